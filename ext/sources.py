@@ -1,0 +1,34 @@
+"""Which files and flags each extension is made of, and the hash that ties a binary to them.
+
+``setup.py`` compiles :func:`source_hash` into every extension as ``SOURCE_HASH``; a stage compares it with the
+sources that lie beside the binary, so that a stale build is refused instead of giving yesterday's results.
+"""
+
+import hashlib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+#: Flags that change results or speed. No ``-march=native``: the instruction set is chosen at run time. No contraction of
+#: a*b+c into one rounding: all SIMD paths must give the same bits.
+COMPILE_FLAGS = ("-O3", "-std=c++17", "-g0", "-ffp-contract=off", "-fno-math-errno", "-pthread")
+LINK_FLAGS = ("-pthread",)
+
+#: Extension name to the files beside this one that it is compiled from (the ``.pyx`` first).
+EXTENSIONS: dict[str, tuple[str, ...]] = {
+    "ngrams": ("ngrams.pyx", "ngrams.hpp"),
+    "hnsw": ("hnsw.pyx", "hnsw.hpp", "graph.hpp", "simd.hpp", "parallel.hpp"),
+    "finger": ("finger.pyx", "finger.hpp", "graph.hpp", "simd.hpp", "parallel.hpp"),
+}
+
+
+def source_hash(name: str) -> str | None:
+    """Hash of an extension's sources and flags; None where the sources are not installed (a wheel)."""
+    digest = hashlib.sha256(" ".join(COMPILE_FLAGS + LINK_FLAGS).encode())
+    for file in EXTENSIONS[name]:
+        path = HERE / file
+        if not path.is_file():
+            return None
+        digest.update(f"\0{file}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,100 @@
+"""Contracts: which tables an artifact holds, which columns they have, and the check at the one door."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.errors import ContractError
+from schemas.fields import Field
+from schemas.refs import checked_name
+
+
+@dataclass(frozen=True)
+class Table:
+    """A named table: its columns in order, its key, and a check across columns if it needs one.
+
+    ``key`` columns are unique within a file. ``rule`` returns what is wrong, or an empty string.
+    ``compression`` is for the stored file: "zstd" for text, "none" for numbers that do not shrink.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    key: tuple[str, ...] = ()
+    rule: Callable[[pa.Table], str] | None = None
+    compression: str = "zstd"
+
+    def check(self, table: pa.Table, *, where: str) -> pa.Table:
+        """The table itself if it keeps the contract; ContractError naming ``where`` and the column otherwise."""
+        expected, found = [f.name for f in self.fields], table.column_names
+        if found != expected:
+            _fail(where, f"columns {expected}", f"columns {found}")
+        for column in self.fields:
+            _check_column(column, table.column(column.name), where=where)
+        if self.key and table.num_rows:
+            groups = table.select(list(self.key)).group_by(list(self.key)).aggregate([([], "count_all")])
+            if groups.num_rows != table.num_rows:
+                twice = groups.filter(pc.greater(groups["count_all"], 1)).slice(0, 1).to_pylist()[0]
+                _fail(where, f"unique {', '.join(self.key)}", f"{twice.pop('count_all')} rows with {twice}")
+        if self.rule is not None and (wrong := self.rule(table)):
+            _fail(where, "consistent columns", wrong)
+        return table
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What an artifact is: its name, its version, its tables, and the oldest version that is still readable."""
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+    about: str
+    readable_from: int = field(default=1)
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, what="contract")
+
+    def table(self, name: str) -> Table:
+        """The table of that name; ContractError if the contract has none."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise ContractError(
+            f"{self.name}: expected one of the tables {[t.name for t in self.tables]}, got {name!r}; use one of them"
+        )
+
+    def schema(self) -> dict[str, dict[str, str]]:
+        """The columns and types by table, as the manifest records them."""
+        return {t.name: {f.name: f.expected for f in t.fields} for t in self.tables}
+
+
+def _fail(where: str, expected: str, found: str) -> None:
+    raise ContractError(f"{where}: expected {expected}, found {found}; mend the producer, or rebuild the artifact")
+
+
+def _check_column(column: Field, data: pa.ChunkedArray, *, where: str) -> None:
+    here = f"{where}, column '{column.name}'"
+    if not column.accepts(data.type):
+        _fail(here, f"type {column.expected}", f"type {data.type}")
+    if data.null_count and not column.nullable:
+        _fail(here, "no nulls", f"{data.null_count} nulls")
+    if column.nonempty and len(data) and (empty := pc.sum(pc.equal(pc.binary_length(data), 0)).as_py()):
+        _fail(here, "no empty strings", f"{empty} of them")
+    if column.finite and len(data):
+        for chunk in data.chunks:
+            values = chunk.flatten() if column.vector else chunk
+            bad = len(values) - (pc.sum(pc.is_finite(values)).as_py() or 0)
+            if bad:
+                _fail(here, "finite numbers", f"{bad} that are NaN or infinite")
+
+
+def same_lengths(first: str, second: str) -> Callable[[pa.Table], str]:
+    """A rule: the lists of two columns have the same length in every row."""
+
+    def rule(table: pa.Table) -> str:
+        unequal = pc.not_equal(pc.list_value_length(table[first]), pc.list_value_length(table[second]))
+        count = pc.sum(unequal).as_py() or 0
+        return f"{count} rows in which '{first}' and '{second}' differ in length" if count else ""
+
+    return rule

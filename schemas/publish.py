@@ -1,0 +1,175 @@
+"""Publishing: which artifact of a collection is live, decided by gates, with every move kept.
+
+A pointer is a row of numbered files ``.published/<collection>/<product>/<generation>.json``, each created by one writer
+only; the highest is what is live. So the pointer moves atomically, the files are the audit log, and of two
+promotions at once one gets the number.
+"""
+
+import getpass
+import json
+import socket
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas import files as _files
+from schemas.errors import GateError, MissingArtifactError, PublicationConflictError
+from schemas.refs import Ref, checked_name, digest_of
+from schemas.store import STORE_FORMAT, Store, decode_checked
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A figure of a candidate and the bound it must keep (``at_least`` or ``at_most``)."""
+
+    name: str
+    value: float
+    bound: float
+    kind: str = "at_least"
+
+    @property
+    def holds(self) -> bool:
+        """Whether the figure keeps the bound (a NaN never does)."""
+        return self.value >= self.bound if self.kind == "at_least" else self.value <= self.bound
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.4g} ({self.kind.replace('_', ' ')} {self.bound:.4g})"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One move of a pointer."""
+
+    generation: int
+    ref: str
+    identity: str
+    action: str
+    at: str
+    by: str
+    reason: str = ""
+    gates: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def artifact(self) -> Ref:
+        """What became live."""
+        return Ref.parse(self.ref)
+
+
+class Pointer:
+    """The live version of one product of one collection."""
+
+    def __init__(self, store: Store, collection: str, product: str) -> None:
+        self.store, self.collection, self.product = (
+            store,
+            checked_name(collection, what="collection"),
+            checked_name(product, what="product"),
+        )
+        self.folder = f".published/{collection}/{product}"
+
+    def history(self) -> list[Publication]:
+        """Every move, oldest first."""
+        moves = []
+        for name in self.store.files.names(self.folder):
+            body = decode_checked(
+                self.store.files.read(f"{self.folder}/{name}"), where=f"publication {self.folder}/{name}"
+            )
+            moves.append(Publication(**body["publication"]))
+        return moves
+
+    def live(self) -> Publication | None:
+        """What is live; None if nothing was ever published."""
+        names = self.store.files.names(self.folder)
+        if not names:
+            return None
+        body = decode_checked(
+            self.store.files.read(f"{self.folder}/{names[-1]}"), where=f"publication {self.folder}/{names[-1]}"
+        )
+        return Publication(**body["publication"])
+
+    def required(self) -> Publication:
+        """What is live; MissingArtifactError if nothing is."""
+        live = self.live()
+        if live is None:
+            raise MissingArtifactError(
+                f"{self.collection}/{self.product}: expected a live version, found none in store {self.store.url}; run `fingerpost run nightly`, or `fingerpost status` to see what there is"
+            )
+        return live
+
+    def promote(
+        self, ref: Ref, *, gates: list[Gate], action: str = "promote", reason: str = "", after: int | None = None
+    ) -> Publication:
+        """Makes a committed artifact live.
+
+        Every file of it and of its inputs is verified first. GateError if a gate does not hold; PublicationConflictError if
+        the pointer is no longer at generation ``after`` (default: what it is now) when the move is made. Promoting what is
+        live already changes nothing.
+        """
+        failed = [str(gate) for gate in gates if not gate.holds]
+        if failed:
+            live = self.live()
+            raise GateError(
+                f"{self.collection}/{self.product}: expected every gate to hold, found {'; '.join(failed)}; {f'{live.ref} stays live' if live else 'nothing is live'}"
+            )
+        live = self.live()
+        generation = (live.generation if live else 0) if after is None else after
+        manifest = self.store.manifest(ref)
+        if live and live.ref == str(ref) and live.identity == manifest.digest and action == "promote":
+            return live
+        self.store.verify(ref)
+        move = Publication(
+            generation=generation + 1, ref=str(ref), identity=manifest.digest, action=action, at=datetime.now(UTC).isoformat(timespec="seconds"),
+            by=f"{_user()}@{socket.gethostname()}", reason=reason, gates=[asdict(gate) for gate in gates],
+        )  # fmt: skip
+        body = {"format": STORE_FORMAT, "publication": asdict(move)}
+        _files.reached("before-pointer")
+        if not self.store.files.create(
+            f"{self.folder}/{move.generation:08d}.json",
+            json.dumps({**body, "sha256": digest_of(body)}, indent=1, sort_keys=True).encode(),
+        ):
+            now = self.required()
+            if now.ref == move.ref and now.identity == move.identity:
+                return now
+            raise PublicationConflictError(
+                f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found {now.generation} ({now.ref}, by {now.by}); look at it and promote again"
+            )
+        return move
+
+    def rollback(self, *, reason: str = "") -> Publication:
+        """Makes the version live that was live before the present one; MissingArtifactError if there was none."""
+        moves = self.history()
+        earlier = self._line(moves)[:-1]
+        if not earlier:
+            raise MissingArtifactError(
+                f"{self.collection}/{self.product}: expected an earlier version to roll back to, found {len(moves)} publication(s); nothing was changed"
+            )
+        target = earlier[-1]
+        return self.promote(
+            target.artifact, gates=[], action="rollback", reason=reason or f"back to generation {target.generation}"
+        )
+
+    @staticmethod
+    def _line(moves: list[Publication]) -> list[Publication]:
+        """The versions as a stack: a rollback takes off what it undid, so that two rollbacks go back two versions."""
+        stack: list[Publication] = []
+        for move in moves:
+            if move.action == "rollback" and len(stack) > 1:
+                stack.pop()
+            else:
+                stack.append(move)
+        return stack
+
+
+def products(store: Store) -> list[tuple[str, str]]:
+    """The (collection, product) pairs that were ever published."""
+    return [
+        (collection, product)
+        for collection in store.files.names(".published")
+        for product in store.files.names(f".published/{collection}")
+    ]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,104 @@
+"""References: the name, day and fingerprint under which an artifact lies in a store."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from schemas.errors import UnsafeNameError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{16,64}")
+
+
+def checked_name(value: str, *, what: str = "name") -> str:
+    """The name itself if it is safe as one path component; UnsafeNameError otherwise."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value) or ".." in value:
+        raise UnsafeNameError(
+            f"{what}: expected lower-case letters, digits, '_', '-' and single '.', at most 100, got {value!r}; rename it"
+        )
+    return value
+
+
+def checked_day(value: str) -> str:
+    """The day itself if it is a calendar day YYYY-MM-DD; UnsafeNameError otherwise."""
+    try:
+        if date.fromisoformat(value).isoformat() == value:
+            return value
+    except (TypeError, ValueError):
+        pass
+    raise UnsafeNameError(f"day: expected a calendar day YYYY-MM-DD, got {value!r}; give such a day")
+
+
+def checked_fingerprint(value: str) -> str:
+    """The fingerprint itself if it is one; UnsafeNameError otherwise."""
+    if not isinstance(value, str) or not _FINGERPRINT.fullmatch(value):
+        raise UnsafeNameError(
+            f"fingerprint: expected 16 to 64 hexadecimal digits, got {value!r}; copy it from `fingerpost history`"
+        )
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a value that digests are taken of (sorted keys, no spaces, no NaN)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 (hexadecimal) of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@dataclass(frozen=True, order=True)
+class Ref:
+    """A committed artifact: ``<name>/day=<day>/<fingerprint>``.
+
+    Raises UnsafeNameError on construction if a part could leave the store's root.
+    """
+
+    name: str
+    day: str
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, what="artifact name")
+        checked_day(self.day)
+        checked_fingerprint(self.fingerprint)
+
+    def __str__(self) -> str:
+        return f"{self.name}/day={self.day}/{self.fingerprint}"
+
+    @property
+    def identity(self) -> str:
+        """What makes a consumer's fingerprint change: the name and the fingerprint, not the day."""
+        return f"{self.name}:{self.fingerprint}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Ref":
+        """The reference that ``str()`` printed."""
+        parts = text.strip("/").split("/")
+        if len(parts) != 3 or not parts[1].startswith("day="):
+            raise UnsafeNameError(
+                f"reference: expected name/day=YYYY-MM-DD/fingerprint, got {text!r}; copy it from `fingerpost history`"
+            )
+        return cls(parts[0], parts[1].removeprefix("day="), parts[2])
+
+
+def short(fingerprint: str) -> str:
+    """The first ten digits, for people."""
+    return fingerprint[:10]
+
+
+def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> list[str]:
+    """The dotted keys whose values differ between two nested mappings, sorted."""
+    keys: list[str] = []
+    for key in sorted(set(before) | set(after)):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            keys += changed_keys(old, new, prefix=f"{prefix}{key}.")
+        elif old != new:
+            keys.append(f"{prefix}{key}")
+    return keys
