@@ -1,0 +1,98 @@
+"""The known-item task: find an object by the first sentence of its own documentation, its name's words left out."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.corpus.fields import first_paragraph, name_words
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class KnownItemParams:
+    """How many objects are asked for (at most), by sentences of at least how many words, drawn with which seed."""
+
+    queries: int = 2_000
+    min_words: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class KnownItems:
+    """``rows``: int64 (queries,), ascending, the documents asked for; ``queries``: the question for each."""
+
+    rows: NDArray[np.int64]
+    queries: list[str]
+
+
+@dataclass(frozen=True)
+class KnownItemScores:
+    """Mean reciprocal rank (0 where not found) and share found among the first ten."""
+
+    mrr: float
+    recall_at_10: float
+    queries: int
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text's first paragraph, its white space made single blanks."""
+    paragraph = " ".join(first_paragraph(text)[0].split())
+    return _SENTENCE_END.split(paragraph, maxsplit=1)[0]
+
+
+def question(title: str, sentence: str) -> str:
+    """The words of a sentence without those of the title, case ignored."""
+    names = name_words(title)
+    return " ".join(word for word in _WORD.findall(sentence) if word.lower() not in names)
+
+
+def select_known_items(titles: Sequence[str], texts: Sequence[str], params: KnownItemParams) -> KnownItems:
+    """Draw objects whose first sentence no other document has (case and white space ignored)."""
+    sentences = [first_sentence(text) for text in texts]
+    seen = Counter(sentence.lower() for sentence in sentences)
+    questions = [question(title, sentence) for title, sentence in zip(titles, sentences, strict=True)]
+    possible = np.array(
+        [
+            row
+            for row, (sentence, asked) in enumerate(zip(sentences, questions, strict=True))
+            if seen[sentence.lower()] == 1 and len(asked.split()) >= params.min_words
+        ],
+        dtype=np.int64,
+    )
+    if len(possible) > params.queries:
+        drawn = np.random.default_rng(params.seed).choice(len(possible), size=params.queries, replace=False)
+        possible = np.sort(possible[drawn])
+    return KnownItems(possible, [questions[row] for row in possible])
+
+
+def remove_first_sentence(text: str) -> str:
+    """The text without the first sentence of its first paragraph."""
+    paragraph, rest = first_paragraph(text)
+    words = len(first_sentence(text).split())
+    remaining = " ".join(paragraph.split()[words:])
+    return "\n\n".join(part for part in (remaining, rest) if part)
+
+
+def score_ranking(ranked: NDArray[np.integer], wanted: NDArray[np.integer]) -> KnownItemScores:
+    """Scores of ranked rows (queries, depth), best first, for the row wanted by each query (queries,).
+
+    The reciprocal rank counts ranks down to the depth given.
+    """
+    if len(ranked) != len(wanted):
+        raise ValueError(f"ranked: expected {len(wanted)} rows, got {len(ranked)}; pass one for each query")
+    if len(wanted) == 0:
+        return KnownItemScores(0.0, 0.0, 0)
+    hits = np.asarray(ranked) == np.asarray(wanted)[:, None]
+    found = hits.any(axis=1)
+    rank = np.argmax(hits, axis=1) + 1
+    return KnownItemScores(
+        mrr=float(np.mean(np.where(found, 1.0 / rank, 0.0))),
+        recall_at_10=float(np.mean(found & (rank <= 10))),
+        queries=len(wanted),
+    )

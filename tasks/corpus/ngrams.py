@@ -1,0 +1,141 @@
+"""Field-weighted n-gram counts of a shard of documents."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ext.ngrams import count_ngrams, hash_ngrams
+from tasks.corpus.fields import FIELDS
+
+
+@dataclass(frozen=True)
+class FamilyParams:
+    """One kind of n-gram and the size of its vocabulary.
+
+    ``kind`` is "word" or "char" (n-grams of each token followed by "#"). ``buckets`` of 0 keeps a vocabulary of at
+    most ``max_terms`` terms that occur in at least ``min_df`` documents; otherwise terms are hashed to that many columns.
+    """
+
+    kind: str
+    ngram_min: int
+    ngram_max: int
+    max_terms: int = 60_000
+    min_df: int = 2
+    buckets: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("word", "char"):
+            raise ValueError(f"kind: expected 'word' or 'char', got {self.kind!r}; choose one of them")
+        if not 1 <= self.ngram_min <= self.ngram_max:
+            raise ValueError(
+                f"ngram range: expected 1 <= min <= max, got {self.ngram_min} to {self.ngram_max}; correct it"
+            )
+        if self.max_terms < 1 or self.min_df < 1 or self.buckets < 0:
+            raise ValueError(
+                f"family {self.kind}: expected max_terms and min_df of at least 1 and buckets of at least 0, "
+                f"got {self.max_terms}, {self.min_df}, {self.buckets}; correct it"
+            )
+
+
+@dataclass(frozen=True)
+class NgramParams:
+    """Which n-grams are counted and how much an occurrence in each field is worth."""
+
+    families: tuple[FamilyParams, ...] = field(
+        default=(FamilyParams("word", 1, 3, max_terms=80_000), FamilyParams("char", 3, 3, max_terms=20_000))
+    )
+    name_weight: float = 3.0
+    first_weight: float = 3.0
+    body_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        weights = self.field_weights
+        if min(weights) < 0 or max(weights) <= 0:
+            raise ValueError(f"field weights: expected none negative and one positive, got {weights}; correct them")
+        if not self.families:
+            raise ValueError("families: expected at least one, got none; name the n-grams to count")
+
+    @property
+    def field_weights(self) -> tuple[float, ...]:
+        """Weights in the order of `tasks.corpus.fields.FIELDS`."""
+        return (self.name_weight, self.first_weight, self.body_weight)
+
+
+@dataclass(frozen=True)
+class FamilyCounts:
+    """Counts of one family in one shard.
+
+    ``terms``: sorted, the columns of ``counts`` (None where hashed: columns are buckets). ``frequencies``: int64
+    (columns,), documents of this shard that contain the term. ``counts``: CSR float32 (documents, columns), sorted.
+    """
+
+    terms: list[str] | None
+    frequencies: NDArray[np.int64]
+    counts: sparse.csr_array
+
+
+@dataclass(frozen=True)
+class ShardCounts:
+    """Counts of all families of one shard, in the order of the parameters."""
+
+    documents: int
+    families: tuple[FamilyCounts, ...]
+
+
+def count_family(texts: list[str], params: FamilyParams) -> tuple[sparse.csr_array, list[str] | None]:
+    """Counts of one family, one row a text: (CSR float32 (texts, columns), sorted terms or None where hashed)."""
+    terms: list[str] | None = None
+    if params.buckets:
+        columns = params.buckets
+        indptr, indices, counts = hash_ngrams(
+            texts, family=params.kind, ngram_min=params.ngram_min, ngram_max=params.ngram_max, buckets=columns
+        )
+    else:
+        indptr, indices, counts, terms = count_ngrams(
+            texts, family=params.kind, ngram_min=params.ngram_min, ngram_max=params.ngram_max
+        )
+        columns = len(terms)
+    return csr_rows(counts, indices, indptr, columns=columns), terms
+
+
+def csr_rows(
+    data: NDArray[np.float32], indices: NDArray[np.int32], indptr: NDArray[np.int64], *, columns: int
+) -> sparse.csr_array:
+    """A CSR array of rows whose indices are sorted and distinct, without checking that they are."""
+    matrix = sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, columns))
+    matrix.has_canonical_format = True
+    return matrix
+
+
+def count_shard(names: Sequence[str], firsts: Sequence[str], bodies: Sequence[str], params: NgramParams) -> ShardCounts:
+    """Count the n-grams of documents given as three fields; no n-gram crosses from one field to another.
+
+    A count is the sum over fields of weight times occurrences; a field of weight 0 is not read at all.
+    """
+    documents = len(names)
+    if not documents == len(firsts) == len(bodies):
+        raise ValueError(
+            f"fields: expected equally many of each, got {documents}, {len(firsts)}, {len(bodies)}; split them again"
+        )
+    fields = [
+        (np.float32(weight), texts)
+        for weight, texts in zip(params.field_weights, (names, firsts, bodies), strict=True)
+        if weight > 0
+    ]
+    stacked = [text for _, texts in fields for text in texts]
+    families = []
+    for family in params.families:
+        counts, terms = count_family(stacked, family)
+        joined = counts[:documents] * fields[0][0]
+        for place, (weight, _) in enumerate(fields[1:], start=1):
+            joined = joined + counts[place * documents : (place + 1) * documents] * weight
+        joined.sort_indices()
+        frequencies = np.bincount(joined.indices, minlength=joined.shape[1]).astype(np.int64)
+        families.append(FamilyCounts(terms, frequencies, joined))
+    return ShardCounts(documents, tuple(families))
+
+
+assert len(FIELDS) == len(NgramParams().field_weights)

@@ -1,0 +1,145 @@
+"""Randomized truncated SVD of a sharded sparse matrix, in a fixed number of passes.
+
+Subspace iteration on XᵀX (Halko, Martinsson, Tropp 2011, section 4.5) followed by a Nyström factorisation of the last
+pass (Tropp, Yurtsever, Udell, Cevher 2017, algorithm 3), which costs no further pass over the data.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, sparse
+
+#: Rows that are multiplied together. Shards hold whole blocks, so that their sums do not depend on the sharding.
+BLOCK_ROWS = 4_096
+
+
+@dataclass(frozen=True)
+class SvdParams:
+    """Rank of the dense vectors and effort of the factorisation; ``passes`` counts readings of the data."""
+
+    rank: int = 256
+    oversampling: int = 10
+    passes: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.oversampling < 0 or self.passes < 1:
+            raise ValueError(
+                "svd: expected rank and passes of at least 1 and oversampling of at least 0, "
+                f"got {self.rank}, {self.passes}, {self.oversampling}; correct them"
+            )
+
+
+@dataclass(frozen=True)
+class SvdModel:
+    """``components``: float32 (features, rank), orthonormal columns; ``singular_values``: float64 (rank,), descending."""
+
+    components: NDArray[np.float32]
+    singular_values: NDArray[np.float64]
+
+
+def start_block(features: int, params: SvdParams) -> NDArray[np.float64]:
+    """Random orthonormal start: float64 (features, min(rank + oversampling, features))."""
+    columns = min(params.rank + params.oversampling, features)
+    return orthonormalize(np.random.default_rng(params.seed).standard_normal((features, columns)))
+
+
+def pass_shard(shard: sparse.csr_array, block: NDArray[np.float64], *, energy: float) -> NDArray[np.float64]:
+    """One shard's XᵀX @ block: float64 (features, columns).
+
+    ``energy`` is an upper limit on the squares of all entries of all shards together (the number of documents where
+    rows have norm 1), the same in every call of a pass. No sum can exceed it, so results rounded to multiples of
+    ``energy * 2**-52`` add without error: any cut into shards of whole blocks, added in any order, gives the same bits.
+    """
+    if shard.shape[1] != block.shape[0]:
+        raise ValueError(f"shard: expected {block.shape[0]} columns, got {shard.shape[1]}; use one vocabulary")
+    single = np.ascontiguousarray(block, dtype=np.float32)
+    # Adding and taking away 1.5 * 2**52 grid steps rounds to the grid.
+    magic = 1.5 * 2.0 ** np.ceil(np.log2(max(energy, 1e-300)) + 2)
+    total = np.zeros(block.shape)
+    for begin in range(0, shard.shape[0], BLOCK_ROWS):
+        rows = shard[begin : begin + BLOCK_ROWS]
+        product = (rows.T @ (rows @ single)).astype(np.float64)
+        product += magic
+        product -= magic
+        total += product
+    return total
+
+
+def orthonormalize(block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Orthonormal columns that span those of the block: float64, same shape.
+
+    Cholesky QR done twice; Householder QR where the block is too ill-conditioned for that.
+    """
+    basis = block
+    try:
+        for _ in range(2):
+            factor = linalg.cholesky(basis.T @ basis, lower=False, check_finite=False)
+            if factor.diagonal().min() <= 1e-7 * factor.diagonal().max():
+                raise linalg.LinAlgError
+            basis = linalg.solve_triangular(factor, basis.T, trans="T", check_finite=False).T
+    except linalg.LinAlgError:
+        basis = np.linalg.qr(block)[0]
+    return np.ascontiguousarray(basis)
+
+
+def finish(image: NDArray[np.float64], basis: NDArray[np.float64], params: SvdParams) -> SvdModel:
+    """The factorisation from the last pass: ``image`` is XᵀX @ ``basis``, ``basis`` orthonormal (features, columns).
+
+    The sign of each component makes its entry of largest magnitude (the first of equals) positive.
+    """
+    rank = min(params.rank, basis.shape[1])
+    shift = np.sqrt(basis.shape[0]) * np.finfo(np.float64).eps * max(float(np.linalg.norm(image)), 1e-300)
+    shifted = image + shift * basis
+    core = basis.T @ shifted
+    core = (core + core.T) / 2
+    try:
+        factor = linalg.cholesky(core, lower=False, check_finite=False)
+        root = linalg.solve_triangular(factor, shifted.T, trans="T", check_finite=False).T
+        gram_values, gram_vectors = linalg.eigh(root.T @ root)
+        order = np.argsort(-gram_values, kind="stable")[:rank]
+        values = np.maximum(gram_values[order], 0.0)
+        vectors = root @ gram_vectors[:, order]
+        if values[-1] <= 1e-12 * values[0]:
+            raise linalg.LinAlgError
+        vectors /= np.sqrt(values)
+        squares = np.maximum(values - shift, 0.0)
+    except linalg.LinAlgError:
+        # The data has a lower rank than asked for: Rayleigh-Ritz keeps the columns orthonormal.
+        values, small = linalg.eigh((basis.T @ image + image.T @ basis) / 2)
+        order = np.argsort(-values, kind="stable")[:rank]
+        squares = np.maximum(values[order], 0.0)
+        vectors = basis @ small[:, order]
+    largest = np.argmax(np.abs(vectors), axis=0)
+    signs = np.where(vectors[largest, np.arange(rank)] < 0, -1.0, 1.0)
+    return SvdModel(np.ascontiguousarray(vectors * signs, dtype=np.float32), np.sqrt(squares))
+
+
+def factorize(shards: list[sparse.csr_array], params: SvdParams, *, energy: float) -> SvdModel:
+    """All passes over shards in memory; what the sharded stage does, in one call."""
+    if not shards:
+        raise ValueError("shards: expected at least one, got none; give the rows to factorise")
+    basis = start_block(shards[0].shape[1], params)
+    for remaining in reversed(range(params.passes)):
+        image = pass_shard(shards[0], basis, energy=energy)
+        for shard in shards[1:]:
+            image += pass_shard(shard, basis, energy=energy)
+        if remaining:
+            basis = orthonormalize(image)
+    return finish(image, basis, params)
+
+
+def project(features: sparse.csr_array, components: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Dense rows of norm 1 (or zero): float32 (documents, rank).
+
+    Sparse rows are multiplied one by one, so a row has the same bits in any batch.
+    """
+    if features.shape[1] != components.shape[0]:
+        raise ValueError(
+            f"features: expected {components.shape[0]} columns, got {features.shape[1]}; use one vocabulary"
+        )
+    dense = np.asarray(features @ components)
+    norms = np.sqrt(np.einsum("ij,ij->i", dense, dense, dtype=np.float64))
+    norms[norms == 0] = 1.0
+    return np.ascontiguousarray((dense / norms[:, None]).astype(np.float32))
