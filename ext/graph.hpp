@@ -188,7 +188,7 @@ inline uint64_t pack(float distance, uint32_t id) {
 }
 inline float distance_of(uint64_t key) {
   uint32_t bits = static_cast<uint32_t>(key >> 32);
-  bits ^= (bits >> 31) - 1u | 0x80000000u;
+  bits ^= ((bits >> 31) - 1u) | 0x80000000u;
   float distance;
   std::memcpy(&distance, &bits, sizeof distance);
   return distance;

@@ -69,6 +69,12 @@ inline void dotx4(const float* a, const float* const rows[4], size_t dim, float 
 }  // namespace portable
 
 #if FINGERPOST_X86
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 warns of its own _mm512 headers, whose "undefined" operands are meant.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 // -------------------------------------------------------------------------------------------------------- AVX2
 namespace avx2 {
 #define FINGERPOST_AVX2 __attribute__((target("avx2")))
@@ -218,6 +224,9 @@ FINGERPOST_AVX512 inline void dotx4(const float* a, const float* const rows[4], 
 
 #undef FINGERPOST_AVX512
 }  // namespace avx512
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 #endif  // FINGERPOST_X86
 
 // ---------------------------------------------------------------------------------------------------- dispatch

@@ -1,0 +1,367 @@
+// Building an HNSW graph in batches, so that the result does not depend on the number of threads.
+//
+// Malkov and Yashunin, HNSW (arXiv 1603.09320): algorithm 1 (insertion), algorithm 4 (neighbour selection, without
+// keeping pruned candidates). Deviation: the nodes of one batch search the graph as it was before the batch, and see
+// their batch mates of smaller number by exact distance; then lists are updated target by target, in a fixed order.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "graph.hpp"
+#include "parallel.hpp"
+
+namespace fingerpost {
+
+// Searches `count` queries; rows of k ids and distances, padded with kNone and infinity. Returns the first query that
+// has no direction under cosine, or `count`.
+inline size_t search_many(const GraphStore& store, const float* queries, size_t count, size_t k, size_t ef, int threads,
+                          uint32_t* ids, float* distances, Counters* total) {
+  const GraphView view = store.view();
+  const Distance distance(view);
+  const size_t workers = threads < 1 ? 1 : static_cast<size_t>(threads);
+  std::vector<Scratch> scratch(workers);
+  std::vector<Counters> counters(workers);
+  std::vector<Query> query;
+  for (size_t t = 0; t < workers; ++t) query.emplace_back(store.dim());
+  std::vector<size_t> bad(workers, count);
+  parallel_for(0, count, threads, [&](size_t i, int thread) {
+    Scratch& mine = scratch[thread];
+    if (!query[thread].set(queries + i * store.dim(), store.metric())) {
+      bad[thread] = std::min(bad[thread], i);
+      return;
+    }
+    const float* values = query[thread].data();
+    const Entry entry = greedy_upper(view, distance, values, mine, counters[thread]);
+    search_level0(view, distance, values, entry, std::max(ef, k), mine, counters[thread]);
+    for (size_t j = 0; j < k; ++j) {
+      const bool found = j < mine.pool.size();
+      ids[i * k + j] = found ? mine.pool.id(j) : kNone;
+      distances[i * k + j] = found ? mine.pool.distance(j) : std::numeric_limits<float>::infinity();
+    }
+  }, 8);
+  for (const Counters& each : counters) *total += each;
+  return *std::min_element(bad.begin(), bad.end());
+}
+
+// The level of a node: floor(-ln U / ln M), U from a hash of seed and row alone (splitmix64), at most 31.
+inline int draw_level(uint64_t seed, uint64_t row, int max_neighbors) {
+  uint64_t z = seed * 0x9E3779B97F4A7C15ull + (row + 1) * 0xD1B54A32D192ED03ull;
+  for (int round = 0; round < 2; ++round) {
+    z += 0x9E3779B97F4A7C15ull;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+    z ^= z >> 31;
+  }
+  const double uniform = (static_cast<double>(z >> 11) + 1.0) * (1.0 / 9007199254740992.0);  // (0, 1]
+  return std::min(31, static_cast<int>(std::floor(-std::log(uniform) / std::log(static_cast<double>(max_neighbors)))));
+}
+
+class HnswBuilder {
+ public:
+  // Rows of a batch. Small enough that searching the older graph loses nothing measurable, large enough to share out.
+  static constexpr size_t kBatch = 128;
+
+  HnswBuilder(const float* vectors, size_t n, size_t dim, Metric metric, int max_neighbors, int ef_construction,
+              uint64_t seed)
+      : n_(n), m_(static_cast<size_t>(max_neighbors)), ef_(static_cast<size_t>(ef_construction)),
+        vectors_(copy_rows(vectors, n, dim)), level_(n), slot_(n), level0_(n * (1 + 2 * m_)), near0_(n * 2 * m_) {
+    uint32_t records = 0;
+    for (size_t i = 0; i < n; ++i) {
+      level_[i] = static_cast<uint8_t>(draw_level(seed, i, max_neighbors));
+      slot_[i] = level_[i] ? records : kNone;
+      records += level_[i];
+      if (metric == Metric::cosine && !normalise(vectors_.data() + i * padded(dim), dim) && bad_row_ == kNone) {
+        bad_row_ = static_cast<uint32_t>(i);
+      }
+    }
+    upper_ = Buffer<uint32_t>(records * (1 + m_));
+    near_upper_ = Buffer<float>(records * m_);
+    view_.n = n;
+    view_.dim = view_.vector_stride = padded(dim);
+    view_.vectors = vectors_.data();
+    view_.metric = metric;
+    view_.stride0 = 1 + 2 * m_;
+    view_.level0 = level0_.data();
+    view_.stride1 = 1 + m_;
+    view_.upper = upper_.data();
+    view_.upper_slot = slot_.data();
+    view_.entries = &entry_;
+  }
+
+  size_t n() const { return n_; }
+  size_t inserted() const { return inserted_; }
+  uint32_t bad_row() const { return bad_row_; }
+  uint32_t entry() const { return entry_; }
+  int level(size_t node) const { return level_[node]; }
+  const Counters& counters() const { return counters_; }
+  uint64_t repaired() const { return repaired_; }
+  // Degree, then ids; nodes that are not inserted have degree 0.
+  const uint32_t* links(uint32_t node, int level) const { return view_.links(node, level); }
+  size_t cap(int level) const { return level == 0 ? 2 * m_ : m_; }
+
+  // Inserts whole batches until at least `target` rows (or all) are in.
+  void insert_until(size_t target, int threads) {
+    target = std::min(target, n_);
+    const size_t workers = threads < 1 ? 1 : static_cast<size_t>(threads);
+    if (work_.size() < workers) work_.resize(workers);
+    while (inserted_ < target) insert_batch(inserted_, std::min(n_, inserted_ + kBatch), threads);
+  }
+
+  // Sets the list of a node, for a builder restored from its state; distances are computed again, to the same bits.
+  void restore_links(uint32_t node, int level, const uint32_t* ids, size_t degree) {
+    uint32_t* record = mutable_links(node, level);
+    float* near = mutable_near(node, level);
+    record[0] = static_cast<uint32_t>(degree);
+    std::copy(ids, ids + degree, record + 1);
+    Distance(view_).many(view_.row(node), ids, degree, near);
+  }
+  void restore_end(size_t inserted, uint64_t distances, uint64_t expansions) {
+    counters_.distances = distances;
+    counters_.expansions = expansions;
+    for (size_t v = 0; v < inserted; ++v) raise(static_cast<uint32_t>(v));
+    inserted_ = inserted;
+  }
+
+  // Gives every node that no path from the entry point reaches on level 0 an edge from a near node that has one.
+  void connect() {
+    if (inserted_ == 0) return;
+    std::vector<uint32_t> parent(n_, kNone), queue;
+    parent[entry_] = entry_;
+    spread(entry_, parent, queue);
+    Scratch scratch;
+    const Distance distance(view_);
+    for (uint32_t u = 0; u < inserted_; ++u) {
+      if (parent[u] != kNone) continue;
+      const float* row = view_.row(u);
+      Counters counters;
+      // From the entry point on level 0 only: every node found is then reachable.
+      search_level0(view_, distance, row, {entry_, distance(row, entry_)}, ef_, scratch, counters);
+      counters_ += counters;
+      bool done = false;
+      for (size_t i = 0; i < scratch.pool.size() && !done; ++i) {
+        done = attach(scratch.pool.id(i), u, scratch.pool.distance(i), parent);
+      }
+      for (uint32_t r = 0; r < inserted_ && !done; ++r) {
+        if (parent[r] != kNone) done = attach(r, u, distance(row, r), parent);
+      }
+      ++repaired_;
+      spread(u, parent, queue);
+    }
+  }
+
+ private:
+  struct Edge {
+    uint32_t target, source;
+    float distance;
+    int level;
+  };
+  struct Work {
+    Scratch scratch;
+    Counters counters;
+    std::vector<uint64_t> mates, keys, kept;
+    std::vector<uint32_t> ids;
+    std::vector<float> distances;
+  };
+
+  uint32_t* mutable_links(uint32_t node, int level) { return const_cast<uint32_t*>(view_.links(node, level)); }
+  float* mutable_near(uint32_t node, int level) {
+    if (level == 0) return near0_.data() + static_cast<size_t>(node) * 2 * m_;
+    return near_upper_.data() + (static_cast<size_t>(slot_[node]) + static_cast<size_t>(level) - 1) * m_;
+  }
+  void write(uint32_t node, int level, const std::vector<uint64_t>& keys) {
+    uint32_t* record = mutable_links(node, level);
+    float* near = mutable_near(node, level);
+    record[0] = static_cast<uint32_t>(keys.size());
+    for (size_t i = 0; i < keys.size(); ++i) {
+      record[1 + i] = id_of(keys[i]);
+      near[i] = distance_of(keys[i]);
+    }
+  }
+
+  // Algorithm 4: of candidates in ascending order keeps one only if it is nearer to the node than to all kept.
+  void select(const Distance& distance, const std::vector<uint64_t>& keys, size_t cap, Work& work) {
+    std::vector<uint64_t>& kept = work.kept;
+    kept.clear();
+    work.ids.clear();
+    float near[4];
+    for (const uint64_t key : keys) {
+      if (kept.size() >= cap) break;
+      const uint32_t id = id_of(key);
+      const float limit = distance_of(key);
+      const float* row = view_.row(id);
+      bool good = true;
+      for (size_t i = 0; i < work.ids.size() && good; i += 4) {
+        const size_t count = std::min<size_t>(4, work.ids.size() - i);
+        distance.many(row, work.ids.data() + i, count, near);
+        work.counters.distances += count;
+        for (size_t j = 0; j < count; ++j) good = good && !(near[j] < limit);
+      }
+      if (good) {
+        kept.push_back(key);
+        work.ids.push_back(id);
+      }
+    }
+  }
+
+  void find_neighbours(uint32_t v, size_t begin, Work& work) {
+    const Distance distance(view_);
+    const float* row = view_.row(v);
+    Scratch& scratch = work.scratch;
+    const size_t mates = v - begin;
+    work.ids.resize(mates);
+    work.distances.resize(mates);
+    for (size_t i = 0; i < mates; ++i) work.ids[i] = static_cast<uint32_t>(begin + i);
+    distance.many(row, work.ids.data(), mates, work.distances.data());
+    work.counters.distances += mates;
+    work.mates.clear();
+    for (size_t i = 0; i < mates; ++i) work.mates.push_back(pack(work.distances[i], static_cast<uint32_t>(begin + i)));
+    std::sort(work.mates.begin(), work.mates.end());
+
+    Entry entry;
+    const int top = begin > 0 ? view_.top_level : -1;
+    if (top >= 0) {
+      entry = greedy_upper(view_, distance, row, scratch, work.counters, std::min<int>(top, level_[v]));
+    }
+    for (int level = level_[v]; level >= 0; --level) {
+      work.keys.clear();
+      if (level <= top) {
+        scratch.visited.reset(n_);
+        scratch.pool.reset(ef_);
+        scratch.visited.set(entry.id);
+        scratch.pool.insert(entry.distance, entry.id);
+        search_pool(view_, distance, row, level, scratch, work.counters);
+        entry = {scratch.pool.id(0), scratch.pool.distance(0)};
+        for (size_t i = 0; i < scratch.pool.size(); ++i) {
+          work.keys.push_back(pack(scratch.pool.distance(i), scratch.pool.id(i)));
+        }
+      }
+      const size_t middle = work.keys.size();
+      for (const uint64_t key : work.mates) {
+        if (level_[id_of(key)] >= level) work.keys.push_back(key);
+      }
+      std::inplace_merge(work.keys.begin(), work.keys.begin() + static_cast<std::ptrdiff_t>(middle), work.keys.end());
+      if (work.keys.size() > ef_) work.keys.resize(ef_);
+      select(distance, work.keys, m_, work);
+      write(v, level, work.kept);
+    }
+  }
+
+  // Adds the reverse edges [from, to), all of one target and level, in ascending order of their source.
+  void update(const Edge* from, const Edge* to, Work& work) {
+    const uint32_t target = from->target;
+    const int level = from->level;
+    uint32_t* record = mutable_links(target, level);
+    float* near = mutable_near(target, level);
+    const size_t degree = record[0], added = static_cast<size_t>(to - from);
+    if (degree + added <= cap(level)) {
+      for (size_t i = 0; i < added; ++i) {
+        record[1 + degree + i] = from[i].source;
+        near[degree + i] = from[i].distance;
+      }
+      record[0] = static_cast<uint32_t>(degree + added);
+      return;
+    }
+    work.keys.clear();
+    for (size_t i = 0; i < degree; ++i) work.keys.push_back(pack(near[i], record[1 + i]));
+    for (const Edge* edge = from; edge < to; ++edge) work.keys.push_back(pack(edge->distance, edge->source));
+    std::sort(work.keys.begin(), work.keys.end());
+    select(Distance(view_), work.keys, cap(level), work);
+    write(target, level, work.kept);
+  }
+
+  void raise(uint32_t v) {
+    if (view_.entry_count == 0 || level_[v] > view_.top_level) {
+      entry_ = v;
+      view_.entry_count = 1;
+      view_.top_level = level_[v];
+    }
+  }
+
+  void insert_batch(size_t begin, size_t end, int threads) {
+    parallel_for(begin, end, threads, [&](size_t v, int thread) {
+      find_neighbours(static_cast<uint32_t>(v), begin, work_[static_cast<size_t>(thread)]);
+    });
+    edges_.clear();
+    for (size_t v = begin; v < end; ++v) {
+      const uint32_t source = static_cast<uint32_t>(v);
+      for (int level = 0; level <= level_[v]; ++level) {
+        const uint32_t* record = view_.links(source, level);
+        const float* near = mutable_near(source, level);
+        for (size_t i = 0; i < record[0]; ++i) edges_.push_back({record[1 + i], source, near[i], level});
+      }
+    }
+    std::sort(edges_.begin(), edges_.end(), [](const Edge& a, const Edge& b) {
+      if (a.level != b.level) return a.level < b.level;
+      return a.target != b.target ? a.target < b.target : a.source < b.source;
+    });
+    groups_.clear();
+    for (size_t i = 0; i < edges_.size(); ++i) {
+      if (i == 0 || edges_[i].target != edges_[i - 1].target || edges_[i].level != edges_[i - 1].level) {
+        groups_.push_back(i);
+      }
+    }
+    groups_.push_back(edges_.size());
+    parallel_for(0, groups_.size() - 1, threads, [&](size_t g, int thread) {
+      update(edges_.data() + groups_[g], edges_.data() + groups_[g + 1], work_[static_cast<size_t>(thread)]);
+    }, 16);
+    for (size_t v = begin; v < end; ++v) raise(static_cast<uint32_t>(v));
+    for (Work& work : work_) {
+      counters_ += work.counters;
+      work.counters = {};
+    }
+    inserted_ = end;
+  }
+
+  // Marks what is reachable from `start` over level 0; parent[v] is the tree edge that reached v.
+  void spread(uint32_t start, std::vector<uint32_t>& parent, std::vector<uint32_t>& queue) {
+    queue.assign(1, start);
+    while (!queue.empty()) {
+      const uint32_t v = queue.back();
+      queue.pop_back();
+      const uint32_t* record = view_.links0(v);
+      for (size_t i = 0; i < record[0]; ++i) {
+        if (parent[record[1 + i]] != kNone) continue;
+        parent[record[1 + i]] = v;
+        queue.push_back(record[1 + i]);
+      }
+    }
+  }
+
+  // Adds the edge from -> to where there is room, or in place of the last edge that no path depends on.
+  bool attach(uint32_t from, uint32_t to, float distance, std::vector<uint32_t>& parent) {
+    uint32_t* record = mutable_links(from, 0);
+    float* near = mutable_near(from, 0);
+    size_t at = record[0];
+    if (at == cap(0)) {
+      while (at > 0 && parent[record[at]] == from) --at;
+      if (at == 0) return false;
+      --at;
+    } else {
+      ++record[0];
+    }
+    record[1 + at] = to;
+    near[at] = distance;
+    parent[to] = from;
+    return true;
+  }
+
+  size_t n_, m_, ef_;
+  Buffer<float> vectors_;
+  std::vector<uint8_t> level_;
+  std::vector<uint32_t> slot_;
+  Buffer<uint32_t> level0_, upper_;
+  Buffer<float> near0_, near_upper_;  // distances of the edges: pruning needs them again and again
+  uint32_t bad_row_ = kNone, entry_ = kNone;
+  GraphView view_;
+  size_t inserted_ = 0;
+  uint64_t repaired_ = 0;
+  Counters counters_;
+  std::vector<Work> work_;
+  std::vector<Edge> edges_;
+  std::vector<size_t> groups_;
+};
+
+}  // namespace fingerpost

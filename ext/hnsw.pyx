@@ -1,0 +1,267 @@
+# distutils: language = c++
+"""HNSW graphs: building in batches, best-first search over any graph, distances; see hnsw.pyi."""
+
+import numpy as np
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
+from libcpp.memory cimport unique_ptr
+from libcpp.vector cimport vector
+
+cdef extern from *:
+    """
+    #ifndef FINGERPOST_SOURCE_HASH
+    #define FINGERPOST_SOURCE_HASH "unknown"
+    #endif
+    """
+    const char* FINGERPOST_SOURCE_HASH
+
+SOURCE_HASH: str = FINGERPOST_SOURCE_HASH.decode()
+
+cdef extern from "simd.hpp" namespace "fingerpost" nogil:
+    cdef enum class Path(int):
+        portable
+        avx2
+        avx512
+    ctypedef float (*Kernel)(const float*, const float*, size_t)
+    ctypedef void (*Kernel4)(const float*, const float* const*, size_t, float*)
+    cbool c_available "fingerpost::available"(Path)
+    Path c_active "fingerpost::active_path"()
+    cbool set_path(Path)
+    Kernel l2_squared()
+    Kernel dot()
+    Kernel4 l2_squared_x4()
+    Kernel4 dot_x4()
+
+cdef extern from "graph.hpp" namespace "fingerpost" nogil:
+    cdef enum class Metric(int):
+        l2
+        ip
+        cosine
+    cdef cppclass Counters:
+        uint64_t distances
+        uint64_t expansions
+    cdef cppclass GraphStore:
+        GraphStore(const float*, size_t, size_t, Metric, const int64_t*, const uint32_t*, const uint32_t*,
+                   size_t) except +
+        void set_upper(const vector[const uint32_t*]&, const vector[size_t]&, const vector[const int64_t*]&,
+                       const vector[const uint32_t*]&) except +
+        size_t n()
+        size_t dim()
+        uint32_t bad_row()
+    uint32_t kNone
+    cbool c_normalise "fingerpost::normalise"(float*, size_t)
+
+cdef extern from "hnsw.hpp" namespace "fingerpost" nogil:
+    size_t search_many(const GraphStore&, const float*, size_t, size_t, size_t, int, uint32_t*, float*,
+                       Counters*) except +
+    int draw_level(uint64_t, uint64_t, int)
+    cdef cppclass HnswBuilder:
+        HnswBuilder(const float*, size_t, size_t, Metric, int, int, uint64_t) except +
+        size_t n()
+        size_t inserted()
+        uint32_t bad_row()
+        uint32_t entry()
+        int level(size_t)
+        const Counters& counters()
+        uint64_t repaired()
+        const uint32_t* links(uint32_t, int)
+        void insert_until(size_t, int) except +
+        void restore_links(uint32_t, int, const uint32_t*, size_t) except +
+        void restore_end(size_t, uint64_t, uint64_t)
+        void connect() except +
+
+_PATHS = {"portable": <int>Path.portable, "avx2": <int>Path.avx2, "avx512": <int>Path.avx512}
+_METRICS = {"l2": <int>Metric.l2, "ip": <int>Metric.ip, "cosine": <int>Metric.cosine}
+NONE = 0xFFFFFFFF
+
+
+def available_paths():
+    return tuple(name for name, path in _PATHS.items() if c_available(<Path><int>path))
+
+
+def active_path():
+    return {path: name for name, path in _PATHS.items()}[<int>c_active()]
+
+
+def force_path(str name):
+    if name not in _PATHS or not set_path(<Path><int>_PATHS[name]):
+        raise ValueError(f"SIMD path: expected one of {available_paths()}, got {name!r}; choose one that this CPU has")
+
+
+cdef Metric _metric(str name) except *:
+    if name not in _METRICS:
+        raise ValueError(f"metric: expected one of {tuple(_METRICS)}, got {name!r}; choose one of them")
+    return <Metric><int>_METRICS[name]
+
+
+def pair_distance(const float[::1] a, const float[::1] b, str metric, *, cbool four=False):
+    if a.shape[0] != b.shape[0]:
+        raise ValueError(f"vectors: expected equal lengths, got {a.shape[0]} and {b.shape[0]}; pass rows of one matrix")
+    cdef size_t dim = a.shape[0]
+    cdef const float* left = &a[0] if dim else NULL
+    cdef const float* right = &b[0] if dim else NULL
+    cdef const float* rows[4]
+    cdef float out[4]
+    cdef cbool is_l2 = _metric(metric) == Metric.l2
+    if four:
+        rows[0] = left
+        rows[1] = right
+        rows[2] = left
+        rows[3] = right
+        (l2_squared_x4() if is_l2 else dot_x4())(left, rows, dim, out)
+        return out[1] if out[1] == out[3] or out[1] != out[1] else float("nan")
+    return l2_squared()(left, right, dim) if is_l2 else dot()(left, right, dim)
+
+
+def normalise_rows(const float[:, ::1] rows):
+    out = np.array(rows, dtype=np.float32, order="C")
+    cdef float[:, ::1] view = out
+    cdef size_t i, n = view.shape[0], dim = view.shape[1]
+    for i in range(n):
+        if not c_normalise(&view[i, 0] if dim else NULL, dim):
+            return out, int(i)
+    return out, -1
+
+
+def gather_distances(const float[:, ::1] queries, const float[:, ::1] vectors, const int64_t[::1] indptr,
+                     const uint32_t[::1] ids, str metric):
+    cdef Metric kind = _metric(metric)
+    if queries.shape[1] != vectors.shape[1]:
+        raise ValueError(f"queries: expected {vectors.shape[1]} columns, got {queries.shape[1]}; embed both alike")
+    out = np.empty(ids.shape[0], dtype=np.float32)
+    cdef float[::1] view = out
+    cdef size_t dim = queries.shape[1], i
+    cdef int64_t j
+    cdef Kernel kernel = l2_squared() if kind == Metric.l2 else dot()
+    with nogil:
+        for i in range(<size_t>queries.shape[0]):
+            for j in range(indptr[i], indptr[i + 1]):
+                view[j] = kernel(&queries[i, 0], &vectors[ids[j], 0], dim)
+                if kind != Metric.l2:
+                    view[j] = <float>1.0 - view[j]
+    return out
+
+
+def node_levels(size_t n, int max_neighbors, uint64_t seed):
+    out = np.empty(n, dtype=np.uint8)
+    cdef uint8_t[::1] view = out
+    cdef size_t i
+    for i in range(n):
+        view[i] = draw_level(seed, i, max_neighbors)
+    return out
+
+
+cdef class Store:
+    cdef unique_ptr[GraphStore] store
+
+    def __init__(self, const float[:, ::1] vectors, str metric, const int64_t[::1] indptr,
+                 const uint32_t[::1] indices, upper, const uint32_t[::1] entry_points):
+        cdef size_t n = vectors.shape[0], dim = vectors.shape[1]
+        cdef Metric kind = _metric(metric)
+        cdef const uint32_t* links = &indices[0] if indices.shape[0] else NULL
+        cdef vector[const uint32_t*] nodes
+        cdef vector[size_t] counts
+        cdef vector[const int64_t*] indptrs
+        cdef vector[const uint32_t*] ids
+        cdef const uint32_t[::1] level_nodes, level_ids
+        cdef const int64_t[::1] level_indptr
+        if n == 0 or dim == 0 or entry_points.shape[0] == 0 or indptr.shape[0] != <Py_ssize_t>n + 1:
+            raise ValueError("graph store: expected at least one vector, column and entry point; check the graph first")
+        self.store.reset(new GraphStore(&vectors[0, 0], n, dim, kind, &indptr[0], links, &entry_points[0],
+                                        entry_points.shape[0]))
+        keep = []
+        for level in upper:
+            level_nodes, level_indptr, level_ids = level
+            keep.append((level_nodes, level_indptr, level_ids))
+            nodes.push_back(&level_nodes[0])
+            counts.push_back(level_nodes.shape[0])
+            indptrs.push_back(&level_indptr[0])
+            ids.push_back(&level_ids[0] if level_ids.shape[0] else NULL)
+        self.store.get().set_upper(nodes, counts, indptrs, ids)
+
+    @property
+    def bad_row(self):
+        cdef uint32_t row = self.store.get().bad_row()
+        return -1 if row == kNone else int(row)
+
+    def search(self, const float[:, ::1] queries, size_t k, size_t ef, int threads):
+        cdef size_t count = queries.shape[0], bad
+        if <size_t>queries.shape[1] != self.store.get().dim():
+            raise ValueError("queries: expected as many columns as the vectors have; embed both alike")
+        ids = np.empty((count, k), dtype=np.uint32)
+        distances = np.empty((count, k), dtype=np.float32)
+        cdef uint32_t[:, ::1] id_view = ids
+        cdef float[:, ::1] distance_view = distances
+        cdef Counters total
+        if count == 0 or k == 0:
+            return ids, distances, 0, 0, -1
+        with nogil:
+            bad = search_many(self.store.get()[0], &queries[0, 0], count, k, ef, threads, &id_view[0, 0],
+                              &distance_view[0, 0], &total)
+        return ids, distances, int(total.distances), int(total.expansions), -1 if bad == count else int(bad)
+
+
+cdef class Builder:
+    cdef unique_ptr[HnswBuilder] builder
+
+    def __init__(self, const float[:, ::1] vectors, str metric, int max_neighbors, int ef_construction, uint64_t seed):
+        if vectors.shape[0] == 0 or vectors.shape[1] == 0 or max_neighbors < 2 or ef_construction < 1:
+            raise ValueError("builder: expected vectors, max_neighbors >= 2 and ef_construction >= 1; check the inputs")
+        self.builder.reset(new HnswBuilder(&vectors[0, 0], vectors.shape[0], vectors.shape[1], _metric(metric),
+                                           max_neighbors, ef_construction, seed))
+
+    @property
+    def bad_row(self):
+        cdef uint32_t row = self.builder.get().bad_row()
+        return -1 if row == kNone else int(row)
+
+    @property
+    def inserted(self):
+        return int(self.builder.get().inserted())
+
+    @property
+    def entry_point(self):
+        return int(self.builder.get().entry())
+
+    @property
+    def counters(self):
+        cdef Counters total = self.builder.get().counters()
+        return int(total.distances), int(total.expansions), int(self.builder.get().repaired())
+
+    def insert_until(self, size_t target, int threads):
+        with nogil:
+            self.builder.get().insert_until(target, threads)
+
+    def connect(self):
+        with nogil:
+            self.builder.get().connect()
+
+    def level_links(self, int level, const uint32_t[::1] nodes):
+        cdef HnswBuilder* builder = self.builder.get()
+        cdef size_t count = nodes.shape[0], i, j, at = 0
+        cdef const uint32_t* record
+        indptr = np.zeros(count + 1, dtype=np.int64)
+        cdef int64_t[::1] indptr_view = indptr
+        for i in range(count):
+            if nodes[i] >= builder.inserted() or builder.level(nodes[i]) < level:
+                raise ValueError(f"nodes: expected inserted nodes of level {level}, got {nodes[i]}; see node_levels")
+            indptr_view[i + 1] = indptr_view[i] + builder.links(nodes[i], level)[0]
+        indices = np.empty(indptr[count], dtype=np.uint32)
+        cdef uint32_t[::1] index_view = indices
+        for i in range(count):
+            record = builder.links(nodes[i], level)
+            for j in range(record[0]):
+                index_view[at] = record[1 + j]
+                at += 1
+        return indptr, indices
+
+    def restore_level(self, int level, const uint32_t[::1] nodes, const int64_t[::1] indptr,
+                      const uint32_t[::1] indices):
+        cdef size_t i
+        for i in range(<size_t>nodes.shape[0]):
+            self.builder.get().restore_links(nodes[i], level, &indices[indptr[i]] if indptr[i + 1] > indptr[i] else NULL,
+                                             <size_t>(indptr[i + 1] - indptr[i]))
+
+    def restore_end(self, size_t inserted, uint64_t distances, uint64_t expansions):
+        self.builder.get().restore_end(inserted, distances, expansions)

@@ -1,0 +1,32 @@
+"""Tables of the nearest neighbours that the vectors of an index have among themselves."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tasks.ann.exact import ExactIndex
+from tasks.ann.graph import NONE, Graph, from_table
+from tasks.ann.search import Index, Metric, SearchResult
+
+
+def neighbor_table(index: Index, lo: int, hi: int, k: int, *, ef: int, threads: int = 1) -> SearchResult:
+    """The k nearest of the rows lo to hi - 1 of the index's own vectors, each row itself left out.
+
+    Ids uint32 and distances float32 (hi - lo, k), padded with 0xFFFFFFFF and inf. Raises ValueError for a bad range.
+    """
+    n = len(index.vectors)
+    if not 0 <= lo <= hi <= n:
+        raise ValueError(f"rows: expected a range within 0 to {n}, got {lo} to {hi}; cut it to the index")
+    found = index.search(index.vectors[lo:hi], k + 1, ef=max(ef, k + 1), threads=threads)
+    own = found.ids == np.arange(lo, hi, dtype=np.uint32)[:, None]
+    # A row that did not find itself (more equal vectors than k, or a missed one) gives up its last neighbour instead.
+    own[~own.any(axis=1), -1] = True
+    ids = found.ids[~own].reshape(hi - lo, k)
+    distances = found.distances[~own].reshape(hi - lo, k)
+    return SearchResult(ids, distances, found.counters)
+
+
+def neighbor_graph(vectors: ArrayLike, k: int, metric: Metric, *, entry_points: ArrayLike | None = None) -> Graph:
+    """The exact graph of k nearest neighbours of vectors (n, d): one level, evenly spaced entry points by default."""
+    index = ExactIndex(vectors, metric)
+    table = neighbor_table(index, 0, len(index.vectors), k, ef=1)
+    return from_table(np.where(table.ids == NONE, -1, table.ids.astype(np.int64)), entry_points)
