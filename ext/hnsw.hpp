@@ -181,8 +181,15 @@ class HnswBuilder {
     }
   }
 
+  bool twins(uint32_t a, uint32_t b) const {
+    return std::memcmp(view_.row(a), view_.row(b), view_.dim * sizeof(float)) == 0;
+  }
+
   // Algorithm 4: of candidates in ascending order keeps one only if it is nearer to the node than to all kept.
-  void select(const Distance& distance, const std::vector<uint64_t>& keys, size_t cap, Work& work) {
+  // Deviation: equal vectors take at most half of a list, or a crowd of them would know nothing but itself, and no
+  // search that meets it would come out again.
+  void select(const Distance& distance, uint32_t node, const std::vector<uint64_t>& keys, size_t cap, Work& work) {
+    size_t twins_left = cap / 2;
     std::vector<uint64_t>& kept = work.kept;
     kept.clear();
     work.ids.clear();
@@ -198,6 +205,10 @@ class HnswBuilder {
         distance.many(row, work.ids.data() + i, count, near);
         work.counters.distances += count;
         for (size_t j = 0; j < count; ++j) good = good && !(near[j] < limit);
+      }
+      if (good && twins(id, node)) {
+        good = twins_left > 0;
+        if (good) --twins_left;
       }
       if (good) {
         kept.push_back(key);
@@ -244,7 +255,7 @@ class HnswBuilder {
       }
       std::inplace_merge(work.keys.begin(), work.keys.begin() + static_cast<std::ptrdiff_t>(middle), work.keys.end());
       if (work.keys.size() > ef_) work.keys.resize(ef_);
-      select(distance, work.keys, m_, work);
+      select(distance, v, work.keys, m_, work);
       write(v, level, work.kept);
     }
   }
@@ -268,7 +279,7 @@ class HnswBuilder {
     for (size_t i = 0; i < degree; ++i) work.keys.push_back(pack(near[i], record[1 + i]));
     for (const Edge* edge = from; edge < to; ++edge) work.keys.push_back(pack(edge->distance, edge->source));
     std::sort(work.keys.begin(), work.keys.end());
-    select(Distance(view_), work.keys, cap(level), work);
+    select(Distance(view_), target, work.keys, cap(level), work);
     write(target, level, work.kept);
   }
 
