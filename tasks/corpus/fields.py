@@ -32,7 +32,7 @@ def first_paragraph(text: str) -> tuple[str, str]:
     found = _BLANK_LINE.search(stripped)
     if found is None:
         return stripped, ""
-    return stripped[: found.start()], stripped[found.end() :].strip()
+    return stripped[: found.start()].rstrip(), stripped[found.end() :].strip()
 
 
 def split_fields(titles: Sequence[str], texts: Sequence[str]) -> tuple[list[str], list[str], list[str]]:

@@ -47,8 +47,8 @@ class NgramParams:
     families: tuple[FamilyParams, ...] = field(
         default=(FamilyParams("word", 1, 3, max_terms=80_000), FamilyParams("char", 3, 3, max_terms=20_000))
     )
-    name_weight: float = 3.0
-    first_weight: float = 3.0
+    name_weight: float = 10.0
+    first_weight: float = 20.0
     body_weight: float = 1.0
 
     def __post_init__(self) -> None:

@@ -16,11 +16,16 @@ BLOCK_ROWS = 4_096
 
 @dataclass(frozen=True)
 class SvdParams:
-    """Rank of the dense vectors and effort of the factorisation; ``passes`` counts readings of the data."""
+    """Rank of the dense vectors and effort of the factorisation.
+
+    ``passes`` counts readings of the data. ``whitening``: each dimension of the vectors is divided by its singular value
+    to this power; 0 keeps the singular value decomposition's own scale, 1 makes all dimensions equal.
+    """
 
     rank: int = 256
     oversampling: int = 10
-    passes: int = 3
+    passes: int = 2
+    whitening: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -128,6 +133,17 @@ def factorize(shards: list[sparse.csr_array], params: SvdParams, *, energy: floa
         if remaining:
             basis = orthonormalize(image)
     return finish(image, basis, params)
+
+
+def projection(model: SvdModel, *, whitening: float) -> NDArray[np.float32]:
+    """Components divided by their singular values to the power ``whitening``: float32 (features, rank).
+
+    Dimensions with a singular value below a millionth of the first hold no data and become zero.
+    """
+    values = model.singular_values
+    empty = values <= 1e-6 * values.max(initial=0.0)
+    scale = np.where(empty, 0.0, np.where(empty, 1.0, values) ** -whitening)
+    return np.ascontiguousarray(model.components * scale, dtype=np.float32)
 
 
 def project(features: sparse.csr_array, components: NDArray[np.float32]) -> NDArray[np.float32]:

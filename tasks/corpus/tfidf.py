@@ -18,8 +18,8 @@ class TfidfParams:
     are, so that weights stay monotone). ``family_weights`` multiply the families before the norm, in their order.
     """
 
-    sublinear: bool = True
-    family_weights: tuple[float, ...] = (1.0, 0.5)
+    sublinear: bool = False
+    family_weights: tuple[float, ...] = (1.0, 0.6)
 
 
 def _global_rows(
