@@ -125,29 +125,40 @@ class HnswBuilder {
     inserted_ = inserted;
   }
 
-  // Gives every node that no path from the entry point reaches on level 0 an edge from a near node that has one.
+  // Gives every node that no path from the entry point reaches on level 0 an edge from a near node that has one: with
+  // room to spare if there is one, and not twice the same, so that hubs keep their lists and stay cheap to expand.
   void connect() {
     if (inserted_ == 0) return;
     std::vector<uint32_t> parent(n_, kNone), queue;
+    std::vector<bool> host(n_, false);
     parent[entry_] = entry_;
     spread(entry_, parent, queue);
     Scratch scratch;
-    const Distance distance(view_);
+    uint32_t last = kNone;
+    size_t scan = 0;
     for (uint32_t u = 0; u < inserted_; ++u) {
       if (parent[u] != kNone) continue;
-      const float* row = view_.row(u);
-      Counters counters;
-      // From the entry point on level 0 only: every node found is then reachable.
-      search_level0(view_, distance, row, {entry_, distance(row, entry_)}, ef_, scratch, counters);
-      counters_ += counters;
-      bool done = false;
-      for (size_t i = 0; i < scratch.pool.size() && !done; ++i) {
-        done = attach(scratch.pool.id(i), u, scratch.pool.distance(i), parent);
+      // A crowd of equal vectors becomes a chain without a search for each.
+      bool done = last != kNone && twins(last, u) && room(last) && attach(last, u, parent);
+      if (!done) {
+        const Distance distance(view_);
+        const float* row = view_.row(u);
+        // From the entry point on level 0 only: every node found is then reachable.
+        search_level0(view_, distance, row, {entry_, distance(row, entry_)}, ef_, scratch, counters_);
+        for (int pass = 0; pass < 3 && !done; ++pass) {
+          for (size_t i = 0; i < scratch.pool.size() && !done; ++i) {
+            const uint32_t near = scratch.pool.id(i);
+            if ((pass < 1 && host[near]) || (pass < 2 && !room(near))) continue;
+            done = attach(near, u, parent);
+            host[near] = done;
+          }
+        }
       }
-      for (uint32_t r = 0; r < inserted_ && !done; ++r) {
-        if (parent[r] != kNone) done = attach(r, u, distance(row, r), parent);
+      for (size_t tried = 0; tried < inserted_ && !done; ++tried, scan = (scan + 1) % inserted_) {
+        done = parent[scan] != kNone && attach(static_cast<uint32_t>(scan), u, parent);
       }
       ++repaired_;
+      last = u;
       spread(u, parent, queue);
     }
   }
@@ -260,27 +271,28 @@ class HnswBuilder {
     }
   }
 
-  // Adds the reverse edges [from, to), all of one target and level, in ascending order of their source.
+  // Adds the reverse edges [from, to), all of one target and level, one after the other in ascending order of their
+  // source, as single insertions would: pruning only once for all would leave a hub with few neighbours.
   void update(const Edge* from, const Edge* to, Work& work) {
     const uint32_t target = from->target;
     const int level = from->level;
     uint32_t* record = mutable_links(target, level);
     float* near = mutable_near(target, level);
-    const size_t degree = record[0], added = static_cast<size_t>(to - from);
-    if (degree + added <= cap(level)) {
-      for (size_t i = 0; i < added; ++i) {
-        record[1 + degree + i] = from[i].source;
-        near[degree + i] = from[i].distance;
+    for (const Edge* edge = from; edge < to; ++edge) {
+      const size_t degree = record[0];
+      if (degree < cap(level)) {
+        record[1 + degree] = edge->source;
+        near[degree] = edge->distance;
+        ++record[0];
+        continue;
       }
-      record[0] = static_cast<uint32_t>(degree + added);
-      return;
+      work.keys.clear();
+      for (size_t i = 0; i < degree; ++i) work.keys.push_back(pack(near[i], record[1 + i]));
+      work.keys.push_back(pack(edge->distance, edge->source));
+      std::sort(work.keys.begin(), work.keys.end());
+      select(Distance(view_), target, work.keys, cap(level), work);
+      write(target, level, work.kept);
     }
-    work.keys.clear();
-    for (size_t i = 0; i < degree; ++i) work.keys.push_back(pack(near[i], record[1 + i]));
-    for (const Edge* edge = from; edge < to; ++edge) work.keys.push_back(pack(edge->distance, edge->source));
-    std::sort(work.keys.begin(), work.keys.end());
-    select(Distance(view_), target, work.keys, cap(level), work);
-    write(target, level, work.kept);
   }
 
   void raise(uint32_t v) {
@@ -341,8 +353,10 @@ class HnswBuilder {
     }
   }
 
+  bool room(uint32_t node) const { return view_.links0(node)[0] < cap(0); }
+
   // Adds the edge from -> to where there is room, or in place of the last edge that no path depends on.
-  bool attach(uint32_t from, uint32_t to, float distance, std::vector<uint32_t>& parent) {
+  bool attach(uint32_t from, uint32_t to, std::vector<uint32_t>& parent) {
     uint32_t* record = mutable_links(from, 0);
     float* near = mutable_near(from, 0);
     size_t at = record[0];
@@ -354,7 +368,7 @@ class HnswBuilder {
       ++record[0];
     }
     record[1 + at] = to;
-    near[at] = distance;
+    near[at] = Distance(view_)(view_.row(from), to);
     parent[to] = from;
     return true;
   }

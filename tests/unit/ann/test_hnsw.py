@@ -31,7 +31,7 @@ def same(a: Graph, b: Graph) -> bool:
 # Floors: the lowest of 8 seeds less one point.
 @pytest.mark.parametrize(
     ("metric", "floors"),
-    [("l2", (0.859, 0.977, 0.988)), ("ip", (0.779, 0.932, 0.982)), ("cosine", (0.765, 0.935, 0.986))],
+    [("l2", (0.858, 0.977, 0.988)), ("ip", (0.789, 0.935, 0.983)), ("cosine", (0.765, 0.935, 0.986))],
 )
 def test_recall_against_exact_search(metric: str, floors: tuple[float, float, float]) -> None:
     vectors, queries = clustered(4000, 48, 1), clustered(200, 48, 2)
