@@ -18,7 +18,7 @@ LINK_FLAGS = ("-pthread",)
 EXTENSIONS: dict[str, tuple[str, ...]] = {
     "ngrams": ("ngrams.pyx", "ngrams.hpp"),
     "hnsw": ("hnsw.pyx", "hnsw.hpp", "graph.hpp", "simd.hpp", "parallel.hpp"),
-    "finger": ("finger.pyx", "finger.hpp", "graph.hpp", "simd.hpp", "parallel.hpp"),
+    "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "graph.hpp", "simd.hpp", "parallel.hpp"),
 }
 
 

@@ -1,6 +1,9 @@
 """Slow, obvious versions of what the project computes fast."""
 
 import math
+from collections.abc import Callable
+
+import numpy as np
 
 
 def bm25_score(query: list[str], document: list[str], documents: list[list[str]], *, k1: float, b: float) -> float:
@@ -21,3 +24,64 @@ def reciprocal_rank(ranked: list[int], wanted: int) -> float:
         if row == wanted:
             return 1 / rank
     return 0.0
+
+
+def finger_split(vector: np.ndarray, centre: np.ndarray) -> tuple[float, np.ndarray]:
+    """Coefficient of ``vector`` along ``centre`` and the residual orthogonal to it, in float64."""
+    v, c = vector.astype(np.float64), centre.astype(np.float64)
+    coefficient = float(v @ c / (c @ c))
+    return coefficient, v - coefficient * c
+
+
+def finger_cosine(q_residual: np.ndarray, d_residual: np.ndarray, directions: np.ndarray, *, signs: bool) -> float:
+    """Estimated cosine of two residuals from their components along ``directions`` (rank, dim)."""
+    q_part, d_part = directions.astype(np.float64) @ q_residual, directions.astype(np.float64) @ d_residual
+    if signs:
+        differing = sum((a > 0) != (b >= 0) for a, b in zip(q_part, d_part, strict=True))
+        return math.cos(math.pi * differing / len(directions))
+    norms = float(np.linalg.norm(q_part) * np.linalg.norm(d_part))
+    return float(q_part @ d_part) / norms if norms > 0 else 0.0
+
+
+def finger_estimate(
+    query: np.ndarray, centre: np.ndarray, neighbour: np.ndarray, directions: np.ndarray, *, metric: str, signs: bool
+) -> float:
+    """FINGER's estimate of the distance between query and neighbour from the centre they share, without correction."""
+    t_q, q_residual = finger_split(query, centre)
+    t_d, d_residual = finger_split(neighbour, centre)
+    norm2 = float(centre.astype(np.float64) @ centre.astype(np.float64))
+    q_norm, d_norm = float(np.linalg.norm(q_residual)), float(np.linalg.norm(d_residual))
+    cosine = finger_cosine(q_residual, d_residual, directions, signs=signs)
+    if metric == "l2":
+        return (t_q - t_d) ** 2 * norm2 + q_norm**2 + d_norm**2 - 2 * q_norm * d_norm * cosine
+    return 1 - (t_q * t_d * norm2 + q_norm * d_norm * cosine)
+
+
+def finger_search(
+    neighbours: list[list[int]],
+    entry: int,
+    distance: Callable[[int], float],
+    near: Callable[[int, float], list[bool] | None],
+    *,
+    ef: int,
+) -> tuple[list[tuple[float, int]], int]:
+    """Screened best-first search of one level: the ``ef`` nearest as (distance, node), and how many were compared.
+
+    ``near(node, bound)`` says for each neighbour of a node whether its estimate is below the bound; None: compare all.
+    """
+    results = [(distance(entry), entry)]
+    visited, expanded, compared = {entry}, set(), 0
+    while True:
+        waiting = [item for item in results if item[1] not in expanded]
+        if not waiting:
+            return results, compared
+        node = min(waiting)[1]
+        expanded.add(node)
+        passed = near(node, max(results)[0]) if len(results) >= ef else None
+        for position, neighbour in enumerate(neighbours[node]):
+            if neighbour in visited or (passed is not None and not passed[position]):
+                continue
+            visited.add(neighbour)
+            compared += 1
+            results.append((distance(neighbour), neighbour))
+        results = sorted(results)[:ef]

@@ -1,0 +1,94 @@
+"""FINGER tables and the search that screens neighbours by estimated distances.
+
+Codes of an edge: "float32" and "int8" (of 1/127) keep the direction of the projected residual, "signs" its signs as bits
+of little-endian uint64 words. All results are the same on every SIMD path and for any number of threads. Arguments are
+taken as they are: tasks/ann checks them. Source: Chen et al., FINGER, WWW 2023.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+SOURCE_HASH: str
+NONE: int
+"""The id that fills a row of results where fewer than k nodes are reachable."""
+
+def available_paths() -> tuple[str, ...]:
+    """SIMD paths of this CPU, of "portable", "avx2", "avx512"."""
+
+def active_path() -> str:
+    """The SIMD path in use in this process, by this extension."""
+
+def force_path(name: str) -> None:
+    """Uses one SIMD path from now on; ValueError where the CPU lacks it."""
+
+def project(rows: NDArray[np.float32], directions: NDArray[np.float32], *, threads: int = 1) -> NDArray[np.float32]:
+    """Rows (n, dim) along directions (rank, dim): float32 (n, rank); a row's result does not depend on the others."""
+
+def edge_tables(
+    vectors: NDArray[np.float32],
+    projections: NDArray[np.float32],
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.uint32],
+    *,
+    begin: int,
+    code: str,
+    tiny_norm2: float,
+    threads: int = 1,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.generic]]:
+    """Tables of the nodes begin, begin + 1, ... whose edges are indices (m,) by indptr (rows + 1,), counted from 0.
+
+    vectors (n, dim) and projections (n, rank) are those of all nodes. Returns squared norms float32 (rows,), 0 below
+    tiny_norm2; coefficients float32 (m,); residual norms float32 (m,); codes float32 or int8 (m, rank), or uint64
+    (m, ceil(rank / 64)). ValueError for shapes that do not fit.
+    """
+
+class Store:
+    """A graph, its vectors and its tables in the layout of the search; nothing of the arguments is kept."""
+
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        metric: str,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.uint32],
+        upper: Sequence[tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32]]],
+        entry_points: NDArray[np.uint32],
+    ) -> None:
+        """vectors (n, dim); level 0 as indptr (n + 1,) and indices; (nodes, indptr, indices) of levels 1 and up."""
+
+    def set_tables(
+        self,
+        directions: NDArray[np.float32],
+        code: str,
+        scale: float,
+        bias: float,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.uint32],
+        norm2: NDArray[np.float32],
+        projections: NDArray[np.float32],
+        coefficient: NDArray[np.float32],
+        residual: NDArray[np.float32],
+        codes: NDArray[np.generic],
+    ) -> None:
+        """Lays out the tables of all nodes; a corrected cosine is scale * estimate + bias, at most 1."""
+
+    @property
+    def bad_row(self) -> int:
+        """The first row without a direction under cosine, or -1."""
+
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the tables, ids included."""
+
+    def node_bytes(self, node: int) -> int:
+        """Memory of one node's block: whole cache lines."""
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, ef: int, threads: int
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int, int, int, int]:
+        """Ids and distances (q, k), full distances, expansions, estimates, the first bad query or -1."""
+
+    def estimate(self, query: NDArray[np.float32], node: int, degree: int) -> NDArray[np.float32] | None:
+        """Estimated distances (degree,) to a node's neighbours, None where it is always compared exactly."""
