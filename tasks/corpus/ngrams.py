@@ -48,7 +48,7 @@ class NgramParams:
         default=(FamilyParams("word", 1, 3, max_terms=80_000), FamilyParams("char", 3, 3, max_terms=20_000))
     )
     name_weight: float = 10.0
-    first_weight: float = 20.0
+    first_weight: float = 30.0
     body_weight: float = 1.0
 
     def __post_init__(self) -> None:

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
+from scipy.linalg import blas
 
 #: Rows that are multiplied together. Shards hold whole blocks, so that their sums do not depend on the sharding.
 BLOCK_ROWS = 4_096
+
+_CACHED_FEATURES = 256
+_ORTHONORMAL = 1e-10
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def pass_shard(shard: sparse.csr_array, block: NDArray[np.float64], *, energy: f
 
     ``energy`` is an upper limit on the squares of all entries of all shards together (the number of documents where
     rows have norm 1), the same in every call of a pass. No sum can exceed it, so results rounded to multiples of
-    ``energy * 2**-52`` add without error: any cut into shards of whole blocks, added in any order, gives the same bits.
+    ``energy * 2**-50`` add without error: any cut into shards of whole blocks, added in any order, gives the same bits.
     """
     if shard.shape[1] != block.shape[0]:
         raise ValueError(f"shard: expected {block.shape[0]} columns, got {shard.shape[1]}; use one vocabulary")
@@ -64,12 +68,22 @@ def pass_shard(shard: sparse.csr_array, block: NDArray[np.float64], *, energy: f
     magic = 1.5 * 2.0 ** np.ceil(np.log2(max(energy, 1e-300)) + 2)
     total = np.zeros(block.shape)
     for begin in range(0, shard.shape[0], BLOCK_ROWS):
-        rows = shard[begin : begin + BLOCK_ROWS]
-        product = (rows.T @ (rows @ single)).astype(np.float64)
-        product += magic
-        product -= magic
-        total += product
+        _add_block(total, shard[begin : begin + BLOCK_ROWS], single, magic)
     return total
+
+
+def _add_block(total: NDArray[np.float64], rows: sparse.csr_array, block: NDArray[np.float32], magic: float) -> None:
+    """Add the rounded product of one block of rows, a few hundred features at a time to stay in the cache."""
+    image = rows @ block
+    turned = rows.T.tocsr()
+    present = np.flatnonzero(np.diff(turned.indptr))
+    product = turned[present] @ image
+    for begin in range(0, len(present), _CACHED_FEATURES):
+        features = present[begin : begin + _CACHED_FEATURES]
+        part = product[begin : begin + _CACHED_FEATURES].astype(np.float64)
+        part += magic
+        part -= magic
+        total[features] += part
 
 
 def orthonormalize(block: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -77,16 +91,28 @@ def orthonormalize(block: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Cholesky QR done twice; Householder QR where the block is too ill-conditioned for that.
     """
-    basis = block
+    basis = block.copy()
     try:
         for _ in range(2):
-            factor = linalg.cholesky(basis.T @ basis, lower=False, check_finite=False)
-            if factor.diagonal().min() <= 1e-7 * factor.diagonal().max():
-                raise linalg.LinAlgError
-            basis = linalg.solve_triangular(factor, basis.T, trans="T", check_finite=False).T
+            gram = basis.T @ basis
+            if np.max(np.abs(gram - np.eye(len(gram))), initial=0.0) < _ORTHONORMAL:
+                break
+            basis = _divide_by_factor(basis, gram)
     except linalg.LinAlgError:
         basis = np.linalg.qr(block)[0]
     return np.ascontiguousarray(basis)
+
+
+def _divide_by_factor(block: NDArray[np.float64], square: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``block`` times the inverse of the upper Cholesky factor of ``square``; in place where the layout allows.
+
+    Raises LinAlgError where the factor is too ill-conditioned to divide by.
+    """
+    factor = linalg.cholesky(square, lower=False, check_finite=False)
+    diagonal = factor.diagonal()
+    if diagonal.min() <= 1e-7 * diagonal.max():
+        raise linalg.LinAlgError("the block has nearly dependent columns")
+    return blas.dtrsm(1.0, factor, block.T, trans_a=1, overwrite_b=1).T
 
 
 def finish(image: NDArray[np.float64], basis: NDArray[np.float64], params: SvdParams) -> SvdModel:
@@ -100,25 +126,23 @@ def finish(image: NDArray[np.float64], basis: NDArray[np.float64], params: SvdPa
     core = basis.T @ shifted
     core = (core + core.T) / 2
     try:
-        factor = linalg.cholesky(core, lower=False, check_finite=False)
-        root = linalg.solve_triangular(factor, shifted.T, trans="T", check_finite=False).T
-        gram_values, gram_vectors = linalg.eigh(root.T @ root)
-        order = np.argsort(-gram_values, kind="stable")[:rank]
-        values = np.maximum(gram_values[order], 0.0)
-        vectors = root @ gram_vectors[:, order]
-        if values[-1] <= 1e-12 * values[0]:
-            raise linalg.LinAlgError
-        vectors /= np.sqrt(values)
+        root = _divide_by_factor(shifted, core)
+        values, small = linalg.eigh(root.T @ root)
+        order = np.argsort(-values, kind="stable")[:rank]
+        values = np.maximum(values[order], 0.0)
+        if values[-1] <= 1e-12 * values[0] + 2 * shift:
+            raise linalg.LinAlgError("the data has a lower rank than was asked for")
+        vectors = root.astype(np.float32) @ (small[:, order] / np.sqrt(values)).astype(np.float32)
         squares = np.maximum(values - shift, 0.0)
     except linalg.LinAlgError:
         # The data has a lower rank than asked for: Rayleigh-Ritz keeps the columns orthonormal.
         values, small = linalg.eigh((basis.T @ image + image.T @ basis) / 2)
         order = np.argsort(-values, kind="stable")[:rank]
         squares = np.maximum(values[order], 0.0)
-        vectors = basis @ small[:, order]
+        vectors = (basis @ small[:, order]).astype(np.float32)
     largest = np.argmax(np.abs(vectors), axis=0)
-    signs = np.where(vectors[largest, np.arange(rank)] < 0, -1.0, 1.0)
-    return SvdModel(np.ascontiguousarray(vectors * signs, dtype=np.float32), np.sqrt(squares))
+    vectors *= np.where(vectors[largest, np.arange(rank)] < 0, np.float32(-1), np.float32(1))
+    return SvdModel(np.ascontiguousarray(vectors), np.sqrt(squares))
 
 
 def factorize(shards: list[sparse.csr_array], params: SvdParams, *, energy: float) -> SvdModel:

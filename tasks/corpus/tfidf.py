@@ -22,28 +22,39 @@ class TfidfParams:
     family_weights: tuple[float, ...] = (1.0, 0.6)
 
 
-def _global_rows(
-    counts: sparse.csr_array, columns: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """Rename columns and drop those that are -1; (entries a row int64, columns int32, counts float32)."""
-    named = columns[counts.indices] if len(columns) else counts.indices
-    known = named >= 0
-    ends = np.concatenate(([0], np.cumsum(known)))[counts.indptr]
-    return np.diff(ends), named[known], counts.data[known]
-
-
 def _family_values(
     family: FamilyCounts, vocabulary: Vocabulary, place: int, params: TfidfParams
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """Weighted, not yet normalised values of one family: (entries a row, columns in the family, values)."""
-    sizes, columns, counts = _global_rows(family.counts, vocabulary.families[place].columns(family.terms))
-    values = counts.astype(np.float64)
+    columns = vocabulary.families[place].columns(family.terms)
+    indices, values, sizes = family.counts.indices, family.counts.data, np.diff(family.counts.indptr)
+    if not np.array_equal(columns, np.arange(vocabulary.families[place].size)):
+        named = columns[indices] if len(columns) else indices
+        known = named >= 0
+        ends = np.concatenate(([0], np.cumsum(known)))[family.counts.indptr]
+        indices, values, sizes = named[known], values[known], np.diff(ends)
     if params.sublinear:
-        np.log(values, out=values, where=values >= 1.0)
-        values[counts >= 1.0] += 1.0
-    values *= vocabulary.idf[place][columns]
-    values *= params.family_weights[place]
-    return sizes, columns, values
+        values = np.where(values >= 1, 1 + np.log(np.maximum(values, 1)), values)
+    scale = (vocabulary.idf[place] * params.family_weights[place]).astype(np.float32)
+    return sizes.astype(np.int64), indices, values * scale[indices]
+
+
+def _join(
+    parts: list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]], offsets: tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """Families side by side: (entries a row, columns, values)."""
+    if len(parts) == 1:
+        return parts[0]
+    sizes = np.sum([part[0] for part in parts], axis=0).astype(np.int64)
+    filled = np.cumsum(sizes) - sizes
+    indices = np.empty(sizes.sum(), dtype=np.int32)
+    values = np.empty(len(indices), dtype=np.float32)
+    for offset, (part_sizes, columns, part_values) in zip(offsets, parts, strict=True):
+        target = np.arange(len(columns)) + np.repeat(filled - (np.cumsum(part_sizes) - part_sizes), part_sizes)
+        indices[target] = columns + np.int32(offset)
+        values[target] = part_values
+        filled += part_sizes
+    return sizes, indices, values
 
 
 def weigh_counts(shard: ShardCounts, vocabulary: Vocabulary, params: TfidfParams) -> sparse.csr_array:
@@ -56,25 +67,15 @@ def weigh_counts(shard: ShardCounts, vocabulary: Vocabulary, params: TfidfParams
             f"families: expected the same number in counts, vocabulary and family_weights, got {len(shard.families)}, "
             f"{len(vocabulary.families)}, {len(params.family_weights)}; use the parameters that made them"
         )
-    documents = shard.documents
     parts = [_family_values(family, vocabulary, place, params) for place, family in enumerate(shard.families)]
-    sizes = np.sum([part[0] for part in parts], axis=0).astype(np.int64)
+    sizes, indices, values = _join(parts, vocabulary.offsets)
     indptr = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    indices = np.empty(indptr[-1], dtype=np.int32)
-    values = np.empty(indptr[-1], dtype=np.float64)
-    filled = indptr[:-1].copy()
-    for offset, (part_sizes, columns, part_values) in zip(vocabulary.offsets, parts, strict=True):
-        begins = np.cumsum(part_sizes) - part_sizes
-        target = np.arange(len(columns)) + np.repeat(filled - begins, part_sizes)
-        indices[target] = columns + np.int32(offset)
-        values[target] = part_values
-        filled += part_sizes
-    rows = np.repeat(np.arange(documents), sizes)
-    # bincount adds in order, so a row's norm does not depend on how many rows there are.
-    norms = np.sqrt(np.bincount(rows, weights=values * values, minlength=documents))
+    rows = np.repeat(np.arange(shard.documents, dtype=np.int32), sizes)
+    # bincount adds float64 in order, so a row's norm does not depend on how many rows there are.
+    norms = np.sqrt(np.bincount(rows, weights=np.square(values), minlength=shard.documents))
     norms[norms == 0] = 1.0
-    values /= norms[rows]
-    return csr_rows(values.astype(np.float32), indices, indptr, columns=vocabulary.size)
+    values *= np.repeat((1.0 / norms).astype(np.float32), sizes)
+    return csr_rows(values, indices, indptr, columns=vocabulary.size)
 
 
 @dataclass(frozen=True)

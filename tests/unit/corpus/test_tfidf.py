@@ -73,7 +73,9 @@ def test_joined_families_equal_a_feature_union_normalised_once():
         ],
         transformer_weights={"word": 1.0, "char": 0.4},
     )
-    found, vocabulary = features_of(TEXTS, one_field(WORD, CHAR), TfidfParams(family_weights=(1.0, 0.4)))
+    found, vocabulary = features_of(
+        TEXTS, one_field(WORD, CHAR), TfidfParams(sublinear=True, family_weights=(1.0, 0.4))
+    )
     np.testing.assert_allclose(found.toarray(), normalize(union.fit_transform(TEXTS)).toarray(), atol=1e-6)
     assert found.dtype == np.float32
     assert found.shape == (len(TEXTS), vocabulary.size)
