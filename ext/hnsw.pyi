@@ -14,6 +14,9 @@ SOURCE_HASH: str
 NONE: int
 """The id that fills a row of results where fewer than k nodes are reachable."""
 
+BATCH: int
+"""Rows that a builder inserts together."""
+
 def available_paths() -> tuple[str, ...]:
     """SIMD paths of this CPU, of "portable", "avx2", "avx512"."""
 

@@ -56,6 +56,7 @@ cdef extern from "hnsw.hpp" namespace "fingerpost" nogil:
     size_t search_many(const GraphStore&, const float*, size_t, size_t, size_t, int, uint32_t*, float*,
                        Counters*) except +
     int draw_level(uint64_t, uint64_t, int)
+    size_t kBatch "fingerpost::HnswBuilder::kBatch"
     cdef cppclass HnswBuilder:
         HnswBuilder(const float*, size_t, size_t, Metric, int, int, uint64_t) except +
         size_t n()
@@ -74,6 +75,7 @@ cdef extern from "hnsw.hpp" namespace "fingerpost" nogil:
 _PATHS = {"portable": <int>Path.portable, "avx2": <int>Path.avx2, "avx512": <int>Path.avx512}
 _METRICS = {"l2": <int>Metric.l2, "ip": <int>Metric.ip, "cosine": <int>Metric.cosine}
 NONE = 0xFFFFFFFF
+BATCH: int = kBatch
 
 
 def available_paths():

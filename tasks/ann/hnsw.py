@@ -77,6 +77,8 @@ class HnswBuilder:
 
     def insert_until(self, count: int, *, threads: int = 1) -> None:
         """Inserts whole batches until at least ``count`` rows, or all, are in."""
+        if threads < 1:
+            raise ValueError(f"threads: expected at least 1, got {threads}; raise it")
         self._builder.insert_until(max(count, 0), threads)
 
     def _nodes(self, level: int) -> NDArray[np.uint32]:
@@ -102,8 +104,10 @@ class HnswBuilder:
         """
         builder = cls(vectors, params)
         inserted, distances, expansions = (int(value) for value in state["progress"])
-        if not 0 <= inserted <= builder.size:
-            raise GraphError(f"state: expected at most {builder.size} inserted rows, got {inserted}; start again")
+        whole = inserted == builder.size or inserted % kernel.BATCH == 0
+        if not (0 <= inserted <= builder.size and whole):
+            found = f"got {inserted} of {builder.size}"
+            raise GraphError(f"state: expected whole batches of {kernel.BATCH} rows, {found}; start again")
         levels = builder._levels[:inserted]
         for level in range(int(levels.max(initial=0)) + 1 if inserted else 0):
             nodes = np.flatnonzero(levels >= level).astype(np.uint32)
