@@ -85,3 +85,27 @@ def finger_search(
             compared += 1
             results.append((distance(neighbour), neighbour))
         results = sorted(results)[:ef]
+
+
+def lanes16(a: np.ndarray, b: np.ndarray, *, metric: str) -> np.float32:
+    """The definition of the distance kernels: 16 lanes, two roundings a term, the tail as zeros, one tree."""
+    zeros = np.zeros(-len(a) % 16, dtype=np.float32)
+    a, b = np.concatenate([a, zeros]), np.concatenate([b, zeros])
+    sums = np.zeros(16, dtype=np.float32)
+    for i in range(0, len(a), 16):
+        x, y = a[i : i + 16], b[i : i + 16]
+        if metric == "l2":
+            x = y = x - y
+        sums = sums + x * y
+    while len(sums) > 1:
+        sums = sums[: len(sums) // 2] + sums[len(sums) // 2 :]
+    return np.float32(sums[0])
+
+
+def nearest(vectors: np.ndarray, queries: np.ndarray, k: int, metric: str) -> np.ndarray:
+    """Rows of the k nearest of each query: all distances in float64, sorted with ties by row."""
+    x, q = vectors.astype(np.float64), queries.astype(np.float64)
+    if metric == "cosine":
+        x, q = x / np.linalg.norm(x, axis=1)[:, None], q / np.linalg.norm(q, axis=1)[:, None]
+    distances = ((q[:, None] - x[None]) ** 2).sum(axis=2) if metric == "l2" else 1 - q @ x.T
+    return np.argsort(distances, axis=1, kind="stable")[:, :k]

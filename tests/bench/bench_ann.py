@@ -201,33 +201,37 @@ def rate_at(curve: Curve, level: float, queries: int) -> float | None:
 
 
 def rows_of(data: Dataset, names: list[str], curves: list[Curve]) -> list[dict[str, Any]]:
-    """Build, equal-ef and equal-recall rows; ratios to hnswlib where it ran."""
-    rival = curves[names.index(RIVAL)] if RIVAL in names else None
+    """Build, equal-ef and equal-recall rows; ratios to hnswlib where it ran, of screened searches also to the plain."""
     size = len(data.queries)
+    by_name = dict(zip(names, curves, strict=True))
     rows: list[dict[str, Any]] = []
-
-    def add(name: str, setting: str, metrics: dict[str, Any], ratio: float | None) -> None:
-        row = {"dataset": data.name, "contender": name, "setting": setting, **metrics}
-        if rival is not None and name != RIVAL and ratio is not None:
-            row |= {"ratio": ratio, "rival": RIVAL}
-        rows.append(row)
-
-    for name, curve in zip(names, curves, strict=True):
+    for name, curve in by_name.items():
+        rival = by_name.get(RIVAL) if name != RIVAL else None
+        start: dict[str, Any] = {"dataset": data.name, "contender": name}
         seconds = statistics.median(curve.build_seconds)
-        add(name, "build", {"seconds": seconds}, rival and statistics.median(rival.build_seconds) / seconds)
+        row = start | {"setting": "build", "seconds": seconds}
+        rows.append(row | _against(rival and statistics.median(rival.build_seconds) / seconds, RIVAL))
         for ef, recalls in curve.recalls.items():
-            seconds = statistics.median(curve.seconds[ef])
-            metrics = {"recall_at_10": statistics.mean(recalls), "queries_per_second": size / seconds}
+            seconds, mean = statistics.median(curve.seconds[ef]), statistics.mean(recalls)
+            row = start | {"setting": f"ef={ef}", "recall_at_10": mean, "queries_per_second": size / seconds}
             if curve.distances[ef]:
-                metrics["distances_per_query"] = curve.distances[ef]
-            if rival is not None:
-                metrics["recall_difference"] = statistics.mean(recalls) - statistics.mean(rival.recalls[ef])
-            add(name, f"ef={ef}", metrics, rival and statistics.median(rival.seconds[ef]) / seconds)
+                row["distances_per_query"] = curve.distances[ef]
+            if rival:
+                row["recall_difference"] = mean - statistics.mean(rival.recalls[ef])
+            rows.append(row | _against(rival and statistics.median(rival.seconds[ef]) / seconds, RIVAL))
         for level in LEVELS:
-            rate, other = rate_at(curve, level, size), rival and rate_at(rival, level, size)
-            if rate:
-                add(name, f"recall={level}", {"queries_per_second": rate}, rate / other if other else None)
+            rate = rate_at(curve, level, size)
+            rivals = {RIVAL: rival} | ({"hnsw": by_name["hnsw"]} if name.startswith("finger") else {})
+            for other, its in rivals.items():
+                other_rate = rate_at(its, level, size) if its else None
+                if rate and (other_rate or other == RIVAL):
+                    row = start | {"setting": f"recall={level}", "queries_per_second": rate}
+                    rows.append(row | _against(other_rate and rate / other_rate, other))
     return rows
+
+
+def _against(ratio: float | None, rival: str) -> dict[str, Any]:
+    return {} if ratio is None else {"ratio": ratio, "rival": rival}
 
 
 def plot(data: Dataset, names: list[str], curves: list[Curve]) -> Path:
@@ -305,8 +309,11 @@ def main() -> None:
         options.rows, options.queries, options.seeds = 10_000, 500, 1
     if peer_python("ann") is None:
         print("no peers: expected <FINGERPOST_PEERS>/ann/bin/python; measuring ourselves alone")
-    rows = [row for name in options.datasets.split(",") for row in run(name, options)]
-    print(f"rows: {write_rows('ann', rows).relative_to(results_folder().parent)}")
+    rows: list[dict[str, Any]] = []
+    for name in options.datasets.split(","):
+        rows += run(name, options)
+        # After each data set, so that a run that is stopped leaves what it has measured.
+        print(f"rows: {write_rows('ann', rows).relative_to(results_folder().parent)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ext import hnsw
+from tests.oracles import lanes16
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 
@@ -18,21 +19,6 @@ def restored_path() -> Iterator[None]:
     before = hnsw.active_path()
     yield
     hnsw.force_path(before)
-
-
-def lanes(a: np.ndarray, b: np.ndarray, metric: str) -> np.float32:
-    """The definition: 16 lanes, two roundings a term, the tail as zeros, one tree."""
-    zeros = np.zeros(-len(a) % 16, dtype=np.float32)
-    a, b = np.concatenate([a, zeros]), np.concatenate([b, zeros])
-    sums = np.zeros(16, dtype=np.float32)
-    for i in range(0, len(a), 16):
-        x, y = a[i : i + 16], b[i : i + 16]
-        if metric == "l2":
-            x = y = x - y
-        sums = sums + x * y
-    while len(sums) > 1:
-        sums = sums[: len(sums) // 2] + sums[len(sums) // 2 :]
-    return sums[0]
 
 
 @st.composite
@@ -49,7 +35,7 @@ def test_all_paths_give_the_bits_of_the_definition(
 ) -> None:
     # Shifted by some floats, because rows of a matrix are not aligned to a vector register.
     a, b = (np.concatenate([np.zeros(offset, np.float32), vector])[offset:] for vector in pair)
-    expected = lanes(*pair, metric).tobytes()
+    expected = lanes16(*pair, metric=metric).tobytes()
     for path in hnsw.available_paths():
         hnsw.force_path(path)
         for four in (False, True):

@@ -7,15 +7,7 @@ from hypothesis import strategies as st
 
 from tasks.ann import exact
 from tasks.ann.exact import ExactIndex
-
-
-def obvious(vectors: np.ndarray, queries: np.ndarray, k: int, metric: str) -> np.ndarray:
-    """All distances in float64, sorted with ties by row."""
-    x, q = vectors.astype(np.float64), queries.astype(np.float64)
-    if metric == "cosine":
-        x, q = x / np.linalg.norm(x, axis=1)[:, None], q / np.linalg.norm(q, axis=1)[:, None]
-    distances = ((q[:, None] - x[None]) ** 2).sum(axis=2) if metric == "l2" else 1 - q @ x.T
-    return np.argsort(distances, axis=1, kind="stable")[:, :k]
+from tests.oracles import nearest
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
@@ -24,7 +16,7 @@ def test_equals_sorting_all_distances(metric: str, k: int, monkeypatch: pytest.M
     rng = np.random.default_rng(k)
     vectors, queries = rng.standard_normal((700, 12)), rng.standard_normal((30, 12))
     vectors, queries = vectors.astype(np.float32), queries.astype(np.float32)
-    expected = obvious(vectors, queries, k, metric)
+    expected = nearest(vectors, queries, k, metric)
     whole = ExactIndex(vectors, metric).search(queries, k)
     assert np.array_equal(whole.ids, expected)
     monkeypatch.setattr(exact, "BLOCK_ROWS", 33)
@@ -40,7 +32,7 @@ def test_small_integers_with_many_ties(seed: int, rows: int, k: int) -> None:
     vectors, queries = rng.integers(0, 3, (rows, 3)), rng.integers(0, 3, (4, 3))
     for metric in ("l2", "ip"):
         found = ExactIndex(vectors, metric).search(queries, k)
-        assert np.array_equal(found.ids[:, :rows], obvious(vectors, queries, k, metric))
+        assert np.array_equal(found.ids[:, :rows], nearest(vectors, queries, k, metric))
         assert (np.diff(found.distances[:, : min(k, rows)], axis=1) >= 0).all()
 
 
@@ -49,4 +41,4 @@ def test_large_offset_does_not_mislead_the_screen() -> None:
     # Products of some 10**8 whose differences matter at 1: the float32 product alone orders these wrongly.
     vectors = (3000 + rng.integers(0, 4, (2000, 8))).astype(np.float32)
     queries = vectors[:20]
-    assert np.array_equal(ExactIndex(vectors, "l2").search(queries, 10).ids, obvious(vectors, queries, 10, "l2"))
+    assert np.array_equal(ExactIndex(vectors, "l2").search(queries, 10).ids, nearest(vectors, queries, 10, "l2"))
