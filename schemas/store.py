@@ -350,6 +350,17 @@ class Workspace:
                 return int(position), content
         return None
 
+    def checkpoint(self, position: int) -> bytes:
+        """The content of the checkpoint at a position; CorruptArtifactError if it is gone or altered."""
+        for name in self._checkpoints():
+            if int(name.split("-")[1]) == position:
+                content = self.store.files.read(f"{self.folder}/{name}")
+                if hashlib.sha256(content).hexdigest()[:16] == name.split("-")[2]:
+                    return content
+        raise CorruptArtifactError(
+            f"working state of {self.ref}: expected a whole checkpoint at {position}, found none; run again"
+        )
+
     def _checkpoints(self) -> list[str]:
         return [name for name in self.store.files.names(self.folder) if name.startswith("checkpoint-")]
 

@@ -1,11 +1,22 @@
 """Tables of the nearest neighbours that the vectors of an index have among themselves."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tasks.ann.exact import ExactIndex
 from tasks.ann.graph import NONE, Graph, from_table
 from tasks.ann.search import Index, Metric, SearchResult
+
+
+@dataclass(frozen=True)
+class NeighborParams:
+    """Neighbours kept for each document, and the width of the search that finds them."""
+
+    k: int = 10
+    ef: int = 100
+    rows_per_shard: int = 8192
 
 
 def neighbor_table(index: Index, lo: int, hi: int, k: int, *, ef: int, threads: int = 1) -> SearchResult:

@@ -1,33 +1,37 @@
 """The stages of the corpus domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
 
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from schemas.inputs.sources import InputSource, check_rows, read_distribution
 
 from schemas import corpus as contracts
 from schemas.errors import FingerpostError, QuarantineLimitError
-from schemas.inputs.sources import InputSource, check_rows, read_distribution
-from schemas.matrices import dense_from_arrow, dense_to_arrow, sparse_from_arrow, sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
+from schemas.matrices import (
+    dense_from_arrow,
+    dense_to_arrow,
+    sparse_from_arrow,
+    sparse_to_arrow,
+    tensors_from_arrow,
+    tensors_to_arrow,
+)
 from schemas.refs import Ref
 from schemas.store import Artifact, Store, Workspace
+from tasks.corpus.documents import ImportParams
 from tasks.corpus.fields import split_fields
 from tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_shard
+from tasks.corpus.open import family_name, read_rows, read_terms, read_vocabulary, terms_table
 from tasks.corpus.svd import SvdModel, SvdParams, finish, orthonormalize, pass_shard, project, start_block
 from tasks.corpus.tfidf import TfidfParams, weigh_counts
-from tasks.corpus.vocabulary import FamilyFrequencies, FamilyVocabulary, Frequencies, Vocabulary, merge_frequencies, select_vocabulary
+from tasks.corpus.vocabulary import (
+    FamilyFrequencies,
+    Frequencies,
+    merge_frequencies,
+    select_vocabulary,
+)
 from tasks.shards import BLOCK_ROWS, Shard, ShardOutput, row_shards
 from tasks.stage import StageRun, stage
-
-
-@dataclass(frozen=True)
-class ImportParams:
-    """Rows a shard (rounded up to blocks of 4,096) and the share of bad rows at which an import fails."""
-
-    rows_per_shard: int = 2 * BLOCK_ROWS
-    quarantine_share: float = 0.05
 
 
 @stage(contracts.EXTRACTS)
@@ -35,7 +39,10 @@ def extract_documentation(run: StageRun, packages: InputSource, *, distributions
     """Parses the sources of installed distributions into documents, one shard a distribution."""
     shards = [Shard(index, index, index + 1) for index in range(len(distributions))]
     figures = run.map_shards(_extract_distribution, shards, distributions=distributions)
-    run.quality = {"documents": sum(f["documents"] for f in figures), "unparsed_files": sum(f["unparsed"] for f in figures)}
+    run.quality = {
+        "documents": sum(f["documents"] for f in figures),
+        "unparsed_files": sum(f["unparsed"] for f in figures),
+    }
 
 
 def _extract_distribution(store: Store, shard: Shard, *, distributions: tuple[str, ...]) -> ShardOutput:
@@ -52,7 +59,9 @@ def import_documents(run: StageRun, source: "Ref | InputSource", *, params: Impo
         batch = source.read()
     accepted, bad = batch.accepted, batch.quarantined.num_rows
     share = bad / max(bad + accepted.num_rows, 1)
-    run.write_companion(contracts.QUARANTINE, {"rows": batch.quarantined}, quality={"rows": bad, "reasons": dict(batch.reasons)})
+    run.write_companion(
+        contracts.QUARANTINE, {"rows": batch.quarantined}, quality={"rows": bad, "reasons": dict(batch.reasons)}
+    )
     if share > params.quarantine_share or not accepted.num_rows:
         counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
         raise QuarantineLimitError(
@@ -62,7 +71,13 @@ def import_documents(run: StageRun, source: "Ref | InputSource", *, params: Impo
     for shard in row_shards(accepted.num_rows, params.rows_per_shard):
         run.write("documents", accepted.slice(shard.start, shard.stop - shard.start), shard=shard.index)
     has_vectors = accepted["vector"].null_count == 0
-    run.quality = {"documents": accepted.num_rows, "quarantined": bad, "quarantine_share": round(share, 6), "vectors": has_vectors, "texts": bool(any(accepted["text"].to_pylist()[:1000]))}
+    run.quality = {
+        "documents": accepted.num_rows,
+        "quarantined": bad,
+        "quarantine_share": round(share, 6),
+        "vectors": has_vectors,
+        "texts": bool(any(accepted["text"].to_pylist()[:1000])),
+    }
 
 
 @stage(contracts.NGRAMS)
@@ -77,23 +92,33 @@ def _count_shard(store: Store, shard: Shard, *, documents: Ref, params: NgramPar
     rows = store.open(documents, contracts.DOCUMENTS).read("documents", shard=shard.index)
     counted = count_shard(*split_fields(rows["title"].to_pylist(), rows["text"].to_pylist()), params)
     tables = {
-        "terms": _terms_table([family.terms for family in counted.families]),
-        "frequencies": tensors_to_arrow({_family(i): family.frequencies for i, family in enumerate(counted.families)}),
+        "terms": terms_table([family.terms for family in counted.families]),
+        "frequencies": tensors_to_arrow(
+            {family_name(i): family.frequencies for i, family in enumerate(counted.families)}
+        ),
         "counts": pa.concat_tables([sparse_to_arrow(family.counts) for family in counted.families]),
     }
-    return ShardOutput(tables, {"documents": counted.documents, "non_zeros": int(sum(family.counts.nnz for family in counted.families))})
+    return ShardOutput(
+        tables,
+        {"documents": counted.documents, "non_zeros": int(sum(family.counts.nnz for family in counted.families))},
+    )
 
 
 @stage(contracts.VOCABULARY)
 def merge_vocabulary(run: StageRun, ngrams: Ref, *, params: NgramParams) -> None:
     """Adds up the document frequencies of all shards and chooses the terms that become columns."""
     counted = run.store.open(ngrams, contracts.NGRAMS)
-    merged = reduce(merge_frequencies, (_frequencies(counted, shard, params) for shard in _shards(counted, "frequencies")))
+    merged = reduce(
+        merge_frequencies, (_frequencies(counted, shard, params) for shard in _shards(counted, "frequencies"))
+    )
     vocabulary = select_vocabulary(merged, params)
-    run.write("terms", _terms_table([family.terms for family in vocabulary.families]))
-    run.write("frequencies", tensors_to_arrow({_family(i): family.frequencies for i, family in enumerate(vocabulary.families)}))
+    run.write("terms", terms_table([family.terms for family in vocabulary.families]))
+    run.write(
+        "frequencies",
+        tensors_to_arrow({family_name(i): family.frequencies for i, family in enumerate(vocabulary.families)}),
+    )
     run.quality = {"documents": vocabulary.documents, "columns": vocabulary.size} | {
-        f"{_family(i)}_terms": family.size for i, family in enumerate(vocabulary.families)
+        f"{family_name(i)}_terms": family.size for i, family in enumerate(vocabulary.families)
     }
 
 
@@ -103,13 +128,20 @@ def weigh_terms(run: StageRun, ngrams: Ref, vocabulary: Ref, *, params: TfidfPar
     shards = _shards(run.store.open(ngrams, contracts.NGRAMS), "frequencies")
     figures = run.map_shards(_weigh_shard, shards, ngrams=ngrams, vocabulary=vocabulary, params=params)
     columns = run.store.open(vocabulary, contracts.VOCABULARY).quality["columns"]
-    run.quality = {"columns": columns, "non_zeros": sum(f["non_zeros"] for f in figures), "empty_rows": sum(f["empty"] for f in figures)}
+    run.quality = {
+        "columns": columns,
+        "non_zeros": sum(f["non_zeros"] for f in figures),
+        "empty_rows": sum(f["empty"] for f in figures),
+    }
 
 
 def _weigh_shard(store: Store, shard: Shard, *, ngrams: Ref, vocabulary: Ref, params: TfidfParams) -> ShardOutput:
     counted = _shard_counts(store.open(ngrams, contracts.NGRAMS), shard)
     rows = weigh_counts(counted, read_vocabulary(store.open(vocabulary, contracts.VOCABULARY)), params)
-    return ShardOutput({"features": sparse_to_arrow(rows)}, {"non_zeros": int(rows.nnz), "empty": int((np.diff(rows.indptr) == 0).sum())})
+    return ShardOutput(
+        {"features": sparse_to_arrow(rows)},
+        {"non_zeros": int(rows.nnz), "empty": int((np.diff(rows.indptr) == 0).sum())},
+    )
 
 
 #: Rows that one reading of the SVD takes together: the sums it sends back are large, so they should be few.
@@ -128,7 +160,14 @@ def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
         _save_block(run.workspace, 0, start_block(columns, params))
     for number in range(first, params.passes):
         basis = _load_block(run.workspace, number)
-        parts = run.gather(_pass_shard, row_shards(rows, _PASS_ROWS), features=features, number=number, workspace=run.workspace, energy=float(rows))
+        parts = run.gather(
+            _pass_shard,
+            row_shards(rows, _PASS_ROWS),
+            features=features,
+            number=number,
+            workspace=run.workspace,
+            energy=float(rows),
+        )
         image = reduce(np.add, parts)
         if number + 1 < params.passes:
             _save_block(run.workspace, number + 1, orthonormalize(image))
@@ -136,10 +175,15 @@ def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
     model: SvdModel = finish(image, basis, params)
     run.write("components", dense_to_arrow(model.components))
     run.write("spectrum", tensors_to_arrow({"singular_values": model.singular_values}))
-    run.quality = {"rank": model.components.shape[1], "energy_kept": round(float((model.singular_values**2).sum()) / max(rows, 1), 6)}
+    run.quality = {
+        "rank": model.components.shape[1],
+        "energy_kept": round(float((model.singular_values**2).sum()) / max(rows, 1), 6),
+    }
 
 
-def _pass_shard(store: Store, shard: Shard, *, features: Ref, number: int, workspace: Workspace, energy: float) -> np.ndarray:
+def _pass_shard(
+    store: Store, shard: Shard, *, features: Ref, number: int, workspace: Workspace, energy: float
+) -> np.ndarray:
     artifact = store.open(features, contracts.FEATURES)
     return pass_shard(read_rows(artifact, shard.start, shard.stop), _load_block(workspace, number), energy=energy)
 
@@ -149,15 +193,23 @@ def embed_documents(run: StageRun, features: Ref, projection: Ref) -> None:
     """Projects every row of features on the directions of the SVD and normalises it."""
     shards = _shards(run.store.open(features, contracts.FEATURES), "features")
     figures = run.map_shards(_embed_shard, shards, features=features, projection=projection)
-    run.quality = {"documents": sum(f["rows"] for f in figures), "dimensions": figures[0]["dimensions"], "zero_rows": sum(f["zero"] for f in figures)}
+    run.quality = {
+        "documents": sum(f["rows"] for f in figures),
+        "dimensions": figures[0]["dimensions"],
+        "zero_rows": sum(f["zero"] for f in figures),
+    }
 
 
 def _embed_shard(store: Store, shard: Shard, *, features: Ref, projection: Ref) -> ShardOutput:
     artifact = store.open(features, contracts.FEATURES)
     components = dense_from_arrow(store.open(projection, contracts.PROJECTION).read("components"))
-    rows = project(sparse_from_arrow(artifact.read("features", shard=shard.index), columns=artifact.quality["columns"]), components)
+    rows = project(
+        sparse_from_arrow(artifact.read("features", shard=shard.index), columns=artifact.quality["columns"]), components
+    )
     zero = int((~rows.any(axis=1)).sum())
-    return ShardOutput({"vectors": dense_to_arrow(rows)}, {"rows": len(rows), "dimensions": rows.shape[1], "zero": zero})
+    return ShardOutput(
+        {"vectors": dense_to_arrow(rows)}, {"rows": len(rows), "dimensions": rows.shape[1], "zero": zero}
+    )
 
 
 @stage(contracts.VECTORS)
@@ -165,7 +217,9 @@ def take_vectors(run: StageRun, documents: Ref, *, normalize: bool) -> None:
     """Takes over the vectors that came with the documents, scaled to norm 1 if asked for."""
     artifact = run.store.open(documents, contracts.DOCUMENTS)
     if not artifact.quality["vectors"]:
-        raise FingerpostError(f"artifact {documents}: expected a vector in every row, found rows without; give text to all, or vectors to all")
+        raise FingerpostError(
+            f"artifact {documents}: expected a vector in every row, found rows without; give text to all, or vectors to all"
+        )
     figures = run.map_shards(_take_shard, _shards(artifact, "documents"), documents=documents, normalize=normalize)
     run.quality = {"documents": sum(f["rows"] for f in figures), "dimensions": figures[0]["dimensions"], "zero_rows": 0}
 
@@ -178,30 +232,6 @@ def _take_shard(store: Store, shard: Shard, *, documents: Ref, normalize: bool) 
     return ShardOutput({"vectors": dense_to_arrow(rows)}, {"rows": len(rows), "dimensions": rows.shape[1]})
 
 
-def read_vocabulary(artifact: Artifact) -> Vocabulary:
-    """The vocabulary of its artifact."""
-    terms = _read_terms(artifact.read("terms"))
-    frequencies = tensors_from_arrow(artifact.read("frequencies"))
-    families = tuple(FamilyVocabulary(terms.get(_family(i)), frequencies[_family(i)]) for i in range(len(frequencies)))
-    return Vocabulary(artifact.quality["documents"], families)
-
-
-def read_features(artifact: Artifact) -> Any:
-    """All feature rows as one CSR matrix."""
-    return sparse_from_arrow(artifact.read("features"), columns=artifact.quality["columns"])
-
-
-def read_rows(artifact: Artifact, start: int, stop: int) -> Any:
-    """Feature rows ``start`` to ``stop`` of the whole, read from the shards that hold them."""
-    tables, position = [], 0
-    for entry in artifact.entries("features"):
-        low, high = max(start - position, 0), min(stop - position, entry.rows)
-        if low < high:
-            tables.append(artifact.read("features", shard=entry.shard).slice(low, high - low))
-        position += entry.rows
-    return sparse_from_arrow(pa.concat_tables(tables), columns=artifact.quality["columns"])
-
-
 def _shards(artifact: Artifact, table: str) -> list[Shard]:
     """The shards of an artifact, so that what is made of it keeps its boundaries."""
     shards, start = [], 0
@@ -211,42 +241,32 @@ def _shards(artifact: Artifact, table: str) -> list[Shard]:
     return shards
 
 
-def _family(number: int) -> str:
-    return f"family_{number:02d}"
-
-
-def _terms_table(families: list[list[str] | None]) -> pa.Table:
-    names = [_family(i) for i, terms in enumerate(families) for _ in terms or ()]
-    return pa.table({"family": pa.array(names, pa.string()), "term": pa.array([t for terms in families for t in terms or ()], pa.string())})
-
-
-def _read_terms(table: pa.Table) -> dict[str, list[str]]:
-    families: dict[str, list[str]] = {}
-    names = table["family"].to_numpy(zero_copy_only=False)
-    terms = table["term"].to_pylist()
-    starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()] if len(names) else []
-    for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
-        families[str(names[start])] = terms[start:stop]
-    return families
-
-
 def _frequencies(artifact: Artifact, shard: Shard, params: NgramParams) -> Frequencies:
-    terms = _read_terms(artifact.read("terms", shard=shard.index))
+    terms = read_terms(artifact.read("terms", shard=shard.index))
     frequencies = tensors_from_arrow(artifact.read("frequencies", shard=shard.index))
     documents = sum(e.rows for e in artifact.entries("counts") if e.shard == shard.index) // len(params.families)
-    families = tuple(FamilyFrequencies(None if p.buckets else terms.get(_family(i), []), frequencies[_family(i)]) for i, p in enumerate(params.families))
+    families = tuple(
+        FamilyFrequencies(None if p.buckets else terms.get(family_name(i), []), frequencies[family_name(i)])
+        for i, p in enumerate(params.families)
+    )
     return Frequencies(documents, families)
 
 
 def _shard_counts(artifact: Artifact, shard: Shard) -> ShardCounts:
-    terms = _read_terms(artifact.read("terms", shard=shard.index))
+    terms = read_terms(artifact.read("terms", shard=shard.index))
     frequencies = tensors_from_arrow(artifact.read("frequencies", shard=shard.index))
     counts = artifact.read("counts", shard=shard.index)
     rows = counts.num_rows // len(frequencies)
     families = []
     for i in range(len(frequencies)):
         part = counts.slice(i * rows, rows)
-        families.append(FamilyCounts(terms.get(_family(i)), frequencies[_family(i)], sparse_from_arrow(part, columns=len(frequencies[_family(i)]))))
+        families.append(
+            FamilyCounts(
+                terms.get(family_name(i)),
+                frequencies[family_name(i)],
+                sparse_from_arrow(part, columns=len(frequencies[family_name(i)])),
+            )
+        )
     return ShardCounts(rows, tuple(families))
 
 

@@ -1,0 +1,85 @@
+"""The `query` command: answers of the live index as a table or JSON. Imports no Prefect."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from schemas.errors import FingerpostError
+from tasks.ann.open import Answers, LiveIndex, live
+
+
+def ask(
+    *,
+    text: str,
+    like: str,
+    vectors: Path | None,
+    k: int,
+    kind: str | None,
+    package: str | None,
+    method: str,
+    as_json: bool,
+    collection: str | None,
+    store: str | None,
+) -> None:
+    """Asks by text, by the id of a document, or by vectors, and prints the answers."""
+    if sum(bool(given) for given in (text, like, vectors)) != 1:
+        raise FingerpostError(
+            "query: expected one of a text, --like ID and --vectors FILE, got none or several; give one"
+        )
+    index = live(collection, store=store, method=method)
+    if vectors is not None:
+        results = _by_vectors(index, vectors, k=k, kind=kind, package=package)
+    elif like:
+        results = [(like, index.similar(like, k=k, kind=kind, package=package))]
+    else:
+        results = [(text, index.query(text, k=k, kind=kind, package=package))]
+    for question, found in results:
+        if as_json:
+            print(json.dumps({"query": question, "index": str(index.ref), **asdict(found)}, ensure_ascii=False))
+        else:
+            _show(question, found, index)
+
+
+def _by_vectors(
+    index: LiveIndex, file: Path, *, k: int, kind: str | None, package: str | None
+) -> list[tuple[str, Answers]]:
+    from schemas.inputs.sources import FileSource
+
+    rows = FileSource(str(file), ()).read().accepted
+    if rows["vector"].null_count:
+        raise FingerpostError(
+            f"{file}: expected a vector in every row, found {rows['vector'].null_count} without; leave them out"
+        )
+    return [(row["id"], index.search(row["vector"], k=k, kind=kind, package=package)) for row in rows.to_pylist()]
+
+
+def _show(question: str, found: Answers, index: LiveIndex) -> None:
+    console = Console()
+    table = Table(title=question, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    texts = any(answer.first_sentence for answer in found.answers)
+    for name in ("", "name", "kind", "score", *(["first sentence"] if texts else [])):
+        table.add_column(
+            name,
+            justify="right" if name in {"", "score"} else "left",
+            no_wrap=name in {"score", "kind"},
+            overflow="fold",
+        )
+    for place, answer in enumerate(found.answers, start=1):
+        table.add_row(
+            str(place),
+            answer.title or answer.id,
+            answer.kind,
+            f"{answer.score:.3f}",
+            *([answer.first_sentence] if texts else []),
+        )
+    if found.answers:
+        console.print(table)
+    else:
+        console.print(f"{question}: no answer; none of its words are in the index")
+    console.print(
+        f"[dim]{found.candidates:,} candidates, {found.distances:,} distances computed, {found.estimates:,} estimated ({found.method}); {index.ref}[/dim]",
+        soft_wrap=True,
+    )

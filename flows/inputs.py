@@ -1,0 +1,21 @@
+"""Which input a run reads."""
+
+from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
+
+from flows.runtime import Run
+from flows.settings import Settings
+from schemas.refs import Ref
+from tasks.corpus.stages import extract_documentation
+
+
+def input_of(settings: Settings) -> "Ref | InputSource":
+    """A user's file, or the extracts of the built-in sample."""
+    given = settings.input
+    if given.source != "python-docs":
+        return FileSource(given.source, tuple(sorted(given.columns.items())))
+    return extract_documentation(PythonDocsSource(given.distributions), distributions=given.distributions)
+
+
+def has_texts(run: Run, documents: Ref) -> bool:
+    """Whether documents have texts to make features of."""
+    return bool(run.env.store.manifest(documents).quality["texts"])

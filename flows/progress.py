@@ -1,0 +1,101 @@
+"""Progress of stages where people watch: a line a stage in the terminal, a progress artifact in the Prefect UI."""
+
+import contextlib
+import logging
+import time
+from pathlib import Path
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.exceptions import MissingContextError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from tasks.ledger import StageRecord
+
+#: Seconds between two updates of an artifact, so that watching stays cheap.
+_UPDATE_SECONDS = 1.0
+
+
+class RunProgress:
+    """Shows stages in the terminal (unless quiet), in a log file if one is named, and in the Prefect UI."""
+
+    def __init__(self, *, quiet: bool = False, log_file: Path | None = None) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<24}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self._rows: dict[str, TaskID] = {}
+        self._totals: dict[str, int] = {}
+        self._artifacts: dict[str, UUID] = {}
+        self._updated: dict[str, float] = {}
+        self._log = _log_to(log_file) if log_file else None
+
+    def begin(self, stage: str, total: int) -> None:
+        """A stage starts on ``total`` steps."""
+        self._totals[stage] = max(total, 1)
+        if self.console.is_terminal and not self.console.quiet:
+            self._bars.start()
+            self._rows[stage] = self._bars.add_task(stage, total=max(total, 1))
+        with contextlib.suppress(MissingContextError):
+            artifact = create_progress_artifact(
+                progress=0.0,
+                key=stage.replace("_", "-").replace(".", "-"),
+                description=f"{stage}: share of its shards or steps that are done",
+            )
+            if isinstance(artifact, UUID):
+                self._artifacts[stage] = artifact
+
+    def advance(self, stage: str, done: int) -> None:
+        """``done`` of them are finished."""
+        if stage in self._rows:
+            self._bars.update(self._rows[stage], completed=done)
+        now = time.monotonic()
+        if stage in self._artifacts and (
+            done >= self._totals[stage] or now - self._updated.get(stage, 0.0) >= _UPDATE_SECONDS
+        ):
+            self._updated[stage] = now
+            update_progress_artifact(self._artifacts[stage], progress=100.0 * done / self._totals[stage])
+
+    def end(self, record: StageRecord) -> None:
+        """A stage ended: one line."""
+        for name in list(self._rows):
+            self._bars.remove_task(self._rows.pop(name))
+        self._bars.stop()
+        rows = ", ".join(f"{count:,} {table}" for table, count in record.rows.items())
+        resumed = f", {record.shards_resumed} shards were there" if record.shards_resumed else ""
+        mark = "ran   " if record.computed else "reused"
+        why = f"{record.reason}{resumed}" if record.computed or record.reason != "reused" else ""
+        line = f"{mark} {record.stage:<22} {record.seconds:7.1f} s  {rows}"
+        self.console.print(line, f"[dim]({why})[/dim]" if why else "", soft_wrap=True)
+        self.log(f"{line} {why}")
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        self.console.print(text, soft_wrap=True)
+        self.log(text)
+
+    def log(self, text: str) -> None:
+        """A line in the log file alone."""
+        if self._log:
+            self._log.info(text)
+
+
+def _log_to(path: Path) -> logging.Logger:
+    logger = logging.getLogger("fingerpost.run")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger.addHandler(handler)
+    return logger

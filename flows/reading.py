@@ -1,0 +1,124 @@
+"""The commands that look at a store or move what is live. Imports no Prefect."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from schemas.errors import FingerpostError
+from schemas.publish import Pointer, products
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ann.open import PRODUCT
+from tasks.ledger import runs
+
+
+def collection_of(store: Store, collection: str | None) -> str:
+    """The collection that is meant: the one named, the only one published, or python-docs."""
+    names = sorted({name for name, product in products(store) if product == PRODUCT})
+    if collection:
+        return collection
+    if len(names) == 1 or "python-docs" in names:
+        return names[0] if len(names) == 1 else "python-docs"
+    raise FingerpostError(
+        f"collection: expected one to be named, found {len(names)} published ({', '.join(names) or 'none'}); add --collection"
+    )
+
+
+def show_status(store: Store, *, as_json: bool) -> None:
+    """What is live, and the newest run of every collection."""
+    live = {
+        f"{collection}/{product}": asdict(Pointer(store, collection, product).required())
+        for collection, product in products(store)
+    }
+    newest: dict[str, dict[str, Any]] = {}
+    for record in runs(store, newest=200):
+        newest.setdefault(record["collection"], record)
+    if as_json:
+        print(json.dumps({"store": store.url, "live": live, "runs": newest}, indent=1))
+        return
+    console = Console()
+    console.print(f"store {store.url}", soft_wrap=True)
+    table = _table("live", "generation", "since", "by", "artifact")
+    for name, move in live.items():
+        table.add_row(name, str(move["generation"]), move["at"], move["action"], move["ref"])
+    console.print(table if live else "nothing is live")
+    table = _table("newest run of", "flow", "day", "state", "ended", "seconds", "stages run")
+    for name, record in newest.items():
+        table.add_row(
+            name,
+            record["flow"],
+            record["day"],
+            record["state"],
+            record["at"],
+            f"{record['seconds']:.1f}",
+            f"{sum(s['computed'] for s in record['stages'])} of {len(record['stages'])}",
+        )
+    console.print(table if newest else "no runs yet")
+    for name, record in newest.items():
+        if record["error"]:
+            console.print(f"[red]{name}[/red]: {record['error']}", soft_wrap=True)
+
+
+def show_history(store: Store, *, newest: int, as_json: bool) -> None:
+    """The newest runs, and every move of every pointer."""
+    records = runs(store, newest=newest)
+    moves = {
+        f"{collection}/{product}": [asdict(move) for move in Pointer(store, collection, product).history()]
+        for collection, product in products(store)
+    }
+    if as_json:
+        print(json.dumps({"runs": records, "publications": moves}, indent=1))
+        return
+    console = Console()
+    table = _table("run", "flow", "collection", "day", "state", "seconds", "stages run", "why")
+    for record in records:
+        ran = [s for s in record["stages"] if s["computed"]]
+        why = "; ".join(sorted({s["reason"] for s in ran})) or "all reused"
+        table.add_row(
+            record["id"],
+            record["flow"],
+            record["collection"],
+            record["day"],
+            record["state"],
+            f"{record['seconds']:.1f}",
+            f"{len(ran)} of {len(record['stages'])}",
+            why,
+        )
+    console.print(table)
+    for name, line in moves.items():
+        table = _table(name, "action", "at", "by", "artifact", "reason")
+        for move in line:
+            table.add_row(str(move["generation"]), move["action"], move["at"], move["by"], move["ref"], move["reason"])
+        console.print(table)
+
+
+def promote_index(store: Store, reference: str, *, collection: str | None, profile: str, reason: str) -> str:
+    """Makes an index live if it is whole and the profile's gates hold."""
+    from flows.gates import index_gates, publish
+    from flows.settings import load_settings
+
+    ref = Ref.parse(reference)
+    if ref.name != PRODUCT:
+        raise FingerpostError(f"promote: expected an artifact {PRODUCT}, got {ref}; see `fingerpost history`")
+    settings, _ = load_settings(profile)
+    manifest = store.manifest(ref)
+    name = collection or str(manifest.run.get("collection") or collection_of(store, None))
+    move = publish(store, name, ref, index_gates(manifest, settings.gates), reason=reason)
+    return f"{name}/{PRODUCT}: {move.ref} is live, generation {move.generation}"
+
+
+def roll_back(store: Store, *, collection: str | None, reason: str) -> str:
+    """Makes the version live again that was live before."""
+    name = collection_of(store, collection)
+    move = Pointer(store, name, PRODUCT).rollback(reason=reason)
+    return f"{name}/{PRODUCT}: {move.ref} is live again, generation {move.generation}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

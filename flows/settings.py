@@ -1,0 +1,246 @@
+"""What a run uses, read and checked before anything starts: defaults, profile, environment, command line, in this order."""
+
+import os
+import tomllib
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from schemas.errors import FingerpostError
+from schemas.inputs.python_docs import DISTRIBUTIONS
+from schemas.refs import checked_day, checked_name
+from tasks.ann.evaluation import EvaluationParams
+from tasks.ann.finger_basis import FingerParams
+from tasks.ann.hnsw import HnswParams
+from tasks.ann.neighbors import NeighborParams
+from tasks.ann.retrieval import RetrievalParams
+from tasks.corpus.documents import ImportParams
+from tasks.corpus.ngrams import NgramParams
+from tasks.corpus.svd import SvdParams
+from tasks.corpus.tfidf import TfidfParams
+
+
+class SettingsError(FingerpostError):
+    """A key or value that no run can use."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunSettings(_Section):
+    """Where and how a run computes; nothing here changes a result."""
+
+    workers: int = Field(
+        default=0, ge=0, le=256, description="Dask worker processes; 0 runs everything in this process"
+    )
+    threads: int = Field(default=0, ge=0, le=256, description="threads of the graph build; 0 takes the number of cores")
+    stale_on: str = Field(
+        default="",
+        pattern="^(versions)?$",
+        description="'versions': what other library versions made is computed again",
+    )
+    timezone: str = Field(default="UTC", description="the time zone whose calendar gives the day")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as problem:
+            raise ValueError("expected a time zone such as Europe/Berlin") from problem
+        return value
+
+
+class InputSettings(_Section):
+    """What is read: the built-in sample, or a file of documents under a collection's name."""
+
+    collection: str = Field(default="python-docs", description="the name that results are published under")
+    source: str = Field(
+        default="python-docs",
+        description="python-docs, or a Parquet, CSV or JSON Lines file (or folder of Parquet files)",
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="our column name to the file's, where they differ"
+    )
+    distributions: tuple[str, ...] = Field(default=DISTRIBUTIONS, description="the packages of the built-in sample")
+
+    @field_validator("collection")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        return checked_name(value, what="collection")
+
+
+class CorpusSettings(_Section):
+    """From documents to features and vectors."""
+
+    imports: ImportParams = ImportParams()
+    ngrams: NgramParams = NgramParams()
+    tfidf: TfidfParams = TfidfParams()
+    svd: SvdParams = SvdParams()
+
+
+class AnnSettings(_Section):
+    """From vectors to a searchable index."""
+
+    hnsw: HnswParams = HnswParams()
+    finger: FingerParams = FingerParams()
+    finger_rows_per_shard: int = Field(default=16384, ge=4096)
+    neighbors: NeighborParams = NeighborParams()
+    evaluation: EvaluationParams = EvaluationParams()
+    retrieval: RetrievalParams = RetrievalParams()
+
+
+class GateSettings(_Section):
+    """What a candidate must reach before it becomes live."""
+
+    recall_at_10: float = Field(default=0.95, ge=0, le=1)
+    documents: int = Field(default=1, ge=1)
+    quarantine_share: float = Field(default=0.05, ge=0, le=1)
+    reranked_over_bm25: float = Field(
+        default=0.0, ge=0, description="least ratio of re-ranked MRR to BM25 MRR on known items; 0 switches it off"
+    )
+
+
+class Settings(_Section):
+    """Everything a run uses."""
+
+    profile: str = "quick"
+    store: str = ""
+    day: str = Field(default="", description="the calendar day the run is for; empty is today")
+    force: tuple[str, ...] = Field(default=(), description="stages to run again, with what follows from them")
+    run: RunSettings = RunSettings()
+    input: InputSettings = InputSettings()
+    corpus: CorpusSettings = CorpusSettings()
+    ann: AnnSettings = AnnSettings()
+    gates: GateSettings = GateSettings()
+
+    @field_validator("day")
+    @classmethod
+    def _calendar(cls, value: str) -> str:
+        return checked_day(value) if value else value
+
+    @property
+    def logical_day(self) -> str:
+        """The day the run is for."""
+        return self.day or datetime.now(ZoneInfo(self.run.timezone)).date().isoformat()
+
+    @property
+    def threads(self) -> int:
+        """The threads of kernels whose results do not depend on them."""
+        return self.run.threads or os.cpu_count() or 1
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with the package."""
+    return sorted(
+        file.name.removesuffix(".toml")
+        for file in resources.files("infra.profiles").iterdir()
+        if file.name.endswith(".toml")
+    )
+
+
+def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> tuple[Settings, dict[str, str]]:
+    """The settings in force and, by dotted key, where each that is not a default came from.
+
+    ``profile`` is a name or a TOML file. ``overrides`` are dotted keys with values from the command line. Environment
+    variables ``FINGERPOST_SET_<SECTION>__<KEY>`` come between. SettingsError names the key and what is allowed.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in (
+        (f"profile {profile}", _flat(_read_profile(profile))),
+        ("environment", _environment()),
+        ("command line", overrides or {}),
+    ):
+        for key, value in layer.items():
+            _put(values, key, value)
+            origins[key] = origin
+    try:
+        return Settings(**{"profile": profile if profile in profile_names() else Path(profile).stem, **values}), origins
+    except ValidationError as problem:
+        raise SettingsError(_explain(problem, origins)) from problem
+
+
+def _read_profile(profile: str) -> dict[str, Any]:
+    if profile in profile_names():
+        text = resources.files("infra.profiles").joinpath(f"{profile}.toml").read_text()
+    elif profile.endswith(".toml") and Path(profile).is_file():
+        text = Path(profile).read_text()
+    else:
+        raise SettingsError(
+            f"profile: expected one of {', '.join(profile_names())} or a TOML file, got {profile!r}; choose one of them"
+        )
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise SettingsError(f"profile {profile}: expected TOML, found {problem}; mend that line") from problem
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and f"{prefix}{key}" != "input.columns":
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _environment() -> dict[str, Any]:
+    prefix = "FINGERPOST_SET_"
+    return {
+        key.removeprefix(prefix).lower().replace("__", "."): value
+        for key, value in os.environ.items()
+        if key.startswith(prefix)
+    }
+
+
+def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    for key in path:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise SettingsError(f"{dotted}: expected {key} to be a section, found a value; mend the key")
+    tree[last] = value
+
+
+def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
+    first = problem.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    where = f" (from {origins[key]})" if key in origins else ""
+    if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return (
+            f"{key}{where}: expected a known key, one of {', '.join(_allowed(first['loc'][:-1]))}; correct or remove it"
+        )
+    return f"{key}{where}: {first['msg']}, got {first.get('input')!r}; see `fingerpost config`"
+
+
+def _allowed(path: tuple[Any, ...]) -> list[str]:
+    node: Any = Settings()
+    for part in path:
+        node = getattr(node, str(part))
+    return sorted(vars(node)) if is_dataclass(node) else sorted(type(node).model_fields)
+
+
+def in_force(settings: Settings) -> dict[str, Any]:
+    """Every setting by dotted key."""
+    return _flat(
+        {
+            key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+            for key, value in _plain(settings).items()
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {key: _plain(getattr(value, key)) for key in type(value).model_fields}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {key: _plain(item) for key, item in vars(value).items()}
+    return value

@@ -1,0 +1,59 @@
+"""Makes the virtual environment that `make` uses: pinned packages and compiled extensions, only where something changed.
+
+Run by the system's Python. A lock lets two `make` at once take turns.
+"""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+
+
+def digest(*patterns: str) -> str:
+    """A hash of the files that match, by name and content."""
+    found = hashlib.sha256(f"{sys.version}\0{ROOT}".encode())
+    for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern)}):
+        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()
+
+
+def stale(name: str, value: str) -> bool:
+    """Whether a step must run again: its inputs are not those noted after it last succeeded."""
+    stamp = VENV / f"{name}.stamp"
+    return not stamp.is_file() or stamp.read_text() != value
+
+
+def main() -> None:
+    """Creates the environment, installs what is pinned, builds the extensions."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"make: expected Python 3.11 or newer, found {sys.version.split()[0]}; set PYTHON=python3.11")
+    with open(ROOT / ".venv.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        python = VENV / "bin" / "python"
+        environment = os.environ | {"PIP_CONSTRAINT": str(ROOT / "constraints.txt"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        packages = digest("pyproject.toml", "constraints.txt", "setup.py")
+        extensions = digest("ext/*.pyx", "ext/*.pxd", "ext/*.hpp", "ext/sources.py", "setup.py", "pyproject.toml")
+        if stale("packages", packages):
+            print("setting up .venv (some minutes the first time) ...", flush=True)
+            if not python.is_file():
+                venv.create(VENV, with_pip=True)
+            subprocess.run([python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[dev]"], check=True, env=environment, cwd=ROOT)
+            (VENV / "packages.stamp").write_text(packages)
+            (VENV / "extensions.stamp").write_text(extensions)
+        elif stale("extensions", extensions):
+            print("building the extensions ...", flush=True)
+            subprocess.run([python, "setup.py", "-q", "build_ext", "--inplace"], check=True, cwd=ROOT)
+            (VENV / "extensions.stamp").write_text(extensions)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as problem:
+        sys.exit(f"make: expected `{' '.join(str(part) for part in problem.cmd[:4])} ...` to succeed, it returned {problem.returncode}; its messages are above (a C++ compiler and Python's headers are needed)")

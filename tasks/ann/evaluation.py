@@ -1,0 +1,119 @@
+"""Recall, work and speed of plain and FINGER search over one graph, against exact search."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.ann.exact import ExactIndex
+from tasks.ann.graph import NONE
+from tasks.ann.recall import recall
+from tasks.ann.search import Index, SearchResult
+
+#: A figure: method, setting, metric, value.
+Figure = tuple[str, str, str, float]
+
+
+@dataclass(frozen=True)
+class EvaluationParams:
+    """How many documents are taken as queries, the search widths tried, and the one that the gate looks at."""
+
+    queries: int = 1_000
+    k: int = 10
+    ef: tuple[int, ...] = (20, 40, 80, 160)
+    gate_ef: int = 100
+    seed: int = 0
+    repeats: int = 3
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``figures`` and ``quality`` depend on the data alone; ``measured`` holds what a clock said."""
+
+    figures: list[Figure]
+    quality: dict[str, float]
+    measured: dict[str, object]
+
+
+def sample_rows(rows: int, count: int, *, seed: int) -> NDArray[np.int64]:
+    """Up to ``count`` different rows, ascending."""
+    if rows <= count:
+        return np.arange(rows, dtype=np.int64)
+    return np.sort(np.random.default_rng(seed).choice(rows, size=count, replace=False))
+
+
+def without_self(found: SearchResult, rows: NDArray[np.int64]) -> SearchResult:
+    """A result with k + 1 columns without each query's own row (or without the last column where it is not there)."""
+    own = found.ids == rows.astype(np.uint32)[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = (len(rows), found.ids.shape[1] - 1)
+    return SearchResult(found.ids[~own].reshape(shape), found.distances[~own].reshape(shape), found.counters)
+
+
+def evaluate_searches(
+    plain: Index, finger: Index, params: EvaluationParams, *, clock: Callable[[], float]
+) -> Evaluation:
+    """Searches for sampled documents, themselves left out, at every width with both methods.
+
+    ``plain`` and ``finger`` share vectors, graph and metric. Distances a query count the upper levels. Queries per second
+    are the median of ``repeats`` interleaved passes on one thread. ``finger_speedup`` is FINGER's queries per second over
+    those of plain search, at equal recall by interpolation between widths.
+    """
+    rows = sample_rows(len(plain.vectors), params.queries, seed=params.seed)
+    queries = np.ascontiguousarray(plain.vectors[rows])
+    exact = without_self(ExactIndex(plain.vectors, plain.metric).search(queries, params.k + 1), rows)
+    methods = {"hnsw": plain, "finger": finger}
+    figures: list[Figure] = []
+    speeds: dict[str, dict[str, list[float]]] = {}
+    for ef in sorted({*params.ef, params.gate_ef}):
+        times: dict[str, list[float]] = {name: [] for name in methods}
+        for _ in range(params.repeats):
+            for name, index in methods.items():
+                started = clock()
+                found = index.search(queries, params.k + 1, ef=ef)
+                times[name].append(clock() - started)
+                if len(times[name]) == 1:
+                    figures += _figures(name, ef, without_self(found, rows), exact)
+        speeds[str(ef)] = {name: [len(rows) / float(np.median(taken))] for name, taken in times.items()}
+    curves = {name: _curve(figures, speeds, name) for name in methods}
+    quality = {
+        f"recall_at_{params.k}": _figure(figures, "hnsw", params.gate_ef, "recall"),
+        f"finger_recall_at_{params.k}": _figure(figures, "finger", params.gate_ef, "recall"),
+    }
+    speed = {ef: {name: round(value[0], 1) for name, value in by_name.items()} for ef, by_name in speeds.items()}
+    return Evaluation(
+        figures,
+        quality,
+        {"queries_per_second": speed, "finger_speedup": round(speed_ratio(curves["finger"], curves["hnsw"]), 3)},
+    )
+
+
+def speed_ratio(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -> float:
+    """Median ratio of queries per second at equal recall, over the recalls that both (recall, speed) curves reach."""
+    low, high = max(ours[0][0], theirs[0][0]), min(ours[-1][0], theirs[-1][0])
+    points = np.linspace(low, high, 9) if high > low else np.array([high])
+    logs = [np.interp(points, [p[0] for p in curve], np.log([p[1] for p in curve])) for curve in (ours, theirs)]
+    return float(np.exp(np.median(logs[0] - logs[1])))
+
+
+def _figures(name: str, ef: int, found: SearchResult, exact: SearchResult) -> list[Figure]:
+    asked = max(len(found.ids), 1)
+    work = {
+        "distances": found.counters.distances,
+        "estimates": found.counters.estimates,
+        "expansions": found.counters.expansions,
+    }
+    values = {"recall": round(recall(found, exact), 6), "short": float((found.ids == NONE).sum())} | {
+        key: value / asked for key, value in work.items()
+    }
+    return [(name, f"ef={ef}", metric, float(value)) for metric, value in values.items()]
+
+
+def _figure(figures: list[Figure], method: str, ef: int, metric: str) -> float:
+    return next(value for name, setting, key, value in figures if (name, setting, key) == (method, f"ef={ef}", metric))
+
+
+def _curve(figures: list[Figure], speeds: dict[str, dict[str, list[float]]], name: str) -> list[tuple[float, float]]:
+    points = [(_figure(figures, name, int(ef), "recall"), by_name[name][0]) for ef, by_name in speeds.items()]
+    return sorted(points)

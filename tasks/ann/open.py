@@ -1,0 +1,310 @@
+"""From committed ann artifacts to objects that answer, without Prefect or Dask.
+
+``live()`` opens what is published::
+
+    from tasks.ann.open import live
+    answers = live().query("return a sorted copy of an array")
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import ArrayLike
+
+from schemas import ann as contracts
+from schemas import corpus
+from schemas.errors import FingerpostError, MissingArtifactError
+from schemas.matrices import dense_from_arrow, tensors_from_arrow
+from schemas.publish import Pointer, products
+from schemas.refs import Ref
+from schemas.store import Artifact, Manifest, Store
+from tasks.ann.finger_basis import FingerBasis
+from tasks.ann.finger_search import FingerIndex
+from tasks.ann.finger_tables import FingerTables
+from tasks.ann.graph import NONE, Graph, UpperLevel
+from tasks.ann.hnsw import HnswIndex
+from tasks.ann.search import Index
+from tasks.corpus.ngrams import FamilyParams, NgramParams
+from tasks.corpus.open import read_features, read_vocabulary
+from tasks.corpus.rerank import RerankParams, rerank
+from tasks.corpus.svd import project
+from tasks.corpus.tfidf import Featurizer, TfidfParams
+
+PRODUCT = contracts.INDEX.name
+
+
+def kernel_metric(metric: str) -> Any:
+    """The metric of the kernels: stored vectors are of norm 1 already, and inner product also takes rows of zeros."""
+    return "ip" if metric == "cosine" else metric
+
+
+def read_vectors(artifact: Artifact) -> np.ndarray:
+    """All vectors, float32 (n, d)."""
+    return np.ascontiguousarray(dense_from_arrow(artifact.read("vectors")))
+
+
+def read_graph(artifact: Artifact) -> Graph:
+    """The graph of its artifact, its structure checked."""
+    arrays = tensors_from_arrow(artifact.read("graph"))
+    levels = sorted({name[:8] for name in arrays if name.startswith("upper_")})
+    upper = tuple(
+        UpperLevel(*(arrays[f"{level}_{part}"] for part in ("nodes", "indptr", "indices"))) for level in levels
+    )
+    return Graph(arrays["indptr"], arrays["indices"], upper, arrays["entry_points"])
+
+
+def read_basis(artifact: Artifact) -> FingerBasis:
+    """The FINGER basis of its artifact."""
+    return FingerBasis.from_arrays(tensors_from_arrow(artifact.read("basis")))
+
+
+def open_searcher(store: Store, vectors: Ref, graph: Ref, metric: str) -> HnswIndex:
+    """Plain search over committed vectors and graph."""
+    return HnswIndex(
+        read_vectors(store.open(vectors, corpus.VECTORS)),
+        read_graph(store.open(graph, contracts.GRAPH)),
+        kernel_metric(metric),
+    )
+
+
+def open_finger(
+    store: Store, vectors: np.ndarray, graph: Graph, finger_basis: Ref, finger_tables: Ref, metric: str
+) -> FingerIndex:
+    """FINGER search over vectors, their graph and its committed tables."""
+    basis = read_basis(store.open(finger_basis, contracts.FINGER_BASIS))
+    tables = store.open(finger_tables, contracts.FINGER_TABLES)
+    parts = [tensors_from_arrow(tables.read("tables", shard=entry.shard)) for entry in tables.entries("tables")]
+    joined = {
+        name: parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts]) for name in parts[0]
+    }
+    return FingerIndex(vectors, graph, FingerTables(basis=basis, **joined), kernel_metric(metric))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: the document, its score (higher is nearer) and the first sentence of its text."""
+
+    id: str
+    title: str
+    kind: str
+    package: str
+    score: float
+    first_sentence: str
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers, best first, with the candidates that were looked at and the distances that were computed."""
+
+    answers: list[Answer]
+    candidates: int
+    distances: int
+    estimates: int
+    method: str
+
+
+class LiveIndex:
+    """An index release, opened part by part as questions need it.
+
+    ``method`` is "finger", "hnsw", or "auto": FINGER where it measured faster on this index. Every file is verified against
+    its checksum when it is read.
+    """
+
+    def __init__(self, store: Store, ref: Ref, *, method: str = "auto") -> None:
+        self.store, self.ref = store, ref
+        release = store.open(ref, contracts.INDEX)
+        table = release.read("members")
+        self.members = {
+            role: Ref.parse(text)
+            for role, text in zip(table["role"].to_pylist(), table["ref"].to_pylist(), strict=True)
+        }
+        self.manifest: Manifest = release.manifest
+        self.metric: str = release.quality["metric"]
+        speedup = release.manifest.run["measured"]["finger_speedup"]
+        if method not in {"auto", "finger", "hnsw"}:
+            raise FingerpostError(f"method: expected auto, finger or hnsw, got {method!r}; choose one of them")
+        self.method = method if method != "auto" else "finger" if speedup >= 1 else "hnsw"
+
+    @cached_property
+    def documents(self) -> pa.Table:
+        """The documents, one row a row of the index."""
+        return self._open("documents", corpus.DOCUMENTS).read("documents")
+
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """The dense vectors, float32 (n, d)."""
+        return read_vectors(self._open("vectors", corpus.VECTORS))
+
+    @cached_property
+    def index(self) -> Index:
+        """The graph search over the vectors."""
+        graph = read_graph(self._open("graph", contracts.GRAPH))
+        if self.method == "finger":
+            return open_finger(
+                self.store,
+                self.vectors,
+                graph,
+                self.members["finger_basis"],
+                self.members["finger_tables"],
+                self.metric,
+            )
+        return HnswIndex(self.vectors, graph, kernel_metric(self.metric))
+
+    @cached_property
+    def featurizer(self) -> Featurizer:
+        """Turns query texts into the features that the documents have."""
+        if "features" not in self.members:
+            raise FingerpostError(
+                f"index {self.ref}: expected one made from texts, found one made from vectors; ask with --like ID or --vectors FILE"
+            )
+        ngrams = self.store.manifest(self.members["ngrams"]).identity["parameters"]["params"]
+        tfidf = self.store.manifest(self.members["features"]).identity["parameters"]["params"]
+        families = tuple(FamilyParams(**family) for family in ngrams.pop("families"))
+        weights = tuple(tfidf.pop("family_weights"))
+        vocabulary = read_vocabulary(self._open("vocabulary", corpus.VOCABULARY))
+        return Featurizer(
+            vocabulary, NgramParams(families=families, **ngrams), TfidfParams(family_weights=weights, **tfidf)
+        )
+
+    @cached_property
+    def components(self) -> np.ndarray:
+        """The directions that features are projected on, float32 (columns, d)."""
+        return dense_from_arrow(self._open("projection", corpus.PROJECTION).read("components"))
+
+    @cached_property
+    def features(self) -> Any:
+        """The documents' sparse features, CSR (n, columns)."""
+        return read_features(self._open("features", corpus.FEATURES))
+
+    def query(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        kind: str | None = None,
+        package: str | None = None,
+        rerank_params: RerankParams | None = None,
+    ) -> Answers:
+        """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity."""
+        params = rerank_params or RerankParams()
+        queries = self.featurizer.transform([text])
+        if not queries.nnz:
+            return Answers([], 0, 0, 0, self.method)
+        count = min(params.candidates, len(self.vectors))
+        found = self.index.search(project(queries, self.components), count, ef=count)
+        rows = np.where(found.ids == NONE, -1, found.ids.astype(np.int64))
+        keep = self._filter(kind, package)
+        rows = np.where((rows >= 0) & keep[rows], rows, -1)
+        order, scores = rerank(
+            queries,
+            rows,
+            self.features,
+            dense_scores=(1.0 - found.distances).astype(np.float32),
+            dense_share=params.dense_share,
+        )
+        chosen = [(int(row), float(score)) for row, score in zip(order[0], scores[0], strict=True) if row >= 0][:k]
+        return self._answers(chosen, int((found.ids != NONE).sum()), found.counters.distances, found.counters.estimates)
+
+    def similar(
+        self, key: str, *, k: int = 10, ef: int = 100, kind: str | None = None, package: str | None = None
+    ) -> Answers:
+        """The documents nearest to the one with this id, itself left out."""
+        row = pc.index(self.documents["id"], key).as_py()
+        if row < 0:
+            raise FingerpostError(
+                f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; look it up with a text query"
+            )
+        return self._nearest(self.vectors[row : row + 1], k, ef, kind, package, without=row)
+
+    def search(
+        self, vector: ArrayLike, *, k: int = 10, ef: int = 100, kind: str | None = None, package: str | None = None
+    ) -> Answers:
+        """The documents nearest to a vector (d,) of the documents' own space."""
+        row = np.asarray(vector, dtype=np.float32).reshape(1, -1)
+        if row.shape[1] != self.vectors.shape[1] or not np.isfinite(row).all() or not row.any():
+            raise FingerpostError(
+                f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers; make it as the documents' vectors were made"
+            )
+        if self.metric == "cosine":
+            row = row / np.linalg.norm(row)
+        return self._nearest(row, k, ef, kind, package, without=-1)
+
+    def _nearest(
+        self, row: np.ndarray, k: int, ef: int, kind: str | None, package: str | None, *, without: int
+    ) -> Answers:
+        keep = self._filter(kind, package)
+        width = max(ef, k + 1) if keep.all() else min(max(ef, 1000), len(self.vectors))
+        found = self.index.search(row, min(width, len(self.vectors)), ef=width)
+        pairs = [
+            (int(i), float(d))
+            for i, d in zip(found.ids[0], found.distances[0], strict=True)
+            if i != NONE and i != without and keep[i]
+        ]
+        score: Callable[[float], float] = (lambda d: -d) if self.metric == "l2" else (lambda d: 1.0 - d)
+        return self._answers(
+            [(i, score(d)) for i, d in pairs[:k]], len(pairs), found.counters.distances, found.counters.estimates
+        )
+
+    def _filter(self, kind: str | None, package: str | None) -> np.ndarray:
+        keep = np.ones(self.documents.num_rows, dtype=bool)
+        for column, wanted in (("kind", kind), ("package", package)):
+            if wanted is not None:
+                keep &= pc.equal(self.documents[column], wanted).to_numpy()
+                if not keep.any():
+                    some = sorted(set(self.documents[column].to_pylist()))[:12]
+                    raise FingerpostError(
+                        f"{column}: expected one that documents have, got {wanted!r}; choose from {', '.join(some)}"
+                    )
+        return keep
+
+    def _answers(self, chosen: list[tuple[int, float]], candidates: int, distances: int, estimates: int) -> Answers:
+        rows = self.documents.take([row for row, _ in chosen]).to_pylist()
+        answers = [
+            Answer(
+                row["id"],
+                row["title"],
+                row["kind"],
+                row["package"],
+                round(score, 6),
+                " ".join(row["text"].split("\n\n")[0].split()).split(". ")[0],
+            )
+            for row, (_, score) in zip(rows, chosen, strict=True)
+        ]
+        return Answers(answers, candidates, distances, estimates, self.method)
+
+    def _open(self, role: str, contract: Any) -> Artifact:
+        return self.store.open(self.members[role], contract)
+
+
+def live(collection: str | None = None, *, store: str | None = None, method: str = "auto") -> LiveIndex:
+    """The published index of a collection, ready to answer.
+
+    Without a collection, the only one there is (or ``python-docs``). ``store`` is a folder or URL; by default
+    ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above. Raises MissingArtifactError where nothing is live.
+    """
+    opened = Store(store or find_store()).checked()
+    names = [name for name, product in products(opened) if product == PRODUCT]
+    chosen = collection or ("python-docs" if "python-docs" in names or len(names) != 1 else names[0])
+    if collection is None and len(names) > 1 and "python-docs" not in names:
+        raise MissingArtifactError(
+            f"collection: expected one to be named, since {len(names)} are live: {', '.join(names)}; name it"
+        )
+    return LiveIndex(opened, Pointer(opened, chosen, PRODUCT).required().artifact, method=method)
+
+
+def find_store() -> str:
+    """Where the store is: ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above, else one here."""
+    if url := os.environ.get("FINGERPOST_STORE"):
+        return url
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".fingerpost" / "store.json").is_file():
+            return str(folder / ".fingerpost")
+    return str(here / ".fingerpost")

@@ -1,0 +1,218 @@
+"""Known-item retrieval: dense candidates from the index, the same re-ranked by sparse similarity, and BM25."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tasks.ann.evaluation import Figure
+from tasks.ann.graph import NONE
+from tasks.ann.hnsw import HnswIndex, HnswParams, build
+from tasks.ann.search import Index
+from tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
+from tasks.corpus.fields import name_parts, split_fields
+from tasks.corpus.known_items import (
+    KnownItemParams,
+    KnownItems,
+    remove_first_sentence,
+    score_ranking,
+    select_known_items,
+)
+from tasks.corpus.ngrams import FamilyParams, count_family, count_shard
+from tasks.corpus.rerank import RerankParams, rerank
+from tasks.corpus.svd import project
+from tasks.corpus.tfidf import Featurizer, weigh_counts
+
+
+class Steps(Protocol):
+    """Told how far an evaluation is."""
+
+    def begin(self, total: int) -> None: ...
+
+    def advance(self, done: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class RetrievalParams:
+    """Which items are asked for, how answers are re-ranked, and the grid that BM25's k1 and b are chosen from."""
+
+    items: KnownItemParams = field(default_factory=KnownItemParams)
+    rerank: RerankParams = field(default_factory=RerankParams)
+    bm25_k1: tuple[float, ...] = (0.6, 1.2, 2.0)
+    bm25_b: tuple[float, ...] = (0.3, 0.5, 0.75)
+    depth: int = 100
+    samples: tuple[str, ...] = (
+        "return a sorted copy of an array",
+        "read a csv file into a dataframe",
+        "compute the inverse of a matrix",
+        "shortest path in a graph",
+    )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer to a sample query."""
+
+    query: str
+    rank: int
+    row: int
+    title: str
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """``figures``, ``samples`` and ``quality`` depend on the data alone; ``measured`` holds what a clock said."""
+
+    figures: list[Figure]
+    samples: list[Sample]
+    quality: dict[str, float]
+    measured: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Everything that answers text queries."""
+
+    featurizer: Featurizer
+    components: NDArray[np.float32]
+    features: sparse.csr_array
+    index: Index
+    params: RerankParams
+
+    def candidates(
+        self, queries: sparse.csr_array, *, ef: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows (-1 where there are fewer) and similarities of the index's candidates, nearest first."""
+        count = min(self.params.candidates, self.features.shape[0])
+        found = self.index.search(project(queries, self.components), count, ef=ef or count)
+        rows = np.where(found.ids == NONE, -1, found.ids.astype(np.int64))
+        return rows, (1.0 - found.distances).astype(np.float32)
+
+    def answer(self, texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows and scores, best first: candidates from the index, re-ranked by their sparse features."""
+        queries = self.featurizer.transform(texts)
+        rows, similarities = self.candidates(queries)
+        return rerank(queries, rows, self.features, dense_scores=similarities, dense_share=self.params.dense_share)
+
+
+def evaluate_known_items(
+    *, titles: Sequence[str], texts: Sequence[str], features: sparse.csr_array, featurizer: Featurizer, components: NDArray[np.float32],
+    index: Index, hnsw: HnswParams, params: RetrievalParams, threads: int, clock: Callable[[], float], progress: Steps,
+) -> Retrieval:  # fmt: skip
+    """Both tables: the texts as they are, and with the sentence that is asked by removed from them.
+
+    For the second table the documents asked for get new features from the same vocabulary and projection, and a graph
+    of their own.
+    """
+    progress.begin(2)
+    items = select_known_items(titles, texts, params.items)
+    engine = Engine(featurizer, components, features, index, params.rerank)
+    bm25 = _best_bm25(titles, texts, items, params)
+    figures: list[Figure] = []
+    times: dict[str, float] = {}
+    figures += _table("whole", engine, items, titles, texts, bm25, params, clock, times)
+    progress.advance(1)
+    shorter = list(texts)
+    for row in items.rows:
+        shorter[row] = remove_first_sentence(texts[row])
+    counted = count_shard(
+        *split_fields([titles[r] for r in items.rows], [shorter[r] for r in items.rows]), featurizer.ngrams
+    )
+    changed = replace_rows(features, items.rows, weigh_counts(counted, featurizer.vocabulary, featurizer.tfidf))
+    vectors = np.array(index.vectors)
+    vectors[items.rows] = project(changed[items.rows], components)
+    graph, _ = build(vectors, hnsw, threads=threads)
+    without = Engine(featurizer, components, changed, HnswIndex(vectors, graph, hnsw.metric), params.rerank)
+    figures += _table("without_sentence", without, items, titles, shorter, bm25, params, clock, {})
+    progress.advance(2)
+    value = {(method, setting, metric): v for method, setting, metric, v in figures}
+    quality = {
+        f"{method}_{metric}": value[method, "whole", metric]
+        for method in ("dense", "reranked", "bm25")
+        for metric in ("mrr", "recall_at_10")
+    }
+    quality |= {"known_items": float(len(items.rows)), "bm25_k1": bm25.k1, "bm25_b": bm25.b}
+    return Retrieval(figures, _samples(engine, titles, params), quality, {"milliseconds_per_query": times})
+
+
+def replace_rows(matrix: sparse.csr_array, rows: NDArray[np.int64], new: sparse.csr_array) -> sparse.csr_array:
+    """The matrix with some of its rows replaced by those of another."""
+    stacked = sparse.csr_array(sparse.vstack([matrix, new], format="csr"))
+    order = np.arange(matrix.shape[0])
+    order[rows] = matrix.shape[0] + np.arange(len(rows))
+    result = stacked[order]
+    result.has_canonical_format = True
+    return result
+
+
+def _bm25_counts(
+    titles: Sequence[str], texts: Sequence[str], queries: list[str]
+) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Word counts of documents (names and their parts included) and of queries over the same terms."""
+    documents = [" ".join([title, *name_parts(title), text]) for title, text in zip(titles, texts, strict=True)]
+    counts, _ = count_family(documents + queries, FamilyParams("word", 1, 1))
+    return counts[: len(documents)], counts[len(documents) :]
+
+
+def _best_bm25(titles: Sequence[str], texts: Sequence[str], items: KnownItems, params: RetrievalParams) -> Bm25Params:
+    """The k1 and b of the grid with the highest MRR on a quarter of the items (at least 100)."""
+    part = slice(None, None, 4 if len(items.rows) >= 400 else 1)
+    counts, queries = _bm25_counts(titles, texts, items.queries[part])
+    best, chosen = -1.0, Bm25Params()
+    for k1 in params.bm25_k1:
+        for b in params.bm25_b:
+            tried = Bm25Params(k1, b)
+            ranked, _ = rank_scores(queries, weigh_bm25(counts, tried), top=params.depth)
+            mrr = score_ranking(ranked, items.rows[part]).mrr
+            if mrr > best:
+                best, chosen = mrr, tried
+    return chosen
+
+
+def _table(
+    setting: str, engine: Engine, items: KnownItems, titles: Sequence[str], texts: Sequence[str], bm25: Bm25Params,
+    params: RetrievalParams, clock: Callable[[], float], times: dict[str, float],
+) -> list[Figure]:  # fmt: skip
+    asked = max(len(items.rows), 1)
+    started = clock()
+    queries = engine.featurizer.transform(items.queries)
+    dense, similarities = engine.candidates(queries)
+    times["dense"] = round(1e3 * (clock() - started) / asked, 4)
+    reranked, _ = rerank(
+        queries, dense, engine.features, dense_scores=similarities, dense_share=engine.params.dense_share
+    )
+    times["reranked"] = round(1e3 * (clock() - started) / asked, 4)
+    counts, words = _bm25_counts(titles, texts, items.queries)
+    weights = weigh_bm25(counts, bm25)
+    started = clock()
+    ranked, _ = rank_scores(words, weights, top=params.depth)
+    times["bm25"] = round(1e3 * (clock() - started) / asked, 4)
+    figures: list[Figure] = []
+    for method, rows, candidates in (
+        ("dense", dense, dense.shape[1]),
+        ("reranked", reranked, dense.shape[1]),
+        ("bm25", ranked, len(titles)),
+    ):
+        scores = score_ranking(rows[:, : params.depth], items.rows)
+        values = {
+            "mrr": scores.mrr,
+            "recall_at_10": scores.recall_at_10,
+            "candidates": candidates,
+            "queries": scores.queries,
+        }
+        figures += [(method, setting, metric, round(float(value), 6)) for metric, value in values.items()]
+    found = float((dense == items.rows[:, None]).any(axis=1).mean()) if len(items.rows) else 0.0
+    return [*figures, ("dense", setting, "recall_of_candidates", round(found, 6))]
+
+
+def _samples(engine: Engine, titles: Sequence[str], params: RetrievalParams) -> list[Sample]:
+    samples = []
+    for query in params.samples:
+        rows, _ = engine.answer([query])
+        samples += [
+            Sample(query, rank, int(row), titles[row]) for rank, row in enumerate(rows[0][:5], start=1) if row >= 0
+        ]
+    return samples

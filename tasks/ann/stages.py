@@ -1,0 +1,223 @@
+"""The stages of the ann domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from schemas import ann as contracts
+from schemas import corpus
+from schemas.matrices import dense_from_arrow, dense_to_arrow, fixed_lists, tensors_from_arrow, tensors_to_arrow
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ann.evaluation import EvaluationParams, evaluate_searches
+from tasks.ann.finger_basis import FingerParams, fit_basis
+from tasks.ann.finger_tables import project_rows, range_tables
+from tasks.ann.graph import Graph
+from tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
+from tasks.ann.neighbors import NeighborParams, neighbor_table
+from tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph, read_vectors
+from tasks.ann.retrieval import RetrievalParams, evaluate_known_items
+from tasks.corpus.ngrams import NgramParams
+from tasks.corpus.open import read_features, read_vocabulary
+from tasks.corpus.tfidf import Featurizer, TfidfParams
+from tasks.shards import Shard, ShardOutput, row_shards
+from tasks.stage import StageRun, stage
+
+#: Rows that are inserted between two looks at the clock.
+_STEP_ROWS = 4096
+#: A build that takes longer saves its state this often (seconds), and so loses no more than that to a kill.
+CHECKPOINT_SECONDS = 30.0
+
+
+@stage(contracts.GRAPH)
+def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
+    """Builds the HNSW graph over all vectors; the same for any number of threads, and taken up again after a kill."""
+    rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    kernel = kernel_params(params)
+    saved = run.workspace.newest_checkpoint()
+    builder = (
+        HnswBuilder.restore(rows, kernel, tensors_from_arrow(_from_ipc(saved[1])))
+        if saved
+        else HnswBuilder(rows, kernel)
+    )
+    run.begin(builder.size)
+    last = time.monotonic()
+    while builder.inserted < builder.size:
+        builder.insert_until(builder.inserted + _STEP_ROWS, threads=run.threads)
+        run.advance(builder.inserted)
+        if time.monotonic() - last >= CHECKPOINT_SECONDS and builder.inserted < builder.size:
+            run.workspace.save_checkpoint(builder.inserted, _to_ipc(tensors_to_arrow(builder.state())))
+            last = time.monotonic()
+    graph = builder.graph()
+    run.write("graph", tensors_to_arrow(graph_arrays(graph)))
+    degrees = np.diff(graph.indptr)
+    run.quality = {
+        "nodes": graph.size, "edges": len(graph.indices), "levels": 1 + len(graph.upper), "mean_degree": round(float(degrees.mean()), 3),
+        "dimensions": rows.shape[1], "metric": params.metric, "build_distances": builder.counters.distances,
+    }  # fmt: skip
+
+
+@stage(contracts.FINGER_BASIS)
+def fit_finger(run: StageRun, vectors: Ref, graph: Ref, *, params: FingerParams) -> None:
+    """Fits the residual directions to the graph, chooses their number by correlation, and projects every vector on them."""
+    rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
+    basis = fit_basis(rows, adjacency, params=params)
+    run.write("basis", tensors_to_arrow(basis.arrays()))
+    run.write("projections", dense_to_arrow(project_rows(rows, basis, threads=run.threads)))
+    run.quality = {
+        "estimator": basis.estimator,
+        "rank": basis.rank,
+        "correlation": round(float(basis.chosen.correlation), 6),
+    }
+
+
+@stage(contracts.FINGER_TABLES)
+def compute_finger_tables(run: StageRun, vectors: Ref, graph: Ref, finger_basis: Ref, *, rows_per_shard: int) -> None:
+    """Computes what FINGER keeps for every node and edge, one shard a range of nodes."""
+    shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), rows_per_shard)
+    figures = run.map_shards(_finger_shard, shards, vectors=vectors, graph=graph, finger_basis=finger_basis)
+    run.quality = {
+        "nodes": sum(f["nodes"] for f in figures),
+        "edges": sum(f["edges"] for f in figures),
+        "bytes": sum(f["bytes"] for f in figures),
+    }
+
+
+def _finger_shard(store: Store, shard: Shard, *, vectors: Ref, graph: Ref, finger_basis: Ref) -> ShardOutput:
+    adjacency = read_graph(store.open(graph, contracts.GRAPH))
+    fitted = store.open(finger_basis, contracts.FINGER_BASIS)
+    indptr = adjacency.indptr[shard.start : shard.stop + 1]
+    tables = range_tables(
+        read_vectors(store.open(vectors, corpus.VECTORS)), dense_from_arrow(fitted.read("projections")), indptr,
+        adjacency.indices[indptr[0] : indptr[-1]], basis=read_basis(fitted), begin=shard.start,
+    )  # fmt: skip
+    arrays = {name: array for name, array in tables.arrays().items() if not name.startswith("basis_")}
+    figures = {
+        "nodes": shard.stop - shard.start,
+        "edges": len(tables.edge_residual),
+        "bytes": sum(a.nbytes for a in arrays.values()),
+    }
+    return ShardOutput({"tables": tensors_to_arrow(arrays)}, figures)
+
+
+@stage(contracts.NEIGHBORS)
+def find_neighbors(run: StageRun, vectors: Ref, graph: Ref, *, metric: str, params: NeighborParams) -> None:
+    """Finds the nearest neighbours of every document with the index, one shard a range of documents."""
+    shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), params.rows_per_shard)
+    figures = run.map_shards(_neighbor_shard, shards, vectors=vectors, graph=graph, metric=metric, params=params)
+    run.quality = {
+        "documents": sum(f["rows"] for f in figures),
+        "k": params.k,
+        "distances": sum(f["distances"] for f in figures),
+    }
+
+
+def _neighbor_shard(
+    store: Store, shard: Shard, *, vectors: Ref, graph: Ref, metric: str, params: NeighborParams
+) -> ShardOutput:
+    index = open_searcher(store, vectors, graph, metric)
+    found = neighbor_table(index, shard.start, shard.stop, params.k, ef=params.ef)
+    table = pa.table({"neighbors": fixed_lists(found.ids), "distances": fixed_lists(found.distances)})
+    return ShardOutput({"neighbors": table}, {"rows": table.num_rows, "distances": found.counters.distances})
+
+
+@stage(contracts.EVALUATION)
+def evaluate_index(
+    run: StageRun,
+    vectors: Ref,
+    graph: Ref,
+    finger_basis: Ref,
+    finger_tables: Ref,
+    *,
+    metric: str,
+    params: EvaluationParams,
+) -> None:
+    """Measures recall, work and speed of plain and FINGER search against exact search."""
+    rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
+    plain = HnswIndex(rows, adjacency, kernel_metric(metric))
+    finger = open_finger(run.store, rows, adjacency, finger_basis, finger_tables, metric)
+    found = evaluate_searches(plain, finger, params, clock=time.perf_counter)
+    run.write("figures", _figures_table(found.figures))
+    run.quality, run.measured = found.quality, found.measured
+
+
+@stage(contracts.RETRIEVAL)
+def evaluate_retrieval(
+    run: StageRun, documents: Ref, features: Ref, vocabulary: Ref, projection: Ref, vectors: Ref, graph: Ref, *,
+    metric: str, hnsw: HnswParams, ngrams: NgramParams, tfidf: TfidfParams, params: RetrievalParams,
+) -> None:  # fmt: skip
+    """Asks for known documents by their own first sentence: dense, re-ranked and BM25, with the sentence and without it."""
+    rows = run.store.open(documents, corpus.DOCUMENTS).read("documents")
+    found = evaluate_known_items(
+        titles=rows["title"].to_pylist(), texts=rows["text"].to_pylist(),
+        features=read_features(run.store.open(features, corpus.FEATURES)),
+        featurizer=Featurizer(read_vocabulary(run.store.open(vocabulary, corpus.VOCABULARY)), ngrams, tfidf),
+        components=dense_from_arrow(run.store.open(projection, corpus.PROJECTION).read("components")),
+        index=open_searcher(run.store, vectors, graph, metric), hnsw=kernel_params(hnsw), params=params, threads=run.threads,
+        clock=time.perf_counter, progress=run,
+    )  # fmt: skip
+    run.write("figures", _figures_table(found.figures))
+    ids = rows["id"].to_pylist()
+    run.write("samples", pa.table({
+        "query": pa.array([s.query for s in found.samples], pa.string()), "rank": pa.array([s.rank for s in found.samples], pa.int64()),
+        "id": pa.array([ids[s.row] for s in found.samples], pa.string()), "title": pa.array([s.title for s in found.samples], pa.string()),
+    }))  # fmt: skip
+    run.quality, run.measured = found.quality, found.measured
+
+
+@stage(contracts.INDEX)
+def assemble_index(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None:
+    """Names the artifacts that make up a searchable index, with the figures that its gates look at."""
+    run.write(
+        "members",
+        pa.table(
+            {"role": pa.array(list(roles), pa.string()), "ref": pa.array([str(ref) for ref in members], pa.string())}
+        ),
+    )
+    by_role = dict(zip(roles, members, strict=True))
+    documents = run.store.manifest(by_role["documents"])
+    evaluation = run.store.manifest(by_role["evaluation"])
+    run.quality = {
+        "documents": documents.quality["documents"], "quarantine_share": documents.quality["quarantine_share"],
+        "recall_at_10": evaluation.quality["recall_at_10"], "metric": run.store.manifest(by_role["graph"]).quality["metric"],
+    }  # fmt: skip
+    if "retrieval" in by_role:
+        run.quality |= run.store.manifest(by_role["retrieval"]).quality
+    run.measured = {"finger_speedup": evaluation.run["measured"]["finger_speedup"]}
+
+
+def kernel_params(params: HnswParams) -> HnswParams:
+    """The build's parameters with the kernels' metric."""
+    return replace(params, metric=kernel_metric(params.metric))
+
+
+def graph_arrays(graph: Graph) -> dict[str, np.ndarray]:
+    """A graph as named arrays."""
+    arrays: dict[str, np.ndarray] = {
+        "indptr": graph.indptr,
+        "indices": graph.indices,
+        "entry_points": graph.entry_points,
+    }
+    for number, level in enumerate(graph.upper, start=1):
+        arrays |= {f"upper_{number:02d}_{name}": array for name, array in vars(level).items()}
+    return arrays
+
+
+def _figures_table(figures: list[tuple[str, str, str, float]]) -> pa.Table:
+    method, setting, metric, value = (list(column) for column in zip(*figures, strict=True))
+    return pa.table({"method": method, "setting": setting, "metric": metric, "value": pa.array(value, pa.float64())})
+
+
+def _to_ipc(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _from_ipc(data: bytes) -> pa.Table:
+    return pa.ipc.open_file(pa.BufferReader(data)).read_all()

@@ -1,0 +1,150 @@
+"""The hash of the code that a stage runs: what must be computed again when code changes, and nothing else.
+
+It covers the stage, the functions of its own file that it uses, every ``tasks`` module, input reader and matrix codec
+that these import, and the compiled extensions' ``SOURCE_HASH``. Comments and docstrings do not count.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ext.sources import EXTENSIONS, source_hash
+from schemas.errors import FingerpostError
+
+#: Modules whose code decides results. The stage machinery and the loaders only move them.
+_HASHED = ("tasks.", "schemas.matrices", "schemas.inputs")
+_UNHASHED = ("tasks.stage", "tasks.shards", "tasks.code")
+
+
+class StaleExtensionError(FingerpostError):
+    """A compiled extension was not built from the sources that lie beside it."""
+
+
+def code_hash(function: Callable[..., Any]) -> str:
+    """The hash (hexadecimal) of everything a stage function runs; StaleExtensionError for an outdated binary."""
+    module = inspect.getmodule(function)
+    if module is None or module.__file__ is None:
+        raise FingerpostError(
+            f"stage {function!r}: expected it in a module with a source file, found none; move it into one"
+        )
+    tree = ast.parse(Path(module.__file__).read_text())
+    nodes, modules = _reachable(tree, function.__name__, module.__name__)
+    digest = hashlib.sha256()
+    for node in nodes:
+        digest.update(_text_of(node).encode() + b"\0")
+    for name in sorted(_closure(modules)):
+        digest.update(f"{name}\0{_module_hash(name)}\0".encode())
+    return digest.hexdigest()[:32]
+
+
+def _text_of(tree: ast.AST) -> str:
+    """The source of a tree without comments and docstrings."""
+    tree = ast.parse(ast.unparse(tree))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _reachable(tree: ast.Module, root: str, module: str) -> tuple[list[ast.stmt], set[str]]:
+    """The top-level statements that a function needs, in file order, and the modules that they import from."""
+    defined: dict[str, ast.stmt] = {}
+    imported: dict[str, set[str]] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            defined[statement.name] = statement
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            defined.update(
+                {name.id: statement for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+            )
+        else:
+            for name, source in _imports(statement, module):
+                imported.setdefault(name, set()).add(source)
+    seen, modules, todo = set(), set(), [root]
+    while todo:
+        name = todo.pop()
+        modules |= imported.get(name, set())
+        if name in seen or name not in defined:
+            continue
+        seen.add(name)
+        todo += [n.id for n in ast.walk(defined[name]) if isinstance(n, ast.Name)]
+    wanted = {id(defined[name]) for name in seen}
+    return [statement for statement in tree.body if id(statement) in wanted], modules
+
+
+def _imports(statement: ast.AST, module: str) -> Iterator[tuple[str, str]]:
+    """The (local name, module) pairs of an import statement; a submodule counts as itself."""
+    if isinstance(statement, ast.Import):
+        for alias in statement.names:
+            yield (alias.asname or alias.name).split(".")[0], alias.name
+    elif isinstance(statement, ast.ImportFrom):
+        package = module.rsplit(".", statement.level)[0] if statement.level else ""
+        base = ".".join(part for part in (package, statement.module) if part)
+        for alias in statement.names:
+            submodule = f"{base}.{alias.name}"
+            yield (
+                alias.asname or alias.name,
+                submodule if _is_first_party(submodule) and _source_of(submodule) else base,
+            )
+
+
+def _is_first_party(name: str) -> bool:
+    return name.startswith("ext.") or (
+        name.startswith(_HASHED) and name not in _UNHASHED and not name.endswith((".open", ".stages"))
+    )
+
+
+@lru_cache(maxsize=1024)
+def _source_of(name: str) -> Path | None:
+    """The file of a module, found without running it."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ModuleNotFoundError, AttributeError):
+        return None
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+def _closure(modules: set[str]) -> set[str]:
+    """The first-party modules that these are or import, transitively."""
+    seen: set[str] = set()
+    todo = [name for name in modules if _is_first_party(name)]
+    while todo:
+        name = todo.pop()
+        source = _source_of(name)
+        if name in seen or source is None:
+            continue
+        seen.add(name)
+        if source.suffix == ".py":
+            package = f"{name}.__init__" if source.name == "__init__.py" else name
+            for node in ast.walk(ast.parse(source.read_text())):
+                todo += [imported for _, imported in _imports(node, package) if _is_first_party(imported)]
+    return seen
+
+
+def _module_hash(name: str) -> str:
+    if name.startswith("ext.") and name.removeprefix("ext.") in EXTENSIONS:
+        return extension_hash(name.removeprefix("ext."))
+    source = _source_of(name)
+    assert source is not None
+    return hashlib.sha256(_text_of(ast.parse(source.read_text())).encode()).hexdigest()
+
+
+def extension_hash(name: str) -> str:
+    """The hash compiled into an extension; StaleExtensionError if the sources beside it have another."""
+    compiled = str(importlib.import_module(f"ext.{name}").SOURCE_HASH)
+    beside = source_hash(name)
+    if beside is not None and compiled != beside:
+        raise StaleExtensionError(
+            f"ext.{name}: expected a build of the sources beside it ({beside}), found one of {compiled}; rebuild: `make build`"
+        )
+    return compiled

@@ -1,0 +1,63 @@
+"""From committed corpus artifacts to objects that answer, without Prefect or Dask."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.matrices import sparse_from_arrow, tensors_from_arrow
+from schemas.store import Artifact
+from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
+
+
+def read_vocabulary(artifact: Artifact) -> Vocabulary:
+    """The vocabulary of its artifact."""
+    terms = read_terms(artifact.read("terms"))
+    frequencies = tensors_from_arrow(artifact.read("frequencies"))
+    families = tuple(
+        FamilyVocabulary(terms.get(family_name(i)), frequencies[family_name(i)]) for i in range(len(frequencies))
+    )
+    return Vocabulary(artifact.quality["documents"], families)
+
+
+def read_features(artifact: Artifact) -> Any:
+    """All feature rows as one CSR matrix."""
+    return sparse_from_arrow(artifact.read("features"), columns=artifact.quality["columns"])
+
+
+def read_rows(artifact: Artifact, start: int, stop: int) -> Any:
+    """Feature rows ``start`` to ``stop`` of the whole, read from the shards that hold them."""
+    tables, position = [], 0
+    for entry in artifact.entries("features"):
+        low, high = max(start - position, 0), min(stop - position, entry.rows)
+        if low < high:
+            tables.append(artifact.read("features", shard=entry.shard).slice(low, high - low))
+        position += entry.rows
+    return sparse_from_arrow(pa.concat_tables(tables), columns=artifact.quality["columns"])
+
+
+def family_name(number: int) -> str:
+    """The name of a family in stored tables."""
+    return f"family_{number:02d}"
+
+
+def terms_table(families: list[list[str] | None]) -> pa.Table:
+    """The rows (family, term) of all vocabularies; hashed families have none."""
+    names = [family_name(i) for i, terms in enumerate(families) for _ in terms or ()]
+    return pa.table(
+        {
+            "family": pa.array(names, pa.string()),
+            "term": pa.array([t for terms in families for t in terms or ()], pa.string()),
+        }
+    )
+
+
+def read_terms(table: pa.Table) -> dict[str, list[str]]:
+    """The terms by family name, in stored order."""
+    families: dict[str, list[str]] = {}
+    names = table["family"].to_numpy(zero_copy_only=False)
+    terms = table["term"].to_pylist()
+    starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()] if len(names) else []
+    for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
+        families[str(names[start])] = terms[start:stop]
+    return families

@@ -1,0 +1,117 @@
+"""Shards: how a stage is cut into pieces that run anywhere and are committed one by one.
+
+Boundaries depend on row counts and parameters, never on workers; results come back in shard order whatever order they
+were computed in.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from schemas.contract import Contract
+from schemas.refs import Ref
+from schemas.store import FileEntry, Store, Workspace
+
+#: Shards are whole blocks of this many rows, so that sums over blocks do not depend on the shards.
+BLOCK_ROWS = 4096
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows ``start`` to ``stop`` (exclusive) of the whole."""
+
+    index: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class ShardOutput:
+    """What a shard function returns: its tables by name and figures that the stage sums up."""
+
+    tables: Mapping[str, pa.Table]
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What became of a shard: its files, its figures, and what it cost (seconds, MB)."""
+
+    entries: list[FileEntry]
+    figures: dict[str, Any]
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+
+
+class Executor(Protocol):
+    """Where shards run."""
+
+    def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
+        """The (position, result) pairs of ``function`` over ``items``, as they complete."""
+        ...
+
+
+class SerialExecutor:
+    """Runs one item after the other in this process."""
+
+    def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
+        """The (position, result) pairs in order."""
+        for position, item in enumerate(items):
+            yield position, function(item)
+
+
+def row_shards(rows: int, rows_per_shard: int) -> list[Shard]:
+    """Shards of ``rows_per_shard`` rows (rounded up to whole blocks) that cover ``rows`` rows; at least one."""
+    size = max(1, -(-rows_per_shard // BLOCK_ROWS)) * BLOCK_ROWS
+    return [Shard(index, start, min(start + size, rows)) for index, start in enumerate(range(0, max(rows, 1), size))]
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """A shard function with everything it needs on another machine."""
+
+    store: Store
+    ref: Ref
+    contract: Contract
+    function: Callable[..., ShardOutput]
+    arguments: Mapping[str, Any]
+
+    def __call__(self, shard: Shard) -> ShardReport:
+        """Runs one shard, writes its files and records them in the stage's working state."""
+        started = time.perf_counter()
+        with threadpool_limits(1):
+            output = self.function(self.store, shard, **self.arguments)
+        entries = [
+            self.store.write_table(self.ref, self.contract, name, table, shard=shard.index)
+            for name, table in output.tables.items()
+        ]
+        Workspace(self.store, self.ref).finish_shard(shard.index, entries, output.figures)
+        return ShardReport(entries, dict(output.figures), time.perf_counter() - started, peak_memory_mb())
+
+
+@dataclass(frozen=True)
+class PassJob:
+    """A function of a shard whose result goes back to the stage instead of into the artifact."""
+
+    store: Store
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+
+    def __call__(self, shard: Shard) -> Any:
+        """Runs it on one shard."""
+        with threadpool_limits(1):
+            return self.function(self.store, shard, **self.arguments)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process ever held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
