@@ -419,8 +419,10 @@ inline void count_characters(const Tokens& source, Counts& out, unsigned least, 
 }
 
 inline void count_words(const Tokens& source, Counts& out, unsigned least, unsigned most) {
-    out.entry_row.reserve(source.tokens.size() * most);
-    out.entry_count.reserve(source.tokens.size() * most);
+    // At most one entry a token and length; long n-grams are rare enough to let the vectors grow.
+    const size_t lengths = std::min(most - least + 1, 3u);
+    out.entry_row.reserve(source.tokens.size() * lengths);
+    out.entry_count.reserve(source.tokens.size() * lengths);
     WordWalk(source, out, least, most).run();
 }
 

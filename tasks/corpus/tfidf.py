@@ -26,17 +26,23 @@ def _family_values(
     family: FamilyCounts, vocabulary: Vocabulary, place: int, params: TfidfParams
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """Weighted, not yet normalised values of one family: (entries a row, columns in the family, values)."""
-    columns = vocabulary.families[place].columns(family.terms)
     indices, values, sizes = family.counts.indices, family.counts.data, np.diff(family.counts.indptr)
-    if not np.array_equal(columns, np.arange(vocabulary.families[place].size)):
+    chosen = vocabulary.families[place]
+    if family.terms is not None and family.terms is not chosen.terms:
+        columns = chosen.columns(family.terms)
         named = columns[indices] if len(columns) else indices
         known = named >= 0
         ends = np.concatenate(([0], np.cumsum(known)))[family.counts.indptr]
         indices, values, sizes = named[known], values[known], np.diff(ends)
     if params.sublinear:
         values = np.where(values >= 1, 1 + np.log(np.maximum(values, 1)), values)
-    scale = (vocabulary.idf[place] * params.family_weights[place]).astype(np.float32)
-    return sizes.astype(np.int64), indices, values * scale[indices]
+    # The order of the two products is the same in both branches, so a query has the bits of a batch.
+    idf, weight = vocabulary.idf[place], params.family_weights[place]
+    if len(indices) < len(idf):
+        scale = (idf[indices] * weight).astype(np.float32)
+    else:
+        scale = (idf * weight).astype(np.float32)[indices]
+    return sizes.astype(np.int64), indices, values * scale
 
 
 def _join(

@@ -102,6 +102,8 @@ def select_terms(frequencies: FamilyFrequencies, params: FamilyParams) -> Family
         order = np.argsort(-frequencies.frequencies[kept], kind="stable")
         kept = np.sort(kept[order[: params.max_terms]])
     terms = frequencies.terms
+    if len(kept) == len(terms):
+        return FamilyVocabulary(terms, frequencies.frequencies)
     return FamilyVocabulary([terms[place] for place in kept], frequencies.frequencies[kept])
 
 
