@@ -85,7 +85,7 @@ class HnswBuilder:
         return np.flatnonzero(self._levels[: self.inserted] >= level).astype(np.uint32)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """What :meth:`restore` needs beside vectors and parameters, as arrays by name."""
+        """What :meth:`restore` needs beside vectors and parameters, as arrays by name; to be taken before the graph."""
         distances, expansions, _ = self._builder.counters
         state: dict[str, NDArray[np.generic]] = {
             "progress": np.array([self.inserted, distances, expansions], dtype=np.int64)
@@ -103,6 +103,8 @@ class HnswBuilder:
         Raises GraphError where the state does not fit the vectors and parameters.
         """
         builder = cls(vectors, params)
+        if len(state.get("progress", ())) != 3:
+            raise GraphError(f"state: expected three numbers of progress, got the names {sorted(state)}; start again")
         inserted, distances, expansions = (int(value) for value in state["progress"])
         whole = inserted == builder.size or inserted % kernel.BATCH == 0
         if not (0 <= inserted <= builder.size and whole):

@@ -127,6 +127,7 @@ def test_damaged_states_and_unfinished_graphs_are_refused() -> None:
         {"indptr_0": state["indptr_0"][:-1]},
         {"indices_0": state["indices_0"][:-1]},
         {"progress": np.array([601, 0, 0])},
+        {"progress": np.array([384])},
         {"progress": np.array([383, 0, 0])},
         {"indices_1": np.zeros_like(state["indices_1"]) + np.uint32(np.argmin(builder._levels))},
     ):
