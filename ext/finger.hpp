@@ -196,16 +196,25 @@ class Blocks {
 
   void fill(size_t n, const int64_t* indptr, const uint32_t* indices, const float* norm2, const float* projections,
             const float* coefficient, const float* residual, const void* codes) {
-    offset_.resize(n + 1);
-    offset_[0] = 0;
+    size_t total = 0, widest = 0;
     for (size_t i = 0; i < n; ++i) {
-      const size_t groups = (static_cast<size_t>(indptr[i + 1] - indptr[i]) + 15) / 16;
-      offset_[i + 1] = offset_[i] + head() + groups * group();
+      const size_t block = size(static_cast<size_t>(indptr[i + 1] - indptr[i]));
+      total += block;
+      widest = std::max(widest, block);
     }
-    data_ = Buffer<float>(offset_[n]);
+    // Blocks of one size are found without a look at their offsets, which costs a cache miss at each expansion. A graph
+    // with a few long lists would pay too much memory for that.
+    stride_ = widest * n <= total + total / 2 ? widest : 0;
+    if (stride_ == 0) {
+      offset_.assign(n, 0);
+      for (size_t i = 1; i < n; ++i) {
+        offset_[i] = offset_[i - 1] + size(static_cast<size_t>(indptr[i] - indptr[i - 1]));
+      }
+    }
+    data_ = Buffer<float>(stride_ ? stride_ * n : total);
     const char* from = static_cast<const char*>(codes);
     for (size_t i = 0; i < n; ++i) {
-      float* block = data_.data() + offset_[i];
+      float* block = data_.data() + start(i);
       const uint32_t degree = static_cast<uint32_t>(indptr[i + 1] - indptr[i]);
       std::memcpy(block, &degree, sizeof degree);
       block[1] = norm2[i];
@@ -224,10 +233,14 @@ class Blocks {
     }
   }
 
-  const float* block(uint32_t id) const { return data_.data() + offset_[id]; }
-  size_t size(uint32_t id) const { return offset_[id + 1] - offset_[id]; }
+  const float* block(uint32_t id) const { return data_.data() + start(id); }
+  // Floats of a node with so many neighbours.
+  size_t size(size_t degree) const { return head() + (degree + 15) / 16 * group(); }
 
  private:
+  size_t start(size_t id) const { return stride_ ? id * stride_ : offset_[id]; }
+
+  size_t stride_ = 0;  // floats between blocks; 0: see offset_
   size_t rank_, width_, code_bytes_;
   std::vector<size_t> offset_;
   Buffer<float> data_;
@@ -373,6 +386,8 @@ inline void screened_level0(const GraphView& view, const Distance& distance, con
     if (following != kNone) prefetch_bytes(blocks.block(following), 512);
     distance.many(query, near, count, own.scratch.distances.data());
     for (size_t i = 0; i < count; ++i) pool.insert(own.scratch.distances[i], near[i]);
+    const uint32_t nearest = pool.peek();
+    if (nearest != kNone && nearest != following) prefetch_bytes(blocks.block(nearest), 512);
   }
 }
 

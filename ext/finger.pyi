@@ -82,9 +82,6 @@ class Store:
     def table_bytes(self) -> int:
         """Memory of the tables, ids included."""
 
-    def node_bytes(self, node: int) -> int:
-        """Memory of one node's block: whole cache lines."""
-
     def search(
         self, queries: NDArray[np.float32], k: int, ef: int, threads: int
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int, int, int, int]:

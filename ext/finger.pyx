@@ -65,7 +65,6 @@ cdef extern from "finger.hpp" namespace "fingerpost::finger" nogil:
     cdef cppclass Blocks:
         void fill(size_t, const int64_t*, const uint32_t*, const float*, const float*, const float*, const float*,
                   const void*) except +
-        size_t size(uint32_t)
         size_t bytes()
     cdef cppclass Tables:
         Tables(const float*, size_t, size_t, Code, float, float) except +
@@ -213,11 +212,6 @@ cdef class Store:
     @property
     def table_bytes(self):
         return int(self.tables.get().blocks().bytes()) if self.tables.get() else 0
-
-    def node_bytes(self, uint32_t node):
-        if not self.tables.get() or node >= self.store.get().n():
-            raise ValueError(f"node: expected tables and a number below {self.store.get().n()}, got {node}; set both")
-        return int(self.tables.get().blocks().size(node)) * 4
 
     def search(self, const float[:, ::1] queries, size_t k, size_t ef, int threads):
         cdef size_t count = queries.shape[0]

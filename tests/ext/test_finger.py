@@ -127,7 +127,5 @@ def test_a_store_refuses_what_it_cannot_use() -> None:
     assert store.table_bytes == 0
     with pytest.raises(ValueError, match="expected tables, got none"):
         store.search(vectors, 1, 1, 1)
-    with pytest.raises(ValueError, match="node: expected tables"):
-        store.node_bytes(0)
     with pytest.raises(ValueError, match="code: expected one of"):
         finger.edge_tables(vectors, vectors, indptr, indices, begin=0, code="int4", tiny_norm2=0)

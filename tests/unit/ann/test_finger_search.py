@@ -284,11 +284,18 @@ def test_what_does_not_fit_is_refused() -> None:
         FingerIndex(vectors, graph, wrong, "cosine")
 
 
-@pytest.mark.parametrize(("estimator", "most_lost", "most_share"), [("low_rank", 0.01, 0.5), ("signs", 0.02, 0.65)])
-def test_handwritten_digits(estimator: str, most_lost: float, most_share: float) -> None:
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray, Graph]:
     with np.load(data_folder("mnist784") / "mnist784.npz") as data:
-        vectors, queries = data["train"][:6000].astype(np.float32), data["test"][:200].astype(np.float32)
-    graph = build(vectors, HnswParams(max_neighbors=16, ef_construction=100, metric="l2"))[0]
+        vectors, queries = data["train"][:5000].astype(np.float32), data["test"][:200].astype(np.float32)
+    return vectors, queries, build(vectors, HnswParams(max_neighbors=16, ef_construction=100, metric="l2"))[0]
+
+
+@pytest.mark.parametrize(("estimator", "most_lost", "most_share"), [("low_rank", 0.01, 0.5), ("signs", 0.02, 0.65)])
+def test_handwritten_digits(
+    digits: tuple[np.ndarray, np.ndarray, Graph], estimator: str, most_lost: float, most_share: float
+) -> None:
+    vectors, queries, graph = digits
     for ef in (20, 80):
         lost, share = compare(vectors, queries, graph, "l2", estimator, ef)
         assert lost <= most_lost
