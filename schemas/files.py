@@ -77,17 +77,21 @@ class Files:
             return int(self.fs.info(self.path(relative))["size"])
         return None
 
-    def write(self, relative: str, data: bytes) -> None:
-        """Puts a file in its place, replacing what was there, whole or not at all."""
+    def write(self, relative: str, data: bytes, *, durable: bool = True) -> None:
+        """Puts a file in its place, replacing what was there, whole or not at all.
+
+        ``durable=False`` leaves it to the system when the disk has it, for files that their reader verifies and can do without.
+        """
         target = self.path(relative)
         with self._guard(relative, "write"):
             if not self.local:
                 self.fs.pipe_file(target, data)
                 return
-            temporary = self._write_beside(target, data)
+            temporary = self._write_beside(target, data, durable=durable)
             reached("before-rename")
             os.replace(temporary, target)
-            _flush_folder(os.path.dirname(target))
+            if durable:
+                _flush_folder(os.path.dirname(target))
 
     def create(self, relative: str, data: bytes) -> bool:
         """Puts a file in its place if there is none yet; False if another writer was first."""
@@ -118,14 +122,15 @@ class Files:
             raise
         return True
 
-    def _write_beside(self, target: str, data: bytes) -> str:
+    def _write_beside(self, target: str, data: bytes, *, durable: bool = True) -> str:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         temporary = f"{target}.{uuid.uuid4().hex}.tmp"
         try:
             with open(temporary, "xb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)

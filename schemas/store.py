@@ -332,7 +332,9 @@ class Workspace:
     def save_checkpoint(self, position: int, content: bytes) -> None:
         """Keeps the newest two checkpoints."""
         self.store.files.write(
-            f"{self.folder}/checkpoint-{position:012d}-{hashlib.sha256(content).hexdigest()[:16]}", content
+            f"{self.folder}/checkpoint-{position:012d}-{hashlib.sha256(content).hexdigest()[:16]}",
+            content,
+            durable=False,
         )
         for name in self._checkpoints()[:-2]:
             self.store.files.remove(f"{self.folder}/{name}")

@@ -356,7 +356,7 @@ def stage(contract: Contract) -> Callable[[Callable[..., None]], Stage]:
     """Makes a stage of a function ``(run, *inputs, **parameters)`` that writes one artifact of this contract."""
 
     def decorate(function: Callable[..., None]) -> Stage:
-        return functools.update_wrapper(Stage(function, contract), function)  # type: ignore[return-value]
+        return Stage(function, contract)
 
     return decorate
 
