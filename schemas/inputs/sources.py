@@ -1,0 +1,68 @@
+"""What a run can read: a user's file, or the built-in sample."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from schemas.inputs.columns import DocumentBatch
+from schemas.inputs.documents import input_fingerprint, read_documents
+from schemas.inputs.python_docs import extract_distribution, python_docs_fingerprint
+from schemas.inputs.rows import check_rows
+
+__all__ = ["FileSource", "InputSource", "PythonDocsSource", "check_rows", "read_distribution"]
+
+
+class InputSource(Protocol):
+    """An input from outside the store."""
+
+    def identity(self) -> str:
+        """A digest of its content."""
+        ...
+
+    def read(self) -> DocumentBatch:
+        """Its rows, the bad ones set aside."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A file of documents (or a folder of Parquet files), with pairs (our column, the file's) where they differ."""
+
+    path: str
+    mapping: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return self.path
+
+    def identity(self) -> str:
+        """sha256 over contents and mapping; InputError if it cannot be read."""
+        return input_fingerprint(self.path, dict(self.mapping))
+
+    def read(self) -> DocumentBatch:
+        """Its rows, the bad ones set aside; InputError if it cannot be read."""
+        return read_documents(self.path, mapping=dict(self.mapping))
+
+
+@dataclass(frozen=True)
+class PythonDocsSource:
+    """The documentation of installed distributions."""
+
+    distributions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "python-docs"
+
+    def identity(self) -> str:
+        """sha256 over names, versions and recorded hashes; reads no source."""
+        return python_docs_fingerprint(self.distributions)
+
+    def read(self) -> DocumentBatch:
+        """The documents of all distributions."""
+        return check_rows(pa.concat_tables([read_distribution(name)[0] for name in self.distributions]))
+
+
+def read_distribution(name: str) -> tuple[pa.Table, int]:
+    """The documents of one distribution, and how many of its sources could not be parsed."""
+    found = extract_distribution(name)
+    return found.rows, found.unparsed
