@@ -1,0 +1,6 @@
+"""The built-in sample: the documentation of Python packages, read from their sources; nothing is imported."""
+
+from schemas.inputs.python_docs.distributions import DISTRIBUTIONS, python_docs_fingerprint
+from schemas.inputs.python_docs.documents import Extraction, extract_distribution
+
+__all__ = ["DISTRIBUTIONS", "Extraction", "extract_distribution", "python_docs_fingerprint"]

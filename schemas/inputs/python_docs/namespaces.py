@@ -1,0 +1,129 @@
+"""What a name stands for in a module, found from sources alone: definitions, imports, stars and aliases followed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas.inputs.python_docs.modules import Definition, GivenDocstring, Import, Module
+
+
+@dataclass(frozen=True)
+class ModuleName:
+    """A name that stands for a module."""
+
+    name: str
+
+
+Target = Definition | ModuleName
+
+
+class Namespaces:
+    """The modules of one distribution, each as the names that it binds. What lies outside stays unresolved."""
+
+    def __init__(self, modules: Mapping[str, Module]) -> None:
+        self.modules = dict(modules)
+        self._targets: dict[tuple[str, str], Target | None] = {}
+        self._exports: dict[str, tuple[str, ...] | None] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        for module in list(modules.values()):
+            for given in module.given:
+                self._give(given)
+
+    def target(self, module: str, name: str) -> Target | None:
+        """What ``name`` stands for in ``module``; None if that is not defined in these sources.
+
+        Definitions win over imports, which commonly replace them by compiled twins; later imports over earlier.
+        """
+        key = (module, name)
+        if key not in self._targets:
+            self._targets[key] = None  # ends cycles of imports
+            self._targets[key] = self._find(module, name)
+        return self._targets[key]
+
+    def expression(self, module: str, dotted: str) -> Target | None:
+        """What ``a.b.c`` stands for in ``module``."""
+        first, *rest = dotted.split(".")
+        found = self.target(module, first)
+        for part in rest:
+            if isinstance(found, ModuleName):
+                found = self.target(found.name, part)
+            else:
+                found = found.members.get(part) if found is not None else None
+        return found
+
+    def exported(self, module: str) -> tuple[str, ...] | None:
+        """The names of ``__all__``; None if the module has none or computes it."""
+        if module not in self._exports:
+            self._exports[module] = None
+            self._exports[module] = self._exported(self.modules[module])
+        return self._exports[module]
+
+    def names(self, module: str) -> tuple[str, ...]:
+        """The names a star import takes: those of ``__all__``, or all that are bound and have no leading underscore."""
+        if module not in self._names:
+            self._names[module] = ()
+            listed = self.exported(module)
+            self._names[module] = self.bound(module) if listed is None else listed
+        return self._names[module]
+
+    def bound(self, module: str) -> tuple[str, ...]:
+        """All names without a leading underscore that a module binds, ``__all__`` or not."""
+        found = self.modules[module]
+        names = dict.fromkeys([*found.definitions, *found.imports, *found.aliases, *found.calls])
+        for star in found.stars:
+            if star in self.modules:
+                names.update(dict.fromkeys(self.names(star)))
+        return tuple(name for name in names if not name.startswith("_"))
+
+    def _find(self, module: str, name: str) -> Target | None:
+        here = self.modules[module]
+        if name in here.definitions:
+            return here.definitions[name]
+        for imported in reversed(here.imports.get(name, ())):
+            if (found := self._imported(imported)) is not None:
+                return found
+        if name in here.aliases and (found := self.expression(module, here.aliases[name])) is not None:
+            return found
+        for star in reversed(here.stars):
+            if star in self.modules and name in self.names(star) and (found := self.target(star, name)) is not None:
+                return found
+        submodule = f"{module}.{name}"
+        return ModuleName(submodule) if submodule in self.modules else None
+
+    def _imported(self, imported: Import) -> Target | None:
+        if imported.module not in self.modules:
+            return None
+        if imported.attribute is None:
+            return ModuleName(imported.module)
+        return self.target(imported.module, imported.attribute)
+
+    def _exported(self, module: Module) -> tuple[str, ...] | None:
+        if module.exported is None:
+            imported = module.imports.get("__all__", ())
+            sources = [i.module for i in imported if i.module in self.modules]
+            return self.exported(sources[-1]) if sources else None
+        names: list[str] = []
+        for part in module.exported:
+            if isinstance(part, str):
+                names.append(part)
+                continue
+            found = self.expression(module.name, part.module)
+            more = self.exported(found.name) if isinstance(found, ModuleName) else None
+            if more is None:
+                return None
+            names.extend(more)
+        return tuple(dict.fromkeys(names))
+
+    def _give(self, given: GivenDocstring) -> None:
+        """Attaches a docstring to what it is for; a compiled object has no source, so this becomes its definition."""
+        place = self.modules.setdefault(given.place, Module(given.place, is_package=False))
+        found = self.target(given.place, given.name) or place.definitions.get(given.name)
+        if not isinstance(found, Definition):
+            found = Definition(given.place, given.name, "function", None)
+            place.definitions[given.name] = found
+            self._targets.clear()
+        if given.member:
+            found.kind = "class"
+            qualname = f"{given.name}.{given.member}"
+            found.members.setdefault(given.member, Definition(given.place, qualname, "method", given.docstring))
+        elif not found.docstring:
+            found.docstring = given.docstring
