@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 namespace fingerpost {
@@ -260,36 +261,40 @@ inline void sort_group(std::vector<uint64_t>& keys, std::vector<uint64_t>& spare
 // Counts by term, terms in lexicographic order; fill() turns them to rows.
 struct Counts {
     std::vector<uint64_t> row_sizes;
-    // Word family: one entry for each (term, row) in term order, and the tree of terms in preorder.
-    std::vector<uint32_t> entry_row;
-    std::vector<float> entry_count;
+    // Word family: the row of every occurrence, by term and then by row, and the tree of terms in preorder.
+    std::vector<uint32_t> occurrence_row;
     std::vector<uint64_t> term_end;
     std::vector<uint32_t> node_token;
     std::vector<uint8_t> node_depth;  // 1 for a single word
     // Character family: entries in row order, and the terms.
     std::vector<uint32_t> entry_term;
+    std::vector<float> entry_count;
     StringTable grams;
     std::vector<uint32_t> gram_order;
 
-    size_t entries() const { return entry_count.size(); }
+    size_t entries() const { return std::accumulate(row_sizes.begin(), row_sizes.end(), size_t(0)); }
 };
 
 // N-grams in order: the positions of one token, sorted by the token that follows, are the bigrams, and so on down.
 // A blank sorts below every word character, so the order of joined n-grams is the preorder of this tree.
 struct WordWalk {
+    static constexpr uint32_t NO_ROW = 0xffffffff;
     const Tokens& source;
     Counts& out;
     unsigned least, most, token_bits;
-    std::vector<uint32_t> row_of;
+    std::vector<uint64_t> cells;  // token << 32 | row of every position, together because they are read together
     std::vector<std::vector<uint64_t>> keys;  // one buffer a depth
     std::vector<uint64_t> spare;
 
     WordWalk(const Tokens& tokens_, Counts& out_, unsigned least_, unsigned most_)
         : source(tokens_), out(out_), least(least_), most(most_), token_bits(1), keys(most_ + 1) {
         while ((uint64_t(1) << token_bits) < source.distinct()) ++token_bits;
-        row_of.resize(source.tokens.size());
+        cells.resize(source.tokens.size() + most);
         for (size_t row = 0; row + 1 < source.starts.size(); ++row)
-            std::fill(row_of.begin() + source.starts[row], row_of.begin() + source.starts[row + 1], uint32_t(row));
+            for (uint64_t at = source.starts[row]; at < source.starts[row + 1]; ++at)
+                cells[at] = (uint64_t(source.tokens[at]) << 32) | row;
+        // Positions after the last belong to no row.
+        std::fill(cells.begin() + int64_t(source.tokens.size()), cells.end(), ~uint64_t(0));
     }
 
     void run() {
@@ -307,17 +312,25 @@ struct WordWalk {
 
     // The low 32 bits of group[0..size) are the ascending positions where an n-gram of `depth` words starts.
     void visit(const uint64_t* group, size_t size, uint32_t token, unsigned depth) {
-        emit(group, size, token, depth);
-        if (depth == most) return;
+        out.node_token.push_back(token);
+        out.node_depth.push_back(uint8_t(depth));
+        const bool counted = depth >= least;
+        const bool longer = depth < most;
         std::vector<uint64_t>& next = keys[depth];
         next.clear();
-        const size_t total = source.tokens.size();
+        uint32_t last = NO_ROW;
         for (size_t i = 0; i < size; ++i) {
             const uint64_t position = uint32_t(group[i]);
-            const uint64_t follower = position + depth;
-            if (follower < total && row_of[follower] == row_of[position])
-                next.push_back((uint64_t(source.tokens[follower]) << 32) | position);
+            const uint32_t row = uint32_t(cells[position]);
+            const uint64_t follower = cells[position + depth];
+            if (counted) {
+                out.occurrence_row.push_back(row);
+                out.row_sizes[row] += row != last;
+                last = row;
+            }
+            if (longer && uint32_t(follower) == row) next.push_back((follower >> 32 << 32) | position);
         }
+        if (counted) out.term_end.push_back(out.occurrence_row.size());
         if (next.size() > 1) sort_group(next, spare, token_bits);
         for (size_t begin = 0; begin < next.size();) {
             const uint64_t head = next[begin] >> 32;
@@ -326,22 +339,6 @@ struct WordWalk {
             visit(next.data() + begin, end - begin, uint32_t(head), depth + 1);
             begin = end;
         }
-    }
-
-    void emit(const uint64_t* group, size_t size, uint32_t token, unsigned depth) {
-        out.node_token.push_back(token);
-        out.node_depth.push_back(uint8_t(depth));
-        if (depth < least) return;
-        for (size_t i = 0; i < size;) {
-            const uint32_t row = row_of[uint32_t(group[i])];
-            size_t end = i + 1;
-            while (end < size && row_of[uint32_t(group[end])] == row) ++end;
-            out.entry_row.push_back(row);
-            out.entry_count.push_back(float(end - i));
-            ++out.row_sizes[row];
-            i = end;
-        }
-        out.term_end.push_back(out.entry_row.size());
     }
 };
 
@@ -419,10 +416,8 @@ inline void count_characters(const Tokens& source, Counts& out, unsigned least, 
 }
 
 inline void count_words(const Tokens& source, Counts& out, unsigned least, unsigned most) {
-    // At most one entry a token and length; long n-grams are rare enough to let the vectors grow.
-    const size_t lengths = std::min(most - least + 1, 3u);
-    out.entry_row.reserve(source.tokens.size() * lengths);
-    out.entry_count.reserve(source.tokens.size() * lengths);
+    // One occurrence a token and length; long n-grams are rare enough to let the vector grow.
+    out.occurrence_row.reserve(source.tokens.size() * std::min(most - least + 1, 3u));
     WordWalk(source, out, least, most).run();
 }
 
@@ -431,8 +426,8 @@ inline void fill_rows(const Counts& from, int64_t* indptr, int32_t* indices, flo
     const size_t rows = from.row_sizes.size();
     indptr[0] = 0;
     for (size_t row = 0; row < rows; ++row) indptr[row + 1] = indptr[row] + int64_t(from.row_sizes[row]);
-    if (from.entry_row.empty()) {
-        for (size_t i = 0; i < from.entries(); ++i) {
+    if (from.occurrence_row.empty()) {
+        for (size_t i = 0; i < from.entry_term.size(); ++i) {
             indices[i] = int32_t(from.entry_term[i]);
             counts[i] = from.entry_count[i];
         }
@@ -441,10 +436,17 @@ inline void fill_rows(const Counts& from, int64_t* indptr, int32_t* indices, flo
     std::vector<int64_t> places(indptr, indptr + rows);
     size_t entry = 0;
     for (size_t term = 0; term < from.term_end.size(); ++term) {
-        for (; entry < from.term_end[term]; ++entry) {
-            const int64_t at = places[from.entry_row[entry]]++;
+        int64_t at = 0;
+        for (uint32_t last = WordWalk::NO_ROW; entry < from.term_end[term]; ++entry) {
+            const uint32_t row = from.occurrence_row[entry];
+            if (row == last) {
+                counts[at] += 1.0f;
+                continue;
+            }
+            at = places[row]++;
             indices[at] = int32_t(term);
-            counts[at] = from.entry_count[entry];
+            counts[at] = 1.0f;
+            last = row;
         }
     }
 }

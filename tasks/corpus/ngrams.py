@@ -129,7 +129,8 @@ def count_shard(names: Sequence[str], firsts: Sequence[str], bodies: Sequence[st
     families = []
     for family in params.families:
         counts, terms = count_family(stacked, family)
-        joined = counts[:documents] * fields[0][0]
+        first = counts[:documents] if len(fields) > 1 else counts
+        joined = first * fields[0][0] if fields[0][0] != 1 else first
         for place, (weight, _) in enumerate(fields[1:], start=1):
             joined = joined + counts[place * documents : (place + 1) * documents] * weight
         joined.sort_indices()

@@ -1,6 +1,7 @@
 """Corpus features beside scikit-learn: ``python -m tests.bench.bench_corpus [--quick]``.
 
-One thread; contenders take turns and the median of the repeats counts. Every timing starts from the list of strings.
+One thread, CPU seconds; contenders take turns and the median of the repeats counts. Every timing starts from the list of
+strings.
 Words: n-grams of 1 to 3; characters: trigrams of each token followed by ``#``; both with the full vocabulary (min_df 1).
 """
 
@@ -24,7 +25,7 @@ from tasks.corpus.ngrams import FamilyParams, NgramParams, count_shard
 from tasks.corpus.svd import SvdParams, factorize
 from tasks.corpus.tfidf import TfidfParams, weigh_counts
 from tasks.corpus.vocabulary import select_vocabulary, shard_frequencies
-from tests.bench.results import print_table, write_rows
+from tests.bench.results import cpu_seconds, print_table, write_rows
 from tests.data import data_folder
 
 TOKEN = re.compile(r"(?u)\b\w\w+\b")
@@ -62,18 +63,23 @@ def tfidf_features(texts: list[str], family: FamilyParams) -> sparse.csr_array:
 
 
 def take_turns(contenders: dict[str, Callable[[], Any]], repeats: int) -> Timed:
-    """Median wall seconds of each contender and a figure of its last result; results are dropped between turns."""
+    """Median CPU seconds of each contender and figures of its last result; results are dropped between turns."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    walls: dict[str, list[float]] = {name: [] for name in contenders}
     figures: dict[str, Any] = {}
     for _ in range(repeats):
         for name, contender in contenders.items():
             gc.collect()
             begin = time.perf_counter()
-            result = contender()
-            seconds[name].append(time.perf_counter() - begin)
+            spent, result = cpu_seconds(contender)
+            walls[name].append(time.perf_counter() - begin)
+            seconds[name].append(spent)
             figures[name] = summarise(result)
             del result
-    return {name: (statistics.median(spent), figures[name]) for name, spent in seconds.items()}
+    return {
+        name: (statistics.median(spent), {"wall_seconds": statistics.median(walls[name])} | figures[name])
+        for name, spent in seconds.items()
+    }
 
 
 def summarise(result: Any) -> dict[str, Any]:
@@ -130,18 +136,18 @@ def measure_query(texts: list[str]) -> list[dict[str, Any]]:
 def our_svd(texts: list[str], params: SvdParams) -> dict[str, Any]:
     """Features and factorisation by us; ``energy`` is the share of the squared entries that the projection keeps."""
     features = tfidf_features(texts, FamilyParams("word", 1, 3, max_terms=SVD_TERMS, min_df=2))
-    begin = time.perf_counter()
+    begin = time.process_time()
     model = factorize([features], params, energy=features.shape[0])
-    spent = time.perf_counter() - begin
+    spent = time.process_time() - begin
     return {"svd_seconds": spent, "energy": kept_energy(features, model.components)}
 
 
 def sklearn_svd(texts: list[str], iterations: int) -> dict[str, Any]:
     """The same by scikit-learn."""
     features = TfidfVectorizer(ngram_range=(1, 3), max_features=SVD_TERMS, min_df=2).fit_transform(texts)
-    begin = time.perf_counter()
+    begin = time.process_time()
     model = TruncatedSVD(RANK, algorithm="randomized", n_iter=iterations, random_state=0).fit(features)
-    spent = time.perf_counter() - begin
+    spent = time.process_time() - begin
     return {"svd_seconds": spent, "energy": kept_energy(features, model.components_.T)}
 
 
