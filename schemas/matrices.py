@@ -1,6 +1,8 @@
 """Matrices, tensors and blobs as Arrow tables and back, without copies where Arrow allows it."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +38,8 @@ def fixed_matrix(column: pa.ChunkedArray) -> np.ndarray:
     """A fixed-size list column as a 2-d array (n, d)."""
     width = column.type.list_size
     parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    flat = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, np.float32)
+    dtype = column.type.value_type.to_pandas_dtype()
+    flat = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, dtype)
     return flat.reshape(len(column), width)
 
 
@@ -112,10 +115,19 @@ def tensors_from_arrow(table: pa.Table) -> dict[str, np.ndarray]:
     for i, (name, dtype, shape) in enumerate(
         zip(table["name"].to_pylist(), table["dtype"].to_pylist(), table["shape"].to_pylist(), strict=True)
     ):
-        kind, buffer = np.dtype(dtype), table["bytes"][i].as_buffer()
-        if kind.hasobject or buffer.size != kind.itemsize * int(np.prod(shape, dtype=np.int64)):
+        kind, buffer = _numeric(dtype), table["bytes"][i].as_buffer()
+        if kind is None or min(shape, default=0) < 0 or buffer.size != kind.itemsize * math.prod(shape):
             raise ContractError(
                 f"tensor '{name}': expected {dtype} of shape {shape}, found {buffer.size} bytes; rebuild the artifact"
             )
         tensors[name] = np.frombuffer(buffer, dtype=kind).reshape(shape)
     return tensors
+
+
+def _numeric(dtype: str) -> np.dtype[Any] | None:
+    """The dtype of that name if it is one that tensors may have."""
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        return None
+    return kind if kind.kind in "biuf" else None

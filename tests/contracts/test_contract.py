@@ -1,0 +1,113 @@
+"""Contracts: what each check says, and that every contract's tables can be written and read."""
+
+import pyarrow as pa
+import pytest
+
+from schemas import ann, corpus
+from schemas import fields as f
+from schemas.contract import Contract, Table, same_lengths
+from schemas.errors import ContractError, UnsafeNameError
+from schemas.fields import Field
+
+CONTRACTS = (*corpus.CONTRACTS, *ann.CONTRACTS)
+THINGS = Table(
+    "things",
+    (
+        f.ID,
+        Field("count", pa.int64(), "a count"),
+        Field("note", pa.string(), "a note", nullable=True),
+        Field("score", pa.float64(), "a score", finite=True),
+        Field("place", pa.float32(), "a place", vector=True, finite=True),
+        Field("left", pa.list_(pa.int32()), "left"),
+        Field("right", pa.list_(pa.int32()), "right"),
+    ),
+    key=("id", "count"),
+    rule=same_lengths("left", "right"),
+)
+
+
+def good(**changes: pa.Array) -> pa.Table:
+    columns = {
+        "id": pa.array(["a", "b"]),
+        "count": pa.array([1, 2], pa.int64()),
+        "note": pa.array([None, ""]),
+        "score": pa.array([0.5, -1.0]),
+        "place": pa.FixedSizeListArray.from_arrays(pa.array([1, 2, 3, 4], pa.float32()), 2),
+        "left": pa.array([[1], []], pa.list_(pa.int32())),
+        "right": pa.array([[2], []], pa.list_(pa.int32())),
+    }
+    return pa.table(columns | changes)
+
+
+def places(*values: float | None) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values, pa.float32()), 2)
+
+
+def test_a_good_table_passes_unchanged() -> None:
+    table = good()
+    assert THINGS.check(table, where="here") is table
+    assert THINGS.check(table.slice(0, 0), where="here").num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (good().drop_columns(["note"]), r"here: expected columns \['id', 'count', 'note'.*found columns \['id', 'count', 'score'"),
+        (good().append_column("more", pa.array([1, 2])), r"found columns \[.*'right', 'more'\]"),
+        (good().select(["count", "id", "note", "score", "place", "left", "right"]), r"found columns \['count', 'id'"),
+        (good(count=pa.array([1, 2], pa.int32())), r"here, column 'count': expected type int64, found type int32"),
+        (good(id=pa.array(["a", "b"], pa.large_string())), r"column 'id': expected type string, found type large_string"),
+        (good(place=pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32()))), r"column 'place': expected type fixed_size_list<float>, found type list<"),
+        (good(place=pa.FixedSizeListArray.from_arrays(pa.array([1.0, 2, 3, 4]), 2)), r"column 'place': expected type fixed_size_list<float>, found type fixed_size_list<.*double"),
+        (good(count=pa.array([1, None], pa.int64())), r"column 'count': expected no nulls, found 1 nulls"),
+        (good(id=pa.array(["a", ""])), r"column 'id': expected no empty strings, found 1 of them"),
+        (good(score=pa.array([float("nan"), float("inf")])), r"column 'score': expected finite numbers, found 2 that are NaN or infinite"),
+        (good(place=places(1, 2, float("nan"), 4)), r"column 'place': expected finite numbers, found 1 that are NaN"),
+        (good(place=places(1, 2, None, 4)), r"column 'place': expected finite numbers, found 1 that are NaN"),
+        (good(id=pa.array(["a", "a"]), count=pa.array([1, 1], pa.int64())), r"here: expected unique id, count, found 2 rows with \{'id': 'a', 'count': 1\}"),
+        (good(left=pa.array([[1], [2]], pa.list_(pa.int32()))), r"expected consistent columns, found 1 rows in which 'left' and 'right' differ in length"),
+    ],
+)  # fmt: skip
+def test_what_each_check_says(table: pa.Table, message: str) -> None:
+    with pytest.raises(ContractError, match=message) as caught:
+        THINGS.check(table, where="here")
+    assert str(caught.value).endswith("; mend the producer, or rebuild the artifact")
+
+
+def test_a_key_is_what_all_its_columns_say() -> None:
+    assert THINGS.check(good(id=pa.array(["a", "a"])), where="here").num_rows == 2
+
+
+def test_checks_look_into_every_chunk() -> None:
+    table = pa.concat_tables([good(), good(id=pa.array(["c", "d"]), score=pa.array([1.0, float("inf")]))])
+    with pytest.raises(ContractError, match="'score': expected finite numbers, found 1"):
+        THINGS.check(table, where="here")
+
+
+def test_a_contract_knows_its_tables() -> None:
+    contract = Contract("test.things", 3, (THINGS,), "things")
+    assert contract.table("things") is THINGS
+    assert contract.schema()["things"]["place"] == "fixed_size_list<float>"
+    with pytest.raises(
+        ContractError, match=r"test.things: expected one of the tables \['things'\], got 'others'; use one of them"
+    ):
+        contract.table("others")
+    with pytest.raises(UnsafeNameError, match=r"contract: expected lower-case letters.*got '../things'"):
+        Contract("../things", 1, (THINGS,), "things")
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
+def test_every_contract_is_named_for_its_domain_and_describes_its_columns(contract: Contract) -> None:
+    assert contract.name.split(".")[0] in {"corpus", "ann"}
+    assert contract.about
+    assert contract.readable_from <= contract.version
+    for table in contract.tables:
+        assert len({field.name for field in table.fields}) == len(table.fields)
+        assert all(field.about for field in table.fields)
+        assert set(table.key) <= {field.name for field in table.fields}
+        empty = pa.table({c.name: pa.array([], pa.list_(c.type, 3) if c.vector else c.type) for c in table.fields})
+        assert table.check(empty, where="empty").num_rows == 0
+
+
+def test_contract_names_are_unique() -> None:
+    assert len({contract.name for contract in CONTRACTS}) == len(CONTRACTS)
