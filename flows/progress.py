@@ -65,9 +65,10 @@ class RunProgress:
 
     def end(self, record: StageRecord) -> None:
         """A stage ended: one line."""
-        for name in list(self._rows):
-            self._bars.remove_task(self._rows.pop(name))
-        self._bars.stop()
+        if self._rows:
+            for name in list(self._rows):
+                self._bars.remove_task(self._rows.pop(name))
+            self._bars.stop()
         rows = ", ".join(f"{count:,} {table}" for table, count in record.rows.items())
         resumed = f", {record.shards_resumed} shards were there" if record.shards_resumed else ""
         mark = "ran   " if record.computed else "reused"

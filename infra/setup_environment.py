@@ -36,14 +36,19 @@ def main() -> None:
     with open(ROOT / ".venv.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         python = VENV / "bin" / "python"
-        environment = os.environ | {"PIP_CONSTRAINT": str(ROOT / "constraints.txt"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        environment = os.environ | {
+            "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
         packages = digest("pyproject.toml", "constraints.txt", "setup.py")
         extensions = digest("ext/*.pyx", "ext/*.pxd", "ext/*.hpp", "ext/sources.py", "setup.py", "pyproject.toml")
         if stale("packages", packages):
             print("setting up .venv (some minutes the first time) ...", flush=True)
             if not python.is_file():
                 venv.create(VENV, with_pip=True)
-            subprocess.run([python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[dev]"], check=True, env=environment, cwd=ROOT)
+            subprocess.run(
+                [python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[dev]"], check=True, env=environment, cwd=ROOT
+            )
             (VENV / "packages.stamp").write_text(packages)
             (VENV / "extensions.stamp").write_text(extensions)
         elif stale("extensions", extensions):
@@ -56,4 +61,6 @@ if __name__ == "__main__":
     try:
         main()
     except subprocess.CalledProcessError as problem:
-        sys.exit(f"make: expected `{' '.join(str(part) for part in problem.cmd[:4])} ...` to succeed, it returned {problem.returncode}; its messages are above (a C++ compiler and Python's headers are needed)")
+        sys.exit(
+            f"make: expected `{' '.join(str(part) for part in problem.cmd[:4])} ...` to succeed, it returned {problem.returncode}; its messages are above (a C++ compiler and Python's headers are needed)"
+        )

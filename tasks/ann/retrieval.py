@@ -41,8 +41,8 @@ class RetrievalParams:
 
     items: KnownItemParams = field(default_factory=KnownItemParams)
     rerank: RerankParams = field(default_factory=RerankParams)
-    bm25_k1: tuple[float, ...] = (0.6, 1.2, 2.0)
-    bm25_b: tuple[float, ...] = (0.3, 0.5, 0.75)
+    bm25_k1: tuple[float, ...] = (0.2, 0.6, 1.2, 2.0)
+    bm25_b: tuple[float, ...] = (0.5, 0.75, 1.0)
     depth: int = 100
     samples: tuple[str, ...] = (
         "return a sorted copy of an array",

@@ -4,10 +4,10 @@ from functools import reduce
 
 import numpy as np
 import pyarrow as pa
-from schemas.inputs.sources import InputSource, check_rows, read_distribution
 
 from schemas import corpus as contracts
 from schemas.errors import FingerpostError, QuarantineLimitError
+from schemas.inputs.sources import InputSource, check_rows, read_distribution
 from schemas.matrices import (
     dense_from_arrow,
     dense_to_arrow,
@@ -22,7 +22,7 @@ from tasks.corpus.documents import ImportParams
 from tasks.corpus.fields import split_fields
 from tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_shard
 from tasks.corpus.open import family_name, read_rows, read_terms, read_vocabulary, terms_table
-from tasks.corpus.svd import SvdModel, SvdParams, finish, orthonormalize, pass_shard, project, start_block
+from tasks.corpus.svd import SvdModel, SvdParams, finish, orthonormalize, pass_shard, project, projection, start_block
 from tasks.corpus.tfidf import TfidfParams, weigh_counts
 from tasks.corpus.vocabulary import (
     FamilyFrequencies,
@@ -173,7 +173,7 @@ def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
             _save_block(run.workspace, number + 1, orthonormalize(image))
         run.advance(number + 1)
     model: SvdModel = finish(image, basis, params)
-    run.write("components", dense_to_arrow(model.components))
+    run.write("components", dense_to_arrow(projection(model, whitening=params.whitening)))
     run.write("spectrum", tensors_to_arrow({"singular_values": model.singular_values}))
     run.quality = {
         "rank": model.components.shape[1],
