@@ -1,0 +1,232 @@
+"""What a report shows, gathered from a run's record and its artifacts; plain values, no layout."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from flows.report.plots import SearchPoint
+from schemas import ann, corpus
+from schemas.errors import FingerpostError
+from schemas.publish import Pointer, Publication
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ann.finger_cosines import RankStatistics
+from tasks.ann.open import PRODUCT, read_basis
+
+T = TypeVar("T")
+
+_METHODS = {"dense": "dense vectors", "reranked": "dense, re-ranked", "bm25": "BM25"}
+_SETTINGS = {
+    "whole": "Whole texts",
+    "without_sentence": "The sentence asked for removed from its document",
+}
+_QUARANTINE_REF = re.compile(re.escape(corpus.QUARANTINE.name) + r"/day=[0-9-]{10}/[0-9a-f]{16,64}")
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Rows set aside: how many by reason, and the first of each reason as (row, id, detail)."""
+
+    ref: str
+    reasons: dict[str, int]
+    examples: dict[str, tuple[int, str, str]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Recall, work and speed of the searches; ``speedup`` is FINGER's speed over plain search's at equal recall."""
+
+    k: int
+    queries: int
+    curves: dict[str, list[SearchPoint]]
+    speedup: float | None
+    measured_at: str
+
+    @property
+    def rows(self) -> list[tuple[int, SearchPoint | None, SearchPoint | None]]:
+        """By search width: plain, FINGER."""
+        plain, finger = ({p.ef: p for p in self.curves.get(name, [])} for name in ("hnsw", "finger"))
+        return [(ef, plain.get(ef), finger.get(ef)) for ef in sorted({*plain, *finger})]
+
+    @property
+    def timed(self) -> bool:
+        """Whether a clock ran."""
+        return any(point.speed is not None for points in self.curves.values() for point in points)
+
+
+@dataclass(frozen=True)
+class Finger:
+    """How well the directions estimate, by rank."""
+
+    rank: int
+    code: str
+    wanted: float | None
+    statistics: tuple[RankStatistics, ...]
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method in a known-item table."""
+
+    method: str
+    mrr: float
+    recall: float
+    candidates: int
+    milliseconds: float | None
+
+
+@dataclass(frozen=True)
+class KnownItemTable:
+    """One known-item table; ``candidate_recall`` is the share of questions whose document is among the candidates."""
+
+    title: str
+    queries: int
+    rows: list[MethodRow]
+    candidate_recall: float | None
+
+    @property
+    def timed(self) -> bool:
+        """Whether a clock ran."""
+        return any(row.milliseconds is not None for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The known-item tables, and sample questions with the (title, id) of their answers."""
+
+    tables: list[KnownItemTable]
+    samples: dict[str, list[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything on the page. A section is None where the run has none; ``problems`` says what could not be read."""
+
+    record: dict[str, Any]
+    live: Publication | None
+    moves: list[Publication]
+    quarantine: Quarantine | None
+    search: Search | None
+    finger: Finger | None
+    retrieval: Retrieval | None
+    inputs: dict[str, list[str]]
+    problems: list[str] = field(default_factory=list)
+
+    def quality(self, artifact: str) -> dict[str, Any]:
+        """The quality figures of the run's artifact of that name; empty if it has none."""
+        stage = _stage(self.record, artifact)
+        return dict(stage["quality"]) if stage else {}
+
+
+def gather(store: Store, record: dict[str, Any]) -> Contents:
+    """The contents of a run's report; what cannot be read any more is left out and named."""
+    problems: list[str] = []
+
+    def attempt(read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except FingerpostError as problem:
+            problems.append(str(problem))
+            return otherwise
+
+    def section(artifact: str, read: Callable[[Store, dict[str, Any]], T]) -> T | None:
+        stage = _stage(record, artifact)
+        return attempt(lambda: read(store, stage), None) if stage else None
+
+    pointer = Pointer(store, record["collection"], PRODUCT)
+    return Contents(
+        record=record,
+        live=attempt(pointer.live, None),
+        moves=attempt(pointer.history, []),
+        quarantine=attempt(lambda: _quarantine(store, record), None),
+        search=section(ann.EVALUATION.name, _search),
+        finger=section(ann.FINGER_BASIS.name, _finger),
+        retrieval=section(ann.RETRIEVAL.name, _retrieval),
+        inputs=attempt(lambda: _inputs(store, record), {}),
+        problems=problems,
+    )
+
+
+def _stage(record: dict[str, Any], artifact: str) -> dict[str, Any] | None:
+    return next((stage for stage in record["stages"] if Ref.parse(stage["ref"]).name == artifact), None)
+
+
+def _quarantine(store: Store, record: dict[str, Any]) -> Quarantine | None:
+    """Of the stage that imported documents; where that stage refused its input, of its error."""
+    stage = _stage(record, corpus.DOCUMENTS.name)
+    named = _QUARANTINE_REF.search(record["error"])
+    text = stage["companions"].get(corpus.QUARANTINE.name) if stage else named and named.group()
+    if not text:
+        return None
+    reasons: dict[str, int] = {}
+    examples: dict[str, tuple[int, str, str]] = {}
+    for row in store.open(Ref.parse(text), corpus.QUARANTINE).read("rows").to_pylist():
+        reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
+        examples.setdefault(row["reason"], (row["row"], row["id"], row["detail"]))
+    return Quarantine(text, dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))), examples)
+
+
+def _search(store: Store, stage: dict[str, Any]) -> Search:
+    artifact = store.open(Ref.parse(stage["ref"]), ann.EVALUATION)
+    params = artifact.manifest.identity["parameters"].get("params", {})
+    speeds = stage["measured"].get("queries_per_second", {})
+    values: dict[tuple[str, int], dict[str, float]] = {}
+    for row in artifact.read("figures").to_pylist():
+        width = int(row["setting"].removeprefix("ef="))
+        values.setdefault((row["method"], width), {})[row["metric"]] = row["value"]
+    curves: dict[str, list[SearchPoint]] = {}
+    for (method, ef), found in sorted(values.items(), key=lambda pair: pair[0][1]):
+        speed = speeds.get(str(ef), {}).get(method)
+        curves.setdefault(method, []).append(
+            SearchPoint(ef, found["recall"], found["distances"], found["estimates"], speed)
+        )
+    return Search(
+        int(params.get("k", 10)), int(params.get("queries", 0)), curves, stage["measured"].get("finger_speedup"),
+        str(artifact.manifest.run.get("at", "")),
+    )  # fmt: skip
+
+
+def _finger(store: Store, stage: dict[str, Any]) -> Finger:
+    artifact = store.open(Ref.parse(stage["ref"]), ann.FINGER_BASIS)
+    basis = read_basis(artifact)
+    params = artifact.manifest.identity["parameters"].get("params", {})
+    return Finger(basis.rank, basis.code, params.get("correlation_threshold"), basis.statistics)
+
+
+def _retrieval(store: Store, stage: dict[str, Any]) -> Retrieval:
+    artifact = store.open(Ref.parse(stage["ref"]), ann.RETRIEVAL)
+    values: dict[tuple[str, str], dict[str, float]] = {}
+    for row in artifact.read("figures").to_pylist():
+        values.setdefault((row["setting"], row["method"]), {})[row["metric"]] = row["value"]
+    times = stage["measured"].get("milliseconds_per_query", {})
+    quality = stage["quality"]
+    names = _METHODS | {"bm25": f"BM25 (k1 = {quality.get('bm25_k1', 0):g}, b = {quality.get('bm25_b', 0):g})"}
+    tables = []
+    for setting, title in _SETTINGS.items():
+        rows = [
+            MethodRow(
+                name, found["mrr"], found["recall_at_10"], int(found["candidates"]),
+                times.get(method) if setting == "whole" else None,
+            )
+            for method, name in names.items()
+            if (found := values.get((setting, method)))
+        ]  # fmt: skip
+        dense = values.get((setting, "dense"), {})
+        if rows:
+            tables.append(KnownItemTable(title, int(dense.get("queries", 0)), rows, dense.get("recall_of_candidates")))
+    samples: dict[str, list[tuple[str, str]]] = {}
+    for row in sorted(artifact.read("samples").to_pylist(), key=lambda row: row["rank"]):
+        samples.setdefault(row["query"], []).append((row["title"], row["id"]))
+    return Retrieval(tables, samples)
+
+
+def _inputs(store: Store, record: dict[str, Any]) -> dict[str, list[str]]:
+    """By stage: the stages its inputs come from, or "input" for what came from outside."""
+    made = {Ref.parse(stage["ref"]).identity: stage["stage"] for stage in record["stages"]}
+    found: dict[str, list[str]] = {}
+    for stage in record["stages"]:
+        given = store.manifest(Ref.parse(stage["ref"])).identity["inputs"].values()
+        refs = [Ref.parse(one["ref"]) if "ref" in one else None for one in given]
+        found[stage["stage"]] = [made.get(ref.identity, str(ref)) if ref else "the input" for ref in refs]
+    return found

@@ -1,0 +1,107 @@
+"""The report of a run as one HTML page that needs nothing else."""
+
+import base64
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from flows.report.contents import Contents, Search, gather
+from flows.report.plots import correlation_svg, recall_distances_svg, recall_speed_svg
+from schemas.store import Store
+
+#: Settings that say where things lie, not what was done.
+_PRIVATE = {"store"}
+
+
+def render(store: Store, record: dict[str, Any]) -> str:
+    """The page of a run's record: what was asked, done, measured and published."""
+    contents = gather(store, record)
+    template = _environment().from_string(resources.files("flows.report").joinpath("page.html").read_text("utf-8"))
+    return template.render(
+        c=contents, record=record, longest=max((stage["seconds"] for stage in record["stages"]), default=0.0),
+        plots=_plots(contents), speed_words=_speed_words(contents.search), cards=_cards(contents),
+        settings={key: value for key, value in record["settings"].items() if key not in _PRIVATE},
+    )  # fmt: skip
+
+
+def write(store: Store, record: dict[str, Any]) -> str:
+    """Writes ``reports/<run id>.html`` and ``reports/latest.html`` into the store; the path or URL of the former."""
+    page = render(store, record).encode()
+    relative = f"reports/{record['id']}.html"
+    for name in (relative, "reports/latest.html"):
+        store.files.write(name, page)
+    path = store.files.path(relative)
+    return path if store.files.local else str(store.files.fs.unstrip_protocol(path))
+
+
+def _environment() -> Environment:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"count": _count, "seconds": _seconds, "figure": _figure, "percent": _percent}
+    return environment
+
+
+def _plots(contents: Contents) -> dict[str, str]:
+    """Data URIs of the plots that there are figures for."""
+    plots: dict[str, str] = {}
+    search, finger = contents.search, contents.finger
+    if search and search.curves:
+        if search.timed:
+            plots["speed"] = recall_speed_svg(search.curves, k=search.k)
+        plots["distances"] = recall_distances_svg(search.curves, k=search.k)
+    if finger and len(finger.statistics) > 1:
+        ranks, correlations = [s.rank for s in finger.statistics], [s.correlation for s in finger.statistics]
+        plots["correlation"] = correlation_svg(ranks, correlations, chosen=finger.rank)
+    return {name: f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" for name, svg in plots.items()}
+
+
+def _speed_words(search: Search | None) -> str:
+    """What the measured speed of FINGER means for who asks the index."""
+    if search is None or search.speedup is None:
+        return ""
+    ratio = f"{search.speedup:.2f}"
+    measured = f"At equal recall, FINGER answered {ratio} times as many queries per second as plain HNSW search"
+    if search.speedup >= 1:
+        return f"{measured}. The index therefore serves FINGER search under method “auto”."
+    return f"{measured}: a ratio below 1, FINGER is slower here. The index therefore serves plain search under method “auto”."
+
+
+def _cards(contents: Contents) -> list[tuple[str, str]]:
+    """The few figures that a reader looks for first: label, figure."""
+    documents, retrieval = contents.quality("corpus.documents"), contents.quality("ann.retrieval")
+    evaluation, graph = contents.quality("ann.evaluation"), contents.quality("ann.graph")
+    cards = []
+    if documents:
+        cards += [("documents", _count(documents["documents"])), ("set aside", _count(documents["quarantined"]))]
+    if graph:
+        cards.append(("dimensions", _count(graph["dimensions"])))
+    cards += [
+        (f"recall@{name.removeprefix('recall_at_')} (plain)", _figure(value))
+        for name, value in evaluation.items()
+        if name.startswith("recall_at_")
+    ]
+    if contents.search and contents.search.speedup is not None:
+        cards.append(("FINGER / plain speed", f"{contents.search.speedup:.2f}×"))
+    if retrieval.get("known_items"):
+        cards.append(("MRR re-ranked / BM25", f"{retrieval['reranked_mrr']:.3f} / {retrieval['bm25_mrr']:.3f}"))
+    return [*cards, ("time", _seconds(contents.record["seconds"]))]
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _seconds(value: float) -> str:
+    """Seconds with as many digits as matter; minutes and hours where there are some."""
+    if value < 60:
+        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    minutes, seconds = divmod(round(value), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

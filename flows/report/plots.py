@@ -1,0 +1,131 @@
+"""Plots as standalone SVG texts that follow the reader's light or dark scheme. Matplotlib is imported when one is drawn."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: Colours on a light ground and what takes their place on a dark one.
+_INK, _MUTED, _GRID = "#1f2328", "#59636e", "#d1d9e1"
+_DARK = {
+    _INK: "#e6edf3", _MUTED: "#9198a1", _GRID: "#3d444d",
+    "#0969da": "#58a6ff", "#bc4c00": "#f0883e", "#1a7f37": "#3fb950", "#8250df": "#ab7df8",
+}  # fmt: skip
+#: How the methods are drawn: name in the legend, colour, marker.
+_LOOKS = {"hnsw": ("plain HNSW", "#0969da", "o"), "finger": ("FINGER", "#bc4c00", "s")}
+_SPARE = (("#1a7f37", "^"), ("#8250df", "D"))
+_FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+
+
+@dataclass(frozen=True)
+class SearchPoint:
+    """One search width of one method: recall, distances and estimates a query, and queries per second if a clock ran."""
+
+    ef: int
+    recall: float
+    distances: float
+    estimates: float
+    speed: float | None = None
+
+
+Curves = Mapping[str, Sequence[SearchPoint]]
+
+
+def recall_speed_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] = (6.4, 3.9)) -> str:
+    """Queries per second over recall, one curve a method, every point labelled with its search width.
+
+    Points without a speed are left out.
+    """
+    timed = {name: [point for point in points if point.speed is not None] for name, points in curves.items()}
+    return _search_plot(timed, "speed", k=k, size=size, ylabel="queries per second")
+
+
+def recall_distances_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] = (6.4, 3.9)) -> str:
+    """Full distances computed a query over recall, one curve a method."""
+    return _search_plot(curves, "distances", k=k, size=size, ylabel="full distances a query")
+
+
+def correlation_svg(
+    ranks: Sequence[int], correlations: Sequence[float], *, chosen: int, size: tuple[float, float] = (6.4, 2.9)
+) -> str:
+    """Correlation of true and estimated residual cosines by number of directions; the chosen number is marked."""
+    figure, axes = _figure(size)
+    colour = _LOOKS["finger"][1]
+    axes.plot(ranks, correlations, color=colour, marker="s", markersize=5, linewidth=1.8)
+    for rank, value in zip(ranks, correlations, strict=True):
+        if rank == chosen:
+            axes.plot([rank], [value], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=colour)
+            axes.annotate(f"in use: {rank}", (rank, value), xytext=(0, -18), textcoords="offset points",
+                          ha="center", color=_INK, fontsize=9)  # fmt: skip
+    axes.set_xlabel("directions kept", color=_INK)
+    axes.set_ylabel("correlation", color=_INK)
+    axes.set_xticks(list(ranks))
+    axes.margins(x=0.08, y=0.25)
+    return _svg(figure)
+
+
+def _search_plot(curves: Curves, value: str, *, k: int, size: tuple[float, float], ylabel: str) -> str:
+    figure, axes = _figure(size)
+    heights = {name: _mean([getattr(point, value) for point in points]) for name, points in curves.items()}
+    spare = iter(_SPARE * len(curves))
+    for name, points in curves.items():
+        label, colour, marker = _LOOKS.get(name) or (name, *next(spare))
+        ordered = sorted(points, key=lambda point: point.ef)
+        recalls, values = [point.recall for point in ordered], [getattr(point, value) for point in ordered]
+        axes.plot(recalls, values, color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
+        # Labels stand on the outer side of the two curves, where the other one does not run through them.
+        above = heights[name] >= max(heights.values())
+        for point, recall, height in zip(ordered, recalls, values, strict=True):
+            axes.annotate(f"ef {point.ef}", (recall, height), xytext=(0, 7 if above else -14), textcoords="offset points",
+                          ha="center", color=colour, fontsize=8)  # fmt: skip
+    axes.set_xlabel(f"recall@{k}", color=_INK)
+    axes.set_ylabel(ylabel, color=_INK)
+    axes.yaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
+    axes.margins(x=0.08, y=0.12)
+    axes.set_ylim(bottom=0)
+    if any(curves.values()):
+        axes.legend(frameon=False, labelcolor=_INK, fontsize=9)
+    return _svg(figure)
+
+
+def _figure(size: tuple[float, float]) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
+    axes.tick_params(colors=_MUTED, labelsize=9, length=0)
+    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(_GRID)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    """The figure as SVG with a transparent ground; the same bytes for the same figures."""
+    import matplotlib
+
+    sink = io.StringIO()
+    plain = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fingerpost"}):
+        figure.savefig(sink, format="svg", transparent=True, metadata=plain)
+    text = sink.getvalue()
+    start = text.index("<svg")
+    inside = text.index(">", start) + 1
+    return f"{text[start:inside]}\n<style>{_style()}</style>{text[inside:]}"
+
+
+def _style() -> str:
+    """Fonts of the reader's system, and the dark colours where the reader wants them."""
+    rules = [
+        f'[style*="{kind}: {light}"]{{{kind}:{dark} !important}}'
+        for light, dark in _DARK.items()
+        for kind in ("fill", "stroke")
+    ]
+    return f"text{{font-family:{_FONTS} !important}}@media (prefers-color-scheme: dark){{{''.join(rules)}}}"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
