@@ -10,11 +10,12 @@ import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from schemas.errors import StoreUnreachableError, UnsafeNameError
+from schemas.errors import FingerpostError, StoreUnreachableError, UnsafeNameError
 
 #: Called with the name of each point that a crash may fall on; the fault tests replace it.
 reached: Callable[[str], None] = lambda point: None  # noqa: E731
@@ -56,14 +57,19 @@ class Files:
             yield
         except (FileNotFoundError, FileExistsError):
             raise
-        except OSError as problem:
+        except FingerpostError:
+            raise
+        except Exception as problem:
+            # Clients of object stores raise more than OSError when they reach nothing.
+            if self.local and not isinstance(problem, OSError):
+                raise
             advice = (
                 "free some space and run again; what is committed stays"
-                if problem.errno in {errno.ENOSPC, errno.EDQUOT}
+                if getattr(problem, "errno", None) in {errno.ENOSPC, errno.EDQUOT}
                 else "check that it is reachable and writable"
             )
             raise StoreUnreachableError(
-                f"store {self.url}: expected to {doing} {relative}, got {problem.strerror or problem}; {advice}"
+                f"store {self.url}: expected to {doing} {relative}, got {getattr(problem, 'strerror', None) or problem}; {advice}"
             ) from problem
 
     def read(self, relative: str) -> bytes:
@@ -87,9 +93,15 @@ class Files:
             if not self.local:
                 self.fs.pipe_file(target, data)
                 return
-            temporary = self._write_beside(target, data, durable=durable)
-            reached("before-rename")
-            os.replace(temporary, target)
+            for attempt in range(3):
+                temporary = self._write_beside(target, data, durable=durable)
+                reached("before-rename")
+                try:
+                    os.replace(temporary, target)
+                    break
+                except FileNotFoundError:  # another run of the same stage cleared the folder of their working state
+                    if attempt == 2:
+                        raise
             if durable:
                 _flush_folder(os.path.dirname(target))
 
@@ -123,10 +135,9 @@ class Files:
         return True
 
     def _write_beside(self, target: str, data: bytes, *, durable: bool = True) -> str:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
         temporary = f"{target}.{uuid.uuid4().hex}.tmp"
         try:
-            with open(temporary, "xb") as file:
+            with self._opened_beside(temporary) as file:
                 file.write(data)
                 if durable:
                     file.flush()
@@ -136,6 +147,18 @@ class Files:
                 os.unlink(temporary)
             raise
         return temporary
+
+    def _opened_beside(self, temporary: str) -> BinaryIO:
+        """A new file, its folder made first; made again where another run removes it meanwhile."""
+        folder = os.path.dirname(temporary)
+        for _ in range(3):
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    os.makedirs(folder, exist_ok=True)
+                except FileExistsError as problem:
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from problem
+                return open(temporary, "xb")
+        raise OSError(errno.ENOTDIR, "a folder that vanishes as soon as it is made", folder)
 
     def names(self, folder: str) -> list[str]:
         """The names of the files and folders in a folder, sorted; none if it does not exist."""

@@ -4,6 +4,7 @@ No manifest, no artifact. Files carry their checksum in their name, so two write
 other; the manifest is created by one of them. Every read verifies checksums and the contract.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -16,7 +17,13 @@ import pyarrow.parquet as pq
 
 from schemas import files as _files
 from schemas.contract import Contract
-from schemas.errors import ContractError, CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from schemas.errors import (
+    ContractError,
+    CorruptArtifactError,
+    ForeignArtifactError,
+    MissingArtifactError,
+    StoreUnreachableError,
+)
 from schemas.files import Files
 from schemas.refs import Ref, checked_name, digest_of
 
@@ -71,6 +78,10 @@ class Manifest:
     def decode(cls, data: bytes, *, where: str) -> "Manifest":
         """The manifest of ``encode``; CorruptArtifactError or ForeignArtifactError naming ``where``."""
         body = decode_checked(data, where=where)
+        if not isinstance(body.get("identity"), dict) or not isinstance(body.get("run"), dict):
+            raise CorruptArtifactError(
+                f"{where}: expected a manifest with identity and run, found {sorted(body)}; rebuild it with --force"
+            )
         return cls(identity=body["identity"], run=body["run"])
 
 
@@ -80,14 +91,15 @@ def decode_checked(data: bytes, *, where: str) -> dict[str, Any]:
         body = json.loads(data)
         found = body.pop("sha256")
         version = int(body["format"])
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        digest = digest_of(body)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         raise CorruptArtifactError(
             f"{where}: expected a whole manifest, found {len(data)} bytes that do not parse; rebuild it with --force"
         ) from problem
     check_format(version, where=where)
-    if digest_of(body) != found:
+    if digest != found:
         raise CorruptArtifactError(
-            f"{where}: expected checksum {found[:12]}, found {digest_of(body)[:12]}; the file was altered: rebuild it with --force"
+            f"{where}: expected checksum {str(found)[:12]}, found {digest[:12]}; the file was altered: rebuild it with --force"
         )
     return body
 
@@ -127,7 +139,7 @@ class Store:
     def checked(self) -> "Store":
         """The store itself if it exists in a format that can be read."""
         try:
-            found = json.loads(self.files.read("store.json"))["format"]
+            found = int(json.loads(self.files.read("store.json"))["format"])
         except FileNotFoundError as problem:
             raise MissingArtifactError(
                 f"store {self.url}: expected a store, found none; run `fingerpost run nightly` or set FINGERPOST_STORE"
@@ -136,7 +148,7 @@ class Store:
             raise CorruptArtifactError(
                 f"store {self.url}: expected store.json with a format number, found something else; restore that file"
             ) from problem
-        check_format(int(found), where=f"store {self.url}")
+        check_format(found, where=f"store {self.url}")
         return self
 
     def has(self, ref: Ref) -> bool:
@@ -367,5 +379,6 @@ class Workspace:
         return [name for name in self.store.files.names(self.folder) if name.startswith("checkpoint-")]
 
     def clear(self) -> None:
-        """Removes it."""
-        self.store.files.remove(self.folder)
+        """Removes it; what another run of the stage puts there meanwhile may stay."""
+        with contextlib.suppress(StoreUnreachableError):
+            self.store.files.remove(self.folder)

@@ -1,0 +1,144 @@
+"""Small worlds for tests: artifacts of one toy contract, documents about a few topics, and the whole pipeline over them."""
+
+import csv
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from schemas import fields as f
+from schemas.contract import Contract, Table
+from schemas.matrices import tensor_table, tensors_to_arrow
+from schemas.publish import Gate, Pointer, Publication
+from schemas.refs import Ref, digest_of
+from schemas.store import Manifest, Store
+
+DAY = "2026-01-02"
+THINGS = Contract("test.things", 2, (Table("things", (f.ID, f.TEXT), key=("id",)), tensor_table("tensors")), "toys")
+GATE = Gate("recall_at_10", 0.97, 0.95)
+
+#: The kinds of store that store tests run on.
+STORES = ("local", "memory")
+
+
+def store_url(kind: str, folder: Path) -> str:
+    """The URL of a fresh store of a kind."""
+    return str(folder / "store") if kind == "local" else f"memory://store-{uuid.uuid4().hex}"
+
+
+def things_ref(seed: int, *, day: str = DAY, name: str = THINGS.name) -> Ref:
+    """A reference of its own for every seed."""
+    return Ref(name, day, digest_of([name, seed])[:32])
+
+
+def write_things(store: Store, ref: Ref, *, seed: int, shards: int = 2, inputs: tuple[Ref, ...] = ()) -> Manifest:
+    """Writes the files of an artifact whose content depends on the seed, without committing it."""
+    entries = []
+    for shard in range(shards):
+        keys = [f"{seed}-{shard}-{row}" for row in range(5)]
+        table = pa.table({"id": keys, "text": [f"text of {key}" for key in keys]})
+        entries.append(store.write_table(ref, THINGS, "things", table, shard=shard))
+    tensors = tensors_to_arrow({"numbers": np.arange(seed, seed + 8)})
+    entries.append(store.write_table(ref, THINGS, "tensors", tensors))
+    identity = {
+        "contract": {"name": THINGS.name, "version": THINGS.version}, "schema": THINGS.schema(), "rows": {"things": 5 * shards, "tensors": 1},
+        "quality": {"things": 5 * shards, "share": 0.25}, "parameters": {"seed": seed}, "inputs": {f"in_{i}": {"ref": str(given)} for i, given in enumerate(inputs)},
+        "input_identities": {}, "code": "0" * 32, "plan": [], "files": [vars(entry) for entry in entries],
+    }  # fmt: skip
+    return Manifest(identity, {"host": "test", "seconds": 1.5})
+
+
+def commit_things(store: Store, ref: Ref, *, seed: int, shards: int = 2, inputs: tuple[Ref, ...] = ()) -> Manifest:
+    """Writes and commits such an artifact; the manifest that counts."""
+    return store.commit(ref, write_things(store, ref, seed=seed, shards=shards, inputs=inputs))
+
+
+def publish_things(store: Store, seed: int, *, collection: str = "toys") -> Publication:
+    """Commits an artifact with an input of its own and makes it live."""
+    given = things_ref(1000 + seed)
+    commit_things(store, given, seed=1000 + seed, shards=1)
+    commit_things(store, things_ref(seed), seed=seed, inputs=(given,))
+    return Pointer(store, collection, THINGS.name).promote(things_ref(seed), gates=[GATE])
+
+
+def read_everything(store: Store, ref: Ref) -> dict[str, pa.Table]:
+    """Every table of an artifact, read through the door."""
+    artifact = store.checked().open(ref, THINGS)
+    return {table.name: artifact.read(table.name) for table in THINGS.tables}
+
+
+def commit_at_once(url: str, rounds: int, seed: int, start: float) -> list[str]:
+    """In a process of its own: commits one fingerprint a round, beginning when others do; the digests that counted."""
+    store, digests = Store(url).prepare(), []
+    for number in range(rounds):
+        ref = things_ref(number)
+        manifest = write_things(store, ref, seed=seed)
+        time.sleep(max(0.0, start + 0.1 * number - time.time()))
+        digests.append(store.commit(ref, manifest).digest)
+    return digests
+
+
+def promote_at_once(url: str, rounds: int, seed: int, start: float) -> list[str]:
+    """In a process of its own: promotes its own artifact once a round; "won N", "lost N" or "shared N" by generation."""
+    from schemas.errors import PublicationConflictError
+
+    store, outcomes = Store(url), []
+    pointer = Pointer(store, "toys", THINGS.name)
+    for number in range(rounds):
+        ref = things_ref(100 * seed + number)
+        commit_things(store, ref, seed=100 * seed + number, shards=1)
+        time.sleep(max(0.0, start + 0.1 * number - time.time()))
+        live = pointer.live()
+        after = live.generation if live else 0
+        try:
+            move = pointer.promote(ref, gates=[GATE], after=after, reason=f"process {seed}")
+            outcomes.append(f"won {move.generation} {ref}")
+        except PublicationConflictError as problem:
+            outcomes.append(f"lost {after + 1} {problem}")
+    return outcomes
+
+
+_TOPICS = {
+    "sorting": "sort order array stable merge quick heap key ascending descending compare swap partition pivot",
+    "graphs": "graph node edge path shortest weight tree cycle flow cut colour degree component bridge",
+    "tables": "frame column row join group index merge pivot label series missing value read csv",
+    "linear": "matrix vector inverse solve eigen singular rank norm product trace determinant basis factor",
+    "text": "string token word pattern match replace split lower upper encode unicode search prefix suffix",
+    "time": "date day hour zone calendar interval clock offset period month year parse format leap",
+}
+
+
+def texts(rows: int, seed: int) -> Iterator[dict[str, str]]:
+    """Documents (id, title, text, kind) of a few words each, every one about one topic."""
+    rng = np.random.default_rng(seed)
+    topics = [(name, np.array(words.split())) for name, words in _TOPICS.items()]
+    for row in range(rows):
+        topic, words = topics[int(rng.integers(len(topics)))]
+        first = " ".join(rng.choice(words, 6))
+        body = " ".join(rng.choice(words, 4))
+        yield {"id": f"{topic}-{row}", "title": f"{topic}.{words[row % 14]}_{row % 97}", "text": f"{first}.\n\n{body}.", "kind": topic}  # fmt: skip
+
+
+def write_documents(folder: Path, rows: int, seed: int) -> Path:
+    """The documents as a CSV file."""
+    path = folder / f"documents-{rows}-{seed}.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "title", "text", "kind"])
+        writer.writeheader()
+        writer.writerows(texts(rows, seed))
+    return path
+
+
+@dataclass(frozen=True)
+class FixedSource:
+    """A source whose content is said to be what its digest says."""
+
+    digest: str
+
+    def identity(self) -> str:
+        """The digest."""
+        return self.digest
