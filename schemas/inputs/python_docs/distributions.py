@@ -81,7 +81,7 @@ def source_files(distribution: str) -> list[SourceFile]:
         root, names = _standard_library()
     else:
         found = _installed(distribution)
-        root, names = Path(str(found.locate_file(""))), (line[0] for line in _recorded_sources(found))
+        root, names = Path(str(found.locate_file(""))), [path for path, _ in _recorded_sources(found)]
     files: dict[str, SourceFile] = {}
     for name in sorted(names):  # .py before .pyi
         parts = name.rsplit(".", 1)[0].split("/")

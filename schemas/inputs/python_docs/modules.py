@@ -10,7 +10,11 @@ from schemas.inputs.python_docs.distributions import SourceFile
 
 @dataclass(eq=False)
 class Definition:
-    """A class, function or method where it is defined; ``kind`` is "class", "function" or "method"."""
+    """A class, function or method where it is defined; ``kind`` is "class", "function" or "method".
+
+    ``bound`` says that the first argument is not given by the caller. ``accessors`` are attributes of a class that
+    give an object of another one (``Series.str``). ``instance_of`` is the class of an object that is documented by it.
+    """
 
     module: str
     qualname: str
@@ -20,6 +24,8 @@ class Definition:
     bound: bool = False
     bases: tuple[str, ...] = ()
     members: dict[str, "Definition"] = field(default_factory=dict)
+    accessors: dict[str, str] = field(default_factory=dict)
+    instance_of: "Definition | None" = None
 
     @property
     def name(self) -> str:
@@ -139,11 +145,19 @@ def _definition(
             _define(found.members, member, statement)
             if member.name == "__init__" or (member.name == "__new__" and found.arguments is None):
                 found.arguments = member.arguments
+        elif isinstance(statement, ast.Assign) and (target := _accessor(statement.value)):
+            found.accessors.update({t.id: target for t in statement.targets if isinstance(t, ast.Name)})
     return found
 
 
 def _decorator(node: ast.expr) -> str:
     return dotted(node.func if isinstance(node, ast.Call) else node).rpartition(".")[2]
+
+
+def _accessor(value: ast.expr) -> str:
+    """``StringMethods`` of ``Accessor("str", StringMethods)``; an empty string of anything else."""
+    is_accessor = isinstance(value, ast.Call) and dotted(value.func).endswith("Accessor") and len(value.args) == 2
+    return dotted(value.args[1]) if is_accessor and isinstance(value, ast.Call) else ""
 
 
 def _define(scope: dict[str, Definition], found: Definition, node: ast.stmt) -> None:
@@ -207,8 +221,8 @@ def _exported_parts(value: ast.expr) -> list[str | Import] | None:
             return None if left is None or right is None else left + right
         case ast.Attribute(attr="__all__"):
             return [Import(dotted(value.value), "__all__")]
-        case ast.Call(func=ast.Attribute(attr="copy")):
-            return _exported_parts(value.func.value)
+        case ast.Call(func=ast.Attribute(value=copied, attr="copy")):
+            return _exported_parts(copied)
         case ast.Call(func=ast.Name(id="list" | "tuple" | "sorted"), args=[argument]):
             return _exported_parts(argument)
         case ast.Name(id="__all__"):
@@ -225,6 +239,9 @@ def _call(module: Module, call: ast.Call) -> bool:
         return _export(module, ast.List(elts=[call.args[0]]), more=True)
     if name.rpartition(".")[2] == "add_newdoc":
         _add_newdoc(module, call.args)
+    elif name == "_array_method_doc" and len(call.args) == 3:  # numpy: (name, parameters, doc)
+        place, owner = ast.Constant("numpy._core.multiarray"), ast.Constant("ndarray")
+        _add_newdoc(module, [place, owner, ast.Tuple(elts=[call.args[0], call.args[2]])])
     return True
 
 

@@ -4,10 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.inputs.python_docs.modules import Definition
-from schemas.inputs.python_docs.namespaces import ModuleName, Namespaces
+from schemas.inputs.python_docs.namespaces import Namespaces
 
-_DECLARED_PRIVATE = ("pandas.core", "numpy.core")
-"""Said to be private by their documentation although their names are not."""
+_DECLARED_PRIVATE = ("pandas.core", "numpy.core", "pylab", "matplotlib.pylab", "genericpath", "ntpath")
+"""Said to be private, or only there to be imported as a whole, although their names are not private."""
+
+_KNOWN_AS = {"posixpath": "os.path"}
+"""Modules that are imported under another name than that of their file."""
+
+_SECOND_CHOICE = ("pandas.Index.",)
+"""Where one method has equally short names, not these."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,11 @@ class PublicObject:
 
 @dataclass(frozen=True, order=True)
 class _Path:
-    """A name of an object, ordered by how well it serves: short, the object's own name, meant for others."""
+    """A name of an object, ordered by how well it serves: short, the object's own name, then the alphabet."""
 
     components: int
     renamed: bool
-    incidental: bool
+    second_choice: bool
     name: str
 
 
@@ -50,39 +56,43 @@ def public_objects(spaces: Namespaces) -> list[PublicObject]:
     """
     paths: dict[int, list[_Path]] = {}
     found: dict[int, Definition] = {}
-    for name, definition, incidental in _module_members(spaces):
-        _add(paths, found, name, definition, incidental=incidental)
+    for name, definition in _module_members(spaces):
+        _add(paths, found, name, definition)
     # Classes first, since their names are part of those of their members.
-    classes = [(min(paths[key]).name, d) for key, d in found.items() if d.kind == "class"]
+    for key, definition in list(found.items()):
+        made = definition.instance_of
+        if made is not None and made.docstring and id(made) in found:  # the class has the same docstring
+            del found[key], paths[key]
+    classes = [(min(paths[k]).name, d) for k, d in found.items() if d.kind == "class" and d.instance_of is None]
     for name, definition in sorted(classes, key=lambda pair: pair[0]):
         for path, member in _class_members(spaces, name, definition, known=set(paths)):
-            _add(paths, found, path, member, incidental=False)
+            _add(paths, found, path, member)
     objects = [
-        PublicObject(name, "module", spaces.modules[name].docstring, (), name, "")
+        PublicObject(_KNOWN_AS.get(name, name), "module", spaces.modules[name].docstring, (), name, "")
         for name in spaces.modules
         if is_public(name)
     ]
+    public_modules = {o.name for o in objects}
     for key, definition in found.items():
         best, *others = [path.name for path in sorted(paths[key])]
         aliases = tuple(dict.fromkeys(name for name in others if name != best))
+        # A method of an object in a module, like ``random.shuffle``, is called as a function.
+        free = definition.kind == "method" and best.rpartition(".")[0] in public_modules
+        kind = "function" if free else definition.kind
         objects.append(
-            PublicObject(
-                best, definition.kind, definition.docstring, aliases, definition.module, definition.qualname, definition
-            )
+            PublicObject(best, kind, definition.docstring, aliases, definition.module, definition.qualname, definition)
         )
     return sorted(objects, key=lambda o: (o.name, o.kind == "module", o.module, o.qualname))
 
 
-def _add(
-    paths: dict[int, list[_Path]], found: dict[int, Definition], name: str, definition: Definition, *, incidental: bool
-) -> None:
+def _add(paths: dict[int, list[_Path]], found: dict[int, Definition], name: str, definition: Definition) -> None:
     renamed = not name.endswith("." + definition.name)
     found[id(definition)] = definition
-    paths.setdefault(id(definition), []).append(_Path(name.count("."), renamed, incidental, name))
+    paths.setdefault(id(definition), []).append(_Path(name.count("."), renamed, name.startswith(_SECOND_CHOICE), name))
 
 
-def _module_members(spaces: Namespaces) -> Iterator[tuple[str, Definition, bool]]:
-    """Name, definition and whether it is merely imported there, of what public modules have to offer."""
+def _module_members(spaces: Namespaces) -> Iterator[tuple[str, Definition]]:
+    """Name and definition of what public modules have to offer."""
     for module in sorted(spaces.modules):
         if not is_public(module):
             continue
@@ -91,11 +101,11 @@ def _module_members(spaces: Namespaces) -> Iterator[tuple[str, Definition, bool]
             target = spaces.target(module, name)
             if not isinstance(target, Definition) or name.startswith("_"):
                 continue
-            at_home = target.module == module
-            offered = listed is not None or spaces.modules[module].is_package
-            # What a plain module imports is for its own use, unless it has no public home of its own.
-            if at_home or offered or not is_public(target.module):
-                yield f"{module}.{name}", target, not (at_home or offered)
+            # What a plain module imports by name is for its own use; packages and lists of names are for others.
+            here = spaces.modules[module]
+            by_star = name not in here.imports and not is_public(target.module)
+            if target.module == module or listed is not None or here.is_package or by_star:
+                yield f"{_KNOWN_AS.get(module, module)}.{name}", target
 
 
 def _class_members(
@@ -103,7 +113,7 @@ def _class_members(
 ) -> Iterator[tuple[str, Definition]]:
     """Path and definition of the members of a class, its private bases' included, nested classes' too."""
     seen: set[str] = set()
-    for base in bases(spaces, definition):
+    for base in spaces.bases(definition):
         for member in base.members.values():
             if member.name in seen:
                 continue
@@ -114,20 +124,9 @@ def _class_members(
             yield path, member
             if member.kind == "class":
                 yield from _class_members(spaces, path, member, known=known)
-
-
-def bases(spaces: Namespaces, definition: Definition) -> list[Definition]:
-    """The class and its bases that are defined in the same distribution, depth first, each once."""
-    order: list[Definition] = []
-    waiting = [definition]
-    while waiting:
-        current = waiting.pop(0)
-        if current in order:
-            continue
-        order.append(current)
-        found = [spaces.expression(current.module, base) for base in current.bases]
-        waiting = [d for d in found if isinstance(d, Definition) and d.kind == "class"] + waiting
-    return order
-
-
-__all__ = ["ModuleName", "PublicObject", "bases", "is_public", "public_objects"]
+        for attribute, dotted in base.accessors.items():
+            given = spaces.expression(base.module, dotted)
+            if isinstance(given, Definition) and attribute not in seen and id(given) not in known:
+                seen.add(attribute)
+                yield f"{name}.{attribute}", given
+                yield from _class_members(spaces, f"{name}.{attribute}", given, known=known)

@@ -27,6 +27,8 @@ class Namespaces:
         for module in list(modules.values()):
             for given in module.given:
                 self._give(given)
+        self._targets.clear()
+        self._names.clear()
 
     def target(self, module: str, name: str) -> Target | None:
         """What ``name`` stands for in ``module``; None if that is not defined in these sources.
@@ -40,7 +42,7 @@ class Namespaces:
         return self._targets[key]
 
     def expression(self, module: str, dotted: str) -> Target | None:
-        """What ``a.b.c`` stands for in ``module``."""
+        """What ``a.b.c`` stands for in ``module``; the attributes of an object are those of its class."""
         first, *rest = dotted.split(".")
         found = self.target(module, first)
         for part in rest:
@@ -78,16 +80,43 @@ class Namespaces:
         here = self.modules[module]
         if name in here.definitions:
             return here.definitions[name]
-        for imported in reversed(here.imports.get(name, ())):
-            if (found := self._imported(imported)) is not None:
-                return found
+        imported = [t for i in reversed(here.imports.get(name, ())) if (t := self._imported(i)) is not None]
+        if imported:  # of the branches of a condition, the one that says something
+            return next((t for t in imported if isinstance(t, ModuleName) or t.docstring), imported[0])
         if name in here.aliases and (found := self.expression(module, here.aliases[name])) is not None:
             return found
         for star in reversed(here.stars):
             if star in self.modules and name in self.names(star) and (found := self.target(star, name)) is not None:
                 return found
+        if name in here.calls and (found := self._instance(module, name)) is not None:
+            return found
         submodule = f"{module}.{name}"
         return ModuleName(submodule) if submodule in self.modules else None
+
+    def _instance(self, module: str, name: str) -> Definition | None:
+        """The object made by calling a class, with the docstring of the class or of its ``__call__``."""
+        made = self.expression(module, self.modules[module].calls[name])
+        if not isinstance(made, Definition) or made.kind != "class" or made.instance_of is not None:
+            return None
+        call = next((c.members["__call__"] for c in self.bases(made) if "__call__" in c.members), None)
+        docstring = made.docstring or (call.docstring if call else None)
+        return Definition(
+            module, name, "function" if call else "class", docstring, call.arguments if call else None, True,
+            members=made.members, instance_of=made,
+        )  # fmt: skip
+
+    def bases(self, definition: Definition) -> list[Definition]:
+        """The class and its bases that are defined in the same distribution, depth first, each once."""
+        order: list[Definition] = []
+        waiting = [definition]
+        while waiting:
+            current = waiting.pop(0)
+            if current in order:
+                continue
+            order.append(current)
+            found = [self.expression(current.module, base) for base in current.bases]
+            waiting = [d for d in found if isinstance(d, Definition) and d.kind == "class"] + waiting
+        return order
 
     def _imported(self, imported: Import) -> Target | None:
         if imported.module not in self.modules:

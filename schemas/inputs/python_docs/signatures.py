@@ -6,7 +6,8 @@ import inspect
 import re
 
 _LONGEST = 300
-_WRITTEN = re.compile(r"(?P<name>[\w.]+)(?P<signature>\(.*\))(?:\s*->.*)?", re.DOTALL)
+_WRITTEN = re.compile(r"(?P<name>[\w.]+)(?P<signature>\(.*\))(?:\s*->.*|\s*--)?", re.DOTALL)
+_PLACEHOLDER = re.compile(r"^[ \t]*%\([\w:]+\)s[ \t]*\n?", re.MULTILINE)  # filled in by decorators at run time
 
 
 def signature(arguments: ast.arguments | None, *, bound: bool) -> str:
@@ -28,15 +29,17 @@ def signature(arguments: ast.arguments | None, *, bound: bool) -> str:
 
 def split_docstring(docstring: str, name: str) -> tuple[str, str]:
     """Written signature and cleaned rest of a docstring; no signature if the first paragraph is something else."""
-    text = inspect.cleandoc(docstring).encode(errors="ignore").decode().strip()
-    first, _, rest = text.partition("\n\n")
-    found = _WRITTEN.fullmatch(first.strip())
-    if found is None or found["name"].rpartition(".")[2] != name:
-        return "", text
-    rest = rest.strip()
-    if not rest:
-        return "", text
-    return re.sub(r",\s*\)$", ")", re.sub(r"\(\s+", "(", re.sub(r"\s+", " ", found["signature"]))), rest
+    text = inspect.cleandoc(docstring).encode(errors="ignore").decode()
+    text = _PLACEHOLDER.sub("", text).strip()
+    written = ""
+    while True:
+        first, _, rest = text.partition("\n\n")
+        found = _WRITTEN.fullmatch(first.strip())
+        if found is None or found["name"].rpartition(".")[2] != name or not rest.strip():
+            return written, text
+        written = re.sub(r"\s+", " ", found["signature"])
+        written = re.sub(r"[,\s]+\)$", ")", re.sub(r"^\(\s+", "(", written))
+        text = rest.strip()
 
 
 def _without_annotations(arguments: ast.arguments, *, bound: bool) -> ast.arguments:
