@@ -2,5 +2,14 @@
 
 from schemas.inputs.python_docs.distributions import DISTRIBUTIONS, python_docs_fingerprint
 from schemas.inputs.python_docs.documents import Extraction, extract_distribution
+from schemas.inputs.python_docs.snapshots import SNAPSHOT_DAYS, snapshot, write_snapshots
 
-__all__ = ["DISTRIBUTIONS", "Extraction", "extract_distribution", "python_docs_fingerprint"]
+__all__ = [
+    "DISTRIBUTIONS",
+    "SNAPSHOT_DAYS",
+    "Extraction",
+    "extract_distribution",
+    "python_docs_fingerprint",
+    "snapshot",
+    "write_snapshots",
+]

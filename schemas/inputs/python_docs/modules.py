@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from schemas.inputs.python_docs.distributions import SourceFile
+from schemas.inputs.python_docs.expressions import Import, dotted, exported_parts
 
 
 @dataclass(eq=False)
@@ -31,14 +32,6 @@ class Definition:
     def name(self) -> str:
         """Its own name, without those of the classes around it."""
         return self.qualname.rpartition(".")[2]
-
-
-@dataclass(frozen=True)
-class Import:
-    """What a name is bound to by an import: a module, or an attribute of one."""
-
-    module: str
-    attribute: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,15 +92,6 @@ def parsed_module(file: SourceFile) -> Module:
     if computed:
         module.exported = None
     return module
-
-
-def dotted(node: ast.expr | None) -> str:
-    """``a.b.c`` of an expression of that form; an empty string of any other."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
@@ -196,38 +180,11 @@ def _assign(module: Module, names: list[str], value: ast.expr | None) -> None:
 
 def _export(module: Module, value: ast.expr, *, more: bool) -> bool:
     """Whether the value of ``__all__`` could be read; its parts replace the former ones, or are added."""
-    parts = _exported_parts(value)
+    parts = exported_parts(value)
     if parts is None:
         return False
     module.exported = [*(module.exported or []), *parts] if more else parts
     return True
-
-
-def _exported_parts(value: ast.expr) -> list[str | Import] | None:
-    match value:
-        case ast.List() | ast.Tuple():
-            found: list[str | Import] = []
-            for item in value.elts:
-                inner = item.value if isinstance(item, ast.Starred) else None
-                if isinstance(item, ast.Constant) and isinstance(item.value, str):
-                    found.append(item.value)
-                elif inner is not None and (parts := _exported_parts(inner)) is not None:
-                    found.extend(parts)
-                else:
-                    return None
-            return found
-        case ast.BinOp(op=ast.Add()):
-            left, right = _exported_parts(value.left), _exported_parts(value.right)
-            return None if left is None or right is None else left + right
-        case ast.Attribute(attr="__all__"):
-            return [Import(dotted(value.value), "__all__")]
-        case ast.Call(func=ast.Attribute(value=copied, attr="copy")):
-            return _exported_parts(copied)
-        case ast.Call(func=ast.Name(id="list" | "tuple" | "sorted"), args=[argument]):
-            return _exported_parts(argument)
-        case ast.Name(id="__all__"):
-            return []
-    return None
 
 
 def _call(module: Module, call: ast.Call) -> bool:

@@ -1,5 +1,6 @@
 """The public names of a distribution's objects: every path by which one is reached, and the one it is known by."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ _DECLARED_PRIVATE = ("pandas.core", "numpy.core", "pylab", "matplotlib.pylab", "
 _KNOWN_AS = {"posixpath": "os.path"}
 """Modules that are imported under another name than that of their file."""
 
-_SECOND_CHOICE = ("pandas.Index.",)
+_SECOND_CHOICE = re.compile(r"pandas\.\w*Index\.")
 """Where one method has equally short names, not these."""
 
 
@@ -59,10 +60,7 @@ def public_objects(spaces: Namespaces) -> list[PublicObject]:
     for name, definition in _module_members(spaces):
         _add(paths, found, name, definition)
     # Classes first, since their names are part of those of their members.
-    for key, definition in list(found.items()):
-        made = definition.instance_of
-        if made is not None and made.docstring and id(made) in found:  # the class has the same docstring
-            del found[key], paths[key]
+    _merge_instances(paths, found)
     classes = [(min(paths[k]).name, d) for k, d in found.items() if d.kind == "class" and d.instance_of is None]
     for name, definition in sorted(classes, key=lambda pair: pair[0]):
         for path, member in _class_members(spaces, name, definition, known=set(paths)):
@@ -88,7 +86,28 @@ def public_objects(spaces: Namespaces) -> list[PublicObject]:
 def _add(paths: dict[int, list[_Path]], found: dict[int, Definition], name: str, definition: Definition) -> None:
     renamed = not name.endswith("." + definition.name)
     found[id(definition)] = definition
-    paths.setdefault(id(definition), []).append(_Path(name.count("."), renamed, name.startswith(_SECOND_CHOICE), name))
+    paths.setdefault(id(definition), []).append(
+        _Path(name.count("."), renamed, _SECOND_CHOICE.match(name) is not None, name)
+    )
+
+
+def _merge_instances(paths: dict[int, list[_Path]], found: dict[int, Definition]) -> None:
+    """Lets the only public object of a documented but private class stand for it, as ``scipy.stats.norm`` does.
+
+    Where a class is public itself, or makes many objects, its docstring says nothing about one of them.
+    """
+    made: dict[int, list[int]] = {}
+    for key, definition in found.items():
+        if definition.instance_of is not None and definition.instance_of.docstring:
+            made.setdefault(id(definition.instance_of), []).append(key)
+    for maker, keys in made.items():
+        shared = found[keys[0]].instance_of
+        if maker not in found and len(keys) == 1 and shared is not None:
+            shared.arguments = None  # those of the class are of no use to who has the object
+            found[maker] = shared
+            paths[maker] = paths[keys[0]]
+        for key in keys:
+            del found[key], paths[key]
 
 
 def _module_members(spaces: Namespaces) -> Iterator[tuple[str, Definition]]:
@@ -100,6 +119,8 @@ def _module_members(spaces: Namespaces) -> Iterator[tuple[str, Definition]]:
         for name in spaces.bound(module) if listed is None else listed:
             target = spaces.target(module, name)
             if not isinstance(target, Definition) or name.startswith("_"):
+                continue
+            if target.kind == "class" and name.endswith("_gen"):  # scipy.stats: makers of distributions
                 continue
             # What a plain module imports by name is for its own use; packages and lists of names are for others.
             here = spaces.modules[module]
@@ -125,6 +146,8 @@ def _class_members(
             if member.kind == "class":
                 yield from _class_members(spaces, path, member, known=known)
         for attribute, dotted in base.accessors.items():
+            if base is not definition and id(base) in known:
+                break
             given = spaces.expression(base.module, dotted)
             if isinstance(given, Definition) and attribute not in seen and id(given) not in known:
                 seen.add(attribute)
