@@ -1,8 +1,13 @@
-"""The columns of documents, and what a reading of an input gives."""
+"""The columns of documents, which of an input's columns they are, and what a reading gives."""
 
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+
+from schemas.errors import InputError
 
 TEXT_COLUMNS = ("id", "title", "text", "kind", "package", "signature", "day")
 COLUMNS = (*TEXT_COLUMNS, "vector")
@@ -28,22 +33,78 @@ class Quarantine:
 
     found: dict[int, tuple[str, str, str]] = field(default_factory=dict)
 
-    def add(self, row: int, key: object, reason: str, detail: object) -> None:
-        """Sets a row aside."""
+    def add(self, row: int, key: object, reason: str, detail: str) -> None:
+        """Sets a row aside; ``row`` is its position in the input, from 0."""
         if row not in self.found:
-            self.found[row] = ("" if key is None else str(key)[:200], reason, str(detail)[:200])
+            self.found[row] = ("" if key is None else _storable(str(key)), reason, _storable(detail))
 
     def table(self) -> pa.Table:
         """The rows in the columns of the quarantine, in order."""
-        rows = [
-            {"row": row, "id": key, "reason": reason, "detail": detail}
-            for row, (key, reason, detail) in sorted(self.found.items())
+        rows = sorted(self.found)
+        entries = [self.found[row] for row in rows]
+        columns = [pa.array(rows, pa.int64())] + [
+            pa.array([entry[i] for entry in entries], pa.string()) for i in range(3)
         ]
-        return pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
+        return pa.Table.from_arrays(columns, schema=QUARANTINE_SCHEMA)
 
     def reasons(self) -> dict[str, int]:
         """How often each reason occurs, by reason."""
-        counts: dict[str, int] = {}
-        for _, reason, _ in self.found.values():
-            counts[reason] = counts.get(reason, 0) + 1
-        return dict(sorted(counts.items()))
+        return dict(sorted(Counter(reason for _, reason, _ in self.found.values()).items()))
+
+
+def checked_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
+    """The mapping of our columns to an input's; InputError where it names a column that documents do not have."""
+    for ours in mapping:
+        if ours not in COLUMNS:
+            raise InputError(
+                f"--map: expected one of {', '.join(COLUMNS)} before '=', got {ours!r}; "
+                f"write ours first, for example --map {_closest(ours, COLUMNS) or 'title'}={mapping[ours]}"
+            )
+    return dict(mapping)
+
+
+def chosen_columns(where: str, found: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
+    """Our columns to the input's, for all of ours that it has.
+
+    InputError, beginning with ``where``, if a mapped column or the id is absent, if there is neither title nor text nor
+    vector, or if a column that is needed occurs twice.
+    """
+    listed = ", ".join(found) or "none"
+    for ours, theirs in mapping.items():
+        if theirs not in found:
+            raise InputError(
+                f"{where}: expected a column {theirs!r} for {ours}, found {listed}; {_advice(ours, theirs, found)}"
+            )
+    chosen = {ours: mapping.get(ours, ours) for ours in COLUMNS if mapping.get(ours, ours) in found}
+    if "id" not in chosen:
+        raise InputError(f"{where}: expected a column 'id', found {listed}; {_advice('id', 'id', found)}")
+    if chosen.keys().isdisjoint({"title", "text", "vector"}):
+        raise InputError(
+            f"{where}: expected a column 'title', 'text' or 'vector', found {listed}; {_advice('text', 'text', found)}"
+        )
+    counts = Counter(found)
+    for theirs in chosen.values():
+        if counts[theirs] > 1:
+            raise InputError(
+                f"{where}: expected one column {theirs!r}, found {counts[theirs]} of that name; rename all but one"
+            )
+    return chosen
+
+
+def _advice(ours: str, wanted: str, found: Sequence[str]) -> str:
+    if len(found) == 1 and (mark := next((mark for mark in ";\t|" if mark in found[0]), "")):
+        return f"separate the columns by commas, not by {mark!r}"
+    guess = _closest(wanted, found) or _closest(ours, found) or (found[0] if ours == "id" and found else "<column>")
+    return f"map it, for example --map {ours}={guess}"
+
+
+def _closest(wanted: str, found: Sequence[str]) -> str:
+    """The name most like ``wanted``, whatever its case; empty if none is."""
+    lower = {name.lower(): name for name in reversed(found)}
+    close = difflib.get_close_matches(wanted.lower(), list(lower), n=1, cutoff=0.5)
+    return lower[close[0]] if close else next((name for name in found if wanted.lower() in name.lower()), "")
+
+
+def _storable(text: str) -> str:
+    """At most 200 characters that UTF-8 can hold."""
+    return text[:200].encode("utf-8", "backslashreplace").decode("utf-8")

@@ -6,7 +6,8 @@ from typing import Protocol
 import pyarrow as pa
 
 from schemas.inputs.columns import DocumentBatch
-from schemas.inputs.documents import input_fingerprint, read_documents
+from schemas.inputs.documents import read_documents
+from schemas.inputs.files import input_fingerprint
 from schemas.inputs.python_docs import extract_distribution, python_docs_fingerprint
 from schemas.inputs.rows import check_rows
 

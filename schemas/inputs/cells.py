@@ -1,0 +1,157 @@
+"""The values of a column as texts or vectors, whatever an input holds them as."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+#: Called with the place of a cell in its column, why it is bad and what was found.
+Report = Callable[[int, str, str], None]
+
+VECTORS = pa.list_(pa.float32())
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NUMBERS = frozenset({int, float, type(None)})
+_KINDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "list": "a list",
+    "dict": "an object",
+    "str": "text",
+}
+
+
+def text_cells(name: str, cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
+    """A text column with "" for what is absent or bad; numbers are texts in ``id`` alone, dates in ``day`` alone."""
+    cells = _plain(cells) if isinstance(cells, pa.Array) else cells
+    if isinstance(cells, pa.Array) and not _is_textual(name, cells.type):
+        cells = cells.to_pylist()
+    if not isinstance(cells, pa.Array):
+        cells = _texts_of(name, cells, report)
+    elif pa.types.is_timestamp(cells.type):
+        cells = cells.cast(pa.timestamp(cells.type.unit)).cast(pa.date32(), safe=False)
+    texts = cells.cast(pa.date32(), safe=False) if pa.types.is_date64(cells.type) else cells
+    texts = texts.cast(pa.string()).fill_null("")
+    if name == "day":
+        texts = pc.utf8_trim_whitespace(texts)
+        days = [day for day in texts.unique().to_pylist() if day and not _is_day(day)]
+        wrong = pc.is_in(texts, value_set=pa.array(days, pa.string()))
+        for i in np.flatnonzero(wrong.to_numpy(zero_copy_only=False)).tolist():
+            report(i, "wrong type", f"day is {texts[i].as_py()!r}, not YYYY-MM-DD")
+    return texts
+
+
+def vector_cells(cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
+    """A column of float32 lists, null where there is none or it is not a list of numbers; null numbers stay null."""
+    cells = _plain(cells) if isinstance(cells, pa.Array) else cells
+    if isinstance(cells, pa.Array):
+        if pa.types.is_null(cells.type) or (_is_list(cells.type) and _is_number(cells.type.value_type)):
+            return cells.cast(VECTORS, safe=False)
+        cells = cells.to_pylist()
+    lists: list[list[Any] | None] = []
+    for i, value in enumerate(cells):
+        good = value is None or (isinstance(value, list) and _NUMBERS.issuperset(map(type, value)))
+        if not good:
+            report(i, "wrong type", f"vector is {_named(value)}, not a list of numbers")
+        lists.append(value if good else None)
+    try:
+        numbers = pa.array(lists, pa.list_(pa.float64()))
+    except pa.ArrowInvalid:  # integers that float64 cannot hold
+        rounded = [value and [None if number is None else _rounded(number) for number in value] for value in lists]
+        numbers = pa.array(rounded, pa.list_(pa.float64()))
+    return numbers.cast(VECTORS, safe=False)
+
+
+@dataclass(frozen=True)
+class VectorFigures:
+    """About each vector of a column: its length (int64, -1 for null), and how many of its numbers are not finite or 0."""
+
+    lengths: np.ndarray
+    not_finite: np.ndarray
+    zeros: np.ndarray
+
+
+def vector_figures(vectors: pa.Array) -> VectorFigures:
+    """The figures of a column of type ``VECTORS``; a null number is not finite."""
+    lengths = pc.list_value_length(vectors).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    values = vectors.flatten().fill_null(float("nan")).to_numpy(zero_copy_only=False)
+    stops = np.cumsum(np.maximum(lengths, 0))
+
+    def count(flags: np.ndarray) -> np.ndarray:
+        sums = np.concatenate([[0], np.cumsum(flags, dtype=np.int64)])
+        return np.asarray(sums[stops] - sums[stops - np.maximum(lengths, 0)])
+
+    return VectorFigures(lengths, count(~np.isfinite(values)), count(values == 0))
+
+
+def _texts_of(name: str, cells: Sequence[Any], report: Report) -> pa.Array:
+    try:
+        return pa.array(cells, pa.string())
+    except (TypeError, ValueError):
+        return pa.array([_text_of(name, i, value, report) for i, value in enumerate(cells)], pa.string())
+
+
+def _text_of(name: str, i: int, value: Any, report: Report) -> str | None:
+    if name == "id" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is None or isinstance(value, str):
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError:
+            report(i, "wrong type", f"{name} holds half of a surrogate pair, which is no text: {value!r}")
+            return None
+        return value
+    expected = "text or a whole number" if name == "id" else "text"
+    report(i, "wrong type", f"{name} is {_named(value)}, not {expected}")
+    return None
+
+
+def _named(value: Any) -> str:
+    shown = repr(value)
+    return f"{_KINDS.get(type(value).__name__, type(value).__name__)} ({shown if len(shown) <= 40 else shown[:37] + '...'})"
+
+
+def _rounded(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return float("inf")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(_DAY.fullmatch(text)) and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _plain(cells: pa.Array) -> pa.Array:
+    """The array without extension types, dictionaries and views."""
+    cells = cells.storage if isinstance(cells, pa.ExtensionArray) else cells
+    cells = cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
+    if pa.types.is_list_view(cells.type) or pa.types.is_large_list_view(cells.type):
+        return pa.array(cells.to_pylist(), pa.list_(cells.type.value_type))
+    return cells
+
+
+def _is_textual(name: str, found: pa.DataType) -> bool:
+    """Whether all values of an Arrow type can be taken as texts in this column."""
+    types = pa.types
+    if types.is_null(found) or types.is_string(found) or types.is_large_string(found) or types.is_string_view(found):
+        return True
+    return (name == "id" and types.is_integer(found)) or (
+        name == "day" and (types.is_date(found) or types.is_timestamp(found))
+    )
+
+
+def _is_list(found: pa.DataType) -> bool:
+    return pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found)
+
+
+def _is_number(found: pa.DataType) -> bool:
+    return pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_null(found)

@@ -1,0 +1,104 @@
+"""The files of an input: which they are, what they are by name, and how their bytes and lines are read."""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+from schemas.errors import InputError
+
+_KINDS = {
+    ".parquet": "Parquet",
+    ".pq": "Parquet",
+    ".csv": "CSV",
+    ".jsonl": "JSON Lines",
+    ".ndjson": "JSON Lines",
+}
+
+
+def input_files(path: str | Path) -> list[Path]:
+    """The files of an input, sorted by name; InputError if there are none that can be read.
+
+    A folder holds Parquet files alone; names that start with a dot or an underscore do not count.
+    """
+    given = Path(path)
+    if not given.exists():
+        raise InputError(f"{path}: expected a file or folder, found nothing there; check the path")
+    if not given.is_dir():
+        kind_of(given)
+        return [given]
+    files = sorted(file for file in given.iterdir() if not file.name.startswith((".", "_")))
+    if not files:
+        raise InputError(f"{path}: expected a folder with Parquet files, found it empty; check the path")
+    for file in files:
+        if file.is_dir() or kind_of(file) != "Parquet":
+            what = "the folder " if file.is_dir() else ""
+            raise InputError(
+                f"{path}: expected a folder with Parquet files alone, found {what}{file.name}; "
+                "move it away, or give files of other kinds one by one"
+            )
+    return files
+
+
+def kind_of(file: Path) -> str:
+    """What a file is by its name: Parquet, CSV or JSON Lines; InputError for another name."""
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    suffix = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
+    if suffix not in _KINDS:
+        raise InputError(
+            f"{file}: expected a name that ends in {', '.join(_KINDS)}, or in one of them and .gz, "
+            f"found {suffix or 'no ending'!r}; rename or convert it"
+        )
+    return _KINDS[suffix]
+
+
+def input_fingerprint(path: str | Path, mapping: Mapping[str, str]) -> str:
+    """sha256 over the contents of an input's files, their kinds and the mapping; not over where they lie."""
+    digest = hashlib.sha256(json.dumps(sorted(mapping.items())).encode())
+    for file in input_files(path):
+        digest.update(f"\0{kind_of(file)}\0{is_compressed(file)}\0".encode())
+        with _readable(file), open(file, "rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()
+
+
+def is_compressed(file: Path) -> bool:
+    """Whether a file is compressed with gzip, by its name."""
+    return file.name.lower().endswith(".gz")
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, decompressed; InputError for one that is empty or refuses to be read."""
+    with _readable(file):
+        if not file.stat().st_size:
+            raise InputError(f"{file}: expected rows, found an empty file; write it again, or remove it")
+        with open(file, "rb") as handle:
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=handle)) if is_compressed(file) else handle
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        raise InputError(f"{file}: expected a whole gzip file, found {problem}; compress it again") from problem
+    except OSError as problem:
+        raise InputError(
+            f"{file}: expected a file that can be read, found {problem.strerror or problem}; check its permissions and disk"
+        ) from problem
+
+
+def lines_of(file: Path, handle: IO[bytes]) -> Iterator[str]:
+    """The lines of UTF-8 text, with or without byte order mark, each with its end; InputError for other encodings."""
+    for number, line in enumerate(handle, start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as problem:
+            raise InputError(
+                f"{file}: expected UTF-8, found byte {line[problem.start]:#04x} in line {number}; convert it to UTF-8"
+            ) from problem

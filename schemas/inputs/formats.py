@@ -1,0 +1,195 @@
+"""The readers of Parquet, CSV and JSON Lines: from a file to batches of raw columns."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import InputError
+from schemas.inputs.columns import COLUMNS, Quarantine, chosen_columns
+from schemas.inputs.files import is_compressed, kind_of, lines_of, opened
+
+#: Rows that are held as Python objects at a time.
+_LINES = 8192
+
+#: Rows of a Parquet file that are decoded at a time; their texts must fit into one array, which ends at 2 GiB.
+_ROWS = 16384
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """Some rows of an input: our column to its values (an Arrow array or a list), and the rows' positions."""
+
+    columns: Mapping[str, "pa.Array | Sequence[Any]"]
+    rows: Sequence[int]
+
+
+@dataclass
+class Reading:
+    """A reading of an input under way: the mapping, what was set aside so far, and how many rows were met."""
+
+    mapping: Mapping[str, str]
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    met: int = 0
+
+    def invalid(self, detail: str) -> None:
+        """A line that is no row is set aside; it has a position all the same."""
+        self.quarantine.add(self.met, None, "invalid line", detail)
+        self.met += 1
+
+    def take(self, count: int) -> range:
+        """The positions of the next rows."""
+        self.met += count
+        return range(self.met - count, self.met)
+
+
+def read_file(file: Path, reading: Reading) -> Iterator[RawBatch]:
+    """The rows of a file, in order; lines that are no rows go to the quarantine. InputError if it has no rows at all."""
+    before = reading.met
+    with opened(file) as handle:
+        yield from _READERS[kind_of(file)](file, handle, reading)
+    if reading.met == before:
+        raise InputError(f"{file}: expected rows, found none; write it again, or remove it")
+
+
+def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
+    source = pa.BufferReader(handle.read()) if is_compressed(file) else handle
+    try:
+        parquet = pq.ParquetFile(source)
+    except (pa.ArrowException, OSError) as problem:
+        raise InputError(
+            f"{file}: expected a Parquet file, found something else ({problem}); write it again, or name it as what it is"
+        ) from problem
+    chosen = chosen_columns(str(file), parquet.schema_arrow.names, reading.mapping)
+    try:
+        for batch in parquet.iter_batches(batch_size=_ROWS, columns=list(dict.fromkeys(chosen.values()))):
+            columns = {ours: batch.column(theirs) for ours, theirs in chosen.items()}
+            for values in columns.values():
+                values.validate(full=True)
+            yield RawBatch(columns, reading.take(batch.num_rows))
+    except (pa.ArrowException, OSError) as problem:
+        raise InputError(
+            f"{file}: expected whole Parquet pages with UTF-8 texts, found {problem}; write it again"
+        ) from problem
+
+
+def _read_csv(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
+    records = _csv_records(file, handle)
+    header = next((record for _, record in records if record), None)
+    if header is None or isinstance(header, csv.Error):
+        raise InputError(
+            f"{file}: expected a first line with the columns' names, found {header or 'none'}; give a CSV with a header"
+        )
+    names = [name.strip() for name in header]
+    chosen = chosen_columns(str(file), names, reading.mapping)
+    places = {ours: names.index(theirs) for ours, theirs in chosen.items()}
+    kept: list[list[str]] = []
+    rows: list[int] = []
+    for line, record in records:
+        if isinstance(record, csv.Error):
+            reading.invalid(f"line {line}: {record}")
+        elif len(record) == len(names):
+            kept.append(record)
+            rows += reading.take(1)
+        elif record:
+            reading.invalid(f"line {line}: {len(record)} fields where the header has {len(names)}: {','.join(record)}")
+        if len(kept) == _LINES:
+            yield _csv_batch(kept, rows, places)
+            kept, rows = [], []
+    yield _csv_batch(kept, rows, places)
+
+
+def _csv_batch(records: list[list[str]], rows: list[int], places: Mapping[str, int]) -> RawBatch:
+    columns: dict[str, Sequence[Any]] = {ours: [r[place] for r in records] for ours, place in places.items()}
+    if "vector" in columns:
+        columns["vector"] = [_vector_of(text) for text in columns["vector"]]
+    return RawBatch(columns, rows)
+
+
+def _csv_records(file: Path, handle: IO[bytes]) -> Iterator[tuple[int, "list[str] | csv.Error"]]:
+    """The records of a CSV with the number of the line they end in; a csv.Error stands for a malformed one.
+
+    InputError for a quote that is never closed: it would swallow all that follows it.
+    """
+    reader = csv.reader(lines_of(file, handle), strict=True)
+    while True:
+        first = reader.line_num + 1
+        limit = csv.field_size_limit(2**31 - 1)  # of the whole process, therefore put back
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as problem:
+            if "unexpected end" in str(problem):
+                raise InputError(
+                    f"{file}: expected every quote to be closed, found one from line {first} that is not; "
+                    "close it, or double it where it belongs to the text"
+                ) from problem
+            yield reader.line_num, problem
+        else:
+            yield reader.line_num, record
+        finally:
+            csv.field_size_limit(limit)
+
+
+def _vector_of(text: str) -> Any:
+    """The list of a JSON array in a CSV field; what is none stays text, and is set aside as of wrong type."""
+    if not text.strip():
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, list) else text
+
+
+def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
+    wanted = {ours: reading.mapping.get(ours, ours) for ours in COLUMNS}
+    before, first_problem = reading.met, ""
+    found: dict[str, None] = {}
+    kept: list[dict[str, Any]] = []
+    rows: list[int] = []
+    for number, line in enumerate(lines_of(file, handle), start=1):
+        if not line.strip():
+            continue
+        record = _json_object(line)
+        if isinstance(record, str):
+            problem = f"line {number}: {record}: {line.strip()[:80]}"
+            first_problem = first_problem or problem
+            reading.invalid(problem)
+        else:
+            found.update(dict.fromkeys(record))
+            kept.append(record)
+            rows += reading.take(1)
+        if len(kept) == _LINES:
+            yield RawBatch({ours: [r.get(theirs) for r in kept] for ours, theirs in wanted.items()}, rows)
+            kept, rows = [], []
+    if found:
+        chosen_columns(str(file), list(found), reading.mapping)
+    elif reading.met > before:
+        raise InputError(
+            f"{file}: expected JSON Lines, one object in each line, found {first_problem or 'objects without keys'}; "
+            "write each row as an object in a line of its own"
+        )
+    yield RawBatch({ours: [r.get(theirs) for r in kept] for ours, theirs in wanted.items()}, rows)
+
+
+def _json_object(line: str) -> dict[str, Any] | str:
+    """The object of a line, or what is wrong with it."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as problem:
+        return f"not JSON ({problem})"
+    return record if isinstance(record, dict) else f"{type(record).__name__} where an object is expected"
+
+
+_READERS: dict[str, Callable[[Path, IO[bytes], Reading], Iterator[RawBatch]]] = {
+    "Parquet": _read_parquet,
+    "CSV": _read_csv,
+    "JSON Lines": _read_json_lines,
+}
