@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas import files as _files
-from schemas.errors import GateError, MissingArtifactError, PublicationConflictError
+from schemas.errors import CorruptArtifactError, GateError, MissingArtifactError, PublicationConflictError
 from schemas.refs import Ref, checked_name, digest_of
 from schemas.store import STORE_FORMAT, Store, decode_checked
 
@@ -68,22 +68,21 @@ class Pointer:
 
     def history(self) -> list[Publication]:
         """Every move, oldest first."""
-        moves = []
-        for name in self.store.files.names(self.folder):
-            body = decode_checked(
-                self.store.files.read(f"{self.folder}/{name}"), where=f"publication {self.folder}/{name}"
-            )
-            moves.append(Publication(**body["publication"]))
-        return moves
+        return [self._read(name) for name in self.store.files.names(self.folder)]
 
     def live(self) -> Publication | None:
         """What is live; None if nothing was ever published."""
         names = self.store.files.names(self.folder)
         if not names:
             return None
-        body = decode_checked(
-            self.store.files.read(f"{self.folder}/{names[-1]}"), where=f"publication {self.folder}/{names[-1]}"
-        )
+        return self._read(names[-1])
+
+    def _read(self, name: str) -> Publication:
+        where = f"publication {self.folder}/{name}"
+        advice = "restore it, or remove it to return to the generation before"
+        body = decode_checked(self.store.files.read(f"{self.folder}/{name}"), where=where, advice=advice)
+        if "publication" not in body:
+            raise CorruptArtifactError(f"{where}: expected a publication, found {sorted(body)}; {advice}")
         return Publication(**body["publication"])
 
     def required(self) -> Publication:
@@ -111,7 +110,8 @@ class Pointer:
                 f"{self.collection}/{self.product}: expected every gate to hold, found {'; '.join(failed)}; {f'{live.ref} stays live' if live else 'nothing is live'}"
             )
         live = self.live()
-        generation = (live.generation if live else 0) if after is None else after
+        newest = live.generation if live else 0
+        generation = newest if after is None else after
         manifest = self.store.manifest(ref)
         if live and live.ref == str(ref) and live.identity == manifest.digest and action == "promote":
             return live
@@ -121,12 +121,14 @@ class Pointer:
             by=f"{_user()}@{socket.gethostname()}", reason=reason, gates=[asdict(gate) for gate in gates],
         )  # fmt: skip
         body = {"format": STORE_FORMAT, "publication": asdict(move)}
+        content = json.dumps({**body, "sha256": digest_of(body)}, indent=1, sort_keys=True).encode()
         _files.reached("before-pointer")
-        if not self.store.files.create(
-            f"{self.folder}/{move.generation:08d}.json",
-            json.dumps({**body, "sha256": digest_of(body)}, indent=1, sort_keys=True).encode(),
-        ):
-            now = self.required()
+        if generation > newest or not self.store.files.create(f"{self.folder}/{move.generation:08d}.json", content):
+            now = self.live()
+            if now is None:
+                raise PublicationConflictError(
+                    f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found none; promote again"
+                )
             if now.ref == move.ref and now.identity == move.identity:
                 return now
             raise PublicationConflictError(

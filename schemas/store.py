@@ -85,8 +85,8 @@ class Manifest:
         return cls(identity=body["identity"], run=body["run"])
 
 
-def decode_checked(data: bytes, *, where: str) -> dict[str, Any]:
-    """The object of a JSON file with ``format`` and ``sha256``, verified."""
+def decode_checked(data: bytes, *, where: str, advice: str = "rebuild it with --force") -> dict[str, Any]:
+    """The object of a JSON file with ``format`` and ``sha256``, verified; errors end in ``advice``."""
     try:
         body = json.loads(data)
         found = body.pop("sha256")
@@ -94,12 +94,12 @@ def decode_checked(data: bytes, *, where: str) -> dict[str, Any]:
         digest = digest_of(body)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         raise CorruptArtifactError(
-            f"{where}: expected a whole manifest, found {len(data)} bytes that do not parse; rebuild it with --force"
+            f"{where}: expected JSON with format and checksum, found {len(data)} bytes that do not parse as such; {advice}"
         ) from problem
     check_format(version, where=where)
     if digest != found:
         raise CorruptArtifactError(
-            f"{where}: expected checksum {str(found)[:12]}, found {digest[:12]}; the file was altered: rebuild it with --force"
+            f"{where}: expected checksum {str(found)[:12]}, found {digest[:12]}; the file was altered: {advice}"
         )
     return body
 
@@ -144,7 +144,7 @@ class Store:
             raise MissingArtifactError(
                 f"store {self.url}: expected a store, found none; run `fingerpost run nightly` or set FINGERPOST_STORE"
             ) from problem
-        except (ValueError, KeyError, TypeError) as problem:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as problem:
             raise CorruptArtifactError(
                 f"store {self.url}: expected store.json with a format number, found something else; restore that file"
             ) from problem
@@ -247,6 +247,13 @@ class Store:
                     if self.has(ref):
                         yield ref
 
+    def holds(self, entry: FileEntry) -> bool:
+        """Whether a file is there with its checksum; reads all of it."""
+        try:
+            return hashlib.sha256(self.files.read(entry.path)).hexdigest() == entry.sha256
+        except FileNotFoundError:
+            return False
+
     def intact(self, manifest: Manifest) -> bool:
         """Whether every file of a manifest is there with its size (checksums are verified on read)."""
         return all(self.files.size(entry.path) == entry.bytes for entry in manifest.files)
@@ -259,11 +266,7 @@ class Store:
         seen.add(str(ref))
         manifest, total = self.manifest(ref), 0
         for entry in manifest.files:
-            try:
-                content = self.files.read(entry.path)
-            except FileNotFoundError:
-                content = b""
-            if hashlib.sha256(content).hexdigest() != entry.sha256:
+            if not self.holds(entry):
                 raise CorruptArtifactError(
                     f"artifact {ref}: expected {entry.path} with checksum {entry.sha256[:12]}, found another or none; rebuild the artifact with --force"
                 )

@@ -60,7 +60,7 @@ class Ledger:
         """The newest artifact of that name in this collection."""
         try:
             return Ref.parse(json.loads(self.store.files.read(f".index/{self.collection}/{artifact}.json"))["ref"])
-        except (FileNotFoundError, ValueError, KeyError, FingerpostError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, FingerpostError):
             return None
 
     def note(self, artifact: str, ref: Ref) -> None:
@@ -72,7 +72,7 @@ class Ledger:
         """The older code hash that this one was accepted as, if it was."""
         try:
             return str(json.loads(self.store.files.read(f".accepted/{stage}/{code}.json"))["as"])
-        except (FileNotFoundError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def accept(self, stage: str, code: str, artifact: str, *, reason: str) -> dict[str, str]:

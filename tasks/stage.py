@@ -7,13 +7,14 @@ becomes a Prefect task and returns the reference of its artifact, computed or re
 import functools
 import importlib.metadata
 import inspect
+import json
 import platform
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -23,8 +24,8 @@ from prefect.cache_policies import NO_CACHE
 from threadpoolctl import threadpool_limits
 
 from schemas.contract import Contract
-from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.refs import Ref, changed_keys, digest_of
+from schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, MissingArtifactError
+from schemas.refs import Ref, canonical_json, changed_keys, digest_of
 from schemas.store import FileEntry, Manifest, Store, Workspace
 from tasks.code import code_hash
 from tasks.ledger import Ledger, StageRecord
@@ -266,7 +267,7 @@ class Stage:
         names = self._input_names(len(inputs))
         return {
             "contract": {"name": self.contract.name, "version": self.contract.version},
-            "parameters": {key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value for key, value in parameters.items()},
+            "parameters": json.loads(canonical_json({key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value for key, value in parameters.items()})),
             "input_identities": {name: given.identity if isinstance(given, Ref) else given.identity() for name, given in zip(names, inputs, strict=True)},
             "inputs": {name: {"ref": str(given)} if isinstance(given, Ref) else {"source": given.identity()} for name, given in zip(names, inputs, strict=True)},
             "plan": [],
@@ -280,10 +281,10 @@ class Stage:
         if env.store.has(ref):
             manifest = env.store.manifest(ref)
             return manifest if env.store.intact(manifest) else self._refuse_damaged(ref, manifest, env.store)
-        if earlier is None or earlier.fingerprint != ref.fingerprint or not env.store.has(earlier):
+        if earlier is None or earlier.fingerprint != ref.fingerprint:
             return None
-        manifest = env.store.manifest(earlier)
-        return env.store.commit(ref, manifest) if env.store.intact(manifest) else None
+        carried = _readable(env.store, earlier)
+        return env.store.commit(ref, carried) if carried is not None and env.store.intact(carried) else None
 
     def _refuse_damaged(self, ref: Ref, manifest: Manifest, store: Store) -> Manifest:
         lost = [entry.path for entry in manifest.files if store.files.size(entry.path) != entry.bytes]
@@ -294,9 +295,10 @@ class Stage:
     def _reason(self, env: Environment, parts: Mapping[str, Any], earlier: Ref | None, *, forced: bool) -> str:
         if forced:
             return "forced" if self.name in env.forced else "forced (an input was)"
-        if earlier is None or not env.store.has(earlier):
+        known = _readable(env.store, earlier)
+        if known is None:
             return "first run"
-        before = env.store.manifest(earlier).identity
+        before = known.identity
         reasons = []
         if changed := changed_keys(before["parameters"], parts["parameters"]):
             reasons.append(f"parameters changed ({', '.join(changed[:4])})")
@@ -315,9 +317,17 @@ class Stage:
         if forced:
             run.workspace.clear()
         started, cpu = time.perf_counter(), time.process_time()
-        with threadpool_limits(1):
-            self.function(run, *inputs, **parameters)
-        identity = _identity(self.contract, parts, self._share_unchanged(env, run.entries), run.quality)
+        try:
+            with threadpool_limits(1):
+                self.function(run, *inputs, **parameters)
+        except FingerpostError:
+            # Another run of the same stage may have finished first, and cleared the working state under this one.
+            if forced or not env.store.has(ref):
+                raise
+            seconds = time.perf_counter() - started
+            return StageRecord.reused(self.name, ref, env.store.manifest(ref), reason="reused", seconds=seconds)
+        entries = run.entries if forced else self._share_unchanged(env, run.entries)
+        identity = _identity(self.contract, parts, entries, run.quality)
         cost = {
             "seconds": round(time.perf_counter() - started, 3),
             "cpu_seconds": round(time.process_time() - cpu, 3),
@@ -329,27 +339,33 @@ class Stage:
             "shards_run": run.shards_run, "shards_resumed": run.shards_resumed, "measured": run.measured, "companions": run.companions, **cost,
         }  # fmt: skip
         manifest = env.store.commit(ref, Manifest(identity, about), replace=forced)
+        # Only now, since a run that is stopped before this line goes on with these files.
+        for path in {entry.path for entry in run.entries} - {entry.path for entry in manifest.files}:
+            env.store.files.remove(path)
         run.workspace.clear()
         if forced:
             env.rerun.add(str(ref))
         return StageRecord.ran(self.name, ref, manifest, reason=reason)
 
     def _share_unchanged(self, env: Environment, entries: list[FileEntry]) -> list[FileEntry]:
-        """The entries, with files that an earlier artifact of this stage already holds referred to instead of kept twice."""
-        earlier = env.ledger.latest(self.contract.name)
-        if earlier is None or not env.store.has(earlier):
-            return entries
-        known = {
-            (e.table, e.sha256): e for e in env.store.manifest(earlier).files if env.store.files.size(e.path) == e.bytes
-        }
+        """The entries, with whole files that an earlier artifact of this stage already holds referred to instead."""
+        earlier = _readable(env.store, env.ledger.latest(self.contract.name))
+        known = {(e.table, e.sha256): e for e in earlier.files} if earlier else {}
         shared = []
         for entry in entries:
             same = known.get((entry.table, entry.sha256))
-            if same is not None and same.path != entry.path:
-                env.store.files.remove(entry.path)
-                entry = FileEntry(**{**asdict(entry), "path": same.path})
+            if same is not None and same.path != entry.path and env.store.holds(same):
+                entry = replace(entry, path=same.path)
             shared.append(entry)
         return shared
+
+
+def _readable(store: Store, ref: Ref | None) -> Manifest | None:
+    """The manifest of an earlier artifact; None if it is gone or damaged, which must not stop what does not need it."""
+    try:
+        return store.manifest(ref) if ref is not None else None
+    except (MissingArtifactError, CorruptArtifactError, ForeignArtifactError):
+        return None
 
 
 def stage(contract: Contract) -> Callable[[Callable[..., None]], Stage]:

@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import corpus as contracts
-from schemas.errors import FingerpostError, QuarantineLimitError
+from schemas.errors import CorruptArtifactError, FingerpostError, QuarantineLimitError
 from schemas.inputs.sources import InputSource, check_rows, read_distribution
 from schemas.matrices import (
-    dense_from_arrow,
     dense_to_arrow,
     sparse_from_arrow,
     sparse_to_arrow,
@@ -21,7 +20,7 @@ from schemas.store import Artifact, Store, Workspace
 from tasks.corpus.documents import ImportParams
 from tasks.corpus.fields import split_fields
 from tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_shard
-from tasks.corpus.open import family_name, read_rows, read_terms, read_vocabulary, terms_table
+from tasks.corpus.open import family_name, read_components, read_rows, read_terms, read_vocabulary, terms_table
 from tasks.corpus.svd import SvdModel, SvdParams, finish, orthonormalize, pass_shard, project, projection, start_block
 from tasks.corpus.tfidf import TfidfParams, weigh_counts
 from tasks.corpus.vocabulary import (
@@ -158,23 +157,28 @@ def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
     first = saved[0] if saved else 0
     if not saved:
         _save_block(run.workspace, 0, start_block(columns, params))
-    for number in range(first, params.passes):
-        basis = _load_block(run.workspace, number)
-        parts = run.gather(
-            _pass_shard,
-            row_shards(rows, _PASS_ROWS),
-            features=features,
-            number=number,
-            workspace=run.workspace,
-            energy=float(rows),
-        )
+    number, shards = first, row_shards(rows, _PASS_ROWS)
+    while number < params.passes:
+        try:
+            basis = _load_block(run.workspace, number)
+            parts = run.gather(
+                _pass_shard, shards, features=features, number=number, workspace=run.workspace, energy=float(rows)
+            )
+        except CorruptArtifactError:
+            # Another run of this stage is ahead and has removed the block: its own next one is the same as ours would be.
+            newest = run.workspace.newest_checkpoint()
+            if newest is None or newest[0] <= number:
+                raise
+            number = newest[0]
+            continue
         image = reduce(np.add, parts)
-        if number + 1 < params.passes:
-            _save_block(run.workspace, number + 1, orthonormalize(image))
-        run.advance(number + 1)
+        number += 1
+        if number < params.passes:
+            _save_block(run.workspace, number, orthonormalize(image))
+        run.advance(number)
     model: SvdModel = finish(image, basis, params)
-    run.write("components", dense_to_arrow(projection(model, whitening=params.whitening)))
-    run.write("spectrum", tensors_to_arrow({"singular_values": model.singular_values}))
+    arrays = {"components": projection(model, whitening=params.whitening), "singular_values": model.singular_values}
+    run.write("projection", tensors_to_arrow(arrays))
     run.quality = {
         "rank": model.components.shape[1],
         "energy_kept": round(float((model.singular_values**2).sum()) / max(rows, 1), 6),
@@ -202,7 +206,7 @@ def embed_documents(run: StageRun, features: Ref, projection: Ref) -> None:
 
 def _embed_shard(store: Store, shard: Shard, *, features: Ref, projection: Ref) -> ShardOutput:
     artifact = store.open(features, contracts.FEATURES)
-    components = dense_from_arrow(store.open(projection, contracts.PROJECTION).read("components"))
+    components = read_components(store.open(projection, contracts.PROJECTION))
     rows = project(
         sparse_from_arrow(artifact.read("features", shard=shard.index), columns=artifact.quality["columns"]), components
     )
