@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from flows.report.plots import SearchPoint
@@ -57,12 +58,18 @@ class Search:
 
 @dataclass(frozen=True)
 class Finger:
-    """How well the directions estimate, by rank."""
+    """How well the directions estimate, by rank; ``wanted`` is None where the rank was given."""
 
     rank: int
     code: str
     wanted: float | None
     statistics: tuple[RankStatistics, ...]
+
+    @property
+    def reached(self) -> bool:
+        """Whether the rank in use has the wanted correlation."""
+        chosen = next((row.correlation for row in self.statistics if row.rank == self.rank), 0.0)
+        return self.wanted is not None and chosen >= self.wanted
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,17 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class KnownItemTable:
-    """One known-item table; ``candidate_recall`` is the share of questions whose document is among the candidates."""
+    """One known-item table.
+
+    ``candidate_recall`` is the share of questions whose document is among the candidates, ``over_bm25`` the MRR of
+    re-ranked answers over that of BM25.
+    """
 
     title: str
     queries: int
     rows: list[MethodRow]
     candidate_recall: float | None
+    over_bm25: float | None
 
     @property
     def timed(self) -> bool:
@@ -127,13 +139,15 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
         try:
             return read()
         except FingerpostError as problem:
-            problems.append(str(problem))
+            if str(problem) not in problems:
+                problems.append(str(problem))
             return otherwise
 
     def section(artifact: str, read: Callable[[Store, dict[str, Any]], T]) -> T | None:
         stage = _stage(record, artifact)
         return attempt(lambda: read(store, stage), None) if stage else None
 
+    made = {Ref.parse(stage["ref"]).identity: stage["stage"] for stage in record["stages"]}
     pointer = Pointer(store, record["collection"], PRODUCT)
     return Contents(
         record=record,
@@ -143,7 +157,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
         search=section(ann.EVALUATION.name, _search),
         finger=section(ann.FINGER_BASIS.name, _finger),
         retrieval=section(ann.RETRIEVAL.name, _retrieval),
-        inputs=attempt(lambda: _inputs(store, record), {}),
+        inputs={stage["stage"]: attempt(partial(_inputs, store, stage, made), []) for stage in record["stages"]},
         problems=problems,
     )
 
@@ -191,7 +205,8 @@ def _finger(store: Store, stage: dict[str, Any]) -> Finger:
     artifact = store.open(Ref.parse(stage["ref"]), ann.FINGER_BASIS)
     basis = read_basis(artifact)
     params = artifact.manifest.identity["parameters"].get("params", {})
-    return Finger(basis.rank, basis.code, params.get("correlation_threshold"), basis.statistics)
+    wanted = params.get("correlation_threshold") if params.get("rank") is None else None
+    return Finger(basis.rank, basis.code, wanted, basis.statistics)
 
 
 def _retrieval(store: Store, stage: dict[str, Any]) -> Retrieval:
@@ -200,8 +215,6 @@ def _retrieval(store: Store, stage: dict[str, Any]) -> Retrieval:
     for row in artifact.read("figures").to_pylist():
         values.setdefault((row["setting"], row["method"]), {})[row["metric"]] = row["value"]
     times = stage["measured"].get("milliseconds_per_query", {})
-    quality = stage["quality"]
-    names = _METHODS | {"bm25": f"BM25 (k1 = {quality.get('bm25_k1', 0):g}, b = {quality.get('bm25_b', 0):g})"}
     tables = []
     for setting, title in _SETTINGS.items():
         rows = [
@@ -209,24 +222,22 @@ def _retrieval(store: Store, stage: dict[str, Any]) -> Retrieval:
                 name, found["mrr"], found["recall_at_10"], int(found["candidates"]),
                 times.get(method) if setting == "whole" else None,
             )
-            for method, name in names.items()
+            for method, name in _METHODS.items()
             if (found := values.get((setting, method)))
         ]  # fmt: skip
-        dense = values.get((setting, "dense"), {})
+        dense, ours, theirs = (values.get((setting, method), {}) for method in _METHODS)
+        ratio = ours["mrr"] / theirs["mrr"] if ours and theirs.get("mrr") else None
         if rows:
-            tables.append(KnownItemTable(title, int(dense.get("queries", 0)), rows, dense.get("recall_of_candidates")))
+            queries, among = int(dense.get("queries", 0)), dense.get("recall_of_candidates")
+            tables.append(KnownItemTable(title, queries, rows, among, ratio))
     samples: dict[str, list[tuple[str, str]]] = {}
     for row in sorted(artifact.read("samples").to_pylist(), key=lambda row: row["rank"]):
         samples.setdefault(row["query"], []).append((row["title"], row["id"]))
     return Retrieval(tables, samples)
 
 
-def _inputs(store: Store, record: dict[str, Any]) -> dict[str, list[str]]:
-    """By stage: the stages its inputs come from, or "input" for what came from outside."""
-    made = {Ref.parse(stage["ref"]).identity: stage["stage"] for stage in record["stages"]}
-    found: dict[str, list[str]] = {}
-    for stage in record["stages"]:
-        given = store.manifest(Ref.parse(stage["ref"])).identity["inputs"].values()
-        refs = [Ref.parse(one["ref"]) if "ref" in one else None for one in given]
-        found[stage["stage"]] = [made.get(ref.identity, str(ref)) if ref else "the input" for ref in refs]
-    return found
+def _inputs(store: Store, stage: dict[str, Any], made: dict[str, str]) -> list[str]:
+    """The stages that a stage's inputs come from, "the input" for what came from outside."""
+    given = store.manifest(Ref.parse(stage["ref"])).identity["inputs"].values()
+    refs = [Ref.parse(one["ref"]) if "ref" in one else None for one in given]
+    return [made.get(ref.identity, str(ref)) if ref else "the input" for ref in refs]

@@ -37,7 +37,7 @@ def write(store: Store, record: dict[str, Any]) -> str:
 
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"count": _count, "seconds": _seconds, "figure": _figure, "percent": _percent}
+    environment.filters |= {"count": _count, "seconds": _seconds, "figure": _figure, "percent": _percent, "when": _when}
     return environment
 
 
@@ -60,7 +60,7 @@ def _speed_words(search: Search | None) -> str:
     if search is None or search.speedup is None:
         return ""
     ratio = f"{search.speedup:.2f}"
-    measured = f"At equal recall, FINGER answered {ratio} times as many queries per second as plain HNSW search"
+    measured = f"At equal recall (the median over the recalls that both reach), FINGER answered {ratio} times as many queries per second as plain HNSW search"
     if search.speedup >= 1:
         return f"{measured}. The index therefore serves FINGER search under method “auto”."
     return f"{measured}: a ratio below 1, FINGER is slower here. The index therefore serves plain search under method “auto”."
@@ -97,6 +97,11 @@ def _figure(value: float) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def _when(moment: str) -> str:
+    """A stored UTC moment for people."""
+    return moment.replace("T", " ").replace("+00:00", " UTC")
 
 
 def _seconds(value: float) -> str:

@@ -1,6 +1,7 @@
 """Plots as standalone SVG texts that follow the reader's light or dark scheme. Matplotlib is imported when one is drawn."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ _DARK = {
 #: How the methods are drawn: name in the legend, colour, marker.
 _LOOKS = {"hnsw": ("plain HNSW", "#0969da", "o"), "finger": ("FINGER", "#bc4c00", "s")}
 _SPARE = (("#1a7f37", "^"), ("#8250df", "D"))
+#: Recalls that the axis may name.
+_TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99999)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -34,7 +37,7 @@ Curves = Mapping[str, Sequence[SearchPoint]]
 def recall_speed_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] = (6.4, 3.9)) -> str:
     """Queries per second over recall, one curve a method, every point labelled with its search width.
 
-    Points without a speed are left out.
+    The recall axis is logarithmic in what is missed. Points without a speed are left out.
     """
     timed = {name: [point for point in points if point.speed is not None] for name, points in curves.items()}
     return _search_plot(timed, "speed", k=k, size=size, ylabel="queries per second")
@@ -67,25 +70,58 @@ def correlation_svg(
 def _search_plot(curves: Curves, value: str, *, k: int, size: tuple[float, float], ylabel: str) -> str:
     figure, axes = _figure(size)
     heights = {name: _mean([getattr(point, value) for point in points]) for name, points in curves.items()}
+    places = _recall_axis(axes, [point.recall for points in curves.values() for point in points])
     spare = iter(_SPARE * len(curves))
+    drawn: list[tuple[str, str, list[tuple[SearchPoint, float, float]]]] = []
     for name, points in curves.items():
         label, colour, marker = _LOOKS.get(name) or (name, *next(spare))
         ordered = sorted(points, key=lambda point: point.ef)
-        recalls, values = [point.recall for point in ordered], [getattr(point, value) for point in ordered]
-        axes.plot(recalls, values, color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
-        # Labels stand on the outer side of the two curves, where the other one does not run through them.
-        above = heights[name] >= max(heights.values())
-        for point, recall, height in zip(ordered, recalls, values, strict=True):
-            axes.annotate(f"ef {point.ef}", (recall, height), xytext=(0, 7 if above else -14), textcoords="offset points",
-                          ha="center", color=colour, fontsize=8)  # fmt: skip
+        across, values = [places[point.recall] for point in ordered], [getattr(point, value) for point in ordered]
+        axes.plot(across, values, color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
+        drawn.append((name, colour, list(zip(ordered, across, values, strict=True))))
     axes.set_xlabel(f"recall@{k}", color=_INK)
     axes.set_ylabel(ylabel, color=_INK)
     axes.yaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
-    axes.margins(x=0.08, y=0.12)
+    axes.margins(y=0.14)
     axes.set_ylim(bottom=0)
+    for name, colour, points_at in drawn:
+        _label_widths(
+            axes, points_at, colour=colour, above=heights[name] >= max(heights.values()), rising=value != "speed"
+        )
     if any(curves.values()):
         axes.legend(frameon=False, labelcolor=_INK, fontsize=9)
     return _svg(figure)
+
+
+def _label_widths(
+    axes: Any, points: Sequence[tuple[SearchPoint, float, float]], *, colour: str, above: bool, rising: bool
+) -> None:
+    """Search widths beside their points, on the outer side of the curves and off the slope; none over another."""
+    left = above == rising
+    taken: list[tuple[float, float]] = []
+    for point, place, height in points:
+        x, y = axes.transData.transform((place, height)) * 72 / axes.figure.dpi
+        if any(abs(x - other) < 28 and abs(y - level) < 9 for other, level in taken):
+            continue
+        taken.append((x, y))
+        axes.annotate(f"ef {point.ef}", (place, height), xytext=(-5 if left else 5, 4 if above else -11),
+                      textcoords="offset points", ha="right" if left else "left", color=colour, fontsize=8)  # fmt: skip
+
+
+def _recall_axis(axes: Any, recalls: Sequence[float]) -> dict[float, float]:
+    """Where recalls lie on an axis by the logarithm of what is missed, so that 0.99 and 0.999 stand apart; its ticks set."""
+    missed = [1 - recall for recall in recalls if recall < 1]
+    least = min(missed, default=1e-3) / 2
+    places = {recall: -math.log10(max(1 - recall, least)) for recall in recalls}
+    ticks = {-math.log10(1 - tick): f"{tick:g}" for tick in _TICKS if 1 - tick >= least * 1.5}
+    if len(missed) < len(recalls):
+        ticks[-math.log10(least)] = "1"
+    low, high = min(places.values(), default=0.0), max(places.values(), default=1.0)
+    margin = max(0.08 * (high - low), 0.12)
+    shown = [place for place in ticks if low - 0.9 * margin <= place <= high + margin]
+    axes.set_xlim(low - margin, high + margin)
+    axes.set_xticks(shown, [ticks[place] for place in shown])
+    return places
 
 
 def _figure(size: tuple[float, float]) -> tuple[Any, Any]:

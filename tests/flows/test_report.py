@@ -1,0 +1,358 @@
+"""The report's page, from records and artifacts made up here."""
+
+import base64
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from flows.report.contents import gather
+from flows.report.page import render, write
+from flows.report.plots import SearchPoint, recall_distances_svg, recall_speed_svg
+from schemas import ann, corpus
+from schemas.contract import Contract
+from schemas.matrices import dense_to_arrow, tensors_to_arrow
+from schemas.publish import Gate, Pointer
+from schemas.refs import Ref
+from schemas.store import Manifest, Store
+from tasks.ann.finger_basis import FingerBasis
+from tasks.ann.finger_cosines import RankStatistics
+from tasks.ledger import StageRecord
+
+DAY = "2026-01-02"
+NASTY = "<script>alert(1)</script>"
+DOCUMENTS = {"documents": 1234, "quarantined": 3, "quarantine_share": 0.002425, "vectors": False, "texts": True}
+INDEX = {"documents": 1234, "quarantine_share": 0.002425, "recall_at_10": 0.9812, "metric": "cosine"}
+
+
+class Made:
+    """A store with artifacts, and the stages that a run's record tells of them."""
+
+    def __init__(self, folder: Any) -> None:
+        self.store = Store(str(folder / "store")).prepare()
+        self.stages: list[dict[str, Any]] = []
+        self.count = 0
+
+    def commit(
+        self, contract: Contract, tables: dict[str, pa.Table], quality: dict[str, Any], *, inputs: tuple[str, ...] = (),
+        params: dict[str, Any] | None = None, measured: dict[str, Any] | None = None, companions: dict[str, str] | None = None,
+    ) -> tuple[Ref, Manifest]:  # fmt: skip
+        self.count += 1
+        ref = Ref(contract.name, DAY, f"{self.count:032x}")
+        entries = [self.store.write_table(ref, contract, name, data) for name, data in tables.items()]
+        given = {f"input_{n}": {"ref": text} if "/" in text else {"source": text} for n, text in enumerate(inputs)}
+        identity = {
+            "contract": {"name": contract.name, "version": contract.version}, "rows": {e.table: e.rows for e in entries},
+            "quality": quality, "parameters": {"params": params or {}}, "inputs": given, "files": [asdict(e) for e in entries],
+        }  # fmt: skip
+        run = {
+            "at": "2026-01-02T03:04:05+00:00", "seconds": 1.5 * self.count, "shards_run": 4, "shards_resumed": 2, "peak_mb": 321.0,
+            "measured": measured or {}, "companions": companions or {},
+        }  # fmt: skip
+        return ref, self.store.commit(ref, Manifest(identity, run))
+
+    def stage(self, name: str, *given: Any, reused: bool = False, **rest: Any) -> str:
+        ref, manifest = self.commit(*given, **rest)
+        made = (
+            StageRecord.reused(name, ref, manifest, reason="reused", seconds=0.01)
+            if reused
+            else StageRecord.ran(name, ref, manifest, reason="first run")
+        )
+        self.stages.append(asdict(made))
+        return str(ref)
+
+    def record(self, **changes: Any) -> dict[str, Any]:
+        return {
+            "id": "20260102T030405-abcdef", "flow": "nightly", "state": "completed", "error": "", "profile": "tiny", "collection": "shop",
+            "day": DAY, "seconds": 83.2, "stages": self.stages, "gates": [], "publication": None, "at": "2026-01-02T03:05:28+00:00",
+            "settings": {"store": "/secret/place", "ann.hnsw.max_neighbors": 16}, "cpus": 2,
+        } | changes  # fmt: skip
+
+
+def add_documents(made: Made, *, bad: bool = True, reused: bool = False) -> str:
+    reasons = ["empty text", "duplicate id", "empty text"] if bad else []
+    rows = pa.table({
+        "row": pa.array(range(len(reasons)), pa.int64()), "id": pa.array([f"bad-{n}" for n in range(len(reasons))], pa.string()),
+        "reason": pa.array(reasons, pa.string()), "detail": pa.array([f"<img src=x onerror=alert({n})>" for n in range(len(reasons))], pa.string()),
+    })  # fmt: skip
+    quarantine, _ = made.commit(corpus.QUARANTINE, {"rows": rows}, {"rows": len(reasons)})
+    return made.stage(
+        "import_documents", corpus.DOCUMENTS, {}, DOCUMENTS, inputs=("0123",), reused=reused,
+        companions={corpus.QUARANTINE.name: str(quarantine)},
+    )  # fmt: skip
+
+
+def add_index(made: Made, documents: str, *, speedup: float = 0.83, timed: bool = True, reused: bool = False) -> str:
+    vectors = made.stage("embed_documents", corpus.VECTORS, {}, {}, inputs=(documents,), reused=reused)
+    graph = made.stage(
+        "build_graph", ann.GRAPH, {}, inputs=(vectors,), reused=reused,
+        quality={"nodes": 1234, "edges": 20000, "levels": 3, "mean_degree": 16.207, "dimensions": 64, "metric": "cosine"},
+    )  # fmt: skip
+    statistics = tuple(
+        RankStatistics(rank, 0.1 * rank / 8, 0.1, 0.2, 0.1, 0.2, 0.05, 0.11, 999) for rank in (8, 16, 24)
+    )
+    basis = FingerBasis("int8", np.eye(16, 64, dtype=np.float32), 1.0, 0.1, 1e-6, statistics)
+    tables = {"basis": tensors_to_arrow(basis.arrays()), "projections": dense_to_arrow(np.zeros((2, 16), np.float32))}
+    fitted = made.stage(
+        "fit_finger", ann.FINGER_BASIS, tables, {}, inputs=(vectors, graph), params={"correlation_threshold": 0.9, "rank": None}, reused=reused,
+    )  # fmt: skip
+    figures = [
+        (method, f"ef={ef}", metric, value)
+        for method, work in (("hnsw", 10.0), ("finger", 4.0))
+        for ef in (20, 100)
+        for metric, value in (("recall", 0.9 + ef / 1250), ("distances", work * ef), ("estimates", 6.0 * ef), ("expansions", ef + 1.0))
+    ]  # fmt: skip
+    measured = {"queries_per_second": {"20": {"hnsw": 50123.0, "finger": 40000.0}, "100": {"hnsw": 9000.0, "finger": 8000.0}}, "finger_speedup": speedup}  # fmt: skip
+    evaluation = made.stage(
+        "evaluate_index", ann.EVALUATION, {"figures": figure_table(figures)}, {"recall_at_10": 0.9812, "finger_recall_at_10": 0.98},
+        inputs=(vectors, graph, fitted), params={"k": 10, "queries": 500}, measured=measured if timed else {}, reused=reused,
+    )  # fmt: skip
+    members = pa.table({"role": ["documents", "evaluation"], "ref": [documents, evaluation]})
+    return made.stage(
+        "assemble_index", ann.INDEX, {"members": members}, INDEX, inputs=(documents, evaluation), reused=reused
+    )
+
+
+def add_retrieval(made: Made) -> None:
+    scores = {"dense": (0.51, 0.61, 1000), "reranked": (0.72, 0.82, 1000), "bm25": (0.6, 0.7, 1234)}
+    figures = [
+        (method, setting, metric, float(value) * (share if metric in {"mrr", "recall_at_10"} else 1))
+        for setting, share in (("whole", 1.0), ("without_sentence", 0.5))
+        for method, found in scores.items()
+        for metric, value in zip(("mrr", "recall_at_10", "candidates", "queries"), (*found, 400), strict=True)
+    ] + [("dense", setting, "recall_of_candidates", 0.975) for setting in ("whole", "without_sentence")]
+    samples = pa.table({
+        "query": ["sort an array"] * 6, "rank": pa.array(range(1, 7), pa.int64()), "id": [f"id-{n}" for n in range(6)],
+        "title": [NASTY, "second & third", *(f"title-{n}" for n in range(2, 6))],
+    })  # fmt: skip
+    made.stage(
+        "evaluate_retrieval", ann.RETRIEVAL, {"figures": figure_table(figures), "samples": samples},
+        {"known_items": 400.0, "reranked_mrr": 0.72, "bm25_mrr": 0.6, "bm25_k1": 1.2, "bm25_b": 0.75},
+        measured={"milliseconds_per_query": {"dense": 0.1234, "reranked": 0.456, "bm25": 0.789}},
+    )  # fmt: skip
+
+
+def figure_table(figures: list[tuple[str, str, str, float]]) -> pa.Table:
+    return pa.table(dict(zip(("method", "setting", "metric", "value"), zip(*figures, strict=True), strict=True)))
+
+
+class Page(HTMLParser):
+    """The tags, addresses and visible text of a page, by section."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.texts: dict[str, str] = {"": ""}
+        self.open: list[str] = []
+        self.section = self.within = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.within = tag
+        named = dict(attrs)
+        if tag == "section":
+            self.section = named["id"] or ""
+            self.texts[self.section] = ""
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "data", "action"}]
+        assert not [name for name in named if name.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        if self.within != "style":
+            self.texts[self.section] += f" {data}"
+
+    def text(self, section: str) -> str:
+        return " ".join(self.texts[section].split())
+
+    @property
+    def plots(self) -> list[str]:
+        return [base64.b64decode(address.split(",", 1)[1]).decode() for address in self.addresses]
+
+
+@pytest.fixture
+def made(tmp_path: Any) -> Made:
+    return Made(tmp_path)
+
+
+def complete(made: Made, **changes: Any) -> dict[str, Any]:
+    index = Ref.parse(add_index(made, add_documents(made)))
+    add_retrieval(made)
+    gate = Gate("recall_at_10", 0.9812, 0.95)
+    pointer = Pointer(made.store, "shop", "ann.index")
+    publication = asdict(pointer.promote(index, gates=[gate], reason="run 1"))
+    return made.record(gates=[{"gate": str(gate), "holds": True}], publication=publication, **changes)
+
+
+def test_a_complete_run_shows_everything(made: Made) -> None:
+    page = Page(render(made.store, complete(made)))
+    assert "shop, 2026-01-02 completed" in page.text("")
+    assert "1,234 documents 3 set aside 64 dimensions 0.9812 recall@10 (plain) 0.83×" in page.text("")
+    assert "1 min 23 s" in page.text("")
+    assert "Generation 1 (promote), since" in page.text("live")
+    assert "ended with this index live" in page.text("live")
+    assert "✓ pass recall_at_10 0.9812 (at least 0.95)" in page.text("live")
+    assert "All 7 stages ran." in page.text("stages")
+    assert re.search(r"fit_finger ran first run 3 2 basis projections 4 2 321 7\.50 s", page.text("stages"))
+    assert "empty text 2 row 0, id bad-0" in page.text("quarantine")
+    assert "duplicate id 1 row 1" in page.text("quarantine")
+    assert "20 0.9160 50,123 200 0.9160 40,000 80 120" in page.text("search")
+    assert "16 0.2000 0.1100 0.0500 999" in page.text("finger")
+    assert "No number tried reaches the wanted correlation of 0.9" in page.text("finger")
+    assert "dense, re-ranked 0.7200 0.8200 1,000 0.456" in page.text("retrieval")
+    assert "dense, re-ranked 0.3600 0.4100 1,000" in page.text("retrieval")
+    assert "times that of BM25" in page.text("retrieval")
+    assert "k1 (1.2) and b (0.75)" in page.text("retrieval")
+    assert "build_graph ann.graph/day=2026-01-02/" in page.text("lineage")
+    assert page.text("lineage").count("the input") == 1
+    assert "embed_documents, build_graph, fit_finger" in page.text("lineage")
+    assert "problems" not in page.texts
+
+
+def test_the_page_needs_nothing_from_outside(made: Made) -> None:
+    text = render(made.store, complete(made))
+    page = Page(text)
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "url(" not in text
+    assert "@import" not in text
+    assert not page.tags & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    assert len(page.plots) == 3
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in page.addresses)
+    for plot in page.plots:
+        assert not re.search(r'(href|src)="(?!#)', plot)
+        assert not re.search(r"url\((?!#)|@import", plot)
+        assert "prefers-color-scheme: dark" in plot
+
+
+def test_what_comes_from_outside_is_escaped(made: Made) -> None:
+    record = complete(made, state="failed", error=f"ValueError: {NASTY}", settings={"input.source": NASTY})
+    text = render(made.store, record)
+    assert "<script" not in text
+    assert "<img src=x" not in text
+    assert text.count("&lt;script&gt;") == 3
+    assert "second &amp; third" in text
+
+
+def test_samples_stop_at_five_answers(made: Made) -> None:
+    page = Page(render(made.store, complete(made)))
+    assert "title-4" in page.text("retrieval")
+    assert "title-5" not in page.text("retrieval")
+
+
+@pytest.mark.parametrize(
+    ("speedup", "words", "absent"),
+    [
+        (0.83, "0.83 times as many queries per second as plain HNSW search: a ratio below 1, FINGER is slower here. The index therefore serves plain search", "serves FINGER"),
+        (1.27, "1.27 times as many queries per second as plain HNSW search. The index therefore serves FINGER search", "slower"),
+    ],
+)  # fmt: skip
+def test_the_speed_of_finger_is_said_plainly(made: Made, speedup: float, words: str, absent: str) -> None:
+    add_index(made, add_documents(made), speedup=speedup)
+    text = Page(render(made.store, made.record())).text("search")
+    assert words in text
+    assert absent not in text
+
+
+def test_a_run_that_reused_all(made: Made) -> None:
+    add_index(made, add_documents(made, reused=True), reused=True)
+    page = Page(render(made.store, made.record()))
+    assert "All 6 stages were reused; nothing had to be computed." in page.text("stages")
+    assert "build_graph reused – – – 0.01 s" in page.text("stages")
+    assert "empty text 2" in page.text("quarantine")
+    assert "50,123" in page.text("search")
+
+
+def test_vectors_alone_have_no_retrieval(made: Made) -> None:
+    add_index(made, add_documents(made, bad=False))
+    page = Page(render(made.store, made.record()))
+    assert "retrieval" not in page.texts
+    assert "None: every row" in page.text("quarantine")
+    assert "Nothing of this collection is live." in page.text("live")
+
+
+def test_features_alone(made: Made) -> None:
+    add_documents(made)
+    page = Page(render(made.store, made.record(flow="featurize_corpus")))
+    assert not {"search", "finger", "retrieval"} & set(page.texts)
+    assert "No gate was checked" in page.text("live")
+    assert not page.plots
+
+
+def test_evaluation_without_a_clock_has_no_speed_plot(made: Made) -> None:
+    add_index(made, add_documents(made), timed=False)
+    page = Page(render(made.store, made.record()))
+    assert len(page.plots) == 2
+    assert "20 0.9160 – 200 0.9160 – 80 120" in page.text("search")
+
+
+def test_a_failed_gate_leaves_what_is_live(made: Made) -> None:
+    complete(made)
+    failed = made.record(
+        state="failed", error="GateError: shop/ann.index: expected every gate to hold",
+        gates=[{"gate": "recall_at_10 0.5 (at least 0.95)", "holds": False}],
+    )  # fmt: skip
+    page = Page(render(made.store, failed))
+    assert "The run failed. GateError: shop/ann.index" in page.text("")
+    assert "✗ fail recall_at_10 0.5" in page.text("live")
+    assert "published nothing, and left what was live" in page.text("live")
+
+
+def test_a_refused_input_shows_its_bad_rows(made: Made) -> None:
+    add_documents(made)
+    quarantine = made.stages.pop()["companions"][corpus.QUARANTINE.name]
+    error = f"QuarantineLimitError: expected at most 5.0% bad rows, found 3; the rows are in {quarantine}"
+    page = Page(render(made.store, made.record(state="failed", error=error)))
+    assert "No stage finished." in page.text("stages")
+    assert "empty text 2" in page.text("quarantine")
+    assert "lineage" not in page.texts
+
+
+def test_an_artifact_that_is_gone_is_named(made: Made) -> None:
+    record = complete(made)
+    gone = next(stage["ref"] for stage in made.stages if stage["stage"] == "evaluate_index")
+    made.store.files.remove(gone)
+    page = Page(render(made.store, record))
+    assert "search" not in page.texts
+    assert gone in page.text("problems")
+    assert "dense, re-ranked" in page.text("retrieval")
+    assert "embed_documents, build_graph" in page.text("lineage")
+    assert len(gather(made.store, record).problems) == 1
+
+
+def test_write_puts_the_page_in_the_store_twice(made: Made) -> None:
+    add_documents(made)
+    record = made.record()
+    path = write(made.store, record)
+    assert path == made.store.files.path("reports/20260102T030405-abcdef.html")
+    page = render(made.store, record)
+    assert Path(path).read_text("utf-8") == page
+    assert made.store.files.read("reports/latest.html").decode() == page
+    assert "/secret/place" not in page
+
+
+def test_write_returns_the_address_in_a_remote_store(made: Made) -> None:
+    store = Store("memory://report-test").prepare()
+    assert write(store, made.record()) == "memory:///report-test/reports/20260102T030405-abcdef.html"
+
+
+@pytest.mark.parametrize("recalls", [(0.5, 0.7), (0.99, 1.0), (1.0, 1.0), (0.0, 0.0), ()])
+def test_plots_stand_any_recalls(recalls: tuple[float, ...]) -> None:
+    points = [SearchPoint(10 + n, recall, 100.0, 0.0, 10.0) for n, recall in enumerate(recalls)]
+    for draw in (recall_speed_svg, recall_distances_svg):
+        svg = draw({"hnsw": points, "other": points}, k=5)
+        assert svg == draw({"hnsw": points, "other": points}, k=5)
+        assert "recall@5" in svg
+        assert ("ef 10" in svg) == bool(recalls)
+
+
+def test_the_page_is_made_without_prefect_and_matplotlib_waits() -> None:
+    code = "import sys, flows.report.page; sys.exit(any(m in sys.modules for m in ('matplotlib', 'prefect', 'distributed')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
