@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -30,8 +31,8 @@ def text_cells(name: str, cells: "pa.Array | Sequence[Any]", report: Report) -> 
     """A text column with "" for what is absent or bad; numbers are texts in ``id`` alone, dates in ``day`` alone."""
     cells = _plain(cells) if isinstance(cells, pa.Array) else cells
     if isinstance(cells, pa.Array) and not _is_textual(name, cells.type):
-        cells = cells.to_pylist()
-    if not isinstance(cells, pa.Array):
+        cells = pa.array([_text_of(name, i, value, report) for i, value in enumerate(cells.to_pylist())], pa.string())
+    elif not isinstance(cells, pa.Array):
         cells = _texts_of(name, cells, report)
     elif pa.types.is_timestamp(cells.type):
         cells = cells.cast(pa.timestamp(cells.type.unit)).cast(pa.date32(), safe=False)
@@ -99,6 +100,9 @@ def _texts_of(name: str, cells: Sequence[Any], report: Report) -> pa.Array:
 def _text_of(name: str, i: int, value: Any, report: Report) -> str | None:
     if name == "id" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, bytes):  # some writers of Parquet do not mark texts as such
+        with suppress(UnicodeDecodeError):
+            return value.decode()
     if value is None or isinstance(value, str):
         try:
             (value or "").encode()

@@ -63,7 +63,7 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
         parquet = pq.ParquetFile(source)
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
-            f"{file}: expected a Parquet file, found something else ({problem}); write it again, or name it as what it is"
+            f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or name it as what it is"
         ) from problem
     chosen = chosen_columns(str(file), parquet.schema_arrow.names, reading.mapping)
     try:
@@ -74,8 +74,12 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
             yield RawBatch(columns, reading.take(batch.num_rows))
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
-            f"{file}: expected whole Parquet pages with UTF-8 texts, found {problem}; write it again"
+            f"{file}: expected whole Parquet pages with UTF-8 texts, found {_line(problem)}; write it again"
         ) from problem
+
+
+def _line(problem: Exception) -> str:
+    return " ".join(str(problem).split())
 
 
 def _read_csv(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:

@@ -63,9 +63,9 @@ def _typed(batch: RawBatch, quarantine: Quarantine) -> _Part:
         quarantine.add(batch.rows[i], key.as_py() if isinstance(key, pa.Scalar) else key, reason, detail)
 
     ids = pc.utf8_trim_whitespace(text_cells("id", raw_ids, report))
+    keys = ids
     for i in _places(pc.equal(ids, "")):
         report(i, "no id", "the id is empty")
-    keys = ids
     columns = {"id": ids}
     for name in TEXT_COLUMNS[1:]:
         columns[name] = text_cells(name, batch.columns.get(name, absent), report)
