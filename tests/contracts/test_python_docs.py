@@ -59,7 +59,7 @@ FILES = {
         """Ponds."""
         from typing import overload
         from trout._impl import dive, _breathe
-        __all__ = ["Pond", "drain"]
+        __all__ = ["Pond", "Lake", "drain", "depths"]
         __all__ += ["empty"]
         @overload
         def drain(x: int): ...
@@ -74,7 +74,24 @@ FILES = {
         def unlisted():
             """Not in the list."""
         class Pond:
-            """A pond."""
+            """
+            !!! note "Elsewhere"
+                [Ponds](ponds.html)
+
+            A pond.
+            """
+            fish = Accessor("fish", _Shoal)
+        class Lake:
+            fish = Accessor("fish", _Shoal)
+        class _Shoal:
+            """Fish of a water."""
+            def count(self):
+                """Count them."""
+        class _Depths:
+            """The only depths."""
+            def __call__(self, x, y):
+                """Depth at a point."""
+        depths = _Depths()
         ''',
     "trout/late.py": '''
         from trout._newdocs import add_newdoc
@@ -139,6 +156,9 @@ def test_documents_are_the_public_objects_each_once() -> None:
         "trout.Fish.weight": "method",
         "trout.Fish.spawn": "method",
         "trout.Pond": "class",
+        "trout.Lake.fish": "class",
+        "trout.Lake.fish.count": "method",
+        "trout.depths": "class",
         "trout.drain": "function",
         "trout.leap": "class",
         "trout.leap.reset": "method",
@@ -159,6 +179,8 @@ def test_fields_of_a_document() -> None:
     assert rows["trout.Fish.spawn"]["signature"] == "(count)"
     assert rows["trout.Fish.weight"]["text"] == "Its weight."
     assert rows["trout.Fish.weight"]["signature"] == ""
+    assert rows["trout.Pond"]["text"] == "A pond."
+    assert rows["trout.depths"]["text"] == "The only depths."
     assert rows["trout.drain"]["text"] == "Let the water out."
     assert rows["trout.leap"]["text"] == "Jump out of the water."
     assert rows["trout.leap"]["signature"] == "(height)"
@@ -177,6 +199,7 @@ def test_extraction_keeps_the_contract_and_counts_what_it_cannot_parse() -> None
 def test_other_names_are_aliases() -> None:
     objects = {o.name: o for o in parse_distribution("trout").objects if o.kind != "module"}
     assert set(objects["trout.drain"].aliases) == {"trout.empty", "trout.pond.drain", "trout.pond.empty"}
+    assert objects["trout.Lake.fish.count"].aliases == ("trout.Pond.fish.count",)
     assert objects["trout.plunge"].qualname == "dive"
     assert objects["trout.plunge"].module == "trout._impl"
 

@@ -24,7 +24,7 @@ class Definition:
     arguments: ast.arguments | None = None
     bound: bool = False
     bases: tuple[str, ...] = ()
-    members: dict[str, "Definition"] = field(default_factory=dict)
+    members: dict[str, "Definition"] = field(default_factory=dict, repr=False)
     accessors: dict[str, str] = field(default_factory=dict)
     instance_of: "Definition | None" = None
 

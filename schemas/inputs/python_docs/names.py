@@ -62,8 +62,9 @@ def public_objects(spaces: Namespaces) -> list[PublicObject]:
     # Classes first, since their names are part of those of their members.
     _merge_instances(paths, found)
     classes = [(min(paths[k]).name, d) for k, d in found.items() if d.kind == "class" and d.instance_of is None]
+    known = frozenset(paths)
     for name, definition in sorted(classes, key=lambda pair: pair[0]):
-        for path, member in _class_members(spaces, name, definition, known=set(paths)):
+        for path, member in _class_members(spaces, name, definition, known=known):
             _add(paths, found, path, member)
     objects = [
         PublicObject(_KNOWN_AS.get(name, name), "module", spaces.modules[name].docstring, (), name, "")
@@ -130,7 +131,7 @@ def _module_members(spaces: Namespaces) -> Iterator[tuple[str, Definition]]:
 
 
 def _class_members(
-    spaces: Namespaces, name: str, definition: Definition, *, known: set[int]
+    spaces: Namespaces, name: str, definition: Definition, *, known: frozenset[int]
 ) -> Iterator[tuple[str, Definition]]:
     """Path and definition of the members of a class, its private bases' included, nested classes' too."""
     seen: set[str] = set()

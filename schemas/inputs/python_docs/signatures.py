@@ -10,6 +10,9 @@ _WRITTEN = re.compile(r"(?P<name>[\w.]+)(?P<signature>\(.*\))(?:\s*->.*|\s*--)?"
 _PLACEHOLDER = re.compile(r"^[ \t]*%\([\w:]+\)s[ \t]*\n?", re.MULTILINE)  # filled in by decorators at run time
 
 
+_ORNAMENT = re.compile(r"(?:[=\-~*#]{3,}[ ]*\n|!!! .*\n(?:[ ]{4}.*\n|[ ]*\n)+)+")  # above a heading, or an admonition
+
+
 def signature(arguments: ast.arguments | None, *, bound: bool) -> str:
     """``(a, axis=-1)``: names and defaults, no annotations; without the first argument if ``bound``.
 
@@ -31,6 +34,7 @@ def split_docstring(docstring: str, name: str) -> tuple[str, str]:
     """Written signature and cleaned rest of a docstring; no signature if the first paragraph is something else."""
     text = inspect.cleandoc(docstring).encode(errors="ignore").decode()
     text = _PLACEHOLDER.sub("", text).strip()
+    text = text[ornament.end() :] if (ornament := _ORNAMENT.match(text)) else text
     written = ""
     while True:
         first, _, rest = text.partition("\n\n")
