@@ -1,4 +1,4 @@
-"""What a run can read: a user's file, or the built-in sample."""
+"""What a run can read: a user's file, or the built-in sample, whose reader is loaded only where it is used."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,14 +8,17 @@ import pyarrow as pa
 from schemas.inputs.columns import DocumentBatch
 from schemas.inputs.documents import read_documents
 from schemas.inputs.files import input_fingerprint
-from schemas.inputs.python_docs import extract_distribution, python_docs_fingerprint
 from schemas.inputs.rows import check_rows
 
 __all__ = ["FileSource", "InputSource", "PythonDocsSource", "check_rows", "read_distribution"]
 
 
 class InputSource(Protocol):
-    """An input from outside the store."""
+    """An input from outside the store; as a text, what people call it."""
+
+    def __str__(self) -> str:
+        """Its path or name."""
+        ...
 
     def identity(self) -> str:
         """A digest of its content."""
@@ -56,6 +59,8 @@ class PythonDocsSource:
 
     def identity(self) -> str:
         """sha256 over names, versions and recorded hashes; reads no source."""
+        from schemas.inputs.python_docs import python_docs_fingerprint
+
         return python_docs_fingerprint(self.distributions)
 
     def read(self) -> DocumentBatch:
@@ -65,5 +70,7 @@ class PythonDocsSource:
 
 def read_distribution(name: str) -> tuple[pa.Table, int]:
     """The documents of one distribution, and how many of its sources could not be parsed."""
+    from schemas.inputs.python_docs import extract_distribution
+
     found = extract_distribution(name)
     return found.rows, found.unparsed
