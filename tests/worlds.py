@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow as pa
 from schemas import fields as f
 from schemas.contract import Contract, Table
 from schemas.matrices import tensor_table, tensors_to_arrow
-from schemas.publish import Gate, Pointer, Publication
+from schemas.publish import Gate, Pointer, Publication, products
 from schemas.refs import Ref, digest_of
 from schemas.store import Manifest, Store
 
@@ -120,7 +121,7 @@ def texts(rows: int, seed: int) -> Iterator[dict[str, str]]:
         topic, words = topics[int(rng.integers(len(topics)))]
         first = " ".join(rng.choice(words, 6))
         body = " ".join(rng.choice(words, 4))
-        yield {"id": f"{topic}-{row}", "title": f"{topic}.{words[row % 14]}_{row % 97}", "text": f"{first}.\n\n{body}.", "kind": topic}  # fmt: skip
+        yield {"id": f"{topic}-{row}", "title": f"{topic}.{words[row % len(words)]}_{row % 97}", "text": f"{first}.\n\n{body}.", "kind": topic}  # fmt: skip
 
 
 def write_documents(folder: Path, rows: int, seed: int) -> Path:
@@ -142,3 +143,56 @@ class FixedSource:
     def identity(self) -> str:
         """The digest."""
         return self.digest
+
+
+def run_pipeline(env: Any, documents: Path) -> Publication:
+    """Both domains' stages over a file of documents, small and without Prefect, to a live index."""
+    from schemas.inputs.sources import FileSource
+    from tasks.ann import stages as ann
+    from tasks.ann.evaluation import EvaluationParams
+    from tasks.ann.finger_basis import FingerParams
+    from tasks.ann.hnsw import HnswParams
+    from tasks.ann.neighbors import NeighborParams
+    from tasks.ann.retrieval import RetrievalParams
+    from tasks.corpus import stages as corpus
+    from tasks.corpus.documents import ImportParams
+    from tasks.corpus.known_items import KnownItemParams
+    from tasks.corpus.ngrams import FamilyParams, NgramParams
+    from tasks.corpus.svd import SvdParams
+    from tasks.corpus.tfidf import TfidfParams
+
+    ngrams = NgramParams((FamilyParams("word", 1, 1, max_terms=150), FamilyParams("char", 3, 3, max_terms=150)))
+    hnsw, tfidf, metric = HnswParams(max_neighbors=6, ef_construction=16), TfidfParams(), "cosine"
+    made = {}
+    made["documents"] = corpus.import_documents.execute(env, FileSource(str(documents)), params=ImportParams(4096))
+    made["ngrams"] = corpus.count_ngrams.execute(env, made["documents"], params=ngrams)
+    made["vocabulary"] = corpus.merge_vocabulary.execute(env, made["ngrams"], params=ngrams)
+    made["features"] = corpus.weigh_terms.execute(env, made["ngrams"], made["vocabulary"], params=tfidf)
+    made["projection"] = corpus.fit_projection.execute(env, made["features"], params=SvdParams(rank=8, passes=4))
+    made["vectors"] = vectors = corpus.embed_documents.execute(env, made["features"], made["projection"])
+    made["graph"] = graph = ann.build_graph.execute(env, vectors, params=hnsw)
+    made["finger_basis"] = basis = ann.fit_finger.execute(env, vectors, graph, params=FingerParams(sample=500, rank=4))
+    made["finger_tables"] = tables = ann.compute_finger_tables.execute(env, vectors, graph, basis, rows_per_shard=4096)
+    made["neighbors"] = ann.find_neighbors.execute(
+        env, vectors, graph, metric=metric, params=NeighborParams(k=3, ef=10, rows_per_shard=4096)
+    )
+    made["evaluation"] = ann.evaluate_index.execute(
+        env, vectors, graph, basis, tables, metric=metric, params=EvaluationParams(queries=40, ef=(20,), repeats=1)
+    )
+    made["retrieval"] = ann.evaluate_retrieval.execute(
+        env, made["documents"], made["features"], made["vocabulary"], made["projection"], vectors, graph, metric=metric, hnsw=hnsw,
+        ngrams=ngrams, tfidf=tfidf, params=RetrievalParams(items=KnownItemParams(queries=5), bm25_k1=(1.2,), bm25_b=(0.75,), samples=("sort order",)),
+    )  # fmt: skip
+    roles = tuple(sorted(made))
+    index = ann.assemble_index.execute(env, *(made[role] for role in roles), roles=roles)
+    recall = float(env.store.manifest(index).quality["recall_at_10"])
+    return Pointer(env.store, env.collection, "ann.index").promote(index, gates=[Gate("recall_at_10", recall, 0.3)])
+
+
+def identities(store: Store) -> dict[str, str]:
+    """The digest of the identity of every committed artifact, and of what is live."""
+    found = {str(ref): store.manifest(ref).digest for ref in store.refs()}
+    for collection, product in products(store):
+        live = Pointer(store, collection, product).required()
+        found[f"live {collection}/{product}"] = f"{live.ref} {live.identity}"
+    return found
