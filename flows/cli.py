@@ -353,3 +353,7 @@ def _pair(text: str, option: str, form: str) -> tuple[str, str]:
 def _collection_of(source: str) -> str:
     name = "".join(c if c.isalnum() else "-" for c in Path(source).name.split(".")[0].lower()).strip("-")
     return name or "documents"
+
+
+if __name__ == "__main__":
+    main()

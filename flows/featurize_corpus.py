@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.inputs import has_texts, input_of
+from flows.inputs import computes_vectors, input_of
 from flows.runtime import running
 from flows.settings import Settings
 from schemas.refs import Ref
@@ -21,12 +21,12 @@ from tasks.corpus.stages import (
 def featurize_corpus(settings: Settings) -> dict[str, Ref]:
     """Imports documents and makes their sparse and dense features; the artifacts by role.
 
-    An input of vectors alone is taken as it is.
+    An input of vectors alone is taken as it is, and so is one with both where the settings say so.
     """
     with running("featurize_corpus", settings) as run:
         corpus = settings.corpus
         documents = import_documents(input_of(settings), params=corpus.imports)
-        if not has_texts(run, documents):
+        if not computes_vectors(run, documents):
             vectors = take_vectors(documents, normalize=settings.ann.hnsw.metric == "cosine")
             return {"documents": documents, "vectors": vectors}
         ngrams = count_ngrams(documents, params=corpus.ngrams)

@@ -16,6 +16,7 @@ def input_of(settings: Settings) -> "Ref | InputSource":
     return extract_documentation(PythonDocsSource(given.distributions), distributions=given.distributions)
 
 
-def has_texts(run: Run, documents: Ref) -> bool:
-    """Whether documents have texts to make features of."""
-    return bool(run.env.store.manifest(documents).quality["texts"])
+def computes_vectors(run: Run, documents: Ref) -> bool:
+    """Whether vectors are made from the texts, rather than taken from the input."""
+    choice = run.settings.input.vectors
+    return choice == "computed" or (choice == "auto" and bool(run.env.store.manifest(documents).quality["texts"]))

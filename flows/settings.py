@@ -68,6 +68,11 @@ class InputSettings(_Section):
     columns: dict[str, str] = Field(
         default_factory=dict, description="our column name to the file's, where they differ"
     )
+    vectors: str = Field(
+        default="auto",
+        pattern="^(auto|given|computed)$",
+        description="auto computes vectors from texts where there are any, given takes those of the input",
+    )
     distributions: tuple[str, ...] = Field(default=DISTRIBUTIONS, description="the packages of the built-in sample")
 
     @field_validator("collection")

@@ -27,6 +27,7 @@ from flows.nightly import nightly  # noqa: E402
 from flows.report.page import write  # noqa: E402
 from flows.runtime import Watching, watching  # noqa: E402
 from flows.settings import Settings, SettingsError  # noqa: E402
+from schemas.inputs.files import input_files  # noqa: E402
 from schemas.store import Store  # noqa: E402
 from tasks.ann.open import find_store  # noqa: E402
 from tasks.ledger import runs  # noqa: E402
@@ -40,6 +41,8 @@ def run_flow(name: str, settings: Settings, *, quiet: bool = False, log_file: Pa
         raise SettingsError(f"flow: expected one of {', '.join(FLOWS)}, got {name!r}; correct it")
     if not settings.store:
         settings = settings.model_copy(update={"store": find_store()})
+    if settings.input.source != "python-docs":
+        input_files(settings.input.source)
     for noisy in (
         "distributed",
         "prefect.server",

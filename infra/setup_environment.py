@@ -31,7 +31,7 @@ def stale(name: str, value: str) -> bool:
 
 def main() -> None:
     """Creates the environment, installs what is pinned, builds the extensions."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - whatever Python the system has runs this file
         sys.exit(f"make: expected Python 3.11 or newer, found {sys.version.split()[0]}; set PYTHON=python3.11")
     with open(ROOT / ".venv.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

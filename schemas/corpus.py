@@ -36,11 +36,8 @@ VOCABULARY = Contract(
 )  # fmt: skip
 FEATURES = Contract("corpus.features", 1, (sparse_table("features"),), "TF-IDF rows of norm 1 over the vocabulary")
 PROJECTION = Contract(
-    "corpus.projection",
-    1,
-    (dense_table("components"), tensor_table("spectrum")),
-    "the directions of the truncated SVD, one row a vocabulary column",
-)
+    "corpus.projection", 1, (tensor_table("projection"),), "what features are multiplied by to become vectors (components), and the singular values"
+)  # fmt: skip
 VECTORS = Contract("corpus.vectors", 1, (dense_table("vectors"),), "one dense row a document")
 
 CONTRACTS = (EXTRACTS, DOCUMENTS, QUARANTINE, NGRAMS, VOCABULARY, FEATURES, PROJECTION, VECTORS)

@@ -75,6 +75,8 @@ class Files:
     def read(self, relative: str) -> bytes:
         """The bytes of a file; FileNotFoundError if there is none."""
         with self._guard(relative, "read"):
+            if self.local:
+                return Path(self.path(relative)).read_bytes()
             return bytes(self.fs.cat_file(self.path(relative)))
 
     def size(self, relative: str) -> int | None:

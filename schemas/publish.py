@@ -33,7 +33,11 @@ class Gate:
         return self.value >= self.bound if self.kind == "at_least" else self.value <= self.bound
 
     def __str__(self) -> str:
-        return f"{self.name} {self.value:.4g} ({self.kind.replace('_', ' ')} {self.bound:.4g})"
+        value, bound = (
+            f"{number:,.0f}" if float(number).is_integer() and abs(number) >= 10 else f"{number:.4g}"
+            for number in (self.value, self.bound)
+        )
+        return f"{self.name} {value} ({self.kind.replace('_', ' ')} {bound})"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from tasks.ann.graph import NONE, Graph, UpperLevel
 from tasks.ann.hnsw import HnswIndex
 from tasks.ann.search import Index
 from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.open import read_features, read_vocabulary
+from tasks.corpus.open import read_components, read_features, read_vocabulary
 from tasks.corpus.rerank import RerankParams, rerank
 from tasks.corpus.svd import project
 from tasks.corpus.tfidf import Featurizer, TfidfParams
@@ -176,7 +176,7 @@ class LiveIndex:
     @cached_property
     def components(self) -> np.ndarray:
         """The directions that features are projected on, float32 (columns, d)."""
-        return dense_from_arrow(self._open("projection", corpus.PROJECTION).read("components"))
+        return read_components(self._open("projection", corpus.PROJECTION))
 
     @cached_property
     def features(self) -> Any:

@@ -20,7 +20,7 @@ from tasks.ann.neighbors import NeighborParams, neighbor_table
 from tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph, read_vectors
 from tasks.ann.retrieval import RetrievalParams, evaluate_known_items
 from tasks.corpus.ngrams import NgramParams
-from tasks.corpus.open import read_features, read_vocabulary
+from tasks.corpus.open import read_components, read_features, read_vocabulary
 from tasks.corpus.tfidf import Featurizer, TfidfParams
 from tasks.shards import Shard, ShardOutput, row_shards
 from tasks.stage import StageRun, stage
@@ -156,7 +156,7 @@ def evaluate_retrieval(
         titles=rows["title"].to_pylist(), texts=rows["text"].to_pylist(),
         features=read_features(run.store.open(features, corpus.FEATURES)),
         featurizer=Featurizer(read_vocabulary(run.store.open(vocabulary, corpus.VOCABULARY)), ngrams, tfidf),
-        components=dense_from_arrow(run.store.open(projection, corpus.PROJECTION).read("components")),
+        components=read_components(run.store.open(projection, corpus.PROJECTION)),
         index=open_searcher(run.store, vectors, graph, metric), hnsw=kernel_params(hnsw), params=params, threads=run.threads,
         clock=time.perf_counter, progress=run,
     )  # fmt: skip

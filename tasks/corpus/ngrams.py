@@ -23,7 +23,7 @@ class FamilyParams:
     ngram_min: int
     ngram_max: int
     max_terms: int = 60_000
-    min_df: int = 2
+    min_df: int = 1
     buckets: int = 0
 
     def __post_init__(self) -> None:

@@ -20,6 +20,11 @@ def read_vocabulary(artifact: Artifact) -> Vocabulary:
     return Vocabulary(artifact.quality["documents"], families)
 
 
+def read_components(artifact: Artifact) -> np.ndarray:
+    """What features are multiplied by to become vectors, float32 (columns, d)."""
+    return tensors_from_arrow(artifact.read("projection"))["components"]
+
+
 def read_features(artifact: Artifact) -> Any:
     """All feature rows as one CSR matrix."""
     return sparse_from_arrow(artifact.read("features"), columns=artifact.quality["columns"])

@@ -4,6 +4,7 @@ from functools import reduce
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas import corpus as contracts
 from schemas.errors import CorruptArtifactError, FingerpostError, QuarantineLimitError
@@ -75,7 +76,7 @@ def import_documents(run: StageRun, source: "Ref | InputSource", *, params: Impo
         "quarantined": bad,
         "quarantine_share": round(share, 6),
         "vectors": has_vectors,
-        "texts": bool(any(accepted["text"].to_pylist()[:1000])),
+        "texts": any(pc.any(pc.greater(pc.binary_length(accepted[name]), 0)).as_py() for name in ("title", "text")),
     }
 
 
@@ -177,7 +178,10 @@ def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
             _save_block(run.workspace, number, orthonormalize(image))
         run.advance(number)
     model: SvdModel = finish(image, basis, params)
-    arrays = {"components": projection(model, whitening=params.whitening), "singular_values": model.singular_values}
+    arrays: dict[str, np.ndarray] = {
+        "components": projection(model, whitening=params.whitening),
+        "singular_values": model.singular_values,
+    }
     run.write("projection", tensors_to_arrow(arrays))
     run.quality = {
         "rank": model.components.shape[1],

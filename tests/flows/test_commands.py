@@ -1,0 +1,114 @@
+"""The commands as a user types them: exit codes, one readable line for a mistake, and no Prefect where none is needed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.flows.test_flows import settings_for, write_csv
+
+COMMANDS = ("run", "query", "status", "history", "promote", "rollback", "config", "report", "sample", "accept")
+
+
+def fingerpost(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        check=False,
+    )
+
+
+def refused(*arguments: str, cwd: Path) -> str:
+    """The one line that a user's mistake gives."""
+    done = fingerpost(*arguments, cwd=cwd)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) -> None:
+    done = fingerpost(command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"fingerpost {command}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("query", "x"), "expected a store, found none"),
+        (("status",), "expected a store, found none"),
+        (
+            ("run", "nightly", "--profile", "none"),
+            "profile: expected one of full, nightly, quick, tiny or a TOML file, got 'none'",
+        ),
+        (
+            ("run", "nightly", "--set", "ann.hnsw.neighbours=4"),
+            "ann.hnsw.neighbours (from command line): expected a known key, one of ef_construction, max_neighbors",
+        ),
+        (
+            ("run", "nightly", "--set", "gates.recall_at_10=2"),
+            "gates.recall_at_10 (from command line): Input should be less than or equal to 1",
+        ),
+        (("run", "nightly", "--set", "ann.hnsw.max_neighbors=1"), "max_neighbors: expected 2 to 1024, got 1"),
+        (("run", "nightly", "--day", "2026-02-30"), "day: expected a calendar day YYYY-MM-DD"),
+        (("run", "nightly", "--collection", "../x"), "collection: expected lower-case letters"),
+        (("run", "nightly", "--map", "title=name"), "--map: expected --input with it"),
+        (("run", "nightly", "--input", "gone.csv"), "gone.csv: expected"),
+        (("run", "monthly"), "flow: expected one of featurize_corpus, build_ann_index, nightly, got 'monthly'"),
+        (("sample", "java-docs"), "sample: expected python-docs, got 'java-docs'"),
+        (("query",), "query: expected one of a text, --like ID and --vectors FILE"),
+        (("promote", "../../etc"), "expected"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    assert message in refused(*arguments, cwd=tmp_path)
+
+
+def test_config_says_where_a_value_came_from(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[ann.hnsw]\nmax_neighbors = 24\n")
+    done = fingerpost("config", "--profile", "mine.toml", "--set", "ann.hnsw.seed=3", "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert found["ann.hnsw.max_neighbors"] == {"value": 24, "from": "profile mine.toml"}
+    assert found["ann.hnsw.seed"]["from"] == "command line"
+    assert found["ann.hnsw.ef_construction"]["from"] == "default"
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Path) -> None:
+    from flows.start import run_flow
+
+    source = write_csv(tmp_path / "products.csv")
+    store = tmp_path / ".fingerpost"
+    run_flow("nightly", settings_for(store, source), quiet=True)
+    below = tmp_path / "some" / "folder"
+    below.mkdir(parents=True)
+
+    done = fingerpost("query", "hammer and saw", "-k", "3", "--json", cwd=below)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(found["answers"]) == 3
+    assert found["answers"][0]["kind"] == "tools"
+    assert found["candidates"] > 0
+    assert found["distances"] > 0
+    check = "import sys; from flows.cli import main; sys.argv = ['fingerpost', 'query', 'hammer']; main.__call__"
+    script = f"{check}\nfrom flows.answers import ask\nask(text='hammer', like='', vectors=None, k=2, kind=None, package=None, method='auto', as_json=True, collection=None, store=None)\nassert not {{'prefect', 'distributed', 'dask'}} & set(sys.modules), 'Prefect or Dask was imported'"
+    silent = subprocess.run([sys.executable, "-c", script], cwd=below, capture_output=True, text=True, check=False)
+    assert silent.returncode == 0, silent.stderr
+
+    assert "products/ann.index" in fingerpost("status", cwd=below).stdout
+    history = json.loads(fingerpost("history", "--json", cwd=below).stdout)
+    reference = history["publications"]["products/ann.index"][0]["ref"]
+    promoted = fingerpost("promote", reference, "--profile", "tiny", cwd=below)
+    assert "generation 1" in promoted.stdout
+    assert "expected an earlier version to roll back to" in refused("rollback", cwd=below)
+    assert "choose from animals, food, tools" in refused("query", "hammer", "--kind", "cars", cwd=below)
+    assert "expected one of the 240 documents" in refused("query", "--like", "nobody", cwd=below)
+    assert "expected --method" not in fingerpost("query", "hammer", "--method", "finger", cwd=below).stdout
+    assert Path(fingerpost("report", cwd=below).stdout.strip()).is_file()

@@ -1,0 +1,191 @@
+"""The flows through Prefect's test harness: what they publish, reuse, show and refuse."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flows.runtime import executor_override
+from flows.settings import Settings, load_settings
+from flows.start import run_flow
+from schemas.errors import GateError, QuarantineLimitError
+from schemas.publish import Pointer
+from schemas.store import Store
+from tasks.ann.open import PRODUCT, live
+from tasks.ledger import runs
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+TOPICS = {
+    "animals": "cat dog horse bird fish goat",
+    "tools": "hammer saw drill wrench screw nail",
+    "food": "bread rice apple soup cheese bean",
+}
+
+
+def write_csv(path: Path, *, rows: int = 240, seed: int = 0) -> Path:
+    """Products whose names and texts are drawn from one of three topics."""
+    random = np.random.default_rng(seed)
+    lines = ["sku,name,about,group"]
+    for row in range(rows):
+        group = sorted(TOPICS)[row % 3]
+        words = TOPICS[group].split()
+        name = " ".join(random.choice(words, 2))
+        lines.append(f"p{row},{name} {row},A {name} for {' '.join(random.choice(words, 5))} number {row}.,{group}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def settings_for(store: Path, source: Path, **overrides: object) -> Settings:
+    """The tiny profile over a file."""
+    columns = {"id": "sku", "title": "name", "text": "about", "kind": "group"} if source.suffix == ".csv" else {}
+    base = {
+        "store": str(store),
+        "day": "2026-01-05",
+        "input.source": str(source),
+        "input.collection": "products",
+        "input.columns": columns,
+    }
+    found, _ = load_settings("tiny", overrides={**base, **overrides})
+    return found
+
+
+@pytest.fixture
+def products(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "products.csv")
+
+
+def ran(store: Path) -> dict[str, str]:
+    """The stages that the newest run computed, with the reasons."""
+    return {s["stage"]: s["reason"] for s in runs(Store(str(store)), newest=1)[0]["stages"] if s["computed"]}
+
+
+def test_nightly_publishes_an_index_that_answers_and_then_reuses_everything(tmp_path: Path, products: Path) -> None:
+    store = tmp_path / "store"
+    report = run_flow("nightly", settings_for(store, products), quiet=True)
+    assert Path(report).is_file()
+    index = live("products", store=str(store))
+    answers = index.query("hammer and saw", k=5, kind="tools").answers
+    assert len(answers) == 5
+    assert {answer.kind for answer in answers} == {"tools"}
+    assert index.similar("p0", k=3).answers[0].kind == "animals"
+    first = Pointer(Store(str(store)), "products", PRODUCT).required()
+
+    run_flow("nightly", settings_for(store, products), quiet=True)
+    assert ran(store) == {}
+    assert Pointer(Store(str(store)), "products", PRODUCT).required() == first
+
+
+def test_an_unchanged_stage_never_starts_an_executor(tmp_path: Path, products: Path) -> None:
+    class Refusing:
+        def map(self, function: object, items: list[object]) -> object:
+            if items:
+                raise AssertionError("a shard was started although everything was there")
+            return iter(())
+
+    store = tmp_path / "store"
+    run_flow("nightly", settings_for(store, products), quiet=True)
+    token = executor_override.set(Refusing())  # type: ignore[arg-type]
+    try:
+        run_flow("nightly", settings_for(store, products), quiet=True)
+    finally:
+        executor_override.reset(token)
+    assert ran(store) == {}
+
+
+def test_a_changed_parameter_runs_what_depends_on_it_and_says_why(tmp_path: Path, products: Path) -> None:
+    store = tmp_path / "store"
+    run_flow("nightly", settings_for(store, products), quiet=True)
+    run_flow("nightly", settings_for(store, products, **{"ann.hnsw.max_neighbors": 6}), quiet=True)
+    reasons = ran(store)
+    assert "parameters changed (params.max_neighbors)" in reasons["build_graph"]
+    assert (
+        "input changed (graph" in reasons["compute_finger_tables"]
+        or "input changed" in reasons["compute_finger_tables"]
+    )
+    assert "count_ngrams" not in reasons
+    assert "embed_documents" not in reasons
+
+
+def test_a_forced_stage_runs_again_with_what_follows(tmp_path: Path, products: Path) -> None:
+    store = tmp_path / "store"
+    run_flow("nightly", settings_for(store, products), quiet=True)
+    before = Pointer(Store(str(store)), "products", PRODUCT).required().identity
+    run_flow("nightly", settings_for(store, products, force=("build_graph",)), quiet=True)
+    reasons = ran(store)
+    assert reasons["build_graph"] == "forced"
+    assert reasons["assemble_index"] == "forced (an input was)"
+    assert "embed_documents" not in reasons
+    assert Pointer(Store(str(store)), "products", PRODUCT).required().identity == before
+
+
+def test_changed_rows_are_a_changed_input(tmp_path: Path, products: Path) -> None:
+    store = tmp_path / "store"
+    run_flow("nightly", settings_for(store, products), quiet=True)
+    products.write_text(products.read_text() + "extra,a new thing,Something about bread and cheese.,food\n")
+    run_flow("nightly", settings_for(store, products), quiet=True)
+    assert ran(store)["import_documents"] == "input changed (source)"
+    assert live("products", store=str(store)).query("something bread", k=1).answers[0].id == "extra"
+
+
+def test_a_missed_gate_keeps_the_old_version_live(tmp_path: Path, products: Path) -> None:
+    store = tmp_path / "store"
+    run_flow("nightly", settings_for(store, products), quiet=True)
+    first = Pointer(Store(str(store)), "products", PRODUCT).required()
+    products.write_text("\n".join(products.read_text().splitlines()[:100]) + "\n")
+    with pytest.raises(GateError, match=r"documents 99 \(at least 200\).*stays live"):
+        run_flow("nightly", settings_for(store, products, **{"gates.documents": 200}), quiet=True)
+    assert Pointer(Store(str(store)), "products", PRODUCT).required() == first
+    failed = runs(Store(str(store)), newest=1)[0]
+    assert failed["state"] == "failed"
+    assert "documents" in failed["error"]
+
+
+def test_too_many_bad_rows_fail_with_the_counts_and_are_kept(tmp_path: Path, products: Path) -> None:
+    store = tmp_path / "store"
+    lines = products.read_text().splitlines()
+    bad = [line if row % 4 else "p0,again,Twice.,food" for row, line in enumerate(lines[1:])]
+    products.write_text("\n".join([lines[0], *bad]) + "\n")
+    with pytest.raises(QuarantineLimitError, match=r"at most 5.0% bad rows.*59 bad of 240 \(59 duplicate id\)"):
+        run_flow("nightly", settings_for(store, products), quiet=True)
+    opened = Store(str(store))
+    (quarantine,) = opened.refs("corpus.quarantine")
+    assert opened.manifest(quarantine).quality["reasons"] == {"duplicate id": 59}
+    assert not list(opened.refs("corpus.documents"))
+
+
+def test_vectors_alone_become_an_index(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    vectors = random.standard_normal((300, 16)).astype(np.float32)
+    file = tmp_path / "vectors.parquet"
+    pq.write_table(pa.table({"id": [f"v{i}" for i in range(300)], "vector": list(vectors)}), file)
+    store = tmp_path / "store"
+    run_flow("nightly", settings_for(store, file, **{"ann.hnsw.metric": "l2"}), quiet=True)
+    index = live("products", store=str(store))
+    found = index.similar("v7", k=5).answers
+    distances = ((vectors - vectors[7]) ** 2).sum(axis=1)
+    assert [answer.id for answer in found] == [f"v{i}" for i in np.argsort(distances)[1:6]]
+    assert found[0].score == pytest.approx(-np.sort(distances)[1], rel=1e-4)
+    assert index.search(vectors[9], k=1).answers[0].id == "v9"
+
+
+def test_the_prefect_ui_gets_progress_and_a_table_of_stages(tmp_path: Path, products: Path) -> None:
+    from prefect.artifacts import Artifact
+
+    run_flow("nightly", settings_for(tmp_path / "store", products), quiet=True)
+    table = Artifact.get("stages")
+    assert table is not None
+    rows = json.loads(str(table.data)) if isinstance(table.data, str) else table.data
+    assert {row["stage"] for row in rows} >= {"import_documents", "count_ngrams", "build_graph", "assemble_index"}
+    assert all(row["result"] == "ran" for row in rows)
+    progress = Artifact.get("corpus-ngrams")
+    assert progress is not None
+    assert float(progress.data) == 100.0
+
+
+def test_an_unknown_forced_stage_is_named(tmp_path: Path, products: Path) -> None:
+    with pytest.raises(Exception, match=r"force: expected stages among .*build_graph.* got nonsense"):
+        run_flow("nightly", settings_for(tmp_path / "store", products, force=("nonsense",)), quiet=True)
