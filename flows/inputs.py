@@ -1,9 +1,8 @@
 """Which input a run reads."""
 
-from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
-
 from flows.runtime import Run
 from flows.settings import Settings
+from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
 from schemas.refs import Ref
 from tasks.corpus.stages import extract_documentation
 
