@@ -1,12 +1,13 @@
 """The `query` command: answers of the live index as a table or JSON. Imports no Prefect."""
 
 import json
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from flows.reading import wide_console
 from schemas.errors import FingerpostError
 from tasks.ann.open import Answers, LiveIndex, live
 
@@ -57,10 +58,11 @@ def _by_vectors(
 
 
 def _show(question: str, found: Answers, index: LiveIndex) -> None:
-    console = Console()
+    console = wide_console()
     table = Table(title=question, title_justify="left", box=None, pad_edge=False, header_style="bold")
     texts = any(answer.first_sentence for answer in found.answers)
-    for name in ("", "name", "kind", "score", *(["first sentence"] if texts else [])):
+    keys = any(answer.title and answer.id != answer.title for answer in found.answers)
+    for name in ("", *(["id"] if keys else []), "name", "kind", "score", *(["first sentence"] if texts else [])):
         table.add_column(
             name,
             justify="right" if name in {"", "score"} else "left",
@@ -73,7 +75,7 @@ def _show(question: str, found: Answers, index: LiveIndex) -> None:
             answer.title or answer.id,
             answer.kind,
             f"{answer.score:.3f}",
-            *([answer.first_sentence] if texts else []),
+            *([textwrap.shorten(answer.first_sentence, 200, placeholder=" …")] if texts else []),
         )
     if found.answers:
         console.print(table)

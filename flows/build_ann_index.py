@@ -3,6 +3,7 @@
 from prefect import flow
 
 from flows.featurize_corpus import featurize_corpus
+from flows.inputs import retrieval_params
 from flows.publishing import publish_index
 from flows.runtime import running
 from flows.settings import Settings
@@ -35,7 +36,7 @@ def build_ann_index(settings: Settings, corpus: dict[str, Ref] | None = None) ->
         if "features" in made:
             made["retrieval"] = evaluate_retrieval(
                 made["documents"], made["features"], made["vocabulary"], made["projection"], vectors, graph, metric=metric,
-                hnsw=ann.hnsw, ngrams=settings.corpus.ngrams, tfidf=settings.corpus.tfidf, params=ann.retrieval,
+                hnsw=ann.hnsw, ngrams=settings.corpus.ngrams, tfidf=settings.corpus.tfidf, params=retrieval_params(settings),
             )  # fmt: skip
         roles = tuple(sorted(made))
         index = assemble_index(*(made[role] for role in roles), roles=roles)

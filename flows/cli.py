@@ -115,7 +115,6 @@ def run(
             "input.collection": collection or _collection_of(source),
             "input.columns": dict(_pair(text, "--map", "ours=theirs") for text in columns or ()),
         }
-        overrides.setdefault("gates.documents", 1)
     elif columns:
         raise FingerpostError("--map: expected --input with it, found none; name the file whose columns are mapped")
     if collection:

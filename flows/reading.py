@@ -15,6 +15,12 @@ from tasks.ann.open import PRODUCT
 from tasks.ledger import runs
 
 
+def wide_console() -> Console:
+    """A console as wide as the terminal, or wide enough for a line each where the output goes to a file or pipe."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200)
+
+
 def collection_of(store: Store, collection: str | None) -> str:
     """The collection that is meant: the one named, the only one published, or python-docs."""
     names = sorted({name for name, product in products(store) if product == PRODUCT})
@@ -39,7 +45,7 @@ def show_status(store: Store, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"store": store.url, "live": live, "runs": newest}, indent=1))
         return
-    console = Console()
+    console = wide_console()
     console.print(f"store {store.url}", soft_wrap=True)
     table = _table("live", "generation", "since", "by", "artifact")
     for name, move in live.items():
@@ -72,7 +78,7 @@ def show_history(store: Store, *, newest: int, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"runs": records, "publications": moves}, indent=1))
         return
-    console = Console()
+    console = wide_console()
     table = _table("run", "flow", "collection", "day", "state", "seconds", "stages run", "why")
     for record in records:
         ran = [s for s in record["stages"] if s["computed"]]
@@ -120,5 +126,9 @@ def roll_back(store: Store, *, collection: str | None, reason: str) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(
+            column,
+            overflow="fold",
+            no_wrap=column in {"flow", "day", "state", "seconds", "action", "at", "since", "generation"},
+        )
     return table

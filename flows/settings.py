@@ -68,6 +68,15 @@ class InputSettings(_Section):
     columns: dict[str, str] = Field(
         default_factory=dict, description="our column name to the file's, where they differ"
     )
+    sample_queries: tuple[str, ...] = Field(
+        default=(
+            "return a sorted copy of an array",
+            "read a csv file into a dataframe",
+            "compute the inverse of a matrix",
+            "shortest path in a graph",
+        ),
+        description="queries of the built-in sample whose answers the report shows",
+    )
     vectors: str = Field(
         default="auto",
         pattern="^(auto|given|computed)$",
@@ -105,7 +114,8 @@ class GateSettings(_Section):
     """What a candidate must reach before it becomes live."""
 
     recall_at_10: float = Field(default=0.95, ge=0, le=1)
-    documents: int = Field(default=1, ge=1)
+    documents: int = Field(default=1, ge=1, description="least number of documents")
+    sample_documents: int = Field(default=15000, ge=1, description="the same for the built-in sample")
     quarantine_share: float = Field(default=0.05, ge=0, le=1)
     reranked_over_bm25: float = Field(
         default=0.0, ge=0, description="least ratio of re-ranked MRR to BM25 MRR on known items; 0 switches it off"

@@ -23,6 +23,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 
 from flows.build_ann_index import build_ann_index  # noqa: E402
 from flows.featurize_corpus import featurize_corpus  # noqa: E402
+from flows.inputs import SAMPLE  # noqa: E402
 from flows.nightly import nightly  # noqa: E402
 from flows.report.page import write  # noqa: E402
 from flows.runtime import Watching, watching  # noqa: E402
@@ -41,7 +42,7 @@ def run_flow(name: str, settings: Settings, *, quiet: bool = False, log_file: Pa
         raise SettingsError(f"flow: expected one of {', '.join(FLOWS)}, got {name!r}; correct it")
     if not settings.store:
         settings = settings.model_copy(update={"store": find_store()})
-    if settings.input.source != "python-docs":
+    if settings.input.source != SAMPLE:
         input_files(settings.input.source)
     for noisy in (
         "distributed",

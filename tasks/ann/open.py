@@ -294,7 +294,7 @@ def live(collection: str | None = None, *, store: str | None = None, method: str
     chosen = collection or ("python-docs" if "python-docs" in names or len(names) != 1 else names[0])
     if collection is None and len(names) > 1 and "python-docs" not in names:
         raise MissingArtifactError(
-            f"collection: expected one to be named, since {len(names)} are live: {', '.join(names)}; name it"
+            f"collection: expected one to be named, since {len(names)} are live: {', '.join(names)}; name it (--collection)"
         )
     return LiveIndex(opened, Pointer(opened, chosen, PRODUCT).required().artifact, method=method)
 

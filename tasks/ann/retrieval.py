@@ -37,19 +37,17 @@ class Steps(Protocol):
 
 @dataclass(frozen=True)
 class RetrievalParams:
-    """Which items are asked for, how answers are re-ranked, and the grid that BM25's k1 and b are chosen from."""
+    """Which items are asked for, how answers are re-ranked, and the grid that BM25's k1 and b are chosen from.
+
+    ``samples`` are queries whose answers the report shows; without any, the first items' questions.
+    """
 
     items: KnownItemParams = field(default_factory=KnownItemParams)
     rerank: RerankParams = field(default_factory=RerankParams)
     bm25_k1: tuple[float, ...] = (0.2, 0.6, 1.2, 2.0)
     bm25_b: tuple[float, ...] = (0.5, 0.75, 1.0)
     depth: int = 100
-    samples: tuple[str, ...] = (
-        "return a sorted copy of an array",
-        "read a csv file into a dataframe",
-        "compute the inverse of a matrix",
-        "shortest path in a graph",
-    )
+    samples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,12 @@ def evaluate_known_items(
         for metric in ("mrr", "recall_at_10")
     }
     quality |= {"known_items": float(len(items.rows)), "bm25_k1": bm25.k1, "bm25_b": bm25.b}
-    return Retrieval(figures, _samples(engine, titles, params), quality, {"milliseconds_per_query": times})
+    return Retrieval(
+        figures,
+        _samples(engine, titles, params.samples or tuple(items.queries[:4])),
+        quality,
+        {"milliseconds_per_query": times},
+    )
 
 
 def replace_rows(matrix: sparse.csr_array, rows: NDArray[np.int64], new: sparse.csr_array) -> sparse.csr_array:
@@ -208,9 +211,9 @@ def _table(
     return [*figures, ("dense", setting, "recall_of_candidates", round(found, 6))]
 
 
-def _samples(engine: Engine, titles: Sequence[str], params: RetrievalParams) -> list[Sample]:
+def _samples(engine: Engine, titles: Sequence[str], queries: Sequence[str]) -> list[Sample]:
     samples = []
-    for query in params.samples:
+    for query in queries:
         rows, _ = engine.answer([query])
         samples += [
             Sample(query, rank, int(row), titles[row]) for rank, row in enumerate(rows[0][:5], start=1) if row >= 0
