@@ -125,10 +125,15 @@ def _closure(modules: set[str]) -> set[str]:
             continue
         seen.add(name)
         if source.suffix == ".py":
-            package = f"{name}.__init__" if source.name == "__init__.py" else name
-            for node in ast.walk(ast.parse(source.read_text())):
-                todo += [imported for _, imported in _imports(node, package) if _is_first_party(imported)]
+            todo += _imported(source.read_text(), f"{name}.__init__" if source.name == "__init__.py" else name)
     return seen
+
+
+@lru_cache(maxsize=1024)
+def _imported(text: str, module: str) -> tuple[str, ...]:
+    """The first-party modules that a source imports anywhere in it."""
+    nodes = ast.walk(ast.parse(text))
+    return tuple(sorted({name for node in nodes for _, name in _imports(node, module) if _is_first_party(name)}))
 
 
 def _module_hash(name: str) -> str:
@@ -136,7 +141,12 @@ def _module_hash(name: str) -> str:
         return extension_hash(name.removeprefix("ext."))
     source = _source_of(name)
     assert source is not None
-    return hashlib.sha256(_text_of(ast.parse(source.read_text())).encode()).hexdigest()
+    return _text_hash(source.read_text())
+
+
+@lru_cache(maxsize=1024)
+def _text_hash(text: str) -> str:
+    return hashlib.sha256(_text_of(ast.parse(text)).encode()).hexdigest()
 
 
 def extension_hash(name: str) -> str:

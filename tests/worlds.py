@@ -145,7 +145,7 @@ class FixedSource:
         return self.digest
 
 
-def run_pipeline(env: Any, documents: Path) -> Publication:
+def run_pipeline(env: Any, documents: Path, *, rows_per_shard: int = 4096) -> Publication:
     """Both domains' stages over a file of documents, small and without Prefect, to a live index."""
     from schemas.inputs.sources import FileSource
     from tasks.ann import stages as ann
@@ -164,7 +164,9 @@ def run_pipeline(env: Any, documents: Path) -> Publication:
     ngrams = NgramParams((FamilyParams("word", 1, 1, max_terms=150), FamilyParams("char", 3, 3, max_terms=150)))
     hnsw, tfidf, metric = HnswParams(max_neighbors=6, ef_construction=16), TfidfParams(), "cosine"
     made = {}
-    made["documents"] = corpus.import_documents.execute(env, FileSource(str(documents)), params=ImportParams(4096))
+    made["documents"] = corpus.import_documents.execute(
+        env, FileSource(str(documents)), params=ImportParams(rows_per_shard)
+    )
     made["ngrams"] = corpus.count_ngrams.execute(env, made["documents"], params=ngrams)
     made["vocabulary"] = corpus.merge_vocabulary.execute(env, made["ngrams"], params=ngrams)
     made["features"] = corpus.weigh_terms.execute(env, made["ngrams"], made["vocabulary"], params=tfidf)
@@ -172,9 +174,11 @@ def run_pipeline(env: Any, documents: Path) -> Publication:
     made["vectors"] = vectors = corpus.embed_documents.execute(env, made["features"], made["projection"])
     made["graph"] = graph = ann.build_graph.execute(env, vectors, params=hnsw)
     made["finger_basis"] = basis = ann.fit_finger.execute(env, vectors, graph, params=FingerParams(sample=500, rank=4))
-    made["finger_tables"] = tables = ann.compute_finger_tables.execute(env, vectors, graph, basis, rows_per_shard=4096)
+    made["finger_tables"] = tables = ann.compute_finger_tables.execute(
+        env, vectors, graph, basis, rows_per_shard=rows_per_shard
+    )
     made["neighbors"] = ann.find_neighbors.execute(
-        env, vectors, graph, metric=metric, params=NeighborParams(k=3, ef=10, rows_per_shard=4096)
+        env, vectors, graph, metric=metric, params=NeighborParams(k=3, ef=10, rows_per_shard=rows_per_shard)
     )
     made["evaluation"] = ann.evaluate_index.execute(
         env, vectors, graph, basis, tables, metric=metric, params=EvaluationParams(queries=40, ef=(20,), repeats=1)

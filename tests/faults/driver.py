@@ -1,0 +1,111 @@
+"""A process that runs the whole pipeline in children which die where they are told to.
+
+It imports everything once and then forks a child for each case, so that a case costs what the pipeline costs. Each line of
+its input is a JSON list of cases that run at once; each line of its output the list of their signals (0: ended well).
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas  # noqa: F401  (imported late by readers; once here is enough)
+
+import schemas.files
+import tasks.ann.stages
+import tasks.corpus.stages
+import tasks.shards
+from schemas.store import Store
+from tasks.code import code_hash
+from tasks.shards import Shard, ShardJob, ShardReport
+from tasks.stage import Environment, Stage
+from tests.worlds import DAY, identities, run_pipeline
+
+#: Rows of a block, and so of a shard and of a step of the graph's build: a tenth of the usual, to be quick.
+BLOCK_ROWS = 512
+
+visits: Counter[str] = Counter()
+
+
+def run(case: dict[str, Any]) -> None:
+    """Runs the pipeline in a store; dies at a point's n-th visit if the case says so, and leaves a result if it lives."""
+    _log_shards(Path(case["log"]))
+    if "checkpoint_seconds" in case:
+        tasks.ann.stages.CHECKPOINT_SECONDS = case["checkpoint_seconds"]
+    point, number = case.get("kill") or (None, 0)
+
+    def reached(here: str) -> None:
+        visits[here] += 1
+        if here == point and visits[here] == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    schemas.files.reached = reached
+    started = time.perf_counter()
+    env = Environment(Store(case["store"]).prepare(), "toys", DAY)
+    publication = run_pipeline(env, Path(case["documents"]), rows_per_shard=BLOCK_ROWS)
+    result = {
+        "seconds": time.perf_counter() - started,
+        "visits": visits,
+        "publication": asdict(publication),
+        "records": [asdict(record) for record in env.records],
+        "identities": identities(env.store),
+    }
+    Path(case["result"]).write_text(json.dumps(result))
+
+
+def _log_shards(log: Path) -> None:
+    """Writes a line for every shard that is begun."""
+    call = ShardJob.__call__
+
+    def logged(job: ShardJob, shard: Shard) -> ShardReport:
+        with log.open("a") as file:
+            file.write(f"{job.contract.name} {shard.index}\n")
+        return call(job, shard)
+
+    ShardJob.__call__ = logged  # type: ignore[method-assign]
+
+
+def _forked(case: dict[str, Any]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    try:
+        run(case)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _ended(child: int, case: dict[str, Any], started: float) -> int:
+    """How a child ended (the signal, negative for an exit code), killed from outside if the case gives a time."""
+    if "after" in case:
+        time.sleep(max(0.0, started + case["after"] - time.monotonic()))
+        os.kill(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return -code
+
+
+def main() -> None:
+    """Serves cases until the input ends."""
+    for found in (*vars(tasks.corpus.stages).values(), *vars(tasks.ann.stages).values()):
+        if isinstance(found, Stage):
+            code_hash(found.function)
+    tasks.shards.BLOCK_ROWS = tasks.ann.stages._STEP_ROWS = tasks.corpus.stages._PASS_ROWS = BLOCK_ROWS
+    for line in sys.stdin:
+        cases = json.loads(line)
+        started = time.monotonic()
+        children = [_forked(case) for case in cases]
+        ends = [_ended(child, case, started) for child, case in zip(children, cases, strict=True)]
+        print(json.dumps(ends), flush=True)
+
+
+if __name__ == "__main__":
+    main()
