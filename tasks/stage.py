@@ -301,11 +301,9 @@ class Stage:
         before = known.identity
         reasons = []
         if changed := changed_keys(before["parameters"], parts["parameters"]):
-            reasons.append(f"parameters changed ({', '.join(changed[:4])})")
-        if before["input_identities"] != parts["input_identities"]:
-            reasons.append(
-                f"input changed ({', '.join(changed_keys(before['input_identities'], parts['input_identities']))})"
-            )
+            reasons.append(f"parameters changed ({_some(changed)})")
+        if changed := changed_keys(before["input_identities"], parts["input_identities"]):
+            reasons.append(f"input changed ({_some(changed)})")
         if before["code"] != parts["code"]:
             reasons.append("code changed")
         if before["contract"] != parts["contract"]:
@@ -366,6 +364,11 @@ def _readable(store: Store, ref: Ref | None) -> Manifest | None:
         return store.manifest(ref) if ref is not None else None
     except (MissingArtifactError, CorruptArtifactError, ForeignArtifactError):
         return None
+
+
+def _some(keys: list[str]) -> str:
+    """The first few of some keys, and how many there are beyond."""
+    return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
 
 
 def stage(contract: Contract) -> Callable[[Callable[..., None]], Stage]:

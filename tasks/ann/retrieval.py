@@ -44,7 +44,7 @@ class RetrievalParams:
 
     items: KnownItemParams = field(default_factory=KnownItemParams)
     rerank: RerankParams = field(default_factory=RerankParams)
-    bm25_k1: tuple[float, ...] = (0.2, 0.6, 1.2, 2.0)
+    bm25_k1: tuple[float, ...] = (0.1, 0.3, 0.6, 1.2)
     bm25_b: tuple[float, ...] = (0.5, 0.75, 1.0)
     depth: int = 100
     samples: tuple[str, ...] = ()
