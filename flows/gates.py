@@ -1,9 +1,10 @@
 """The gates that an index must pass before it becomes live. Imports no Prefect."""
 
 from flows.settings import GateSettings
+from schemas.manifests import Manifest
 from schemas.publish import Gate, Pointer, Publication
 from schemas.refs import Ref
-from schemas.store import Manifest, Store
+from schemas.store import Store
 from tasks.ann.open import PRODUCT
 
 

@@ -20,9 +20,9 @@ from schemas.errors import FingerpostError
 from schemas.publish import Publication
 from schemas.store import Store
 from tasks.ann.open import find_store
+from tasks.environment import Environment, environment
 from tasks.ledger import save_run
 from tasks.shards import Executor, SerialExecutor
-from tasks.stage import Environment, environment
 
 T = TypeVar("T")
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from schemas import files as _files
 from schemas.errors import CorruptArtifactError, GateError, MissingArtifactError, PublicationConflictError
+from schemas.manifests import STORE_FORMAT, decode_checked
 from schemas.refs import Ref, checked_name, digest_of
-from schemas.store import STORE_FORMAT, Store, decode_checked
+from schemas.store import Store
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ No manifest, no artifact. Files carry their checksum in their name, so two write
 other; the manifest is created by one of them. Every read verifies checksums and the contract.
 """
 
-import contextlib
 import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -22,99 +21,10 @@ from schemas.errors import (
     CorruptArtifactError,
     ForeignArtifactError,
     MissingArtifactError,
-    StoreUnreachableError,
 )
 from schemas.files import Files
-from schemas.refs import Ref, checked_name, digest_of
-
-#: The version of the store's layout and of its manifests, and the oldest that is still read.
-STORE_FORMAT = 1
-OLDEST_STORE_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """One file of an artifact: its path from the store's root, checksum, size in bytes and rows."""
-
-    table: str
-    shard: int
-    path: str
-    sha256: str
-    bytes: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an artifact is (``identity``) and how it came about (``run``).
-
-    Two artifacts are identical when their ``identity`` is the same.
-    """
-
-    identity: Mapping[str, Any]
-    run: Mapping[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """The digest of the identity."""
-        return digest_of(self.identity)
-
-    @property
-    def files(self) -> list[FileEntry]:
-        """The files in order of table and shard."""
-        return [FileEntry(**entry) for entry in self.identity["files"]]
-
-    @property
-    def quality(self) -> Mapping[str, Any]:
-        """The quality figures."""
-        return self.identity["quality"]
-
-    def encode(self) -> bytes:
-        """The manifest as JSON, with a checksum over the rest."""
-        body = {"format": STORE_FORMAT, "identity": self.identity, "run": self.run}
-        return json.dumps({**body, "sha256": digest_of(body)}, indent=1, sort_keys=True, ensure_ascii=False).encode()
-
-    @classmethod
-    def decode(cls, data: bytes, *, where: str) -> "Manifest":
-        """The manifest of ``encode``; CorruptArtifactError or ForeignArtifactError naming ``where``."""
-        body = decode_checked(data, where=where)
-        if not isinstance(body.get("identity"), dict) or not isinstance(body.get("run"), dict):
-            raise CorruptArtifactError(
-                f"{where}: expected a manifest with identity and run, found {sorted(body)}; rebuild it with --force"
-            )
-        return cls(identity=body["identity"], run=body["run"])
-
-
-def decode_checked(data: bytes, *, where: str, advice: str = "rebuild it with --force") -> dict[str, Any]:
-    """The object of a JSON file with ``format`` and ``sha256``, verified; errors end in ``advice``."""
-    try:
-        body = json.loads(data)
-        found = body.pop("sha256")
-        version = int(body["format"])
-        digest = digest_of(body)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
-        raise CorruptArtifactError(
-            f"{where}: expected JSON with format and checksum, found {len(data)} bytes that do not parse as such; {advice}"
-        ) from problem
-    check_format(version, where=where)
-    if digest != found:
-        raise CorruptArtifactError(
-            f"{where}: expected checksum {str(found)[:12]}, found {digest[:12]}; the file was altered: {advice}"
-        )
-    return body
-
-
-def check_format(version: int, *, where: str) -> None:
-    """ForeignArtifactError unless this version's readers know the format."""
-    if not OLDEST_STORE_FORMAT <= version <= STORE_FORMAT:
-        advice = (
-            "upgrade fingerpost"
-            if version > STORE_FORMAT
-            else "open it with the older fingerpost, or start a new store"
-        )
-        raise ForeignArtifactError(
-            f"{where}: expected store format {OLDEST_STORE_FORMAT} to {STORE_FORMAT}, found {version}; {advice}"
-        )
+from schemas.manifests import STORE_FORMAT, FileEntry, Manifest, check_format
+from schemas.refs import Ref, checked_name
 
 
 class Store:
@@ -310,78 +220,3 @@ class Artifact:
     def quality(self) -> Mapping[str, Any]:
         """The quality figures of the manifest."""
         return self.manifest.quality
-
-
-class Workspace:
-    """The working state of a stage that is not committed yet: one record a finished shard, and checkpoints.
-
-    No other stage reads it; it goes after the commit.
-    """
-
-    def __init__(self, store: Store, ref: Ref) -> None:
-        self.store, self.ref = store, ref
-        self.folder = f".work/{ref.name}-{ref.day}-{ref.fingerprint}"
-
-    def finish_shard(self, shard: int, entries: list[FileEntry], figures: Mapping[str, Any]) -> None:
-        """Records that a shard's files are in place."""
-        body = {"format": STORE_FORMAT, "entries": [asdict(entry) for entry in entries], "figures": dict(figures)}
-        self.store.files.write(
-            f"{self.folder}/shard-{shard:05d}.json", json.dumps({**body, "sha256": digest_of(body)}).encode()
-        )
-        _files.reached("between-shards")
-
-    def finished_shards(self) -> dict[int, tuple[list[FileEntry], dict[str, Any]]]:
-        """The shards whose record and files are whole; anything else will be computed again."""
-        done = {}
-        for name in self.store.files.names(self.folder):
-            if name.startswith("shard-"):
-                try:
-                    body = decode_checked(self.store.files.read(f"{self.folder}/{name}"), where=name)
-                except (CorruptArtifactError, FileNotFoundError):
-                    continue
-                entries = [FileEntry(**entry) for entry in body["entries"]]
-                if all(self.store.files.size(entry.path) == entry.bytes for entry in entries):
-                    done[int(name[6:11])] = (entries, body["figures"])
-        return done
-
-    def save_checkpoint(self, position: int, content: bytes) -> None:
-        """Keeps the newest two checkpoints."""
-        self.store.files.write(
-            f"{self.folder}/checkpoint-{position:012d}-{hashlib.sha256(content).hexdigest()[:16]}",
-            content,
-            durable=False,
-        )
-        for name in self._checkpoints()[:-2]:
-            self.store.files.remove(f"{self.folder}/{name}")
-        _files.reached("after-checkpoint")
-
-    def newest_checkpoint(self) -> tuple[int, bytes] | None:
-        """The position and content of the newest whole checkpoint."""
-        for name in reversed(self._checkpoints()):
-            _, position, checksum = name.split("-")
-            try:
-                content = self.store.files.read(f"{self.folder}/{name}")
-            except FileNotFoundError:
-                continue
-            if hashlib.sha256(content).hexdigest()[:16] == checksum:
-                return int(position), content
-        return None
-
-    def checkpoint(self, position: int) -> bytes:
-        """The content of the checkpoint at a position; CorruptArtifactError if it is gone or altered."""
-        for name in self._checkpoints():
-            if int(name.split("-")[1]) == position:
-                content = self.store.files.read(f"{self.folder}/{name}")
-                if hashlib.sha256(content).hexdigest()[:16] == name.split("-")[2]:
-                    return content
-        raise CorruptArtifactError(
-            f"working state of {self.ref}: expected a whole checkpoint at {position}, found none; run again"
-        )
-
-    def _checkpoints(self) -> list[str]:
-        return [name for name in self.store.files.names(self.folder) if name.startswith("checkpoint-")]
-
-    def clear(self) -> None:
-        """Removes it; what another run of the stage puts there meanwhile may stay."""
-        with contextlib.suppress(StoreUnreachableError):
-            self.store.files.remove(self.folder)

@@ -19,7 +19,7 @@ from schemas.errors import FingerpostError
 
 #: Modules whose code decides results. The stage machinery and the loaders only move them.
 _HASHED = ("tasks.", "schemas.matrices", "schemas.inputs")
-_UNHASHED = ("tasks.stage", "tasks.shards", "tasks.code")
+_UNHASHED = tuple(f"tasks.{name}" for name in ("stage", "stage_run", "environment", "shards", "ledger", "code"))
 
 
 class StaleExtensionError(FingerpostError):

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas.errors import FingerpostError, MissingArtifactError
+from schemas.manifests import Manifest
 from schemas.refs import Ref, checked_name
-from schemas.store import Manifest, Store
+from schemas.store import Store
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from schemas.contract import Contract
+from schemas.manifests import FileEntry
 from schemas.refs import Ref
-from schemas.store import FileEntry, Store, Workspace
+from schemas.store import Store
+from schemas.workspace import Workspace
 
 #: Shards are whole blocks of this many rows, so that sums over blocks do not depend on the shards.
 BLOCK_ROWS = 4096

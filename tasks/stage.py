@@ -11,14 +11,11 @@ import json
 import platform
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from threadpoolctl import threadpool_limits
@@ -26,169 +23,12 @@ from threadpoolctl import threadpool_limits
 from schemas.contract import Contract
 from schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, MissingArtifactError
 from schemas.refs import Ref, canonical_json, changed_keys, digest_of
-from schemas.store import FileEntry, Manifest, Store, Workspace
+from schemas.store import FileEntry, Manifest, Store
 from tasks.code import code_hash
-from tasks.ledger import Ledger, StageRecord
-from tasks.shards import Executor, PassJob, SerialExecutor, Shard, ShardJob, ShardOutput, peak_memory_mb
-
-
-class Progress(Protocol):
-    """Where people see how far a stage is."""
-
-    def begin(self, stage: str, total: int) -> None:
-        """A stage starts on ``total`` steps."""
-
-    def advance(self, stage: str, done: int) -> None:
-        """``done`` of them are finished."""
-
-    def end(self, record: StageRecord) -> None:
-        """A stage ended, reused or run."""
-
-
-class SilentProgress:
-    """Shows nothing."""
-
-    def begin(self, stage: str, total: int) -> None:
-        """Nothing."""
-
-    def advance(self, stage: str, done: int) -> None:
-        """Nothing."""
-
-    def end(self, record: StageRecord) -> None:
-        """Nothing."""
-
-
-class Source(Protocol):
-    """An input from outside the store, for example a user's file."""
-
-    def identity(self) -> str:
-        """A digest of its content."""
-        ...
-
-
-@dataclass
-class Environment:
-    """What a run gives to its stages: where to store and compute, for which day and collection, what to force."""
-
-    store: Store
-    collection: str
-    day: str
-    executor: Executor = field(default_factory=SerialExecutor)
-    threads: int = 1
-    forced: frozenset[str] = frozenset()
-    stale_on_versions: bool = False
-    progress: Progress = field(default_factory=SilentProgress)
-    records: list[StageRecord] = field(default_factory=list)
-    rerun: set[str] = field(default_factory=set)
-
-    @property
-    def ledger(self) -> Ledger:
-        """The notes on this collection's earlier artifacts."""
-        return Ledger(self.store, self.collection)
-
-
-_current: ContextVar[Environment] = ContextVar("fingerpost_environment")
-
-
-@contextmanager
-def environment(env: Environment) -> Iterator[Environment]:
-    """Stages called inside run in this environment."""
-    token = _current.set(env)
-    try:
-        yield env
-    finally:
-        _current.reset(token)
-
-
-def current_environment() -> Environment:
-    """The environment that stages called now run in."""
-    try:
-        return _current.get()
-    except LookupError as problem:
-        raise FingerpostError(
-            "stage: expected to be called inside a run, found no environment; call the flow, or use `tasks.stage.environment`"
-        ) from problem
-
-
-@dataclass
-class StageRun:
-    """One execution of a stage: the door through which its body reads, writes and fans out."""
-
-    env: Environment
-    contract: Contract
-    ref: Ref
-    replace: bool
-    entries: list[FileEntry] = field(default_factory=list)
-    quality: dict[str, Any] = field(default_factory=dict)
-    measured: dict[str, Any] = field(default_factory=dict)
-    companions: dict[str, str] = field(default_factory=dict)
-    shards_run: int = 0
-    shards_resumed: int = 0
-    peak_mb: float = 0.0
-
-    @property
-    def store(self) -> Store:
-        """The store."""
-        return self.env.store
-
-    @property
-    def workspace(self) -> Workspace:
-        """The stage's working state."""
-        return Workspace(self.store, self.ref)
-
-    @property
-    def threads(self) -> int:
-        """Threads for kernels whose results do not depend on their number."""
-        return self.env.threads
-
-    def write(self, table: str, data: pa.Table, *, shard: int = 0) -> None:
-        """Writes a table that the stage made in one piece."""
-        self.entries.append(self.store.write_table(self.ref, self.contract, table, data, shard=shard))
-
-    def write_companion(self, contract: Contract, tables: Mapping[str, pa.Table], *, quality: Mapping[str, Any]) -> Ref:
-        """Commits a second artifact of the same day and fingerprint, for example the quarantine."""
-        ref = Ref(contract.name, self.ref.day, self.ref.fingerprint)
-        entries = [self.store.write_table(ref, contract, name, data) for name, data in tables.items()]
-        identity = _identity(contract, {"parameters": {}, "inputs": {}, "code": "", "plan": []}, entries, quality)
-        self.store.commit(ref, Manifest(identity, {"written_by": self.contract.name}), replace=self.replace)
-        self.companions[contract.name] = str(ref)
-        return ref
-
-    def map_shards(
-        self, function: Callable[..., ShardOutput], shards: Sequence[Shard], **arguments: Any
-    ) -> list[dict[str, Any]]:
-        """Runs ``function(store, shard, **arguments)`` for every shard not finished yet; their figures in shard order.
-
-        Each shard's files are in place and recorded before the next result is waited for, so that after a kill only
-        the shards in flight are computed again.
-        """
-        finished = {} if self.replace else self.workspace.finished_shards()
-        todo = [shard for shard in shards if shard.index not in finished]
-        self.shards_resumed += len(shards) - len(todo)
-        job = ShardJob(self.store, self.ref, self.contract, function, arguments)
-        self.env.progress.begin(self.contract.name, len(shards))
-        self.env.progress.advance(self.contract.name, len(shards) - len(todo))
-        for done, (position, report) in enumerate(self.env.executor.map(job, todo), start=len(shards) - len(todo) + 1):
-            finished[todo[position].index] = (report.entries, report.figures)
-            self.shards_run += 1
-            self.peak_mb = max(self.peak_mb, report.peak_mb)
-            self.env.progress.advance(self.contract.name, done)
-        for shard in shards:
-            self.entries += finished[shard.index][0]
-        return [finished[shard.index][1] for shard in shards]
-
-    def gather(self, function: Callable[..., Any], shards: Sequence[Shard], **arguments: Any) -> list[Any]:
-        """The results of ``function(store, shard, **arguments)`` in shard order, for sums over shards."""
-        results: dict[int, Any] = dict(self.env.executor.map(PassJob(self.store, function, arguments), list(shards)))
-        return [results[position] for position in range(len(shards))]
-
-    def begin(self, total: int) -> None:
-        """Announces the number of steps of a stage that does not use shards."""
-        self.env.progress.begin(self.contract.name, total)
-
-    def advance(self, done: int) -> None:
-        """Shows how many of them are done."""
-        self.env.progress.advance(self.contract.name, done)
+from tasks.environment import Environment, Source, current_environment
+from tasks.ledger import StageRecord
+from tasks.shards import peak_memory_mb
+from tasks.stage_run import StageRun, identity_of
 
 
 @dataclass(frozen=True)
@@ -221,7 +61,7 @@ class Stage:
         started = time.perf_counter()
         parts = self._parts(env, inputs, parameters)
         fingerprint = digest_of(
-            {key: parts[key] for key in ("contract", "parameters", "input_identities", "plan", "code", "versions")}
+            {key: parts[key] for key in ("contract", "parameters", "input_identities", "code", "versions")}
         )[:32]
         ref = Ref(self.contract.name, env.day, fingerprint)
         earlier = env.ledger.latest(self.contract.name)
@@ -264,13 +104,15 @@ class Stage:
     ) -> dict[str, Any]:
         code = code_hash(self.function)
         accepted = env.ledger.accepted(self.name, code)
-        names = self._input_names(len(inputs))
+        given = dict(zip(self._input_names(len(inputs)), inputs, strict=True))
+        identities = {
+            name: value.identity if isinstance(value, Ref) else value.identity() for name, value in given.items()
+        }
         return {
             "contract": {"name": self.contract.name, "version": self.contract.version},
             "parameters": json.loads(canonical_json({key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value for key, value in parameters.items()})),
-            "input_identities": {name: given.identity if isinstance(given, Ref) else given.identity() for name, given in zip(names, inputs, strict=True)},
-            "inputs": {name: {"ref": str(given)} if isinstance(given, Ref) else {"source": given.identity()} for name, given in zip(names, inputs, strict=True)},
-            "plan": [],
+            "input_identities": identities,
+            "inputs": {name: {"ref": str(value)} if isinstance(value, Ref) else {"source": identities[name]} for name, value in given.items()},
             "code": accepted or code,
             "accepted": accepted is not None,
             "versions": package_versions() if env.stale_on_versions else {},
@@ -318,6 +160,7 @@ class Stage:
         try:
             with threadpool_limits(1):
                 self.function(run, *inputs, **parameters)
+            _check_unchanged(inputs, parts["input_identities"])
         except FingerpostError:
             # Another run of the same stage may have finished first, and cleared the working state under this one.
             if forced or not env.store.has(ref):
@@ -325,7 +168,7 @@ class Stage:
             seconds = time.perf_counter() - started
             return StageRecord.reused(self.name, ref, env.store.manifest(ref), reason="reused", seconds=seconds)
         entries = run.entries if forced else self._share_unchanged(env, run.entries)
-        identity = _identity(self.contract, parts, entries, run.quality)
+        identity = identity_of(self.contract, parts, entries, run.quality)
         cost = {
             "seconds": round(time.perf_counter() - started, 3),
             "cpu_seconds": round(time.process_time() - cpu, 3),
@@ -366,6 +209,15 @@ def _readable(store: Store, ref: Ref | None) -> Manifest | None:
         return None
 
 
+def _check_unchanged(inputs: Sequence["Ref | Source"], identities: Mapping[str, str]) -> None:
+    """InputError for a source that is no longer what the fingerprint was made of."""
+    for given, identity in zip(inputs, identities.values(), strict=True):
+        if not isinstance(given, Ref) and given.identity() != identity:
+            raise InputError(
+                f"{given}: expected the input to stay as it is while it is read, found it changed; run again"
+            )
+
+
 def _some(keys: list[str]) -> str:
     """The first few of some keys, and how many there are beyond."""
     return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
@@ -378,19 +230,6 @@ def stage(contract: Contract) -> Callable[[Callable[..., None]], Stage]:
         return Stage(function, contract)
 
     return decorate
-
-
-def _identity(
-    contract: Contract, parts: Mapping[str, Any], entries: list[FileEntry], quality: Mapping[str, Any]
-) -> dict[str, Any]:
-    rows: dict[str, int] = {table.name: 0 for table in contract.tables}
-    for entry in entries:
-        rows[entry.table] += entry.rows
-    return {
-        "contract": {"name": contract.name, "version": contract.version}, "schema": contract.schema(), "rows": rows, "quality": dict(quality),
-        "parameters": parts["parameters"], "inputs": parts["inputs"], "input_identities": parts.get("input_identities", {}), "code": parts["code"], "plan": parts["plan"],
-        "files": [asdict(entry) for entry in sorted(entries, key=lambda entry: (entry.table, entry.shard))],
-    }  # fmt: skip
 
 
 @functools.lru_cache(maxsize=1)

@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from schemas import fields as f
 from schemas.contract import Contract, Table
+from schemas.manifests import Manifest
 from schemas.matrices import tensor_table, tensors_to_arrow
 from schemas.publish import Gate, Pointer, Publication, products
 from schemas.refs import Ref, digest_of
-from schemas.store import Manifest, Store
+from schemas.store import Store
 
 DAY = "2026-01-02"
 THINGS = Contract("test.things", 2, (Table("things", (f.ID, f.TEXT), key=("id",)), tensor_table("tensors")), "toys")
@@ -48,7 +49,7 @@ def write_things(store: Store, ref: Ref, *, seed: int, shards: int = 2, inputs: 
     identity = {
         "contract": {"name": THINGS.name, "version": THINGS.version}, "schema": THINGS.schema(), "rows": {"things": 5 * shards, "tensors": 1},
         "quality": {"things": 5 * shards, "share": 0.25}, "parameters": {"seed": seed}, "inputs": {f"in_{i}": {"ref": str(given)} for i, given in enumerate(inputs)},
-        "input_identities": {}, "code": "0" * 32, "plan": [], "files": [vars(entry) for entry in entries],
+        "input_identities": {}, "code": "0" * 32, "files": [vars(entry) for entry in entries],
     }  # fmt: skip
     return Manifest(identity, {"host": "test", "seconds": 1.5})
 

@@ -21,10 +21,11 @@ from numpy.typing import ArrayLike
 from schemas import ann as contracts
 from schemas import corpus
 from schemas.errors import FingerpostError, MissingArtifactError
+from schemas.manifests import Manifest
 from schemas.matrices import dense_from_arrow, tensors_from_arrow
 from schemas.publish import Pointer, products
 from schemas.refs import Ref
-from schemas.store import Artifact, Manifest, Store
+from schemas.store import Artifact, Store
 from tasks.ann.finger_basis import FingerBasis
 from tasks.ann.finger_search import FingerIndex
 from tasks.ann.finger_tables import FingerTables

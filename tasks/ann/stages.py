@@ -23,7 +23,8 @@ from tasks.corpus.ngrams import NgramParams
 from tasks.corpus.open import read_components, read_features, read_vocabulary
 from tasks.corpus.tfidf import Featurizer, TfidfParams
 from tasks.shards import Shard, ShardOutput, row_shards
-from tasks.stage import StageRun, stage
+from tasks.stage import stage
+from tasks.stage_run import StageRun
 
 #: Rows that are inserted between two looks at the clock.
 _STEP_ROWS = 4096

@@ -17,7 +17,8 @@ from schemas.matrices import (
     tensors_to_arrow,
 )
 from schemas.refs import Ref
-from schemas.store import Artifact, Store, Workspace
+from schemas.store import Artifact, Store
+from schemas.workspace import Workspace
 from tasks.corpus.documents import ImportParams
 from tasks.corpus.fields import split_fields
 from tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_shard
@@ -31,7 +32,8 @@ from tasks.corpus.vocabulary import (
     select_vocabulary,
 )
 from tasks.shards import BLOCK_ROWS, Shard, ShardOutput, row_shards
-from tasks.stage import StageRun, stage
+from tasks.stage import stage
+from tasks.stage_run import StageRun
 
 
 @stage(contracts.EXTRACTS)

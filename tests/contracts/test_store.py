@@ -21,8 +21,10 @@ from schemas.errors import (
     UnsafeNameError,
 )
 from schemas.files import Files
+from schemas.manifests import FileEntry, Manifest
 from schemas.refs import digest_of
-from schemas.store import FileEntry, Manifest, Store, Workspace
+from schemas.store import Store
+from schemas.workspace import Workspace
 from tests.worlds import (
     STORES,
     THINGS,

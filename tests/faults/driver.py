@@ -23,8 +23,9 @@ import tasks.corpus.stages
 import tasks.shards
 from schemas.store import Store
 from tasks.code import code_hash
+from tasks.environment import Environment
 from tasks.shards import Shard, ShardJob, ShardReport
-from tasks.stage import Environment, Stage
+from tasks.stage import Stage
 from tests.worlds import DAY, identities, run_pipeline
 
 #: Rows of a block, and so of a shard and of a step of the graph's build: a tenth of the usual, to be quick.

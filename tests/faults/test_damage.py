@@ -12,9 +12,10 @@ import pytest
 
 from schemas.contract import Contract
 from schemas.errors import ContractError, CorruptArtifactError, FingerpostError, ForeignArtifactError
+from schemas.manifests import Manifest
 from schemas.publish import Pointer
 from schemas.refs import Ref, digest_of
-from schemas.store import Manifest, Store
+from schemas.store import Store
 from tasks.ledger import Ledger
 from tests.worlds import STORES, THINGS, publish_things, read_everything, store_url, things_ref
 

@@ -7,13 +7,14 @@ import pytest
 from schemas.errors import CorruptArtifactError
 from schemas.inputs.sources import FileSource
 from schemas.refs import Ref
-from schemas.store import Store, Workspace
+from schemas.store import Store
+from schemas.workspace import Workspace
 from tasks.corpus import stages as corpus
 from tasks.corpus.documents import ImportParams
 from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.svd import SvdParams
 from tasks.corpus.tfidf import TfidfParams
-from tasks.stage import Environment
+from tasks.environment import Environment
 from tests.worlds import DAY, write_documents
 
 PASSES = 4

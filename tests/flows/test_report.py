@@ -18,10 +18,11 @@ from flows.report.page import render, write
 from flows.report.plots import SearchPoint, recall_distances_svg, recall_speed_svg
 from schemas import ann, corpus
 from schemas.contract import Contract
+from schemas.manifests import Manifest
 from schemas.matrices import dense_to_arrow, tensors_to_arrow
 from schemas.publish import Gate, Pointer
 from schemas.refs import Ref
-from schemas.store import Manifest, Store
+from schemas.store import Store
 from tasks.ann.finger_basis import FingerBasis
 from tasks.ann.finger_cosines import RankStatistics
 from tasks.ledger import StageRecord

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from flows.runtime import DaskExecutor
 from schemas.store import Store
+from tasks.environment import Environment
 from tasks.ledger import StageRecord
 from tasks.shards import BLOCK_ROWS, Executor, SerialExecutor, row_shards
-from tasks.stage import Environment
 from tests.worlds import DAY, identities, run_pipeline, write_documents
 
 ROWS = 2 * BLOCK_ROWS + 300

@@ -9,14 +9,17 @@ import pytest
 
 from schemas import fields as f
 from schemas.contract import Contract, Table
-from schemas.errors import CorruptArtifactError, FingerpostError, MissingArtifactError
+from schemas.errors import CorruptArtifactError, FingerpostError, InputError, MissingArtifactError
 from schemas.refs import Ref
-from schemas.store import Store, Workspace
+from schemas.store import Store
+from schemas.workspace import Workspace
 from tasks import stage as stage_module
 from tasks.code import code_hash
+from tasks.environment import Environment, current_environment, environment
 from tasks.ledger import Ledger, StageRecord
 from tasks.shards import Shard, ShardOutput
-from tasks.stage import Environment, Stage, StageRun, current_environment, environment, stage
+from tasks.stage import Stage, stage
+from tasks.stage_run import StageRun
 from tests.worlds import DAY, FixedSource
 
 MADE = Contract("test.made", 1, (Table("things", (f.ID, f.TEXT), key=("id",)),), "toys")
@@ -388,3 +391,19 @@ def test_what_is_recorded_of_a_run_is_no_part_of_the_identity(lab: Lab) -> None:
     manifest = lab.store.manifest(Ref.parse(record.ref))
     assert {"host", "seconds", "peak_mb", "versions", "threads", "reason"} <= set(manifest.run)
     assert not {"host", "seconds", "versions", "threads", "at", "reason"} & set(manifest.identity)
+
+
+def test_a_source_that_changes_while_it_is_read_is_refused(lab: Lab) -> None:
+    class Growing(FixedSource):
+        asked = 0
+
+        def __str__(self) -> str:
+            return "growing.csv"
+
+        def identity(self) -> str:
+            Growing.asked += 1
+            return f"content {Growing.asked}"
+
+    with pytest.raises(InputError, match=r"growing.csv: expected the input to stay as it is while it is read"):
+        make_things.execute(lab.env(), Growing("x"), params=MakeParams())
+    assert not list(lab.store.refs())

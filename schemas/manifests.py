@@ -1,0 +1,98 @@
+"""Manifests: what an artifact is and how it came about, with a checksum over both."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import CorruptArtifactError, ForeignArtifactError
+from schemas.refs import digest_of
+
+#: The version of the store's layout and of its manifests, and the oldest that is still read.
+STORE_FORMAT = 1
+OLDEST_STORE_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of an artifact: its path from the store's root, checksum, size in bytes and rows."""
+
+    table: str
+    shard: int
+    path: str
+    sha256: str
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact is (``identity``) and how it came about (``run``).
+
+    Two artifacts are identical when their ``identity`` is the same.
+    """
+
+    identity: Mapping[str, Any]
+    run: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the identity."""
+        return digest_of(self.identity)
+
+    @property
+    def files(self) -> list[FileEntry]:
+        """The files in order of table and shard."""
+        return [FileEntry(**entry) for entry in self.identity["files"]]
+
+    @property
+    def quality(self) -> Mapping[str, Any]:
+        """The quality figures."""
+        return self.identity["quality"]
+
+    def encode(self) -> bytes:
+        """The manifest as JSON, with a checksum over the rest."""
+        body = {"format": STORE_FORMAT, "identity": self.identity, "run": self.run}
+        return json.dumps({**body, "sha256": digest_of(body)}, indent=1, sort_keys=True, ensure_ascii=False).encode()
+
+    @classmethod
+    def decode(cls, data: bytes, *, where: str) -> "Manifest":
+        """The manifest of ``encode``; CorruptArtifactError or ForeignArtifactError naming ``where``."""
+        body = decode_checked(data, where=where)
+        if not isinstance(body.get("identity"), dict) or not isinstance(body.get("run"), dict):
+            raise CorruptArtifactError(
+                f"{where}: expected a manifest with identity and run, found {sorted(body)}; rebuild it with --force"
+            )
+        return cls(identity=body["identity"], run=body["run"])
+
+
+def decode_checked(data: bytes, *, where: str, advice: str = "rebuild it with --force") -> dict[str, Any]:
+    """The object of a JSON file with ``format`` and ``sha256``, verified; errors end in ``advice``."""
+    try:
+        body = json.loads(data)
+        found = body.pop("sha256")
+        version = int(body["format"])
+        digest = digest_of(body)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
+        raise CorruptArtifactError(
+            f"{where}: expected JSON with format and checksum, found {len(data)} bytes that do not parse as such; {advice}"
+        ) from problem
+    check_format(version, where=where)
+    if digest != found:
+        raise CorruptArtifactError(
+            f"{where}: expected checksum {str(found)[:12]}, found {digest[:12]}; the file was altered: {advice}"
+        )
+    return body
+
+
+def check_format(version: int, *, where: str) -> None:
+    """ForeignArtifactError unless this version's readers know the format."""
+    if not OLDEST_STORE_FORMAT <= version <= STORE_FORMAT:
+        advice = (
+            "upgrade fingerpost"
+            if version > STORE_FORMAT
+            else "open it with the older fingerpost, or start a new store"
+        )
+        raise ForeignArtifactError(
+            f"{where}: expected store format {OLDEST_STORE_FORMAT} to {STORE_FORMAT}, found {version}; {advice}"
+        )

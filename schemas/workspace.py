@@ -1,0 +1,89 @@
+"""The working state of a stage that is not committed yet."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from schemas import files as _files
+from schemas.errors import CorruptArtifactError, StoreUnreachableError
+from schemas.manifests import STORE_FORMAT, FileEntry, decode_checked
+from schemas.refs import Ref, digest_of
+from schemas.store import Store
+
+
+class Workspace:
+    """The working state of a stage that is not committed yet: one record a finished shard, and checkpoints.
+
+    No other stage reads it; it goes after the commit.
+    """
+
+    def __init__(self, store: Store, ref: Ref) -> None:
+        self.store, self.ref = store, ref
+        self.folder = f".work/{ref.name}-{ref.day}-{ref.fingerprint}"
+
+    def finish_shard(self, shard: int, entries: list[FileEntry], figures: Mapping[str, Any]) -> None:
+        """Records that a shard's files are in place."""
+        body = {"format": STORE_FORMAT, "entries": [asdict(entry) for entry in entries], "figures": dict(figures)}
+        self.store.files.write(
+            f"{self.folder}/shard-{shard:05d}.json", json.dumps({**body, "sha256": digest_of(body)}).encode()
+        )
+        _files.reached("between-shards")
+
+    def finished_shards(self) -> dict[int, tuple[list[FileEntry], dict[str, Any]]]:
+        """The shards whose record and files are whole; anything else will be computed again."""
+        done = {}
+        for name in self.store.files.names(self.folder):
+            if name.startswith("shard-"):
+                try:
+                    body = decode_checked(self.store.files.read(f"{self.folder}/{name}"), where=name)
+                except (CorruptArtifactError, FileNotFoundError):
+                    continue
+                entries = [FileEntry(**entry) for entry in body["entries"]]
+                if all(self.store.files.size(entry.path) == entry.bytes for entry in entries):
+                    done[int(name[6:11])] = (entries, body["figures"])
+        return done
+
+    def save_checkpoint(self, position: int, content: bytes) -> None:
+        """Keeps the newest two checkpoints."""
+        self.store.files.write(
+            f"{self.folder}/checkpoint-{position:012d}-{hashlib.sha256(content).hexdigest()[:16]}",
+            content,
+            durable=False,
+        )
+        for name in self._checkpoints()[:-2]:
+            self.store.files.remove(f"{self.folder}/{name}")
+        _files.reached("after-checkpoint")
+
+    def newest_checkpoint(self) -> tuple[int, bytes] | None:
+        """The position and content of the newest whole checkpoint."""
+        for name in reversed(self._checkpoints()):
+            _, position, checksum = name.split("-")
+            try:
+                content = self.store.files.read(f"{self.folder}/{name}")
+            except FileNotFoundError:
+                continue
+            if hashlib.sha256(content).hexdigest()[:16] == checksum:
+                return int(position), content
+        return None
+
+    def checkpoint(self, position: int) -> bytes:
+        """The content of the checkpoint at a position; CorruptArtifactError if it is gone or altered."""
+        for name in self._checkpoints():
+            if int(name.split("-")[1]) == position:
+                content = self.store.files.read(f"{self.folder}/{name}")
+                if hashlib.sha256(content).hexdigest()[:16] == name.split("-")[2]:
+                    return content
+        raise CorruptArtifactError(
+            f"working state of {self.ref}: expected a whole checkpoint at {position}, found none; run again"
+        )
+
+    def _checkpoints(self) -> list[str]:
+        return [name for name in self.store.files.names(self.folder) if name.startswith("checkpoint-")]
+
+    def clear(self) -> None:
+        """Removes it; what another run of the stage puts there meanwhile may stay."""
+        with contextlib.suppress(StoreUnreachableError):
+            self.store.files.remove(self.folder)

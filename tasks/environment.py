@@ -1,0 +1,90 @@
+"""What a run gives to its stages, and what stages know of the world around them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from schemas.errors import FingerpostError
+from schemas.store import Store
+from tasks.ledger import Ledger, StageRecord
+from tasks.shards import Executor, SerialExecutor
+
+
+class Progress(Protocol):
+    """Where people see how far a stage is."""
+
+    def begin(self, stage: str, total: int) -> None:
+        """A stage starts on ``total`` steps."""
+
+    def advance(self, stage: str, done: int) -> None:
+        """``done`` of them are finished."""
+
+    def end(self, record: StageRecord) -> None:
+        """A stage ended, reused or run."""
+
+
+class SilentProgress:
+    """Shows nothing."""
+
+    def begin(self, stage: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, stage: str, done: int) -> None:
+        """Nothing."""
+
+    def end(self, record: StageRecord) -> None:
+        """Nothing."""
+
+
+class Source(Protocol):
+    """An input from outside the store, for example a user's file."""
+
+    def identity(self) -> str:
+        """A digest of its content."""
+        ...
+
+
+@dataclass
+class Environment:
+    """What a run gives to its stages: where to store and compute, for which day and collection, what to force."""
+
+    store: Store
+    collection: str
+    day: str
+    executor: Executor = field(default_factory=SerialExecutor)
+    threads: int = 1
+    forced: frozenset[str] = frozenset()
+    stale_on_versions: bool = False
+    progress: Progress = field(default_factory=SilentProgress)
+    records: list[StageRecord] = field(default_factory=list)
+    rerun: set[str] = field(default_factory=set)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The notes on this collection's earlier artifacts."""
+        return Ledger(self.store, self.collection)
+
+
+_current: ContextVar[Environment] = ContextVar("fingerpost_environment")
+
+
+@contextmanager
+def environment(env: Environment) -> Iterator[Environment]:
+    """Stages called inside run in this environment."""
+    token = _current.set(env)
+    try:
+        yield env
+    finally:
+        _current.reset(token)
+
+
+def current_environment() -> Environment:
+    """The environment that stages called now run in."""
+    try:
+        return _current.get()
+    except LookupError as problem:
+        raise FingerpostError(
+            "stage: expected to be called inside a run, found no environment; call the flow, or use `tasks.stage.environment`"
+        ) from problem

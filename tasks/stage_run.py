@@ -1,0 +1,109 @@
+"""One execution of a stage: the door through which its body reads, writes and fans out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.contract import Contract
+from schemas.manifests import FileEntry, Manifest
+from schemas.refs import Ref
+from schemas.store import Store
+from schemas.workspace import Workspace
+from tasks.environment import Environment
+from tasks.shards import PassJob, Shard, ShardJob, ShardOutput
+
+
+@dataclass
+class StageRun:
+    """One execution of a stage: the door through which its body reads, writes and fans out."""
+
+    env: Environment
+    contract: Contract
+    ref: Ref
+    replace: bool
+    entries: list[FileEntry] = field(default_factory=list)
+    quality: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    companions: dict[str, str] = field(default_factory=dict)
+    shards_run: int = 0
+    shards_resumed: int = 0
+    peak_mb: float = 0.0
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.env.store
+
+    @property
+    def workspace(self) -> Workspace:
+        """The stage's working state."""
+        return Workspace(self.store, self.ref)
+
+    @property
+    def threads(self) -> int:
+        """Threads for kernels whose results do not depend on their number."""
+        return self.env.threads
+
+    def write(self, table: str, data: pa.Table, *, shard: int = 0) -> None:
+        """Writes a table that the stage made in one piece."""
+        self.entries.append(self.store.write_table(self.ref, self.contract, table, data, shard=shard))
+
+    def write_companion(self, contract: Contract, tables: Mapping[str, pa.Table], *, quality: Mapping[str, Any]) -> Ref:
+        """Commits a second artifact of the same day and fingerprint, for example the quarantine."""
+        ref = Ref(contract.name, self.ref.day, self.ref.fingerprint)
+        entries = [self.store.write_table(ref, contract, name, data) for name, data in tables.items()]
+        identity = identity_of(contract, {"parameters": {}, "inputs": {}, "code": ""}, entries, quality)
+        self.store.commit(ref, Manifest(identity, {"written_by": self.contract.name}), replace=self.replace)
+        self.companions[contract.name] = str(ref)
+        return ref
+
+    def map_shards(
+        self, function: Callable[..., ShardOutput], shards: Sequence[Shard], **arguments: Any
+    ) -> list[dict[str, Any]]:
+        """Runs ``function(store, shard, **arguments)`` for every shard not finished yet; their figures in shard order.
+
+        Each shard's files are in place and recorded before the next result is waited for, so that after a kill only
+        the shards in flight are computed again.
+        """
+        finished = {} if self.replace else self.workspace.finished_shards()
+        todo = [shard for shard in shards if shard.index not in finished]
+        self.shards_resumed += len(shards) - len(todo)
+        job = ShardJob(self.store, self.ref, self.contract, function, arguments)
+        self.env.progress.begin(self.contract.name, len(shards))
+        self.env.progress.advance(self.contract.name, len(shards) - len(todo))
+        for done, (position, report) in enumerate(self.env.executor.map(job, todo), start=len(shards) - len(todo) + 1):
+            finished[todo[position].index] = (report.entries, report.figures)
+            self.shards_run += 1
+            self.peak_mb = max(self.peak_mb, report.peak_mb)
+            self.env.progress.advance(self.contract.name, done)
+        for shard in shards:
+            self.entries += finished[shard.index][0]
+        return [finished[shard.index][1] for shard in shards]
+
+    def gather(self, function: Callable[..., Any], shards: Sequence[Shard], **arguments: Any) -> list[Any]:
+        """The results of ``function(store, shard, **arguments)`` in shard order, for sums over shards."""
+        results: dict[int, Any] = dict(self.env.executor.map(PassJob(self.store, function, arguments), list(shards)))
+        return [results[position] for position in range(len(shards))]
+
+    def begin(self, total: int) -> None:
+        """Announces the number of steps of a stage that does not use shards."""
+        self.env.progress.begin(self.contract.name, total)
+
+    def advance(self, done: int) -> None:
+        """Shows how many of them are done."""
+        self.env.progress.advance(self.contract.name, done)
+
+
+def identity_of(
+    contract: Contract, parts: Mapping[str, Any], entries: list[FileEntry], quality: Mapping[str, Any]
+) -> dict[str, Any]:
+    rows: dict[str, int] = {table.name: 0 for table in contract.tables}
+    for entry in entries:
+        rows[entry.table] += entry.rows
+    return {
+        "contract": {"name": contract.name, "version": contract.version}, "schema": contract.schema(), "rows": rows, "quality": dict(quality),
+        "parameters": parts["parameters"], "inputs": parts["inputs"], "input_identities": parts.get("input_identities", {}), "code": parts["code"],
+        "files": [asdict(entry) for entry in sorted(entries, key=lambda entry: (entry.table, entry.shard))],
+    }  # fmt: skip
