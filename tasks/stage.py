@@ -21,7 +21,7 @@ from prefect.cache_policies import NO_CACHE
 from threadpoolctl import threadpool_limits
 
 from schemas.contract import Contract
-from schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, MissingArtifactError
+from schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, InputError, MissingArtifactError
 from schemas.refs import Ref, canonical_json, changed_keys, digest_of
 from schemas.store import FileEntry, Manifest, Store
 from tasks.code import code_hash
