@@ -104,13 +104,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Watching:
-    """How a run is shown and where its log goes; set by the commands."""
+    """How a run is shown and where its log goes, set by the commands; ``ended`` takes the record of the run."""
 
     quiet: bool = False
     log_file: Path | None = None
+    ended: list[dict[str, Any]] = field(default_factory=list)
 
 
-_run: ContextVar[Run] = ContextVar("fingerpost_run")
+_run: ContextVar[Run | None] = ContextVar("fingerpost_run", default=None)
 watching: ContextVar[Watching] = ContextVar("fingerpost_watching")
 executor_override: ContextVar[Executor | None] = ContextVar("fingerpost_executor", default=None)
 
@@ -118,11 +119,10 @@ executor_override: ContextVar[Executor | None] = ContextVar("fingerpost_executor
 @contextmanager
 def running(flow: str, settings: Settings) -> Iterator[Run]:
     """The run that a flow belongs to: the surrounding flow's, or a new one whose record and report are kept at its end."""
-    try:
-        yield _run.get()
+    surrounding = _run.get(None)
+    if surrounding is not None:
+        yield surrounding
         return
-    except LookupError:
-        pass
     store = Store(settings.store or find_store()).prepare()
     _check_forced(settings.force)
     given = executor_override.get()
@@ -153,10 +153,10 @@ def running(flow: str, settings: Settings) -> Iterator[Run]:
         _run.reset(token)
         if executor is not given and isinstance(executor, DaskExecutor):
             executor.close()
-        _finish(run, state, error)
+        shown.ended.append(_finish(run, state, error))
 
 
-def _finish(run: Run, state: str, error: str) -> None:
+def _finish(run: Run, state: str, error: str) -> dict[str, Any]:
     record = run.record(state=state, error=error)
     save_run(run.env.store, run.id, record)
     rows = [
@@ -175,6 +175,7 @@ def _finish(run: Run, state: str, error: str) -> None:
             table=rows, key="stages", description=f"{run.flow} of {run.env.collection}, {run.env.day}: {state}"
         )
     run.progress.log(f"{state} {error}".strip())
+    return record
 
 
 def _check_forced(forced: Sequence[str]) -> None:

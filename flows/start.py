@@ -31,7 +31,6 @@ from flows.settings import Settings, SettingsError  # noqa: E402
 from schemas.inputs.files import input_files  # noqa: E402
 from schemas.store import Store  # noqa: E402
 from tasks.ann.open import find_store  # noqa: E402
-from tasks.ledger import runs  # noqa: E402
 
 FLOWS: dict[str, Callable[..., Any]] = {flow.name: flow for flow in (featurize_corpus, build_ann_index, nightly)}
 
@@ -53,7 +52,8 @@ def run_flow(name: str, settings: Settings, *, quiet: bool = False, log_file: Pa
         "prefect.task_runs",
     ):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    token = watching.set(Watching(quiet, log_file))
+    shown = Watching(quiet, log_file)
+    token = watching.set(shown)
     try:
         with ExitStack() as stack:
             if not PREFECT_API_URL.value():
@@ -62,5 +62,4 @@ def run_flow(name: str, settings: Settings, *, quiet: bool = False, log_file: Pa
             FLOWS[name](settings)
     finally:
         watching.reset(token)
-    store = Store(settings.store)
-    return write(store, runs(store, newest=1)[0])
+    return write(Store(settings.store), shown.ended[-1])

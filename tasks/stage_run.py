@@ -99,6 +99,7 @@ class StageRun:
 def identity_of(
     contract: Contract, parts: Mapping[str, Any], entries: list[FileEntry], quality: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """What an artifact is: contract, parameters, inputs, code, rows, quality figures and files."""
     rows: dict[str, int] = {table.name: 0 for table in contract.tables}
     for entry in entries:
         rows[entry.table] += entry.rows

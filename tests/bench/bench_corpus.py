@@ -26,7 +26,7 @@ from tasks.corpus.svd import SvdParams, factorize
 from tasks.corpus.tfidf import TfidfParams, weigh_counts
 from tasks.corpus.vocabulary import select_vocabulary, shard_frequencies
 from tests.bench.results import cpu_seconds, print_table, write_rows
-from tests.data import data_folder
+from tests.data import data_root
 
 TOKEN = re.compile(r"(?u)\b\w\w+\b")
 DATASET = "debian12"
@@ -41,7 +41,10 @@ Timed = dict[str, tuple[float, Any]]
 
 def load_texts() -> list[str]:
     """Summary and description of every package, joined by a blank."""
-    table = pq.read_table(data_folder(DATASET) / "packages.parquet", columns=["summary", "description"])
+    file = data_root() / DATASET / "packages.parquet"
+    if not file.is_file():
+        raise SystemExit(f"{DATASET}: expected {file.name} in {file.parent}, found none; set FINGERPOST_DATA")
+    table = pq.read_table(file, columns=["summary", "description"])
     columns = (table["summary"].to_pylist(), table["description"].to_pylist())
     return [f"{summary or ''} {description or ''}" for summary, description in zip(*columns, strict=True)]
 

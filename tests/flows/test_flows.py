@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.runtime import executor_override
+from flows.runtime import executor_override, running
 from flows.settings import Settings, load_settings
 from flows.start import run_flow
 from schemas.errors import GateError, QuarantineLimitError
@@ -189,3 +189,11 @@ def test_the_prefect_ui_gets_progress_and_a_table_of_stages(tmp_path: Path, prod
 def test_an_unknown_forced_stage_is_named(tmp_path: Path, products: Path) -> None:
     with pytest.raises(Exception, match=r"force: expected stages among .*build_graph.* got nonsense"):
         run_flow("nightly", settings_for(tmp_path / "store", products, force=("nonsense",)), quiet=True)
+
+
+@pytest.mark.parametrize("error", [KeyError("lost"), ValueError("wrong")])
+def test_a_failure_inside_a_nested_flow_is_raised_as_it_is(tmp_path: Path, error: Exception) -> None:
+    settings = settings_for(tmp_path / "store", tmp_path / "gone.csv")
+    with pytest.raises(type(error)), running("outer", settings), running("inner", settings):
+        raise error
+    assert [record["flow"] for record in runs(Store(str(tmp_path / "store")))] == ["outer"]
