@@ -62,21 +62,18 @@ def _show(question: str, found: Answers, index: LiveIndex) -> None:
     table = Table(title=question, title_justify="left", box=None, pad_edge=False, header_style="bold")
     texts = any(answer.first_sentence for answer in found.answers)
     keys = any(answer.title and answer.id != answer.title for answer in found.answers)
-    for name in ("", *(["id"] if keys else []), "name", "kind", "score", *(["first sentence"] if texts else [])):
-        table.add_column(
-            name,
-            justify="right" if name in {"", "score"} else "left",
-            no_wrap=name in {"score", "kind"},
-            overflow="fold",
-        )
+    table.add_column("", justify="right", no_wrap=True)
+    if keys:
+        table.add_column("id", overflow="fold", max_width=40, min_width=4)
+    table.add_column("name", overflow="fold", max_width=60, min_width=20)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    if texts:
+        table.add_column("first sentence", overflow="fold", min_width=20)
     for place, answer in enumerate(found.answers, start=1):
-        table.add_row(
-            str(place),
-            answer.title or answer.id,
-            answer.kind,
-            f"{answer.score:.3f}",
-            *([textwrap.shorten(answer.first_sentence, 200, placeholder=" …")] if texts else []),
-        )
+        key = [answer.id] if keys else []
+        sentence = [textwrap.shorten(answer.first_sentence, 120, placeholder=" …")] if texts else []
+        table.add_row(str(place), *key, answer.title or answer.id, answer.kind, f"{answer.score:.3f}", *sentence)
     if found.answers:
         console.print(table)
     else:

@@ -68,7 +68,7 @@ def import_documents(run: StageRun, source: "Ref | InputSource", *, params: Impo
         counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
         raise QuarantineLimitError(
             f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad} bad of "
-            f"{bad + accepted.num_rows} ({counts}); mend the input, or raise import.quarantine_share; the rows are in {run.companions[contracts.QUARANTINE.name]}"
+            f"{bad + accepted.num_rows} ({counts}); mend the input, or raise corpus.imports.quarantine_share; the rows are in {run.companions[contracts.QUARANTINE.name]}"
         )
     for shard in row_shards(accepted.num_rows, params.rows_per_shard):
         run.write("documents", accepted.slice(shard.start, shard.stop - shard.start), shard=shard.index)
