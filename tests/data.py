@@ -21,3 +21,13 @@ def data_folder(name: str) -> Path:
             f"data set '{name}' is not in {data_root().name}/ (set FINGERPOST_DATA to the folder that holds it)"
         )
     return folder
+
+
+def data_file(folder: str, name: str) -> Path:
+    """One file of a data set for a benchmark, which ends with a readable line where it is missing."""
+    file = data_root() / folder / name
+    if not file.is_file():
+        raise SystemExit(
+            f"{folder}: expected {name} in a folder of that name below {data_root()}, found none; set FINGERPOST_DATA"
+        )
+    return file

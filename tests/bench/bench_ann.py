@@ -23,7 +23,7 @@ from tasks.ann.recall import recall
 from tasks.ann.search import Index, SearchCounters, SearchResult
 from tests.bench.peers import PeerProcess, peer_python
 from tests.bench.results import cpu_seconds, print_table, results_folder, write_rows
-from tests.data import data_root
+from tests.data import data_file
 
 K = 10
 WIDTHS = (10, 20, 40, 80, 160, 320)
@@ -146,7 +146,7 @@ def texts(rows: int | None, queries: int) -> tuple[np.ndarray, np.ndarray]:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        table = pd.read_parquet(data_root() / "debian12" / "packages.parquet", columns=["summary", "description"])
+        table = pd.read_parquet(data_file("debian12", "packages.parquet"), columns=["summary", "description"])
         text = (table["summary"].fillna("") + "\n" + table["description"].fillna("")).drop_duplicates()
         features = TfidfVectorizer(min_df=3, ngram_range=(1, 2), sublinear_tf=True).fit_transform(text)
         dense = TruncatedSVD(256, random_state=0).fit_transform(features).astype(np.float32)
@@ -157,7 +157,7 @@ def texts(rows: int | None, queries: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _archive(name: str, rows: int | None, queries: int) -> tuple[np.ndarray, np.ndarray]:
-    file = np.load(data_root() / name / f"{name}.npz")
+    file = np.load(data_file(name, f"{name}.npz"))
     return file["train"][:rows].astype(np.float32), file["test"][:queries].astype(np.float32)
 
 

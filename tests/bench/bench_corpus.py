@@ -26,7 +26,7 @@ from tasks.corpus.svd import SvdParams, factorize
 from tasks.corpus.tfidf import TfidfParams, weigh_counts
 from tasks.corpus.vocabulary import select_vocabulary, shard_frequencies
 from tests.bench.results import cpu_seconds, print_table, write_rows
-from tests.data import data_root
+from tests.data import data_file
 
 TOKEN = re.compile(r"(?u)\b\w\w+\b")
 DATASET = "debian12"
@@ -41,9 +41,7 @@ Timed = dict[str, tuple[float, Any]]
 
 def load_texts() -> list[str]:
     """Summary and description of every package, joined by a blank."""
-    file = data_root() / DATASET / "packages.parquet"
-    if not file.is_file():
-        raise SystemExit(f"{DATASET}: expected {file.name} in {file.parent}, found none; set FINGERPOST_DATA")
+    file = data_file(DATASET, "packages.parquet")
     table = pq.read_table(file, columns=["summary", "description"])
     columns = (table["summary"].to_pylist(), table["description"].to_pylist())
     return [f"{summary or ''} {description or ''}" for summary, description in zip(*columns, strict=True)]
