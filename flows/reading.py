@@ -1,7 +1,6 @@
 """The commands that look at a store or move what is live. Imports no Prefect."""
 
 import json
-import os
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +18,7 @@ from tasks.ledger import runs
 def wide_console() -> Console:
     """A console as wide as the terminal, or wide enough for a line each where the output goes to a file or pipe."""
     console = Console(highlight=False)
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=200)
+    return console if console.is_terminal else Console(highlight=False, width=200)
 
 
 def collection_of(store: Store, collection: str | None) -> str:
