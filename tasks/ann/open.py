@@ -8,6 +8,7 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -161,15 +162,11 @@ class LiveIndex:
     @cached_property
     def featurizer(self) -> Featurizer:
         """Turns query texts into the features that the documents have."""
-        if "features" not in self.members:
-            raise FingerpostError(
-                f"index {self.ref}: expected one made from texts, found one made from vectors; ask with --like ID or --vectors FILE"
-            )
+        vocabulary = read_vocabulary(self._open("vocabulary", corpus.VOCABULARY))
         ngrams = self.store.manifest(self.members["ngrams"]).identity["parameters"]["params"]
         tfidf = self.store.manifest(self.members["features"]).identity["parameters"]["params"]
         families = tuple(FamilyParams(**family) for family in ngrams.pop("families"))
         weights = tuple(tfidf.pop("family_weights"))
-        vocabulary = read_vocabulary(self._open("vocabulary", corpus.VOCABULARY))
         return Featurizer(
             vocabulary, NgramParams(families=families, **ngrams), TfidfParams(family_weights=weights, **tfidf)
         )
@@ -184,6 +181,14 @@ class LiveIndex:
         """The documents' sparse features, CSR (n, columns)."""
         return read_features(self._open("features", corpus.FEATURES))
 
+    def load(self, *parts: str) -> None:
+        """Reads and verifies several parts at once; each is read once, by whoever asks first."""
+        missing = [part for part in parts if part not in vars(self)]
+        if missing:
+            with ThreadPoolExecutor(len(missing)) as pool:
+                for loaded in [pool.submit(getattr, self, part) for part in missing]:
+                    loaded.result()
+
     def query(
         self,
         text: str,
@@ -194,6 +199,7 @@ class LiveIndex:
         rerank_params: RerankParams | None = None,
     ) -> Answers:
         """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity."""
+        self.load("featurizer", "features", "components", "documents", "index")
         params = rerank_params or RerankParams()
         queries = self.featurizer.transform([text])
         if not queries.nnz:
@@ -281,6 +287,10 @@ class LiveIndex:
         return Answers(answers, candidates, distances, estimates, self.method)
 
     def _open(self, role: str, contract: Any) -> Artifact:
+        if role not in self.members:
+            raise FingerpostError(
+                f"index {self.ref}: expected {role} in one made from texts, found one made from vectors; ask with --like ID or --vectors FILE"
+            )
         return self.store.open(self.members[role], contract)
 
 

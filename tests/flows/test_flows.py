@@ -11,7 +11,7 @@ import pytest
 from flows.runtime import executor_override, running
 from flows.settings import Settings, load_settings
 from flows.start import run_flow
-from schemas.errors import GateError, QuarantineLimitError
+from schemas.errors import FingerpostError, GateError, QuarantineLimitError
 from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ann.open import PRODUCT, live
@@ -170,6 +170,10 @@ def test_vectors_alone_become_an_index(tmp_path: Path) -> None:
     assert [answer.id for answer in found] == [f"v{i}" for i in np.argsort(distances)[1:6]]
     assert found[0].score == pytest.approx(-np.sort(distances)[1], rel=1e-4)
     assert index.search(vectors[9], k=1).answers[0].id == "v9"
+    with pytest.raises(FingerpostError, match=r"found one made from vectors; ask with --like ID or --vectors FILE"):
+        index.query("anything")
+    with pytest.raises(FingerpostError, match=r"vector: expected 16 finite numbers"):
+        index.search(np.full(16, np.nan))
 
 
 def test_the_prefect_ui_gets_progress_and_a_table_of_stages(tmp_path: Path, products: Path) -> None:
