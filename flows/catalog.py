@@ -1,4 +1,4 @@
-"""The stages and flows there are, by name."""
+"""The stages there are, by name."""
 
 from tasks.ann import stages as ann
 from tasks.corpus import stages as corpus
@@ -7,5 +7,3 @@ from tasks.stage import Stage
 STAGES: dict[str, Stage] = {
     found.name: found for module in (corpus, ann) for found in vars(module).values() if isinstance(found, Stage)
 }
-
-FLOWS = ("featurize_corpus", "build_ann_index", "nightly")

@@ -87,11 +87,6 @@ class Ref:
         return cls(parts[0], parts[1].removeprefix("day="), parts[2])
 
 
-def short(fingerprint: str) -> str:
-    """The first ten digits, for people."""
-    return fingerprint[:10]
-
-
 def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> list[str]:
     """The dotted keys whose values differ between two nested mappings, sorted."""
     keys: list[str] = []

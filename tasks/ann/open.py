@@ -29,7 +29,7 @@ from schemas.refs import Ref
 from schemas.store import Artifact, Store
 from tasks.ann.finger_basis import FingerBasis
 from tasks.ann.finger_search import FingerIndex
-from tasks.ann.finger_tables import FingerTables
+from tasks.ann.finger_tables import FingerTables, join_ranges
 from tasks.ann.graph import NONE, Graph, UpperLevel
 from tasks.ann.hnsw import HnswIndex
 from tasks.ann.search import Index
@@ -82,11 +82,11 @@ def open_finger(
     """FINGER search over vectors, their graph and its committed tables."""
     basis = read_basis(store.open(finger_basis, contracts.FINGER_BASIS))
     tables = store.open(finger_tables, contracts.FINGER_TABLES)
-    parts = [tensors_from_arrow(tables.read("tables", shard=entry.shard)) for entry in tables.entries("tables")]
-    joined = {
-        name: parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts]) for name in parts[0]
-    }
-    return FingerIndex(vectors, graph, FingerTables(basis=basis, **joined), kernel_metric(metric))
+    parts = [
+        FingerTables(basis=basis, **tensors_from_arrow(tables.read("tables", shard=entry.shard)))
+        for entry in tables.entries("tables")
+    ]
+    return FingerIndex(vectors, graph, join_ranges(parts), kernel_metric(metric))
 
 
 @dataclass(frozen=True)
