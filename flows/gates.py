@@ -1,6 +1,7 @@
 """The gates that an index must pass before it becomes live. Imports no Prefect."""
 
 from flows.settings import GateSettings
+from schemas.inputs import SAMPLE
 from schemas.manifests import Manifest
 from schemas.publish import Gate, Pointer, Publication
 from schemas.refs import Ref
@@ -11,7 +12,7 @@ from tasks.ann.open import PRODUCT
 def index_gates(manifest: Manifest, settings: GateSettings) -> list[Gate]:
     """What an index must fulfil; re-ranked answers must not be worse than BM25's where both were measured."""
     quality = manifest.quality
-    least = settings.sample_documents if manifest.run["collection"] == "python-docs" else settings.documents
+    least = settings.sample_documents if manifest.run["collection"] == SAMPLE else settings.documents
     gates = [
         Gate("recall_at_10", float(quality["recall_at_10"]), settings.recall_at_10),
         Gate("documents", float(quality["documents"]), float(least)),

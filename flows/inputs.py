@@ -4,13 +4,11 @@ from dataclasses import replace
 
 from flows.runtime import Run
 from flows.settings import Settings
+from schemas.inputs import SAMPLE
 from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
 from schemas.refs import Ref
 from tasks.ann.retrieval import RetrievalParams
 from tasks.corpus.stages import extract_documentation
-
-#: The source, and by default the collection, of the built-in sample.
-SAMPLE = "python-docs"
 
 
 def retrieval_params(settings: Settings) -> RetrievalParams:

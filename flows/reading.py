@@ -11,7 +11,7 @@ from schemas.errors import FingerpostError
 from schemas.publish import Pointer, products
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.open import PRODUCT
+from tasks.ann.open import PRODUCT, published_collection
 from tasks.ledger import runs
 
 
@@ -19,18 +19,6 @@ def wide_console() -> Console:
     """A console as wide as the terminal, or wide enough for a line each where the output goes to a file or pipe."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200)
-
-
-def collection_of(store: Store, collection: str | None) -> str:
-    """The collection that is meant: the one named, the only one published, or python-docs."""
-    names = sorted({name for name, product in products(store) if product == PRODUCT})
-    if collection:
-        return collection
-    if len(names) == 1 or "python-docs" in names:
-        return names[0] if len(names) == 1 else "python-docs"
-    raise FingerpostError(
-        f"collection: expected one to be named, found {len(names)} published ({', '.join(names) or 'none'}); add --collection"
-    )
 
 
 def show_status(store: Store, *, as_json: bool) -> None:
@@ -111,14 +99,14 @@ def promote_index(store: Store, reference: str, *, collection: str | None, profi
         raise FingerpostError(f"promote: expected an artifact {PRODUCT}, got {ref}; see `fingerpost history`")
     settings, _ = load_settings(profile)
     manifest = store.manifest(ref)
-    name = collection or str(manifest.run.get("collection") or collection_of(store, None))
+    name = collection or str(manifest.run.get("collection") or published_collection(store))
     move = publish(store, name, ref, index_gates(manifest, settings.gates), reason=reason)
     return f"{name}/{PRODUCT}: {move.ref} is live, generation {move.generation}"
 
 
 def roll_back(store: Store, *, collection: str | None, reason: str) -> str:
     """Makes the version live again that was live before."""
-    name = collection_of(store, collection)
+    name = published_collection(store, collection)
     move = Pointer(store, name, PRODUCT).rollback(reason=reason)
     return f"{name}/{PRODUCT}: {move.ref} is live again, generation {move.generation}"
 

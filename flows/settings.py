@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from dataclasses import asdict, is_dataclass
+from dataclasses import is_dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from schemas.errors import FingerpostError
+from schemas.inputs import SAMPLE
 from schemas.inputs.python_docs import DISTRIBUTIONS
 from schemas.refs import checked_day, checked_name
 from tasks.ann.evaluation import EvaluationParams
@@ -60,9 +61,9 @@ class RunSettings(_Section):
 class InputSettings(_Section):
     """What is read: the built-in sample, or a file of documents under a collection's name."""
 
-    collection: str = Field(default="python-docs", description="the name that results are published under")
+    collection: str = Field(default=SAMPLE, description="the name that results are published under")
     source: str = Field(
-        default="python-docs",
+        default=SAMPLE,
         description="python-docs, or a Parquet, CSV or JSON Lines file (or folder of Parquet files)",
     )
     columns: dict[str, str] = Field(
@@ -245,12 +246,7 @@ def _allowed(path: tuple[Any, ...]) -> list[str]:
 
 def in_force(settings: Settings) -> dict[str, Any]:
     """Every setting by dotted key."""
-    return _flat(
-        {
-            key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-            for key, value in _plain(settings).items()
-        }
-    )
+    return _flat(_plain(settings))
 
 
 def _plain(value: Any) -> Any:

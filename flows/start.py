@@ -23,11 +23,11 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 
 from flows.build_ann_index import build_ann_index  # noqa: E402
 from flows.featurize_corpus import featurize_corpus  # noqa: E402
-from flows.inputs import SAMPLE  # noqa: E402
 from flows.nightly import nightly  # noqa: E402
 from flows.report.page import write  # noqa: E402
 from flows.runtime import Watching, watching  # noqa: E402
 from flows.settings import Settings, SettingsError  # noqa: E402
+from schemas.inputs import SAMPLE  # noqa: E402
 from schemas.inputs.files import input_files  # noqa: E402
 from schemas.store import Store  # noqa: E402
 from tasks.ann.open import find_store  # noqa: E402

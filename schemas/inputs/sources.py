@@ -5,6 +5,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from schemas.inputs import SAMPLE
 from schemas.inputs.columns import DocumentBatch
 from schemas.inputs.documents import read_documents
 from schemas.inputs.files import input_fingerprint
@@ -55,7 +56,7 @@ class PythonDocsSource:
     distributions: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "python-docs"
+        return SAMPLE
 
     def identity(self) -> str:
         """sha256 over names, versions and recorded hashes; reads no source."""

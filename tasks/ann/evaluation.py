@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tasks.ann.exact import ExactIndex
 from tasks.ann.graph import NONE
+from tasks.ann.neighbors import without_self
 from tasks.ann.recall import recall
 from tasks.ann.search import Index, SearchResult
 
@@ -41,14 +42,6 @@ def sample_rows(rows: int, count: int, *, seed: int) -> NDArray[np.int64]:
     if rows <= count:
         return np.arange(rows, dtype=np.int64)
     return np.sort(np.random.default_rng(seed).choice(rows, size=count, replace=False))
-
-
-def without_self(found: SearchResult, rows: NDArray[np.int64]) -> SearchResult:
-    """A result with k + 1 columns without each query's own row (or without the last column where it is not there)."""
-    own = found.ids == rows.astype(np.uint32)[:, None]
-    own[~own.any(axis=1), -1] = True
-    shape = (len(rows), found.ids.shape[1] - 1)
-    return SearchResult(found.ids[~own].reshape(shape), found.distances[~own].reshape(shape), found.counters)
 
 
 def evaluate_searches(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tasks.ann.exact import ExactIndex
 from tasks.ann.graph import NONE, Graph, from_table
@@ -19,6 +19,15 @@ class NeighborParams:
     rows_per_shard: int = 8192
 
 
+def without_self(found: SearchResult, rows: NDArray[np.integer]) -> SearchResult:
+    """A result with k + 1 columns without each query's own row (or without the last column where it is not there)."""
+    own = found.ids == rows.astype(np.uint32)[:, None]
+    # A row that did not find itself (more equal vectors than k, or a missed one) gives up its last neighbour instead.
+    own[~own.any(axis=1), -1] = True
+    shape = (len(rows), found.ids.shape[1] - 1)
+    return SearchResult(found.ids[~own].reshape(shape), found.distances[~own].reshape(shape), found.counters)
+
+
 def neighbor_table(index: Index, lo: int, hi: int, k: int, *, ef: int, threads: int = 1) -> SearchResult:
     """The k nearest of the rows lo to hi - 1 of the index's own vectors, each row itself left out.
 
@@ -28,12 +37,7 @@ def neighbor_table(index: Index, lo: int, hi: int, k: int, *, ef: int, threads: 
     if not 0 <= lo <= hi <= n:
         raise ValueError(f"rows: expected a range within 0 to {n}, got {lo} to {hi}; cut it to the index")
     found = index.search(index.vectors[lo:hi], k + 1, ef=max(ef, k + 1), threads=threads)
-    own = found.ids == np.arange(lo, hi, dtype=np.uint32)[:, None]
-    # A row that did not find itself (more equal vectors than k, or a missed one) gives up its last neighbour instead.
-    own[~own.any(axis=1), -1] = True
-    ids = found.ids[~own].reshape(hi - lo, k)
-    distances = found.distances[~own].reshape(hi - lo, k)
-    return SearchResult(ids, distances, found.counters)
+    return without_self(found, np.arange(lo, hi))
 
 
 def neighbor_graph(vectors: ArrayLike, k: int, metric: Metric, *, entry_points: ArrayLike | None = None) -> Graph:

@@ -22,11 +22,13 @@ from numpy.typing import ArrayLike
 from schemas import ann as contracts
 from schemas import corpus
 from schemas.errors import FingerpostError, MissingArtifactError
+from schemas.inputs import SAMPLE
 from schemas.manifests import Manifest
 from schemas.matrices import dense_from_arrow, tensors_from_arrow
 from schemas.publish import Pointer, products
 from schemas.refs import Ref
 from schemas.store import Artifact, Store
+from tasks.ann.engine import Engine
 from tasks.ann.finger_basis import FingerBasis
 from tasks.ann.finger_search import FingerIndex
 from tasks.ann.finger_tables import FingerTables, join_ranges
@@ -35,8 +37,7 @@ from tasks.ann.hnsw import HnswIndex
 from tasks.ann.search import Index
 from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.open import read_components, read_features, read_vocabulary
-from tasks.corpus.rerank import RerankParams, rerank
-from tasks.corpus.svd import project
+from tasks.corpus.rerank import RerankParams
 from tasks.corpus.tfidf import Featurizer, TfidfParams
 
 PRODUCT = contracts.INDEX.name
@@ -181,6 +182,14 @@ class LiveIndex:
         """The documents' sparse features, CSR (n, columns)."""
         return read_features(self._open("features", corpus.FEATURES))
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What answers text queries, with the settings that the release was evaluated with."""
+        params = RerankParams(
+            **self.store.manifest(self.members["retrieval"]).identity["parameters"]["params"]["rerank"]
+        )
+        return Engine(self.featurizer, self.components, self.features, self.index, params)
+
     def load(self, *parts: str) -> None:
         """Reads and verifies several parts at once; each is read once, by whoever asks first."""
         missing = [part for part in parts if part not in vars(self)]
@@ -189,35 +198,18 @@ class LiveIndex:
                 for loaded in [pool.submit(getattr, self, part) for part in missing]:
                     loaded.result()
 
-    def query(
-        self,
-        text: str,
-        *,
-        k: int = 10,
-        kind: str | None = None,
-        package: str | None = None,
-        rerank_params: RerankParams | None = None,
-    ) -> Answers:
+    def query(self, text: str, *, k: int = 10, kind: str | None = None, package: str | None = None) -> Answers:
         """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity."""
         self.load("featurizer", "features", "components", "documents", "index")
-        params = rerank_params or RerankParams()
         queries = self.featurizer.transform([text])
         if not queries.nnz:
             return Answers([], 0, 0, 0, self.method)
-        count = min(params.candidates, len(self.vectors))
-        found = self.index.search(project(queries, self.components), count, ef=count)
-        rows = np.where(found.ids == NONE, -1, found.ids.astype(np.int64))
+        found = self.engine.candidates(queries)
         keep = self._filter(kind, package)
-        rows = np.where((rows >= 0) & keep[rows], rows, -1)
-        order, scores = rerank(
-            queries,
-            rows,
-            self.features,
-            dense_scores=(1.0 - found.distances).astype(np.float32),
-            dense_share=params.dense_share,
-        )
+        rows = np.where((found.rows >= 0) & keep[found.rows], found.rows, -1)
+        order, scores = self.engine.ordered(queries, rows, found.similarities)
         chosen = [(int(row), float(score)) for row, score in zip(order[0], scores[0], strict=True) if row >= 0][:k]
-        return self._answers(chosen, int((found.ids != NONE).sum()), found.counters.distances, found.counters.estimates)
+        return self._answers(chosen, int((found.rows >= 0).sum()), found.counters.distances, found.counters.estimates)
 
     def similar(
         self, key: str, *, k: int = 10, ef: int = 100, kind: str | None = None, package: str | None = None
@@ -301,13 +293,22 @@ def live(collection: str | None = None, *, store: str | None = None, method: str
     ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above. Raises MissingArtifactError where nothing is live.
     """
     opened = Store(store or find_store()).checked()
-    names = [name for name, product in products(opened) if product == PRODUCT]
-    chosen = collection or ("python-docs" if "python-docs" in names or len(names) != 1 else names[0])
-    if collection is None and len(names) > 1 and "python-docs" not in names:
+    chosen = published_collection(opened, collection)
+    return LiveIndex(opened, Pointer(opened, chosen, PRODUCT).required().artifact, method=method)
+
+
+def published_collection(store: Store, collection: str | None = None) -> str:
+    """The collection that is meant: the one named, else the built-in sample or the only one published."""
+    names = sorted({name for name, product in products(store) if product == PRODUCT})
+    if collection:
+        return collection
+    if SAMPLE in names or not names:
+        return SAMPLE
+    if len(names) > 1:
         raise MissingArtifactError(
             f"collection: expected one to be named, since {len(names)} are live: {', '.join(names)}; name it (--collection)"
         )
-    return LiveIndex(opened, Pointer(opened, chosen, PRODUCT).required().artifact, method=method)
+    return names[0]
 
 
 def find_store() -> str:

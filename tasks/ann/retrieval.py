@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tasks.ann.engine import Engine
 from tasks.ann.evaluation import Figure
-from tasks.ann.graph import NONE
 from tasks.ann.hnsw import HnswIndex, HnswParams, build
 from tasks.ann.search import Index
 from tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
@@ -22,7 +22,7 @@ from tasks.corpus.known_items import (
     select_known_items,
 )
 from tasks.corpus.ngrams import FamilyParams, count_family, count_shard
-from tasks.corpus.rerank import RerankParams, rerank
+from tasks.corpus.rerank import RerankParams
 from tasks.corpus.svd import project
 from tasks.corpus.tfidf import Featurizer, weigh_counts
 
@@ -70,32 +70,6 @@ class Retrieval:
     measured: dict[str, object]
 
 
-@dataclass(frozen=True)
-class Engine:
-    """Everything that answers text queries."""
-
-    featurizer: Featurizer
-    components: NDArray[np.float32]
-    features: sparse.csr_array
-    index: Index
-    params: RerankParams
-
-    def candidates(
-        self, queries: sparse.csr_array, *, ef: int | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Rows (-1 where there are fewer) and similarities of the index's candidates, nearest first."""
-        count = min(self.params.candidates, self.features.shape[0])
-        found = self.index.search(project(queries, self.components), count, ef=ef or count)
-        rows = np.where(found.ids == NONE, -1, found.ids.astype(np.int64))
-        return rows, (1.0 - found.distances).astype(np.float32)
-
-    def answer(self, texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Rows and scores, best first: candidates from the index, re-ranked by their sparse features."""
-        queries = self.featurizer.transform(texts)
-        rows, similarities = self.candidates(queries)
-        return rerank(queries, rows, self.features, dense_scores=similarities, dense_share=self.params.dense_share)
-
-
 def evaluate_known_items(
     *, titles: Sequence[str], texts: Sequence[str], features: sparse.csr_array, featurizer: Featurizer, components: NDArray[np.float32],
     index: Index, hnsw: HnswParams, params: RetrievalParams, threads: int, clock: Callable[[], float], progress: Steps,
@@ -108,10 +82,11 @@ def evaluate_known_items(
     progress.begin(2)
     items = select_known_items(titles, texts, params.items)
     engine = Engine(featurizer, components, features, index, params.rerank)
-    bm25 = _best_bm25(titles, texts, items, params)
+    words = _bm25_counts(titles, texts, items.queries)
+    bm25 = _best_bm25(*words, items, params)
     figures: list[Figure] = []
     times: dict[str, float] = {}
-    figures += _table("whole", engine, items, titles, texts, bm25, params, clock, times)
+    figures += _table("whole", engine, items, words, bm25, params, clock, times)
     progress.advance(1)
     shorter = list(texts)
     for row in items.rows:
@@ -124,7 +99,8 @@ def evaluate_known_items(
     vectors[items.rows] = project(changed[items.rows], components)
     graph, _ = build(vectors, hnsw, threads=threads)
     without = Engine(featurizer, components, changed, HnswIndex(vectors, graph, hnsw.metric), params.rerank)
-    figures += _table("without_sentence", without, items, titles, shorter, bm25, params, clock, {})
+    words = _bm25_counts(titles, shorter, items.queries)
+    figures += _table("without_sentence", without, items, words, bm25, params, clock, {})
     progress.advance(2)
     value = {(method, setting, metric): v for method, setting, metric, v in figures}
     quality = {
@@ -160,15 +136,16 @@ def _bm25_counts(
     return counts[: len(documents)], counts[len(documents) :]
 
 
-def _best_bm25(titles: Sequence[str], texts: Sequence[str], items: KnownItems, params: RetrievalParams) -> Bm25Params:
+def _best_bm25(
+    counts: sparse.csr_array, queries: sparse.csr_array, items: KnownItems, params: RetrievalParams
+) -> Bm25Params:
     """The k1 and b of the grid with the highest MRR on a quarter of the items (at least 100)."""
     part = slice(None, None, 4 if len(items.rows) >= 400 else 1)
-    counts, queries = _bm25_counts(titles, texts, items.queries[part])
     best, chosen = -1.0, Bm25Params()
     for k1 in params.bm25_k1:
         for b in params.bm25_b:
             tried = Bm25Params(k1, b)
-            ranked, _ = rank_scores(queries, weigh_bm25(counts, tried), top=params.depth)
+            ranked, _ = rank_scores(queries[part], weigh_bm25(counts, tried), top=params.depth)
             mrr = score_ranking(ranked, items.rows[part]).mrr
             if mrr > best:
                 best, chosen = mrr, tried
@@ -176,28 +153,27 @@ def _best_bm25(titles: Sequence[str], texts: Sequence[str], items: KnownItems, p
 
 
 def _table(
-    setting: str, engine: Engine, items: KnownItems, titles: Sequence[str], texts: Sequence[str], bm25: Bm25Params,
+    setting: str, engine: Engine, items: KnownItems, words: tuple[sparse.csr_array, sparse.csr_array], bm25: Bm25Params,
     params: RetrievalParams, clock: Callable[[], float], times: dict[str, float],
 ) -> list[Figure]:  # fmt: skip
     asked = max(len(items.rows), 1)
     started = clock()
     queries = engine.featurizer.transform(items.queries)
-    dense, similarities = engine.candidates(queries)
+    found = engine.candidates(queries)
+    dense = found.rows
     times["dense"] = round(1e3 * (clock() - started) / asked, 4)
-    reranked, _ = rerank(
-        queries, dense, engine.features, dense_scores=similarities, dense_share=engine.params.dense_share
-    )
+    reranked, _ = engine.ordered(queries, dense, found.similarities)
     times["reranked"] = round(1e3 * (clock() - started) / asked, 4)
-    counts, words = _bm25_counts(titles, texts, items.queries)
+    counts, asked_words = words
     weights = weigh_bm25(counts, bm25)
     started = clock()
-    ranked, _ = rank_scores(words, weights, top=params.depth)
+    ranked, _ = rank_scores(asked_words, weights, top=params.depth)
     times["bm25"] = round(1e3 * (clock() - started) / asked, 4)
     figures: list[Figure] = []
     for method, rows, candidates in (
         ("dense", dense, dense.shape[1]),
         ("reranked", reranked, dense.shape[1]),
-        ("bm25", ranked, len(titles)),
+        ("bm25", ranked, counts.shape[0]),
     ):
         scores = score_ranking(rows[:, : params.depth], items.rows)
         values = {
@@ -207,14 +183,16 @@ def _table(
             "queries": scores.queries,
         }
         figures += [(method, setting, metric, round(float(value), 6)) for metric, value in values.items()]
-    found = float((dense == items.rows[:, None]).any(axis=1).mean()) if len(items.rows) else 0.0
-    return [*figures, ("dense", setting, "recall_of_candidates", round(found, 6))]
+    among = float((dense == items.rows[:, None]).any(axis=1).mean()) if len(items.rows) else 0.0
+    return [*figures, ("dense", setting, "recall_of_candidates", round(among, 6))]
 
 
 def _samples(engine: Engine, titles: Sequence[str], queries: Sequence[str]) -> list[Sample]:
     samples = []
     for query in queries:
-        rows, _ = engine.answer([query])
+        features = engine.featurizer.transform([query])
+        found = engine.candidates(features)
+        rows, _ = engine.ordered(features, found.rows, found.similarities)
         samples += [
             Sample(query, rank, int(row), titles[row]) for rank, row in enumerate(rows[0][:5], start=1) if row >= 0
         ]

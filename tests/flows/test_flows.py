@@ -201,3 +201,9 @@ def test_a_failure_inside_a_nested_flow_is_raised_as_it_is(tmp_path: Path, error
     with pytest.raises(type(error)), running("outer", settings), running("inner", settings):
         raise error
     assert [record["flow"] for record in runs(Store(str(tmp_path / "store")))] == ["outer"]
+
+
+def test_the_live_index_answers_as_it_was_evaluated(tmp_path: Path, products: Path) -> None:
+    store = tmp_path / "store"
+    run_flow("nightly", settings_for(store, products, **{"ann.retrieval.rerank.candidates": 50}), quiet=True)
+    assert live("products", store=str(store)).query("hammer and saw").candidates == 50

@@ -1,0 +1,46 @@
+"""Text queries: dense candidates from an index, put in order by the similarity of their sparse features."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tasks.ann.graph import NONE
+from tasks.ann.search import Index, SearchCounters
+from tasks.corpus.rerank import RerankParams, rerank
+from tasks.corpus.svd import project
+from tasks.corpus.tfidf import Featurizer
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rows int64 (q, c), -1 where there are fewer, and similarities float32 (q, c), nearest first, with the work done."""
+
+    rows: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+    counters: SearchCounters
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Everything that answers text queries; the evaluation and the live index share it."""
+
+    featurizer: Featurizer
+    components: NDArray[np.float32]
+    features: sparse.csr_array
+    index: Index
+    params: RerankParams
+
+    def candidates(self, queries: sparse.csr_array) -> Candidates:
+        """The nearest rows of the index for sparse queries (q, columns)."""
+        count = min(self.params.candidates, self.features.shape[0])
+        found = self.index.search(project(queries, self.components), count, ef=count)
+        rows = np.where(found.ids == NONE, -1, found.ids.astype(np.int64))
+        return Candidates(rows, (1.0 - found.distances).astype(np.float32), found.counters)
+
+    def ordered(
+        self, queries: sparse.csr_array, rows: NDArray[np.int64], similarities: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Candidates' rows (q, c) and scores, best first; rows of -1 come last with score -inf."""
+        return rerank(queries, rows, self.features, dense_scores=similarities, dense_share=self.params.dense_share)
