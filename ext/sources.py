@@ -19,6 +19,16 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "ngrams": ("ngrams.pyx", "ngrams.hpp"),
     "hnsw": ("hnsw.pyx", "hnsw.hpp", "graph.hpp", "simd.hpp", "parallel.hpp"),
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "graph.hpp", "simd.hpp", "parallel.hpp"),
+    "ranker_solve": (
+        "ranker_solve.pyx",
+        "ranker_cluster.hpp",
+        "ranker_solve.hpp",
+        "ranker_lanes.hpp",
+        "simd.hpp",
+        "parallel.hpp",
+    ),
+    "ranker_split": ("ranker_split.pyx", "ranker_split.hpp"),
+    "ranker_beam": ("ranker_beam.pyx", "ranker_beam.hpp", "ranker_chunk.hpp", "parallel.hpp"),
 }
 
 

@@ -29,6 +29,10 @@ class StoreUnreachableError(FingerpostError):
     """The store cannot be listed, read or written."""
 
 
+class StoreBusyError(FingerpostError):
+    """Another process holds what is needed, and did not let go in time."""
+
+
 class PublicationConflictError(FingerpostError):
     """Another promotion moved the pointer first."""
 

@@ -73,3 +73,11 @@ ROLE = Field("role", STRING, "what a member is for", nonempty=True)
 REFERENCE = Field("ref", STRING, "name/day=.../fingerprint of a member", nonempty=True)
 NEIGHBORS = Field("neighbors", pa.uint32(), "rows of the nearest neighbours, nearest first", vector=True)
 DISTANCES = Field("distances", pa.float32(), "their distances", vector=True)
+
+# Rankings
+QUERY_ID = Field("id", STRING, "the key of a query; its text where none was given", nonempty=True)
+LABEL_NAME = Field("name", STRING, "what people call a label; its id where none was given")
+SPLIT = Field("split", STRING, "what a query is for: training, calibration or test", nonempty=True)
+QUERY_ROW = Field("query", pa.int32(), "the row of a query among the interactions")
+LABELS = Field("labels", pa.uint32(), "rows of the labels, best first", vector=True)
+SCORES = Field("scores", pa.float32(), "their scores", vector=True, finite=True)

@@ -1,24 +1,35 @@
 """Files of a store, local or on any fsspec file system: whole or not at all, and created by one writer only.
 
 On a local disk a file is written beside its place, flushed and renamed, and an exclusive file appears by hard link, so a
-reader never sees a part of it. On an object store a put is whole by itself and an exclusive one is a conditional put.
+reader never sees a part of it. On an object store a put is whole by itself, and `schemas.objects` creates exclusively.
 """
 
 import contextlib
 import errno
 import os
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import FingerpostError, StoreUnreachableError, UnsafeNameError
+from schemas.objects import Objects, file_system, without_secrets
 
 #: Called with the name of each point that a crash may fall on; the fault tests replace it.
 reached: Callable[[str], None] = lambda point: None  # noqa: E731
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file as a listing shows it: bytes, and when it was last written (seconds since 1970)."""
+
+    size: int
+    modified: float
 
 
 class Files:
@@ -31,13 +42,15 @@ class Files:
     def __init__(self, url: str) -> None:
         self.url = url
         try:
-            self.fs, root = fsspec.core.url_to_fs(url)
+            self.fs, root = file_system(url)
         except (ImportError, ValueError) as problem:
             raise StoreUnreachableError(
-                f"store {url}: expected a folder or an fsspec URL, got one that cannot be opened ({problem}); install its driver or mend the URL"
+                f"store {url}: expected a folder or an fsspec URL, got one that cannot be opened ({problem}); "
+                "install its driver (s3:// needs the extra `s3`) or mend the URL"
             ) from problem
         self.local = isinstance(self.fs, LocalFileSystem)
         self.root = str(Path(root).absolute()) if self.local else root.rstrip("/")
+        self._objects = Objects(self.fs, self.root)
 
     def __reduce__(self) -> tuple[type["Files"], tuple[str]]:
         return Files, (self.root if self.local else self.url,)
@@ -52,7 +65,7 @@ class Files:
         return f"{self.root}/{relative}"
 
     @contextlib.contextmanager
-    def _guard(self, relative: str, doing: str):  # type: ignore[no-untyped-def]
+    def _guard(self, relative: str, doing: str) -> Iterator[None]:
         try:
             yield
         except (FileNotFoundError, FileExistsError):
@@ -63,26 +76,25 @@ class Files:
             # Clients of object stores raise more than OSError when they reach nothing.
             if self.local and not isinstance(problem, OSError):
                 raise
-            advice = (
-                "free some space and run again; what is committed stays"
-                if getattr(problem, "errno", None) in {errno.ENOSPC, errno.EDQUOT}
-                else "check that it is reachable and writable"
-            )
+            found = str(getattr(problem, "strerror", None) or problem)
+            shown = without_secrets(found)
             raise StoreUnreachableError(
-                f"store {self.url}: expected to {doing} {relative}, got {getattr(problem, 'strerror', None) or problem}; {advice}"
-            ) from problem
+                f"store {self.url}: expected to {doing} {relative or 'its files'}, got {shown}; {_advice(problem)}"
+            ) from (problem if shown == found else None)
 
     def read(self, relative: str) -> bytes:
         """The bytes of a file; FileNotFoundError if there is none."""
         with self._guard(relative, "read"):
             if self.local:
                 return Path(self.path(relative)).read_bytes()
-            return bytes(self.fs.cat_file(self.path(relative)))
+            return self._objects.read(self.path(relative))
 
     def size(self, relative: str) -> int | None:
         """The size of a file in bytes; None if there is none."""
         with self._guard(relative, "look at"), contextlib.suppress(FileNotFoundError):
-            return int(self.fs.info(self.path(relative))["size"])
+            if self.local:
+                return os.stat(self.path(relative)).st_size
+            return self._objects.size(self.path(relative))
         return None
 
     def write(self, relative: str, data: bytes, *, durable: bool = True) -> None:
@@ -93,7 +105,8 @@ class Files:
         target = self.path(relative)
         with self._guard(relative, "write"):
             if not self.local:
-                self.fs.pipe_file(target, data)
+                with _no_bucket():
+                    self._objects.write(target, data)
                 return
             for attempt in range(3):
                 temporary = self._write_beside(target, data, durable=durable)
@@ -112,7 +125,8 @@ class Files:
         target = self.path(relative)
         with self._guard(relative, "create"):
             if not self.local:
-                return self._create_remote(target, data)
+                with _no_bucket():
+                    return self._objects.create(target, data)
             temporary = self._write_beside(target, data)
             try:
                 os.link(temporary, target)
@@ -123,18 +137,13 @@ class Files:
             _flush_folder(os.path.dirname(target))
             return True
 
-    def _create_remote(self, target: str, data: bytes) -> bool:
-        if self.fs.exists(target):
-            return False
-        try:
-            self.fs.pipe_file(target, data, mode="create")
-        except FileExistsError:
-            return False
-        except OSError as problem:
-            if "PreconditionFailed" in str(problem) or problem.errno == errno.EEXIST:
-                return False
-            raise
-        return True
+    @property
+    def exclusive(self) -> str:
+        """What decides between two that create one file: "link" on a disk, "conditional" puts, or "claims" where there are none."""
+        if self.local:
+            return "link"
+        with self._guard(".probe", "probe"), _no_bucket():
+            return "conditional" if self._objects.refuses_second() else "claims"
 
     def _write_beside(self, target: str, data: bytes, *, durable: bool = True) -> str:
         temporary = f"{target}.{uuid.uuid4().hex}.tmp"
@@ -165,19 +174,69 @@ class Files:
     def names(self, folder: str) -> list[str]:
         """The names of the files and folders in a folder, sorted; none if it does not exist."""
         with self._guard(folder, "list"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            listing = (
-                self.fs.ls(self.path(folder) if folder else self.root, detail=False, refresh=True)
-                if not self.local
-                else os.listdir(self.path(folder) if folder else self.root)
-            )
-            names = {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in listing}
+            where = self.path(folder) if folder else self.root
+            names = os.listdir(where) if self.local else self._objects.names(where)
             return sorted(name for name in names if not name.endswith(".tmp"))
         return []
+
+    def listing(self) -> dict[str, Listed]:
+        """Every file of the store by path, the hidden and the unfinished ones too."""
+        with self._guard("", "list"):
+            return dict(sorted(self._walk() if self.local else self._find()))
+
+    def _walk(self) -> Iterator[tuple[str, Listed]]:
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                path = os.path.join(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    found = os.stat(path, follow_symlinks=False)
+                    yield os.path.relpath(path, self.root).replace(os.sep, "/"), Listed(found.st_size, found.st_mtime)
+
+    def _find(self) -> Iterator[tuple[str, Listed]]:
+        with contextlib.suppress(FileNotFoundError):
+            for path, info in self._objects.find(self.root).items():
+                if not path.endswith("/"):  # a directory marker
+                    relative = path[path.index(self.root) + len(self.root) :].lstrip("/")
+                    yield relative, Listed(int(info["size"] or 0), _written(info))
+
+    def remove_file(self, relative: str) -> None:
+        """Removes one file; nothing happens if it is not there."""
+        with self._guard(relative, "remove"), contextlib.suppress(FileNotFoundError):
+            if self.local:
+                os.unlink(self.path(relative))
+            else:
+                self._objects.remove_one(self.path(relative))
+
+    def prune(self, folder: str) -> None:
+        """Removes a folder and those above it as far as they are empty; object stores have none."""
+        if not self.local:
+            return
+        parts = folder.split("/")
+        with contextlib.suppress(OSError):
+            for length in range(len(parts), 0, -1):
+                os.rmdir(self.path("/".join(parts[:length])))
 
     def remove(self, relative: str) -> None:
         """Removes a file or folder; nothing happens if it is not there."""
         with self._guard(relative, "remove"), contextlib.suppress(FileNotFoundError):
-            self.fs.rm(self.path(relative), recursive=True)
+            if self.local:
+                self.fs.rm(self.path(relative), recursive=True)
+            else:
+                self._objects.remove(self.path(relative))
+
+
+def _written(info: Mapping[str, Any]) -> float:
+    """When a file was written, as its file system tells it; now, if it does not, since nothing old is meant then."""
+    for key in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
+        found = info.get(key)
+        if isinstance(found, datetime):
+            return found.timestamp()
+        if isinstance(found, int | float):
+            return float(found)
+        if isinstance(found, str):
+            with contextlib.suppress(ValueError):
+                return datetime.fromisoformat(found).timestamp()
+    return time.time()
 
 
 def _flush_folder(folder: str) -> None:
@@ -188,3 +247,18 @@ def _flush_folder(folder: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _no_bucket() -> Iterator[None]:
+    """On object storage only a missing bucket can keep a file from being put in its place."""
+    try:
+        yield
+    except FileNotFoundError as problem:
+        raise OSError(errno.ENXIO, f"no bucket there ({problem})") from problem
+
+
+def _advice(problem: Exception) -> str:
+    if getattr(problem, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+        return "free some space and run again; what is committed stays"
+    return "check that it is reachable and writable"

@@ -8,7 +8,8 @@ promotions at once one gets the number.
 import getpass
 import json
 import socket
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,7 +44,11 @@ class Gate:
 
 @dataclass(frozen=True)
 class Publication:
-    """One move of a pointer."""
+    """One move of a pointer.
+
+    A move "forget" says which earlier versions were written anew (``replaced``: old to new) and which could not be
+    (``lost``: with the reason); "withdraw" is one after which nothing is live.
+    """
 
     generation: int
     ref: str
@@ -53,6 +58,8 @@ class Publication:
     by: str
     reason: str = ""
     gates: list[dict[str, Any]] = field(default_factory=list)
+    replaced: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
 
     @property
     def artifact(self) -> Ref:
@@ -76,11 +83,13 @@ class Pointer:
         return [self._read(name) for name in self.store.files.names(self.folder)]
 
     def live(self) -> Publication | None:
-        """What is live; None if nothing was ever published."""
+        """What is live; None if nothing was ever published, or all of it withdrawn."""
+        newest = self._newest()
+        return newest if newest is not None and newest.action != "withdraw" else None
+
+    def _newest(self) -> Publication | None:
         names = self.store.files.names(self.folder)
-        if not names:
-            return None
-        return self._read(names[-1])
+        return self._read(names[-1]) if names else None
 
     def _read(self, name: str) -> Publication:
         where = f"publication {self.folder}/{name}"
@@ -100,22 +109,26 @@ class Pointer:
         return live
 
     def promote(
-        self, ref: Ref, *, gates: list[Gate], action: str = "promote", reason: str = "", after: int | None = None
-    ) -> Publication:
+        self, ref: Ref, *, gates: list[Gate], action: str = "promote", reason: str = "", after: int | None = None,
+        despite: Collection[str] = (), replaced: Mapping[str, str] | None = None, lost: Mapping[str, str] | None = None,
+    ) -> Publication:  # fmt: skip
         """Makes a committed artifact live.
 
         Every file of it and of its inputs is verified first. GateError if a gate does not hold; PublicationConflictError if
         the pointer is no longer at generation ``after`` (default: what it is now) when the move is made. Promoting what is
-        live already changes nothing.
+        live already changes nothing. Gates named in ``despite`` are recorded as they are but do not block, and the reason
+        that is kept says which of them did not hold.
         """
-        failed = [str(gate) for gate in gates if not gate.holds]
+        failed = [str(gate) for gate in gates if not gate.holds and gate.name not in despite]
+        waived = [str(gate) for gate in gates if not gate.holds and gate.name in despite]
+        reason = f"despite {'; '.join(waived)}: {reason}" if waived else reason
         if failed:
             live = self.live()
             raise GateError(
                 f"{self.collection}/{self.product}: expected every gate to hold, found {'; '.join(failed)}; {f'{live.ref} stays live' if live else 'nothing is live'}"
             )
-        live = self.live()
-        newest = live.generation if live else 0
+        live, last = self.live(), self._newest()
+        newest = last.generation if last else 0
         generation = newest if after is None else after
         manifest = self.store.manifest(ref)
         if live and live.ref == str(ref) and live.identity == manifest.digest and action == "promote":
@@ -124,12 +137,17 @@ class Pointer:
         move = Publication(
             generation=generation + 1, ref=str(ref), identity=manifest.digest, action=action, at=datetime.now(UTC).isoformat(timespec="seconds"),
             by=f"{_user()}@{socket.gethostname()}", reason=reason, gates=[asdict(gate) for gate in gates],
+            replaced=dict(replaced or {}), lost=dict(lost or {}),
         )  # fmt: skip
+        return self._append(move, newest)
+
+    def _append(self, move: Publication, newest: int) -> Publication:
+        generation = move.generation - 1
         body = {"format": STORE_FORMAT, "publication": asdict(move)}
         content = json.dumps({**body, "sha256": digest_of(body)}, indent=1, sort_keys=True).encode()
         _files.reached("before-pointer")
         if generation > newest or not self.store.files.create(f"{self.folder}/{move.generation:08d}.json", content):
-            now = self.live()
+            now = self._newest()
             if now is None:
                 raise PublicationConflictError(
                     f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found none; promote again"
@@ -150,9 +168,40 @@ class Pointer:
                 f"{self.collection}/{self.product}: expected an earlier version to roll back to, found {len(moves)} publication(s); nothing was changed"
             )
         target = earlier[-1]
+        if why := {ref: why for move in moves for ref, why in move.lost.items()}.get(target.ref):
+            raise MissingArtifactError(
+                f"{self.collection}/{self.product}: expected generation {target.generation} ({target.ref}) to roll back to, found it removed because a "
+                f"document in it was forgotten, and not written anew ({why}); nothing was changed: run the flow for that day, or promote another version"
+            )
         return self.promote(
             target.artifact, gates=[], action="rollback", reason=reason or f"back to generation {target.generation}"
         )
+
+    def forget(self, replaced: Mapping[str, str], lost: Mapping[str, str], *, reason: str) -> Publication | None:
+        """Takes versions that were written anew for the old ones, live and rollback targets alike; None if none is concerned.
+
+        If the live one is lost, the newest earlier one that is not becomes live; if all are, nothing is.
+        """
+        line = self.line()
+        if not any(move.ref in replaced or move.ref in lost for move in line):
+            return None
+        here = {move.ref for move in self.history()}
+        replaced = {old: new for old, new in replaced.items() if old in here}
+        lost = {old: why for old, why in lost.items() if old in here}
+        for move in reversed(line):
+            if move.ref not in lost:
+                kept = Ref.parse(replaced.get(move.ref, move.ref))
+                return self.promote(kept, gates=[], action="forget", reason=reason, replaced=replaced, lost=lost)
+        newest = max(move.generation for move in self.history())
+        move = replace(
+            line[-1], generation=newest + 1, action="withdraw", at=datetime.now(UTC).isoformat(timespec="seconds"),
+            by=f"{_user()}@{socket.gethostname()}", reason=reason, gates=[], replaced=replaced, lost=lost,
+        )  # fmt: skip
+        return self._append(move, newest)
+
+    def line(self) -> list[Publication]:
+        """The versions that rollbacks would go back through, the live one last."""
+        return self._line(self.history())
 
     @staticmethod
     def _line(moves: list[Publication]) -> list[Publication]:
@@ -161,6 +210,13 @@ class Pointer:
         for move in moves:
             if move.action == "rollback" and len(stack) > 1:
                 stack.pop()
+            elif move.action == "withdraw":
+                stack = []
+            elif move.action == "forget":
+                stack = [replace(old, ref=move.replaced.get(old.ref, old.ref)) for old in stack]
+                while stack and stack.pop().ref != move.ref:
+                    pass
+                stack.append(move)
             else:
                 stack.append(move)
         return stack

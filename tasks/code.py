@@ -10,6 +10,8 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,31 @@ class StaleExtensionError(FingerpostError):
     """A compiled extension was not built from the sources that lie beside it."""
 
 
+#: The hashes that were computed where the code is taken not to change.
+_known: ContextVar[dict[Callable[..., Any], str] | None] = ContextVar("fingerpost_code", default=None)
+
+
+@contextmanager
+def unchanging_code() -> Iterator[None]:
+    """Within it the hash of a stage is computed once, for many plans in a row."""
+    token = _known.set({})
+    try:
+        yield
+    finally:
+        _known.reset(token)
+
+
 def code_hash(function: Callable[..., Any]) -> str:
     """The hash (hexadecimal) of everything a stage function runs; StaleExtensionError for an outdated binary."""
+    known = _known.get()
+    if known is None:
+        return _code_hash(function)
+    if function not in known:
+        known[function] = _code_hash(function)
+    return known[function]
+
+
+def _code_hash(function: Callable[..., Any]) -> str:
     module = inspect.getmodule(function)
     if module is None or module.__file__ is None:
         raise FingerpostError(

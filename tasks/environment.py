@@ -1,6 +1,6 @@
 """What a run gives to its stages, and what stages know of the world around them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from schemas.errors import FingerpostError
 from schemas.store import Store
-from tasks.ledger import Ledger, StageRecord
+from tasks.ledger import Ledger, PlannedStage, StageRecord
 from tasks.shards import Executor, SerialExecutor
 
 
@@ -48,7 +48,12 @@ class Source(Protocol):
 
 @dataclass
 class Environment:
-    """What a run gives to its stages: where to store and compute, for which day and collection, what to force."""
+    """What a run gives to its stages: where to store and compute, for which day and collection, what to force.
+
+    With ``planning``, stages compute nothing: they note what they would do in ``planned``. ``asked`` is the artifact that
+    each stage was asked for, finished or not; ``before`` the same of the last run for this day, to tell what changed since.
+    ``running`` is the stage that is at work.
+    """
 
     store: Store
     collection: str
@@ -60,6 +65,11 @@ class Environment:
     progress: Progress = field(default_factory=SilentProgress)
     records: list[StageRecord] = field(default_factory=list)
     rerun: set[str] = field(default_factory=set)
+    planning: bool = False
+    planned: list[PlannedStage] = field(default_factory=list)
+    asked: dict[str, str] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
+    running: str = ""
 
     @property
     def ledger(self) -> Ledger:

@@ -26,8 +26,8 @@ from schemas.refs import Ref, canonical_json, changed_keys, digest_of
 from schemas.store import FileEntry, Manifest, Store
 from tasks.code import code_hash
 from tasks.environment import Environment, Source, current_environment
-from tasks.ledger import StageRecord
-from tasks.shards import peak_memory_mb
+from tasks.ledger import Estimate, PlannedStage, StageRecord, input_texts
+from tasks.shards import peak_memory_mb, reset_peak_memory
 from tasks.stage_run import StageRun, identity_of
 
 
@@ -46,6 +46,8 @@ class Stage:
     def __call__(self, *inputs: "Ref | Source", **parameters: Any) -> Ref:
         """Reuses or computes the artifact as a Prefect task of the running flow."""
         env = current_environment()
+        if env.planning:
+            return self.execute(env, *inputs, **parameters)
 
         def run() -> str:
             return str(self.execute(env, *inputs, **parameters))
@@ -57,15 +59,19 @@ class Stage:
         return Ref.parse(named())
 
     def execute(self, env: Environment, *inputs: "Ref | Source", **parameters: Any) -> Ref:
-        """The same without Prefect."""
-        started = time.perf_counter()
+        """The same without Prefect; where the environment is for planning, the reference that it would have."""
+        started, env.running = time.perf_counter(), self.name
         parts = self._parts(env, inputs, parameters)
         fingerprint = digest_of(
             {key: parts[key] for key in ("contract", "parameters", "input_identities", "code", "versions")}
         )[:32]
         ref = Ref(self.contract.name, env.day, fingerprint)
-        earlier = env.ledger.latest(self.contract.name)
+        env.asked[self.name] = str(ref)
+        earlier = env.ledger.same(self.contract.name, fingerprint) or self._before(env)
         forced = self.name in env.forced or any(isinstance(given, Ref) and str(given) in env.rerun for given in inputs)
+        if env.planning:
+            env.planned.append(self._planned(env, ref, parts, earlier, forced=forced))
+            return ref
         if not forced and (manifest := self._reusable(env, ref, earlier)) is not None:
             record = StageRecord.reused(
                 self.name,
@@ -87,7 +93,38 @@ class Stage:
         env.ledger.note(self.contract.name, ref)
         env.records.append(record)
         env.progress.end(record)
+        env.running = ""
         return ref
+
+    def _before(self, env: Environment) -> Ref | None:
+        """What this stage made for the day the last time, or for any day."""
+        given = env.before.get(self.name)
+        ref = Ref.parse(given) if given else None
+        return ref if ref is not None and env.store.has(ref) else env.ledger.latest(self.contract.name)
+
+    def _planned(
+        self, env: Environment, ref: Ref, parts: Mapping[str, Any], earlier: Ref | None, *, forced: bool
+    ) -> PlannedStage:
+        there = committed = _readable(env.store, ref)
+        if there is None and earlier is not None and earlier.fingerprint == ref.fingerprint:
+            there = _readable(env.store, earlier)
+        runs = forced or there is None or not env.store.intact(there)
+        if forced:
+            env.rerun.add(str(ref))
+        reason = self._reason(env, parts, earlier, forced=forced) if runs else ""
+        if runs and committed is not None and not forced:
+            reason = f"damaged: needs --force {self.name}"
+        return PlannedStage(
+            self.name,
+            str(ref),
+            runs,
+            reason,
+            self._estimate(env, there) if runs else None,
+            input_texts(parts["inputs"]),
+        )
+
+    def _estimate(self, env: Environment, there: Manifest | None = None) -> Estimate | None:
+        return Estimate.of(there or _readable(env.store, env.ledger.latest(self.contract.name)))
 
     def _input_names(self, count: int) -> list[str]:
         """The names of the inputs, as the function calls them; those of ``*members`` are numbered."""
@@ -156,6 +193,8 @@ class Stage:
         run = StageRun(env, self.contract, ref, replace=forced)
         if forced:
             run.workspace.clear()
+        estimate = self._estimate(env)
+        reset_peak_memory()
         started, cpu = time.perf_counter(), time.process_time()
         try:
             with threadpool_limits(1):
@@ -186,7 +225,7 @@ class Stage:
         run.workspace.clear()
         if forced:
             env.rerun.add(str(ref))
-        return StageRecord.ran(self.name, ref, manifest, reason=reason)
+        return StageRecord.ran(self.name, ref, manifest, reason=reason, estimate=estimate)
 
     def _share_unchanged(self, env: Environment, entries: list[FileEntry]) -> list[FileEntry]:
         """The entries, with whole files that an earlier artifact of this stage already holds referred to instead."""

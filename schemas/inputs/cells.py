@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 #: Called with the place of a cell in its column, why it is bad and what was found.
 Report = Callable[[int, str, str], None]
 
+#: The columns whose values are keys, so that whole numbers will do as texts.
+KEYS = frozenset({"id", "label", "query_id"})
+
 VECTORS = pa.list_(pa.float32())
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBERS = frozenset({int, float, type(None)})
@@ -28,7 +31,7 @@ _KINDS = {
 
 
 def text_cells(name: str, cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
-    """A text column with "" for what is absent or bad; numbers are texts in ``id`` alone, dates in ``day`` alone."""
+    """A text column with "" for what is absent or bad; numbers are texts in ``KEYS`` alone, dates in ``day`` alone."""
     cells = _plain(cells) if isinstance(cells, pa.Array) else cells
     if isinstance(cells, pa.Array) and not _is_textual(name, cells.type):
         cells = pa.array([_text_of(name, i, value, report) for i, value in enumerate(cells.to_pylist())], pa.string())
@@ -68,6 +71,22 @@ def vector_cells(cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
     return numbers.cast(VECTORS, safe=False)
 
 
+def number_cells(name: str, cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
+    """A column of float64, null where there is no number; those that float64 cannot hold become infinite."""
+    cells = _plain(cells) if isinstance(cells, pa.Array) else cells
+    if isinstance(cells, pa.Array):
+        if _is_number(cells.type) or pa.types.is_decimal(cells.type):
+            return cells.cast(pa.float64(), safe=False)
+        cells = cells.to_pylist()
+    numbers: list[float | None] = []
+    for i, value in enumerate(cells):
+        good = type(value) in _NUMBERS
+        if not good:
+            report(i, "wrong type", f"{name} is {_named(value)}, not a number")
+        numbers.append(_rounded(value) if good and value is not None else None)
+    return pa.array(numbers, pa.float64())
+
+
 @dataclass(frozen=True)
 class VectorFigures:
     """About each vector of a column: its length (int64, -1 for null), and how many of its numbers are not finite or 0."""
@@ -98,7 +117,7 @@ def _texts_of(name: str, cells: Sequence[Any], report: Report) -> pa.Array:
 
 
 def _text_of(name: str, i: int, value: Any, report: Report) -> str | None:
-    if name == "id" and isinstance(value, int) and not isinstance(value, bool):
+    if name in KEYS and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, bytes):  # some writers of Parquet do not mark texts as such
         with suppress(UnicodeDecodeError):
@@ -110,7 +129,7 @@ def _text_of(name: str, i: int, value: Any, report: Report) -> str | None:
             report(i, "wrong type", f"{name} holds half of a surrogate pair, which is no text: {value!r}")
             return None
         return value
-    expected = "text or a whole number" if name == "id" else "text"
+    expected = "text or a whole number" if name in KEYS else "text"
     report(i, "wrong type", f"{name} is {_named(value)}, not {expected}")
     return None
 
@@ -148,7 +167,7 @@ def _is_textual(name: str, found: pa.DataType) -> bool:
     types = pa.types
     if types.is_null(found) or types.is_string(found) or types.is_large_string(found) or types.is_string_view(found):
         return True
-    return (name == "id" and types.is_integer(found)) or (
+    return (name in KEYS and types.is_integer(found)) or (
         name == "day" and (types.is_date(found) or types.is_timestamp(found))
     )
 

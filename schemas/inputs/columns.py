@@ -1,4 +1,4 @@
-"""The columns of documents, which of an input's columns they are, and what a reading gives."""
+"""The columns that rows of an input have, which of its columns they are, and what a reading gives."""
 
 import difflib
 from collections import Counter
@@ -19,6 +19,23 @@ QUARANTINE_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
+class Form:
+    """What the rows of an input hold: all their columns, those that must be there, and those of which one must.
+
+    A column of ``instead`` that is empty takes the value of another one. ``option`` is how a person maps a column.
+    """
+
+    names: tuple[str, ...]
+    needed: tuple[str, ...]
+    some: tuple[str, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
+    option: str = "--map "
+
+
+DOCUMENTS = Form(COLUMNS, needed=("id",), some=("title", "text", "vector"))
+
+
+@dataclass(frozen=True)
 class DocumentBatch:
     """The good rows in the columns of documents, the bad ones with a reason each, and how often each reason occurs."""
 
@@ -29,14 +46,15 @@ class DocumentBatch:
 
 @dataclass
 class Quarantine:
-    """Bad rows as they are found; a row counts once, with the first reason found for it."""
+    """Bad rows as they are found; a row counts once, with the first reason found for it, behind ``prefix``."""
 
     found: dict[int, tuple[str, str, str]] = field(default_factory=dict)
+    prefix: str = ""
 
     def add(self, row: int, key: object, reason: str, detail: str) -> None:
         """Sets a row aside; ``row`` is its position in the input, from 0."""
         if row not in self.found:
-            self.found[row] = ("" if key is None else _storable(str(key)), reason, _storable(detail))
+            self.found[row] = ("" if key is None else _storable(str(key)), self.prefix + reason, _storable(detail))
 
     def table(self) -> pa.Table:
         """The rows in the columns of the quarantine, in order."""
@@ -52,35 +70,40 @@ class Quarantine:
         return dict(sorted(Counter(reason for _, reason, _ in self.found.values()).items()))
 
 
-def checked_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
-    """The mapping of our columns to an input's; InputError where it names a column that documents do not have."""
+def checked_mapping(mapping: Mapping[str, str], form: Form = DOCUMENTS) -> dict[str, str]:
+    """The mapping of our columns to an input's; InputError where it names a column that its rows do not have."""
     for ours in mapping:
-        if ours not in COLUMNS:
+        if ours not in form.names:
+            guess = _closest(ours, form.names) or (form.some or form.needed)[0]
             raise InputError(
-                f"--map: expected one of {', '.join(COLUMNS)} before '=', got {ours!r}; "
-                f"write ours first, for example --map {_closest(ours, COLUMNS) or 'title'}={mapping[ours]}"
+                f"{form.option.strip()}: expected one of {', '.join(form.names)} before '=', got {ours!r}; "
+                f"write ours first, for example {form.option}{guess}={mapping[ours]}"
             )
     return dict(mapping)
 
 
-def chosen_columns(where: str, found: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
+def chosen_columns(
+    where: str, found: Sequence[str], mapping: Mapping[str, str], form: Form = DOCUMENTS
+) -> dict[str, str]:
     """Our columns to the input's, for all of ours that it has.
 
-    InputError, beginning with ``where``, if a mapped column or the id is absent, if there is neither title nor text nor
-    vector, or if a column that is needed occurs twice.
+    InputError, beginning with ``where``, if a mapped column or one that is needed is absent, if there is none of those
+    of which one must be, or if a column that is needed occurs twice.
     """
     listed = ", ".join(found) or "none"
     for ours, theirs in mapping.items():
         if theirs not in found:
             raise InputError(
-                f"{where}: expected a column {theirs!r} for {ours}, found {listed}; {_advice(ours, theirs, found)}"
+                f"{where}: expected a column {theirs!r} for {ours}, found {listed}; {_advice(ours, theirs, found, form)}"
             )
-    chosen = {ours: mapping.get(ours, ours) for ours in COLUMNS if mapping.get(ours, ours) in found}
-    if "id" not in chosen:
-        raise InputError(f"{where}: expected a column 'id', found {listed}; {_advice('id', 'id', found)}")
-    if chosen.keys().isdisjoint({"title", "text", "vector"}):
+    chosen = {ours: mapping.get(ours, ours) for ours in form.names if mapping.get(ours, ours) in found}
+    for ours in form.needed:
+        if ours not in chosen:
+            raise InputError(f"{where}: expected a column {ours!r}, found {listed}; {_advice(ours, ours, found, form)}")
+    if form.some and chosen.keys().isdisjoint(form.some):
+        *others, last = map(repr, form.some)
         raise InputError(
-            f"{where}: expected a column 'title', 'text' or 'vector', found {listed}; {_advice('text', 'text', found)}"
+            f"{where}: expected a column {', '.join(others)} or {last}, found {listed}; {_advice('text', 'text', found, form)}"
         )
     counts = Counter(found)
     for theirs in chosen.values():
@@ -91,11 +114,12 @@ def chosen_columns(where: str, found: Sequence[str], mapping: Mapping[str, str])
     return chosen
 
 
-def _advice(ours: str, wanted: str, found: Sequence[str]) -> str:
+def _advice(ours: str, wanted: str, found: Sequence[str], form: Form) -> str:
     if len(found) == 1 and (mark := next((mark for mark in ";\t|" if mark in found[0]), "")):
         return f"separate the columns by commas, not by {mark!r}"
-    guess = _closest(wanted, found) or _closest(ours, found) or (found[0] if ours == "id" and found else "<column>")
-    return f"map it, for example --map {ours}={guess}"
+    first = found[0] if ours == form.needed[0] and found else "<column>"
+    guess = _closest(wanted, found) or _closest(ours, found) or first
+    return f"map it, for example {form.option}{ours}={guess}"
 
 
 def _closest(wanted: str, found: Sequence[str]) -> str:

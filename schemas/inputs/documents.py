@@ -7,14 +7,17 @@ from schemas.inputs.columns import DocumentBatch, checked_mapping
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
 from schemas.inputs.rows import check_batches
+from schemas.inputs.suppression import Suppressed
 
 
-def read_documents(path: str | Path, *, mapping: Mapping[str, str] | None = None) -> DocumentBatch:
-    """Reads an input; ``mapping`` is our column to the input's, where they differ.
+def read_documents(
+    path: str | Path, *, mapping: Mapping[str, str] | None = None, suppressed: Suppressed | None = None
+) -> DocumentBatch:
+    """Reads an input; ``mapping`` is our column to the input's, where they differ; ``suppressed`` rows are left out.
 
     Bad rows are set aside with a reason each, by their position in the input, from 0, through all its files. InputError
     for an input that as a whole cannot be read: names its file, what was expected, what was found and what to do.
     """
-    reading = Reading(checked_mapping(mapping or {}))
+    reading = Reading(checked_mapping(mapping or {}), suppressed=suppressed)
     batches = (batch for file in input_files(path) for batch in read_file(file, reading))
     return check_batches(batches, quarantine=reading.quarantine)

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -93,7 +93,7 @@ def _readable(file: Path) -> Iterator[None]:
         ) from problem
 
 
-def lines_of(file: Path, handle: IO[bytes]) -> Iterator[str]:
+def lines_of(file: Path, handle: Iterable[bytes]) -> Iterator[str]:
     """The lines of UTF-8 text, with or without byte order mark, each with its end; InputError for other encodings."""
     for number, line in enumerate(handle, start=1):
         try:

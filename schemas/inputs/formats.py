@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -11,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import InputError
-from schemas.inputs.columns import COLUMNS, Quarantine, chosen_columns
+from schemas.inputs.columns import DOCUMENTS, Form, Quarantine, chosen_columns
 from schemas.inputs.files import is_compressed, kind_of, lines_of, opened
+from schemas.inputs.suppression import Suppressed, without_rows
 
 #: Rows that are held as Python objects at a time.
 _LINES = 8192
@@ -31,16 +33,78 @@ class RawBatch:
 
 @dataclass
 class Reading:
-    """A reading of an input under way: the mapping, what was set aside so far, and how many rows were met."""
+    """A reading of an input under way: the mapping, what was set aside so far, and how many rows were met.
+
+    Rows of ``suppressed`` keys are left out everywhere: ``dropped`` counts them by digest, ``forgotten`` takes their
+    values if it is a list. With ``keys_only``, other columns are not read. ``key_columns`` have the keys where it is not
+    the one that they are called by.
+    """
 
     mapping: Mapping[str, str]
     quarantine: Quarantine = field(default_factory=Quarantine)
     met: int = 0
+    suppressed: Suppressed | None = None
+    dropped: Counter[str] = field(default_factory=Counter)
+    forgotten: list[dict[str, Any]] | None = None
+    keys_only: bool = False
+    form: Form = DOCUMENTS
+    key_columns: tuple[str, ...] = ()
 
-    def invalid(self, detail: str) -> None:
+    def chosen(self, file: Path, found: Sequence[str]) -> dict[str, str]:
+        """Our columns to those of a file that has the columns ``found``; InputError if they will not do."""
+        return chosen_columns(str(file), found, self.mapping, self.form)
+
+    def wanted(self, chosen: dict[str, str]) -> dict[str, str]:
+        """The columns to read: all that were chosen, or those of suppressed keys."""
+        if self.keys_only and self.suppressed is not None:
+            keys = self._key_columns()
+            needed = {*keys, *(self.form.instead.get(column) for column in keys)}
+            return {ours: theirs for ours, theirs in chosen.items() if ours in needed}
+        return chosen
+
+    def _key_columns(self) -> tuple[str, ...]:
+        return self.key_columns or ((self.suppressed.column,) if self.suppressed is not None else ())
+
+    def invalid(self, detail: str, line: str = "") -> None:
         """A line that is no row is set aside; it has a position all the same."""
-        self.quarantine.add(self.met, None, "invalid line", detail)
+        found = self.suppressed.mentioned(f"{detail} {line}") if self.suppressed else set()
+        if found:
+            self.dropped.update(found)
+            if self.forgotten is not None:
+                self.forgotten.append({"text": line})
+        else:
+            self.quarantine.add(self.met, None, "invalid line", detail)
         self.met += 1
+
+    def kept(self, batch: RawBatch) -> RawBatch:
+        """The batch without the rows that are to be forgotten."""
+        if self.suppressed is None:
+            return batch
+        matches: list[set[str]] = [set() for _ in batch.rows]
+        for keys in (self._keys(batch, column) for column in self._key_columns()):
+            for row, value in enumerate(keys if keys is not None else ()):
+                matches[row] |= self.suppressed.match(value)
+        gone = {row for row, found in enumerate(matches) if found}
+        if not gone:
+            return batch
+        for row in sorted(gone):
+            self.dropped.update(matches[row])
+            if self.forgotten is not None:
+                values = {name: column[row] for name, column in batch.columns.items()}
+                self.forgotten.append({n: v.as_py() if isinstance(v, pa.Scalar) else v for n, v in values.items()})
+        columns = without_rows(dict(batch.columns), gone, len(batch.rows))
+        return RawBatch(columns, [position for row, position in enumerate(batch.rows) if row not in gone])
+
+    def _keys(self, batch: RawBatch, column: str) -> "pa.Array | Sequence[Any] | None":
+        """The values of a column of keys, or those that stand in for the ones that are empty."""
+        keys, others = batch.columns.get(column), batch.columns.get(self.form.instead.get(column, ""))
+        if keys is None or others is None:
+            return others if keys is None else keys
+        plain = ([v.as_py() if isinstance(v, pa.Scalar) else v for v in values] for values in (keys, others))
+        return [
+            other if key is None or (isinstance(key, str) and not key.strip()) else key
+            for key, other in zip(*plain, strict=True)
+        ]
 
     def take(self, count: int) -> range:
         """The positions of the next rows."""
@@ -52,7 +116,8 @@ def read_file(file: Path, reading: Reading) -> Iterator[RawBatch]:
     """The rows of a file, in order; lines that are no rows go to the quarantine. InputError if it has no rows at all."""
     before = reading.met
     with opened(file) as handle:
-        yield from _READERS[kind_of(file)](file, handle, reading)
+        for batch in _READERS[kind_of(file)](file, handle, reading):
+            yield reading.kept(batch)
     if reading.met == before:
         raise InputError(f"{file}: expected rows, found none; write it again, or remove it")
 
@@ -65,7 +130,7 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
         raise InputError(
             f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or name it as what it is"
         ) from problem
-    chosen = chosen_columns(str(file), parquet.schema_arrow.names, reading.mapping)
+    chosen = reading.wanted(reading.chosen(file, parquet.schema_arrow.names))
     try:
         for batch in parquet.iter_batches(batch_size=_ROWS, columns=list(dict.fromkeys(chosen.values()))):
             columns = {ours: batch.column(theirs) for ours, theirs in chosen.items()}
@@ -83,14 +148,14 @@ def _line(problem: Exception) -> str:
 
 
 def _read_csv(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
-    records = _csv_records(file, handle)
+    records = csv_records(file, handle)
     header = next((record for _, record in records if record), None)
     if header is None or isinstance(header, csv.Error):
         raise InputError(
             f"{file}: expected a first line with the columns' names, found {header or 'none'}; give a CSV with a header"
         )
     names = [name.strip() for name in header]
-    chosen = chosen_columns(str(file), names, reading.mapping)
+    chosen = reading.wanted(reading.chosen(file, names))
     places = {ours: names.index(theirs) for ours, theirs in chosen.items()}
     kept: list[list[str]] = []
     rows: list[int] = []
@@ -101,7 +166,8 @@ def _read_csv(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBa
             kept.append(record)
             rows += reading.take(1)
         elif record:
-            reading.invalid(f"line {line}: {len(record)} fields where the header has {len(names)}: {','.join(record)}")
+            fields = ",".join(record)
+            reading.invalid(f"line {line}: {len(record)} fields where the header has {len(names)}: {fields}", fields)
         if len(kept) == _LINES:
             yield _csv_batch(kept, rows, places)
             kept, rows = [], []
@@ -112,10 +178,12 @@ def _csv_batch(records: list[list[str]], rows: list[int], places: Mapping[str, i
     columns: dict[str, Sequence[Any]] = {ours: [r[place] for r in records] for ours, place in places.items()}
     if "vector" in columns:
         columns["vector"] = [_vector_of(text) for text in columns["vector"]]
+    if "weight" in columns:
+        columns["weight"] = [_number_of(text) for text in columns["weight"]]
     return RawBatch(columns, rows)
 
 
-def _csv_records(file: Path, handle: IO[bytes]) -> Iterator[tuple[int, "list[str] | csv.Error"]]:
+def csv_records(file: Path, handle: Iterable[bytes]) -> Iterator[tuple[int, "list[str] | csv.Error"]]:
     """The records of a CSV with the number of the line they end in; a csv.Error stands for a malformed one.
 
     InputError for a quote that is never closed: it would swallow all that follows it.
@@ -152,8 +220,16 @@ def _vector_of(text: str) -> Any:
     return value if isinstance(value, list) else text
 
 
+def _number_of(text: str) -> Any:
+    """The number in a CSV field; what is none stays text, and is set aside as of wrong type."""
+    try:
+        return float(text) if text.strip() else None
+    except ValueError:
+        return text
+
+
 def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
-    wanted = {ours: reading.mapping.get(ours, ours) for ours in COLUMNS}
+    wanted = {ours: reading.mapping.get(ours, ours) for ours in reading.form.names}
     before, first_problem = reading.met, ""
     found: dict[str, None] = {}
     kept: list[dict[str, Any]] = []
@@ -161,11 +237,11 @@ def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterato
     for number, line in enumerate(lines_of(file, handle), start=1):
         if not line.strip():
             continue
-        record = _json_object(line)
+        record = json_object(line)
         if isinstance(record, str):
             problem = f"line {number}: {record}: {line.strip()[:80]}"
             first_problem = first_problem or problem
-            reading.invalid(problem)
+            reading.invalid(problem, line)
         else:
             found.update(dict.fromkeys(record))
             kept.append(record)
@@ -174,7 +250,7 @@ def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterato
             yield RawBatch({ours: [r.get(theirs) for r in kept] for ours, theirs in wanted.items()}, rows)
             kept, rows = [], []
     if found:
-        chosen_columns(str(file), list(found), reading.mapping)
+        reading.chosen(file, list(found))
     elif reading.met > before:
         raise InputError(
             f"{file}: expected JSON Lines, one object in each line, found {first_problem or 'objects without keys'}; "
@@ -183,7 +259,7 @@ def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterato
     yield RawBatch({ours: [r.get(theirs) for r in kept] for ours, theirs in wanted.items()}, rows)
 
 
-def _json_object(line: str) -> dict[str, Any] | str:
+def json_object(line: str) -> dict[str, Any] | str:
     """The object of a line, or what is wrong with it."""
     try:
         record = json.loads(line)

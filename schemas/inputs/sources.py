@@ -11,7 +11,19 @@ from schemas.inputs.documents import read_documents
 from schemas.inputs.files import input_fingerprint
 from schemas.inputs.rows import check_rows
 
-__all__ = ["FileSource", "InputSource", "PythonDocsSource", "check_rows", "read_distribution"]
+__all__ = ["DistributionSource", "FileSource", "InputSource", "PythonDocsSource", "check_rows", "read_distribution"]
+
+
+class DistributionSource(Protocol):
+    """The documentation of installed distributions, one by one."""
+
+    def identity(self) -> str:
+        """A digest of its content."""
+        ...
+
+    def distribution(self, name: str) -> tuple[pa.Table, int]:
+        """The documents of one distribution, and how many of its sources could not be parsed."""
+        ...
 
 
 class InputSource(Protocol):
@@ -64,9 +76,13 @@ class PythonDocsSource:
 
         return python_docs_fingerprint(self.distributions)
 
+    def distribution(self, name: str) -> tuple[pa.Table, int]:
+        """The documents of one distribution, and how many of its sources could not be parsed."""
+        return read_distribution(name)
+
     def read(self) -> DocumentBatch:
         """The documents of all distributions."""
-        return check_rows(pa.concat_tables([read_distribution(name)[0] for name in self.distributions]))
+        return check_rows(pa.concat_tables([self.distribution(name)[0] for name in self.distributions]))
 
 
 def read_distribution(name: str) -> tuple[pa.Table, int]:

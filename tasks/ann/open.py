@@ -297,9 +297,9 @@ def live(collection: str | None = None, *, store: str | None = None, method: str
     return LiveIndex(opened, Pointer(opened, chosen, PRODUCT).required().artifact, method=method)
 
 
-def published_collection(store: Store, collection: str | None = None) -> str:
-    """The collection that is meant: the one named, else the built-in sample or the only one published."""
-    names = sorted({name for name, product in products(store) if product == PRODUCT})
+def published_collection(store: Store, collection: str | None = None, *, product: str = PRODUCT) -> str:
+    """The collection that is meant: the one named, else the built-in sample or the only one with that product published."""
+    names = sorted({name for name, published in products(store) if published == product})
     if collection:
         return collection
     if SAMPLE in names or not names:

@@ -62,7 +62,9 @@ def read_terms(table: pa.Table) -> dict[str, list[str]]:
     families: dict[str, list[str]] = {}
     names = table["family"].to_numpy(zero_copy_only=False)
     terms = table["term"].to_pylist()
-    starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()] if len(names) else []
+    if not terms:
+        return families
+    starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist()]
     for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
         families[str(names[start])] = terms[start:stop]
     return families

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from schemas import corpus as contracts
 from schemas.errors import CorruptArtifactError, FingerpostError, QuarantineLimitError
-from schemas.inputs.sources import InputSource, check_rows, read_distribution
+from schemas.inputs.sources import DistributionSource, InputSource, check_rows
 from schemas.matrices import (
     dense_to_arrow,
     sparse_from_arrow,
@@ -37,18 +37,20 @@ from tasks.stage_run import StageRun
 
 
 @stage(contracts.EXTRACTS)
-def extract_documentation(run: StageRun, packages: InputSource, *, distributions: tuple[str, ...]) -> None:
+def extract_documentation(run: StageRun, packages: DistributionSource, *, distributions: tuple[str, ...]) -> None:
     """Parses the sources of installed distributions into documents, one shard a distribution."""
     shards = [Shard(index, index, index + 1) for index in range(len(distributions))]
-    figures = run.map_shards(_extract_distribution, shards, distributions=distributions)
+    figures = run.map_shards(_extract_distribution, shards, packages=packages, distributions=distributions)
     run.quality = {
         "documents": sum(f["documents"] for f in figures),
         "unparsed_files": sum(f["unparsed"] for f in figures),
     }
 
 
-def _extract_distribution(store: Store, shard: Shard, *, distributions: tuple[str, ...]) -> ShardOutput:
-    rows, unparsed = read_distribution(distributions[shard.index])
+def _extract_distribution(
+    store: Store, shard: Shard, *, packages: DistributionSource, distributions: tuple[str, ...]
+) -> ShardOutput:
+    rows, unparsed = packages.distribution(distributions[shard.index])
     return ShardOutput({"documents": rows}, {"documents": rows.num_rows, "unparsed": unparsed})
 
 

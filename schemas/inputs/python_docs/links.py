@@ -1,0 +1,177 @@
+"""What the documented objects of installed packages refer to in "See Also", and their first sentences."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from schemas.inputs.python_docs.documents import ParsedDistribution, document, parse_distribution
+from schemas.inputs.python_docs.modules import Definition
+from schemas.inputs.python_docs.names import PublicObject
+from schemas.inputs.python_docs.namespaces import ModuleName
+from schemas.inputs.python_docs.sections import split_see_also, split_sentence
+
+
+@dataclass(frozen=True)
+class Page:
+    """A public object: its id among the sample's documents, its names (the one it is known by first) and its docstring.
+
+    ``text`` is without "See Also", and empty if the object has no docstring. Of the names listed there, ``targets`` are ids
+    of the same distribution, ``elsewhere`` the names that nothing in it answers to.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    text: str
+    targets: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DistributionPages:
+    """The public objects of a distribution, sorted by name, and how many of its sources could not be parsed."""
+
+    distribution: str
+    pages: tuple[Page, ...]
+    unparsed: int
+
+
+@dataclass(frozen=True)
+class Links:
+    """Ids to the ids that their "See Also" names, and how many names were listed, resolved, and of the object itself.
+
+    Several names of one object on one page count once.
+    """
+
+    targets: dict[str, tuple[str, ...]]
+    listed: int
+    resolved: int
+    own: int
+
+
+def pages_of(distribution: str) -> DistributionPages:
+    """The pages of an installed distribution; nothing is imported. Raises InputError if it is missing."""
+    parsed = parse_distribution(distribution)
+    ids = _ids(parsed)
+    names = _Names(parsed, ids)
+    pages = []
+    for found in parsed.objects:
+        if id(found) not in ids:
+            continue
+        row = document(found, package=distribution)
+        text, listed = split_see_also(row["text"]) if row else ("", ())
+        targets: dict[str, None] = {}
+        elsewhere = []
+        for name in listed:
+            target = names.resolved(name, found)
+            if target is None:
+                elsewhere.append(name)
+            else:
+                targets[target] = None
+        pages.append(Page(ids[id(found)], (found.name, *found.aliases), text, tuple(targets), tuple(elsewhere)))
+    return DistributionPages(distribution, tuple(pages), parsed.unparsed)
+
+
+def links_of(found: Sequence[DistributionPages]) -> Links:
+    """The links between the pages of distributions: what one does not know by name may be a full name of another."""
+    known: dict[str, str] = {}
+    for part in found:
+        for page in part.pages:
+            for name in page.names:
+                known.setdefault(name, page.id)
+    targets: dict[str, tuple[str, ...]] = {}
+    listed = resolved = own = 0
+    for page in (page for part in found for page in part.pages):
+        others = [known[name] for name in page.elsewhere if "." in name and name in known]
+        every = dict.fromkeys([*page.targets, *others])
+        listed += len(page.targets) + len(page.elsewhere)
+        resolved += len(page.targets) + len(others)
+        own += page.id in every
+        every.pop(page.id, None)
+        if every and page.id not in targets:
+            targets[page.id] = tuple(every)
+    return Links(targets, listed, resolved, own)
+
+
+def sentence_of(page: Page) -> tuple[str, str]:
+    """The first sentence of a page, and the rest of its text."""
+    return split_sentence(page.text)
+
+
+def _ids(parsed: ParsedDistribution) -> dict[int, str]:
+    """Objects (by ``id()``) to their ids: those of documents as among the sample's, then the others where one is free."""
+    taken: set[str] = set()
+    ids: dict[int, str] = {}
+    documented = {id(found): document(found, package=parsed.distribution) is not None for found in parsed.objects}
+    for wanted in (True, False):
+        for found in parsed.objects:
+            key = found.name if found.name not in taken else f"{found.name}:{found.kind}"
+            if documented[id(found)] == wanted and key not in taken:
+                taken.add(key)
+                ids[id(found)] = key
+    return ids
+
+
+class _Names:
+    """The objects of a distribution by every name that leads to them."""
+
+    def __init__(self, parsed: ParsedDistribution, ids: dict[int, str]) -> None:
+        self.spaces, self.ids = parsed.spaces, ids
+        self.by_name: dict[str, PublicObject] = {}
+        self.by_definition: dict[int, PublicObject] = {}
+        self.ends: dict[str, dict[int, PublicObject]] = {}
+        for found in parsed.objects:
+            if id(found) not in ids:
+                continue
+            if found.definition is not None:
+                self.by_definition.setdefault(id(found.definition), found)
+            for name in (found.name, *found.aliases):
+                self.by_name.setdefault(name, found)
+                parts = name.split(".")
+                for start in range(1, len(parts)):
+                    self.ends.setdefault(".".join(parts[start:]), {})[id(found)] = found
+
+    def resolved(self, written: str, origin: PublicObject) -> str | None:
+        """The id of the object that a name stands for where ``origin`` writes it; None if that is not certain.
+
+        In this order: from within its class and the modules around it, by any of its names; as a full name; as its source
+        would read it; a name with a leading dot, or one with a private start, as the end of just one full name.
+        """
+        is_end, name = written.startswith("."), written.lstrip(".")
+        found = next((o for path in self._paths(name, origin) if (o := self._at(path)) is not None), None)
+        found = found or self._in_source(name, origin)
+        if found is None and name.startswith("_") and "." in name:  # SQLAlchemy's shortcuts: _orm.Session
+            is_end, name = True, name.partition(".")[2]
+        if found is None and is_end and len(ends := self.ends.get(name, {})) == 1:
+            (found,) = ends.values()
+        return None if found is None else self.ids[id(found)]
+
+    def _paths(self, name: str, origin: PublicObject) -> Iterator[str]:
+        top = origin.name.partition(".")[0]
+        if name.startswith(top + "."):
+            yield name
+        for known in (origin.name, *origin.aliases):
+            around = known if origin.kind in ("class", "module") else known.rpartition(".")[0]
+            while around:
+                yield f"{around}.{name}"
+                around = around.rpartition(".")[0]
+        yield name
+
+    def _at(self, path: str) -> PublicObject | None:
+        """The object with a name; a member that its class has from a base, too."""
+        if path in self.by_name:
+            return self.by_name[path]
+        owner, _, member = path.rpartition(".")
+        holder = self.by_name.get(owner)
+        definition = holder.definition if holder is not None else None
+        if definition is None or definition.kind != "class":
+            return None
+        bases = self.spaces.bases(definition)
+        inherited = next((base.members[member] for base in bases if member in base.members), None)
+        return None if inherited is None else self.by_definition.get(id(inherited))
+
+    def _in_source(self, name: str, origin: PublicObject) -> PublicObject | None:
+        if origin.module not in self.spaces.modules:
+            return None
+        target = self.spaces.expression(origin.module, name)
+        if isinstance(target, ModuleName):
+            return self.by_name.get(target.name)
+        return self.by_definition.get(id(target)) if isinstance(target, Definition) else None

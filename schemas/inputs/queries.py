@@ -1,0 +1,144 @@
+"""Reading real queries, and the answers that people judged, for the comparison of a candidate with what is live."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import InputError
+from schemas.inputs.files import is_compressed, kind_of, lines_of, opened
+
+COLUMNS = ("query", "id", "grade")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query, the grades (above 0 is relevant) of the documents judged for it, and where the file has it first."""
+
+    text: str
+    judged: Mapping[str, float] = field(default_factory=dict)
+    where: str = ""
+
+
+def read_queries(path: str | Path) -> list[Question]:
+    """The queries of a CSV, JSON Lines or Parquet file, each once, in order; InputError where the file cannot be used.
+
+    The column ``query`` is needed. A row with an ``id`` judges that document for its query, with a ``grade`` from 0 (1 if
+    the file has no such column); several rows of one query belong together.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(
+            f"{path}: expected a file of queries, found {'a folder' if file.is_dir() else 'nothing there'}; check the path"
+        )
+    judged: dict[str, dict[str, float]] = {}
+    places: dict[str, str] = {}
+    with opened(file) as handle:
+        for place, row in _READERS[kind_of(file)](file, handle):
+            text = _text(file, place, "query", row.get("query"))
+            if not text:
+                raise InputError(
+                    f"{file}: expected a query in every row, found none in {place}; fill it in or leave the row out"
+                )
+            places.setdefault(text, place)
+            grades = judged.setdefault(text, {})
+            key = _text(file, place, "id", row.get("id"))
+            if not key:
+                continue
+            grade = _grade(file, place, row.get("grade", 1))
+            if grades.setdefault(key, grade) != grade:
+                raise InputError(
+                    f"{file}: expected one grade of {key!r} for {text!r}, found {grades[key]:g} and {grade:g} ({place}); keep one"
+                )
+    if not judged:
+        raise InputError(f"{file}: expected rows with queries, found none; write it again")
+    return [Question(text, grades, places[text]) for text, grades in judged.items()]
+
+
+def _text(file: Path, place: str, column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool) and column == "id":
+        return str(value)
+    if not isinstance(value, str):
+        raise InputError(f"{file}: expected text as {column}, found {value!r} in {place}; write it as text")
+    return " ".join(value.split()) if column == "query" else value.strip()
+
+
+def _grade(file: Path, place: str, value: Any) -> float:
+    try:
+        grade = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        grade = math.nan
+    if not 0 <= grade <= 100:
+        raise InputError(f"{file}: expected a grade from 0 to 100, found {value!r} in {place}; correct it")
+    return grade
+
+
+def _check_columns(file: Path, found: list[str]) -> None:
+    if "query" not in found:
+        raise InputError(
+            f"{file}: expected a column 'query', found {', '.join(found) or 'none'}; name the column of the queries so"
+        )
+    if "grade" in found and "id" not in found:
+        raise InputError(
+            f"{file}: expected a column 'id' beside 'grade', found {', '.join(found)}; say which documents are judged"
+        )
+
+
+def _csv_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    reader = csv.reader(lines_of(file, handle), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_columns(file, header)
+        for record in reader:
+            if record and len(record) != len(header):
+                raise InputError(
+                    f"{file}: expected {len(header)} fields as in the header, found {len(record)} in line {reader.line_num}; quote texts with commas"
+                )
+            if record:
+                yield f"line {reader.line_num}", dict(zip(header, record, strict=True))
+    except csv.Error as problem:
+        raise InputError(
+            f"{file}: expected CSV, found {problem} in line {reader.line_num}; mend that line"
+        ) from problem
+
+
+def _json_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in enumerate(lines_of(file, handle), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as problem:
+            raise InputError(
+                f"{file}: expected one JSON object a line, found {problem} in line {number}; mend that line"
+            ) from problem
+        if not isinstance(row, dict):
+            raise InputError(
+                f"{file}: expected one JSON object a line, found {type(row).__name__} in line {number}; mend that line"
+            )
+        _check_columns(file, list(row))
+        yield f"line {number}", row
+
+
+def _parquet_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(handle.read()) if is_compressed(file) else handle)
+        names = parquet.schema_arrow.names
+        _check_columns(file, names)
+        rows = parquet.read(columns=[name for name in COLUMNS if name in names]).to_pylist()
+    except (pa.ArrowException, OSError) as problem:
+        raise InputError(
+            f"{file}: expected a Parquet file, found {' '.join(str(problem).split())}; write it again"
+        ) from problem
+    yield from ((f"row {number}", row) for number, row in enumerate(rows))
+
+
+_READERS = {"CSV": _csv_rows, "JSON Lines": _json_rows, "Parquet": _parquet_rows}

@@ -1,0 +1,100 @@
+"""Files of queries to rank labels for, and the files that rankings are written to."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import InputError
+from schemas.inputs.columns import Form
+from schemas.inputs.files import input_files
+from schemas.inputs.formats import Reading, read_file
+
+QUERIES = Form(("query",), needed=("query",), option="--map ")
+SCHEMA = pa.schema(
+    [
+        ("query", pa.string()),
+        ("rank", pa.int32()),
+        ("id", pa.string()),
+        ("name", pa.string()),
+        ("score", pa.float32()),
+        ("chance", pa.float32()),
+    ]
+)
+#: Rows that are written together.
+_ROWS = 65_536
+
+
+def read_texts(path: str | Path) -> list[str]:
+    """The column ``query`` of a Parquet, CSV or JSON Lines file, row by row; InputError for a file or a row without."""
+    texts: list[str] = []
+    reading = Reading({}, form=QUERIES)
+    for file in input_files(path):
+        for batch in read_file(file, reading):
+            column = batch.columns["query"]
+            values = column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else column
+            for row, value in zip(batch.rows, values, strict=True):
+                if not isinstance(value, str):
+                    raise InputError(f"{path}: expected text as query, found {value!r} in row {row}; correct it")
+                texts.append(value)
+    if reading.quarantine.found:
+        row, (_, reason, detail) = min(reading.quarantine.found.items())
+        raise InputError(f"{path}: expected rows that can be read, found {reason} ({detail}) in row {row}; mend it")
+    return texts
+
+
+class RankingWriter:
+    """Writes rankings row by row to a Parquet (.parquet) or JSON Lines (.jsonl) file, which is there whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        if path.suffix not in {".parquet", ".jsonl"}:
+            raise InputError(f"{path}: expected a name that ends in .parquet or .jsonl, got another; rename it")
+        if not path.absolute().parent.is_dir():
+            raise InputError(f"{path}: expected a folder to write to, found none there; create it")
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        self._rows: list[tuple[Any, ...]] = []
+        self._parquet: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "RankingWriter":
+        if self._path.suffix == ".parquet":
+            self._parquet = pq.ParquetWriter(self._partial, SCHEMA)
+        else:
+            self._partial.touch()
+        return self
+
+    def add(self, query: str, rank: int, key: str, name: str, score: float, chance: float | None) -> None:
+        """One label of a query: its place from 1, id, name, score, and the chance that it is right."""
+        self._rows.append((query, rank, key, name, score, chance))
+        if len(self._rows) >= _ROWS:
+            self._flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+            if self._parquet is not None:
+                self._parquet.close()
+            if kind is None:
+                os.replace(self._partial, self._path)
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(SCHEMA)
+        table = pa.table(
+            [pa.array(column, form.type) for column, form in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+        )
+        self._rows = []
+        if self._parquet is not None:
+            self._parquet.write_table(table)
+            return
+        with self._partial.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())

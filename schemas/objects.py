@@ -1,0 +1,282 @@
+"""Objects of a store on object storage: requests that are tried again, and objects that one writer alone creates.
+
+Where the storage refuses to create an object twice (S3's conditional put), that refusal decides. Elsewhere writers take
+turns by claims, which needs three things of the storage: who lists after a put has returned sees it, who reads after a put
+has returned sees it, and a request that was given up is never applied more than ``LEASE`` seconds after its writer's claim.
+"""
+
+import hashlib
+import os
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import fsspec
+
+from schemas.errors import StoreUnreachableError
+
+T = TypeVar("T")
+
+#: Tries of one request, and the pauses between them in seconds: the first, doubled each time, up to the longest.
+TRIES, FIRST_PAUSE, LONGEST_PAUSE = 8, 0.1, 8.0
+#: Seconds after which a claim counts as left behind, and after which its writer begins no further request.
+LEASE, WORK = 300.0, 120.0
+#: Seconds that a request may wait for a connection, and then for an answer.
+TIMEOUTS = {"connect_timeout": 10, "read_timeout": 60}
+
+_S3 = {"s3", "s3a"}
+#: Storage whose refusal to create twice is one atomic step; of any other it cannot be told from outside.
+_MAY_REFUSE = _S3 | {"memory"}
+_PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
+_PASSING_CODES = {
+    "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "BandwidthLimitExceeded",
+    "RequestTimeout", "InternalError", "ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted",
+}  # fmt: skip
+#: Names of the clients' exceptions (and their bases) that say that a connection, not a request, went wrong.
+_PASSING_KINDS = {
+    "ConnectionError", "TimeoutError", "HTTPClientError", "ClientConnectionError", "ClientPayloadError",
+    "IncompleteRead", "IncompleteReadError", "ResponseParserError", "FSTimeoutError",
+}  # fmt: skip
+
+#: Replaced by tests.
+pause: Callable[[float], None] = time.sleep
+
+_refuses: dict[str, bool] = {}
+
+
+def check_url(url: str) -> None:
+    """Refuses a URL that carries credentials, without repeating them."""
+    scheme, separator, rest = url.partition("://")
+    if separator and (
+        "@" in rest.split("/")[0] or re.search(r"(?i)[?&][^=]*(secret|token|password|key|sig)[^=]*=", rest)
+    ):
+        raise StoreUnreachableError(
+            f"store {scheme}://...: expected a URL without credentials, got one that carries them; take them out and give them "
+            "by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the provider's configuration files"
+        )
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The file system of a URL and the path in it; nothing of it is cached, and it leaves trying again to us."""
+    check_url(url)
+    protocol = url.partition("://")[0]
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if protocol in _S3:
+        configured = fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
+        options["config_kwargs"] = {**TIMEOUTS, **configured, "retries": {"max_attempts": 0}}
+    found, path = fsspec.core.url_to_fs(url, **options)
+    if protocol in _S3:
+        found.retries = 1
+    return found, path
+
+
+def without_secrets(text: str) -> str:
+    """A message in which no secret of the environment or of fsspec's configuration is left."""
+    named = re.compile(r"(?i)secret|token|password|credential|access_key|auth_string")
+    settings = [(name, value) for section in fsspec.config.conf.values() for name, value in _items(section)]
+    for name, value in [*os.environ.items(), *settings]:
+        if (named.search(name) or name == "key") and isinstance(value, str) and len(value) >= 4:
+            text = text.replace(value, "***")
+    return text
+
+
+def _items(section: Any) -> list[tuple[str, Any]]:
+    return list(section.items()) if isinstance(section, dict) else []
+
+
+class Objects:
+    """The objects of one fsspec file system, by full path."""
+
+    def __init__(self, fs: Any, root: str) -> None:
+        self.fs, self.root = fs, root
+
+    def read(self, path: str) -> bytes:
+        """The content of an object; FileNotFoundError if there is none."""
+        return bytes(self._tried(lambda: self.fs.cat_file(path)))
+
+    def size(self, path: str) -> int | None:
+        """The size of an object in bytes; None if there is none."""
+        try:
+            return int(self._tried(lambda: self.fs.info(path))["size"])
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, data: bytes) -> None:
+        """Puts an object in its place."""
+        self._tried(lambda: self.fs.pipe_file(path, data))
+
+    def names(self, folder: str) -> list[str]:
+        """The last parts of the paths directly below a folder; none if there is nothing."""
+        try:
+            found = self._tried(lambda: self.fs.ls(folder, detail=False, refresh=True))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        paths = (str(path).rstrip("/") for path in found)
+        return [path.rsplit("/", 1)[-1] for path in paths if path.strip("/") != folder.strip("/")]
+
+    def remove(self, path: str) -> None:
+        """Removes an object or all below a folder; nothing happens if it is not there."""
+        try:
+            self._tried(lambda: self.fs.rm(path, recursive=True))
+        except FileNotFoundError:
+            return
+
+    def find(self, folder: str) -> dict[str, dict[str, Any]]:
+        """Every object below a folder with what the listing says of it."""
+        return dict(self._tried(lambda: self.fs.find(folder, detail=True)))
+
+    def remove_one(self, path: str) -> None:
+        """Removes one object; FileNotFoundError if the storage says that there is none."""
+        self._tried(lambda: self.fs.rm_file(path))
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Puts an object in its place if there is none; False if another writer was first."""
+        return self._put_new(path, data) if self.refuses_second() else self._create_by_claim(path, data)
+
+    def refuses_second(self) -> bool:
+        """Whether the storage itself refuses to create an object twice; found by trying, once in a process."""
+        if self._protocol() not in _MAY_REFUSE:
+            return False
+        where = f"{self._protocol()}://{self.root}"
+        if where not in _refuses:
+            probe = f"{self.root}/.probe/{uuid.uuid4().hex}"
+            try:
+                first, second = self._put_new(probe, b"first"), self._put_new(probe, b"second")
+            except (NotImplementedError, TypeError):
+                first, second = True, True
+            except OSError as problem:
+                if _status(problem) != 501:
+                    raise
+                first, second = True, True
+            finally:
+                self.remove(probe)
+            _refuses[where] = first and not second
+        return _refuses[where]
+
+    def _protocol(self) -> str:
+        return str(self.fs.protocol if isinstance(self.fs.protocol, str) else self.fs.protocol[0])
+
+    def _put_new(self, path: str, data: bytes) -> bool:
+        """A conditional put. One that was applied and lost its answer is refused when it is sent again, by us or by the client
+        below us, so the object carries a mark by which its writer knows it."""
+        mark = uuid.uuid4().hex
+        marked = {"Metadata": {"writer": mark}} if self._protocol() in _S3 else {}
+
+        def put() -> bool:
+            try:
+                self.fs.pipe_file(path, data, mode="create", **marked)
+            except Exception as problem:
+                if not _refused(problem):
+                    raise
+                return bool(marked) and self.fs.metadata(path, refresh=True).get("writer") == mark
+            return True
+
+        return self._tried(put)
+
+    def _create_by_claim(self, path: str, data: bytes) -> bool:
+        """Writes only while the own claim stands alone: of two writers, the one that looks later sees the other's claim or its object."""
+        folder = f"{self.root}/.claims/{hashlib.sha256(path.encode()).hexdigest()[:32]}"
+        mine = uuid.uuid4().hex
+        waiting = time.monotonic()
+        for turn in range(10_000):
+            if self.size(path) is not None:
+                return False
+            claimed = time.monotonic()
+            self.write(f"{folder}/{mine}", b"")
+            try:
+                others = self._others(folder, mine)
+                if not others:
+                    if self.size(path) is not None:
+                        return False
+                    self._tried(lambda: self.fs.pipe_file(path, data), until=claimed + WORK)
+                    return True
+            finally:
+                self.remove(f"{folder}/{mine}")
+            if time.monotonic() - waiting > 2 * LEASE:
+                break
+            pause(random.uniform(0.01, min(0.05 * 2 ** min(turn, 6), 2.0)))
+        raise TimeoutError(f"claims of other writers for {2 * LEASE:.0f} s")
+
+    def _others(self, folder: str, mine: str) -> list[str]:
+        """The claims of others; one that is older than the lease, by the storage's own clock, is taken away."""
+        found = self.names(folder)
+        if mine not in found:
+            raise OSError("a listing without what was just written, so the storage cannot be shared by writers")
+        others = [name for name in found if name != mine]
+        if others:
+            now = self._tried(lambda: self.fs.modified(f"{folder}/{mine}"))
+            for name in others:
+                try:
+                    since = self._tried(lambda name=name: self.fs.modified(f"{folder}/{name}"))  # type: ignore[misc]
+                except FileNotFoundError:
+                    continue
+                if (now - since).total_seconds() > LEASE:
+                    self.remove(f"{folder}/{name}")
+        return others
+
+    def _tried(self, request: Callable[[], T], *, until: float = float("inf")) -> T:
+        """The answer to a request, sent again after a growing random pause where the failure may pass."""
+        for number in range(1, TRIES + 1):
+            if time.monotonic() > until:
+                raise TimeoutError(f"no answer within {WORK:.0f} s")
+            try:
+                return request()
+            except (FileNotFoundError, FileExistsError):
+                raise
+            except Exception as problem:
+                if not may_pass(problem):
+                    raise
+                if number == TRIES:
+                    raise OSError(
+                        getattr(problem, "errno", None) or 0, f"{_reason(problem)} (in each of {TRIES} tries)"
+                    ) from problem
+            pause(random.uniform(0, min(FIRST_PAUSE * 2 ** (number - 1), LONGEST_PAUSE)))
+        raise AssertionError("unreachable")
+
+
+def may_pass(problem: BaseException) -> bool:
+    """Whether a failure is one of the moment: throttling, a fault of the server, a lost or slow connection."""
+    for cause in _causes(problem):
+        kinds = {kind.__name__ for kind in type(cause).__mro__}
+        if "SSLError" in kinds or "SSLCertVerificationError" in kinds:
+            return False
+        if kinds & _PASSING_KINDS or _code(cause) in _PASSING_CODES:
+            return True
+    return _status(problem) in _PASSING_STATUS
+
+
+def _refused(problem: BaseException) -> bool:
+    """Whether it says that the object is there already."""
+    return isinstance(problem, FileExistsError) or any(
+        _code(cause) in {"PreconditionFailed", "412"} for cause in _causes(problem)
+    )
+
+
+def _reason(problem: BaseException) -> str:
+    return str(getattr(problem, "strerror", None) or problem or type(problem).__name__)
+
+
+def _causes(problem: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    current: BaseException | None = problem
+    while current is not None and len(found) < 5:
+        found.append(current)
+        current = current.__cause__ or current.__context__
+    return found
+
+
+def _response(problem: BaseException) -> dict[str, Any]:
+    response = getattr(problem, "response", None)
+    return response if isinstance(response, dict) else {}
+
+
+def _code(problem: BaseException) -> str:
+    return str(_response(problem).get("Error", {}).get("Code", ""))
+
+
+def _status(problem: BaseException) -> int:
+    found = (_response(cause).get("ResponseMetadata", {}).get("HTTPStatusCode") for cause in _causes(problem))
+    return next((int(status) for status in found if status), 0)

@@ -1,0 +1,194 @@
+"""The stages of the ranker's baselines, and the one that compares all of them on the same test queries."""
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from schemas import corpus
+from schemas import xmr as contracts
+from schemas.errors import FingerpostError
+from schemas.matrices import tensors_from_arrow, tensors_to_arrow
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.corpus.bm25 import Bm25Params
+from tasks.corpus.ngrams import NgramParams
+from tasks.corpus.open import read_features, read_vocabulary
+from tasks.corpus.svd import SvdParams, factorize, project, projection
+from tasks.corpus.tfidf import Featurizer, TfidfParams
+from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
+from tasks.stage import stage
+from tasks.stage_run import StageRun
+from tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
+from tasks.xmr.evaluation import Contender, Examination, FeaturizedTexts, Figure, JudgeParams, judge_all
+from tasks.xmr.interactions import TEST, TRAINING, RowParams, label_text, query_text, training_rows
+from tasks.xmr.label_features import embed_labels
+from tasks.xmr.open import open_ranker, read_targets
+from tasks.xmr.ranking import BeamParams
+from tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams
+from tasks.xmr.two_tower import train_towers as fit_towers
+
+#: A training that takes longer saves its state this often (seconds), and so loses no more than that to a kill.
+CHECKPOINT_SECONDS = 30.0
+_FAMILIES = len(TOWER_NGRAMS.families)
+
+
+@stage(contracts.DENSE_LABELS)
+def fit_dense_labels(run: StageRun, interactions: Ref, features: Ref, *, params: SvdParams, rows: RowParams) -> None:
+    """Embeds labels by the SVD of the training rows: from their own texts, and as the mean of their rows."""
+    targets = read_targets(run.store.open(interactions, contracts.INTERACTIONS))[
+        _rows(run.store, interactions, TRAINING)
+    ]
+    data = training_rows(read_features(run.store.open(features, corpus.FEATURES)), targets, rows)
+    model = factorize([data.features], params, energy=data.features.shape[0])
+    components = projection(model, whitening=params.whitening)
+    of_text = project(data.label_features, components)
+    of_rows = project(embed_labels(data.features, data.targets), components)
+    run.write("dense", tensors_to_arrow({"components": components, "of_text": of_text, "of_rows": of_rows}))
+    named, seen = (int((np.abs(vectors).max(axis=1, initial=0) > 0).sum()) for vectors in (of_text, of_rows))
+    run.quality = {"labels": len(of_text), "named": named, "seen": seen, "dimensions": components.shape[1]}
+
+
+@stage(contracts.TOWERS)
+def train_towers(
+    run: StageRun, interactions: Ref, *, label_words: int, params: TowerParams, rows: RowParams
+) -> None:  # fmt: skip
+    """Trains the two-tower network on hashed n-grams; taken up again after a kill. With a limit of seconds the result
+    depends on the machine.
+    """
+    queries, labels = _texts(run.store, interactions, TRAINING, label_words)
+    targets = read_targets(run.store.open(interactions, contracts.INTERACTIONS))[
+        _rows(run.store, interactions, TRAINING)
+    ]
+    featurizer = featurizer_of(queries + labels, TOWER_NGRAMS, TOWER_TFIDF)
+    data = training_rows(featurizer.transform(queries + labels), targets, rows)
+    saved = run.workspace.newest_checkpoint()
+    run.begin(params.epochs)
+    last = time.monotonic()
+
+    def save(epoch: int, state: Mapping[str, NDArray[np.generic]]) -> None:
+        nonlocal last
+        run.advance(epoch)
+        if time.monotonic() - last >= CHECKPOINT_SECONDS:
+            run.workspace.save_checkpoint(epoch, _to_ipc(state))
+            last = time.monotonic()
+
+    try:
+        training = fit_towers(
+            data.features, data.label_features, data.targets, params, state=_from_ipc(saved[1]) if saved else None, save=save, clock=time.monotonic
+        )  # fmt: skip
+    except ModuleNotFoundError as problem:
+        if problem.name != "torch":
+            raise
+        raise FingerpostError(
+            "two-tower network: expected torch, found none; install the extra neural, or leave the network out"
+        ) from problem
+    frequencies = {
+        f"frequencies_{place}": family.frequencies for place, family in enumerate(featurizer.vocabulary.families)
+    }
+    arrays = {"components": training.towers.components, "vectors": training.towers.vectors}
+    documents = {"documents": np.array([featurizer.vocabulary.documents], dtype=np.int64)}
+    run.write("towers", tensors_to_arrow(arrays | documents | frequencies))
+    run.quality = {
+        "labels": len(training.towers.vectors), "dimensions": training.towers.vectors.shape[1], "rows": data.features.shape[0],
+        "epochs": len(training.recalls), "best_epoch": training.best + 1, "steps": training.steps,
+        "validation_recall_at_10": round(training.recalls[training.best], 6), "out_of_time": training.out_of_time,
+    }  # fmt: skip
+
+
+@stage(contracts.COMPARISON)
+def compare_rankers(
+    run: StageRun, interactions: Ref, vocabulary: Ref, label_features: Ref, tree: Ref, model: Ref, dense_labels: Ref, *towers: Ref,
+    ngrams: NgramParams, tfidf: TfidfParams, label_words: int, beam: BeamParams, bm25: Bm25Params, dense: DenseParams, params: JudgeParams,
+) -> None:  # fmt: skip
+    """Asks the ranker, the most frequent labels, BM25, dense retrieval and the network, if there is one, the test queries.
+
+    Every contender gets texts, so that the time of a single query includes that of its features. ``seconds`` are those of
+    the stages that made what a contender answers from.
+    """
+    store = run.store
+    queries, labels = _texts(store, interactions, TEST, label_words)
+    targets = read_targets(store.open(interactions, contracts.INTERACTIONS))
+    trained = targets[_rows(store, interactions, TRAINING)]
+    counts = np.bincount(trained.indices, minlength=len(labels)).astype(np.int64)
+    test = Examination(queries, targets[_rows(store, interactions, TEST)], counts, trained.shape[0])
+    featurizer = Featurizer(read_vocabulary(store.open(vocabulary, corpus.VOCABULARY)), ngrams, tfidf)
+    ranker = Contender(
+        "ranker", FeaturizedTexts(featurizer, open_ranker(store, tree, model, beam)),
+        sum(_seconds(store, ref) for ref in (label_features, tree, model)), int(store.manifest(model).quality["bytes"]),
+    )  # fmt: skip
+    often = FrequentLabels(counts)
+    contenders: list[Contender[list[str]]] = [ranker, Contender("frequent", often, 0.0, often.nbytes)]
+    started = time.perf_counter()
+    words = Bm25Labels(labels, bm25)
+    contenders.append(Contender("bm25", words, time.perf_counter() - started, words.nbytes))
+    contenders += _dense(store, dense_labels, featurizer, dense)
+    contenders += [_network(store, ref, dense) for ref in towers]
+    cards = judge_all(contenders, test, params, clock=time.perf_counter)
+    run.write("figures", _figures_table([figure for card in cards for figure in card.figures()]))
+    run.quality = {"queries": len(queries), "labels": len(labels)} | {
+        f"{card.name}_recall_at_10": round(card.metrics["recall_at_10"], 6)
+        for card in cards
+        if "recall_at_10" in card.metrics
+    }
+    run.measured = {card.name: card.measured() for card in cards}
+
+
+def _dense(store: Store, ref: Ref, featurizer: Featurizer, params: DenseParams) -> list[Contender[list[str]]]:
+    """Dense retrieval by label texts and by rows; its seconds are those of its stage and of its graph."""
+    arrays = tensors_from_arrow(store.open(ref, contracts.DENSE_LABELS).read("dense"))
+    found: list[Contender[list[str]]] = []
+    for name in ("of_text", "of_rows"):
+        started = time.perf_counter()
+        index = DenseLabels(arrays["components"], arrays[name], params)
+        seconds = _seconds(store, ref) + time.perf_counter() - started
+        found.append(Contender(f"dense_{name}", FeaturizedTexts(featurizer, index), seconds, index.nbytes))
+    return found
+
+
+def _network(store: Store, ref: Ref, params: DenseParams) -> Contender[list[str]]:
+    """The two-tower network over its graph of labels."""
+    arrays = tensors_from_arrow(store.open(ref, contracts.TOWERS).read("towers"))
+    families = tuple(FamilyVocabulary(None, arrays[f"frequencies_{place}"]) for place in range(_FAMILIES))
+    featurizer = Featurizer(Vocabulary(int(arrays["documents"][0]), families), TOWER_NGRAMS, TOWER_TFIDF)
+    started = time.perf_counter()
+    index = DenseLabels(arrays["components"], arrays["vectors"], params)
+    seconds = _seconds(store, ref) + time.perf_counter() - started
+    return Contender("two_tower", FeaturizedTexts(featurizer, index), seconds, index.nbytes)
+
+
+def _texts(store: Store, interactions: Ref, part: str, label_words: int) -> tuple[list[str], list[str]]:
+    """The queries of a part, and what each label says about itself in its first words."""
+    artifact = store.open(interactions, contracts.INTERACTIONS)
+    queries = artifact.read("queries")["text"].take(_rows(store, interactions, part)).to_pylist()
+    labels = artifact.read("labels").to_pylist()
+    told = [label_text(one["id"], one["name"], one["text"]).split()[:label_words] for one in labels]
+    return [query_text(text) for text in queries], [" ".join(words) for words in told]
+
+
+def _rows(store: Store, interactions: Ref, part: str) -> NDArray[np.int64]:
+    queries = store.open(interactions, contracts.INTERACTIONS).read("queries")
+    return np.flatnonzero(queries["split"].to_numpy(zero_copy_only=False).astype(str) == part)
+
+
+def _seconds(store: Store, ref: Ref) -> float:
+    return float(store.manifest(ref).run.get("seconds", 0.0))
+
+
+def _figures_table(figures: list[Figure]) -> pa.Table:
+    method, setting, metric, value = (list(column) for column in zip(*figures, strict=True))
+    return pa.table({"method": method, "setting": setting, "metric": metric, "value": pa.array(value, pa.float64())})
+
+
+def _to_ipc(state: Mapping[str, NDArray[np.generic]]) -> bytes:
+    table = tensors_to_arrow(state)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _from_ipc(data: bytes) -> dict[str, NDArray[np.generic]]:
+    return tensors_from_arrow(pa.ipc.open_file(pa.BufferReader(data)).read_all())

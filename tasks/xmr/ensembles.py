@@ -1,0 +1,60 @@
+"""Rankings of several models made one."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.xmr.ranking import NONE, Ranking
+
+#: average: of scores; rank: of 1 / rank; sigmoid: of the sigmoids of scores; softmax: of softmaxes over a model's list.
+Combination = Literal["average", "rank", "sigmoid", "softmax"]
+COMBINATIONS: tuple[Combination, ...] = ("average", "rank", "sigmoid", "softmax")
+
+
+def _votes(ranking: Ranking, method: Combination) -> NDArray[np.float64]:
+    """What a model says for each of its labels, 0 for padding."""
+    real = ranking.ids != NONE
+    scores = np.where(real, ranking.scores, 0.0).astype(np.float64)
+    if method == "rank":
+        votes = np.broadcast_to(1 / np.arange(1, scores.shape[1] + 1), scores.shape)
+    elif method == "sigmoid":
+        votes = 1 / (1 + np.exp(-scores))
+    elif method == "softmax":
+        top = np.where(real, scores, -np.inf).max(axis=1, initial=-np.inf, keepdims=True)
+        raised = np.exp(np.where(real, scores - np.where(np.isfinite(top), top, 0), -np.inf))
+        votes = raised / np.maximum(raised.sum(axis=1, keepdims=True), 1e-300)
+    else:
+        votes = scores
+    return np.where(real, votes, 0.0)
+
+
+def combine(rankings: Sequence[Ranking], k: int, method: Combination = "average") -> Ranking:
+    """The k best labels by the mean over models, a label that a model does not list counting 0; ties by label.
+
+    Scores must be above 0 where better than missing, so models with log- or noop scores go with rank, sigmoid or softmax.
+    """
+    if method not in COMBINATIONS:
+        raise ValueError(f"combination: expected one of {COMBINATIONS}, got {method!r}; choose one of them")
+    if not rankings or any(len(ranking.ids) != len(rankings[0].ids) for ranking in rankings):
+        raise ValueError("rankings: expected at least one, all of the same queries; rank the same rows")
+    ids = np.concatenate([ranking.ids for ranking in rankings], axis=1).astype(np.int64)
+    votes = np.concatenate([_votes(ranking, method) for ranking in rankings], axis=1)
+    order = np.argsort(ids, axis=1, kind="stable")
+    ids, votes = np.take_along_axis(ids, order, 1), np.take_along_axis(votes, order, 1)
+    total = votes.copy()
+    # A label stands at most once a model, side by side after sorting: its first place takes the sum, in model order.
+    for step in range(1, len(rankings)):
+        same = ids[:, :-step] == ids[:, step:]
+        total[:, :-step] += np.where(same, votes[:, step:], 0)
+    repeated = np.zeros(ids.shape, dtype=bool)
+    repeated[:, 1:] = ids[:, 1:] == ids[:, :-1]
+    total = np.where(repeated | (ids == NONE), -np.inf, total / len(rankings))
+    best = np.argsort(-total, axis=1, kind="stable")[:, :k]
+    chosen, scores = np.take_along_axis(ids, best, 1), np.take_along_axis(total, best, 1)
+    padding = np.isneginf(scores)
+    missing = max(0, k - chosen.shape[1])
+    chosen = np.pad(np.where(padding, NONE, chosen), ((0, 0), (0, missing)), constant_values=NONE)
+    scores = np.pad(np.where(padding, 0.0, scores), ((0, 0), (0, missing)))
+    return Ranking(chosen.astype(np.uint32), scores.astype(np.float32))

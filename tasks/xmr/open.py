@@ -1,0 +1,250 @@
+"""From committed xmr artifacts to a ranker that answers, without Prefect or Dask.
+
+``live()`` opens what is published::
+
+    from tasks.xmr.open import live
+    answers = live().rank("return a sorted copy of an array")
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from schemas import corpus
+from schemas import xmr as contracts
+from schemas.manifests import FileEntry, Manifest
+from schemas.matrices import fixed_matrix, sparse_from_arrow, tensors_from_arrow
+from schemas.publish import Pointer
+from schemas.refs import Ref
+from schemas.store import Artifact, Store
+from tasks.ann.open import find_store, published_collection
+from tasks.corpus.ngrams import FamilyParams, NgramParams
+from tasks.corpus.open import read_features, read_vocabulary
+from tasks.corpus.tfidf import Featurizer, TfidfParams
+from tasks.xmr.blocks import block_of, by_level, tree_of
+from tasks.xmr.calibration import IsotonicCalibrator
+from tasks.xmr.interactions import TRAINING, RowParams, TrainingRows, query_text, training_rows
+from tasks.xmr.model import RankerModel
+from tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
+from tasks.xmr.tree import LabelTree
+
+PRODUCT = contracts.RANKER.name
+
+
+def read_targets(artifact: Artifact) -> sparse.csr_array:
+    """What was chosen for each query, with weights: CSR (queries, labels)."""
+    return sparse_from_arrow(artifact.read("targets"), columns=artifact.quality["labels"])
+
+
+def read_label_features(artifact: Artifact) -> sparse.csr_array:
+    """What labels are clustered by, CSR (labels, columns)."""
+    matrix = sparse_from_arrow(artifact.read("features"), columns=artifact.quality["columns"])
+    matrix.indptr, matrix.indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+    return matrix
+
+
+def read_tree(artifact: Artifact) -> LabelTree:
+    """The tree of its artifact."""
+    return tree_of(tensors_from_arrow(artifact.read("tree")))
+
+
+def read_model(artifact: Artifact, tree: LabelTree, *, mapped: Path | None = None) -> RankerModel:
+    """The weights of their artifact, read block by block.
+
+    With ``mapped``, the arrays of each block are put into files of that folder, once, and mapped from there: of a model
+    larger than memory only what queries touch is read. What does not hold its checksum is refused before it is put there.
+    """
+    blocks = []
+    for entry in artifact.entries("weights"):
+        arrays = _mapped(artifact, entry, mapped) if mapped else _block(artifact, entry)
+        blocks.append(block_of(arrays))
+    quality = artifact.quality
+    return RankerModel(quality["features"], tree, by_level(blocks), quality["normalised"])
+
+
+def _block(artifact: Artifact, entry: FileEntry) -> dict[str, np.ndarray]:
+    return tensors_from_arrow(artifact.read("weights", shard=entry.shard))
+
+
+def _mapped(artifact: Artifact, entry: FileEntry, folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of a block, mapped from files that are named by its checksum; the list of them is written last."""
+    place = folder / entry.sha256
+    listed = place / "arrays.json"
+    if not listed.is_file():
+        place.mkdir(parents=True, exist_ok=True)
+        arrays = _block(artifact, entry)
+        for name, array in arrays.items():
+            partial = place / f"{name}.{hashlib.sha256(str(id(arrays)).encode()).hexdigest()[:8]}"
+            partial.write_bytes(array.tobytes())
+            partial.replace(place / name)
+        forms = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
+        partial = place / "arrays.partial"
+        partial.write_text(json.dumps(forms))
+        partial.replace(listed)
+    forms = json.loads(listed.read_text())
+    return {name: _map(place / name, dtype, tuple(shape)) for name, (dtype, shape) in forms.items()}
+
+
+def _map(file: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if 0 in shape or not shape:
+        return np.frombuffer(file.read_bytes(), dtype=dtype).reshape(shape)
+    return np.memmap(file, dtype=dtype, mode="r", shape=shape)
+
+
+def rows_of(queries: pa.Table, parts: tuple[str, ...]) -> np.ndarray:
+    """The rows of the queries that are for one of these parts."""
+    return np.flatnonzero(np.isin(queries["split"].to_numpy(zero_copy_only=False).astype(str), parts))
+
+
+#: The rows that were read last, since many shards in a row read the same.
+_last: dict[tuple[str, Ref, Ref, RowParams], TrainingRows] = {}
+
+
+def read_training(store: Store, interactions: Ref, features: Ref, params: RowParams) -> TrainingRows:
+    """The rows that a ranker is trained on, kept until others are asked for."""
+    key = (store.url, interactions, features, params)
+    if key not in _last:
+        _last.clear()
+        artifact = store.open(interactions, contracts.INTERACTIONS)
+        mine = rows_of(artifact.read("queries"), (TRAINING,))
+        rows = read_features(store.open(features, corpus.FEATURES))
+        _last[key] = training_rows(rows, read_targets(artifact)[mine], params)
+    return _last[key]
+
+
+def read_ranking(store: Store, interactions: Ref, predictions: Ref, part: str) -> tuple[Ranking, sparse.csr_array]:
+    """The predictions for the queries of a part, and what was chosen for these."""
+    artifact = store.open(interactions, contracts.INTERACTIONS)
+    table = store.open(predictions, contracts.PREDICTIONS).read("ranking")
+    held = table["query"].to_numpy()
+    places = np.flatnonzero(np.isin(held, rows_of(artifact.read("queries"), (part,))))
+    ids, scores = (fixed_matrix(table[name])[places] for name in ("labels", "scores"))
+    return Ranking(ids, scores), read_targets(artifact)[held[places]]
+
+
+def label_counts(store: Store, interactions: Ref) -> tuple[np.ndarray, int]:
+    """How many training queries have each label, and how many of them there are."""
+    artifact = store.open(interactions, contracts.INTERACTIONS)
+    mine = rows_of(artifact.read("queries"), (TRAINING,))
+    chosen = read_targets(artifact)[mine]
+    return np.bincount(chosen.indices, minlength=chosen.shape[1]).astype(np.int64), len(mine)
+
+
+def open_ranker(store: Store, tree: Ref, model: Ref, beam: BeamParams, *, mapped: Path | None = None) -> Ranker:
+    """A ranker over a committed tree and its weights."""
+    chain = read_tree(store.open(tree, contracts.TREE))
+    return Ranker(read_model(store.open(model, contracts.MODEL), chain, mapped=mapped), beam)
+
+
+def read_members(artifact: Artifact) -> dict[str, Ref]:
+    """The artifacts of a ranker by role."""
+    table = artifact.read("members")
+    return {
+        role: Ref.parse(text) for role, text in zip(table["role"].to_pylist(), table["ref"].to_pylist(), strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class RankedLabel:
+    """One answer: the label's id and name, its score (higher is better), and the chance that it is right, by held-out
+    queries; None where there were none.
+    """
+
+    id: str
+    name: str
+    score: float
+    chance: float | None
+
+
+class LiveRanker:
+    """A ranker release, opened part by part as questions need it. Every file is verified against its checksum when it is
+    read. ``mapped`` is a folder to map weights from, for a model larger than memory.
+    """
+
+    def __init__(self, store: Store, ref: Ref, *, mapped: str | Path | None = None) -> None:
+        self.store, self.ref = store, ref
+        release = store.open(ref, contracts.RANKER)
+        self.members = read_members(release)
+        self.manifest: Manifest = release.manifest
+        self._mapped = Path(mapped) if mapped else None
+
+    @cached_property
+    def featurizer(self) -> Featurizer:
+        """Turns query texts into the features that training queries had."""
+        vocabulary = read_vocabulary(self.store.open(self.members["vocabulary"], corpus.VOCABULARY))
+        ngrams = self._parameters("ngrams", "params")
+        tfidf = self._parameters("features", "params")
+        families = tuple(FamilyParams(**family) for family in ngrams.pop("families"))
+        weights = tuple(tfidf.pop("family_weights"))
+        return Featurizer(
+            vocabulary, NgramParams(families=families, **ngrams), TfidfParams(family_weights=weights, **tfidf)
+        )
+
+    @cached_property
+    def ranker(self) -> Ranker:
+        """The tree and its weights, with the beam that the release was evaluated with."""
+        beam = BeamParams(**self._parameters("predictions", "beam"))
+        return open_ranker(self.store, self.members["tree"], self.members["model"], beam, mapped=self._mapped)
+
+    @cached_property
+    def labels(self) -> tuple[list[str], list[str]]:
+        """Ids and names of the labels."""
+        table = self.store.open(self.members["interactions"], contracts.INTERACTIONS).read("labels")
+        return table["id"].to_pylist(), table["name"].to_pylist()
+
+    @cached_property
+    def calibrator(self) -> IsotonicCalibrator | None:
+        """What turns scores into chances; None where nothing was held out to fit it."""
+        if "calibration" not in self.members:
+            return None
+        found = tensors_from_arrow(
+            self.store.open(self.members["calibration"], contracts.CALIBRATION).read("calibration")
+        )
+        return IsotonicCalibrator(found["knots"], found["levels"]) if len(found["knots"]) else None
+
+    def load(self) -> "LiveRanker":
+        """Reads and verifies everything now; the ranker itself."""
+        for part in ("featurizer", "ranker", "labels", "calibrator"):
+            getattr(self, part)
+        return self
+
+    def rank(self, text: str, k: int = 10) -> list[RankedLabel]:
+        """The k best labels for a text; none for a text whose words are all unknown."""
+        return self.rank_many([text], k)[0]
+
+    def rank_many(self, texts: list[str], k: int = 10, *, threads: int = 1) -> list[list[RankedLabel]]:
+        """The k best labels for each text."""
+        rows = self.featurizer.transform([query_text(text) for text in texts])
+        found = self.ranker.rank(rows, k, threads=threads)
+        keys, names = self.labels
+        chances = self.calibrator.chances(found.scores).tolist() if self.calibrator else None
+        known = (rows.indptr[1:] > rows.indptr[:-1]).tolist()
+        answers: list[list[RankedLabel]] = []
+        for place, (ids, scores) in enumerate(zip(found.ids.tolist(), found.scores.tolist(), strict=True)):
+            answers.append([
+                RankedLabel(keys[label], names[label], score, chances[place][at] if chances else None)
+                for at, (label, score) in enumerate(zip(ids, scores, strict=True)) if known[place] and label != NONE
+            ])  # fmt: skip
+        return answers
+
+    def _parameters(self, role: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.store.manifest(self.members[role]).identity["parameters"][name]
+        return dict(found)
+
+
+def live(collection: str | None = None, *, store: str | None = None, mapped: str | Path | None = None) -> LiveRanker:
+    """The published ranker of a collection, ready to answer.
+
+    Without a collection, the only one there is (or ``python-docs``). ``store`` is a folder or URL; by default
+    ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above. Raises MissingArtifactError where nothing is live.
+    """
+    opened = Store(store or find_store()).checked()
+    chosen = published_collection(opened, collection, product=PRODUCT)
+    return LiveRanker(opened, Pointer(opened, chosen, PRODUCT).required().artifact, mapped=mapped)

@@ -1,0 +1,156 @@
+"""Ranking labels for queries: beam search down the tree of a trained model."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ext.ranker_beam import NONE, Searcher
+from tasks.xmr.model import RankerModel
+from tasks.xmr.sparse_rows import MatrixError, checked_rows
+
+#: How query and chunk are intersected; "chosen": for each chunk by its density.
+Lookup = Literal["chosen", "march", "binary", "hash", "dense"]
+
+_POST = re.compile(r"(log-)?(?:l([1-6])-hinge|(sigmoid))|(noop)")
+
+
+@dataclass(frozen=True)
+class BeamParams:
+    """Nodes kept a level, and what becomes of a value: l1-hinge to l6-hinge, sigmoid, these with log-, or noop.
+
+    Hinge (exp(-max(0, 1 - v)^p)) and sigmoid are multiplied along the path, with log- their logarithms are added; noop is
+    the label's value alone.
+    """
+
+    beam: int = 10
+    post_processor: str = "l6-hinge"
+
+    def __post_init__(self) -> None:
+        if self.beam < 1:
+            raise ValueError(f"beam: expected at least 1, got {self.beam}; raise it")
+        if not _POST.fullmatch(self.post_processor):
+            raise ValueError(
+                "post_processor: expected l1-hinge to l6-hinge, sigmoid, log- and one of these, or noop, "
+                f"got {self.post_processor!r}; choose one of them"
+            )
+
+    def transform(self) -> tuple[str, int, bool]:
+        """Kernel's transform, power of the hinge, and whether scores are products."""
+        match = _POST.fullmatch(self.post_processor)
+        assert match is not None
+        log, power, sigmoid, noop = match.groups()
+        if noop:
+            return "noop", 1, False
+        return ("sigmoid" if sigmoid else "hinge"), int(power or 1), not log
+
+
+@dataclass(frozen=True)
+class RankCounters:
+    """Chunks multiplied in each way, chunks left out as they could not add anything, features found in chunks."""
+
+    march: int = 0
+    binary: int = 0
+    hash: int = 0
+    dense: int = 0
+    left_out: int = 0
+    hits: int = 0
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Labels uint32 (q, k) and scores float32 (q, k), best first, ties by label; padded with 0xFFFFFFFF."""
+
+    ids: NDArray[np.uint32]
+    scores: NDArray[np.float32]
+    counters: RankCounters = RankCounters()
+
+
+class Matcher(Protocol):
+    """Anything that ranks labels for sparse rows: our ranker, or what replaces it."""
+
+    @property
+    def labels(self) -> int: ...
+
+    def rank(self, queries: sparse.csr_array, k: int, *, threads: int = 1) -> Ranking: ...
+
+
+class Ranker:
+    """A loaded model: ``Ranker(model).rank(rows, k)``; it keeps references to the model's arrays."""
+
+    def __init__(
+        self, model: RankerModel, params: BeamParams = BeamParams(), *, lookup: Lookup = "chosen", levels: int = 0
+    ) -> None:
+        """``levels``: rank the nodes of that many levels from the top instead of the labels."""
+        if lookup not in get_args(Lookup):
+            raise ValueError(f"lookup: expected one of {get_args(Lookup)}, got {lookup!r}; choose one of them")
+        depth = levels or len(model.levels)
+        self.features = model.features
+        self.params = params
+        self._normalise = model.normalised
+        self._nodes = model.tree.width(depth - 1)
+        self._searcher = Searcher(model.features, [model.tree.width(level - 1) for level in range(depth)])
+        for level in range(depth):
+            for block in model.levels[level]:
+                self._searcher.add_chunks(
+                    level, block.parents, block.feature_start, block.features, block.start, block.entry_start,
+                    block.columns, block.values, block.child_start, block.ids, block.bias,
+                )  # fmt: skip
+        self._searcher.build(lookup)
+
+    @property
+    def labels(self) -> int:
+        """How many labels (or nodes) it ranks."""
+        return self._nodes
+
+    @property
+    def lookup_bytes(self) -> int:
+        """Memory of the lookups beside the weights."""
+        return self._searcher.lookup_bytes
+
+    def rank(
+        self, queries: sparse.csr_array, k: int = 10, *, params: BeamParams | None = None, threads: int = 1
+    ) -> Ranking:
+        """The k best labels of each row of ``queries`` (q, features), as far as the beam finds them."""
+        chosen = params or self.params
+        if k < 1 or threads < 1:
+            raise ValueError(f"k and threads: expected at least 1, got {k} and {threads}; raise them")
+        if queries.shape[1] != self.features:
+            raise MatrixError(f"queries: expected {self.features} columns, got {queries.shape[1]}; use one vocabulary")
+        rows = queries if queries.format == "csr" else queries.tocsr()
+        try:
+            return self._search(rows, k, chosen, threads)
+        except ValueError:
+            # Not ascending, or not finite: put in order, and refused where that does not help.
+            return self._search(checked_rows(rows, "queries"), k, chosen, threads)
+
+    def _search(self, rows: sparse.csr_array, k: int, params: BeamParams, threads: int) -> Ranking:
+        transform, power, exponential = params.transform()
+        ids, scores, counters = self._searcher.search(
+            np.asarray(rows.indptr, dtype=np.int64),
+            np.asarray(rows.indices, dtype=np.int32),
+            np.asarray(rows.data, dtype=np.float32),
+            k=k,
+            beam=params.beam,
+            transform=transform,
+            power=power,
+            exponential=exponential,
+            normalise=self._normalise,
+            threads=threads,
+        )
+        return Ranking(ids, scores, RankCounters(*counters))
+
+
+def ranked_matrix(ranking: Ranking, labels: int) -> sparse.csr_array:
+    """The ranked labels as CSR of ones (q, labels)."""
+    real = ranking.ids != NONE
+    indptr = np.concatenate(([0], np.cumsum(real.sum(axis=1))))
+    matrix = sparse.csr_array(
+        (np.ones(int(indptr[-1]), np.float32), ranking.ids[real].astype(np.int32), indptr),
+        shape=(len(ranking.ids), labels),
+    )
+    matrix.sort_indices()
+    return matrix

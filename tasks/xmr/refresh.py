@@ -1,0 +1,302 @@
+"""Refreshing a ranker without training it again: features and tree stay, only columns with new positives are solved.
+
+New labels join the leaf whose centre their features are nearest to. A column that is solved again is what a training on the
+same tree with the same negatives would make of it; every other column keeps its bits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tasks.xmr.clustering import balanced_assignment
+from tasks.xmr.columns import merge_columns
+from tasks.xmr.label_features import EmbeddingParams, labels_by_row, pifa
+from tasks.xmr.model import Chunk, ChunkBlock, RankerModel, join_chunks, split_chunks
+from tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
+from tasks.xmr.training import (
+    LevelProblem,
+    LevelTrainer,
+    SolveCounters,
+    TrainingParams,
+    active_rows,
+    predicted_parents,
+)
+from tasks.xmr.tree import LabelTree
+
+
+@dataclass(frozen=True)
+class RefreshParams:
+    """What a refresh solves again, how, and how far leaves may grow.
+
+    A label with new rows is solved again once its positives have changed by more than ``label_gain`` of those it was last
+    solved with, a node above the labels by more than ``node_gain``; 0: with every new row. A leaf takes new labels up to
+    ``leaf_growth`` times ``max_leaf_size`` while any other leaf has room. ``warm``: start from the old weights; that pays
+    where eps is small and no weight was pruned, at the default settings they are further from the solution than zero is.
+    """
+
+    training: TrainingParams = field(default_factory=lambda: TrainingParams(negatives="tfn"))
+    embedding: EmbeddingParams = field(default_factory=EmbeddingParams)
+    max_leaf_size: int = 100
+    leaf_growth: float = 1.25
+    label_gain: float = 0.05
+    node_gain: float = 0.2
+    warm: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_leaf_size", 1), ("leaf_growth", 1.0), ("node_gain", 0.0), ("label_gain", 0.0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}; raise it")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a refresh starts from: the model, its labels' features (labels, m), and the positives of each level's nodes
+    when they were last solved, as :func:`positives_of` counts them for a fresh training.
+    """
+
+    model: RankerModel
+    label_features: sparse.csr_array
+    positives: tuple[NDArray[np.int64], ...]
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """The refreshed ranker; ``solved``: for each level which nodes were solved again; blocks without such are the old ones."""
+
+    model: RankerModel
+    positives: tuple[NDArray[np.int64], ...]
+    solved: tuple[NDArray[np.bool_], ...]
+    counters: list[SolveCounters] = field(default_factory=list)
+
+    @property
+    def share_solved(self) -> float:
+        """Share of label columns that were solved again."""
+        return float(self.solved[-1].mean())
+
+
+def positives_of(tree: LabelTree, labels: sparse.csr_array) -> tuple[NDArray[np.int64], ...]:
+    """How many rows each node of each level has, from the rows' labels (n, tree.labels)."""
+    return tuple(np.bincount(level.indices, minlength=level.shape[1]) for level in tree.targets(labels))
+
+
+def gained_labels(labels: sparse.csr_array, before: sparse.csr_array, origin: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which labels (columns of ``labels``) have a row that they had not ``before``, whose rows come first.
+
+    origin int64: for each label its column before, -1 for a new one.
+    """
+    now, old = checked_rows(labels, "labels"), checked_rows(before, "labels before")
+    if old.shape[0] > now.shape[0] or len(origin) != now.shape[1]:
+        raise MatrixError(
+            f"labels: expected at least {old.shape[0]} rows and {len(origin)} columns, got {now.shape}; keep the old rows"
+        )
+    place = np.full(old.shape[1], -1, dtype=np.int64)
+    place[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
+    rows = np.repeat(np.arange(old.shape[0]), np.diff(old.indptr))
+    mine = place[old.indices]
+    width = np.int64(now.shape[1])
+    known = rows[mine >= 0] * width + mine[mine >= 0]
+    asked = np.repeat(np.arange(now.shape[0]), np.diff(now.indptr)) * width + now.indices
+    gained = origin < 0
+    gained[now.indices[~np.isin(asked, known, assume_unique=True)]] = True
+    return gained
+
+
+def leaf_centroids(features: sparse.csr_array, leaf_of_label: NDArray[np.int64], leaves: int) -> sparse.csr_array:
+    """Normalised sums of the label features (labels, m) of each leaf, CSR float32 (leaves, m); labels of leaf -1 left out."""
+    kept = np.flatnonzero(leaf_of_label >= 0)
+    choice = sparse.csr_array((np.ones(len(kept)), (leaf_of_label[kept], kept)), shape=(leaves, features.shape[0]))
+    return normalised_rows(checked_rows(choice @ features, "leaf centroids"))
+
+
+def grow_tree(
+    tree: LabelTree,
+    origin: NDArray[np.int64],
+    label_features: sparse.csr_array,
+    fresh: sparse.csr_array,
+    *,
+    capacity: int,
+) -> LabelTree:
+    """The tree of the labels in their new numbering: kept ones in their leaf, each new one in the nearest with room.
+
+    fresh: features of the new labels (new, m), in order of their numbers. Where all leaves are full they grow alike.
+    """
+    leaves, new = tree.width(tree.depth - 2), np.flatnonzero(origin < 0)
+    leaf = np.full(len(origin), -1, dtype=np.int64)
+    leaf[origin >= 0] = tree.parents[-1][origin[origin >= 0]]
+    if len(new):
+        members = np.full(tree.labels, -1, dtype=np.int64)
+        members[origin[origin >= 0]] = leaf[origin >= 0]
+        centroids = leaf_centroids(label_features, members, leaves)
+        sizes = np.bincount(leaf[leaf >= 0], minlength=leaves)
+        room = np.maximum(capacity - sizes, 0)
+        if room.sum() < len(new):
+            room += -(-(len(new) - int(room.sum())) // leaves)
+        leaf[new] = balanced_assignment((fresh @ centroids.T).toarray().astype(np.float32), room)
+    return LabelTree((*tree.parents[:-1], leaf.astype(np.int32)))
+
+
+def refreshed_tree(
+    rows: sparse.csr_array,
+    targets: sparse.csr_array,
+    origin: NDArray[np.int64],
+    tree: LabelTree,
+    label_features: sparse.csr_array,
+    params: RefreshParams = RefreshParams(),
+) -> LabelTree:
+    """The tree with new labels in the leaves nearest to their rows. rows (n, d), targets (n, labels): as refresh_ranker's;
+    label_features (labels before, d).
+    """
+    new = np.flatnonzero(origin < 0)
+    fresh = embedded(rows, targets, new, params.embedding) if len(new) else label_features[:0]
+    capacity = int(params.max_leaf_size * params.leaf_growth)
+    return grow_tree(tree, origin, label_features, fresh, capacity=capacity)
+
+
+def refresh_ranker(
+    features: sparse.csr_array,
+    labels: sparse.csr_array,
+    gained: NDArray[np.bool_],
+    origin: NDArray[np.int64],
+    before: Trained,
+    params: RefreshParams = RefreshParams(),
+    *,
+    tree: LabelTree | None = None,
+    threads: int = 1,
+) -> Refreshed:
+    """Solves what changed. features: all rows, old and new (n, d); labels: their labels (n, labels), numbered anew.
+
+    gained bool (labels,): has rows that it had not before; origin int64 (labels,): the number before, -1 for new labels.
+    Labels before that no origin names are dropped. tree: what refreshed_tree gave, where it was called before.
+    """
+    old = before.model
+    rows = checked_rows(features, "features", columns=old.features)
+    rows = normalised_rows(rows) if old.normalised else rows
+    targets = checked_rows(labels, "labels", columns=len(origin))
+    tree = tree or refreshed_tree(rows, targets, origin, old.tree, before.label_features, params)
+    problems = tree.targets(targets)
+    levels: list[tuple[ChunkBlock, ...]] = []
+    counters, solved, positives = [], [], []
+    for level, mine in enumerate(problems):
+        mine.data = np.ones_like(mine.data)
+        now = np.bincount(mine.indices, minlength=mine.shape[1])
+        last = level == tree.depth - 1
+        then = (
+            np.where(origin >= 0, before.positives[level][np.maximum(origin, 0)], 0)
+            if last
+            else before.positives[level]
+        )
+        if last:
+            again = (gained & (np.abs(now - then) > params.label_gain * then)) | (origin < 0)
+        else:
+            again = np.abs(now - then) > params.node_gain * then
+        trainer = None
+        if again.any():
+            active = _active(
+                rows, problems, level, RankerModel(old.features, tree, tuple(levels), old.normalised), params, threads
+            )
+            trainer = LevelTrainer(rows, LevelProblem(tree, level, mine, active), params.training.solver)
+        blocks, total = _refresh_level(
+            old.levels[level], tree, level, again, origin if last else np.arange(len(again)), trainer, params, threads
+        )
+        levels.append(blocks)
+        counters.append(total)
+        solved.append(again)
+        positives.append(np.where(again, now, then))
+    model = RankerModel(old.features, tree, tuple(levels), old.normalised)
+    return Refreshed(model, tuple(positives), tuple(solved), counters)
+
+
+def embedded(
+    rows: sparse.csr_array,
+    targets: sparse.csr_array,
+    chosen: NDArray[np.int64],
+    params: EmbeddingParams = EmbeddingParams(),
+) -> sparse.csr_array:
+    """PIFA of some labels, CSR (chosen, features): the very rows that embed_labels gives them."""
+    if params.method != "pifa":
+        raise ValueError(f"refresh: expected labels embedded by pifa, got {params.method}; train again")
+    used = normalised_rows(rows) if params.normalise else rows
+    return pifa(used, checked_rows(labels_by_row(targets)[chosen], "targets"))
+
+
+def _active(
+    rows: sparse.csr_array,
+    targets: Sequence[sparse.csr_array],
+    level: int,
+    partial: RankerModel,
+    params: RefreshParams,
+    threads: int,
+) -> sparse.csr_array | None:
+    """The rows that each parent of a level sees, as in training."""
+    negatives = params.training.negatives
+    if level == 0:
+        return None
+    predicted = None
+    if "man" in negatives:
+        predicted = predicted_parents(rows, partial, params.training.beam, threads=threads)
+    return active_rows(targets[level - 1], negatives, predicted=predicted)
+
+
+def _refresh_level(
+    blocks: Sequence[ChunkBlock],
+    tree: LabelTree,
+    level: int,
+    again: NDArray[np.bool_],
+    origin: NDArray[np.int64],
+    trainer: LevelTrainer | None,
+    params: RefreshParams,
+    threads: int,
+) -> tuple[tuple[ChunkBlock, ...], SolveCounters]:
+    """The blocks of a level with the columns of ``again`` solved; blocks in which nothing changed are returned as they are."""
+    children, out, total = tree.children(level), [], SolveCounters()
+    for block in blocks:
+        ids = [children.of(parent) for parent in block.parents.tolist()]
+        if (
+            np.array_equal(np.concatenate(ids), block.ids)
+            and not again[block.ids].any()
+            and (origin[block.ids] == block.ids).all()
+        ):
+            out.append(block)
+            continue
+        chunks = []
+        for (parent, chunk, old), mine in zip(split_chunks(block), ids, strict=True):
+            made, counters = refresh_chunk(
+                parent, chunk, old, mine, origin[mine], again[mine], trainer, params.warm, threads
+            )
+            chunks.append(made)
+            total += counters
+        out.append(join_chunks(block.parents, chunks, ids))
+    return tuple(out), total
+
+
+def refresh_chunk(
+    parent: int,
+    chunk: Chunk,
+    old: NDArray[np.uint32],
+    ids: NDArray[np.uint32],
+    origin: NDArray[np.int64],
+    again: NDArray[np.bool_],
+    trainer: LevelTrainer | None,
+    warm: bool = False,
+    threads: int = 1,
+) -> tuple[Chunk, SolveCounters]:
+    """One parent's chunk for its children ``ids`` now, from that of its children ``old``; those of ``again`` are solved."""
+    place = np.full(len(old), -1, dtype=np.int64)
+    before = np.searchsorted(old, np.maximum(origin, 0))
+    kept = np.flatnonzero((origin >= 0) & ~again)
+    place[before[kept]] = kept
+    parts = [(chunk, place)]
+    todo, total = np.flatnonzero(again), SolveCounters()
+    if len(todo) and trainer is not None:
+        start = None
+        if warm:
+            known = np.flatnonzero(origin[todo] >= 0)
+            from_old = np.full(len(old), -1, dtype=np.int64)
+            from_old[before[todo[known]]] = known
+            start = merge_columns([(chunk, from_old)], len(todo))
+        made, total = trainer.solve(parent, warm=start, only=todo, threads=threads)
+        parts.append((made[:5], todo))
+    return merge_columns(parts, len(ids)), total

@@ -1,0 +1,415 @@
+"""The stages of the xmr domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from schemas import corpus
+from schemas import xmr as contracts
+from schemas.errors import FingerpostError, QuarantineLimitError
+from schemas.inputs.interactions import FirstSentenceSource, InteractionBatch, InteractionSource, SeeAlsoSource
+from schemas.manifests import FileEntry
+from schemas.matrices import fixed_lists, sparse_from_arrow, sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.corpus.open import read_features
+from tasks.shards import Shard, ShardOutput
+from tasks.stage import stage
+from tasks.stage_run import StageRun
+from tasks.xmr.blocks import (
+    BlockParams,
+    block_arrays,
+    block_of,
+    by_level,
+    parent_blocks,
+    tree_arrays,
+    upper_splits,
+)
+from tasks.xmr.calibration import calibration_error, fit_isotonic
+from tasks.xmr.clustering import ClusterParams, split_subtree, tree_of_leaves
+from tasks.xmr.evaluation import Figure, JudgeParams, Scorecard
+from tasks.xmr.interactions import (
+    CALIBRATION,
+    SPLITS,
+    TEST,
+    TRAINING,
+    InteractionParams,
+    RowParams,
+    label_text,
+    level_problem,
+    query_text,
+    splits_of,
+)
+from tasks.xmr.label_features import EmbeddingParams
+from tasks.xmr.label_features import embed_labels as embed_block
+from tasks.xmr.metrics import bands, evaluate, hits
+from tasks.xmr.model import RankerModel
+from tasks.xmr.open import (
+    label_counts,
+    open_ranker,
+    read_label_features,
+    read_ranking,
+    read_training,
+    read_tree,
+    rows_of,
+)
+from tasks.xmr.ranking import NONE, BeamParams, Ranking
+from tasks.xmr.sparse_rows import normalised_rows
+from tasks.xmr.training import LevelTrainer, TrainingParams, predicted_parents
+
+
+@stage(contracts.INTERACTIONS)
+def import_interactions(run: StageRun, source: "Ref | InteractionSource", *, params: InteractionParams) -> None:
+    """Takes queries, labels and what was chosen over, sets bad rows aside, and holds out queries to test and to calibrate.
+
+    Of the extracts of the built-in sample, first sentences are the queries and their objects the labels.
+    """
+    if isinstance(source, Ref):
+        batch = _first_sentences(run.store, source)
+    elif isinstance(source, SeeAlsoSource | FirstSentenceSource):
+        shards = [Shard(place, place, place + 1) for place in range(len(source.distributions))]
+        batch = source.batch(run.gather(_pages_shard, shards, source=source))
+    else:
+        batch = source.read()
+    queries, labels, bad = batch.queries.num_rows, batch.labels.num_rows, batch.quarantined.num_rows
+    share = bad / max(bad + batch.pairs.num_rows, 1)
+    run.write_companion(
+        corpus.QUARANTINE, {"rows": batch.quarantined}, quality={"rows": bad, "reasons": dict(batch.reasons)}
+    )
+    parts = splits_of(batch.queries["id"].to_pylist(), params)
+    if share > params.quarantine_share or TRAINING not in parts:
+        counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows to train on"
+        raise QuarantineLimitError(
+            f"{source}: expected at most {params.quarantine_share:.1%} bad rows and a query to train on, found {bad} bad beside "
+            f"{batch.pairs.num_rows} good ({counts}); mend the input, or raise xmr.interactions.quarantine_share; the rows are in {run.companions[corpus.QUARANTINE.name]}"
+        )
+    columns = (batch.pairs[name].to_numpy() for name in ("query", "label", "weight"))
+    rows, chosen, weights = columns
+    targets = sparse.csr_array((weights.astype(np.float32), (rows, chosen)), shape=(queries, labels))
+    targets.sort_indices()
+    run.write("queries", batch.queries.append_column("split", pa.array(parts, pa.string())))
+    run.write("labels", batch.labels)
+    run.write("targets", sparse_to_arrow(targets))
+    run.quality = {
+        "queries": queries, "labels": labels, "pairs": targets.nnz, "quarantined": bad, "quarantine_share": round(share, 6),
+        "named_labels": sum(map(bool, _label_texts(batch.labels))),
+    } | {name: parts.count(name) for name in SPLITS} | dict(batch.figures)  # fmt: skip
+
+
+def _first_sentences(store: Store, extracts: Ref) -> InteractionBatch:
+    from schemas.inputs.python_docs.links import DistributionPages, Page
+    from schemas.inputs.python_docs.sections import split_see_also
+
+    rows = store.open(extracts, corpus.EXTRACTS).read("documents")
+    columns = (rows[name].to_pylist() for name in ("id", "title", "text"))
+    pages = tuple(Page(key, (title,), split_see_also(text)[0]) for key, title, text in zip(*columns, strict=True))
+    return FirstSentenceSource(()).batch([DistributionPages("", pages, 0)])
+
+
+def _pages_shard(store: Store, shard: Shard, *, source: SeeAlsoSource | FirstSentenceSource) -> Any:
+    return source.pages(source.distributions[shard.index])
+
+
+@stage(corpus.DOCUMENTS)
+def list_queries(run: StageRun, interactions: Ref, *, held_out: bool, label_words: int, rows_per_shard: int) -> None:
+    """Lists queries as documents of one field, to count their n-grams: those held out, or those to train on and then
+    what labels say about themselves in their first words, one row a label.
+    """
+    artifact = run.store.open(interactions, contracts.INTERACTIONS)
+    queries = artifact.read("queries")
+    mine = rows_of(queries, (CALIBRATION, TEST) if held_out else (TRAINING,))
+    keys = [f"query {key}" for key in queries["id"].take(mine).to_pylist()]
+    texts = [query_text(text) for text in queries["text"].take(mine).to_pylist()]
+    days = queries["day"].take(mine).to_pylist()
+    if not held_out:
+        labels = artifact.read("labels")
+        keys += [f"label {key}" for key in labels["id"].to_pylist()]
+        texts += [" ".join(text.split()[:label_words]) for text in _label_texts(labels)]
+        days += [""] * labels.num_rows
+    empty = pa.array([""] * len(keys), pa.string())
+    table = pa.table({
+        "id": pa.array(keys, pa.string()), "title": empty, "text": pa.array(texts, pa.string()), "kind": empty, "package": empty,
+        "signature": empty, "day": pa.array(days, pa.string()), "vector": pa.nulls(len(keys), pa.list_(pa.float32())),
+    })  # fmt: skip
+    for shard in _blocks(len(keys), rows_per_shard):
+        run.write("documents", table.slice(shard.start, shard.stop - shard.start), shard=shard.index)
+    run.quality = {"documents": len(keys), "queries": len(mine), "texts": True, "vectors": False}
+
+
+@stage(contracts.LABEL_FEATURES)
+def embed_labels(
+    run: StageRun, interactions: Ref, features: Ref, *, params: EmbeddingParams, rows: RowParams, blocks: BlockParams
+) -> None:
+    """Gives labels the features that they are clustered by, one shard a block of labels."""
+    labels = run.store.open(interactions, contracts.INTERACTIONS).quality["labels"]
+    figures = run.map_shards(
+        _embed_shard, _blocks(labels, blocks.labels), interactions=interactions, features=features, params=params, rows=rows
+    )  # fmt: skip
+    run.quality = {
+        "labels": labels,
+        "columns": figures[0]["columns"],
+        "non_zeros": sum(f["non_zeros"] for f in figures),
+        "empty_rows": sum(f["empty"] for f in figures),
+    }
+
+
+def _embed_shard(
+    store: Store, shard: Shard, *, interactions: Ref, features: Ref, params: EmbeddingParams, rows: RowParams
+) -> ShardOutput:
+    data = read_training(store, interactions, features, rows)
+    given = data.label_features if params.method in ("pifa_concatenated", "pifa_blended") else None
+    found = embed_block(data.features, data.targets, params, given=given, begin=shard.start, end=shard.stop)
+    empty = int((np.diff(found.indptr) == 0).sum())
+    figures = {"columns": found.shape[1], "non_zeros": int(found.nnz), "empty": empty}
+    return ShardOutput({"features": sparse_to_arrow(found)}, figures)
+
+
+@stage(contracts.TREE)
+def cluster_labels(run: StageRun, label_features: Ref, *, params: ClusterParams, blocks: BlockParams) -> None:
+    """Splits all labels a few times, then each part by itself, one shard a subtree, and merges the leaves to a tree."""
+    artifact = run.store.open(label_features, contracts.LABEL_FEATURES)
+    labels = artifact.quality["labels"]
+    depth, upper = params.splits(labels), upper_splits(labels, params, blocks)
+    members = np.arange(labels, dtype=np.uint32)
+    order, sizes = split_subtree(read_label_features(artifact), members, params, depth=upper)
+    run.write("upper", tensors_to_arrow({"order": order, "sizes": sizes}))
+    shards = [Shard(place, place, place + 1) for place in range(len(sizes))]
+    run.map_shards(
+        _subtree_shard, shards, label_features=label_features, upper=run.entries[-1], level=upper, depth=depth - upper, params=params
+    )  # fmt: skip
+    parts = [_tensors(run.store, entry, contracts.TREE) for entry in run.entries if entry.table == "subtrees"]
+    tree = tree_of_leaves(
+        np.concatenate([part["order"] for part in parts]), np.concatenate([part["sizes"] for part in parts]), params
+    )
+    run.write("tree", tensors_to_arrow(tree_arrays(tree)))
+    run.quality = {
+        "labels": labels,
+        "depth": tree.depth,
+        "widths": [tree.width(level) for level in range(tree.depth)],
+        "largest_leaf": int(np.diff(tree.children(tree.depth - 1).start).max()),
+    }
+
+
+def _subtree_shard(
+    store: Store, shard: Shard, *, label_features: Ref, upper: FileEntry, level: int, depth: int, params: ClusterParams
+) -> ShardOutput:
+    artifact = store.open(label_features, contracts.LABEL_FEATURES)
+    split = _tensors(store, upper, contracts.TREE)
+    ends = np.cumsum(split["sizes"])
+    members = split["order"][ends[shard.index] - split["sizes"][shard.index] : ends[shard.index]]
+    order, sizes = split_subtree(
+        read_label_features(artifact), members, params, depth=depth, level=level, place=shard.index
+    )
+    return ShardOutput({"subtrees": tensors_to_arrow({"order": order, "sizes": sizes})}, {"leaves": len(sizes)})
+
+
+@stage(contracts.MODEL)
+def train_rankers(
+    run: StageRun, interactions: Ref, features: Ref, tree: Ref, *, params: TrainingParams, rows: RowParams, blocks: BlockParams
+) -> None:  # fmt: skip
+    """Solves the rankers level by level, one shard a block of parents; before each level but the first, blocks of rows
+    are led to the parents that the levels above predict for them.
+    """
+    if params.negatives == "user":
+        raise FingerpostError(
+            "xmr.training.negatives: expected tfn, man or tfn+man, got user, for which there is no input; choose one of them"
+        )
+    chain = read_tree(run.store.open(tree, contracts.TREE))
+    (count,) = run.gather(_row_count, [Shard(0, 0, 1)], interactions=interactions, features=features, rows=rows)
+    given = {"interactions": interactions, "features": features, "tree": tree, "params": params, "rows": rows}
+    figures: list[dict[str, Any]] = []
+    number = 0
+    for level in range(chain.depth):
+        weights = [entry for entry in run.entries if entry.table == "weights"]
+        matches: list[FileEntry] = []
+        if level and "man" in params.negatives:
+            shards = _numbered(_blocks(count, blocks.rows), number)
+            number += len(shards)
+            before = len(run.entries)
+            run.map_shards(_match_shard, shards, weights=weights, threads=_threads(run, shards), **given)
+            matches = run.entries[before:]
+        ranges = parent_blocks(chain, level, blocks)
+        shards = _numbered([Shard(i, start, stop) for i, (start, stop) in enumerate(ranges)], number)
+        number += len(shards)
+        found = run.map_shards(
+            _solve_shard, shards, level=level, matches=matches, threads=_threads(run, shards), **given
+        )
+        figures += [{"level": level, **one} for one in found]
+    per_level = [
+        {name: sum(f[name] for f in figures if f["level"] == level) for name in ("labels", "pairs", "weights")}
+        for level in range(chain.depth)
+    ]
+    run.quality = {
+        "features": run.store.open(features, corpus.FEATURES).quality["columns"], "normalised": params.normalise,
+        "labels": chain.labels, "rows": count, "weights": sum(one["weights"] for one in per_level),
+        "bytes": sum(f["bytes"] for f in figures), "objective": round(sum(f["objective"] for f in figures), 3),
+        "levels": per_level,
+    }  # fmt: skip
+
+
+def _match_shard(
+    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, params: TrainingParams, rows: RowParams,
+    weights: Sequence[FileEntry], threads: int,
+) -> ShardOutput:  # fmt: skip
+    data = read_training(store, interactions, features, rows)
+    chain = read_tree(store.open(tree, contracts.TREE))
+    levels = by_level([block_of(_tensors(store, entry, contracts.MODEL)) for entry in weights])
+    partial = RankerModel(data.features.shape[1], chain, levels, params.normalise)
+    found = predicted_parents(data.features[shard.start : shard.stop], partial, params.beam, threads=threads)
+    return ShardOutput({"matches": sparse_to_arrow(found)}, {"non_zeros": int(found.nnz)})
+
+
+def _solve_shard(
+    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, params: TrainingParams, rows: RowParams,
+    level: int, matches: Sequence[FileEntry], threads: int,
+) -> ShardOutput:  # fmt: skip
+    data = read_training(store, interactions, features, rows)
+    chain = read_tree(store.open(tree, contracts.TREE))
+    predicted = None
+    if matches:
+        parts = [store.read_table(entry, contracts.MODEL, where=entry.path) for entry in matches]
+        predicted = sparse_from_arrow(pa.concat_tables(parts), columns=chain.width(level - 1))
+    problem = level_problem(data, chain, level, params, rows, predicted=predicted)
+    scaled = normalised_rows(data.features) if params.normalise else data.features
+    block, counters = LevelTrainer(scaled, problem, params.solver).solve_block(
+        range(shard.start, shard.stop), threads=threads
+    )
+    figures = asdict(counters) | {"weights": len(block.values), "bytes": block.nbytes}
+    return ShardOutput({"weights": tensors_to_arrow(block_arrays(block, level))}, figures)
+
+
+@stage(contracts.PREDICTIONS)
+def predict_labels(
+    run: StageRun, interactions: Ref, features: Ref, tree: Ref, model: Ref, *, k: int, beam: BeamParams, blocks: BlockParams
+) -> None:  # fmt: skip
+    """Ranks labels for the queries that were held out, one shard a block of queries."""
+    held = _held_out(run.store, interactions)
+    shards = _blocks(len(held), blocks.rows)
+    figures = run.map_shards(
+        _predict_shard, shards, interactions=interactions, features=features, tree=tree, model=model, k=k, beam=beam,
+        threads=_threads(run, shards),
+    )  # fmt: skip
+    run.quality = {"queries": len(held), "k": k, "answered": sum(f["answered"] for f in figures)}
+
+
+def _predict_shard(
+    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, model: Ref, k: int, beam: BeamParams, threads: int
+) -> ShardOutput:  # fmt: skip
+    ranker = open_ranker(store, tree, model, beam)
+    rows = read_features(store.open(features, corpus.FEATURES))[shard.start : shard.stop]
+    found = ranker.rank(rows, k, threads=threads)
+    # A query of unknown words is not answered, as the live ranker does not answer it.
+    unknown = np.diff(rows.indptr) == 0
+    ids, scores = found.ids.copy(), found.scores.copy()
+    ids[unknown], scores[unknown] = NONE, 0.0
+    held = _held_out(store, interactions)[shard.start : shard.stop]
+    table = pa.table({"query": held.astype(np.int32), "labels": fixed_lists(ids), "scores": fixed_lists(scores)})
+    return ShardOutput({"ranking": table}, {"answered": int((~unknown).sum())})
+
+
+@stage(contracts.CALIBRATION)
+def calibrate_scores(run: StageRun, interactions: Ref, predictions: Ref, *, k: int) -> None:
+    """Fits chances to the scores of the queries held out for it, and states how far they are off on those to test."""
+    ranking, truth = read_ranking(run.store, interactions, predictions, CALIBRATION)
+    scores, right = _outcomes(ranking, truth, k)
+    fitted = fit_isotonic(scores, right) if len(scores) else None
+    knots, levels = (fitted.knots, fitted.levels) if fitted else (np.zeros(0), np.zeros(0))
+    run.write("calibration", tensors_to_arrow({"knots": knots, "levels": levels}))
+    run.quality = {"queries": truth.shape[0], "outcomes": len(scores)}
+    other, hit = _outcomes(*read_ranking(run.store, interactions, predictions, TEST), k)
+    if fitted and len(other):
+        run.quality["calibration_error"] = round(calibration_error(fitted.chances(other), hit), 6)
+
+
+def _outcomes(ranking: Ranking, truth: sparse.csr_array, k: int) -> tuple[np.ndarray, np.ndarray]:
+    real = ranking.ids[:, :k] != NONE
+    return ranking.scores[:, :k][real], hits(ranking, truth)[:, :k][real]
+
+
+@stage(contracts.EVALUATION)
+def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref) -> None:
+    """Measures the rankings of the queries held out to test: whole, and by how often a label was seen."""
+    ranking, truth = read_ranking(run.store, interactions, predictions, TEST)
+    counts, rows = label_counts(run.store, interactions)
+    card = scorecard("ranker", ranking, truth, counts, rows)
+    figures = card.figures()
+    run.write("figures", figures_table(figures))
+    run.quality = {
+        "queries": truth.shape[0], "labels": len(counts), "labels_seen": int((counts > 0).sum()),
+    } | {metric: round(value, 6) for metric, value in card.metrics.items()}  # fmt: skip
+
+
+def scorecard(name: str, ranking: Ranking, truth: sparse.csr_array, counts: np.ndarray, rows: int) -> Scorecard:
+    """What rankings are worth, whole and by band of label frequency; no clock ran."""
+    cutoff = min(JudgeParams().band_k, ranking.ids.shape[1])
+    found = hits(ranking, truth)
+    return Scorecard(
+        name=name,
+        metrics=evaluate(ranking, truth, counts=counts, rows=rows),
+        bands=bands(ranking, found, truth, counts, cutoff),
+        latency={},
+        seconds=0.0,
+        nbytes=0,
+        unanswered=float((ranking.ids == NONE).all(axis=1).mean()) if len(ranking.ids) else 0.0,
+    )
+
+
+def figures_table(figures: Sequence[Figure]) -> pa.Table:
+    """Such rows as the table of an evaluation."""
+    method, setting, metric, value = (list(column) for column in zip(*figures, strict=True))
+    return pa.table({"method": method, "setting": setting, "metric": metric, "value": pa.array(value, pa.float64())})
+
+
+@stage(contracts.RANKER)
+def assemble_ranker(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None:
+    """Names the artifacts that make up a ranker, with the figures that its gates look at."""
+    run.write(
+        "members",
+        pa.table(
+            {"role": pa.array(list(roles), pa.string()), "ref": pa.array([str(ref) for ref in members], pa.string())}
+        ),
+    )
+    by_role = dict(zip(roles, members, strict=True))
+    interactions, model = (run.store.manifest(by_role[role]).quality for role in ("interactions", "model"))
+    evaluation = run.store.manifest(by_role["evaluation"]).quality
+    run.quality = {
+        "labels": interactions["labels"], "queries": interactions["queries"], "quarantine_share": interactions["quarantine_share"],
+        "tested": evaluation["queries"], "features": model["features"], "weights": model["weights"], "bytes": model["bytes"],
+    } | {name: value for name, value in evaluation.items() if "_at_" in name}  # fmt: skip
+
+
+def _held_out(store: Store, interactions: Ref) -> np.ndarray:
+    artifact = store.open(interactions, contracts.INTERACTIONS)
+    return rows_of(artifact.read("queries"), (CALIBRATION, TEST))
+
+
+def _label_texts(labels: pa.Table) -> list[str]:
+    columns = (labels[name].to_pylist() for name in ("id", "name", "text"))
+    return [label_text(key, name, text) for key, name, text in zip(*columns, strict=True)]
+
+
+def _row_count(store: Store, shard: Shard, *, interactions: Ref, features: Ref, rows: RowParams) -> int:
+    return int(read_training(store, interactions, features, rows).features.shape[0])
+
+
+def _blocks(count: int, size: int) -> list[Shard]:
+    """Shards of so many rows or labels; at least one."""
+    return [Shard(i, start, min(start + size, count)) for i, start in enumerate(range(0, max(count, 1), size))]
+
+
+def _numbered(shards: Sequence[Shard], first: int) -> list[Shard]:
+    """Shards whose files are numbered from ``first`` on, so that several fan-outs of one stage do not collide."""
+    return [Shard(first + shard.index, shard.start, shard.stop) for shard in shards]
+
+
+def _threads(run: StageRun, shards: Sequence[Shard]) -> int:
+    """Threads of a shard, where there are fewer of these than cores; results do not depend on it."""
+    return max(1, run.threads // len(shards))
+
+
+def _tensors(store: Store, entry: FileEntry, contract: Any) -> dict[str, np.ndarray]:
+    return tensors_from_arrow(store.read_table(entry, contract, where=entry.path))

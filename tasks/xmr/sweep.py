@@ -1,0 +1,153 @@
+"""Threshold by beam: what recall costs in bytes and time, and the setting that a budget allows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from tasks.xmr.metrics import hits, precision_at, recall_at
+from tasks.xmr.model import RankerModel, prune
+from tasks.xmr.ranking import BeamParams, Ranker
+from tasks.xmr.sparse_rows import checked_rows
+
+
+class NoSettingError(ValueError):
+    """No setting of a sweep keeps the limits."""
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One setting: precision at 1, precision and recall at k, bytes and weights of the model, milliseconds a query."""
+
+    threshold: float
+    beam: int
+    precision_at_1: float
+    precision: float
+    recall: float
+    bytes: int
+    nonzeros: int
+    latency_ms: float | None = None
+
+
+def size_threshold(model: RankerModel, share: float = 0.5) -> float:
+    """A threshold that leaves at most this share of the model's bytes, and not much less."""
+    sizes = np.concatenate([np.abs(block.values) for blocks in model.levels for block in blocks])
+    if share >= 1 or len(sizes) == 0:
+        return 0.0
+    sizes.sort()
+    part = share
+    for _ in range(20):
+        at = min(int(len(sizes) * (1 - part)), len(sizes) - 1)
+        threshold = float(np.nextafter(sizes[at], np.float32(np.inf)))
+        found = prune(model, threshold=threshold).nbytes / model.nbytes
+        if found <= share:
+            return threshold
+        part *= 0.99 * share / found
+    return float(np.nextafter(sizes[-1], np.float32(np.inf)))
+
+
+def sweep_settings(
+    model: RankerModel,
+    queries: sparse.csr_array,
+    truth: sparse.csr_array,
+    *,
+    thresholds: Sequence[float],
+    beams: Sequence[int],
+    k: int = 10,
+    params: BeamParams = BeamParams(),
+    clock: Callable[[], float] | None = None,
+    timed_rows: int = 500,
+) -> list[SweepPoint]:
+    """A point for each threshold and beam, in that order; a threshold below the model's own changes nothing.
+
+    queries: rows (q, d) whose true labels are ``truth``. clock: counts seconds; the median of single queries over the
+    first ``timed_rows`` rows is then the latency.
+    """
+    rows, true = checked_rows(queries, "queries"), checked_rows(truth, "truth", columns=model.tree.labels)
+    singles = [rows[[row]] for row in range(min(timed_rows, rows.shape[0]))] if clock else []
+    sizes, out = np.diff(true.indptr), []
+    for threshold in thresholds:
+        cut = prune(model, threshold=threshold)
+        ranker = Ranker(cut, params)
+        for beam in beams:
+            chosen = BeamParams(beam, params.post_processor)
+            found = hits(ranker.rank(rows, k, params=chosen), true)
+            latency = None
+            if clock:
+                latency = _median_ms(ranker, singles, k, chosen, clock)
+            out.append(
+                SweepPoint(
+                    threshold=threshold,
+                    beam=beam,
+                    precision_at_1=precision_at(found, 1),
+                    precision=precision_at(found, k),
+                    recall=recall_at(found, sizes, k),
+                    bytes=cut.nbytes,
+                    nonzeros=cut.nonzeros,
+                    latency_ms=latency,
+                )
+            )
+    return out
+
+
+def _median_ms(
+    ranker: Ranker, rows: Sequence[sparse.csr_array], k: int, params: BeamParams, clock: Callable[[], float]
+) -> float | None:
+    seconds = []
+    for row in rows:
+        begin = clock()
+        ranker.rank(row, k, params=params)
+        seconds.append(clock() - begin)
+    return 1000 * float(np.median(seconds)) if seconds else None
+
+
+def pareto_front(points: Sequence[SweepPoint]) -> list[SweepPoint]:
+    """Points that no other beats: none has at least the recall with at most the bytes and time, and one of them better."""
+    return [point for point in points if not any(_beats(other, point) for other in points)]
+
+
+def _beats(other: SweepPoint, point: SweepPoint) -> bool:
+    pairs = [(-other.recall, -point.recall), (other.bytes, point.bytes)]
+    if other.latency_ms is not None and point.latency_ms is not None:
+        pairs.append((other.latency_ms, point.latency_ms))
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+
+def choose(
+    points: Sequence[SweepPoint],
+    *,
+    latency_ms: float | None = None,
+    megabytes: float | None = None,
+    least_recall: float | None = None,
+) -> SweepPoint:
+    """The setting of the best recall within the limits; with ``least_recall`` the smallest one that reaches it.
+
+    Ties go to fewer bytes, then to the narrower beam. NoSettingError names the limit that comes nearest where none holds.
+    """
+    if latency_ms is not None and any(point.latency_ms is None for point in points):
+        raise ValueError("latency_ms: expected points with a latency, got some without; sweep with a clock")
+    left = list(points)
+    if latency_ms is not None:
+        left = _within(left, "latency", "ms", lambda point: point.latency_ms or 0.0, latency_ms)
+    if megabytes is not None:
+        left = _within(left, "size", "MB", lambda point: point.bytes / 1e6, megabytes)
+    if least_recall is not None:
+        best = max((point.recall for point in left), default=0.0)
+        left = [point for point in left if point.recall >= least_recall]
+        if not left:
+            raise NoSettingError(f"recall: expected at least {least_recall:g}, got at most {best:.4g}; lower it")
+        return min(left, key=lambda point: (point.bytes, point.beam, -point.recall, point.threshold))
+    if not left:
+        raise NoSettingError("sweep: expected at least one point, got none; give thresholds and beams")
+    return min(left, key=lambda point: (-point.recall, point.bytes, point.beam, point.threshold))
+
+
+def _within(
+    points: list[SweepPoint], name: str, unit: str, value: Callable[[SweepPoint], float], limit: float
+) -> list[SweepPoint]:
+    kept = [point for point in points if value(point) <= limit]
+    if points and not kept:
+        least = min(value(point) for point in points)
+        raise NoSettingError(f"{name}: expected at most {limit:g} {unit}, got at least {least:.4g} {unit}; raise it")
+    return kept

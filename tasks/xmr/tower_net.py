@@ -1,0 +1,124 @@
+"""The weights of a two-tower network and one step of their training; all that needs torch is here."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tasks.xmr.towers import Batch
+
+_LAYERS = ("query_layer", "label_layer")
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread and with the same bits in every run, as it was afterwards."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+
+
+class _Bag(torch.autograd.Function):
+    """Weighted sums of looked-up rows, as a product with a sparse matrix; each row's gradient is made once a batch."""
+
+    @staticmethod
+    def forward(ctx: Any, part: torch.Tensor, rows: sparse.csr_array) -> torch.Tensor:
+        ctx.rows = rows
+        return torch.from_numpy(rows @ part.detach().numpy())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return torch.from_numpy(ctx.rows.T.tocsr() @ gradient.numpy()), None
+
+
+class TowerNet:
+    """An embedding of every n-gram, a layer for each tower, and with ``own`` a vector of each label's own."""
+
+    def __init__(self, features: int, labels: int, size: int, *, own: bool, seed: int) -> None:
+        random = torch.Generator().manual_seed(seed)
+        table = torch.randn(features, size, generator=random) * size**-0.5
+        self._net = {"table": table, "query_layer": torch.eye(size), "label_layer": torch.eye(size)}
+        if own:
+            self._net["label_vectors"] = 0.1 * torch.randn(labels, size, generator=random) * size**-0.5
+        # Sums of the mean squares of gradients: one a row of what is looked up, one an entry of a layer.
+        self._squares = {
+            name: torch.zeros(tensor.shape if name in _LAYERS else tensor.shape[:1])
+            for name, tensor in self._net.items()
+        }
+        self.keep()
+
+    def keep(self) -> None:
+        """Takes the present weights for the best."""
+        self._best = {name: tensor.clone() for name, tensor in self._net.items()}
+
+    def weights(self, *, best: bool) -> dict[str, NDArray[np.float32]]:
+        """The best or the present weights by name."""
+        return {name: tensor.numpy() for name, tensor in (self._best if best else self._net).items()}
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything, as copies by name."""
+        parts = {"net": self._net, "best": self._best, "squares": self._squares}
+        return {f"{part}_{name}": tensor.numpy().copy() for part, of in parts.items() for name, tensor in of.items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Goes back to a state; ValueError for one of another network."""
+        for part in (self._net, self._best, self._squares):
+            prefix = "net" if part is self._net else "best" if part is self._best else "squares"
+            for name, tensor in part.items():
+                found = state.get(f"{prefix}_{name}")
+                if found is None or found.shape != tuple(tensor.shape):
+                    raise ValueError(f"state: expected {name} of shape {tuple(tensor.shape)}, got another; start again")
+                part[name] = torch.from_numpy(np.array(found))
+
+    def logits(self, batch: Batch, temperature: float) -> tuple[torch.Tensor, dict[str, torch.Tensor], dict[str, Any]]:
+        """Cosines of all queries and labels of a batch over the temperature, corrected for how often each label is drawn
+        and without a query's other labels; the weights that they depend on, and the rows of those that are looked up.
+        """
+        both = sparse.vstack([batch.queries, batch.labels], format="csr")
+        used, places = np.unique(both.indices, return_inverse=True)
+        both = sparse.csr_array((both.data, places.astype(np.int32), both.indptr), shape=(both.shape[0], len(used)))
+        distinct, own = np.unique(batch.numbers, return_inverse=True)
+        looked_up = {"table": used, "label_vectors": distinct}
+        rows = {name: torch.from_numpy(looked_up[name].astype(np.int64)) for name in self._net if name in looked_up}
+        leaves = {
+            name: (tensor[rows[name]] if name in rows else tensor.clone()).requires_grad_(True)
+            for name, tensor in self._net.items()
+        }
+        bags, count = _Bag.apply(leaves["table"], both), len(batch.numbers)
+        query, label = bags[:count] @ leaves["query_layer"], bags[count:] @ leaves["label_layer"]
+        if "label_vectors" in leaves:
+            label = label + leaves["label_vectors"][torch.from_numpy(own.astype(np.int64))]
+        unit = torch.nn.functional.normalize
+        cosines = unit(query, dim=1) @ unit(label, dim=1).T / temperature - torch.from_numpy(batch.log_shares)
+        return cosines.masked_fill(torch.from_numpy(batch.also), -torch.inf), leaves, rows
+
+    def step(self, batch: Batch, *, temperature: float, rate: float) -> float:
+        """One step down the softmax loss of a batch; the loss before it."""
+        logits, leaves, rows = self.logits(batch, temperature)
+        losses = torch.nn.functional.cross_entropy(logits, torch.arange(len(batch.numbers)), reduction="none")
+        loss = (losses * torch.from_numpy(batch.weights)).mean()
+        loss.backward()
+        with torch.no_grad():
+            for name, leaf in leaves.items():
+                assert leaf.grad is not None
+                self._descend(name, leaf.grad, rows.get(name), rate)
+        return float(loss.detach())
+
+    def _descend(self, name: str, gradient: torch.Tensor, rows: torch.Tensor | None, rate: float) -> None:
+        """Adagrad, for what is looked up with one rate a row."""
+        squares = self._squares[name]
+        if rows is None:
+            squares += gradient.square()
+            self._net[name] -= rate / 10 * gradient / (squares.sqrt() + 1e-10)
+        else:
+            squares[rows] += gradient.square().mean(dim=1)
+            self._net[name].index_add_(0, rows, gradient * (-rate / (squares[rows].sqrt() + 1e-10))[:, None])

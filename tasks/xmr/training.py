@@ -1,0 +1,288 @@
+"""Training rankers level by level: which rows a cluster sees, and what its labels are solved with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ext.ranker_solve import LOSSES, MAX_LABELS, Solver
+from tasks.xmr.model import Chunk, ChunkBlock, ModelError, RankerModel, join_chunks, split_chunks
+from tasks.xmr.ranking import BeamParams, Ranker, ranked_matrix
+from tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
+from tasks.xmr.tree import LabelTree
+
+#: tfn: rows of the true parents; man: rows whose predicted parents these are; user: as given.
+Negatives = Literal["tfn", "man", "tfn+man", "user"]
+NEGATIVES: tuple[Negatives, ...] = ("tfn", "man", "tfn+man", "user")
+
+#: Below this the solver's float32 would not settle.
+_PRECISE_EPS = 1e-2
+
+
+@dataclass(frozen=True)
+class SolverParams:
+    """One label's problem: 1/2 |w|^2 + sum of cost * loss, the bias regularised like a feature of that value.
+
+    A weight below ``threshold`` is not stored; of a label at most ``max_nonzeros`` are (0: all). Stops where the spread of
+    projected gradients is at most ``eps``, or after ``max_iter`` passes.
+    """
+
+    loss: str = "squared_hinge"
+    cost_positive: float = 1.0
+    cost_negative: float = 1.0
+    bias: float = 1.0
+    eps: float = 0.1
+    max_iter: int = 100
+    threshold: float = 0.1
+    max_nonzeros: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss: expected one of {LOSSES}, got {self.loss!r}; choose one of them")
+        for name in ("cost_positive", "cost_negative", "eps", "max_iter"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}; raise it")
+        for name in ("bias", "threshold", "max_nonzeros"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}; raise it")
+
+    @property
+    def precise(self) -> bool:
+        """Whether float64 is needed inside the solver."""
+        return self.eps < _PRECISE_EPS or self.loss == "logistic"
+
+
+@dataclass(frozen=True)
+class SolveCounters:
+    """Labels solved, their passes, (row, label) pairs of one pass, and the sum of dual objectives."""
+
+    labels: int = 0
+    passes: int = 0
+    pairs: int = 0
+    objective: float = 0.0
+
+    def __add__(self, other: "SolveCounters") -> "SolveCounters":
+        return SolveCounters(
+            self.labels + other.labels,
+            self.passes + other.passes,
+            self.pairs + other.pairs,
+            self.objective + other.objective,
+        )
+
+
+@dataclass(frozen=True)
+class LevelProblem:
+    """A level's task: ``targets`` CSR (rows, nodes) with costs above 0, ``active`` CSR (rows, parents) of what each sees.
+
+    ``active`` None: every parent sees every row. Positive rows are always seen.
+    """
+
+    tree: LabelTree
+    level: int
+    targets: sparse.csr_array
+    active: sparse.csr_array | None
+
+    def __post_init__(self) -> None:
+        nodes, parents = self.tree.width(self.level), self.tree.width(self.level - 1)
+        if self.targets.shape[1] != nodes:
+            raise MatrixError(f"targets: expected {nodes} columns, got {self.targets.shape[1]}; use the tree's nodes")
+        if self.active is not None and self.active.shape != (self.targets.shape[0], parents):
+            raise MatrixError(
+                f"active rows: expected {(self.targets.shape[0], parents)}, got {self.active.shape}; one column a parent"
+            )
+
+
+class LevelTrainer:
+    """Solves the parents of one level, any of them in any order: a parent's chunk depends on nothing else."""
+
+    def __init__(self, features: sparse.csr_array, problem: LevelProblem, params: SolverParams) -> None:
+        if features.shape[0] != problem.targets.shape[0]:
+            raise MatrixError(
+                f"targets: expected {features.shape[0]} rows, got {problem.targets.shape[0]}; give the same"
+            )
+        self._params = params
+        self._children = problem.tree.children(problem.level)
+        by_node = problem.targets.tocsc()[:, self._children.ids]
+        by_node.sort_indices()
+        self._start = by_node.indptr.astype(np.int64)
+        self._rows = by_node.indices.astype(np.uint32)
+        self._costs = None if (by_node.data == 1).all() else by_node.data.astype(np.float32)
+        active = None if problem.active is None else problem.active.tocsc()
+        self._active = None if active is None else (active.indptr, active.indices.astype(np.uint32))
+        self._all = np.arange(features.shape[0], dtype=np.uint32)
+        self._solver = Solver(features.indptr, features.indices, features.data, features.shape[1])
+
+    def rows_of(self, parent: int) -> NDArray[np.uint32]:
+        """The rows that a parent's children are solved on, ascending."""
+        if self._active is None:
+            return self._all
+        first, last = self._children.start[parent], self._children.start[parent + 1]
+        indptr, rows = self._active
+        positive = self._rows[self._start[first] : self._start[last]]
+        return np.union1d(rows[indptr[parent] : indptr[parent + 1]], positive).astype(np.uint32)
+
+    def solve(
+        self,
+        parent: int,
+        *,
+        warm: Chunk | None = None,
+        only: NDArray[np.int64] | None = None,
+        threads: int = 1,
+    ) -> tuple[Chunk, SolveCounters]:
+        """The chunk of one parent; ``warm``: weights of the same children to start from.
+
+        ``only``: places of the children to solve, ascending; the chunk then has just their columns, with the same bits.
+        """
+        first, last = int(self._children.start[parent]), int(self._children.start[parent + 1])
+        if last - first > MAX_LABELS:
+            raise ModelError(f"parent {parent}: expected at most {MAX_LABELS} children, got {last - first}; split it")
+        rows = self.rows_of(parent)
+        chosen = np.arange(first, last) if only is None else first + only
+        sizes = self._start[chosen + 1] - self._start[chosen]
+        starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+        entries: slice | NDArray[np.int64] = slice(int(self._start[first]), int(self._start[last]))
+        if only is not None:
+            entries = np.arange(starts[-1]) + np.repeat(self._start[chosen] - starts[:-1], sizes)
+        params = self._params
+        features, start, columns, values, bias, passes, objective = self._solver.solve(
+            rows,
+            starts,
+            np.searchsorted(rows, self._rows[entries]).astype(np.uint32),
+            label_costs=None if self._costs is None else self._costs[entries],
+            warm=None if warm is None else columns_of(warm),
+            loss=params.loss,
+            cost_positive=params.cost_positive,
+            cost_negative=params.cost_negative,
+            bias=params.bias,
+            eps=params.eps,
+            max_iter=params.max_iter,
+            threshold=params.threshold,
+            max_nonzeros=params.max_nonzeros,
+            seed=params.seed,
+            precise=params.precise,
+            threads=threads,
+        )
+        counters = SolveCounters(len(chosen), int(passes.sum()), len(rows) * len(chosen), float(objective.sum()))
+        return (features, start, columns, values, bias), counters
+
+    def solve_block(
+        self, parents: Sequence[int], *, warm: Mapping[int, Chunk] | None = None, threads: int = 1
+    ) -> tuple[ChunkBlock, SolveCounters]:
+        """The chunks of some parents as a block; ``warm``: weights to start from by parent."""
+        chunks, ids, total = [], [], SolveCounters()
+        for parent in parents:
+            chunk, counters = self.solve(parent, warm=(warm or {}).get(parent), threads=threads)
+            narrow = chunk[2].astype(np.uint8) if len(chunk[4]) <= 256 else chunk[2]
+            chunks.append((chunk[0], chunk[1], narrow, chunk[3], chunk[4]))
+            ids.append(self._children.of(parent))
+            total += counters
+        return join_chunks(np.asarray(parents, dtype=np.uint32), chunks, ids), total
+
+
+def columns_of(chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
+    """A chunk by child: start int64, features uint32, values, bias; as the solver takes weights to start from."""
+    features, start, columns, values, bias = chunk
+    of_entry = np.repeat(features, start[1:] - start[:-1])
+    order = np.argsort(columns, kind="stable")
+    begin = np.concatenate(([0], np.cumsum(np.bincount(columns, minlength=len(bias))))).astype(np.int64)
+    return begin, of_entry[order].astype(np.uint32), values[order], bias
+
+
+def active_rows(
+    targets_above: sparse.csr_array | None,
+    negatives: Negatives,
+    *,
+    predicted: sparse.csr_array | None = None,
+    given: sparse.csr_array | None = None,
+) -> sparse.csr_array | None:
+    """Which rows each parent sees: None (all) on the first level, else by the true parents, the predicted ones, or both."""
+    if negatives not in NEGATIVES:
+        raise ValueError(f"negatives: expected one of {NEGATIVES}, got {negatives!r}; choose one of them")
+    if targets_above is None:
+        return None
+    if negatives == "tfn" or (negatives == "user" and given is None):
+        return targets_above
+    found = given if negatives == "user" else predicted
+    if found is None or found.shape != targets_above.shape:
+        raise MatrixError(
+            f"{negatives} negatives: expected a matrix {targets_above.shape}, got {found}; one column a parent"
+        )
+    return (targets_above + found).tocsr() if negatives == "tfn+man" else found.tocsr()
+
+
+@dataclass(frozen=True)
+class TrainingParams:
+    """Solver, source of negatives, the beam that predicts them, and whether rows are scaled to length one first.
+
+    A narrow beam adds the few wrong parents that a query would be led to: most of what matcher-aware negatives are worth,
+    for a fraction of their rows.
+    """
+
+    solver: SolverParams = SolverParams()
+    negatives: Negatives = "tfn+man"
+    beam: BeamParams = field(default_factory=lambda: BeamParams(beam=4))
+    normalise: bool = True
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained model and what each level cost."""
+
+    model: RankerModel
+    counters: list[SolveCounters] = field(default_factory=list)
+
+
+def predicted_parents(
+    features: sparse.csr_array, partial: RankerModel, beam: BeamParams, *, threads: int = 1
+) -> sparse.csr_array:
+    """The nodes of a partial model's last level that its beam ends in, CSR of ones (rows, nodes)."""
+    ranker = Ranker(partial, beam, levels=len(partial.levels))
+    return ranked_matrix(ranker.rank(features, beam.beam, threads=threads), ranker.labels)
+
+
+def train_ranker(
+    features: sparse.csr_array,
+    labels: sparse.csr_array,
+    tree: LabelTree,
+    params: TrainingParams = TrainingParams(),
+    *,
+    given: Mapping[int, sparse.csr_array] | None = None,
+    relevance: Sequence[sparse.csr_array] | None = None,
+    warm: RankerModel | None = None,
+    threads: int = 1,
+) -> Training:
+    """All levels in one process, as the stages do it in blocks of parents.
+
+    features: rows (n, d); labels: their labels (n, tree.labels). given: for "user" negatives by level (rows, parents).
+    relevance: a matrix for each level in the pattern of its targets, whose entries are factors on cost_positive.
+    """
+    rows = checked_rows(features, "features")
+    rows = normalised_rows(rows) if params.normalise else rows
+    targets = tree.targets(checked_rows(labels, "labels", columns=tree.labels))
+    for matrix in targets:
+        matrix.data = np.ones_like(matrix.data)
+    levels: list[tuple[ChunkBlock, ...]] = []
+    counters: list[SolveCounters] = []
+    for level in range(tree.depth):
+        predicted = None
+        if level and "man" in params.negatives:
+            predicted = predicted_parents(
+                rows, RankerModel(rows.shape[1], tree, tuple(levels), params.normalise), params.beam
+            )
+        above = targets[level - 1] if level else None
+        active = active_rows(above, params.negatives, predicted=predicted, given=(given or {}).get(level))
+        costs = targets[level] if relevance is None else checked_rows(relevance[level], "relevance")
+        trainer = LevelTrainer(rows, LevelProblem(tree, level, costs, active), params.solver)
+        start = (
+            {parent: chunk for block in warm.levels[level] for parent, chunk, _ in split_chunks(block)}
+            if warm
+            else None
+        )
+        block, total = trainer.solve_block(range(tree.width(level - 1)), warm=start, threads=threads)
+        levels.append((block,))
+        counters.append(total)
+    return Training(RankerModel(rows.shape[1], tree, tuple(levels), params.normalise), counters)

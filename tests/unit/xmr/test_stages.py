@@ -1,0 +1,294 @@
+"""The ranker's stages without Prefect: what they make, wherever their shards run, and what the opened ranker answers."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows.clusters import DaskExecutor
+from schemas import xmr as contracts
+from schemas.errors import FingerpostError, QuarantineLimitError
+from schemas.publish import Gate, Pointer
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.environment import Environment
+from tasks.shards import Executor, SerialExecutor
+from tasks.xmr import stages as xmr
+from tasks.xmr.blocks import BlockParams, parent_blocks
+from tasks.xmr.calibration import IsotonicCalibrator
+from tasks.xmr.clustering import ClusterParams, cluster_labels
+from tasks.xmr.interactions import InteractionParams, RowParams, label_text, splits_of
+from tasks.xmr.label_features import EmbeddingParams, embed_labels
+from tasks.xmr.open import LiveRanker, live, read_model, read_tree
+from tasks.xmr.ranking import NONE, Ranker
+from tasks.xmr.training import TrainingParams, train_ranker
+from tests.flows.test_shards import Deadly
+from tests.unit.xmr.shop import Shop, write_shop
+from tests.worlds import DAY, identities
+
+
+def world(folder: Path, executor: Executor | None = None) -> Environment:
+    return Environment(Store(str(folder / "store")).prepare(), "shop", DAY, executor or SerialExecutor())
+
+
+@pytest.fixture(scope="module")
+def interactions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="module")
+def made(interactions: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Environment, dict[str, Ref]]:
+    """What this process alone makes."""
+    env = world(tmp_path_factory.mktemp("serial"))
+    refs = Shop().make(env, interactions)
+    Pointer(env.store, "shop", contracts.RANKER.name).promote(refs["ranker"], gates=[Gate("made", 1, 1)])
+    return env, refs
+
+
+@pytest.fixture(scope="module")
+def serial(made: tuple[Environment, dict[str, Ref]]) -> dict[str, str]:
+    return {key: value for key, value in identities(made[0].store).items() if not key.startswith("live ")}
+
+
+def test_what_is_made_of_shards_is_what_one_process_makes_in_one_piece(
+    made: tuple[Environment, dict[str, Ref]],
+) -> None:
+    env, refs = made
+    data = xmr.read_training(env.store, refs["interactions"], refs["features"], RowParams())
+    chosen = data.targets.copy()
+    tree = cluster_labels(embed_labels(data.features, data.targets), Shop().clusters)
+    whole = train_ranker(data.features, chosen, tree, Shop().training).model
+
+    stored_tree = read_tree(env.store.open(refs["tree"], contracts.TREE))
+    assert all((ours == theirs).all() for ours, theirs in zip(stored_tree.parents, tree.parents, strict=True))
+    assert tree.depth == 3
+    stored = read_model(env.store.open(refs["model"], contracts.MODEL), stored_tree)
+    assert [len(blocks) for blocks in stored.levels] == [1, 1, 4]
+    for level in range(tree.depth):
+        assert abs(stored.weights(level) - whole.weights(level)).max() == 0
+        assert (stored.bias(level) == whole.bias(level)).all()
+
+
+def test_the_parents_of_a_level_are_cut_by_their_children() -> None:
+    tree = cluster_labels(embed_labels_of(40), ClusterParams(max_leaf_size=5, branching=4, flat_labels=0))
+    assert parent_blocks(tree, tree.depth - 1, BlockParams(labels=12)) == [(0, 3), (3, 6), (6, 8)]
+    assert parent_blocks(tree, 0, BlockParams(labels=1)) == [(0, 1)]
+
+
+def embed_labels_of(count: int) -> Any:
+    from scipy import sparse
+
+    return sparse.csr_array(np.eye(count, dtype=np.float32))
+
+
+def test_a_text_is_answered_as_in_the_evaluation(made: tuple[Environment, dict[str, Ref]], tmp_path: Path) -> None:
+    env, refs = made
+    queries = env.store.open(refs["interactions"], contracts.INTERACTIONS).read("queries")
+    predictions = env.store.open(refs["predictions"], contracts.PREDICTIONS).read("ranking")
+    ranker = live("shop", store=env.store.url)
+    keys = ranker.labels[0]
+    for row in predictions.slice(0, 30).to_pylist():
+        answers = ranker.rank(queries["text"][row["query"]].as_py(), k=20)
+        assert [answer.id for answer in answers] == [keys[label] for label in row["labels"] if label != NONE]
+        assert [answer.score for answer in answers] == [s for s, i in zip(row["scores"], row["labels"], strict=True) if i != NONE]  # fmt: skip
+    best = ranker.rank("a large  red\n\nhammer", k=1)[0]
+    assert (best.id, best.name) == ("hammer-red", "red hammer")
+    assert best.chance is not None
+    assert best.chance > 0.8
+    assert ranker.rank("qqq") == []
+    mapped = live("shop", store=env.store.url, mapped=tmp_path / "mapped").load()
+    assert mapped.rank("large red hammer") == ranker.rank("large red hammer")
+    again = live("shop", store=env.store.url, mapped=tmp_path / "mapped")
+    assert again.rank_many(["green sofa", "black coat"], 3) == ranker.rank_many(["green sofa", "black coat"], 3)
+    arrays = list((tmp_path / "mapped").glob("*/values"))
+    assert len(arrays) == 6
+    assert all(file.stat().st_size > 0 for file in arrays)
+
+
+def test_held_out_queries_leave_no_trace_in_what_is_trained(made: tuple[Environment, dict[str, Ref]]) -> None:
+    env, refs = made
+    queries = env.store.open(refs["interactions"], contracts.INTERACTIONS).read("queries")
+    parts = queries["split"].to_pylist()
+    quality = env.store.manifest(refs["interactions"]).quality
+    assert {part: parts.count(part) for part in set(parts)} == {part: quality[part] for part in ("training", "calibration", "test")}  # fmt: skip
+    from schemas import corpus
+
+    listed = env.store.open(refs["queries"], corpus.DOCUMENTS).read("documents")["id"].to_pylist()
+    held = {f"query {key}" for key, part in zip(queries["id"].to_pylist(), parts, strict=True) if part != "training"}
+    assert held
+    assert not held & set(listed)
+    assert sum(key.startswith("label ") for key in listed) == 96
+
+
+def test_a_query_keeps_its_part_among_other_queries() -> None:
+    params = InteractionParams(test_share=0.3, calibration_share=0.2)
+    keys = [f"query {number}" for number in range(500)]
+    parts = splits_of(keys, params)
+    assert splits_of(keys[100:200], params) == parts[100:200]
+    assert 110 < parts.count("test") < 190
+    assert 60 < parts.count("calibration") < 140
+    assert splits_of(keys, replace(params, seed=1)) != parts
+
+
+def test_labels_say_what_they_are() -> None:
+    assert label_text("B01", "B01", " ") == ""
+    assert label_text("B01", "", "") == ""
+    assert label_text("ast.NodeVisitor", "ast.NodeVisitor", "") == "ast.NodeVisitor Node Visitor"
+    assert label_text("B01", "read_csv", "Reads\n\nfiles") == "read_csv read csv Reads files"
+    assert label_text("B01", "B01", "Reads") == "B01 Reads"
+
+
+def test_weights_of_interactions_can_be_costs(
+    made: tuple[Environment, dict[str, Ref]], interactions: Path, tmp_path: Path
+) -> None:
+    env, refs = made
+    weighted = RowParams(label_rows=False, weighted=True)
+    data = xmr.read_training(env.store, refs["interactions"], refs["features"], weighted)
+    assert data.features.shape[0] == data.queries == 599
+    tree = read_tree(env.store.open(refs["tree"], contracts.TREE))
+    last = xmr.level_problem(data, tree, 2, TrainingParams(negatives="tfn"), weighted, predicted=None)
+    assert last.targets.max() == 1
+    assert (xmr.level_problem(data, tree, 1, TrainingParams(negatives="tfn"), weighted, predicted=None).targets.data == 1).all()  # fmt: skip
+
+
+class Stopping(SerialExecutor):
+    """Stops after some shards, as if the process had been killed."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        for position, found in super().map(function, items):
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield position, found
+
+
+@pytest.mark.parametrize("after", [9, 17, 22])
+def test_a_run_that_was_stopped_goes_on_where_it_was(
+    interactions: Path, serial: dict[str, str], tmp_path: Path, after: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Shop().make(world(tmp_path, Stopping(after)), interactions)
+    env = world(tmp_path)
+    Shop().make(env, interactions)
+    assert identities(env.store) == serial
+    resumed = sum(int(env.store.manifest(Ref.parse(r.ref)).run["shards_resumed"]) for r in env.records if r.computed)
+    assert resumed > 0
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[DaskExecutor]:
+    executor = DaskExecutor(2)
+    yield executor
+    executor.close()
+
+
+def test_two_worker_processes_make_the_same(
+    pair: DaskExecutor, interactions: Path, serial: dict[str, str], tmp_path: Path
+) -> None:
+    env = world(tmp_path, pair)
+    Shop().make(env, interactions)
+    assert identities(env.store) == serial
+
+
+def test_a_worker_killed_in_each_stage_changes_nothing(
+    pair: DaskExecutor, interactions: Path, serial: dict[str, str], tmp_path: Path
+) -> None:
+    env = world(tmp_path, pair)
+    deadly = Deadly(pair, set(), random.Random(5))
+    env.progress = progress = OncePerStage(deadly)
+    Shop().make(env, interactions)
+    assert identities(env.store) == serial
+    assert progress.stages == {"xmr.label_features", "xmr.tree", "xmr.model", "xmr.predictions"}
+    assert len(deadly.killed) == 4
+
+
+class OncePerStage:
+    """Kills a worker at the second step of every ranker stage that fans out."""
+
+    def __init__(self, deadly: Deadly) -> None:
+        self.deadly, self.stages = deadly, set()
+
+    def begin(self, stage: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, stage: str, done: int) -> None:
+        if done == 1 and stage.startswith("xmr.") and stage not in self.stages:
+            self.stages.add(stage)
+            self.deadly.at = {self.deadly.steps + 1}
+            self.deadly.advance(stage, done)
+
+    def end(self, record: object) -> None:
+        """Nothing."""
+
+
+def test_an_input_with_too_many_bad_rows_is_refused(tmp_path: Path) -> None:
+    from schemas.inputs.interactions import InteractionFile
+
+    (tmp_path / "bad.csv").write_text("query,label\nred hammer,a\n,b\n,c\n")
+    with pytest.raises(QuarantineLimitError, match=r"at most 5.0% bad rows.*found 2 bad beside 1 good \(2 no query\)"):
+        xmr.import_interactions.execute(
+            world(tmp_path), InteractionFile(str(tmp_path / "bad.csv")), params=InteractionParams()
+        )
+
+
+def test_given_negatives_have_no_input_yet(made: tuple[Environment, dict[str, Ref]], tmp_path: Path) -> None:
+    env, refs = made
+    with pytest.raises(FingerpostError, match=r"xmr\.training\.negatives: expected tfn, man or tfn"):
+        xmr.train_rankers.execute(
+            env,
+            refs["interactions"],
+            refs["features"],
+            refs["tree"],
+            params=TrainingParams(negatives="user"),
+            rows=RowParams(),
+            blocks=BlockParams(),
+        )
+
+
+@pytest.mark.parametrize("method", ["pifa_concatenated", "pifa_blended", "pii"])
+def test_every_label_representation_makes_a_tree(
+    made: tuple[Environment, dict[str, Ref]], method: Any, tmp_path: Path
+) -> None:
+    env, refs = made
+    features = xmr.embed_labels.execute(
+        env, refs["interactions"], refs["features"], params=EmbeddingParams(method), rows=RowParams(), blocks=BlockParams(40)
+    )  # fmt: skip
+    tree = xmr.cluster_labels.execute(env, features, params=Shop().clusters, blocks=BlockParams(40))
+    assert env.store.manifest(tree).quality["widths"] == [4, 16, 96]
+
+
+def test_an_opened_release_names_its_parts(made: tuple[Environment, dict[str, Ref]]) -> None:
+    env, refs = made
+    ranker = LiveRanker(env.store, refs["ranker"])
+    assert {field.name for field in fields(IsotonicCalibrator)} == {"knots", "levels"}
+    assert isinstance(ranker.ranker, Ranker)
+    assert ranker.members == {role: ref for role, ref in refs.items() if role != "ranker"}
+
+
+@pytest.mark.parametrize(("held", "labels"), [(0.0, 3), (0.9, 3), (0.3, 1)])
+def test_a_ranker_of_few_labels_or_without_held_out_queries_answers(tmp_path: Path, held: float, labels: int) -> None:
+    lines = ["query,label"] + [f"cheap thing {row} of kind{row % labels},kind-{row % labels}" for row in range(30)]
+    (tmp_path / "few.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "labels.csv").write_text("id,name\nnever-chosen,something else\n")
+    env = world(tmp_path)
+    shop = replace(
+        Shop(),
+        clusters=ClusterParams(),
+        blocks=BlockParams(),
+        interactions=InteractionParams(test_share=held, calibration_share=0.0),
+    )
+    refs = shop.make(env, tmp_path / "few.csv")
+    ranker = LiveRanker(env.store, refs["ranker"])
+    answers = ranker.rank("a thing of kind0", k=10)
+    assert len(answers) == labels + 1
+    assert held == 0.9 or answers[0].id == "kind-0"
+    assert all(answer.chance is None for answer in answers)
+    quality = env.store.manifest(refs["ranker"]).quality
+    assert quality["tested"] == sum(part == "test" for part in splits_of([line.split(",")[0] for line in lines[1:]], shop.interactions))  # fmt: skip
