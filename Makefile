@@ -1,13 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check build bench bench-corpus bench-ann clean
+.PHONY: run up test check build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-ops runbook soak clean
 
 run: build  ## the main job on the built-in sample, to a published index and a report
 	@$(BIN)/fingerpost run nightly --profile quick
 
+up: build  ## Prefect's server and worker and Dask on this machine, until Ctrl-C
+	@$(BIN)/fingerpost up
+
 test: check  ## all checks and tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: build  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
@@ -18,13 +21,28 @@ check: build  ## format, lint, types, import contracts
 build:  ## the virtual environment and the extensions
 	@$(PYTHON) infra/setup_environment.py
 
-bench: bench-corpus bench-ann  ## all benchmarks beside their peers (long)
+bench: bench-corpus bench-ann bench-xmr bench-ops  ## all benchmarks beside their peers (long)
 
 bench-corpus: build
 	@$(BIN)/python -m tests.bench.bench_corpus
 
 bench-ann: build
 	@$(BIN)/python -m tests.bench.bench_ann
+
+bench-xmr: build
+	@$(BIN)/python -m tests.bench.bench_xmr
+
+bench-xmr-growth: build  ## ranking as the labels grow to a million (up to 6 GB)
+	@$(BIN)/python -m tests.bench.bench_xmr_growth
+
+bench-ops: build
+	@$(BIN)/python -m tests.bench.bench_ops
+
+soak: build  ## a worker or the run itself killed in every stage, 100 seeded times (long); SEEDS=10 for fewer
+	@$(BIN)/python -m tests.faults.soak --seeds $(or $(SEEDS),100)
+
+runbook: build  ## the commands of infra/RUNBOOK.md, tried one by one against real processes
+	@$(BIN)/python -m tests.bench.runbook
 
 clean:  ## everything that make made, but not the store
 	rm -rf .venv .venv.lock build dist *.egg-info ext/*.so ext/*.cpp bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -38,7 +38,11 @@ extensions = [
 
 setup(
     packages=PACKAGES,
-    package_data={"ext": ["*.pyi"], "infra": ["profiles/*.toml"], "flows.report": ["*.html", "*.css"]},
+    package_data={
+        "ext": ["*.pyi"],
+        "infra": ["profiles/*.toml", "*.yaml", "kubernetes/*.yaml", "prometheus/*", "Dockerfile", "RUNBOOK.md"],
+        "flows.report": ["*.html", "*.css"],
+    },
     ext_modules=cythonize(
         extensions,
         language_level=3,

@@ -2,12 +2,12 @@
 
 from prefect import flow
 
+from flows.crashes import tell_when_crashed
 from flows.featurize_corpus import featurize_corpus
 from flows.inputs import retrieval_params
-from flows.publishing import publish_index
-from flows.runtime import running
-from flows.settings import Settings
-from schemas.refs import Ref
+from flows.publishing import make_live
+from flows.requests import RunRequest
+from flows.runtime import named, part, running
 from tasks.ann.stages import (
     assemble_index,
     build_graph,
@@ -19,13 +19,14 @@ from tasks.ann.stages import (
 )
 
 
-@flow(name="build_ann_index", flow_run_name="build_ann_index {settings.input.collection}", persist_result=False)
-def build_ann_index(settings: Settings, corpus: dict[str, Ref] | None = None) -> Ref:
-    """Builds, measures and publishes the index over a corpus, which is featurized first if it is not given."""
-    with running("build_ann_index", settings) as run:
-        ann, metric = settings.ann, settings.ann.hnsw.metric
-        made = dict(corpus or featurize_corpus(settings))
-        vectors = made["vectors"]
+@flow(name="build_ann_index", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+def build_ann_index(request: RunRequest = RunRequest()) -> None:
+    """Builds, measures and publishes the index over a corpus, which is featurized first where that was not done yet."""
+    with running("build_ann_index", request) as run:
+        settings, made = run.settings, run.refs
+        if "vectors" not in made:
+            part(featurize_corpus, request)
+        ann, metric, vectors = settings.ann, settings.ann.hnsw.metric, made["vectors"]
         made["graph"] = graph = build_graph(vectors, params=ann.hnsw)
         made["finger_basis"] = basis = fit_finger(vectors, graph, params=ann.finger)
         made["finger_tables"] = tables = compute_finger_tables(
@@ -39,6 +40,5 @@ def build_ann_index(settings: Settings, corpus: dict[str, Ref] | None = None) ->
                 hnsw=ann.hnsw, ngrams=settings.corpus.ngrams, tfidf=settings.corpus.tfidf, params=retrieval_params(settings),
             )  # fmt: skip
         roles = tuple(sorted(made))
-        index = assemble_index(*(made[role] for role in roles), roles=roles)
-        publish_index(run, index)
-        return index
+        made["index"] = index = assemble_index(*(made[role] for role in roles), roles=roles)
+        make_live(run, index)

@@ -2,10 +2,10 @@
 
 from prefect import flow
 
+from flows.crashes import tell_when_crashed
 from flows.inputs import computes_vectors, input_of
-from flows.runtime import running
-from flows.settings import Settings
-from schemas.refs import Ref
+from flows.requests import RunRequest
+from flows.runtime import named, running
 from tasks.corpus.stages import (
     count_ngrams,
     embed_documents,
@@ -17,28 +17,20 @@ from tasks.corpus.stages import (
 )
 
 
-@flow(name="featurize_corpus", flow_run_name="featurize_corpus {settings.input.collection}", persist_result=False)
-def featurize_corpus(settings: Settings) -> dict[str, Ref]:
-    """Imports documents and makes their sparse and dense features; the artifacts by role.
+@flow(name="featurize_corpus", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+def featurize_corpus(request: RunRequest = RunRequest()) -> None:
+    """Imports documents and makes their sparse and dense features.
 
     An input of vectors alone is taken as it is, and so is one with both where the settings say so.
     """
-    with running("featurize_corpus", settings) as run:
-        corpus = settings.corpus
-        documents = import_documents(input_of(settings), params=corpus.imports)
+    with running("featurize_corpus", request) as run:
+        settings, corpus, made = run.settings, run.settings.corpus, run.refs
+        made["documents"] = documents = import_documents(input_of(settings), params=corpus.imports)
         if not computes_vectors(run, documents):
-            vectors = take_vectors(documents, normalize=settings.ann.hnsw.metric == "cosine")
-            return {"documents": documents, "vectors": vectors}
-        ngrams = count_ngrams(documents, params=corpus.ngrams)
-        vocabulary = merge_vocabulary(ngrams, params=corpus.ngrams)
-        features = weigh_terms(ngrams, vocabulary, params=corpus.tfidf)
-        projection = fit_projection(features, params=corpus.svd)
-        vectors = embed_documents(features, projection)
-        return {
-            "documents": documents,
-            "ngrams": ngrams,
-            "vocabulary": vocabulary,
-            "features": features,
-            "projection": projection,
-            "vectors": vectors,
-        }
+            made["vectors"] = take_vectors(documents, normalize=settings.ann.hnsw.metric == "cosine")
+            return
+        made["ngrams"] = ngrams = count_ngrams(documents, params=corpus.ngrams)
+        made["vocabulary"] = vocabulary = merge_vocabulary(ngrams, params=corpus.ngrams)
+        made["features"] = features = weigh_terms(ngrams, vocabulary, params=corpus.tfidf)
+        made["projection"] = projection = fit_projection(features, params=corpus.svd)
+        made["vectors"] = embed_documents(features, projection)

@@ -1,12 +1,22 @@
-"""The gates that an index must pass before it becomes live. Imports no Prefect."""
+"""The gates that an index or a ranker must pass before it becomes live. Imports no Prefect."""
 
-from flows.settings import GateSettings
+from collections.abc import Callable
+
+from flows.ops.replay import Replay, replay
+from flows.settings import GateSettings, ReplaySettings
+from schemas.errors import GateError, PublicationConflictError
 from schemas.inputs import SAMPLE
 from schemas.manifests import Manifest
 from schemas.publish import Gate, Pointer, Publication
 from schemas.refs import Ref
 from schemas.store import Store
+from schemas.xmr import RANKER as _RANKER
 from tasks.ann.open import PRODUCT
+
+RANKER = _RANKER.name
+
+#: The gates that real queries decide, all of which an operator may overrule with a reason.
+REPLAY_GATES = ("replay_overlap", "replay_ndcg_drop")
 
 
 def index_gates(manifest: Manifest, settings: GateSettings) -> list[Gate]:
@@ -24,6 +34,69 @@ def index_gates(manifest: Manifest, settings: GateSettings) -> list[Gate]:
     return gates
 
 
-def publish(store: Store, collection: str, ref: Ref, gates: list[Gate], *, reason: str = "") -> Publication:
-    """Moves the pointer of a collection's index to a candidate whose gates hold."""
-    return Pointer(store, collection, PRODUCT).promote(ref, gates=gates, reason=reason)
+def ranker_gates(manifest: Manifest, settings: GateSettings) -> list[Gate]:
+    """What a ranker must fulfil; where no query was held out to test, the figure bounds nothing."""
+    quality = manifest.quality
+    gates = [
+        Gate("ranker_labels", float(quality["labels"]), float(settings.ranker_labels)),
+        Gate("quarantine_share", float(quality["quarantine_share"]), settings.quarantine_share, "at_most"),
+    ]
+    sample = manifest.run["collection"] == SAMPLE
+    least = settings.sample_ranker_recall_at_10 if sample else settings.ranker_recall_at_10
+    if quality["tested"]:
+        gates.append(Gate("ranker_recall_at_10", float(quality.get("recall_at_10", 0.0)), least))
+    return gates
+
+
+#: The gates of each product, but for those that real queries decide.
+GATES: dict[str, Callable[[Manifest, GateSettings], list[Gate]]] = {
+    PRODUCT: lambda manifest, settings: index_gates(manifest, settings),
+    RANKER: ranker_gates,
+}
+
+
+def replay_beside_live(store: Store, collection: str, ref: Ref, settings: ReplaySettings) -> Replay | None:
+    """The profile's queries answered by a candidate index and by what is live; None where there are no queries, or it is live
+    already.
+    """
+    live = Pointer(store, collection, ref.name).live()
+    if ref.name != PRODUCT or not settings.queries or (live is not None and live.ref == str(ref)):
+        return None
+    return replay(store, ref, live.artifact if live else None, file=settings.queries, k=settings.k)
+
+
+def replay_gates(found: Replay | None, settings: ReplaySettings) -> list[Gate]:
+    """What real queries must fulfil; where nothing is live, the judged figure is recorded and bounds nothing."""
+    figures = found.figures if found else {}
+    gates = []
+    if "overlap" in figures:
+        gates.append(Gate("replay_overlap", figures["overlap"], settings.overlap))
+    if "ndcg_drop" in figures:
+        gates.append(Gate("replay_ndcg_drop", figures["ndcg_drop"], settings.judged_drop, "at_most"))
+    elif "ndcg_candidate" in figures:
+        gates.append(Gate("replay_ndcg", figures["ndcg_candidate"], 0.0))
+    return gates
+
+
+def publish(
+    store: Store, collection: str, ref: Ref, gates: list[Gate], *, reason: str = "", replayed: Replay | None = None,
+    despite: tuple[str, ...] = (),
+) -> Publication:  # fmt: skip
+    """Moves the pointer of a collection's index or ranker to a candidate whose gates hold.
+
+    GateError for one that does not; of a replay it names the queries that changed most. ``despite`` are gates that may be
+    missed: an operator's decision, which is kept with the reason. What a replay was compared with must still be live.
+    """
+    pointer = Pointer(store, collection, ref.name)
+    live = pointer.live()
+    if replayed is not None and replayed.live != (live.ref if live else None):
+        raise PublicationConflictError(
+            f"{collection}/{ref.name}: expected {replayed.live or 'nothing'} to be live as when queries were replayed, found {live.ref if live else 'nothing'}; promote again"
+        )
+    try:
+        return pointer.promote(ref, gates=gates, reason=reason, after=live.generation if live else 0, despite=despite)
+    except GateError as problem:
+        missed = [gate.name for gate in gates if not gate.holds and gate.name in REPLAY_GATES]
+        if replayed is None or not missed:
+            raise
+        raise GateError(f"{problem}; answers that changed most: {replayed.worst()}") from problem

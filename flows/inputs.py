@@ -2,13 +2,23 @@
 
 from dataclasses import replace
 
+from flows.rewriting import rewriting
 from flows.runtime import Run
-from flows.settings import Settings
-from schemas.inputs import SAMPLE
+from flows.settings import SAMPLE_INTERACTIONS, Settings
+from schemas.forgotten import Forgotten
+from schemas.inputs import SAMPLE, SEE_ALSO_SAMPLE
+from schemas.inputs.forgotten import suppressing
+from schemas.inputs.interactions import (
+    InteractionFile,
+    InteractionSource,
+    SeeAlsoSource,
+)
 from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
+from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
 from tasks.ann.retrieval import RetrievalParams
 from tasks.corpus.stages import extract_documentation
+from tasks.environment import current_environment
 
 
 def retrieval_params(settings: Settings) -> RetrievalParams:
@@ -18,15 +28,69 @@ def retrieval_params(settings: Settings) -> RetrievalParams:
     return replace(retrieval, samples=settings.input.sample_queries) if own else retrieval
 
 
-def input_of(settings: Settings) -> "Ref | InputSource":
-    """A user's file, or the extracts of the built-in sample."""
+def source_of(settings: Settings) -> FileSource | PythonDocsSource:
+    """What comes from outside the store: a user's file, or the installed packages."""
     given = settings.input
     if given.source != SAMPLE:
         return FileSource(given.source, tuple(sorted(given.columns.items())))
-    return extract_documentation(PythonDocsSource(given.distributions), distributions=given.distributions)
+    return PythonDocsSource(given.distributions)
+
+
+def input_of(settings: Settings) -> "Ref | InputSource":
+    """A user's file, or the extracts of the built-in sample, without what is to be forgotten."""
+    instead = rewriting.get()
+    if instead is not None and instead.source is not None:
+        return instead.source
+    if settings.input.source == SAMPLE:
+        return _extracts(settings)
+    return suppressing(source_of(settings), _suppressed(settings))
+
+
+def _suppressed(settings: Settings) -> Suppressed | None:
+    return Forgotten(current_environment().store, settings.input.collection).suppressed()
+
+
+def _extracts(settings: Settings) -> Ref:
+    """The documentation of the built-in sample, parsed once for documents and interactions."""
+    distributions = settings.input.distributions
+    source = suppressing(PythonDocsSource(distributions), _suppressed(settings))
+    return extract_documentation(source, distributions=distributions)
 
 
 def computes_vectors(run: Run, documents: Ref) -> bool:
-    """Whether vectors are made from the texts, rather than taken from the input."""
-    choice = run.settings.input.vectors
-    return choice == "computed" or (choice == "auto" and bool(run.env.store.manifest(documents).quality["texts"]))
+    """Whether vectors are made from the texts, rather than taken from the input.
+
+    A plan for documents that are not there yet goes by the newest of the collection, or supposes texts.
+    """
+    choice, store = run.settings.input.vectors, run.env.store
+    if choice != "auto":
+        return choice == "computed"
+    there = documents if store.has(documents) else run.env.ledger.latest(documents.name)
+    return there is None or bool(store.manifest(there).quality["texts"])
+
+
+def has_interactions(settings: Settings) -> bool:
+    """Whether a nightly trains a ranker: there are interactions, and those of the built-in sample go with it alone."""
+    return bool(settings.xmr.input) and (
+        settings.xmr.input not in SAMPLE_INTERACTIONS or settings.input.source == SAMPLE
+    )
+
+
+def interactions_of(run: Run) -> "Ref | InteractionSource":
+    """What a ranker is trained on: the interactions of the settings, or first sentences of the built-in sample where they
+    name none.
+
+    Run by itself, the flow reads the input that was asked for, with the columns that were mapped, unless the settings name
+    a file of interactions.
+    """
+    settings = run.settings
+    chosen, columns = settings.xmr.input, settings.xmr.columns
+    named = bool(chosen) and chosen not in SAMPLE_INTERACTIONS
+    if not named and run.flow == "train_ranker" and settings.input.source != SAMPLE:
+        chosen, columns, named = settings.input.source, settings.input.columns or columns, True
+    if named:
+        mapping = tuple(sorted(columns.items()))
+        return InteractionFile(chosen, settings.xmr.labels, mapping, suppressed=_suppressed(settings))
+    if chosen == SEE_ALSO_SAMPLE:
+        return SeeAlsoSource(settings.input.distributions, _suppressed(settings))
+    return _extracts(settings)

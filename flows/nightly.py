@@ -3,15 +3,20 @@
 from prefect import flow
 
 from flows.build_ann_index import build_ann_index
+from flows.crashes import tell_when_crashed
 from flows.featurize_corpus import featurize_corpus
-from flows.runtime import running
-from flows.settings import Settings
-from schemas.refs import Ref
+from flows.inputs import has_interactions
+from flows.requests import RunRequest
+from flows.rewriting import rewriting
+from flows.runtime import named, part, running
+from flows.train_ranker import train_ranker
 
 
-@flow(name="nightly", flow_run_name="nightly {settings.input.collection}", persist_result=False)
-def nightly(settings: Settings) -> Ref:
-    """Everything from an input to published artifacts."""
-    with running("nightly", settings):
-        corpus = featurize_corpus(settings)
-        return build_ann_index(settings, corpus)
+@flow(name="nightly", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+def nightly(request: RunRequest = RunRequest()) -> None:
+    """Everything from an input to published artifacts; a ranker too where there are interactions (xmr.input)."""
+    with running("nightly", request) as run:
+        part(featurize_corpus, request)
+        part(build_ann_index, request)
+        if has_interactions(run.settings) and rewriting.get() is None:
+            part(train_ranker, request)

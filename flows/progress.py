@@ -1,13 +1,13 @@
 """Progress of stages where people watch: a line a stage in the terminal, a progress artifact in the Prefect UI."""
 
-import contextlib
 import logging
 import time
 from pathlib import Path
 from uuid import UUID
 
+from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.exceptions import MissingContextError
+from prefect.context import FlowRunContext
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
@@ -36,6 +36,8 @@ class RunProgress:
         self._artifacts: dict[str, UUID] = {}
         self._updated: dict[str, float] = {}
         self._log = _log_to(log_file) if log_file else None
+        # The outermost flow run's, so that its page shows the stages of its parts as well.
+        self._flow_log = get_run_logger() if FlowRunContext.get() else None
 
     def begin(self, stage: str, total: int) -> None:
         """A stage starts on ``total`` steps."""
@@ -43,14 +45,16 @@ class RunProgress:
         if self.console.is_terminal and not self.console.quiet:
             self._bars.start()
             self._rows[stage] = self._bars.add_task(stage, total=max(total, 1))
-        with contextlib.suppress(MissingContextError):
-            artifact = create_progress_artifact(
-                progress=0.0,
-                key=stage.replace("_", "-").replace(".", "-"),
-                description=f"{stage}: share of its shards or steps that are done",
-            )
-            if isinstance(artifact, UUID):
-                self._artifacts[stage] = artifact
+        # Outside of a flow, Prefect would start a server of its own for it.
+        if FlowRunContext.get() is None:
+            return
+        artifact = create_progress_artifact(
+            progress=0.0,
+            key=stage.replace("_", "-").replace(".", "-"),
+            description=f"{stage}: share of its shards or steps that are done",
+        )
+        if isinstance(artifact, UUID):
+            self._artifacts[stage] = artifact
 
     def advance(self, stage: str, done: int) -> None:
         """``done`` of them are finished."""
@@ -75,7 +79,7 @@ class RunProgress:
         why = f"{record.reason}{resumed}" if record.computed or record.reason != "reused" else ""
         line = f"{mark} {record.stage:<22} {record.seconds:7.1f} s  {rows}"
         self.console.print(line, f"[dim]({why})[/dim]" if why else "", soft_wrap=True)
-        self.log(f"{line} {why}")
+        self.log(f"{line} ({why})" if why else line)
 
     def say(self, text: str) -> None:
         """A line of its own."""
@@ -83,9 +87,11 @@ class RunProgress:
         self.log(text)
 
     def log(self, text: str) -> None:
-        """A line in the log file alone."""
+        """A line in the log file and in the log of the flow run that Prefect's UI shows."""
         if self._log:
             self._log.info(text)
+        if self._flow_log:
+            self._flow_log.info(text)
 
 
 def _log_to(path: Path) -> logging.Logger:

@@ -1,20 +1,38 @@
-"""The last step of a flow: from a finished index to the live one."""
+"""The last step of a flow: from a finished index or ranker to the live one."""
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.gates import index_gates, publish
+from flows.gates import GATES, publish, replay_beside_live, replay_gates
+from flows.rewriting import rewriting
 from flows.runtime import Run
+from schemas.publish import Pointer
 from schemas.refs import Ref
-from tasks.ann.open import PRODUCT
+
+
+def make_live(run: Run, ref: Ref) -> None:
+    """Checks the gates and makes an index or ranker live; where a plan is made or an earlier version is written anew, nothing."""
+    if not run.env.planning and rewriting.get() is None:
+        publish_product(run, ref)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def publish_index(run: Run, ref: Ref) -> None:
-    """Checks the gates and makes the index live, or fails and leaves what is live."""
-    gates = index_gates(run.env.store.manifest(ref), run.settings.gates)
-    run.gates = [{"gate": str(gate), "holds": gate.holds} for gate in gates]
-    run.publication = publish(run.env.store, run.env.collection, ref, gates, reason=f"run {run.id}")
-    run.progress.say(
-        f"live   {run.env.collection}/{PRODUCT} is {ref}, generation {run.publication.generation}; gates: {'; '.join(str(gate) for gate in gates)}"
-    )
+def publish_product(run: Run, ref: Ref) -> None:
+    """Checks the gates, with real queries if there are any, and makes a product live, or fails and leaves what is live.
+
+    The product of an earlier day than the live one's must hold the gates too, but does not take its place.
+    """
+    store, collection, product = run.env.store, run.env.collection, ref.name
+    live = Pointer(store, collection, product).live()
+    earlier = live is not None and live.artifact.day > ref.day
+    gates = GATES[product](store.manifest(ref), run.settings.gates)
+    replayed = None if earlier else replay_beside_live(store, collection, ref, run.settings.replay)
+    gates += replay_gates(replayed, run.settings.replay)
+    run.gates += [{"gate": str(gate), "holds": gate.holds} for gate in gates]
+    words = f"gates: {'; '.join(str(gate) for gate in gates)}"
+    if live is not None and earlier and all(gate.holds for gate in gates):
+        run.progress.say(f"kept   {ref}; {live.ref}, of a later day, stays live; {words}")
+        return
+    move = publish(store, collection, ref, gates, reason=f"run {run.id}", replayed=replayed)
+    run.publications.append(move)
+    run.progress.say(f"live   {collection}/{product} is {ref}, generation {move.generation}; {words}")

@@ -1,6 +1,7 @@
 """The commands that look at a store or move what is live. Imports no Prefect."""
 
 import json
+import secrets
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.errors import FingerpostError
+from schemas.leases import lease
 from schemas.publish import Pointer, products
 from schemas.refs import Ref
 from schemas.store import Store
@@ -24,8 +26,9 @@ def wide_console() -> Console:
 def show_status(store: Store, *, as_json: bool) -> None:
     """What is live, and the newest run of every collection."""
     live = {
-        f"{collection}/{product}": asdict(Pointer(store, collection, product).required())
+        f"{collection}/{product}": asdict(newest_move)
         for collection, product in products(store)
+        if (newest_move := Pointer(store, collection, product).live()) is not None
     }
     newest: dict[str, dict[str, Any]] = {}
     for record in runs(store, newest=200):
@@ -70,7 +73,6 @@ def show_history(store: Store, *, newest: int, as_json: bool) -> None:
     table = _table("run", "flow", "collection", "day", "state", "seconds", "stages run", "why")
     for record in records:
         ran = [s for s in record["stages"] if s["computed"]]
-        why = "; ".join(sorted({s["reason"] for s in ran})) or "all reused"
         table.add_row(
             record["id"],
             record["flow"],
@@ -79,7 +81,7 @@ def show_history(store: Store, *, newest: int, as_json: bool) -> None:
             record["state"],
             f"{record['seconds']:.1f}",
             f"{len(ran)} of {len(record['stages'])}",
-            why,
+            _why(record),
         )
     console.print(table)
     for name, line in moves.items():
@@ -89,26 +91,54 @@ def show_history(store: Store, *, newest: int, as_json: bool) -> None:
         console.print(table)
 
 
-def promote_index(store: Store, reference: str, *, collection: str | None, profile: str, reason: str) -> str:
-    """Makes an index live if it is whole and the profile's gates hold."""
-    from flows.gates import index_gates, publish
+def _why(record: dict[str, Any]) -> str:
+    """The error of a run, or why its stages ran: without those that ran because another one had."""
+    if record.get("error"):
+        return str(record["error"])
+    ran = [stage for stage in record["stages"] if stage["computed"]]
+    followed = [
+        stage for stage in ran if stage["reason"].startswith("input changed") and "(source)" not in stage["reason"]
+    ]
+    causes = sorted({f"{stage['stage']}: {stage['reason']}" for stage in ran if stage not in followed})
+    if len({cause.partition(": ")[2] for cause in causes}) == 1 and len(causes) > 1:
+        causes = [causes[0].partition(": ")[2]]
+    if followed:
+        causes.append(f"{len(followed)} that follow")
+    return "; ".join(causes) or "all reused"
+
+
+def promote_index(
+    store: Store, reference: str, *, collection: str | None, profile: str, reason: str, despite: str = ""
+) -> str:
+    """Makes an index live if it is whole and the profile's gates hold; ``despite`` "replay" overrules those of real queries."""
+    from flows.gates import GATES, REPLAY_GATES, publish, replay_beside_live, replay_gates
     from flows.settings import load_settings
 
+    if despite not in {"", "replay"}:
+        raise FingerpostError(f"--despite: expected replay, got {despite!r}; no other gate can be overruled")
+    if despite and not reason.strip():
+        raise FingerpostError("--despite: expected --reason with it, found none; say why, for the audit log")
     ref = Ref.parse(reference)
-    if ref.name != PRODUCT:
-        raise FingerpostError(f"promote: expected an artifact {PRODUCT}, got {ref}; see `fingerpost history`")
+    if ref.name not in GATES:
+        raise FingerpostError(
+            f"promote: expected an artifact {' or '.join(GATES)}, got {ref}; see `fingerpost history`"
+        )
     settings, _ = load_settings(profile)
     manifest = store.manifest(ref)
-    name = collection or str(manifest.run.get("collection") or published_collection(store))
-    move = publish(store, name, ref, index_gates(manifest, settings.gates), reason=reason)
-    return f"{name}/{PRODUCT}: {move.ref} is live, generation {move.generation}"
+    name = collection or str(manifest.run.get("collection") or published_collection(store, product=ref.name))
+    replayed = replay_beside_live(store, name, ref, settings.replay)
+    gates = GATES[ref.name](manifest, settings.gates) + replay_gates(replayed, settings.replay)
+    overruled = REPLAY_GATES if despite else ()
+    with lease(store, f"promote-{secrets.token_hex(6)}", flow="promote", collection=name, day=ref.day):
+        move = publish(store, name, ref, gates, reason=reason, replayed=replayed, despite=overruled)
+    return f"{name}/{ref.name}: {move.ref} is live, generation {move.generation}"
 
 
-def roll_back(store: Store, *, collection: str | None, reason: str) -> str:
-    """Makes the version live again that was live before."""
-    name = published_collection(store, collection)
-    move = Pointer(store, name, PRODUCT).rollback(reason=reason)
-    return f"{name}/{PRODUCT}: {move.ref} is live again, generation {move.generation}"
+def roll_back(store: Store, *, collection: str | None, reason: str, product: str = PRODUCT) -> str:
+    """Makes the version of a product live again that was live before."""
+    name = published_collection(store, collection, product=product)
+    move = Pointer(store, name, product).rollback(reason=reason)
+    return f"{name}/{product}: {move.ref} is live again, generation {move.generation}"
 
 
 def _table(*columns: str) -> Table:

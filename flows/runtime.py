@@ -1,82 +1,41 @@
 """One run of a flow: its store, executor, progress, record and report."""
 
+import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from prefect import Flow
 from prefect.artifacts import create_table_artifact
+from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from flows.clusters import DaskExecutor
+from flows.ops import openlineage
+from flows.ops.failures import deadline_kept, tell_of_failure
+from flows.plan import Plan, accuracy, plan_in, rows_of
 from flows.progress import RunProgress
+from flows.requests import RunRequest
+from flows.run_page import prefect_run, show_run
 from flows.settings import Settings, SettingsError, in_force
 from schemas.errors import FingerpostError
+from schemas.leases import lease
 from schemas.publish import Publication
+from schemas.refs import Ref, digest_of
 from schemas.store import Store
-from tasks.ann.open import find_store
 from tasks.environment import Environment, environment
-from tasks.ledger import save_run
+from tasks.ledger import partition, save_partition, save_run
 from tasks.shards import Executor, SerialExecutor
 
 T = TypeVar("T")
-
-
-class DaskExecutor:
-    """Runs shards as Dask futures on a local cluster of processes (or one named by address), started with the first shard."""
-
-    def __init__(self, workers: int, *, address: str | None = None) -> None:
-        self.workers, self.address = workers, address
-        self._cluster: LocalCluster | None = None
-        self._client: Client | None = None
-
-    @property
-    def started(self) -> bool:
-        """Whether any shard had to run."""
-        return self._client is not None
-
-    @property
-    def client(self) -> Client:
-        """The client, opened when first asked for."""
-        if self._client is None:
-            if self.address is None:
-                self._cluster = LocalCluster(
-                    n_workers=self.workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address="127.0.0.1:0",
-                    silence_logs=50,
-                )
-            self._client = Client(self._cluster or self.address, set_as_default=False)
-        return self._client
-
-    def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
-        """The (position, result) pairs as they complete; a lost worker's items run again elsewhere."""
-        if not items:
-            return
-        futures = self.client.map(function, items, pure=False)
-        positions = {future.key: position for position, future in enumerate(futures)}
-        try:
-            for future, result in as_completed(futures, with_results=True, loop=self.client.loop):
-                yield positions[future.key], result
-        except KilledWorker as problem:
-            raise FingerpostError(
-                f"Dask: expected shards to finish, found that one killed its worker {problem.allowed_failures + 1} times (too little memory, most likely); use smaller shards or larger workers"
-            ) from problem
-        finally:
-            self.client.cancel(futures)
-
-    def close(self) -> None:
-        """Stops what was started."""
-        if self._client is not None:
-            self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
 
 
 @dataclass
@@ -85,21 +44,53 @@ class Run:
 
     id: str
     flow: str
+    request: RunRequest
     settings: Settings
     env: Environment
     progress: RunProgress
     started: float = field(default_factory=time.perf_counter)
-    publication: Publication | None = None
+    refs: dict[str, Ref] = field(default_factory=dict)
+    publications: list[Publication] = field(default_factory=list)
     gates: list[dict[str, Any]] = field(default_factory=list)
 
-    def record(self, *, state: str, error: str = "") -> dict[str, Any]:
+    def record(self, *, state: str, error: str = "", kind: str = "") -> dict[str, Any]:
         """The run as it is kept."""
         return {
             "id": self.id, "flow": self.flow, "state": state, "error": error, "profile": self.settings.profile, "collection": self.env.collection,
             "day": self.env.day, "seconds": round(time.perf_counter() - self.started, 2), "stages": [asdict(record) for record in self.env.records],
-            "gates": self.gates, "publication": asdict(self.publication) if self.publication else None,
+            "gates": self.gates, "publication": asdict(self.publications[0]) if self.publications else None,
+            "publications": [asdict(move) for move in self.publications],
             "at": datetime.now(UTC).isoformat(timespec="seconds"), "settings": in_force(self.settings), "cpus": os.cpu_count(),
+            "refs": {role: str(ref) for role, ref in self.refs.items()}, "request": self.request.model_dump(mode="json"),
+            "accuracy": accuracy(self.env.records), "error_kind": kind, "failed_stage": self.env.running if kind else "", "prefect": prefect_run(),
         }  # fmt: skip
+
+    def partition(self, record: dict[str, Any]) -> dict[str, Any]:
+        """What became of the day of this run."""
+        names = (
+            "flow",
+            "collection",
+            "day",
+            "state",
+            "error",
+            "error_kind",
+            "at",
+            "seconds",
+            "refs",
+            "gates",
+            "publication",
+        )
+        kept = {name: record[name] for name in names}
+        found = (stage.quality.get("quarantined") for stage in self.env.records)
+        return {
+            **kept,
+            "run": self.id,
+            "deadline": deadline_kept(self.settings, record["prefect"]),
+            "quarantined": sum(int(count) for count in found if count),
+            "stages": self.env.asked,
+            "limits": digest_of(self.settings.gates.model_dump(mode="json"))[:16],
+            "backfill": backfilling.get(),
+        }
 
 
 @dataclass(frozen=True)
@@ -113,69 +104,174 @@ class Watching:
 
 _run: ContextVar[Run | None] = ContextVar("fingerpost_run", default=None)
 watching: ContextVar[Watching] = ContextVar("fingerpost_watching")
+#: The backfill (and the attempt in it) that runs days now; it is kept with each day.
+backfilling: ContextVar[str] = ContextVar("fingerpost_backfill", default="")
 executor_override: ContextVar[Executor | None] = ContextVar("fingerpost_executor", default=None)
 
 
+def part(flow: "Flow[..., Any]", request: RunRequest) -> None:
+    """Runs a flow as a part of the running one: as its subflow, or as plain code where a plan is made.
+
+    The whole is what is tried again after a failure; a part with retries of its own would multiply them.
+    """
+    run = _run.get()
+    if run is not None and run.env.planning:
+        flow.fn(request)
+        return
+    with without_heartbeat():
+        flow.with_options(retries=0)(request)
+
+
+def without_heartbeat() -> AbstractContextManager[Any]:
+    """Flows called inside do not tell the server that they live: for a part of a flow that does, or where no server listens.
+
+    Prefect waits up to a second for the thread that would tell at the end of each flow.
+    """
+    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+
+
+def named() -> str:
+    """The name of the flow run that begins: flow, collection and day."""
+    request = RunRequest.model_validate(flow_run.parameters.get("request") or {})
+    settings = request.resolve(_scheduled())
+    return f"{flow_run.flow_name} {settings.input.collection} {settings.day}"
+
+
 @contextmanager
-def running(flow: str, settings: Settings) -> Iterator[Run]:
-    """The run that a flow belongs to: the surrounding flow's, or a new one whose record and report are kept at its end."""
+def planning(flow: str, request: RunRequest) -> Iterator[Run]:
+    """A run in which stages only say what they would do; it writes nothing."""
+    settings = request.resolve(_scheduled())
+    _check_forced(settings.force)
+    run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True))
+    run.env.planning = True
+    token = _run.set(run)
+    try:
+        with environment(run.env):
+            yield run
+    finally:
+        _run.reset(token)
+
+
+def _scheduled() -> datetime | None:
+    """When Prefect was to start the running flow; None outside of one."""
+    scheduled = flow_run.scheduled_start_time if FlowRunContext.get() else None
+    return datetime.fromisoformat(str(scheduled)) if scheduled else None
+
+
+@contextmanager
+def running(flow: str, request: RunRequest) -> Iterator[Run]:
+    """The run that a flow belongs to: the surrounding flow's, or a new one whose records are kept at its end."""
     surrounding = _run.get(None)
     if surrounding is not None:
         yield surrounding
         return
-    store = Store(settings.store or find_store()).prepare()
+    if request.dry_run:
+        with planning(flow, request) as run:
+            yield run
+        _show_plan(plan_in(flow, run.env))
+        return
+    settings = request.resolve(_scheduled())
     _check_forced(settings.force)
+    store = Store(settings.store).prepare()
     given = executor_override.get()
-    executor: Executor = given or (DaskExecutor(settings.run.workers) if settings.run.workers else SerialExecutor())
+    executor: Executor = given or executor_of(settings)
     shown = watching.get(Watching())
     progress = RunProgress(quiet=shown.quiet, log_file=shown.log_file)
-    env = Environment(
-        store,
-        settings.input.collection,
-        settings.logical_day,
-        executor,
-        settings.threads,
-        frozenset(settings.force),
-        stale_on_versions=settings.run.stale_on == "versions",
-        progress=progress,
-    )
-    run = Run(f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", flow, settings, env, progress)
+    run = _new_run(flow, request, settings, store, executor, progress)
     token = _run.set(run)
-    state, error = "failed", "stopped"
+    state, error, kind = "failed", "stopped", ""
     try:
-        with environment(env):
+        with lease(store, run.id, flow=flow, collection=run.env.collection, day=run.env.day), environment(run.env):
             yield run
         state, error = "completed", ""
     except Exception as problem:
-        error = f"{type(problem).__name__}: {problem}"
+        kind = type(problem).__name__
+        error = f"{kind}: {problem}"
         raise
     finally:
         _run.reset(token)
         if executor is not given and isinstance(executor, DaskExecutor):
             executor.close()
-        shown.ended.append(_finish(run, state, error))
+        shown.ended.append(_finish(run, state, error, kind))
 
 
-def _finish(run: Run, state: str, error: str) -> dict[str, Any]:
-    record = run.record(state=state, error=error)
-    save_run(run.env.store, run.id, record)
-    rows = [
-        {
-            "stage": s["stage"],
-            "result": "ran" if s["computed"] else "reused",
-            "why": s["reason"],
-            "rows": sum(s["rows"].values()),
-            "seconds": s["seconds"],
-            "peak MB": s["peak_mb"],
-        }
-        for s in record["stages"]
-    ]
-    if rows:
-        create_table_artifact(
-            table=rows, key="stages", description=f"{run.flow} of {run.env.collection}, {run.env.day}: {state}"
+def executor_of(settings: Settings) -> Executor:
+    """This process, or the Dask cluster that the settings name, which whoever asks for it closes."""
+    chosen = settings.run
+    if not chosen.workers and not chosen.cluster:
+        return SerialExecutor()
+    return DaskExecutor(chosen.workers, chosen.cluster, chosen.cluster_options)
+
+
+def _new_run(
+    flow: str, request: RunRequest, settings: Settings, store: Store, executor: Executor, progress: RunProgress
+) -> Run:
+    env = Environment(
+        store,
+        settings.input.collection,
+        settings.day,
+        executor,
+        settings.threads,
+        frozenset(settings.force),
+        stale_on_versions=settings.run.stale_on == "versions",
+        progress=progress,
+        before=partition(store, flow, settings.input.collection, settings.day).get("stages") or {},
+    )
+    now = datetime.now(UTC)
+    return Run(
+        f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}",
+        flow,
+        request,
+        settings,
+        env,
+        progress,
+    )
+
+
+def _show_plan(plan: Plan) -> None:
+    """The plan where people watch: in Prefect's UI, and in the log of the run."""
+    words = f"{plan.flow} of {plan.collection}, {plan.day}: {len(plan.runs)} of {len(plan.stages)} stages would run: {plan.cost}"
+    if FlowRunContext.get():
+        create_table_artifact(table=rows_of(plan), key="plan", description=words)
+    logging.getLogger("fingerpost.plan").info(words)
+
+
+def _finish(run: Run, state: str, error: str, kind: str) -> dict[str, Any]:
+    record = run.record(state=state, error=error, kind=kind)
+    try:
+        save_run(run.env.store, run.id, record)
+        save_partition(run.env.store, run.partition(record))
+    except FingerpostError as problem:
+        # What made the run fail counts more than that it cannot be written down, on a full disk for example.
+        if not error:
+            tell_of_failure(
+                run.env.store,
+                {**record, "state": "failed", "error": str(problem), "error_kind": type(problem).__name__},
+            )
+            raise
+        run.progress.say(f"record not kept: {problem}")
+    if off := record["accuracy"]:
+        run.progress.say(
+            f"cost   {off['seconds']:.1f} s, {off['peak_mb']:,.0f} MB, {off['bytes'] / 1e6:.1f} MB stored in {off['stages']} stage(s); expected "
+            f"{off['expected_seconds']:.1f} s, {off['expected_peak_mb']:,.0f} MB, {off['expected_bytes'] / 1e6:.1f} MB"
         )
+    _write_report(run, record)
+    openlineage.keep(run.env.store, record)
+    show_run(run.env.store, record)
+    tell_of_failure(run.env.store, record)
     run.progress.log(f"{state} {error}".strip())
     return record
+
+
+def _write_report(run: Run, record: dict[str, Any]) -> None:
+    """The report of a run; what is wrong with it is said, and fails nothing else."""
+    from flows.report.page import write
+
+    try:
+        record["report"] = write(run.env.store, record)
+        run.progress.log(f"report {record['report']}")
+    except Exception as problem:
+        run.progress.say(f"report not written: {type(problem).__name__}: {problem}")
 
 
 def _check_forced(forced: Sequence[str]) -> None:

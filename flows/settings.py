@@ -3,7 +3,6 @@
 import os
 import tomllib
 from dataclasses import is_dataclass
-from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from schemas.errors import FingerpostError
-from schemas.inputs import SAMPLE
+from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
 from schemas.inputs.python_docs import DISTRIBUTIONS
 from schemas.refs import checked_day, checked_name
 from tasks.ann.evaluation import EvaluationParams
@@ -20,10 +19,20 @@ from tasks.ann.finger_basis import FingerParams
 from tasks.ann.hnsw import HnswParams
 from tasks.ann.neighbors import NeighborParams
 from tasks.ann.retrieval import RetrievalParams
+from tasks.corpus.bm25 import Bm25Params
 from tasks.corpus.documents import ImportParams
-from tasks.corpus.ngrams import NgramParams
+from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.svd import SvdParams
 from tasks.corpus.tfidf import TfidfParams
+from tasks.xmr.baselines import DenseParams
+from tasks.xmr.blocks import BlockParams
+from tasks.xmr.clustering import ClusterParams
+from tasks.xmr.evaluation import JudgeParams
+from tasks.xmr.interactions import InteractionParams, RowParams
+from tasks.xmr.label_features import EmbeddingParams
+from tasks.xmr.ranking import BeamParams
+from tasks.xmr.towers import TowerParams
+from tasks.xmr.training import TrainingParams
 
 
 class SettingsError(FingerpostError):
@@ -47,6 +56,11 @@ class RunSettings(_Section):
         description="'versions': what other library versions made is computed again",
     )
     timezone: str = Field(default="UTC", description="the time zone whose calendar gives the day")
+    cluster: str = Field(
+        default="",
+        description="where Dask runs: empty for processes of this machine, an address such as tls://host:8786, or a cluster class such as dask_kubernetes.operator.KubeCluster",
+    )
+    cluster_options: dict[str, Any] = Field(default_factory=dict, description="what such a class is called with")
 
     @field_validator("timezone")
     @classmethod
@@ -111,6 +125,58 @@ class AnnSettings(_Section):
     retrieval: RetrievalParams = RetrievalParams()
 
 
+#: Interactions of the built-in sample: a page's text and its "See Also" targets, a first sentence and its object.
+SAMPLE_INTERACTIONS = (SEE_ALSO_SAMPLE, NAMES_SAMPLE)
+
+
+class BaselineSettings(_Section):
+    """What the ranker is compared with."""
+
+    compared: bool = Field(
+        default=False, description="whether the ranker is compared with frequent labels, BM25 and dense retrieval"
+    )
+    network: bool = Field(default=False, description="and with a trained two-tower network (the extra neural)")
+    svd: SvdParams = SvdParams(rank=128)
+    bm25: Bm25Params = Bm25Params()
+    dense: DenseParams = DenseParams()
+    towers: TowerParams = TowerParams()
+    judge: JudgeParams = JudgeParams()
+
+
+class XmrSettings(_Section):
+    """From queries and the labels chosen for them to a ranker."""
+
+    input: str = Field(
+        default="",
+        description="Parquet, CSV or JSON Lines file of interactions (query, label, weight, day, query_id), or of the built-in sample python-docs-see-also or python-docs-names; empty trains nothing in nightly",
+    )
+    labels: str = Field(default="", description="file of labels (id, name, text), if there is one")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="our column name to the file's, where they differ"
+    )
+    interactions: InteractionParams = InteractionParams()
+    families: tuple[FamilyParams, ...] = Field(
+        default=(FamilyParams("word", 1, 3, max_terms=200_000), FamilyParams("char", 3, 3, max_terms=50_000)),
+        description="the n-grams that queries are described by",
+    )
+    tfidf: TfidfParams = TfidfParams()
+    label_words: int = Field(default=100, ge=0, description="words of a label's own text that are used, its name first")
+    rows: RowParams = RowParams()
+    embedding: EmbeddingParams = EmbeddingParams()
+    clusters: ClusterParams = ClusterParams()
+    training: TrainingParams = TrainingParams()
+    beam: BeamParams = BeamParams()
+    blocks: BlockParams = BlockParams()
+    predicted: int = Field(default=100, ge=1, le=10000, description="labels ranked for each query that is held out")
+    calibrated: int = Field(default=10, ge=1, le=10000, description="of these, the first that chances are fitted to")
+    baselines: BaselineSettings = BaselineSettings()
+
+    @property
+    def ngrams(self) -> NgramParams:
+        """How the n-grams of queries are counted: a query is one field."""
+        return NgramParams(self.families, name_weight=0.0, first_weight=1.0, body_weight=0.0)
+
+
 class GateSettings(_Section):
     """What a candidate must reach before it becomes live."""
 
@@ -121,6 +187,39 @@ class GateSettings(_Section):
     reranked_over_bm25: float = Field(
         default=0.0, ge=0, description="least ratio of re-ranked MRR to BM25 MRR on known items; 0 switches it off"
     )
+    ranker_recall_at_10: float = Field(default=0.0, ge=0, le=1, description="of a ranker, on queries held out to test")
+    sample_ranker_recall_at_10: float = Field(default=0.15, ge=0, le=1, description="the same for the built-in sample")
+    ranker_labels: int = Field(default=1, ge=1, description="least number of labels of a ranker")
+
+
+class ScheduleSettings(_Section):
+    """When the flows run by themselves, and by when their day must be there."""
+
+    lag_days: int = Field(
+        default=0, ge=0, le=31, description="days from the day that a run is for to the day it is scheduled on"
+    )
+    deadline: str = Field(
+        default="08:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="local time on the scheduled day after which a missing day is late",
+    )
+    catch_up: str = Field(
+        default="latest",
+        pattern="^(latest|all|skip)$",
+        description="which of the days missed while the server was down are run: the latest, all up to the cap, none",
+    )
+    catch_up_cap: int = Field(default=7, ge=1, le=366, description="at most so many missed days, the newest")
+
+
+class ReplaySettings(_Section):
+    """Real queries that a candidate answers beside the live index before it replaces it."""
+
+    queries: str = Field(
+        default="", description="file of queries (query, and if there are any: id, grade); empty is off"
+    )
+    k: int = Field(default=10, ge=1, le=1000, description="answers compared for each query")
+    overlap: float = Field(default=0.5, ge=0, le=1, description="least mean share of the live answers that stay")
+    judged_drop: float = Field(default=0.02, ge=0, le=1, description="most that nDCG over judged answers may fall")
 
 
 class Settings(_Section):
@@ -134,17 +233,15 @@ class Settings(_Section):
     input: InputSettings = InputSettings()
     corpus: CorpusSettings = CorpusSettings()
     ann: AnnSettings = AnnSettings()
+    xmr: XmrSettings = XmrSettings()
     gates: GateSettings = GateSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    replay: ReplaySettings = ReplaySettings()
 
     @field_validator("day")
     @classmethod
     def _calendar(cls, value: str) -> str:
         return checked_day(value) if value else value
-
-    @property
-    def logical_day(self) -> str:
-        """The day the run is for."""
-        return self.day or datetime.now(ZoneInfo(self.run.timezone)).date().isoformat()
 
     @property
     def threads(self) -> int:
@@ -184,24 +281,48 @@ def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> t
 
 
 def _read_profile(profile: str) -> dict[str, Any]:
+    folder: Path | None = None
     if profile in profile_names():
         text = resources.files("infra.profiles").joinpath(f"{profile}.toml").read_text()
     elif profile.endswith(".toml") and Path(profile).is_file():
-        text = Path(profile).read_text()
+        text, folder = Path(profile).read_text(), Path(profile).absolute().parent
     else:
         raise SettingsError(
             f"profile: expected one of {', '.join(profile_names())} or a TOML file, got {profile!r}; choose one of them"
         )
     try:
-        return tomllib.loads(text)
+        found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise SettingsError(f"profile {profile}: expected TOML, found {problem}; mend that line") from problem
+    return _beside(folder, found) if folder else found
+
+
+#: Settings that name files.
+_PATHS = (("store",), ("input", "source"), ("xmr", "input"), ("xmr", "labels"), ("replay", "queries"))
+#: What may stand there that is no file.
+_NAMED = {"", SAMPLE, *SAMPLE_INTERACTIONS}
+
+
+def _beside(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a user's profile, whose paths are relative to its folder: a scheduled run starts in another one."""
+    for *sections, key in _PATHS:
+        node: Any = tree
+        for section in sections:
+            node = node.get(section) if isinstance(node, dict) else None
+        value = node.get(key) if isinstance(node, dict) else None
+        if isinstance(node, dict) and isinstance(value, str) and value not in _NAMED and "://" not in value:
+            node[key] = str(folder / value)
+    return tree
+
+
+#: Settings that are mappings themselves.
+_MAPPINGS = {"input.columns", "xmr.columns", "run.cluster_options"}
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict) and f"{prefix}{key}" != "input.columns":
+        if isinstance(value, dict) and f"{prefix}{key}" not in _MAPPINGS:
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value

@@ -2,47 +2,45 @@
 
 import logging
 import os
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-#: No telemetry and no promotion. A named server (PREFECT_API_URL) and one's own settings are left as they are.
-_QUIET_PREFECT = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
-    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-}
-for _key, _value in _QUIET_PREFECT.items():
-    os.environ.setdefault(_key, _value)
+from flows.quiet import quieten
 
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: E402
+quieten()
+
+from prefect import Flow  # noqa: E402
+from prefect.settings import PREFECT_API_URL  # noqa: E402
 
 from flows.build_ann_index import build_ann_index  # noqa: E402
 from flows.featurize_corpus import featurize_corpus  # noqa: E402
+from flows.inputs import has_interactions  # noqa: E402
 from flows.nightly import nightly  # noqa: E402
-from flows.report.page import write  # noqa: E402
-from flows.runtime import Watching, watching  # noqa: E402
-from flows.settings import Settings, SettingsError  # noqa: E402
+from flows.ops.api import Api, ApiError  # noqa: E402
+from flows.requests import RunRequest  # noqa: E402
+from flows.rewriting import rewriting  # noqa: E402
+from flows.runtime import Watching, watching, without_heartbeat  # noqa: E402
+from flows.settings import SAMPLE_INTERACTIONS, SettingsError  # noqa: E402
+from flows.train_ranker import train_ranker  # noqa: E402
 from schemas.inputs import SAMPLE  # noqa: E402
 from schemas.inputs.files import input_files  # noqa: E402
-from schemas.store import Store  # noqa: E402
-from tasks.ann.open import find_store  # noqa: E402
+from schemas.inputs.queries import read_queries  # noqa: E402
 
-FLOWS: dict[str, Callable[..., Any]] = {flow.name: flow for flow in (featurize_corpus, build_ann_index, nightly)}
+FLOWS: "dict[str, Flow[..., Any]]" = {
+    flow.name: flow for flow in (featurize_corpus, build_ann_index, train_ranker, nightly)
+}
 
 
-def run_flow(name: str, settings: Settings, *, quiet: bool = False, log_file: Path | None = None) -> str:
-    """Runs a flow to its end and returns the path of its report; the flow's own errors are raised."""
+def known(name: str) -> "Flow[..., Any]":
+    """The flow of that name; SettingsError if there is none."""
     if name not in FLOWS:
         raise SettingsError(f"flow: expected one of {', '.join(FLOWS)}, got {name!r}; correct it")
-    if not settings.store:
-        settings = settings.model_copy(update={"store": find_store()})
-    if settings.input.source != SAMPLE:
-        input_files(settings.input.source)
+    return FLOWS[name]
+
+
+def hush() -> None:
+    """Silences the loggers whose lines say nothing to who watches a run in a terminal."""
     for noisy in (
         "distributed",
         "prefect.server",
@@ -52,14 +50,41 @@ def run_flow(name: str, settings: Settings, *, quiet: bool = False, log_file: Pa
         "prefect.task_runs",
     ):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def check_server() -> None:
+    """ApiError in one line, where Prefect would show its own code, if the server of PREFECT_API_URL does not take requests."""
+    url = PREFECT_API_URL.value()
+    if not url or os.environ.get("PREFECT_API_KEY"):
+        return
+    try:
+        Api(url.rstrip("/"), os.environ.get("PREFECT_API_AUTH_STRING", "")).get("admin/version")
+    except ApiError as problem:
+        raise ApiError(f"{problem} (without PREFECT_API_URL it runs on its own)", status=problem.status) from None
+
+
+def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: Path | None = None) -> str:
+    """Runs a flow to its end and returns the path of its report; the flow's own errors are raised."""
+    known(name)
+    check_server()
+    settings = request.resolve()
+    if settings.input.source != SAMPLE and rewriting.get() is None:
+        input_files(settings.input.source)
+    trains = name in {train_ranker.name, nightly.name} and has_interactions(settings)
+    if trains and settings.xmr.input not in SAMPLE_INTERACTIONS:
+        for given in filter(None, (settings.xmr.input, settings.xmr.labels)):
+            input_files(given)
+    if settings.replay.queries:
+        read_queries(settings.replay.queries)
+    hush()
     shown = Watching(quiet, log_file)
     token = watching.set(shown)
     try:
         with ExitStack() as stack:
             if not PREFECT_API_URL.value():
-                # The heartbeat thread of a flow holds its end up by a second, and no server is there to miss it.
-                stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
-            FLOWS[name](settings)
+                stack.enter_context(without_heartbeat())
+            # The day is settled here, so that a run which starts before midnight is not one of the next day.
+            FLOWS[name](request.model_copy(update={"day": settings.day, "store": settings.store}))
     finally:
         watching.reset(token)
-    return write(Store(settings.store), shown.ended[-1])
+    return str(shown.ended[-1].get("report", ""))

@@ -109,3 +109,58 @@ def nearest(vectors: np.ndarray, queries: np.ndarray, k: int, metric: str) -> np
         x, q = x / np.linalg.norm(x, axis=1)[:, None], q / np.linalg.norm(q, axis=1)[:, None]
     distances = ((q[:, None] - x[None]) ** 2).sum(axis=2) if metric == "l2" else 1 - q @ x.T
     return np.argsort(distances, axis=1, kind="stable")[:, :k]
+
+
+def dual_svm(x: np.ndarray, y: np.ndarray, costs: np.ndarray, *, squared: bool, sweeps: int = 20_000) -> np.ndarray:
+    """Weights of a linear support vector machine without bias: exact coordinate descent on the dual, no shrinking."""
+    diagonal = 0.5 / costs if squared else np.zeros(len(y))
+    upper = np.full(len(y), np.inf) if squared else costs
+    gram = (x @ x.T) * np.outer(y, y)
+    alpha = np.zeros(len(y))
+    for _ in range(sweeps):
+        largest = 0.0
+        for i in range(len(y)):
+            gradient = gram[i] @ alpha - 1 + diagonal[i] * alpha[i]
+            curvature = gram[i, i] + diagonal[i]
+            after = min(max(alpha[i] - gradient / curvature, 0.0), upper[i]) if curvature > 0 else upper[i]
+            largest = max(largest, abs(after - alpha[i]))
+            alpha[i] = after
+        if largest < 1e-12:
+            break
+    return (alpha * y) @ x
+
+
+def halved(
+    rows: np.ndarray, members: list[int], centres: tuple[int, int], *, max_iter: int, spherical: bool
+) -> tuple[list[int], list[int]]:
+    """Balanced 2-means from two first centres: the lower half of the projections goes left, in float64."""
+
+    def unit(vector: np.ndarray) -> np.ndarray:
+        norm = float(np.linalg.norm(vector))
+        return vector / norm if norm > 0 else vector
+
+    direction = rows[centres[1]].astype(np.float64) - rows[centres[0]]
+    left: list[int] = []
+    for _ in range(max_iter):
+        ranked = sorted(members, key=lambda member: (float(rows[member] @ direction), member))
+        found = sorted(ranked[: len(members) // 2])
+        if found == left:
+            break
+        left = found
+        right = sorted(set(members) - set(left))
+        if spherical:
+            direction = unit(rows[right].sum(axis=0, dtype=np.float64)) - unit(rows[left].sum(axis=0, dtype=np.float64))
+        else:
+            direction = rows[right].mean(axis=0, dtype=np.float64) - rows[left].mean(axis=0, dtype=np.float64)
+    return left, sorted(set(members) - set(left))
+
+
+def tree_scores(
+    x: np.ndarray, parents: list[np.ndarray], weights: list[np.ndarray], bias: list[np.ndarray], transform: Callable
+) -> np.ndarray:
+    """Every label's score for one dense query: the sum of the transformed values on its path, in float64."""
+    scores = np.zeros(1)
+    for level, above in enumerate(parents):
+        values = x.astype(np.float64) @ weights[level] + bias[level]
+        scores = scores[above] + transform(values)
+    return scores

@@ -148,6 +148,16 @@ class FixedSource:
 
 def run_pipeline(env: Any, documents: Path, *, rows_per_shard: int = 4096) -> Publication:
     """Both domains' stages over a file of documents, small and without Prefect, to a live index."""
+    index = build_index(env, documents, rows_per_shard=rows_per_shard)
+    recall = float(env.store.manifest(index).quality["recall_at_10"])
+    return Pointer(env.store, env.collection, "ann.index").promote(index, gates=[Gate("recall_at_10", recall, 0.3)])
+
+
+def build_index(
+    env: Any, documents: Path, *, rows_per_shard: int = 4096, rank: int = 8, max_terms: int = 150, candidates: int = 1000,
+    max_neighbors: int = 6, ef_construction: int = 16,
+) -> Ref:  # fmt: skip
+    """The same to an index that is not published."""
     from schemas.inputs.sources import FileSource
     from tasks.ann import stages as ann
     from tasks.ann.evaluation import EvaluationParams
@@ -159,11 +169,18 @@ def run_pipeline(env: Any, documents: Path, *, rows_per_shard: int = 4096) -> Pu
     from tasks.corpus.documents import ImportParams
     from tasks.corpus.known_items import KnownItemParams
     from tasks.corpus.ngrams import FamilyParams, NgramParams
+    from tasks.corpus.rerank import RerankParams
     from tasks.corpus.svd import SvdParams
     from tasks.corpus.tfidf import TfidfParams
 
-    ngrams = NgramParams((FamilyParams("word", 1, 1, max_terms=150), FamilyParams("char", 3, 3, max_terms=150)))
-    hnsw, tfidf, metric = HnswParams(max_neighbors=6, ef_construction=16), TfidfParams(), "cosine"
+    ngrams = NgramParams(
+        (FamilyParams("word", 1, 1, max_terms=max_terms), FamilyParams("char", 3, 3, max_terms=max_terms))
+    )
+    hnsw, tfidf, metric = (
+        HnswParams(max_neighbors=max_neighbors, ef_construction=ef_construction),
+        TfidfParams(),
+        "cosine",
+    )
     made = {}
     made["documents"] = corpus.import_documents.execute(
         env, FileSource(str(documents)), params=ImportParams(rows_per_shard)
@@ -171,7 +188,7 @@ def run_pipeline(env: Any, documents: Path, *, rows_per_shard: int = 4096) -> Pu
     made["ngrams"] = corpus.count_ngrams.execute(env, made["documents"], params=ngrams)
     made["vocabulary"] = corpus.merge_vocabulary.execute(env, made["ngrams"], params=ngrams)
     made["features"] = corpus.weigh_terms.execute(env, made["ngrams"], made["vocabulary"], params=tfidf)
-    made["projection"] = corpus.fit_projection.execute(env, made["features"], params=SvdParams(rank=8, passes=4))
+    made["projection"] = corpus.fit_projection.execute(env, made["features"], params=SvdParams(rank=rank, passes=4))
     made["vectors"] = vectors = corpus.embed_documents.execute(env, made["features"], made["projection"])
     made["graph"] = graph = ann.build_graph.execute(env, vectors, params=hnsw)
     made["finger_basis"] = basis = ann.fit_finger.execute(env, vectors, graph, params=FingerParams(sample=500, rank=4))
@@ -186,12 +203,11 @@ def run_pipeline(env: Any, documents: Path, *, rows_per_shard: int = 4096) -> Pu
     )
     made["retrieval"] = ann.evaluate_retrieval.execute(
         env, made["documents"], made["features"], made["vocabulary"], made["projection"], vectors, graph, metric=metric, hnsw=hnsw,
-        ngrams=ngrams, tfidf=tfidf, params=RetrievalParams(items=KnownItemParams(queries=5), bm25_k1=(1.2,), bm25_b=(0.75,), samples=("sort order",)),
+        ngrams=ngrams, tfidf=tfidf, 
+        params=RetrievalParams(items=KnownItemParams(queries=5), rerank=RerankParams(candidates=candidates), bm25_k1=(1.2,), bm25_b=(0.75,), samples=("sort order",)),
     )  # fmt: skip
     roles = tuple(sorted(made))
-    index = ann.assemble_index.execute(env, *(made[role] for role in roles), roles=roles)
-    recall = float(env.store.manifest(index).quality["recall_at_10"])
-    return Pointer(env.store, env.collection, "ann.index").promote(index, gates=[Gate("recall_at_10", recall, 0.3)])
+    return ann.assemble_index.execute(env, *(made[role] for role in roles), roles=roles)
 
 
 def identities(store: Store) -> dict[str, str]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from flows.report.plots import SearchPoint
+from flows.report.ranking import Ranked, read_ranked
 from schemas import ann, corpus
 from schemas.errors import FingerpostError
 from schemas.publish import Pointer, Publication
@@ -122,6 +123,7 @@ class Contents:
     search: Search | None
     finger: Finger | None
     retrieval: Retrieval | None
+    ranked: Ranked | None
     inputs: dict[str, list[str]]
     problems: list[str] = field(default_factory=list)
 
@@ -157,6 +159,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
         search=section(ann.EVALUATION.name, _search),
         finger=section(ann.FINGER_BASIS.name, _finger),
         retrieval=section(ann.RETRIEVAL.name, _retrieval),
+        ranked=attempt(lambda: read_ranked(store, record), None),
         inputs={stage["stage"]: attempt(partial(_inputs, store, stage, made), []) for stage in record["stages"]},
         problems=problems,
     )
@@ -167,10 +170,10 @@ def _stage(record: dict[str, Any], artifact: str) -> dict[str, Any] | None:
 
 
 def _quarantine(store: Store, record: dict[str, Any]) -> Quarantine | None:
-    """Of the stage that imported documents; where that stage refused its input, of its error."""
-    stage = _stage(record, corpus.DOCUMENTS.name)
+    """Of the first stage that set rows aside; where one refused its input, of its error."""
+    companions = (stage["companions"].get(corpus.QUARANTINE.name) for stage in record["stages"])
     named = _QUARANTINE_REF.search(record["error"])
-    text = stage["companions"].get(corpus.QUARANTINE.name) if stage else named and named.group()
+    text = next(filter(None, companions), None) or (named and named.group())
     if not text:
         return None
     reasons: dict[str, int] = {}

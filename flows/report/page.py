@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from flows.report.contents import Contents, Search, gather
-from flows.report.plots import correlation_svg, recall_distances_svg, recall_speed_svg
+from flows.report.plots import bands_svg, correlation_svg, recall_distances_svg, recall_speed_svg, training_svg
 from schemas.store import Store
 
 #: Settings that say where things lie, not what was done.
@@ -52,6 +52,20 @@ def _plots(contents: Contents) -> dict[str, str]:
     if finger and len(finger.statistics) > 1:
         ranks, correlations = [s.rank for s in finger.statistics], [s.correlation for s in finger.statistics]
         plots["correlation"] = correlation_svg(ranks, correlations, chosen=finger.rank)
+    ranked = contents.ranked
+    if ranked and ranked.bands:
+        curves = [
+            (one.method, one.name, [row.recalls[place] for row in ranked.bands])
+            for place, one in enumerate(ranked.systems)
+        ]
+        plots["bands"] = bands_svg([f"{row.least}–{row.most}" for row in ranked.bands], curves)
+    if ranked and ranked.timed:
+        points = [
+            (one.method, one.name, one.measured["seconds"], one.metrics["recall_at_10"])
+            for one in ranked.systems
+            if "seconds" in one.measured and "recall_at_10" in one.metrics
+        ]
+        plots["training"] = training_svg(points)
     return {name: f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" for name, svg in plots.items()}
 
 
@@ -71,8 +85,10 @@ def _cards(contents: Contents) -> list[tuple[str, str]]:
     documents, retrieval = contents.quality("corpus.documents"), contents.quality("ann.retrieval")
     evaluation, graph = contents.quality("ann.evaluation"), contents.quality("ann.graph")
     cards = []
-    if documents:
+    if "quarantined" in documents:
         cards += [("documents", _count(documents["documents"])), ("set aside", _count(documents["quarantined"]))]
+    if interactions := contents.quality("xmr.interactions"):
+        cards += [(name, _count(interactions[name])) for name in ("queries", "labels")]
     if graph:
         cards.append(("dimensions", _count(graph["dimensions"])))
     cards += [
@@ -84,6 +100,13 @@ def _cards(contents: Contents) -> list[tuple[str, str]]:
         cards.append(("FINGER / plain speed", f"{contents.search.speedup:.2f}×"))
     if retrieval.get("known_items"):
         cards.append(("MRR re-ranked / BM25", f"{retrieval['reranked_mrr']:.3f} / {retrieval['bm25_mrr']:.3f}"))
+    if contents.ranked and contents.ranked.systems:
+        ranker = contents.ranked.systems[0]
+        cards += [
+            (f"{ranker.method.replace('_', ' ')}: {title}", _figure(ranker.metrics[key]))
+            for key, title in contents.ranked.columns
+            if key in ("precision_at_1", "recall_at_10")
+        ]
     return [*cards, ("time", _seconds(contents.record["seconds"]))]
 
 

@@ -1,8 +1,9 @@
 """Plots as standalone SVG texts that follow the reader's light or dark scheme. Matplotlib is imported when one is drawn."""
 
+import functools
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,16 @@ _INK, _MUTED, _GRID = "#1f2328", "#59636e", "#d1d9e1"
 _DARK = {
     _INK: "#e6edf3", _MUTED: "#9198a1", _GRID: "#3d444d",
     "#0969da": "#58a6ff", "#bc4c00": "#f0883e", "#1a7f37": "#3fb950", "#8250df": "#ab7df8",
+    "#9a6700": "#d29922",
 }  # fmt: skip
 #: How the methods are drawn: name in the legend, colour, marker.
 _LOOKS = {"hnsw": ("plain HNSW", "#0969da", "o"), "finger": ("FINGER", "#bc4c00", "s")}
 _SPARE = (("#1a7f37", "^"), ("#8250df", "D"))
+#: Rankers: colour, marker.
+_RANKERS = {
+    "ranker": ("#0969da", "o"), "two_tower": ("#bc4c00", "s"), "bm25": ("#1a7f37", "^"), "dense_of_rows": ("#8250df", "D"),
+    "dense_of_text": ("#9a6700", "v"), "frequent": (_MUTED, "X"),
+}  # fmt: skip
 #: Recalls that the axis may name.
 _TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99999)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
@@ -34,6 +41,23 @@ class SearchPoint:
 Curves = Mapping[str, Sequence[SearchPoint]]
 
 
+def _drawn_once(draw: Callable[..., str]) -> Callable[..., str]:
+    """The same plot is asked for twice at the end of a run, for the report and for Prefect's page; drawing it is slow."""
+    kept: dict[str, str] = {}
+
+    @functools.wraps(draw)
+    def drawn(*arguments: Any, **options: Any) -> str:
+        key = repr((arguments, sorted(options.items())))
+        if key not in kept:
+            while len(kept) >= 8:
+                del kept[next(iter(kept))]
+            kept[key] = draw(*arguments, **options)
+        return kept[key]
+
+    return drawn
+
+
+@_drawn_once
 def recall_speed_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] = (6.4, 3.9)) -> str:
     """Queries per second over recall, one curve a method, every point labelled with its search width.
 
@@ -43,11 +67,13 @@ def recall_speed_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] =
     return _search_plot(timed, "speed", k=k, size=size, ylabel="queries per second")
 
 
+@_drawn_once
 def recall_distances_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] = (6.4, 3.9)) -> str:
     """Full distances computed a query over recall, one curve a method."""
     return _search_plot(curves, "distances", k=k, size=size, ylabel="full distances a query")
 
 
+@_drawn_once
 def correlation_svg(
     ranks: Sequence[int], correlations: Sequence[float], *, chosen: int, size: tuple[float, float] = (6.4, 2.9)
 ) -> str:
@@ -65,6 +91,49 @@ def correlation_svg(
     axes.set_xticks(list(ranks))
     axes.margins(x=0.08, y=0.25)
     return _svg(figure)
+
+
+@_drawn_once
+def training_svg(points: Sequence[tuple[str, str, float, float]], *, size: tuple[float, float] = (6.4, 3.9)) -> str:
+    """Recall@10 over seconds of training (logarithmic): points of (method, name, seconds, recall), each named."""
+    figure, axes = _figure(size)
+    axes.set_xscale("log")
+    for method, name, seconds, recall in points:
+        colour, marker = _RANKERS.get(method, (_INK, "o"))
+        axes.plot([max(seconds, 0.01)], [recall], color=colour, marker=marker, markersize=8, linestyle="", label=name)
+    axes.set_xlabel("seconds of training", color=_INK)
+    axes.set_ylabel("recall@10", color=_INK)
+    axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
+    axes.margins(x=0.12, y=0.12)
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=_INK, fontsize=9)
+    return _svg(figure)
+
+
+@_drawn_once
+def bands_svg(
+    bands: Sequence[str], curves: Sequence[tuple[str, str, Sequence[float | None]]], *, size: tuple[float, float] = (6.4, 3.9)
+) -> str:  # fmt: skip
+    """Recall by band of label frequency, one curve a method: curves of (method, name, a recall for each band)."""
+    figure, axes = _figure(size)
+    for method, name, recalls in curves:
+        colour, marker = _RANKERS.get(method, (_INK, "o"))
+        heights = [math.nan if recall is None else recall for recall in recalls]
+        axes.plot(range(len(bands)), heights, color=colour, marker=marker, markersize=5, linewidth=1.8, label=name)
+    axes.set_xticks(range(len(bands)), bands)
+    axes.set_xlabel("times that a label was seen in training", color=_INK)
+    axes.set_ylabel("recall@10", color=_INK)
+    axes.margins(x=0.06)
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=_INK, fontsize=9)
+    return _svg(figure)
+
+
+def on_white(svg: str) -> str:
+    """The plot in its light colours on a white ground, for pages whose scheme is not the reader's system's."""
+    start = svg.index(">", svg.index("<svg")) + 1
+    light = svg[start:].replace(_dark_rules(), "")
+    return f'{svg[:start]}<rect width="100%" height="100%" fill="white"/>{light}'
 
 
 def _search_plot(curves: Curves, value: str, *, k: int, size: tuple[float, float], ylabel: str) -> str:
@@ -155,12 +224,16 @@ def _svg(figure: Any) -> str:
 
 def _style() -> str:
     """Fonts of the reader's system, and the dark colours where the reader wants them."""
+    return f"text{{font-family:{_FONTS} !important}}{_dark_rules()}"
+
+
+def _dark_rules() -> str:
     rules = [
         f'[style*="{kind}: {light}"]{{{kind}:{dark} !important}}'
         for light, dark in _DARK.items()
         for kind in ("fill", "stroke")
     ]
-    return f"text{{font-family:{_FONTS} !important}}@media (prefers-color-scheme: dark){{{''.join(rules)}}}"
+    return f"@media (prefers-color-scheme: dark){{{''.join(rules)}}}"
 
 
 def _mean(values: Sequence[float]) -> float:

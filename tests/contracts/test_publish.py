@@ -239,3 +239,48 @@ def test_what_was_never_committed_is_not_promoted(pointer: Pointer) -> None:
         pointer.promote(things_ref(9), gates=[GATE])
     assert issubclass(MissingArtifactError, FingerpostError)
     assert pointer.live() is None
+
+
+def test_versions_written_anew_take_the_place_of_the_old_ones(tmp_path: Path) -> None:
+    store = Store(str(tmp_path)).prepare()
+    moves = [publish_things(store, seed) for seed in range(3)]
+    pointer = Pointer(store, "toys", THINGS.name)
+    new = things_ref(50)
+    commit_things(store, new, seed=50)
+    assert pointer.forget({str(things_ref(99)): str(new)}, {}, reason="nothing of ours") is None
+    move = pointer.forget({moves[0].ref: str(new)}, {moves[1].ref: "its input is gone"}, reason="forgotten")
+    assert move is not None
+    assert (move.action, move.ref, move.generation) == ("forget", moves[2].ref, 4)
+    assert pointer.forget({moves[0].ref: str(new)}, {}, reason="again") is None
+    assert [one.ref for one in pointer.line()] == [str(new), moves[1].ref, moves[2].ref]
+    with pytest.raises(MissingArtifactError, match=r"not written anew \(its input is gone\); nothing was changed"):
+        pointer.rollback()
+    assert pointer.required().ref == moves[2].ref
+
+
+def test_a_live_version_that_is_lost_gives_way_to_the_newest_that_is_not(tmp_path: Path) -> None:
+    store = Store(str(tmp_path)).prepare()
+    moves = [publish_things(store, seed) for seed in range(3)]
+    pointer = Pointer(store, "toys", THINGS.name)
+    move = pointer.forget({}, {moves[2].ref: "gone"}, reason="forgotten")
+    assert move is not None
+    assert (move.ref, move.generation) == (moves[1].ref, 4)
+    assert pointer.rollback().ref == moves[0].ref
+
+
+def test_nothing_is_live_after_all_was_lost_until_something_is_published(tmp_path: Path) -> None:
+    store = Store(str(tmp_path)).prepare()
+    moves = [publish_things(store, seed) for seed in range(2)]
+    pointer = Pointer(store, "toys", THINGS.name)
+    pointer.rollback()
+    move = pointer.forget({}, {move.ref: "gone" for move in moves}, reason="forgotten")
+    assert move is not None
+    assert (move.action, move.generation) == ("withdraw", 4)
+    assert pointer.live() is None
+    assert pointer.line() == []
+    with pytest.raises(MissingArtifactError, match="expected a live version, found none"):
+        pointer.required()
+    with pytest.raises(MissingArtifactError, match="expected an earlier version"):
+        pointer.rollback()
+    assert publish_things(store, 7).generation == 5
+    assert pointer.required().ref == str(things_ref(7))

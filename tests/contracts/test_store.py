@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas import files as files_module
+from schemas import objects
 from schemas.contract import Contract
 from schemas.errors import (
     CorruptArtifactError,
@@ -208,6 +209,7 @@ class _LostError(Exception):
 def test_an_unreachable_store_is_named(problem: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     store = Store(store_url("memory", tmp_path)).prepare()
     commit_things(store, things_ref(1), seed=1)
+    monkeypatch.setattr(objects, "pause", lambda seconds: None)
 
     def fail(*args: object, **kwargs: object) -> None:
         raise problem

@@ -8,9 +8,12 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ import tasks.shards
 from schemas.store import Store
 from tasks.code import code_hash
 from tasks.environment import Environment
+from tasks.ledger import StageRecord
 from tasks.shards import Shard, ShardJob, ShardReport
 from tasks.stage import Stage
 from tests.worlds import DAY, identities, run_pipeline
@@ -49,7 +53,9 @@ def run(case: dict[str, Any]) -> None:
     schemas.files.reached = reached
     started = time.perf_counter()
     env = Environment(Store(case["store"]).prepare(), "toys", DAY)
-    publication = run_pipeline(env, Path(case["documents"]), rows_per_shard=BLOCK_ROWS)
+    dying = timed(case.get("stage", ""), case.get("delay", 0.0), lambda: os.kill(os.getpid(), signal.SIGKILL))
+    with dying:
+        publication = run_pipeline(env, Path(case["documents"]), rows_per_shard=BLOCK_ROWS)
     result = {
         "seconds": time.perf_counter() - started,
         "visits": visits,
@@ -58,6 +64,34 @@ def run(case: dict[str, Any]) -> None:
         "identities": identities(env.store),
     }
     Path(case["result"]).write_text(json.dumps(result))
+
+
+@contextmanager
+def timed(stage: str, delay: float, action: Callable[[], None]) -> Iterator[list[str]]:
+    """Does something some seconds after a stage began to compute, or when it ends if that is earlier; once. Yields what was done."""
+    compute = Stage._compute
+    done: list[str] = []
+
+    def act() -> None:
+        if not done:
+            done.append(stage)
+            action()
+
+    def watched(self: Stage, *args: Any, **kwargs: Any) -> StageRecord:
+        if self.name != stage:
+            return compute(self, *args, **kwargs)
+        timer = threading.Timer(delay, act)
+        timer.start()
+        record = compute(self, *args, **kwargs)
+        timer.cancel()
+        act()
+        return record
+
+    Stage._compute = watched  # type: ignore[method-assign]
+    try:
+        yield done
+    finally:
+        Stage._compute = compute  # type: ignore[method-assign]
 
 
 def _log_shards(log: Path) -> None:

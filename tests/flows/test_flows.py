@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows.requests import RunRequest
 from flows.runtime import executor_override, running
-from flows.settings import Settings, load_settings
 from flows.start import run_flow
 from schemas.errors import FingerpostError, GateError, QuarantineLimitError
 from schemas.publish import Pointer
@@ -39,18 +39,18 @@ def write_csv(path: Path, *, rows: int = 240, seed: int = 0) -> Path:
     return path
 
 
-def settings_for(store: Path, source: Path, **overrides: object) -> Settings:
+def request_for(store: Path, source: Path, **settings: object) -> RunRequest:
     """The tiny profile over a file."""
     columns = {"id": "sku", "title": "name", "text": "about", "kind": "group"} if source.suffix == ".csv" else {}
-    base = {
-        "store": str(store),
-        "day": "2026-01-05",
-        "input.source": str(source),
-        "input.collection": "products",
-        "input.columns": columns,
-    }
-    found, _ = load_settings("tiny", overrides={**base, **overrides})
-    return found
+    return RunRequest(
+        profile="tiny",
+        store=str(store),
+        day="2026-01-05",
+        input=str(source),
+        collection="products",
+        columns=columns,
+        settings=settings,
+    )
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def ran(store: Path) -> dict[str, str]:
 
 def test_nightly_publishes_an_index_that_answers_and_then_reuses_everything(tmp_path: Path, products: Path) -> None:
     store = tmp_path / "store"
-    report = run_flow("nightly", settings_for(store, products), quiet=True)
+    report = run_flow("nightly", request_for(store, products), quiet=True)
     assert Path(report).is_file()
     index = live("products", store=str(store))
     answers = index.query("hammer and saw", k=5, kind="tools").answers
@@ -74,7 +74,7 @@ def test_nightly_publishes_an_index_that_answers_and_then_reuses_everything(tmp_
     assert index.similar("p0", k=3).answers[0].kind == "animals"
     first = Pointer(Store(str(store)), "products", PRODUCT).required()
 
-    run_flow("nightly", settings_for(store, products), quiet=True)
+    run_flow("nightly", request_for(store, products), quiet=True)
     assert ran(store) == {}
     assert Pointer(Store(str(store)), "products", PRODUCT).required() == first
 
@@ -87,10 +87,10 @@ def test_an_unchanged_stage_never_starts_an_executor(tmp_path: Path, products: P
             return iter(())
 
     store = tmp_path / "store"
-    run_flow("nightly", settings_for(store, products), quiet=True)
+    run_flow("nightly", request_for(store, products), quiet=True)
     token = executor_override.set(Refusing())  # type: ignore[arg-type]
     try:
-        run_flow("nightly", settings_for(store, products), quiet=True)
+        run_flow("nightly", request_for(store, products), quiet=True)
     finally:
         executor_override.reset(token)
     assert ran(store) == {}
@@ -98,8 +98,8 @@ def test_an_unchanged_stage_never_starts_an_executor(tmp_path: Path, products: P
 
 def test_a_changed_parameter_runs_what_depends_on_it_and_says_why(tmp_path: Path, products: Path) -> None:
     store = tmp_path / "store"
-    run_flow("nightly", settings_for(store, products), quiet=True)
-    run_flow("nightly", settings_for(store, products, **{"ann.hnsw.max_neighbors": 6}), quiet=True)
+    run_flow("nightly", request_for(store, products), quiet=True)
+    run_flow("nightly", request_for(store, products, **{"ann.hnsw.max_neighbors": 6}), quiet=True)
     reasons = ran(store)
     assert "parameters changed (params.max_neighbors)" in reasons["build_graph"]
     assert (
@@ -112,9 +112,9 @@ def test_a_changed_parameter_runs_what_depends_on_it_and_says_why(tmp_path: Path
 
 def test_a_forced_stage_runs_again_with_what_follows(tmp_path: Path, products: Path) -> None:
     store = tmp_path / "store"
-    run_flow("nightly", settings_for(store, products), quiet=True)
+    run_flow("nightly", request_for(store, products), quiet=True)
     before = Pointer(Store(str(store)), "products", PRODUCT).required().identity
-    run_flow("nightly", settings_for(store, products, force=("build_graph",)), quiet=True)
+    run_flow("nightly", request_for(store, products, force=("build_graph",)), quiet=True)
     reasons = ran(store)
     assert reasons["build_graph"] == "forced"
     assert reasons["assemble_index"] == "forced (an input was)"
@@ -124,20 +124,20 @@ def test_a_forced_stage_runs_again_with_what_follows(tmp_path: Path, products: P
 
 def test_changed_rows_are_a_changed_input(tmp_path: Path, products: Path) -> None:
     store = tmp_path / "store"
-    run_flow("nightly", settings_for(store, products), quiet=True)
+    run_flow("nightly", request_for(store, products), quiet=True)
     products.write_text(products.read_text() + "extra,a new thing,Something about bread and cheese.,food\n")
-    run_flow("nightly", settings_for(store, products), quiet=True)
+    run_flow("nightly", request_for(store, products), quiet=True)
     assert ran(store)["import_documents"] == "input changed (source)"
     assert live("products", store=str(store)).query("something bread", k=1).answers[0].id == "extra"
 
 
 def test_a_missed_gate_keeps_the_old_version_live(tmp_path: Path, products: Path) -> None:
     store = tmp_path / "store"
-    run_flow("nightly", settings_for(store, products), quiet=True)
+    run_flow("nightly", request_for(store, products), quiet=True)
     first = Pointer(Store(str(store)), "products", PRODUCT).required()
     products.write_text("\n".join(products.read_text().splitlines()[:100]) + "\n")
     with pytest.raises(GateError, match=r"documents 99 \(at least 200\).*stays live"):
-        run_flow("nightly", settings_for(store, products, **{"gates.documents": 200}), quiet=True)
+        run_flow("nightly", request_for(store, products, **{"gates.documents": 200}), quiet=True)
     assert Pointer(Store(str(store)), "products", PRODUCT).required() == first
     failed = runs(Store(str(store)), newest=1)[0]
     assert failed["state"] == "failed"
@@ -150,7 +150,7 @@ def test_too_many_bad_rows_fail_with_the_counts_and_are_kept(tmp_path: Path, pro
     bad = [line if row % 4 else "p0,again,Twice.,food" for row, line in enumerate(lines[1:])]
     products.write_text("\n".join([lines[0], *bad]) + "\n")
     with pytest.raises(QuarantineLimitError, match=r"at most 5.0% bad rows.*59 bad of 240 \(59 duplicate id\)"):
-        run_flow("nightly", settings_for(store, products), quiet=True)
+        run_flow("nightly", request_for(store, products), quiet=True)
     opened = Store(str(store))
     (quarantine,) = opened.refs("corpus.quarantine")
     assert opened.manifest(quarantine).quality["reasons"] == {"duplicate id": 59}
@@ -163,7 +163,7 @@ def test_vectors_alone_become_an_index(tmp_path: Path) -> None:
     file = tmp_path / "vectors.parquet"
     pq.write_table(pa.table({"id": [f"v{i}" for i in range(300)], "vector": list(vectors)}), file)
     store = tmp_path / "store"
-    run_flow("nightly", settings_for(store, file, **{"ann.hnsw.metric": "l2"}), quiet=True)
+    run_flow("nightly", request_for(store, file, **{"ann.hnsw.metric": "l2"}), quiet=True)
     index = live("products", store=str(store))
     found = index.similar("v7", k=5).answers
     distances = ((vectors - vectors[7]) ** 2).sum(axis=1)
@@ -179,8 +179,8 @@ def test_vectors_alone_become_an_index(tmp_path: Path) -> None:
 def test_the_prefect_ui_gets_progress_and_a_table_of_stages(tmp_path: Path, products: Path) -> None:
     from prefect.artifacts import Artifact
 
-    run_flow("nightly", settings_for(tmp_path / "store", products), quiet=True)
-    table = Artifact.get("stages")
+    run_flow("nightly", request_for(tmp_path / "store", products), quiet=True)
+    table = Artifact.get("stages-nightly-products")
     assert table is not None
     rows = json.loads(str(table.data)) if isinstance(table.data, str) else table.data
     assert {row["stage"] for row in rows} >= {"import_documents", "count_ngrams", "build_graph", "assemble_index"}
@@ -188,16 +188,24 @@ def test_the_prefect_ui_gets_progress_and_a_table_of_stages(tmp_path: Path, prod
     progress = Artifact.get("corpus-ngrams")
     assert progress is not None
     assert float(progress.data) == 100.0
+    quality, page, origin = (Artifact.get(f"{part}-nightly-products") for part in ("quality", "run", "lineage"))
+    assert quality is not None
+    assert page is not None
+    assert origin is not None
+    assert "recall_at_10" in str(quality.data)
+    assert "is live, generation 1" in str(page.data)
+    assert "data:image/svg+xml;base64," in str(page.data)
+    assert "```mermaid" in str(origin.data)
 
 
 def test_an_unknown_forced_stage_is_named(tmp_path: Path, products: Path) -> None:
     with pytest.raises(Exception, match=r"force: expected stages among .*build_graph.* got nonsense"):
-        run_flow("nightly", settings_for(tmp_path / "store", products, force=("nonsense",)), quiet=True)
+        run_flow("nightly", request_for(tmp_path / "store", products, force=("nonsense",)), quiet=True)
 
 
 @pytest.mark.parametrize("error", [KeyError("lost"), ValueError("wrong")])
 def test_a_failure_inside_a_nested_flow_is_raised_as_it_is(tmp_path: Path, error: Exception) -> None:
-    settings = settings_for(tmp_path / "store", tmp_path / "gone.csv")
+    settings = request_for(tmp_path / "store", tmp_path / "gone.csv")
     with pytest.raises(type(error)), running("outer", settings), running("inner", settings):
         raise error
     assert [record["flow"] for record in runs(Store(str(tmp_path / "store")))] == ["outer"]
@@ -205,5 +213,5 @@ def test_a_failure_inside_a_nested_flow_is_raised_as_it_is(tmp_path: Path, error
 
 def test_the_live_index_answers_as_it_was_evaluated(tmp_path: Path, products: Path) -> None:
     store = tmp_path / "store"
-    run_flow("nightly", settings_for(store, products, **{"ann.retrieval.rerank.candidates": 50}), quiet=True)
+    run_flow("nightly", request_for(store, products, **{"ann.retrieval.rerank.candidates": 50}), quiet=True)
     assert live("products", store=str(store)).query("hammer and saw").candidates == 50

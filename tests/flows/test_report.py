@@ -357,3 +357,10 @@ def test_plots_stand_any_recalls(recalls: tuple[float, ...]) -> None:
 def test_the_page_is_made_without_prefect_and_matplotlib_waits() -> None:
     code = "import sys, flows.report.page; sys.exit(any(m in sys.modules for m in ('matplotlib', 'prefect', 'distributed')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_plot_asked_for_again_is_not_drawn_again_and_another_one_is() -> None:
+    curve = {"hnsw": [SearchPoint(20, 0.9, 100.0, 0.0, 1000.0), SearchPoint(40, 0.99, 200.0, 0.0, 500.0)]}
+    first = recall_speed_svg(curve, k=10)
+    assert recall_speed_svg({"hnsw": list(curve["hnsw"])}, k=10) is first
+    assert recall_speed_svg(curve, k=5) != first

@@ -1,0 +1,332 @@
+"""Which Dask cluster a run uses: processes of this machine, one at an address, or one that a cluster class starts."""
+
+import asyncio
+import hashlib
+import importlib
+import logging
+import platform
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError, connect
+from distributed.deploy import Cluster
+from distributed.security import Security
+
+from schemas.errors import FingerpostError
+
+T = TypeVar("T")
+
+#: Seconds to reach a scheduler, and for its first worker to be there.
+CONNECT_SECONDS, WORKER_SECONDS = 5.0, 60.0
+#: The same for a cluster that a class starts, whose workers may wait in a queue.
+QUEUE_SECONDS = 3600.0
+
+_EXTRAS = {"dask_kubernetes": "kubernetes", "dask_jobqueue": "jobqueue"}
+#: Packages whose versions decide results or what can be sent between processes.
+_PACKAGES = ("dask", "distributed", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
+_CODE = ("tasks", "schemas", "ext")
+
+
+class ClusterError(FingerpostError):
+    """The cluster that the settings name cannot be used."""
+
+
+@dataclass
+class DaskExecutor:
+    """Runs shards as Dask futures on the cluster that is named, which is reached or started with the first shard.
+
+    ``cluster`` is empty for ``workers`` processes of this machine, an address (tcp:// or tls://), or a dotted class that is
+    called with ``options`` and scaled to ``workers``.
+    """
+
+    workers: int
+    cluster: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    _started: Cluster | None = None
+    _client: Client | None = None
+
+    def __post_init__(self) -> None:
+        check(self.workers, self.cluster, self.options)
+
+    @property
+    def started(self) -> bool:
+        """Whether any shard had to run."""
+        return self._client is not None
+
+    @property
+    def client(self) -> Client:
+        """The client, opened when first asked for."""
+        if self._client is None:
+            logging.getLogger("distributed").setLevel(logging.ERROR)
+            try:
+                self._client = self._opened()
+                if self.cluster:
+                    _wait_for_workers(
+                        self._client, self.cluster, WORKER_SECONDS if "://" in self.cluster else QUEUE_SECONDS
+                    )
+                    compare_workers(self._client)
+            except BaseException:
+                self.close()
+                raise
+        return self._client
+
+    def _opened(self) -> Client:
+        if "://" in self.cluster:
+            return _connected(self.cluster)
+        self._started = _made(self.cluster, self.options, self.workers) if self.cluster else _local(self.workers)
+        return Client(self._started, set_as_default=False)
+
+    def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
+        """The (position, result) pairs as they complete; a lost worker's items run again elsewhere."""
+        if not items:
+            return
+        client = self.client
+        # Workers of other machines may come later than the comparison.
+        guarded = SameCode(function, installation().digest) if self.cluster else function
+        futures = client.map(guarded, items, pure=False)
+        positions = {future.key: position for position, future in enumerate(futures)}
+        try:
+            for future, result in as_completed(futures, with_results=True, loop=client.loop):
+                if future.cancelled():
+                    # Dask hands out the exception as if it were the result.
+                    raise CommClosedError("the scheduler is gone")
+                yield positions[future.key], result
+        except KilledWorker as problem:
+            raise ClusterError(
+                f"Dask: expected shards to finish, found that one killed its worker {problem.allowed_failures + 1} times (too little memory, most likely); use smaller shards or larger workers"
+            ) from problem
+        except (FutureCancelledError, CommClosedError) as problem:
+            raise ClusterError(
+                f"Dask: expected shards to finish, found the connection to the scheduler {self.cluster or 'of this run'} lost; "
+                "start it and run again: the finished shards are kept"
+            ) from problem
+        finally:
+            if client.status == "running":
+                client.cancel(futures)
+
+    def close(self) -> None:
+        """Stops what was started; a cluster at an address goes on."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._started is not None:
+            self._started.close()
+            self._started = None
+
+
+@dataclass(frozen=True)
+class SameCode(Generic[T]):
+    """A function that runs only where the code and the versions are those of the process that sent it."""
+
+    function: Callable[[Any], T]
+    expected: str
+
+    def __call__(self, item: Any) -> T:
+        """Runs it; ClusterError on a worker that has other code."""
+        found = installation()
+        if found.digest != self.expected:
+            raise ClusterError(
+                f"Dask worker on {socket.gethostname()}: expected the code and versions of the run ({self.expected}), "
+                f"found others ({found.digest}); deploy the same version to every worker"
+            )
+        return self.function(item)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a process runs: hashes of our code, and versions."""
+
+    parts: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """One short hash of all of it."""
+        return hashlib.sha256(repr(sorted(self.parts.items())).encode()).hexdigest()[:16]
+
+    def differences(self, other: "Installation") -> list[str]:
+        """What another has otherwise, in words."""
+        names = sorted({*self.parts, *other.parts})
+        pairs = ((name, self.parts.get(name, "none"), other.parts.get(name, "none")) for name in names)
+        return [f"{name} {theirs} instead of {mine}" for name, mine, theirs in pairs if mine != theirs]
+
+
+@lru_cache(maxsize=1)
+def installation() -> Installation:
+    """What this process runs: its Python, our sources and compiled extensions, the packages that decide results."""
+    from ext.sources import EXTENSIONS
+
+    parts = {"Python": ".".join(platform.python_version_tuple()[:2])}
+    for package in _CODE:
+        folder = Path(str(importlib.import_module(package).__path__[0]))
+        digest = hashlib.sha256()
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+        parts[f"code of {package}"] = digest.hexdigest()[:12]
+    for name in EXTENSIONS:
+        parts[f"ext.{name}"] = str(importlib.import_module(f"ext.{name}").SOURCE_HASH)[:12]
+    return Installation(parts | {package: metadata.version(package) for package in _PACKAGES})
+
+
+def check(workers: int, cluster: str, options: Mapping[str, Any]) -> None:
+    """Refuses, before anything starts, what cannot be a cluster; no value of the options is repeated."""
+    hidden = sorted(_secret_names(options))
+    if hidden:
+        raise ClusterError(
+            f"run.cluster_options: expected no secrets (they would be kept with the run), got {', '.join(hidden)}; "
+            "give them to the workers by their environment or by reference"
+        )
+    if "://" in cluster:
+        found = urlsplit(cluster)
+        if found.scheme not in {"tcp", "tls"} or "@" in found.netloc or not found.hostname or ":" not in found.netloc:
+            raise ClusterError(
+                f"run.cluster: expected tcp://host:port or tls://host:port, got {found.scheme}://...; correct the address"
+            )
+    elif cluster and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", cluster):
+        raise ClusterError(f"run.cluster: expected an address or a dotted class, got {cluster!r}; correct it")
+    elif cluster and not workers:
+        raise ClusterError(
+            f"run.workers: expected at least 1 for {cluster}, got 0; set how many workers it is to start"
+        )
+
+
+def _secret_names(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _secret_names(value, f"{prefix}{key}.")
+        elif re.search(r"(?i)secret|passw|token|credential|api_?key|access_?key", str(key)):
+            yield f"{prefix}{key}"
+
+
+def compare_workers(client: Client) -> None:
+    """Refuses workers that run other code or other versions than this process, or none of ours."""
+    mine = installation()
+    for worker, found in client.run(installation, on_error="return").items():
+        if not isinstance(found, Installation):
+            raise ClusterError(
+                f"Dask worker {worker}: expected this version of fingerpost, found none that works there "
+                f"({type(found).__name__}: {found}); install the same version on every worker"
+            )
+        if found != mine:
+            raise ClusterError(
+                f"Dask worker {worker}: expected the code and versions of this process, found {', '.join(mine.differences(found)[:4])}; "
+                "deploy the same version to every worker"
+            )
+
+
+def _local(workers: int) -> LocalCluster:
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", silence_logs=50
+    )
+
+
+def _made(name: str, options: Mapping[str, Any], workers: int) -> Cluster:
+    """A cluster of the class, scaled."""
+    made = cluster_class(name)
+    try:
+        cluster = made(**options)
+    except Exception as problem:
+        raise ClusterError(
+            f"{name}: expected to start with run.cluster_options {', '.join(sorted(options)) or '(none)'}, "
+            f"got {type(problem).__name__}: {problem}; correct them"
+        ) from problem
+    try:
+        cluster.scale(workers)
+    except Exception:
+        cluster.close()
+        raise
+    return cluster
+
+
+def cluster_class(name: str) -> type[Cluster]:
+    """The Dask cluster class of a dotted name; ClusterError that says what to install if it is not there."""
+    module, _, last = name.rpartition(".")
+    extra = _EXTRAS.get(module.split(".")[0])
+    try:
+        found = getattr(importlib.import_module(module), last)
+    except ImportError as problem:
+        what = f"`pip install 'fingerpost[{extra}]'`" if extra else "the package that has it"
+        raise ClusterError(
+            f"run.cluster: expected the class {name}, got {type(problem).__name__} ({problem}); install {what}"
+        ) from problem
+    except AttributeError as problem:
+        raise ClusterError(f"run.cluster: expected the class {name}, found none in {module}; correct it") from problem
+    if not (isinstance(found, type) and issubclass(found, Cluster)):
+        raise ClusterError(f"run.cluster: expected a Dask cluster class, found that {name} is none; correct it")
+    return found
+
+
+def _connected(address: str) -> Client:
+    """A client of the scheduler at an address, which is looked at first so that the error can say what is wrong."""
+    speaks_tls = _probe(address)
+    if speaks_tls and address.startswith("tcp://"):
+        raise ClusterError(
+            f"Dask {address}: expected a scheduler without TLS, found one that speaks TLS; use tls:// and set "
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._CLIENT__CERT and ..._CLIENT__KEY"
+        )
+    if not speaks_tls and address.startswith("tls://"):
+        raise ClusterError(
+            f"Dask {address}: expected a scheduler that speaks TLS, found one that does not; start it with TLS or use tcp://"
+        )
+    try:
+        # The client itself waits for ever for one who listens and does not answer.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _greet(address)).result()
+        return Client(address, set_as_default=False, timeout=CONNECT_SECONDS)
+    except TypeError as problem:
+        raise ClusterError(
+            f"Dask {address}: expected TLS files, found none set; set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
+            "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY"
+        ) from problem
+    except (OSError, ValueError, RuntimeError) as problem:
+        raise ClusterError(
+            f"Dask {address}: expected a scheduler, got {(str(problem) or 'no answer').splitlines()[0][:200]}; "
+            "check that its certificates and versions are those of this process"
+        ) from problem
+
+
+async def _greet(address: str) -> None:
+    """Opens a connection as a client does, and closes it."""
+    arguments = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=CONNECT_SECONDS, **arguments), CONNECT_SECONDS + 1)
+    await comm.close()
+
+
+def _probe(address: str) -> bool:
+    """Whether whoever listens at an address speaks TLS; ClusterError if nobody does."""
+    found = urlsplit(address)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection((found.hostname, found.port or 8786), timeout=CONNECT_SECONDS) as plain:
+            try:
+                with context.wrap_socket(plain):
+                    return True
+            except ssl.SSLError as problem:
+                # An alert is the answer of one who speaks TLS and wants our certificate.
+                return "ALERT" in str(problem).upper()
+            except OSError:
+                return False
+    except OSError as problem:
+        raise ClusterError(
+            f"Dask {address}: expected a scheduler, got {problem.strerror or problem}; start it, or correct run.cluster"
+        ) from problem
+
+
+def _wait_for_workers(client: Client, cluster: str, seconds: float) -> None:
+    try:
+        client.wait_for_workers(1, timeout=seconds)
+    except TimeoutError as problem:
+        raise ClusterError(
+            f"Dask {cluster}: expected a worker within {seconds:.0f} s, found none; start workers for this scheduler, or look into their logs"
+        ) from problem

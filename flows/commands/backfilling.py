@@ -1,0 +1,341 @@
+"""States of days, and running many of them."""
+
+import json
+from dataclasses import asdict
+from datetime import date, timedelta
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened, pair
+from schemas.errors import FingerpostError
+
+ProfileOption = Annotated[
+    str,
+    typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file: the one that the days run with"),
+]
+InputOption = Annotated[
+    str,
+    typer.Option("--input", "-i", help="file of documents; {day} in it stands for the day", show_default=False),
+]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", "-m", help="our column = the file's column, for example title=name", show_default=False),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="a setting by dotted key", show_default=False),
+]
+HomeOption = Annotated[
+    str,
+    typer.Option("--home", help="folder of the stack that runs the days; by default PREFECT_API_URL names the server", show_default=False),
+]  # fmt: skip
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="as `fingerpost backfill list` shows it")]
+
+
+def partitions(
+    flow: Annotated[str, typer.Argument(help="nightly, featurize_corpus, build_ann_index or train_ranker")],
+    first: Annotated[
+        str, typer.Option("--from", help="first day YYYY-MM-DD; by default the first that ever ran", show_default=False)
+    ] = "",
+    last: Annotated[
+        str, typer.Option("--to", help="last day YYYY-MM-DD; by default the last that ever ran", show_default=False)
+    ] = "",
+    profile: ProfileOption = "nightly",
+    source: InputOption = "",
+    columns: MapOption = None,
+    settings: SetOption = None,
+    collection: CollectionOption = "",
+    as_json: JsonOption = False,
+    store: StoreOption = "",
+) -> None:
+    """Shows a calendar of a flow's days: fresh, missing, stale (and why), failed, quarantined, running.
+
+    Name input, profile and settings as for the runs: a day is stale if they would make something else of it now.
+
+    Example: fingerpost partitions nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet" --collection products
+    """
+    from flows.calendar import days_between
+    from flows.ops.partition_calendar import calendar
+    from flows.ops.partitions import Partitions
+    from flows.reading import wide_console
+
+    found = Partitions(flow, _request(profile, source, columns, collection, (), store, settings))
+    known = found.known_days()
+    if not known and not (first and last):
+        raise FingerpostError(
+            f"partitions: expected days of {flow} of {found.collection} in {found.store.url}, found none; give --from and --to, or another --collection"
+        )
+    days = found.of(days_between(first or min(known[0], last or known[0]), last or max(known[-1], first)))
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in days], indent=1))
+        return
+    wide_console().print(calendar(f"{flow} of {found.collection}", days), soft_wrap=True)
+
+
+class _FlowOrAction(TyperGroup):
+    """What is no action is the name of a flow."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["FLOW", *args]
+        return super().resolve_command(ctx, args)
+
+
+backfill = typer.Typer(
+    cls=_FlowOrAction,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="""Runs many days of a flow, and steers that.
+
+    `fingerpost backfill FLOW --from DAY --to DAY` starts one (`fingerpost backfill FLOW --help` lists its options); the
+    other words below steer one by its id. What is fresh is not computed again, so a backfill that was killed, cancelled
+    or paused goes on where it was.
+
+    Example: fingerpost backfill nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet" --collection products
+    """,
+)
+
+
+@backfill.command("FLOW")
+def start(
+    flow: Annotated[str, typer.Argument(help="nightly, featurize_corpus, build_ann_index or train_ranker")],
+    first: Annotated[str, typer.Option("--from", help="first day YYYY-MM-DD, included")],
+    last: Annotated[str, typer.Option("--to", help="last day YYYY-MM-DD, included")],
+    reprocess: Annotated[
+        str,
+        typer.Option(
+            help="missing: days that are missing, stale or were interrupted; failed: failed and quarantined days; all: every day (stages that are there are reused unless --force names them)"
+        ),
+    ] = "missing",
+    max_active: Annotated[int, typer.Option(min=1, max=64, help="at most so many days at a time")] = 1,
+    order: Annotated[str, typer.Option(help="newest or oldest: which day is started first")] = "newest",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say which days would run, why, and at what cost; run nothing")
+    ] = False,
+    profile: ProfileOption = "nightly",
+    source: InputOption = "",
+    columns: MapOption = None,
+    settings: SetOption = None,
+    collection: CollectionOption = "",
+    force: Annotated[
+        list[str] | None,
+        typer.Option("--force", help="a stage to run again on each day, with what follows from it", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Runs the days of a flow: in this process, or through the deployment `backfill` where PREFECT_API_URL names a server.
+
+    A day that fails does not stop the others; the command then ends with exit code 1 and names it.
+
+    Example: fingerpost backfill nightly --from 2026-01-01 --to 2026-01-31 --reprocess missing --max-active 2 --dry-run
+    """
+    from flows.ops.backfill_course import begin, select
+    from flows.ops.backfills import BackfillRequest
+
+    run = _request(profile, source, columns, collection, tuple(force or ()), store, settings)
+    request = BackfillRequest.of(
+        flow=flow, first_day=first, last_day=last, reprocess=reprocess, order=order, max_active=max_active, run=run
+    )
+    if dry_run:
+        _show_selected(request, select(request), as_json=as_json)
+        return
+    made, days = begin(request)
+    typer.echo(f"backfill {made.id}: {len(days)} days, {order} first")
+    _lead(made, home, [one.seconds for one in days], as_json=as_json)
+
+
+@backfill.command("list")
+def list_them(as_json: JsonOption = False, store: StoreOption = "") -> None:
+    """Shows the backfills of the store, newest first.
+
+    Example: fingerpost backfill list
+    """
+    from flows.ops.backfill_course import course_of, summary
+    from flows.ops.backfills import backfills
+
+    found = [(one, course_of(one)) for one in backfills(opened(store))]
+    if as_json:
+        typer.echo(json.dumps([_told(one, course) for one, course in found], indent=1))
+        return
+    for one, course in found:
+        asked = one.request
+        days = f"{asked.first_day} to {asked.last_day}"
+        typer.echo(f"{summary(one, course)}; {asked.flow} {days}, {asked.reprocess}, by {one.by} at {one.at}")
+
+
+@backfill.command()
+def show(backfill_id: IdArgument, as_json: JsonOption = False, store: StoreOption = "") -> None:
+    """Shows what became of each day of a backfill.
+
+    Example: fingerpost backfill show 20260102t030405-1a2b
+    """
+    from flows.ops.backfill_course import course_of, summary
+    from flows.ops.backfills import Backfill
+
+    one = Backfill.load(opened(store), backfill_id)
+    course = course_of(one)
+    if as_json:
+        typer.echo(json.dumps(_told(one, course), indent=1))
+        return
+    typer.echo(summary(one, course))
+    for day in course.control.days:
+        end = course.ended.get(day)
+        state = end.state if end else "running" if day in course.running else "to go"
+        typer.echo(f"{day}  {state:<10}{f'{end.seconds:8.1f} s  {end.reason}' if end else ''}".rstrip())
+
+
+@backfill.command()
+def pause(backfill_id: IdArgument, store: StoreOption = "") -> None:
+    """Lets the running days finish and starts no further ones.
+
+    Example: fingerpost backfill pause 20260102t030405-1a2b
+    """
+    _steer(backfill_id, store, "paused")
+
+
+@backfill.command()
+def cancel(
+    backfill_id: IdArgument,
+    now: Annotated[
+        bool, typer.Option("--now", help="also stop the running days at once; their finished stages stay")
+    ] = False,
+    store: StoreOption = "",
+) -> None:
+    """Ends a backfill after the running days, or at once.
+
+    Example: fingerpost backfill cancel 20260102t030405-1a2b --now
+    """
+    _steer(backfill_id, store, "cancelled", now=now)
+
+
+@backfill.command()
+def resume(
+    backfill_id: IdArgument, as_json: JsonOption = False, home: HomeOption = "", store: StoreOption = ""
+) -> None:
+    """Goes on with a backfill that was paused, cancelled, killed, or cut off by the end of the server.
+
+    Example: fingerpost backfill resume 20260102t030405-1a2b
+    """
+    from flows.ops.backfill_course import planned_seconds, take_up
+    from flows.ops.backfills import Backfill
+
+    one = Backfill.load(opened(store), backfill_id)
+    take_up(one)
+    _lead(one, home, planned_seconds(one), as_json=as_json)
+
+
+@backfill.command("retry-failed")
+def retry_failed(
+    backfill_id: IdArgument, as_json: JsonOption = False, home: HomeOption = "", store: StoreOption = ""
+) -> None:
+    """Runs the failed days of a backfill once more, and those alone.
+
+    Example: fingerpost backfill retry-failed 20260102t030405-1a2b
+    """
+    from flows.ops.backfill_course import planned_seconds, try_failed_again
+    from flows.ops.backfills import Backfill
+
+    one = Backfill.load(opened(store), backfill_id)
+    days = try_failed_again(one)
+    typer.echo(
+        f"backfill {one.id}: {len(days)} failed day{'s' if len(days) > 1 else ''} once more"
+        if days
+        else f"backfill {one.id}: no day failed"
+    )
+    if days:
+        _lead(one, home, planned_seconds(one), as_json=as_json)
+
+
+@backfill.command(hidden=True)
+def work(backfill_id: IdArgument, store: StoreOption = "") -> None:
+    """Runs days of a backfill until none is left; backfills start it themselves.
+
+    Example: fingerpost backfill work 20260102t030405-1a2b
+    """
+    from flows.ops.backfill_days import work as run_days
+    from flows.ops.backfill_days import worker_name
+    from flows.ops.backfills import Backfill
+    from flows.start import hush
+
+    hush()
+    run_days(Backfill.load(opened(store), backfill_id), worker_name())
+
+
+def _lead(one: Any, home: str, planned: list[float | None], *, as_json: bool) -> None:
+    """Runs it to its end and shows how it goes."""
+    from flows.ops.backfill_course import check, run_to_end, summary
+    from flows.start import hush
+
+    hush()
+
+    def tell(end: Any, course: Any) -> None:
+        done = f"{len(course.ended)}/{len(course.control.days)}"
+        typer.echo(f"{done:>9}  {end.day}  {end.state:<10}{end.seconds:8.1f} s  {end.reason}".rstrip(), err=True)
+
+    course = run_to_end(one, tell, home=home, planned=planned)
+    if as_json:
+        typer.echo(json.dumps(_told(one, course), indent=1))
+    else:
+        typer.echo(summary(one, course))
+    check(one, course)
+
+
+def _steer(backfill_id: str, store: str, state: str, *, now: bool = False) -> None:
+    from dataclasses import replace
+
+    from flows.ops.backfills import Backfill, BackfillError
+
+    one = Backfill.load(opened(store), backfill_id)
+    control = one.control()
+    if control.state == "finished":
+        raise BackfillError(f"backfill {one.id}: expected one that goes on, found it finished; nothing to do")
+    one.steer(replace(control, state=state, now=now))
+    typer.echo(f"backfill {one.id}: {state}; `fingerpost backfill resume {one.id}` goes on")
+
+
+def _told(one: Any, course: Any) -> dict[str, Any]:
+    return {
+        "id": one.id, "state": course.control.state, "attempt": course.control.attempt, "by": one.by, "at": one.at,
+        "request": one.request.model_dump(mode="json"), "days": list(course.control.days), "running": list(course.running),
+        "to_go": list(course.waiting + course.lost), "ended": {day: asdict(end) for day, end in course.ended.items()},
+    }  # fmt: skip
+
+
+def _show_selected(request: Any, days: list[Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in days], indent=1))
+        return
+    total = (date.fromisoformat(request.last_day) - date.fromisoformat(request.first_day) + timedelta(days=1)).days
+    for one in days:
+        cost = "?" if one.seconds is None else f"{one.seconds:.1f}"
+        typer.echo(f"{one.day}  {one.state:<12}{cost:>8} s  {one.reason}".rstrip())
+    unknown = sum(one.seconds is None for one in days)
+    known = sum(one.seconds or 0.0 for one in days)
+    rest = f", and {unknown} days that cannot be told" if unknown else ""
+    typer.echo(f"{len(days)} of {total} days would run: {known:,.1f} s of stages{rest}")
+
+
+def _request(
+    profile: str,
+    source: str,
+    columns: list[str] | None,
+    collection: str,
+    force: tuple[str, ...],
+    store: str,
+    settings: list[str] | None,
+) -> Any:
+    from flows.requests import RunRequest
+
+    return RunRequest.of(
+        profile=profile,
+        input=source,
+        columns=dict(pair(text, "--map", "ours=theirs") for text in columns or ()),
+        collection=collection,
+        force=force,
+        store=store,
+        settings=dict(pair(text, "--set", "key=value") for text in settings or ()),
+    )

@@ -1,0 +1,61 @@
+"""Erasing a document for good."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened
+
+
+def forget(
+    key: Annotated[str, typer.Argument(help="the id of the document", show_default=False)],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only list what holds it and what must be computed again")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    as_json: JsonOption = False,
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Erases a document: from inputs, quarantine, shards, live and older artifacts, with a proof of absence.
+
+    Lists first what holds it and what must be computed again, then asks. The id stays suppressed, so that a file delivered
+    again does not bring it back. Killed anywhere, the same command goes on. Ends with 1 if anything of it is still found.
+
+    Examples:
+
+        fingerpost forget product-4711 --dry-run
+
+        fingerpost forget product-4711 --collection products --yes
+    """
+    from flows.ops.forget import forget as erase
+    from flows.ops.forget import listing, summary
+    from tasks.ann.open import published_collection
+
+    found = opened(store)
+    name = collection or published_collection(found)
+    touched = listing(found, key, name)
+    if not as_json:
+        for line in summary(touched):
+            typer.echo(line)
+    elif dry_run:
+        typer.echo(json.dumps({**asdict(touched), "texts": len(touched.texts)}, indent=1))
+    if dry_run:
+        return
+    if not yes:
+        typer.confirm("Erase it? This cannot be undone.", abort=True)
+    outcome = erase(found, key, name, say=lambda line: None if as_json else typer.echo(line))
+    if as_json:
+        typer.echo(json.dumps({**outcome.proof, "proof": outcome.path}, indent=1))
+    else:
+        proof = outcome.proof
+        typer.echo(
+            f"proof  {proof['files']:,} files ({proof['bytes'] / 1e6:,.1f} MB, {proof['parquet_decoded']:,} Parquet files decoded) searched for the id and "
+            f"{proof['texts']} text(s): {len(proof['findings'])} finding(s); {proof['artifacts_removed']} artifact(s) removed; {outcome.path}"
+        )
+        for path in proof["findings"]:
+            typer.echo(f"found  {path}")
+    if not outcome.clean:
+        raise typer.Exit(1)

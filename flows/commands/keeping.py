@@ -1,0 +1,84 @@
+"""What is kept in a store and what goes."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import JsonOption, StoreOption, opened
+
+_REF = "name/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
+
+
+def gc(
+    keep_days: Annotated[
+        int, typer.Option(min=0, max=36_500, help="keep every artifact of this many days, today among them")
+    ] = 30,
+    keep_rollbacks: Annotated[
+        int, typer.Option(min=0, help="how many versions back a rollback can go, whatever their age")
+    ] = 10,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, and change nothing")] = False,
+    explain: Annotated[
+        str, typer.Option(metavar="REF", help="say why this artifact is kept, and change nothing", show_default=False)
+    ] = "",
+    as_json: JsonOption = False,
+    store: StoreOption = "",
+) -> None:
+    """Removes what no live version, rollback target, pin, recent or newest artifact or running flow needs.
+
+    Examples:
+
+        fingerpost gc --keep-days 30 --dry-run
+
+        fingerpost gc --explain ann.index/day=2026-01-02/0123456789abcdef
+    """
+    from flows.ops import gc as work
+    from flows.ops.gc_tables import show_explanation, show_plan
+    from schemas.errors import CorruptArtifactError
+    from schemas.refs import Ref
+
+    there = opened(store)
+    if explain:
+        ref = Ref.parse(explain)
+        plan = work.plan_collection(there, keep_days=keep_days, keep_rollbacks=keep_rollbacks)
+        show_explanation(work.explain(plan, ref), as_json=as_json)
+        return
+    act = work.plan_collection if dry_run else work.collect
+    plan = act(there, keep_days=keep_days, keep_rollbacks=keep_rollbacks)
+    if as_json:
+        typer.echo(json.dumps(plan.as_json(dry_run=dry_run), indent=1, ensure_ascii=False))
+    else:
+        show_plan(plan, dry_run=dry_run)
+    if plan.problem:
+        raise CorruptArtifactError(plan.problem)
+
+
+def pin(
+    reference: Annotated[str, typer.Argument(metavar="REF", help=_REF)],
+    reason: Annotated[str, typer.Option(help="why, for whoever finds it later")] = "",
+    store: StoreOption = "",
+) -> None:
+    """Keeps an artifact and all that it was made of until the pin is taken off.
+
+    Example: fingerpost pin ann.index/day=2026-01-02/0123456789abcdef --reason "the one in the paper"
+    """
+    from flows.ops.gc import keep
+    from schemas.refs import Ref
+
+    typer.echo(f"{keep(opened(store), Ref.parse(reference), reason=reason).ref} is pinned")
+
+
+def unpin(
+    reference: Annotated[str, typer.Argument(metavar="REF", help=_REF)],
+    store: StoreOption = "",
+) -> None:
+    """Takes a pin off, so that the artifact goes when nothing else needs it.
+
+    Example: fingerpost unpin ann.index/day=2026-01-02/0123456789abcdef
+    """
+    from schemas import pins
+    from schemas.refs import Ref
+
+    ref = Ref.parse(reference)
+    pins.unpin(opened(store), ref)
+    typer.echo(f"{ref} is no longer pinned")

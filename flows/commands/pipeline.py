@@ -1,0 +1,326 @@
+"""Running flows, asking the live index, and moving what is live."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened, pair
+from schemas.errors import FingerpostError
+
+
+def run(
+    flow: Annotated[str, typer.Argument(help="nightly, featurize_corpus, build_ann_index or train_ranker")],
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")
+    ] = "quick",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            "-i",
+            help="Parquet, CSV or JSON Lines file of documents (or a folder of Parquet files) instead of the built-in sample",
+            show_default=False,
+        ),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", "-m", help="our column = the file's column, for example title=name", show_default=False),
+    ] = None,
+    collection: CollectionOption = "",
+    day: Annotated[
+        str,
+        typer.Option(
+            help="calendar day YYYY-MM-DD the run is for; by default today in the profile's time zone",
+            show_default=False,
+        ),
+    ] = "",
+    force: Annotated[
+        list[str] | None,
+        typer.Option("--force", help="a stage to run again, with what follows from it", show_default=False),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", "-s", help="a setting by dotted key, for example ann.hnsw.max_neighbors=32", show_default=False
+        ),
+    ] = None,
+    stale_on: Annotated[
+        str, typer.Option(help="'versions' computes again what other library versions made", show_default=False)
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would run or be reused, why, and at what cost; run nothing")
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print the report's path alone")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="also write progress to this file", show_default=False)] = None,
+    store: StoreOption = "",
+) -> None:
+    """Runs a flow: reuses what is there, computes the rest, checks the gates, publishes, writes a report.
+
+    Examples:
+
+        fingerpost run nightly --profile quick
+
+        fingerpost run nightly --input products.csv --map id=sku --map title=name --map text=description --collection products
+
+        fingerpost run nightly --force build_graph
+
+        fingerpost run nightly --input "drops/{day}.parquet" --collection products --day 2026-01-02 --dry-run
+    """
+    from flows.requests import RunRequest
+
+    overrides: dict[str, Any] = dict(pair(text, "--set", "key=value") for text in settings or ())
+    if columns and source is None:
+        raise FingerpostError("--map: expected --input with it, found none; name the file whose columns are mapped")
+    request = RunRequest.of(
+        profile=profile,
+        day=day,
+        input=source or "",
+        columns=dict(pair(text, "--map", "ours=theirs") for text in columns or ()),
+        collection=collection,
+        force=tuple(force or ()),
+        store=store,
+        settings=overrides | ({"run.stale_on": stale_on} if stale_on else {}),
+        dry_run=dry_run,
+    )
+    if dry_run:
+        from flows.ops.plan import show_plan
+
+        show_plan(flow, request, as_json=as_json)
+        return
+    from flows.start import run_flow
+
+    report = run_flow(flow, request, quiet=quiet, log_file=log_file)
+    typer.echo(report)
+
+
+def query(
+    text: Annotated[str, typer.Argument(help="what to look for", show_default=False)] = "",
+    like: Annotated[
+        str, typer.Option(help="instead: the documents nearest to the one with this id", show_default=False)
+    ] = "",
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            help="instead: nearest documents of every vector in a Parquet, CSV or JSON Lines file of ids and vectors",
+            show_default=False,
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="number of answers")] = 10,
+    kind: Annotated[
+        str | None, typer.Option(help="only documents of this kind, for example function", show_default=False)
+    ] = None,
+    package: Annotated[str | None, typer.Option(help="only documents of this package", show_default=False)] = None,
+    method: Annotated[str, typer.Option(help="finger, hnsw, or auto: the faster on this index")] = "auto",
+    as_json: JsonOption = False,
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Answers from the live index: names, kinds, similarities and first sentences.
+
+    Examples:
+
+        fingerpost query "return a sorted copy of an array"
+
+        fingerpost query "shortest path in a graph" --package networkx --json
+
+        fingerpost query --like numpy.sort
+    """
+    from flows.answers import ask
+
+    ask(
+        text=text,
+        like=like,
+        vectors=vectors,
+        k=k,
+        kind=kind,
+        package=package,
+        method=method,
+        as_json=as_json,
+        collection=collection or None,
+        store=store or None,
+    )
+
+
+def status(as_json: JsonOption = False, store: StoreOption = "") -> None:
+    """Shows what is live in the store, and the newest run of each collection.
+
+    Example: fingerpost status
+    """
+    from flows.reading import show_status
+
+    show_status(opened(store), as_json=as_json)
+
+
+def history(
+    newest: Annotated[int, typer.Option("-n", min=1, help="number of runs")] = 20,
+    as_json: JsonOption = False,
+    store: StoreOption = "",
+) -> None:
+    """Shows the newest runs, and every move of what is live with who made it and why.
+
+    Example: fingerpost history -n 5
+    """
+    from flows.reading import show_history
+
+    show_history(opened(store), newest=newest, as_json=as_json)
+
+
+def promote(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            help="ann.index/day=... or xmr.ranker/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
+        ),
+    ],
+    reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
+    profile: Annotated[str, typer.Option("--profile", "-p", help="whose gates must hold")] = "quick",
+    despite: Annotated[
+        str,
+        typer.Option(
+            help="replay: promote although real queries are answered otherwise; needs --reason", show_default=False
+        ),
+    ] = "",
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Makes an index or a ranker live if it is whole and its gates hold, those of real queries (replay.queries) among them.
+
+    Examples:
+
+        fingerpost promote ann.index/day=2026-01-02/0123456789abcdef --reason "looked at by hand"
+
+        fingerpost promote ann.index/day=2026-01-02/0123456789abcdef --profile nightly --despite replay --reason "new tokenizer"
+    """
+    from flows.reading import promote_index
+
+    typer.echo(
+        promote_index(
+            opened(store), reference, collection=collection or None, profile=profile, reason=reason, despite=despite
+        )
+    )
+
+
+def rollback(
+    reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
+    product: Annotated[str, typer.Option(help="which product: ann.index or xmr.ranker")] = "ann.index",
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Makes the version live again that was live before the present one.
+
+    Example: fingerpost rollback --reason "wrong answers since this morning"
+    """
+    from flows.reading import roll_back
+
+    typer.echo(roll_back(opened(store), collection=collection or None, reason=reason, product=product))
+
+
+def config(
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")
+    ] = "quick",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="a setting by dotted key", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prints every setting in force and where it came from.
+
+    Example: fingerpost config --profile nightly
+    """
+    from flows.settings import in_force, load_settings
+
+    found, origins = load_settings(profile, overrides=dict(pair(text, "--set", "key=value") for text in settings or ()))
+    values = in_force(found)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {key: {"value": value, "from": origins.get(key, "default")} for key, value in values.items()},
+                indent=1,
+                default=str,
+            )
+        )
+        return
+    for key, value in values.items():
+        typer.echo(f"{key} = {value!r}  # {origins.get(key, 'default')}")
+
+
+def report(store: StoreOption = "") -> None:
+    """Writes the report of the newest run again and prints its path.
+
+    Example: fingerpost report
+    """
+    from flows.report.page import write
+    from tasks.ledger import runs
+
+    found = opened(store)
+    newest = runs(found, newest=1)
+    if not newest:
+        raise FingerpostError(
+            f"store {found.url}: expected a run to report on, found none; run `fingerpost run nightly`"
+        )
+    typer.echo(write(found, newest[0]))
+
+
+def sample(
+    name: Annotated[str, typer.Argument(help="python-docs, python-docs-see-also or python-docs-names")],
+    days: Annotated[
+        int,
+        typer.Option(
+            min=1, max=31, help="of python-docs: number of daily snapshots, each a growing part of the packages"
+        ),
+    ] = 3,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="folder to write to; by default one of the sample's name")
+    ] = None,
+) -> None:
+    """Writes the built-in sample as daily snapshots with fixed dates, or its interactions and labels to train a ranker on.
+
+    Examples:
+
+        fingerpost sample python-docs --days 3
+
+        fingerpost sample python-docs-see-also --output links
+    """
+    from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
+
+    folder = output or Path(name)
+    if name == SAMPLE:
+        from schemas.inputs.python_docs import write_snapshots
+
+        paths = write_snapshots(folder, days)
+    elif name in (SEE_ALSO_SAMPLE, NAMES_SAMPLE):
+        from schemas.inputs.sample_files import write_sample
+
+        paths = write_sample(name, folder)
+    else:
+        known = f"{SAMPLE}, {SEE_ALSO_SAMPLE} or {NAMES_SAMPLE}"
+        raise FingerpostError(f"sample: expected {known}, got {name!r}; there is no other")
+    for path in paths:
+        typer.echo(path)
+
+
+def accept(
+    stage: Annotated[str, typer.Argument(help="the stage whose code changed in a way known not to matter")],
+    reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
+    collection: CollectionOption = "python-docs",
+    store: StoreOption = "",
+) -> None:
+    """Adopts the newest artifact of older code as what the present code makes.
+
+    Example: fingerpost accept build_graph --reason "renamed a variable"
+    """
+    from flows.catalog import STAGES
+    from tasks.code import code_hash
+    from tasks.ledger import Ledger
+
+    if stage not in STAGES:
+        raise FingerpostError(f"stage: expected one of {', '.join(STAGES)}, got {stage!r}; correct it")
+    found = STAGES[stage]
+    note = Ledger(opened(store), collection).accept(
+        stage, code_hash(found.function), found.contract.name, reason=reason
+    )
+    typer.echo(f"accepted {note['ref']} as the work of the present code of {stage}")

@@ -1,0 +1,167 @@
+"""The stack on one machine and its deployments."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import JsonOption, StoreOption
+
+HomeOption = Annotated[
+    str,
+    typer.Option(
+        "--home",
+        envvar="FINGERPOST_STACK_HOME",
+        help="folder of the stack's state, logs and database; by default .fingerpost-stack beside the store",
+        show_default=False,
+    ),
+]
+
+
+def up(
+    home: HomeOption = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Prefect API and UI; 0 takes a free port")] = 4200,
+    dask_port: Annotated[int, typer.Option(min=0, max=65535, help="Dask scheduler")] = 8786,
+    dashboard_port: Annotated[int, typer.Option(min=0, max=65535, help="Dask dashboard")] = 8787,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="metrics for Prometheus")] = 9108,
+    workers: Annotated[int, typer.Option(min=0, max=256, help="Dask worker processes; 0 is one a core")] = 0,
+    database: Annotated[
+        str,
+        typer.Option(
+            envvar="FINGERPOST_DATABASE",
+            help="postgresql+asyncpg://… for the Prefect server; by default SQLite in the home folder (a URL with a password belongs into the environment variable)",
+            show_default=False,
+            show_envvar=True,
+        ),
+    ] = "",
+    auth: Annotated[
+        bool | None,
+        typer.Option(
+            "--auth/--no-auth",
+            help="basic authentication with the user:password of FINGERPOST_AUTH; by default if that is set",
+            show_default=False,
+        ),
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="TLS between the Dask processes")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="run in the background, return when all answer")
+    ] = False,
+    store: StoreOption = "",
+) -> None:
+    """Starts a Prefect server, a worker and Dask on this machine, keeps them running, and ends them with Ctrl-C.
+
+    Example: fingerpost up --detach && fingerpost deploy
+    """
+    from flows.ops import children, stack
+    from flows.ops.stack_state import described, find_home
+    from tasks.ann.open import find_store
+
+    place = store or find_store()
+    options = children.options_of(
+        home=find_home(home, store=place),
+        store=place,
+        auth=auth,
+        database=database,
+        port=port,
+        dask_port=dask_port,
+        dashboard_port=dashboard_port,
+        metrics_port=metrics_port,
+        workers=workers,
+        tls=tls,
+    )
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    if not detach:
+        stack.up(options, say=say)
+        return
+    state = stack.detach(options, say=say)
+    for name, address in described(state).items():
+        if address:
+            say(f"{name:15} {address}")
+    say("`fingerpost down` ends it")
+
+
+def down(home: HomeOption = "") -> None:
+    """Ends the stack and whatever a killed one left.
+
+    Example: fingerpost down
+    """
+    from flows.ops import stack
+    from flows.ops.stack_state import find_home
+
+    place = find_home(home)
+    ended = stack.down(place, say=lambda line: typer.echo(line))
+    typer.echo(f"stack {place}: {'ended' if ended else 'nothing was running'}")
+
+
+def deploy(
+    profile: Annotated[
+        str,
+        typer.Option("--profile", "-p", help="profile of the deployed runs instead of the file's", show_default=False),
+    ] = "",
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="only the deployment of this name (may be repeated)", show_default=False),
+    ] = None,
+    paused: Annotated[bool, typer.Option("--paused", help="apply them paused: nothing is scheduled")] = False,
+    file: Annotated[
+        str,
+        typer.Option(
+            "--file", help="a deployments file instead of the packaged infra/prefect.yaml", show_default=False
+        ),
+    ] = "",
+    as_json: JsonOption = False,
+    home: HomeOption = "",
+) -> None:
+    """Applies the deployments (schedules, parameters, limits, retries) to the running stack.
+
+    Example: fingerpost deploy --profile nightly --only nightly
+    """
+    from flows.ops.deployments import deploy as apply
+
+    found = apply(
+        home=home,
+        profile=profile,
+        only=tuple(only or ()),
+        paused=paused,
+        file=file,
+        say=lambda line: typer.echo(line, err=True),
+    )
+    if as_json:
+        typer.echo(json.dumps([asdict(deployment) for deployment in found], indent=1))
+        return
+    for deployment in found:
+        state = " (paused)" if deployment.paused else ""
+        typer.echo(f"{deployment.name}{state}: {'; '.join(deployment.schedules) or 'no schedule'}")
+
+
+def doctor(as_json: JsonOption = False, home: HomeOption = "", store: StoreOption = "") -> None:
+    """Checks versions, extensions, disk, store, database, ports, clock, worker, and that a schedule makes runs.
+
+    Example: fingerpost doctor
+    """
+    from flows.ops.doctor import diagnose
+    from flows.ops.stack_state import find_home, read_state
+    from flows.reading import wide_console
+    from tasks.ann.open import find_store
+
+    state = read_state(find_home(home))
+    found = list(diagnose(home=home, store=store or (state.store if state and state.runs else find_store())))
+    if as_json:
+        typer.echo(json.dumps([asdict(check) for check in found], indent=1))
+    else:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("check", "", "found", "what to do"):
+            table.add_column(column, overflow="fold")
+        colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+        for check in found:
+            table.add_row(check.name, Text(check.status, colours[check.status]), Text(check.found), Text(check.advice))
+        wide_console().print(table)
+    if any(check.status == "fail" for check in found):
+        raise typer.Exit(1)

@@ -1,0 +1,85 @@
+"""Watching: figures for Prometheus, where an artifact comes from, which days are late."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened
+
+
+def metrics(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port that /metrics is answered on")] = 9108,
+    host: Annotated[str, typer.Option(help="address that it listens on")] = "127.0.0.1",
+    once: Annotated[bool, typer.Option("--once", help="print the figures and end")] = False,
+    store: StoreOption = "",
+) -> None:
+    """Serves recall, rows per second, quarantine, freshness, memory and more for Prometheus.
+
+    Examples:
+
+        fingerpost metrics --port 9108
+
+        fingerpost metrics --once
+    """
+    from flows.ops.exposition import serve, text
+    from flows.ops.metrics import registry
+
+    found = opened(store)
+    if once:
+        typer.echo(text(registry(found)).decode(), nl=False)
+        return
+    serve(found, port=port, host=host, ready=lambda address: typer.echo(address, err=True))
+
+
+def lineage(
+    reference: Annotated[str, typer.Argument(help="an artifact; by default the live index", show_default=False)] = "",
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="print a Mermaid diagram")] = False,
+    openlineage: Annotated[
+        bool, typer.Option("--openlineage", help="print the OpenLineage events of the newest run with it")
+    ] = False,
+    as_json: JsonOption = False,
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Shows what an artifact was made of, back to the input.
+
+    Examples:
+
+        fingerpost lineage
+
+        fingerpost lineage ann.index/day=2026-01-02/0123456789abcdef --mermaid
+    """
+    from flows.ops.lineage import printed
+
+    typer.echo(
+        printed(
+            opened(store), reference, collection=collection or None,
+            form="openlineage" if openlineage else "mermaid" if mermaid else "json" if as_json else "tree",
+        )
+    )  # fmt: skip
+
+
+def freshness(
+    flow: Annotated[str, typer.Option(help="a flow to look at, scheduled or not", show_default=False)] = "",
+    profile: Annotated[str, typer.Option("--profile", "-p", help="whose deadline holds for --flow")] = "nightly",
+    as_json: JsonOption = False,
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Shows which days are missing after their deadline; exit code 1 if one is.
+
+    Without --flow: every flow and collection that a schedule runs.
+
+    Examples:
+
+        fingerpost freshness
+
+        fingerpost freshness --flow nightly --profile nightly --collection python-docs --json
+    """
+    from flows.ops.freshness import as_plain, freshness_lines, look
+
+    found = look(opened(store), flow=flow, profile=profile, collection=collection)
+    typer.echo(json.dumps(as_plain(found), indent=1) if as_json else "\n".join(freshness_lines(found)))
+    if any(one.late for one in found):
+        raise typer.Exit(1)

@@ -1,0 +1,149 @@
+"""Proof that something is nowhere in a store: every file is read, Parquet decoded, and its bytes searched."""
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.decoding import columns_of, decoded_texts, equals, holds
+from schemas.inputs.suppression import Suppressed
+from schemas.store import Store
+
+#: Shorter ones turn up by chance in compressed bytes; they are looked for as whole cells only.
+_LEAST_BYTES = 6
+#: The most texts, and the most words of these, that are looked for.
+_TEXTS, _WORDS = 200, 50
+
+
+@dataclass(frozen=True)
+class Needles:
+    """What is looked for: the key as a whole cell, and as bytes what nothing else in the collection says."""
+
+    key: str
+    distinct: tuple[str, ...]
+    shared: int = 0
+
+    @property
+    def forms(self) -> list[bytes]:
+        """The bytes as files may hold them: as they are, in lower case, escaped as in JSON and in HTML."""
+        found: dict[bytes, None] = {}
+        for text in self.distinct:
+            for form in (text, text.lower()):
+                written = (form, html.escape(form), json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1])
+                found |= dict.fromkeys(one.encode("utf-8", "backslashreplace") for one in written)
+        return list(found)
+
+
+@dataclass
+class Absence:
+    """What a search read, and where it found something (paths)."""
+
+    files: int = 0
+    bytes: int = 0
+    decoded: int = 0
+    left_out: int = 0
+    findings: list[str] = field(default_factory=list)
+
+
+def needles_of(store: Store, key: str, texts: Iterable[str], tables: Collection[str], ours: Iterable[bytes]) -> Needles:
+    """The key, the texts, their lines and words, less what other rows of the tables (paths) say too.
+
+    A single word that is also one of ``ours`` (manifests, settings) or a part of a path would be found everywhere, and so
+    is left to the search in columns of ids; the key only if it is a part of a path.
+    """
+    given = list(dict.fromkeys(texts))[:_TEXTS]
+    lines = [line.strip() for text in given for line in text.splitlines()]
+    words = sorted(
+        {word for text in given for word in re.findall(r"\w{5,}", text)}, key=lambda word: (-len(word), word)
+    )
+    told = [key, *given, *(line for line in lines if len(line) >= 2 * _LEAST_BYTES), *words[:_WORDS]]
+    candidates = [text for text in dict.fromkeys(told) if len(text.encode("utf-8", "replace")) >= _LEAST_BYTES]
+    paths = "\n".join(store.files.listing()).lower().encode()
+    names = paths + b"\n".join(ours).lower()
+    common = {
+        text for text in candidates if len(text.split()) == 1 and _lower(text) in (paths if text == key else names)
+    }
+    for others in _other_texts(store, key, tables):
+        common |= {text for text in candidates if text not in common and holds(others, _lower(text))}
+    kept = tuple(text for text in candidates if text not in common)
+    return Needles(key, kept, len(candidates) - len(kept))
+
+
+def _other_texts(store: Store, key: str, tables: Collection[str]) -> Iterator[pa.Array]:
+    """The texts of rows that are about something else, in lower case."""
+    wanted = Suppressed.of([key], b"looking")
+    for path in tables:
+        table = columns_of(store.files.read(path), ["id", "title", "text", "kind", "package", "signature"])
+        rows = table.filter(pa.array([not wanted.match(value) for value in table["id"].to_pylist()], pa.bool_()))
+        for column in rows.columns:
+            for chunk in column.chunks:
+                yield pc.utf8_lower(chunk.cast(pa.large_string())).cast(pa.large_binary())
+
+
+def _lower(text: str) -> bytes:
+    return text.lower().encode("utf-8", "backslashreplace")
+
+
+def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -> Absence:
+    """Reads every file of a store but those left out, as it is and, if it is Parquet, decoded."""
+    found, forms, key = Absence(), needles.forms, needles.key.encode("utf-8", "backslashreplace")
+    for path in store.files.listing():
+        if path in leave_out:
+            found.left_out += 1
+            continue
+        try:
+            content = store.files.read(path)
+        except FileNotFoundError:
+            continue
+        found.files += 1
+        found.bytes += len(content)
+        hit = any(form in path.encode() or form in content for form in forms)
+        if path.endswith(".parquet"):
+            found.decoded += 1
+            hit = hit or _in_parquet(content, forms, key)
+        elif path.endswith(".json"):
+            hit = hit or _in_json(content, needles.key)
+        if hit:
+            found.findings.append(path)
+    return found
+
+
+def _in_parquet(content: bytes, forms: list[bytes], key: bytes) -> bool:
+    """Whether a decoded cell has one of the forms, or a cell of ids is the key."""
+    try:
+        ids = columns_of(content, ["id"])
+        if any(equals(chunk.cast(pa.large_string()).cast(pa.large_binary()), key) for column in ids.columns for chunk in column.chunks):  # fmt: skip
+            return True
+        return any(holds(texts, form) for texts in decoded_texts(content) for form in forms)
+    except (pa.ArrowException, OSError):
+        return False  # its bytes were searched as they are
+
+
+def _in_json(content: bytes, key: str) -> bool:
+    """Whether an id in a JSON file is the key."""
+    try:
+        return key in set(_ids(json.loads(content)))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _ids(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name in {"id", "ids"}:
+                yield from (one for one in (item if isinstance(item, list) else [item]) if isinstance(one, str))
+            yield from _ids(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _ids(item)
+
+
+def digest_of_texts(needles: Needles, salt: bytes) -> str:
+    """A keyed digest of what was looked for, which says nothing of it."""
+    return hashlib.blake2b("\0".join((needles.key, *needles.distinct)).encode("utf-8", "backslashreplace"), key=salt[:64]).hexdigest()[:32]  # fmt: skip

@@ -1,0 +1,316 @@
+"""What a key touches: the inputs and artifacts that hold it, what was made of these, and which runs must be made again.
+
+Looks only; changes nothing.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.inputs import source_of
+from flows.requests import DAY, RunRequest
+from flows.settings import Settings, in_force
+from schemas import corpus
+from schemas.decoding import columns_of
+from schemas.errors import FingerpostError
+from schemas.forgotten import Forgotten
+from schemas.inputs import SAMPLE
+from schemas.inputs.files import input_files
+from schemas.inputs.forgotten import holding, scan, suppressing
+from schemas.inputs.rewriting import count_rows
+from schemas.inputs.sources import FileSource
+from schemas.inputs.suppression import Suppressed
+from schemas.manifests import Manifest
+from schemas.publish import Pointer, products
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ledger import runs
+
+#: What a search for one key is made with before the store's own salt is needed.
+_ANY_SALT = b"looking"
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file of an input that holds the key, in how many rows; ``problem`` is why it could not be looked through."""
+
+    path: str
+    columns: dict[str, str]
+    rows: int
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Again:
+    """A run to be made again: for its day, from its input or (``stored``) from what the store holds of it."""
+
+    run: str
+    flow: str
+    collection: str
+    day: str
+    documents: str
+    stored: bool
+    seconds: float
+
+
+@dataclass
+class Affected:
+    """Everything that a key touches in the store and the inputs of a collection (and of those that share artifacts)."""
+
+    key: str
+    collections: list[str]
+    inputs: list[InputFile] = field(default_factory=list)
+    holders: dict[str, int] = field(default_factory=dict)
+    condemned: list[str] = field(default_factory=list)
+    again: list[Again] = field(default_factory=list)
+    lost: dict[str, str] = field(default_factory=dict)
+    publications: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether neither an input nor an artifact holds the key."""
+        return not self.condemned and not any(file.rows for file in self.inputs)
+
+    @property
+    def days(self) -> list[str]:
+        """The days that are made again."""
+        return sorted({again.day for again in self.again})
+
+    @property
+    def seconds(self) -> float:
+        """What that took when it was made."""
+        return sum(again.seconds for again in self.again)
+
+
+class Inventory:
+    """The manifests and run records of a store, and who uses which artifact."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.manifests: dict[str, Manifest] = {}
+        for committed in store.refs():
+            try:
+                self.manifests[str(committed)] = store.manifest(committed)
+            except FingerpostError:
+                continue  # it cannot be read, so nothing was made of it since; its files are searched as they are
+        self.records = sorted(
+            runs(store, newest=1_000_000), key=lambda record: (record["day"], record["at"], record["id"])
+        )
+        self.users: dict[str, set[str]] = {ref: set() for ref in self.manifests}
+        for record in self.records:
+            for ref in used_by(record):
+                self.users.setdefault(ref, set()).add(record["collection"])
+        for made, manifest in self.manifests.items():
+            maker = {str(manifest.run["collection"])} if "collection" in manifest.run else set()
+            for one in (made, *companions_of(manifest)):
+                self.users.setdefault(one, set()).update(maker)
+
+    def of(self, collections: Iterable[str]) -> list[str]:
+        """The artifacts that one of the collections uses, and those of nobody."""
+        wanted = set(collections)
+        return [ref for ref in self.manifests if not self.users[ref] or self.users[ref] & wanted]
+
+    def downstream(self, starts: Iterable[str]) -> set[str]:
+        """These artifacts, what was made of them, and what is committed together with any of them."""
+        users: dict[str, set[str]] = {}
+        for ref, manifest in self.manifests.items():
+            for given in manifest.identity["inputs"].values():
+                if "ref" in given:
+                    users.setdefault(given["ref"], set()).add(ref)
+            for companion in companions_of(manifest):
+                users.setdefault(companion, set()).add(ref)
+                users.setdefault(ref, set()).add(companion)
+        found, waiting = set[str](), list(starts)
+        while waiting:
+            ref = waiting.pop()
+            if ref not in found:
+                found.add(ref)
+                waiting += users.get(ref, ())
+        return found & set(self.manifests)
+
+
+def affected_by(store: Store, key: str, collection: str) -> Affected:
+    """What forgetting a document of a collection means."""
+    inventory, wanted = Inventory(store), Suppressed.of([key], _ANY_SALT)
+    found = Affected(key, [collection])
+    while True:
+        found.holders, found.texts = _holders(inventory, wanted, inventory.of(found.collections))
+        condemned = inventory.downstream(found.holders)
+        sharing = sorted(set().union(*(inventory.users[ref] for ref in condemned)) | set(found.collections))
+        if sharing == sorted(found.collections):
+            break
+        found.collections = sharing
+    found.condemned = sorted(condemned)
+    ours = [record for record in inventory.records if record["collection"] in found.collections]
+    found.inputs = _inputs(ours, wanted, found.texts)
+    _choose_runs(inventory, found, ours)
+    found.publications = [
+        f"{name}/{product}: {len(hit)} of {len(line)} version(s)"
+        + (", the live one too" if line[-1].ref in condemned else "")
+        for name, product in products(store)
+        if (line := Pointer(store, name, product).line()) and (hit := [move for move in line if move.ref in condemned])
+    ]
+    elsewhere = set(inventory.manifests) - set(inventory.of(found.collections))
+    found.others = sorted(set().union(*(inventory.users[ref] for ref in _holders(inventory, wanted, elsewhere)[0])))
+    return found
+
+
+def _holders(inventory: Inventory, wanted: Suppressed, refs: Iterable[str]) -> tuple[dict[str, int], list[str]]:
+    """The artifacts whose rows are about the key, in how many rows; and the texts of those."""
+    found, texts, seen = dict[str, int](), dict[str, None](), dict[str, int]()
+    for ref in sorted(refs):
+        manifest = inventory.manifests[ref]
+        for entry in manifest.files:
+            if wanted.column not in manifest.identity["schema"].get(entry.table, {}):
+                continue
+            if entry.path not in seen:
+                try:
+                    rows = rows_about(inventory.store.files.read(entry.path), wanted)
+                except FileNotFoundError:
+                    rows = []
+                seen[entry.path] = len(rows)
+                texts |= dict.fromkeys(text for row in rows for text in texts_of(row))
+            if seen[entry.path]:
+                found[ref] = found.get(ref, 0) + seen[entry.path]
+    return found, list(texts)
+
+
+def rows_about(content: bytes, wanted: Suppressed) -> list[dict[str, Any]]:
+    """The rows of a Parquet file that are about a key."""
+    table = columns_of(content, [wanted.column, "title", "text", "signature", "reason", "detail"])
+    places = [row for row, hit in enumerate(holding(table, wanted)) if hit]
+    return table.take(places).to_pylist() if places else []
+
+
+def texts_of(row: Mapping[str, Any]) -> list[str]:
+    """What a row says in words, besides its key."""
+    return [str(row[name]) for name in ("title", "text", "signature") if row.get(name)]
+
+
+def _inputs(records: list[dict[str, Any]], wanted: Suppressed, texts: list[str]) -> list[InputFile]:
+    """The files that the runs of the collections read and that hold the key, days that never ran included."""
+    found: dict[str, InputFile] = {}
+    for path, columns in input_sources(records):
+        try:
+            files = input_files(path)
+        except FingerpostError:
+            continue  # it is gone
+        for file in files:
+            try:
+                reading = scan(FileSource(str(file), tuple(sorted(columns.items()))), wanted, keep=True)
+                rows, problem = count_rows(file, columns, wanted), ""
+                texts += [text for row in reading.forgotten or () for text in texts_of(row) if text not in texts]
+            except FingerpostError as error:
+                rows, problem = 0, str(error)
+            if rows or (problem and wanted_in(file, wanted)):
+                found[str(file.resolve())] = InputFile(str(file), columns, rows, problem)
+    return list(found.values())
+
+
+def wanted_in(file: Path, wanted: Suppressed) -> bool:
+    """Whether the bytes of a file that cannot be read as rows mention the key."""
+    try:
+        return bool(wanted.mentioned(file.read_bytes().decode("utf-8", "backslashreplace")))
+    except OSError:
+        return False
+
+
+def input_sources(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, dict[str, str]]]:
+    """The paths that runs read, with the mapping of their columns; a pattern with a day gives every file that fits it."""
+    found: dict[str, dict[str, str]] = {}
+    for record in records:
+        settings = record["settings"]
+        if settings["input.source"] == SAMPLE:
+            continue
+        found[settings["input.source"]] = settings["input.columns"]
+        pattern = str((record.get("request") or {}).get("input") or settings["input.source"])
+        if DAY in pattern:
+            folder = Path(re.split(r"[{]", pattern, maxsplit=1)[0]).parent
+            rest = pattern[len(str(folder)) :].lstrip("/") if str(folder) != "." else pattern
+            for path in folder.glob(rest.replace(DAY, "????-??-??")):
+                found.setdefault(str(path), settings["input.columns"])
+    return list(found.items())
+
+
+def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, Any]]) -> None:
+    """The runs to be made again: the newest of each day and flow, and those of what is published; what cannot be is lost."""
+    condemned = set(found.condemned)
+    hit = [record for record in records if record["state"] == "completed" and condemned & set(used_by(record))]
+    chosen = {(r["flow"], r["collection"], r["day"]): r for r in hit}
+    picked = {record["id"]: record for record in chosen.values()}
+    for name, product in products(inventory.store):
+        for move in Pointer(inventory.store, name, product).line():
+            if move.ref in condemned:
+                made = [r for r in hit if move.ref in used_by(r)]
+                if made and not any(move.ref in used_by(r) for r in picked.values()):
+                    picked[made[-1]["id"]] = made[-1]
+                elif not made:
+                    found.lost[move.ref] = "no record of the run that made it"
+    counted = set[str]()
+    for record in sorted(picked.values(), key=lambda record: (record["day"], record["at"], record["id"])):
+        documents = next((ref for ref in used_by(record) if ref.startswith(f"{corpus.DOCUMENTS.name}/")), "")
+        refs = [ref for ref in used_by(record) if ref in condemned and ref not in counted]
+        counted.update(refs)
+        seconds = sum(float(inventory.manifests[ref].run.get("seconds", 0.0)) for ref in refs)
+        stored = not _input_is_there(inventory, record, documents)
+        found.again.append(
+            Again(
+                record["id"], record["flow"], record["collection"], record["day"], documents, stored, round(seconds, 3)
+            )
+        )
+
+
+def _input_is_there(inventory: Inventory, record: Mapping[str, Any], documents: str) -> bool:
+    """Whether the input of a run is still what its documents were made of."""
+    try:
+        settings = request_of(record, inventory.store).resolve()
+        source = suppressing(source_of(settings), Forgotten(inventory.store, record["collection"]).suppressed())
+        now = source.identity()
+    except FingerpostError:
+        return False
+    given = inventory.manifests[documents].identity
+    (name, recorded), *_ = given["input_identities"].items()
+    if "ref" in given["inputs"][name]:
+        extracts = inventory.manifests.get(given["inputs"][name]["ref"])
+        recorded = next(iter(extracts.identity["input_identities"].values())) if extracts else ""
+    return bool(now == recorded)
+
+
+def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
+    """The request that gives a recorded run again: the one that was made if it still means the same, or its settings one by one."""
+    settings = {key: value for key, value in record["settings"].items() if key not in {"store", "day", "force"}}
+    if record.get("request"):
+        with_day = {**record["request"], "day": record["day"], "store": store.url, "force": (), "dry_run": False}
+        try:
+            request = RunRequest.of(**with_day)
+            if _same(in_force(request.resolve()), settings):
+                return request
+        except (FingerpostError, TypeError):
+            pass
+    known = {key: value for key, value in settings.items() if key in in_force(Settings())}
+    return RunRequest.of(profile="quick", day=record["day"], store=store.url, settings=known)
+
+
+def _same(now: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    kept = {key: value for key, value in now.items() if key not in {"store", "day", "force"}}
+    return bool(json.loads(json.dumps(kept, default=_plain)) == settings)
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def used_by(record: Mapping[str, Any]) -> list[str]:
+    """The artifacts that a run made or reused, companions included."""
+    refs = [stage["ref"] for stage in record["stages"]]
+    return refs + [ref for stage in record["stages"] for ref in stage.get("companions", {}).values()]
+
+
+def companions_of(manifest: Manifest) -> list[str]:
+    """What was committed together with an artifact."""
+    return [str(Ref.parse(ref)) for ref in manifest.run.get("companions", {}).values()]

@@ -1,0 +1,154 @@
+"""Why two versions differ: the stages whose own parameters, code or input data differ, first causes first. Imports no Prefect."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.manifests import Manifest
+from schemas.refs import Ref, changed_keys
+from schemas.store import Store
+from tasks.ledger import runs
+
+
+@dataclass(frozen=True)
+class Change:
+    """A dotted key and its two values; None where one side has none. ``difference`` is there between numbers."""
+
+    key: str
+    before: Any
+    after: Any
+    difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What differs in the making of one artifact itself, apart from what it is made of."""
+
+    artifact: str
+    stage: str
+    parameters: list[Change] = field(default_factory=list)
+    code: list[Change] = field(default_factory=list)
+    data: list[Change] = field(default_factory=list)
+    other: list[Change] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which of data, parameters, code and other it is."""
+        return [kind for kind in ("data", "parameters", "code", "other") if getattr(self, kind)]
+
+    def __str__(self) -> str:
+        where = f"{self.stage} ({self.artifact})" if self.stage else self.artifact
+        parts = []
+        if self.data:
+            parts.append(f"input data of {where}")
+        if self.parameters:
+            some = ", ".join(f"{c.key} {shown(c.before)} → {shown(c.after)}" for c in self.parameters[:4])
+            parts.append(f"parameters of {where}: {some}{_more(self.parameters)}")
+        if self.code:
+            parts.append(f"code of {where}")
+        parts += [f"{c.key} of {where}: {shown(c.before)} → {shown(c.after)}" for c in self.other]
+        return "; ".join(parts)
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """The dotted keys that differ between two nested mappings, sorted."""
+    return [Change(key, *pair, difference_of(*pair)) for key, pair in _pairs(before, after).items()]
+
+
+def difference_of(before: Any, after: Any) -> float | None:
+    """After less before, of two numbers."""
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (before, after))
+    return round(float(after) - float(before), 9) if numbers else None
+
+
+def shown(value: Any) -> str:
+    """A value as a table shows it."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
+    """An artifact and all that it is made of, by name, what others are made of first; a second of a name says for what it is."""
+    found: dict[str, tuple[Ref, Manifest]] = {}
+
+    def visit(here: Ref, role: str) -> None:
+        # What is carried over to a later day is made of the earlier day's artifacts, which are the same.
+        if any(known.identity == here.identity for known, _ in found.values()):
+            return
+        manifest = store.manifest(here)
+        for name, given in sorted(manifest.identity["inputs"].items()):
+            if "ref" in given:
+                visit(Ref.parse(given["ref"]), name)
+        found[here.name if here.name not in found else f"{here.name} ({role})"] = here, manifest
+
+    visit(ref, ref.name)
+    return found
+
+
+def causes(store: Store, before: Ref, after: Ref) -> list[Cause]:
+    """Every artifact behind two versions that differs by itself, in the order in which they are made."""
+    left, right = lineage(store, before), lineage(store, after)
+    stages = stage_names(store)
+    order = [*right, *(name for name in left if name not in right)]
+    found = (
+        cause_of(name, left[name][1] if name in left else None, right[name][1] if name in right else None, stages.get(name.split(" ")[0], ""))
+        for name in order
+    )  # fmt: skip
+    return [cause for cause in found if cause.kinds]
+
+
+def cause_of(name: str, before: Manifest | None, after: Manifest | None, stage: str = "") -> Cause:
+    """What differs in the making of one artifact itself."""
+    if before is None or after is None:
+        here = Change("presence", "there" if before else None, "there" if after else None)
+        return Cause(name, stage, other=[here])
+    old, new = before.identity, after.identity
+    code = [Change("code", old["code"], new["code"])] if old["code"] != new["code"] else []
+    data = [
+        Change(key, *pair)
+        for key, pair in _pairs(_sources(old), _sources(new)).items()
+    ]  # fmt: skip
+    other = changes({"contract": old["contract"]}, {"contract": new["contract"]})
+    parameters = changes(old["parameters"], new["parameters"])
+    same = old["input_identities"] == new["input_identities"] and not (code or data or other or parameters)
+    if same and before.digest != after.digest:
+        other = [Change("content", before.digest[:12], after.digest[:12])]
+    return Cause(name, stage, parameters, code, data, other)
+
+
+def stage_names(store: Store) -> dict[str, str]:
+    """The stage that makes each kind of artifact, as far as the newest runs tell."""
+    return {
+        made["ref"].split("/")[0]: made["stage"]
+        for record in reversed(runs(store, newest=30))
+        for made in record["stages"]
+    }
+
+
+def _sources(identity: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: given["source"] for name, given in identity["inputs"].items() if "source" in given}
+
+
+def _pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    return {key: (_at(before, key), _at(after, key)) for key in changed_keys(before, after)}
+
+
+def _at(tree: Any, dotted: str) -> Any:
+    """The value at a dotted key; keys may hold dots themselves."""
+    if not isinstance(tree, Mapping):
+        return None
+    if dotted in tree:
+        return tree[dotted]
+    for key in tree:
+        if dotted.startswith(f"{key}.") and (found := _at(tree[key], dotted[len(key) + 1 :])) is not None:
+            return found
+    return None
+
+
+def _more(items: list[Change]) -> str:
+    return f" and {len(items) - 4} more" if len(items) > 4 else ""

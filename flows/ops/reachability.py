@@ -1,0 +1,89 @@
+"""Which artifacts something still needs, and by which chain: roots, and what each artifact was made of."""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+#: Why an artifact is kept for its own sake, in the order in which reasons are told.
+KINDS = ("live", "rollback target", "pinned", "running", "recent", "latest")
+
+
+@dataclass(frozen=True)
+class Root:
+    """An artifact kept for its own sake: the kind of reason, and the words that explain it."""
+
+    ref: str
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Artifacts by reference, with what each needs (reference to how it is called there), and the roots among them."""
+
+    needs: Mapping[str, Mapping[str, str]]
+    roots: Collection[Root]
+
+    @cached_property
+    def kept(self) -> dict[str, str]:
+        """Each artifact that a root reaches, with the kind of the first root that does."""
+        found: dict[str, str] = {}
+        for kind in KINDS:
+            found |= dict.fromkeys(self._beyond([root.ref for root in self.roots if root.kind == kind], found), kind)
+        return found
+
+    def _beyond(self, starts: Iterable[str], known: Collection[str]) -> list[str]:
+        waiting = deque(sorted(set(starts) & set(self.needs) - set(known)))
+        seen = dict.fromkeys(waiting)
+        while waiting:
+            for needed in self.needs[waiting.popleft()]:
+                if needed in self.needs and needed not in seen and needed not in known:
+                    seen[needed] = None
+                    waiting.append(needed)
+        return list(seen)
+
+    def chains(self, ref: str) -> list[list[str]]:
+        """For each kind of root that reaches an artifact, a shortest chain from it, a line a step."""
+        users: dict[str, list[str]] = {}
+        for user, needed in sorted(self.needs.items()):
+            for name in needed:
+                users.setdefault(name, []).append(user)
+        rooted: dict[str, list[Root]] = {}
+        for root in self.roots:
+            rooted.setdefault(root.ref, []).append(root)
+        towards: dict[str, str | None] = {ref: None}
+        waiting, found = deque([ref]), {}
+        while waiting:
+            here = waiting.popleft()
+            for root in rooted.get(here, ()):
+                if root.kind not in found:
+                    found[root.kind] = self._steps(root, towards)
+            for user in users.get(here, ()):
+                if user not in towards:
+                    towards[user] = here
+                    waiting.append(user)
+        return [found[kind] for kind in KINDS if kind in found]
+
+    def _steps(self, root: Root, towards: Mapping[str, str | None]) -> list[str]:
+        lines, here = [f"{root.words}: {root.ref}"], root.ref
+        while (following := towards[here]) is not None:
+            lines.append(f"{self.needs[here][following]}: {following}")
+            here = following
+        return lines
+
+    def users_first(self, refs: Collection[str]) -> list[str]:
+        """The artifacts in an order in which each comes before what it needs, so that none ever lacks a part."""
+        order: list[str] = []
+        seen: set[str] = set()
+        for first in sorted(refs):
+            waiting = [(first, False)]
+            while waiting:
+                here, done = waiting.pop()
+                if done:
+                    order.append(here)
+                elif here not in seen:
+                    seen.add(here)
+                    waiting.append((here, True))
+                    waiting += [(needed, False) for needed in self.needs[here] if needed in refs and needed not in seen]
+        return order[::-1]

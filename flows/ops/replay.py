@@ -1,0 +1,180 @@
+"""Real queries, answered by a candidate and by what is live, and what the comparison says. Imports no Prefect."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from schemas.errors import FingerpostError, InputError
+from schemas.inputs.queries import Question, read_queries
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ann.open import LiveIndex
+
+#: How many changed queries an error names, and how many answers of each.
+WORST = 3
+_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a judged answer stands, from 1, in the answers of both versions; 0 is beyond the first k."""
+
+    id: str
+    grade: float
+    live: int
+    candidate: int
+
+    def __str__(self) -> str:
+        before, after = (str(place) if place else "none" for place in (self.live, self.candidate))
+        return f"judged {self.id} from position {before} to {after}"
+
+
+@dataclass(frozen=True)
+class ReplayedQuery:
+    """The ids that both versions answer a query with; without a live version ``live`` is None."""
+
+    query: str
+    candidate: list[str]
+    live: list[str] | None
+    judged: list[Position] = field(default_factory=list)
+    ndcg_candidate: float | None = None
+    ndcg_live: float | None = None
+
+    @property
+    def lost(self) -> list[str]:
+        """Live answers that the candidate does not give."""
+        return [key for key in self.live or [] if key not in self.candidate]
+
+    @property
+    def gained(self) -> list[str]:
+        """Answers that the live version does not give."""
+        return [key for key in self.candidate if key not in (self.live or [])]
+
+    @property
+    def overlap(self) -> float:
+        """The share of the live answers that stay; 1 if there are none."""
+        return 1 - len(self.lost) / len(self.live) if self.live else 1.0
+
+    @property
+    def drop(self) -> float:
+        """How much nDCG falls from the live version to the candidate; negative if it rises, 0 if nothing is judged."""
+        return 0.0 if self.ndcg_live is None or self.ndcg_candidate is None else self.ndcg_live - self.ndcg_candidate
+
+    def __str__(self) -> str:
+        parts = [f"{what} {_some(keys)}" for what, keys in (("lost", self.lost), ("gained", self.gained)) if keys]
+        parts += [str(position) for position in self.judged if position.grade and position.live != position.candidate][
+            :_NAMED
+        ]
+        return f"{self.query!r}: {', '.join(parts) or 'the same answers in another order'}"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A file of queries answered by a candidate and, if there is one, by the live version."""
+
+    file: str
+    k: int
+    candidate: str
+    live: str | None
+    queries: list[ReplayedQuery]
+    unknown_judged: list[str] = field(default_factory=list)
+
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """Mean overlap, and mean nDCG of both and its drop over the judged queries, as far as there are any."""
+        found: dict[str, float] = {}
+        if self.live is not None:
+            found["overlap"] = _mean([query.overlap for query in self.queries])
+        judged = [query for query in self.queries if query.ndcg_candidate is not None]
+        if judged:
+            found["ndcg_candidate"] = _mean([query.ndcg_candidate or 0.0 for query in judged])
+        if judged and self.live is not None:
+            found["ndcg_live"] = _mean([query.ndcg_live or 0.0 for query in judged])
+            found["ndcg_drop"] = round(found["ndcg_live"] - found["ndcg_candidate"], 9)
+        return found
+
+    @property
+    def changed(self) -> list[ReplayedQuery]:
+        """The queries whose answers changed, worst first: by lost nDCG, then by overlap, then in the file's order."""
+        moved = [query for query in self.queries if query.live is not None and query.live != query.candidate]
+        return sorted(moved, key=lambda query: (-query.drop, query.overlap))
+
+    def worst(self, count: int = WORST) -> str:
+        """The queries that changed most, in words."""
+        return "; ".join(str(query) for query in self.changed[:count])
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole comparison as JSON holds it."""
+        body = asdict(self) | {"figures": self.figures}
+        for entry, query in zip(body["queries"], self.queries, strict=True):
+            entry |= {"lost": query.lost, "gained": query.gained, "overlap": query.overlap}
+        return body
+
+
+def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int) -> Replay:
+    """Answers every query of a file with both versions, one after the other in memory; InputError where the file is at fault."""
+    questions = read_queries(file)
+    judged = {key for question in questions for key in question.judged}
+    ours, known = _answers(store, candidate, questions, k, judged)
+    theirs: list[list[str]] | None = None
+    if live is not None:
+        theirs, known_live = _answers(store, live, questions, k, judged)
+        known |= known_live
+    unknown = sorted(judged - known)
+    _check_judged(file, judged, unknown)
+    queries = [
+        _compared(question, ours[place], theirs[place] if theirs is not None else None, known, k)
+        for place, question in enumerate(questions)
+    ]
+    return Replay(file, k, str(candidate), str(live) if live else None, queries, unknown)
+
+
+def ndcg(answers: Sequence[str], judged: Mapping[str, float], k: int) -> float | None:
+    """nDCG of the first k answers with gains 2^grade - 1, ideal over all that is judged; None if nothing judged is relevant."""
+    gains = np.array([2.0 ** judged.get(key, 0.0) - 1 for key in answers[:k]])
+    best = np.sort([2.0**grade - 1 for grade in judged.values()])[::-1][:k]
+    ideal = float(best @ _discounts(len(best)))
+    return round(float(gains @ _discounts(len(gains))) / ideal, 9) if ideal > 0 else None
+
+
+def _discounts(count: int) -> np.ndarray:
+    return 1.0 / np.log2(np.arange(count) + 2.0)
+
+
+def _answers(store: Store, ref: Ref, questions: Sequence[Question], k: int, judged: set[str]) -> tuple[list[list[str]], set[str]]:  # fmt: skip
+    """The ids of the answers of each question, and which judged ids the version has."""
+    index = LiveIndex(store, ref)
+    if "features" not in index.members:
+        raise FingerpostError(f"replay: expected an index made from texts, got {ref}, made from vectors; leave replay.queries empty")  # fmt: skip
+    found = [[answer.id for answer in index.query(question.text, k=k).answers] for question in questions]
+    return found, judged & set(index.documents["id"].to_pylist())
+
+
+def _compared(question: Question, ours: list[str], theirs: list[str] | None, known: set[str], k: int) -> ReplayedQuery:
+    judged = question.judged if known & question.judged.keys() else {}
+    places = [{key: place for place, key in enumerate(side or [], start=1)} for side in (theirs, ours)]
+    positions = [Position(key, grade, places[0].get(key, 0), places[1].get(key, 0)) for key, grade in judged.items()]
+    before = None if theirs is None else ndcg(theirs, judged, k)
+    return ReplayedQuery(question.text, ours, theirs, positions, ndcg(ours, judged, k), before)
+
+
+def _check_judged(file: str, judged: set[str], unknown: list[str]) -> None:
+    """InputError if most judged ids are in no version: such a file is for other documents.
+
+    A few may be missing, since documents go with time; queries that nothing known is judged for are left out of nDCG.
+    """
+    if judged and 2 * len(unknown) > len(judged):
+        raise InputError(
+            f"{file}: expected judged ids that are in the index, found {len(unknown)} of {len(judged)} that are not: {_some(unknown)}; correct the ids, or give the queries of this collection"
+        )
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:_NAMED]) + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
+
+
+def _mean(values: list[float]) -> float:
+    return round(float(np.mean(values)), 9)

@@ -1,0 +1,129 @@
+"""What people call a version: a reference, the beginning of a fingerprint, live, live~1, a day, or a run. Imports no Prefect."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.errors import FingerpostError, MissingArtifactError
+from schemas.publish import Pointer, Publication
+from schemas.refs import Ref, checked_day
+from schemas.store import Store
+from tasks.ann.open import PRODUCT, published_collection
+from tasks.ledger import runs
+
+_FORMS = "a reference as `fingerpost history` prints it, the beginning of a fingerprint, live, live~1, a day YYYY-MM-DD, or a run"
+_LIVE = re.compile(r"live(?:~(\d+))?")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_RUN = re.compile(r"\d{8}T[\w-]*")
+_PREFIX = re.compile(r"(?:([a-z0-9_.]+)[:/])?([0-9a-f]{4,64})")
+
+
+@dataclass(frozen=True)
+class Version:
+    """What was named: an artifact, or the record of a run."""
+
+    name: str
+    ref: Ref | None = None
+    run: dict[str, Any] | None = None
+
+    def artifact(self, contract: str) -> Ref:
+        """The artifact itself, or the one of that contract that the run made or reused."""
+        if self.ref is not None:
+            return self.ref
+        assert self.run is not None
+        for record in self.run["stages"]:
+            if record["ref"].startswith(f"{contract}/"):
+                return Ref.parse(record["ref"])
+        raise FingerpostError(f"run {self.run['id']}: expected an artifact {contract}, found none; name another run")
+
+
+def find_version(store: Store, text: str, *, collection: str | None = None) -> Version:
+    """The version that a text names; MissingArtifactError if there is none, FingerpostError if there are several."""
+    if "/day=" in text:
+        ref = Ref.parse(text)
+        store.manifest(ref)
+        return Version(text, ref)
+    if found := _LIVE.fullmatch(text):
+        return Version(text, _published(store, published_collection(store, collection), int(found[1] or 0)))
+    if _DAY.fullmatch(text):
+        return Version(text, index_of_day(store, published_collection(store, collection), checked_day(text)))
+    if _RUN.fullmatch(text):
+        return Version(text, run=_run(store, text))
+    if found := _PREFIX.fullmatch(text):
+        return Version(text, _by_prefix(store, found[1], found[2]))
+    raise FingerpostError(f"version: expected {_FORMS}, got {text!r}; correct it")
+
+
+def find_index(store: Store, text: str, *, collection: str | None = None) -> Ref:
+    """The index that a text names; FingerpostError if it names something else."""
+    ref = find_version(store, text, collection=collection).artifact(PRODUCT)
+    if ref.name != PRODUCT:
+        raise FingerpostError(f"version {text}: expected an artifact {PRODUCT}, found {ref}; see `fingerpost history`")
+    return ref
+
+
+def publications_of(store: Store, ref: Ref) -> list[Publication]:
+    """The promotions of an artifact in its collection, oldest first; rollbacks do not count, since they check no gate."""
+    collection = store.manifest(ref).run.get("collection")
+    if collection is None:
+        return []
+    moves = Pointer(store, str(collection), ref.name).history()
+    return [move for move in moves if move.ref == str(ref) and move.action != "rollback"]
+
+
+def index_of_day(store: Store, collection: str, day: str) -> Ref:
+    """The index of a day: the one published last, else the one of the newest run, else the only one."""
+    for move in reversed(Pointer(store, collection, PRODUCT).history()):
+        if move.artifact.day == day:
+            return move.artifact
+    for record in runs(store, newest=500):
+        if record["collection"] == collection and record["day"] == day:
+            for made in record["stages"]:
+                if made["ref"].startswith(f"{PRODUCT}/") and store.has(Ref.parse(made["ref"])):
+                    return Ref.parse(made["ref"])
+    there = [ref for ref in store.refs(PRODUCT) if ref.day == day]
+    mine = [ref for ref in there if store.manifest(ref).run.get("collection") == collection]
+    return _only(mine, f"day {day} of {collection}", f"an index {PRODUCT}", store)
+
+
+def _published(store: Store, collection: str, back: int) -> Ref:
+    pointer = Pointer(store, collection, PRODUCT)
+    pointer.required()
+    line = pointer.line()
+    if back >= len(line):
+        raise MissingArtifactError(
+            f"version live~{back}: expected at least {back + 1} versions of {collection}/{PRODUCT}, found {len(line)}; see `fingerpost history`"
+        )
+    return line[-1 - back].artifact
+
+
+def _run(store: Store, text: str) -> dict[str, Any]:
+    names = [name.removesuffix(".json") for name in store.files.names(".runs") if name.endswith(".json")]
+    found = [name for name in names if name.startswith(text)]
+    if len(found) != 1:
+        raise FingerpostError(
+            f"run {text!r}: expected one run, found {len(found) or 'none'}{': ' + ', '.join(found[:4]) if found else ''}; see `fingerpost history`"
+        )
+    record: dict[str, Any] = json.loads(store.files.read(f".runs/{found[0]}.json"))
+    return record
+
+
+def _by_prefix(store: Store, name: str | None, prefix: str) -> Ref:
+    found = [ref for ref in store.refs(name) if ref.fingerprint.startswith(prefix)]
+    if len({ref.identity for ref in found}) > 1:
+        # What a stage writes beside its own artifact, such as the quarantine, has the same fingerprint.
+        found = [ref for ref in found if "written_by" not in store.manifest(ref).run]
+    newest = {ref.identity: ref for ref in sorted(found, key=lambda ref: ref.day)}
+    return _only(sorted(newest.values()), f"fingerprint {prefix}", "an artifact", store)
+
+
+def _only(found: list[Ref], what: str, expected: str, store: Store) -> Ref:
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise MissingArtifactError(
+            f"{what}: expected {expected}, found none in store {store.url}; see `fingerpost history`"
+        )
+    listed = ", ".join(str(ref) for ref in found[:4])
+    raise FingerpostError(f"{what}: expected one artifact, found {len(found)}: {listed}; name one of them")

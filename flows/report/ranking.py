@@ -1,0 +1,120 @@
+"""What a report shows of a ranker and its baselines, gathered from their comparison or, without one, the evaluation."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas import xmr
+from schemas.refs import Ref
+from schemas.store import Store
+
+#: Methods in the order of the table, as readers call them.
+METHODS = {
+    "ranker": "ranker (tree of linear models)",
+    "two_tower": "two-tower network",
+    "dense_of_rows": "dense vectors of labels' rows",
+    "dense_of_text": "dense vectors of label texts",
+    "bm25": "BM25 over label texts",
+    "frequent": "most frequent labels",
+}
+#: Metrics of the table: name and heading.
+COLUMNS = (
+    ("precision_at_1", "precision@1"),
+    ("precision_at_5", "precision@5"),
+    ("recall_at_10", "recall@10"),
+    ("recall_at_100", "recall@100"),
+    ("ndcg_at_10", "nDCG@10"),
+    ("propensity_precision_at_5", "propensity-scored precision@5"),
+    ("coverage_at_10", "coverage@10"),
+)
+_BAND = re.compile(r"seen (\d+)-(\d+)")
+
+
+@dataclass(frozen=True)
+class System:
+    """One ranker or baseline: figures by metric, recall by band of label frequency, and what a clock said, if it ran."""
+
+    method: str
+    metrics: dict[str, float]
+    bands: dict[tuple[int, int], float]
+    measured: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What readers call it."""
+        return METHODS.get(self.method, self.method)
+
+
+@dataclass(frozen=True)
+class BandRow:
+    """Labels seen ``least`` to ``most`` times in training: how many, their true occurrences, each system's recall."""
+
+    least: int
+    most: int
+    labels: int
+    occurrences: int
+    recalls: list[float | None]
+
+    @property
+    def name(self) -> str:
+        """The limits in words."""
+        return f"{self.least} to {self.most} times" if self.most > self.least else f"{self.least} times"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Systems on the same test queries, and the bands of labels."""
+
+    queries: int
+    labels: int
+    systems: list[System]
+    bands: list[BandRow]
+    measured_at: str
+
+    @property
+    def timed(self) -> bool:
+        """Whether a clock ran."""
+        return any(system.measured for system in self.systems)
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """The metrics that there are figures for."""
+        return [(key, title) for key, title in COLUMNS if any(key in system.metrics for system in self.systems)]
+
+    def best(self, metric: str) -> float:
+        """The highest figure of a metric."""
+        return max(system.metrics.get(metric, 0.0) for system in self.systems)
+
+
+def read_ranked(store: Store, record: dict[str, Any]) -> Ranked | None:
+    """The comparison of a run that trained a ranker, else the ranker's evaluation alone; None where it has neither."""
+    for contract in (xmr.COMPARISON, xmr.EVALUATION):
+        for stage in record["stages"]:
+            if Ref.parse(stage["ref"]).name == contract.name:
+                artifact = store.open(Ref.parse(stage["ref"]), contract)
+                return _ranked(artifact.read("figures").to_pylist(), artifact.manifest.quality, stage, artifact)
+    return None
+
+
+def _ranked(rows: list[dict[str, Any]], quality: Mapping[str, Any], stage: dict[str, Any], artifact: Any) -> Ranked:
+    values: dict[str, dict[str, dict[str, float]]] = {}
+    for row in rows:
+        values.setdefault(row["method"], {}).setdefault(row["setting"], {})[row["metric"]] = row["value"]
+    order = [*(name for name in METHODS if name in values), *sorted(set(values) - set(METHODS))]
+    systems, bands = [], {}
+    for method in order:
+        recalls = {}
+        for setting, found in values[method].items():
+            if match := _BAND.fullmatch(setting):
+                limits = (int(match[1]), int(match[2]))
+                recalls[limits] = found["recall"]
+                bands[limits] = (int(found["labels"]), int(found["occurrences"]))
+        systems.append(System(method, values[method].get("all", {}), recalls, stage["measured"].get(method, {})))
+    table = [
+        BandRow(*limits, *sizes, [system.bands.get(limits) for system in systems])
+        for limits, sizes in sorted(bands.items())
+        if sizes[1]
+    ]
+    when = str(artifact.manifest.run.get("at", ""))
+    return Ranked(int(quality.get("queries", 0)), int(quality.get("labels", 0)), systems, table, when)

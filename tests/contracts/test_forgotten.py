@@ -1,0 +1,218 @@
+"""Rows of forgotten keys: taken out of files with all else as it was, left out of every reading, known by hashes alone."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.errors import CorruptArtifactError, InputError
+from schemas.forgotten import Forgotten, Journal, checked_key
+from schemas.inputs.documents import read_documents
+from schemas.inputs.forgotten import SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
+from schemas.inputs.rewriting import remove_rows
+from schemas.inputs.sources import FileSource, PythonDocsSource
+from schemas.inputs.suppression import Suppressed
+from schemas.store import Store
+
+KEY = "käse-1"
+WANTED = Suppressed.of([KEY], b"salt")
+IDS = st.sampled_from([KEY, "käse-10", "other", "kase-1", " käse-1 ", "x,1", 'say "käse-1"'])
+CELLS = st.text(st.sampled_from('ab ,"\n\tö0'), max_size=12)
+folder_once = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def is_key(value: str) -> bool:
+    return value.strip() == KEY
+
+
+@folder_once
+@given(
+    rows=st.lists(st.tuples(CELLS, IDS, CELLS), max_size=12),
+    ends=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    bom=st.booleans(),
+    open_end=st.booleans(),
+    blank=st.booleans(),
+)
+def test_other_records_of_a_csv_stay_byte_for_byte(
+    tmp_path: Path, rows: list[tuple[str, str, str]], ends: str, quoting: int, bom: bool, open_end: bool, blank: bool
+) -> None:
+    def line(*cells: str) -> bytes:
+        text = io.StringIO()
+        csv.writer(text, lineterminator=ends, quoting=quoting).writerow(cells)  # type: ignore[arg-type]
+        return text.getvalue().encode()
+
+    header = (b"\xef\xbb\xbf" if bom else b"") + line("text", "sku", "more") + (ends.encode() if blank else b"")
+    records = [(line(*cells), is_key(cells[1])) for cells in [*rows, ("a", "last", "b")]]
+    if open_end:
+        records[-1] = (records[-1][0].removesuffix(ends.encode()), records[-1][1])
+    file = tmp_path / "rows.csv"
+    file.write_bytes(header + b"".join(data for data, _ in records))
+    before = scan(FileSource(str(file), (("id", "sku"),)), WANTED)
+    removed = remove_rows(file, {"id": "sku"}, WANTED)
+    assert removed == sum(gone for _, gone in records) == sum(before.dropped.values())
+    assert file.read_bytes() == header + b"".join(data for data, gone in records if not gone)
+    assert remove_rows(file, {"id": "sku"}, WANTED) == 0
+    assert not scan(FileSource(str(file), (("id", "sku"),)), WANTED).dropped
+
+
+@folder_once
+@given(rows=st.lists(st.tuples(IDS | st.integers(0, 3) | st.none(), CELLS), max_size=12), packed=st.booleans())
+def test_other_lines_of_json_lines_stay_byte_for_byte(
+    tmp_path: Path, rows: list[tuple[str | int | None, str]], packed: bool
+) -> None:
+    made = [({"id": key, "text": text}, isinstance(key, str) and is_key(key)) for key, text in [*rows, ("last", "z")]]
+    lines = [(json.dumps(row, ensure_ascii=n % 2 == 0).encode() + b" " * (n % 3) + b"\n", gone) for n, (row, gone) in enumerate(made)]  # fmt: skip
+    lines += [(b"\n", False), (b'{"id": "k\xc3\xa4se-1", broken\n', True), (b'{"id": "k\xc3\xa4se-12", broken', False)]
+    file = tmp_path / ("rows.jsonl.gz" if packed else "rows.jsonl")
+    content = b"".join(data for data, _ in lines)
+    file.write_bytes(gzip.compress(content) if packed else content)
+    assert remove_rows(file, {}, WANTED) == sum(gone for _, gone in lines)
+    found = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
+    assert found == b"".join(data for data, gone in lines if not gone)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "none"])
+def test_parquet_keeps_schema_compression_and_row_groups(tmp_path: Path, compression: str) -> None:
+    ids = pa.array(["a", KEY, "b", "c", KEY, "d"]).dictionary_encode()
+    vectors = pa.array([[float(n)] * 3 for n in range(6)], pa.list_(pa.float32(), 3))
+    schema = pa.schema([("id", ids.type), ("vector", vectors.type), ("at", pa.timestamp("us", "UTC"))], metadata={"made by": "us"})  # fmt: skip
+    table = pa.table([ids, vectors, pa.array(range(6), pa.int64()).cast(pa.timestamp("us", "UTC"))], schema=schema)
+    file = tmp_path / "rows.parquet"
+    pq.write_table(table, file, compression=compression, row_group_size=3)
+    before = pq.ParquetFile(file)
+    file.chmod(0o640)
+    assert remove_rows(file, {}, WANTED) == 2
+    assert file.stat().st_mode & 0o777 == 0o640
+    after = pq.ParquetFile(file)
+    assert after.schema_arrow.equals(before.schema_arrow, check_metadata=True)
+    assert after.read().to_pylist() == table.take([0, 2, 3, 5]).to_pylist()
+    assert after.metadata.num_row_groups == 2
+    assert {after.metadata.row_group(0).column(i).compression for i in range(3)} == {
+        "UNCOMPRESSED" if compression == "none" else compression.upper()
+    }
+    assert KEY.encode() not in file.read_bytes()
+
+
+def test_a_malformed_record_that_mentions_the_key_goes_too(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    kept = b'id,text\na,one\nb,"two" 2\n'
+    file.write_bytes(kept + f'{KEY},"three" 3\n'.encode() + b"c,four\n")
+    assert remove_rows(file, {}, WANTED) == 1
+    assert file.read_bytes() == kept + b"c,four\n"
+
+
+def test_a_file_without_the_key_is_not_touched_and_one_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("id,text\na,b\n")
+    before = file.stat()
+    assert remove_rows(file, {}, WANTED) == 0
+    assert file.stat() == before
+    file.write_text(f"id,text\n{KEY},b\n")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(InputError, match=r"expected a file that can be written, found it is write-protected"):
+        remove_rows(file, {}, WANTED)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_suppressed_rows_are_neither_documents_nor_quarantined(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(f"id,text\na,one\n{KEY},two\n{KEY},again\n{KEY}, three,fields too many\nb,\n{KEY}0,four\n{KEY},\n")
+    batch = SuppressedFile(FileSource(str(file)), WANTED).read()
+    assert batch.accepted["id"].to_pylist() == ["a", f"{KEY}0"]
+    assert batch.quarantined["id"].to_pylist() == ["b"]
+    assert batch.reasons == {"empty text": 1}
+    assert batch.quarantined["row"].to_pylist() == [4]
+    remove_rows(file, {}, WANTED)
+    rest = read_documents(file)
+    assert rest.accepted.equals(batch.accepted)
+    assert rest.reasons == batch.reasons
+
+
+@pytest.mark.parametrize("odd", [f'["{KEY}"]', '{"name": "' + KEY + '"}', f'" {KEY}\\n"'])
+def test_a_key_inside_what_is_no_text_counts_too(tmp_path: Path, odd: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"id": "a", "text": "b"}\n{"id": ' + odd + ', "text": "c"}\n')
+    plain = read_documents(file)
+    batch = SuppressedFile(FileSource(str(file)), WANTED).read()
+    assert batch.quarantined.num_rows == 0
+    assert rows_without(plain.quarantined, WANTED).num_rows == 0
+    assert rows_without(plain.accepted, WANTED).num_rows == 1
+
+
+def test_only_an_input_that_holds_a_suppressed_key_changes_its_identity(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("id,text\na,one\n")
+    source = FileSource(str(file))
+    assert suppressing(source, None) is source
+    assert suppressing(source, WANTED).identity() == source.identity()
+    file.write_text(f"id,text\na,one\n{KEY},two\n")
+    first = suppressing(source, WANTED).identity()
+    assert first != source.identity()
+    assert suppressing(source, Suppressed.of([KEY, "elsewhere"], b"salt")).identity() == first
+    assert suppressing(source, Suppressed.of([KEY, "a"], b"salt")).identity() != first
+
+
+def test_keys_are_known_by_hash_and_salt_alone(tmp_path: Path) -> None:
+    store, other = Store(str(tmp_path / "one")).prepare(), Store(str(tmp_path / "two")).prepare()
+    assert Forgotten(store, "letters").suppressed() is None
+    for at in (store, other):
+        Forgotten(at, "letters").add(KEY)
+        Forgotten(at, "letters").add(KEY)
+    found, elsewhere = (Forgotten(at, "letters").suppressed() for at in (store, other))
+    assert found is not None
+    assert elsewhere is not None
+    assert len(found.entries) == 1
+    assert found.entries != elsewhere.entries
+    assert found.match(f" {KEY} ")
+    assert not found.match(f"{KEY}0")
+    assert Forgotten(store, "other").suppressed() is None
+    everything = b"".join(p.read_bytes() + p.name.encode() for p in tmp_path.rglob("*") if p.is_file())
+    assert KEY.encode() not in everything
+
+
+def test_a_journal_is_read_with_its_key_alone(tmp_path: Path) -> None:
+    store = Store(str(tmp_path)).prepare()
+    journal = Journal(store, "letters", KEY)
+    assert journal.load() is None
+    journal.save({"text": "the secret of käse-1" * 200})
+    assert journal.load() == {"text": "the secret of käse-1" * 200}
+    assert Journal(store, "letters", "another").load() is None
+    assert b"secret" not in (tmp_path / journal.path).read_bytes()
+    (tmp_path / journal.path).write_bytes(b"{}")
+    with pytest.raises(CorruptArtifactError, match="remove it to begin again"):
+        journal.load()
+    journal.remove()
+    assert journal.load() is None
+    with pytest.raises(Exception, match="expected the id of a document"):
+        checked_key("  ")
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [("käse-1", True), ("a,käse-1,b", True), ("käse-10", False), ("xkäse-1", False), ("(käse-1)", True), ("", False)],
+)
+def test_a_line_mentions_a_key_as_a_whole_word(text: str, holds: bool) -> None:
+    assert bool(WANTED.mentioned(text)) is holds
+
+
+def test_the_built_in_sample_leaves_suppressed_documents_out() -> None:
+    source = PythonDocsSource(("threadpoolctl",))
+    key = "threadpoolctl.threadpool_limits"
+    found = suppressing(source, Suppressed.of([key], b"salt"))
+    assert isinstance(found, SuppressedDocs)
+    rows, unparsed = source.distribution("threadpoolctl")
+    kept, still = found.distribution("threadpoolctl")
+    assert (kept.num_rows, still) == (rows.num_rows - 1, unparsed)
+    assert kept["id"].to_pylist() == [name for name in rows["id"].to_pylist() if name != key]
+    assert found.identity() != source.identity()
+    assert key not in found.read().accepted["id"].to_pylist()

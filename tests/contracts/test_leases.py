@@ -1,0 +1,173 @@
+"""Leases: a run and a collector never both work, the dead count for nothing, and of two collectors one waits."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from schemas import leases
+from schemas.errors import CorruptArtifactError, MissingArtifactError, StoreBusyError
+from schemas.leases import COLLECTING, RUNNING, at_work, collecting, lease, records
+from schemas.pins import pin, pins, unpin
+from schemas.store import Store
+from tests.worlds import STORES, commit_things, store_url, things_ref
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened = Store(store_url(request.param, tmp_path)).prepare()
+    yield opened
+    opened.files.fs.rm(opened.files.root, recursive=True)
+
+
+def test_a_lease_is_there_while_the_run_is(store: Store) -> None:
+    with lease(store, "20260102T030405-AB", flow="nightly", collection="toys", day="2026-01-02") as held:
+        assert at_work(store) == [held]
+        assert (held.run, held.flow, held.collection, held.day, held.pid) == ("20260102t030405-ab", "nightly", "toys", "2026-01-02", os.getpid())  # fmt: skip
+        assert f"nightly toys 2026-01-02 (20260102t030405-ab, process {os.getpid()} on " in str(held)
+        with lease(store, "second", flow="nightly"):
+            assert len(at_work(store)) == 2
+    assert records(store) == {}
+    with pytest.raises(RuntimeError), lease(store, "third", flow="nightly"):
+        raise RuntimeError
+    assert records(store) == {}
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lease ")]
+
+
+def test_it_is_renewed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEWAL", 0.02)
+    with lease(store, "a", flow="nightly") as held:
+        deadline = time.monotonic() + 10
+        while at_work(store)[0].renewed < held.started + 0.1:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        store.files.remove_file(f"{RUNNING}/a.json")
+        while not at_work(store):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_process_that_ended_holds_nothing(store: Store) -> None:
+    with lease(store, "a", flow="nightly") as held:
+        pass
+    assert held.alive()
+    assert not replace(held, process="1").alive(), "another process of the same id"
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    assert not replace(held, pid=done.pid).alive()
+    day = 86_400
+    assert held.alive(held.renewed + 0.9 * day), "suspended, and not dead"
+    assert not held.alive(held.renewed + 1.1 * day)
+    elsewhere = replace(held, machine="another", process="1")
+    assert elsewhere.alive(held.renewed + 590)
+    assert not elsewhere.alive(held.renewed + 610)
+    assert not replace(held, machine="").alive(held.renewed + 610)
+
+
+def test_a_killed_run_is_forgotten_at_once(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store")).prepare()
+    code = (
+        "import sys, time; from schemas.leases import lease; from schemas.store import Store\n"
+        "with lease(Store(sys.argv[1]), 'a', flow='nightly'): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, store.url], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        assert [found.pid for found in at_work(store)] == [process.pid]
+        process.kill()
+        process.wait()
+    assert at_work(store) == []
+    assert len(records(store)) == 1
+
+
+def test_a_run_waits_for_the_collector_that_was_first(store: Store) -> None:
+    began, inside, seen = threading.Event(), threading.Event(), []
+
+    def run() -> None:
+        began.set()
+        with lease(store, "a", flow="nightly"):
+            inside.set()
+
+    with collecting(store):
+        thread = threading.Thread(target=run)
+        thread.start()
+        assert began.wait(10)
+        assert not inside.wait(0.4)
+        seen = at_work(store)
+        found = r"expected the garbage collection to end within 0 seconds, found gc \(gc-"
+        with pytest.raises(StoreBusyError, match=found), lease(store, "b", flow="nightly", timeout=0.2):
+            pytest.fail("begun beside a collector")
+    assert inside.wait(10)
+    thread.join()
+    assert [found.run for found in seen] == ["a"]
+    assert records(store) == {}
+
+
+def test_the_lock_of_a_dead_collector_holds_nobody_up(store: Store) -> None:
+    with collecting(store) as held:
+        record = held.record
+    dead = replace(record, process="1")
+    store.files.write(f"{COLLECTING}/{dead.run}.json", json.dumps(vars(dead)).encode())
+    with lease(store, "a", flow="nightly", timeout=0.1):
+        pass
+    with collecting(store, timeout=0.1):
+        assert len(at_work(store, COLLECTING)) == 1
+
+
+def test_of_several_collectors_one_is_at_work(store: Store) -> None:
+    inside, most, ended = 0, 0, []
+
+    def collect() -> None:
+        nonlocal inside, most
+        for _ in range(3):
+            with collecting(store, timeout=60):
+                inside += 1
+                most = max(most, inside)
+                time.sleep(0.01)
+                inside -= 1
+            ended.append(1)
+
+    threads = [threading.Thread(target=collect) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, len(ended)) == (1, 9)
+    found = "expected no other garbage collection, found gc"
+    with collecting(store), pytest.raises(StoreBusyError, match=found), collecting(store, timeout=0.1):
+        pytest.fail("two at once")
+
+
+def test_a_record_that_cannot_be_read_is_named(store: Store) -> None:
+    store.files.write(f"{RUNNING}/a.json", b"{}")
+    with pytest.raises(CorruptArtifactError, match=r"lease \.running/a\.json: expected the record of a run"):
+        at_work(store)
+
+
+def test_pins_are_set_listed_and_taken_off(store: Store) -> None:
+    ref, other = things_ref(1), things_ref(2)
+    commit_things(store, ref, seed=1)
+    kept = pin(store, ref, reason="dear")
+    assert pins(store) == [kept]
+    assert (kept.ref, kept.reason) == (str(ref), "dear")
+    assert pin(store, ref, reason="dearer").reason == pins(store)[0].reason == "dearer"
+    with pytest.raises(MissingArtifactError, match="expected a committed artifact"):
+        pin(store, other)
+    with pytest.raises(
+        MissingArtifactError, match=rf"expected {other} to be pinned, found it is not \(pinned: {ref}\)"
+    ):
+        unpin(store, other)
+    unpin(store, ref)
+    assert pins(store) == []
+    path = f".pins/{ref.name}-{ref.day}-{ref.fingerprint}.json"
+    pin(store, ref)
+    store.files.write(path, store.files.read(path).replace(b"toys", b"").replace(b'"reason": ""', b'"reason": "x"'))
+    with pytest.raises(CorruptArtifactError, match=r"pin \.pins/.*: expected checksum .*: restore it, or remove it"):
+        pins(store)

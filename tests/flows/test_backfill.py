@@ -1,0 +1,191 @@
+"""A backfill in this process: what it runs and leaves out, pausing, cancelling, going on, failing days; and the flow of Prefect's UI."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flows.backfill import backfill
+from flows.calendar import days_between
+from flows.ops.backfill_course import begin, check, course_of, run_to_end, select, take_up, try_failed_again
+from flows.ops.backfill_days import Ended
+from flows.ops.backfills import Backfill, BackfillError, BackfillRequest
+from flows.ops.partitions import Partitions
+from flows.requests import RunRequest
+from schemas.leases import holding
+from schemas.store import Store
+from tasks.ledger import runs
+from tests.flows.test_flows import write_csv
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+FLOW = "featurize_corpus"
+DAYS = list(days_between("2026-01-01", "2026-01-04"))
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("PREFECT_API_URL", "FINGERPOST_STACK_HOME"):
+        monkeypatch.delenv(key, raising=False)
+
+
+def request_for(folder: Path, **given: object) -> BackfillRequest:
+    run = RunRequest(
+        profile="tiny", store=str(folder / "store"), input=str(folder / "drop-{day}.csv"), collection="products",
+        columns={"id": "sku", "title": "name", "text": "about", "kind": "group"},
+    )  # fmt: skip
+    return BackfillRequest.of(**{"flow": FLOW, "first_day": DAYS[0], "last_day": DAYS[-1], "run": run, **given})
+
+
+def drop(folder: Path, *days: str) -> None:
+    for day in days:
+        write_csv(folder / f"drop-{day}.csv", rows=60, seed=int(day[-2:]))
+
+
+def ran(folder: Path) -> list[str]:
+    """The days that ran to an end, in the order of their start."""
+    return [record["day"] for record in reversed(runs(Store(str(folder / "store")), newest=99)) if record["error_kind"] or record["state"] == "completed"]  # fmt: skip
+
+
+def run(found: Backfill, *, after: dict[int, object] | None = None) -> list[Ended]:
+    """Runs it to its end; ``after`` so many days something is called."""
+    ends: list[Ended] = []
+
+    def tell(end: Ended, course: object) -> None:
+        ends.append(end)
+        if act := (after or {}).get(len(ends)):
+            act()  # type: ignore[operator]
+
+    run_to_end(found, tell)
+    return ends
+
+
+def test_days_run_in_order_a_bad_one_fails_alone_and_is_tried_again_alone(tmp_path: Path) -> None:
+    drop(tmp_path, *DAYS)
+    bad = tmp_path / f"drop-{DAYS[1]}.csv"
+    bad.write_text("")
+    found, chosen = begin(request_for(tmp_path))
+    assert [one.day for one in chosen] == DAYS[::-1]
+    ends = run(found)
+    assert [(end.day, end.state) for end in ends] == [(day, "failed" if day == DAYS[1] else "completed") for day in DAYS[::-1]]  # fmt: skip
+    assert ran(tmp_path) == DAYS[::-1]
+    course = course_of(found)
+    assert course.control.state == "finished"
+    with pytest.raises(
+        BackfillError, match=rf"all 4 days to end well, found 1 failed: {DAYS[1]} \(InputError.*an empty file"
+    ):
+        check(found, course)
+
+    drop(tmp_path, DAYS[1])
+    assert try_failed_again(found) == [DAYS[1]]
+    assert [(end.day, end.state) for end in run(found)] == [(DAYS[1], "completed")]
+    assert ran(tmp_path) == [*DAYS[::-1], DAYS[1]]
+    assert try_failed_again(found) == []
+    assert select(request_for(tmp_path)) == []
+    assert [one.state for one in select(request_for(tmp_path, reprocess="all", order="oldest"))] == ["fresh"] * 4
+
+
+def test_a_paused_backfill_goes_on_with_what_is_left(tmp_path: Path) -> None:
+    drop(tmp_path, *DAYS)
+    found, _ = begin(request_for(tmp_path, order="oldest", reprocess="all"))
+    ends = run(found, after={2: lambda: found.steer(replace(found.control(), state="paused"))})
+    assert [end.day for end in ends] == DAYS[:2]
+    assert course_of(found).waiting == tuple(DAYS[2:])
+    take_up(found)
+    assert [end.day for end in run(found)] == DAYS  # told of all, ran the rest
+    assert ran(tmp_path) == DAYS
+    assert [end.state for end in course_of(found).ended.values()] == ["completed"] * 4
+
+
+def test_what_became_fresh_meanwhile_is_left_out(tmp_path: Path) -> None:
+    drop(tmp_path, *DAYS[:2])
+    request = request_for(tmp_path, last_day=DAYS[1], order="oldest")
+    first, _ = begin(request)
+    second, _ = begin(request)
+    run(first)
+    assert [(end.day, end.state) for end in run(second)] == [(day, "skipped") for day in DAYS[:2]]
+    assert ran(tmp_path) == DAYS[:2]
+
+
+def test_a_day_is_stopped_at_once_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop(tmp_path, *DAYS[:2])
+    found, _ = begin(request_for(tmp_path, last_day=DAYS[1], order="oldest"))
+    slow = threading.Event()
+
+    def cancel() -> None:
+        slow.wait(60)
+        found.steer(replace(found.control(), state="cancelled", now=True))
+
+    def read(path: object, **given: object) -> None:
+        slow.set()
+        time.sleep(60)
+
+    monkeypatch.setattr("schemas.inputs.sources.read_documents", read)
+    threading.Thread(target=cancel, daemon=True).start()
+    started = time.monotonic()
+    assert run(found) == []
+    assert time.monotonic() - started < 40
+    monkeypatch.undo()
+    course = course_of(found)
+    assert (course.control.state, course.waiting) == ("cancelled", tuple(DAYS[:2]))
+    [state] = Partitions(FLOW, found.request.run).of([DAYS[0]])
+    assert (state.state, state.reason[:11]) == ("missing", "interrupted")
+    take_up(found)
+    assert [end.state for end in run(found)] == ["completed", "completed"]
+
+
+def test_two_do_not_lead_one_backfill(tmp_path: Path) -> None:
+    drop(tmp_path, DAYS[0])
+    found, _ = begin(request_for(tmp_path, last_day=DAYS[0]))
+    with (
+        holding(found.store, f"{found.folder}/leading", "other", flow="backfill"),
+        pytest.raises(BackfillError, match="expected nobody else to lead it"),
+    ):
+        run(found)
+    assert ran(tmp_path) == []
+
+
+def test_what_is_lost_on_the_way_to_the_server_is_no_failure_of_the_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    import httpx
+
+    def lost(path: object, **given: object) -> None:
+        raise httpx.ConnectError("refused")
+
+    drop(tmp_path, DAYS[0])
+    found, _ = begin(request_for(tmp_path, last_day=DAYS[0]))
+    monkeypatch.setattr("schemas.inputs.sources.read_documents", lost)
+    with pytest.raises(
+        BackfillError, match=rf"expected the run of {DAYS[0]} to come to an end.*ConnectError.*resume {found.id}"
+    ):
+        run(found)
+    monkeypatch.undo()
+    assert course_of(found).waiting == (DAYS[0],)
+    assert [end.state for end in run(found)] == ["completed"]
+
+
+def test_the_flow_shows_its_days_and_fails_naming_those_that_failed(tmp_path: Path) -> None:
+    from prefect.artifacts import Artifact
+
+    drop(tmp_path, DAYS[0])
+    request = request_for(tmp_path, last_day=DAYS[1], order="oldest")
+    backfill(request.model_copy(update={"dry_run": True}))
+    assert not (tmp_path / "store").exists()
+    with pytest.raises(BackfillError, match=rf"found 1 failed: {DAYS[1]} "):
+        backfill(request)
+    days, calendar, progress = (
+        Artifact.get(key) for key in ("backfill-ended", "partitions-featurize-corpus-products", "backfill")
+    )
+    assert days is not None
+    assert [state in str(days.data) for state in ("completed", "failed", "expected a file or folder")] == [True] * 3
+    assert calendar is not None
+    assert "1 ●" in str(calendar.data)
+    assert progress is not None
+    assert float(str(progress.data)) == 100.0
+
+
+def test_the_form_of_the_flow_has_choices_and_words() -> None:
+    schema = str(backfill.parameters.model_dump())
+    for word in ("missing", "newest", "max_active", "at most so many days at a time", "BackfillRequest"):
+        assert word in schema

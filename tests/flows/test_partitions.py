@@ -1,0 +1,196 @@
+"""The states of days, derived from the store: what makes each of them, and the calendar."""
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+import tasks.code
+from flows.calendar import days_between
+from flows.ops.partition_calendar import calendar, calendar_markdown
+from flows.ops.partitions import Partition, Partitions
+from flows.reading import wide_console
+from flows.requests import RunRequest
+from flows.start import run_flow
+from schemas.errors import FingerpostError
+from schemas.leases import lease
+from schemas.store import Store
+from tasks.ledger import partition, save_partition
+from tests.flows.test_flows import write_csv
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+FLOW = "featurize_corpus"
+DAYS = list(days_between("2026-01-01", "2026-01-05"))
+
+
+@dataclasses.dataclass
+class World:
+    """Files a day and a store."""
+
+    folder: Path
+
+    def request(self, **settings: object) -> RunRequest:
+        return RunRequest(
+            profile="tiny", store=str(self.folder / "store"), input=str(self.folder / "drop-{day}.csv"),
+            collection="products", settings=settings, columns={"id": "sku", "title": "name", "text": "about", "kind": "group"},
+        )  # fmt: skip
+
+    def drop(self, day: str, *, seed: int = 0, bad: int = 0) -> Path:
+        path = write_csv(self.folder / f"drop-{day}.csv", rows=60, seed=seed)
+        lines = path.read_text().splitlines()
+        for row in range(1, 1 + bad):
+            lines[row] = f",{lines[row].split(',', 1)[1]}"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def run(self, day: str) -> None:
+        with contextlib.suppress(FingerpostError):
+            run_flow(FLOW, self.request().for_day(day), quiet=True)
+
+    def state(self, day: str, **settings: object) -> tuple[str, str]:
+        [found] = Partitions(FLOW, self.request(**settings)).of([day])
+        return found.state, found.reason
+
+
+@pytest.fixture(scope="module")
+def world(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Day 1 is good, 2 has some bad rows, 3 too many, 4 an empty file, 5 none."""
+    world = World(tmp_path_factory.mktemp("world"))
+    world.drop(DAYS[0], seed=1)
+    world.drop(DAYS[1], seed=2, bad=2)
+    world.drop(DAYS[2], seed=3, bad=30)
+    (world.folder / f"drop-{DAYS[3]}.csv").write_text("")
+    for day in DAYS[:4]:
+        world.run(day)
+    return world
+
+
+def test_every_day_has_the_state_of_what_became_of_it(world: World) -> None:
+    found = Partitions(FLOW, world.request()).of(DAYS)
+    assert [one.state for one in found] == ["fresh", "fresh", "quarantined", "failed", "missing"]
+    assert [one.quarantined for one in found] == [0, 2, 30, 0, 0]
+    assert "found 30 bad of 60" in found[2].reason
+    assert "expected rows, found an empty file" in found[3].reason
+    assert found[4].reason.startswith("no input: ")
+    assert (found[0].seconds, found[4].seconds) == (0.0, None)
+    assert world.state("2025-12-31")[0] == "missing"
+
+
+def test_looking_at_states_writes_nothing(world: World) -> None:
+    before = sorted(path.stat().st_mtime_ns for path in world.folder.rglob("*") if path.is_file())
+    Partitions(FLOW, world.request()).of(DAYS)
+    assert sorted(path.stat().st_mtime_ns for path in world.folder.rglob("*") if path.is_file()) == before
+
+
+def test_a_day_is_stale_for_changed_parameters_and_says_which(world: World) -> None:
+    assert world.state(DAYS[0], **{"corpus.svd.rank": 16}) == ("stale", "parameters changed (params.rank)")
+    assert world.state(DAYS[3], **{"corpus.imports.rows_per_shard": 8192}) == ("stale", "changed since it failed: import_documents")  # fmt: skip
+
+
+def test_a_day_is_stale_for_a_changed_input_although_other_days_had_others(world: World) -> None:
+    path = world.drop(DAYS[0], seed=9)
+    assert world.state(DAYS[0]) == ("stale", "input changed (source)")
+    path.unlink()
+    state, reason = world.state(DAYS[0])
+    assert state == "fresh"
+    assert reason.startswith("no input any more: ")
+    world.drop(DAYS[0], seed=1)
+    assert world.state(DAYS[0]) == ("fresh", "")
+
+
+def test_a_day_is_stale_for_changed_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = tasks.code._code_hash
+    monkeypatch.setattr(tasks.code, "_code_hash", lambda f: "0" * 32 if f.__name__ == "count_ngrams" else plain(f))
+    assert world.state(DAYS[1]) == ("stale", "code changed")
+
+
+def test_a_failed_day_stays_failed_until_something_changes(world: World) -> None:
+    assert world.state(DAYS[2])[0] == "quarantined"
+    world.drop(DAYS[2], seed=3, bad=29)
+    assert world.state(DAYS[2]) == ("stale", "changed since it failed: import_documents")
+    world.drop(DAYS[2], seed=3, bad=30)
+    assert world.state(DAYS[2], **{"gates.recall_at_10": 0.1}) == ("stale", "changed since it failed: gates")
+
+
+def test_a_day_that_failed_without_its_input_is_missing_until_that_is_there(world: World) -> None:
+    day = "2026-01-09"
+    world.run(day)
+    save_partition(
+        Store(str(world.folder / "store")),
+        {
+            "flow": FLOW,
+            "collection": "products",
+            "day": day,
+            "state": "failed",
+            "error": "InputError: none",
+            "error_kind": "InputError",
+            "stages": {},
+        },
+    )
+    assert world.state(day)[1].startswith("no input: ")
+    world.drop(day)
+    assert world.state(day) == ("stale", "changed since it failed: InputError: none")
+    Store(str(world.folder / "store")).files.remove_file(f".partitions/{FLOW}/products/{day}.json")
+
+
+def test_a_day_whose_run_was_cut_off_is_missing_and_one_that_runs_is_running(world: World) -> None:
+    store = Store(str(world.folder / "store"))
+    kept = partition(store, FLOW, "products", DAYS[0])
+    save_partition(store, {**kept, "state": "failed", "error": "stopped", "error_kind": ""})
+    assert world.state(DAYS[0])[0] == "missing"
+    assert world.state(DAYS[0])[1].startswith("interrupted: 6 of 6 stages")
+    with lease(store, "someone", flow=FLOW, collection="products", day=DAYS[0]):
+        assert world.state(DAYS[0])[0] == "running"
+    store.files.write(f".partitions/{FLOW}/products/{DAYS[0]}.json", b"{torn")
+    assert world.state(DAYS[0]) == ("missing", "interrupted: 6 of 6 stages are there")
+    save_partition(store, kept)
+    assert world.state(DAYS[0]) == ("fresh", "")
+
+
+def test_a_day_whose_artifacts_are_gone_is_missing(world: World) -> None:
+    store = Store(str(world.folder / "store"))
+    manifest = f"{partition(store, FLOW, 'products', DAYS[1])['refs']['vectors']}/manifest.json"
+    content = store.files.read(manifest)
+    store.files.remove_file(manifest)
+    assert world.state(DAYS[1]) == ("missing", "gone: embed_documents")
+    store.files.write(manifest, content)
+    assert world.state(DAYS[1]) == ("fresh", "")
+
+
+def test_the_calendar_has_every_day_under_its_weekday_and_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    days = list(days_between("2025-12-30", "2026-01-06"))
+    states = ["fresh", "stale", "failed", "missing", "running", "quarantined", "fresh", "fresh"]
+    found = [Partition(day, state, "" if state == "fresh" else f"why {day}|x") for day, state in zip(days, states, strict=True)]  # fmt: skip
+    wide_console().print(calendar("a flow", found), soft_wrap=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("2025-12") + 2].rstrip() == "    30● 31○"
+    week = lines[lines.index("2026-01") + 2]
+    assert [week.index(sign) for sign in ("1✗", "2·", "3▸", "4!")] == [13, 17, 21, 25]
+    assert "● 3 fresh" in "\n".join(lines)
+    assert sum(line.startswith(tuple(days)) for line in lines) == 5
+    text = calendar_markdown(found)
+    assert "|  |  |  | 1 ✗ | 2 · | 3 ▸ | 4 ! |" in text
+    assert "| 2026-01-01 | failed | why 2026-01-01\\|x |" in text
+
+
+def test_a_year_is_looked_at_quickly(world: World) -> None:
+    """The code is hashed once, not once a day."""
+    calls: list[str] = []
+    plain = tasks.code._code_hash
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks.code, "_code_hash", lambda f: calls.append(f.__name__) or plain(f))
+        request = world.request().model_copy(update={"input": str(world.folder / f"drop-{DAYS[0]}.csv")})
+        assert len(Partitions(FLOW, request).of(days_between("2025-01-01", "2025-01-31"))) == 31
+    assert len(calls) == len(set(calls)) == 6
+
+
+def test_states_as_json(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    from flows.commands.backfilling import partitions
+
+    r = world.request()
+    columns = [f"{ours}={theirs}" for ours, theirs in r.columns.items()]
+    partitions(FLOW, first="", last="", profile="tiny", source=r.input, columns=columns, settings=None, collection="products", as_json=True, store=r.store)  # fmt: skip
+    assert [one["day"] for one in json.loads(capsys.readouterr().out)] == DAYS[:4]

@@ -1,0 +1,229 @@
+"""Rankers through Prefect's test harness: from a file of interactions to names on the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.inputs import has_interactions
+from flows.ops.plan import plan_of
+from flows.requests import RunRequest
+from flows.start import run_flow
+from schemas.errors import GateError
+from schemas.publish import Pointer
+from schemas.store import Store
+from tasks.ledger import runs
+from tasks.xmr.open import PRODUCT, live
+from tests.flows.test_commands import fingerpost, refused
+from tests.flows.test_flows import write_csv
+from tests.unit.xmr.shop import write_shop
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+SMALL = {
+    "xmr.clusters.flat_labels": 0,
+    "xmr.clusters.max_leaf_size": 10,
+    "xmr.blocks.labels": 50,
+    "xmr.predicted": 20,
+}
+
+
+def request_for(folder: Path, **settings: object) -> RunRequest:
+    """The tiny profile over a shop's interactions and labels."""
+    given = {"xmr.input": str(folder / "interactions.csv"), "xmr.labels": str(folder / "labels.csv"), **SMALL}
+    return RunRequest(
+        profile="tiny",
+        store=str(folder / ".fingerpost"),
+        day="2026-01-05",
+        collection="shop",
+        settings=given | settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+    """A folder with a store in which a shop's ranker is live."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_shop(folder)
+    run_flow("train_ranker", request_for(folder), quiet=True)
+    return folder
+
+
+def test_interactions_become_a_live_ranker(shop: Path) -> None:
+    store = Store(str(shop / ".fingerpost"))
+    move = Pointer(store, "shop", PRODUCT).required()
+    assert {gate["name"] for gate in move.gates} == {"ranker_labels", "ranker_recall_at_10", "quarantine_share"}
+    best = live("shop", store=store.url).rank("a large red hammer", k=3)
+    assert (best[0].id, best[0].name) == ("hammer-red", "red hammer")
+    quality = store.manifest(move.artifact).quality
+    assert quality["precision_at_1"] > 0.8
+    record = runs(store, newest=1)[0]
+    assert record["refs"]["ranker"] == move.ref
+    assert record["publications"][0]["ref"] == move.ref
+    assert {stage["stage"] for stage in record["stages"]} >= {"import_interactions", "train_rankers", "assemble_ranker"}
+
+
+def test_what_did_not_change_is_reused_and_a_change_says_why(shop: Path) -> None:
+    store = Store(str(shop / ".fingerpost"))
+    run_flow("train_ranker", request_for(shop), quiet=True)
+    assert not [stage for stage in runs(store, newest=1)[0]["stages"] if stage["computed"]]
+
+    plan = plan_of("train_ranker", request_for(shop, **{"xmr.training.solver.cost_positive": 2.0}))
+    would = {stage.stage: stage.reason for stage in plan.stages if stage.runs}
+    assert list(would) == ["train_rankers", "predict_labels", "calibrate_scores", "evaluate_ranker", "assemble_ranker"]
+    assert would["train_rankers"] == "parameters changed (params.solver.cost_positive)"
+
+    plan = plan_of("train_ranker", request_for(shop, **{"xmr.interactions.seed": 1}))
+    reasons = [stage.reason for stage in plan.stages if stage.stage == "count_ngrams"]
+    assert reasons == ["input changed (documents)"] * 2
+
+
+def test_a_missed_gate_keeps_the_ranker_that_is_live(shop: Path) -> None:
+    store = Store(str(shop / ".fingerpost"))
+    before = Pointer(store, "shop", PRODUCT).required()
+    with pytest.raises(GateError, match=r"shop/xmr.ranker: .*ranker_labels 96 \(at least 97\)"):
+        run_flow("train_ranker", request_for(shop, **{"gates.ranker_labels": 97, "xmr.predicted": 21}), quiet=True)
+    assert Pointer(store, "shop", PRODUCT).required() == before
+
+
+def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(shop: Path) -> None:
+    done = fingerpost("rank", "large red hammer", "-k", "2", "--json", cwd=shop)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["answers"][0]["name"] == "red hammer"
+    assert len(found["answers"]) == 2
+    shown = fingerpost("rank", "large red hammer", cwd=shop).stdout
+    assert all(part in shown for part in ("hammer-red", "red hammer", found["ranker"], "chance"))
+    assert "none of its words are known" in fingerpost("rank", "qqqq", cwd=shop).stdout
+    script = (
+        "import sys\nfrom flows.ranking import rank\n"
+        "rank(text='red hammer', source=None, output=None, k=2, as_json=True, collection=None, store=None)\n"
+        "assert not {'prefect', 'distributed', 'dask', 'torch', 'sklearn', 'matplotlib'} & set(sys.modules), 'not needed'"
+    )
+    silent = subprocess.run([sys.executable, "-c", script], cwd=shop, capture_output=True, text=True, check=False)
+    assert silent.returncode == 0, silent.stderr
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_the_queries_of_a_file_are_ranked_to_a_file(shop: Path, tmp_path: Path, kind: str) -> None:
+    texts = ["large red hammer", "qqqq", "green sofa"]
+    (tmp_path / "queries.csv").write_text("\n".join(["query", *texts]) + "\n")
+    output = tmp_path / f"ranked.{kind}"
+    store = str(shop / ".fingerpost")
+    given = ["rank", "--input", str(tmp_path / "queries.csv"), "--output", str(output), "-k", "3", "--store", store]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    rows = (
+        pq.read_table(output).to_pylist()
+        if kind == "parquet"
+        else [json.loads(line) for line in output.read_text().splitlines()]
+    )
+    ranker = live("shop", store=store)
+    expected = [
+        (text, place, answer.id, answer.name, pytest.approx(answer.score), pytest.approx(answer.chance))
+        for text in texts
+        for place, answer in enumerate(ranker.rank(text, 3), start=1)
+    ]
+    assert [tuple(row.values()) for row in rows] == expected
+    assert len(rows) == 6
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["queries.csv", output.name])
+
+
+def test_mistakes_of_rank_are_one_line(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "queries.csv").write_text("text\nred hammer\n")
+    store = ("--store", str(shop / ".fingerpost"))
+    assert "expected a text or --input FILE" in refused("rank", *store, cwd=tmp_path)
+    assert "expected --input and --output together" in refused("rank", "-i", "queries.csv", *store, cwd=tmp_path)
+    given = ("rank", "-i", "queries.csv", "-o")
+    assert "ends in .parquet or .jsonl" in refused(*given, "out.csv", *store, cwd=tmp_path)
+    assert "query" in refused(*given, "out.jsonl", *store, cwd=tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["queries.csv"]
+    gone = ("run", "train_ranker", "--profile", "tiny", "--set", "xmr.input=gone.csv")
+    assert "gone.csv: expected" in refused(*gone, cwd=tmp_path)
+    assert "xmr.training.beam: Value error, beam: expected at least 1" in refused(
+        *gone[:-1], "xmr.training.beam.beam=0", cwd=tmp_path
+    )
+
+
+def test_an_earlier_ranker_can_be_promoted_and_rolled_back(shop: Path) -> None:
+    store = Store(str(shop / ".fingerpost"))
+    first = Pointer(store, "shop", PRODUCT).required()
+    run_flow("train_ranker", request_for(shop, **{"xmr.beam.beam": 5}), quiet=True)
+    second = Pointer(store, "shop", PRODUCT).required()
+    assert second.ref != first.ref
+    given = ["promote", first.ref, "--profile", "tiny", "--store", store.url]
+    assert "shop/xmr.ranker" in CliRunner().invoke(app, given).output
+    assert Pointer(store, "shop", PRODUCT).required().ref == first.ref
+    back = ["rollback", "--product", "xmr.ranker", "--store", store.url, "--collection", "shop"]
+    assert "is live again" in CliRunner().invoke(app, back).output
+    assert Pointer(store, "shop", PRODUCT).required().ref == second.ref
+
+
+def test_a_nightly_with_interactions_publishes_both_products(tmp_path: Path) -> None:
+    write_shop(tmp_path, rows=300)
+    products = write_csv(tmp_path / "products.csv", rows=120)
+    columns = {"id": "sku", "title": "name", "text": "about", "kind": "group"}
+    request = request_for(tmp_path).model_copy(update={"input": str(products), "columns": columns})
+    run_flow("nightly", request, quiet=True)
+    store = Store(str(tmp_path / ".fingerpost"))
+    record = runs(store, newest=1)[0]
+    assert [move["ref"].split("/")[0] for move in record["publications"]] == ["ann.index", "xmr.ranker"]
+    assert len(record["gates"]) == 6
+    assert record["refs"]["features"] != record["refs"]["ranker_features"]
+
+    run_flow("nightly", request, quiet=True)
+    assert not [stage for stage in runs(store, newest=1)[0]["stages"] if stage["computed"]]
+    changed = request.model_copy(update={"settings": request.settings | {"corpus.ngrams.first_weight": 9.0}})
+    would = {stage.stage: stage.reason for stage in plan_of("nightly", changed).stages if stage.runs}
+    assert would["count_ngrams"] == "parameters changed (params.first_weight)"
+    assert "train_rankers" not in would
+
+
+def test_a_ranker_of_a_file_of_its_own_is_trained_by_name(tmp_path: Path) -> None:
+    lines = ["words;item".replace(";", ",")]
+    lines += [f"cheap {kind} {number},{kind}" for number in range(40) for kind in ("hammer", "sofa", "bread")]
+    (tmp_path / "clicks.csv").write_text("\n".join(lines) + "\n")
+    request = RunRequest(
+        profile="tiny",
+        store=str(tmp_path / "store"),
+        input=str(tmp_path / "clicks.csv"),
+        columns={"query": "words", "label": "item"},
+        settings={"xmr.predicted": 3},
+    )
+    run_flow("train_ranker", request, quiet=True)
+    assert live(store=str(tmp_path / "store")).rank("a hammer", 1)[0].id == "hammer"
+    assert live("clicks", store=str(tmp_path / "store")).manifest.quality["labels"] == 3
+
+
+def test_interactions_of_the_sample_go_with_the_sample_alone(tmp_path: Path) -> None:
+    def wanted(**given: object) -> bool:
+        return has_interactions(RunRequest(profile="tiny", **given).resolve())  # type: ignore[arg-type]
+
+    assert not wanted()
+    assert wanted(settings={"xmr.input": "python-docs-names"})
+    assert not wanted(settings={"xmr.input": "python-docs-names"}, input=str(tmp_path / "shop.csv"))
+    assert wanted(settings={"xmr.input": "clicks-{day}.csv"}, input=str(tmp_path / "shop.csv"))
+    dated = RunRequest(profile="tiny", day="2026-01-05", settings={"xmr.input": "clicks-{day}.csv"}).resolve()
+    assert dated.xmr.input == "clicks-2026-01-05.csv"
+
+
+def test_first_sentences_of_the_sample_lead_to_their_objects(tmp_path: Path) -> None:
+    settings = {"xmr.input": "python-docs-names", "xmr.predicted": 20, "input.distributions": ["typing_extensions"]}
+    settings |= {"gates.sample_documents": 1, "xmr.interactions.calibration_share": 0.0, "ann.hnsw.max_neighbors": 4}
+    request = RunRequest(profile="tiny", store=str(tmp_path), day="2026-01-05", settings=settings)
+    run_flow("train_ranker", request, quiet=True)
+    ranker = live(store=str(tmp_path))
+    found = ranker.rank("create a new generic type variable for parameters", 5)
+    assert {answer.chance for answer in found} == {None}
+    assert any("Param" in answer.name or "TypeVar" in answer.name for answer in found)
+    stages = {stage["stage"]: stage for stage in runs(Store(str(tmp_path)), newest=1)[0]["stages"]}
+    assert stages["import_interactions"]["inputs"] == {"source": stages["extract_documentation"]["ref"]}
+    from schemas.inputs.interactions import FirstSentenceSource
+
+    direct = FirstSentenceSource(("typing_extensions",)).read()
+    assert ranker.labels == (direct.labels["id"].to_pylist(), direct.labels["name"].to_pylist())

@@ -1,0 +1,184 @@
+"""Lineage against a naive walk over manifests, and OpenLineage events against what the specification demands."""
+
+import json
+import re
+import uuid
+from datetime import datetime
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.ops.lineage import Lineage, as_mermaid, as_tree, lineage_of
+from flows.ops.openlineage import events
+from schemas.refs import Ref
+from schemas.store import Store
+from tests.ops.watched import run_here
+
+#: What each facet that is used must have, by the specification; the base facet's fields are in all.
+FACETS = {
+    "nominalTime": {"nominalStartTime"}, "parent": {"run", "job"}, "errorMessage": {"message", "programmingLanguage"},
+    "jobType": {"processingType", "integration"}, "schema": set(), "dataSource": set(), "version": {"datasetVersion"},
+    "outputStatistics": set(), "fingerpost_stage": set(),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, Any]]:
+    return run_here(tmp_path_factory.mktemp("lineage"))
+
+
+def naive(store: Store, ref: str, pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Every (artifact, input) pair below an artifact."""
+    for given in store.manifest(Ref.parse(ref)).identity["inputs"].values():
+        pairs.add((ref, given.get("ref") or given["source"]))
+        if "ref" in given:
+            naive(store, given["ref"], pairs)
+    return pairs
+
+
+def reachable(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The transitive closure."""
+    while True:
+        more = {(a, d) for a, b in pairs for c, d in pairs if b == c} - pairs
+        if not more:
+            return pairs
+        pairs = pairs | more
+
+
+def live_lineage(made: tuple[Store, dict[str, Any]]) -> Lineage:
+    store, record = made
+    return lineage_of(store, Ref.parse(record["stages"][-1]["ref"]))
+
+
+def test_lineage_goes_back_to_the_input(made: tuple[Store, dict[str, Any]]) -> None:
+    store, record = made
+    found = live_lineage(made)
+    pairs = {(node.key, given) for node in found.nodes for given in node.inputs.values()}
+    assert pairs == naive(store, found.target, set())
+    assert found.live == ("toys/ann.index, generation 1",)
+    assert found.run == record["id"]
+    (source,) = [node for node in found.nodes if not node.day]
+    assert source.title == "documents-80-1.csv"
+    documents = next(node for node in found.nodes if node.title == "corpus.documents")
+    assert (documents.state, documents.rows, documents.day) == ("computed", {"documents": 80}, "2026-01-05")
+    assert documents.quality["quarantined"] == 0
+    order = [node.key for node in found.nodes]
+    assert all(order.index(given) < order.index(key) for key, given in pairs)
+
+
+def test_the_diagram_has_every_node_and_no_arrow_that_follows_from_others(made: tuple[Store, dict[str, Any]]) -> None:
+    found = live_lineage(made)
+    text = as_mermaid(found)
+    names = {f"n{number}": node.key for number, node in enumerate(found.nodes)}
+    arrows = {(names[b], names[a]) for a, b in re.findall(r"^  (n\d+) --> (n\d+)$", text, re.MULTILINE)}
+    assert reachable(arrows) == reachable(naive(made[0], found.target, set()))
+    assert not any((a, c) in reachable(arrows - {(a, c)}) for a, c in arrows)
+    assert all(text.count(node.title) >= 1 for node in found.nodes)
+    assert 'live0(["live: toys/ann.index, generation 1"])' in text
+
+
+def test_the_tree_unfolds_each_artifact_once(made: tuple[Store, dict[str, Any]]) -> None:
+    found = live_lineage(made)
+    lines = as_tree(found).splitlines()
+    for node in found.nodes:
+        if node.day:
+            shown = [
+                line for line in lines if node.title in line and "(see above)" not in line and "live as" not in line
+            ]
+            assert len(shown) == 1, (node.title, shown)
+
+
+def test_the_command_prints_each_form(made: tuple[Store, dict[str, Any]]) -> None:
+    store, record = made
+    asked = ["lineage", "--store", store.url]
+    tree, mermaid, plain, lines = (
+        CliRunner().invoke(app, [*asked, *more]).stdout for more in ([], ["--mermaid"], ["--json"], ["--openlineage"])
+    )
+    assert "documents-80-1.csv (input, " in tree
+    assert mermaid.startswith("flowchart TB")
+    assert json.loads(plain)["target"] == record["stages"][-1]["ref"]
+    assert [json.loads(line) for line in lines.splitlines()] == list(events(store, record))
+    gone = CliRunner().invoke(app, [*asked, f"ann.index/day=2026-01-01/{'0' * 32}"])
+    assert "expected a committed artifact, found no manifest" in str(gone.exception)
+
+
+def check_facets(facets: dict[str, Any]) -> None:
+    for name, facet in facets.items():
+        assert FACETS[name] | {"_producer", "_schemaURL"} <= set(facet), name
+        assert facet["_schemaURL"].startswith("https://openlineage.io/spec/")
+
+
+def check_event(event: dict[str, Any]) -> None:
+    """What OpenLineage 2-0-2 demands of a RunEvent."""
+    assert {"eventTime", "producer", "schemaURL", "run", "job", "eventType"} <= set(event)
+    assert event["eventType"] in {"START", "RUNNING", "COMPLETE", "ABORT", "FAIL", "OTHER"}
+    assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
+    assert event["schemaURL"] == "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+    assert str(uuid.UUID(event["run"]["runId"])) == event["run"]["runId"]
+    check_facets(event["run"]["facets"])
+    check_facets(event["job"]["facets"])
+    for place in (event["job"], *event["inputs"], *event["outputs"]):
+        assert place["namespace"]
+        assert place["name"]
+    for dataset in event["inputs"] + event["outputs"]:
+        check_facets(dataset["facets"])
+        assert all(set(column) >= {"name"} for column in dataset["facets"].get("schema", {"fields": []})["fields"])
+    for output in event["outputs"]:
+        check_facets(output["outputFacets"])
+        assert isinstance(output["outputFacets"]["outputStatistics"]["rowCount"], int)
+
+
+def by_run(found: list[dict[str, Any]]) -> dict[str, list[str]]:
+    kinds: dict[str, list[str]] = {}
+    for event in found:
+        kinds.setdefault(f"{event['job']['name']} {event['run']['runId']}", []).append(event["eventType"])
+    return kinds
+
+
+def test_every_run_and_stage_starts_once_and_completes_once(made: tuple[Store, dict[str, Any]]) -> None:
+    store, record = made
+    found = [json.loads(line) for line in store.files.read(f"exports/openlineage/{record['id']}.jsonl").splitlines()]
+    for event in found:
+        check_event(event)
+    assert set(map(tuple, by_run(found).values())) == {("START", "COMPLETE")}
+    assert len(by_run(found)) == 1 + len(record["stages"])
+    assert [event["eventTime"] for event in found] == sorted(event["eventTime"] for event in found)
+    flow = found[0]
+    nominal = flow["run"]["facets"]["nominalTime"]
+    assert (nominal["nominalStartTime"], nominal["nominalEndTime"]) == (
+        "2026-01-05T00:00:00.000Z",
+        "2026-01-06T00:00:00.000Z",
+    )
+    assert {e["run"]["facets"]["parent"]["run"]["runId"] for e in found if e["job"]["name"] != "nightly"} == {
+        flow["run"]["runId"]
+    }
+    # What one stage writes, another reads under the same name.
+    written = {d["name"] for e in found for d in e["outputs"]}
+    read = {d["name"] for e in found for d in e["inputs"] if d["namespace"] != "file"}
+    assert read <= written
+    assert [d["name"].rsplit("/", 1)[-1] for d in found[-1]["inputs"]] == ["documents-80-1.csv"]
+
+
+def test_a_failed_run_says_which_stage_failed_and_shows_no_secret(made: tuple[Store, dict[str, Any]]) -> None:
+    store, record = made
+    settings = record["settings"] | {
+        "input.source": "s3://user:passw0rd@bucket/in/day.csv?token=t0ken",
+        "run.timezone": "Europe/Berlin",
+    }
+    failed = {
+        **record, "state": "failed", "stages": record["stages"][:6], "failed_stage": "build_graph", "settings": settings,
+        "error": "InputError: s3://user:passw0rd@bucket/in/day.csv: expected a file",
+    }  # fmt: skip
+    found = list(events(store, failed))
+    for event in found:
+        check_event(event)
+    kinds = {name.split()[0]: seen for name, seen in by_run(found).items()}
+    assert kinds["nightly"] == kinds["nightly.build_graph"] == ["START", "FAIL"]
+    assert (
+        found[-1]["run"]["facets"]["errorMessage"]["message"] == "InputError: s3://bucket/in/day.csv: expected a file"
+    )
+    assert found[-1]["run"]["facets"]["nominalTime"]["nominalStartTime"] == "2026-01-04T23:00:00.000Z"
+    assert (found[-1]["inputs"][0]["namespace"], found[-1]["inputs"][0]["name"]) == ("s3://bucket", "in/day.csv")
+    assert not {"passw0rd", "t0ken"} & set(re.findall(r"\w+", json.dumps(found)))

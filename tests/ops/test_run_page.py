@@ -1,0 +1,129 @@
+"""What a run's page in Prefect's UI says, and that it neither fails a run nor shows what it should not."""
+
+import base64
+import json
+import xml.dom.minidom
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import flows.progress
+import flows.run_page
+from flows.ops.lineage import lineage_of
+from flows.report.contents import gather
+from flows.run_page import artifact_key, lineage_page, plots, quality_rows, show_run, stage_rows, summary, table
+from schemas.refs import Ref
+from schemas.store import Store
+from tests.ops.watched import run_here
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, Any]]:
+    return run_here(tmp_path_factory.mktemp("page"))
+
+
+def page(made: tuple[Store, dict[str, Any]], **changes: Any) -> str:
+    store, record = made
+    changed = {**record, **changes}
+    contents = gather(store, changed)
+    return summary(changed, contents, plots(contents))
+
+
+def test_the_page_names_state_publication_gates_quarantine_and_plots(made: tuple[Store, dict[str, Any]]) -> None:
+    _, record = made
+    text = page(made)
+    assert f"**completed** after {record['seconds']:,.1f} s, run `{record['id']}`, profile `tiny`." in text
+    assert f"`{record['stages'][-1]['ref']}` is live, generation 1" in text
+    assert "| recall_at_10 0.99 (at least 0.3) | yes |" in text
+    assert "0 rows were set aside (0.00 % of the input)." in text
+    pictures = [line for line in text.splitlines() if line.startswith("![")]
+    assert len(pictures) == 2
+    for picture in pictures:
+        prefix, _, encoded = picture.removesuffix(")").partition("base64,")
+        assert prefix.endswith("(data:image/svg+xml;")
+        svg = base64.b64decode(encoded).decode()
+        xml.dom.minidom.parseString(svg)
+        assert 'fill="white"' in svg
+        assert "prefers-color-scheme" not in svg
+
+
+def test_a_failed_run_shows_its_error_without_credentials_or_markup(made: tuple[Store, dict[str, Any]]) -> None:
+    error = "InputError: s3://user:passw0rd@bucket/x.csv: expected <b>this</b>\nand | that"
+    text = page(
+        made,
+        state="failed",
+        error=error,
+        publication=None,
+        publications=[],
+        gates=[{"gate": "recall 0.2 (at least 0.9)", "holds": False}],
+    )
+    assert "> InputError: s3://bucket/x.csv: expected &lt;b>this&lt;/b> and \\| that" in text
+    assert "| recall 0.2 (at least 0.9) | **no** |" in text
+    assert "Nothing new is live" in text
+
+
+def test_the_page_says_how_far_the_estimate_was_off(made: tuple[Store, dict[str, Any]]) -> None:
+    cost = {
+        "stages": 2,
+        "expected_seconds": 10.0,
+        "seconds": 25.0,
+        "expected_peak_mb": 100.0,
+        "peak_mb": 50.0,
+        "expected_bytes": 0,
+        "bytes": 2_000_000,
+    }
+    text = page(made, accuracy=cost)
+    assert "| seconds | 10.0 | 25.0 | 2.50 |" in text
+    assert "| peak MB | 100.0 | 50.0 | 0.50 |" in text
+    assert "| MB stored | 0.0 | 2.0 |  |" in text
+
+
+def test_the_tables_have_every_stage_and_figure(made: tuple[Store, dict[str, Any]]) -> None:
+    _, record = made
+    stages, figures = stage_rows(record), quality_rows(record)
+    assert [row["stage"] for row in stages] == [stage["stage"] for stage in record["stages"]]
+    assert {row["result"] for row in stages} == {"ran"}
+    assert {row["why"] for row in stages} == {"first run"}
+    assert {"stage": "build_graph", "figure": "nodes", "value": 80} in figures
+    json.dumps([stages, figures], allow_nan=False)
+
+
+def test_the_lineage_has_a_diagram_and_a_table(made: tuple[Store, dict[str, Any]]) -> None:
+    store, record = made
+    text = lineage_page(lineage_of(store, Ref.parse(record["stages"][-1]["ref"]), record))
+    assert "```mermaid\nflowchart TB\n" in text
+    assert "| corpus.documents | 2026-01-05 | 80 | computed | documents-80-1.csv |" in text
+
+
+@pytest.mark.parametrize("collection", ["toys", "a.b_c-d", "x--y"])
+def test_keys_are_what_prefect_takes(collection: str) -> None:
+    key = artifact_key("run", {"flow": "build_ann_index", "collection": collection})
+    assert key == f"run-build-ann-index-{collection}".replace(".", "-").replace("_", "-").replace("--", "-")
+
+
+def test_cells_stay_in_their_row() -> None:
+    assert table(("a",), [("x|y\nz",)]).splitlines()[2] == "| x\\|y z |"
+
+
+def test_a_page_that_cannot_be_drawn_costs_nothing(
+    made: tuple[Store, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the server is away")
+
+    drawn: list[str] = []
+    monkeypatch.setattr(flows.run_page, "FlowRunContext", type("Inside", (), {"get": staticmethod(lambda: object())}))
+    monkeypatch.setattr(flows.run_page, "create_table_artifact", broken)
+    monkeypatch.setattr(flows.run_page, "create_markdown_artifact", lambda *, key, **_: drawn.append(key))
+    show_run(*made)
+    assert drawn == ["run-nightly-toys", "lineage-nightly-toys"]
+
+
+def test_a_run_outside_of_a_flow_asks_prefect_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("Prefect was asked, and would have started a server")
+
+    monkeypatch.setattr(flows.progress, "create_progress_artifact", asked)
+    monkeypatch.setattr(flows.run_page, "create_table_artifact", asked)
+    run_here(tmp_path)
