@@ -88,7 +88,7 @@ def children_of(options: Options, state: State, *, before_work: Callable[[], Non
     return [
         Child(
             "server",
-            (*python, "prefect", "server", "start", "--host", LOOPBACK, "--port", str(urlsplit(state.api).port)),
+            (*python, "flows.ops.server", "--host", LOOPBACK, "--port", str(urlsplit(state.api).port)),
             base | _server_settings(options, state),
             api.healthy,
         ),
