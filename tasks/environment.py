@@ -52,7 +52,7 @@ class Environment:
 
     With ``planning``, stages compute nothing: they note what they would do in ``planned``. ``asked`` is the artifact that
     each stage was asked for, finished or not; ``before`` the same of the last run for this day, to tell what changed since.
-    ``running`` is the stage that is at work.
+    ``running`` is the stage that is at work. ``part`` tells apart the notes on stages that a flow has more than once.
     """
 
     store: Store
@@ -70,11 +70,12 @@ class Environment:
     asked: dict[str, str] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
     running: str = ""
+    part: str = ""
 
     @property
     def ledger(self) -> Ledger:
         """The notes on this collection's earlier artifacts."""
-        return Ledger(self.store, self.collection)
+        return Ledger(self.store, f"{self.collection}.{self.part}" if self.part else self.collection)
 
 
 _current: ContextVar[Environment] = ContextVar("fingerpost_environment")
