@@ -13,17 +13,8 @@ from flows.requests import RunRequest
 from flows.runtime import Run, named, running
 from schemas.refs import Ref
 from tasks.corpus.stages import count_ngrams, merge_vocabulary, weigh_terms
-from tasks.xmr.stages import (
-    assemble_ranker,
-    calibrate_scores,
-    cluster_labels,
-    embed_labels,
-    evaluate_ranker,
-    import_interactions,
-    list_queries,
-    predict_labels,
-    train_rankers,
-)
+from tasks.xmr.ranking_stages import assemble_ranker, calibrate_scores, evaluate_ranker, predict_labels
+from tasks.xmr.stages import cluster_labels, embed_labels, import_interactions, list_queries, train_rankers
 
 
 @flow(name="train_ranker", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
@@ -77,9 +68,9 @@ def _apart(run: Run, part: str) -> Iterator[None]:
     runs again compares it with itself.
     """
     env = run.env
-    kept = env.collection, env.asked, env.before
-    env.collection, env.asked, env.before = f"{env.collection}.{part}", {}, {}
+    kept = env.part, env.asked, env.before
+    env.part, env.asked, env.before = part, {}, {}
     try:
         yield
     finally:
-        env.collection, env.asked, env.before = kept
+        env.part, env.asked, env.before = kept

@@ -77,6 +77,11 @@ def row_shards(rows: int, rows_per_shard: int) -> list[Shard]:
     return [Shard(index, start, min(start + size, rows)) for index, start in enumerate(range(0, max(rows, 1), size))]
 
 
+def even_shards(count: int, size: int) -> list[Shard]:
+    """Shards of ``size`` things that cover ``count`` of them; at least one."""
+    return [Shard(i, start, min(start + size, count)) for i, start in enumerate(range(0, max(count, 1), size))]
+
+
 @dataclass(frozen=True)
 class ShardJob:
     """A shard function with everything it needs on another machine."""

@@ -46,6 +46,10 @@ class StageRun:
         """Threads for kernels whose results do not depend on their number."""
         return self.env.threads
 
+    def threads_of(self, shards: Sequence[Shard]) -> int:
+        """Threads of each of some shards, where there are fewer of these than cores; results do not depend on it."""
+        return max(1, self.threads // len(shards))
+
     def write(self, table: str, data: pa.Table, *, shard: int = 0) -> None:
         """Writes a table that the stage made in one piece."""
         self.entries.append(self.store.write_table(self.ref, self.contract, table, data, shard=shard))

@@ -30,9 +30,10 @@ from tasks.corpus.open import read_features, read_vocabulary
 from tasks.corpus.tfidf import Featurizer, TfidfParams
 from tasks.xmr.blocks import block_of, by_level, tree_of
 from tasks.xmr.calibration import IsotonicCalibrator
-from tasks.xmr.interactions import TRAINING, RowParams, TrainingRows, query_text, training_rows
+from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams, TrainingRows, query_text, training_rows
 from tasks.xmr.model import RankerModel
 from tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
+from tasks.xmr.sparse_rows import checked_rows
 from tasks.xmr.tree import LabelTree
 
 PRODUCT = contracts.RANKER.name
@@ -127,6 +128,17 @@ def read_ranking(store: Store, interactions: Ref, predictions: Ref, part: str) -
     places = np.flatnonzero(np.isin(held, rows_of(artifact.read("queries"), (part,))))
     ids, scores = (fixed_matrix(table[name])[places] for name in ("labels", "scores"))
     return Ranking(ids, scores), read_targets(artifact)[held[places]]
+
+
+def read_held(
+    store: Store, interactions: Ref, features: Ref, parts: tuple[str, ...]
+) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Features and labels of the queries of some parts that were held out."""
+    artifact = store.open(interactions, contracts.INTERACTIONS)
+    queries = artifact.read("queries")
+    held, mine = rows_of(queries, (CALIBRATION, TEST)), rows_of(queries, parts)
+    rows = read_features(store.open(features, corpus.FEATURES))[np.flatnonzero(np.isin(held, mine))]
+    return checked_rows(rows, "queries"), checked_rows(read_targets(artifact)[mine], "truth")
 
 
 def label_counts(store: Store, interactions: Ref) -> tuple[np.ndarray, int]:

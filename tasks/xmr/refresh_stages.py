@@ -1,32 +1,25 @@
-"""The stages that keep a trained ranker: a sweep of its settings, and a refresh with new interactions, features unchanged.
+"""The stages that keep a trained ranker: a refresh with new interactions, features unchanged.
 
 A refresh always starts from the last full training, so that what was left unsolved adds up against that one.
 """
 
-import time
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
-from schemas import corpus
 from schemas import xmr as contracts
-from schemas.errors import FingerpostError
 from schemas.matrices import tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.corpus.open import read_features
-from tasks.shards import Shard, ShardOutput
 from tasks.stage import stage
 from tasks.stage_run import StageRun
 from tasks.xmr.blocks import block_arrays, tree_arrays
 from tasks.xmr.drift import DriftLimits, measure_drift, must_retrain
 from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams
-from tasks.xmr.open import read_label_features, read_model, read_targets, read_tree
-from tasks.xmr.ranking import BeamParams
+from tasks.xmr.open import read_held, read_label_features, read_model, read_targets, read_training, read_tree, rows_of
 from tasks.xmr.refresh import (
     RefreshParams,
     Trained,
@@ -36,78 +29,6 @@ from tasks.xmr.refresh import (
     refreshed_tree,
 )
 from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.stages import figures_table, read_training
-from tasks.xmr.sweep import NoSettingError, SweepPoint, choose, sweep_settings
-
-
-@dataclass(frozen=True)
-class SweepParams:
-    """Thresholds and beams to try, recall at ``k``, and the limits that pick the setting; 0: no limit."""
-
-    thresholds: tuple[float, ...] = (0.1, 0.15, 0.2, 0.3, 0.5)
-    beams: tuple[int, ...] = (5, 10, 20)
-    k: int = 10
-    megabytes: float = 0.0
-    least_recall: float = 0.0
-    latency_ms: float = 0.0
-    timed: int = 200
-
-
-@stage(contracts.SWEEP)
-def sweep_ranker(
-    run: StageRun, interactions: Ref, features: Ref, tree: Ref, model: Ref, *, params: SweepParams, beam: BeamParams
-) -> None:  # fmt: skip
-    """Measures recall and size at each threshold and beam on the queries held out to calibrate, one shard a threshold, and
-    names the setting that the limits pick. Latencies are measured beside it; a limit on them counts only there.
-    """
-    shards = [Shard(place, place, place + 1) for place in range(len(params.thresholds))]
-    found = run.map_shards(
-        _sweep_shard, shards, interactions=interactions, features=features, tree=tree, model=model, params=params, beam=beam
-    )  # fmt: skip
-    points = [SweepPoint(**point) for figures in found for point in figures["points"]]
-    limits = {name: getattr(params, name) or None for name in ("megabytes", "least_recall")}
-    run.quality = {"points": len(points), "k": params.k, "chosen": _chosen(points, **limits)}
-    timed = {"latency_ms": params.latency_ms or None}
-    run.measured = {
-        "chosen": _chosen(points, **limits, **timed) if params.timed else None,
-        "points": [asdict(point) for point in points],
-    }
-
-
-def _chosen(points: list[SweepPoint], **limits: float | None) -> dict[str, Any] | None:
-    try:
-        point = choose(points, **limits)
-    except NoSettingError:
-        return None
-    return {"threshold": point.threshold, "beam": point.beam, "recall": round(point.recall, 6), "bytes": point.bytes}
-
-
-def _sweep_shard(
-    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, model: Ref, params: SweepParams, beam: BeamParams
-) -> ShardOutput:  # fmt: skip
-    weights = read_model(store.open(model, contracts.MODEL), read_tree(store.open(tree, contracts.TREE)))
-    queries, truth = _held(store, interactions, features, (CALIBRATION,))
-    if queries.shape[0] == 0:
-        raise FingerpostError(
-            "sweep: expected queries held out to calibrate, found none; raise xmr.interactions.calibration_share"
-        )
-    points = sweep_settings(
-        weights, queries, truth, thresholds=params.thresholds[shard.start : shard.stop], beams=params.beams, k=params.k,
-        params=beam, clock=time.perf_counter if params.timed else None, timed_rows=params.timed,
-    )  # fmt: skip
-    figures = [
-        ("ranker", f"threshold {point.threshold:g}, beam {point.beam}", metric, float(value))
-        for point in points
-        for metric, value in (
-            ("threshold", point.threshold),
-            ("beam", point.beam),
-            ("precision_at_1", point.precision_at_1),
-            (f"recall_at_{params.k}", point.recall),
-            ("bytes", point.bytes),
-            ("weights", point.nonzeros),
-        )
-    ]
-    return ShardOutput({"figures": figures_table(figures)}, {"points": [asdict(point) for point in points]})
 
 
 @stage(contracts.TREE)
@@ -156,7 +77,7 @@ def refresh_rankers(
     blocks = [(level, block) for level, mine in enumerate(after.model.levels) for block in mine]
     for number, (level, block) in enumerate(blocks):
         run.write("weights", tensors_to_arrow(block_arrays(block, level)), shard=number)
-    held = _held(store, interactions, held_features, (CALIBRATION, TEST))
+    held = read_held(store, interactions, held_features, (CALIBRATION, TEST))
     report = measure_drift(before, after, origin, data.features, data.targets, held, threads=run.threads)
     drift = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(report).items()}
     run.quality = {
@@ -188,20 +109,5 @@ def _gained(store: Store, interactions: Ref, old: Ref, origin: NDArray[np.int64]
 def _training(store: Store, interactions: Ref) -> tuple[list[str], sparse.csr_array]:
     artifact = store.open(interactions, contracts.INTERACTIONS)
     queries = artifact.read("queries")
-    mine = _of(queries, (TRAINING,))
+    mine = rows_of(queries, (TRAINING,))
     return queries["id"].take(pa.array(mine)).to_pylist(), checked_rows(read_targets(artifact)[mine], "labels")
-
-
-def _held(
-    store: Store, interactions: Ref, features: Ref, parts: tuple[str, ...]
-) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Features and labels of the queries of some parts that were held out."""
-    artifact = store.open(interactions, contracts.INTERACTIONS)
-    queries = artifact.read("queries")
-    held, mine = _of(queries, (CALIBRATION, TEST)), _of(queries, parts)
-    rows = read_features(store.open(features, corpus.FEATURES))[np.flatnonzero(np.isin(held, mine))]
-    return checked_rows(rows, "queries"), checked_rows(read_targets(artifact)[mine], "truth")
-
-
-def _of(queries: pa.Table, parts: tuple[str, ...]) -> NDArray[np.int64]:
-    return np.flatnonzero(np.isin(queries["split"].to_numpy(zero_copy_only=False).astype(str), parts))

@@ -1,4 +1,4 @@
-"""The stages of the xmr domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
+"""The stages from interactions to trained rankers. Each reads, calls a pure function and writes, with as little logic as can be."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,11 +13,10 @@ from schemas import xmr as contracts
 from schemas.errors import FingerpostError, QuarantineLimitError
 from schemas.inputs.interactions import FirstSentenceSource, InteractionBatch, InteractionSource, SeeAlsoSource
 from schemas.manifests import FileEntry
-from schemas.matrices import fixed_lists, sparse_from_arrow, sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
+from schemas.matrices import sparse_from_arrow, sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.corpus.open import read_features
-from tasks.shards import Shard, ShardOutput
+from tasks.shards import Shard, ShardOutput, even_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
 from tasks.xmr.blocks import (
@@ -29,9 +28,7 @@ from tasks.xmr.blocks import (
     tree_arrays,
     upper_splits,
 )
-from tasks.xmr.calibration import calibration_error, fit_isotonic
 from tasks.xmr.clustering import ClusterParams, split_subtree, tree_of_leaves
-from tasks.xmr.evaluation import Figure, JudgeParams, Scorecard
 from tasks.xmr.interactions import (
     CALIBRATION,
     SPLITS,
@@ -46,18 +43,13 @@ from tasks.xmr.interactions import (
 )
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.label_features import embed_labels as embed_block
-from tasks.xmr.metrics import bands, evaluate, hits
 from tasks.xmr.model import RankerModel
 from tasks.xmr.open import (
-    label_counts,
-    open_ranker,
     read_label_features,
-    read_ranking,
     read_training,
     read_tree,
     rows_of,
 )
-from tasks.xmr.ranking import NONE, BeamParams, Ranking
 from tasks.xmr.sparse_rows import normalised_rows
 from tasks.xmr.training import LevelTrainer, TrainingParams, predicted_parents
 
@@ -135,7 +127,7 @@ def list_queries(run: StageRun, interactions: Ref, *, held_out: bool, label_word
         "id": pa.array(keys, pa.string()), "title": empty, "text": pa.array(texts, pa.string()), "kind": empty, "package": empty,
         "signature": empty, "day": pa.array(days, pa.string()), "vector": pa.nulls(len(keys), pa.list_(pa.float32())),
     })  # fmt: skip
-    for shard in _blocks(len(keys), rows_per_shard):
+    for shard in even_shards(len(keys), rows_per_shard):
         run.write("documents", table.slice(shard.start, shard.stop - shard.start), shard=shard.index)
     run.quality = {"documents": len(keys), "queries": len(mine), "texts": True, "vectors": False}
 
@@ -147,7 +139,7 @@ def embed_labels(
     """Gives labels the features that they are clustered by, one shard a block of labels."""
     labels = run.store.open(interactions, contracts.INTERACTIONS).quality["labels"]
     figures = run.map_shards(
-        _embed_shard, _blocks(labels, blocks.labels), interactions=interactions, features=features, params=params, rows=rows
+        _embed_shard, even_shards(labels, blocks.labels), interactions=interactions, features=features, params=params, rows=rows
     )  # fmt: skip
     run.quality = {
         "labels": labels,
@@ -227,16 +219,16 @@ def train_rankers(
         weights = [entry for entry in run.entries if entry.table == "weights"]
         matches: list[FileEntry] = []
         if level and "man" in params.negatives:
-            shards = _numbered(_blocks(count, blocks.rows), number)
+            shards = _numbered(even_shards(count, blocks.rows), number)
             number += len(shards)
             before = len(run.entries)
-            run.map_shards(_match_shard, shards, weights=weights, threads=_threads(run, shards), **given)
+            run.map_shards(_match_shard, shards, weights=weights, threads=run.threads_of(shards), **given)
             matches = run.entries[before:]
         ranges = parent_blocks(chain, level, blocks)
         shards = _numbered([Shard(i, start, stop) for i, (start, stop) in enumerate(ranges)], number)
         number += len(shards)
         found = run.map_shards(
-            _solve_shard, shards, level=level, matches=matches, threads=_threads(run, shards), **given
+            _solve_shard, shards, level=level, matches=matches, threads=run.threads_of(shards), **given
         )
         figures += [{"level": level, **one} for one in found]
     per_level = [
@@ -282,111 +274,6 @@ def _solve_shard(
     return ShardOutput({"weights": tensors_to_arrow(block_arrays(block, level))}, figures)
 
 
-@stage(contracts.PREDICTIONS)
-def predict_labels(
-    run: StageRun, interactions: Ref, features: Ref, tree: Ref, model: Ref, *, k: int, beam: BeamParams, blocks: BlockParams
-) -> None:  # fmt: skip
-    """Ranks labels for the queries that were held out, one shard a block of queries."""
-    held = _held_out(run.store, interactions)
-    shards = _blocks(len(held), blocks.rows)
-    figures = run.map_shards(
-        _predict_shard, shards, interactions=interactions, features=features, tree=tree, model=model, k=k, beam=beam,
-        threads=_threads(run, shards),
-    )  # fmt: skip
-    run.quality = {"queries": len(held), "k": k, "answered": sum(f["answered"] for f in figures)}
-
-
-def _predict_shard(
-    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, model: Ref, k: int, beam: BeamParams, threads: int
-) -> ShardOutput:  # fmt: skip
-    ranker = open_ranker(store, tree, model, beam)
-    rows = read_features(store.open(features, corpus.FEATURES))[shard.start : shard.stop]
-    found = ranker.rank(rows, k, threads=threads)
-    # A query of unknown words is not answered, as the live ranker does not answer it.
-    unknown = np.diff(rows.indptr) == 0
-    ids, scores = found.ids.copy(), found.scores.copy()
-    ids[unknown], scores[unknown] = NONE, 0.0
-    held = _held_out(store, interactions)[shard.start : shard.stop]
-    table = pa.table({"query": held.astype(np.int32), "labels": fixed_lists(ids), "scores": fixed_lists(scores)})
-    return ShardOutput({"ranking": table}, {"answered": int((~unknown).sum())})
-
-
-@stage(contracts.CALIBRATION)
-def calibrate_scores(run: StageRun, interactions: Ref, predictions: Ref, *, k: int) -> None:
-    """Fits chances to the scores of the queries held out for it, and states how far they are off on those to test."""
-    ranking, truth = read_ranking(run.store, interactions, predictions, CALIBRATION)
-    scores, right = _outcomes(ranking, truth, k)
-    fitted = fit_isotonic(scores, right) if len(scores) else None
-    knots, levels = (fitted.knots, fitted.levels) if fitted else (np.zeros(0), np.zeros(0))
-    run.write("calibration", tensors_to_arrow({"knots": knots, "levels": levels}))
-    run.quality = {"queries": truth.shape[0], "outcomes": len(scores)}
-    other, hit = _outcomes(*read_ranking(run.store, interactions, predictions, TEST), k)
-    if fitted and len(other):
-        run.quality["calibration_error"] = round(calibration_error(fitted.chances(other), hit), 6)
-
-
-def _outcomes(ranking: Ranking, truth: sparse.csr_array, k: int) -> tuple[np.ndarray, np.ndarray]:
-    real = ranking.ids[:, :k] != NONE
-    return ranking.scores[:, :k][real], hits(ranking, truth)[:, :k][real]
-
-
-@stage(contracts.EVALUATION)
-def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref) -> None:
-    """Measures the rankings of the queries held out to test: whole, and by how often a label was seen."""
-    ranking, truth = read_ranking(run.store, interactions, predictions, TEST)
-    counts, rows = label_counts(run.store, interactions)
-    card = scorecard("ranker", ranking, truth, counts, rows)
-    figures = card.figures()
-    run.write("figures", figures_table(figures))
-    run.quality = {
-        "queries": truth.shape[0], "labels": len(counts), "labels_seen": int((counts > 0).sum()),
-    } | {metric: round(value, 6) for metric, value in card.metrics.items()}  # fmt: skip
-
-
-def scorecard(name: str, ranking: Ranking, truth: sparse.csr_array, counts: np.ndarray, rows: int) -> Scorecard:
-    """What rankings are worth, whole and by band of label frequency; no clock ran."""
-    cutoff = min(JudgeParams().band_k, ranking.ids.shape[1])
-    found = hits(ranking, truth)
-    return Scorecard(
-        name=name,
-        metrics=evaluate(ranking, truth, counts=counts, rows=rows),
-        bands=bands(ranking, found, truth, counts, cutoff),
-        latency={},
-        seconds=0.0,
-        nbytes=0,
-        unanswered=float((ranking.ids == NONE).all(axis=1).mean()) if len(ranking.ids) else 0.0,
-    )
-
-
-def figures_table(figures: Sequence[Figure]) -> pa.Table:
-    """Such rows as the table of an evaluation."""
-    method, setting, metric, value = (list(column) for column in zip(*figures, strict=True))
-    return pa.table({"method": method, "setting": setting, "metric": metric, "value": pa.array(value, pa.float64())})
-
-
-@stage(contracts.RANKER)
-def assemble_ranker(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None:
-    """Names the artifacts that make up a ranker, with the figures that its gates look at."""
-    run.write(
-        "members",
-        pa.table(
-            {"role": pa.array(list(roles), pa.string()), "ref": pa.array([str(ref) for ref in members], pa.string())}
-        ),
-    )
-    by_role = dict(zip(roles, members, strict=True))
-    interactions, model = (run.store.manifest(by_role[role]).quality for role in ("interactions", "model"))
-    evaluation = run.store.manifest(by_role["evaluation"]).quality
-    run.quality = {
-        "labels": interactions["labels"], "queries": interactions["queries"], "quarantine_share": interactions["quarantine_share"],
-        "tested": evaluation["queries"], "features": model["features"], "weights": model["weights"], "bytes": model["bytes"],
-    } | {name: value for name, value in evaluation.items() if "_at_" in name}  # fmt: skip
-
-
-def _held_out(store: Store, interactions: Ref) -> np.ndarray:
-    artifact = store.open(interactions, contracts.INTERACTIONS)
-    return rows_of(artifact.read("queries"), (CALIBRATION, TEST))
-
-
 def _label_texts(labels: pa.Table) -> list[str]:
     columns = (labels[name].to_pylist() for name in ("id", "name", "text"))
     return [label_text(key, name, text) for key, name, text in zip(*columns, strict=True)]
@@ -396,19 +283,9 @@ def _row_count(store: Store, shard: Shard, *, interactions: Ref, features: Ref, 
     return int(read_training(store, interactions, features, rows).features.shape[0])
 
 
-def _blocks(count: int, size: int) -> list[Shard]:
-    """Shards of so many rows or labels; at least one."""
-    return [Shard(i, start, min(start + size, count)) for i, start in enumerate(range(0, max(count, 1), size))]
-
-
 def _numbered(shards: Sequence[Shard], first: int) -> list[Shard]:
     """Shards whose files are numbered from ``first`` on, so that several fan-outs of one stage do not collide."""
     return [Shard(first + shard.index, shard.start, shard.stop) for shard in shards]
-
-
-def _threads(run: StageRun, shards: Sequence[Shard]) -> int:
-    """Threads of a shard, where there are fewer of these than cores; results do not depend on it."""
-    return max(1, run.threads // len(shards))
 
 
 def _tensors(store: Store, entry: FileEntry, contract: Any) -> dict[str, np.ndarray]:

@@ -17,6 +17,19 @@ class NoSettingError(ValueError):
 
 
 @dataclass(frozen=True)
+class SweepParams:
+    """Thresholds and beams to try, recall at ``k``, and the limits that pick the setting; 0: no limit."""
+
+    thresholds: tuple[float, ...] = (0.1, 0.15, 0.2, 0.3, 0.5)
+    beams: tuple[int, ...] = (5, 10, 20)
+    k: int = 10
+    megabytes: float = 0.0
+    least_recall: float = 0.0
+    latency_ms: float = 0.0
+    timed: int = 200
+
+
+@dataclass(frozen=True)
 class SweepPoint:
     """One setting: precision at 1, precision and recall at k, bytes and weights of the model, milliseconds a query."""
 

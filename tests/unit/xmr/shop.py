@@ -11,6 +11,7 @@ from schemas.refs import Ref
 from tasks.corpus import stages as corpus
 from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.tfidf import TfidfParams
+from tasks.xmr import ranking_stages as ranking
 from tasks.xmr import stages as xmr
 from tasks.xmr.blocks import BlockParams
 from tasks.xmr.clustering import ClusterParams
@@ -78,11 +79,11 @@ class Shop:
         made["model"] = xmr.train_rankers.execute(
             env, taken, features, tree, params=self.training, rows=self.rows, blocks=self.blocks
         )
-        made["predictions"] = xmr.predict_labels.execute(
+        made["predictions"] = ranking.predict_labels.execute(
             env, taken, made["held_features"], tree, made["model"], k=20, beam=self.beam, blocks=self.blocks
         )
-        made["calibration"] = xmr.calibrate_scores.execute(env, taken, made["predictions"], k=5)
-        made["evaluation"] = xmr.evaluate_ranker.execute(env, taken, made["predictions"])
+        made["calibration"] = ranking.calibrate_scores.execute(env, taken, made["predictions"], k=5)
+        made["evaluation"] = ranking.evaluate_ranker.execute(env, taken, made["predictions"])
         roles = tuple(sorted(made))
-        made["ranker"] = xmr.assemble_ranker.execute(env, *(made[role] for role in roles), roles=roles)
+        made["ranker"] = ranking.assemble_ranker.execute(env, *(made[role] for role in roles), roles=roles)
         return made

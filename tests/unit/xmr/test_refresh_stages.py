@@ -12,12 +12,12 @@ from schemas.store import Store
 from tasks.corpus import stages as corpus
 from tasks.environment import Environment
 from tasks.shards import SerialExecutor
-from tasks.xmr import refresh_stages
+from tasks.xmr import ranking_stages, refresh_stages
 from tasks.xmr import stages as xmr
 from tasks.xmr.drift import DriftLimits
 from tasks.xmr.open import open_ranker, read_model, read_tree
 from tasks.xmr.refresh import RefreshParams
-from tasks.xmr.refresh_stages import SweepParams
+from tasks.xmr.sweep import SweepParams
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY
 
@@ -106,7 +106,7 @@ def test_the_sweep_states_what_recall_costs(made) -> None:
     env, old, _ = made
     arguments = (env, old["interactions"], old["held_features"], old["tree"], old["model"])
     params = SweepParams(thresholds=(0.1, 0.4, 0.8), beams=(1, 10), megabytes=0.001, timed=5)
-    ref = refresh_stages.sweep_ranker.execute(*arguments, params=params, beam=Shop().beam)
+    ref = ranking_stages.sweep_ranker.execute(*arguments, params=params, beam=Shop().beam)
     rows = env.store.open(ref, contracts.SWEEP).read("figures").to_pylist()
     sizes = [row["value"] for row in rows if row["metric"] == "bytes"]
     assert len(sizes) == 6
@@ -116,7 +116,7 @@ def test_the_sweep_states_what_recall_costs(made) -> None:
     assert manifest.quality["chosen"] is None  # nothing is that small
     assert all(point["latency_ms"] > 0 for point in manifest.run["measured"]["points"])
     params = SweepParams(thresholds=(0.1, 0.8), beams=(1, 10), least_recall=0.5, timed=0)
-    ref = refresh_stages.sweep_ranker.execute(*arguments, params=params, beam=Shop().beam)
+    ref = ranking_stages.sweep_ranker.execute(*arguments, params=params, beam=Shop().beam)
     chosen = env.store.manifest(ref).quality["chosen"]
     assert chosen["recall"] >= 0.5
     assert np.isin(chosen["threshold"], (0.1, 0.8))

@@ -1,0 +1,191 @@
+"""The stages from trained rankers to one that answers: prediction, calibration, evaluation, and the release itself."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from schemas import corpus
+from schemas import xmr as contracts
+from schemas.errors import FingerpostError
+from schemas.matrices import fixed_lists, tensors_to_arrow
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.corpus.open import read_features
+from tasks.shards import Shard, ShardOutput, even_shards
+from tasks.stage import stage
+from tasks.stage_run import StageRun
+from tasks.xmr.blocks import BlockParams
+from tasks.xmr.calibration import calibration_error, fit_isotonic
+from tasks.xmr.evaluation import Figure, JudgeParams, Scorecard
+from tasks.xmr.interactions import CALIBRATION, TEST
+from tasks.xmr.metrics import bands, evaluate, hits
+from tasks.xmr.open import label_counts, open_ranker, read_held, read_model, read_ranking, read_tree, rows_of
+from tasks.xmr.ranking import NONE, BeamParams, Ranking
+from tasks.xmr.sweep import NoSettingError, SweepParams, SweepPoint, choose, sweep_settings
+
+
+@stage(contracts.PREDICTIONS)
+def predict_labels(
+    run: StageRun, interactions: Ref, features: Ref, tree: Ref, model: Ref, *, k: int, beam: BeamParams, blocks: BlockParams
+) -> None:  # fmt: skip
+    """Ranks labels for the queries that were held out, one shard a block of queries."""
+    held = _held_out(run.store, interactions)
+    shards = even_shards(len(held), blocks.rows)
+    figures = run.map_shards(
+        _predict_shard, shards, interactions=interactions, features=features, tree=tree, model=model, k=k, beam=beam,
+        threads=run.threads_of(shards),
+    )  # fmt: skip
+    run.quality = {"queries": len(held), "k": k, "answered": sum(f["answered"] for f in figures)}
+
+
+def _predict_shard(
+    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, model: Ref, k: int, beam: BeamParams, threads: int
+) -> ShardOutput:  # fmt: skip
+    ranker = open_ranker(store, tree, model, beam)
+    rows = read_features(store.open(features, corpus.FEATURES))[shard.start : shard.stop]
+    found = ranker.rank(rows, k, threads=threads)
+    # A query of unknown words is not answered, as the live ranker does not answer it.
+    unknown = np.diff(rows.indptr) == 0
+    ids, scores = found.ids.copy(), found.scores.copy()
+    ids[unknown], scores[unknown] = NONE, 0.0
+    held = _held_out(store, interactions)[shard.start : shard.stop]
+    table = pa.table({"query": held.astype(np.int32), "labels": fixed_lists(ids), "scores": fixed_lists(scores)})
+    return ShardOutput({"ranking": table}, {"answered": int((~unknown).sum())})
+
+
+@stage(contracts.CALIBRATION)
+def calibrate_scores(run: StageRun, interactions: Ref, predictions: Ref, *, k: int) -> None:
+    """Fits chances to the scores of the queries held out for it, and states how far they are off on those to test."""
+    ranking, truth = read_ranking(run.store, interactions, predictions, CALIBRATION)
+    scores, right = _outcomes(ranking, truth, k)
+    fitted = fit_isotonic(scores, right) if len(scores) else None
+    knots, levels = (fitted.knots, fitted.levels) if fitted else (np.zeros(0), np.zeros(0))
+    run.write("calibration", tensors_to_arrow({"knots": knots, "levels": levels}))
+    run.quality = {"queries": truth.shape[0], "outcomes": len(scores)}
+    other, hit = _outcomes(*read_ranking(run.store, interactions, predictions, TEST), k)
+    if fitted and len(other):
+        run.quality["calibration_error"] = round(calibration_error(fitted.chances(other), hit), 6)
+
+
+def _outcomes(ranking: Ranking, truth: sparse.csr_array, k: int) -> tuple[np.ndarray, np.ndarray]:
+    real = ranking.ids[:, :k] != NONE
+    return ranking.scores[:, :k][real], hits(ranking, truth)[:, :k][real]
+
+
+@stage(contracts.EVALUATION)
+def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref) -> None:
+    """Measures the rankings of the queries held out to test: whole, and by how often a label was seen."""
+    ranking, truth = read_ranking(run.store, interactions, predictions, TEST)
+    counts, rows = label_counts(run.store, interactions)
+    card = scorecard("ranker", ranking, truth, counts, rows)
+    figures = card.figures()
+    run.write("figures", figures_table(figures))
+    run.quality = {
+        "queries": truth.shape[0], "labels": len(counts), "labels_seen": int((counts > 0).sum()),
+    } | {metric: round(value, 6) for metric, value in card.metrics.items()}  # fmt: skip
+
+
+def scorecard(name: str, ranking: Ranking, truth: sparse.csr_array, counts: np.ndarray, rows: int) -> Scorecard:
+    """What rankings are worth, whole and by band of label frequency; no clock ran."""
+    cutoff = min(JudgeParams().band_k, ranking.ids.shape[1])
+    found = hits(ranking, truth)
+    return Scorecard(
+        name=name,
+        metrics=evaluate(ranking, truth, counts=counts, rows=rows),
+        bands=bands(ranking, found, truth, counts, cutoff),
+        latency={},
+        seconds=0.0,
+        nbytes=0,
+        unanswered=float((ranking.ids == NONE).all(axis=1).mean()) if len(ranking.ids) else 0.0,
+    )
+
+
+def figures_table(figures: Sequence[Figure]) -> pa.Table:
+    """Such rows as the table of an evaluation."""
+    method, setting, metric, value = (list(column) for column in zip(*figures, strict=True))
+    return pa.table({"method": method, "setting": setting, "metric": metric, "value": pa.array(value, pa.float64())})
+
+
+@stage(contracts.SWEEP)
+def sweep_ranker(
+    run: StageRun, interactions: Ref, features: Ref, tree: Ref, model: Ref, *, params: SweepParams, beam: BeamParams
+) -> None:  # fmt: skip
+    """Measures recall and size at each threshold and beam on the queries held out to calibrate, one shard a threshold, and
+    names the setting that the limits pick. Latencies are measured beside it; a limit on them counts only there.
+    """
+    shards = [Shard(place, place, place + 1) for place in range(len(params.thresholds))]
+    found = run.map_shards(
+        _sweep_shard, shards, interactions=interactions, features=features, tree=tree, model=model, params=params, beam=beam
+    )  # fmt: skip
+    points = [SweepPoint(**point) for figures in found for point in figures["points"]]
+    limits = {name: getattr(params, name) or None for name in ("megabytes", "least_recall")}
+    run.quality = {"points": len(points), "k": params.k, "chosen": _chosen(points, **limits)}
+    timed = {"latency_ms": params.latency_ms or None}
+    run.measured = {
+        "chosen": _chosen(points, **limits, **timed) if params.timed else None,
+        "points": [asdict(point) for point in points],
+    }
+
+
+def _chosen(points: list[SweepPoint], **limits: float | None) -> dict[str, Any] | None:
+    try:
+        point = choose(points, **limits)
+    except NoSettingError:
+        return None
+    return {"threshold": point.threshold, "beam": point.beam, "recall": round(point.recall, 6), "bytes": point.bytes}
+
+
+def _sweep_shard(
+    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, model: Ref, params: SweepParams, beam: BeamParams
+) -> ShardOutput:  # fmt: skip
+    weights = read_model(store.open(model, contracts.MODEL), read_tree(store.open(tree, contracts.TREE)))
+    queries, truth = read_held(store, interactions, features, (CALIBRATION,))
+    if queries.shape[0] == 0:
+        raise FingerpostError(
+            "sweep: expected queries held out to calibrate, found none; raise xmr.interactions.calibration_share"
+        )
+    points = sweep_settings(
+        weights, queries, truth, thresholds=params.thresholds[shard.start : shard.stop], beams=params.beams, k=params.k,
+        params=beam, clock=time.perf_counter if params.timed else None, timed_rows=params.timed,
+    )  # fmt: skip
+    figures = [
+        ("ranker", f"threshold {point.threshold:g}, beam {point.beam}", metric, float(value))
+        for point in points
+        for metric, value in (
+            ("threshold", point.threshold),
+            ("beam", point.beam),
+            ("precision_at_1", point.precision_at_1),
+            (f"recall_at_{params.k}", point.recall),
+            ("bytes", point.bytes),
+            ("weights", point.nonzeros),
+        )
+    ]
+    return ShardOutput({"figures": figures_table(figures)}, {"points": [asdict(point) for point in points]})
+
+
+@stage(contracts.RANKER)
+def assemble_ranker(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None:
+    """Names the artifacts that make up a ranker, with the figures that its gates look at."""
+    run.write(
+        "members",
+        pa.table(
+            {"role": pa.array(list(roles), pa.string()), "ref": pa.array([str(ref) for ref in members], pa.string())}
+        ),
+    )
+    by_role = dict(zip(roles, members, strict=True))
+    interactions, model = (run.store.manifest(by_role[role]).quality for role in ("interactions", "model"))
+    evaluation = run.store.manifest(by_role["evaluation"]).quality
+    run.quality = {
+        "labels": interactions["labels"], "queries": interactions["queries"], "quarantine_share": interactions["quarantine_share"],
+        "tested": evaluation["queries"], "features": model["features"], "weights": model["weights"], "bytes": model["bytes"],
+    } | {name: value for name, value in evaluation.items() if "_at_" in name}  # fmt: skip
+
+
+def _held_out(store: Store, interactions: Ref) -> np.ndarray:
+    artifact = store.open(interactions, contracts.INTERACTIONS)
+    return rows_of(artifact.read("queries"), (CALIBRATION, TEST))
