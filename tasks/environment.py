@@ -53,6 +53,7 @@ class Environment:
     With ``planning``, stages compute nothing: they note what they would do in ``planned``. ``asked`` is the artifact that
     each stage was asked for, finished or not; ``before`` the same of the last run for this day, to tell what changed since.
     ``running`` is the stage that is at work. ``part`` tells apart the notes on stages that a flow has more than once.
+    ``because`` is kept with the reason of every stage that is computed.
     """
 
     store: Store
@@ -71,6 +72,7 @@ class Environment:
     before: Mapping[str, str] = field(default_factory=dict)
     running: str = ""
     part: str = ""
+    because: str = ""
 
     @property
     def ledger(self) -> Ledger:

@@ -126,6 +126,14 @@ class Stage:
     def _estimate(self, env: Environment, there: Manifest | None = None) -> Estimate | None:
         return Estimate.of(there or _readable(env.store, env.ledger.latest(self.contract.name)))
 
+    def differs(self, env: Environment, ref: Ref, **parameters: Any) -> str:
+        """Why the stage would make another artifact than this one even of the same inputs; empty if it would not."""
+        manifest, parts = env.store.manifest(ref), self._parts(env, (), parameters)
+        reasons = _changes(manifest.identity, {**parts, "input_identities": manifest.identity["input_identities"]})
+        if env.stale_on_versions and manifest.run.get("versions") != package_versions():
+            reasons.append("versions changed")
+        return "; ".join(reasons)
+
     def _input_names(self, count: int) -> list[str]:
         """The names of the inputs, as the function calls them; those of ``*members`` are numbered."""
         names: list[str] = []
@@ -177,23 +185,14 @@ class Stage:
         known = _readable(env.store, earlier)
         if known is None:
             return "first run"
-        before = known.identity
-        reasons = []
-        if changed := changed_keys(before["parameters"], parts["parameters"]):
-            reasons.append(f"parameters changed ({_some(changed)})")
-        if changed := changed_keys(before["input_identities"], parts["input_identities"]):
-            reasons.append(f"input changed ({_some(changed)})")
-        if before["code"] != parts["code"]:
-            reasons.append("code changed")
-        if before["contract"] != parts["contract"]:
-            reasons.append("contract changed")
-        return "; ".join(reasons) or "not finished before"
+        return "; ".join(_changes(known.identity, parts)) or "not finished before"
 
     def _compute(self, env: Environment, ref: Ref, parts: Mapping[str, Any], inputs: Sequence["Ref | Source"], parameters: Mapping[str, Any], *, forced: bool, reason: str) -> StageRecord:  # fmt: skip
         run = StageRun(env, self.contract, ref, replace=forced)
         if forced:
             run.workspace.clear()
         estimate = self._estimate(env)
+        reason = "; ".join(filter(None, (reason, env.because)))
         reset_peak_memory()
         started, cpu = time.perf_counter(), time.process_time()
         try:
@@ -246,6 +245,20 @@ def _readable(store: Store, ref: Ref | None) -> Manifest | None:
         return store.manifest(ref) if ref is not None else None
     except (MissingArtifactError, CorruptArtifactError, ForeignArtifactError):
         return None
+
+
+def _changes(before: Mapping[str, Any], parts: Mapping[str, Any]) -> list[str]:
+    """What a stage is asked for otherwise than an earlier artifact of it was."""
+    reasons = []
+    if changed := changed_keys(before["parameters"], parts["parameters"]):
+        reasons.append(f"parameters changed ({_some(changed)})")
+    if changed := changed_keys(before["input_identities"], parts["input_identities"]):
+        reasons.append(f"input changed ({_some(changed)})")
+    if before["code"] != parts["code"]:
+        reasons.append("code changed")
+    if before["contract"] != parts["contract"]:
+        reasons.append("contract changed")
+    return reasons
 
 
 def _check_unchanged(inputs: Sequence["Ref | Source"], identities: Mapping[str, str]) -> None:
