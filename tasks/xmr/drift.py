@@ -6,25 +6,65 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.metrics import hits, precision_at
+from tasks.xmr.metrics import hits
+from tasks.xmr.model import RankerModel
 from tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
-from tasks.xmr.refresh import Refreshed, Trained, embedded, leaf_centroids
+from tasks.xmr.refresh import embedded, leaf_centroids
 from tasks.xmr.sparse_rows import checked_rows
+from tasks.xmr.tree import LabelTree
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is new since the training that a refresh starts from.
+
+    origin int64 (labels,): each label's number then, -1 for a new one; gained bool (labels,): it has rows that it had not;
+    fresh bool (q,): of the first q rows, which are queries, those that were not there; solved bool (labels,): labels that
+    the refresh solved again.
+    """
+
+    origin: NDArray[np.int64]
+    gained: NDArray[np.bool_]
+    fresh: NDArray[np.bool_]
+    solved: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out rows: how many, labels right among the first ``k`` of each with the old and the refreshed model, and how many
+    rows have another best leaf. Blocks of rows add up.
+    """
+
+    rows: int = 0
+    right_before: int = 0
+    right_after: int = 0
+    moved: int = 0
+
+    def __add__(self, other: "HeldOut") -> "HeldOut":
+        return HeldOut(
+            self.rows + other.rows,
+            self.right_before + other.right_before,
+            self.right_after + other.right_after,
+            self.moved + other.moved,
+        )
 
 
 @dataclass(frozen=True)
 class DriftReport:
     """What a refresh did. Shares are of all labels now, except ``removed_share``, of those before.
 
-    centroid_mean, centroid_most: 1 - cosine of a leaf's centre before and now. top_leaf_changed: share of held-out rows
-    that another leaf is the best for. precision_before, precision_after: at ``k``, of held-out rows, of the old and the
-    refreshed model. largest_leaf: labels of the fullest leaf.
+    unsolved_share: labels with new rows that were left as they are. terms_lost: how many fewer terms of the vocabulary a row
+    has that is new than one that is not, as a share of the latter's. centroid_mean, centroid_most: 1 - cosine of a leaf's
+    centre before and now. top_leaf_changed: share of held-out rows that another leaf is the best for. precision_before,
+    precision_after: at ``k``, of held-out rows, of the old and the refreshed model. largest_leaf: labels of the fullest leaf.
     """
 
     labels: int
     new_share: float
     removed_share: float
     solved_share: float
+    unsolved_share: float
+    terms_lost: float
     centroid_mean: float
     centroid_most: float
     largest_leaf: int
@@ -41,16 +81,28 @@ class DriftLimits:
     new_share: float = 0.1
     removed_share: float = 0.2
     solved_share: float = 0.5
+    unsolved_share: float = 0.3
+    terms_lost: float = 0.25
     centroid_mean: float = 0.1
     leaf_size: int = 0
     top_leaf_changed: float = 0.2
     precision_loss: float = 0.005
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 0:
+                raise ValueError(f"{name}: expected at least 0, got {value}; raise it")
+
+
+_SHARES = (
+    "new_share", "removed_share", "solved_share", "unsolved_share", "terms_lost", "centroid_mean", "top_leaf_changed",
+)  # fmt: skip
+
 
 def must_retrain(report: DriftReport, limits: DriftLimits = DriftLimits()) -> str:
     """Why a full training is due: every limit that is passed, in one line; empty where a refresh will do."""
     found = []
-    for name in ("new_share", "removed_share", "solved_share", "centroid_mean", "top_leaf_changed"):
+    for name in _SHARES:
         value, limit = getattr(report, name), getattr(limits, name)
         if value > limit:
             found.append(f"{name}: expected at most {limit:g}, got {value:.4g}")
@@ -62,78 +114,99 @@ def must_retrain(report: DriftReport, limits: DriftLimits = DriftLimits()) -> st
     return "; ".join(found)
 
 
-def measure_drift(
-    before: Trained,
-    after: Refreshed,
+def compare_models(
+    before: RankerModel,
+    after: RankerModel,
     origin: NDArray[np.int64],
-    features: sparse.csr_array,
-    labels: sparse.csr_array,
-    held_out: tuple[sparse.csr_array, sparse.csr_array],
+    queries: sparse.csr_array,
+    truth: sparse.csr_array,
     *,
     beam: BeamParams = BeamParams(),
     k: int = 1,
+    leaves: bool = True,
     threads: int = 1,
+) -> HeldOut:
+    """What both models answer to held-out rows (q, d) whose labels are ``truth`` (q, labels now); ``leaves``: their best
+    leaves are compared too, which only differ where nodes above the labels were solved.
+    """
+    if queries.shape[0] == 0:
+        return HeldOut()
+    number = np.full(before.tree.labels, NONE, dtype=np.uint32)
+    number[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
+    theirs = Ranker(before, beam).rank(queries, k, threads=threads)
+    renamed = np.where(theirs.ids == NONE, NONE, number[np.minimum(theirs.ids, before.tree.labels - 1)])
+    mine = Ranker(after, beam).rank(queries, k, threads=threads)
+    moved, upper = 0, after.tree.depth - 1
+    if upper and leaves:
+        tops = [
+            Ranker(model, beam, levels=upper).rank(queries, 1, threads=threads).ids[:, 0] for model in (before, after)
+        ]
+        moved = int((tops[0] != tops[1]).sum())
+    right_before, right_after = (int(hits(found, truth).sum()) for found in (Ranking(renamed, theirs.scores), mine))
+    return HeldOut(queries.shape[0], right_before, right_after, moved)
+
+
+def measure_drift(
+    old_tree: LabelTree,
+    tree: LabelTree,
+    label_features: sparse.csr_array,
+    change: Change,
+    features: sparse.csr_array,
+    labels: sparse.csr_array,
+    held: HeldOut,
+    *,
+    k: int = 1,
 ) -> DriftReport:
-    """The report on a refresh; arguments as refresh_ranker takes them, held_out: features and labels of other rows."""
-    tree, old_tree = after.model.tree, before.model.tree
+    """The report on a refresh. label_features: of the labels before; features (n, d), labels (n, labels): of all rows now."""
+    rows, known = checked_rows(features, "features"), change.origin >= 0
     leaves = tree.width(tree.depth - 2)
-    distance = _centroid_distances(before, after, origin, checked_rows(features, "features"), labels, leaves)
-    queries, truth = held_out
-    known = origin >= 0
-    number = np.full(old_tree.labels, NONE, dtype=np.uint32)
-    number[origin[known]] = np.flatnonzero(known)
-    mine = Ranker(after.model, beam).rank(queries, k, threads=threads)
-    theirs = Ranker(before.model, beam).rank(queries, k, threads=threads)
-    renamed = np.where(theirs.ids == NONE, NONE, number[np.minimum(theirs.ids, old_tree.labels - 1)])
+    distance = _centroid_distances(old_tree, tree, label_features, change, rows, labels, leaves)
+    asked = max(held.rows, 1)
     return DriftReport(
         labels=tree.labels,
         new_share=float((~known).mean()),
         removed_share=1 - int(known.sum()) / old_tree.labels,
-        solved_share=after.share_solved,
+        solved_share=float(change.solved.mean()),
+        unsolved_share=float((change.gained & ~change.solved).mean()),
+        terms_lost=_terms_lost(rows, change.fresh),
         centroid_mean=float(distance.mean()),
         centroid_most=float(distance.max()),
         largest_leaf=int(np.bincount(tree.parents[-1], minlength=leaves).max()),
-        top_leaf_changed=_top_leaf_changed(before, after, queries, beam, threads),
-        precision_before=precision_at(hits(Ranking(renamed, theirs.scores), truth), k),
-        precision_after=precision_at(hits(mine, truth), k),
+        top_leaf_changed=held.moved / asked,
+        precision_before=held.right_before / (asked * k),
+        precision_after=held.right_after / (asked * k),
         k=k,
     )
 
 
+def _terms_lost(rows: sparse.csr_array, fresh: NDArray[np.bool_]) -> float:
+    if fresh.all() or not fresh.any():
+        return 0.0
+    terms = np.diff(rows.indptr)[: len(fresh)]
+    return max(0.0, 1 - float(terms[fresh].mean()) / max(float(terms[~fresh].mean()), 1e-9))
+
+
 def _centroid_distances(
-    before: Trained,
-    after: Refreshed,
-    origin: NDArray[np.int64],
+    old_tree: LabelTree,
+    tree: LabelTree,
+    label_features: sparse.csr_array,
+    change: Change,
     features: sparse.csr_array,
     labels: sparse.csr_array,
     leaves: int,
 ) -> NDArray[np.float64]:
     """1 - cosine of each leaf's centre before and now; only labels solved again have other features than before."""
-    old_leaf = before.model.tree.parents[-1].astype(np.int64)
-    then = leaf_centroids(before.label_features, old_leaf, leaves)
-    again = np.flatnonzero(after.solved[-1])
-    place = np.maximum(origin, 0)
-    place[again] = before.label_features.shape[0] + np.arange(len(again))
-    both = [before.label_features]
+    then = leaf_centroids(label_features, old_tree.parents[-1].astype(np.int64), leaves)
+    again = np.flatnonzero(change.solved)
+    place = np.maximum(change.origin, 0)
+    place[again] = label_features.shape[0] + np.arange(len(again))
+    both = [label_features]
     if len(again):
         both.append(embedded(features, checked_rows(labels, "labels"), again))
     stacked = checked_rows(sparse.vstack(both, format="csr"), "label features")
     leaf_of_row = np.full(stacked.shape[0], -1, dtype=np.int64)
-    leaf_of_row[place] = after.model.tree.parents[-1]
+    leaf_of_row[place] = tree.parents[-1]
     now = leaf_centroids(stacked, leaf_of_row, leaves)
     both_filled = (np.diff(then.indptr) > 0) & (np.diff(now.indptr) > 0)
     cosine = np.asarray((then * now).sum(axis=1)).ravel()
     return np.where(both_filled, np.maximum(1 - cosine, 0.0), 0.0)
-
-
-def _top_leaf_changed(
-    before: Trained, after: Refreshed, queries: sparse.csr_array, beam: BeamParams, threads: int
-) -> float:
-    upper = after.model.tree.depth - 1
-    if upper == 0 or queries.shape[0] == 0 or not any(again.any() for again in after.solved[:-1]):
-        return 0.0
-    tops = [
-        Ranker(model, beam, levels=upper).rank(queries, 1, threads=threads).ids[:, 0]
-        for model in (before.model, after.model)
-    ]
-    return float((tops[0] != tops[1]).mean())

@@ -24,7 +24,7 @@ from tasks.xmr.training import (
     active_rows,
     predicted_parents,
 )
-from tasks.xmr.tree import LabelTree
+from tasks.xmr.tree import Children, LabelTree
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,26 @@ def gained_labels(labels: sparse.csr_array, before: sparse.csr_array, origin: ND
     gained = origin < 0
     gained[now.indices[~np.isin(asked, known, assume_unique=True)]] = True
     return gained
+
+
+def nodes_to_solve(
+    now: NDArray[np.int64],
+    before: NDArray[np.int64],
+    gained: NDArray[np.bool_],
+    origin: NDArray[np.int64],
+    params: RefreshParams,
+    *,
+    last: bool,
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which nodes of a level are solved again, and the positives int64 that each was solved with before (0: a new label).
+
+    now, before: positives of the level's nodes, before in their numbers then. gained, origin: as refresh_ranker's; they
+    count on the ``last`` level alone.
+    """
+    if not last:
+        return np.abs(now - before) > params.node_gain * before, before
+    then = np.where(origin >= 0, before[np.maximum(origin, 0)], 0)
+    return (gained & (np.abs(now - then) > params.label_gain * then)) | (origin < 0), then
 
 
 def leaf_centroids(features: sparse.csr_array, leaf_of_label: NDArray[np.int64], leaves: int) -> sparse.csr_array:
@@ -183,26 +203,20 @@ def refresh_ranker(
         mine.data = np.ones_like(mine.data)
         now = np.bincount(mine.indices, minlength=mine.shape[1])
         last = level == tree.depth - 1
-        then = (
-            np.where(origin >= 0, before.positives[level][np.maximum(origin, 0)], 0)
-            if last
-            else before.positives[level]
-        )
-        if last:
-            again = (gained & (np.abs(now - then) > params.label_gain * then)) | (origin < 0)
-        else:
-            again = np.abs(now - then) > params.node_gain * then
+        again, then = nodes_to_solve(now, before.positives[level], gained, origin, params, last=last)
         trainer = None
         if again.any():
             active = _active(
                 rows, problems, level, RankerModel(old.features, tree, tuple(levels), old.normalised), params, threads
             )
             trainer = LevelTrainer(rows, LevelProblem(tree, level, mine, active), params.training.solver)
-        blocks, total = _refresh_level(
-            old.levels[level], tree, level, again, origin if last else np.arange(len(again)), trainer, params, threads
-        )
-        levels.append(blocks)
-        counters.append(total)
+        numbers, children = origin if last else np.arange(len(again)), tree.children(level)
+        made = [
+            refresh_block(block, children, again, numbers, trainer, warm=params.warm, threads=threads)
+            for block in old.levels[level]
+        ]
+        levels.append(tuple(block for block, _ in made))
+        counters.append(sum((total for _, total in made), SolveCounters()))
         solved.append(again)
         positives.append(np.where(again, now, then))
     model = RankerModel(old.features, tree, tuple(levels), old.normalised)
@@ -240,36 +254,31 @@ def _active(
     return active_rows(targets[level - 1], negatives, predicted=predicted)
 
 
-def _refresh_level(
-    blocks: Sequence[ChunkBlock],
-    tree: LabelTree,
-    level: int,
+def refresh_block(
+    block: ChunkBlock,
+    children: Children,
     again: NDArray[np.bool_],
     origin: NDArray[np.int64],
     trainer: LevelTrainer | None,
-    params: RefreshParams,
-    threads: int,
-) -> tuple[tuple[ChunkBlock, ...], SolveCounters]:
-    """The blocks of a level with the columns of ``again`` solved; blocks in which nothing changed are returned as they are."""
-    children, out, total = tree.children(level), [], SolveCounters()
-    for block in blocks:
-        ids = [children.of(parent) for parent in block.parents.tolist()]
-        if (
-            np.array_equal(np.concatenate(ids), block.ids)
-            and not again[block.ids].any()
-            and (origin[block.ids] == block.ids).all()
-        ):
-            out.append(block)
-            continue
-        chunks = []
-        for (parent, chunk, old), mine in zip(split_chunks(block), ids, strict=True):
-            made, counters = refresh_chunk(
-                parent, chunk, old, mine, origin[mine], again[mine], trainer, params.warm, threads
-            )
-            chunks.append(made)
-            total += counters
-        out.append(join_chunks(block.parents, chunks, ids))
-    return tuple(out), total
+    *,
+    warm: bool = False,
+    threads: int = 1,
+) -> tuple[ChunkBlock, SolveCounters]:
+    """A block of a level with the columns of ``again`` solved; the very block where nothing changed.
+
+    children: of the level now. again bool, origin int64: whether each node is solved, and its number before, -1 for a new
+    one. trainer: of the level; None where none of these is solved.
+    """
+    ids = [children.of(parent) for parent in block.parents.tolist()]
+    nodes = np.concatenate([*ids, np.empty(0, np.uint32)])
+    if np.array_equal(nodes, block.ids) and not again[nodes].any() and (origin[nodes] == nodes).all():
+        return block, SolveCounters()
+    chunks, total = [], SolveCounters()
+    for (parent, chunk, old), mine in zip(split_chunks(block), ids, strict=True):
+        made, counters = refresh_chunk(parent, chunk, old, mine, origin[mine], again[mine], trainer, warm, threads)
+        chunks.append(made)
+        total += counters
+    return join_chunks(block.parents, chunks, ids), total
 
 
 def refresh_chunk(

@@ -3,7 +3,9 @@
 A refresh always starts from the last full training, so that what was left unsolved adds up against that one.
 """
 
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,24 +13,23 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from schemas import xmr as contracts
-from schemas.matrices import tensors_to_arrow
+from schemas.errors import FingerpostError
+from schemas.manifests import FileEntry
+from schemas.matrices import sparse_from_arrow, sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Store
+from tasks.shards import Shard, ShardOutput, even_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import block_arrays, tree_arrays
-from tasks.xmr.drift import DriftLimits, measure_drift, must_retrain
-from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams
+from tasks.xmr.blocks import BlockParams, block_arrays, block_of, by_level, parent_blocks, tree_arrays
+from tasks.xmr.drift import Change, DriftLimits, HeldOut, compare_models, measure_drift, must_retrain
+from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams, level_problem
+from tasks.xmr.model import ChunkBlock, RankerModel
 from tasks.xmr.open import read_held, read_label_features, read_model, read_targets, read_training, read_tree, rows_of
-from tasks.xmr.refresh import (
-    RefreshParams,
-    Trained,
-    gained_labels,
-    positives_of,
-    refresh_ranker,
-    refreshed_tree,
-)
-from tasks.xmr.sparse_rows import checked_rows
+from tasks.xmr.refresh import RefreshParams, gained_labels, nodes_to_solve, positives_of, refresh_block, refreshed_tree
+from tasks.xmr.sparse_rows import checked_rows, normalised_rows
+from tasks.xmr.training import LevelTrainer, predicted_parents
+from tasks.xmr.tree import LabelTree
 
 
 @stage(contracts.TREE)
@@ -55,36 +56,168 @@ def refresh_tree(
 @stage(contracts.MODEL)
 def refresh_rankers(
     run: StageRun, interactions: Ref, features: Ref, held_features: Ref, tree: Ref, old_interactions: Ref, old_features: Ref,
-    old_label_features: Ref, old_tree: Ref, old_model: Ref, *, params: RefreshParams, rows: RowParams, limits: DriftLimits,
+    old_label_features: Ref, old_tree: Ref, old_model: Ref, *, params: RefreshParams, rows: RowParams, blocks: BlockParams,
+    limits: DriftLimits,
 ) -> None:  # fmt: skip
-    """Solves the labels with new rows and the new ones; states the share solved, the drift, and why to train again, if so.
+    """Solves the labels with new rows and the new ones level by level, one shard a block of parents, as training does; states
+    the share solved, the drift, and why to train again, if so.
 
-    The features are those of the old vocabulary.
+    The features are those of the old vocabulary, the blocks those that the old model was trained in.
     """
     store = run.store
-    data, old = read_training(store, interactions, features, rows), store.open(old_model, contracts.MODEL)
+    chain, old_chain = (read_tree(store.open(ref, contracts.TREE)) for ref in (tree, old_tree))
+    before = positives_of(old_chain, read_training(store, old_interactions, old_features, rows).targets)
+    data = read_training(store, interactions, features, rows)
+    now = positives_of(chain, data.targets)
     origin = _origin(store, interactions, old_interactions)
-    gained = _gained(store, interactions, old_interactions, origin)
-    chain = read_tree(store.open(old_tree, contracts.TREE))
-    then = read_training(store, old_interactions, old_features, rows)
-    before = Trained(
-        read_model(old, chain),
-        read_label_features(store.open(old_label_features, contracts.LABEL_FEATURES)),
-        positives_of(chain, then.targets),
+    gained, fresh = _gained(store, interactions, old_interactions, origin)
+    fan_out = _FanOut(run, chain, old_chain, _Given(interactions, features, tree, params, rows), blocks, old_model)
+    solved: list[NDArray[np.bool_]] = []
+    for level in range(chain.depth):
+        last = level == chain.depth - 1
+        again, _ = nodes_to_solve(now[level], before[level], gained, origin, params, last=last)
+        fan_out.solve(level, again, origin if last else np.arange(len(again)), data.features.shape[0])
+        solved.append(again)
+    held = _compared(run, interactions, held_features, tree, old_tree, old_model, origin, blocks, any(again.any() for again in solved[:-1]))  # fmt: skip
+    old_labels = read_label_features(store.open(old_label_features, contracts.LABEL_FEATURES))
+    report = measure_drift(
+        old_chain, chain, old_labels, Change(origin, gained, fresh, solved[-1]), data.features, data.targets, held
     )
-    grown = read_tree(store.open(tree, contracts.TREE))
-    after = refresh_ranker(data.features, data.targets, gained, origin, before, params, tree=grown, threads=run.threads)
-    blocks = [(level, block) for level, mine in enumerate(after.model.levels) for block in mine]
-    for number, (level, block) in enumerate(blocks):
-        run.write("weights", tensors_to_arrow(block_arrays(block, level)), shard=number)
-    held = read_held(store, interactions, held_features, (CALIBRATION, TEST))
-    report = measure_drift(before, after, origin, data.features, data.targets, held, threads=run.threads)
     drift = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(report).items()}
     run.quality = {
-        "features": after.model.features, "normalised": after.model.normalised, "labels": after.model.tree.labels,
-        "rows": data.features.shape[0], "weights": after.model.nonzeros, "bytes": after.model.nbytes,
-        "solved": [int(again.sum()) for again in after.solved], "drift": drift, "must_retrain": must_retrain(report, limits),
+        "features": data.features.shape[1], "normalised": params.training.normalise, "labels": chain.labels,
+        "rows": data.features.shape[0], "weights": fan_out.weights, "bytes": fan_out.bytes,
+        "solved": [int(again.sum()) for again in solved], "drift": drift, "must_retrain": must_retrain(report, limits),
     }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What every shard of a refresh is told."""
+
+    interactions: Ref
+    features: Ref
+    tree: Ref
+    params: RefreshParams
+    rows: RowParams
+
+
+@dataclass
+class _FanOut:
+    """The shards of a refresh, numbered through over all levels so that their files do not collide."""
+
+    run: StageRun
+    tree: LabelTree
+    old_tree: LabelTree
+    given: _Given
+    blocks: BlockParams
+    old_model: Ref
+    number: int = 0
+    weights: int = 0
+    bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self._old = self.run.store.open(self.old_model, contracts.MODEL).entries("weights")
+        self._new: list[FileEntry] = []
+        ranges = [parent_blocks(self.old_tree, level, self.blocks) for level in range(self.tree.depth)]
+        if len(self._old) != sum(map(len, ranges)):
+            raise FingerpostError(
+                f"model {self.old_model}: expected {sum(map(len, ranges))} blocks as xmr.blocks cuts its tree, found "
+                f"{len(self._old)}; train again with these blocks"
+            )
+        self._ranges = ranges
+
+    def solve(self, level: int, again: NDArray[np.bool_], origin: NDArray[np.int64], count: int) -> None:
+        """Makes the blocks of a level; before that, if any of its nodes is solved, leads blocks of rows to their parents."""
+        matches: list[FileEntry] = []
+        if level and again.any() and "man" in self.given.params.training.negatives:
+            matches = self._map(_match_shard, even_shards(count, self.blocks.rows), weights=list(self._new))
+        ranges = self._ranges[level]
+        shards = [Shard(i, start, stop) for i, (start, stop) in enumerate(ranges)]
+        first = sum(map(len, self._ranges[:level]))
+        old = {self.number + i: self._old[first + i] for i in range(len(ranges))}
+        self._new += self._map(
+            _refresh_shard, shards, level=level, again=again, origin=origin, old=old, matches=matches
+        )
+
+    def _map(self, function: Callable[..., ShardOutput], shards: list[Shard], **arguments: Any) -> list[FileEntry]:
+        run, before = self.run, len(self.run.entries)
+        mine = [Shard(self.number + shard.index, shard.start, shard.stop) for shard in shards]
+        self.number += len(shards)
+        figures = run.map_shards(function, mine, given=self.given, threads=run.threads_of(mine), **arguments)
+        self.weights += sum(one.get("weights", 0) for one in figures)
+        self.bytes += sum(one.get("bytes", 0) for one in figures)
+        return run.entries[before:]
+
+
+def _match_shard(
+    store: Store, shard: Shard, *, given: _Given, weights: Sequence[FileEntry], threads: int
+) -> ShardOutput:
+    """The parents that the levels above, as they are now, predict for some rows."""
+    data = read_training(store, given.interactions, given.features, given.rows)
+    chain, training = read_tree(store.open(given.tree, contracts.TREE)), given.params.training
+    levels = by_level([_block(store, entry) for entry in weights])
+    partial = RankerModel(data.features.shape[1], chain, levels, training.normalise)
+    found = predicted_parents(data.features[shard.start : shard.stop], partial, training.beam, threads=threads)
+    return ShardOutput({"matches": sparse_to_arrow(found)}, {"non_zeros": int(found.nnz)})
+
+
+def _refresh_shard(
+    store: Store, shard: Shard, *, given: _Given, level: int, again: NDArray[np.bool_], origin: NDArray[np.int64],
+    old: Mapping[int, FileEntry], matches: Sequence[FileEntry], threads: int,
+) -> ShardOutput:  # fmt: skip
+    """A block of parents with what changed solved; where nothing of it is, no training row is read."""
+    _, block = _block(store, old[shard.index])
+    children = read_tree(store.open(given.tree, contracts.TREE)).children(level)
+    nodes = children.ids[children.start[shard.start] : children.start[shard.stop]]
+    trainer = _trainer(store, given, level, matches) if again[nodes].any() else None
+    made, counters = refresh_block(block, children, again, origin, trainer, warm=given.params.warm, threads=threads)
+    figures = asdict(counters) | {"weights": len(made.values), "bytes": made.nbytes}
+    return ShardOutput({"weights": tensors_to_arrow(block_arrays(made, level))}, figures)
+
+
+def _trainer(store: Store, given: _Given, level: int, matches: Sequence[FileEntry]) -> LevelTrainer:
+    """What solves the nodes of a level on all rows, just as training does."""
+    data, training = read_training(store, given.interactions, given.features, given.rows), given.params.training
+    chain, predicted = read_tree(store.open(given.tree, contracts.TREE)), None
+    if matches:
+        parts = [store.read_table(entry, contracts.MODEL, where=entry.path) for entry in matches]
+        predicted = sparse_from_arrow(pa.concat_tables(parts), columns=chain.width(level - 1))
+    problem = level_problem(data, chain, level, training, given.rows, predicted=predicted)
+    scaled = normalised_rows(data.features) if training.normalise else data.features
+    return LevelTrainer(scaled, problem, training.solver)
+
+
+def _compared(
+    run: StageRun, interactions: Ref, features: Ref, tree: Ref, old_tree: Ref, old_model: Ref, origin: NDArray[np.int64],
+    blocks: BlockParams, leaves: bool,
+) -> HeldOut:  # fmt: skip
+    """What the old and the refreshed model answer to the held-out queries, in blocks of these."""
+    held = rows_of(run.store.open(interactions, contracts.INTERACTIONS).read("queries"), (CALIBRATION, TEST))
+    weights = [entry for entry in run.entries if entry.table == "weights"]
+    shards = even_shards(len(held), blocks.rows)
+    found = run.gather(
+        _compare_shard, shards, interactions=interactions, features=features, tree=tree, weights=weights, old_tree=old_tree,
+        old_model=old_model, origin=origin, leaves=leaves, threads=run.threads_of(shards),
+    )  # fmt: skip
+    return sum(found, HeldOut())
+
+
+def _compare_shard(
+    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, weights: Sequence[FileEntry], old_tree: Ref,
+    old_model: Ref, origin: NDArray[np.int64], leaves: bool, threads: int,
+) -> HeldOut:  # fmt: skip
+    chain, artifact = read_tree(store.open(old_tree, contracts.TREE)), store.open(old_model, contracts.MODEL)
+    before = read_model(artifact, chain)
+    levels = by_level([_block(store, entry) for entry in weights])
+    after = RankerModel(before.features, read_tree(store.open(tree, contracts.TREE)), levels, before.normalised)
+    queries, truth = read_held(store, interactions, features, (CALIBRATION, TEST))
+    mine = slice(shard.start, shard.stop)
+    return compare_models(before, after, origin, queries[mine], truth[mine], leaves=leaves, threads=threads)
+
+
+def _block(store: Store, entry: FileEntry) -> tuple[int, ChunkBlock]:
+    return block_of(tensors_from_arrow(store.read_table(entry, contracts.MODEL, where=entry.path)))
 
 
 def _origin(store: Store, interactions: Ref, old: Ref) -> NDArray[np.int64]:
@@ -96,14 +229,16 @@ def _origin(store: Store, interactions: Ref, old: Ref) -> NDArray[np.int64]:
     return np.array([place.get(key, -1) for key in ids], dtype=np.int64)
 
 
-def _gained(store: Store, interactions: Ref, old: Ref, origin: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Labels with a training query that they had not before; queries are the same by id."""
+def _gained(
+    store: Store, interactions: Ref, old: Ref, origin: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Labels with a training query that they had not before, and training queries that are new; these are the same by id."""
     (ids, now), (before_ids, before) = (_training(store, ref) for ref in (interactions, old))
     place = {key: number for number, key in enumerate(before_ids)}
     # The old rows in the order of the new ones; what is new has an empty row.
     padded = sparse.vstack([before, sparse.csr_array((1, before.shape[1]), dtype=np.float32)], format="csr")
     rows = np.array([place.get(key, len(before_ids)) for key in ids], dtype=np.int64)
-    return gained_labels(now, checked_rows(padded[rows], "labels before"), origin)
+    return gained_labels(now, checked_rows(padded[rows], "labels before"), origin), rows == len(before_ids)
 
 
 def _training(store: Store, interactions: Ref) -> tuple[list[str], sparse.csr_array]:

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from tasks.xmr.clustering import ClusterParams, cluster_labels
 from tasks.xmr.columns import merge_columns, pick_columns
-from tasks.xmr.drift import DriftLimits, measure_drift, must_retrain
+from tasks.xmr.drift import Change, DriftLimits, HeldOut, compare_models, measure_drift, must_retrain
 from tasks.xmr.label_features import embed_labels
 from tasks.xmr.metrics import hits, precision_at
 from tasks.xmr.model import split_chunks
@@ -96,8 +96,12 @@ def test_nothing_new_changes_nothing(world) -> None:
         for mine, theirs in zip(level, old, strict=True)
     )
     assert after.share_solved == 0
-    held = (world.old_x, world.old_y)
-    report = measure_drift(world.before, after, same, world.old_x, world.old_y, held)
+    nothing = np.zeros(len(same), bool)
+    held = compare_models(world.before.model, after.model, same, world.old_x, world.old_y)
+    change = Change(same, nothing, np.zeros(world.old_x.shape[0], bool), nothing)
+    tree = world.before.model.tree
+    report = measure_drift(tree, after.model.tree, world.features, change, world.old_x, world.old_y, held)
+    assert report.unsolved_share == report.terms_lost == 0
     assert report.centroid_most < 1e-6
     assert report.top_leaf_changed == 0
     assert must_retrain(report) == ""
@@ -159,19 +163,40 @@ def test_as_precise_as_a_retrain() -> None:
     tree = cluster_labels(features, clusters)
     before = Trained(train_ranker(old_x, old_y, tree).model, features, positives_of(tree, old_y))
     params = RefreshParams(training=TrainingParams(), max_leaf_size=25, label_gain=0, node_gain=0)
-    after = refresh_ranker(x, y, gained_labels(y, old_y, origin), origin, before, params)
+    gained = gained_labels(y, old_y, origin)
+    after = refresh_ranker(x, y, gained, origin, before, params)
     retrained = train_ranker(x, y, cluster_labels(embed_labels(x, y), clusters)).model
 
     def precision(model) -> float:
         return precision_at(hits(Ranker(model).rank(held[0], 3), held[1]), 1)
 
     assert precision(after.model) >= precision(retrained) - 0.02  # 300 rows: a point is three of them
-    report = measure_drift(before, after, origin, x, y, held)
+    found = [
+        compare_models(before.model, after.model, origin, held[0][at : at + 100], held[1][at : at + 100])
+        for at in (0, 100, 200)
+    ]
+    whole = compare_models(before.model, after.model, origin, *held)
+    assert sum(found, HeldOut()) == whole
+    assert whole.rows == 300
+    change = Change(origin, gained, np.arange(1200) >= 1140, after.solved[-1])
+    report = measure_drift(tree, after.model.tree, features, change, x, y, whole)
     assert report.new_share == pytest.approx(0.02)
     assert report.precision_after == precision(after.model)
     assert report.precision_before < report.precision_after
     assert 0 < report.centroid_mean < 0.05
+    assert report.terms_lost < 0.1
+    assert report.unsolved_share == 0
     assert must_retrain(replace(report, solved_share=0.3)) == ""
+    half = x[:, :].copy()
+    half.data[half.indptr[1140] :: 2] = 0
+    half.eliminate_zeros()
+    poorer = measure_drift(tree, after.model.tree, features, change, checked_rows(half, "x"), y, whole)
+    assert poorer.terms_lost == pytest.approx(0.5, abs=0.06)
+    kept = measure_drift(
+        tree, after.model.tree, features, replace(change, solved=after.solved[-1] & (origin < 0)), x, y, whole
+    )
+    assert kept.unsolved_share == pytest.approx((gained & (origin >= 0)).mean())
+    assert "terms_lost: expected at most 0.25" in must_retrain(replace(poorer, solved_share=0.3))
     reason = must_retrain(replace(report, precision_after=report.precision_before - 0.1), DriftLimits(new_share=0.01))
     assert reason.startswith("new_share: expected at most 0.01, got 0.02; ")
     assert "precision at 1: expected a loss of at most 0.005, got 0.1" in reason

@@ -1,23 +1,26 @@
-"""The stages of sweep and refresh, over the small shop with more interactions a day later."""
+"""The stages of a refresh, over the small shop with more interactions a day later."""
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from schemas import xmr as contracts
-from schemas.inputs.interactions import InteractionFile
+from schemas.errors import FingerpostError
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.corpus import stages as corpus
 from tasks.environment import Environment
 from tasks.shards import SerialExecutor
-from tasks.xmr import ranking_stages, refresh_stages
 from tasks.xmr import stages as xmr
+from tasks.xmr.blocks import BlockParams
 from tasks.xmr.drift import DriftLimits
-from tasks.xmr.open import open_ranker, read_model, read_tree
-from tasks.xmr.refresh import RefreshParams
-from tasks.xmr.sweep import SweepParams
+from tasks.xmr.model import ChunkBlock
+from tasks.xmr.open import open_ranker, read_label_features, read_model, read_training, read_tree
+from tasks.xmr.refresh import RefreshParams, Trained, positives_of, refresh_ranker
+from tasks.xmr.training import TrainingParams
+from tests.unit.xmr.later import Later, write_more
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY
 
@@ -30,42 +33,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Environment, dict[st
     return env, Shop().make(env, path), path
 
 
-def refreshed(env: Environment, old: dict[str, Ref], path: Path, limits: DriftLimits) -> dict[str, Ref]:
-    """The refreshed tree and model of the shop with two new labels and some new queries."""
-    shop, new = Shop(), {}
-    lines = path.read_text().splitlines()
-    more = [f"velvet curtain {row},curtain-red,1" for row in range(12)] + [
-        f"oak table {row},table,1" for row in range(12)
-    ]
-    more += [f"hammer red again {row},hammer-red,1" for row in range(9)]
-    (path.parent / "more.csv").write_text("\n".join([*lines, *more]) + "\n")
-    source = InteractionFile(str(path.parent / "more.csv"), str(path.parent / "labels.csv"))
-    new["interactions"] = taken = xmr.import_interactions.execute(env, source, params=shop.interactions)
-    for role, held in (("features", False), ("held_features", True)):
-        queries = xmr.list_queries.execute(env, taken, held_out=held, label_words=0 if held else 50, rows_per_shard=300)
-        counted = corpus.count_ngrams.execute(env, queries, params=shop.ngrams)
-        new[role] = corpus.weigh_terms.execute(env, counted, old["vocabulary"], params=shop.tfidf)
-    params = RefreshParams(max_leaf_size=8, label_gain=0, node_gain=0)
-    new["tree"] = refresh_stages.refresh_tree.execute(
-        env,
-        taken,
-        new["features"],
-        old["interactions"],
-        old["label_features"],
-        old["tree"],
-        params=params,
-        rows=shop.rows,
-    )
-    new["model"] = refresh_stages.refresh_rankers.execute(
-        env, taken, new["features"], new["held_features"], new["tree"], old["interactions"], old["features"],
-        old["label_features"], old["tree"], old["model"], params=params, rows=shop.rows, limits=limits,
-    )  # fmt: skip
-    return new
-
-
 def test_a_refresh_solves_what_is_new_and_says_how_far_it_went(made) -> None:
     env, old, path = made
-    new = refreshed(env, old, path, DriftLimits(new_share=0.5, solved_share=0.9, centroid_mean=0.5))
+    new = Later().make(env, old, write_more(path))
     quality = env.store.manifest(new["model"]).quality
     tree = read_tree(env.store.open(new["tree"], contracts.TREE))
     assert tree.labels == 98
@@ -95,28 +65,51 @@ def test_a_refresh_solves_what_is_new_and_says_how_far_it_went(made) -> None:
     assert set(names[1]) - set(names[0]) == {"curtain-red", "table"}
 
 
+@pytest.mark.parametrize("negatives", ["tfn", "tfn+man"])
+def test_what_shards_solve_is_what_one_process_solves_in_one_piece(made, negatives: Any) -> None:
+    env, old, path = made
+    shop = Shop(training=TrainingParams(negatives=negatives))
+    model = xmr.train_rankers.execute(
+        env, old["interactions"], old["features"], old["tree"], params=shop.training, rows=shop.rows, blocks=shop.blocks
+    )
+    later = Later(shop, RefreshParams(training=shop.training, max_leaf_size=8, label_gain=0.1, node_gain=0.05))
+    new = later.make(env, old | {"model": model}, write_more(path))
+    trees = [read_tree(env.store.open(ref["tree"], contracts.TREE)) for ref in (old, new)]
+    then = read_training(env.store, old["interactions"], old["features"], shop.rows)
+    data = read_training(env.store, new["interactions"], new["features"], shop.rows)
+    ids = [
+        env.store.open(ref["interactions"], contracts.INTERACTIONS).read("labels")["id"].to_pylist()
+        for ref in (old, new)
+    ]
+    origin = np.array([ids[0].index(key) if key in ids[0] else -1 for key in ids[1]])
+    before = Trained(
+        read_model(env.store.open(model, contracts.MODEL), trees[0]),
+        read_label_features(env.store.open(old["label_features"], contracts.LABEL_FEATURES)),
+        positives_of(trees[0], then.targets),
+    )
+    gained = np.isin(ids[1], ["hammer-red", "curtain-red", "table"])
+    whole = refresh_ranker(data.features, data.targets, gained, origin, before, later.params)
+    for mine, theirs in zip(whole.model.tree.parents, trees[1].parents, strict=True):
+        assert np.array_equal(mine, theirs)
+    stored = read_model(env.store.open(new["model"], contracts.MODEL), trees[1])
+    for level, blocks in enumerate(stored.levels):
+        assert len(blocks) == len(whole.model.levels[level])
+        for mine, theirs in zip(blocks, whole.model.levels[level], strict=True):
+            assert all(np.array_equal(getattr(mine, one.name), getattr(theirs, one.name)) for one in fields(ChunkBlock))
+    manifest = env.store.manifest(new["model"])
+    assert manifest.quality["solved"] == [int(again.sum()) for again in whole.solved]
+    assert len(manifest.files) == manifest.run["shards_run"] >= 6
+
+
+def test_a_model_in_other_blocks_than_the_settings_say_is_refused(made) -> None:
+    env, old, path = made
+    later = Later(Shop(blocks=BlockParams(labels=1000, rows=200)))
+    with pytest.raises(FingerpostError, match=r"expected 3 blocks as xmr\.blocks cuts its tree, found 6; train again"):
+        later.make(env, old, write_more(path))
+
+
 def test_past_a_gate_a_retrain_is_asked_for(made) -> None:
     env, old, path = made
-    new = refreshed(env, old, path, DriftLimits(new_share=0.01))
+    new = Later(limits=DriftLimits(new_share=0.01)).make(env, old, write_more(path))
     reason = env.store.manifest(new["model"]).quality["must_retrain"]
     assert "new_share: expected at most 0.01, got 0.02041" in reason
-
-
-def test_the_sweep_states_what_recall_costs(made) -> None:
-    env, old, _ = made
-    arguments = (env, old["interactions"], old["held_features"], old["tree"], old["model"])
-    params = SweepParams(thresholds=(0.1, 0.4, 0.8), beams=(1, 10), megabytes=0.001, timed=5)
-    ref = ranking_stages.sweep_ranker.execute(*arguments, params=params, beam=Shop().beam)
-    rows = env.store.open(ref, contracts.SWEEP).read("figures").to_pylist()
-    sizes = [row["value"] for row in rows if row["metric"] == "bytes"]
-    assert len(sizes) == 6
-    assert sizes == sorted(sizes, reverse=True)
-    manifest = env.store.manifest(ref)
-    assert manifest.quality["points"] == 6
-    assert manifest.quality["chosen"] is None  # nothing is that small
-    assert all(point["latency_ms"] > 0 for point in manifest.run["measured"]["points"])
-    params = SweepParams(thresholds=(0.1, 0.8), beams=(1, 10), least_recall=0.5, timed=0)
-    ref = ranking_stages.sweep_ranker.execute(*arguments, params=params, beam=Shop().beam)
-    chosen = env.store.manifest(ref).quality["chosen"]
-    assert chosen["recall"] >= 0.5
-    assert np.isin(chosen["threshold"], (0.1, 0.8))
