@@ -18,6 +18,7 @@ from flows.featurize_corpus import featurize_corpus  # noqa: E402
 from flows.inputs import has_interactions  # noqa: E402
 from flows.nightly import nightly  # noqa: E402
 from flows.ops.api import Api, ApiError  # noqa: E402
+from flows.own_server import own_server, serving  # noqa: E402
 from flows.requests import RunRequest  # noqa: E402
 from flows.rewriting import rewriting  # noqa: E402
 from flows.runtime import Watching, watching, without_heartbeat  # noqa: E402
@@ -55,7 +56,7 @@ def hush() -> None:
 def check_server() -> None:
     """ApiError in one line, where Prefect would show its own code, if the server of PREFECT_API_URL does not take requests."""
     url = PREFECT_API_URL.value()
-    if not url or os.environ.get("PREFECT_API_KEY"):
+    if not url or serving() or os.environ.get("PREFECT_API_KEY"):
         return
     try:
         Api(url.rstrip("/"), os.environ.get("PREFECT_API_AUTH_STRING", "")).get("admin/version")
@@ -71,7 +72,7 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
     if settings.input.source != SAMPLE and rewriting.get() is None:
         input_files(settings.input.source)
     trains = name in {train_ranker.name, nightly.name} and has_interactions(settings)
-    if trains and settings.xmr.input not in SAMPLE_INTERACTIONS:
+    if trains and settings.xmr.input not in SAMPLE_INTERACTIONS and rewriting.get() is None:
         for given in filter(None, (settings.xmr.input, settings.xmr.labels)):
             input_files(given)
     if settings.replay.queries:
@@ -81,8 +82,9 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
     token = watching.set(shown)
     try:
         with ExitStack() as stack:
-            if not PREFECT_API_URL.value():
+            if server := stack.enter_context(own_server()):
                 stack.enter_context(without_heartbeat())
+                server.wait()
             # The day is settled here, so that a run which starts before midnight is not one of the next day.
             FLOWS[name](request.model_copy(update={"day": settings.day, "store": settings.store}))
     finally:

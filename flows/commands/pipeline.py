@@ -90,9 +90,13 @@ def run(
 
         show_plan(flow, request, as_json=as_json)
         return
-    from flows.start import run_flow
+    from flows.own_server import own_server
 
-    report = run_flow(flow, request, quiet=quiet, log_file=log_file)
+    # It comes up while the code of the flows is loaded.
+    with own_server():
+        from flows.start import run_flow
+
+        report = run_flow(flow, request, quiet=quiet, log_file=log_file)
     typer.echo(report)
 
 

@@ -13,6 +13,7 @@ from flows.ops.api import Api, ApiError
 from flows.ops.backfill_days import PARENT, work, worker_name
 from flows.ops.backfills import Backfill, BackfillError
 from flows.ops.batches import day_seconds, days_a_run
+from flows.own_server import own_server
 from schemas.leases import at_work
 
 DEPLOYMENT = "backfill/backfill"
@@ -94,17 +95,12 @@ class Beside:
             )  # fmt: skip
 
     def _api(self) -> str:
-        from flows.start import PREFECT_API_URL
+        from prefect.settings import PREFECT_API_URL
 
         if not self._server:
-            self._server = str(PREFECT_API_URL.value() or "")
-        if not self._server:
-            from prefect.server.api.server import SubprocessASGIServer
-
-            server = SubprocessASGIServer()
-            server.start(timeout=120)
-            self._stack.callback(server.stop)
-            self._server = str(server.api_url)
+            if server := self._stack.enter_context(own_server()):
+                server.wait()
+            self._server = str(PREFECT_API_URL.value())
         return self._server
 
     def close(self) -> None:

@@ -6,6 +6,11 @@ picture's in an artifact.
 """
 
 import argparse
+import os
+import socket
+import sys
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -36,7 +41,7 @@ def policy(api: str) -> str:
 
 def app() -> FastAPI:
     """Prefect's API, services and pages, as ``prefect server start`` serves them, with the policy on every answer."""
-    found = create_app(final=True)
+    found = create_app(final=True, ephemeral="PREFECT__SERVER_EPHEMERAL" in os.environ)
     header = policy(get_current_settings().server.ui.api_url or "")
 
     @found.middleware("http")
@@ -55,15 +60,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m flows.ops.server", description=__doc__.partition("\n")[0])
     parser.add_argument("--host", default=settings.api.host, help="the address to listen at")
     parser.add_argument("--port", type=int, default=settings.api.port, help="its port")
+    parser.add_argument("--socket", type=int, help="instead of both: the number of a bound socket that is inherited")
+    parser.add_argument("--parent", type=int, help="a process with which this one ends, that of a run on its own")
     given = parser.parse_args()
-    uvicorn.run(
+    config = uvicorn.Config(
         app(),
         host=given.host,
         port=given.port,
         timeout_keep_alive=settings.api.keepalive_timeout,
-        log_level=settings.logging_level.lower(),
+        log_level="error" if given.parent else settings.logging_level.lower(),
         server_header=False,
     )
+    server = uvicorn.Server(config)
+    if given.parent:
+        threading.Thread(target=_end_with, args=(server, given.parent), daemon=True).start()
+    server.run(sockets=None if given.socket is None else [socket.socket(fileno=given.socket)])
+    if not server.started:
+        sys.exit(1)
+
+
+def _end_with(server: uvicorn.Server, parent: int) -> None:
+    """Has the server end when the process that started it is gone, killed for example."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    server.should_exit = True
 
 
 if __name__ == "__main__":

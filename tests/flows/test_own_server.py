@@ -1,0 +1,55 @@
+"""The server of a run on its own: it ends with the run, killed or not, and says so if it cannot start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.ops.conftest import clean_environment
+
+RUN = """
+import sys, time
+from flows.own_server import own_server
+with own_server() as server:
+    server.wait()
+    with own_server() as same:
+        print(server.process.pid, server.api, same is server, flush=True)
+    if "stay" in sys.argv:
+        time.sleep(120)
+"""
+
+
+def gone(pid: int, *, seconds: float) -> bool:
+    """Whether a process ends in time."""
+    deadline = time.monotonic() + seconds
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
+    env = clean_environment(PREFECT_HOME=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", RUN, "stay"], env=env, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        pid, api, same = run.stdout.readline().split()
+        assert (same, api.startswith("http://127.0.0.1:")) == ("True", True)
+        os.kill(run.pid, signal.SIGKILL)
+    assert gone(int(pid), seconds=30)
+
+
+def test_a_run_that_ends_has_ended_its_server_and_one_that_cannot_start_is_named(tmp_path: Path) -> None:
+    env = clean_environment(PREFECT_HOME=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", RUN], env=env, capture_output=True, text=True, timeout=150, check=True)
+    assert gone(int(done.stdout.split()[0]), seconds=1)
+    (tmp_path / "prefect.db").write_bytes(b"no database at all" * 100)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN], env=env, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 1
+    assert "Prefect's server beside this run: expected it to start, found exit code" in done.stderr
