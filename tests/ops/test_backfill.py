@@ -25,7 +25,7 @@ from schemas.inputs.sources import read_distribution
 from schemas.leases import at_work
 from schemas.store import Store
 from tasks.ledger import runs
-from tests.ops.conftest import RunningStack, clean_environment, started_stack
+from tests.ops.conftest import RunningStack, clean_environment
 
 DAYS = list(days_between("2026-01-01", "2026-01-30"))
 POISONED = "2026-01-11"
@@ -125,49 +125,45 @@ def _started(record: dict[str, Any]) -> datetime:
 
 
 @pytest.mark.timeout(900)
-def test_thirty_days_killed_twice_are_each_computed_once(tmp_path: Path) -> None:
+def test_thirty_days_killed_twice_are_each_computed_once(stack: RunningStack, tmp_path: Path) -> None:
+    """With a store of its own, on the stack of all tests, whose server comes up again after the kill."""
     write_days(tmp_path, DAYS, poisoned=POISONED)
-    with started_stack(tmp_path) as stack:
-        stack.deploy("backfill")
-        operator = Operator(tmp_path, stack.store, stack.environment())
-        first = operator.start(
-            "nightly", "--from", DAYS[0], "--to", DAYS[-1], "--order", "oldest", "--max-active", "2", *operator.options
-        )
-        workers = f".backfills/{operator.id}/workers"
+    stack.deploy("backfill")
+    operator = Operator(tmp_path, str(tmp_path / "store"), stack.environment())
+    first = operator.start(
+        "nightly", "--from", DAYS[0], "--to", DAYS[-1], "--order", "oldest", "--max-active", "2", *operator.options
+    )
+    workers = f".backfills/{operator.id}/workers"
 
-        until(lambda: operator.ended() >= 4)
-        victim = until(lambda: at_work(operator.store, workers))[0]
-        os.kill(victim.pid, signal.SIGKILL)
+    until(lambda: operator.ended() >= 4)
+    victim = until(lambda: at_work(operator.store, workers))[0]
+    os.kill(victim.pid, signal.SIGKILL)
 
-        until(lambda: operator.ended() >= 10)
-        os.kill(stack.pid("server"), signal.SIGKILL)
-        first.kill()
-        first.wait()
-        begun = operator.ended()
-        assert begun < len(DAYS)
+    until(lambda: operator.ended() >= 10)
+    os.kill(stack.pid("server"), signal.SIGKILL)
+    first.kill()
+    first.wait()
+    begun = operator.ended()
+    assert begun < len(DAYS)
 
-        code, said = operator.do("resume", operator.id)
-        assert code == 1, said
-        assert f"found 1 failed: {POISONED} (" in said
-        assert "expected a Parquet file" in said
-        states = operator.states(DAYS[0], DAYS[-1])
-        assert {day for day, one in states.items() if one["state"] != "fresh"} == {POISONED}
-        assert states[POISONED]["state"] == "failed"
-        check_course(
-            [r for r in runs(operator.store, newest=99) if r["error_kind"] or r["state"] == "completed"],
-            DAYS,
-            cap=2,
-            in_flight=4,
-        )
+    code, said = operator.do("resume", operator.id)
+    assert code == 1, said
+    assert f"found 1 failed: {POISONED} (" in said
+    assert "expected a Parquet file" in said
+    states = operator.states(DAYS[0], DAYS[-1])
+    assert {day for day, one in states.items() if one["state"] != "fresh"} == {POISONED}
+    assert states[POISONED]["state"] == "failed"
+    whole = [r for r in runs(operator.store, newest=99) if r["error_kind"] or r["state"] == "completed"]
+    check_course(whole, DAYS, cap=2, in_flight=4)
 
-        write_day(tmp_path, POISONED, DAYS.index(POISONED))
-        before = {record["id"] for record in runs(operator.store, newest=99)}
-        code, said = operator.do("retry-failed", operator.id)
-        assert code == 0, said
-        assert [r["day"] for r in runs(operator.store, newest=99) if r["id"] not in before] == [POISONED]
-        assert {one["state"] for one in operator.states(DAYS[0], DAYS[-1]).values()} == {"fresh"}
-        tagged = stack.api.post("flow_runs/filter", {"flow_runs": {"tags": {"all_": [f"backfill:{operator.id}"]}}})
-        assert {run["state_type"] for run in tagged} <= {"COMPLETED", "FAILED", "CRASHED"}
+    write_day(tmp_path, POISONED, DAYS.index(POISONED))
+    before = {record["id"] for record in runs(operator.store, newest=99)}
+    code, said = operator.do("retry-failed", operator.id)
+    assert code == 0, said
+    assert [r["day"] for r in runs(operator.store, newest=99) if r["id"] not in before] == [POISONED]
+    assert {one["state"] for one in operator.states(DAYS[0], DAYS[-1]).values()} == {"fresh"}
+    tagged = stack.api.post("flow_runs/filter", {"flow_runs": {"tags": {"all_": [f"backfill:{operator.id}"]}}})
+    assert {run["state_type"] for run in tagged} <= {"COMPLETED", "FAILED", "CRASHED"}
 
 
 @contextmanager
@@ -187,7 +183,7 @@ def quiet_home(folder: Path) -> Iterator[dict[str, str]]:
 
 @pytest.mark.timeout(600)
 def test_days_in_processes_of_this_machine_go_on_after_a_kill_and_make_the_same(tmp_path: Path) -> None:
-    days = DAYS[:4]
+    days = DAYS[:3]
     write_days(tmp_path, days)
     span = ("--from", days[0], "--to", days[-1])
     with quiet_home(tmp_path) as env:
