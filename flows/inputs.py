@@ -1,6 +1,7 @@
 """Which input a run reads."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from flows.rewriting import rewriting
 from flows.runtime import Run
@@ -76,21 +77,46 @@ def has_interactions(settings: Settings) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class InteractionFiles:
+    """Files of interactions and (or "") of labels, with our column name to theirs where they differ."""
+
+    path: str
+    labels: str
+    columns: Mapping[str, str]
+
+
+def interaction_files(settings: Settings, flow: str) -> InteractionFiles | None:
+    """The files that a flow's ranker is trained on; None where those are the built-in sample's.
+
+    Run by itself, ``train_ranker`` reads the input that was asked for, with the columns that were mapped, unless the settings
+    name a file of interactions.
+    """
+    xmr, given = settings.xmr, settings.input
+    if xmr.input and xmr.input not in SAMPLE_INTERACTIONS:
+        return InteractionFiles(xmr.input, xmr.labels, xmr.columns)
+    if flow == "train_ranker" and given.source != SAMPLE:
+        return InteractionFiles(given.source, xmr.labels, given.columns or xmr.columns)
+    return None
+
+
+def interaction_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InteractionSource | None:
+    """What a flow's ranker is trained on, without what is to be forgotten; None for first sentences of the built-in sample."""
+    files = interaction_files(settings, flow)
+    if files is not None:
+        mapping = tuple(sorted(files.columns.items()))
+        return InteractionFile(files.path, files.labels, mapping, suppressed=suppressed)
+    if settings.xmr.input == SEE_ALSO_SAMPLE:
+        return SeeAlsoSource(settings.input.distributions, suppressed)
+    return None
+
+
 def interactions_of(run: Run) -> "Ref | InteractionSource":
     """What a ranker is trained on: the interactions of the settings, or first sentences of the built-in sample where they
     name none.
-
-    Run by itself, the flow reads the input that was asked for, with the columns that were mapped, unless the settings name
-    a file of interactions.
     """
-    settings = run.settings
-    chosen, columns = settings.xmr.input, settings.xmr.columns
-    named = bool(chosen) and chosen not in SAMPLE_INTERACTIONS
-    if not named and run.flow == "train_ranker" and settings.input.source != SAMPLE:
-        chosen, columns, named = settings.input.source, settings.input.columns or columns, True
-    if named:
-        mapping = tuple(sorted(columns.items()))
-        return InteractionFile(chosen, settings.xmr.labels, mapping, suppressed=_suppressed(settings))
-    if chosen == SEE_ALSO_SAMPLE:
-        return SeeAlsoSource(settings.input.distributions, _suppressed(settings))
-    return _extracts(settings)
+    instead = rewriting.get()
+    if instead is not None and instead.interactions is not None:
+        return instead.interactions
+    source = interaction_source(run.settings, run.flow, _suppressed(run.settings))
+    return source if source is not None else _extracts(run.settings)

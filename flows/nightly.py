@@ -7,7 +7,7 @@ from flows.crashes import tell_when_crashed
 from flows.featurize_corpus import featurize_corpus
 from flows.inputs import has_interactions
 from flows.requests import RunRequest
-from flows.rewriting import rewriting
+from flows.rewriting import Rewriting, rewriting
 from flows.runtime import named, part, running
 from flows.train_ranker import train_ranker
 
@@ -15,8 +15,10 @@ from flows.train_ranker import train_ranker
 @flow(name="nightly", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
 def nightly(request: RunRequest = RunRequest()) -> None:
     """Everything from an input to published artifacts; a ranker too where there are interactions (xmr.input)."""
+    again = rewriting.get() or Rewriting()
     with running("nightly", request) as run:
-        part(featurize_corpus, request)
-        part(build_ann_index, request)
-        if has_interactions(run.settings) and rewriting.get() is None:
+        if again.index:
+            part(featurize_corpus, request)
+            part(build_ann_index, request)
+        if has_interactions(run.settings) and again.ranker:
             part(train_ranker, request)

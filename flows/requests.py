@@ -76,7 +76,7 @@ class RunRequest(BaseModel):
 
         Raises SettingsError naming the key that cannot be used.
         """
-        settings, _ = load_settings(self.profile, overrides=self._overrides())
+        settings = self.for_any_day()
         day = settings.day or logical_day(
             scheduled or datetime.now(ZoneInfo("UTC")),
             timezone=settings.run.timezone,
@@ -92,6 +92,10 @@ class RunRequest(BaseModel):
                 "xmr": settings.xmr.model_copy(update=ranked),
             }
         )
+
+    def for_any_day(self) -> Settings:
+        """The settings in force, with `DAY` still in the paths; SettingsError names the key that cannot be used."""
+        return load_settings(self.profile, overrides=self._overrides())[0]
 
     def for_day(self, day: str) -> "RunRequest":
         """The same for another day."""

@@ -4,7 +4,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.decoding import columns_of, decoded_texts, equals, holds
+from schemas.inputs.forgotten import holding
 from schemas.inputs.suppression import Suppressed
 from schemas.store import Store
 
@@ -28,6 +29,11 @@ class Needles:
     key: str
     distinct: tuple[str, ...]
     shared: int = 0
+
+    @property
+    def cells(self) -> list[bytes]:
+        """The ids that stand for the key: its own, and those of a query and of a label in the ranker's list of texts."""
+        return [f"{what}{self.key}".encode("utf-8", "backslashreplace") for what in ("", "query ", "label ")]
 
     @property
     def forms(self) -> list[bytes]:
@@ -51,8 +57,11 @@ class Absence:
     findings: list[str] = field(default_factory=list)
 
 
-def needles_of(store: Store, key: str, texts: Iterable[str], tables: Collection[str], ours: Iterable[bytes]) -> Needles:
-    """The key, the texts, their lines and words, less what other rows of the tables (paths) say too.
+def needles_of(
+    store: Store, key: str, texts: Iterable[str], tables: Mapping[str, tuple[str, ...]], ours: Iterable[bytes]
+) -> Needles:
+    """The key, the texts, their lines and words, less what other rows of the tables say too (by path, with the columns that
+    keys stand in).
 
     A single word that is also one of ``ours`` (manifests, settings) or a part of a path would be found everywhere, and so
     is left to the search in columns of ids; the key only if it is a part of a path.
@@ -75,12 +84,12 @@ def needles_of(store: Store, key: str, texts: Iterable[str], tables: Collection[
     return Needles(key, kept, len(candidates) - len(kept))
 
 
-def _other_texts(store: Store, key: str, tables: Collection[str]) -> Iterator[pa.Array]:
+def _other_texts(store: Store, key: str, tables: Mapping[str, tuple[str, ...]]) -> Iterator[pa.Array]:
     """The texts of rows that are about something else, in lower case."""
     wanted = Suppressed.of([key], b"looking")
-    for path in tables:
-        table = columns_of(store.files.read(path), ["id", "title", "text", "kind", "package", "signature"])
-        rows = table.filter(pa.array([not wanted.match(value) for value in table["id"].to_pylist()], pa.bool_()))
+    for path, columns in sorted(tables.items()):
+        table = columns_of(store.files.read(path), ["id", "title", "name", "text", "kind", "package", "signature"])
+        rows = table.filter(pa.array([not hit for hit in holding(table, wanted, columns)], pa.bool_()))
         for column in rows.columns:
             for chunk in column.chunks:
                 yield pc.utf8_lower(chunk.cast(pa.large_string())).cast(pa.large_binary())
@@ -92,7 +101,7 @@ def _lower(text: str) -> bytes:
 
 def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -> Absence:
     """Reads every file of a store but those left out, as it is and, if it is Parquet, decoded."""
-    found, forms, key = Absence(), needles.forms, needles.key.encode("utf-8", "backslashreplace")
+    found, forms = Absence(), needles.forms
     for path in store.files.listing():
         if path in leave_out:
             found.left_out += 1
@@ -106,7 +115,7 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
         hit = any(form in path.encode() or form in content for form in forms)
         if path.endswith(".parquet"):
             found.decoded += 1
-            hit = hit or _in_parquet(content, forms, key)
+            hit = hit or _in_parquet(content, forms, needles.cells)
         elif path.endswith(".json"):
             hit = hit or _in_json(content, needles.key)
         if hit:
@@ -114,11 +123,14 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
     return found
 
 
-def _in_parquet(content: bytes, forms: list[bytes], key: bytes) -> bool:
-    """Whether a decoded cell has one of the forms, or a cell of ids is the key."""
+def _in_parquet(content: bytes, forms: list[bytes], cells: list[bytes]) -> bool:
+    """Whether a decoded cell has one of the forms, or a cell of ids is the key; of queries, which are split, a text too."""
     try:
-        ids = columns_of(content, ["id"])
-        if any(equals(chunk.cast(pa.large_string()).cast(pa.large_binary()), key) for column in ids.columns for chunk in column.chunks):  # fmt: skip
+        found = columns_of(content, ["id", "text", "split"])
+        names = ("id", "text") if "split" in found.column_names else ("id",)
+        columns = [found[name] for name in names if name in found.column_names]
+        ids = [chunk.cast(pa.large_string()).cast(pa.large_binary()) for column in columns for chunk in column.chunks]
+        if any(equals(chunk, cell) for chunk in ids for cell in cells):
             return True
         return any(holds(texts, form) for texts in decoded_texts(content) for form in forms)
     except (pa.ArrowException, OSError):

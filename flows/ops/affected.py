@@ -10,18 +10,18 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.inputs import source_of
+from flows.inputs import interaction_files, interaction_source, source_of
 from flows.requests import DAY, RunRequest
-from flows.settings import Settings, in_force
-from schemas import corpus
+from flows.settings import InputSettings, Settings, XmrSettings, in_force
 from schemas.decoding import columns_of
 from schemas.errors import FingerpostError
 from schemas.forgotten import Forgotten
 from schemas.inputs import SAMPLE
 from schemas.inputs.files import input_files
-from schemas.inputs.forgotten import holding, scan, suppressing
+from schemas.inputs.forgotten import FORMS, holding, keys_in, scan, suppressing
+from schemas.inputs.interaction_rows import split_mapping
 from schemas.inputs.rewriting import count_rows
-from schemas.inputs.sources import FileSource
+from schemas.inputs.sources import FileSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
 from schemas.manifests import Manifest
 from schemas.publish import Pointer, products
@@ -35,17 +35,23 @@ _ANY_SALT = b"looking"
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of an input that holds the key, in how many rows; ``problem`` is why it could not be looked through."""
+    """A file of an input that holds the key, in how many rows; ``problem`` is why it could not be looked through.
+
+    ``form`` is what its rows are: documents, interactions or labels.
+    """
 
     path: str
     columns: dict[str, str]
     rows: int
     problem: str = ""
+    form: str = "documents"
 
 
 @dataclass(frozen=True)
 class Again:
-    """A run to be made again: for its day, from its input or (``stored``) from what the store holds of it."""
+    """A run to be made again: for its day, from its inputs or (``stored``, ``stored_interactions``) from what the store holds
+    of them. Without ``index`` or ``ranker`` that part stays: nothing in it is forgotten, and its input is gone.
+    """
 
     run: str
     flow: str
@@ -54,6 +60,10 @@ class Again:
     documents: str
     stored: bool
     seconds: float
+    interactions: str = ""
+    stored_interactions: bool = False
+    index: bool = True
+    ranker: bool = True
 
 
 @dataclass
@@ -135,7 +145,7 @@ class Inventory:
 
 
 def affected_by(store: Store, key: str, collection: str) -> Affected:
-    """What forgetting a document of a collection means."""
+    """What forgetting a document, query or label of a collection means."""
     inventory, wanted = Inventory(store), Suppressed.of([key], _ANY_SALT)
     found = Affected(key, [collection])
     while True:
@@ -164,51 +174,63 @@ def _holders(inventory: Inventory, wanted: Suppressed, refs: Iterable[str]) -> t
     """The artifacts whose rows are about the key, in how many rows; and the texts of those."""
     found, texts, seen = dict[str, int](), dict[str, None](), dict[str, int]()
     for ref in sorted(refs):
-        manifest = inventory.manifests[ref]
-        for entry in manifest.files:
-            if wanted.column not in manifest.identity["schema"].get(entry.table, {}):
-                continue
-            if entry.path not in seen:
+        for path, columns in tables_with_keys(ref, inventory.manifests[ref], wanted.column).items():
+            if path not in seen:
                 try:
-                    rows = rows_about(inventory.store.files.read(entry.path), wanted)
+                    rows = rows_about(inventory.store.files.read(path), wanted, columns)
                 except FileNotFoundError:
                     rows = []
-                seen[entry.path] = len(rows)
-                texts |= dict.fromkeys(text for row in rows for text in texts_of(row))
-            if seen[entry.path]:
-                found[ref] = found.get(ref, 0) + seen[entry.path]
+                seen[path] = len(rows)
+                texts |= dict.fromkeys(text for row in rows for text in texts_of(row, wanted))
+            if seen[path]:
+                found[ref] = found.get(ref, 0) + seen[path]
     return found, list(texts)
 
 
-def rows_about(content: bytes, wanted: Suppressed) -> list[dict[str, Any]]:
-    """The rows of a Parquet file that are about a key."""
-    table = columns_of(content, [wanted.column, "title", "text", "signature", "reason", "detail"])
-    places = [row for row, hit in enumerate(holding(table, wanted)) if hit]
+def tables_with_keys(
+    ref: str, manifest: Manifest, column: str = "id", also: Iterable[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """The files of an artifact in whose rows keys stand (and which have some other columns), and in which columns."""
+    contract, schema = Ref.parse(ref).name, manifest.identity["schema"]
+    tables = [entry for entry in manifest.files if {column, *also} <= set(schema.get(entry.table, {}))]
+    return {entry.path: keys_in(contract, entry.table) if column == "id" else (column,) for entry in tables}
+
+
+def rows_about(content: bytes, wanted: Suppressed, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of a Parquet file that are about a key, which stands in one of the columns."""
+    table = columns_of(content, [*columns, *({"title", "name", "text", "signature", "reason", "detail"} - {*columns})])
+    places = [row for row, hit in enumerate(holding(table, wanted, columns)) if hit]
     return table.take(places).to_pylist() if places else []
 
 
-def texts_of(row: Mapping[str, Any]) -> list[str]:
-    """What a row says in words, besides its key."""
-    return [str(row[name]) for name in ("title", "text", "signature") if row.get(name)]
+def texts_of(row: Mapping[str, Any], wanted: Suppressed) -> list[str]:
+    """What a row says in words, besides its key; of an interaction only where the query is what is wanted."""
+    names = ["title", "name", "text", "signature"]
+    if any(wanted.match(row.get(name)) for name in ("query_id", "query")):
+        names += ["query_id", "query"]
+    if "detail" not in row:  # a quarantine has the ids of others, too
+        names.append("id")
+    return [str(row[name]) for name in names if row.get(name) and not wanted.match(row[name])]
 
 
 def _inputs(records: list[dict[str, Any]], wanted: Suppressed, texts: list[str]) -> list[InputFile]:
     """The files that the runs of the collections read and that hold the key, days that never ran included."""
-    found: dict[str, InputFile] = {}
-    for path, columns in input_sources(records):
+    found: dict[tuple[str, str], InputFile] = {}
+    for form, path, columns in input_sources(records):
         try:
             files = input_files(path)
         except FingerpostError:
             continue  # it is gone
         for file in files:
             try:
-                reading = scan(FileSource(str(file), tuple(sorted(columns.items()))), wanted, keep=True)
-                rows, problem = count_rows(file, columns, wanted), ""
-                texts += [text for row in reading.forgotten or () for text in texts_of(row) if text not in texts]
+                source = FileSource(str(file), tuple(sorted(columns.items())))
+                reading = scan(source, wanted, form=FORMS[form], keep=True)
+                rows, problem = count_rows(file, columns, wanted, FORMS[form]), ""
+                texts += [t for row in reading.forgotten or () for t in texts_of(row, wanted) if t not in texts]
             except FingerpostError as error:
                 rows, problem = 0, str(error)
             if rows or (problem and wanted_in(file, wanted)):
-                found[str(file.resolve())] = InputFile(str(file), columns, rows, problem)
+                found[form, str(file.resolve())] = InputFile(str(file), columns, rows, problem, form)
     return list(found.values())
 
 
@@ -220,21 +242,56 @@ def wanted_in(file: Path, wanted: Suppressed) -> bool:
         return False
 
 
-def input_sources(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, dict[str, str]]]:
-    """The paths that runs read, with the mapping of their columns; a pattern with a day gives every file that fits it."""
-    found: dict[str, dict[str, str]] = {}
+def input_sources(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, dict[str, str]]]:
+    """What rows are, the paths that runs read them from, and the mapping of their columns; a path with a day in it gives
+    every file that fits it.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    patterns = dict[str, None]()
     for record in records:
-        settings = record["settings"]
-        if settings["input.source"] == SAMPLE:
-            continue
-        found[settings["input.source"]] = settings["input.columns"]
-        pattern = str((record.get("request") or {}).get("input") or settings["input.source"])
-        if DAY in pattern:
-            folder = Path(re.split(r"[{]", pattern, maxsplit=1)[0]).parent
-            rest = pattern[len(str(folder)) :].lstrip("/") if str(folder) != "." else pattern
-            for path in folder.glob(rest.replace(DAY, "????-??-??")):
-                found.setdefault(str(path), settings["input.columns"])
-    return list(found.items())
+        for form, path, columns in _files_of(_paths_in(record["settings"]), record["flow"]):
+            found[form, path] = columns
+        request = {**(record.get("request") or {}), "day": "", "force": (), "dry_run": False}
+        patterns[json.dumps([record["flow"], request], sort_keys=True)] = None
+    for flow, request in map(json.loads, patterns):
+        try:
+            settings = RunRequest.of(**request).for_any_day()
+        except (FingerpostError, TypeError):
+            continue  # its profile is gone, for example; the days that ran are known from their records
+        for form, pattern, columns in _files_of(settings, flow):
+            for path in _matching(pattern):
+                found.setdefault((form, path), columns)
+    return [(form, path, columns) for (form, path), columns in found.items()]
+
+
+def _paths_in(settings: Mapping[str, Any]) -> Settings:
+    """The settings of a record that say where inputs are, whatever became of its others."""
+    known = {name: settings[f"xmr.{name}"] for name in ("input", "labels", "columns") if f"xmr.{name}" in settings}
+    source = InputSettings(source=settings["input.source"], columns=settings["input.columns"])
+    return Settings(input=source, xmr=XmrSettings(**known))
+
+
+def _files_of(settings: Settings, flow: str) -> list[tuple[str, str, dict[str, str]]]:
+    """What a flow reads from files: the form of the rows, the path and the mapping of the columns."""
+    files, source = interaction_files(settings, flow), settings.input.source
+    found = []
+    if source != SAMPLE and (files is None or files.path != source):
+        found.append(("documents", source, dict(settings.input.columns)))
+    if files is not None:
+        of_rows, of_labels = split_mapping(files.columns, labelled=bool(files.labels))
+        found.append(("interactions", files.path, of_rows))
+        if files.labels:
+            found.append(("labels", files.labels, of_labels))
+    return found
+
+
+def _matching(pattern: str) -> list[str]:
+    """The paths that a path with a day in it stands for."""
+    if DAY not in pattern:
+        return []
+    folder = Path(re.split(r"[{]", pattern, maxsplit=1)[0]).parent
+    rest = pattern[len(str(folder)) :].lstrip("/") if str(folder) != "." else pattern
+    return [str(path) for path in folder.glob(rest.replace(DAY, "????-??-??"))]
 
 
 def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, Any]]) -> None:
@@ -253,30 +310,45 @@ def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, 
                     found.lost[move.ref] = "no record of the run that made it"
     counted = set[str]()
     for record in sorted(picked.values(), key=lambda record: (record["day"], record["at"], record["id"])):
-        documents = next((ref for ref in used_by(record) if ref.startswith(f"{corpus.DOCUMENTS.name}/")), "")
         refs = [ref for ref in used_by(record) if ref in condemned and ref not in counted]
         counted.update(refs)
         seconds = sum(float(inventory.manifests[ref].run.get("seconds", 0.0)) for ref in refs)
-        stored = not _input_is_there(inventory, record, documents)
-        found.again.append(
-            Again(
-                record["id"], record["flow"], record["collection"], record["day"], documents, stored, round(seconds, 3)
-            )
-        )
+        found.again.append(_made_again(inventory, record, condemned, round(seconds, 3)))
 
 
-def _input_is_there(inventory: Inventory, record: Mapping[str, Any], documents: str) -> bool:
-    """Whether the input of a run is still what its documents were made of."""
+def _made_again(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> Again:
+    """How a run is made again: each part from its input, from the store where that is gone, or not at all."""
+    documents, interactions = (made_by(record, stage) for stage in ("import_documents", "import_interactions"))
+    gone = bool(documents) and not _input_is_there(inventory, record, documents, ranked=False)
+    gone_too = bool(interactions) and not _input_is_there(inventory, record, interactions, ranked=True)
+    return Again(
+        record["id"], record["flow"], record["collection"], record["day"], documents, gone and documents in condemned, seconds,
+        interactions, gone_too and interactions in condemned,
+        index=not gone or documents in condemned, ranker=not gone_too or interactions in condemned,
+    )  # fmt: skip
+
+
+def made_by(record: Mapping[str, Any], stage: str) -> str:
+    """The artifact that a stage of a run made or reused; empty if it has no such stage."""
+    return next((str(found["ref"]) for found in record["stages"] if found["stage"] == stage), "")
+
+
+def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, *, ranked: bool) -> bool:
+    """Whether the input of a run is still what its documents (or, of a ranker, its interactions) were made of."""
     try:
         settings = request_of(record, inventory.store).resolve()
-        source = suppressing(source_of(settings), Forgotten(inventory.store, record["collection"]).suppressed())
-        now = source.identity()
+        suppressed = Forgotten(inventory.store, record["collection"]).suppressed()
+        given = source_of(settings) if not ranked else PythonDocsSource(settings.input.distributions)
+        interactions = interaction_source(settings, record["flow"], suppressed) if ranked else None
+        now = (interactions or suppressing(given, suppressed)).identity()
     except FingerpostError:
         return False
-    given = inventory.manifests[documents].identity
-    (name, recorded), *_ = given["input_identities"].items()
-    if "ref" in given["inputs"][name]:
-        extracts = inventory.manifests.get(given["inputs"][name]["ref"])
+    if made not in inventory.manifests:
+        return False
+    identity = inventory.manifests[made].identity
+    (name, recorded), *_ = identity["input_identities"].items()
+    if "ref" in identity["inputs"][name]:
+        extracts = inventory.manifests.get(identity["inputs"][name]["ref"])
         recorded = next(iter(extracts.identity["input_identities"].values())) if extracts else ""
     return bool(now == recorded)
 

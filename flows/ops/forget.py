@@ -1,4 +1,5 @@
-"""Forgetting a document: out of inputs, quarantine, shards, live and older artifacts, and a proof that it is gone.
+"""Forgetting a document, a query or a label: out of inputs, quarantine, shards, live and older artifacts, and a proof that it
+is gone.
 
 The steps, each safe to be repeated: list what is touched and keep that in a sealed journal; suppress the key; take it out
 of the input files; make the touched runs again, oldest first; let pointers and pins name the new versions; remove the old
@@ -7,13 +8,14 @@ ones; clean records and reports; search everything. Killed anywhere, the same co
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from flows.ops.absence import Absence, Needles, digest_of_texts, needles_of, search
-from flows.ops.affected import Affected, Again, Inventory, affected_by, request_of, used_by, wanted_in
+from flows.ops.affected import Affected, Again, Inventory, affected_by, request_of, tables_with_keys, used_by, wanted_in
 from flows.ops.traces import clean_records, remove_artifacts
 from flows.rewriting import Rewriting, rewriting
 from flows.settings import SettingsError
@@ -28,7 +30,7 @@ from schemas.errors import (
     StoreBusyError,
 )
 from schemas.forgotten import Forgotten, Journal, checked_key, now, salt_of, save_proof
-from schemas.inputs.forgotten import StoredInput
+from schemas.inputs.forgotten import FORMS, StoredInput, StoredInteractions
 from schemas.inputs.rewriting import count_rows, remove_rows
 from schemas.inputs.suppression import Suppressed
 from schemas.leases import at_work, collecting, lease
@@ -64,7 +66,7 @@ def listing(store: Store, key: str, collection: str) -> Affected:
 
 
 def forget(store: Store, key: str, collection: str, *, say: Callable[[str], None] = lambda line: None) -> Outcome:
-    """Forgets a document of a collection, or goes on with that; StoreBusyError while a run is at work in the store.
+    """Forgets a document, query or label of a collection, or goes on with that; StoreBusyError while a run is at work in the store.
 
     InputError and the like of a version that cannot be made again cost that version; what may pass is raised.
     """
@@ -72,7 +74,7 @@ def forget(store: Store, key: str, collection: str, *, say: Callable[[str], None
     busy = at_work(store)
     if busy:
         raise StoreBusyError(
-            f"store {store.url}: expected no run at work while a document is forgotten, found {busy[0]}; wait for it and run again"
+            f"store {store.url}: expected no run at work while something is forgotten, found {busy[0]}; wait for it and run again"
         )
     with lease(store, f"forget-{secrets.token_hex(4)}", flow="forget", collection=collection) as own:
         return _Job(store, key, collection, own.run, say).run()
@@ -109,15 +111,17 @@ class _Job:
     def _begin(self) -> dict[str, Any]:
         affected = affected_by(self.store, self.key, self.collection)
         inventory = Inventory(self.store)
+        # What was made of a holder repeats its texts; it goes whole.
+        made = set(affected.condemned) - set(affected.holders)
         tables = {
-            entry.path
+            path: columns
             for ref in inventory.of(affected.collections)
-            for entry in inventory.manifests[ref].files
-            if {"id", "text"} <= set(inventory.manifests[ref].identity["schema"].get(entry.table, {}))
+            if ref not in made
+            for path, columns in tables_with_keys(ref, inventory.manifests[ref], also=["text"]).items()
         }
         said = [json.dumps({**record, "error": ""}).encode() for record in inventory.records]
         said += [manifest.encode() for manifest in inventory.manifests.values()]
-        needles = needles_of(self.store, self.key, affected.texts, sorted(tables), said)
+        needles = needles_of(self.store, self.key, affected.texts, tables, said)
         state = {
             "affected": {**asdict(affected), "texts": []}, "needles": list(needles.distinct), "shared": needles.shared,
             "made": {}, "failed": {}, "files": [], "notes": [], "removed": 0, "freed": 0, "at": now(),
@@ -131,7 +135,7 @@ class _Job:
         wanted = Suppressed.of([self.key], salt_of(self.store))
         for file in self.affected.inputs:
             try:
-                rows = remove_rows(Path(file.path), file.columns, wanted)
+                rows = remove_rows(Path(file.path), file.columns, wanted, FORMS[file.form])
             except (InputError, OSError) as problem:
                 self._note(f"not rewritten: {problem}")
                 continue
@@ -149,13 +153,7 @@ class _Job:
         try:
             if record is None:
                 raise MissingArtifactError(f"run {again.run}: expected its record, found none")
-            instead = None
-            if again.stored:
-                if not again.documents:
-                    raise MissingArtifactError(f"run {again.run}: expected documents, found none")
-                wanted = Suppressed.of([self.key], salt_of(self.store))
-                instead = StoredInput(self.store, Ref.parse(again.documents), wanted)
-            token = rewriting.set(Rewriting(instead))
+            token = rewriting.set(self._rewriting(again))
             try:
                 report = run_flow(again.flow, request_of(record, self.store), quiet=True)
             finally:
@@ -165,20 +163,23 @@ class _Job:
             self.state["failed"][again.run] = str(problem)
             self._note(f"{again.day}: {again.flow} cannot be made again: {problem}")
             return
-        by_stage = {stage["stage"]: stage for stage in made["stages"]}
-        pairs = {}
-        for stage in record["stages"] if record else ():
-            new = by_stage.get(stage["stage"])
-            if new and stage["ref"] in self.affected.condemned:
-                pairs[stage["ref"]] = new["ref"]
+        pairs = {old: new for old, new in counterparts(record, made).items() if old in self.affected.condemned}
         if same := [ref for ref in pairs.values() if ref in self.affected.condemned]:
             raise FingerpostError(
-                f"{again.day}: expected new versions without the document, found {same[0]} again; nothing was removed: look at its input"
+                f"{again.day}: expected new versions without it, found {same[0]} again; nothing was removed: look at its input"
             )
         self.state["made"][again.run] = pairs
         self.journal.save(self.state)
         self.say(f"again  {again.flow} {again.collection} {again.day}: {len(pairs)} artifact(s) written anew")
         _files.reached("forget-again")
+
+    def _rewriting(self, again: Again) -> Rewriting:
+        wanted = Suppressed.of([self.key], salt_of(self.store))
+        documents = StoredInput(self.store, Ref.parse(again.documents), wanted) if again.stored else None
+        interactions = None
+        if again.stored_interactions:
+            interactions = StoredInteractions(self.store, Ref.parse(again.interactions), wanted)
+        return Rewriting(documents, interactions, index=again.index, ranker=again.ranker)
 
     @property
     def _replaced(self) -> dict[str, str]:
@@ -190,7 +191,7 @@ class _Job:
         failed = "; ".join(dict.fromkeys(self.state["failed"].values())).replace(self.key, "[forgotten]")
         lost = {ref: self.affected.lost.get(ref) or failed or "it was not made again" for ref in condemned if ref not in replaced}  # fmt: skip
         for name, product in products(self.store):
-            move = Pointer(self.store, name, product).forget(replaced, lost, reason="a document was forgotten")
+            move = Pointer(self.store, name, product).forget(replaced, lost, reason="what is in it was forgotten")
             if move is not None:
                 what = "nothing is live" if move.action == "withdraw" else f"{move.ref} is live"
                 self.say(f"moved  {name}/{product}: {what}, generation {move.generation}")
@@ -238,7 +239,8 @@ class _Job:
         wanted, left = Suppressed.of([self.key], salt_of(self.store)), 0
         for file in self.affected.inputs:
             try:
-                left += bool(Path(file.path).exists() and count_rows(Path(file.path), file.columns, wanted))
+                path, form = Path(file.path), FORMS[file.form]
+                left += bool(path.exists() and count_rows(path, file.columns, wanted, form))
             except InputError:
                 left += wanted_in(Path(file.path), wanted)
         return left
@@ -271,6 +273,20 @@ def _affected(saved: dict[str, Any]) -> Affected:
     })  # fmt: skip
 
 
+def counterparts(record: dict[str, Any], made: dict[str, Any]) -> dict[str, str]:
+    """The artifacts of a run by those of an earlier one that they stand for: of the same role, else of the same stage where
+    each run has it once.
+    """
+    pairs: dict[str, str] = {}
+    once = []
+    for run in (record, made):
+        names = Counter(stage["stage"] for stage in run["stages"])
+        once.append({stage["stage"]: stage["ref"] for stage in run["stages"] if names[stage["stage"]] == 1})
+    for old, new in (once, (record["refs"], made["refs"])):
+        pairs |= {ref: new[name] for name, ref in old.items() if name in new}
+    return pairs
+
+
 def summary(touched: Affected) -> list[str]:
     """What forgetting would touch, in lines for people."""
     if touched.nothing:
@@ -278,17 +294,19 @@ def summary(touched: Affected) -> list[str]:
     else:
         lines = [f"{touched.key} of {', '.join(touched.collections)}:"]
     for file in touched.inputs:
-        lines.append(f"input  {file.path}: {file.rows} row(s){f'; {file.problem}' if file.problem else ''}")
+        what = "" if file.form == "documents" else f" of {file.form}"
+        lines.append(f"input  {file.path}: {file.rows} row(s){what}{f'; {file.problem}' if file.problem else ''}")
     for ref, rows in touched.holders.items():
         lines.append(f"holds  {ref}: {rows} row(s)")
     if touched.condemned:
         lines.append(f"remove {len(touched.condemned)} artifact(s): these and all that was made of them")
     for again in touched.again:
-        source = "what the store holds of its input" if again.stored else "its input"
+        stored = again.stored or again.stored_interactions
+        source = "what the store holds of its input" if stored else "its input"
         lines.append(f"again  {again.flow} {again.collection} {again.day} from {source}, about {again.seconds:.1f} s")
     if touched.again:
         lines.append(f"again  {len(touched.days)} day(s), about {touched.seconds:.1f} s in all")
     lines += [f"moved  {publication}" for publication in touched.publications]
     lines += [f"lost   {ref}: {why}" for ref, why in touched.lost.items()]
-    lines += [f"kept   collection {name} has a document of that id too; forget it there with --collection {name}" for name in touched.others]  # fmt: skip
+    lines += [f"kept   collection {name} has something of that id too; forget it there with --collection {name}" for name in touched.others]  # fmt: skip
     return lines

@@ -22,7 +22,8 @@ QUARANTINE_SCHEMA = pa.schema(
 class Form:
     """What the rows of an input hold: all their columns, those that must be there, and those of which one must.
 
-    A column of ``instead`` that is empty takes the value of another one. ``option`` is how a person maps a column.
+    A column of ``instead`` that is empty takes the value of another one. ``option`` is how a person maps a column. What is
+    to be forgotten may stand in any of ``keys``.
     """
 
     names: tuple[str, ...]
@@ -30,6 +31,11 @@ class Form:
     some: tuple[str, ...] = ()
     instead: Mapping[str, str] = field(default_factory=dict)
     option: str = "--map "
+    keys: tuple[str, ...] = ("id",)
+
+    def keys_of(self, column: str) -> tuple[str, ...]:
+        """Where the keys of a column to be forgotten stand: those of ids in all of ``keys``."""
+        return self.keys if column == "id" else (column,)
 
 
 DOCUMENTS = Form(COLUMNS, needed=("id",), some=("title", "text", "vector"))

@@ -1,19 +1,30 @@
 """Inputs without the rows that are to be forgotten: from outside, or rebuilt from what a store still holds."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
-from schemas import corpus
-from schemas.inputs.columns import DocumentBatch, checked_mapping
+from schemas import corpus, xmr
+from schemas.inputs.columns import DOCUMENTS, DocumentBatch, Form, checked_mapping
 from schemas.inputs.documents import read_documents
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
+from schemas.inputs.interaction_rows import INTERACTIONS, LABELS
+from schemas.inputs.merging import PAIR_SCHEMA, InteractionBatch
 from schemas.inputs.sources import FileSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
+from schemas.matrices import sparse_from_arrow
 from schemas.refs import Ref, digest_of
 from schemas.store import Store
+
+#: The files that a collection is made of, by what their rows are.
+FORMS: dict[str, Form] = {"documents": DOCUMENTS, "interactions": INTERACTIONS, "labels": LABELS}
+
+#: In which columns of a stored table a key stands: the id, and of a query also its whole text.
+_QUERY_KEYS = ("id", "text")
 
 
 @dataclass(frozen=True)
@@ -80,10 +91,62 @@ class StoredInput:
     def read(self) -> DocumentBatch:
         """The other rows, and those that were set aside."""
         opened = self.store.open(self.documents, corpus.DOCUMENTS)
-        companion = Ref.parse(opened.manifest.run["companions"][corpus.QUARANTINE.name])
-        bad = rows_without(self.store.open(companion, corpus.QUARANTINE).read("rows"), self.suppressed)
-        reasons = dict(sorted(Counter(bad["reason"].to_pylist()).items()))
+        bad, reasons = _set_aside(self.store, self.documents, self.suppressed)
         return DocumentBatch(rows_without(opened.read("documents"), self.suppressed), bad, reasons)
+
+
+@dataclass(frozen=True)
+class StoredInteractions:
+    """Interactions whose input is gone, as they and their quarantine are in the store, without suppressed queries and labels."""
+
+    store: Store
+    interactions: Ref
+    suppressed: Suppressed
+
+    def __str__(self) -> str:
+        return f"what {self.interactions} was made of"
+
+    def identity(self) -> str:
+        """That of the input that is gone, and the digests of the suppressed keys."""
+        (given,) = self.store.manifest(self.interactions).identity["input_identities"].values()
+        return with_digests(str(given), sorted(digest for digest, _ in self.suppressed.entries))
+
+    def read(self) -> InteractionBatch:
+        """The other queries, labels and pairs, and the rows that were set aside.
+
+        A query that has no label any more goes, and a label of which nothing but its id was known if no query is left to it.
+        """
+        opened = self.store.open(self.interactions, xmr.INTERACTIONS)
+        queries, labels = opened.read("queries").drop_columns(["split"]), opened.read("labels")
+        weights = sparse_from_arrow(opened.read("targets"), columns=labels.num_rows).tocoo()
+        row, column = weights.row.astype(np.int64), weights.col.astype(np.int64)
+        asked = ~np.array(holding(queries, self.suppressed, _QUERY_KEYS), dtype=bool)
+        wanted = ~np.array(holding(labels, self.suppressed), dtype=bool)
+        pairs = asked[row] & wanted[column]
+        asked &= np.bincount(row[pairs], minlength=len(asked)) > 0
+        lost = np.bincount(column, minlength=len(wanted)).astype(bool)
+        lost[column[pairs]] = False
+        wanted &= ~(lost & _known_by_id(labels))
+        new_row, new_column = np.cumsum(asked) - 1, np.cumsum(wanted) - 1
+        order = np.flatnonzero(pairs)[np.lexsort((column[pairs], row[pairs]))]
+        found = (new_row[row[order]], new_column[column[order]], weights.data[order])
+        types = (np.int32, np.int32, np.float32)
+        table = pa.table([pa.array(a.astype(t)) for a, t in zip(found, types, strict=True)], schema=PAIR_SCHEMA)
+        bad, reasons = _set_aside(self.store, self.interactions, self.suppressed)
+        return InteractionBatch(queries.filter(pa.array(asked)), labels.filter(pa.array(wanted)), table, bad, reasons)
+
+
+def _known_by_id(labels: pa.Table) -> np.ndarray:
+    """Which labels have neither a name of their own nor a text (bool)."""
+    rows = zip(*(labels[name].to_pylist() for name in ("id", "name", "text")), strict=True)
+    return np.array([key == name and not text for key, name, text in rows], dtype=bool)
+
+
+def _set_aside(store: Store, made: Ref, suppressed: Suppressed) -> tuple[pa.Table, dict[str, int]]:
+    """The quarantine of an import without suppressed rows, and how often each reason occurs."""
+    companion = Ref.parse(store.manifest(made).run["companions"][corpus.QUARANTINE.name])
+    bad = rows_without(store.open(companion, corpus.QUARANTINE).read("rows"), suppressed)
+    return bad, dict(sorted(Counter(bad["reason"].to_pylist()).items()))
 
 
 def suppressing(source: "FileSource | PythonDocsSource", suppressed: Suppressed | None) -> (
@@ -95,10 +158,10 @@ def suppressing(source: "FileSource | PythonDocsSource", suppressed: Suppressed 
     return SuppressedFile(source, suppressed) if isinstance(source, FileSource) else SuppressedDocs(source, suppressed)
 
 
-def scan(source: FileSource, suppressed: Suppressed, *, keep: bool = False) -> Reading:
+def scan(source: FileSource, suppressed: Suppressed, *, form: Form = DOCUMENTS, keep: bool = False) -> Reading:
     """A reading of a whole file that counts its suppressed rows, and keeps their values if asked to."""
-    mapping = checked_mapping(dict(source.mapping))
-    reading = Reading(mapping, suppressed=suppressed, forgotten=[] if keep else None, keys_only=not keep)
+    mapping = checked_mapping(dict(source.mapping), form)
+    reading = Reading(mapping, suppressed=suppressed, forgotten=[] if keep else None, keys_only=not keep, form=form)
     for file in input_files(source.path):
         for _ in read_file(file, reading):
             pass
@@ -110,20 +173,28 @@ def rows_without(table: pa.Table, suppressed: Suppressed) -> pa.Table:
     return table.filter(pa.array([not found for found in holding(table, suppressed)], pa.bool_()))
 
 
-def holding(table: pa.Table, suppressed: Suppressed) -> list[bool]:
-    """Whether each row of documents or of a quarantine is about a suppressed key."""
+def keys_in(contract: str, table: str) -> tuple[str, ...]:
+    """The columns of a stored table in which a key may stand, where they are more than its id."""
+    return _QUERY_KEYS if (contract, table) == (xmr.INTERACTIONS.name, "queries") else ("id",)
+
+
+def holding(table: pa.Table, suppressed: Suppressed, columns: Sequence[str] = ()) -> list[bool]:
+    """Whether each row of documents, queries, labels or of a quarantine is about a suppressed key, by these columns."""
     is_quarantine = "detail" in table.column_names  # which has the key of a row as its id, whatever its column
-    keys = table["id" if is_quarantine else suppressed.column].to_pylist()
+    chosen = ("id",) if is_quarantine else columns or (suppressed.column,)
+    found = [any(map(suppressed.match, keys)) for keys in zip(*(table[n].to_pylist() for n in chosen), strict=True)]
     if not is_quarantine:
-        return [bool(suppressed.match(key)) for key in keys]
-    rows = zip(keys, table["reason"].to_pylist(), table["detail"].to_pylist(), strict=True)
-    return [bool(suppressed.match(key) or _mentions(suppressed, *row)) for key, *row in rows]
+        return found
+    said = zip(table["reason"].to_pylist(), table["detail"].to_pylist(), strict=True)
+    return [hit or _mentions(suppressed, *row) for hit, row in zip(found, said, strict=True)]
 
 
 def _mentions(suppressed: Suppressed, reason: str, detail: str) -> bool:
-    """Whether a line that is no row, or a key that is no text, holds a suppressed key."""
-    no_text = reason == "wrong type" and detail.startswith(f"{suppressed.column} is ")
-    return (no_text or reason == "invalid line") and bool(suppressed.mentioned(detail))
+    """Whether a line that is no row, a key that is no text, or a label that is not known holds a suppressed key."""
+    reason = reason.removeprefix("label: ")
+    starts = tuple(f"{column} is " for column in {suppressed.column, "id", *INTERACTIONS.keys})
+    no_text = reason == "wrong type" and detail.startswith(starts)
+    return (no_text or reason in ("invalid line", "unknown label")) and bool(suppressed.mentioned(detail))
 
 
 def with_digests(identity: str, digests: list[str]) -> str:

@@ -63,7 +63,7 @@ class Reading:
         return chosen
 
     def _key_columns(self) -> tuple[str, ...]:
-        return self.key_columns or ((self.suppressed.column,) if self.suppressed is not None else ())
+        return self.key_columns or (self.form.keys_of(self.suppressed.column) if self.suppressed is not None else ())
 
     def invalid(self, detail: str, line: str = "") -> None:
         """A line that is no row is set aside; it has a position all the same."""

@@ -20,6 +20,7 @@ INTERACTIONS = Form(
     needed=("query", "label"),
     instead={"query_id": "query"},
     option="--set xmr.columns.",
+    keys=("query_id", "query", "label"),
 )
 LABELS = Form(("id", "name", "text"), needed=("id",), option="--set xmr.columns.")
 
@@ -84,10 +85,8 @@ def suppressed_in(
 
 
 def _rows_reading(mapping: Mapping[str, str], suppressed: Suppressed | None, *, keys_only: bool = False) -> Reading:
-    """A reading of interactions; what has to be forgotten as an id is neither a query nor a label."""
-    of_both = suppressed is not None and suppressed.column == "id"
-    keys = ("query_id", "label") if of_both else ()
-    return Reading(mapping, suppressed=suppressed, keys_only=keys_only, form=INTERACTIONS, key_columns=keys)
+    """A reading of interactions; what has to be forgotten as an id is neither a query, by id or text, nor a label."""
+    return Reading(mapping, suppressed=suppressed, keys_only=keys_only, form=INTERACTIONS)
 
 
 def _labels_reading(mapping: Mapping[str, str], suppressed: Suppressed | None, *, keys_only: bool = False) -> Reading:

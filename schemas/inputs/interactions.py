@@ -64,7 +64,8 @@ class InteractionFile:
     """A file of interactions (or a folder of Parquet files), and one of labels or none.
 
     ``mapping`` has pairs (our column, the file's) where they differ; the columns of both files have different names.
-    Rows of ``suppressed`` queries (by ``query_id``), labels (by ``label``) or either (by ``id``) are left out.
+    Rows of ``suppressed`` queries (by ``query_id``), labels (by ``label``) or either (by ``id``, which may also be the whole
+    text of a query) are left out.
     """
 
     path: str

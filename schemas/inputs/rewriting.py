@@ -8,43 +8,76 @@ import gzip
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import InputError
-from schemas.inputs.columns import chosen_columns
+from schemas.inputs.columns import DOCUMENTS, Form, chosen_columns
 from schemas.inputs.files import is_compressed, kind_of, opened
 from schemas.inputs.formats import csv_records, json_object
 from schemas.inputs.suppression import Suppressed
 
 
-def remove_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed) -> int:
+@dataclass(frozen=True)
+class _Rule:
+    """Which rows go: those in whose columns of keys a suppressed one stands."""
+
+    mapping: Mapping[str, str]
+    suppressed: Suppressed
+    form: Form
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Our names of these columns."""
+        return self.form.keys_of(self.suppressed.column)
+
+    def columns(self, file: Path, names: list[str]) -> list[str]:
+        """The file's names of those that it has; InputError if it has none."""
+        chosen = chosen_columns(str(file), names, self.mapping, self.form)
+        found = [chosen[key] for key in self.keys if key in chosen]
+        if not found:
+            raise InputError(
+                f"{file}: expected a column for {' or '.join(self.keys)}, found none; map it with {self.form.option}{self.keys[0]}=…"
+            )
+        return found
+
+    def goes(self, values: Iterable[Any]) -> bool:
+        """Whether a row goes that has these values in the columns."""
+        return any(map(self.suppressed.match, values))
+
+    def mentioned(self, line: str) -> bool:
+        """Whether a line that is no row goes."""
+        return bool(self.suppressed.mentioned(line))
+
+
+def remove_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
     """Writes a file without the rows of suppressed keys and without malformed lines that mention one; how many went.
 
     A file that has none is not touched. InputError if it cannot be read or written.
     """
     target = file.resolve()
-    content, removed = _without(target, mapping, suppressed)
+    content, removed = _without(target, _Rule(mapping, suppressed, form))
     if removed:
         _replace(target, gzip.compress(content, mtime=0) if is_compressed(target) else content)
     return removed
 
 
-def count_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed) -> int:
+def count_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
     """How many rows and lines `remove_rows` would take out."""
-    return _without(file.resolve(), mapping, suppressed)[1]
+    return _without(file.resolve(), _Rule(mapping, suppressed, form))[1]
 
 
-def _without(target: Path, mapping: Mapping[str, str], suppressed: Suppressed) -> tuple[bytes, int]:
+def _without(target: Path, rule: _Rule) -> tuple[bytes, int]:
     with opened(target) as handle:
         if kind_of(target) == "Parquet":
-            return _parquet_without(target, handle.read(), mapping, suppressed)
+            return _parquet_without(target, handle.read(), rule)
         parts = _csv_parts if kind_of(target) == "CSV" else _json_parts
-        return _joined(parts(target, handle, mapping, suppressed))
+        return _joined(parts(target, handle, rule))
 
 
 def _joined(parts: Iterator[tuple[bytes, bool]]) -> tuple[bytes, int]:
@@ -73,9 +106,7 @@ class _Recorded:
         return data
 
 
-def _csv_parts(
-    file: Path, handle: IO[bytes], mapping: Mapping[str, str], suppressed: Suppressed
-) -> Iterator[tuple[bytes, bool]]:
+def _csv_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[bytes, bool]]:
     """The records of a CSV as they are written, header first, and whether each is to go."""
     recorded = _Recorded(handle)
     names: list[str] = []
@@ -83,39 +114,36 @@ def _csv_parts(
         data = recorded.take()
         if not names and record and not isinstance(record, csv.Error):
             names = [name.strip() for name in record]
-            place = names.index(_column(file, names, mapping, suppressed))
+            places = [names.index(name) for name in rule.columns(file, names)]
             yield data, False
         elif not names or not record:
             yield data, False
         elif isinstance(record, csv.Error) or len(record) != len(names):
-            yield data, bool(suppressed.mentioned(data.decode("utf-8", "backslashreplace")))
+            yield data, rule.mentioned(data.decode("utf-8", "backslashreplace"))
         else:
-            yield data, bool(suppressed.match(record[place]))
+            yield data, rule.goes(record[place] for place in places)
     yield recorded.take(), False
 
 
-def _json_parts(
-    file: Path, handle: IO[bytes], mapping: Mapping[str, str], suppressed: Suppressed
-) -> Iterator[tuple[bytes, bool]]:
+def _json_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[bytes, bool]]:
     """The lines of JSON Lines, and whether each is to go."""
-    name = mapping.get(suppressed.column, suppressed.column)
+    names = [rule.mapping.get(key, key) for key in rule.keys]
     for line in handle:
         text = line.decode("utf-8-sig", "backslashreplace")
         record = json_object(text) if text.strip() else {}
-        yield line, bool(suppressed.mentioned(text) if isinstance(record, str) else suppressed.match(record.get(name)))
+        yield line, rule.mentioned(text) if isinstance(record, str) else rule.goes(record.get(name) for name in names)
 
 
-def _parquet_without(
-    file: Path, content: bytes, mapping: Mapping[str, str], suppressed: Suppressed
-) -> tuple[bytes, int]:
+def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, int]:
     try:
         parquet = pq.ParquetFile(pa.BufferReader(content))
-        name = _column(file, parquet.schema_arrow.names, mapping, suppressed)
+        names = rule.columns(file, parquet.schema_arrow.names)
         sink, removed = io.BytesIO(), 0
         with pq.ParquetWriter(sink, parquet.schema_arrow, compression=_compression(parquet.metadata)) as writer:
             for number in range(parquet.num_row_groups):
                 rows = parquet.read_row_group(number)
-                keep = [not suppressed.match(value) for value in rows[name].to_pylist()]
+                keys = zip(*(rows[name].to_pylist() for name in names), strict=True)
+                keep = [not rule.goes(values) for values in keys]
                 removed += len(keep) - sum(keep)
                 kept = _with_own_dictionaries(rows.filter(pa.array(keep, pa.bool_())))
                 writer.write_table(kept, row_group_size=max(len(keep), 1))
@@ -142,13 +170,6 @@ def _compression(metadata: pq.FileMetaData) -> "dict[str, str] | str":
     group = metadata.row_group(0)
     found = {group.column(i).path_in_schema: group.column(i).compression.lower() for i in range(metadata.num_columns)}
     return {path: "none" if codec == "uncompressed" else codec for path, codec in found.items()}
-
-
-def _column(file: Path, names: list[str], mapping: Mapping[str, str], suppressed: Suppressed) -> str:
-    chosen = chosen_columns(str(file), names, mapping)
-    if suppressed.column not in chosen:
-        raise InputError(f"{file}: expected a column for {suppressed.column}, found none; map it with --map")
-    return chosen[suppressed.column]
 
 
 def _replace(target: Path, content: bytes) -> None:
