@@ -28,6 +28,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
         "parallel.hpp",
     ),
     "ranker_split": ("ranker_split.pyx", "ranker_split.hpp"),
+    "pair_counts": ("pair_counts.pyx", "pair_counts.hpp", "pair_scores.hpp", "simd.hpp", "parallel.hpp"),
     "ranker_beam": ("ranker_beam.pyx", "ranker_beam.hpp", "ranker_chunk.hpp", "parallel.hpp"),
 }
 
