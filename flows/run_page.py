@@ -16,6 +16,7 @@ from flows.ops.lineage import Lineage, as_mermaid, lineage_of, table_rows
 from flows.ops.redaction import without_credentials
 from flows.report.contents import Contents, gather
 from flows.report.plots import correlation_svg, on_white, recall_distances_svg, recall_speed_svg
+from flows.report.sweep_plot import sweep_svg
 from schemas.corpus import DOCUMENTS
 from schemas.refs import Ref
 from schemas.store import Store
@@ -131,6 +132,12 @@ def plots(contents: Contents) -> dict[str, str]:
     if finger and len(finger.statistics) > 1:
         ranks, values = [row.rank for row in finger.statistics], [row.correlation for row in finger.statistics]
         found["Correlation by directions kept"] = _data_uri(lambda: correlation_svg(ranks, values, chosen=finger.rank))
+    if sweep := contents.sweep:
+        found["Recall over model size"] = _data_uri(lambda: sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen))
+        if sweep.timed:
+            found["Recall over latency"] = _data_uri(
+                lambda: sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen, value="latency_ms")
+            )
     return found
 
 

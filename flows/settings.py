@@ -31,6 +31,7 @@ from tasks.xmr.evaluation import JudgeParams
 from tasks.xmr.interactions import InteractionParams, RowParams
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.ranking import BeamParams
+from tasks.xmr.sweep import SweepParams
 from tasks.xmr.towers import TowerParams
 from tasks.xmr.training import TrainingParams
 
@@ -166,6 +167,7 @@ class XmrSettings(_Section):
     clusters: ClusterParams = ClusterParams()
     training: TrainingParams = TrainingParams()
     beam: BeamParams = BeamParams()
+    sweep: SweepParams = SweepParams()
     blocks: BlockParams = BlockParams()
     predicted: int = Field(default=100, ge=1, le=10000, description="labels ranked for each query that is held out")
     calibrated: int = Field(default=10, ge=1, le=10000, description="of these, the first that chances are fitted to")

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from flows.report.plots import SearchPoint
-from flows.report.ranking import Ranked, read_ranked
-from schemas import ann, corpus
+from flows.report.ranking import Ranked, Sweep, read_ranked, read_sweep
+from schemas import ann, corpus, xmr
 from schemas.errors import FingerpostError
 from schemas.publish import Pointer, Publication
 from schemas.refs import Ref
@@ -124,6 +124,7 @@ class Contents:
     finger: Finger | None
     retrieval: Retrieval | None
     ranked: Ranked | None
+    sweep: Sweep | None
     inputs: dict[str, list[str]]
     problems: list[str] = field(default_factory=list)
 
@@ -160,6 +161,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
         finger=section(ann.FINGER_BASIS.name, _finger),
         retrieval=section(ann.RETRIEVAL.name, _retrieval),
         ranked=attempt(lambda: read_ranked(store, record), None),
+        sweep=section(xmr.SWEEP.name, read_sweep),
         inputs={stage["stage"]: attempt(partial(_inputs, store, stage, made), []) for stage in record["stages"]},
         problems=problems,
     )

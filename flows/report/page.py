@@ -8,6 +8,7 @@ from jinja2 import Environment, StrictUndefined
 
 from flows.report.contents import Contents, Search, gather
 from flows.report.plots import bands_svg, correlation_svg, recall_distances_svg, recall_speed_svg, training_svg
+from flows.report.sweep_plot import sweep_svg
 from schemas.store import Store
 
 #: Settings that say where things lie, not what was done.
@@ -66,6 +67,10 @@ def _plots(contents: Contents) -> dict[str, str]:
             if "seconds" in one.measured and "recall_at_10" in one.metrics
         ]
         plots["training"] = training_svg(points)
+    if sweep := contents.sweep:
+        plots["sweep_size"] = sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen)
+        if sweep.timed:
+            plots["sweep_time"] = sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen, value="latency_ms")
     return {name: f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" for name, svg in plots.items()}
 
 

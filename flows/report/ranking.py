@@ -1,4 +1,4 @@
-"""What a report shows of a ranker and its baselines, gathered from their comparison or, without one, the evaluation."""
+"""What a report shows of a ranker, its baselines and its sweep, gathered from comparison, evaluation and sweep."""
 
 import re
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from schemas import xmr
 from schemas.refs import Ref
 from schemas.store import Store
+from tasks.xmr.sweep import SweepParams
 
 #: Methods in the order of the table, as readers call them.
 METHODS = {
@@ -85,6 +86,57 @@ class Ranked:
     def best(self, metric: str) -> float:
         """The highest figure of a metric."""
         return max(system.metrics.get(metric, 0.0) for system in self.systems)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What recall at ``k`` costs: points as rows of threshold, beam, recall, bytes, weights, work and, where a clock ran,
+    latency_ms; ``chosen`` is the (threshold, beam) that the limits pick, None where there are none or none holds.
+    """
+
+    k: int
+    points: list[dict[str, Any]]
+    chosen: tuple[float, int] | None
+    limits: list[str]
+    refused: str
+
+    @property
+    def timed(self) -> bool:
+        """Whether a clock ran."""
+        return any(point["latency_ms"] is not None for point in self.points)
+
+    def picked(self, point: dict[str, Any]) -> bool:
+        """Whether this is the setting in use."""
+        return self.chosen == (point["threshold"], point["beam"])
+
+
+def read_sweep(store: Store, stage: dict[str, Any]) -> Sweep:
+    """The sweep that a stage made."""
+    artifact = store.open(Ref.parse(stage["ref"]), xmr.SWEEP)
+    params, quality = SweepParams(**artifact.manifest.identity["parameters"]["params"]), stage["quality"]
+    found: dict[str, dict[str, Any]] = {}
+    for row in artifact.read("figures").to_pylist():
+        found.setdefault(row["setting"], {})[row["metric"]] = row["value"]
+    points = [
+        {**values, "beam": int(values["beam"]), "recall": values[f"recall_at_{params.k}"]} for values in found.values()
+    ]
+    times = stage["measured"].get("latency_ms") or [None] * len(points)
+    for point, taken in zip(points, times, strict=True):
+        point["latency_ms"] = taken
+    chosen = quality["chosen"] if params.picks else None
+    return Sweep(
+        params.k, points, (chosen["threshold"], chosen["beam"]) if chosen else None, _limits(params), quality.get("refused", "")
+    )  # fmt: skip
+
+
+def _limits(params: SweepParams) -> list[str]:
+    """The limits that are set, in words."""
+    given = (
+        (params.megabytes, f"at most {params.megabytes:g} MB"),
+        (params.latency_ms, f"at most {params.latency_ms:g} ms a query, at {params.work_per_ms:,.0f} units of work a ms"),
+        (params.least_recall, f"recall@{params.k} of at least {params.least_recall:g}"),
+    )  # fmt: skip
+    return [words for value, words in given if value]
 
 
 def read_ranked(store: Store, record: dict[str, Any]) -> Ranked | None:

@@ -8,7 +8,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -150,9 +151,20 @@ def label_counts(store: Store, interactions: Ref) -> tuple[np.ndarray, int]:
 
 
 def open_ranker(store: Store, tree: Ref, model: Ref, beam: BeamParams, *, mapped: Path | None = None) -> Ranker:
-    """A ranker over a committed tree and its weights."""
+    """A ranker over a committed tree and its weights, searched with the beam of :func:`beam_of`."""
     chain = read_tree(store.open(tree, contracts.TREE))
-    return Ranker(read_model(store.open(model, contracts.MODEL), chain, mapped=mapped), beam)
+    weights = read_model(store.open(model, contracts.MODEL), chain, mapped=mapped)
+    return Ranker(weights, beam_of(store, model, beam))
+
+
+def beam_of(store: Store, model: Ref, beam: BeamParams) -> BeamParams:
+    """The beam that a sweep chose for a model, else the one given."""
+    return replace(beam, beam=store.manifest(model).quality.get("beam", beam.beam))
+
+
+def served_role(members: Iterable[str]) -> str:
+    """The role of the weights that answer: those that a sweep left, where there are such."""
+    return "pruned" if "pruned" in members else "model"
 
 
 def read_members(artifact: Artifact) -> dict[str, Ref]:
@@ -202,8 +214,9 @@ class LiveRanker:
     @cached_property
     def ranker(self) -> Ranker:
         """The tree and its weights, with the beam that the release was evaluated with."""
-        beam = BeamParams(**self._parameters("predictions", "beam"))
-        return open_ranker(self.store, self.members["tree"], self.members["model"], beam, mapped=self._mapped)
+        beam = BeamParams(self.manifest.quality["beam"], self.manifest.quality["post_processor"])
+        model = self.members[served_role(self.members)]
+        return open_ranker(self.store, self.members["tree"], model, beam, mapped=self._mapped)
 
     @cached_property
     def labels(self) -> tuple[list[str], list[str]]:

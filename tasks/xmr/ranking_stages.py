@@ -12,19 +12,30 @@ from scipy import sparse
 from schemas import corpus
 from schemas import xmr as contracts
 from schemas.errors import FingerpostError
-from schemas.matrices import fixed_lists, tensors_to_arrow
+from schemas.matrices import fixed_lists, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.corpus.open import read_features
 from tasks.shards import Shard, ShardOutput, even_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import BlockParams
+from tasks.xmr.blocks import BlockParams, block_arrays, block_of
 from tasks.xmr.calibration import calibration_error, fit_isotonic
 from tasks.xmr.evaluation import Figure, JudgeParams, Scorecard
 from tasks.xmr.interactions import CALIBRATION, TEST
 from tasks.xmr.metrics import bands, evaluate, hits
-from tasks.xmr.open import label_counts, open_ranker, read_held, read_model, read_ranking, read_tree, rows_of
+from tasks.xmr.model import prune_block
+from tasks.xmr.open import (
+    beam_of,
+    label_counts,
+    open_ranker,
+    read_held,
+    read_model,
+    read_ranking,
+    read_tree,
+    rows_of,
+    served_role,
+)
 from tasks.xmr.ranking import NONE, BeamParams, Ranking
 from tasks.xmr.sweep import NoSettingError, SweepParams, SweepPoint, choose, sweep_settings
 
@@ -40,7 +51,8 @@ def predict_labels(
         _predict_shard, shards, interactions=interactions, features=features, tree=tree, model=model, k=k, beam=beam,
         threads=run.threads_of(shards),
     )  # fmt: skip
-    run.quality = {"queries": len(held), "k": k, "answered": sum(f["answered"] for f in figures)}
+    used = beam_of(run.store, model, beam)
+    run.quality = {"queries": len(held), "k": k, "answered": sum(f["answered"] for f in figures)} | asdict(used)
 
 
 def _predict_shard(
@@ -115,29 +127,27 @@ def figures_table(figures: Sequence[Figure]) -> pa.Table:
 def sweep_ranker(
     run: StageRun, interactions: Ref, features: Ref, tree: Ref, model: Ref, *, params: SweepParams, beam: BeamParams
 ) -> None:  # fmt: skip
-    """Measures recall and size at each threshold and beam on the queries held out to calibrate, one shard a threshold, and
-    names the setting that the limits pick. Latencies are measured beside it; a limit on them counts only there.
+    """Measures recall, size and work at each threshold and beam on the queries held out to calibrate, one shard a threshold,
+    and names the setting that the limits pick. What a clock said is kept beside it.
     """
-    shards = [Shard(place, place, place + 1) for place in range(len(params.thresholds))]
+    shards = even_shards(len(params.thresholds), 1)
     found = run.map_shards(
         _sweep_shard, shards, interactions=interactions, features=features, tree=tree, model=model, params=params, beam=beam
     )  # fmt: skip
     points = [SweepPoint(**point) for figures in found for point in figures["points"]]
-    limits = {name: getattr(params, name) or None for name in ("megabytes", "least_recall")}
-    run.quality = {"points": len(points), "k": params.k, "chosen": _chosen(points, **limits)}
-    timed = {"latency_ms": params.latency_ms or None}
-    run.measured = {
-        "chosen": _chosen(points, **limits, **timed) if params.timed else None,
-        "points": [asdict(point) for point in points],
-    }
+    run.quality = {"points": len(points), "k": params.k} | _chosen(points, params)
+    run.measured = {"latency_ms": [point.latency_ms for point in points]} if params.timed else {}
 
 
-def _chosen(points: list[SweepPoint], **limits: float | None) -> dict[str, Any] | None:
+def _chosen(points: list[SweepPoint], params: SweepParams) -> dict[str, Any]:
+    """The setting that the limits pick, or why none does."""
     try:
-        point = choose(points, **limits)
-    except NoSettingError:
-        return None
-    return {"threshold": point.threshold, "beam": point.beam, "recall": round(point.recall, 6), "bytes": point.bytes}
+        point = choose(points, **params.limits)
+    except NoSettingError as problem:
+        return {"chosen": None, "refused": str(problem)}
+    return {
+        "chosen": {"threshold": point.threshold, "beam": point.beam, "recall": round(point.recall, 6), "bytes": point.bytes}
+    }  # fmt: skip
 
 
 def _sweep_shard(
@@ -163,9 +173,34 @@ def _sweep_shard(
             (f"recall_at_{params.k}", point.recall),
             ("bytes", point.bytes),
             ("weights", point.nonzeros),
+            ("work", point.work),
         )
     ]
     return ShardOutput({"figures": figures_table(figures)}, {"points": [asdict(point) for point in points]})
+
+
+@stage(contracts.MODEL)
+def prune_rankers(run: StageRun, sweep: Ref, model: Ref) -> None:
+    """The weights of the setting that a sweep chose, one shard a block, with the beam that they are searched with."""
+    found = run.store.manifest(sweep).quality
+    chosen = found["chosen"]
+    if chosen is None:
+        raise FingerpostError(f"xmr.sweep: expected a setting within the limits, found none: {found['refused']}")
+    artifact = run.store.open(model, contracts.MODEL)
+    entries = artifact.entries("weights")
+    shards = [Shard(entry.shard, place, place + 1) for place, entry in enumerate(entries)]
+    figures = run.map_shards(_prune_shard, shards, model=model, threshold=chosen["threshold"])
+    kept = {name: artifact.quality[name] for name in ("features", "normalised", "labels", "rows")}
+    sums = {name: sum(f[name] for f in figures) for name in ("weights", "bytes")}
+    run.quality = kept | sums | {"threshold": chosen["threshold"], "beam": chosen["beam"]}
+
+
+def _prune_shard(store: Store, shard: Shard, *, model: Ref, threshold: float) -> ShardOutput:
+    arrays = tensors_from_arrow(store.open(model, contracts.MODEL).read("weights", shard=shard.index))
+    level, block = block_of(arrays)
+    kept = prune_block(block, threshold=threshold)
+    figures = {"weights": len(kept.values), "bytes": kept.nbytes}
+    return ShardOutput({"weights": tensors_to_arrow(block_arrays(kept, level))}, figures)
 
 
 @stage(contracts.RANKER)
@@ -178,11 +213,14 @@ def assemble_ranker(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> Non
         ),
     )
     by_role = dict(zip(roles, members, strict=True))
-    interactions, model = (run.store.manifest(by_role[role]).quality for role in ("interactions", "model"))
-    evaluation = run.store.manifest(by_role["evaluation"]).quality
+    interactions, predictions, evaluation = (
+        run.store.manifest(by_role[role]).quality for role in ("interactions", "predictions", "evaluation")
+    )
+    model = run.store.manifest(by_role[served_role(by_role)]).quality
     run.quality = {
         "labels": interactions["labels"], "queries": interactions["queries"], "quarantine_share": interactions["quarantine_share"],
         "tested": evaluation["queries"], "features": model["features"], "weights": model["weights"], "bytes": model["bytes"],
+        "beam": predictions["beam"], "post_processor": predictions["post_processor"],
     } | {name: value for name, value in evaluation.items() if "_at_" in name}  # fmt: skip
 
 

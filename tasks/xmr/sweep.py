@@ -8,7 +8,7 @@ from scipy import sparse
 
 from tasks.xmr.metrics import hits, precision_at, recall_at
 from tasks.xmr.model import RankerModel, prune
-from tasks.xmr.ranking import BeamParams, Ranker
+from tasks.xmr.ranking import BeamParams, Ranker, Ranking
 from tasks.xmr.sparse_rows import checked_rows
 
 
@@ -18,20 +18,55 @@ class NoSettingError(ValueError):
 
 @dataclass(frozen=True)
 class SweepParams:
-    """Thresholds and beams to try, recall at ``k``, and the limits that pick the setting; 0: no limit."""
+    """Thresholds and beams to try, recall at ``k``, and the limits that pick the setting to publish; 0: no limit.
 
+    ``megabytes`` bounds the model, ``latency_ms`` a query. Since a choice must not depend on a clock, a query's milliseconds
+    are its counted work over ``work_per_ms``, a figure of the machine that serves; what a clock said for ``timed`` queries
+    stands beside it. With ``least_recall`` the smallest model that reaches it is picked. ``on`` sweeps without any limit too.
+    """
+
+    on: bool = False
     thresholds: tuple[float, ...] = (0.1, 0.15, 0.2, 0.3, 0.5)
     beams: tuple[int, ...] = (5, 10, 20)
     k: int = 10
     megabytes: float = 0.0
     least_recall: float = 0.0
     latency_ms: float = 0.0
+    work_per_ms: float = 50_000.0
     timed: int = 200
+
+    def __post_init__(self) -> None:
+        if not self.thresholds or not self.beams or min(self.thresholds) < 0 or min(self.beams) < 1:
+            raise ValueError(
+                f"sweep: expected thresholds of at least 0 and beams of at least 1, got {self.thresholds} and {self.beams}; correct them"
+            )
+        for name in ("megabytes", "least_recall", "latency_ms", "timed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}; 0 sets no limit")
+        if self.k < 1 or not self.work_per_ms > 0:
+            raise ValueError(
+                f"k and work_per_ms: expected at least 1 and more than 0, got {self.k} and {self.work_per_ms}; raise them"
+            )
+
+    @property
+    def picks(self) -> bool:
+        """Whether a limit is set, so that its setting is published."""
+        return bool(self.megabytes or self.least_recall or self.latency_ms)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that are set, as :func:`choose` takes them."""
+        given = {
+            "megabytes": self.megabytes, "least_recall": self.least_recall, "work": self.latency_ms * self.work_per_ms,
+        }  # fmt: skip
+        return {name: value for name, value in given.items() if value}
 
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One setting: precision at 1, precision and recall at k, bytes and weights of the model, milliseconds a query."""
+    """One setting: precision at 1, precision and recall at k, bytes and weights of the model, a query's mean work (chunks
+    multiplied and features found in them, which depends on no clock) and its median milliseconds.
+    """
 
     threshold: float
     beam: int
@@ -40,6 +75,7 @@ class SweepPoint:
     recall: float
     bytes: int
     nonzeros: int
+    work: float = 0.0
     latency_ms: float | None = None
 
 
@@ -85,7 +121,8 @@ def sweep_settings(
         ranker = Ranker(cut, params)
         for beam in beams:
             chosen = BeamParams(beam, params.post_processor)
-            found = hits(ranker.rank(rows, k, params=chosen), true)
+            ranking = ranker.rank(rows, k, params=chosen)
+            found = hits(ranking, true)
             latency = None
             if clock:
                 latency = _median_ms(ranker, singles, k, chosen, clock)
@@ -98,10 +135,18 @@ def sweep_settings(
                     recall=recall_at(found, sizes, k),
                     bytes=cut.nbytes,
                     nonzeros=cut.nonzeros,
+                    work=work_of(ranking),
                     latency_ms=latency,
                 )
             )
     return out
+
+
+def work_of(ranking: Ranking) -> float:
+    """A query's mean work: chunks multiplied and features found in them."""
+    counters = ranking.counters
+    chunks = counters.march + counters.binary + counters.hash + counters.dense
+    return (chunks + counters.hits) / max(len(ranking.ids), 1)
 
 
 def _median_ms(
@@ -131,6 +176,7 @@ def choose(
     points: Sequence[SweepPoint],
     *,
     latency_ms: float | None = None,
+    work: float | None = None,
     megabytes: float | None = None,
     least_recall: float | None = None,
 ) -> SweepPoint:
@@ -143,6 +189,8 @@ def choose(
     left = list(points)
     if latency_ms is not None:
         left = _within(left, "latency", "ms", lambda point: point.latency_ms or 0.0, latency_ms)
+    if work is not None:
+        left = _within(left, "work", "chunks and features a query", lambda point: point.work, work)
     if megabytes is not None:
         left = _within(left, "size", "MB", lambda point: point.bytes / 1e6, megabytes)
     if least_recall is not None:

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from flows.report.contents import gather
 from flows.report.page import render
 from flows.report.ranking import read_ranked
+from flows.run_page import plots as run_page_plots
 from schemas import xmr
 from tests.flows.test_report import Made, Page, figure_table
 
@@ -78,9 +80,46 @@ def test_an_evaluation_alone_tells_of_the_ranker(made: Made) -> None:
     assert [system.method for system in found.systems] == ["ranker", "two_tower", "bm25", "frequent"]
 
 
+def add_sweep(made: Made, params: dict[str, Any], chosen: dict[str, Any] | None, **quality: Any) -> None:
+    rows = []
+    for place, (threshold, beam) in enumerate((t, b) for t in (0.1, 0.5) for b in (5, 20)):
+        values = {"threshold": threshold, "beam": beam, "precision_at_1": 0.5, "recall_at_7": 0.9 - place / 10, "bytes": 2.5e6 - 5e5 * place, "weights": 4321.0, "work": 1000.0 * beam}  # fmt: skip
+        rows += [("ranker", f"threshold {threshold:g}, beam {beam}", metric, float(value)) for metric, value in values.items()]  # fmt: skip
+    made.stage(
+        "sweep_ranker", xmr.SWEEP, {"figures": figure_table(rows)}, {"points": 4, "k": 7, "chosen": chosen} | quality,
+        params={"k": 7, "thresholds": [0.1, 0.5], "beams": [5, 20]} | params, measured={"latency_ms": [0.1, 0.4, 0.1, None]},
+    )  # fmt: skip
+
+
+def test_the_sweep_stands_in_a_table_with_plots(made: Made) -> None:
+    limits = {"megabytes": 2.2, "latency_ms": 0.5, "work_per_ms": 40_000.0}
+    add_sweep(made, limits, {"threshold": 0.1, "beam": 20, "recall": 0.8, "bytes": 2_000_000})
+    page = Page(render(made.store, made.record()))
+    text = page.text("sweep")
+    assert "Published is threshold 0.1 with beam 20: the best within at most 2.2 MB; at most 0.5 ms a query, at 40,000 units of work a ms" in text  # fmt: skip
+    assert "0.1 20 0.5000 0.8000 2.0 4,321 20,000 0.400" in text
+    assert "0.5 20 0.5000 0.6000 1.0 4,321 20,000 –" in text
+    assert len(page.plots) == 2
+    assert all("chosen" in plot and "recall@7" in plot for plot in page.plots)
+    drawn = run_page_plots(gather(made.store, made.record()))
+    assert {"Recall over model size", "Recall over latency"} <= set(drawn)
+
+
+def test_a_sweep_says_why_nothing_was_picked(made: Made) -> None:
+    add_sweep(made, {"megabytes": 0.1}, None, refused="size: expected at most 0.1 MB, got at least 1 MB; raise it")
+    assert "Nothing is within at most 0.1 MB: size: expected" in Page(render(made.store, made.record())).text("sweep")
+
+
+def test_a_sweep_without_limits_changes_nothing(made: Made) -> None:
+    add_sweep(made, {"on": True}, {"threshold": 0.1, "beam": 5, "recall": 0.9, "bytes": 2_500_000})
+    page = Page(render(made.store, made.record()))
+    assert "published as it was trained" in page.text("sweep")
+    assert not any("chosen" in plot for plot in page.plots)
+
+
 def test_runs_without_a_ranker_have_no_such_part(made: Made) -> None:
     page = Page(render(made.store, made.record()))
-    assert "ranking" not in page.texts
+    assert not {"ranking", "sweep"} & set(page.texts)
     assert read_ranked(made.store, made.record()) is None
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.inputs import has_interactions
 from flows.ops.plan import plan_of
+from flows.report.page import render
 from flows.requests import RunRequest
 from flows.start import run_flow
 from schemas.errors import GateError
@@ -21,6 +22,7 @@ from tasks.ledger import runs
 from tasks.xmr.open import PRODUCT, live
 from tests.flows.test_commands import fingerpost, refused
 from tests.flows.test_flows import write_csv
+from tests.flows.test_report import Page
 from tests.unit.xmr.shop import write_shop
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -81,6 +83,28 @@ def test_what_did_not_change_is_reused_and_a_change_says_why(shop: Path) -> None
     plan = plan_of("train_ranker", request_for(shop, **{"xmr.interactions.seed": 1}))
     reasons = [stage.reason for stage in plan.stages if stage.stage == "count_ngrams"]
     assert reasons == ["input changed (documents)"] * 2
+
+
+def test_the_setting_within_a_limit_is_published_and_shown(shop: Path) -> None:
+    store = Store(str(shop / ".fingerpost"))
+    swept = {
+        "xmr.sweep.megabytes": 0.02,
+        "xmr.sweep.thresholds": [0.1, 0.5, 0.9],
+        "xmr.sweep.beams": [2, 5],
+        "xmr.sweep.timed": 5,
+    }
+    asked = request_for(shop, **swept)
+    planned = [stage.stage for stage in plan_of("train_ranker", asked).stages if stage.runs]
+    assert planned[:3] == ["sweep_ranker", "prune_rankers", "predict_labels"]
+    run_flow("train_ranker", asked, quiet=True)
+    quality = live("shop", store=store.url).manifest.quality
+    assert quality["bytes"] <= 20_000
+    record = runs(store, newest=1)[0]
+    assert {"ranker_sweep", "ranker_pruned", "ranker_model"} <= set(record["refs"])
+    text = Page(render(store, record)).text("sweep")
+    assert f"with beam {quality['beam']}: the best within at most 0.02 MB" in text
+    run_flow("train_ranker", request_for(shop), quiet=True)
+    assert live("shop", store=store.url).manifest.quality["bytes"] > 20_000
 
 
 def test_a_missed_gate_keeps_the_ranker_that_is_live(shop: Path) -> None:

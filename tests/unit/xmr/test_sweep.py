@@ -18,7 +18,7 @@ from tests.unit.xmr.worlds import topic_problem
 
 
 def point(threshold: float, beam: int, recall: float, size: int, ms: float | None) -> SweepPoint:
-    return SweepPoint(threshold, beam, recall, recall, recall, size, size // 8, ms)
+    return SweepPoint(threshold, beam, recall, recall, recall, size, size // 8, beam * size / 1e6, ms)
 
 
 POINTS = [
@@ -54,7 +54,11 @@ def test_points_are_what_the_pruned_model_does(model) -> None:
         assert found.precision_at_1 == pytest.approx(figures["precision_at_1"])
         assert (found.bytes, found.nonzeros) == (cut.nbytes, cut.nonzeros)
         assert found.latency_ms == pytest.approx(2.0)
+        counters = ranking.counters
+        parts = (counters.march, counters.binary, counters.hash, counters.dense, counters.hits)
+        assert found.work == sum(parts) / 400 > 1
     assert points[2].bytes < points[0].bytes
+    assert points[2].work < points[3].work
     assert sweep_settings(model, x, y, thresholds=(0.1,), beams=(1,))[0].latency_ms is None
 
 
@@ -70,12 +74,16 @@ def test_a_budget_picks_the_setting() -> None:
     assert choose(POINTS, megabytes=30) is POINTS[2]  # the narrower beam of two alike
     assert choose(POINTS, megabytes=30, latency_ms=0.15) is POINTS[4]
     assert choose(POINTS, least_recall=0.65) is POINTS[2]
+    assert choose(POINTS, work=500) is POINTS[0]
+    assert choose(POINTS, work=499, megabytes=49) is POINTS[2]
     assert choose(POINTS, least_recall=0.71, latency_ms=1.0) is POINTS[1]
 
 
 def test_a_budget_that_nothing_keeps_is_named() -> None:
     with pytest.raises(NoSettingError, match=r"latency: expected at most 0\.05 ms, got at least 0\.1 ms"):
         choose(POINTS, latency_ms=0.05)
+    with pytest.raises(NoSettingError, match="work: expected at most 9 chunks and features a query, got at least 100"):
+        choose(POINTS, work=9)
     with pytest.raises(NoSettingError, match="size: expected at most 1 MB, got at least 10 MB"):
         choose(POINTS, megabytes=1)
     with pytest.raises(NoSettingError, match=r"recall: expected at least 0\.9, got at most 0\.69"):

@@ -1,0 +1,148 @@
+"""From trained rankers to one that answers: the sweep, the setting that a limit picks, and the release that has it."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows.clusters import DaskExecutor
+from schemas import xmr as contracts
+from schemas.errors import FingerpostError
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.environment import Environment
+from tasks.shards import Executor, SerialExecutor
+from tasks.xmr import ranking_stages as ranking
+from tasks.xmr.model import prune
+from tasks.xmr.open import LiveRanker, open_ranker, read_held, read_model, read_tree
+from tasks.xmr.ranking import BeamParams
+from tasks.xmr.sweep import SweepParams, sweep_settings
+from tests.unit.xmr.shop import Shop, write_shop
+from tests.worlds import DAY, identities
+
+SWEEP = SweepParams(thresholds=(0.1, 0.4, 0.8), beams=(1, 3), least_recall=0.5, timed=0)
+
+
+def world(store: str, executor: Executor | None = None) -> Environment:
+    return Environment(Store(store).prepare(), "shop", DAY, executor or SerialExecutor())
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Ref]]:
+    """The folder of a store with the small shop's ranker, and its artifacts by role."""
+    folder = tmp_path_factory.mktemp("base")
+    refs = Shop().make(world(str(folder / "store")), write_shop(folder))
+    return folder / "store", refs
+
+
+@pytest.fixture
+def made(base: tuple[Path, dict[str, Ref]], tmp_path: Path) -> tuple[Environment, dict[str, Ref]]:
+    """A copy of that store to make more in."""
+    shutil.copytree(base[0], tmp_path / "store")
+    return world(str(tmp_path / "store")), dict(base[1])
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[DaskExecutor]:
+    executor = DaskExecutor(2)
+    yield executor
+    executor.close()
+
+
+def swept(env: Environment, refs: dict[str, Ref], params: SweepParams = SWEEP) -> dict[str, Ref]:
+    """A release whose weights and beam a sweep chose."""
+    shop, taken, held = Shop(), refs["interactions"], refs["held_features"]
+    new = dict(refs)
+    del new["ranker"]
+    new["sweep"] = ranking.sweep_ranker.execute(env, taken, held, refs["tree"], refs["model"], params=params, beam=shop.beam)  # fmt: skip
+    new["pruned"] = ranking.prune_rankers.execute(env, new["sweep"], refs["model"])
+    new["predictions"] = ranking.predict_labels.execute(
+        env, taken, held, refs["tree"], new["pruned"], k=20, beam=shop.beam, blocks=shop.blocks
+    )
+    new["evaluation"] = ranking.evaluate_ranker.execute(env, taken, new["predictions"])
+    roles = tuple(sorted(new))
+    new["ranker"] = ranking.assemble_ranker.execute(env, *(new[role] for role in roles), roles=roles)
+    return new
+
+
+def test_the_sweep_states_what_recall_costs(made: tuple[Environment, dict[str, Ref]]) -> None:
+    env, refs = made
+    params = SweepParams(thresholds=(0.1, 0.4, 0.8), beams=(1, 10), k=5, timed=5)
+    arguments = (env, refs["interactions"], refs["held_features"], refs["tree"], refs["model"])
+    ref = ranking.sweep_ranker.execute(*arguments, params=params, beam=Shop().beam)
+    rows = env.store.open(ref, contracts.SWEEP).read("figures").to_pylist()
+    values = {(row["setting"], row["metric"]): row["value"] for row in rows}
+    tree = read_tree(env.store.open(refs["tree"], contracts.TREE))
+    model = read_model(env.store.open(refs["model"], contracts.MODEL), tree)
+    held = read_held(env.store, refs["interactions"], refs["held_features"], ("calibration",))
+    points = sweep_settings(model, *held, thresholds=params.thresholds, beams=params.beams, k=5)
+    for point in points:
+        setting = f"threshold {point.threshold:g}, beam {point.beam}"
+        found = [values[setting, name] for name in ("recall_at_5", "bytes", "weights", "work")]
+        assert found == [point.recall, point.bytes, point.nonzeros, point.work]
+    manifest = env.store.manifest(ref)
+    assert manifest.quality["points"] == len(points) == 6
+    assert len(manifest.run["measured"]["latency_ms"]) == 6
+    assert all(taken > 0 for taken in manifest.run["measured"]["latency_ms"])
+    assert not any("ms" in name for name in manifest.quality)
+
+
+def test_a_budget_that_nothing_keeps_stops_what_would_be_published(made: tuple[Environment, dict[str, Ref]]) -> None:
+    env, refs = made
+    params = SweepParams(thresholds=(0.1, 0.8), beams=(1,), megabytes=0.001, timed=0)
+    match = (
+        r"xmr\.sweep: expected a setting within the limits, found none: size: expected at most 0.001 MB, got at least"
+    )
+    with pytest.raises(FingerpostError, match=match):
+        swept(env, refs, params)
+
+
+def test_the_setting_of_a_budget_is_what_is_published(made: tuple[Environment, dict[str, Ref]]) -> None:
+    env, old = made
+    new = swept(env, old)
+    chosen = env.store.manifest(new["sweep"]).quality["chosen"]
+    assert chosen["recall"] >= SWEEP.least_recall
+    assert chosen["threshold"] > 0.1
+    pruned = env.store.manifest(new["pruned"]).quality
+    tree = read_tree(env.store.open(old["tree"], contracts.TREE))
+    whole = read_model(env.store.open(old["model"], contracts.MODEL), tree)
+    cut = prune(whole, threshold=chosen["threshold"])
+    left = read_model(env.store.open(new["pruned"], contracts.MODEL), tree)
+    assert (pruned["weights"], pruned["bytes"]) == (cut.nonzeros, cut.nbytes)
+    assert all(abs(left.weights(level) - cut.weights(level)).max() == 0 for level in range(tree.depth))
+    assert all(np.array_equal(left.bias(level), cut.bias(level)) for level in range(tree.depth))
+
+    ranker = LiveRanker(env.store, new["ranker"])
+    assert ranker.ranker.params == BeamParams(chosen["beam"], Shop().beam.post_processor)  # type: ignore[attr-defined]
+    assert ranker.manifest.quality["beam"] == chosen["beam"] != Shop().beam.beam
+    assert ranker.manifest.quality["bytes"] == chosen["bytes"] == cut.nbytes
+    queries = env.store.open(new["interactions"], contracts.INTERACTIONS).read("queries")
+    for row in env.store.open(new["predictions"], contracts.PREDICTIONS).read("ranking").slice(0, 20).to_pylist():
+        answers = ranker.rank(queries["text"][row["query"]].as_py(), k=20)
+        assert [answer.score for answer in answers] == row["scores"][: len(answers)]
+    assert LiveRanker(env.store, old["ranker"]).manifest.quality["beam"] == Shop().beam.beam
+    other = open_ranker(env.store, new["tree"], new["pruned"], BeamParams(99))
+    assert other.params.beam == chosen["beam"]
+
+
+def test_two_worker_processes_sweep_and_prune_the_same(
+    base: tuple[Path, dict[str, Ref]], made: tuple[Environment, dict[str, Ref]], pair: DaskExecutor, tmp_path: Path
+) -> None:
+    env, refs = made
+    swept(env, refs)
+    shutil.copytree(base[0], tmp_path / "other")
+    other = world(str(tmp_path / "other"), pair)
+    swept(other, refs)
+    assert identities(other.store) == identities(env.store)
+    assert {record.stage for record in other.records if record.computed} >= {"sweep_ranker", "prune_rankers"}
+
+
+def test_limits_are_checked() -> None:
+    assert not SweepParams().picks
+    assert SweepParams(latency_ms=0.5, work_per_ms=1000.0).limits == {"work": 500.0}
+    for wrong in ({"thresholds": ()}, {"beams": (0,)}, {"megabytes": -1}, {"work_per_ms": 0}, {"k": 0}):
+        with pytest.raises(ValueError, match="expected"):
+            SweepParams(**{**asdict(SweepParams()), **wrong})
