@@ -249,3 +249,12 @@ def test_the_image_is_pinned_unprivileged_and_whole() -> None:
                 assert f"!{source}" in ignored, f"{source} is kept out of the build"
     extras = set(re.search(r"\.\[([\w,]+)\]", DOCKERFILE).group(1).split(","))  # type: ignore[union-attr]
     assert extras <= set(re.findall(r"(?m)^(\w+) = \[", (ROOT / "pyproject.toml").read_text()))
+
+
+def test_pages_may_ask_the_api_that_they_are_told_and_nobody_else() -> None:
+    from flows.ops.server import policy
+
+    assert "connect-src 'self';" in policy("")
+    assert "connect-src 'self' https://api.example:8443 wss://api.example:8443;" in policy(
+        "https://api.example:8443/api"
+    )
