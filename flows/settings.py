@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -27,6 +27,7 @@ from tasks.corpus.tfidf import TfidfParams
 from tasks.xmr.baselines import DenseParams
 from tasks.xmr.blocks import BlockParams
 from tasks.xmr.clustering import ClusterParams
+from tasks.xmr.drift import DriftLimits
 from tasks.xmr.evaluation import JudgeParams
 from tasks.xmr.interactions import InteractionParams, RowParams
 from tasks.xmr.label_features import EmbeddingParams
@@ -144,6 +145,34 @@ class BaselineSettings(_Section):
     judge: JudgeParams = JudgeParams()
 
 
+class RefreshSettings(_Section):
+    """Whether and how the live ranker is refreshed instead of trained anew."""
+
+    mode: str = Field(
+        default="off",
+        pattern="^(off|live)$",
+        description="off trains fully; live solves only what is new since the last full training of the live ranker",
+    )
+    base_days: int = Field(
+        default=31, ge=0, le=3660, description="most days from that training to the day of the run; beyond, it is trained fully"
+    )  # fmt: skip
+    limits: DriftLimits = Field(
+        default=DriftLimits(), description="past any of these it is trained fully in the same run"
+    )
+    negatives: Literal["tfn", "man", "tfn+man"] = Field(
+        default="tfn", description="rows that a column which is solved again sees; tfn costs least"
+    )
+    leaf_growth: float = Field(default=1.25, ge=1, description="labels that a leaf may grow to, over its largest size")
+    label_gain: float = Field(
+        default=0.05, ge=0, description="share of its positives by which a label has changed when it is solved again"
+    )  # fmt: skip
+    node_gain: float = Field(default=0.2, ge=0, description="the same of a node above the labels")
+    warm: bool = Field(
+        default=False,
+        description="whether solving starts from the old weights: slower where these are pruned and eps is large, as by default",
+    )
+
+
 class XmrSettings(_Section):
     """From queries and the labels chosen for them to a ranker."""
 
@@ -169,6 +198,7 @@ class XmrSettings(_Section):
     beam: BeamParams = BeamParams()
     sweep: SweepParams = SweepParams()
     blocks: BlockParams = BlockParams()
+    refresh: RefreshSettings = RefreshSettings()
     predicted: int = Field(default=100, ge=1, le=10000, description="labels ranked for each query that is held out")
     calibrated: int = Field(default=10, ge=1, le=10000, description="of these, the first that chances are fitted to")
     baselines: BaselineSettings = BaselineSettings()

@@ -8,6 +8,7 @@ from flows.publishing import make_live
 from flows.ranker_baselines import compare
 from flows.ranker_features import features_of
 from flows.ranker_training import measure, train
+from flows.refreshing import refreshed
 from flows.requests import RunRequest
 from flows.runtime import named, running
 from tasks.xmr.ranking_stages import assemble_ranker
@@ -20,8 +21,10 @@ def train_ranker(request: RunRequest = RunRequest()) -> None:
     with running("train_ranker", request) as run:
         xmr, made = run.settings.xmr, {}
         made["interactions"] = taken = import_interactions(interactions_of(run), params=xmr.interactions)
-        made |= features_of(run, taken)
-        made |= train(run, made)
+        made |= refreshed(run, taken)
+        if "model" not in made:
+            made |= features_of(run, taken)
+            made |= train(run, made)
         made |= measure(run, made)
         roles = tuple(sorted(made))
         ranker = assemble_ranker(*(made[role] for role in roles), roles=roles)

@@ -15,8 +15,8 @@ from tests.unit.xmr.shop import Shop
 
 #: What is new: twelve queries for each of two labels that were not there, and nine for one that was.
 _MORE = [
-    *(f"velvet curtain {row},curtain-red,1" for row in range(12)),
-    *(f"oak table {row},table,1" for row in range(12)),
+    *(f"velvet red curtain {row},curtain-red,1" for row in range(12)),
+    *(f"hammer saw drill {row},tools,1" for row in range(12)),
     *(f"hammer red again {row},hammer-red,1" for row in range(9)),
 ]
 #: Limits that this much new holds.

@@ -1,0 +1,181 @@
+"""Refreshing the live ranker instead of training it anew, as part of the flow that trains one.
+
+The base of a refresh is the last full training: the live ranker's own artifacts, or those of the release that it names as
+its base. It is an input of the stages, so that the same base and interactions give the same ranker whenever they run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+from flows.ranker_features import apart, features_of
+from flows.rewriting import rewriting
+from flows.runtime import Run
+from flows.settings import XmrSettings
+from schemas import xmr as contracts
+from schemas.contract import Contract
+from schemas.corpus import DOCUMENTS, FEATURES, NGRAMS, VOCABULARY
+from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from schemas.publish import Pointer
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.corpus.stages import count_ngrams, merge_vocabulary, weigh_terms
+from tasks.xmr.open import read_members
+from tasks.xmr.refresh import RefreshParams
+from tasks.xmr.refresh_stages import refresh_rankers, refresh_tree
+from tasks.xmr.stages import cluster_labels, embed_labels, import_interactions, list_queries, train_rankers
+
+#: The role under which a refreshed ranker names the release of its base.
+BASE = "base"
+#: What a base must have.
+_MEMBERS: dict[str, Contract] = {
+    "interactions": contracts.INTERACTIONS, "queries": DOCUMENTS, "ngrams": NGRAMS, "vocabulary": VOCABULARY, "features": FEATURES,
+    "label_features": contracts.LABEL_FEATURES, "tree": contracts.TREE, "model": contracts.MODEL,
+}  # fmt: skip
+
+
+class NoBaseError(Exception):
+    """Why there is nothing to refresh; the ranker is trained fully."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The release of the last full training, and its artifacts by role."""
+
+    release: Ref
+    members: Mapping[str, Ref]
+
+
+def refreshed(run: Run, taken: Ref) -> dict[str, Ref]:
+    """The live ranker refreshed with the interactions: features, tree and weights by role, and the base that it names.
+
+    Empty where the ranker is to be trained fully: refreshing is off, there is no base that fits, or the drift is past a
+    limit. Why is then shown, logged, and kept with the reason of every stage that is computed, the release's among them.
+    """
+    if run.settings.xmr.refresh.mode == "off":
+        return {}
+    try:
+        base = base_of(run, taken)
+        run.env.because = f"refreshed from {base.release}"
+        made = _made_from(run, taken, base)
+        _check_drift(run, made["model"])
+    except NoBaseError as why:
+        run.env.because = f"trained fully: {why}"
+        run.progress.say(f"ranker {run.env.because}")
+        return {}
+    run.progress.say(f"ranker {run.env.because}{_share(run, made['model'])}")
+    return made
+
+
+def refresh_params(xmr: XmrSettings) -> RefreshParams:
+    """How a refresh solves, of the settings: as training does, but for its own negatives."""
+    chosen = xmr.refresh
+    return RefreshParams(
+        training=replace(xmr.training, negatives=chosen.negatives), embedding=xmr.embedding, max_leaf_size=xmr.clusters.max_leaf_size,
+        leaf_growth=chosen.leaf_growth, label_gain=chosen.label_gain, node_gain=chosen.node_gain, warm=chosen.warm,
+    )  # fmt: skip
+
+
+def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
+    """The artifacts of a refresh; its features are counted with the vocabulary and the weights of the base."""
+    xmr, old = run.settings.xmr, base.members
+    made = features_of(run, taken, vocabulary=old["vocabulary"])
+    params = refresh_params(xmr)
+    # Trees and weights of a full training are remembered apart from these, which other stages make.
+    with apart(run, "refreshed"):
+        made["tree"] = tree = refresh_tree(
+            taken, made["features"], old["interactions"], old["label_features"], old["tree"], params=params, rows=xmr.rows
+        )  # fmt: skip
+        made["model"] = refresh_rankers(
+            taken, made["features"], made["held_features"], tree, old["interactions"], old["features"], old["label_features"],
+            old["tree"], old["model"], params=params, rows=xmr.rows, blocks=xmr.blocks, limits=xmr.refresh.limits,
+        )  # fmt: skip
+    return made | {"label_features": old["label_features"], BASE: base.release}
+
+
+def base_of(run: Run, taken: Ref) -> Base:
+    """The last full training that the live ranker goes back to; NoBaseError says why it cannot be refreshed from."""
+    store, chosen = run.env.store, run.settings.xmr.refresh
+    if rewriting.get() is not None:
+        raise NoBaseError("an earlier version is written anew without what is forgotten")
+    live = Pointer(store, run.env.collection, contracts.RANKER.name).live()
+    if live is None:
+        raise NoBaseError(f"no ranker of {run.env.collection} is live")
+    try:
+        base = _named_by(store, live.artifact)
+        _check_whole(store, base, thoroughly=not run.env.planning)
+    except (CorruptArtifactError, ForeignArtifactError, MissingArtifactError) as problem:
+        raise NoBaseError(f"the base of {live.ref} cannot be used: {problem}") from problem
+    if base.members["interactions"].identity == taken.identity:
+        raise NoBaseError(f"the interactions are those of the base {base.release}")
+    age = (date.fromisoformat(run.env.day) - date.fromisoformat(base.release.day)).days
+    if not 0 <= age <= chosen.base_days:
+        raise NoBaseError(f"base {base.release}: expected one of 0 to {chosen.base_days} days before {run.env.day}, found {age}")  # fmt: skip
+    if why := _otherwise(run, base):
+        raise NoBaseError(f"base {base.release} was trained otherwise: {why}")
+    return base
+
+
+def _named_by(store: Store, release: Ref) -> Base:
+    members = read_members(store.open(release, contracts.RANKER))
+    if BASE in members:
+        release = members[BASE]
+        members = read_members(store.open(release, contracts.RANKER))
+    missing = sorted(set(_MEMBERS) - set(members))
+    if missing:
+        raise MissingArtifactError(f"{release}: expected it to name {', '.join(missing)}, found none; train it again")
+    return Base(release, members)
+
+
+def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:
+    """CorruptArtifactError, ForeignArtifactError or MissingArtifactError where the base is not what it was.
+
+    ``thoroughly``: every file of it and of what it was made of is read, as when it is published; else their sizes are seen.
+    """
+    for role, contract in _MEMBERS.items():
+        manifest = store.open(base.members[role], contract).manifest
+        if not store.intact(manifest):
+            raise CorruptArtifactError(
+                f"artifact {base.members[role]}: expected its files, found one missing or of another size"
+            )
+    if thoroughly:
+        store.verify(base.release)
+
+
+def _otherwise(run: Run, base: Base) -> str:
+    """What a full training would do otherwise than the base's, in words; empty if nothing."""
+    env, xmr = run.env, run.settings.xmr
+    asked = (
+        ("interactions", import_interactions, {"params": xmr.interactions}),
+        ("queries", list_queries, {"held_out": False, "label_words": xmr.label_words, "rows_per_shard": run.settings.corpus.imports.rows_per_shard}),
+        ("ngrams", count_ngrams, {"params": xmr.ngrams}),
+        ("vocabulary", merge_vocabulary, {"params": xmr.ngrams}),
+        ("features", weigh_terms, {"params": xmr.tfidf}),
+        ("label_features", embed_labels, {"params": xmr.embedding, "rows": xmr.rows, "blocks": xmr.blocks}),
+        ("tree", cluster_labels, {"params": xmr.clusters, "blocks": xmr.blocks}),
+        ("model", train_rankers, {"params": xmr.training, "rows": xmr.rows, "blocks": xmr.blocks}),
+    )  # fmt: skip
+    if xmr.embedding.method != "pifa":
+        return f"xmr.embedding.method: expected pifa, which alone can be refreshed, got {xmr.embedding.method}"
+    found = []
+    for role, stage, parameters in asked:
+        why = "forced" if stage.name in env.forced else stage.differs(env, base.members[role], **parameters)
+        if why:
+            found.append(f"{stage.name}: {why}")
+    return "; ".join(found)
+
+
+def _check_drift(run: Run, model: Ref) -> None:
+    """NoBaseError where the refreshed weights say that a full training is due; a plan for what is not there takes it that
+    it is not.
+    """
+    store = run.env.store
+    if store.has(model) and (why := store.manifest(model).quality["must_retrain"]):
+        raise NoBaseError(f"the refresh is past a limit: {why}")
+
+
+def _share(run: Run, model: Ref) -> str:
+    if not run.env.store.has(model):
+        return ""
+    drift = run.env.store.manifest(model).quality["drift"]
+    return f": {drift['solved_share']:.1%} of {drift['labels']:,} labels solved again, {drift['new_share']:.1%} new"
