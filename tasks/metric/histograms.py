@@ -1,0 +1,116 @@
+"""Similarity histograms of all pairs by class, in one pass over pairs of blocks of rows.
+
+Memory: two blocks, their classes' counts, and the result; not the number of rows. Counts are exact integers of scores that
+depend on two rows alone, so neither blocks, shards, threads nor the order of rows change them. Source: algorithms.md 3.1.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ext.pair_counts import pair_counts
+from tasks.metric.pairs import PairHistograms
+from tasks.metric.scores import ScoreBins, class_rows
+
+#: Rows of a block.
+BLOCK_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows float32 (m, d) as the measure takes them, sorted by their classes int64 (m,)."""
+
+    rows: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+
+def block_pairs(blocks: int) -> list[tuple[int, int]]:
+    """Pairs (i, j) of blocks, i not above j, that together hold every pair of rows once; a shard is some of these."""
+    return [(i, j) for i in range(blocks) for j in range(i, blocks)]
+
+
+class PairCounter:
+    """Counts that grow by pairs of blocks: int64 (classes, bins) of all pairs by their ends, and of those inside."""
+
+    def __init__(self, classes: int, bins: ScoreBins) -> None:
+        self.bins = bins
+        self.ends = np.zeros((classes, bins.count), dtype=np.int64)
+        self.inside = np.zeros((classes, bins.count), dtype=np.int64)
+
+    def add(self, left: Block, right: Block | None, *, threads: int = 1) -> None:
+        """Counts the pairs between two blocks, or without a second one those inside the first."""
+        of_left, of_right, inside = pair_counts(
+            left.rows,
+            left.classes,
+            None if right is None else right.rows,
+            None if right is None else right.classes,
+            measure=self.bins.measure,
+            inverse_width=1 / self.bins.width,
+            offset=self.bins.offset,
+            bins=self.bins.count,
+            threads=threads,
+        )
+        _add(self.ends, left.classes, of_left)
+        _add(self.ends, (left if right is None else right).classes, of_right)
+        _add(self.inside, left.classes, inside)
+
+    def merge(self, other: "PairCounter") -> None:
+        """Adds what another counted."""
+        if other.bins != self.bins or other.ends.shape != self.ends.shape:
+            raise ValueError("pair counts: expected the same bins and classes, got others; count with one setting")
+        self.ends += other.ends
+        self.inside += other.inside
+
+    def histograms(self, names: NDArray[np.generic]) -> PairHistograms:
+        """The histograms so far; ``names`` (c,) name the classes. Counts inside classes are shared with this counter."""
+        outside = self.ends - self.inside
+        outside -= self.inside
+        return PairHistograms(self.bins, names, self.inside, outside)
+
+
+def _add(total: NDArray[np.int64], classes: NDArray[np.int64], counts: NDArray[np.uint32]) -> None:
+    """Adds counts of the distinct classes of a block, ascending, to those of all."""
+    numbers = np.unique(classes)
+    if len(numbers) == 0:
+        return
+    if numbers[-1] - numbers[0] + 1 == len(numbers):
+        total[numbers[0] : numbers[-1] + 1] += counts
+    else:
+        total[numbers] += counts
+
+
+def count_pairs(
+    blocks: Sequence[Block],
+    classes: int,
+    bins: ScoreBins,
+    pairs: Iterable[tuple[int, int]] | None = None,
+    *,
+    threads: int = 1,
+) -> PairCounter:
+    """Counts pairs of blocks, by default all; ``blocks[i]`` may read its rows each time, two are held at once.
+
+    Rows need be sorted by class within a block alone; sorted over all blocks counting is fastest.
+    """
+    counter = PairCounter(classes, bins)
+    held, left = -1, None
+    for i, j in block_pairs(len(blocks)) if pairs is None else pairs:
+        if left is None or held != i:
+            held, left = i, blocks[i]
+        counter.add(left, None if i == j else blocks[j], threads=threads)
+    return counter
+
+
+def pair_histograms(
+    vectors: ArrayLike, labels: ArrayLike, bins: ScoreBins, *, block_rows: int = BLOCK_ROWS, threads: int = 1
+) -> PairHistograms:
+    """Histograms of all pairs of rows (n, d) with labels (n,); ``block_rows`` and ``threads`` change the cost alone."""
+    if not 1 <= block_rows < 1 << 16:
+        raise ValueError(f"block rows: expected 1 to 65535, got {block_rows}; take {BLOCK_ROWS}")
+    data = class_rows(vectors, labels, bins.measure)
+    blocks = [
+        Block(data.rows[begin : begin + block_rows], data.classes[begin : begin + block_rows])
+        for begin in range(0, len(data.rows), block_rows)
+    ]
+    return count_pairs(blocks, len(data.names), bins, threads=threads).histograms(data.names)

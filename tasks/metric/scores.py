@@ -1,0 +1,131 @@
+"""Scores of pairs of embeddings: higher is closer, whatever the measure; rows and their classes as the kernels take them."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ext import hnsw, pair_counts
+from tasks.ann.search import VectorError, checked_vectors, no_direction
+
+#: cosine: the dot product of rows scaled to length one; euclidean: minus the distance.
+Measure = Literal["cosine", "euclidean"]
+
+
+def check_measure(measure: str) -> None:
+    """Raises ValueError unless ``measure`` is one of the two."""
+    if measure not in get_args(Measure):
+        raise ValueError(f"measure: expected one of {get_args(Measure)}, got {measure!r}; choose one of them")
+
+
+def threshold_of(score: float, measure: Measure) -> float:
+    """A score as users know thresholds: a least similarity, or a largest distance."""
+    return float(score) if measure == "cosine" else -float(score)
+
+
+def score_of(threshold: float, measure: Measure) -> float:
+    """The score that a threshold stands for; the inverse of :func:`threshold_of`."""
+    return threshold_of(threshold, measure)
+
+
+@dataclass(frozen=True)
+class ScoreBins:
+    """``count`` bins of equal width over scores from ``low`` on.
+
+    The width is a power of two and ``low`` a multiple of it, so that a float32 score lies in its bin exactly, and the
+    counts at a bin's lower end are exact. Scores beyond the ends count in the outermost bins.
+    """
+
+    measure: Measure
+    width: float
+    low: float
+    count: int
+
+    def __post_init__(self) -> None:
+        check_measure(self.measure)
+        if not (self.width > 0 and math.frexp(self.width)[0] == 0.5 and (self.low / self.width).is_integer()):
+            raise ValueError(
+                f"score bins: expected a power of two as width and a multiple of it as low end, got {self.width} and "
+                f"{self.low}; take ScoreBins.cosine or ScoreBins.euclidean"
+            )
+        if not 2 <= self.count <= pair_counts.MAX_BINS or abs(self.low / self.width) > 2**23:
+            raise ValueError(
+                f"score bins: expected 2 to {pair_counts.MAX_BINS}, got {self.count}; choose another width"
+            )
+
+    @classmethod
+    def cosine(cls, bins: int = 2048) -> "ScoreBins":
+        """A power of two of bins over -1 to 1."""
+        if bins < 2 or bins & (bins - 1):
+            raise ValueError(f"bins: expected a power of two from 2 on, got {bins}; take 2048")
+        return cls("cosine", 2 / bins, -1.0, bins)
+
+    @classmethod
+    def euclidean(cls, largest: float, bins: int = 2048) -> "ScoreBins":
+        """Bins over distances from 0 to at least ``largest``; the width is the next power of two up."""
+        if not (math.isfinite(largest) and largest > 0 and bins >= 2):
+            raise ValueError(
+                f"largest distance: expected a number above 0 and two bins, got {largest}, {bins}; state both"
+            )
+        width = 2.0 ** math.ceil(math.log2(largest / bins))
+        count = max(2, math.ceil(largest / width))
+        return cls("euclidean", width, -count * width, count)
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Lower ends of all bins and the upper end of the last, float64 (count + 1,)."""
+        return np.arange(self.count + 1, dtype=np.float64) * self.width + self.low
+
+    @property
+    def offset(self) -> int:
+        """The bin that begins at score 0."""
+        return round(-self.low / self.width)
+
+
+def bins_covering(vectors: ArrayLike, measure: Measure, bins: int = 2048) -> ScoreBins:
+    """Bins over all scores that pairs of rows (n, d) can have: no distance is above twice the largest to their mean."""
+    check_measure(measure)
+    if measure == "cosine":
+        return ScoreBins.cosine(bins)
+    rows = checked_vectors(vectors)
+    mean = rows.mean(axis=0, dtype=np.float64)
+    largest = max(
+        (float(np.linalg.norm(rows[at : at + 4096] - mean, axis=1).max()) for at in range(0, len(rows), 4096)),
+        default=0.0,
+    )
+    return ScoreBins.euclidean(2 * largest * (1 + 1e-6) or 1.0, bins)
+
+
+@dataclass(frozen=True)
+class ClassRows:
+    """Rows float32 (n, d) sorted by class, each one's class int64 (n,) ascending as a number into ``names`` (c,)."""
+
+    rows: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    names: NDArray[np.generic]
+
+
+def prepared_rows(vectors: ArrayLike, measure: Measure, name: str = "vectors") -> NDArray[np.float32]:
+    """Finite float32 rows (n, d), scaled to length one under cosine; VectorError names the first bad row."""
+    check_measure(measure)
+    rows = checked_vectors(vectors, name)
+    if measure == "euclidean":
+        return rows
+    unit, bad = hnsw.normalise_rows(rows)
+    if bad >= 0:
+        raise no_direction(name, bad)
+    return unit
+
+
+def class_rows(vectors: ArrayLike, labels: ArrayLike, measure: Measure) -> ClassRows:
+    """Rows (n, d) with a label (n,) each, as the kernels take them; classes are the distinct labels in their own order."""
+    rows, given = prepared_rows(vectors, measure), np.asarray(labels)
+    if given.shape != (len(rows),):
+        raise VectorError(
+            f"labels: expected one for each of {len(rows)} vectors, got shape {given.shape}; pass one a row"
+        )
+    names, classes = np.unique(given, return_inverse=True)
+    order = np.argsort(classes, kind="stable")
+    return ClassRows(np.ascontiguousarray(rows[order]), classes[order].astype(np.int64), names)
