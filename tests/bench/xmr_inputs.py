@@ -1,7 +1,7 @@
 """The data sets of the ranker's benchmarks: as matrices for every contender, and as files of interactions.
 
-``python -m tests.bench.xmr_inputs FOLDER`` writes debian12 as ``interactions.parquet`` (its training rows), ``test.parquet``
-and ``labels.parquet``.
+``python -m tests.bench.xmr_inputs FOLDER`` writes debian12 and delicious, each into a folder of its name, as
+``interactions.parquet`` (the training rows), ``test.parquet`` and ``labels.parquet``.
 """
 
 import collections
@@ -78,6 +78,27 @@ def write_delicious_matrices(out: Path) -> None:
         shutil.copyfile(data_file("delicious", f"{part}.npz"), out / f"{part}.npz")
 
 
+def write_delicious_files(out: Path) -> dict[str, Path]:
+    """Delicious as files ``interactions`` (training rows), ``test`` and ``labels``.
+
+    A row's text is the names of its features, and its id says which row it is, as rows with the same words are many. A label's
+    name is its id without ``TAG_``.
+    """
+    words, labels = (data_file("delicious", f"{name}.txt").read_text().splitlines() for name in ("features", "labels"))
+    tables = {"labels": pa.table({"id": labels, "name": [label.removeprefix("TAG_") for label in labels]})}
+    for name, part in (("interactions", "train"), ("test", "test")):
+        x, y = (sparse.load_npz(data_file("delicious", f"{of}_{part}.npz")).tocsr() for of in "XY")
+        texts = [" ".join(words[column] for column in np.sort(row.indices)) for row in x]
+        rows, columns = y.nonzero()
+        found = [
+            [texts[row] for row in rows],
+            [labels[column] for column in columns],
+            [f"{part} {row}" for row in rows],
+        ]
+        tables[name] = pa.table(found, names=["query", "label", "query_id"])
+    return _written(tables, out)
+
+
 def write_debian_files(out: Path) -> dict[str, Path]:
     """The same task as files: ``interactions`` (training rows), ``test`` and ``labels`` (summary and description as text).
 
@@ -85,7 +106,6 @@ def write_debian_files(out: Path) -> dict[str, Path]:
     """
     task = debian_task()
     known = frozenset(task.labels)
-    out.mkdir(parents=True, exist_ok=True)
     tables = {"labels": _debian_labels(task)}
     for name, mask in (("interactions", ~task.test), ("test", task.test)):
         rows = [(row, label) for row in np.flatnonzero(mask) for label in task.depends[row] if label in known]
@@ -95,6 +115,11 @@ def write_debian_files(out: Path) -> dict[str, Path]:
             [task.names[row] for row, _ in rows],
         ]
         tables[name] = pa.table(columns, names=["query", "label", "query_id"])
+    return _written(tables, out)
+
+
+def _written(tables: dict[str, pa.Table], out: Path) -> dict[str, Path]:
+    out.mkdir(parents=True, exist_ok=True)
     paths = {name: out / f"{name}.parquet" for name in tables}
     for name, table in tables.items():
         pq.write_table(table, paths[name])
@@ -116,5 +141,6 @@ def debian_interactions(folder: Path) -> tuple[InteractionBatch, InteractionBatc
 
 
 if __name__ == "__main__":
-    for path in write_debian_files(Path(sys.argv[1])).values():
-        print(path)
+    for data, write in (("debian12", write_debian_files), ("delicious", write_delicious_files)):
+        for path in write(Path(sys.argv[1]) / data).values():
+            print(path)
