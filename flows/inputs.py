@@ -72,9 +72,17 @@ def computes_vectors(run: Run, documents: Ref) -> bool:
 
 def has_interactions(settings: Settings) -> bool:
     """Whether a nightly trains a ranker: there are interactions, and those of the built-in sample go with it alone."""
-    return bool(settings.xmr.input) and (
-        settings.xmr.input not in SAMPLE_INTERACTIONS or settings.input.source == SAMPLE
-    )
+    return not without_ranker(settings)
+
+
+def without_ranker(settings: Settings) -> str:
+    """Why a nightly trains no ranker; empty if it trains one."""
+    chosen, source = settings.xmr.input, settings.input.source
+    if not chosen:
+        return "No ranker is trained: xmr.input names no interactions"
+    if chosen in SAMPLE_INTERACTIONS and source != SAMPLE:
+        return f"No ranker is trained: xmr.input is {chosen}, which goes with the built-in sample alone; name interactions of {settings.input.collection} there to train one"
+    return ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from prefect import flow
 from flows.build_ann_index import build_ann_index
 from flows.crashes import tell_when_crashed
 from flows.featurize_corpus import featurize_corpus
-from flows.inputs import has_interactions
+from flows.inputs import without_ranker
 from flows.requests import RunRequest
 from flows.rewriting import Rewriting, rewriting
 from flows.runtime import named, part, running
@@ -20,5 +20,8 @@ def nightly(request: RunRequest = RunRequest()) -> None:
         if again.index:
             part(featurize_corpus, request)
             part(build_ann_index, request)
-        if has_interactions(run.settings) and again.ranker:
+        if why := without_ranker(run.settings):
+            run.env.notes.append(why)
+            run.progress.say(why)
+        elif again.ranker:
             part(train_ranker, request)

@@ -29,6 +29,7 @@ class Plan:
     collection: str
     day: str
     stages: tuple[PlannedStage, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def runs(self) -> list[PlannedStage]:
@@ -54,7 +55,7 @@ class Plan:
 
 def plan_in(flow: str, env: Environment) -> Plan:
     """The plan that an environment for planning gathered."""
-    return Plan(flow, env.collection, env.day, tuple(env.planned))
+    return Plan(flow, env.collection, env.day, tuple(env.planned), tuple(env.notes))
 
 
 def rows_of(plan: Plan) -> list[dict[str, str]]:

@@ -110,7 +110,7 @@ def summary(record: Mapping[str, Any], contents: Contents, pictures: Mapping[str
         f"# {_cell(record['flow'])} of {_cell(record['collection'])}, {record['day']}",
         f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile `{_cell(record['profile'])}`."
         + (f"\n\n> {_cell(without_credentials(record['error']))}" if record["error"] else ""),
-        "## Publication", _publication(record), "## Quarantine", _quarantine(record, contents),
+        *(_cell(note) for note in record.get("notes", ())), "## Publication", _publication(record), "## Quarantine", _quarantine(record, contents),
     ]  # fmt: skip
     if cost := record.get("accuracy"):
         parts += ["## Cost: expected and actual", _cost(cost)]

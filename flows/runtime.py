@@ -58,7 +58,7 @@ class Run:
         return {
             "id": self.id, "flow": self.flow, "state": state, "error": error, "profile": self.settings.profile, "collection": self.env.collection,
             "day": self.env.day, "seconds": round(time.perf_counter() - self.started, 2), "stages": [asdict(record) for record in self.env.records],
-            "gates": self.gates, "publication": asdict(self.publications[0]) if self.publications else None,
+            "notes": self.env.notes, "gates": self.gates, "publication": asdict(self.publications[0]) if self.publications else None,
             "publications": [asdict(move) for move in self.publications],
             "at": datetime.now(UTC).isoformat(timespec="seconds"), "settings": in_force(self.settings), "cpus": os.cpu_count(),
             "refs": {role: str(ref) for role, ref in self.refs.items()}, "request": self.request.model_dump(mode="json"),

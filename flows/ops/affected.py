@@ -319,12 +319,14 @@ def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, 
 def _made_again(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> Again:
     """How a run is made again: each part from its input, from the store where that is gone, or not at all."""
     documents, interactions = (made_by(record, stage) for stage in ("import_documents", "import_interactions"))
-    gone = bool(documents) and not _input_is_there(inventory, record, documents, ranked=False)
-    gone_too = bool(interactions) and not _input_is_there(inventory, record, interactions, ranked=True)
+    there = not documents or _input_is_there(inventory, record, documents, ranked=False)
+    there_too = not interactions or _input_is_there(inventory, record, interactions, ranked=True)
+    hit = {
+        "ranker" if role.startswith("ranker") else "index" for role, ref in record["refs"].items() if ref in condemned
+    }
     return Again(
-        record["id"], record["flow"], record["collection"], record["day"], documents, gone and documents in condemned, seconds,
-        interactions, gone_too and interactions in condemned,
-        index=not gone or documents in condemned, ranker=not gone_too or interactions in condemned,
+        record["id"], record["flow"], record["collection"], record["day"], documents, not there and "index" in hit, seconds,
+        interactions, not there_too and "ranker" in hit, index=there or "index" in hit, ranker=there_too or "ranker" in hit,
     )  # fmt: skip
 
 

@@ -39,4 +39,6 @@ def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
         table.add_row(stage.stage, "run" if stage.runs else "be reused", stage.reason, *figures(stage))
     console = wide_console()
     console.print(table)
+    for note in plan.notes:
+        console.print(note)
     console.print(f"{len(plan.runs)} of {len(plan.stages)} stages would run: {plan.cost}")
