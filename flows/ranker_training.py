@@ -1,10 +1,15 @@
 """From features to the artifacts of a ranker that answers, as parts of the flow that trains it."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from flows.ranker_features import apart
 from flows.runtime import Run
 from schemas.refs import Ref
-from tasks.xmr.open import served_role
+from tasks.xmr.open import member_roles, numbered
 from tasks.xmr.ranking_stages import (
     calibrate_scores,
+    combine_predictions,
     evaluate_ranker,
     predict_labels,
     prune_rankers,
@@ -13,31 +18,65 @@ from tasks.xmr.ranking_stages import (
 from tasks.xmr.stages import cluster_labels, embed_labels, train_rankers
 
 
-def train(run: Run, made: dict[str, Ref]) -> dict[str, Ref]:
-    """The tree and the weights over it, by role, of interactions and features."""
+def train(run: Run, made: Mapping[str, Ref]) -> dict[str, Ref]:
+    """Trees and the weights over them, by role, of interactions and features; one of each for every member of the ensemble."""
     xmr, taken, features = run.settings.xmr, made["interactions"], made["features"]
     new: dict[str, Ref] = {}
     new["label_features"] = embed_labels(taken, features, params=xmr.embedding, rows=xmr.rows, blocks=xmr.blocks)
-    new["tree"] = cluster_labels(new["label_features"], params=xmr.clusters, blocks=xmr.blocks)
-    new["model"] = train_rankers(
-        taken, features, new["tree"], params=xmr.training, rows=xmr.rows, blocks=xmr.blocks
-    )  # fmt: skip
+    for place, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
+        with _member(run, place):
+            new[numbered("tree", place)] = tree = cluster_labels(
+                new["label_features"], params=clusters, blocks=xmr.blocks
+            )
+            new[numbered("model", place)] = train_rankers(
+                taken, features, tree, params=xmr.training, rows=xmr.rows, blocks=xmr.blocks
+            )
     return new
 
 
-def measure(run: Run, made: dict[str, Ref]) -> dict[str, Ref]:
+def measure(run: Run, made: Mapping[str, Ref]) -> dict[str, Ref]:
     """What makes weights a release, by role: the sweep and the weights that it picks, predictions, chances, evaluation."""
-    xmr, taken, held, tree = run.settings.xmr, made["interactions"], made["held_features"], made["tree"]
-    new: dict[str, Ref] = {}
-    if xmr.sweep.on or xmr.sweep.picks:
-        new["sweep"] = sweep_ranker(taken, held, tree, made["model"], params=xmr.sweep, beam=xmr.beam)
-    if xmr.sweep.picks:
-        new["pruned"] = prune_rankers(new["sweep"], made["model"])
-    members = made | new
-    model = members[served_role(members)]
-    new["predictions"] = predictions = predict_labels(
-        taken, held, tree, model, k=xmr.predicted, beam=xmr.beam, blocks=xmr.blocks
-    )
-    new["calibration"] = calibrate_scores(taken, predictions, k=xmr.calibrated)
-    new["evaluation"] = evaluate_ranker(taken, predictions)
+    xmr, taken = run.settings.xmr, made["interactions"]
+    new = _swept(run, made)
+    members = _predictions(run, dict(made) | new)
+    if len(members) > 1:
+        new |= {f"predictions_{place}": ref for place, ref in enumerate(members, start=1)}
+        new["predictions"] = combine_predictions(*members, combination=xmr.ensemble.combination)
+    else:
+        new["predictions"] = members[0]
+    new["calibration"] = calibrate_scores(taken, new["predictions"], k=xmr.calibrated)
+    new["evaluation"] = evaluate_ranker(taken, new["predictions"], *(members if len(members) > 1 else ()))
     return new
+
+
+def _swept(run: Run, made: Mapping[str, Ref]) -> dict[str, Ref]:
+    """The sweep where it is asked for, and where a limit is set the weights of each member at the setting that it picks."""
+    xmr, new, roles = run.settings.xmr, {}, member_roles(made)
+    if xmr.sweep.on or xmr.sweep.picks:
+        pairs = (made[role] for pair in roles for role in pair)
+        new["sweep"] = sweep_ranker(
+            made["interactions"], made["held_features"], *pairs, params=xmr.sweep, beam=xmr.beam, combination=xmr.ensemble.combination
+        )  # fmt: skip
+    if xmr.sweep.picks:
+        for place, (_, model) in enumerate(roles):
+            with _member(run, place):
+                new[numbered("pruned", place)] = prune_rankers(new["sweep"], made[model])
+    return new
+
+
+def _predictions(run: Run, made: Mapping[str, Ref]) -> list[Ref]:
+    """What each member of the ensemble ranks for the queries that were held out."""
+    xmr, found = run.settings.xmr, []
+    for place, (tree, model) in enumerate(member_roles(made)):
+        with _member(run, place):
+            found.append(
+                predict_labels(
+                    made["interactions"], made["held_features"], made[tree], made[model], k=xmr.predicted, beam=xmr.beam, blocks=xmr.blocks
+                )
+            )  # fmt: skip
+    return found
+
+
+def _member(run: Run, place: int) -> AbstractContextManager[None]:
+    """Within it the stages of a further member are remembered apart from the first one's."""
+    return apart(run, f"member-{place + 1}") if place else nullcontext()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import FingerpostError
 from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
@@ -28,6 +28,7 @@ from tasks.xmr.baselines import DenseParams
 from tasks.xmr.blocks import BlockParams
 from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.drift import DriftLimits
+from tasks.xmr.ensembles import EnsembleParams
 from tasks.xmr.evaluation import JudgeParams
 from tasks.xmr.interactions import InteractionParams, RowParams
 from tasks.xmr.label_features import EmbeddingParams
@@ -197,11 +198,18 @@ class XmrSettings(_Section):
     training: TrainingParams = TrainingParams()
     beam: BeamParams = BeamParams()
     sweep: SweepParams = SweepParams()
+    ensemble: EnsembleParams = EnsembleParams()
     blocks: BlockParams = BlockParams()
     refresh: RefreshSettings = RefreshSettings()
     predicted: int = Field(default=100, ge=1, le=10000, description="labels ranked for each query that is held out")
     calibrated: int = Field(default=10, ge=1, le=10000, description="of these, the first that chances are fitted to")
     baselines: BaselineSettings = BaselineSettings()
+
+    @model_validator(mode="after")
+    def _combinable(self) -> "XmrSettings":
+        if len(self.ensemble.clusterings(self.clusters)) > 1:
+            self.ensemble.check(self.beam)
+        return self
 
     @property
     def ngrams(self) -> NgramParams:

@@ -29,6 +29,6 @@ def train_ranker(request: RunRequest = RunRequest()) -> None:
         roles = tuple(sorted(made))
         ranker = assemble_ranker(*(made[role] for role in roles), roles=roles)
         if xmr.baselines.compared:
-            run.refs |= {f"ranker_{role}": ref for role, ref in compare(xmr, made).items()}
+            run.refs |= {f"ranker_{role}": ref for role, ref in compare(xmr, made | {"ranker": ranker}).items()}
         run.refs |= {f"ranker_{role}": ref for role, ref in made.items()} | {"ranker": ranker}
         make_live(run, ranker)

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas import xmr
 from schemas.refs import Ref
-from schemas.store import Store
+from schemas.store import Artifact, Store
 from tasks.xmr.sweep import SweepParams
 
 #: Methods in the order of the table, as readers call them.
@@ -44,7 +44,7 @@ class System:
     @property
     def name(self) -> str:
         """What readers call it."""
-        return METHODS.get(self.method, self.method)
+        return METHODS.get(self.method, self.method.replace("_", " "))
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,21 @@ def _limits(params: SweepParams) -> list[str]:
 
 
 def read_ranked(store: Store, record: dict[str, Any]) -> Ranked | None:
-    """The comparison of a run that trained a ranker, else the ranker's evaluation alone; None where it has neither."""
+    """The comparison of a run that trained a ranker, with what only its evaluation has: the members of an ensemble; without a
+    comparison the evaluation alone, None where there is neither.
+    """
+    found: list[tuple[dict[str, Any], Artifact]] = []
     for contract in (xmr.COMPARISON, xmr.EVALUATION):
         for stage in record["stages"]:
             if Ref.parse(stage["ref"]).name == contract.name:
-                artifact = store.open(Ref.parse(stage["ref"]), contract)
-                return _ranked(artifact.read("figures").to_pylist(), artifact.manifest.quality, stage, artifact)
-    return None
+                found.append((stage, store.open(Ref.parse(stage["ref"]), contract)))
+    if not found:
+        return None
+    rows = [artifact.read("figures").to_pylist() for _, artifact in found]
+    methods = {row["method"] for row in rows[0]}
+    others = [row for more in rows[1:] for row in more if row["method"] not in methods]
+    stage, artifact = found[0]
+    return _ranked(rows[0] + others, artifact.manifest.quality, stage, artifact)
 
 
 def _ranked(rows: list[dict[str, Any]], quality: Mapping[str, Any], stage: dict[str, Any], artifact: Any) -> Ranked:

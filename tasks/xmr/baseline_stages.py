@@ -1,5 +1,6 @@
 """The stages of the ranker's baselines, and the one that compares all of them on the same test queries."""
 
+import re
 import time
 from collections.abc import Mapping
 
@@ -14,10 +15,9 @@ from schemas.matrices import tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.corpus.bm25 import Bm25Params
-from tasks.corpus.ngrams import NgramParams
-from tasks.corpus.open import read_features, read_vocabulary
+from tasks.corpus.open import read_features
 from tasks.corpus.svd import SvdParams, factorize, project, projection
-from tasks.corpus.tfidf import Featurizer, TfidfParams
+from tasks.corpus.tfidf import Featurizer
 from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 from tasks.stage import stage
 from tasks.stage_run import StageRun
@@ -25,13 +25,14 @@ from tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLa
 from tasks.xmr.evaluation import Contender, Examination, FeaturizedTexts, Figure, JudgeParams, judge_all
 from tasks.xmr.interactions import TEST, TRAINING, RowParams, label_text, query_text, training_rows
 from tasks.xmr.label_features import embed_labels
-from tasks.xmr.open import open_ranker, read_targets
-from tasks.xmr.ranking import BeamParams
+from tasks.xmr.open import LiveRanker, read_targets
 from tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams
 from tasks.xmr.two_tower import train_towers as fit_towers
 
 #: A training that takes longer saves its state this often (seconds), and so loses no more than that to a kill.
 CHECKPOINT_SECONDS = 30.0
+#: The roles of what an ensemble's members are made of; the first member's have no number.
+_OF_MEMBERS = re.compile(r"(tree|model|pruned)(_\d+)?")
 _FAMILIES = len(TOWER_NGRAMS.families)
 
 
@@ -100,10 +101,10 @@ def train_towers(
 
 @stage(contracts.COMPARISON)
 def compare_rankers(
-    run: StageRun, interactions: Ref, vocabulary: Ref, label_features: Ref, tree: Ref, model: Ref, dense_labels: Ref, *towers: Ref,
-    ngrams: NgramParams, tfidf: TfidfParams, label_words: int, beam: BeamParams, bm25: Bm25Params, dense: DenseParams, params: JudgeParams,
+    run: StageRun, interactions: Ref, ranker: Ref, dense_labels: Ref, *towers: Ref,
+    label_words: int, bm25: Bm25Params, dense: DenseParams, params: JudgeParams,
 ) -> None:  # fmt: skip
-    """Asks the ranker, the most frequent labels, BM25, dense retrieval and the network, if there is one, the test queries.
+    """Asks a ranker's release, the most frequent labels, BM25, dense retrieval and the network, if there is one, the test queries.
 
     Every contender gets texts, so that the time of a single query includes that of its features. ``seconds`` are those of
     the stages that made what a contender answers from.
@@ -114,13 +115,15 @@ def compare_rankers(
     trained = targets[_rows(store, interactions, TRAINING)]
     counts = np.bincount(trained.indices, minlength=len(labels)).astype(np.int64)
     test = Examination(queries, targets[_rows(store, interactions, TEST)], counts, trained.shape[0])
-    featurizer = Featurizer(read_vocabulary(store.open(vocabulary, corpus.VOCABULARY)), ngrams, tfidf)
-    ranker = Contender(
-        "ranker", FeaturizedTexts(featurizer, open_ranker(store, tree, model, beam)),
-        sum(_seconds(store, ref) for ref in (label_features, tree, model)), int(store.manifest(model).quality["bytes"]),
+    release = LiveRanker(store, ranker)
+    featurizer, made = release.featurizer, release.members
+    roles = ["label_features", *(role for role in made if _OF_MEMBERS.fullmatch(role))]
+    ours = Contender(
+        "ranker", FeaturizedTexts(featurizer, release.ranker), sum(_seconds(store, made[role]) for role in roles),
+        int(release.manifest.quality["bytes"]),
     )  # fmt: skip
     often = FrequentLabels(counts)
-    contenders: list[Contender[list[str]]] = [ranker, Contender("frequent", often, 0.0, often.nbytes)]
+    contenders: list[Contender[list[str]]] = [ours, Contender("frequent", often, 0.0, often.nbytes)]
     started = time.perf_counter()
     words = Bm25Labels(labels, bm25)
     contenders.append(Contender("bm25", words, time.perf_counter() - started, words.nbytes))

@@ -1,16 +1,79 @@
-"""Rankings of several models made one."""
+"""Several rankers asked together: which trees they have, and how their rankings are made one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from tasks.xmr.ranking import NONE, Ranking
+from tasks.xmr.clustering import ClusterParams
+from tasks.xmr.ranking import NONE, BeamParams, Matcher, Ranking
 
 #: average: of scores; rank: of 1 / rank; sigmoid: of the sigmoids of scores; softmax: of softmaxes over a model's list.
 Combination = Literal["average", "rank", "sigmoid", "softmax"]
 COMBINATIONS: tuple[Combination, ...] = ("average", "rank", "sigmoid", "softmax")
+
+
+@dataclass(frozen=True)
+class EnsembleParams:
+    """A ranker for each combination of a clustering's seed, most labels a leaf, and children a node; where one of these is
+    empty, that of the one clustering. Up to ``flat_labels`` labels have no tree that could differ.
+    """
+
+    seeds: tuple[int, ...] = ()
+    leaf_sizes: tuple[int, ...] = ()
+    branchings: tuple[int, ...] = ()
+    combination: Combination = "average"
+
+    def __post_init__(self) -> None:
+        if self.combination not in COMBINATIONS:
+            raise ValueError(
+                f"combination: expected one of {COMBINATIONS}, got {self.combination!r}; choose one of them"
+            )
+        for name in ("seeds", "leaf_sizes", "branchings"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: expected different numbers, got {values}; leave out what is repeated")
+
+    def clusterings(self, clusters: ClusterParams) -> list[ClusterParams]:
+        """How the labels of each member are clustered, the first member's first."""
+        given = (
+            self.seeds or (clusters.seed,),
+            self.leaf_sizes or (clusters.max_leaf_size,),
+            self.branchings or (clusters.branching,),
+        )
+        return [replace(clusters, seed=s, max_leaf_size=size, branching=b) for s, size, b in product(*given)]
+
+    def check(self, beam: BeamParams) -> None:
+        """ValueError for scores that this combination cannot average."""
+        if self.combination == "average" and not beam.transform()[2]:
+            raise ValueError(
+                f"combination: expected rank, sigmoid or softmax for scores below 0 ({beam.post_processor}), got average; choose one of them"
+            )
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several rankers asked together, their lists combined; itself a Matcher. Each is asked for ``depth`` labels, or for as
+    many as are wanted if these are more: a label's place depends on what others list beside it.
+    """
+
+    members: Sequence[Matcher]
+    method: Combination = "average"
+    depth: int = 0
+
+    @property
+    def labels(self) -> int:
+        """Labels that can be ranked."""
+        return self.members[0].labels
+
+    def rank(self, queries: sparse.csr_array, k: int = 10, *, threads: int = 1) -> Ranking:
+        """The k best labels of the combined lists."""
+        depth = max(k, self.depth)
+        return combine([member.rank(queries, depth, threads=threads) for member in self.members], k, self.method)
 
 
 def _votes(ranking: Ranking, method: Combination) -> NDArray[np.float64]:

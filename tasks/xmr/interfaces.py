@@ -13,7 +13,7 @@ from scipy import sparse
 
 from tasks.xmr.calibration import Calibrator, fit_isotonic, fit_platt
 from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.ensembles import Combination, combine
+from tasks.xmr.ensembles import Combination, Ensemble
 from tasks.xmr.label_features import EmbeddingParams, embed_labels
 from tasks.xmr.metrics import hits
 from tasks.xmr.model import RankerModel
@@ -204,23 +204,6 @@ def train_pipeline(
     """Label features, tree, rankers: the whole way with any part replaced."""
     tree = (indexer or ClusterIndexer()).index(embed_labels(features, labels, embedding))
     return (trainer or LinearTrainer()).train(features, labels, tree, threads=threads)
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """Several rankers asked together, their lists combined; itself a Matcher."""
-
-    members: Sequence[Matcher]
-    method: Combination = "average"
-
-    @property
-    def labels(self) -> int:
-        """Labels that can be ranked."""
-        return self.members[0].labels
-
-    def rank(self, queries: sparse.csr_array, k: int = 10, *, threads: int = 1) -> Ranking:
-        """The k best labels of the combined lists of k."""
-        return combine([member.rank(queries, k, threads=threads) for member in self.members], k, self.method)
 
 
 def train_ensemble(

@@ -8,7 +8,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from tasks.corpus.open import read_features, read_vocabulary
 from tasks.corpus.tfidf import Featurizer, TfidfParams
 from tasks.xmr.blocks import block_of, by_level, tree_of
 from tasks.xmr.calibration import IsotonicCalibrator
+from tasks.xmr.ensembles import Ensemble
 from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams, TrainingRows, query_text, training_rows
 from tasks.xmr.model import RankerModel
 from tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
@@ -162,9 +163,21 @@ def beam_of(store: Store, model: Ref, beam: BeamParams) -> BeamParams:
     return replace(beam, beam=store.manifest(model).quality.get("beam", beam.beam))
 
 
-def served_role(members: Iterable[str]) -> str:
-    """The role of the weights that answer: those that a sweep left, where there are such."""
-    return "pruned" if "pruned" in members else "model"
+def member_roles(members: Collection[str]) -> list[tuple[str, str]]:
+    """The roles of the tree and of the weights that answer for each ranker of an ensemble, the first with plain names.
+
+    Where a sweep picked a setting, the weights are those that it left.
+    """
+    found: list[tuple[str, str]] = []
+    while (tree := numbered("tree", len(found))) in members:
+        pruned, model = (numbered(name, len(found)) for name in ("pruned", "model"))
+        found.append((tree, pruned if pruned in members else model))
+    return found
+
+
+def numbered(role: str, place: int) -> str:
+    """A role of the ensemble's member at a place: the first's has no number."""
+    return f"{role}_{place}" if place else role
 
 
 def read_members(artifact: Artifact) -> dict[str, Ref]:
@@ -212,11 +225,15 @@ class LiveRanker:
         )
 
     @cached_property
-    def ranker(self) -> Ranker:
-        """The tree and its weights, with the beam that the release was evaluated with."""
-        beam = BeamParams(self.manifest.quality["beam"], self.manifest.quality["post_processor"])
-        model = self.members[served_role(self.members)]
-        return open_ranker(self.store, self.members["tree"], model, beam, mapped=self._mapped)
+    def ranker(self) -> Ranker | Ensemble:
+        """The tree and its weights, or all of an ensemble's, asked as they were when the release was evaluated."""
+        quality = self.manifest.quality
+        beam = BeamParams(quality["beam"], quality["post_processor"])
+        found = [
+            open_ranker(self.store, self.members[tree], self.members[model], beam, mapped=self._mapped)
+            for tree, model in member_roles(self.members)
+        ]
+        return found[0] if len(found) == 1 else Ensemble(found, quality["combination"], quality["depth"])
 
     @cached_property
     def labels(self) -> tuple[list[str], list[str]]:

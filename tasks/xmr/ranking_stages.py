@@ -12,7 +12,7 @@ from scipy import sparse
 from schemas import corpus
 from schemas import xmr as contracts
 from schemas.errors import FingerpostError
-from schemas.matrices import fixed_lists, tensors_from_arrow, tensors_to_arrow
+from schemas.matrices import fixed_lists, fixed_matrix, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.corpus.open import read_features
@@ -21,6 +21,7 @@ from tasks.stage import stage
 from tasks.stage_run import StageRun
 from tasks.xmr.blocks import BlockParams, block_arrays, block_of
 from tasks.xmr.calibration import calibration_error, fit_isotonic
+from tasks.xmr.ensembles import Combination, combine
 from tasks.xmr.evaluation import Figure, JudgeParams, Scorecard
 from tasks.xmr.interactions import CALIBRATION, TEST
 from tasks.xmr.metrics import bands, evaluate, hits
@@ -28,13 +29,13 @@ from tasks.xmr.model import prune_block
 from tasks.xmr.open import (
     beam_of,
     label_counts,
+    member_roles,
     open_ranker,
     read_held,
     read_model,
     read_ranking,
     read_tree,
     rows_of,
-    served_role,
 )
 from tasks.xmr.ranking import NONE, BeamParams, Ranking
 from tasks.xmr.sweep import NoSettingError, SweepParams, SweepPoint, choose, sweep_settings
@@ -66,8 +67,33 @@ def _predict_shard(
     ids, scores = found.ids.copy(), found.scores.copy()
     ids[unknown], scores[unknown] = NONE, 0.0
     held = _held_out(store, interactions)[shard.start : shard.stop]
-    table = pa.table({"query": held.astype(np.int32), "labels": fixed_lists(ids), "scores": fixed_lists(scores)})
+    table = _ranking_table(pa.array(held.astype(np.int32)), ids, scores)
     return ShardOutput({"ranking": table}, {"answered": int((~unknown).sum())})
+
+
+@stage(contracts.PREDICTIONS)
+def combine_predictions(run: StageRun, *predictions: Ref, combination: Combination) -> None:
+    """The rankings of an ensemble's members, which are of the same queries, made one; one shard a block of queries."""
+    first = run.store.open(predictions[0], contracts.PREDICTIONS)
+    shards = [Shard(entry.shard, place, place + 1) for place, entry in enumerate(first.entries("ranking"))]
+    figures = run.map_shards(_combine_shard, shards, predictions=predictions, combination=combination)
+    run.quality = dict(first.quality) | {
+        "answered": sum(f["answered"] for f in figures), "members": len(predictions), "combination": combination
+    }  # fmt: skip
+
+
+def _combine_shard(
+    store: Store, shard: Shard, *, predictions: Sequence[Ref], combination: Combination
+) -> ShardOutput:  # fmt: skip
+    tables = [store.open(ref, contracts.PREDICTIONS).read("ranking", shard=shard.index) for ref in predictions]
+    rankings = [Ranking(fixed_matrix(table["labels"]), fixed_matrix(table["scores"])) for table in tables]
+    found = combine(rankings, rankings[0].ids.shape[1], combination)
+    answered = {"answered": int((found.ids != NONE).any(axis=1).sum())}
+    return ShardOutput({"ranking": _ranking_table(tables[0]["query"], found.ids, found.scores)}, answered)
+
+
+def _ranking_table(queries: "pa.ChunkedArray | pa.Array", ids: np.ndarray, scores: np.ndarray) -> pa.Table:
+    return pa.table({"query": queries, "labels": fixed_lists(ids), "scores": fixed_lists(scores)})
 
 
 @stage(contracts.CALIBRATION)
@@ -90,16 +116,20 @@ def _outcomes(ranking: Ranking, truth: sparse.csr_array, k: int) -> tuple[np.nda
 
 
 @stage(contracts.EVALUATION)
-def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref) -> None:
-    """Measures the rankings of the queries held out to test: whole, and by how often a label was seen."""
-    ranking, truth = read_ranking(run.store, interactions, predictions, TEST)
+def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref, *members: Ref) -> None:
+    """Measures the rankings of the queries held out to test: whole, and by how often a label was seen; of an ensemble also
+    those of each member.
+    """
+    named = {"ranker": predictions} | {f"member_{place}": ref for place, ref in enumerate(members, start=1)}
     counts, rows = label_counts(run.store, interactions)
-    card = scorecard("ranker", ranking, truth, counts, rows)
-    figures = card.figures()
-    run.write("figures", figures_table(figures))
+    cards = [
+        scorecard(name, *read_ranking(run.store, interactions, ref, TEST), counts, rows) for name, ref in named.items()
+    ]
+    run.write("figures", figures_table([figure for card in cards for figure in card.figures()]))
+    queries = run.store.manifest(interactions).quality[TEST]
     run.quality = {
-        "queries": truth.shape[0], "labels": len(counts), "labels_seen": int((counts > 0).sum()),
-    } | {metric: round(value, 6) for metric, value in card.metrics.items()}  # fmt: skip
+        "queries": queries, "labels": len(counts), "labels_seen": int((counts > 0).sum()),
+    } | {metric: round(value, 6) for metric, value in cards[0].metrics.items()}  # fmt: skip
 
 
 def scorecard(name: str, ranking: Ranking, truth: sparse.csr_array, counts: np.ndarray, rows: int) -> Scorecard:
@@ -125,14 +155,17 @@ def figures_table(figures: Sequence[Figure]) -> pa.Table:
 
 @stage(contracts.SWEEP)
 def sweep_ranker(
-    run: StageRun, interactions: Ref, features: Ref, tree: Ref, model: Ref, *, params: SweepParams, beam: BeamParams
+    run: StageRun, interactions: Ref, features: Ref, *members: Ref, params: SweepParams, beam: BeamParams,
+    combination: Combination = "average",
 ) -> None:  # fmt: skip
     """Measures recall, size and work at each threshold and beam on the queries held out to calibrate, one shard a threshold,
-    and names the setting that the limits pick. What a clock said is kept beside it.
+    and names the setting that the limits pick. What a clock said is kept beside it. ``members``: tree and weights of each
+    ranker of the ensemble in turn.
     """
     shards = even_shards(len(params.thresholds), 1)
     found = run.map_shards(
-        _sweep_shard, shards, interactions=interactions, features=features, tree=tree, model=model, params=params, beam=beam
+        _sweep_shard, shards, interactions=interactions, features=features, members=members, params=params, beam=beam,
+        combination=combination,
     )  # fmt: skip
     points = [SweepPoint(**point) for figures in found for point in figures["points"]]
     run.quality = {"points": len(points), "k": params.k} | _chosen(points, params)
@@ -151,17 +184,21 @@ def _chosen(points: list[SweepPoint], params: SweepParams) -> dict[str, Any]:
 
 
 def _sweep_shard(
-    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, model: Ref, params: SweepParams, beam: BeamParams
+    store: Store, shard: Shard, *, interactions: Ref, features: Ref, members: Sequence[Ref], params: SweepParams, beam: BeamParams,
+    combination: Combination,
 ) -> ShardOutput:  # fmt: skip
-    weights = read_model(store.open(model, contracts.MODEL), read_tree(store.open(tree, contracts.TREE)))
+    models = [
+        read_model(store.open(model, contracts.MODEL), read_tree(store.open(tree, contracts.TREE)))
+        for tree, model in zip(members[::2], members[1::2], strict=True)
+    ]
     queries, truth = read_held(store, interactions, features, (CALIBRATION,))
     if queries.shape[0] == 0:
         raise FingerpostError(
             "sweep: expected queries held out to calibrate, found none; raise xmr.interactions.calibration_share"
         )
     points = sweep_settings(
-        weights, queries, truth, thresholds=params.thresholds[shard.start : shard.stop], beams=params.beams, k=params.k,
-        params=beam, clock=time.perf_counter if params.timed else None, timed_rows=params.timed,
+        models, queries, truth, thresholds=params.thresholds[shard.start : shard.stop], beams=params.beams, k=params.k,
+        params=beam, combination=combination, clock=time.perf_counter if params.timed else None, timed_rows=params.timed,
     )  # fmt: skip
     figures = [
         ("ranker", f"threshold {point.threshold:g}, beam {point.beam}", metric, float(value))
@@ -216,11 +253,12 @@ def assemble_ranker(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> Non
     interactions, predictions, evaluation = (
         run.store.manifest(by_role[role]).quality for role in ("interactions", "predictions", "evaluation")
     )
-    model = run.store.manifest(by_role[served_role(by_role)]).quality
+    models = [run.store.manifest(by_role[model]).quality for _, model in member_roles(by_role)]
     run.quality = {
         "labels": interactions["labels"], "queries": interactions["queries"], "quarantine_share": interactions["quarantine_share"],
-        "tested": evaluation["queries"], "features": model["features"], "weights": model["weights"], "bytes": model["bytes"],
-        "beam": predictions["beam"], "post_processor": predictions["post_processor"],
+        "tested": evaluation["queries"], "features": models[0]["features"], "weights": sum(model["weights"] for model in models),
+        "bytes": sum(model["bytes"] for model in models), "beam": predictions["beam"], "post_processor": predictions["post_processor"],
+        "members": len(models), "combination": predictions.get("combination", ""), "depth": predictions["k"],
     } | {name: value for name, value in evaluation.items() if "_at_" in name}  # fmt: skip
 
 

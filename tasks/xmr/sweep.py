@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from tasks.xmr.ensembles import Combination, combine
 from tasks.xmr.metrics import hits, precision_at, recall_at
 from tasks.xmr.model import RankerModel, prune
 from tasks.xmr.ranking import BeamParams, Ranker, Ranking
@@ -97,7 +98,7 @@ def size_threshold(model: RankerModel, share: float = 0.5) -> float:
 
 
 def sweep_settings(
-    model: RankerModel,
+    model: RankerModel | Sequence[RankerModel],
     queries: sparse.csr_array,
     truth: sparse.csr_array,
     *,
@@ -105,27 +106,30 @@ def sweep_settings(
     beams: Sequence[int],
     k: int = 10,
     params: BeamParams = BeamParams(),
+    combination: Combination = "average",
     clock: Callable[[], float] | None = None,
     timed_rows: int = 500,
 ) -> list[SweepPoint]:
     """A point for each threshold and beam, in that order; a threshold below the model's own changes nothing.
 
     queries: rows (q, d) whose true labels are ``truth``. clock: counts seconds; the median of single queries over the
-    first ``timed_rows`` rows is then the latency.
+    first ``timed_rows`` rows is then the latency. Several models are an ensemble: all are cut alike, their bytes and work
+    are sums.
     """
-    rows, true = checked_rows(queries, "queries"), checked_rows(truth, "truth", columns=model.tree.labels)
+    models = [model] if isinstance(model, RankerModel) else list(model)
+    rows, true = checked_rows(queries, "queries"), checked_rows(truth, "truth", columns=models[0].tree.labels)
     singles = [rows[[row]] for row in range(min(timed_rows, rows.shape[0]))] if clock else []
     sizes, out = np.diff(true.indptr), []
     for threshold in thresholds:
-        cut = prune(model, threshold=threshold)
-        ranker = Ranker(cut, params)
+        cuts = [prune(one, threshold=threshold) for one in models]
+        rankers = [Ranker(cut, params) for cut in cuts]
         for beam in beams:
             chosen = BeamParams(beam, params.post_processor)
-            ranking = ranker.rank(rows, k, params=chosen)
-            found = hits(ranking, true)
+            rankings = [ranker.rank(rows, k, params=chosen) for ranker in rankers]
+            found = hits(_combined(rankings, k, combination), true)
             latency = None
             if clock:
-                latency = _median_ms(ranker, singles, k, chosen, clock)
+                latency = _median_ms(rankers, singles, k, chosen, combination, clock)
             out.append(
                 SweepPoint(
                     threshold=threshold,
@@ -133,13 +137,17 @@ def sweep_settings(
                     precision_at_1=precision_at(found, 1),
                     precision=precision_at(found, k),
                     recall=recall_at(found, sizes, k),
-                    bytes=cut.nbytes,
-                    nonzeros=cut.nonzeros,
-                    work=work_of(ranking),
+                    bytes=sum(cut.nbytes for cut in cuts),
+                    nonzeros=sum(cut.nonzeros for cut in cuts),
+                    work=sum(map(work_of, rankings)),
                     latency_ms=latency,
                 )
             )
     return out
+
+
+def _combined(rankings: Sequence[Ranking], k: int, combination: Combination) -> Ranking:
+    return combine(rankings, k, combination) if len(rankings) > 1 else rankings[0]
 
 
 def work_of(ranking: Ranking) -> float:
@@ -150,12 +158,13 @@ def work_of(ranking: Ranking) -> float:
 
 
 def _median_ms(
-    ranker: Ranker, rows: Sequence[sparse.csr_array], k: int, params: BeamParams, clock: Callable[[], float]
-) -> float | None:
+    rankers: Sequence[Ranker], rows: Sequence[sparse.csr_array], k: int, params: BeamParams, combination: Combination,
+    clock: Callable[[], float],
+) -> float | None:  # fmt: skip
     seconds = []
     for row in rows:
         begin = clock()
-        ranker.rank(row, k, params=params)
+        _combined([ranker.rank(row, k, params=params) for ranker in rankers], k, combination)
         seconds.append(clock() - begin)
     return 1000 * float(np.median(seconds)) if seconds else None
 

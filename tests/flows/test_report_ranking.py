@@ -117,6 +117,20 @@ def test_a_sweep_without_limits_changes_nothing(made: Made) -> None:
     assert not any("chosen" in plot for plot in page.plots)
 
 
+def test_members_of_an_ensemble_stand_beside_it(made: Made) -> None:
+    add_comparison(made)
+    made.stage(
+        "evaluate_ranker", xmr.EVALUATION, {"figures": figure_table(figures({"ranker": 0.8765, "member_1": 0.85, "member_2": 0.84}))}, {"queries": 1234, "labels": 100}
+    )  # fmt: skip
+    text = Page(render(made.store, made.record())).text("ranking")
+    assert (
+        text.index("most frequent labels")
+        < text.index("member 1 0.4250 0.8500 – – – – –")
+        < text.index("member 2 0.4200")
+    )
+    assert text.count("ranker (tree of linear models) 0.4382 0.8765") == 1
+
+
 def test_runs_without_a_ranker_have_no_such_part(made: Made) -> None:
     page = Page(render(made.store, made.record()))
     assert not {"ranking", "sweep"} & set(page.texts)

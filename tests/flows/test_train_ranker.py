@@ -14,6 +14,7 @@ from flows.inputs import has_interactions
 from flows.ops.plan import plan_of
 from flows.report.page import render
 from flows.requests import RunRequest
+from flows.settings import SettingsError
 from flows.start import run_flow
 from schemas.errors import GateError
 from schemas.publish import Pointer
@@ -105,6 +106,25 @@ def test_the_setting_within_a_limit_is_published_and_shown(shop: Path) -> None:
     assert f"with beam {quality['beam']}: the best within at most 0.02 MB" in text
     run_flow("train_ranker", request_for(shop), quiet=True)
     assert live("shop", store=store.url).manifest.quality["bytes"] > 20_000
+
+
+def test_rankers_of_several_seeds_are_published_as_one(shop: Path) -> None:
+    store = Store(str(shop / ".fingerpost"))
+    asked = request_for(shop, **{"xmr.ensemble.seeds": [0, 1], "xmr.ensemble.combination": "rank"})
+    planned = [stage.stage for stage in plan_of("train_ranker", asked).stages if stage.runs]
+    assert planned == ["cluster_labels", "train_rankers", "predict_labels", "combine_predictions", "calibrate_scores", "evaluate_ranker", "assemble_ranker"]  # fmt: skip
+    run_flow("train_ranker", asked, quiet=True)
+    ranker = live("shop", store=store.url)
+    assert (ranker.manifest.quality["members"], ranker.manifest.quality["combination"]) == (2, "rank")
+    assert ranker.rank("a large red hammer", 1)[0].id == "hammer-red"
+    record = runs(store, newest=1)[0]
+    assert {"ranker_tree_1", "ranker_model_1", "ranker_predictions_2"} <= set(record["refs"])
+    assert "member 2" in Page(render(store, record)).text("ranking")
+    run_flow("train_ranker", asked, quiet=True)
+    assert not [stage for stage in runs(store, newest=1)[0]["stages"] if stage["computed"]]
+    run_flow("train_ranker", request_for(shop), quiet=True)
+    with pytest.raises(SettingsError, match=r"expected rank, sigmoid or softmax for scores below 0 \(noop\)"):
+        request_for(shop, **{"xmr.ensemble.seeds": [0, 1], "xmr.beam.post_processor": "noop"}).resolve()
 
 
 def test_a_missed_gate_keeps_the_ranker_that_is_live(shop: Path) -> None:

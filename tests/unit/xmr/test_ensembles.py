@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.xmr.ensembles import COMBINATIONS, combine
-from tasks.xmr.ranking import NONE, Ranking
+from tasks.xmr.clustering import ClusterParams
+from tasks.xmr.ensembles import COMBINATIONS, Ensemble, EnsembleParams, combine
+from tasks.xmr.ranking import NONE, BeamParams, Ranking
 
 
 def random_rankings(seed: int, models: int, labels: int = 9, k: int = 5) -> list[Ranking]:
@@ -58,6 +59,48 @@ def test_one_model_stays_as_it_is() -> None:
     (ranking,) = random_rankings(1, 1)
     found = combine([ranking], 5)
     assert np.array_equal(found.scores, ranking.scores)
+
+
+def test_a_member_for_each_combination_of_seed_and_shape() -> None:
+    clusters = ClusterParams(branching=8, max_leaf_size=50, seed=3)
+    assert EnsembleParams().clusterings(clusters) == [clusters]
+    found = EnsembleParams(seeds=(0, 1), leaf_sizes=(20, 50)).clusterings(clusters)
+    assert [(one.seed, one.max_leaf_size, one.branching) for one in found] == [
+        (0, 20, 8),
+        (0, 50, 8),
+        (1, 20, 8),
+        (1, 50, 8),
+    ]
+    assert EnsembleParams(branchings=(2, 16)).clusterings(clusters)[1] == ClusterParams(
+        branching=16, max_leaf_size=50, seed=3
+    )
+    with pytest.raises(ValueError, match=r"seeds: expected different numbers, got \(1, 1\)"):
+        EnsembleParams(seeds=(1, 1))
+    with pytest.raises(ValueError, match="combination: expected one of"):
+        EnsembleParams(combination="mean")
+    EnsembleParams(combination="rank").check(BeamParams(post_processor="log-sigmoid"))
+    with pytest.raises(ValueError, match=r"expected rank, sigmoid or softmax for scores below 0 \(noop\)"):
+        EnsembleParams().check(BeamParams(post_processor="noop"))
+
+
+class Fixed:
+    """A ranker that lists the first labels of a ranking."""
+
+    def __init__(self, ranking: Ranking) -> None:
+        self.ranking, self.labels = ranking, 9
+
+    def rank(self, queries: object, k: int, *, threads: int = 1) -> Ranking:
+        return Ranking(self.ranking.ids[:, :k], self.ranking.scores[:, :k])
+
+
+def test_members_are_asked_for_more_than_is_wanted() -> None:
+    rankings = random_rankings(4, 3)
+    members = [Fixed(ranking) for ranking in rankings]
+    deep = Ensemble(members, "softmax", depth=5).rank(None, 2)
+    assert np.array_equal(deep.ids, combine(rankings, 5, "softmax").ids[:, :2])
+    assert np.array_equal(deep.scores, combine(rankings, 5, "softmax").scores[:, :2])
+    shallow = Ensemble(members, "softmax").rank(None, 2)
+    assert not np.array_equal(deep.scores, shallow.scores)
 
 
 def test_arguments_are_checked() -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ from schemas.store import Store
 from tasks.environment import Environment
 from tasks.shards import Executor, SerialExecutor
 from tasks.xmr import ranking_stages as ranking
+from tasks.xmr import stages as xmr
+from tasks.xmr.ensembles import Combination, Ensemble, EnsembleParams
 from tasks.xmr.model import prune
-from tasks.xmr.open import LiveRanker, open_ranker, read_held, read_model, read_tree
-from tasks.xmr.ranking import BeamParams
+from tasks.xmr.open import LiveRanker, member_roles, numbered, open_ranker, read_held, read_model, read_tree
+from tasks.xmr.ranking import NONE, BeamParams
 from tasks.xmr.sweep import SweepParams, sweep_settings
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY, identities
@@ -138,6 +140,81 @@ def test_two_worker_processes_sweep_and_prune_the_same(
     swept(other, refs)
     assert identities(other.store) == identities(env.store)
     assert {record.stage for record in other.records if record.computed} >= {"sweep_ranker", "prune_rankers"}
+
+
+def ensemble(env: Environment, old: dict[str, Ref], combination: Combination) -> dict[str, Ref]:
+    """A release of three rankers: the shop's, one of another seed, and one of a flatter tree, swept and pruned together."""
+    shop = Shop()
+    new = {role: ref for role, ref in old.items() if role not in ("ranker", "predictions", "calibration", "evaluation")}
+    taken, held = new["interactions"], new["held_features"]
+    shapes = [*EnsembleParams(seeds=(0, 5)).clusterings(shop.clusters), replace(shop.clusters, branching=2)]
+    for place, clusters in enumerate(shapes[1:], start=1):
+        tree = new[f"tree_{place}"] = xmr.cluster_labels.execute(env, new["label_features"], params=clusters, blocks=shop.blocks)  # fmt: skip
+        new[f"model_{place}"] = xmr.train_rankers.execute(
+            env, taken, new["features"], tree, params=shop.training, rows=shop.rows, blocks=shop.blocks
+        )
+    pairs = [new[role] for pair in member_roles(new) for role in pair]
+    new["sweep"] = ranking.sweep_ranker.execute(
+        env, taken, held, *pairs, params=SWEEP, beam=shop.beam, combination=combination
+    )
+    listed = []
+    for place, (tree, model) in enumerate(member_roles(new)):
+        new[numbered("pruned", place)] = pruned = ranking.prune_rankers.execute(env, new["sweep"], new[model])
+        listed.append(
+            ranking.predict_labels.execute(
+                env, taken, held, new[tree], pruned, k=20, beam=shop.beam, blocks=replace(shop.blocks, rows=70)
+            )
+        )
+    new["predictions"] = ranking.combine_predictions.execute(env, *listed, combination=combination)
+    new["calibration"] = ranking.calibrate_scores.execute(env, taken, new["predictions"], k=5)
+    new["evaluation"] = ranking.evaluate_ranker.execute(env, taken, new["predictions"], *listed)
+    roles = tuple(sorted(new))
+    new["ranker"] = ranking.assemble_ranker.execute(env, *(new[role] for role in roles), roles=roles)
+    return new
+
+
+@pytest.mark.parametrize("combination", ["average", "softmax"])
+def test_an_ensemble_answers_as_it_was_evaluated(
+    made: tuple[Environment, dict[str, Ref]], combination: Combination
+) -> None:
+    env, old = made
+    new = ensemble(env, old, combination)
+    ranker = LiveRanker(env.store, new["ranker"]).load()
+    quality = ranker.manifest.quality
+    assert (quality["members"], quality["combination"], quality["depth"]) == (3, combination, 20)
+    assert isinstance(ranker.ranker, Ensemble)
+    trees = [read_tree(env.store.open(new[role], contracts.TREE)) for role, _ in member_roles(new)]
+    assert not np.array_equal(trees[0].parents[-1], trees[1].parents[-1])
+    assert trees[2].depth > trees[0].depth
+    chosen = env.store.manifest(new["sweep"]).quality["chosen"]
+    assert quality["bytes"] == chosen["bytes"]
+    artifact = env.store.open(new["predictions"], contracts.PREDICTIONS)
+    assert len(artifact.entries("ranking")) > 2
+    keys = ranker.labels[0]
+    queries = env.store.open(new["interactions"], contracts.INTERACTIONS).read("queries")
+    for row in artifact.read("ranking").slice(60, 20).to_pylist():
+        for k in (20, 3):
+            answers = ranker.rank(queries["text"][row["query"]].as_py(), k=k)
+            assert [(answer.id, answer.score) for answer in answers] == [
+                (keys[label], score) for label, score in zip(row["labels"][:k], row["scores"][:k], strict=True) if label != NONE
+            ]  # fmt: skip
+    rows = env.store.open(new["evaluation"], contracts.EVALUATION).read("figures").to_pylist()
+    recalls = {row["method"]: row["value"] for row in rows if (row["setting"], row["metric"]) == ("all", "recall_at_10")}  # fmt: skip
+    assert set(recalls) == {"ranker", "member_1", "member_2", "member_3"}
+    assert recalls["ranker"] == pytest.approx(quality["recall_at_10"], abs=1e-6)
+    assert len(set(recalls.values())) > 1
+
+
+def test_two_worker_processes_make_the_same_ensemble(
+    base: tuple[Path, dict[str, Ref]], made: tuple[Environment, dict[str, Ref]], pair: DaskExecutor, tmp_path: Path
+) -> None:
+    env, refs = made
+    ensemble(env, refs, "rank")
+    shutil.copytree(base[0], tmp_path / "other")
+    other = world(str(tmp_path / "other"), pair)
+    ensemble(other, refs, "rank")
+    assert identities(other.store) == identities(env.store)
+    assert "combine_predictions" in {record.stage for record in other.records if record.computed}
 
 
 def test_limits_are_checked() -> None:
