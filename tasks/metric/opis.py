@@ -58,6 +58,11 @@ class CalibrationRange:
             )
         return low, high
 
+    def fixed(self, pairs: Pairs) -> "CalibrationRange":
+        """The same range as thresholds, to be used on other classes than those whose rates these are."""
+        low, high = sorted(threshold_of(score, pairs.measure) for score in self.scores(pairs))
+        return CalibrationRange(low, high, "thresholds")
+
 
 @dataclass(frozen=True)
 class OpisParams:

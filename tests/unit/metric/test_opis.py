@@ -153,6 +153,16 @@ def test_a_range_of_rates_has_these_rates_at_its_ends(bounds: str) -> None:
     assert (far if bounds == "far" else frr).tolist() == pytest.approx(expected, abs=2e-3)
 
 
+@pytest.mark.parametrize("measure", ["cosine", "euclidean"])
+def test_a_range_of_some_classes_serves_others(measure: Measure) -> None:
+    vectors, labels = embeddings(4, 80, 6, 0)
+    pairs = pair_histograms(vectors, labels, bins_covering(vectors, measure))
+    over = CalibrationRange(0.05, 0.2)
+    fixed = over.fixed(pairs)
+    assert fixed.bounds == "thresholds"
+    assert fixed.scores(pairs) == over.scores(pairs)
+
+
 def test_distances_are_thresholds_from_far_to_near() -> None:
     vectors, labels = embeddings(4, 80, 6, 0)
     pairs = pair_histograms(vectors, labels, bins_covering(vectors, "euclidean"))
