@@ -1,0 +1,26 @@
+"""The settings of the threshold-consistent margin loss; needs no torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TcmParams:
+    """Cosines that pairs of one class are to exceed and pairs of two classes are to stay below, and the terms' weights.
+
+    The defaults are those of pytorch-metric-learning; the article recommends tuning both margins to the data.
+    """
+
+    positive_margin: float = 0.9
+    negative_margin: float = 0.5
+    positive_weight: float = 1.0
+    negative_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (-1 <= self.positive_margin <= 1 and -1 <= self.negative_margin <= 1):
+            raise ValueError(
+                f"TCM: expected margins of -1 to 1, got {self.positive_margin} and {self.negative_margin}; they are cosines"
+            )
+        if not (0 <= self.positive_weight < float("inf") and 0 <= self.negative_weight < float("inf")):
+            raise ValueError(
+                f"TCM: expected weights of at least 0, got {self.positive_weight} and {self.negative_weight}; correct them"
+            )
