@@ -126,9 +126,11 @@ def salt_of(store: Store) -> bytes:
 
 
 def checked_key(key: str) -> str:
-    """The key as documents have it, without spaces around it; FingerpostError for an empty one."""
+    """The key as inputs have it, without spaces around it; FingerpostError for an empty one."""
     if not key.strip():
-        raise FingerpostError("forget: expected the id of a document, got an empty text; name the document")
+        raise FingerpostError(
+            "forget: expected the id of a document, a query's id or text, or the id of a label, got an empty text; name it"
+        )
     return key.strip()
 
 

@@ -1,4 +1,4 @@
-"""Erasing a document for good."""
+"""Erasing a document, a query or a label for good."""
 
 import json
 from dataclasses import asdict
@@ -10,7 +10,12 @@ from flows.commands.options import CollectionOption, JsonOption, StoreOption, op
 
 
 def forget(
-    key: Annotated[str, typer.Argument(help="the id of the document", show_default=False)],
+    key: Annotated[
+        str,
+        typer.Argument(
+            help="the id of the document, the query's id or text, or the id of the label", show_default=False
+        ),
+    ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="only list what holds it and what must be computed again")
     ] = False,
@@ -19,9 +24,9 @@ def forget(
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Erases a document: from inputs, quarantine, shards, live and older artifacts, with a proof of absence.
+    """Erases a document, a query or a label: from inputs, quarantine, shards, live and older artifacts, with a proof of absence.
 
-    Lists first what holds it and what must be computed again, then asks. The id stays suppressed, so that a file delivered
+    What has the key goes: documents and labels of that id, and interactions whose query (by id or text) or label it is. Lists first what holds it and what must be computed again, then asks. The id stays suppressed, so that a file delivered
     again does not bring it back. Killed anywhere, the same command goes on. Ends with 1 if anything of it is still found.
 
     Examples:
@@ -29,13 +34,18 @@ def forget(
         fingerpost forget product-4711 --dry-run
 
         fingerpost forget product-4711 --collection products --yes
+
+        fingerpost forget "what somebody typed" --collection shop
     """
     from flows.ops.forget import forget as erase
     from flows.ops.forget import listing, summary
-    from tasks.ann.open import published_collection
+    from schemas.publish import products
+    from tasks.ann.open import PRODUCT, published_collection
+    from tasks.xmr.open import PRODUCT as RANKER
 
     found = opened(store)
-    name = collection or published_collection(found)
+    published = PRODUCT if PRODUCT in {product for _, product in products(found)} else RANKER
+    name = collection or published_collection(found, product=published)
     touched = listing(found, key, name)
     if not as_json:
         for line in summary(touched):

@@ -207,9 +207,7 @@ def texts_of(row: Mapping[str, Any], wanted: Suppressed) -> list[str]:
     """What a row says in words, besides its key; of an interaction only where the query is what is wanted."""
     names = ["title", "name", "text", "signature"]
     if any(wanted.match(row.get(name)) for name in ("query_id", "query")):
-        names += ["query_id", "query"]
-    if "detail" not in row:  # a quarantine has the ids of others, too
-        names.append("id")
+        names.append("query")
     return [str(row[name]) for name in names if row.get(name) and not wanted.match(row[name])]
 
 

@@ -193,7 +193,7 @@ def test_a_journal_is_read_with_its_key_alone(tmp_path: Path) -> None:
         journal.load()
     journal.remove()
     assert journal.load() is None
-    with pytest.raises(Exception, match="expected the id of a document"):
+    with pytest.raises(Exception, match="expected the id of a document, a query"):
         checked_key("  ")
 
 
