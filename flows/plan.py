@@ -62,7 +62,7 @@ def rows_of(plan: Plan) -> list[dict[str, str]]:
     """The plan as rows of a table."""
     keys = ("seconds", "peak MB", "MB stored")
     return [
-        {"stage": stage.stage, "would": "run" if stage.runs else "be reused", "why": stage.reason}
+        {"stage": stage.name, "would": "run" if stage.runs else "be reused", "why": stage.reason}
         | dict(zip(keys, figures(stage), strict=True))
         for stage in plan.stages
     ]

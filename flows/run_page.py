@@ -12,14 +12,14 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
-from flows.ops.lineage import Lineage, as_mermaid, lineage_of, table_rows
+from flows.ops.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
 from flows.ops.redaction import without_credentials
 from flows.report.contents import Contents, gather
 from flows.report.plots import correlation_svg, on_white, recall_distances_svg, recall_speed_svg
 from flows.report.sweep_plot import sweep_svg
 from schemas.corpus import DOCUMENTS
-from schemas.refs import Ref
 from schemas.store import Store
+from tasks.ledger import full_name
 
 _log = logging.getLogger("fingerpost.run_page")
 
@@ -75,15 +75,15 @@ def _show_summary(store: Store, record: dict[str, Any], words: str) -> None:
 
 def _show_lineage(store: Store, record: dict[str, Any], words: str) -> None:
     if record["stages"]:
-        found = lineage_of(store, Ref.parse(record["stages"][-1]["ref"]), record)
-        create_markdown_artifact(markdown=lineage_page(found), key=artifact_key("lineage", record), description=words)
+        pages = [lineage_page(lineage_of(store, ref, record)) for ref in ends_of(record)]
+        create_markdown_artifact(markdown="\n".join(pages), key=artifact_key("lineage", record), description=words)
 
 
 def stage_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The stages: reused or run, why, rows, seconds, peak memory."""
     return [
         {
-            "stage": stage["stage"], "result": "ran" if stage["computed"] else "reused", "why": stage["reason"],
+            "stage": full_name(stage["stage"], stage.get("part", "")), "result": "ran" if stage["computed"] else "reused", "why": stage["reason"],
             "rows": sum(stage["rows"].values()), "seconds": stage["seconds"], "peak MB": stage["peak_mb"] or "",
             "shards run": stage["shards_run"] or "", "shards resumed": stage["shards_resumed"] or "",
         }
@@ -95,7 +95,7 @@ def quality_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every quality figure: stage, figure, value."""
     return [
         {
-            "stage": stage["stage"],
+            "stage": full_name(stage["stage"], stage.get("part", "")),
             "figure": name,
             "value": value if not isinstance(value, Mapping | list) else str(value),
         }

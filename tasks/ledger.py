@@ -43,13 +43,20 @@ class PlannedStage:
     reason: str
     estimate: Estimate | None = None
     inputs: dict[str, str] = field(default_factory=dict)
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """The stage and, where a flow has it more than once, the part that it belongs to."""
+        return full_name(self.stage, self.part)
 
 
 @dataclass(frozen=True)
 class StageRecord:
     """What a stage did in a run: reused or computed, why, rows, seconds, shards, peak memory in MB, quality figures.
 
-    ``bytes`` is what its artifact stores, ``estimate`` what it was expected to cost, ``inputs`` what it was made of.
+    ``bytes`` is what its artifact stores, ``estimate`` what it was expected to cost, ``inputs`` what it was made of, ``part``
+    what tells it apart where a flow has the stage more than once.
     """
 
     stage: str
@@ -67,6 +74,7 @@ class StageRecord:
     bytes: int = 0
     estimate: Estimate | None = None
     inputs: dict[str, str] = field(default_factory=dict)
+    part: str = ""
 
     @classmethod
     def reused(cls, stage: str, ref: Ref, manifest: Manifest, *, reason: str, seconds: float) -> "StageRecord":
@@ -91,6 +99,16 @@ class StageRecord:
             measured=dict(manifest.run.get("measured", {})), companions=dict(manifest.run.get("companions", {})),
             bytes=sum(entry.bytes for entry in manifest.files), inputs=input_texts(manifest.identity["inputs"]), **rest,
         )  # fmt: skip
+
+
+def full_name(name: str, part: str) -> str:
+    """A stage or artifact with the part of a flow that it belongs to, if it has one."""
+    return f"{name} ({part})" if part else name
+
+
+def stages_by_name(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The stages of a run's record by name, with their parts where they have one."""
+    return {full_name(stage["stage"], stage.get("part", "")): stage for stage in record["stages"]}
 
 
 class Ledger:

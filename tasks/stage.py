@@ -91,7 +91,7 @@ class Stage:
                 reason=self._reason(env, parts, earlier, forced=forced),
             )
         env.ledger.note(self.contract.name, ref)
-        env.records.append(record)
+        env.records.append(replace(record, part=env.part))
         env.progress.end(record)
         env.running = ""
         return ref
@@ -121,6 +121,7 @@ class Stage:
             reason,
             self._estimate(env, there) if runs else None,
             input_texts(parts["inputs"]),
+            env.part,
         )
 
     def _estimate(self, env: Environment, there: Manifest | None = None) -> Estimate | None:

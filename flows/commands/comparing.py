@@ -15,6 +15,7 @@ _VERSION = "a reference, the beginning of a fingerprint, live, live~1 (the versi
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help=_VERSION)],
     after: Annotated[str, typer.Argument(metavar="B", help="the same, of what it is compared with")],
+    product: Annotated[str, typer.Option(help="whose live and days are meant: ann.index or xmr.ranker")] = "ann.index",
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
@@ -26,13 +27,15 @@ def diff(
         fingerpost diff live~1 live
 
         fingerpost diff 2026-01-01 2026-01-02 --collection snapshots --json
+
+        fingerpost diff live~1 live --product xmr.ranker
     """
     from flows.ops import diff as work
     from flows.ops.diff_tables import show_diff
     from flows.ops.versions import find_version
 
     there = opened(store)
-    sides = [find_version(there, text, collection=collection or None) for text in (before, after)]
+    sides = [find_version(there, text, collection=collection or None, product=product) for text in (before, after)]
     found = work.diff(there, *sides)
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))

@@ -96,7 +96,7 @@ def causes(store: Store, before: Ref, after: Ref) -> list[Cause]:
     stages = stage_names(store)
     order = [*right, *(name for name in left if name not in right)]
     found = (
-        cause_of(name, left[name][1] if name in left else None, right[name][1] if name in right else None, stages.get(name.split(" ")[0], ""))
+        cause_of(name, left[name][1] if name in left else None, right[name][1] if name in right else None, stage_of(stages, (right if name in right else left)[name][0]))
         for name in order
     )  # fmt: skip
     return [cause for cause in found if cause.kinds]
@@ -122,12 +122,17 @@ def cause_of(name: str, before: Manifest | None, after: Manifest | None, stage: 
 
 
 def stage_names(store: Store) -> dict[str, str]:
-    """The stage that makes each kind of artifact, as far as the newest runs tell."""
-    return {
-        made["ref"].split("/")[0]: made["stage"]
-        for record in reversed(runs(store, newest=30))
-        for made in record["stages"]
-    }
+    """The stage that makes each kind of artifact, and each artifact (by identity), as far as the newest runs tell."""
+    found: dict[str, str] = {}
+    for made in (made for record in reversed(runs(store, newest=30)) for made in record["stages"]):
+        ref = Ref.parse(made["ref"])
+        found |= {ref.name: made["stage"], ref.identity: made["stage"]}
+    return found
+
+
+def stage_of(stages: Mapping[str, str], ref: Ref) -> str:
+    """The stage that makes an artifact, of :func:`stage_names`; empty if none of the newest runs did."""
+    return stages.get(ref.identity, stages.get(ref.name, ""))
 
 
 def _sources(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.ops.causes import difference_of, lineage
-from schemas import ann, corpus
+from schemas import ann, corpus, xmr
 from schemas.contract import Contract
 from schemas.matrices import dense_from_arrow, fixed_matrix, tensors_from_arrow
 from schemas.refs import Ref
@@ -62,31 +62,36 @@ def _unequal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
     return np.fromiter((one != other for one, other in pairs), dtype=bool, count=len(left))
 
 
-def _documents(contract: Contract) -> Callable[[Store, Ref, Ref], list[DataChange]]:
+def _documents(contract: Contract, *tables: str) -> Callable[[Store, Ref, Ref], list[DataChange]]:
     def compare(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-        left, right = (_read(store, ref, contract, "documents") for ref in (before, after))
-        there = rows_in(left, right)
-        new = np.flatnonzero(there < 0)
-        gone = np.setdiff1d(np.arange(left.num_rows), there)
-        common = np.flatnonzero(there >= 0)
-        columns = changed_columns(left.take(there[common]), right.take(common))
-        changed = np.flatnonzero(np.logical_or.reduce(list(columns.values()))) if len(common) else common
-        figures: dict[str, Any] = {
-            "before": left.num_rows, "after": right.num_rows, "added": len(new), "removed": len(gone), "changed": len(changed),
-        }  # fmt: skip
-        figures |= {f"changed {name}": int(rows.sum()) for name, rows in columns.items() if rows.any()}
-        examples = [
-            f"{what}: {', '.join(names[:FIRST])}{' …' if len(names) > FIRST else ''}"
-            for what, names in (
-                ("added", right["id"].take(new[: FIRST + 1]).to_pylist()),
-                ("removed", left["id"].take(gone[: FIRST + 1]).to_pylist()),
-                ("changed", right["id"].take(common[changed[: FIRST + 1]]).to_pylist()),
-            )
-            if names
-        ]
-        return [DataChange("documents", figures, examples)]
+        return [_rows(store, before, after, contract, table) for table in tables or ("documents",)]
 
     return compare
+
+
+def _rows(store: Store, before: Ref, after: Ref, contract: Contract, table: str) -> DataChange:
+    """What changed in the rows of a table with ids."""
+    left, right = (_read(store, ref, contract, table) for ref in (before, after))
+    there = rows_in(left, right)
+    new = np.flatnonzero(there < 0)
+    gone = np.setdiff1d(np.arange(left.num_rows), there)
+    common = np.flatnonzero(there >= 0)
+    columns = changed_columns(left.take(there[common]), right.take(common))
+    changed = np.flatnonzero(np.logical_or.reduce(list(columns.values()))) if len(common) else common
+    figures: dict[str, Any] = {
+        "before": left.num_rows, "after": right.num_rows, "added": len(new), "removed": len(gone), "changed": len(changed),
+    }  # fmt: skip
+    figures |= {f"changed {name}": int(rows.sum()) for name, rows in columns.items() if rows.any()}
+    examples = [
+        f"{what}: {', '.join(names[:FIRST])}{' …' if len(names) > FIRST else ''}"
+        for what, names in (
+            ("added", right["id"].take(new[: FIRST + 1]).to_pylist()),
+            ("removed", left["id"].take(gone[: FIRST + 1]).to_pylist()),
+            ("changed", right["id"].take(common[changed[: FIRST + 1]]).to_pylist()),
+        )
+        if names
+    ]
+    return DataChange(table, figures, examples)
 
 
 def _vocabulary(store: Store, before: Ref, after: Ref) -> list[DataChange]:
@@ -249,4 +254,6 @@ _PARTS: dict[str, Callable[[Store, Ref, Ref], list[DataChange]]] = {
     ann.NEIGHBORS.name: _neighbors,
     ann.EVALUATION.name: _figures(ann.EVALUATION),
     ann.RETRIEVAL.name: _figures(ann.RETRIEVAL),
+    xmr.INTERACTIONS.name: _documents(xmr.INTERACTIONS, "queries", "labels"),
+    xmr.EVALUATION.name: _figures(xmr.EVALUATION),
 }

@@ -3,14 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.ops.causes import Cause, Change, cause_of, causes, changes, difference_of, lineage, stage_names
+from flows.ops.causes import Cause, Change, cause_of, causes, changes, difference_of, lineage, stage_names, stage_of
 from flows.ops.changes import DataChange, data_changes
 from flows.ops.versions import Version, publications_of
-from schemas import ann
+from schemas import ann, xmr
 from schemas.errors import FingerpostError
 from schemas.manifests import Manifest
 from schemas.refs import Ref
 from schemas.store import Store
+from tasks.ledger import stages_by_name
+
+#: What is published: what people call it, and its contract, whose members it consists of.
+_RELEASES = {ann.INDEX.name: ("index", ann.INDEX), xmr.RANKER.name: ("ranker", xmr.RANKER)}
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ def diff(store: Store, before: Version, after: Version) -> Diff:
             f"diff: expected two artifacts of one kind, got {left} and {right}; compare like with like"
         )
     members = _members(store, left, right)
-    gates = changes(*(_gates_of(store, ref) for ref in (left, right))) if left.name == ann.INDEX.name else []
-    kind = "index" if left.name == ann.INDEX.name else "artifact"
+    gates = changes(*(_gates_of(store, ref) for ref in (left, right))) if left.name in _RELEASES else []
+    kind = _RELEASES[left.name][0] if left.name in _RELEASES else "artifact"
     return Diff(str(left), str(right), kind, causes(store, left, right), members, gates)
 
 
@@ -92,28 +96,26 @@ def diff_artifacts(store: Store, before: Ref, after: Ref, *, role: str = "", sta
 
 
 def _members(store: Store, before: Ref, after: Ref) -> list[ArtifactDiff]:
-    """The artifact itself and, of an index, all that it consists of."""
+    """The artifact itself and, of an index or a ranker, all that it consists of."""
     whole = diff_artifacts(store, before, after)
-    if before.name != ann.INDEX.name:
+    if before.name not in _RELEASES:
         return [whole]
     return [*_pairs(store, _roles(store, before), _roles(store, after)), whole]
 
 
-def _roles(store: Store, index: Ref) -> dict[str, Ref]:
-    table = store.open(index, ann.INDEX).read("members")
+def _roles(store: Store, release: Ref) -> dict[str, Ref]:
+    table = store.open(release, _RELEASES[release.name][1]).read("members")
     return {role: Ref.parse(ref) for role, ref in zip(table["role"].to_pylist(), table["ref"].to_pylist(), strict=True)}
 
 
 def _pairs(store: Store, left: dict[str, Ref], right: dict[str, Ref]) -> list[ArtifactDiff]:
-    stages, found = stage_names(store), []
+    stages, found = stage_names(store), list[ArtifactDiff]()
     for role in _order(store, left, right):
         if role not in left or role not in right:
             state = "only after" if role in right else "only before"
             found.append(ArtifactDiff(role, str(left.get(role, "")), str(right.get(role, "")), state))
         elif left[role].name == right[role].name:
-            found.append(
-                diff_artifacts(store, left[role], right[role], role=role, stage=stages.get(left[role].name, ""))
-            )
+            found.append(diff_artifacts(store, left[role], right[role], role=role, stage=stage_of(stages, right[role])))
     return found
 
 
@@ -128,7 +130,7 @@ def _order(store: Store, left: dict[str, Ref], right: dict[str, Ref]) -> list[st
 
 
 def _runs(store: Store, before: dict[str, Any], after: dict[str, Any]) -> Diff:
-    sides = [{record["stage"]: record for record in run["stages"]} for run in (before, after)]
+    sides = [stages_by_name(run) for run in (before, after)]
     names = [*sides[1], *(name for name in sides[0] if name not in sides[1])]
     refs = [{name: Ref.parse(record["ref"]) for name, record in side.items()} for side in sides]
     kept = [{name: ref for name, ref in side.items() if store.has(ref)} for side in refs]
@@ -158,7 +160,7 @@ def _did(record: dict[str, Any] | None) -> str:
 
 
 def _gates_of(store: Store, ref: Ref) -> dict[str, str]:
-    """The gates that an index was measured by when it was last promoted."""
+    """The gates that an index or a ranker was measured by when it was last promoted."""
     moves = publications_of(store, ref)
     return {gate["name"]: _gate_text(gate) for gate in moves[-1].gates} if moves else {"published": "never"}
 

@@ -8,15 +8,18 @@ from typing import Any
 
 from flows.ops.redaction import public_url
 from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
-from schemas.inputs import SAMPLE
+from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
 from schemas.publish import Pointer, products
 from schemas.refs import Ref
 from schemas.store import Store
+from schemas.xmr import INTERACTIONS
 from tasks.ann.open import PRODUCT, published_collection
 from tasks.ledger import input_texts, runs
 
 #: How many runs are looked through for the one that made an artifact.
 _RUNS = 200
+#: Inputs that no file holds.
+BUILT_IN = {SAMPLE, SEE_ALSO_SAMPLE, NAMES_SAMPLE}
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def lineage_of(store: Store, ref: Ref, record: Mapping[str, Any] | None = None) 
     record = record if record is not None else run_with(store, ref) or {}
     stages = {stage["ref"]: stage for stage in record.get("stages", ())}
     nodes: dict[str, Node] = {}
-    _walk(store, ref, stages, source_name(record), nodes)
+    _walk(store, ref, stages, record, nodes)
     live = tuple(
         f"{collection}/{product}, generation {move.generation}"
         for collection, product in products(store)
@@ -72,13 +75,29 @@ def run_with(store: Store, ref: Ref) -> dict[str, Any] | None:
     )
 
 
-def source_name(record: Mapping[str, Any]) -> str:
-    """What a run read, without its folder and without credentials."""
-    source = str(record.get("settings", {}).get("input.source", "")) or "input"
-    return f"{SAMPLE}, built in" if source == SAMPLE else public_url(source).rsplit("/", 1)[-1]
+def ends_of(record: Mapping[str, Any]) -> list[Ref]:
+    """What a run is for: its index and its ranker, or what its last stage made where it has neither."""
+    found = [ref for role in ("index", "ranker") if (ref := record.get("refs", {}).get(role))]
+    return [Ref.parse(ref) for ref in found or [stage["ref"] for stage in record["stages"][-1:]]]
 
 
-def _walk(store: Store, ref: Ref, stages: Mapping[str, Mapping[str, Any]], source: str, nodes: dict[str, Node]) -> None:
+def source_path(record: Mapping[str, Any], artifact: str = "") -> str:
+    """What a run read for an artifact: a path, or what is built in; empty if the record does not say."""
+    settings = record.get("settings", {})
+    source, chosen = (str(settings.get(name, "")) for name in ("input.source", "xmr.input"))
+    ranked = artifact == INTERACTIONS.name and chosen and (source == SAMPLE or chosen not in BUILT_IN)
+    return chosen if ranked else source
+
+
+def source_name(record: Mapping[str, Any], artifact: str = "") -> str:
+    """The same for people, without its folder and without credentials."""
+    source = source_path(record, artifact) or "input"
+    return f"{source}, built in" if source in BUILT_IN else public_url(source).rsplit("/", 1)[-1]
+
+
+def _walk(
+    store: Store, ref: Ref, stages: Mapping[str, Mapping[str, Any]], record: Mapping[str, Any], nodes: dict[str, Node]
+) -> None:
     if str(ref) in nodes:
         return
     stage = stages.get(str(ref), {})
@@ -90,9 +109,9 @@ def _walk(store: Store, ref: Ref, stages: Mapping[str, Mapping[str, Any]], sourc
     inputs = input_texts(manifest.identity["inputs"])
     for role, text in inputs.items():
         if "ref" in manifest.identity["inputs"][role]:
-            _walk(store, Ref.parse(text), stages, source, nodes)
+            _walk(store, Ref.parse(text), stages, record, nodes)
         else:
-            nodes.setdefault(text, Node(text, source, quality={"digest": text[:12]}))
+            nodes.setdefault(text, Node(text, source_name(record, ref.name), quality={"digest": text[:12]}))
     state = ("computed" if stage["computed"] else "reused") if stage else ""
     nodes[str(ref)] = Node(
         str(ref), ref.name, ref.day, state, str(stage.get("stage", "")), str(manifest.run.get("at", "")),

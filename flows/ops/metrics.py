@@ -21,7 +21,7 @@ from schemas.errors import FingerpostError
 from schemas.publish import Pointer, products
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ledger import partitioned, partitions, read_run, run_ids
+from tasks.ledger import full_name, partitioned, partitions, read_run, run_ids, stages_by_name
 
 _RECALL = re.compile(r"recall_at_(\d+)")
 _STATES = ("completed", "failed")
@@ -53,9 +53,10 @@ class _Totals:
         for state in _STATES:
             self.runs[flow, collection, state] += record["state"] == state
         self.last[flow, collection] = {key: record[key] for key in ("state", "seconds", "at", "day")}
-        for stage in record["stages"]:
-            name = (collection, stage["stage"])
-            self.quality[collection, Ref.parse(stage["ref"]).name] = stage["quality"]
+        for stage_name, stage in stages_by_name(record).items():
+            name = (collection, stage_name)
+            artifact = full_name(Ref.parse(stage["ref"]).name, stage.get("part", ""))
+            self.quality[collection, artifact] = stage["quality"]
             self.shards[name] += stage["shards_run"]
             self.resumed[name] += stage["shards_resumed"]
             if stage["computed"]:
@@ -210,7 +211,7 @@ def _quality_metrics(totals: _Totals) -> Iterator[Metric]:
     yield _gauge("fingerpost_quality", "Quality figures of the newest artifacts", [*labels, "figure"], figures)
     yield _gauge(
         "fingerpost_recall_ratio",
-        "Share of the true nearest neighbours that are found among k",
+        "Share of the true nearest neighbours, or of a query's labels, that are found among k",
         [*labels, "k"],
         recalls,
     )

@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from flows.ops.lineage import source_name
+from flows.ops.lineage import BUILT_IN, ends_of, source_name, source_path
 from flows.ops.redaction import public_url, without_credentials
 from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
 from schemas.inputs import SAMPLE
 from schemas.refs import Ref
 from schemas.store import Store
+from tasks.ledger import stages_by_name
 
 _log = logging.getLogger("fingerpost.openlineage")
 _SPEC = "https://openlineage.io/spec"
@@ -73,18 +74,19 @@ class _Events:
         clock = ended - timedelta(seconds=record["seconds"])
         yield self._event("START", clock)
         sources: list[dict[str, Any]] = []
-        for stage in record["stages"]:
+        for name, stage in stages_by_name(record).items():
             given = list(dict.fromkeys(stage["inputs"].values()))
-            inputs = [self._input(text) for text in given]
-            sources += [self._input(text) for text in given if not _is_ref(text)]
-            yield self._event("START", clock, stage["stage"], inputs=inputs)
+            artifact = Ref.parse(stage["ref"]).name
+            inputs = [self._input(text, artifact) for text in given]
+            sources += [self._input(text, artifact) for text in given if not _is_ref(text)]
+            yield self._event("START", clock, name, inputs=inputs)
             clock = min(clock + timedelta(seconds=stage["seconds"]), ended)
             facets = {"fingerpost_stage": _stage_facet(stage)}
-            yield self._event("COMPLETE", clock, stage["stage"], facets, inputs=inputs, outputs=[self._output(stage)])
+            yield self._event("COMPLETE", clock, name, facets, inputs=inputs, outputs=[self._output(stage)])
         if record["state"] == "completed":
-            yield self._event(
-                "COMPLETE", ended, inputs=sources, outputs=[self._output(s) for s in record["stages"][-1:]]
-            )
+            ends = [str(ref) for ref in ends_of(record)]
+            made = [self._output(stage) for stage in record["stages"] if stage["ref"] in ends]
+            yield self._event("COMPLETE", ended, inputs=sources, outputs=made)
             return
         message = without_credentials(str(record["error"]))
         failure = {"errorMessage": _facet("errorMessage", message=message, programmingLanguage="Python")}
@@ -120,15 +122,16 @@ class _Events:
         first, last = (datetime.combine(day + timedelta(days=more), time(), tzinfo=zone) for more in (0, 1))
         return {"nominalStartTime": _moment(first), "nominalEndTime": _moment(last)}
 
-    def _input(self, text: str) -> dict[str, Any]:
+    def _input(self, text: str, artifact: str) -> dict[str, Any]:
+        """An input of an artifact (its contract's name)."""
         if _is_ref(text):
             return self._dataset(Ref.parse(text))
-        source = str(self.record["settings"].get("input.source", SAMPLE))
+        source = source_path(self.record, artifact) or SAMPLE
         facets = {"version": _facet("version", datasetVersion=text)}
-        if source == SAMPLE:
-            return {"namespace": _NAMESPACE, "name": SAMPLE, "facets": facets}
+        if source in BUILT_IN:
+            return {"namespace": _NAMESPACE, "name": source, "facets": facets}
         place = urlsplit(_uri(source))
-        facets["dataSource"] = _facet("dataSource", name=source_name(self.record), uri=place.geturl())
+        facets["dataSource"] = _facet("dataSource", name=source_name(self.record, artifact), uri=place.geturl())
         namespace = f"{place.scheme}://{place.netloc}" if place.netloc else place.scheme
         return {
             "namespace": namespace,

@@ -36,7 +36,7 @@ def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
         title=f"{plan.flow} of {plan.collection}, {plan.day}",
     )
     for stage in plan.stages:
-        table.add_row(stage.stage, "run" if stage.runs else "be reused", stage.reason, *figures(stage))
+        table.add_row(stage.name, "run" if stage.runs else "be reused", stage.reason, *figures(stage))
     console = wide_console()
     console.print(table)
     for note in plan.notes:

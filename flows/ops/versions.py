@@ -38,16 +38,20 @@ class Version:
         raise FingerpostError(f"run {self.run['id']}: expected an artifact {contract}, found none; name another run")
 
 
-def find_version(store: Store, text: str, *, collection: str | None = None) -> Version:
-    """The version that a text names; MissingArtifactError if there is none, FingerpostError if there are several."""
+def find_version(store: Store, text: str, *, collection: str | None = None, product: str = PRODUCT) -> Version:
+    """The version that a text names, of a product where it is live or a day; MissingArtifactError if there is none,
+    FingerpostError if there are several.
+    """
     if "/day=" in text:
         ref = Ref.parse(text)
         store.manifest(ref)
         return Version(text, ref)
     if found := _LIVE.fullmatch(text):
-        return Version(text, _published(store, published_collection(store, collection), int(found[1] or 0)))
+        chosen = published_collection(store, collection, product=product)
+        return Version(text, _published(store, chosen, int(found[1] or 0), product))
     if _DAY.fullmatch(text):
-        return Version(text, index_of_day(store, published_collection(store, collection), checked_day(text)))
+        chosen = published_collection(store, collection, product=product)
+        return Version(text, index_of_day(store, chosen, checked_day(text), product))
     if _RUN.fullmatch(text):
         return Version(text, run=_run(store, text))
     if found := _PREFIX.fullmatch(text):
@@ -72,28 +76,30 @@ def publications_of(store: Store, ref: Ref) -> list[Publication]:
     return [move for move in moves if move.ref == str(ref) and move.action != "rollback"]
 
 
-def index_of_day(store: Store, collection: str, day: str) -> Ref:
-    """The index of a day: the one published last, else the one of the newest run, else the only one."""
-    for move in reversed(Pointer(store, collection, PRODUCT).history()):
+def index_of_day(store: Store, collection: str, day: str, product: str = PRODUCT) -> Ref:
+    """The index (or another product) of a day: the one published last, else the one of the newest run, else the only one."""
+    for move in reversed(Pointer(store, collection, product).history()):
         if move.artifact.day == day:
             return move.artifact
     for record in runs(store, newest=500):
         if record["collection"] == collection and record["day"] == day:
             for made in record["stages"]:
-                if made["ref"].startswith(f"{PRODUCT}/") and store.has(Ref.parse(made["ref"])):
+                if made["ref"].startswith(f"{product}/") and store.has(Ref.parse(made["ref"])):
                     return Ref.parse(made["ref"])
-    there = [ref for ref in store.refs(PRODUCT) if ref.day == day]
+    there = [ref for ref in store.refs(product) if ref.day == day]
     mine = [ref for ref in there if store.manifest(ref).run.get("collection") == collection]
-    return _only(mine, f"day {day} of {collection}", f"an index {PRODUCT}", store)
+    return _only(
+        mine, f"day {day} of {collection}", f"an {'index' if product == PRODUCT else 'artifact'} {product}", store
+    )
 
 
-def _published(store: Store, collection: str, back: int) -> Ref:
-    pointer = Pointer(store, collection, PRODUCT)
+def _published(store: Store, collection: str, back: int, product: str) -> Ref:
+    pointer = Pointer(store, collection, product)
     pointer.required()
     line = pointer.line()
     if back >= len(line):
         raise MissingArtifactError(
-            f"version live~{back}: expected at least {back + 1} versions of {collection}/{PRODUCT}, found {len(line)}; see `fingerpost history`"
+            f"version live~{back}: expected at least {back + 1} versions of {collection}/{product}, found {len(line)}; see `fingerpost history`"
         )
     return line[-1 - back].artifact
 

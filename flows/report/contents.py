@@ -15,9 +15,12 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.ann.finger_cosines import RankStatistics
 from tasks.ann.open import PRODUCT, read_basis
+from tasks.ledger import stages_by_name
 
 T = TypeVar("T")
 
+#: What can be live of a collection, under the titles that it has on the page.
+_PRODUCTS = {"Index": PRODUCT, "Ranker": xmr.RANKER.name}
 _METHODS = {"dense": "dense vectors", "reranked": "dense, re-ranked", "bm25": "BM25"}
 _SETTINGS = {
     "whole": "Whole texts",
@@ -28,11 +31,12 @@ _QUARANTINE_REF = re.compile(re.escape(corpus.QUARANTINE.name) + r"/day=[0-9-]{1
 
 @dataclass(frozen=True)
 class Quarantine:
-    """Rows set aside: how many by reason, and the first of each reason as (row, id, detail)."""
+    """Rows set aside by a stage: how many by reason, and the first of each reason as (row, id, detail)."""
 
     ref: str
     reasons: dict[str, int]
     examples: dict[str, tuple[int, str, str]]
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,13 +117,28 @@ class Retrieval:
 
 
 @dataclass(frozen=True)
+class Live:
+    """A product of the collection that is live, and the move by which the run made one live, if it did."""
+
+    title: str
+    move: Publication
+    made: dict[str, Any] | None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether what the run made live still is."""
+        made = self.made
+        return made is not None and (made["ref"], made["generation"]) == (self.move.ref, self.move.generation)
+
+
+@dataclass(frozen=True)
 class Contents:
     """Everything on the page. A section is None where the run has none; ``problems`` says what could not be read."""
 
     record: dict[str, Any]
-    live: Publication | None
+    live: list[Live]
     moves: list[Publication]
-    quarantine: Quarantine | None
+    quarantines: list[Quarantine]
     search: Search | None
     finger: Finger | None
     retrieval: Retrieval | None
@@ -127,6 +146,11 @@ class Contents:
     sweep: Sweep | None
     inputs: dict[str, list[str]]
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def quarantine(self) -> Quarantine | None:
+        """That of the first stage that set rows aside."""
+        return next((found for found in self.quarantines if found.reasons), next(iter(self.quarantines), None))
 
     def quality(self, artifact: str) -> dict[str, Any]:
         """The quality figures of the run's artifact of that name; empty if it has none."""
@@ -150,19 +174,27 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
         stage = _stage(record, artifact)
         return attempt(lambda: read(store, stage), None) if stage else None
 
-    made = {Ref.parse(stage["ref"]).identity: stage["stage"] for stage in record["stages"]}
-    pointer = Pointer(store, record["collection"], PRODUCT)
+    stages = stages_by_name(record)
+    made = {Ref.parse(stage["ref"]).identity: name for name, stage in stages.items()}
+    pointers = {title: Pointer(store, record["collection"], product) for title, product in _PRODUCTS.items()}
+    moves: list[Publication] = []
+    for pointer in pointers.values():
+        moves += attempt(pointer.history, list[Publication]())
     return Contents(
         record=record,
-        live=attempt(pointer.live, None),
-        moves=attempt(pointer.history, []),
-        quarantine=attempt(lambda: _quarantine(store, record), None),
+        live=[
+            found
+            for title, pointer in pointers.items()
+            if (found := attempt(partial(_live, pointer, title, record), None))
+        ],
+        moves=sorted(moves, key=lambda move: (move.at, move.generation)),
+        quarantines=attempt(lambda: _quarantines(store, record), []),
         search=section(ann.EVALUATION.name, _search),
         finger=section(ann.FINGER_BASIS.name, _finger),
         retrieval=section(ann.RETRIEVAL.name, _retrieval),
         ranked=attempt(lambda: read_ranked(store, record), None),
         sweep=section(xmr.SWEEP.name, read_sweep),
-        inputs={stage["stage"]: attempt(partial(_inputs, store, stage, made), []) for stage in record["stages"]},
+        inputs={name: attempt(partial(_inputs, store, stage, made), []) for name, stage in stages.items()},
         problems=problems,
     )
 
@@ -171,19 +203,29 @@ def _stage(record: dict[str, Any], artifact: str) -> dict[str, Any] | None:
     return next((stage for stage in record["stages"] if Ref.parse(stage["ref"]).name == artifact), None)
 
 
-def _quarantine(store: Store, record: dict[str, Any]) -> Quarantine | None:
-    """Of the first stage that set rows aside; where one refused its input, of its error."""
-    companions = (stage["companions"].get(corpus.QUARANTINE.name) for stage in record["stages"])
-    named = _QUARANTINE_REF.search(record["error"])
-    text = next(filter(None, companions), None) or (named and named.group())
-    if not text:
-        return None
+def _live(pointer: Pointer, title: str, record: dict[str, Any]) -> Live | None:
+    """What is live of a product, beside what the run published of it."""
+    move = pointer.live()
+    published = record.get("publications") or ([record["publication"]] if record["publication"] else [])
+    made = next((one for one in published if Ref.parse(one["ref"]).name == pointer.product), None)
+    return Live(title, move, made) if move else None
+
+
+def _quarantines(store: Store, record: dict[str, Any]) -> list[Quarantine]:
+    """Of the stages that set rows aside; where one refused its input, of its error."""
+    refs = {stage["companions"].get(corpus.QUARANTINE.name): stage["stage"] for stage in record["stages"]}
+    if named := _QUARANTINE_REF.search(record["error"]):
+        refs.setdefault(named.group(), record.get("failed_stage", ""))
+    return [_quarantine(store, ref, stage) for ref, stage in refs.items() if ref]
+
+
+def _quarantine(store: Store, ref: str, stage: str) -> Quarantine:
     reasons: dict[str, int] = {}
     examples: dict[str, tuple[int, str, str]] = {}
-    for row in store.open(Ref.parse(text), corpus.QUARANTINE).read("rows").to_pylist():
+    for row in store.open(Ref.parse(ref), corpus.QUARANTINE).read("rows").to_pylist():
         reasons[row["reason"]] = reasons.get(row["reason"], 0) + 1
         examples.setdefault(row["reason"], (row["row"], row["id"], row["detail"]))
-    return Quarantine(text, dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))), examples)
+    return Quarantine(ref, dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))), examples, stage)
 
 
 def _search(store: Store, stage: dict[str, Any]) -> Search:

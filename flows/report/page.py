@@ -10,6 +10,7 @@ from flows.report.contents import Contents, Search, gather
 from flows.report.plots import bands_svg, correlation_svg, recall_distances_svg, recall_speed_svg, training_svg
 from flows.report.sweep_plot import sweep_svg
 from schemas.store import Store
+from tasks.ledger import full_name
 
 #: Settings that say where things lie, not what was done.
 _PRIVATE = {"store"}
@@ -38,8 +39,19 @@ def write(store: Store, record: dict[str, Any]) -> str:
 
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"count": _count, "seconds": _seconds, "figure": _figure, "percent": _percent, "when": _when}
+    environment.filters |= {
+        "count": _count,
+        "seconds": _seconds,
+        "figure": _figure,
+        "percent": _percent,
+        "when": _when,
+        "full_name": _full_name,
+    }
     return environment
+
+
+def _full_name(stage: dict[str, Any]) -> str:
+    return full_name(stage["stage"], stage.get("part", ""))
 
 
 def _plots(contents: Contents) -> dict[str, str]:
