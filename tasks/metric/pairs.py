@@ -91,20 +91,20 @@ class PairHistograms:
 
     def score_at_far(self, rate: float) -> float:
         """The lowest score at which at most this share of all negative pairs is accepted."""
-        return self._check_range(share_crossing(self.bins.edges, tails(self.outside.sum(axis=0)), rate), tight=True)
+        return self._check_range(share_crossing(self.bins.edges, tails(self.outside.sum(axis=0)), rate))
 
     def score_at_frr(self, rate: float) -> float:
         """The highest score at which at most this share of all positive pairs is rejected."""
         found = share_crossing(self.bins.edges, tails(self.inside.sum(axis=0)), 1 - rate, highest=True)
-        return self._check_range(found, tight=True)
+        return self._check_range(found)
 
-    def _check_range(self, score: float, *, tight: bool = False) -> float:
-        """The score; ValueError where it lies beyond the range of distances, or with ``tight`` in the bin of what does."""
-        least = self.bins.low + (self.bins.width if tight and self.outside[:, 0].any() | self.inside[:, 0].any() else 0)
-        if self.measure == "euclidean" and score < least:
+    def _check_range(self, score: float) -> float:
+        """The score; ValueError where it lies among distances that were beyond the range and so counted at its end."""
+        beyond = self.measure == "euclidean" and score < self.bins.low + self.bins.width
+        if beyond and (self.inside[:, 0].any() or self.outside[:, 0].any()):
             raise ValueError(
-                f"threshold: expected a distance of at most {-self.bins.low:g}, the range of the histograms, found a larger "
-                "one; count over a wider range (bins_covering)"
+                f"threshold: expected a distance of less than {-self.bins.low - self.bins.width:g}, the range of the histograms, found "
+                f"{-score:g}; count over a wider range (bins_covering)"
             )
         return score
 

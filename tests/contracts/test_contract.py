@@ -3,13 +3,13 @@
 import pyarrow as pa
 import pytest
 
-from schemas import ann, corpus, xmr
+from schemas import ann, corpus, metric, xmr
 from schemas import fields as f
 from schemas.contract import Contract, Table, same_lengths
 from schemas.errors import ContractError, UnsafeNameError
 from schemas.fields import Field
 
-CONTRACTS = (*corpus.CONTRACTS, *ann.CONTRACTS, *xmr.CONTRACTS)
+CONTRACTS = (*corpus.CONTRACTS, *ann.CONTRACTS, *xmr.CONTRACTS, *metric.CONTRACTS)
 THINGS = Table(
     "things",
     (
@@ -98,7 +98,7 @@ def test_a_contract_knows_its_tables() -> None:
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
 def test_every_contract_is_named_for_its_domain_and_describes_its_columns(contract: Contract) -> None:
-    assert contract.name.split(".")[0] in {"corpus", "ann", "xmr"}
+    assert contract.name.split(".")[0] in {"corpus", "ann", "xmr", "metric"}
     assert contract.about
     assert contract.readable_from <= contract.version
     for table in contract.tables:

@@ -150,12 +150,14 @@ def test_bins_of_vectors_cover_every_distance_and_a_range_that_does_not_is_said(
     lowest = min(scores[0] for scores in exact.outside)
     assert 2 * lowest <= bins.low <= lowest
     short = pair_histograms(vectors, labels, ScoreBins.euclidean(1.0))
-    with pytest.raises(ValueError, match="threshold: expected a distance of at most 1"):
+    with pytest.raises(ValueError, match=r"threshold: expected a distance of less than 0\.999"):
         short.score_at_frr(0.0)
-    with pytest.raises(ValueError, match="threshold: expected a distance of at most 1"):
+    with pytest.raises(ValueError, match=r"threshold: expected a distance of less than 0\.999"):
         short.score_at_far(0.99)
-    with pytest.raises(ValueError, match="threshold: expected a distance of at most 1"):
+    with pytest.raises(ValueError, match=r"threshold: expected a distance of less than 0\.999"):
         short.accepted([-1.5])
+    pairs = pair_histograms(vectors, labels, bins)
+    assert (pairs.accepted([2 * bins.low])[1][:, 0] == pairs.negatives).all(), "no pair lies that far apart"
 
 
 def test_what_cannot_be_counted_is_refused() -> None:

@@ -1,0 +1,89 @@
+"""The whole answer for one model: a threshold from validation classes, and what other classes get by it."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metric.opis import CalibrationRange, OpisParams, OpisReport, opis
+from tasks.metric.pairs import PairHistograms
+from tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold, class_rates, equal_error, fnmr_at_fmr
+
+
+@dataclass(frozen=True)
+class AssessmentParams:
+    """The target of the threshold, the calibration range of OPIS (rates being those of validation classes), and FMRs that
+    FNMR is given at.
+    """
+
+    target: Target = field(default_factory=lambda: Target("far", 0.01))
+    over: CalibrationRange = field(default_factory=CalibrationRange)
+    opis: OpisParams = field(default_factory=OpisParams)
+    level: float = 0.95
+    fmr: tuple[float, ...] = (0.001, 0.01, 0.1)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Figures as (method, setting, metric, value); columns by name of one row a test class; curves by name; and what gates
+    look at.
+    """
+
+    figures: list[tuple[str, str, str, float]]
+    classes: dict[str, list[Any]]
+    curves: dict[str, NDArray[np.generic]]
+    quality: dict[str, Any] = field(default_factory=dict)
+
+
+def assess(validation: PairHistograms, test: PairHistograms, params: AssessmentParams) -> Assessment:
+    """Chooses threshold and calibration range on validation classes and measures test classes; they may be the same."""
+    if validation.bins.measure != test.bins.measure:
+        raise ValueError(f"test pairs: expected {validation.bins.measure}, got {test.bins.measure}; count both alike")
+    choice = choose_threshold(validation, params.target, level=params.level)
+    report = opis(test, params.over.fixed(validation), params.opis)
+    rates = class_rates(test, choice.threshold)
+    threshold, rate = equal_error(test)
+    figures = _threshold_figures(choice) + _opis_figures(report)
+    figures += [("threshold", "test", "far", rates.global_far), ("threshold", "test", "frr", rates.global_frr)]
+    figures += [("equal error", "test", "threshold", threshold), ("equal error", "test", "rate", rate)]
+    for fmr, fnmr in zip(params.fmr, fnmr_at_fmr(test, params.fmr), strict=True):
+        figures.append((f"fnmr at fmr {fmr:g}", "test", "fnmr", fnmr))
+    role = {few.name: "few" for few in report.few} | dict.fromkeys(report.worst, "worst")
+    names = [str(name) for name in test.names]
+    classes: dict[str, list[Any]] = {
+        "name": names, "positives": rates.positives.tolist(), "negatives": rates.negatives.tolist(),
+        "far": rates.far.tolist(), "frr": rates.frr.tolist(), "utility": report.utility.mean(axis=1).tolist(),
+        "role": [role.get(name, "") for name in names],
+    }  # fmt: skip
+    quality = {
+        "threshold": choice.threshold, "threshold_low": choice.interval[0], "threshold_high": choice.interval[1],
+        "far": rates.global_far, "frr": rates.global_frr, "opis": report.opis, "worst_opis": report.worst_opis, "equal_error": rate,
+        "classes": len(names), "classes_with_few_pairs": len(report.few), "measure": test.bins.measure,
+    }  # fmt: skip
+    curves: dict[str, NDArray[np.generic]] = {"thresholds": report.thresholds, "utility": report.utility}
+    return Assessment([figure for figure in figures if not math.isnan(figure[3])], classes, curves, quality)
+
+
+def _threshold_figures(choice: ThresholdChoice) -> list[tuple[str, str, str, float]]:
+    values = {
+        "value": choice.threshold, "low": choice.interval[0], "high": choice.interval[1],
+        "far": choice.rates.global_far, "frr": choice.rates.global_frr, f"held_out_{choice.target.rate}": choice.held_out,
+    }  # fmt: skip
+    return [("threshold", "validation", name, value) for name, value in values.items()]
+
+
+def _opis_figures(report: OpisReport) -> list[tuple[str, str, str, float]]:
+    out = [
+        ("range", "validation", "from", float(report.thresholds[0])),
+        ("range", "validation", "to", float(report.thresholds[-1])),
+    ]
+    for name, value, interval in (
+        ("opis", report.opis, report.opis_interval),
+        ("worst opis", report.worst_opis, report.worst_opis_interval),
+    ):
+        out.append((name, "test", "value", value))
+        if interval is not None:
+            out += [(name, "test", "low", interval[0]), (name, "test", "high", interval[1])]
+    return out

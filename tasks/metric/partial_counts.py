@@ -1,0 +1,70 @@
+"""Counts of some pairs of blocks as plain arrays of what is not zero, to be stored and added up."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.metric.histograms import Block, PairCounter, block_pairs, count_pairs
+from tasks.metric.pairs import PairHistograms
+from tasks.metric.scores import ScoreBins
+
+Arrays = dict[str, NDArray[np.int64]]
+
+
+def group_pairs(left: int, right: int | None) -> list[tuple[int, int]]:
+    """Pairs of blocks between a group of ``left`` blocks and the ``right`` ones after them; without these, inside the group."""
+    if right is None:
+        return block_pairs(left)
+    return [(i, left + j) for i in range(left) for j in range(right)]
+
+
+def count_groups(left: Sequence[Block], right: Sequence[Block] | None, bins: ScoreBins, *, threads: int = 1) -> Arrays:
+    """Counts of all pairs between two groups of blocks, or inside one, over the classes that occur there.
+
+    int64 ``classes`` (k,) ascending; ``places`` (m,): class in this order times bins plus bin, ascending, where something was
+    counted; ``ends`` and ``inside`` (m,): how much.
+    """
+    blocks = [*left, *(right or ())]
+    classes = np.unique(np.concatenate([block.classes for block in blocks]))
+    local = [Block(block.rows, np.searchsorted(classes, block.classes)) for block in blocks]
+    pairs = group_pairs(len(left), None if right is None else len(right))
+    counter = count_pairs(local, len(classes), bins, pairs, threads=threads)
+    places = np.flatnonzero(counter.ends.ravel())
+    ends, inside = counter.ends.ravel()[places], counter.inside.ravel()[places]
+    return {"classes": classes.astype(np.int64), "places": places.astype(np.int64), "ends": ends, "inside": inside}
+
+
+def added_up(
+    parts: Iterable[Mapping[str, NDArray[np.int64]]], names: NDArray[np.generic], bins: ScoreBins
+) -> PairHistograms:
+    """The histograms of all parts, in any order."""
+    total = PairCounter(len(names), bins)
+    for part in parts:
+        row, column = np.divmod(part["places"], bins.count)
+        places = part["classes"][row] * bins.count + column
+        total.ends.ravel()[places] += part["ends"]
+        total.inside.ravel()[places] += part["inside"]
+    return total.histograms(names)
+
+
+def histogram_arrays(pairs: PairHistograms) -> Arrays:
+    """What is not zero of histograms: int64 ``places`` (m,) ascending, ``inside`` and ``outside`` (m,)."""
+    places = np.flatnonzero((pairs.inside.ravel() > 0) | (pairs.outside.ravel() > 0))
+    return {
+        "places": places.astype(np.int64),
+        "inside": pairs.inside.ravel()[places],
+        "outside": pairs.outside.ravel()[places],
+    }
+
+
+def histograms_of(
+    arrays: Mapping[str, NDArray[np.int64]], names: NDArray[np.generic], bins: ScoreBins
+) -> PairHistograms:
+    """The inverse of :func:`histogram_arrays`."""
+    kinds = []
+    for kind in ("inside", "outside"):
+        counts = np.zeros(len(names) * bins.count, dtype=np.int64)
+        counts[arrays["places"]] = arrays[kind]
+        kinds.append(counts.reshape(len(names), bins.count))
+    return PairHistograms(bins, names, kinds[0], kinds[1])

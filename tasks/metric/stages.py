@@ -1,0 +1,120 @@
+"""The stages of the metric domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
+
+import numpy as np
+import pyarrow as pa
+
+from schemas import corpus
+from schemas import metric as contracts
+from schemas.matrices import dense_from_arrow, dense_to_arrow, tensors_from_arrow, tensors_to_arrow
+from schemas.refs import Ref
+from schemas.store import Artifact, Store
+from tasks.ann.open import read_vectors
+from tasks.metric.assessment import AssessmentParams, assess
+from tasks.metric.classes import ClassParams, chosen_rows
+from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
+from tasks.metric.open import bins_tensors, read_bins, read_histograms, read_names
+from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
+from tasks.metric.scores import Measure, bins_covering, class_rows
+from tasks.shards import Shard, ShardOutput, even_shards, row_shards
+from tasks.stage import stage
+from tasks.stage_run import StageRun
+
+
+@stage(contracts.ROWS)
+def arrange_classes(
+    run: StageRun,
+    vectors: Ref,
+    documents: Ref,
+    *,
+    measure: Measure,
+    bins: int,
+    classes: ClassParams,
+    rows_per_shard: int,
+) -> None:
+    """Sorts the vectors of the classes that take part by class, one file a group of rows."""
+    labels = run.store.open(documents, corpus.DOCUMENTS).read("documents")[classes.column].to_pylist()
+    given = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    chosen = chosen_rows(labels, classes)
+    names = np.array([labels[row] for row in chosen], dtype=str)
+    data = class_rows(given[chosen], names, measure)
+    order = np.argsort(names, kind="stable")
+    run.write("names", pa.table({"name": pa.array([str(name) for name in data.names], pa.string())}))
+    run.write("order", tensors_to_arrow({"classes": data.classes, "rows": chosen[order].astype(np.int64)}))
+    run.write("bins", tensors_to_arrow(bins_tensors(bins_covering(data.rows, measure, bins))))
+    for shard in row_shards(len(data.rows), rows_per_shard):
+        run.write("rows", dense_to_arrow(data.rows[shard.start : shard.stop]), shard=shard.index)
+    run.quality = {
+        "rows": len(data.rows), "classes": len(data.names), "lone_classes": int((np.bincount(data.classes) == 1).sum()),
+        "left_out": len(labels) - len(chosen), "dimensions": data.rows.shape[1], "measure": measure,
+    }  # fmt: skip
+
+
+@stage(contracts.PAIR_COUNTS)
+def count_class_pairs(run: StageRun, rows: Ref) -> None:
+    """Counts what all pairs of rows score by class, one shard a pair of groups of rows."""
+    groups = block_pairs(len(run.store.open(rows, contracts.ROWS).entries("rows")))
+    shards = even_shards(len(groups), 1)
+    figures = run.map_shards(_count_shard, shards, rows=rows, groups=groups, threads=run.threads_of(shards))
+    run.quality = {"pairs": sum(f["pairs"] for f in figures), "shards": len(shards)}
+
+
+def _count_shard(store: Store, shard: Shard, *, rows: Ref, groups: list[tuple[int, int]], threads: int) -> ShardOutput:
+    artifact = store.open(rows, contracts.ROWS)
+    i, j = groups[shard.index]
+    left = _blocks(artifact, i)
+    right = None if i == j else _blocks(artifact, j)
+    counts = count_groups(left, right, read_bins(artifact), threads=threads)
+    # Every pair has two ends.
+    return ShardOutput({"counts": tensors_to_arrow(counts)}, {"pairs": int(counts["ends"].sum()) // 2})
+
+
+def _blocks(artifact: Artifact, group: int) -> list[Block]:
+    """The rows of one file in blocks."""
+    entries = artifact.entries("rows")
+    first = sum(entry.rows for entry in entries[:group])
+    classes = tensors_from_arrow(artifact.read("order"))["classes"][first : first + entries[group].rows]
+    rows = dense_from_arrow(artifact.read("rows", shard=entries[group].shard))
+    return [Block(rows[at : at + BLOCK_ROWS], classes[at : at + BLOCK_ROWS]) for at in range(0, len(rows), BLOCK_ROWS)]
+
+
+@stage(contracts.HISTOGRAMS)
+def merge_pair_counts(run: StageRun, rows: Ref, pair_counts: Ref) -> None:
+    """Adds up the counts of all pairs of groups of rows."""
+    arranged, counted = run.store.open(rows, contracts.ROWS), run.store.open(pair_counts, contracts.PAIR_COUNTS)
+    parts = (tensors_from_arrow(counted.read("counts", shard=entry.shard)) for entry in counted.entries("counts"))
+    names, bins = read_names(arranged), read_bins(arranged)
+    pairs = added_up(parts, names, bins)
+    run.write("names", pa.table({"name": pa.array(names.tolist(), pa.string())}))
+    run.write("bins", tensors_to_arrow(bins_tensors(bins)))
+    run.write("histograms", tensors_to_arrow(histogram_arrays(pairs)))
+    positives = pairs.positives
+    run.quality = {
+        "classes": len(names), "positive_pairs": int(positives.sum()), "negative_pairs": int(pairs.negatives.sum()) // 2,
+        "classes_without_positives": int((positives == 0).sum()), "measure": bins.measure, "bin_width": bins.width,
+    }  # fmt: skip
+
+
+@stage(contracts.ASSESSMENT)
+def assess_threshold(run: StageRun, validation: Ref, test: Ref, *, params: AssessmentParams) -> None:
+    """Chooses a threshold and a calibration range on validation classes, and measures what test classes get by them."""
+    found = assess(
+        read_histograms(run.store.open(validation, contracts.HISTOGRAMS)),
+        read_histograms(run.store.open(test, contracts.HISTOGRAMS)),
+        params,
+    )
+    method, setting, name, value = (list(column) for column in zip(*found.figures, strict=True))
+    run.write(
+        "figures",
+        pa.table({"method": method, "setting": setting, "metric": name, "value": pa.array(value, pa.float64())}),
+    )
+    run.write("classes", _classes_table(found.classes))
+    run.write("curves", tensors_to_arrow(found.curves))
+    run.quality = found.quality
+
+
+def _classes_table(columns: dict[str, list[object]]) -> pa.Table:
+    """Columns by name, NaN as null."""
+    arrays = []
+    for field in contracts.ASSESSMENT.table("classes").fields:
+        arrays.append(pa.array(columns[field.name], field.type, from_pandas=True))
+    return pa.table(arrays, names=[field.name for field in contracts.ASSESSMENT.table("classes").fields])

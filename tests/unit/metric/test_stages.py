@@ -1,0 +1,194 @@
+"""The metric stages without Prefect: what they make is what one process makes of all rows, however their shards run."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from schemas import corpus
+from schemas import metric as contracts
+from schemas.manifests import Manifest
+from schemas.matrices import dense_to_arrow, tensors_from_arrow
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.environment import Environment
+from tasks.metric import stages
+from tasks.metric.assessment import AssessmentParams, assess
+from tasks.metric.classes import ClassParams, chosen_rows, in_validation
+from tasks.metric.histograms import pair_histograms
+from tasks.metric.open import read_bins, read_histograms
+from tasks.metric.opis import OpisParams
+from tasks.metric.scores import Measure, bins_covering
+from tasks.metric.thresholds import Target, class_rates
+from tasks.shards import Executor, SerialExecutor
+from tasks.stage_run import identity_of
+from tests.unit.metric.worlds import embeddings
+from tests.worlds import DAY, identities
+
+ROWS, CLASSES = 9_000, 300
+PARAMS = AssessmentParams(target=Target("far", 0.02), opis=OpisParams(draws=50, least_pairs=3))
+
+
+@dataclass
+class Shuffled:
+    """Shards in another order, all together or until one fails."""
+
+    seed: int
+    fail_at: int = -1
+    ran: list[int] = field(default_factory=list)
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """In a drawn order."""
+        order = list(range(len(items)))
+        random.Random(self.seed).shuffle(order)
+        for count, position in enumerate(order):
+            if count == self.fail_at:
+                raise RuntimeError("the machine is gone")
+            self.ran.append(position)
+            yield position, function(items[position])
+
+
+def committed(store: Store, contract: Any, tables: dict[str, pa.Table]) -> Ref:
+    """An input artifact of some tables."""
+    ref = Ref(contract.name, DAY, "0" * 32)
+    entries = [store.write_table(ref, contract, name, table) for name, table in tables.items()]
+    parts = {"parameters": {}, "inputs": {}, "code": ""}
+    store.commit(ref, Manifest(identity_of(contract, parts, entries, {}), {}))
+    return ref
+
+
+def world(folder: Path, executor: Executor | None = None) -> tuple[Environment, np.ndarray, list[str]]:
+    """A store with vectors and documents whose package is their class; the last ten have none."""
+    store = Store(str(folder / "store")).prepare()
+    vectors, labels = embeddings(CLASSES, ROWS, 8, 0)
+    packages = [f"package {label}" for label in labels[:-10]] + [""] * 10
+    texts = {name: [""] * ROWS for name in ("title", "text", "kind", "signature", "day")}
+    columns = {"id": [f"d{row}" for row in range(ROWS)], **texts, "package": packages}
+    table = pa.table(
+        {
+            f.name: pa.nulls(ROWS, f.type) if f.name == "vector" else pa.array(columns[f.name], f.type)
+            for f in corpus.DOCUMENTS.table("documents").fields
+        }
+    )
+    committed(store, corpus.DOCUMENTS, {"documents": table})
+    committed(store, corpus.VECTORS, {"vectors": dense_to_arrow(vectors)})
+    return Environment(store, "toys", DAY, executor or SerialExecutor()), vectors, packages
+
+
+def make(
+    env: Environment, *, measure: Measure = "cosine", rows_per_shard: int = 4096, bins: int = 512
+) -> dict[str, Ref]:
+    """All stages for both sides of the split."""
+    inputs = [Ref(contract.name, DAY, "0" * 32) for contract in (corpus.VECTORS, corpus.DOCUMENTS)]
+    made: dict[str, Ref] = {}
+    for part in ("validation", "test"):
+        classes = ClassParams(part=part, validation_share=0.3)  # type: ignore[arg-type]
+        rows = stages.arrange_classes.execute(
+            env, *inputs, measure=measure, bins=bins, classes=classes, rows_per_shard=rows_per_shard
+        )
+        counts = stages.count_class_pairs.execute(env, rows)
+        made |= {f"{part} rows": rows, f"{part} counts": counts}
+        made[part] = stages.merge_pair_counts.execute(env, rows, counts)
+    made["assessment"] = stages.assess_threshold.execute(env, made["validation"], made["test"], params=PARAMS)
+    return made
+
+
+@pytest.mark.parametrize("measure", ["cosine", "euclidean"])
+def test_stages_make_what_one_process_makes_of_all_rows(measure: Measure, tmp_path: Path) -> None:
+    env, vectors, packages = world(tmp_path)
+    made = make(env, measure=measure)
+    pairs = {}
+    for part in ("validation", "test"):
+        rows = env.store.open(made[f"{part} rows"], contracts.ROWS)
+        chosen = chosen_rows(packages, ClassParams(part=part, validation_share=0.3))  # type: ignore[arg-type]
+        order = tensors_from_arrow(rows.read("order"))["rows"]
+        assert sorted(order) == chosen.tolist()
+        names = np.array(packages)[order]
+        assert (np.sort(names) == names).all()
+        pairs[part] = pair_histograms(vectors[chosen], np.array(packages)[chosen], read_bins(rows))
+        stored = read_histograms(env.store.open(made[part], contracts.HISTOGRAMS))
+        assert stored.bins == pairs[part].bins
+        assert (stored.names == pairs[part].names).all()
+        assert (stored.inside == pairs[part].inside).all()
+        assert (stored.outside == pairs[part].outside).all()
+        quality = env.store.manifest(made[f"{part} counts"]).quality
+        assert quality["pairs"] == len(chosen) * (len(chosen) - 1) // 2
+        groups = -(-len(chosen) // 4096)
+        assert quality["shards"] == groups * (groups + 1) // 2
+    assert not set(pairs["validation"].names) & set(pairs["test"].names)
+    expected = assess(pairs["validation"], pairs["test"], PARAMS)
+    assert env.store.manifest(made["assessment"]).quality == expected.quality
+    artifact = env.store.open(made["assessment"], contracts.ASSESSMENT)
+    figures = {
+        (row["method"], row["setting"], row["metric"]): row["value"] for row in artifact.read("figures").to_pylist()
+    }
+    assert figures == {figure[:3]: figure[3] for figure in expected.figures}
+    rates = class_rates(pairs["test"], expected.quality["threshold"])
+    classes = artifact.read("classes")
+    assert classes["name"].to_pylist() == pairs["test"].names.tolist()
+    assert classes["far"].to_pylist() == rates.far.tolist()
+    assert figures["threshold", "validation", "far"] == pytest.approx(0.02, abs=1e-9)
+    assert 0.01 < figures["threshold", "test", "far"] < 0.04
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    env, _, _ = world(tmp_path_factory.mktemp("serial"))
+    make(env)
+    return identities(env.store)
+
+
+def test_order_and_failures_of_shards_change_nothing(serial: dict[str, str], tmp_path: Path) -> None:
+    executor = Shuffled(1, fail_at=2)
+    env, _, _ = world(tmp_path, executor)
+    with pytest.raises(RuntimeError, match="the machine is gone"):
+        make(env)
+    make(env)
+    assert identities(env.store) == serial
+    assert len(executor.ran) == 1 + 3, "what was counted before the failure is not counted again"
+
+
+def test_groups_of_another_size_give_the_same_answer(serial: dict[str, str], tmp_path: Path) -> None:
+    files = []
+    for rows_per_shard in (4096, 100_000):
+        env, _, _ = world(tmp_path / f"{rows_per_shard}")
+        made = make(env, rows_per_shard=rows_per_shard)
+        shards = env.store.manifest(made["test counts"]).quality["shards"]
+        assert shards == (3 if rows_per_shard == 4096 else 1)
+        names = ("validation", "test", "assessment")
+        files.append([entry.sha256 for name in names for entry in env.store.manifest(made[name]).files])
+    assert files[0] == files[1]
+
+
+def test_a_classs_side_depends_on_its_name_alone() -> None:
+    names = [f"class {number}" for number in range(1000)]
+    sides = [in_validation(name, 0.3, 0) for name in names]
+    assert 250 < sum(sides) < 350
+    assert sides != [in_validation(name, 0.3, 1) for name in names]
+    labels = [*names, *names, "", "", ""]
+    parts = {
+        part: chosen_rows(labels, ClassParams(part=part, validation_share=0.3))  # type: ignore[arg-type]
+        for part in ("validation", "test", "all")
+    }
+    assert sorted([*parts["validation"], *parts["test"]]) == parts["all"].tolist() == list(range(2000))
+    assert [labels[row] for row in parts["validation"][: sum(sides)]] == [
+        n for n, s in zip(names, sides, strict=True) if s
+    ]
+    sized = chosen_rows(["a", "b", "b", "c", "c", None], ClassParams(least_rows=2))
+    assert sized.tolist() == [1, 2, 3, 4]
+
+
+def test_what_cannot_be_split_or_compared_is_refused() -> None:
+    with pytest.raises(ValueError, match="classes: expected at least two in the all part with 1 rows each, got 1 of 2"):
+        chosen_rows(["a", "a", ""], ClassParams())
+    with pytest.raises(ValueError, match="classes: expected all, validation or test"):
+        ClassParams(part="train")  # type: ignore[arg-type]
+    vectors, labels = embeddings(5, 60, 4, 0)
+    both = [pair_histograms(vectors, labels, bins_covering(vectors, measure)) for measure in ("cosine", "euclidean")]
+    with pytest.raises(ValueError, match="test pairs: expected cosine, got euclidean"):
+        assess(both[0], both[1], PARAMS)
