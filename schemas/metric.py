@@ -16,6 +16,10 @@ def _share(name: str, about: str) -> f.Field:
     return f.Field(name, f.pa.float64(), about, nullable=True, finite=True)
 
 
+def _number(name: str, about: str) -> f.Field:
+    return f.Field(name, f.pa.float64(), about, finite=True)
+
+
 ROWS = Contract(
     "metric.rows",
     1,
@@ -59,5 +63,25 @@ ASSESSMENT = Contract(
     ),
     "OPIS, the threshold chosen on validation classes, and what test classes get by it; utility along thresholds by class",
 )
+THRESHOLD = Contract(
+    "metric.threshold",
+    1,
+    (
+        Table(
+            "threshold",
+            (
+                _number("threshold", "a least similarity, or a largest distance"),
+                _number("low", "lower end of its interval"),
+                _number("high", "upper end of its interval"),
+                f.Field("measure", f.STRING, "cosine or euclidean", nonempty=True),
+                f.Field("rate", f.STRING, "the rate that it keeps: far or frr", nonempty=True),
+                _number("share", "what that rate is to be"),
+                f.Field("model", f.STRING, "the identity of the embedding model that it holds for", nonempty=True),
+            ),
+        ),
+        Table("canaries", (f.ID, f.VECTOR), key=("id",), compression="none"),
+    ),
+    "one threshold for all classes, the model that it holds for, and a few of that model's vectors to tell it by",
+)
 
-CONTRACTS = (ROWS, PAIR_COUNTS, HISTOGRAMS, ASSESSMENT)
+CONTRACTS = (ROWS, PAIR_COUNTS, HISTOGRAMS, ASSESSMENT, THRESHOLD)

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from schemas.matrices import tensors_from_arrow
+from schemas.matrices import dense_from_arrow, tensors_from_arrow
 from schemas.store import Artifact
+from tasks.metric.calibrated import CalibratedThreshold
 from tasks.metric.pairs import PairHistograms
 from tasks.metric.partial_counts import histograms_of
 from tasks.metric.scores import Measure, ScoreBins
+from tasks.metric.thresholds import Target
 
 _MEASURES: tuple[Measure, ...] = ("cosine", "euclidean")
 
@@ -37,3 +39,17 @@ def read_names(artifact: Artifact) -> np.ndarray:
 def read_histograms(artifact: Artifact) -> PairHistograms:
     """The histograms of their artifact."""
     return histograms_of(tensors_from_arrow(artifact.read("histograms")), read_names(artifact), read_bins(artifact))
+
+
+def read_threshold(artifact: Artifact) -> CalibratedThreshold:
+    """The threshold of its artifact; :meth:`CalibratedThreshold.check` vectors before using it on them."""
+    row, canaries = artifact.read("threshold").to_pylist()[0], artifact.read("canaries")
+    return CalibratedThreshold(
+        row["threshold"],
+        (row["low"], row["high"]),
+        row["measure"],
+        Target(row["rate"], row["share"]),
+        row["model"],
+        tuple(canaries["id"].to_pylist()),
+        np.ascontiguousarray(dense_from_arrow(canaries)),
+    )

@@ -10,11 +10,13 @@ from schemas.refs import Ref
 from schemas.store import Artifact, Store
 from tasks.ann.open import read_vectors
 from tasks.metric.assessment import AssessmentParams, assess
+from tasks.metric.calibrated import calibrated
 from tasks.metric.classes import ClassParams, chosen_rows
 from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
 from tasks.metric.open import bins_tensors, read_bins, read_histograms, read_names
 from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
 from tasks.metric.scores import Measure, bins_covering, class_rows
+from tasks.metric.thresholds import Target, choose_threshold
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
@@ -110,6 +112,39 @@ def assess_threshold(run: StageRun, validation: Ref, test: Ref, *, params: Asses
     run.write("classes", _classes_table(found.classes))
     run.write("curves", tensors_to_arrow(found.curves))
     run.quality = found.quality
+
+
+@stage(contracts.THRESHOLD)
+def release_threshold(
+    run: StageRun,
+    histograms: Ref,
+    vectors: Ref,
+    documents: Ref,
+    *,
+    target: Target,
+    level: float,
+    model: str,
+    canaries: int,
+) -> None:
+    """Chooses the threshold that others use, with the model's identity and some of its vectors as canaries."""
+    pairs = read_histograms(run.store.open(histograms, contracts.HISTOGRAMS))
+    ids = run.store.open(documents, corpus.DOCUMENTS).read("documents")["id"].to_pylist()
+    rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    choice = choose_threshold(pairs, target, level=level)
+    made = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=min(canaries, len(ids)))
+    values = {
+        "threshold": made.threshold, "low": made.interval[0], "high": made.interval[1], "measure": made.measure,
+        "rate": target.rate, "share": target.share, "model": made.model,
+    }  # fmt: skip
+    run.write("threshold", pa.table({name: [value] for name, value in values.items()}))
+    kept = dense_to_arrow(made.canaries).add_column(0, "id", pa.array(made.canary_ids, pa.string()))
+    run.write("canaries", kept)
+    rates = choice.rates
+    run.quality = values | {
+        f"held_out_{target.rate}": choice.held_out,
+        "far": rates.global_far,
+        "frr": rates.global_frr,
+    }
 
 
 def _classes_table(columns: dict[str, list[object]]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from schemas.store import Store
 from tasks.environment import Environment
 from tasks.metric import stages
 from tasks.metric.assessment import AssessmentParams, assess
+from tasks.metric.calibrated import ForeignModelError, calibrated
 from tasks.metric.classes import ClassParams, chosen_rows, in_validation
 from tasks.metric.histograms import pair_histograms
-from tasks.metric.open import read_bins, read_histograms
+from tasks.metric.open import read_bins, read_histograms, read_threshold
 from tasks.metric.opis import OpisParams
 from tasks.metric.scores import Measure, bins_covering
-from tasks.metric.thresholds import Target, class_rates
+from tasks.metric.thresholds import Target, choose_threshold, class_rates
 from tasks.shards import Executor, SerialExecutor
 from tasks.stage_run import identity_of
 from tests.unit.metric.worlds import embeddings
@@ -134,6 +135,27 @@ def test_stages_make_what_one_process_makes_of_all_rows(measure: Measure, tmp_pa
     assert classes["far"].to_pylist() == rates.far.tolist()
     assert figures["threshold", "validation", "far"] == pytest.approx(0.02, abs=1e-9)
     assert 0.01 < figures["threshold", "test", "far"] < 0.04
+
+
+def test_the_released_threshold_knows_its_model(tmp_path: Path) -> None:
+    env, vectors, _ = world(tmp_path)
+    inputs = [Ref(contract.name, DAY, "0" * 32) for contract in (corpus.VECTORS, corpus.DOCUMENTS)]
+    rows = stages.arrange_classes.execute(
+        env, *inputs, measure="cosine", bins=512, classes=ClassParams(), rows_per_shard=100_000
+    )
+    pairs = stages.merge_pair_counts.execute(env, rows, stages.count_class_pairs.execute(env, rows))
+    target = Target("frr", 0.05)
+    ref = stages.release_threshold.execute(env, pairs, *inputs, target=target, level=0.9, model="toy 1", canaries=4)
+    found = read_threshold(env.store.open(ref, contracts.THRESHOLD))
+    ids = [f"d{row}" for row in range(ROWS)]
+    choice = choose_threshold(read_histograms(env.store.open(pairs, contracts.HISTOGRAMS)), target, level=0.9)
+    made = calibrated(choice, "cosine", model="toy 1", ids=ids, vectors=vectors, canaries=4)
+    assert replace(found, canaries=made.canaries) == made
+    assert (found.canaries == made.canaries).all()
+    assert found.check(model="toy 1", ids=ids, vectors=vectors) == 4
+    with pytest.raises(ForeignModelError, match="the vectors are of another model"):
+        found.check(ids=ids, vectors=vectors[:, ::-1])
+    assert env.store.manifest(ref).quality["held_out_frr"] == choice.held_out
 
 
 @pytest.fixture(scope="module")
