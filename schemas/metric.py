@@ -63,6 +63,12 @@ ASSESSMENT = Contract(
     ),
     "OPIS, the threshold chosen on validation classes, and what test classes get by it; utility along thresholds by class",
 )
+RETRIEVAL = Contract(
+    "metric.retrieval",
+    1,
+    (Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric")),),
+    "how well rows find those of their own class: recall@1 and mAP@R",
+)
 THRESHOLD = Contract(
     "metric.threshold",
     1,
@@ -84,4 +90,4 @@ THRESHOLD = Contract(
     "one threshold for all classes, the model that it holds for, and a few of that model's vectors to tell it by",
 )
 
-CONTRACTS = (ROWS, PAIR_COUNTS, HISTOGRAMS, ASSESSMENT, THRESHOLD)
+CONTRACTS = (ROWS, PAIR_COUNTS, HISTOGRAMS, ASSESSMENT, RETRIEVAL, THRESHOLD)

@@ -36,29 +36,48 @@ class Retrieval:
 def retrieval(vectors: ArrayLike, labels: ArrayLike, measure: Measure) -> Retrieval:
     """Recall@1 and mAP@R of rows (n, d) with labels (n,), by exact search; equal distances rank by class, then by row."""
     data = class_rows(vectors, labels, measure)
-    sizes = np.bincount(data.classes, minlength=len(data.names))
-    asking = np.flatnonzero(sizes[data.classes] > 1)
-    lone = int((sizes == 1).sum())
+    return summary(data.classes, *ranked_hits(data.rows, data.classes, measure, 0, len(data.rows)))
+
+
+def ranked_hits(
+    rows: NDArray[np.float32], classes: NDArray[np.int64], measure: Measure, start: int, stop: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For rows ``start`` to ``stop``: whether the nearest other is of its class, and the average precision at R.
+
+    rows (n, d) as the measure takes them (of length one under cosine), classes (n,) from 0 on; float64 (stop - start,)
+    each, NaN for a row that is alone in its class.
+    """
+    sizes = np.bincount(classes)
+    asking = start + np.flatnonzero(sizes[classes[start:stop]] > 1)
+    first, average = np.full(stop - start, np.nan), np.full(stop - start, np.nan)
     if len(asking) == 0:
-        return Retrieval(math.nan, math.nan, math.nan, math.nan, 0, lone)
-    # Rows are of length one under cosine, as the index would make them.
-    index = ExactIndex(data.rows, "cosine" if measure == "cosine" else "l2")
-    first, average = np.zeros(len(asking)), np.zeros(len(asking))
+        return first, average
+    # The index would scale rows to length one again, which moves their last bits alone.
+    index = ExactIndex(rows, "cosine" if measure == "cosine" else "l2")
     for begin in range(0, len(asking), QUERY_ROWS):
-        rows = asking[begin : begin + QUERY_ROWS]
-        others = sizes[data.classes[rows]] - 1
-        found = _others(index, data.rows, rows, int(others.max()))
-        same = data.classes[found] == data.classes[rows][:, None]
-        first[begin : begin + len(rows)] = same[:, 0]
-        average[begin : begin + len(rows)] = average_precision(same, others)
-    classes = data.classes[asking]
-    by_class = np.bincount(classes, minlength=len(sizes))
-    having = by_class > 0
-    means = [
-        float((np.bincount(classes, values, minlength=len(sizes))[having] / by_class[having]).mean())
+        mine = asking[begin : begin + QUERY_ROWS]
+        others = sizes[classes[mine]] - 1
+        same = classes[_others(index, rows, mine, int(others.max()))] == classes[mine][:, None]
+        first[mine - start] = same[:, 0]
+        average[mine - start] = average_precision(same, others)
+    return first, average
+
+
+def summary(classes: NDArray[np.int64], first: NDArray[np.float64], average: NDArray[np.float64]) -> Retrieval:
+    """The means of what :func:`ranked_hits` gives for all rows, whose classes (n,) are numbers from 0 on."""
+    sizes = np.bincount(classes)
+    asked = np.flatnonzero(~np.isnan(first))
+    lone = int((sizes == 1).sum())
+    if len(asked) == 0:
+        return Retrieval(math.nan, math.nan, math.nan, math.nan, 0, lone)
+    having = sizes > 1
+    by_class = [
+        float((np.bincount(classes[asked], values[asked], minlength=len(sizes))[having] / sizes[having]).mean())
         for values in (first, average)
     ]
-    return Retrieval(float(first.mean()), float(average.mean()), means[0], means[1], len(asking), lone)
+    return Retrieval(
+        float(first[asked].mean()), float(average[asked].mean()), by_class[0], by_class[1], len(asked), lone
+    )
 
 
 def average_precision(same: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from tasks.metric.classes import ClassParams, chosen_rows
 from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
 from tasks.metric.open import bins_tensors, read_bins, read_histograms, read_names
 from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
+from tasks.metric.retrieval import ranked_hits, summary
 from tasks.metric.scores import Measure, bins_covering, class_rows
 from tasks.metric.thresholds import Target, choose_threshold
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
@@ -112,6 +113,36 @@ def assess_threshold(run: StageRun, validation: Ref, test: Ref, *, params: Asses
     run.write("classes", _classes_table(found.classes))
     run.write("curves", tensors_to_arrow(found.curves))
     run.quality = found.quality
+
+
+@stage(contracts.RETRIEVAL)
+def measure_retrieval(run: StageRun, rows: Ref) -> None:
+    """Measures recall@1 and mAP@R by exact search, one shard a group of rows."""
+    artifact = run.store.open(rows, contracts.ROWS)
+    entries = artifact.entries("rows")
+    ends = np.cumsum([0, *(entry.rows for entry in entries)]).tolist()
+    shards = [Shard(number, ends[number], ends[number + 1]) for number in range(len(entries))]
+    parts = run.gather(_retrieval_shard, shards, rows=rows)
+    classes = tensors_from_arrow(artifact.read("order"))["classes"]
+    found = summary(classes, *(np.concatenate([part[kind] for part in parts]) for kind in (0, 1)))
+    values = {
+        "recall_at_1": found.recall_at_1, "map_at_r": found.map_at_r,
+        "recall_at_1_classes": found.recall_at_1_classes, "map_at_r_classes": found.map_at_r_classes,
+    }  # fmt: skip
+    known = {name: value for name, value in values.items() if not np.isnan(value)}
+    run.write("figures", pa.table({
+        "method": pa.array(["exact search"] * len(known), pa.string()),
+        "setting": pa.array([read_bins(artifact).measure] * len(known), pa.string()),
+        "metric": pa.array(list(known), pa.string()), "value": pa.array(list(known.values()), pa.float64()),
+    }))  # fmt: skip
+    run.quality = known | {"rows": found.rows, "lone_classes": found.lone_classes}
+
+
+def _retrieval_shard(store: Store, shard: Shard, *, rows: Ref) -> tuple[np.ndarray, np.ndarray]:
+    artifact = store.open(rows, contracts.ROWS)
+    classes = tensors_from_arrow(artifact.read("order"))["classes"]
+    every = np.ascontiguousarray(dense_from_arrow(artifact.read("rows")))
+    return ranked_hits(every, classes, read_bins(artifact).measure, shard.start, shard.stop)
 
 
 @stage(contracts.THRESHOLD)

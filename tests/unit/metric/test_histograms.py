@@ -1,5 +1,7 @@
 """Histograms of pairs: what counting pair by pair gives, whatever the blocks, shards, threads and order."""
 
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,6 +76,27 @@ def test_shards_add_up_to_the_whole(seed: int, shards: int, rows: int) -> None:
         mine = [pair for pair, own in zip(block_pairs(len(blocks)), owner, strict=True) if own == shard]
         total.merge(count_pairs(blocks, 6, bins, mine))
     assert same(total.histograms(data.names), pair_histograms(vectors, labels, bins))
+
+
+def test_two_blocks_are_held_at_a_time() -> None:
+    vectors, labels = embeddings(6, 90, 4, 0)
+    data, bins = class_rows(vectors, labels, "cosine"), bins_for("cosine")
+    made: list[weakref.ref[np.ndarray]] = []
+    most = 0
+
+    class Read(list[int]):
+        """Blocks that are copied out of the rows each time."""
+
+        def __getitem__(self, number: int) -> Block:  # type: ignore[override]
+            nonlocal most
+            rows = data.rows[10 * number : 10 * number + 10].copy()
+            made.append(weakref.ref(rows))
+            most = max(most, sum(ref() is not None for ref in made))
+            return Block(rows, data.classes[10 * number : 10 * number + 10])
+
+    found = count_pairs(Read(range(9)), 6, bins).histograms(data.names)  # type: ignore[arg-type]
+    assert same(found, pair_histograms(vectors, labels, bins))
+    assert most == 2
 
 
 @settings(max_examples=40)

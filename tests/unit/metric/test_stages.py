@@ -24,6 +24,7 @@ from tasks.metric.classes import ClassParams, chosen_rows, in_validation
 from tasks.metric.histograms import pair_histograms
 from tasks.metric.open import read_bins, read_histograms, read_threshold
 from tasks.metric.opis import OpisParams
+from tasks.metric.retrieval import retrieval
 from tasks.metric.scores import Measure, bins_covering
 from tasks.metric.thresholds import Target, choose_threshold, class_rates
 from tasks.shards import Executor, SerialExecutor
@@ -156,6 +157,20 @@ def test_the_released_threshold_knows_its_model(tmp_path: Path) -> None:
     with pytest.raises(ForeignModelError, match="the vectors are of another model"):
         found.check(ids=ids, vectors=vectors[:, ::-1])
     assert env.store.manifest(ref).quality["held_out_frr"] == choice.held_out
+
+
+@pytest.mark.parametrize("measure", ["cosine", "euclidean"])
+def test_retrieval_of_shards_is_that_of_all_rows(measure: Measure, tmp_path: Path) -> None:
+    env, vectors, packages = world(tmp_path)
+    inputs = [Ref(contract.name, DAY, "0" * 32) for contract in (corpus.VECTORS, corpus.DOCUMENTS)]
+    classes = ClassParams(part="test", validation_share=0.3)
+    rows = stages.arrange_classes.execute(env, *inputs, measure=measure, bins=512, classes=classes, rows_per_shard=4096)
+    quality = env.store.manifest(stages.measure_retrieval.execute(env, rows)).quality
+    chosen = chosen_rows(packages, classes)
+    whole = retrieval(vectors[chosen], np.array(packages)[chosen], measure)
+    assert (quality["rows"], quality["lone_classes"]) == (whole.rows, whole.lone_classes)
+    for name in ("recall_at_1", "map_at_r", "recall_at_1_classes", "map_at_r_classes"):
+        assert quality[name] == pytest.approx(getattr(whole, name), abs=1e-12)
 
 
 @pytest.fixture(scope="module")
