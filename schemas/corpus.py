@@ -8,8 +8,10 @@ _DOCUMENTS = Table(
     "documents", (f.ID, f.TITLE, f.TEXT, f.KIND, f.PACKAGE, f.SIGNATURE, f.DOCUMENT_DAY, f.GIVEN_VECTOR), key=("id",)
 )
 EXTRACTS = Contract(
-    "corpus.extracts", 1, (_DOCUMENTS,), "the documentation of installed packages, one file a distribution"
-)
+    "corpus.extracts", 2,
+    (_DOCUMENTS, Table("links", (f.ID, f.NAMES, f.TARGETS, f.ELSEWHERE))),
+    "the documentation of installed packages and what it refers to, one file a distribution",
+)  # fmt: skip
 DOCUMENTS = Contract(
     "corpus.documents", 1,
     (_DOCUMENTS,),

@@ -44,6 +44,11 @@ PACKAGE = Field("package", STRING, "the group it belongs to")
 SIGNATURE = Field("signature", STRING, "how it is called, if it is")
 DOCUMENT_DAY = Field("day", STRING, "the calendar day it is from, or empty")
 GIVEN_VECTOR = Field("vector", pa.list_(pa.float32()), "a vector that came with it", nullable=True)
+NAMES = Field("names", pa.list_(STRING), "what an object is known as, its first name first")
+TARGETS = Field("targets", pa.list_(STRING), "ids that its page refers to, of the same distribution")
+ELSEWHERE = Field(
+    "elsewhere", pa.list_(STRING), "names that its page refers to and nothing in its distribution answers to"
+)
 REASON = Field("reason", STRING, "why a row was set aside", nonempty=True)
 DETAIL = Field("detail", STRING, "what was found in it")
 INPUT_ROW = Field("row", pa.int64(), "its position in the input, from 0")

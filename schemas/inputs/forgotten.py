@@ -14,7 +14,7 @@ from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
 from schemas.inputs.interaction_rows import INTERACTIONS, LABELS
 from schemas.inputs.merging import PAIR_SCHEMA, InteractionBatch
-from schemas.inputs.sources import FileSource, PythonDocsSource
+from schemas.inputs.sources import Distribution, FileSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
 from schemas.matrices import sparse_from_arrow
 from schemas.refs import Ref, digest_of
@@ -61,10 +61,14 @@ class SuppressedDocs:
         """The sample's, and the digests of all suppressed keys."""
         return with_digests(self.source.identity(), sorted(digest for digest, _ in self.suppressed.entries))
 
-    def distribution(self, name: str) -> tuple[pa.Table, int]:
-        """The other documents of one distribution, and how many of its sources could not be parsed."""
-        rows, unparsed = self.source.distribution(name)
-        return rows_without(rows, self.suppressed), unparsed
+    def distribution(self, name: str) -> Distribution:
+        """The other documents of one distribution, and what they refer to among others."""
+        found = self.source.distribution(name)
+        links = rows_without(found.links, self.suppressed)
+        targets = [[key for key in row if not self.suppressed.match(key)] for row in links["targets"].to_pylist()]
+        place = links.column_names.index("targets")
+        links = links.set_column(place, links.schema.field(place), pa.array(targets, pa.list_(pa.string())))
+        return Distribution(rows_without(found.documents, self.suppressed), links, found.unparsed)
 
     def read(self) -> DocumentBatch:
         """The other documents of all distributions."""

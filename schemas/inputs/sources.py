@@ -11,7 +11,26 @@ from schemas.inputs.documents import read_documents
 from schemas.inputs.files import input_fingerprint
 from schemas.inputs.rows import check_rows
 
-__all__ = ["DistributionSource", "FileSource", "InputSource", "PythonDocsSource", "check_rows", "read_distribution"]
+__all__ = [
+    "Distribution",
+    "DistributionSource",
+    "FileSource",
+    "InputSource",
+    "PythonDocsSource",
+    "check_rows",
+    "read_distribution",
+]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The documents of a distribution, what its pages refer to (`LINK_SCHEMA`), and how many of its sources could not be
+    parsed.
+    """
+
+    documents: pa.Table
+    links: pa.Table
+    unparsed: int
 
 
 class DistributionSource(Protocol):
@@ -21,8 +40,8 @@ class DistributionSource(Protocol):
         """A digest of its content."""
         ...
 
-    def distribution(self, name: str) -> tuple[pa.Table, int]:
-        """The documents of one distribution, and how many of its sources could not be parsed."""
+    def distribution(self, name: str) -> "Distribution":
+        """What one distribution says."""
         ...
 
 
@@ -76,18 +95,17 @@ class PythonDocsSource:
 
         return python_docs_fingerprint(self.distributions)
 
-    def distribution(self, name: str) -> tuple[pa.Table, int]:
-        """The documents of one distribution, and how many of its sources could not be parsed."""
+    def distribution(self, name: str) -> Distribution:
+        """What one distribution says."""
         return read_distribution(name)
 
     def read(self) -> DocumentBatch:
         """The documents of all distributions."""
-        return check_rows(pa.concat_tables([self.distribution(name)[0] for name in self.distributions]))
+        return check_rows(pa.concat_tables([self.distribution(name).documents for name in self.distributions]))
 
 
-def read_distribution(name: str) -> tuple[pa.Table, int]:
-    """The documents of one distribution, and how many of its sources could not be parsed."""
-    from schemas.inputs.python_docs import extract_distribution
+def read_distribution(name: str) -> Distribution:
+    """What one installed distribution says."""
+    from schemas.inputs.python_docs.links import extract_with_links
 
-    found = extract_distribution(name)
-    return found.rows, found.unparsed
+    return Distribution(*extract_with_links(name))

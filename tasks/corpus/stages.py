@@ -50,8 +50,9 @@ def extract_documentation(run: StageRun, packages: DistributionSource, *, distri
 def _extract_distribution(
     store: Store, shard: Shard, *, packages: DistributionSource, distributions: tuple[str, ...]
 ) -> ShardOutput:
-    rows, unparsed = packages.distribution(distributions[shard.index])
-    return ShardOutput({"documents": rows}, {"documents": rows.num_rows, "unparsed": unparsed})
+    found = packages.distribution(distributions[shard.index])
+    tables = {"documents": found.documents, "links": found.links}
+    return ShardOutput(tables, {"documents": found.documents.num_rows, "unparsed": found.unparsed})
 
 
 @stage(contracts.DOCUMENTS)

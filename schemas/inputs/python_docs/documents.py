@@ -52,10 +52,14 @@ def extract_distribution(name: str) -> Extraction:
 
     Raises InputError if it is not installed.
     """
-    parsed = parse_distribution(name)
+    return documents_of(parse_distribution(name))
+
+
+def documents_of(parsed: ParsedDistribution) -> Extraction:
+    """The documents of a distribution that was parsed."""
     rows: dict[str, dict[str, str]] = {}
     for found in parsed.objects:
-        row = document(found, package=name)
+        row = document(found, package=parsed.distribution)
         if row is not None:
             key = found.name if found.name not in rows else f"{found.name}:{found.kind}"
             rows.setdefault(key, {"id": key, **row})

@@ -3,11 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from schemas.inputs.python_docs.documents import ParsedDistribution, document, parse_distribution
+import pyarrow as pa
+
+from schemas.inputs.python_docs.documents import ParsedDistribution, document, documents_of, parse_distribution
 from schemas.inputs.python_docs.modules import Definition
 from schemas.inputs.python_docs.names import PublicObject
 from schemas.inputs.python_docs.namespaces import ModuleName
 from schemas.inputs.python_docs.sections import split_see_also, split_sentence
+
+#: Pages but for their texts, which are among the documents: the columns of :class:`Page`.
+LINK_SCHEMA = pa.schema(
+    [("id", pa.string()), *((name, pa.list_(pa.string())) for name in ("names", "targets", "elsewhere"))]
+)
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,38 @@ class Links:
 def pages_of(distribution: str) -> DistributionPages:
     """The pages of an installed distribution; nothing is imported. Raises InputError if it is missing."""
     parsed = parse_distribution(distribution)
+    return DistributionPages(distribution, _pages(parsed), parsed.unparsed)
+
+
+def extract_with_links(distribution: str) -> tuple[pa.Table, pa.Table, int]:
+    """The documents of an installed distribution, its pages as rows of `LINK_SCHEMA`, and how many of its sources could not
+    be parsed; all are parsed once. Raises InputError if it is missing.
+    """
+    parsed = parse_distribution(distribution)
+    pages = _pages(parsed)
+    columns = [[getattr(page, name) for page in pages] for name in LINK_SCHEMA.names]
+    links = pa.table([pa.array(map(list, c) if n else c, t) for n, (c, t) in enumerate(zip(columns, LINK_SCHEMA.types, strict=True))], schema=LINK_SCHEMA)  # fmt: skip
+    return documents_of(parsed).rows, links, parsed.unparsed
+
+
+def pages_from(documents: pa.Table, links: pa.Table) -> tuple[Page, ...]:
+    """The pages of a distribution from what `extract_with_links` gave."""
+    texts = dict(zip(documents["id"].to_pylist(), documents["text"].to_pylist(), strict=True))
+    rows = zip(*(links[name].to_pylist() for name in LINK_SCHEMA.names), strict=True)
+    return tuple(
+        Page(key, tuple(names), split_see_also(texts.get(key, ""))[0], tuple(targets), tuple(elsewhere))
+        for key, names, targets, elsewhere in rows
+    )
+
+
+def _pages(parsed: ParsedDistribution) -> tuple[Page, ...]:
     ids = _ids(parsed)
     names = _Names(parsed, ids)
     pages = []
     for found in parsed.objects:
         if id(found) not in ids:
             continue
-        row = document(found, package=distribution)
+        row = document(found, package=parsed.distribution)
         text, listed = split_see_also(row["text"]) if row else ("", ())
         targets: dict[str, None] = {}
         elsewhere = []
@@ -67,7 +99,7 @@ def pages_of(distribution: str) -> DistributionPages:
             else:
                 targets[target] = None
         pages.append(Page(ids[id(found)], (found.name, *found.aliases), text, tuple(targets), tuple(elsewhere)))
-    return DistributionPages(distribution, tuple(pages), parsed.unparsed)
+    return tuple(pages)
 
 
 def links_of(found: Sequence[DistributionPages]) -> Links:
