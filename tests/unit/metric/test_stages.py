@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from flows.clusters import DaskExecutor
 from schemas import corpus
 from schemas import metric as contracts
 from schemas.manifests import Manifest
@@ -29,6 +30,7 @@ from tasks.metric.scores import Measure, bins_covering
 from tasks.metric.thresholds import Target, choose_threshold, class_rates
 from tasks.shards import Executor, SerialExecutor
 from tasks.stage_run import identity_of
+from tests.flows.test_shards import Deadly
 from tests.unit.metric.worlds import embeddings
 from tests.worlds import DAY, identities
 
@@ -159,15 +161,16 @@ def test_the_released_threshold_knows_its_model(tmp_path: Path) -> None:
     assert env.store.manifest(ref).quality["held_out_frr"] == choice.held_out
 
 
-@pytest.mark.parametrize("measure", ["cosine", "euclidean"])
-def test_retrieval_of_shards_is_that_of_all_rows(measure: Measure, tmp_path: Path) -> None:
+def test_retrieval_of_shards_is_that_of_all_rows(tmp_path: Path) -> None:
     env, vectors, packages = world(tmp_path)
     inputs = [Ref(contract.name, DAY, "0" * 32) for contract in (corpus.VECTORS, corpus.DOCUMENTS)]
     classes = ClassParams(part="test", validation_share=0.3)
-    rows = stages.arrange_classes.execute(env, *inputs, measure=measure, bins=512, classes=classes, rows_per_shard=4096)
+    rows = stages.arrange_classes.execute(
+        env, *inputs, measure="cosine", bins=512, classes=classes, rows_per_shard=4096
+    )
     quality = env.store.manifest(stages.measure_retrieval.execute(env, rows)).quality
     chosen = chosen_rows(packages, classes)
-    whole = retrieval(vectors[chosen], np.array(packages)[chosen], measure)
+    whole = retrieval(vectors[chosen], np.array(packages)[chosen], "cosine")
     assert (quality["rows"], quality["lone_classes"]) == (whole.rows, whole.lone_classes)
     for name in ("recall_at_1", "map_at_r", "recall_at_1_classes", "map_at_r_classes"):
         assert quality[name] == pytest.approx(getattr(whole, name), abs=1e-12)
@@ -188,6 +191,32 @@ def test_order_and_failures_of_shards_change_nothing(serial: dict[str, str], tmp
     make(env)
     assert identities(env.store) == serial
     assert len(executor.ran) == 1 + 3, "what was counted before the failure is not counted again"
+
+
+class AfterTheFirst(Deadly):
+    """Kills a worker when the first of several shards of pairs is there."""
+
+    total = 0
+
+    def begin(self, stage: str, total: int) -> None:
+        self.total = total
+
+    def advance(self, stage: str, done: int) -> None:
+        if stage == contracts.PAIR_COUNTS.name and done == 1 < self.total:
+            self.at = {self.steps + 1}
+            super().advance(stage, done)
+
+
+def test_two_workers_of_which_one_is_killed_make_the_same(serial: dict[str, str], tmp_path: Path) -> None:
+    executor = DaskExecutor(2)
+    env, _, _ = world(tmp_path, executor)
+    env.progress = progress = AfterTheFirst(executor, set(), random.Random(0))
+    try:
+        make(env)
+    finally:
+        executor.close()
+    assert identities(env.store) == serial
+    assert len(progress.killed) == 1
 
 
 def test_groups_of_another_size_give_the_same_answer(serial: dict[str, str], tmp_path: Path) -> None:
