@@ -7,12 +7,11 @@ from flows.rewriting import rewriting
 from flows.runtime import Run
 from flows.settings import SAMPLE_INTERACTIONS, Settings
 from schemas.forgotten import Forgotten
-from schemas.inputs import SAMPLE, SEE_ALSO_SAMPLE
+from schemas.inputs import NAMES_SAMPLE, SAMPLE
 from schemas.inputs.forgotten import suppressing
 from schemas.inputs.interactions import (
     InteractionFile,
     InteractionSource,
-    SeeAlsoSource,
 )
 from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
@@ -109,20 +108,22 @@ def interaction_files(settings: Settings, flow: str) -> InteractionFiles | None:
 
 
 def interaction_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InteractionSource | None:
-    """What a flow's ranker is trained on, without what is to be forgotten; None for first sentences of the built-in sample."""
+    """The files that a flow's ranker is trained on, without what is to be forgotten; None for the built-in sample."""
     files = interaction_files(settings, flow)
-    if files is not None:
-        mapping = tuple(sorted(files.columns.items()))
-        return InteractionFile(files.path, files.labels, mapping, suppressed=suppressed)
-    if settings.xmr.input == SEE_ALSO_SAMPLE:
-        return SeeAlsoSource(settings.input.distributions, suppressed)
-    return None
+    if files is None:
+        return None
+    return InteractionFile(files.path, files.labels, tuple(sorted(files.columns.items())), suppressed=suppressed)
+
+
+def sample_of(settings: Settings, flow: str) -> str:
+    """Which of the built-in sample's interactions a flow's ranker is trained on: first sentences where the settings name
+    none; empty where it reads files.
+    """
+    return "" if interaction_files(settings, flow) else settings.xmr.input or NAMES_SAMPLE
 
 
 def interactions_of(run: Run) -> "Ref | InteractionSource":
-    """What a ranker is trained on: the interactions of the settings, or first sentences of the built-in sample where they
-    name none.
-    """
+    """What a ranker is trained on: files of interactions, or the extracts of the built-in sample."""
     instead = rewriting.get()
     if instead is not None and instead.interactions is not None:
         return instead.interactions

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
+from flows.inputs import sample_of
 from flows.ranker_features import apart, features_of
 from flows.rewriting import rewriting
 from flows.runtime import Run
@@ -146,7 +147,7 @@ def _otherwise(run: Run, base: Base) -> str:
     """What a full training would do otherwise than the base's, in words; empty if nothing."""
     env, xmr = run.env, run.settings.xmr
     asked = (
-        ("interactions", import_interactions, {"params": xmr.interactions}),
+        ("interactions", import_interactions, {"params": xmr.interactions, "sample": sample_of(run.settings, run.flow)}),
         ("queries", list_queries, {"held_out": False, "label_words": xmr.label_words, "rows_per_shard": run.settings.corpus.imports.rows_per_shard}),
         ("ngrams", count_ngrams, {"params": xmr.ngrams}),
         ("vocabulary", merge_vocabulary, {"params": xmr.ngrams}),

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.crashes import tell_when_crashed
-from flows.inputs import interactions_of
+from flows.inputs import interactions_of, sample_of
 from flows.publishing import make_live
 from flows.ranker_baselines import compare
 from flows.ranker_features import features_of
@@ -20,7 +20,9 @@ def train_ranker(request: RunRequest = RunRequest()) -> None:
     """Trains, measures and publishes the ranker of a collection."""
     with running("train_ranker", request) as run:
         xmr, made = run.settings.xmr, {}
-        made["interactions"] = taken = import_interactions(interactions_of(run), params=xmr.interactions)
+        made["interactions"] = taken = import_interactions(
+            interactions_of(run), params=xmr.interactions, sample=sample_of(run.settings, run.flow)
+        )
         made |= refreshed(run, taken)
         if "model" not in made:
             made |= features_of(run, taken)

@@ -11,6 +11,7 @@ from scipy import sparse
 from schemas import corpus
 from schemas import xmr as contracts
 from schemas.errors import FingerpostError, QuarantineLimitError
+from schemas.inputs import SEE_ALSO_SAMPLE
 from schemas.inputs.interactions import FirstSentenceSource, InteractionBatch, InteractionSource, SeeAlsoSource
 from schemas.manifests import FileEntry
 from schemas.matrices import sparse_from_arrow, sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
@@ -55,18 +56,14 @@ from tasks.xmr.training import LevelTrainer, TrainingParams, predicted_parents
 
 
 @stage(contracts.INTERACTIONS)
-def import_interactions(run: StageRun, source: "Ref | InteractionSource", *, params: InteractionParams) -> None:
+def import_interactions(
+    run: StageRun, source: "Ref | InteractionSource", *, params: InteractionParams, sample: str = ""
+) -> None:
     """Takes queries, labels and what was chosen over, sets bad rows aside, and holds out queries to test and to calibrate.
 
-    Of the extracts of the built-in sample, first sentences are the queries and their objects the labels.
+    Of the extracts of the built-in sample, ``sample`` says which of its interactions are meant.
     """
-    if isinstance(source, Ref):
-        batch = _first_sentences(run.store, source)
-    elif isinstance(source, SeeAlsoSource | FirstSentenceSource):
-        shards = [Shard(place, place, place + 1) for place in range(len(source.distributions))]
-        batch = source.batch(run.gather(_pages_shard, shards, source=source))
-    else:
-        batch = source.read()
+    batch = _sample_interactions(run.store, source, sample) if isinstance(source, Ref) else source.read()
     queries, labels, bad = batch.queries.num_rows, batch.labels.num_rows, batch.quarantined.num_rows
     share = bad / max(bad + batch.pairs.num_rows, 1)
     run.write_companion(
@@ -92,18 +89,15 @@ def import_interactions(run: StageRun, source: "Ref | InteractionSource", *, par
     } | {name: parts.count(name) for name in SPLITS} | dict(batch.figures)  # fmt: skip
 
 
-def _first_sentences(store: Store, extracts: Ref) -> InteractionBatch:
-    from schemas.inputs.python_docs.links import DistributionPages, Page
-    from schemas.inputs.python_docs.sections import split_see_also
+def _sample_interactions(store: Store, extracts: Ref, sample: str) -> InteractionBatch:
+    from schemas.inputs.python_docs.links import DistributionPages, pages_from
 
-    rows = store.open(extracts, corpus.EXTRACTS).read("documents")
-    columns = (rows[name].to_pylist() for name in ("id", "title", "text"))
-    pages = tuple(Page(key, (title,), split_see_also(text)[0]) for key, title, text in zip(*columns, strict=True))
-    return FirstSentenceSource(()).batch([DistributionPages("", pages, 0)])
-
-
-def _pages_shard(store: Store, shard: Shard, *, source: SeeAlsoSource | FirstSentenceSource) -> Any:
-    return source.pages(source.distributions[shard.index])
+    artifact, found = store.open(extracts, corpus.EXTRACTS), []
+    for entry in artifact.entries("links"):
+        documents, links = (artifact.read(name, shard=entry.shard) for name in ("documents", "links"))
+        found.append(DistributionPages("", pages_from(documents, links), 0))
+    found.append(DistributionPages("", (), artifact.quality["unparsed_files"]))
+    return (SeeAlsoSource(()) if sample == SEE_ALSO_SAMPLE else FirstSentenceSource(())).batch(found)
 
 
 @stage(corpus.DOCUMENTS)
