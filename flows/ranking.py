@@ -18,7 +18,7 @@ def rank(
     *, text: str, source: Path | None, output: Path | None, k: int, as_json: bool, collection: str | None, store: str | None
 ) -> None:  # fmt: skip
     """Ranks labels for a text, which are printed, or for the queries of a file, which are written to another."""
-    if bool(text) == (source is not None):
+    if bool(text.strip()) == (source is not None):
         raise FingerpostError("rank: expected a text or --input FILE, got none or both; give one")
     if (source is None) != (output is None):
         raise FingerpostError("rank: expected --input and --output together, got one of them; give both")
@@ -66,6 +66,6 @@ def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
         for place, answer in enumerate(found, start=1):
             key = [answer.id] if named else []
             chance = [f"{answer.chance:.2f}"] if chances and answer.chance is not None else []
-            table.add_row(str(place), *key, answer.name, f"{answer.score:.3f}", *chance)
+            table.add_row(str(place), *key, answer.name, f"{answer.score:.3g}", *chance)
         console.print(table)
     console.print(f"[dim]{ranker.ref}[/dim]", soft_wrap=True)

@@ -22,7 +22,7 @@ QUARANTINE_SCHEMA = pa.schema(
 class Form:
     """What the rows of an input hold: all their columns, those that must be there, and those of which one must.
 
-    A column of ``instead`` that is empty takes the value of another one. ``option`` is how a person maps a column. What is
+    A column of ``instead`` that is empty takes the value of another one. ``option`` is how a person maps a column, if that can be. What is
     to be forgotten may stand in any of ``keys``.
     """
 
@@ -82,7 +82,7 @@ def checked_mapping(mapping: Mapping[str, str], form: Form = DOCUMENTS) -> dict[
         if ours not in form.names:
             guess = _closest(ours, form.names) or (form.some or form.needed)[0]
             raise InputError(
-                f"{form.option.strip()}: expected one of {', '.join(form.names)} before '=', got {ours!r}; "
+                f"{form.option.strip(' .')}: expected one of {', '.join(form.names)} before '=', got {ours!r}; "
                 f"write ours first, for example {form.option}{guess}={mapping[ours]}"
             )
     return dict(mapping)
@@ -125,6 +125,8 @@ def _advice(ours: str, wanted: str, found: Sequence[str], form: Form) -> str:
         return f"separate the columns by commas, not by {mark!r}"
     first = found[0] if ours == form.needed[0] and found else "<column>"
     guess = _closest(wanted, found) or _closest(ours, found) or first
+    if not form.option:
+        return f"rename the one that is meant, for example {guess!r}"
     return f"map it, for example {form.option}{ours}={guess}"
 
 

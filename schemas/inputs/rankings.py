@@ -15,7 +15,7 @@ from schemas.inputs.columns import Form
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
 
-QUERIES = Form(("query",), needed=("query",), option="--map ")
+QUERIES = Form(("query",), needed=("query",), option="")
 SCHEMA = pa.schema(
     [
         ("query", pa.string()),
