@@ -1,4 +1,7 @@
-"""The whole answer for one model: a threshold from validation classes, and what other classes get by it."""
+"""The whole answer for one model: a threshold from validation classes, and what other classes get by it.
+
+Source: the article's "Measuring consistency"; algorithms.md 3.1 and 3.4.
+"""
 
 import math
 from dataclasses import dataclass, field

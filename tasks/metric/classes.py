@@ -1,4 +1,7 @@
-"""Which classes take part: all, or one side of an open-world split, in which a class is on one side with all its rows."""
+"""Which classes take part: all, or one side of an open-world split, in which a class is on one side with all its rows.
+
+Source: algorithms.md 3.4 (test classes disjoint from training classes).
+"""
 
 import hashlib
 from dataclasses import dataclass

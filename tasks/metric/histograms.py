@@ -1,7 +1,8 @@
 """Similarity histograms of all pairs by class, in one pass over pairs of blocks of rows.
 
 Memory: two blocks, their classes' counts, and the result; not the number of rows. Counts are exact integers of scores that
-depend on two rows alone, so neither blocks, shards, threads nor the order of rows change them. Source: algorithms.md 3.1.
+depend on two rows alone, so neither blocks, shards, threads nor the order of rows change them. Source: the article's "Measuring
+consistency"; algorithms.md 3.1 (complexity: all pairs, histograms for big sets).
 """
 
 from collections.abc import Iterable, Sequence

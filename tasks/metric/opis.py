@@ -1,6 +1,6 @@
 """The operating-point-inconsistency score: how differently one threshold works for different classes.
 
-Source: Zhang et al., Threshold-consistent margin loss, ICLR 2024; algorithms.md 3.1 (the variance across classes at each
+Source: Zhang et al., Threshold-consistent margin loss, ICLR 2024; the article's "Measuring consistency"; algorithms.md 3.1 (the variance across classes at each
 threshold is a reading of the paper; the article's wording, deviation from the average over the whole range, is ``range``).
 """
 

@@ -1,7 +1,8 @@
 """What pairs of embeddings score by class: as histograms of bounded size, or exactly.
 
 A positive pair has both ends in a class; a negative pair of a class has exactly one end in it, and so belongs to two
-classes. A pair is accepted at a threshold where its score is not below it. Source: algorithms.md 3.1 (OPIS).
+classes. A pair is accepted at a threshold where its score is not below it. Source: the article's "Measuring consistency";
+algorithms.md 3.1.
 """
 
 from collections.abc import Sequence
