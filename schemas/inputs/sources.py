@@ -97,15 +97,18 @@ class PythonDocsSource:
 
     def distribution(self, name: str) -> Distribution:
         """What one distribution says."""
-        return read_distribution(name)
+        from schemas.inputs.python_docs.links import extract_with_links
+
+        return Distribution(*extract_with_links(name))
 
     def read(self) -> DocumentBatch:
         """The documents of all distributions."""
-        return check_rows(pa.concat_tables([self.distribution(name).documents for name in self.distributions]))
+        return check_rows(pa.concat_tables([read_distribution(name)[0] for name in self.distributions]))
 
 
-def read_distribution(name: str) -> Distribution:
-    """What one installed distribution says."""
-    from schemas.inputs.python_docs.links import extract_with_links
+def read_distribution(name: str) -> tuple[pa.Table, int]:
+    """The documents of one distribution, and how many of its sources could not be parsed."""
+    from schemas.inputs.python_docs import extract_distribution
 
-    return Distribution(*extract_with_links(name))
+    found = extract_distribution(name)
+    return found.rows, found.unparsed

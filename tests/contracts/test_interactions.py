@@ -258,7 +258,7 @@ def test_numbers_of_a_csv_that_are_none(tmp_path: Path) -> None:
         ([{"query": "q", "sku": "a"}], {}, "rows.jsonl: expected a column 'label', found query, sku; map it, for example --set xmr.columns.label=<column>"),
         ([{"text": "q", "label": "a"}], {}, "rows.jsonl: expected a column 'query', found text, label; map it, for example --set xmr.columns.query=text"),
         ([{"query": "q", "label": "a"}], {"weight": "clicks"}, "expected a column 'clicks' for weight, found query, label; map it"),
-        ([{"query": "q", "label": "a"}], {"wieght": "w"}, "--set xmr.columns.: expected one of query, label, weight, day, query_id, id, name, text before '=', got 'wieght'; write ours first, for example --set xmr.columns.weight=w"),
+        ([{"query": "q", "label": "a"}], {"wieght": "w"}, "--set xmr.columns: expected one of query, label, weight, day, query_id, id, name, text before '=', got 'wieght'; write ours first, for example --set xmr.columns.weight=w"),
         ([], {}, "rows.jsonl: expected rows, found an empty file"),
     ],
 )  # fmt: skip
