@@ -95,13 +95,16 @@ class DaskExecutor:
         # Workers of other machines may come later than the comparison.
         guarded = SameCode(function, installation().digest) if self.cluster else function
         futures = client.map(guarded, items, pure=False)
-        positions = {future.key: position for position, future in enumerate(futures)}
+        left = {future.key: (position, future) for position, future in enumerate(futures)}
         try:
             for future, result in as_completed(futures, with_results=True, loop=client.loop):
                 if future.cancelled():
                     # Dask hands out the exception as if it were the result.
                     raise CommClosedError("the scheduler is gone")
-                yield positions[future.key], result
+                position, _ = left.pop(future.key)
+                # A result that is still wanted would be computed again if its worker died later.
+                future.release()
+                yield position, result
         except KilledWorker as problem:
             raise ClusterError(
                 f"Dask: expected shards to finish, found that one killed its worker {problem.allowed_failures + 1} times (too little memory, most likely); use smaller shards or larger workers"
@@ -113,7 +116,7 @@ class DaskExecutor:
             ) from problem
         finally:
             if client.status == "running":
-                client.cancel(futures)
+                client.cancel([future for _, future in left.values()])
 
     def close(self) -> None:
         """Stops what was started; a cluster at an address goes on."""

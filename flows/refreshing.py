@@ -4,9 +4,11 @@ The base of a refresh is the last full training: the live ranker's own artifacts
 its base. It is an input of the stages, so that the same base and interactions give the same ranker whenever they run.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 from flows.inputs import sample_of
 from flows.ranker_features import apart, features_of
@@ -21,7 +23,9 @@ from schemas.publish import Pointer
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.corpus.stages import count_ngrams, merge_vocabulary, weigh_terms
-from tasks.xmr.open import read_members
+from tasks.stage import Stage
+from tasks.xmr.clustering import ClusterParams
+from tasks.xmr.open import member_roles, numbered, read_members
 from tasks.xmr.refresh import RefreshParams
 from tasks.xmr.refresh_stages import refresh_rankers, refresh_tree
 from tasks.xmr.stages import cluster_labels, embed_labels, import_interactions, list_queries, train_rankers
@@ -33,6 +37,9 @@ _MEMBERS: dict[str, Contract] = {
     "interactions": contracts.INTERACTIONS, "queries": DOCUMENTS, "ngrams": NGRAMS, "vocabulary": VOCABULARY, "features": FEATURES,
     "label_features": contracts.LABEL_FEATURES, "tree": contracts.TREE, "model": contracts.MODEL,
 }  # fmt: skip
+
+
+_NUMBERED = re.compile(r"(tree|model)_\d+")
 
 
 class NoBaseError(Exception):
@@ -59,20 +66,20 @@ def refreshed(run: Run, taken: Ref) -> dict[str, Ref]:
         base = base_of(run, taken)
         run.env.because = f"refreshed from {base.release}"
         made = _made_from(run, taken, base)
-        _check_drift(run, made["model"])
+        _check_drift(run, _models(made))
     except NoBaseError as why:
         run.env.because = f"trained fully: {why}"
         run.progress.say(f"ranker {run.env.because}")
         return {}
-    run.progress.say(f"ranker {run.env.because}{_share(run, made['model'])}")
+    run.progress.say(f"ranker {run.env.because}{_share(run, _models(made))}")
     return made
 
 
-def refresh_params(xmr: XmrSettings) -> RefreshParams:
-    """How a refresh solves, of the settings: as training does, but for its own negatives."""
+def refresh_params(xmr: XmrSettings, clusters: ClusterParams) -> RefreshParams:
+    """How the ranker over a clustering is refreshed, of the settings: as training does, but for its own negatives."""
     chosen = xmr.refresh
     return RefreshParams(
-        training=replace(xmr.training, negatives=chosen.negatives), embedding=xmr.embedding, max_leaf_size=xmr.clusters.max_leaf_size,
+        training=replace(xmr.training, negatives=chosen.negatives), embedding=xmr.embedding, max_leaf_size=clusters.max_leaf_size,
         leaf_growth=chosen.leaf_growth, label_gain=chosen.label_gain, node_gain=chosen.node_gain, warm=chosen.warm,
     )  # fmt: skip
 
@@ -81,17 +88,19 @@ def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
     """The artifacts of a refresh; its features are counted with the vocabulary and the weights of the base."""
     xmr, old = run.settings.xmr, base.members
     made = features_of(run, taken, vocabulary=old["vocabulary"])
-    params = refresh_params(xmr)
-    # Trees and weights of a full training are remembered apart from these, which other stages make.
-    with apart(run, "refreshed"):
-        made["tree"] = tree = refresh_tree(
-            taken, made["features"], old["interactions"], old["label_features"], old["tree"], params=params, rows=xmr.rows
-        )  # fmt: skip
-        made["model"] = refresh_rankers(
-            taken, made["features"], made["held_features"], tree, old["interactions"], old["features"], old["label_features"],
-            old["tree"], old["model"], params=params, rows=xmr.rows, blocks=xmr.blocks, limits=xmr.refresh.limits,
-        )  # fmt: skip
-    return made | {"label_features": old["label_features"], BASE: base.release}
+    kept = {"label_features": old["label_features"], BASE: base.release}
+    for place, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
+        params, (tree, model) = refresh_params(xmr, clusters), (numbered(role, place) for role in ("tree", "model"))
+        # Trees and weights of a full training are remembered apart from these, which other stages make.
+        with apart(run, numbered("refreshed", place)):
+            made[tree] = refresh_tree(
+                taken, made["features"], old["interactions"], old["label_features"], old[tree], params=params, rows=xmr.rows
+            )  # fmt: skip
+            made[model] = refresh_rankers(
+                taken, made["features"], made["held_features"], made[tree], old["interactions"], old["features"],
+                old["label_features"], old[tree], old[model], params=params, rows=xmr.rows, blocks=xmr.blocks, limits=xmr.refresh.limits,
+            )  # fmt: skip
+    return made | kept
 
 
 def base_of(run: Run, taken: Ref) -> Base:
@@ -133,7 +142,10 @@ def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:
 
     ``thoroughly``: every file of it and of what it was made of is read, as when it is published; else their sizes are seen.
     """
-    for role, contract in _MEMBERS.items():
+    contracts_by_role = _MEMBERS | {
+        role: _MEMBERS[role.split("_")[0]] for role in base.members if _NUMBERED.fullmatch(role)
+    }
+    for role, contract in contracts_by_role.items():
         manifest = store.open(base.members[role], contract).manifest
         if not store.intact(manifest):
             raise CorruptArtifactError(
@@ -145,38 +157,51 @@ def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:
 
 def _otherwise(run: Run, base: Base) -> str:
     """What a full training would do otherwise than the base's, in words; empty if nothing."""
-    env, xmr = run.env, run.settings.xmr
-    asked = (
+    env, xmr, members = run.env, run.settings.xmr, base.members
+    if xmr.embedding.method != "pifa":
+        return f"xmr.embedding.method: expected pifa, which alone can be refreshed, got {xmr.embedding.method}"
+    clusterings = xmr.ensemble.clusterings(xmr.clusters)
+    rankers = sum(numbered("tree", place) in members for place in range(len(members)))
+    if rankers != len(clusterings):
+        return f"xmr.ensemble: {len(clusterings)} ranker(s), the base has {rankers}"
+    rows = run.settings.corpus.imports.rows_per_shard
+    asked: list[tuple[str, Stage, dict[str, Any]]] = [
         ("interactions", import_interactions, {"params": xmr.interactions, "sample": sample_of(run.settings, run.flow)}),
-        ("queries", list_queries, {"held_out": False, "label_words": xmr.label_words, "rows_per_shard": run.settings.corpus.imports.rows_per_shard}),
+        ("queries", list_queries, {"held_out": False, "label_words": xmr.label_words, "rows_per_shard": rows}),
         ("ngrams", count_ngrams, {"params": xmr.ngrams}),
         ("vocabulary", merge_vocabulary, {"params": xmr.ngrams}),
         ("features", weigh_terms, {"params": xmr.tfidf}),
         ("label_features", embed_labels, {"params": xmr.embedding, "rows": xmr.rows, "blocks": xmr.blocks}),
-        ("tree", cluster_labels, {"params": xmr.clusters, "blocks": xmr.blocks}),
-        ("model", train_rankers, {"params": xmr.training, "rows": xmr.rows, "blocks": xmr.blocks}),
-    )  # fmt: skip
-    if xmr.embedding.method != "pifa":
-        return f"xmr.embedding.method: expected pifa, which alone can be refreshed, got {xmr.embedding.method}"
+    ]
+    for place, clusters in enumerate(clusterings):
+        training = {"params": xmr.training, "rows": xmr.rows, "blocks": xmr.blocks}
+        asked.append((numbered("tree", place), cluster_labels, {"params": clusters, "blocks": xmr.blocks}))
+        asked.append((numbered("model", place), train_rankers, training))
     found = []
     for role, stage, parameters in asked:
-        why = "forced" if stage.name in env.forced else stage.differs(env, base.members[role], **parameters)
+        why = "forced" if stage.name in env.forced else stage.differs(env, members[role], **parameters)
         if why:
             found.append(f"{stage.name}: {why}")
     return "; ".join(found)
 
 
-def _check_drift(run: Run, model: Ref) -> None:
-    """NoBaseError where the refreshed weights say that a full training is due; a plan for what is not there takes it that
-    it is not.
+def _models(made: Mapping[str, Ref]) -> list[Ref]:
+    """The refreshed weights of each member of the ensemble."""
+    return [made[numbered("model", place)] for place in range(len(member_roles(made)))]
+
+
+def _check_drift(run: Run, models: Sequence[Ref]) -> None:
+    """NoBaseError where refreshed weights say that a full training is due; a plan for what is not there takes it that it is
+    not.
     """
     store = run.env.store
-    if store.has(model) and (why := store.manifest(model).quality["must_retrain"]):
-        raise NoBaseError(f"the refresh is past a limit: {why}")
+    for model in filter(store.has, models):
+        if why := store.manifest(model).quality["must_retrain"]:
+            raise NoBaseError(f"the refresh is past a limit: {why}")
 
 
-def _share(run: Run, model: Ref) -> str:
-    if not run.env.store.has(model):
+def _share(run: Run, models: Sequence[Ref]) -> str:
+    if not run.env.store.has(models[0]):
         return ""
-    drift = run.env.store.manifest(model).quality["drift"]
+    drift = run.env.store.manifest(models[0]).quality["drift"]
     return f": {drift['solved_share']:.1%} of {drift['labels']:,} labels solved again, {drift['new_share']:.1%} new"

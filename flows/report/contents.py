@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from flows.report.plots import SearchPoint
 from flows.report.ranking import Ranked, Sweep, read_ranked, read_sweep
+from flows.report.refresh import Refresh, read_refresh, read_trained_fully
 from schemas import ann, corpus, xmr
 from schemas.errors import FingerpostError
 from schemas.publish import Pointer, Publication
@@ -144,8 +145,14 @@ class Contents:
     retrieval: Retrieval | None
     ranked: Ranked | None
     sweep: Sweep | None
+    refreshes: list[Refresh]
     inputs: dict[str, list[str]]
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def trained_fully(self) -> str:
+        """Why a ranker that was to be refreshed was trained fully; empty where it was not."""
+        return read_trained_fully(self.record)
 
     @property
     def quarantine(self) -> Quarantine | None:
@@ -194,6 +201,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
         retrieval=section(ann.RETRIEVAL.name, _retrieval),
         ranked=attempt(lambda: read_ranked(store, record), None),
         sweep=section(xmr.SWEEP.name, read_sweep),
+        refreshes=attempt(lambda: read_refresh(store, record), []),
         inputs={name: attempt(partial(_inputs, store, stage, made), []) for name, stage in stages.items()},
         problems=problems,
     )

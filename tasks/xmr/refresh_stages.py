@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from schemas import xmr as contracts
-from schemas.errors import FingerpostError
 from schemas.manifests import FileEntry
 from schemas.matrices import sparse_from_arrow, sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
@@ -21,7 +20,7 @@ from schemas.store import Store
 from tasks.shards import Shard, ShardOutput, even_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import BlockParams, block_arrays, block_of, by_level, parent_blocks, tree_arrays
+from tasks.xmr.blocks import BlockParams, block_arrays, block_of, by_level, tree_arrays
 from tasks.xmr.drift import Change, DriftLimits, HeldOut, compare_models, measure_drift, must_retrain
 from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams, level_problem
 from tasks.xmr.model import ChunkBlock, RankerModel
@@ -62,7 +61,7 @@ def refresh_rankers(
     """Solves the labels with new rows and the new ones level by level, one shard a block of parents, as training does; states
     the share solved, the drift, and why to train again, if so.
 
-    The features are those of the old vocabulary, the blocks those that the old model was trained in.
+    The features are those of the old vocabulary, the blocks of parents those that the old model was trained in.
     """
     store = run.store
     chain, old_chain = (read_tree(store.open(ref, contracts.TREE)) for ref in (tree, old_tree))
@@ -71,7 +70,7 @@ def refresh_rankers(
     now = positives_of(chain, data.targets)
     origin = _origin(store, interactions, old_interactions)
     gained, fresh = _gained(store, interactions, old_interactions, origin)
-    fan_out = _FanOut(run, chain, old_chain, _Given(interactions, features, tree, params, rows), blocks, old_model)
+    fan_out = _FanOut(run, chain, _Given(interactions, features, tree, params, rows), blocks, old_model)
     solved: list[NDArray[np.bool_]] = []
     for level in range(chain.depth):
         last = level == chain.depth - 1
@@ -108,7 +107,6 @@ class _FanOut:
 
     run: StageRun
     tree: LabelTree
-    old_tree: LabelTree
     given: _Given
     blocks: BlockParams
     old_model: Ref
@@ -117,25 +115,20 @@ class _FanOut:
     bytes: int = 0
 
     def __post_init__(self) -> None:
-        self._old = self.run.store.open(self.old_model, contracts.MODEL).entries("weights")
+        entries = self.run.store.open(self.old_model, contracts.MODEL).entries("weights")
+        places = self.run.gather(_where_shard, [Shard(i, i, i + 1) for i in range(len(entries))], entries=entries)
+        self._old: list[list[tuple[Shard, FileEntry]]] = [[] for _ in range(self.tree.depth)]
+        for entry, (level, start, stop) in zip(entries, places, strict=True):
+            self._old[level].append((Shard(len(self._old[level]), start, stop), entry))
         self._new: list[FileEntry] = []
-        ranges = [parent_blocks(self.old_tree, level, self.blocks) for level in range(self.tree.depth)]
-        if len(self._old) != sum(map(len, ranges)):
-            raise FingerpostError(
-                f"model {self.old_model}: expected {sum(map(len, ranges))} blocks as xmr.blocks cuts its tree, found "
-                f"{len(self._old)}; train again with these blocks"
-            )
-        self._ranges = ranges
 
     def solve(self, level: int, again: NDArray[np.bool_], origin: NDArray[np.int64], count: int) -> None:
         """Makes the blocks of a level; before that, if any of its nodes is solved, leads blocks of rows to their parents."""
         matches: list[FileEntry] = []
         if level and again.any() and "man" in self.given.params.training.negatives:
             matches = self._map(_match_shard, even_shards(count, self.blocks.rows), weights=list(self._new))
-        ranges = self._ranges[level]
-        shards = [Shard(i, start, stop) for i, (start, stop) in enumerate(ranges)]
-        first = sum(map(len, self._ranges[:level]))
-        old = {self.number + i: self._old[first + i] for i in range(len(ranges))}
+        shards = [shard for shard, _ in self._old[level]]
+        old = {self.number + shard.index: entry for shard, entry in self._old[level]}
         self._new += self._map(
             _refresh_shard, shards, level=level, again=again, origin=origin, old=old, matches=matches
         )
@@ -148,6 +141,12 @@ class _FanOut:
         self.weights += sum(one.get("weights", 0) for one in figures)
         self.bytes += sum(one.get("bytes", 0) for one in figures)
         return run.entries[before:]
+
+
+def _where_shard(store: Store, shard: Shard, *, entries: Sequence[FileEntry]) -> tuple[int, int, int]:
+    """The level of a stored block, its first parent and the one after its last."""
+    level, block = _block(store, entries[shard.index])
+    return level, int(block.parents[0]), int(block.parents[-1]) + 1
 
 
 def _match_shard(

@@ -8,8 +8,10 @@ import pytest
 
 from flows.ops.plan import plan_of
 from flows.refreshing import Base, NoBaseError, base_of
+from flows.report.page import render
 from flows.requests import RunRequest
 from flows.rewriting import Rewriting, rewriting
+from flows.run_page import quality_rows
 from flows.runtime import planning
 from flows.start import run_flow
 from schemas import xmr as contracts
@@ -18,6 +20,7 @@ from schemas.refs import Ref, digest_of
 from schemas.store import Store
 from tasks.ledger import runs
 from tasks.xmr.open import LiveRanker, live
+from tests.flows.test_report import Page
 from tests.flows.test_train_ranker import request_for
 from tests.unit.xmr.later import write_more
 from tests.unit.xmr.shop import write_shop
@@ -90,6 +93,21 @@ def test_the_next_day_is_refreshed_and_names_its_base(days: Days) -> None:
     assert shown["quality"]["drift"] == drift
 
 
+def test_the_report_and_the_page_of_the_run_show_the_drift(days: Days) -> None:
+    text = Page(render(days.store, days.second)).text("refresh")
+    drift = next(stage for stage in days.second["stages"] if stage["stage"] == "refresh_rankers")["quality"]["drift"]
+    shown = ("labels solved again", f"{100 * drift['solved_share']:.1f} %", days.first["refs"]["ranker_model"])
+    assert all(part in text for part in (*shown, f"{drift['precision_after']:.4f}", "90.0 %"))
+    assert "Trained fully" not in text
+    assert "Trained fully: no ranker of shop is live." in Page(render(days.store, days.first)).text("refresh")
+    rows = [
+        row
+        for row in quality_rows(days.second)
+        if row["stage"].startswith("refresh_rankers") and row["figure"] == "drift"
+    ]
+    assert str(drift["solved_share"]) in rows[0]["value"]
+
+
 def test_the_same_day_again_computes_nothing_and_a_later_one_keeps_the_base(days: Days) -> None:
     again = plan_of("train_ranker", asked(days.folder, 6))
     assert not again.runs
@@ -146,6 +164,9 @@ def test_a_base_that_does_not_fit_is_not_used_and_it_is_said_why(days: Days) -> 
     )
     assert "embed_labels: forced" in why_none(asked(folder, 7).model_copy(update={"force": ("embed_labels",)}))
     assert "pifa, which alone" in why_none(asked(folder, 7, **{"xmr.embedding.method": "pii"}))
+    assert why_none(asked(folder, 7, **{"xmr.ensemble.seeds": [0, 1]})).endswith(
+        "xmr.ensemble: 2 ranker(s), the base has 1"
+    )
     old = why_none(asked(folder, 9, **{"xmr.refresh.base_days": 3}))
     assert old == f"base {release}: expected one of 0 to 3 days before 2026-01-09, found 4"
     assert why_none(asked(folder, 4)).endswith("days before 2026-01-04, found -1")

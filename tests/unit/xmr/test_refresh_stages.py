@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from schemas import xmr as contracts
-from schemas.errors import FingerpostError
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.environment import Environment
@@ -101,11 +100,15 @@ def test_what_shards_solve_is_what_one_process_solves_in_one_piece(made, negativ
     assert len(manifest.files) == manifest.run["shards_run"] >= 6
 
 
-def test_a_model_in_other_blocks_than_the_settings_say_is_refused(made) -> None:
+def test_blocks_are_those_of_the_old_model_whatever_the_settings_say(made) -> None:
     env, old, path = made
-    later = Later(Shop(blocks=BlockParams(labels=1000, rows=200)))
-    with pytest.raises(FingerpostError, match=r"expected 3 blocks as xmr\.blocks cuts its tree, found 6; train again"):
-        later.make(env, old, write_more(path))
+    models = [
+        Later(Shop(blocks=blocks)).make(env, old, write_more(path))["model"]
+        for blocks in (BlockParams(labels=30, rows=200), BlockParams(labels=1000, rows=70))
+    ]
+    first, second = ([entry for entry in env.store.manifest(ref).files if entry.table == "weights"] for ref in models)
+    assert len(first) == 6
+    assert [entry.sha256 for entry in first] == [entry.sha256 for entry in second]
 
 
 def test_past_a_gate_a_retrain_is_asked_for(made) -> None:
