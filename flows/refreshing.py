@@ -166,7 +166,11 @@ def _otherwise(run: Run, base: Base) -> str:
         return f"xmr.ensemble: {len(clusterings)} ranker(s), the base has {rankers}"
     rows = run.settings.corpus.imports.rows_per_shard
     asked: list[tuple[str, Stage, dict[str, Any]]] = [
-        ("interactions", import_interactions, {"params": xmr.interactions, "sample": sample_of(run.settings, run.flow)}),
+        (
+            "interactions",
+            import_interactions,
+            {"params": xmr.interactions, "sample": sample_of(run.settings, run.flow)},
+        ),
         ("queries", list_queries, {"held_out": False, "label_words": xmr.label_words, "rows_per_shard": rows}),
         ("ngrams", count_ngrams, {"params": xmr.ngrams}),
         ("vocabulary", merge_vocabulary, {"params": xmr.ngrams}),
