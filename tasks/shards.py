@@ -5,11 +5,13 @@ were computed in.
 """
 
 import contextlib
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -124,6 +126,17 @@ def reset_peak_memory() -> None:
     """Forgets the peak so far, where the system can (Linux); elsewhere the peak stays that of the whole process."""
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
         file.write("5")
+
+
+def available_memory() -> int:
+    """Bytes that this process could still take: of the machine, or of the control group that it runs in."""
+    left = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
+        left = next((int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")), left)
+    with contextlib.suppress(OSError, ValueError):
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
+        left = min(left, max(int(limit) - int(used), 0))
+    return left
 
 
 def peak_memory_mb() -> float:

@@ -17,12 +17,19 @@ LEVEL = "level"
 
 @dataclass(frozen=True)
 class BlockParams:
-    """Labels whose features, subtree or weights are made together, and rows that are ranked together."""
+    """Labels whose features, subtree or weights are made together, and rows that are ranked together.
+
+    ``memory_mb`` is what one process may take for label features, tree or training beside the program; fewer labels are then
+    made together where so many need more. 0: as many as ``labels`` says, if the machine has the memory.
+    """
 
     labels: int = 16_384
     rows: int = 16_384
+    memory_mb: int = 0
 
     def __post_init__(self) -> None:
+        if self.memory_mb < 0:
+            raise ValueError(f"memory_mb: expected at least 0, got {self.memory_mb}; 0 is what the machine has")
         for name in ("labels", "rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}; raise it")

@@ -1,10 +1,13 @@
-"""The memory that training a ranker needs beside the program itself: stated before, kept by solving labels in blocks.
+"""The memory that label features, tree and rankers need beside the program itself: stated before, kept by blocks of labels.
 
-Weights are the only part that data decides: as many as stated are let through, a block that has more is refused.
+A statement is made of counts: rows, their entries, how often features and labels occur. What a label's rows have in common is
+not counted but expected, as if entries were drawn by the features' frequencies; rows of one label have more in common, so
+that this is an upper bound on average. How many weights pass the threshold is the only part that data decides: as many as
+stated are let through, a block that has more is refused.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,93 +15,160 @@ from scipy import sparse
 
 from tasks.xmr.blocks import BlockParams, parent_blocks
 from tasks.xmr.clustering import ClusterParams
+from tasks.xmr.label_features import BLOCK_LABELS, EmbeddingParams
 from tasks.xmr.model import ChunkBlock, RankerModel
 from tasks.xmr.sparse_rows import checked_rows, normalised_rows
 from tasks.xmr.training import (
     LevelProblem,
     LevelTrainer,
-    SolverParams,
     TrainingParams,
     active_rows,
     predicted_parents,
 )
 from tasks.xmr.tree import LabelTree
 
-#: Weights that are let through at threshold 0.1, as a share of the entries of labels' (nodes') rows: twice what was met.
-_LABEL_SHARE, _NODE_SHARE = 0.5, 0.25
-#: Bytes of a weight while its block is solved (chunks, then the block), and in a model that predicts.
-_SOLVED, _STORED = 24, 14
+#: Weights over a threshold of 0.1, as a share of the features of a label's rows, for a typical entry of 1: the largest met
+#: (debian12: 3.6 to 4.2, delicious: 3.3 to 3.7) and a quarter more.
+_WEIGHT_SHARE = 5.2
+#: Bytes of a weight while its block is solved (of a cluster, then of the block, where it is the only one of both), and of one
+#: that predicts, with its lookups.
+WEIGHT_BYTES, _SOLVED_ALONE, _STORED, _PREDICTING = 20, 28, 9, 15
 #: What the allocator and small objects take beside all that.
 _SLACK = 8 * 2**20
 
 
 class MemoryNeedError(ValueError):
-    """Training needs more memory than it may take."""
+    """A step needs more memory than it may take."""
 
 
 @dataclass(frozen=True)
 class ProblemShape:
-    """What the need depends on: rows, their entries, features, and how many rows each label has int64 (labels,), falling."""
+    """What needs depend on: rows, their entries, features, features that more than one row has, the root mean square of
+    entries, label-row pairs, entries of each label's rows float64 (labels,), and a line (``drawn``, ``distinct``):
+    how many different features that many entries have. Where the tree is known, ``nodes`` and such features of each level
+    above the labels, and labels of its largest ``leaf``; labels are then in its order.
+    """
 
     rows: int
     entries: int
     features: int
-    counts: NDArray[np.int64]
+    shared: int
+    size: float
+    pairs: int
+    reach: NDArray[np.float64]
+    drawn: NDArray[np.float64]
+    distinct: NDArray[np.float64]
+    nodes: tuple[tuple[int, float], ...] | None = None
+    leaf: int = 0
 
     @classmethod
-    def of(cls, features: sparse.csr_array, labels: sparse.csr_array) -> "ProblemShape":
+    def of(cls, features: sparse.csr_array, labels: sparse.csr_array, tree: LabelTree | None = None) -> "ProblemShape":
         """The shape of rows (n, d) and their labels (n, labels)."""
-        counts = np.bincount(labels.indices, minlength=labels.shape[1])
-        return cls(features.shape[0], features.nnz, features.shape[1], np.sort(counts)[::-1])
+        sizes = np.diff(features.indptr).astype(np.float64)
+        of_pair = np.repeat(sizes, np.diff(labels.indptr))
+        reach: NDArray[np.float64] = np.bincount(labels.indices, weights=of_pair, minlength=labels.shape[1]).astype(
+            np.float64
+        )
+        often = np.bincount(features.indices, minlength=features.shape[1])
+        share = often[often > 0] / max(features.nnz, 1)
+        drawn = np.concatenate(([0.0], np.geomspace(1, max(reach.sum(), 2.0), 40)))
+        distinct = np.array([-np.expm1(-share * count).sum() for count in drawn])
+        squares = float(np.square(features.data, dtype=np.float64).sum())
+        found = cls(
+            features.shape[0], features.nnz, features.shape[1], int((often > 1).sum()),
+            (squares / max(features.nnz, 1)) ** 0.5, labels.nnz, reach, drawn, distinct,
+        )  # fmt: skip
+        if tree is None:
+            return found
+        levels: list[tuple[int, float]] = []
+        of_level = labels
+        for level in range(tree.depth - 2, -1, -1):
+            of_level = tree.lift(of_level, level)
+            of_pair = np.repeat(sizes, np.diff(of_level.indptr))
+            below: NDArray[np.float64] = np.bincount(
+                of_level.indices, weights=of_pair, minlength=tree.width(level)
+            ).astype(np.float64)
+            levels.insert(0, (tree.width(level), float(found.expected(below).sum())))
+        leaf = int(np.diff(tree.children(tree.depth - 1).start).max())
+        order = tree.children(tree.depth - 1).ids
+        return replace(found, nodes=tuple(levels), leaf=leaf, reach=reach[order])
 
     @property
     def labels(self) -> int:
         """Labels."""
-        return len(self.counts)
+        return len(self.reach)
 
-    @property
-    def pairs(self) -> int:
-        """Entries of the label matrix."""
-        return int(self.counts.sum())
+    def expected(self, reach: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Different features of so many entries."""
+        return np.interp(reach, self.drawn, self.distinct)
+
+    def of_labels(self, count: int) -> float:
+        """Entries that the features of any ``count`` labels have at most."""
+        return float(np.sort(self.expected(self.reach))[::-1][:count].sum())
+
+    def of_neighbours(self, count: int) -> float:
+        """The same of ``count`` labels that follow each other."""
+        sums = np.concatenate(([0.0], np.cumsum(self.expected(self.reach))))
+        return float((sums[count:] - sums[:-count]).max()) if 0 < count < len(sums) else float(sums[-1])
+
+    def upper_levels(self, clusters: ClusterParams) -> list[tuple[int, float]]:
+        """Nodes and different features of their rows for each level above the labels.
+
+        Where the tree is not known, of the one that these labels get, with nodes that are alike: such have most.
+        """
+        if self.nodes is not None:
+            return list(self.nodes)
+        whole = float(self.reach.sum())
+        widths = level_widths(self.labels, clusters)[:-1]
+        return [(count, count * float(self.expected(np.array([whole / count]))[0])) for count in widths]
+
+    def smallest_block(self, clusters: ClusterParams) -> int:
+        """Labels of one parent: what has to be solved together."""
+        leaves = (clusters.branching if clusters.method == "kmeans" else 2) ** clusters.splits(self.labels)
+        return self.leaf or min(self.labels, -(-self.labels // leaves))
+
+    def typical(self, *, normalise: bool) -> float:
+        """The root mean square of entries, of rows scaled to length one."""
+        return (self.rows / max(self.entries, 1)) ** 0.5 if normalise else self.size
 
 
 @dataclass(frozen=True)
 class MemoryStatement:
-    """Bytes by part: features and their scaled copy, positives of all levels, rows that parents see, the upper levels' weights
-    (needed to predict negatives), a block's weights, and the solver's working memory. ``block``: labels solved together; most_upper, most_block: the weights that are let through.
+    """Bytes by part of a step (parts that are not there at once are left out), and labels solved together; of training also
+    the weights that are let through, on the levels above the labels and in a block of these.
     """
 
-    features: int
-    targets: int
-    active: int
-    upper_weights: int
-    block_weights: int
-    working: int
-    slack: int
+    step: str
+    parts: dict[str, int]
     block: int
-    most_upper: int
-    most_block: int
+    most_upper: int = 0
+    most_block: int = 0
 
     @property
     def total(self) -> int:
         """Bytes of all parts."""
-        return sum(self.parts().values())
-
-    def parts(self) -> dict[str, int]:
-        """Bytes by part."""
-        return {part.name: getattr(self, part.name) for part in fields(self)[:7]}
+        return sum(self.parts.values())
 
     def __str__(self) -> str:
-        parts = (f"{name} {size / 2**20:.1f}" for name, size in self.parts().items())
-        return f"{self.total / 2**20:.1f} MiB with blocks of {self.block} labels ({', '.join(parts)} MiB)"
+        parts = (f"{name} {size / 2**20:.1f}" for name, size in self.parts.items())
+        return (
+            f"{self.total / 2**20:.1f} MiB for {self.step} with blocks of {self.block} labels ({', '.join(parts)} MiB)"
+        )
+
+    def figures(self) -> dict[str, float]:
+        """What a manifest keeps of it, in MiB."""
+        return {"stated_mb": round(self.total / 2**20, 1), "block_labels": self.block}
 
 
-def most_weights(columns: int, entries: float, features: int, params: SolverParams) -> int:
-    """The weights that are let through for so many columns that expect so many in all at threshold 0.1."""
-    most = columns * min(features, params.max_nonzeros or features)
-    if params.threshold == 0:
+def most_weights(columns: int, distinct: float, shape: ProblemShape, training: TrainingParams) -> int:
+    """The weights that are let through for so many columns, whose rows have so many different features in all."""
+    solver = training.solver
+    most = columns * min(shape.features, solver.max_nonzeros or shape.features)
+    if solver.threshold == 0:
         return most
-    return min(most, int(max(1.0, (0.1 / params.threshold) ** 2) * entries) + 50 * columns)
+    share, ratio = _WEIGHT_SHARE * shape.typical(normalise=training.normalise), 0.1 / solver.threshold
+    share = min(1.0, share * ratio) if ratio <= 1 else min(1.0, share) * ratio**2
+    return min(most, int(share * distinct) + 50 * columns)
 
 
 def level_widths(labels: int, clusters: ClusterParams) -> list[int]:
@@ -111,6 +181,41 @@ def level_widths(labels: int, clusters: ClusterParams) -> list[int]:
     return widths
 
 
+def embedding_need(
+    shape: ProblemShape, params: EmbeddingParams = EmbeddingParams(), *, block: int = 0, given: int = 0
+) -> MemoryStatement:
+    """What label features of ``block`` labels (0: all) take; ``given``: entries of label features that are joined to them."""
+    width = min(block or shape.labels, shape.labels)
+    matrices = 8 * (shape.entries + shape.pairs + given) + 16 * shape.rows
+    turned = 28 * shape.pairs + 8 * shape.labels
+    if params.method == "pii":
+        parts = {"matrices": matrices, "labels_by_row": turned, "result": 24 * shape.pairs}
+        return MemoryStatement("label features", parts | {"slack": _SLACK}, width)
+    found, part = shape.of_neighbours(width), shape.of_neighbours(min(width, BLOCK_LABELS))
+    joined = 32 * (found + given) if params.method != "pifa" else 0
+    # While a part is summed, its rows are there in float64; when all are, parts and whole, or the whole as it is written.
+    result = max(8 * found + 24 * shape.entries + 44 * part, 24 * found + joined)
+    scaled = 4 * shape.entries + 8 * shape.rows if params.normalise else 0
+    parts = {"matrices": matrices, "scaled": scaled, "labels_by_row": turned, "result": int(result), "slack": _SLACK}
+    return MemoryStatement("label features", parts, width)
+
+
+def clustering_need(
+    labels: int, entries: int, columns: int, params: ClusterParams = ClusterParams()
+) -> MemoryStatement:
+    """What the tree over label features (labels, columns) with so many entries takes; it is split in one piece."""
+    if params.splits(labels) == 0:
+        parts = {"label_features": 8 * entries + 16 * labels, "slack": _SLACK}
+    elif params.method == "kmeans":
+        dense = params.branching * columns
+        parts = {"label_features": 8 * entries, "splits": 28 * entries + 24 * dense + 120 * labels, "slack": _SLACK}
+    else:
+        # Features renumbered within a node, in memory that doubles as it grows; sums of both halves.
+        splits = 14 * entries + 32 * columns + 60 * labels
+        parts = {"label_features": 8 * entries + 16 * labels, "splits": splits, "slack": _SLACK}
+    return MemoryStatement("the label tree", parts, labels)
+
+
 def memory_need(
     shape: ProblemShape,
     training: TrainingParams = TrainingParams(),
@@ -119,37 +224,55 @@ def memory_need(
     threads: int = 1,
     block: int = 0,
 ) -> MemoryStatement:
-    """What training holds at once beside the loaded program, with ``block`` labels solved together (0: all)."""
-    widths, rows, pairs = level_widths(shape.labels, clusters), shape.rows, shape.pairs
-    solver, depth = training.solver, len(widths)
-    smallest = smallest_block(shape.labels, clusters)
-    width = min(max(block or shape.labels, smallest) + smallest, shape.labels)
-    real = 8 if solver.precise else 4
+    """What training holds at once beside the loaded program, with ``block`` labels solved together (0: all).
+
+    ``clusters`` says which tree there will be, where the shape knows of none.
+    """
+    levels, rows, pairs = shape.upper_levels(clusters), shape.rows, shape.pairs
+    depth, real = len(levels) + 1, 8 if training.solver.precise else 4
+    smallest = shape.smallest_block(clusters)
+    block = min(max(block or shape.labels, smallest), shape.labels)
+    width = min(block + smallest, shape.labels)
+    distinct = shape.of_labels(width) if shape.nodes is None else shape.of_neighbours(width)
     led = rows * training.beam.beam if depth > 1 and "man" in training.negatives else 0
-    a_row = shape.entries / max(rows, 1)
-    upper = [most_weights(nodes, _NODE_SHARE * a_row * pairs, shape.features, solver) for nodes in widths[:-1]]
-    mine = most_weights(width, _LABEL_SHARE * a_row * int(shape.counts[:width].sum()), shape.features, solver)
-    group = 16 * (shape.features * real + rows * (2 * real + 1)) + 8 * rows
+    upper = [most_weights(nodes, found, shape, training) for nodes, found in levels]
+    mine = most_weights(width, distinct, shape, training)
+    solved = (WEIGHT_BYTES if width > smallest else _SOLVED_ALONE) * max([mine, *upper])
+    largest = 16 * real * max(shape.shared, rows)
+    group = 16 * (shape.shared * real + rows * (real + 1)) + 4 * rows + largest
     return MemoryStatement(
-        # As given, scaled, and row pointers of each.
-        features=16 * shape.entries + 40 * rows,
-        targets=(12 * depth + 48) * pairs + 8 * (depth + 6) * (rows + shape.labels),
-        active=60 * (led + pairs if depth > 1 else 0) + 24 * rows,
-        upper_weights=_STORED * sum(upper),
-        block_weights=_SOLVED * max([mine, *upper]),
-        working=2 * threads * group + 12 * shape.entries + 40 * shape.features + 80 * rows,
-        slack=_SLACK,
-        block=width,
+        "training",
+        {
+            # As given, and scaled with the places of the same.
+            "features": (12 if training.normalise else 8) * shape.entries + 24 * rows,
+            "targets": (8 * depth + 48) * pairs + 8 * (depth + 6) * (rows + shape.labels),
+            "active": 40 * (led + pairs if depth > 1 else 0) + 24 * rows,
+            # Predicting and solving a block are not at once.
+            "weights": max(_PREDICTING * sum(upper), _STORED * sum(upper) + solved),
+            "working": threads * group + 8 * shape.entries + 20 * shape.features + 40 * rows,
+            "slack": _SLACK,
+        },
+        block=block,
         most_upper=sum(upper),
         most_block=mine,
     )
 
 
-def smallest_block(labels: int, clusters: ClusterParams) -> int:
-    """Labels of one parent: what has to be solved together."""
-    return min(
-        labels, -(-labels // (clusters.branching if clusters.method == "kmeans" else 2) ** clusters.splits(labels))
-    )
+def fitting(
+    state: Callable[[int], MemoryStatement], budget: int, largest: int, least: int = 1, *, remedy: str
+) -> MemoryStatement:
+    """The statement with the largest blocks that ``budget`` bytes allow, halving from ``largest`` labels down to ``least``.
+
+    MemoryNeedError names the need where even the smallest does not fit, and the ``remedy``.
+    """
+    block = largest
+    while True:
+        found = state(block)
+        if found.total <= budget:
+            return found
+        if block <= least:
+            raise MemoryNeedError(f"memory: expected a need of at most {budget / 2**20:.1f} MiB, got {found}; {remedy}")
+        block = max(least, block // 2)
 
 
 def block_for(
@@ -160,22 +283,11 @@ def block_for(
     *,
     threads: int = 1,
 ) -> MemoryStatement:
-    """The statement with the largest blocks that ``budget`` bytes allow, halving from all labels down.
-
-    MemoryNeedError names the need where even one parent at a time does not fit.
-    """
-    least = smallest_block(shape.labels, clusters)
-    block = shape.labels
-    while True:
-        found = memory_need(shape, training, clusters, threads=threads, block=block)
-        if found.total <= budget:
-            return found
-        if block <= least:
-            raise MemoryNeedError(
-                f"training: expected a need of at most {budget / 2**20:.1f} MiB, got {found}, the smallest blocks; "
-                "give more memory, fewer threads, or a larger threshold"
-            )
-        block = max(least, block // 2)
+    """The statement of training with the largest blocks that ``budget`` bytes allow."""
+    return fitting(
+        lambda block: memory_need(shape, training, clusters, threads=threads, block=block), budget, shape.labels,
+        shape.smallest_block(clusters), remedy="give more memory, fewer threads, or a larger threshold",
+    )  # fmt: skip
 
 
 def train_blocks(

@@ -1,7 +1,7 @@
 """The stages from interactions to trained rankers. Each reads, calls a pure function and writes, with as little logic as can be."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ from tasks.xmr.interactions import (
 )
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.label_features import embed_labels as embed_block
+from tasks.xmr.memory import clustering_need, embedding_need, memory_need
+from tasks.xmr.memory_stages import KeptMemory, problem_of, room_of
 from tasks.xmr.model import RankerModel
 from tasks.xmr.open import (
     read_label_features,
@@ -132,11 +134,18 @@ def embed_labels(
 ) -> None:
     """Gives labels the features that they are clustered by, one shard a block of labels."""
     labels = run.store.open(interactions, contracts.INTERACTIONS).quality["labels"]
+    shape, room = problem_of(run, interactions, features, rows)
+    given = shape.entries if params.method in ("pifa_concatenated", "pifa_blended") else 0
+    kept = KeptMemory.within(
+        run, lambda block, _: embedding_need(shape, params, block=block, given=given), blocks, room, inputs=(interactions, features),
+        labels=labels,
+    )  # fmt: skip
     figures = run.map_shards(
-        _embed_shard, even_shards(labels, blocks.labels), interactions=interactions, features=features, params=params, rows=rows
+        _embed_shard, even_shards(labels, kept.labels), interactions=interactions, features=features, params=params, rows=rows
     )  # fmt: skip
     run.quality = {
         "labels": labels,
+        "memory": kept.figures,
         "columns": figures[0]["columns"],
         "non_zeros": sum(f["non_zeros"] for f in figures),
         "empty_rows": sum(f["empty"] for f in figures),
@@ -159,6 +168,11 @@ def cluster_labels(run: StageRun, label_features: Ref, *, params: ClusterParams,
     """Splits all labels a few times, then each part by itself, one shard a subtree, and merges the leaves to a tree."""
     artifact = run.store.open(label_features, contracts.LABEL_FEATURES)
     labels = artifact.quality["labels"]
+    (room,) = run.gather(room_of, [Shard(0, 0, 1)])
+    entries, columns = (artifact.quality[name] for name in ("non_zeros", "columns"))
+    kept = KeptMemory.within(
+        run, lambda *_: clustering_need(labels, entries, columns, params), blocks, room, inputs=(label_features,), labels=labels, least=labels,
+    )  # fmt: skip
     depth, upper = params.splits(labels), upper_splits(labels, params, blocks)
     members = np.arange(labels, dtype=np.uint32)
     order, sizes = split_subtree(read_label_features(artifact), members, params, depth=upper)
@@ -174,6 +188,7 @@ def cluster_labels(run: StageRun, label_features: Ref, *, params: ClusterParams,
     run.write("tree", tensors_to_arrow(tree_arrays(tree)))
     run.quality = {
         "labels": labels,
+        "memory": kept.figures,
         "depth": tree.depth,
         "widths": [tree.width(level) for level in range(tree.depth)],
         "largest_leaf": int(np.diff(tree.children(tree.depth - 1).start).max()),
@@ -205,7 +220,12 @@ def train_rankers(
             "xmr.training.negatives: expected tfn, man or tfn+man, got user, for which there is no input; choose one of them"
         )
     chain = read_tree(run.store.open(tree, contracts.TREE))
-    (count,) = run.gather(_row_count, [Shard(0, 0, 1)], interactions=interactions, features=features, rows=rows)
+    shape, room = problem_of(run, interactions, features, rows, tree)
+    count = shape.rows
+    kept = KeptMemory.within(
+        run, lambda block, threads: memory_need(shape, params, threads=threads, block=block), blocks, room, inputs=(interactions, features),
+        labels=chain.labels, least=shape.leaf,
+    )  # fmt: skip
     given = {"interactions": interactions, "features": features, "tree": tree, "params": params, "rows": rows}
     figures: list[dict[str, Any]] = []
     number = 0
@@ -216,14 +236,14 @@ def train_rankers(
             shards = _numbered(even_shards(count, blocks.rows), number)
             number += len(shards)
             before = len(run.entries)
-            run.map_shards(_match_shard, shards, weights=weights, threads=run.threads_of(shards), **given)
+            run.map_shards(_match_shard, shards, weights=weights, threads=kept.threads_of(shards), **given)
             matches = run.entries[before:]
-        ranges = parent_blocks(chain, level, blocks)
+        ranges = parent_blocks(chain, level, replace(blocks, labels=kept.labels))
         shards = _numbered([Shard(i, start, stop) for i, (start, stop) in enumerate(ranges)], number)
         number += len(shards)
         found = run.map_shards(
-            _solve_shard, shards, level=level, matches=matches, threads=run.threads_of(shards), **given
-        )
+            _solve_shard, shards, level=level, matches=matches, threads=kept.threads_of(shards), most=kept.most_weights, **given
+        )  # fmt: skip
         figures += [{"level": level, **one} for one in found]
     per_level = [
         {name: sum(f[name] for f in figures if f["level"] == level) for name in ("labels", "pairs", "weights")}
@@ -233,7 +253,7 @@ def train_rankers(
         "features": run.store.open(features, corpus.FEATURES).quality["columns"], "normalised": params.normalise,
         "labels": chain.labels, "rows": count, "weights": sum(one["weights"] for one in per_level),
         "bytes": sum(f["bytes"] for f in figures), "objective": round(sum(f["objective"] for f in figures), 3),
-        "levels": per_level,
+        "levels": per_level, "memory": kept.figures,
     }  # fmt: skip
 
 
@@ -251,7 +271,7 @@ def _match_shard(
 
 def _solve_shard(
     store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, params: TrainingParams, rows: RowParams,
-    level: int, matches: Sequence[FileEntry], threads: int,
+    level: int, matches: Sequence[FileEntry], threads: int, most: int,
 ) -> ShardOutput:  # fmt: skip
     data = read_training(store, interactions, features, rows)
     chain = read_tree(store.open(tree, contracts.TREE))
@@ -264,6 +284,11 @@ def _solve_shard(
     block, counters = LevelTrainer(scaled, problem, params.solver).solve_block(
         range(shard.start, shard.stop), threads=threads
     )
+    if len(block.values) > most:
+        raise FingerpostError(
+            f"training, level {level}: expected at most {most} weights of a block as the memory allows, got {len(block.values)}; "
+            "lower xmr.blocks.labels, or raise xmr.training.solver.threshold"
+        )
     figures = asdict(counters) | {"weights": len(block.values), "bytes": block.nbytes}
     return ShardOutput({"weights": tensors_to_arrow(block_arrays(block, level))}, figures)
 
@@ -271,10 +296,6 @@ def _solve_shard(
 def _label_texts(labels: pa.Table) -> list[str]:
     columns = (labels[name].to_pylist() for name in ("id", "name", "text"))
     return [label_text(key, name, text) for key, name, text in zip(*columns, strict=True)]
-
-
-def _row_count(store: Store, shard: Shard, *, interactions: Ref, features: Ref, rows: RowParams) -> int:
-    return int(read_training(store, interactions, features, rows).features.shape[0])
 
 
 def _numbered(shards: Sequence[Shard], first: int) -> list[Shard]:

@@ -17,13 +17,16 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.environment import Environment
 from tasks.shards import Executor, SerialExecutor
+from tasks.stage_run import StageRun
+from tasks.xmr import memory_stages
 from tasks.xmr import stages as xmr
 from tasks.xmr.blocks import BlockParams, parent_blocks
 from tasks.xmr.calibration import IsotonicCalibrator
 from tasks.xmr.clustering import ClusterParams, cluster_labels
 from tasks.xmr.interactions import InteractionParams, RowParams, label_text, splits_of
 from tasks.xmr.label_features import EmbeddingParams, embed_labels
-from tasks.xmr.open import LiveRanker, live, read_model, read_tree
+from tasks.xmr.memory import MemoryStatement, memory_need
+from tasks.xmr.open import LiveRanker, live, read_label_features, read_model, read_tree
 from tasks.xmr.ranking import NONE, Ranker
 from tasks.xmr.training import TrainingParams, train_ranker
 from tests.flows.test_shards import Deadly
@@ -236,6 +239,76 @@ def test_an_input_with_too_many_bad_rows_is_refused(tmp_path: Path) -> None:
         xmr.import_interactions.execute(
             world(tmp_path), InteractionFile(str(tmp_path / "bad.csv")), params=InteractionParams()
         )
+
+
+def test_less_memory_makes_smaller_blocks_of_the_same_weights(
+    made: tuple[Environment, dict[str, Ref]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env, refs = made
+    asked = {"interactions": refs["interactions"], "features": refs["features"]}
+
+    def made_within(megabytes: int) -> tuple[Ref, Ref]:
+        blocks = BlockParams(labels=96, rows=200, memory_mb=megabytes)
+        features = xmr.embed_labels.execute(
+            env, *asked.values(), params=EmbeddingParams(), rows=RowParams(), blocks=blocks
+        )
+        model = xmr.train_rankers.execute(
+            env, *asked.values(), refs["tree"], params=Shop().training, rows=RowParams(), blocks=blocks
+        )
+        return features, model
+
+    def stated(step: str) -> Callable[..., MemoryStatement]:
+        return lambda *_, block, **__: MemoryStatement(step, {"labels": block * 2**20}, block, 10**6, 10**6)
+
+    monkeypatch.setattr(xmr, "embedding_need", stated("label features"))
+    monkeypatch.setattr(xmr, "memory_need", stated("training"))
+    roomy, tight = made_within(1000), made_within(30)
+    tree = read_tree(env.store.open(refs["tree"], contracts.TREE))
+    models = [read_model(env.store.open(model, contracts.MODEL), tree) for _, model in (roomy, tight)]
+    assert [len(model.levels[-1]) for model in models] == [1, 4]
+    assert [env.store.manifest(ref).quality["memory"]["block_labels"] for ref in (*roomy, *tight)] == [96, 96, 24, 24]
+    for level in range(tree.depth):
+        assert (models[0].weights(level) != models[1].weights(level)).nnz == 0
+    features = [read_label_features(env.store.open(ref, contracts.LABEL_FEATURES)) for ref, _ in (roomy, tight)]
+    assert (features[0] != features[1]).nnz == 0
+    assert len(env.store.open(tight[0], contracts.LABEL_FEATURES).entries("features")) == 4
+    with pytest.raises(
+        FingerpostError,
+        match=r"memory: expected a need of at most 5\.0 MiB, got \d+\.\d MiB for training with .*; raise xmr\.blocks\.memory_mb",
+    ):
+        xmr.train_rankers.execute(
+            env, *asked.values(), refs["tree"], params=Shop().training, rows=RowParams(), blocks=BlockParams(96, 200, 5)
+        )
+    monkeypatch.setattr(memory_stages, "available_memory", lambda: 20 * 2**20)
+    with pytest.raises(
+        FingerpostError, match=r"at most 20\.0 MiB, got .*; set xmr\.blocks\.memory_mb to have fewer labels"
+    ):
+        made_within(0)
+    with pytest.raises(FingerpostError, match=r"at most 20\.0 MiB"):
+        made_within(31)
+
+
+def test_what_is_needed_is_stated_and_logged(
+    made: tuple[Environment, dict[str, Ref]], caplog: pytest.LogCaptureFixture
+) -> None:
+    env, refs = made
+    shape, room = memory_stages.problem_of(
+        StageRun(env, contracts.MODEL, refs["model"], replace=False), refs["interactions"], refs["features"], RowParams(), refs["tree"]
+    )  # fmt: skip
+    assert room > 2**20
+    read = 2 * sum(
+        entry.bytes for role in ("interactions", "features") for entry in env.store.manifest(refs[role]).files
+    )
+    found = memory_need(shape, Shop().training, block=30).total + read
+    assert env.store.manifest(refs["model"]).quality["memory"] == {
+        "stated_mb": round(found / 2**20, 1),
+        "block_labels": 30,
+    }
+    assert {"label_features", "tree"} <= {role for role in refs if "memory" in env.store.manifest(refs[role]).quality}
+    with caplog.at_level("INFO", logger="fingerpost.run"):
+        xmr.cluster_labels.execute(env, refs["label_features"], params=Shop().clusters, blocks=BlockParams(31))
+    assert "xmr.tree: 8." in caplog.text
+    assert "for the label tree with blocks of 96 labels" in caplog.text
 
 
 def test_given_negatives_have_no_input_yet(made: tuple[Environment, dict[str, Ref]], tmp_path: Path) -> None:
