@@ -52,6 +52,8 @@ def _suppressed(settings: Settings) -> Suppressed | None:
 
 def _extracts(settings: Settings) -> Ref:
     """The documentation of the built-in sample, parsed once for documents and interactions."""
+    if asked := current_environment().asked.get(extract_documentation.name):
+        return Ref.parse(asked)
     distributions = settings.input.distributions
     source = suppressing(PythonDocsSource(distributions), _suppressed(settings))
     return extract_documentation(source, distributions=distributions)

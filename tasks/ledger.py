@@ -107,8 +107,11 @@ def full_name(name: str, part: str) -> str:
 
 
 def stages_by_name(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The stages of a run's record by name, with their parts where they have one."""
-    return {full_name(stage["stage"], stage.get("part", "")): stage for stage in record["stages"]}
+    """The stages of a run's record by name, with their parts where they have one; of equal names the first."""
+    found: dict[str, dict[str, Any]] = {}
+    for stage in record["stages"]:
+        found.setdefault(full_name(stage["stage"], stage.get("part", "")), stage)
+    return found
 
 
 class Ledger:
