@@ -77,7 +77,7 @@ class RunProgress:
         resumed = f", {record.shards_resumed} shards were there" if record.shards_resumed else ""
         mark = "ran   " if record.computed else "reused"
         why = f"{record.reason}{resumed}" if record.computed or record.reason != "reused" else ""
-        line = f"{mark} {record.stage:<22} {record.seconds:7.1f} s  {rows}"
+        line = f"{mark} {record.name:<26} {record.seconds:7.1f} s  {rows}"
         self.console.print(line, f"[dim]({why})[/dim]" if why else "", soft_wrap=True)
         self.log(f"{line} ({why})" if why else line)
 

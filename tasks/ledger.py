@@ -76,6 +76,11 @@ class StageRecord:
     inputs: dict[str, str] = field(default_factory=dict)
     part: str = ""
 
+    @property
+    def name(self) -> str:
+        """The stage and, where a flow has it more than once, the part that it belongs to."""
+        return full_name(self.stage, self.part)
+
     @classmethod
     def reused(cls, stage: str, ref: Ref, manifest: Manifest, *, reason: str, seconds: float) -> "StageRecord":
         """The record of a stage whose artifact was there."""

@@ -91,7 +91,8 @@ class Stage:
                 reason=self._reason(env, parts, earlier, forced=forced),
             )
         env.ledger.note(self.contract.name, ref)
-        env.records.append(replace(record, part=env.part))
+        record = replace(record, part=env.part)
+        env.records.append(record)
         env.progress.end(record)
         env.running = ""
         return ref

@@ -36,8 +36,8 @@ def opened(store: str) -> Any:
 
 
 def pair(text: str, option: str, form: str) -> tuple[str, str]:
-    """Key and value of a text ``key=value``."""
+    """Key and value of a text ``key=value``; a setting's value may be empty, a column's may not."""
     key, sign, value = text.partition("=")
-    if not sign or not key or not value:
+    if not sign or not key or not (value or option == "--set"):
         raise FingerpostError(f"{option}: expected {form}, got {text!r}; correct it")
     return key.strip(), value.strip()
