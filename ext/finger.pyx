@@ -8,39 +8,11 @@ from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
 
-cdef extern from *:
-    """
-    #ifndef FINGERPOST_SOURCE_HASH
-    #define FINGERPOST_SOURCE_HASH "unknown"
-    #endif
-    """
-    const char* FINGERPOST_SOURCE_HASH
+from ext.build cimport FINGERPOST_SOURCE_HASH
+from ext.graph cimport GraphStore, kNone, metric_of
+from ext.simd cimport active_name, available_names, force_name
 
 SOURCE_HASH: str = FINGERPOST_SOURCE_HASH.decode()
-
-cdef extern from "simd.hpp" namespace "fingerpost" nogil:
-    cdef enum class Path(int):
-        portable
-        avx2
-        avx512
-    cbool c_available "fingerpost::available"(Path)
-    Path c_active "fingerpost::active_path"()
-    cbool set_path(Path)
-
-cdef extern from "graph.hpp" namespace "fingerpost" nogil:
-    cdef enum class Metric(int):
-        l2
-        ip
-        cosine
-    cdef cppclass GraphStore:
-        GraphStore(const float*, size_t, size_t, Metric, const int64_t*, const uint32_t*, const uint32_t*,
-                   size_t) except +
-        void set_upper(const vector[const uint32_t*]&, const vector[size_t]&, const vector[const int64_t*]&,
-                       const vector[const uint32_t*]&) except +
-        size_t n()
-        size_t dim()
-        uint32_t bad_row()
-    uint32_t kNone
 
 cdef extern from "finger.hpp" namespace "fingerpost::finger" nogil:
     cdef enum class Code(int):
@@ -77,8 +49,6 @@ cdef extern from "finger.hpp" namespace "fingerpost::finger" nogil:
                                                   size_t, int, uint32_t*, float*, ScreenCounters*) except +
     cbool estimate_node(const GraphStore&, const Tables&, const float*, uint32_t, float*) except +
 
-_PATHS = {"portable": <int>Path.portable, "avx2": <int>Path.avx2, "avx512": <int>Path.avx512}
-_METRICS = {"l2": <int>Metric.l2, "ip": <int>Metric.ip, "cosine": <int>Metric.cosine}
 _CODES = {"float32": <int>Code.floats, "int8": <int>Code.bytes, "signs": <int>Code.signs}
 _CODE_TYPES = {"float32": np.float32, "int8": np.int8, "signs": np.uint64}
 NONE = 0xFFFFFFFF
@@ -98,16 +68,15 @@ cdef const void* _data(array) except *:
 
 
 def available_paths():
-    return tuple(name for name, path in _PATHS.items() if c_available(<Path><int>path))
+    return available_names()
 
 
 def active_path():
-    return {path: name for name, path in _PATHS.items()}[<int>c_active()]
+    return active_name()
 
 
 def force_path(str name):
-    if name not in _PATHS or not set_path(<Path><int>_PATHS[name]):
-        raise ValueError(f"SIMD path: expected one of {available_paths()}, got {name!r}; choose one that this CPU has")
+    force_name(name)
 
 
 def project(const float[:, ::1] rows, const float[:, ::1] directions, *, int threads=1):
@@ -170,11 +139,9 @@ cdef class Store:
         cdef vector[const uint32_t*] ids
         cdef const uint32_t[::1] level_nodes, level_ids
         cdef const int64_t[::1] level_indptr
-        if metric not in _METRICS:
-            raise ValueError(f"metric: expected one of {tuple(_METRICS)}, got {metric!r}; choose one of them")
         if n == 0 or dim == 0 or entry_points.shape[0] == 0 or indptr.shape[0] != <Py_ssize_t>n + 1:
             raise ValueError("graph store: expected at least one vector, column and entry point; check the graph first")
-        self.store.reset(new GraphStore(&vectors[0, 0], n, dim, <Metric><int>_METRICS[metric], &indptr[0],
+        self.store.reset(new GraphStore(&vectors[0, 0], n, dim, metric_of(metric), &indptr[0],
                                         &indices[0] if indices.shape[0] else NULL, &entry_points[0],
                                         entry_points.shape[0]))
         keep = []

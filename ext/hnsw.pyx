@@ -8,49 +8,12 @@ from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
 
-cdef extern from *:
-    """
-    #ifndef FINGERPOST_SOURCE_HASH
-    #define FINGERPOST_SOURCE_HASH "unknown"
-    #endif
-    """
-    const char* FINGERPOST_SOURCE_HASH
+from ext.build cimport FINGERPOST_SOURCE_HASH
+from ext.graph cimport Counters, GraphStore, Metric, c_normalise, kNone, metric_of
+from ext.simd cimport (Kernel, Kernel4, active_name, available_names, dot, dot_x4, force_name, l2_squared,
+                       l2_squared_x4)
 
 SOURCE_HASH: str = FINGERPOST_SOURCE_HASH.decode()
-
-cdef extern from "simd.hpp" namespace "fingerpost" nogil:
-    cdef enum class Path(int):
-        portable
-        avx2
-        avx512
-    ctypedef float (*Kernel)(const float*, const float*, size_t)
-    ctypedef void (*Kernel4)(const float*, const float* const*, size_t, float*)
-    cbool c_available "fingerpost::available"(Path)
-    Path c_active "fingerpost::active_path"()
-    cbool set_path(Path)
-    Kernel l2_squared()
-    Kernel dot()
-    Kernel4 l2_squared_x4()
-    Kernel4 dot_x4()
-
-cdef extern from "graph.hpp" namespace "fingerpost" nogil:
-    cdef enum class Metric(int):
-        l2
-        ip
-        cosine
-    cdef cppclass Counters:
-        uint64_t distances
-        uint64_t expansions
-    cdef cppclass GraphStore:
-        GraphStore(const float*, size_t, size_t, Metric, const int64_t*, const uint32_t*, const uint32_t*,
-                   size_t) except +
-        void set_upper(const vector[const uint32_t*]&, const vector[size_t]&, const vector[const int64_t*]&,
-                       const vector[const uint32_t*]&) except +
-        size_t n()
-        size_t dim()
-        uint32_t bad_row()
-    uint32_t kNone
-    cbool c_normalise "fingerpost::normalise"(float*, size_t)
 
 cdef extern from "hnsw.hpp" namespace "fingerpost" nogil:
     size_t search_many(const GraphStore&, const float*, size_t, size_t, size_t, int, uint32_t*, float*,
@@ -72,29 +35,20 @@ cdef extern from "hnsw.hpp" namespace "fingerpost" nogil:
         void restore_end(size_t, uint64_t, uint64_t)
         void connect() except +
 
-_PATHS = {"portable": <int>Path.portable, "avx2": <int>Path.avx2, "avx512": <int>Path.avx512}
-_METRICS = {"l2": <int>Metric.l2, "ip": <int>Metric.ip, "cosine": <int>Metric.cosine}
 NONE = 0xFFFFFFFF
 BATCH: int = kBatch
 
 
 def available_paths():
-    return tuple(name for name, path in _PATHS.items() if c_available(<Path><int>path))
+    return available_names()
 
 
 def active_path():
-    return {path: name for name, path in _PATHS.items()}[<int>c_active()]
+    return active_name()
 
 
 def force_path(str name):
-    if name not in _PATHS or not set_path(<Path><int>_PATHS[name]):
-        raise ValueError(f"SIMD path: expected one of {available_paths()}, got {name!r}; choose one that this CPU has")
-
-
-cdef Metric _metric(str name) except *:
-    if name not in _METRICS:
-        raise ValueError(f"metric: expected one of {tuple(_METRICS)}, got {name!r}; choose one of them")
-    return <Metric><int>_METRICS[name]
+    force_name(name)
 
 
 def pair_distance(const float[::1] a, const float[::1] b, str metric, *, cbool four=False):
@@ -105,7 +59,7 @@ def pair_distance(const float[::1] a, const float[::1] b, str metric, *, cbool f
     cdef const float* right = &b[0] if dim else NULL
     cdef const float* rows[4]
     cdef float out[4]
-    cdef cbool is_l2 = _metric(metric) == Metric.l2
+    cdef cbool is_l2 = metric_of(metric) == Metric.l2
     if four:
         rows[0] = left
         rows[1] = right
@@ -128,7 +82,7 @@ def normalise_rows(const float[:, ::1] rows):
 
 def gather_distances(const float[:, ::1] queries, const float[:, ::1] vectors, const int64_t[::1] indptr,
                      const uint32_t[::1] ids, str metric):
-    cdef Metric kind = _metric(metric)
+    cdef Metric kind = metric_of(metric)
     if queries.shape[1] != vectors.shape[1]:
         raise ValueError(f"queries: expected {vectors.shape[1]} columns, got {queries.shape[1]}; embed both alike")
     out = np.empty(ids.shape[0], dtype=np.float32)
@@ -160,7 +114,7 @@ cdef class Store:
     def __init__(self, const float[:, ::1] vectors, str metric, const int64_t[::1] indptr,
                  const uint32_t[::1] indices, upper, const uint32_t[::1] entry_points):
         cdef size_t n = vectors.shape[0], dim = vectors.shape[1]
-        cdef Metric kind = _metric(metric)
+        cdef Metric kind = metric_of(metric)
         cdef const uint32_t* links = &indices[0] if indices.shape[0] else NULL
         cdef vector[const uint32_t*] nodes
         cdef vector[size_t] counts
@@ -210,7 +164,7 @@ cdef class Builder:
     def __init__(self, const float[:, ::1] vectors, str metric, int max_neighbors, int ef_construction, uint64_t seed):
         if vectors.shape[0] == 0 or vectors.shape[1] == 0 or max_neighbors < 2 or ef_construction < 1:
             raise ValueError("builder: expected vectors, max_neighbors >= 2 and ef_construction >= 1; check the inputs")
-        self.builder.reset(new HnswBuilder(&vectors[0, 0], vectors.shape[0], vectors.shape[1], _metric(metric),
+        self.builder.reset(new HnswBuilder(&vectors[0, 0], vectors.shape[0], vectors.shape[1], metric_of(metric),
                                            max_neighbors, ef_construction, seed))
 
     @property

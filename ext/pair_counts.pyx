@@ -6,24 +6,10 @@ import numpy as np
 from libc.stdint cimport uint32_t
 from libcpp cimport bool as cbool
 
-cdef extern from *:
-    """
-    #ifndef FINGERPOST_SOURCE_HASH
-    #define FINGERPOST_SOURCE_HASH "unknown"
-    #endif
-    """
-    const char* FINGERPOST_SOURCE_HASH
+from ext.build cimport FINGERPOST_SOURCE_HASH
+from ext.simd cimport active_name, available_names, force_name
 
 SOURCE_HASH: str = FINGERPOST_SOURCE_HASH.decode()
-
-cdef extern from "simd.hpp" namespace "fingerpost" nogil:
-    cdef enum class Path(int):
-        portable
-        avx2
-        avx512
-    cbool c_available "fingerpost::available"(Path)
-    Path c_active "fingerpost::active_path"()
-    cbool set_path(Path)
 
 cdef extern from "pair_counts.hpp" namespace "fingerpost::pairs" nogil:
     cdef cppclass Binning:
@@ -52,22 +38,20 @@ cdef extern from "pair_counts.hpp" namespace "fingerpost::pairs" nogil:
                                               float*) except +
     void c_count "fingerpost::pairs::count"(const Job&, const Counts&, size_t, size_t, int) except +
 
-_PATHS = {"portable": <int>Path.portable, "avx2": <int>Path.avx2, "avx512": <int>Path.avx512}
 _MEASURES = ("cosine", "euclidean")
 MAX_BINS = 1 << 16
 
 
 def available_paths():
-    return tuple(name for name, path in _PATHS.items() if c_available(<Path><int>path))
+    return available_names()
 
 
 def active_path():
-    return {path: name for name, path in _PATHS.items()}[<int>c_active()]
+    return active_name()
 
 
 def force_path(str name):
-    if name not in _PATHS or not set_path(<Path><int>_PATHS[name]):
-        raise ValueError(f"SIMD path: expected one of {available_paths()}, got {name!r}; choose one that this CPU has")
+    force_name(name)
 
 
 def _check(left, right, str measure):

@@ -1,4 +1,4 @@
-// Beam search down the tree of labels, one query at a time or a block of them sorted by chunk.
+// Beam search down the tree of labels, one query alone or a block of them sorted by chunk.
 //
 // A node's score is the parent's plus a transform of its value that is never above 0 (logarithms of products), so a chunk
 // whose parent is already below the worst that is kept cannot add anything and is left out: the result is the same.
@@ -70,7 +70,7 @@ struct Task {
 class BeamSearch {
  public:
   BeamSearch(size_t features, const std::vector<size_t>& chunks_a_level) : features_(features) {
-    for (size_t chunks : chunks_a_level) levels_.push_back(Level{std::vector<ChunkView>(chunks), {}, 0, 0});
+    for (size_t chunks : chunks_a_level) levels_.push_back(Level{std::vector<ChunkView>(chunks), {}, {}, 0, 0});
   }
 
   void set_chunk(size_t level, size_t parent, const ChunkView& view) { levels_.at(level).chunks.at(parent) = view; }
@@ -78,10 +78,23 @@ class BeamSearch {
   void build(Lookup wanted) {
     for (Level& level : levels_) {
       level.finders.assign(level.chunks.size(), Finder());
+      level.nodes = level.widest = 0;
+      size_t bits = 0, buckets = 0;
       for (size_t i = 0; i < level.chunks.size(); ++i) {
-        level.finders[i].build(level.chunks[i], features_, wanted);
+        level.finders[i].plan(level.chunks[i], features_, wanted);
+        bits += level.finders[i].bits(features_);
+        buckets += level.finders[i].buckets(features_);
         level.nodes += level.chunks[i].width;
         level.widest = std::max<size_t>(level.widest, level.chunks[i].width);
+      }
+      level.tables.bits.resize(bits);
+      level.tables.buckets.resize(buckets);
+      bits = buckets = 0;
+      for (size_t i = 0; i < level.chunks.size(); ++i) {
+        Finder& finder = level.finders[i];
+        finder.build(level.chunks[i], features_, level.tables.bits.data() + bits, level.tables.buckets.data() + buckets);
+        bits += finder.bits(features_);
+        buckets += finder.buckets(features_);
       }
     }
   }
@@ -89,7 +102,7 @@ class BeamSearch {
   size_t lookup_bytes() const {
     size_t bytes = 0;
     for (const Level& level : levels_) {
-      for (const Finder& finder : level.finders) bytes += finder.bytes();
+      bytes += level.tables.bits.size() * sizeof(Bits) + level.tables.buckets.size() * sizeof(uint32_t);
     }
     return bytes;
   }
@@ -97,11 +110,14 @@ class BeamSearch {
   // ids and scores (queries, k), padded with 0xFFFFFFFF and -infinity (0 for products).
   void search(const int64_t* indptr, const int32_t* indices, const float* data, size_t queries,
               const BeamSettings& settings, int threads, uint32_t* ids, float* scores, BeamCounters* counters) const {
-    const size_t blocks = (queries + kBlock - 1) / kBlock;
+    const size_t shares = threads > 1 ? static_cast<size_t>(threads) : 1;
+    const size_t most = std::min(kBlock, kNodes / std::max<size_t>(1, std::max(settings.beam, settings.k)));
+    const size_t rows = std::max(kLeastBlock, std::min(most, (queries + shares - 1) / shares));
+    const size_t blocks = (queries + rows - 1) / rows;
     std::vector<BeamCounters> parts(blocks);
     parallel_for(0, blocks, threads, [&](size_t block, int) {
       std::unique_ptr<Scratch> scratch = borrow();
-      const size_t begin = block * kBlock, count = std::min(kBlock, queries - begin);
+      const size_t begin = block * rows, count = std::min(rows, queries - begin);
       scratch->queries.resize(count);
       for (size_t i = 0; i < count; ++i) {
         const int64_t from = indptr[begin + i];
@@ -109,7 +125,7 @@ class BeamSearch {
         check(scratch->queries[i]);
         if (settings.normalise) scratch->queries[i].scale = scale(scratch->queries[i]);
       }
-      descend(*scratch, settings, parts[block]);
+      descend(*scratch, settings, queries == 1, parts[block]);
       for (size_t i = 0; i < count; ++i) {
         write(scratch->best[i], settings, ids + (begin + i) * settings.k, scores + (begin + i) * settings.k);
       }
@@ -119,16 +135,29 @@ class BeamSearch {
   }
 
  private:
-  static constexpr size_t kBlock = 2048;
+  // Queries that go down together: with more of them a chunk that came from memory serves more of them.
+  static constexpr size_t kBlock = 8192, kLeastBlock = 64;
+  // Nodes that these queries may keep together, which bounds the memory of a search.
+  static constexpr size_t kNodes = size_t(1) << 20;
   // The hinge says the same of all values above 1; this much, too little to show in a score, sets the larger one first.
   static constexpr float kTie = 1e-6f;
   // Best parents of each query go first: what they find lets many of the others be left out.
   static constexpr size_t kFirst = 2;
+  static constexpr size_t kJobs = 4;
 
   struct Level {
     std::vector<ChunkView> chunks;
     std::vector<Finder> finders;
+    Tables tables;
     size_t nodes, widest;
+  };
+
+  // A task on its way: what was found is kept until its weights have come.
+  struct Job {
+    Lookup way;
+    bool wanted;
+    size_t found;
+    std::vector<Hit> hits;
   };
 
   struct Scratch {
@@ -137,7 +166,7 @@ class BeamSearch {
     std::vector<Best> best;
     std::vector<Task> tasks, sorted;
     std::vector<uint32_t> places;
-    std::vector<Hit> hits;
+    Job jobs[kJobs];
     std::vector<float> values;
   };
 
@@ -157,11 +186,13 @@ class BeamSearch {
     return squares > 0 ? static_cast<float>(1.0 / std::sqrt(squares)) : 1.0f;
   }
 
-  void descend(Scratch& scratch, const BeamSettings& settings, BeamCounters& counters) const {
+  void descend(Scratch& scratch, const BeamSettings& settings, bool alone, BeamCounters& counters) const {
     const size_t count = scratch.queries.size();
     size_t longest = 0;
     for (const Query& query : scratch.queries) longest = std::max(longest, query.count);
-    if (scratch.hits.size() < longest + 1) scratch.hits.resize(longest + 1);
+    for (Job& job : scratch.jobs) {
+      if (job.hits.size() < longest + 1) job.hits.resize(longest + 1);
+    }
     scratch.nodes.assign(count, Node{0.0f, 0});
     scratch.best.assign(count, Best());
     for (size_t i = 0; i < count; ++i) scratch.best[i] = {scratch.nodes.data() + i, 1, 1};
@@ -170,7 +201,7 @@ class BeamSearch {
       const size_t room = std::min(depth + 1 == levels_.size() ? settings.k : settings.beam, level.nodes);
       if (scratch.values.size() < level.widest) scratch.values.resize(level.widest);
       scratch.next.resize(count * room);
-      if (count == 1) one(scratch, level, settings, room, counters);
+      if (alone) one(scratch, level, settings, room, counters);
       else many(scratch, level, settings, room, counters);
       scratch.nodes.swap(scratch.next);
     }
@@ -181,9 +212,9 @@ class BeamSearch {
     const Best parents = scratch.best[0];
     Best& best = scratch.best[0];
     best = {scratch.next.data(), 0, room};
-    for (size_t i = 0; i < parents.size; ++i) {
-      run(scratch, level, {parents.nodes[i].id, 0, parents.nodes[i].score}, settings, counters);
-    }
+    scratch.sorted.clear();
+    for (size_t i = 0; i < parents.size; ++i) scratch.sorted.push_back({parents.nodes[i].id, 0, parents.nodes[i].score});
+    run(scratch, level, settings, counters);
     best.sort();
   }
 
@@ -216,26 +247,70 @@ class BeamSearch {
     for (size_t i = 1; i < scratch.places.size(); ++i) scratch.places[i] += scratch.places[i - 1];
     scratch.sorted.resize(end - begin);
     for (size_t i = begin; i < end; ++i) scratch.sorted[scratch.places[scratch.tasks[i].chunk]++] = scratch.tasks[i];
-    for (const Task& task : scratch.sorted) run(scratch, level, task, settings, counters);
+    run(scratch, level, settings, counters);
   }
 
-  void run(Scratch& scratch, const Level& level, const Task& task, const BeamSettings& settings,
-           BeamCounters& counters) const {
-    Best& best = scratch.best[task.query];
-    if (settings.transform != Transform::noop && task.score < best.worst()) {
+  // Memory answers later than it is asked, so each task takes four steps and the tasks behind it take theirs in between:
+  // ask for the lookup, find the shared features and ask where their weights are, ask for the weights, multiply.
+  void run(Scratch& scratch, const Level& level, const BeamSettings& settings, BeamCounters& counters) const {
+    const std::vector<Task>& tasks = scratch.sorted;
+    const size_t count = tasks.size();
+    for (size_t step = 0; step < count + 3; ++step) {
+      if (step + 4 < count) touch(scratch, level, tasks[step + 4]);
+      if (step + 2 < count) touch(scratch.queries[tasks[step + 2].query]);
+      if (step < count) begin(scratch, level, settings, tasks[step], scratch.jobs[step % kJobs]);
+      if (step >= 1 && step - 1 < count) find(scratch, level, tasks[step - 1], scratch.jobs[(step - 1) % kJobs]);
+      if (step >= 2 && step - 2 < count) {
+        const Job& job = scratch.jobs[(step - 2) % kJobs];
+        if (job.wanted) touch_entries(level.chunks[tasks[step - 2].chunk], job.hits.data(), job.found);
+      }
+      if (step >= 3) finish(scratch, level, settings, tasks[step - 3], scratch.jobs[(step - 3) % kJobs], counters);
+    }
+  }
+
+  static void touch(const Scratch& scratch, const Level& level, const Task& task) {
+    prefetch(&level.chunks[task.chunk]);
+    prefetch(&level.finders[task.chunk]);
+    prefetch(&scratch.queries[task.query]);
+    prefetch(&scratch.best[task.query]);
+  }
+
+  static void touch(const Query& query) {
+    for (size_t i = 0; i < query.count; i += 64 / sizeof(*query.features)) prefetch(query.features + i);
+  }
+
+  static bool left_out(const Scratch& scratch, const BeamSettings& settings, const Task& task) {
+    return settings.transform != Transform::noop && task.score < scratch.best[task.query].worst();
+  }
+
+  static void begin(const Scratch& scratch, const Level& level, const BeamSettings& settings, const Task& task, Job& job) {
+    job.wanted = !left_out(scratch, settings, task);
+    if (!job.wanted) return;
+    const ChunkView& chunk = level.chunks[task.chunk];
+    const Query& query = scratch.queries[task.query];
+    job.way = level.finders[task.chunk].way(chunk, query);
+    level.finders[task.chunk].touch(chunk, query, job.way);
+  }
+
+  static void find(const Scratch& scratch, const Level& level, const Task& task, Job& job) {
+    if (!job.wanted) return;
+    const ChunkView& chunk = level.chunks[task.chunk];
+    job.found = level.finders[task.chunk].find(chunk, scratch.queries[task.query], job.way, job.hits.data());
+    for (size_t i = 0; i < job.found; ++i) prefetch(chunk.start + job.hits[i].row);
+  }
+
+  // What was found for a task that tasks before it have made useless counts for nothing.
+  static void finish(Scratch& scratch, const Level& level, const BeamSettings& settings, const Task& task, const Job& job,
+                     BeamCounters& counters) {
+    if (!job.wanted || left_out(scratch, settings, task)) {
       ++counters.left_out;
       return;
     }
+    ++counters.ways[static_cast<size_t>(job.way)];
+    counters.hits += job.found;
     const ChunkView& chunk = level.chunks[task.chunk];
-    const Finder& finder = level.finders[task.chunk];
-    const Query& query = scratch.queries[task.query];
-    const Lookup way = finder.way(chunk, query);
-    ++counters.ways[static_cast<size_t>(way)];
-    const size_t found = finder.find(chunk, query, way, scratch.hits.data());
-    counters.hits += found;
-    float* values = scratch.values.data();
-    multiply(chunk, scratch.hits.data(), found, values);
-    offer_all(chunk, values, task.score, settings, best);
+    multiply(chunk, job.hits.data(), job.found, scratch.values.data());
+    offer_all(chunk, scratch.values.data(), task.score, settings, scratch.best[task.query]);
   }
 
   static void offer_all(const ChunkView& chunk, const float* values, float parent, const BeamSettings& settings,

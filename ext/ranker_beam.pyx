@@ -8,13 +8,7 @@ from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
 
-cdef extern from *:
-    """
-    #ifndef FINGERPOST_SOURCE_HASH
-    #define FINGERPOST_SOURCE_HASH "unknown"
-    #endif
-    """
-    const char* FINGERPOST_SOURCE_HASH
+from ext.build cimport FINGERPOST_SOURCE_HASH
 
 SOURCE_HASH: str = FINGERPOST_SOURCE_HASH.decode()
 

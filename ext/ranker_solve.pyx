@@ -8,24 +8,10 @@ from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
-cdef extern from *:
-    """
-    #ifndef FINGERPOST_SOURCE_HASH
-    #define FINGERPOST_SOURCE_HASH "unknown"
-    #endif
-    """
-    const char* FINGERPOST_SOURCE_HASH
+from ext.build cimport FINGERPOST_SOURCE_HASH
+from ext.simd cimport active_name, available_names, force_name
 
 SOURCE_HASH: str = FINGERPOST_SOURCE_HASH.decode()
-
-cdef extern from "simd.hpp" namespace "fingerpost" nogil:
-    cdef enum class Path(int):
-        portable
-        avx2
-        avx512
-    cbool c_available "fingerpost::available"(Path)
-    Path c_active "fingerpost::active_path"()
-    cbool set_path(Path)
 
 cdef extern from "ranker_cluster.hpp" namespace "fingerpost::rankers" nogil:
     cdef enum class Loss(int):
@@ -69,23 +55,21 @@ cdef extern from "ranker_cluster.hpp" namespace "fingerpost::rankers" nogil:
     cdef cppclass DoubleSolver "fingerpost::rankers::Solver<double>":
         Chunk solve(const Matrix&, const uint32_t*, size_t, const Labels&, const Settings&, int) except +
 
-_PATHS = {"portable": <int>Path.portable, "avx2": <int>Path.avx2, "avx512": <int>Path.avx512}
 _LOSSES = {"squared_hinge": <int>Loss.squared_hinge, "hinge": <int>Loss.hinge, "logistic": <int>Loss.logistic}
 LOSSES: tuple = tuple(_LOSSES)
 MAX_LABELS: int = 65535
 
 
 def available_paths():
-    return tuple(name for name, path in _PATHS.items() if c_available(<Path><int>path))
+    return available_names()
 
 
 def active_path():
-    return {path: name for name, path in _PATHS.items()}[<int>c_active()]
+    return active_name()
 
 
 def force_path(str name):
-    if name not in _PATHS or not set_path(<Path><int>_PATHS[name]):
-        raise ValueError(f"SIMD path: expected one of {available_paths()}, got {name!r}; choose one that this CPU has")
+    force_name(name)
 
 
 cdef _array(const void* data, size_t count, dtype):

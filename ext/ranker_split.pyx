@@ -7,13 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 
-cdef extern from *:
-    """
-    #ifndef FINGERPOST_SOURCE_HASH
-    #define FINGERPOST_SOURCE_HASH "unknown"
-    #endif
-    """
-    const char* FINGERPOST_SOURCE_HASH
+from ext.build cimport FINGERPOST_SOURCE_HASH
 
 SOURCE_HASH: str = FINGERPOST_SOURCE_HASH.decode()
 

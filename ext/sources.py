@@ -14,23 +14,22 @@ HERE = Path(__file__).resolve().parent
 COMPILE_FLAGS = ("-O3", "-std=c++17", "-g0", "-ffp-contract=off", "-fno-math-errno", "-pthread")
 LINK_FLAGS = ("-pthread",)
 
+_BUILD = ("build.pxd",)
+_SIMD = ("simd.pxd", "simd.hpp")
+_GRAPH = ("graph.pxd", "graph.hpp", *_SIMD)
+
 #: Extension name to the files beside this one that it is compiled from (the ``.pyx`` first).
 EXTENSIONS: dict[str, tuple[str, ...]] = {
-    "ngrams": ("ngrams.pyx", "ngrams.hpp"),
-    "hnsw": ("hnsw.pyx", "hnsw.hpp", "graph.hpp", "simd.hpp", "parallel.hpp"),
-    "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "graph.hpp", "simd.hpp", "parallel.hpp"),
+    "ngrams": ("ngrams.pyx", "ngrams.hpp", *_BUILD),
+    "hnsw": ("hnsw.pyx", "hnsw.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
+    "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "ranker_solve": (
-        "ranker_solve.pyx",
-        "ranker_cluster.hpp",
-        "ranker_solve.hpp",
-        "ranker_lanes.hpp",
-        "simd.hpp",
-        "parallel.hpp",
+        "ranker_solve.pyx", "ranker_cluster.hpp", "ranker_solve.hpp", "ranker_lanes.hpp", "parallel.hpp", *_SIMD, *_BUILD,
     ),
-    "ranker_split": ("ranker_split.pyx", "ranker_split.hpp"),
-    "pair_counts": ("pair_counts.pyx", "pair_counts.hpp", "pair_scores.hpp", "simd.hpp", "parallel.hpp"),
-    "ranker_beam": ("ranker_beam.pyx", "ranker_beam.hpp", "ranker_chunk.hpp", "parallel.hpp"),
-}
+    "ranker_split": ("ranker_split.pyx", "ranker_split.hpp", *_BUILD),
+    "pair_counts": ("pair_counts.pyx", "pair_counts.hpp", "pair_scores.hpp", "parallel.hpp", *_SIMD, *_BUILD),
+    "ranker_beam": ("ranker_beam.pyx", "ranker_beam.hpp", "ranker_chunk.hpp", "pages.hpp", "parallel.hpp", *_BUILD),
+}  # fmt: skip
 
 
 def source_hash(name: str) -> str | None:

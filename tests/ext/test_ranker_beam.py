@@ -121,6 +121,46 @@ def test_lookups_batches_and_threads_agree_to_the_bit(seed: int, beam: int, k: i
             assert np.array_equal(one.scores[0], whole.scores[row])
 
 
+def test_blocks_and_threads_change_neither_results_nor_counters() -> None:
+    """400 queries: one block of one thread, more blocks of more threads, each query alone."""
+    model, queries = random_model(11, widths=(6, 40, 300)), random_queries(12, 400)
+    ranker = Ranker(model, BeamParams(beam=5))
+    whole = ranker.rank(queries, 4)
+    for threads in (2, 3, 50):
+        found = ranker.rank(queries, 4, threads=threads)
+        assert np.array_equal(found.ids, whole.ids)
+        assert np.array_equal(found.scores, whole.scores)
+        assert found.counters == whole.counters
+    alone = [ranker.rank(queries[[row]], 4) for row in range(400)]
+    assert np.array_equal(np.concatenate([one.ids for one in alone]), whole.ids)
+    assert np.array_equal(np.concatenate([one.scores for one in alone]), whole.scores)
+    assert whole.counters.left_out > 0
+
+
+@pytest.mark.parametrize("rows", [3, 7, 8, 9, 1500])
+@pytest.mark.parametrize("lookup", ["hash", "dense"])
+def test_features_are_found_wherever_they_lie(rows: int, lookup: str) -> None:
+    """Crowded at the start, none in the middle, the first and the last feature of the vocabulary among them."""
+    features = 200_000
+    crowded = np.arange(rows - rows // 3)
+    chosen = np.concatenate([crowded, features - 1 - 7 * np.arange(rows // 3)[::-1]]).astype(np.uint32)
+    weights = np.arange(1, rows + 1, dtype=np.float32)
+    chunk = (chosen, np.arange(rows + 1, dtype=np.uint32), np.zeros(rows, np.uint8), weights, np.zeros(1, np.float32))
+    block = join_chunks(np.zeros(1, np.uint32), [chunk], [np.zeros(1, np.uint32)])
+    model = RankerModel(features, LabelTree((np.zeros(1, np.int32),)), ((block,),))
+    ranker = Ranker(model, BeamParams(post_processor="noop"), lookup=lookup)
+    asked = np.unique(np.concatenate([chosen, chosen + 1, [features // 2]]))
+    asked = asked[asked < features]
+    each = sparse.csr_array(
+        (np.ones(len(asked), np.float32), asked, np.arange(len(asked) + 1)), shape=(len(asked), features)
+    )
+    expected = np.zeros(features, np.float32)
+    expected[chosen] = weights
+    assert np.array_equal(ranker.rank(each, 1).scores[:, 0], expected[asked])
+    together = sparse.csr_array((np.ones(len(asked), np.float32), asked, [0, len(asked)]), shape=(1, features))
+    assert ranker.rank(together, 1).counters.hits == rows
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), beam=st.integers(1, 6))
 def test_a_narrow_beam_keeps_the_best_nodes_of_each_level(seed: int, beam: int) -> None:
