@@ -1,0 +1,159 @@
+"""A nightly with a ranker, as an operator sees it: the plan, both products, and the stages that it has more than once."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from flows.ops import openlineage
+from flows.ops.diff import diff
+from flows.ops.gc import plan_collection
+from flows.ops.lineage import ends_of, lineage_of
+from flows.ops.metrics import registry
+from flows.ops.plan import plan_of
+from flows.ops.versions import find_version
+from flows.report.contents import gather
+from flows.report.page import render
+from flows.requests import RunRequest
+from flows.run_page import lineage_page, stage_rows
+from flows.start import run_flow
+from schemas.publish import Pointer
+from schemas.store import Store
+from tasks.ledger import runs, stages_by_name
+from tasks.xmr.open import PRODUCT
+from tests.flows.test_flows import write_csv
+from tests.unit.xmr.shop import write_shop
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def request(folder: Path, **settings: object) -> RunRequest:
+    """A nightly of documents and interactions, each from a file."""
+    given = {
+        "xmr.input": str(folder / "interactions.csv"),
+        "xmr.labels": str(folder / "labels.csv"),
+        "xmr.predicted": 10,
+    }
+    return RunRequest(
+        profile="tiny", store=str(folder / "store"), day="2026-01-05", collection="shop", input=str(folder / "products.csv"),
+        columns={"id": "sku", "title": "name", "text": "about", "kind": "group"}, settings=given | settings,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+    """A nightly whose interactions have a bad row, and a day later another one with fewer of them."""
+    folder = tmp_path_factory.mktemp("nights")
+    write_shop(folder, rows=200)
+    with (folder / "interactions.csv").open("a") as file:
+        file.write("a query without label,,1\n")
+    write_csv(folder / "products.csv", rows=120)
+    run_flow("nightly", request(folder), quiet=True)
+    rows = (folder / "interactions.csv").read_text().splitlines()
+    (folder / "interactions.csv").write_text("\n".join(rows[:180]) + "\n")
+    run_flow("nightly", request(folder).for_day("2026-01-06"), quiet=True)
+    return folder
+
+
+def test_the_profiles_train_the_samples_ranker_and_say_where_there_is_none(tmp_path: Path) -> None:
+    store, source = str(tmp_path / "store"), str(write_csv(tmp_path / "products.csv"))
+    for profile in ("quick", "nightly", "full"):
+        plan = plan_of("nightly", RunRequest(profile=profile, store=store))
+        assert "assemble_ranker" in {stage.stage for stage in plan.stages}
+        assert plan.notes == ()
+        plan = plan_of("nightly", RunRequest(profile=profile, store=store, input=source))
+        assert not [stage.ref for stage in plan.stages if stage.ref.startswith("xmr.")]
+        (note,) = plan.notes
+        assert note.startswith("No ranker is trained: xmr.input is python-docs-see-also, which goes with the built-in")
+    assert plan_of("nightly", RunRequest(profile="tiny", store=store)).notes == (
+        "No ranker is trained: xmr.input names no interactions",
+    )
+
+
+def test_a_run_without_a_ranker_says_so_in_its_record_and_report(tmp_path: Path) -> None:
+    write_csv(tmp_path / "products.csv", rows=120)
+    asked = request(tmp_path, **{"xmr.input": "", "xmr.labels": ""})
+    report = run_flow("nightly", asked, quiet=True)
+    assert runs(Store(str(tmp_path / "store")))[0]["notes"] == ["No ranker is trained: xmr.input names no interactions"]
+    assert "No ranker is trained: xmr.input names no interactions." in Path(report).read_text()
+
+
+def test_stages_that_a_run_has_more_than_once_are_told_apart(nights: Path) -> None:
+    store = Store(str(nights / "store"))
+    later, earlier = runs(store)
+    names = list(stages_by_name(earlier))
+    assert len(names) == len(earlier["stages"])
+    assert {"count_ngrams", "count_ngrams (queries)", "count_ngrams (held-out)"} <= set(names)
+    assert [row["stage"] for row in stage_rows(earlier)] == names
+    plan = plan_of("nightly", request(nights).for_day("2026-01-07"))
+    assert [stage.name for stage in plan.stages] == list(stages_by_name(later))
+    assert plan.runs == []
+    assert {store.manifest(ref).run.get("collection", "shop") for ref in store.refs()} == {"shop"}
+
+    found = diff(store, find_version(store, earlier["id"]), find_version(store, later["id"]))
+    states = {artifact.role: artifact.state for artifact in found.artifacts}
+    assert states["count_ngrams"] == "same"
+    assert states["count_ngrams (queries)"] == "changed"
+    assert [cause.artifact for cause in found.causes] == ["xmr.interactions"]
+
+    events = list(openlineage.events(store, later))
+    jobs = [event["job"]["name"] for event in events if event["eventType"] == "COMPLETE"]
+    assert len(jobs) == len(set(jobs))
+    assert {"nightly.count_ngrams", "nightly.count_ngrams (queries)"} <= set(jobs)
+    assert [made["name"].split("/")[-1] for made in events[-1]["outputs"]] == ["ann.index", "xmr.ranker"]
+
+
+def test_figures_of_documents_are_not_those_of_queries(nights: Path) -> None:
+    found = registry(Store(str(nights / "store")))
+
+    def value(name: str, **labels: str) -> float | None:
+        return found.get_sample_value(name, {"collection": "shop", **labels})
+
+    assert value("fingerpost_quality", artifact="corpus.documents", figure="documents") == 120
+    queries = value("fingerpost_quality", artifact="corpus.documents (queries)", figure="queries")
+    assert queries is not None
+    assert 100 < queries < 200
+    assert value("fingerpost_recall_ratio", artifact="xmr.ranker", k="10") is not None
+    assert value("fingerpost_live_generation", product="xmr.ranker") == 2
+    for name in ("count_ngrams", "count_ngrams (queries)", "train_rankers"):
+        assert value("fingerpost_stage_duration_seconds", stage=name) is not None
+
+
+def test_two_rankers_are_compared_part_by_part(nights: Path) -> None:
+    store = Store(str(nights / "store"))
+    sides = [find_version(store, text, collection="shop", product=PRODUCT) for text in ("live~1", "live")]
+    found = diff(store, *sides)
+    assert found.kind == "ranker"
+    assert [cause.artifact for cause in found.causes] == ["xmr.interactions"]
+    (taken,) = (artifact for artifact in found.artifacts if artifact.role == "interactions")
+    assert [change.about for change in taken.data] == ["queries", "labels"]
+    assert taken.data[0].figures["removed"] == taken.data[0].figures["before"] - taken.data[0].figures["after"] > 0
+    assert "quarantine_share" in {change.key for change in found.gates}, "the bad row is gone"
+    assert find_version(store, "2026-01-05", collection="shop", product=PRODUCT).ref == sides[0].ref
+
+
+def test_report_and_lineage_show_both_products(nights: Path) -> None:
+    store = Store(str(nights / "store"))
+    later, earlier = runs(store)
+    contents = gather(store, later)
+    assert [(found.title, found.is_made) for found in contents.live] == [("Index", True), ("Ranker", True)]
+    assert [found.is_made for found in gather(store, earlier).live] == [False, False], "moved since"
+    page = render(store, earlier)
+    assert "no label" in page
+    assert "count_ngrams (queries)" in page
+    ends = ends_of(later)
+    assert [ref.name for ref in ends] == ["ann.index", "xmr.ranker"]
+    pages = [lineage_page(lineage_of(store, ref, later)) for ref in ends]
+    assert "interactions.csv" in pages[1]
+    assert "products.csv" not in pages[1]
+    assert "products.csv" in pages[0]
+
+
+def test_collection_of_garbage_keeps_what_the_live_ranker_needs(nights: Path) -> None:
+    store = Store(str(nights / "store"))
+    live = Pointer(store, "shop", PRODUCT).required().artifact
+    later = datetime.now(UTC) + timedelta(days=3)
+    gone = set(plan_collection(store, keep_days=0, keep_rollbacks=0, now=later).artifacts)
+    assert Pointer(store, "shop", PRODUCT).line()[0].ref in gone
+    needed = {node.key for node in lineage_of(store, live).nodes if node.day}
+    assert not gone & needed
