@@ -114,7 +114,8 @@ def interaction_source(settings: Settings, flow: str, suppressed: Suppressed | N
     files = interaction_files(settings, flow)
     if files is None:
         return None
-    return InteractionFile(files.path, files.labels, tuple(sorted(files.columns.items())), suppressed=suppressed)
+    columns, unknown = tuple(sorted(files.columns.items())), settings.xmr.unknown_labels
+    return InteractionFile(files.path, files.labels, columns, unknown, suppressed)
 
 
 def sample_of(settings: Settings, flow: str) -> str:

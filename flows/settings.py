@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from schemas.errors import FingerpostError
 from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
+from schemas.inputs.interaction_rows import UnknownLabels
 from schemas.inputs.python_docs import DISTRIBUTIONS
 from schemas.refs import checked_day, checked_name
 from tasks.ann.evaluation import EvaluationParams
@@ -182,6 +183,10 @@ class XmrSettings(_Section):
         description="Parquet, CSV or JSON Lines file of interactions (query, label, weight, day, query_id), or of the built-in sample python-docs-see-also or python-docs-names; empty trains nothing in nightly",
     )
     labels: str = Field(default="", description="file of labels (id, name, text), if there is one")
+    unknown_labels: UnknownLabels = Field(
+        default="keep",
+        description="what becomes of interactions whose label that file does not have: keep takes it as a label without a text, quarantine sets the row aside",
+    )
     columns: dict[str, str] = Field(
         default_factory=dict, description="our column name to the file's, where they differ"
     )

@@ -1,0 +1,38 @@
+"""Settings that say what a ranker's interactions are read from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.inputs import interaction_source
+from flows.requests import RunRequest
+from flows.settings import SettingsError
+from schemas.inputs.interactions import InteractionFile
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.mark.parametrize(("choice", "labels"), [("keep", ["a", "b"]), ("quarantine", ["a"])])
+def test_labels_that_the_file_of_labels_lacks_are_kept_or_set_aside(
+    tmp_path: Path, choice: str, labels: list[str]
+) -> None:
+    rows = lines(tmp_path / "rows.jsonl", [{"query": "q", "label": "a"}, {"query": "p", "label": "b"}])
+    given = {"xmr.input": rows, "xmr.labels": lines(tmp_path / "labels.jsonl", [{"id": "a"}])}
+    settings = RunRequest(profile="tiny", settings=given | {"xmr.unknown_labels": choice}).resolve()
+    source = interaction_source(settings, "train_ranker", None)
+    assert isinstance(source, InteractionFile)
+    batch = source.read()
+    assert batch.labels["id"].to_pylist() == labels
+    assert batch.reasons == ({} if choice == "keep" else {"unknown label": 1})
+    other = RunRequest(profile="tiny", settings=given).resolve()
+    assert (interaction_source(other, "train_ranker", None).identity() == source.identity()) == (choice == "keep")  # type: ignore[union-attr]
+
+
+def test_another_choice_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"xmr\.unknown_labels.*'keep' or 'quarantine'"):
+        RunRequest(profile="tiny", settings={"xmr.unknown_labels": "drop"}).resolve()
