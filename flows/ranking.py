@@ -59,13 +59,14 @@ def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
         if named:
             table.add_column("id", overflow="fold", max_width=40, min_width=4)
         table.add_column("name", overflow="fold", max_width=80, min_width=20)
-        table.add_column("score", justify="right", no_wrap=True)
         chances = any(answer.chance is not None for answer in found)
         if chances:
             table.add_column("chance", justify="right", no_wrap=True)
+        table.add_column("score", justify="right", no_wrap=True)
         for place, answer in enumerate(found, start=1):
             key = [answer.id] if named else []
             chance = [f"{answer.chance:.2f}"] if chances and answer.chance is not None else []
-            table.add_row(str(place), *key, answer.name, f"{answer.score:.3g}", *chance)
+            # Scores are products along the path down the tree: small ones of good answers too.
+            table.add_row(str(place), *key, answer.name, *chance, f"{answer.score:.3g}")
         console.print(table)
     console.print(f"[dim]{ranker.ref}[/dim]", soft_wrap=True)

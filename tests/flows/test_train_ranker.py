@@ -143,6 +143,10 @@ def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(shop: Path)
     assert len(found["answers"]) == 2
     shown = fingerpost("rank", "large red hammer", cwd=shop).stdout
     assert all(part in shown for part in ("hammer-red", "red hammer", found["ranker"], "chance"))
+    head, first = shown.splitlines()[1:3]
+    assert head.split() == ["id", "name", "chance", "score"]
+    best = found["answers"][0]
+    assert first.split() == ["1", best["id"], *best["name"].split(), f"{best['chance']:.2f}", f"{best['score']:.3g}"]
     assert "none of its words are known" in fingerpost("rank", "qqqq", cwd=shop).stdout
     script = (
         "import sys\nfrom flows.ranking import rank\n"
