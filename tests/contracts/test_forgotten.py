@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemas.errors import CorruptArtifactError, InputError
 from schemas.forgotten import Forgotten, Journal, checked_key
 from schemas.inputs.documents import read_documents
-from schemas.inputs.forgotten import SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
+from schemas.inputs.forgotten import FORMS, SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
 from schemas.inputs.rewriting import remove_rows
 from schemas.inputs.sources import FileSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
@@ -124,6 +124,40 @@ def test_a_file_without_the_key_is_not_touched_and_one_that_cannot_be_written_is
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_interactions_go_by_the_querys_id_its_text_or_the_label(tmp_path: Path, kind: str) -> None:
+    rows = [
+        {"said": "a hammer", "query_id": "q1", "sku": "h"}, {"said": KEY, "query_id": "q2", "sku": "h"},
+        {"said": "a saw", "query_id": f" {KEY} ", "sku": "s"}, {"said": f"{KEY} and more", "query_id": "q3", "sku": "s"},
+        {"said": "a drill", "query_id": "q4", "sku": KEY},
+    ]  # fmt: skip
+    file, mapping = tmp_path / f"clicks.{kind}", {"query": "said", "label": "sku"}
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        file.write_text("\n".join(["said,query_id,sku", *(",".join(row.values()) for row in rows)]) + "\n")
+    found = scan(FileSource(str(file), tuple(mapping.items())), WANTED, form=FORMS["interactions"], keep=True)
+    assert [row["query"] for row in found.forgotten or ()] == [KEY, "a saw", "a drill"]
+    assert remove_rows(file, mapping, WANTED, FORMS["interactions"]) == 3
+    assert not scan(FileSource(str(file), tuple(mapping.items())), WANTED, form=FORMS["interactions"]).dropped
+    left = pq.read_table(file).to_pylist() if kind == "parquet" else file.read_text()
+    assert [word in str(left) for word in ("a hammer", "and more", "a saw", "a drill")] == [True, True, False, False]
+
+
+def test_labels_go_by_their_id_alone(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f"id,name,text\nh,hammer,{KEY}\n{KEY},saw,sharp\n")
+    assert remove_rows(file, {}, WANTED, FORMS["labels"]) == 1
+    assert file.read_text() == f"id,name,text\nh,hammer,{KEY}\n"
+    file.write_text("sku,name\nh,hammer\n")
+    with pytest.raises(
+        InputError, match=r"expected a column 'id', found sku, name; map it, for example --set xmr\.columns\.id=sku"
+    ):
+        remove_rows(file, {}, WANTED, FORMS["labels"])
+
+
 def test_suppressed_rows_are_neither_documents_nor_quarantined(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text(f"id,text\na,one\n{KEY},two\n{KEY},again\n{KEY}, three,fields too many\nb,\n{KEY}0,four\n{KEY},\n")
@@ -214,4 +248,8 @@ def test_the_built_in_sample_leaves_suppressed_documents_out() -> None:
     assert kept.num_rows == rows.num_rows - 1
     assert kept["id"].to_pylist() == [name for name in rows["id"].to_pylist() if name != key]
     assert found.identity() != source.identity()
+    assert key in source.distribution("threadpoolctl").links["id"].to_pylist()
+    links = found.distribution("threadpoolctl").links
+    assert key not in links["id"].to_pylist()
+    assert not [row for row in links["targets"].to_pylist() if key in row]
     assert key not in found.read().accepted["id"].to_pylist()
