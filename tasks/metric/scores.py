@@ -84,6 +84,23 @@ class ScoreBins:
         return round(-self.low / self.width)
 
 
+#: The fewest bins that histograms are worth counting in.
+LEAST_BINS = 64
+
+
+def bounded_bins(bins: int, classes: int, memory_mb: float) -> int:
+    """The bins, halved until two histograms (int64) of each class are within the memory; ValueError below ``LEAST_BINS``."""
+    taken = bins
+    while 16 * classes * taken > memory_mb * 1e6 and taken % 2 == 0 and taken > LEAST_BINS:
+        taken //= 2
+    if 16 * classes * taken > memory_mb * 1e6:
+        raise ValueError(
+            f"histograms: expected at most {memory_mb:g} MB, found {16 * classes * taken / 1e6:.1f} MB for {classes:,} classes with "
+            f"{taken} bins; raise metric.memory_mb or leave small classes out"
+        )
+    return taken
+
+
 def bins_covering(vectors: ArrayLike, measure: Measure, bins: int = 2048) -> ScoreBins:
     """Bins over all scores that pairs of rows (n, d) can have: no distance is above twice the largest to their mean."""
     check_measure(measure)

@@ -1,10 +1,14 @@
 """The stages of the metric domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pyarrow as pa
 
 from schemas import corpus
 from schemas import metric as contracts
+from schemas.errors import FingerpostError
 from schemas.matrices import dense_from_arrow, dense_to_arrow, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Artifact, Store
@@ -16,11 +20,20 @@ from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
 from tasks.metric.open import bins_tensors, read_bins, read_histograms, read_names
 from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
 from tasks.metric.retrieval import ranked_hits, summary
-from tasks.metric.scores import Measure, bins_covering, class_rows
+from tasks.metric.scores import Measure, bins_covering, bounded_bins, class_rows
 from tasks.metric.thresholds import Target, choose_threshold
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
+
+
+@contextmanager
+def _usable(what: Ref) -> Iterator[None]:
+    """Within it, what data cannot be used for is an error of those data."""
+    try:
+        yield
+    except ValueError as problem:
+        raise FingerpostError(f"{what}: {problem}") from problem
 
 
 @stage(contracts.ROWS)
@@ -31,24 +44,30 @@ def arrange_classes(
     *,
     measure: Measure,
     bins: int,
+    memory_mb: float,
     classes: ClassParams,
     rows_per_shard: int,
 ) -> None:
-    """Sorts the vectors of the classes that take part by class, one file a group of rows."""
+    """Sorts the vectors of the classes that take part by class, one file a group of rows.
+
+    ``memory_mb`` bounds the histograms of all pairs: where classes are many, there are fewer bins.
+    """
     labels = run.store.open(documents, corpus.DOCUMENTS).read("documents")[classes.column].to_pylist()
     given = read_vectors(run.store.open(vectors, corpus.VECTORS))
-    chosen = chosen_rows(labels, classes)
-    names = np.array([labels[row] for row in chosen], dtype=str)
-    data = class_rows(given[chosen], names, measure)
+    with _usable(documents):
+        chosen = chosen_rows(labels, classes)
+        names = np.array([labels[row] for row in chosen], dtype=str)
+        data = class_rows(given[chosen], names, measure)
+        taken = bins_covering(data.rows, measure, bounded_bins(bins, len(data.names), memory_mb))
     order = np.argsort(names, kind="stable")
     run.write("names", pa.table({"name": pa.array([str(name) for name in data.names], pa.string())}))
     run.write("order", tensors_to_arrow({"classes": data.classes, "rows": chosen[order].astype(np.int64)}))
-    run.write("bins", tensors_to_arrow(bins_tensors(bins_covering(data.rows, measure, bins))))
+    run.write("bins", tensors_to_arrow(bins_tensors(taken)))
     for shard in row_shards(len(data.rows), rows_per_shard):
         run.write("rows", dense_to_arrow(data.rows[shard.start : shard.stop]), shard=shard.index)
     run.quality = {
         "rows": len(data.rows), "classes": len(data.names), "lone_classes": int((np.bincount(data.classes) == 1).sum()),
-        "left_out": len(labels) - len(chosen), "dimensions": data.rows.shape[1], "measure": measure,
+        "left_out": len(labels) - len(chosen), "dimensions": data.rows.shape[1], "measure": measure, "bins": taken.count,
     }  # fmt: skip
 
 
@@ -100,11 +119,9 @@ def merge_pair_counts(run: StageRun, rows: Ref, pair_counts: Ref) -> None:
 @stage(contracts.ASSESSMENT)
 def assess_threshold(run: StageRun, validation: Ref, test: Ref, *, params: AssessmentParams) -> None:
     """Chooses a threshold and a calibration range on validation classes, and measures what test classes get by them."""
-    found = assess(
-        read_histograms(run.store.open(validation, contracts.HISTOGRAMS)),
-        read_histograms(run.store.open(test, contracts.HISTOGRAMS)),
-        params,
-    )
+    pairs = [read_histograms(run.store.open(ref, contracts.HISTOGRAMS)) for ref in (validation, test)]
+    with _usable(validation):
+        found = assess(pairs[0], pairs[1], params)
     method, setting, name, value = (list(column) for column in zip(*found.figures, strict=True))
     run.write(
         "figures",
@@ -151,17 +168,24 @@ def release_threshold(
     histograms: Ref,
     vectors: Ref,
     documents: Ref,
+    assessment: Ref,
+    retrieval: Ref,
     *,
     target: Target,
     level: float,
     model: str,
     canaries: int,
 ) -> None:
-    """Chooses the threshold that others use, with the model's identity and some of its vectors as canaries."""
+    """Chooses the threshold that others use, with the model's identity and some of its vectors as canaries.
+
+    Its quality has what was measured on other classes, for the gates.
+    """
     pairs = read_histograms(run.store.open(histograms, contracts.HISTOGRAMS))
-    ids = run.store.open(documents, corpus.DOCUMENTS).read("documents")["id"].to_pylist()
+    given = run.store.open(documents, corpus.DOCUMENTS)
+    ids = given.read("documents")["id"].to_pylist()
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
-    choice = choose_threshold(pairs, target, level=level)
+    with _usable(histograms):
+        choice = choose_threshold(pairs, target, level=level)
     made = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=min(canaries, len(ids)))
     values = {
         "threshold": made.threshold, "low": made.interval[0], "high": made.interval[1], "measure": made.measure,
@@ -170,12 +194,13 @@ def release_threshold(
     run.write("threshold", pa.table({name: [value] for name, value in values.items()}))
     kept = dense_to_arrow(made.canaries).add_column(0, "id", pa.array(made.canary_ids, pa.string()))
     run.write("canaries", kept)
-    rates = choice.rates
+    tested = run.store.open(assessment, contracts.ASSESSMENT).quality
+    found = run.store.open(retrieval, contracts.RETRIEVAL).quality
     run.quality = values | {
-        f"held_out_{target.rate}": choice.held_out,
-        "far": rates.global_far,
-        "frr": rates.global_frr,
-    }
+        f"held_out_{target.rate}": choice.held_out, "far": choice.rates.global_far, "frr": choice.rates.global_frr,
+        "classes": len(pairs.names), "test_classes": tested["classes"], "test_far": tested["far"], "test_frr": tested["frr"],
+        "opis": tested["opis"], "quarantine_share": given.quality["quarantine_share"],
+    } | {name: found[name] for name in ("recall_at_1", "map_at_r") if name in found}  # fmt: skip
 
 
 def _classes_table(columns: dict[str, list[object]]) -> pa.Table:

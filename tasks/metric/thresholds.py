@@ -28,8 +28,8 @@ Rate = Literal["far", "frr"]
 class Target:
     """The global rate that a threshold is to keep."""
 
-    rate: Rate
-    share: float
+    rate: Rate = "far"
+    share: float = 0.01
 
     def __post_init__(self) -> None:
         if self.rate not in ("far", "frr") or not 0 <= self.share < 1:
@@ -119,7 +119,10 @@ def choose_threshold(pairs: PairHistograms, target: Target, *, level: float = 0.
     if len(left) < 2:
         raise ValueError("threshold: expected three classes with pairs between them, got two; give more")
     half = _half_width(left, level)
-    ends = [threshold_of(end, pairs.measure) for end in (score - half, score + half)]
+    # No similarity is beyond -1 to 1 and no distance below 0.
+    lowest, highest_score = (-1.0, 1.0) if pairs.measure == "cosine" else (-math.inf, 0.0)
+    within = (max(score - half, lowest), min(score + half, highest_score))
+    ends = [threshold_of(end, pairs.measure) for end in within]
     threshold = threshold_of(score, pairs.measure)
     return ThresholdChoice(threshold, (min(ends), max(ends)), target, got / pairs_of, class_rates(pairs, threshold))
 

@@ -26,7 +26,7 @@ from tasks.metric.histograms import pair_histograms
 from tasks.metric.open import read_bins, read_histograms, read_threshold
 from tasks.metric.opis import OpisParams
 from tasks.metric.retrieval import retrieval
-from tasks.metric.scores import Measure, bins_covering
+from tasks.metric.scores import Measure, bins_covering, bounded_bins
 from tasks.metric.thresholds import Target, choose_threshold, class_rates
 from tasks.shards import Executor, SerialExecutor
 from tasks.stage_run import identity_of
@@ -57,12 +57,12 @@ class Shuffled:
             yield position, function(items[position])
 
 
-def committed(store: Store, contract: Any, tables: dict[str, pa.Table]) -> Ref:
+def committed(store: Store, contract: Any, tables: dict[str, pa.Table], quality: dict[str, Any] | None = None) -> Ref:
     """An input artifact of some tables."""
     ref = Ref(contract.name, DAY, "0" * 32)
     entries = [store.write_table(ref, contract, name, table) for name, table in tables.items()]
     parts = {"parameters": {}, "inputs": {}, "code": ""}
-    store.commit(ref, Manifest(identity_of(contract, parts, entries, {}), {}))
+    store.commit(ref, Manifest(identity_of(contract, parts, entries, quality or {}), {}))
     return ref
 
 
@@ -79,7 +79,7 @@ def world(folder: Path, executor: Executor | None = None) -> tuple[Environment, 
             for f in corpus.DOCUMENTS.table("documents").fields
         }
     )
-    committed(store, corpus.DOCUMENTS, {"documents": table})
+    committed(store, corpus.DOCUMENTS, {"documents": table}, {"quarantine_share": 0.0})
     committed(store, corpus.VECTORS, {"vectors": dense_to_arrow(vectors)})
     return Environment(store, "toys", DAY, executor or SerialExecutor()), vectors, packages
 
@@ -93,7 +93,7 @@ def make(
     for part in ("validation", "test"):
         classes = ClassParams(part=part, validation_share=0.3)  # type: ignore[arg-type]
         rows = stages.arrange_classes.execute(
-            env, *inputs, measure=measure, bins=bins, classes=classes, rows_per_shard=rows_per_shard
+            env, *inputs, measure=measure, bins=bins, memory_mb=64, classes=classes, rows_per_shard=rows_per_shard
         )
         counts = stages.count_class_pairs.execute(env, rows)
         made |= {f"{part} rows": rows, f"{part} counts": counts}
@@ -144,11 +144,17 @@ def test_the_released_threshold_knows_its_model(tmp_path: Path) -> None:
     env, vectors, _ = world(tmp_path)
     inputs = [Ref(contract.name, DAY, "0" * 32) for contract in (corpus.VECTORS, corpus.DOCUMENTS)]
     rows = stages.arrange_classes.execute(
-        env, *inputs, measure="cosine", bins=512, classes=ClassParams(), rows_per_shard=100_000
+        env, *inputs, measure="cosine", bins=512, memory_mb=64, classes=ClassParams(), rows_per_shard=100_000
     )
     pairs = stages.merge_pair_counts.execute(env, rows, stages.count_class_pairs.execute(env, rows))
     target = Target("frr", 0.05)
-    ref = stages.release_threshold.execute(env, pairs, *inputs, target=target, level=0.9, model="toy 1", canaries=4)
+    measured = [
+        stages.assess_threshold.execute(env, pairs, pairs, params=PARAMS),
+        stages.measure_retrieval.execute(env, rows),
+    ]
+    ref = stages.release_threshold.execute(
+        env, pairs, *inputs, *measured, target=target, level=0.9, model="toy 1", canaries=4
+    )
     found = read_threshold(env.store.open(ref, contracts.THRESHOLD))
     ids = [f"d{row}" for row in range(ROWS)]
     choice = choose_threshold(read_histograms(env.store.open(pairs, contracts.HISTOGRAMS)), target, level=0.9)
@@ -158,7 +164,11 @@ def test_the_released_threshold_knows_its_model(tmp_path: Path) -> None:
     assert found.check(model="toy 1", ids=ids, vectors=vectors) == 4
     with pytest.raises(ForeignModelError, match="the vectors are of another model"):
         found.check(ids=ids, vectors=vectors[:, ::-1])
-    assert env.store.manifest(ref).quality["held_out_frr"] == choice.held_out
+    quality = env.store.manifest(ref).quality
+    assert quality["held_out_frr"] == choice.held_out
+    tested, searched = (env.store.manifest(one).quality for one in measured)
+    assert (quality["test_far"], quality["opis"]) == (tested["far"], tested["opis"])
+    assert quality["recall_at_1"] == searched["recall_at_1"]
 
 
 def test_retrieval_of_shards_is_that_of_all_rows(tmp_path: Path) -> None:
@@ -166,7 +176,7 @@ def test_retrieval_of_shards_is_that_of_all_rows(tmp_path: Path) -> None:
     inputs = [Ref(contract.name, DAY, "0" * 32) for contract in (corpus.VECTORS, corpus.DOCUMENTS)]
     classes = ClassParams(part="test", validation_share=0.3)
     rows = stages.arrange_classes.execute(
-        env, *inputs, measure="cosine", bins=512, classes=classes, rows_per_shard=4096
+        env, *inputs, measure="cosine", bins=512, memory_mb=64, classes=classes, rows_per_shard=4096
     )
     quality = env.store.manifest(stages.measure_retrieval.execute(env, rows)).quality
     chosen = chosen_rows(packages, classes)
@@ -258,3 +268,17 @@ def test_what_cannot_be_split_or_compared_is_refused() -> None:
     both = [pair_histograms(vectors, labels, bins_covering(vectors, measure)) for measure in ("cosine", "euclidean")]
     with pytest.raises(ValueError, match="test pairs: expected cosine, got euclidean"):
         assess(both[0], both[1], PARAMS)
+
+
+def test_memory_bounds_the_bins_of_many_classes(tmp_path: Path) -> None:
+    assert [bounded_bins(2048, classes, 32) for classes in (976, 977, 15_000)] == [2048, 1024, 128]
+    with pytest.raises(
+        ValueError, match=r"histograms: expected at most 32 MB, found 102\.4 MB for 100,000 classes with 64"
+    ):
+        bounded_bins(2048, 100_000, 32)
+    env, _, _ = world(tmp_path)
+    inputs = [Ref(contract.name, DAY, "0" * 32) for contract in (corpus.VECTORS, corpus.DOCUMENTS)]
+    rows = stages.arrange_classes.execute(
+        env, *inputs, measure="cosine", bins=2048, memory_mb=5, classes=ClassParams(), rows_per_shard=100_000
+    )
+    assert env.store.manifest(rows).quality["bins"] == read_bins(env.store.open(rows, contracts.ROWS)).count == 1024
