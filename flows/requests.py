@@ -84,12 +84,14 @@ class RunRequest(BaseModel):
         )
         source = settings.input.source.replace(DAY, day)
         ranked = {name: getattr(settings.xmr, name).replace(DAY, day) for name in ("input", "labels")}
+        embeddings = settings.metric.input.replace(DAY, day)
         return settings.model_copy(
             update={
                 "day": day,
                 "store": settings.store or find_store(),
                 "input": settings.input.model_copy(update={"source": source}),
                 "xmr": settings.xmr.model_copy(update=ranked),
+                "metric": settings.metric.model_copy(update={"input": embeddings}),
             }
         )
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from flows.metric_settings import OWN_EMBEDDINGS, MetricSettings
 from schemas.errors import FingerpostError
 from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
 from schemas.inputs.interaction_rows import UnknownLabels
@@ -235,6 +236,15 @@ class GateSettings(_Section):
     ranker_recall_at_10: float = Field(default=0.0, ge=0, le=1, description="of a ranker, on queries held out to test")
     sample_ranker_recall_at_10: float = Field(default=0.15, ge=0, le=1, description="the same for the built-in sample")
     ranker_labels: int = Field(default=1, ge=1, description="least number of labels of a ranker")
+    threshold_rate: float = Field(
+        default=3.0,
+        ge=0,
+        description="of a threshold: most that its rate on test classes may be, as a multiple of the target; 0 switches it off",
+    )
+    threshold_classes: int = Field(default=2, ge=2, description="least number of test classes of a threshold")
+    threshold_recall_at_1: float = Field(
+        default=0.0, ge=0, le=1, description="least share of test embeddings whose nearest other one is of their class"
+    )
 
 
 class ScheduleSettings(_Section):
@@ -279,6 +289,7 @@ class Settings(_Section):
     corpus: CorpusSettings = CorpusSettings()
     ann: AnnSettings = AnnSettings()
     xmr: XmrSettings = XmrSettings()
+    metric: MetricSettings = MetricSettings()
     gates: GateSettings = GateSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     replay: ReplaySettings = ReplaySettings()
@@ -343,9 +354,16 @@ def _read_profile(profile: str) -> dict[str, Any]:
 
 
 #: Settings that name files.
-_PATHS = (("store",), ("input", "source"), ("xmr", "input"), ("xmr", "labels"), ("replay", "queries"))
+_PATHS = (
+    ("store",),
+    ("input", "source"),
+    ("xmr", "input"),
+    ("xmr", "labels"),
+    ("metric", "input"),
+    ("replay", "queries"),
+)
 #: What may stand there that is no file.
-_NAMED = {"", SAMPLE, *SAMPLE_INTERACTIONS}
+_NAMED = {"", SAMPLE, *SAMPLE_INTERACTIONS, *OWN_EMBEDDINGS}
 
 
 def _beside(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
@@ -361,7 +379,7 @@ def _beside(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
 
 
 #: Settings that are mappings themselves.
-_MAPPINGS = {"input.columns", "xmr.columns", "run.cluster_options"}
+_MAPPINGS = {"input.columns", "xmr.columns", "metric.columns", "run.cluster_options"}
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

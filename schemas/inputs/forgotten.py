@@ -10,6 +10,7 @@ import pyarrow as pa
 from schemas import corpus, xmr
 from schemas.inputs.columns import DOCUMENTS, DocumentBatch, Form, checked_mapping
 from schemas.inputs.documents import read_documents
+from schemas.inputs.embeddings import EMBEDDINGS
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
 from schemas.inputs.interaction_rows import INTERACTIONS, LABELS
@@ -21,7 +22,12 @@ from schemas.refs import Ref, digest_of
 from schemas.store import Store
 
 #: The files that a collection is made of, by what their rows are.
-FORMS: dict[str, Form] = {"documents": DOCUMENTS, "interactions": INTERACTIONS, "labels": LABELS}
+FORMS: dict[str, Form] = {
+    "documents": DOCUMENTS,
+    "interactions": INTERACTIONS,
+    "labels": LABELS,
+    "embeddings": EMBEDDINGS,
+}
 
 #: In which columns of a stored table a key stands: the id, and of a query also its whole text.
 _QUERY_KEYS = ("id", "text")

@@ -1,0 +1,86 @@
+"""Embeddings with a label each, from users' files, as documents whose package is the label."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.inputs.cells import text_cells, vector_cells
+from schemas.inputs.columns import DocumentBatch, Form, Quarantine, checked_mapping
+from schemas.inputs.files import input_files, input_fingerprint
+from schemas.inputs.formats import RawBatch, Reading, read_file
+from schemas.inputs.rows import check_batches
+from schemas.inputs.suppression import Suppressed
+from schemas.refs import digest_of
+
+EMBEDDINGS = Form(
+    ("id", "label", "vector"), needed=("id", "label", "vector"), option="--set metric.columns.", keys=("id",)
+)
+#: The column of documents that holds the label.
+CLASS_COLUMN = "package"
+
+
+@dataclass(frozen=True)
+class EmbeddingFile:
+    """A Parquet, CSV or JSON Lines file (or a folder of Parquet files) of id, label and vector, without ``suppressed`` ids.
+
+    ``mapping`` has pairs (our column, the file's) where they differ.
+    """
+
+    path: str
+    mapping: tuple[tuple[str, str], ...] = ()
+    suppressed: Suppressed | None = None
+
+    def __str__(self) -> str:
+        return self.path
+
+    def identity(self) -> str:
+        """sha256 over contents and mapping, and the digests of the suppressed ids among them; InputError if it cannot be read."""
+        identity = input_fingerprint(self.path, dict(self.mapping))
+        if self.suppressed is None:
+            return identity
+        reading = Reading(dict(self.mapping), suppressed=self.suppressed, keys_only=True, form=EMBEDDINGS)
+        for file in input_files(self.path):
+            for _ in read_file(file, reading):
+                pass
+        return digest_of([identity, sorted(reading.dropped)]) if reading.dropped else identity
+
+    def read(self) -> DocumentBatch:
+        """Its rows, the bad ones set aside; InputError if it cannot be read."""
+        return read_embeddings(self.path, mapping=dict(self.mapping), suppressed=self.suppressed)
+
+
+def read_embeddings(
+    path: str | Path,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    suppressed: Suppressed | None = None,
+    form: Form = EMBEDDINGS,
+) -> DocumentBatch:
+    """The rows of a file as documents, the label in the column ``CLASS_COLUMN``, "" where a row has none.
+
+    Bad rows are set aside with a reason each: those of documents, and rows without a vector. InputError for a file that cannot be read.
+    """
+    reading = Reading(checked_mapping(mapping or {}, form), suppressed=suppressed, form=form)
+    batches = (batch for file in input_files(path) for batch in read_file(file, reading))
+    return check_batches(_as_documents(batches, reading.quarantine), quarantine=reading.quarantine)
+
+
+def _as_documents(batches: Iterator[RawBatch], quarantine: Quarantine) -> Iterator[RawBatch]:
+    for batch in batches:
+        keys: Any = batch.columns["id"]
+
+        def report(i: int, reason: str, detail: str, batch: RawBatch = batch, keys: Any = keys) -> None:
+            key = keys[i].as_py() if isinstance(keys[i], pa.Scalar) else keys[i]
+            quarantine.add(batch.rows[i], key, reason, detail)
+
+        labels = text_cells("label", batch.columns.get("label", pa.nulls(len(batch.rows))), report)
+        vectors = vector_cells(batch.columns["vector"], report)
+        for i, missing in enumerate(vectors.is_null().to_pylist()):
+            if missing:
+                report(i, "no vector", "the vector is missing")
+        columns = {"id": keys, CLASS_COLUMN: pc.utf8_trim_whitespace(labels), "vector": vectors}
+        yield RawBatch(columns, batch.rows)
