@@ -2,6 +2,7 @@
 
 from tasks.ann import stages as ann
 from tasks.corpus import stages as corpus
+from tasks.metric import stages as metric
 from tasks.stage import Stage
 from tasks.xmr import baseline_stages as baselines
 from tasks.xmr import ranking_stages as ranking
@@ -10,7 +11,7 @@ from tasks.xmr import stages as xmr
 
 STAGES: dict[str, Stage] = {
     found.name: found
-    for module in (corpus, ann, xmr, ranking, baselines, refresh)
+    for module in (corpus, ann, xmr, ranking, baselines, refresh, metric)
     for found in vars(module).values()
     if isinstance(found, Stage)
 }

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from flows.commands import backfilling, comparing, forgetting, keeping, pipeline, ranking, stack, watching
+from flows.commands import backfilling, comparing, forgetting, keeping, metric, pipeline, ranking, stack, watching
 from flows.quiet import quieten
 from schemas.errors import FingerpostError
 
@@ -21,6 +21,7 @@ _COMMANDS = (
     pipeline.run,
     pipeline.query,
     ranking.rank,
+    metric.threshold,
     pipeline.status,
     pipeline.history,
     pipeline.promote,

@@ -1,4 +1,4 @@
-"""The gates that an index or a ranker must pass before it becomes live. Imports no Prefect."""
+"""The gates that an index, a ranker or a threshold must pass before it becomes live. Imports no Prefect."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from flows.settings import GateSettings, ReplaySettings
 from schemas.errors import GateError, PublicationConflictError
 from schemas.inputs import SAMPLE
 from schemas.manifests import Manifest
+from schemas.metric import THRESHOLD as _THRESHOLD
 from schemas.publish import Gate, Pointer, Publication
 from schemas.refs import Ref
 from schemas.store import Store
@@ -14,6 +15,7 @@ from schemas.xmr import RANKER as _RANKER
 from tasks.ann.open import PRODUCT
 
 RANKER = _RANKER.name
+THRESHOLD = _THRESHOLD.name
 
 #: The gates that real queries decide, all of which an operator may overrule with a reason.
 REPLAY_GATES = ("replay_overlap", "replay_ndcg_drop")
@@ -48,10 +50,27 @@ def ranker_gates(manifest: Manifest, settings: GateSettings) -> list[Gate]:
     return gates
 
 
+def threshold_gates(manifest: Manifest, settings: GateSettings) -> list[Gate]:
+    """What a threshold must fulfil on the classes that it was not chosen on; a target of 0 has no multiple."""
+    quality = manifest.quality
+    gates = [
+        Gate("threshold_classes", float(quality["test_classes"]), float(settings.threshold_classes)),
+        Gate("quarantine_share", float(quality["quarantine_share"]), settings.quarantine_share, "at_most"),
+    ]
+    if settings.threshold_rate and quality["share"]:
+        ratio = float(quality[f"test_{quality['rate']}"]) / float(quality["share"])
+        gates.append(Gate("threshold_rate_over_target", ratio, settings.threshold_rate, "at_most"))
+    if settings.threshold_recall_at_1:
+        found = float(quality.get("recall_at_1", 0.0))
+        gates.append(Gate("threshold_recall_at_1", found, settings.threshold_recall_at_1))
+    return gates
+
+
 #: The gates of each product, but for those that real queries decide.
 GATES: dict[str, Callable[[Manifest, GateSettings], list[Gate]]] = {
     PRODUCT: lambda manifest, settings: index_gates(manifest, settings),
     RANKER: ranker_gates,
+    THRESHOLD: threshold_gates,
 }
 
 

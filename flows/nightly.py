@@ -9,12 +9,16 @@ from flows.inputs import without_ranker
 from flows.requests import RunRequest
 from flows.rewriting import Rewriting, rewriting
 from flows.runtime import named, part, running
+from flows.threshold_inputs import tunes
 from flows.train_ranker import train_ranker
+from flows.tune_thresholds import tune_thresholds
 
 
 @flow(name="nightly", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
 def nightly(request: RunRequest = RunRequest()) -> None:
-    """Everything from an input to published artifacts; a ranker too where there are interactions (xmr.input)."""
+    """Everything from an input to published artifacts; a ranker too where there are interactions (xmr.input), and a threshold
+    where there are labelled embeddings (metric.input).
+    """
     again = rewriting.get() or Rewriting()
     with running("nightly", request) as run:
         if again.index:
@@ -25,3 +29,5 @@ def nightly(request: RunRequest = RunRequest()) -> None:
             run.progress.say(why)
         elif again.ranker:
             part(train_ranker, request)
+        if tunes(run.settings) and again.threshold:
+            part(tune_thresholds, request)

@@ -1,4 +1,4 @@
-"""The last step of a flow: from a finished index or ranker to the live one."""
+"""The last step of a flow: from a finished index, ranker or threshold to the live one."""
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -11,7 +11,7 @@ from schemas.refs import Ref
 
 
 def make_live(run: Run, ref: Ref) -> None:
-    """Checks the gates and makes an index or ranker live; where a plan is made or an earlier version is written anew, nothing."""
+    """Checks the gates and makes an index, ranker or threshold live; where a plan is made or an earlier version is written anew, nothing."""
     if not run.env.planning and rewriting.get() is None:
         publish_product(run, ref)
 

@@ -23,13 +23,15 @@ from flows.requests import RunRequest  # noqa: E402
 from flows.rewriting import rewriting  # noqa: E402
 from flows.runtime import Watching, watching, without_heartbeat  # noqa: E402
 from flows.settings import SAMPLE_INTERACTIONS, SettingsError  # noqa: E402
+from flows.threshold_inputs import embedding_columns, tunes  # noqa: E402
 from flows.train_ranker import train_ranker  # noqa: E402
+from flows.tune_thresholds import tune_thresholds  # noqa: E402
 from schemas.inputs import SAMPLE  # noqa: E402
 from schemas.inputs.files import input_files  # noqa: E402
 from schemas.inputs.queries import read_queries  # noqa: E402
 
 FLOWS: "dict[str, Flow[..., Any]]" = {
-    flow.name: flow for flow in (featurize_corpus, build_ann_index, train_ranker, nightly)
+    flow.name: flow for flow in (featurize_corpus, build_ann_index, train_ranker, tune_thresholds, nightly)
 }
 
 
@@ -75,6 +77,10 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
     if trains and settings.xmr.input not in SAMPLE_INTERACTIONS and rewriting.get() is None:
         for given in filter(None, (settings.xmr.input, settings.xmr.labels)):
             input_files(given)
+    if name == tune_thresholds.name or (name == nightly.name and tunes(settings)):
+        embedded = embedding_columns(settings, name)
+        if embedded and rewriting.get() is None:
+            input_files(embedded[0])
     if settings.replay.queries:
         read_queries(settings.replay.queries)
     hush()

@@ -35,7 +35,9 @@ IdArgument = Annotated[str, typer.Argument(metavar="ID", help="as `fingerpost ba
 
 
 def partitions(
-    flow: Annotated[str, typer.Argument(help="nightly, featurize_corpus, build_ann_index or train_ranker")],
+    flow: Annotated[
+        str, typer.Argument(help="nightly, featurize_corpus, build_ann_index, train_ranker or tune_thresholds")
+    ],
     first: Annotated[
         str, typer.Option("--from", help="first day YYYY-MM-DD; by default the first that ever ran", show_default=False)
     ] = "",
@@ -100,7 +102,9 @@ backfill = typer.Typer(
 
 @backfill.command("FLOW")
 def start(
-    flow: Annotated[str, typer.Argument(help="nightly, featurize_corpus, build_ann_index or train_ranker")],
+    flow: Annotated[
+        str, typer.Argument(help="nightly, featurize_corpus, build_ann_index, train_ranker or tune_thresholds")
+    ],
     first: Annotated[str, typer.Option("--from", help="first day YYYY-MM-DD, included")],
     last: Annotated[str, typer.Option("--to", help="last day YYYY-MM-DD, included")],
     reprocess: Annotated[

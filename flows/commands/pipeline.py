@@ -11,7 +11,9 @@ from schemas.errors import FingerpostError
 
 
 def run(
-    flow: Annotated[str, typer.Argument(help="nightly, featurize_corpus, build_ann_index or train_ranker")],
+    flow: Annotated[
+        str, typer.Argument(help="nightly, featurize_corpus, build_ann_index, train_ranker or tune_thresholds")
+    ],
     profile: Annotated[
         str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")
     ] = "quick",
@@ -176,7 +178,7 @@ def promote(
     reference: Annotated[
         str,
         typer.Argument(
-            help="ann.index/day=... or xmr.ranker/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
+            help="ann.index/day=..., xmr.ranker/day=... or metric.threshold/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
         ),
     ],
     reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
@@ -209,7 +211,9 @@ def promote(
 
 def rollback(
     reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
-    product: Annotated[str, typer.Option(help="which product: ann.index or xmr.ranker")] = "ann.index",
+    product: Annotated[
+        str, typer.Option(help="which product: ann.index, xmr.ranker or metric.threshold")
+    ] = "ann.index",
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:

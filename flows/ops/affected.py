@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from flows.inputs import interaction_files, interaction_source, source_of
+from flows.metric_settings import MetricSettings
 from flows.requests import DAY, RunRequest
 from flows.settings import InputSettings, Settings, XmrSettings, in_force
+from flows.threshold_inputs import PART, embedding_columns, embedding_source
 from schemas.decoding import columns_of
 from schemas.errors import FingerpostError
 from schemas.forgotten import Forgotten
@@ -37,7 +39,7 @@ _ANY_SALT = b"looking"
 class InputFile:
     """A file of an input that holds the key, in how many rows; ``problem`` is why it could not be looked through.
 
-    ``form`` is what its rows are: documents, interactions or labels.
+    ``form`` is what its rows are: documents, interactions, labels or embeddings.
     """
 
     path: str
@@ -49,8 +51,9 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Again:
-    """A run to be made again: for its day, from its inputs or (``stored``, ``stored_interactions``) from what the store holds
-    of them. Without ``index`` or ``ranker`` that part stays: nothing in it is forgotten, and its input is gone.
+    """A run to be made again: for its day, from its inputs or (``stored``, ``stored_interactions``, ``stored_embeddings``) from
+    what the store holds of them. Without ``index``, ``ranker`` or ``threshold`` that part stays: nothing in it is forgotten,
+    and its input is gone.
     """
 
     run: str
@@ -62,8 +65,11 @@ class Again:
     seconds: float
     interactions: str = ""
     stored_interactions: bool = False
+    embeddings: str = ""
+    stored_embeddings: bool = False
     index: bool = True
     ranker: bool = True
+    threshold: bool = True
 
 
 @dataclass
@@ -264,22 +270,31 @@ def input_sources(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, 
 
 def _paths_in(settings: Mapping[str, Any]) -> Settings:
     """The settings of a record that say where inputs are, whatever became of its others."""
-    known = {name: settings[f"xmr.{name}"] for name in ("input", "labels", "columns") if f"xmr.{name}" in settings}
-    source = InputSettings(source=settings["input.source"], columns=settings["input.columns"])
-    return Settings(input=source, xmr=XmrSettings(**known))
+
+    def known(section: str, *names: str) -> dict[str, Any]:
+        return {name: settings[f"{section}.{name}"] for name in names if f"{section}.{name}" in settings}
+
+    return Settings(
+        input=InputSettings(source=settings["input.source"], columns=settings["input.columns"]),
+        xmr=XmrSettings(**known("xmr", "input", "labels", "columns")),
+        metric=MetricSettings(**known("metric", "input", "columns")),
+    )
 
 
 def _files_of(settings: Settings, flow: str) -> list[tuple[str, str, dict[str, str]]]:
     """What a flow reads from files: the form of the rows, the path and the mapping of the columns."""
     files, source = interaction_files(settings, flow), settings.input.source
+    embedded = embedding_columns(settings, flow)
     found = []
-    if source != SAMPLE and (files is None or files.path != source):
+    if source != SAMPLE and source not in {files.path if files else "", embedded[0] if embedded else ""}:
         found.append(("documents", source, dict(settings.input.columns)))
     if files is not None:
         of_rows, of_labels = split_mapping(files.columns, labelled=bool(files.labels))
         found.append(("interactions", files.path, of_rows))
         if files.labels:
             found.append(("labels", files.labels, of_labels))
+    if embedded is not None:
+        found.append(("embeddings", embedded[0], dict(embedded[1])))
     return found
 
 
@@ -316,31 +331,40 @@ def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, 
 
 def _made_again(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> Again:
     """How a run is made again: each part from its input, from the store where that is gone, or not at all."""
-    documents, interactions = (made_by(record, stage) for stage in ("import_documents", "import_interactions"))
-    there = not documents or _input_is_there(inventory, record, documents, ranked=False)
-    there_too = not interactions or _input_is_there(inventory, record, interactions, ranked=True)
-    hit = {
-        "ranker" if role.startswith("ranker") else "index" for role, ref in record["refs"].items() if ref in condemned
-    }
+    made = {
+        "index": made_by(record, "import_documents"), "ranker": made_by(record, "import_interactions"),
+        "threshold": made_by(record, "import_documents", PART),
+    }  # fmt: skip
+    there = {kind: not ref or _input_is_there(inventory, record, ref, kind) for kind, ref in made.items()}
+    hit = {_part_of(role) for role, ref in record["refs"].items() if ref in condemned}
+    again = {kind: there[kind] or kind in hit for kind in made}
+    # Without a file of its own, a threshold is one of the index's vectors.
+    again["threshold"] = again["threshold"] if made["threshold"] else again["index"]
+    stored = {kind: not there[kind] and kind in hit for kind in made}
     return Again(
-        record["id"], record["flow"], record["collection"], record["day"], documents, not there and "index" in hit, seconds,
-        interactions, not there_too and "ranker" in hit, index=there or "index" in hit, ranker=there_too or "ranker" in hit,
+        record["id"], record["flow"], record["collection"], record["day"], made["index"], stored["index"], seconds,
+        interactions=made["ranker"], stored_interactions=stored["ranker"], embeddings=made["threshold"],
+        stored_embeddings=stored["threshold"], **again,
     )  # fmt: skip
 
 
-def made_by(record: Mapping[str, Any], stage: str) -> str:
+def _part_of(role: str) -> str:
+    """Which part of a nightly an artifact of that role belongs to."""
+    return next((kind for kind in ("ranker", "threshold") if role.startswith(kind)), "index")
+
+
+def made_by(record: Mapping[str, Any], stage: str, part: str = "") -> str:
     """The artifact that a stage of a run made or reused; empty if it has no such stage."""
-    return next((str(found["ref"]) for found in record["stages"] if found["stage"] == stage), "")
+    found = (one for one in record["stages"] if (one["stage"], one.get("part", "")) == (stage, part))
+    return next((str(one["ref"]) for one in found), "")
 
 
-def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, *, ranked: bool) -> bool:
-    """Whether the input of a run is still what its documents (or, of a ranker, its interactions) were made of."""
+def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, kind: str) -> bool:
+    """Whether the input of a part of a run is still what its documents (or, of a ranker, its interactions) were made of."""
     try:
         settings = request_of(record, inventory.store).resolve()
         suppressed = Forgotten(inventory.store, record["collection"]).suppressed()
-        given = source_of(settings) if not ranked else PythonDocsSource(settings.input.distributions)
-        interactions = interaction_source(settings, record["flow"], suppressed) if ranked else None
-        now = (interactions or suppressing(given, suppressed)).identity()
+        now = _source_of(settings, record["flow"], kind, suppressed).identity()
     except FingerpostError:
         return False
     if made not in inventory.manifests:
@@ -351,6 +375,15 @@ def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, 
         extracts = inventory.manifests.get(identity["inputs"][name]["ref"])
         recorded = next(iter(extracts.identity["input_identities"].values())) if extracts else ""
     return bool(now == recorded)
+
+
+def _source_of(settings: Settings, flow: str, kind: str, suppressed: Suppressed | None) -> Any:
+    """What a part of a run reads from outside the store."""
+    own = {"ranker": interaction_source, "threshold": embedding_source}
+    if kind in own and (found := own[kind](settings, flow, suppressed)) is not None:
+        return found
+    given = PythonDocsSource(settings.input.distributions) if kind == "ranker" else source_of(settings)
+    return suppressing(given, suppressed)
 
 
 def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:

@@ -41,6 +41,7 @@ class FlowName(StrEnum):
     featurize_corpus = "featurize_corpus"
     build_ann_index = "build_ann_index"
     train_ranker = "train_ranker"
+    tune_thresholds = "tune_thresholds"
 
 
 class Reprocess(StrEnum):

@@ -179,7 +179,10 @@ class _Job:
         interactions = None
         if again.stored_interactions:
             interactions = StoredInteractions(self.store, Ref.parse(again.interactions), wanted)
-        return Rewriting(documents, interactions, index=again.index, ranker=again.ranker)
+        embeddings = StoredInput(self.store, Ref.parse(again.embeddings), wanted) if again.stored_embeddings else None
+        return Rewriting(
+            documents, interactions, embeddings, index=again.index, ranker=again.ranker, threshold=again.threshold
+        )
 
     @property
     def _replaced(self) -> dict[str, str]:
@@ -301,7 +304,7 @@ def summary(touched: Affected) -> list[str]:
     if touched.condemned:
         lines.append(f"remove {len(touched.condemned)} artifact(s): these and all that was made of them")
     for again in touched.again:
-        stored = again.stored or again.stored_interactions
+        stored = again.stored or again.stored_interactions or again.stored_embeddings
         source = "what the store holds of its input" if stored else "its input"
         lines.append(f"again  {again.flow} {again.collection} {again.day} from {source}, about {again.seconds:.1f} s")
     if touched.again:

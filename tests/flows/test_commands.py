@@ -66,7 +66,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (("run", "nightly", "--input", "gone.csv"), "gone.csv: expected"),
         (
             ("run", "monthly"),
-            "flow: expected one of featurize_corpus, build_ann_index, train_ranker, nightly, got 'monthly'",
+            "flow: expected one of featurize_corpus, build_ann_index, train_ranker, tune_thresholds, nightly, got 'monthly'",
         ),
         (
             ("sample", "java-docs"),

@@ -1,0 +1,74 @@
+"""What a threshold is tuned on: a file of embeddings with labels, or the vectors of a collection's documents."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flows.featurize_corpus import featurize_corpus
+from flows.metric_settings import OWN_EMBEDDINGS
+from flows.ranker_features import apart
+from flows.requests import RunRequest
+from flows.rewriting import rewriting
+from flows.runtime import Run, part
+from flows.settings import Settings
+from schemas.forgotten import Forgotten
+from schemas.inputs import PACKAGES_SAMPLE, SAMPLE
+from schemas.inputs.embeddings import CLASS_COLUMN, EmbeddingFile
+from schemas.inputs.suppression import Suppressed
+from schemas.refs import Ref
+from tasks.corpus.stages import import_documents, take_vectors
+
+#: What the stages that read a file of embeddings are remembered under, apart from those over the collection's documents.
+PART = "embeddings"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Documents and their vectors, the column that is their class, and the identity of the model that made the vectors."""
+
+    documents: Ref
+    vectors: Ref
+    column: str
+    model: str
+
+
+def tunes(settings: Settings) -> bool:
+    """Whether a nightly tunes a threshold: there are embeddings, and those of the built-in sample go with it alone."""
+    chosen = settings.metric.input
+    return bool(chosen) and (chosen != PACKAGES_SAMPLE or settings.input.source == SAMPLE)
+
+
+def embedding_columns(settings: Settings, flow: str) -> tuple[str, Mapping[str, str]] | None:
+    """The file that a flow's threshold is tuned on and the mapping of its columns; None where it is the collection's documents.
+
+    Run by itself, ``tune_thresholds`` reads the input that was asked for, unless the settings name embeddings.
+    """
+    metric, given = settings.metric, settings.input
+    if metric.input and metric.input not in OWN_EMBEDDINGS:
+        return metric.input, metric.columns
+    asked = flow == "tune_thresholds" and metric.input in ("", PACKAGES_SAMPLE) and given.source != SAMPLE
+    return (given.source, given.columns or metric.columns) if asked else None
+
+
+def embedding_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> EmbeddingFile | None:
+    """The file that a flow's threshold is tuned on, without what is to be forgotten; None where it is the collection's documents."""
+    found = embedding_columns(settings, flow)
+    return EmbeddingFile(found[0], tuple(sorted(found[1].items())), suppressed) if found else None
+
+
+def labelled(run: Run, request: RunRequest) -> Labelled:
+    """What a run's threshold is tuned on; a file is taken over as it is, and a corpus is featurized where that was not done yet."""
+    metric, made = run.settings.metric, run.refs
+    suppressed = Forgotten(run.env.store, run.env.collection).suppressed()
+    source = embedding_source(run.settings, run.flow, suppressed)
+    if source is None:
+        if "vectors" not in made:
+            part(featurize_corpus, request)
+        computed = str(made["projection"].identity) if "projection" in made else run.env.collection
+        return Labelled(made["documents"], made["vectors"], metric.label, metric.model or computed)
+    instead = rewriting.get()
+    given = instead.embeddings if instead is not None and instead.embeddings is not None else source
+    with apart(run, PART):
+        documents = import_documents(given, params=run.settings.corpus.imports)
+        vectors = take_vectors(documents, normalize=False)
+    made |= {"threshold_documents": documents, "threshold_vectors": vectors}
+    return Labelled(documents, vectors, CLASS_COLUMN, metric.model or run.env.collection)

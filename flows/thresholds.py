@@ -1,0 +1,217 @@
+"""The `threshold` command: one threshold for all classes of a file of embeddings, or the live one. Imports no Prefect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import FingerpostError, InputError
+from schemas.inputs.embeddings import CLASS_COLUMN, EMBEDDINGS, read_embeddings
+from tasks.metric.assessment import AssessmentParams, assess
+from tasks.metric.calibrated import Migration, migrate
+from tasks.metric.classes import in_validation
+from tasks.metric.histograms import pair_histograms
+from tasks.metric.open import LiveThreshold
+from tasks.metric.pairs import PairHistograms
+from tasks.metric.retrieval import retrieval
+from tasks.metric.scores import Measure, bins_covering, bounded_bins
+from tasks.metric.thresholds import Target, class_rates
+
+_GIVEN = replace(EMBEDDINGS, option="--map ")
+#: Vectors alone: of another model, or to be checked.
+_BARE = replace(_GIVEN, needed=("id", "vector"))
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Ids and labels ("" where there is none) of vectors float32 (n, d), and where they are from."""
+
+    source: str
+    ids: list[str]
+    labels: NDArray[np.str_]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a threshold is chosen and tested. ``split``: on classes apart from those that test it."""
+
+    target: Target = field(default_factory=Target)
+    measure: Measure = "cosine"
+    bins: int = 2048
+    memory_mb: float = 512
+    validation_share: float = 0.5
+    seed: int = 0
+    split: bool = True
+    level: float = 0.95
+    threads: int = 1
+
+
+def read_given(path: str | Path, mapping: Mapping[str, str], *, labelled: bool = True) -> Embeddings:
+    """The embeddings of a file; InputError in one line for a file, a column or a row that cannot be used."""
+    form = _GIVEN if labelled else _BARE
+    known = {ours: theirs for ours, theirs in mapping.items() if labelled or ours != "label"}
+    batch = read_embeddings(path, mapping=known, form=form)
+    if batch.quarantined.num_rows:
+        first = batch.quarantined.slice(0, 1).to_pylist()[0]
+        named = f" of id {first['id']!r}" if first["id"] else ""
+        bad = batch.quarantined.num_rows
+        raise InputError(
+            f"{path}: expected a finite vector of one length with a direction, and an id of its own, in every row, found "
+            f"{first['reason']} ({first['detail']}) in row {first['row']}{named}, {bad} bad row(s) in all; mend or remove them"
+        )
+    rows = batch.accepted
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(rows.num_rows, -1)
+    labels = np.array(rows[CLASS_COLUMN].to_pylist(), dtype=str)
+    return Embeddings(str(path), rows["id"].to_pylist(), labels, np.ascontiguousarray(vectors, dtype=np.float32))
+
+
+def choose(given: Embeddings, options: Options) -> dict[str, Any]:
+    """The threshold of a file's embeddings, what other classes get by it, and how well rows find their own class."""
+    sides = _sides(given, options)
+    chosen, tested = (sides["validation"], sides["test"]) if options.split else (sides["all"], sides["all"])
+    with_pairs = [_pairs(given, rows, options) for rows in ((chosen, tested) if options.split else (chosen,))]
+    try:
+        found = assess(with_pairs[0], with_pairs[-1], AssessmentParams(options.target, level=options.level))
+        searched = retrieval(given.vectors[tested], given.labels[tested], options.measure)
+    except ValueError as problem:
+        raise FingerpostError(f"{given.source}: {problem}") from problem
+    figures = {f"{method} {setting} {name}": value for method, setting, name, value in found.figures}
+    rate = options.target.rate
+    return {
+        "input": given.source, "rows": len(given.ids), "unlabelled": int((given.labels == "").sum()), "measure": options.measure,
+        "target": {"rate": rate, "share": options.target.share}, "threshold": found.quality["threshold"],
+        "interval": [found.quality["threshold_low"], found.quality["threshold_high"]], "level": options.level,
+        "bin_width": with_pairs[0].bins.width,
+        "chosen_on": {
+            "classes": len(with_pairs[0].names), "rows": len(chosen), "far": figures["threshold validation far"],
+            "frr": figures["threshold validation frr"], "held_out": figures[f"threshold validation held_out_{rate}"],
+        },
+        "tested_on": {
+            "classes": len(with_pairs[-1].names), "rows": len(tested), "other_classes": options.split, "far": found.quality["far"],
+            "frr": found.quality["frr"], "equal_error": found.quality["equal_error"], "recall_at_1": _known(searched.recall_at_1),
+            "map_at_r": _known(searched.map_at_r), "opis": found.quality["opis"], "worst_opis": found.quality["worst_opis"],
+            "classes_with_few_pairs": found.quality["classes_with_few_pairs"],
+        },
+        "worst": _worst(found.classes, rate),
+    }  # fmt: skip
+
+
+def _worst(columns: Mapping[str, list[Any]], rate: str) -> list[dict[str, Any]]:
+    """The classes by the target's rate, the highest first; those without such pairs are left out."""
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    known = [row for row in rows if not np.isnan(row[rate])]
+    return [
+        {"name": row["name"], "far": _known(row["far"]), "frr": _known(row["frr"])}
+        | {name: row[name] for name in ("positives", "negatives")}
+        for row in sorted(known, key=lambda row: -row[rate])
+    ]
+
+
+def _known(value: float) -> float | None:
+    """A figure; None where there is none."""
+    return None if np.isnan(value) else value
+
+
+def _sides(given: Embeddings, options: Options) -> dict[str, NDArray[np.int64]]:
+    """Rows by side of the split, and all with a label; FingerpostError where there are too few classes for it."""
+    names, classes, sizes = np.unique(given.labels, return_inverse=True, return_counts=True)
+    real = names != ""
+    if real.sum() < 2:
+        raise FingerpostError(
+            f"{given.source}: expected two classes or more, found {real.sum()} in {len(given.labels):,} rows; give rows of other labels too"
+        )
+    if sizes[real].max() < 2:
+        raise FingerpostError(
+            f"{given.source}: expected a class with two rows or more, found {real.sum():,} classes of one row each; a threshold needs pairs of one class"
+        )
+    share, seed = options.validation_share, options.seed
+    first = np.array([in_validation(str(name), share, seed) for name in names])
+    sides = {"all": real, "validation": real & first, "test": real & ~first}
+    counts = {side: int(chosen.sum()) for side, chosen in sides.items()}
+    if options.split and min(counts["validation"], counts["test"]) < 2:
+        raise FingerpostError(
+            f"{given.source}: expected two classes or more on either side of the split, found {counts['validation']} to choose on and "
+            f"{counts['test']} to test; give more classes, another --seed, or --same-classes to choose and test on all"
+        )
+    return {side: np.flatnonzero(chosen[classes]) for side, chosen in sides.items()}
+
+
+def _pairs(given: Embeddings, rows: NDArray[np.int64], options: Options) -> PairHistograms:
+    """The histograms of all pairs of some rows, within the memory."""
+    vectors, labels = given.vectors[rows], given.labels[rows]
+    try:
+        count = bounded_bins(options.bins, len(np.unique(labels)), options.memory_mb)
+        return pair_histograms(vectors, labels, bins_covering(vectors, options.measure, count), threads=options.threads)
+    except ValueError as problem:
+        raise FingerpostError(f"{given.source}: {problem}") from problem
+
+
+def carried_over(old: Embeddings, new: Embeddings, threshold: float, options: Options) -> dict[str, Any]:
+    """A threshold moved to another model's embeddings of the same ids, and both models' rates."""
+    before, after, rows = _matched(old, new)
+    try:
+        pairs = [_pairs(one, np.arange(len(rows)), options) for one in (before, after)]
+        rate = options.target.rate
+        moved: Migration = migrate(threshold, rate, pairs[0], pairs[1], level=options.level)
+    except ValueError as problem:
+        raise FingerpostError(f"{old.source} and {new.source}: {problem}") from problem
+    return {
+        "from": old.source, "to": new.source, "rows": len(rows), "only_in_from": len(old.ids) - len(rows),
+        "only_in_to": len(new.ids) - len(rows), "measure": options.measure, "matched": rate, "level": options.level,
+        "before": {"threshold": threshold, "far": moved.before.global_far, "frr": moved.before.global_frr},
+        "after": {
+            "threshold": moved.choice.threshold, "interval": list(moved.choice.interval), "far": moved.after.global_far,
+            "frr": moved.after.global_frr,
+        },
+        "changes": [{"name": name, "before": a, "after": b} for name, a, b in moved.changes(rate, len(pairs[0].names))],
+    }  # fmt: skip
+
+
+def _matched(old: Embeddings, new: Embeddings) -> tuple[Embeddings, Embeddings, list[int]]:
+    """The rows of either model that have an id in common and a label, in the old one's order."""
+    place = {key: row for row, key in enumerate(new.ids)}
+    rows = [row for row, key in enumerate(old.ids) if key in place and old.labels[row]]
+    if len(rows) < 2:
+        raise FingerpostError(
+            f"{new.source}: expected the ids of {old.source}, found {len(rows)} of its {len(old.ids):,}; embed the same rows with both models"
+        )
+    ids, labels = [old.ids[row] for row in rows], old.labels[rows]
+    other = new.vectors[[place[key] for key in ids]]
+    return (
+        Embeddings(old.source, ids, labels, old.vectors[rows]),
+        Embeddings(new.source, ids, labels, other),
+        rows,
+    )
+
+
+def embeddings_of(live: LiveThreshold) -> Embeddings:
+    """The embeddings that a live threshold was chosen and tested on."""
+    ids, labels, vectors = live.embeddings()
+    return Embeddings(str(live.ref), ids, np.array(labels, dtype=str), vectors)
+
+
+def check(live: LiveThreshold, given: Embeddings) -> dict[str, Any]:
+    """Whether a file's vectors are of the model that a live threshold holds for, and what they get by it if they have labels.
+
+    FingerpostError for those of another model, and where none of the canaries is among them.
+    """
+    try:
+        compared = live.threshold.check(ids=given.ids, vectors=given.vectors)
+    except ValueError as problem:
+        raise FingerpostError(f"{given.source}: {problem}") from problem
+    if not compared:
+        raise FingerpostError(
+            f"{given.source}: expected some of the ids {', '.join(live.threshold.canary_ids[:3])}, … that the threshold of model "
+            f"{live.threshold.model} is checked by, found none; add their vectors"
+        )
+    out: dict[str, Any] = {"input": given.source, "canaries_compared": compared, "model": live.threshold.model}
+    labels = given.labels[given.labels != ""]
+    if len(np.unique(labels)) > 1:
+        options = Options(measure=live.threshold.measure)
+        rates = class_rates(_pairs(given, np.flatnonzero(given.labels != ""), options), live.threshold.threshold)
+        out |= {"far": rates.global_far, "frr": rates.global_frr}
+    return out

@@ -1,0 +1,53 @@
+"""From embeddings and their labels to a published threshold."""
+
+from typing import Literal
+
+from prefect import flow
+
+from flows.crashes import tell_when_crashed
+from flows.publishing import make_live
+from flows.ranker_features import apart
+from flows.requests import RunRequest
+from flows.runtime import Run, named, running
+from flows.threshold_inputs import Labelled, labelled
+from schemas.refs import Ref
+from tasks.metric.assessment import AssessmentParams
+from tasks.metric.classes import ClassParams
+from tasks.metric.stages import (
+    arrange_classes,
+    assess_threshold,
+    count_class_pairs,
+    measure_retrieval,
+    merge_pair_counts,
+    release_threshold,
+)
+
+
+@flow(name="tune_thresholds", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+def tune_thresholds(request: RunRequest = RunRequest()) -> None:
+    """Chooses one threshold for all classes, tests it on classes that it was not chosen on, and publishes it."""
+    with running("tune_thresholds", request) as run:
+        metric, given = run.settings.metric, labelled(run, request)
+        made = _counted(run, given, "validation") | _counted(run, given, "test")
+        params = AssessmentParams(metric.target, metric.over, metric.opis, metric.level)
+        made["assessment"] = assess_threshold(made["validation_pairs"], made["test_pairs"], params=params)
+        made["retrieval"] = measure_retrieval(made["test_rows"])
+        made["release"] = threshold = release_threshold(
+            made["validation_pairs"], given.vectors, given.documents, made["assessment"], made["retrieval"],
+            target=metric.target, level=metric.level, model=given.model, canaries=metric.canaries,
+        )  # fmt: skip
+        run.refs |= {f"threshold_{role}": ref for role, ref in made.items()}
+        make_live(run, threshold)
+
+
+def _counted(run: Run, given: Labelled, side: Literal["validation", "test"]) -> dict[str, Ref]:
+    """The rows of the classes on one side of the split, and what their pairs score."""
+    metric = run.settings.metric
+    classes = ClassParams(given.column, side, metric.validation_share, metric.least_rows, metric.seed)
+    with apart(run, side):
+        rows = arrange_classes(
+            given.vectors, given.documents, measure=metric.measure, bins=metric.bins, memory_mb=metric.memory_mb,
+            classes=classes, rows_per_shard=metric.rows_per_shard,
+        )  # fmt: skip
+        pairs = merge_pair_counts(rows, count_class_pairs(rows))
+    return {f"{side}_rows": rows, f"{side}_pairs": pairs}
