@@ -20,7 +20,9 @@ from tasks.ann.open import PRODUCT as INDEX
 from tasks.ledger import runs
 from tasks.xmr.open import PRODUCT, live
 from tests.ops.test_forget import Killed
+from tests.unit.xmr.later import write_more
 from tests.unit.xmr.shop import write_shop
+from tests.unit.xmr.test_refresh_flow import asked
 from tests.worlds import texts
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -229,6 +231,27 @@ def test_the_text_of_a_query_is_a_key_too(shop: Path) -> None:
     assert live("shop", store=store.url).rank("hammer red", 1)
 
 
+def test_a_refreshed_ranker_goes_with_the_base_that_it_was_made_of(tmp_path: Path) -> None:
+    """The query is in the base's interactions alone; the refreshed ranker, solved from the base, is trained fully instead."""
+    write_more(write_shop(tmp_path))
+    with (tmp_path / "interactions.csv").open("a") as file:
+        file.write(f"{SAID},hammer-red,1\n")
+    run_flow("train_ranker", asked(tmp_path, 5, "interactions.csv"), quiet=True)
+    run_flow("train_ranker", asked(tmp_path, 6), quiet=True)
+    store = Store(str(tmp_path / ".fingerpost"))
+    before = line(store)
+    assert "refresh_rankers" in {stage["stage"] for stage in runs(store, newest=1)[0]["stages"]}
+    outcome = erasing.forget(store, SAID, "shop")
+    assert outcome.proof["findings"] == []
+    assert outcome.proof["versions_lost"] == 0
+    assert traces(tmp_path, *OF_VISITOR) == []
+    after = line(store)
+    assert len(after) == 2
+    assert not set(after) & set(before)
+    assert "train_rankers" in {stage["stage"] for stage in runs(store, newest=1)[0]["stages"]}
+    assert live("shop", store=store.url).rank("a large red hammer", 1)[0].id == "hammer-red"
+
+
 def test_a_document_of_the_sample_takes_its_links_along(tmp_path: Path) -> None:
     """Interactions of the built-in sample come from the documents' pages."""
     settings = {"xmr.input": "python-docs-see-also", "xmr.predicted": 5, "input.distributions": ["pillow"]}
@@ -237,8 +260,8 @@ def test_a_document_of_the_sample_takes_its_links_along(tmp_path: Path) -> None:
         "xmr.interactions.test_share": 0.0,
         "xmr.interactions.calibration_share": 0.0,
     }
-    asked = RunRequest(profile="tiny", store=str(tmp_path), day=DAYS[0], settings=settings)
-    run_flow("train_ranker", asked, quiet=True)
+    sample = RunRequest(profile="tiny", store=str(tmp_path), day=DAYS[0], settings=settings)
+    run_flow("train_ranker", sample, quiet=True)
     store = Store(str(tmp_path))
     keys, _ = live(store=store.url).labels
     key = keys[0]
