@@ -88,11 +88,12 @@ def without_ranker(settings: Settings) -> str:
 
 @dataclass(frozen=True)
 class InteractionFiles:
-    """Files of interactions and (or "") of labels, with our column name to theirs where they differ."""
+    """Files of interactions and (or "") of labels, with our column name to theirs where they differ, and of negatives."""
 
     path: str
     labels: str
     columns: Mapping[str, str]
+    negatives: str = ""
 
 
 def interaction_files(settings: Settings, flow: str) -> InteractionFiles | None:
@@ -103,9 +104,9 @@ def interaction_files(settings: Settings, flow: str) -> InteractionFiles | None:
     """
     xmr, given = settings.xmr, settings.input
     if xmr.input and xmr.input not in SAMPLE_INTERACTIONS:
-        return InteractionFiles(xmr.input, xmr.labels, xmr.columns)
+        return InteractionFiles(xmr.input, xmr.labels, xmr.columns, xmr.negatives)
     if flow == "train_ranker" and given.source != SAMPLE:
-        return InteractionFiles(given.source, xmr.labels, given.columns or xmr.columns)
+        return InteractionFiles(given.source, xmr.labels, given.columns or xmr.columns, xmr.negatives)
     return None
 
 
@@ -114,8 +115,9 @@ def interaction_source(settings: Settings, flow: str, suppressed: Suppressed | N
     files = interaction_files(settings, flow)
     if files is None:
         return None
-    columns, unknown = tuple(sorted(files.columns.items())), settings.xmr.unknown_labels
-    return InteractionFile(files.path, files.labels, columns, unknown, suppressed)
+    return InteractionFile(
+        files.path, files.labels, tuple(sorted(files.columns.items())), settings.xmr.unknown_labels, suppressed, files.negatives
+    )  # fmt: skip
 
 
 def sample_of(settings: Settings, flow: str) -> str:

@@ -83,7 +83,7 @@ class RunRequest(BaseModel):
             lag_days=settings.schedule.lag_days,
         )
         source = settings.input.source.replace(DAY, day)
-        ranked = {name: getattr(settings.xmr, name).replace(DAY, day) for name in ("input", "labels")}
+        ranked = {name: getattr(settings.xmr, name).replace(DAY, day) for name in ("input", "labels", "negatives")}
         embeddings = settings.metric.input.replace(DAY, day)
         return settings.model_copy(
             update={

@@ -5,15 +5,15 @@ import tomllib
 from dataclasses import is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from flows.metric_settings import OWN_EMBEDDINGS, MetricSettings
+from flows.ranker_settings import SAMPLE_INTERACTIONS, Section, XmrSettings
 from schemas.errors import FingerpostError
-from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
-from schemas.inputs.interaction_rows import UnknownLabels
+from schemas.inputs import SAMPLE
 from schemas.inputs.python_docs import DISTRIBUTIONS
 from schemas.refs import checked_day, checked_name
 from tasks.ann.evaluation import EvaluationParams
@@ -21,34 +21,17 @@ from tasks.ann.finger_basis import FingerParams
 from tasks.ann.hnsw import HnswParams
 from tasks.ann.neighbors import NeighborParams
 from tasks.ann.retrieval import RetrievalParams
-from tasks.corpus.bm25 import Bm25Params
 from tasks.corpus.documents import ImportParams
-from tasks.corpus.ngrams import FamilyParams, NgramParams
+from tasks.corpus.ngrams import NgramParams
 from tasks.corpus.svd import SvdParams
 from tasks.corpus.tfidf import TfidfParams
-from tasks.xmr.baselines import DenseParams
-from tasks.xmr.blocks import BlockParams
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.drift import DriftLimits
-from tasks.xmr.ensembles import EnsembleParams
-from tasks.xmr.evaluation import JudgeParams
-from tasks.xmr.interactions import InteractionParams, RowParams
-from tasks.xmr.label_features import EmbeddingParams
-from tasks.xmr.ranking import BeamParams
-from tasks.xmr.sweep import SweepParams
-from tasks.xmr.towers import TowerParams
-from tasks.xmr.training import TrainingParams
 
 
 class SettingsError(FingerpostError):
     """A key or value that no run can use."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RunSettings(_Section):
+class RunSettings(Section):
     """Where and how a run computes; nothing here changes a result."""
 
     workers: int = Field(
@@ -77,7 +60,7 @@ class RunSettings(_Section):
         return value
 
 
-class InputSettings(_Section):
+class InputSettings(Section):
     """What is read: the built-in sample, or a file of documents under a collection's name."""
 
     collection: str = Field(default=SAMPLE, description="the name that results are published under")
@@ -110,7 +93,7 @@ class InputSettings(_Section):
         return checked_name(value, what="collection")
 
 
-class CorpusSettings(_Section):
+class CorpusSettings(Section):
     """From documents to features and vectors."""
 
     imports: ImportParams = ImportParams()
@@ -119,7 +102,7 @@ class CorpusSettings(_Section):
     svd: SvdParams = SvdParams()
 
 
-class AnnSettings(_Section):
+class AnnSettings(Section):
     """From vectors to a searchable index."""
 
     hnsw: HnswParams = HnswParams()
@@ -130,100 +113,7 @@ class AnnSettings(_Section):
     retrieval: RetrievalParams = RetrievalParams()
 
 
-#: Interactions of the built-in sample: a page's text and its "See Also" targets, a first sentence and its object.
-SAMPLE_INTERACTIONS = (SEE_ALSO_SAMPLE, NAMES_SAMPLE)
-
-
-class BaselineSettings(_Section):
-    """What the ranker is compared with."""
-
-    compared: bool = Field(
-        default=False, description="whether the ranker is compared with frequent labels, BM25 and dense retrieval"
-    )
-    network: bool = Field(default=False, description="and with a trained two-tower network (the extra neural)")
-    svd: SvdParams = SvdParams(rank=128)
-    bm25: Bm25Params = Bm25Params()
-    dense: DenseParams = DenseParams()
-    towers: TowerParams = TowerParams()
-    judge: JudgeParams = JudgeParams()
-
-
-class RefreshSettings(_Section):
-    """Whether and how the live ranker is refreshed instead of trained anew."""
-
-    mode: str = Field(
-        default="off",
-        pattern="^(off|live)$",
-        description="off trains fully; live solves only what is new since the last full training of the live ranker",
-    )
-    base_days: int = Field(
-        default=31, ge=0, le=3660, description="most days from that training to the day of the run; beyond, it is trained fully"
-    )  # fmt: skip
-    limits: DriftLimits = Field(
-        default=DriftLimits(), description="past any of these it is trained fully in the same run"
-    )
-    negatives: Literal["tfn", "man", "tfn+man"] = Field(
-        default="tfn", description="rows that a column which is solved again sees; tfn costs least"
-    )
-    leaf_growth: float = Field(default=1.25, ge=1, description="labels that a leaf may grow to, over its largest size")
-    label_gain: float = Field(
-        default=0.05, ge=0, description="share of its positives by which a label has changed when it is solved again"
-    )  # fmt: skip
-    node_gain: float = Field(default=0.2, ge=0, description="the same of a node above the labels")
-    warm: bool = Field(
-        default=False,
-        description="whether solving starts from the old weights: slower where these are pruned and eps is large, as by default",
-    )
-
-
-class XmrSettings(_Section):
-    """From queries and the labels chosen for them to a ranker."""
-
-    input: str = Field(
-        default="",
-        description="Parquet, CSV or JSON Lines file of interactions (query, label, weight, day, query_id), or of the built-in sample python-docs-see-also or python-docs-names; empty trains nothing in nightly",
-    )
-    labels: str = Field(default="", description="file of labels (id, name, text), if there is one")
-    unknown_labels: UnknownLabels = Field(
-        default="keep",
-        description="what becomes of interactions whose label that file does not have: keep takes it as a label without a text, quarantine sets the row aside",
-    )
-    columns: dict[str, str] = Field(
-        default_factory=dict, description="our column name to the file's, where they differ"
-    )
-    interactions: InteractionParams = InteractionParams()
-    families: tuple[FamilyParams, ...] = Field(
-        default=(FamilyParams("word", 1, 3, max_terms=200_000), FamilyParams("char", 3, 3, max_terms=50_000)),
-        description="the n-grams that queries are described by",
-    )
-    tfidf: TfidfParams = TfidfParams()
-    label_words: int = Field(default=100, ge=0, description="words of a label's own text that are used, its name first")
-    rows: RowParams = RowParams()
-    embedding: EmbeddingParams = EmbeddingParams()
-    clusters: ClusterParams = ClusterParams()
-    training: TrainingParams = TrainingParams()
-    beam: BeamParams = BeamParams()
-    sweep: SweepParams = SweepParams()
-    ensemble: EnsembleParams = EnsembleParams()
-    blocks: BlockParams = BlockParams()
-    refresh: RefreshSettings = RefreshSettings()
-    predicted: int = Field(default=100, ge=1, le=10000, description="labels ranked for each query that is held out")
-    calibrated: int = Field(default=10, ge=1, le=10000, description="of these, the first that chances are fitted to")
-    baselines: BaselineSettings = BaselineSettings()
-
-    @model_validator(mode="after")
-    def _combinable(self) -> "XmrSettings":
-        if len(self.ensemble.clusterings(self.clusters)) > 1:
-            self.ensemble.check(self.beam)
-        return self
-
-    @property
-    def ngrams(self) -> NgramParams:
-        """How the n-grams of queries are counted: a query is one field."""
-        return NgramParams(self.families, name_weight=0.0, first_weight=1.0, body_weight=0.0)
-
-
-class GateSettings(_Section):
+class GateSettings(Section):
     """What a candidate must reach before it becomes live."""
 
     recall_at_10: float = Field(default=0.95, ge=0, le=1)
@@ -247,7 +137,7 @@ class GateSettings(_Section):
     )
 
 
-class ScheduleSettings(_Section):
+class ScheduleSettings(Section):
     """When the flows run by themselves, and by when their day must be there."""
 
     lag_days: int = Field(
@@ -266,7 +156,7 @@ class ScheduleSettings(_Section):
     catch_up_cap: int = Field(default=7, ge=1, le=366, description="at most so many missed days, the newest")
 
 
-class ReplaySettings(_Section):
+class ReplaySettings(Section):
     """Real queries that a candidate answers beside the live index before it replaces it."""
 
     queries: str = Field(
@@ -277,7 +167,7 @@ class ReplaySettings(_Section):
     judged_drop: float = Field(default=0.02, ge=0, le=1, description="most that nDCG over judged answers may fall")
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything a run uses."""
 
     profile: str = "quick"
@@ -359,6 +249,7 @@ _PATHS = (
     ("input", "source"),
     ("xmr", "input"),
     ("xmr", "labels"),
+    ("xmr", "negatives"),
     ("metric", "input"),
     ("replay", "queries"),
 )

@@ -75,7 +75,7 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
         input_files(settings.input.source)
     trains = name in {train_ranker.name, nightly.name} and has_interactions(settings)
     if trains and settings.xmr.input not in SAMPLE_INTERACTIONS and rewriting.get() is None:
-        for given in filter(None, (settings.xmr.input, settings.xmr.labels)):
+        for given in filter(None, (settings.xmr.input, settings.xmr.labels, settings.xmr.negatives)):
             input_files(given)
     if name == tune_thresholds.name or (name == nightly.name and tunes(settings)):
         embedded = embedding_columns(settings, name)

@@ -11,8 +11,10 @@ INTERACTIONS = Contract(
         Table("queries", (f.QUERY_ID, f.TEXT, f.DOCUMENT_DAY, f.SPLIT), key=("id",)),
         Table("labels", (f.ID, f.LABEL_NAME, f.TEXT), key=("id",)),
         sparse_table("targets"),
+        sparse_table("negatives"),
     ),
-    "queries and the labels chosen for them: one row of weights over the labels a query, and what each query is used for",
+    "queries and the labels chosen for them: one row of weights over the labels a query, what each query is used for, and, if "
+    "an input says so, the labels that were not wanted",
 )
 LABEL_FEATURES = Contract(
     "xmr.label_features", 1, (sparse_table("features"),), "what labels are clustered by, one file a block of labels"

@@ -276,7 +276,7 @@ def _paths_in(settings: Mapping[str, Any]) -> Settings:
 
     return Settings(
         input=InputSettings(source=settings["input.source"], columns=settings["input.columns"]),
-        xmr=XmrSettings(**known("xmr", "input", "labels", "columns")),
+        xmr=XmrSettings(**known("xmr", "input", "labels", "negatives", "columns")),
         metric=MetricSettings(**known("metric", "input", "columns")),
     )
 
@@ -293,6 +293,8 @@ def _files_of(settings: Settings, flow: str) -> list[tuple[str, str, dict[str, s
         found.append(("interactions", files.path, of_rows))
         if files.labels:
             found.append(("labels", files.labels, of_labels))
+        if files.negatives:
+            found.append(("negatives", files.negatives, {}))
     if embedded is not None:
         found.append(("embeddings", embedded[0], dict(embedded[1])))
     return found

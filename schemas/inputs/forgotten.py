@@ -15,17 +15,19 @@ from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
 from schemas.inputs.interaction_rows import INTERACTIONS, LABELS
 from schemas.inputs.merging import PAIR_SCHEMA, InteractionBatch
+from schemas.inputs.negatives import NEGATIVE_SCHEMA, NEGATIVES
 from schemas.inputs.sources import Distribution, FileSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
 from schemas.matrices import sparse_from_arrow
 from schemas.refs import Ref, digest_of
-from schemas.store import Store
+from schemas.store import Artifact, Store
 
 #: The files that a collection is made of, by what their rows are.
 FORMS: dict[str, Form] = {
     "documents": DOCUMENTS,
     "interactions": INTERACTIONS,
     "labels": LABELS,
+    "negatives": NEGATIVES,
     "embeddings": EMBEDDINGS,
 }
 
@@ -143,7 +145,20 @@ class StoredInteractions:
         types = (np.int32, np.int32, np.float32)
         table = pa.table([pa.array(a.astype(t)) for a, t in zip(found, types, strict=True)], schema=PAIR_SCHEMA)
         bad, reasons = _set_aside(self.store, self.interactions, self.suppressed)
-        return InteractionBatch(queries.filter(pa.array(asked)), labels.filter(pa.array(wanted)), table, bad, reasons)
+        unwanted = _unwanted(opened, asked, wanted)
+        return InteractionBatch(
+            queries.filter(pa.array(asked)), labels.filter(pa.array(wanted)), table, bad, reasons, negatives=unwanted
+        )
+
+
+def _unwanted(opened: Artifact, asked: np.ndarray, wanted: np.ndarray) -> pa.Table | None:
+    """The negatives of the queries and labels that stay, in the new row numbers; None where no input said so."""
+    if "negatives" not in opened.quality:
+        return None
+    found = sparse_from_arrow(opened.read("negatives"), columns=len(wanted)).tocoo()
+    stays = asked[found.row] & wanted[found.col]
+    rows, columns = (np.cumsum(asked) - 1)[found.row[stays]], (np.cumsum(wanted) - 1)[found.col[stays]]
+    return pa.table([pa.array(rows.astype(np.int32)), pa.array(columns.astype(np.int32))], schema=NEGATIVE_SCHEMA)
 
 
 def _known_by_id(labels: pa.Table) -> np.ndarray:
@@ -201,7 +216,7 @@ def holding(table: pa.Table, suppressed: Suppressed, columns: Sequence[str] = ()
 
 def _mentions(suppressed: Suppressed, reason: str, detail: str) -> bool:
     """Whether a line that is no row, a key that is no text, or a label that is not known holds a suppressed key."""
-    reason = reason.removeprefix("label: ")
+    reason = reason.rpartition(": ")[2]
     starts = tuple(f"{column} is " for column in {suppressed.column, "id", *INTERACTIONS.keys})
     no_text = reason == "wrong type" and detail.startswith(starts)
     return (no_text or reason in ("invalid line", "unknown label")) and bool(suppressed.mentioned(detail))

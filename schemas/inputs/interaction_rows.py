@@ -117,7 +117,7 @@ def check_interactions(batches: Iterable[RawBatch], *, quarantine: Quarantine) -
 
 def _interactions_of(batch: RawBatch, quarantine: Quarantine) -> pa.Table:
     absent = pa.nulls(len(batch.rows))
-    report = _Report(batch, quarantine, *(batch.columns.get(name, absent) for name in ("query_id", "query")))
+    report = RowReport(batch, quarantine, *(batch.columns.get(name, absent) for name in ("query_id", "query")))
     texts = {}
     for name in ("query", "label", "query_id", "day"):
         texts[name] = pc.utf8_trim_whitespace(text_cells(name, batch.columns.get(name, absent), report))
@@ -140,7 +140,7 @@ def check_labels(batches: Iterable[RawBatch], *, quarantine: Quarantine) -> pa.T
     seen: dict[str, int] = {}
     for batch in batches:
         absent = pa.nulls(len(batch.rows))
-        report = _Report(batch, quarantine, batch.columns.get("id", absent))
+        report = RowReport(batch, quarantine, batch.columns.get("id", absent))
         columns = [text_cells(name, batch.columns.get(name, absent), report) for name in LABELS.names]
         columns[0] = pc.utf8_trim_whitespace(columns[0])
         report.keys = (columns[0],)
@@ -154,7 +154,7 @@ def check_labels(batches: Iterable[RawBatch], *, quarantine: Quarantine) -> pa.T
     return pa.concat_tables(tables).filter(pa.array(~np.isin(np.concatenate(rows), bad)))
 
 
-class _Report:
+class RowReport:
     """Sets rows of a batch aside by their place in it; the first of their ``keys`` that is not empty names them."""
 
     def __init__(self, batch: RawBatch, quarantine: Quarantine, *keys: Any) -> None:

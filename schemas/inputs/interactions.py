@@ -21,6 +21,7 @@ from schemas.inputs.merging import (
     Interactions,
     merged,
 )
+from schemas.inputs.negatives import suppressed_negatives, with_negatives
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import digest_of
 
@@ -64,6 +65,7 @@ class InteractionFile:
     """A file of interactions (or a folder of Parquet files), and one of labels or none.
 
     ``mapping`` has pairs (our column, the file's) where they differ; the columns of both files have different names.
+    ``negatives_path`` is a file of labels that were not wanted (query or query_id, label), in our names.
     Rows of ``suppressed`` queries (by ``query_id``), labels (by ``label``) or either (by ``id``, which may also be the whole
     text of a query) are left out.
     """
@@ -73,6 +75,7 @@ class InteractionFile:
     mapping: tuple[tuple[str, str], ...] = ()
     unknown_labels: UnknownLabels = "keep"
     suppressed: Suppressed | None = None
+    negatives_path: str = ""
 
     def __str__(self) -> str:
         return self.path
@@ -87,17 +90,21 @@ class InteractionFile:
         if self.labels_path:
             parts += [input_fingerprint(self.labels_path, of_labels), self.unknown_labels]
         digests = suppressed_in(self.path, self.labels_path, of_rows, of_labels, self.suppressed)
+        if self.negatives_path:
+            parts.append(input_fingerprint(self.negatives_path, {}))
+            digests = sorted({*digests, *suppressed_negatives(self.negatives_path, self.suppressed)})
         return digest_of([*parts, digests] if digests else parts)
 
     def read(self) -> InteractionBatch:
         """Its queries, labels and pairs, the bad rows set aside; InputError if it cannot be read."""
-        return read_interactions(
+        found = read_interactions(
             self.path,
             self.labels_path,
             mapping=dict(self.mapping),
             unknown_labels=self.unknown_labels,
             suppressed=self.suppressed,
         )
+        return with_negatives(found, self.negatives_path, self.suppressed) if self.negatives_path else found
 
 
 class _PagesSource:

@@ -28,7 +28,8 @@ INTERACTION_SCHEMA = pa.schema(
 class InteractionBatch:
     """Distinct queries and labels, and the pairs of their row numbers with the weights; bad rows with a reason each.
 
-    Pairs are sorted by query, then label, each once. ``reasons`` says how often each reason occurs, ``figures`` what else was
+    Pairs are sorted by query, then label, each once; so are ``negatives``, pairs that were not wanted, None where no input
+    says so. ``reasons`` says how often each reason occurs, ``figures`` what else was
     counted.
     """
 
@@ -38,6 +39,7 @@ class InteractionBatch:
     quarantined: pa.Table = field(default_factory=QUARANTINE_SCHEMA.empty_table)
     reasons: dict[str, int] = field(default_factory=dict)
     figures: dict[str, int] = field(default_factory=dict)
+    negatives: pa.Table | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.corpus.fields import name_parts
-from tasks.xmr.sparse_rows import checked_rows
+from tasks.xmr.sparse_rows import MatrixError, checked_rows
 from tasks.xmr.training import LevelProblem, TrainingParams, active_rows
 from tasks.xmr.tree import LabelTree
 
@@ -81,13 +81,15 @@ def label_text(key: str, name: str, text: str) -> str:
 class TrainingRows:
     """Features (n, d) and weights of labels (n, labels), rows of queries first; ``queries`` is how many these are.
 
-    label_features (labels, d): the labels' own texts, which are the rest of the rows where they are trained on.
+    label_features (labels, d): the labels' own texts, which are the rest of the rows where they are trained on. negatives
+    (n, labels): labels that were not wanted for a row, None where nobody said.
     """
 
     features: sparse.csr_array
     targets: sparse.csr_array
     queries: int
     label_features: sparse.csr_array
+    negatives: sparse.csr_array | None = None
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -96,16 +98,19 @@ class TrainingRows:
         return np.bincount(seen, minlength=self.targets.shape[1]).astype(np.int64)
 
 
-def training_rows(features: sparse.csr_array, targets: sparse.csr_array, params: RowParams) -> TrainingRows:
+def training_rows(
+    features: sparse.csr_array, targets: sparse.csr_array, params: RowParams, negatives: sparse.csr_array | None = None
+) -> TrainingRows:
     """The rows to train on, of features whose first rows are the queries' and the others the labels' own.
 
-    features: (queries + labels, d). targets: weights (queries, labels). Labels without known words give no row.
+    features: (queries + labels, d). targets: weights (queries, labels), negatives of the same shape. Labels without known
+    words give no row.
     """
     rows, chosen = checked_rows(features, "features"), checked_rows(targets, "targets")
     queries, labels = chosen.shape
     given = checked_rows(rows[queries:], "label features")
     if not params.label_rows:
-        return TrainingRows(checked_rows(rows[:queries], "features"), chosen, queries, given)
+        return TrainingRows(checked_rows(rows[:queries], "features"), chosen, queries, given, negatives)
     named = np.flatnonzero(np.diff(given.indptr))
     own = sparse.csr_array(
         (np.ones(len(named), np.float32), named.astype(np.int32), np.arange(len(named) + 1)), shape=(len(named), labels)
@@ -116,7 +121,14 @@ def training_rows(features: sparse.csr_array, targets: sparse.csr_array, params:
         checked_rows(sparse.vstack([chosen, own], format="csr"), "targets"),
         queries,
         given,
+        None if negatives is None else _longer(negatives, len(kept)),
     )
+
+
+def _longer(matrix: sparse.csr_array, rows: int) -> sparse.csr_array:
+    """The matrix with empty rows at its end."""
+    missing = sparse.csr_array((rows - matrix.shape[0], matrix.shape[1]), dtype=np.float32)
+    return checked_rows(sparse.vstack([matrix, missing], format="csr"), "negatives")
 
 
 def relative_costs(targets: sparse.csr_array) -> sparse.csr_array:
@@ -133,11 +145,20 @@ def relative_costs(targets: sparse.csr_array) -> sparse.csr_array:
 def level_problem(
     data: TrainingRows, tree: LabelTree, level: int, params: TrainingParams, rows: RowParams, *, predicted: sparse.csr_array | None
 ) -> LevelProblem:  # fmt: skip
-    """What one level is solved on: the true parents, the predicted ones, and the costs of positives at the labels."""
+    """What one level is solved on: the true parents, the predicted ones or those above labels that were not wanted, and the
+    costs of positives at the labels.
+    """
     chosen = data.targets.copy()
     chosen.data = np.ones_like(chosen.data)
     targets = tree.targets(chosen)
     above = targets[level - 1] if level else None
-    active = active_rows(above, params.negatives, predicted=predicted)
+    given = None
+    if level and params.negatives == "user":
+        if data.negatives is None:
+            raise MatrixError(
+                "user negatives: expected labels that were not wanted, got none; give some, or others than user"
+            )
+        given = tree.targets(data.negatives)[level - 1]
+    active = active_rows(above, params.negatives, predicted=predicted, given=given)
     last = level == tree.depth - 1
     return LevelProblem(tree, level, relative_costs(data.targets) if last and rows.weighted else targets[level], active)

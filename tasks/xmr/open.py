@@ -46,6 +46,13 @@ def read_targets(artifact: Artifact) -> sparse.csr_array:
     return sparse_from_arrow(artifact.read("targets"), columns=artifact.quality["labels"])
 
 
+def read_negatives(artifact: Artifact) -> sparse.csr_array | None:
+    """Which labels were not wanted for each query: CSR of ones (queries, labels); None where no input said so."""
+    if "negatives" not in artifact.quality:
+        return None
+    return sparse_from_arrow(artifact.read("negatives"), columns=artifact.quality["labels"])
+
+
 def read_label_features(artifact: Artifact) -> sparse.csr_array:
     """What labels are clustered by, CSR (labels, columns)."""
     matrix = sparse_from_arrow(artifact.read("features"), columns=artifact.quality["columns"])
@@ -118,7 +125,10 @@ def read_training(store: Store, interactions: Ref, features: Ref, params: RowPar
         artifact = store.open(interactions, contracts.INTERACTIONS)
         mine = rows_of(artifact.read("queries"), (TRAINING,))
         rows = read_features(store.open(features, corpus.FEATURES))
-        _last[key] = training_rows(rows, read_targets(artifact)[mine], params)
+        unwanted = read_negatives(artifact)
+        _last[key] = training_rows(
+            rows, read_targets(artifact)[mine], params, None if unwanted is None else checked_rows(unwanted[mine], "negatives")
+        )  # fmt: skip
     return _last[key]
 
 

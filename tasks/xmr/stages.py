@@ -85,10 +85,20 @@ def import_interactions(
     run.write("queries", batch.queries.append_column("split", pa.array(parts, pa.string())))
     run.write("labels", batch.labels)
     run.write("targets", sparse_to_arrow(targets))
+    unwanted = {}
+    if batch.negatives is not None:
+        unwanted["negatives"] = batch.negatives.num_rows
+        run.write("negatives", sparse_to_arrow(_ones(batch.negatives, (queries, labels))))
     run.quality = {
         "queries": queries, "labels": labels, "pairs": targets.nnz, "quarantined": bad, "quarantine_share": round(share, 6),
         "named_labels": sum(map(bool, _label_texts(batch.labels))),
-    } | {name: parts.count(name) for name in SPLITS} | dict(batch.figures)  # fmt: skip
+    } | {name: parts.count(name) for name in SPLITS} | dict(batch.figures) | unwanted  # fmt: skip
+
+
+def _ones(pairs: pa.Table, shape: tuple[int, int]) -> sparse.csr_array:
+    """Distinct pairs of rows and columns as CSR of ones."""
+    rows, columns = (pairs[name].to_numpy() for name in ("query", "label"))
+    return sparse.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
 
 
 def _sample_interactions(store: Store, extracts: Ref, sample: str) -> InteractionBatch:
@@ -215,9 +225,9 @@ def train_rankers(
     """Solves the rankers level by level, one shard a block of parents; before each level but the first, blocks of rows
     are led to the parents that the levels above predict for them.
     """
-    if params.negatives == "user":
+    if params.negatives == "user" and "negatives" not in run.store.manifest(interactions).quality:
         raise FingerpostError(
-            "xmr.training.negatives: expected tfn, man or tfn+man, got user, for which there is no input; choose one of them"
+            "xmr.training.negatives: expected tfn, man or tfn+man, got user without a file of them; choose one, or name the file in xmr.negatives"
         )
     chain = read_tree(run.store.open(tree, contracts.TREE))
     shape, room = problem_of(run, interactions, features, rows, tree)

@@ -33,6 +33,22 @@ def test_labels_that_the_file_of_labels_lacks_are_kept_or_set_aside(
     assert (interaction_source(other, "train_ranker", None).identity() == source.identity()) == (choice == "keep")  # type: ignore[union-attr]
 
 
-def test_another_choice_is_refused() -> None:
+def test_negatives_are_read_from_the_file_of_the_day(tmp_path: Path) -> None:
+    lines(tmp_path / "not-2026-01-05.jsonl", [{"query": "q", "label": "b"}])
+    rows = lines(tmp_path / "rows.jsonl", [{"query": "q", "label": "a"}, {"query": "p", "label": "b"}])
+    given = {"xmr.input": rows, "xmr.negatives": str(tmp_path / "not-{day}.jsonl"), "xmr.training.negatives": "user"}
+    settings = RunRequest(profile="tiny", day="2026-01-05", settings=given).resolve()
+    source = interaction_source(settings, "train_ranker", None)
+    assert isinstance(source, InteractionFile)
+    negatives = source.read().negatives
+    assert negatives is not None
+    assert negatives.to_pylist() == [{"query": 0, "label": 1}]
+
+
+def test_negatives_of_users_need_a_file() -> None:
+    with pytest.raises(
+        SettingsError, match=r"training\.negatives: expected a file in xmr\.negatives for user, found none"
+    ):
+        RunRequest(profile="tiny", settings={"xmr.training.negatives": "user"}).resolve()
     with pytest.raises(SettingsError, match=r"xmr\.unknown_labels.*'keep' or 'quarantine'"):
         RunRequest(profile="tiny", settings={"xmr.unknown_labels": "drop"}).resolve()

@@ -57,10 +57,11 @@ class Shop:
     embedding: EmbeddingParams = field(default_factory=EmbeddingParams)
     training: TrainingParams = field(default_factory=TrainingParams)
     beam: BeamParams = field(default_factory=BeamParams)
+    source: InteractionFile | None = None
 
     def make(self, env: Any, interactions: Path) -> dict[str, Ref]:
         """Every artifact by its role."""
-        source = InteractionFile(str(interactions), str(interactions.parent / "labels.csv"))
+        source = self.source or InteractionFile(str(interactions), str(interactions.parent / "labels.csv"))
         made: dict[str, Ref] = {}
         made["interactions"] = taken = xmr.import_interactions.execute(env, source, params=self.interactions)
         made["queries"] = xmr.list_queries.execute(env, taken, held_out=False, label_words=50, rows_per_shard=300)

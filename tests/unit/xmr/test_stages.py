@@ -12,6 +12,7 @@ import pytest
 from flows.clusters import DaskExecutor
 from schemas import xmr as contracts
 from schemas.errors import FingerpostError, QuarantineLimitError
+from schemas.inputs.interactions import InteractionFile
 from schemas.publish import Gate, Pointer
 from schemas.refs import Ref
 from schemas.store import Store
@@ -232,8 +233,6 @@ class OncePerStage:
 
 
 def test_an_input_with_too_many_bad_rows_is_refused(tmp_path: Path) -> None:
-    from schemas.inputs.interactions import InteractionFile
-
     (tmp_path / "bad.csv").write_text("query,label\nred hammer,a\n,b\n,c\n")
     with pytest.raises(QuarantineLimitError, match=r"at most 5.0% bad rows.*found 2 bad beside 1 good \(2 no query\)"):
         xmr.import_interactions.execute(
@@ -311,9 +310,11 @@ def test_what_is_needed_is_stated_and_logged(
     assert "for the label tree with blocks of 96 labels" in caplog.text
 
 
-def test_given_negatives_have_no_input_yet(made: tuple[Environment, dict[str, Ref]], tmp_path: Path) -> None:
+def test_negatives_of_users_need_a_file(made: tuple[Environment, dict[str, Ref]]) -> None:
     env, refs = made
-    with pytest.raises(FingerpostError, match=r"xmr\.training\.negatives: expected tfn, man or tfn"):
+    with pytest.raises(
+        FingerpostError, match=r"got user without a file of them; choose one, or name the file in xmr\.negatives"
+    ):
         xmr.train_rankers.execute(
             env,
             refs["interactions"],
@@ -323,6 +324,49 @@ def test_given_negatives_have_no_input_yet(made: tuple[Environment, dict[str, Re
             rows=RowParams(),
             blocks=BlockParams(),
         )
+
+
+def with_negatives(folder: Path) -> InteractionFile:
+    """The shop's interactions, and for each of the first queries two labels of its colour that were not wanted."""
+    lines = (write_shop(folder).read_text().splitlines())[1:300]
+    labels = [line.split(",")[0] for line in (folder / "labels.csv").read_text().splitlines()[1:]]
+    pairs = []
+    for place, line in enumerate(lines):
+        query, label, _ = line.split(",")
+        alike = [other for other in labels if other != label and other.split("-")[1] == label.split("-")[1]]
+        pairs += [f"{query},{alike[place % 11]}", f"{query},{alike[(place + 4) % 11]}"]
+    (folder / "negatives.csv").write_text(
+        "\n".join(["query,label", *pairs, "nobody asked this,hammer-red", "soup,"]) + "\n"
+    )
+    return InteractionFile(
+        str(folder / "interactions.csv"), str(folder / "labels.csv"), negatives_path=str(folder / "negatives.csv")
+    )
+
+
+def test_what_users_did_not_want_is_what_rankers_are_told_apart_from(pair: DaskExecutor, tmp_path: Path) -> None:
+    shop = replace(Shop(), training=TrainingParams(negatives="user"), source=with_negatives(tmp_path))
+    env = world(tmp_path)
+    refs = shop.make(env, tmp_path / "interactions.csv")
+    quality = env.store.manifest(refs["interactions"]).quality
+    assert quality["quarantined"] == 2
+    data = xmr.read_training(env.store, refs["interactions"], refs["features"], RowParams())
+    assert data.negatives is not None
+    assert data.negatives.shape == data.targets.shape
+    assert 0 < data.negatives.nnz < quality["negatives"]  # those of held-out queries are not trained on
+    tree = read_tree(env.store.open(refs["tree"], contracts.TREE))
+    above = tree.targets(data.negatives)
+    given = {level: above[level - 1] for level in range(1, tree.depth)}
+    whole = train_ranker(data.features, data.targets.copy(), tree, shop.training, given=given).model
+    other = train_ranker(data.features, data.targets.copy(), tree, TrainingParams(negatives="tfn")).model
+    stored = read_model(env.store.open(refs["model"], contracts.MODEL), tree)
+    for level in range(tree.depth):
+        assert abs(stored.weights(level) - whole.weights(level)).max() == 0
+    assert abs(stored.weights(2) - other.weights(2)).max() > 0.1
+
+    (tmp_path / "two").mkdir()
+    two = Environment(Store(str(tmp_path / "two" / "store")).prepare(), "shop", DAY, pair)
+    shop.make(two, tmp_path / "interactions.csv")
+    assert identities(two.store) == identities(env.store)
 
 
 @pytest.mark.parametrize("method", ["pifa_concatenated", "pifa_blended", "pii"])

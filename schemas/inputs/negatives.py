@@ -1,0 +1,94 @@
+"""Labels that a query's user did not want, given beside the interactions: what rankers learn to keep apart."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.inputs.cells import text_cells
+from schemas.inputs.columns import Form, Quarantine
+from schemas.inputs.files import input_files
+from schemas.inputs.formats import RawBatch, Reading, read_file
+from schemas.inputs.interaction_rows import RowReport
+from schemas.inputs.merging import InteractionBatch
+from schemas.inputs.suppression import Suppressed
+
+NEGATIVES = Form(
+    ("query", "label", "query_id"),
+    needed=("label",),
+    some=("query", "query_id"),
+    instead={"query_id": "query"},
+    option="--set xmr.columns.",
+    keys=("query_id", "query", "label"),
+)
+NEGATIVE_SCHEMA = pa.schema([("query", pa.int32()), ("label", pa.int32())])
+
+
+def check_negatives(
+    batches: Iterable[RawBatch], queries: pa.Table, labels: pa.Table, *, quarantine: Quarantine
+) -> pa.Table:
+    """The pairs of row numbers of ``queries`` and ``labels`` that the rows name, sorted, each once; other rows are set aside.
+
+    A query is named by its id or, without one, by its text. Reasons: wrong type, no query, no label, unknown query, unknown
+    label.
+    """
+    found = [np.zeros((0, 2), dtype=np.int64)]
+    for batch in batches:
+        absent = pa.nulls(len(batch.rows))
+        report = RowReport(batch, quarantine, *(batch.columns.get(name, absent) for name in ("query_id", "query")))
+        texts = {
+            name: pc.utf8_trim_whitespace(text_cells(name, batch.columns.get(name, absent), report))
+            for name in NEGATIVES.names
+        }
+        keys = pc.if_else(pc.equal(texts["query_id"], ""), texts["query"], texts["query_id"])
+        report.keys = (keys,)
+        report.every(pc.equal(keys, ""), "no query", "neither a query nor its id is given")
+        report.every(pc.equal(texts["label"], ""), "no label", "the label is empty")
+        places = [
+            _places(names, known["id"], report, what)
+            for names, known, what in ((keys, queries, "query"), (texts["label"], labels, "label"))
+        ]
+        good = ~np.isin(np.asarray(batch.rows), list(quarantine.found))
+        found.append(np.stack([column[good] for column in places], axis=1))
+    pairs = np.unique(np.concatenate(found), axis=0).astype(np.int32)
+    return pa.table([pa.array(pairs[:, 0]), pa.array(pairs[:, 1])], schema=NEGATIVE_SCHEMA)
+
+
+def _places(names: pa.Array, known: pa.ChunkedArray, report: RowReport, what: str) -> np.ndarray:
+    """Where each name stands among the known ones (int64); a row whose name does not is set aside."""
+    found = pc.fill_null(pc.index_in(names, value_set=known.combine_chunks()), -1)
+    report.every(pc.equal(found, -1), f"unknown {what}", f"no interaction has this {what}")
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def with_negatives(batch: InteractionBatch, path: str, suppressed: Suppressed | None) -> InteractionBatch:
+    """The batch with the negatives of a file in our own column names; bad rows are set aside with the others, their reasons
+    beginning with "negative". InputError if the file cannot be read.
+    """
+    reading = _reading(suppressed)
+    pairs = check_negatives(_batches(path, reading), batch.queries, batch.labels, quarantine=reading.quarantine)
+    bad = pa.concat_tables([batch.quarantined, reading.quarantine.table()])
+    reasons = dict(sorted((batch.reasons | reading.quarantine.reasons()).items()))
+    return replace(batch, negatives=pairs, quarantined=bad, reasons=reasons)
+
+
+def suppressed_negatives(path: str, suppressed: Suppressed | None) -> list[str]:
+    """The digests of the suppressed keys that such a file holds, sorted."""
+    if suppressed is None:
+        return []
+    reading = _reading(suppressed, keys_only=True)
+    for _ in _batches(path, reading):
+        pass
+    return sorted(reading.dropped)
+
+
+def _reading(suppressed: Suppressed | None, *, keys_only: bool = False) -> Reading:
+    return Reading(
+        {}, Quarantine(prefix="negative: "), suppressed=suppressed, keys_only=keys_only, form=NEGATIVES
+    )  # fmt: skip
+
+
+def _batches(path: str, reading: Reading) -> Iterable[RawBatch]:
+    return (batch for file in input_files(path) for batch in read_file(file, reading))
