@@ -18,6 +18,8 @@ from schemas.store import Store
 
 #: Shorter ones turn up by chance in compressed bytes; they are looked for as whole cells only.
 _LEAST_BYTES = 6
+#: The columns in which rows say something; what they refer to by id is searched.
+_SAID = ["id", "title", "name", "text", "kind", "package", "signature", "names", "elsewhere"]
 #: The most texts, and the most words of these, that are looked for.
 _TEXTS, _WORDS = 200, 50
 
@@ -88,10 +90,11 @@ def _other_texts(store: Store, key: str, tables: Mapping[str, tuple[str, ...]]) 
     """The texts of rows that are about something else, in lower case."""
     wanted = Suppressed.of([key], b"looking")
     for path, columns in sorted(tables.items()):
-        table = columns_of(store.files.read(path), ["id", "title", "name", "text", "kind", "package", "signature"])
+        table = columns_of(store.files.read(path), _SAID)
         rows = table.filter(pa.array([not hit for hit in holding(table, wanted, columns)], pa.bool_()))
         for column in rows.columns:
             for chunk in column.chunks:
+                chunk = chunk.flatten() if pa.types.is_list(chunk.type) else chunk
                 yield pc.utf8_lower(chunk.cast(pa.large_string())).cast(pa.large_binary())
 
 

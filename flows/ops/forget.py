@@ -117,7 +117,8 @@ class _Job:
             path: columns
             for ref in inventory.of(affected.collections)
             if ref not in made
-            for path, columns in tables_with_keys(ref, inventory.manifests[ref], also=["text"]).items()
+            for said in ("text", "names")
+            for path, columns in tables_with_keys(ref, inventory.manifests[ref], also=[said]).items()
         }
         said = [json.dumps({**record, "error": ""}).encode() for record in inventory.records]
         said += [manifest.encode() for manifest in inventory.manifests.values()]

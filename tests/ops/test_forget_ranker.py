@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.ops import forget as erasing
+from flows.ops.absence import needles_of
 from flows.requests import RunRequest
 from flows.start import run_flow
 from schemas import files as store_files
@@ -250,6 +251,21 @@ def test_a_refreshed_ranker_goes_with_the_base_that_it_was_made_of(tmp_path: Pat
     assert not set(after) & set(before)
     assert "train_rankers" in {stage["stage"] for stage in runs(store, newest=1)[0]["stages"]}
     assert live("shop", store=store.url).rank("a large red hammer", 1)[0].id == "hammer-red"
+
+
+def test_what_pages_without_text_are_called_is_nothing_distinct(tmp_path: Path) -> None:
+    store = Store(str(tmp_path)).prepare()
+    rows = [
+        {"id": "pool.mend", "names": ["pool.mend"], "targets": ["pool.drain"], "elsewhere": []},
+        {"id": "pool.drain_at_night", "names": ["pool.drain_at_night", "pool.late"], "targets": ["pool.mend"], "elsewhere": ["perch.catch"]},
+    ]  # fmt: skip
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    store.files.write("corpus.extracts/links.parquet", sink.getvalue().to_pybytes())
+    said = ["Mends what pool.drain_at_night and perch.catch broke with a zwetschgenknoedel."]
+    found = needles_of(store, "pool.mend", said, {"corpus.extracts/links.parquet": ("id",)}, [])
+    assert found.distinct == ("pool.mend", said[0], "zwetschgenknoedel")
+    assert found.shared == 1, "what another page is called"
 
 
 def test_a_document_of_the_sample_takes_its_links_along(tmp_path: Path) -> None:
