@@ -97,8 +97,8 @@ def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
                 taken, made["features"], old["interactions"], old["label_features"], old[tree], params=params, rows=xmr.rows
             )  # fmt: skip
             made[model] = refresh_rankers(
-                taken, made["features"], made["held_features"], made[tree], old["interactions"], old["features"],
-                old["label_features"], old[tree], old[model], params=params, rows=xmr.rows, blocks=xmr.blocks, limits=xmr.refresh.limits,
+                taken, made["features"], made["held_features"], made[tree], old["interactions"], old[tree],
+                old[model], params=params, rows=xmr.rows, blocks=xmr.blocks, limits=xmr.refresh.limits,
             )  # fmt: skip
     return made | kept
 

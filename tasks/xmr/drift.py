@@ -9,8 +9,6 @@ from scipy import sparse
 from tasks.xmr.metrics import hits
 from tasks.xmr.model import RankerModel
 from tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
-from tasks.xmr.refresh import embedded, leaf_centroids
-from tasks.xmr.sparse_rows import checked_rows
 from tasks.xmr.tree import LabelTree
 
 
@@ -149,29 +147,25 @@ def compare_models(
 def measure_drift(
     old_tree: LabelTree,
     tree: LabelTree,
-    label_features: sparse.csr_array,
     change: Change,
+    centres: tuple[float, float],
     features: sparse.csr_array,
-    labels: sparse.csr_array,
     held: HeldOut,
     *,
     k: int = 1,
 ) -> DriftReport:
-    """The report on a refresh. label_features: of the labels before; features (n, d), labels (n, labels): of all rows now."""
-    rows, known = checked_rows(features, "features"), change.origin >= 0
-    leaves = tree.width(tree.depth - 2)
-    distance = _centroid_distances(old_tree, tree, label_features, change, rows, labels, leaves)
-    asked = max(held.rows, 1)
+    """The report on a refresh. centres: mean and largest of what drifted_tree gives; features (n, d): of all rows now."""
+    known, asked = change.origin >= 0, max(held.rows, 1)
     return DriftReport(
         labels=tree.labels,
         new_share=float((~known).mean()),
         removed_share=1 - int(known.sum()) / old_tree.labels,
         solved_share=float(change.solved.mean()),
         unsolved_share=float((change.gained & ~change.solved).mean()),
-        terms_lost=_terms_lost(rows, change.fresh),
-        centroid_mean=float(distance.mean()),
-        centroid_most=float(distance.max()),
-        largest_leaf=int(np.bincount(tree.parents[-1], minlength=leaves).max()),
+        terms_lost=_terms_lost(features, change.fresh),
+        centroid_mean=centres[0],
+        centroid_most=centres[1],
+        largest_leaf=int(np.bincount(tree.parents[-1], minlength=tree.width(tree.depth - 2)).max()),
         top_leaf_changed=held.moved / asked,
         precision_before=held.right_before / (asked * k),
         precision_after=held.right_after / (asked * k),
@@ -184,29 +178,3 @@ def _terms_lost(rows: sparse.csr_array, fresh: NDArray[np.bool_]) -> float:
         return 0.0
     terms = np.diff(rows.indptr)[: len(fresh)]
     return max(0.0, 1 - float(terms[fresh].mean()) / max(float(terms[~fresh].mean()), 1e-9))
-
-
-def _centroid_distances(
-    old_tree: LabelTree,
-    tree: LabelTree,
-    label_features: sparse.csr_array,
-    change: Change,
-    features: sparse.csr_array,
-    labels: sparse.csr_array,
-    leaves: int,
-) -> NDArray[np.float64]:
-    """1 - cosine of each leaf's centre before and now; only labels solved again have other features than before."""
-    then = leaf_centroids(label_features, old_tree.parents[-1].astype(np.int64), leaves)
-    again = np.flatnonzero(change.solved)
-    place = np.maximum(change.origin, 0)
-    place[again] = label_features.shape[0] + np.arange(len(again))
-    both = [label_features]
-    if len(again):
-        both.append(embedded(features, checked_rows(labels, "labels"), again))
-    stacked = checked_rows(sparse.vstack(both, format="csr"), "label features")
-    leaf_of_row = np.full(stacked.shape[0], -1, dtype=np.int64)
-    leaf_of_row[place] = tree.parents[-1]
-    now = leaf_centroids(stacked, leaf_of_row, leaves)
-    both_filled = (np.diff(then.indptr) > 0) & (np.diff(now.indptr) > 0)
-    cosine = np.asarray((then * now).sum(axis=1)).ravel()
-    return np.where(both_filled, np.maximum(1 - cosine, 0.0), 0.0)

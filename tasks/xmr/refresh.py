@@ -124,32 +124,35 @@ def nodes_to_solve(
     return (gained & (np.abs(now - then) > params.label_gain * then)) | (origin < 0), then
 
 
-def leaf_centroids(features: sparse.csr_array, leaf_of_label: NDArray[np.int64], leaves: int) -> sparse.csr_array:
-    """Normalised sums of the label features (labels, m) of each leaf, CSR float32 (leaves, m); labels of leaf -1 left out."""
+def leaf_sums(features: sparse.csr_array, leaf_of_label: NDArray[np.int64], leaves: int) -> sparse.csr_array:
+    """Sums of the label features (labels, m) of each leaf, CSR float64 (leaves, m); labels of leaf -1 left out."""
     kept = np.flatnonzero(leaf_of_label >= 0)
     choice = sparse.csr_array((np.ones(len(kept)), (leaf_of_label[kept], kept)), shape=(leaves, features.shape[0]))
-    return normalised_rows(checked_rows(choice @ features, "leaf centroids"))
+    return choice @ features
+
+
+def leaf_centroids(features: sparse.csr_array, leaf_of_label: NDArray[np.int64], leaves: int) -> sparse.csr_array:
+    """The same sums scaled to norm 1, float32."""
+    return normalised_rows(checked_rows(leaf_sums(features, leaf_of_label, leaves), "leaf centroids"))
 
 
 def grow_tree(
     tree: LabelTree,
     origin: NDArray[np.int64],
-    label_features: sparse.csr_array,
+    centroids: sparse.csr_array,
     fresh: sparse.csr_array,
     *,
     capacity: int,
 ) -> LabelTree:
     """The tree of the labels in their new numbering: kept ones in their leaf, each new one in the nearest with room.
 
-    fresh: features of the new labels (new, m), in order of their numbers. Where all leaves are full they grow alike.
+    centroids: of the leaves, of norm 1 (leaves, m); fresh: features of the new labels (new, m), in order of their numbers.
+    Where all leaves are full they grow alike.
     """
     leaves, new = tree.width(tree.depth - 2), np.flatnonzero(origin < 0)
     leaf = np.full(len(origin), -1, dtype=np.int64)
     leaf[origin >= 0] = tree.parents[-1][origin[origin >= 0]]
     if len(new):
-        members = np.full(tree.labels, -1, dtype=np.int64)
-        members[origin[origin >= 0]] = leaf[origin >= 0]
-        centroids = leaf_centroids(label_features, members, leaves)
         sizes = np.bincount(leaf[leaf >= 0], minlength=leaves)
         room = np.maximum(capacity - sizes, 0)
         if room.sum() < len(new):
@@ -169,10 +172,52 @@ def refreshed_tree(
     """The tree with new labels in the leaves nearest to their rows. rows (n, d), targets (n, labels): as refresh_ranker's;
     label_features (labels before, d).
     """
-    new = np.flatnonzero(origin < 0)
-    fresh = embedded(rows, targets, new, params.embedding) if len(new) else label_features[:0]
+    return drifted_tree(rows, targets, origin < 0, origin, tree, label_features, params)[0]
+
+
+def drifted_tree(
+    rows: sparse.csr_array,
+    targets: sparse.csr_array,
+    gained: NDArray[np.bool_],
+    origin: NDArray[np.int64],
+    tree: LabelTree,
+    label_features: sparse.csr_array,
+    params: RefreshParams = RefreshParams(),
+) -> tuple[LabelTree, NDArray[np.float64]]:
+    """The same tree, and float64 (leaves,) how far each leaf's centre has gone: 1 - cosine of it before and now.
+
+    gained bool (labels,): which labels are to have other features than before, beside those that are new.
+    """
+    leaves, old_leaf = tree.width(tree.depth - 2), tree.parents[-1].astype(np.int64)
+    stay = np.isin(np.arange(tree.labels), origin)
+    kept = leaf_sums(label_features, np.where(stay, old_leaf, -1), leaves)
+    chosen = np.flatnonzero(gained | (origin < 0))
+    vectors = embedded(rows, targets, chosen, params.embedding) if len(chosen) else label_features[:0]
     capacity = int(params.max_leaf_size * params.leaf_growth)
-    return grow_tree(tree, origin, label_features, fresh, capacity=capacity)
+    grown = grow_tree(
+        tree,
+        origin,
+        normalised_rows(checked_rows(kept, "leaf centroids")),
+        vectors[np.flatnonzero(origin[chosen] < 0)],
+        capacity=capacity,
+    )
+    before = origin[chosen[origin[chosen] >= 0]]
+    other = np.full(tree.labels, -1, dtype=np.int64)
+    other[before] = old_leaf[before]
+    now = kept - leaf_sums(label_features, other, leaves) + leaf_sums(vectors, grown.parents[-1][chosen].astype(np.int64), leaves)  # fmt: skip
+    then = kept if stay.all() else kept + leaf_sums(label_features, np.where(stay, -1, old_leaf), leaves)
+    return grown, _distances(then, now)
+
+
+def _distances(then: sparse.csr_array, now: sparse.csr_array) -> NDArray[np.float64]:
+    """1 - cosine row by row; 0 where either is empty."""
+    dots = np.asarray((then * now).sum(axis=1)).ravel()
+    squares = [
+        np.bincount(np.repeat(np.arange(one.shape[0]), np.diff(one.indptr)), one.data**2, minlength=one.shape[0])
+        for one in (then, now)
+    ]
+    norms = np.sqrt(squares[0] * squares[1])
+    return np.where(norms > 0, np.clip(1 - dots / np.where(norms > 0, norms, 1), 0, None), 0.0)
 
 
 def refresh_ranker(
@@ -184,12 +229,14 @@ def refresh_ranker(
     params: RefreshParams = RefreshParams(),
     *,
     tree: LabelTree | None = None,
+    counted: int | None = None,
     threads: int = 1,
 ) -> Refreshed:
     """Solves what changed. features: all rows, old and new (n, d); labels: their labels (n, labels), numbered anew.
 
     gained bool (labels,): has rows that it had not before; origin int64 (labels,): the number before, -1 for new labels.
-    Labels before that no origin names are dropped. tree: what refreshed_tree gave, where it was called before.
+    Labels before that no origin names are dropped. tree: what refreshed_tree gave, where it was called before. counted: only
+    the first so many rows count as positives, as in ``before.positives``.
     """
     old = before.model
     rows = checked_rows(features, "features", columns=old.features)
@@ -201,7 +248,7 @@ def refresh_ranker(
     counters, solved, positives = [], [], []
     for level, mine in enumerate(problems):
         mine.data = np.ones_like(mine.data)
-        now = np.bincount(mine.indices, minlength=mine.shape[1])
+        now = np.bincount(mine[:counted].indices, minlength=mine.shape[1])
         last = level == tree.depth - 1
         again, then = nodes_to_solve(now, before.positives[level], gained, origin, params, last=last)
         trainer = None

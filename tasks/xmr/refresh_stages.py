@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -25,7 +26,7 @@ from tasks.xmr.drift import Change, DriftLimits, HeldOut, compare_models, measur
 from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams, level_problem
 from tasks.xmr.model import ChunkBlock, RankerModel
 from tasks.xmr.open import read_held, read_label_features, read_model, read_targets, read_training, read_tree, rows_of
-from tasks.xmr.refresh import RefreshParams, gained_labels, nodes_to_solve, positives_of, refresh_block, refreshed_tree
+from tasks.xmr.refresh import RefreshParams, drifted_tree, gained_labels, nodes_to_solve, positives_of, refresh_block
 from tasks.xmr.sparse_rows import checked_rows, normalised_rows
 from tasks.xmr.training import LevelTrainer, predicted_parents
 from tasks.xmr.tree import LabelTree
@@ -36,26 +37,28 @@ def refresh_tree(
     run: StageRun, interactions: Ref, features: Ref, old_interactions: Ref, old_label_features: Ref, old_tree: Ref, *,
     params: RefreshParams, rows: RowParams,
 ) -> None:  # fmt: skip
-    """The old tree with new labels in their nearest leaves, and without those that are gone."""
+    """The old tree with new labels in their nearest leaves, and without those that are gone; states how far leaves drifted."""
     data = read_training(run.store, interactions, features, rows)
     old = read_label_features(run.store.open(old_label_features, contracts.LABEL_FEATURES))
-    origin = _origin(run.store, interactions, old_interactions)
+    new = _New.since(run.store, interactions, old_interactions)
     chain = read_tree(run.store.open(old_tree, contracts.TREE))
-    tree = refreshed_tree(data.features, data.targets, origin, chain, old, params)
+    tree, distances = drifted_tree(data.features, data.targets, new.solved(params), new.origin, chain, old, params)
     run.write("tree", tensors_to_arrow(tree_arrays(tree)))
     run.quality = {
         "labels": tree.labels,
         "depth": tree.depth,
         "widths": [tree.width(level) for level in range(tree.depth)],
         "largest_leaf": int(np.diff(tree.children(tree.depth - 1).start).max()),
-        "new_labels": int((origin < 0).sum()),
+        "new_labels": int((new.origin < 0).sum()),
+        "centroid_mean": round(float(distances.mean()), 6),
+        "centroid_most": round(float(distances.max()), 6),
     }
 
 
 @stage(contracts.MODEL)
 def refresh_rankers(
-    run: StageRun, interactions: Ref, features: Ref, held_features: Ref, tree: Ref, old_interactions: Ref, old_features: Ref,
-    old_label_features: Ref, old_tree: Ref, old_model: Ref, *, params: RefreshParams, rows: RowParams, blocks: BlockParams,
+    run: StageRun, interactions: Ref, features: Ref, held_features: Ref, tree: Ref, old_interactions: Ref, old_tree: Ref,
+    old_model: Ref, *, params: RefreshParams, rows: RowParams, blocks: BlockParams,
     limits: DriftLimits,
 ) -> None:  # fmt: skip
     """Solves the labels with new rows and the new ones level by level, one shard a block of parents, as training does; states
@@ -65,23 +68,20 @@ def refresh_rankers(
     """
     store = run.store
     chain, old_chain = (read_tree(store.open(ref, contracts.TREE)) for ref in (tree, old_tree))
-    before = positives_of(old_chain, read_training(store, old_interactions, old_features, rows).targets)
-    data = read_training(store, interactions, features, rows)
-    now = positives_of(chain, data.targets)
-    origin = _origin(store, interactions, old_interactions)
-    gained, fresh = _gained(store, interactions, old_interactions, origin)
+    new = _New.since(store, interactions, old_interactions)
+    before, now = positives_of(old_chain, new.targets_before), positives_of(chain, new.targets)
+    data, origin = read_training(store, interactions, features, rows), new.origin
     fan_out = _FanOut(run, chain, _Given(interactions, features, tree, params, rows), blocks, old_model)
     solved: list[NDArray[np.bool_]] = []
     for level in range(chain.depth):
         last = level == chain.depth - 1
-        again, _ = nodes_to_solve(now[level], before[level], gained, origin, params, last=last)
+        again, _ = nodes_to_solve(now[level], before[level], new.gained, origin, params, last=last)
         fan_out.solve(level, again, origin if last else np.arange(len(again)), data.features.shape[0])
         solved.append(again)
     held = _compared(run, interactions, held_features, tree, old_tree, old_model, origin, blocks, any(again.any() for again in solved[:-1]))  # fmt: skip
-    old_labels = read_label_features(store.open(old_label_features, contracts.LABEL_FEATURES))
-    report = measure_drift(
-        old_chain, chain, old_labels, Change(origin, gained, fresh, solved[-1]), data.features, data.targets, held
-    )
+    centres = (store.manifest(tree).quality["centroid_mean"], store.manifest(tree).quality["centroid_most"])
+    change = Change(origin, new.gained, new.fresh, solved[-1])
+    report = measure_drift(old_chain, chain, change, centres, data.features, held)
     drift = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(report).items()}
     run.quality = {
         "features": data.features.shape[1], "normalised": params.training.normalise, "labels": chain.labels,
@@ -219,29 +219,44 @@ def _block(store: Store, entry: FileEntry) -> tuple[int, ChunkBlock]:
     return block_of(tensors_from_arrow(store.read_table(entry, contracts.MODEL, where=entry.path)))
 
 
-def _origin(store: Store, interactions: Ref, old: Ref) -> NDArray[np.int64]:
-    """For each label its number before, -1 for new ones, by id."""
-    ids, before = (
-        store.open(ref, contracts.INTERACTIONS).read("labels")["id"].to_pylist() for ref in (interactions, old)
-    )
-    place = {key: number for number, key in enumerate(before)}
-    return np.array([place.get(key, -1) for key in ids], dtype=np.int64)
+@dataclass(frozen=True)
+class _New:
+    """What came since the old interactions: the labels' numbers before (-1: new), which have a training query that they had
+    not, which training queries are new; and the labels of the training queries, now and before.
+    """
+
+    origin: NDArray[np.int64]
+    gained: NDArray[np.bool_]
+    fresh: NDArray[np.bool_]
+    targets: sparse.csr_array
+    targets_before: sparse.csr_array
+
+    @classmethod
+    def since(cls, store: Store, interactions: Ref, old: Ref) -> "_New":
+        """Compares two imports; labels and queries are the same by id."""
+        (labels, ids, now), (labels_before, ids_before, before) = (_training(store, ref) for ref in (interactions, old))
+        origin, rows = _places(labels, labels_before), _places(ids, ids_before)
+        # The old rows in the order of the new ones; what is new has an empty row.
+        padded = sparse.vstack([before, sparse.csr_array((1, before.shape[1]), dtype=np.float32)], format="csr")
+        known = checked_rows(padded[np.where(rows < 0, len(ids_before), rows)], "labels before")
+        return cls(origin, gained_labels(now, known, origin), rows < 0, now, before)
+
+    def solved(self, params: RefreshParams) -> NDArray[np.bool_]:
+        """The labels that are solved again."""
+        now, before = (np.bincount(one.indices, minlength=one.shape[1]) for one in (self.targets, self.targets_before))
+        return nodes_to_solve(now, before, self.gained, self.origin, params, last=True)[0]
 
 
-def _gained(
-    store: Store, interactions: Ref, old: Ref, origin: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Labels with a training query that they had not before, and training queries that are new; these are the same by id."""
-    (ids, now), (before_ids, before) = (_training(store, ref) for ref in (interactions, old))
-    place = {key: number for number, key in enumerate(before_ids)}
-    # The old rows in the order of the new ones; what is new has an empty row.
-    padded = sparse.vstack([before, sparse.csr_array((1, before.shape[1]), dtype=np.float32)], format="csr")
-    rows = np.array([place.get(key, len(before_ids)) for key in ids], dtype=np.int64)
-    return gained_labels(now, checked_rows(padded[rows], "labels before"), origin), rows == len(before_ids)
+def _places(ids: pa.Array, among: pa.Array) -> NDArray[np.int64]:
+    """Where each id stands among others, -1 where it does not."""
+    found = pc.fill_null(pc.index_in(ids, value_set=among), -1)
+    return np.asarray(found.to_numpy(zero_copy_only=False)).astype(np.int64)
 
 
-def _training(store: Store, interactions: Ref) -> tuple[list[str], sparse.csr_array]:
+def _training(store: Store, interactions: Ref) -> tuple[pa.Array, pa.Array, sparse.csr_array]:
+    """Ids of the labels, ids of the training queries, and what was chosen for these."""
     artifact = store.open(interactions, contracts.INTERACTIONS)
-    queries = artifact.read("queries")
+    queries, labels = artifact.read("queries"), artifact.read("labels")["id"].combine_chunks()
     mine = rows_of(queries, (TRAINING,))
-    return queries["id"].take(pa.array(mine)).to_pylist(), checked_rows(read_targets(artifact)[mine], "labels")
+    ids = queries["id"].combine_chunks().take(pa.array(mine))
+    return labels, ids, checked_rows(read_targets(artifact)[mine], "labels")

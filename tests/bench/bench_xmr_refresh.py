@@ -18,8 +18,8 @@ import pyarrow as pa  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy import sparse  # noqa: E402
 
+from flows.ranker_settings import RefreshSettings, XmrSettings  # noqa: E402
 from flows.refreshing import refresh_params  # noqa: E402
-from flows.settings import RefreshSettings, XmrSettings  # noqa: E402
 from schemas import corpus  # noqa: E402
 from schemas import xmr as contracts  # noqa: E402
 from schemas.contract import Contract  # noqa: E402
@@ -127,8 +127,7 @@ class Days:
             self.env, new["interactions"], new["features"], old["interactions"], old["label_features"], old["tree"], params=params, rows=ROWS
         )  # fmt: skip
         model = refresh_rankers.execute(
-            self.env, new["interactions"], new["features"], new["held_features"], tree, old["interactions"], old["features"],
-            old["label_features"], old["tree"], old["model"], params=params, rows=ROWS, blocks=xmr.blocks, limits=xmr.refresh.limits,
+            self.env, new["interactions"], new["features"], new["held_features"], tree, old["interactions"], old["tree"], old["model"], params=params, rows=ROWS, blocks=xmr.blocks, limits=xmr.refresh.limits,
         )  # fmt: skip
         return {"tree": tree, "model": model}
 

@@ -55,8 +55,7 @@ class Later:
             env, taken, new["features"], old["interactions"], old["label_features"], old["tree"], params=self.params, rows=shop.rows
         )  # fmt: skip
         new["model"] = refresh_stages.refresh_rankers.execute(
-            env, taken, new["features"], new["held_features"], new["tree"], old["interactions"], old["features"],
-            old["label_features"], old["tree"], old["model"], params=self.params, rows=shop.rows, blocks=shop.blocks,
+            env, taken, new["features"], new["held_features"], new["tree"], old["interactions"], old["tree"], old["model"], params=self.params, rows=shop.rows, blocks=shop.blocks,
             limits=self.limits,
         )  # fmt: skip
         return new

@@ -16,8 +16,10 @@ from tasks.xmr.ranking import Ranker
 from tasks.xmr.refresh import (
     RefreshParams,
     Trained,
+    drifted_tree,
     embedded,
     gained_labels,
+    leaf_centroids,
     positives_of,
     refresh_ranker,
 )
@@ -100,7 +102,10 @@ def test_nothing_new_changes_nothing(world) -> None:
     held = compare_models(world.before.model, after.model, same, world.old_x, world.old_y)
     change = Change(same, nothing, np.zeros(world.old_x.shape[0], bool), nothing)
     tree = world.before.model.tree
-    report = measure_drift(tree, after.model.tree, world.features, change, world.old_x, world.old_y, held)
+    grown, distances = drifted_tree(world.old_x, world.old_y, nothing, same, tree, world.features, ALL)
+    assert np.array_equal(grown.parents[-1], tree.parents[-1])
+    centres = (distances.mean(), distances.max())
+    report = measure_drift(tree, after.model.tree, change, centres, world.old_x, held)
     assert report.unsolved_share == report.terms_lost == 0
     assert report.centroid_most < 1e-6
     assert report.top_leaf_changed == 0
@@ -179,7 +184,17 @@ def test_as_precise_as_a_retrain() -> None:
     assert sum(found, HeldOut()) == whole
     assert whole.rows == 300
     change = Change(origin, gained, np.arange(1200) >= 1140, after.solved[-1])
-    report = measure_drift(tree, after.model.tree, features, change, x, y, whole)
+    grown, distances = drifted_tree(x, y, gained, origin, tree, features, params)
+    assert np.array_equal(grown.parents[-1], after.model.tree.parents[-1])
+    parts = sparse.vstack([features, embed_labels(x, y)], format="csr")
+    stacked = checked_rows(parts[np.where(gained, features.shape[0] + np.arange(100), origin)], "features")
+    centres = [
+        leaf_centroids(found, leaf.astype(np.int64), grown.width(grown.depth - 2)).toarray()
+        for found, leaf in ((features, tree.parents[-1]), (stacked, grown.parents[-1]))
+    ]
+    assert distances == pytest.approx(1 - (centres[0] * centres[1]).sum(axis=1), abs=1e-5)
+    moved = (distances.mean(), distances.max())
+    report = measure_drift(tree, after.model.tree, change, moved, x, whole)
     assert report.new_share == pytest.approx(0.02)
     assert report.precision_after == precision(after.model)
     assert report.precision_before < report.precision_after
@@ -190,10 +205,10 @@ def test_as_precise_as_a_retrain() -> None:
     half = x[:, :].copy()
     half.data[half.indptr[1140] :: 2] = 0
     half.eliminate_zeros()
-    poorer = measure_drift(tree, after.model.tree, features, change, checked_rows(half, "x"), y, whole)
+    poorer = measure_drift(tree, after.model.tree, change, moved, checked_rows(half, "x"), whole)
     assert poorer.terms_lost == pytest.approx(0.5, abs=0.06)
     kept = measure_drift(
-        tree, after.model.tree, features, replace(change, solved=after.solved[-1] & (origin < 0)), x, y, whole
+        tree, after.model.tree, replace(change, solved=after.solved[-1] & (origin < 0)), moved, x, whole
     )
     assert kept.unsolved_share == pytest.approx((gained & (origin >= 0)).mean())
     assert "terms_lost: expected at most 0.25" in must_retrain(replace(poorer, solved_share=0.3))

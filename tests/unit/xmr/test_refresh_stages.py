@@ -84,10 +84,10 @@ def test_what_shards_solve_is_what_one_process_solves_in_one_piece(made, negativ
     before = Trained(
         read_model(env.store.open(model, contracts.MODEL), trees[0]),
         read_label_features(env.store.open(old["label_features"], contracts.LABEL_FEATURES)),
-        positives_of(trees[0], then.targets),
+        positives_of(trees[0], then.targets[: then.queries]),
     )
     gained = np.isin(ids[1], ["hammer-red", "curtain-red", "tools"])
-    whole = refresh_ranker(data.features, data.targets, gained, origin, before, later.params)
+    whole = refresh_ranker(data.features, data.targets, gained, origin, before, later.params, counted=data.queries)
     for mine, theirs in zip(whole.model.tree.parents, trees[1].parents, strict=True):
         assert np.array_equal(mine, theirs)
     stored = read_model(env.store.open(new["model"], contracts.MODEL), trees[1])

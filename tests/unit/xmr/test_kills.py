@@ -1,0 +1,208 @@
+"""One worker process, two, and either a worker or the run itself killed (SIGKILL) in each stage of the ranker's flow: the same
+artifacts, and what a kill costs is a shard.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+
+from flows.clusters import DaskExecutor
+from schemas.refs import Ref
+from tasks.code import unchanging_code
+from tasks.ledger import StageRecord
+from tasks.shards import PassJob, Shard, ShardJob
+from tests.unit.xmr.whole import DAYS, made, run_days, write_days
+
+pytest.importorskip("torch")
+# A minute, and many on a machine that does much else.
+pytestmark = pytest.mark.timeout(900)
+ROOT = Path(__file__).resolve().parents[3]
+
+COUNTING = {"stages._count_shard", "stages._weigh_shard"}
+#: A shard as the log names it: its function, what it belongs to, its number.
+Place = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A shard function that writes down every shard it begins, and kills its process at some of them, once at each."""
+
+    job: Any
+    log: str
+    victims: frozenset[Place] = frozenset()
+
+    def __call__(self, shard: Shard) -> Any:
+        """Runs the shard."""
+        place = place_of(self.job, shard)
+        with open(self.log, "a") as file:
+            file.write(json.dumps([*place, os.getpid()]) + "\n")
+        if place in self.victims:
+            marker = f"{self.log}.{place[0]}"
+            try:
+                os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return self.job(shard)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.job(shard)
+
+
+def place_of(job: "ShardJob | PassJob", shard: Shard) -> Place:
+    function = f"{job.function.__module__.rpartition('.')[2]}.{job.function.__name__}"
+    given = [str(value) for value in job.arguments.values() if isinstance(value, Ref)]
+    return function, str(job.ref) if isinstance(job, ShardJob) else " ".join(given), shard.index
+
+
+@dataclass
+class LoggedExecutor:
+    """Another executor whose shards are logged, and some of them killed."""
+
+    executor: DaskExecutor
+    log: Path
+    victims: frozenset[Place] = frozenset()
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """As the executor's."""
+        return self.executor.map(Logged(function, str(self.log), self.victims), items)
+
+    @property
+    def begun(self) -> list[tuple[Place, int]]:
+        """The shards that were begun, each with the process that did."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines())
+        return [((function, of, index), pid) for function, of, index, pid in lines]
+
+
+@dataclass
+class Lab:
+    """A cluster, and what one worker of it makes of the two days."""
+
+    folder: Path
+    executor: DaskExecutor = field(default_factory=lambda: DaskExecutor(1))
+
+    def __post_init__(self) -> None:
+        self.days = write_days(self.folder)
+        alone = self.run("alone")
+        self.records, self.shards = alone[0], Counter(place for place, _ in alone[1])
+        assert len({pid for _, pid in alone[1]}) == 1
+        self.expected = made(self.store("alone"))
+        self.executor._started.scale(2)
+        self.executor.client.wait_for_workers(2)
+
+    def store(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def run(
+        self, name: str, victims: frozenset[Place] = frozenset()
+    ) -> tuple[list[StageRecord], list[tuple[Place, int]]]:
+        executor = LoggedExecutor(self.executor, self.folder / f"{name}.log", victims)
+        return run_days(self.store(name), self.days, executor), executor.begun
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    # Workers are forked from a process that has imported everything, so that a killed one is soon replaced.
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        ["distributed", "flows.catalog", "tests.unit.xmr.whole"]
+    )
+    forkserver.ensure_running()
+    # Who asks a dead worker for a result tries for this long.
+    quick = {"distributed.worker.multiprocessing-method": "forkserver", "distributed.comm.timeouts.connect": "2s"}
+    with dask.config.set(quick), unchanging_code():
+        lab = Lab(tmp_path_factory.mktemp("kills"))
+        yield lab
+        lab.executor.close()
+
+
+def test_two_worker_processes_make_what_one_makes_and_begin_each_shard_once(lab: Lab) -> None:
+    _, begun = lab.run("pair")
+    assert made(lab.store("pair")) == lab.expected
+    assert Counter(place for place, _ in begun) == lab.shards
+    assert len({pid for _, pid in begun}) == 2
+
+
+def test_a_worker_killed_in_each_fan_out_repeats_its_shard_and_not_a_layer(lab: Lab) -> None:
+    fan_outs: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for function, of, index in lab.shards:
+        fan_outs[function][of].append(index)
+    # Those of counting and weighing n-grams are killed in tests.flows.test_shards.
+    fan_outs = {name: places for name, places in fan_outs.items() if name not in COUNTING}
+    assert set(fan_outs) >= {
+        "stages._embed_shard", "stages._subtree_shard", "stages._match_shard", "stages._solve_shard", "ranking_stages._sweep_shard",
+        "ranking_stages._predict_shard", "refresh_stages._match_shard", "refresh_stages._refresh_shard", "refresh_stages._compare_shard",
+    }  # fmt: skip
+    victims = set()
+    for function, places in fan_outs.items():
+        of, shards = max(places.items(), key=lambda one: (len(one[1]), one[0]))
+        victims.add((function, of, sorted(shards)[-2:][0]))
+    _, begun = lab.run("killed", frozenset(victims))
+    assert made(lab.store("killed")) == lab.expected
+
+    again = Counter(place for place, _ in begun)
+    assert set(again) == set(lab.shards)
+    again.subtract(lab.shards)
+    assert all(again[place] >= 1 for place in victims)
+    more = {place: times for place, times in again.items() if times > 0 and place not in victims}
+    # Beside the shard at work, a worker takes along at most the one whose result had not been fetched yet.
+    assert sum(more.values()) <= len(victims)
+    for function, of, _ in victims:
+        repeated = sum(more.get(place, 0) for place in lab.shards if place[:2] == (function, of))
+        assert repeated < max(2, len(fan_outs[function][of]) - 1), (function, of, more)
+    dead = {pid for place, pid in begun if place in victims and (lab.folder / f"killed.log.{place[0]}").exists()}
+    assert len(dead) > len(victims) / 2
+    assert len({pid for _, pid in begun}) >= len(victims)
+
+
+class Driver:
+    """Runs the two days in children that die in a stage, always in the same store."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.store, self.result = lab, lab.store("stopped"), lab.folder / "result.json"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.unit.xmr.whole"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+
+    def run(self, stage: str = "") -> int:
+        days = {day: str(path) for day, path in self.lab.days.items()}
+        case = {"store": self.store, "days": days, "stage": stage, "result": str(self.result)}
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(case) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+def test_a_run_killed_in_each_stage_without_shards_goes_on_where_it_was(lab: Lab) -> None:
+    order = [record.stage for record in lab.records if record.shards_run == 0]
+    order = list(dict.fromkeys(order))
+    assert set(order) >= {
+        "import_interactions", "list_queries", "merge_vocabulary", "calibrate_scores", "evaluate_ranker", "assemble_ranker",
+        "fit_dense_labels", "train_towers", "compare_rankers", "refresh_tree",
+    }  # fmt: skip
+    driver = Driver(lab)
+    try:
+        for stage in order:
+            assert driver.run(stage) == signal.SIGKILL, stage
+        assert driver.run() == 0
+    finally:
+        driver.close()
+    assert made(driver.store) == lab.expected
+    records = [StageRecord(**record) for record in json.loads(driver.result.read_text())]
+    assert [(record.stage, record.ref) for record in records] == [(record.stage, record.ref) for record in lab.records]
+    first = [record.computed for record in records if f"day={DAYS[0]}" in record.ref]
+    assert not any(first)
