@@ -23,7 +23,7 @@ from tasks.xmr.training import (
 from tasks.xmr.tree import LabelTree
 from tests.unit.xmr.worlds import topic_problem
 
-EXACT = SolverParams(eps=1e-6, max_iter=5000, threshold=0.0)
+EXACT = SolverParams(cost_positive=1.0, cost_negative=1.0, eps=1e-6, max_iter=5000, threshold=0.0)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,107 @@
+"""The ranker's solver settings on validation rows: ``python -m tests.bench.tune_xmr [--dataset debian12|delicious] [--folds N]``.
+
+A tenth of the training rows is held out a fold, the test rows are never read: of ``debian12`` whole source packages by
+their checksum, with features and labels of the other rows alone; of ``delicious`` rows at random. Every other setting is
+the default. The table has the means over the folds; CPU seconds are those of training, sizes of the weights in memory.
+"""
+
+import argparse
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from scipy import sparse
+
+from tasks.xmr.clustering import ClusterParams, cluster_labels
+from tasks.xmr.label_features import embed_labels
+from tasks.xmr.ranking import Ranker
+from tasks.xmr.training import SolverParams, TrainingParams, train_ranker
+from tests.bench.bench_xmr import precision_at
+from tests.bench.results import ROOT, print_table
+from tests.bench.xmr_inputs import debian_task
+from tests.data import data_file
+
+#: Features and labels of the rows to fit, then of those held out.
+Fold = tuple[sparse.csr_matrix, sparse.csr_matrix, sparse.csr_matrix, sparse.csr_matrix]
+
+#: (cost_positive, cost_negative, threshold).
+SETTINGS = (
+    (1.0, 1.0, 0.1),
+    (1.0, 1.0, 0.07),
+    (0.7, 0.7, 0.07),
+    (0.5, 0.5, 0.1),
+    (0.5, 0.5, 0.05),
+    (0.5, 1.0, 0.1),
+    (2.0, 1.0, 0.1),
+)
+
+
+def delicious_folds(folds: int) -> Iterator[Fold]:
+    """Random tenths of the training rows."""
+    x, y = (sparse.load_npz(data_file("delicious", f"{name}_train.npz")).tocsr() for name in "XY")
+    part = np.random.default_rng(0).permutation(x.shape[0]) % 10
+    for fold in range(folds):
+        yield x[part != fold], y[part != fold], x[part == fold], y[part == fold]
+
+
+def debian_folds(folds: int) -> Iterator[Fold]:
+    """Tenths of the training rows by source package; labels that fewer than two of the other rows have are left out."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    table = pq.read_table(data_file("debian12", "packages.parquet"), columns=["source", "depends"]).to_pandas()
+    sources = table.source[table.depends.map(len) > 0]
+    part = np.array([zlib.crc32(source.encode()) // 10 % 10 for source in sources])
+    task = debian_task()
+    texts = np.array(task.texts, dtype=object)
+    for fold in range(folds):
+        held, fit = ~task.test & (part == fold), ~task.test & (part != fold)
+        tfidf = TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True, dtype=np.float32)
+        x_fit, x_held = tfidf.fit_transform(texts[fit]), tfidf.transform(texts[held])
+        y_fit, y_held = task.targets(fit), task.targets(held)
+        known = np.asarray(y_fit.sum(axis=0)).ravel() >= 2
+        y_fit, y_held = y_fit[:, known], y_held[:, known]
+        fits, helds = (np.asarray(y.sum(axis=1)).ravel() > 0 for y in (y_fit, y_held))
+        yield x_fit[fits].tocsr(), y_fit[fits].tocsr(), x_held[helds].tocsr(), y_held[helds].tocsr()
+
+
+def measure(fold: Fold, solver: SolverParams) -> dict[str, float]:
+    """Precision on the rows held out, CPU seconds and size of one training."""
+    x_fit, y_fit, x_held, y_held = fold
+    begin = time.process_time()
+    tree = cluster_labels(embed_labels(x_fit, y_fit), ClusterParams())
+    model = train_ranker(x_fit, y_fit, tree, TrainingParams(solver=solver)).model
+    seconds = time.process_time() - begin
+    counts = np.asarray((y_fit > 0).sum(axis=0)).ravel()
+    found = precision_at(Ranker(model).rank(x_held, 10), y_held, counts, x_fit.shape[0])
+    return found | {"seconds": seconds, "weights_mb": model.nbytes / 2**20}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", choices=("debian12", "delicious"), action="append")
+    parser.add_argument("--folds", type=int, default=0, help="default: 3 of debian12, 10 of delicious")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    rows: list[dict[str, Any]] = []
+    for dataset in options.dataset or ("debian12", "delicious"):
+        folds = debian_folds(options.folds or 3) if dataset == "debian12" else delicious_folds(options.folds or 10)
+        found: list[list[dict[str, float]]] = [[] for _ in SETTINGS]
+        for fold in folds:
+            for place, (positive, negative, threshold) in enumerate(SETTINGS):
+                params = replace(SolverParams(), cost_positive=positive, cost_negative=negative, threshold=threshold)
+                found[place].append(measure(fold, params))
+        for setting, parts in zip(SETTINGS, found, strict=True):
+            row = {"dataset": dataset, "contender": "fingerpost"}
+            row["setting"] = "costs {:g} and {:g}, threshold {:g}".format(*setting)
+            rows.append(row | {name: float(np.mean([part[name] for part in parts])) for name in parts[0]})
+    print_table(rows, "Solver settings on validation rows")
+
+
+if __name__ == "__main__":
+    main()
