@@ -27,9 +27,13 @@ from tasks.xmr.training import (
 )
 from tasks.xmr.tree import LabelTree
 
-#: Weights over a threshold of 0.1, as a share of the features of a label's rows, for a typical entry of 1: the largest met
-#: (debian12: 3.6 to 4.2, delicious: 3.3 to 3.7) and a quarter more.
-_WEIGHT_SHARE = 5.2
+#: Thresholds, and weights over them as a share of the features of a label's rows, for entries of typical size 1 at a cost of
+#: 0.7: the most met on debian12 (0.5 to 0.01: 0.1, 0.5, 1.2, 2.1, 3.6, 5.2, 6.9, 9.7, 12.4, 20.4) and delicious (0.2 to 0.8,
+#: then below these), and a quarter more. At a cost of 1 there are as many over a threshold that is a fifth higher.
+_THRESHOLDS = np.array([0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5])
+_SHARES = np.array([25.5, 15.5, 12.2, 8.6, 6.5, 4.5, 2.9, 2.05, 1.05, 0.28])
+#: From this threshold on a label has hardly a weight for a feature that none of its rows has.
+_OWN_FEATURES = 0.05
 #: Bytes of a weight while its block is solved (of a cluster, then of the block, where it is the only one of both), and of one
 #: that predicts, with its lookups.
 WEIGHT_BYTES, _SOLVED_ALONE, _STORED, _PREDICTING = 20, 28, 9, 15
@@ -166,8 +170,10 @@ def most_weights(columns: int, distinct: float, shape: ProblemShape, training: T
     most = columns * min(shape.features, solver.max_nonzeros or shape.features)
     if solver.threshold == 0:
         return most
-    share, ratio = _WEIGHT_SHARE * shape.typical(normalise=training.normalise), 0.1 / solver.threshold
-    share = min(1.0, share * ratio) if ratio <= 1 else min(1.0, share) * ratio**2
+    threshold = solver.threshold * (0.7 / max(solver.cost_positive, solver.cost_negative)) ** 0.5
+    share = float(np.exp(np.interp(np.log(threshold), np.log(_THRESHOLDS), np.log(_SHARES))))
+    share *= shape.typical(normalise=training.normalise) * max(_THRESHOLDS[0] / threshold, 1.0)
+    share = min(share, 1.1) if threshold >= _OWN_FEATURES else share
     return min(most, int(share * distinct) + 50 * columns)
 
 

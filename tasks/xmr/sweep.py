@@ -19,7 +19,7 @@ class NoSettingError(ValueError):
 
 @dataclass(frozen=True)
 class SweepParams:
-    """Thresholds and beams to try, recall at ``k``, and the limits that pick the setting to publish; 0: no limit.
+    """Thresholds (0: weights as trained) and beams to try, recall at ``k``, and the limits that pick the setting; 0: no limit.
 
     ``megabytes`` bounds the model, ``latency_ms`` a query. Since a choice must not depend on a clock, a query's milliseconds
     are its counted work over ``work_per_ms``, a figure of the machine that serves (13,400 to 18,600 on debian12 from threshold
@@ -28,7 +28,7 @@ class SweepParams:
     """
 
     on: bool = False
-    thresholds: tuple[float, ...] = (0.1, 0.15, 0.2, 0.3, 0.5)
+    thresholds: tuple[float, ...] = (0.0, 0.1, 0.15, 0.2, 0.3, 0.5)
     beams: tuple[int, ...] = (5, 10, 20)
     k: int = 10
     megabytes: float = 0.0
