@@ -218,7 +218,7 @@ def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> t
         ("command line", overrides or {}),
     ):
         for key, value in layer.items():
-            _put(values, key, value)
+            _put(values, key, _listed(value))
             origins[key] = origin
     try:
         return Settings(**{"profile": profile if profile in profile_names() else Path(profile).stem, **values}), origins
@@ -281,6 +281,16 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _listed(value: Any) -> Any:
+    """The list that a text from command line or environment writes as TOML does; what is none stays as it is."""
+    if not (isinstance(value, str) and value.startswith("[") and value.endswith("]")):
+        return value
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
 
 
 def _environment() -> dict[str, Any]:

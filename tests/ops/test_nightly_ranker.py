@@ -16,6 +16,7 @@ from flows.report.contents import gather
 from flows.report.page import render
 from flows.requests import RunRequest
 from flows.run_page import lineage_page, stage_rows
+from flows.settings import SettingsError
 from flows.start import run_flow
 from schemas.publish import Pointer
 from schemas.store import Store
@@ -68,6 +69,16 @@ def test_the_profiles_train_the_samples_ranker_and_say_where_there_is_none(tmp_p
     assert plan_of("nightly", RunRequest(profile="tiny", store=store)).notes == (
         "No ranker is trained: xmr.input names no interactions",
     )
+
+
+def test_a_list_of_the_command_line_is_written_as_in_a_profile() -> None:
+    given = {"xmr.ensemble.seeds": "[0, 1]", "input.distributions": '["toolz"]', "xmr.input": ""}
+    settings = RunRequest(profile="quick", settings=given).resolve()
+    assert settings.xmr.ensemble.seeds == (0, 1)
+    assert settings.input.distributions == ("toolz",)
+    assert settings.xmr.input == ""
+    with pytest.raises(SettingsError, match=r"input.distributions.*valid tuple, got '\[toolz\]'"):
+        RunRequest(profile="quick", settings={"input.distributions": "[toolz]"}).resolve()
 
 
 def test_a_run_without_a_ranker_says_so_in_its_record_and_report(tmp_path: Path) -> None:
