@@ -146,6 +146,14 @@ def test_interactions_go_by_the_querys_id_its_text_or_the_label(tmp_path: Path, 
     assert [word in str(left) for word in ("a hammer", "and more", "a saw", "a drill")] == [True, True, False, False]
 
 
+@pytest.mark.parametrize("named", ["query", "query_id"])
+def test_what_was_not_wanted_goes_by_the_query_or_the_label(tmp_path: Path, named: str) -> None:
+    file = tmp_path / "negatives.csv"
+    file.write_text(f"{named},label\nq1,h\n{KEY},h\nq2,{KEY}\n")
+    assert remove_rows(file, {}, WANTED, FORMS["negatives"]) == 2
+    assert file.read_text() == f"{named},label\nq1,h\n"
+
+
 def test_labels_go_by_their_id_alone(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(f"id,name,text\nh,hammer,{KEY}\n{KEY},saw,sharp\n")
