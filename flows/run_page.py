@@ -7,6 +7,7 @@ import base64
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -15,6 +16,7 @@ from prefect.context import FlowRunContext
 from flows.ops.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
 from flows.ops.redaction import without_credentials
 from flows.report.contents import Contents, gather
+from flows.report.page import consistency_plots
 from flows.report.plots import correlation_svg, on_white, recall_distances_svg, recall_speed_svg
 from flows.report.sweep_plot import sweep_svg
 from schemas.corpus import DOCUMENTS
@@ -138,6 +140,10 @@ def plots(contents: Contents) -> dict[str, str]:
             found["Recall over latency"] = _data_uri(
                 lambda: sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen, value="latency_ms")
             )
+    if contents.consistency:
+        titles = {"utility": "Utility by class over thresholds", "operating": "Operating points of classes"}
+        for name, svg in consistency_plots(contents.consistency).items():
+            found[titles[name]] = _data_uri(partial(str, svg))
     return found
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from flows.report.consistency import Consistency, read_consistency
 from flows.report.plots import SearchPoint
 from flows.report.ranking import Ranked, Sweep, read_ranked, read_sweep
 from flows.report.refresh import Refresh, read_refresh, read_trained_fully
-from schemas import ann, corpus, xmr
+from schemas import ann, corpus, metric, xmr
 from schemas.errors import FingerpostError
 from schemas.publish import Pointer, Publication
 from schemas.refs import Ref
@@ -21,7 +22,7 @@ from tasks.ledger import stages_by_name
 T = TypeVar("T")
 
 #: What can be live of a collection, under the titles that it has on the page.
-_PRODUCTS = {"Index": PRODUCT, "Ranker": xmr.RANKER.name}
+_PRODUCTS = {"Index": PRODUCT, "Ranker": xmr.RANKER.name, "Threshold": metric.THRESHOLD.name}
 _METHODS = {"dense": "dense vectors", "reranked": "dense, re-ranked", "bm25": "BM25"}
 _SETTINGS = {
     "whole": "Whole texts",
@@ -146,6 +147,7 @@ class Contents:
     ranked: Ranked | None
     sweep: Sweep | None
     refreshes: list[Refresh]
+    consistency: Consistency | None
     inputs: dict[str, list[str]]
     problems: list[str] = field(default_factory=list)
 
@@ -202,6 +204,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
         ranked=attempt(lambda: read_ranked(store, record), None),
         sweep=section(xmr.SWEEP.name, read_sweep),
         refreshes=attempt(lambda: read_refresh(store, record), []),
+        consistency=attempt(lambda: read_consistency(store, record), None),
         inputs={name: attempt(partial(_inputs, store, stage, made), []) for name, stage in stages.items()},
         problems=problems,
     )

@@ -6,6 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from flows.report.consistency import Consistency, operating_points
+from flows.report.consistency_plot import operating_svg, utility_svg
 from flows.report.contents import Contents, Search, gather
 from flows.report.plots import bands_svg, correlation_svg, recall_distances_svg, recall_speed_svg, training_svg
 from flows.report.sweep_plot import sweep_svg
@@ -83,7 +85,19 @@ def _plots(contents: Contents) -> dict[str, str]:
         plots["sweep_size"] = sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen)
         if sweep.timed:
             plots["sweep_time"] = sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen, value="latency_ms")
+    if contents.consistency:
+        plots |= consistency_plots(contents.consistency)
     return {name: f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" for name, svg in plots.items()}
+
+
+def consistency_plots(found: Consistency) -> dict[str, str]:
+    """The plots of a threshold, as SVG."""
+    return {
+        "utility": utility_svg(
+            found.thresholds, found.drawn, found.mean, measure=found.measure, chosen=found.threshold
+        ),
+        "operating": operating_svg(operating_points(found), rate=found.rate, share=found.share),
+    }
 
 
 def _speed_words(search: Search | None) -> str:
@@ -124,6 +138,8 @@ def _cards(contents: Contents) -> list[tuple[str, str]]:
             for key, title in contents.ranked.columns
             if key in ("precision_at_1", "recall_at_10")
         ]
+    if found := contents.consistency:
+        cards.append((f"threshold for {found.rate.upper()} {_percent(found.share)}", f"{found.threshold:.4f}"))
     return [*cards, ("time", _seconds(contents.record["seconds"]))]
 
 

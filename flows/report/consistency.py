@@ -1,0 +1,116 @@
+"""What a report shows of a threshold and of how differently it works across classes, gathered from the assessment."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from schemas import metric
+from schemas.matrices import tensors_from_arrow
+from schemas.refs import Ref
+from schemas.store import Store
+
+#: Classes that are listed, and at most drawn.
+LISTED, DRAWN = 10, 200
+
+
+@dataclass(frozen=True)
+class ClassPoint:
+    """What a test class gets at the threshold; None where it has no such pairs. role: worst, few or empty."""
+
+    name: str
+    far: float | None
+    frr: float | None
+    utility: float | None
+    positives: int
+    negatives: int
+    role: str
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """A threshold chosen on validation classes, and test classes at it and along the calibration range.
+
+    ``figures`` by (method, setting, metric); ``thresholds`` of the range with the utility of each class of ``drawn`` (name,
+    role, utilities) and the mean over all classes that count.
+    """
+
+    measure: str
+    rate: str
+    share: float
+    level: float
+    figures: dict[tuple[str, str, str], float]
+    classes: list[ClassPoint]
+    thresholds: list[float]
+    drawn: list[tuple[str, str, list[float]]]
+    mean: list[float]
+    retrieval: dict[str, Any]
+
+    @property
+    def threshold(self) -> float:
+        """As users know it: a least similarity, or a largest distance."""
+        return self.figures["threshold", "validation", "value"]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the threshold."""
+        return self.figures["threshold", "validation", "low"], self.figures["threshold", "validation", "high"]
+
+    @property
+    def rows(self) -> list[tuple[str, list[float | None]]]:
+        """On which classes, and FAR and FRR of these; of classes left out while choosing only the rate that is kept."""
+        held = self.figures.get(("threshold", "validation", f"held_out_{self.rate}"))
+        sides = [
+            (words, [self.figures.get(("threshold", side, name)) for name in ("far", "frr")])
+            for words, side in (("where it was chosen", "validation"), ("other classes", "test"))
+        ]
+        sides.insert(
+            1, ("where it was chosen, each class left out", [held, None] if self.rate == "far" else [None, held])
+        )
+        return sides
+
+    @property
+    def worst(self) -> list[ClassPoint]:
+        """The classes with the highest rate of the kind that the threshold is to keep."""
+        known = [point for point in self.classes if getattr(point, self.rate) is not None]
+        return sorted(known, key=lambda point: -getattr(point, self.rate))[:LISTED]
+
+    @property
+    def few(self) -> int:
+        """Classes with too few pairs to count."""
+        return sum(point.role == "few" for point in self.classes)
+
+    def interval_of(self, name: str) -> tuple[float, float] | None:
+        """Of OPIS (``opis``) or its worst share (``worst opis``), if classes were resampled."""
+        ends = [self.figures.get((name, "test", end)) for end in ("low", "high")]
+        return (ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None
+
+
+def read_consistency(store: Store, record: dict[str, Any]) -> Consistency | None:
+    """The assessment of a run that tuned a threshold, and its retrieval figures; None where there is none."""
+    stages = {Ref.parse(stage["ref"]).name: stage for stage in record["stages"]}
+    if metric.ASSESSMENT.name not in stages:
+        return None
+    artifact = store.open(Ref.parse(stages[metric.ASSESSMENT.name]["ref"]), metric.ASSESSMENT)
+    params = artifact.manifest.identity["parameters"]["params"]
+    figures = {(r["method"], r["setting"], r["metric"]): r["value"] for r in artifact.read("figures").to_pylist()}
+    classes = [ClassPoint(**row) for row in artifact.read("classes").to_pylist()]
+    curves = tensors_from_arrow(artifact.read("curves"))
+    counted = [row for row, point in enumerate(classes) if point.role != "few"]
+    # From the lowest mean utility to the highest, and if there are too many evenly among these.
+    order = sorted(counted, key=lambda row: (classes[row].utility or 0.0, classes[row].name))
+    taken = [order[round(place * (len(order) - 1) / max(DRAWN - 1, 1))] for place in range(DRAWN)]
+    some = order if len(order) <= DRAWN else list(dict.fromkeys(taken))
+    drawn = [(classes[row].name, classes[row].role, curves["utility"][row].tolist()) for row in some]
+    return Consistency(
+        str(artifact.quality["measure"]), params["target"]["rate"], params["target"]["share"], params["level"], figures, classes,
+        curves["thresholds"].tolist(), drawn, curves["utility"][counted].mean(axis=0).tolist(),
+        dict(stages.get(metric.RETRIEVAL.name, {}).get("quality", {})),
+    )  # fmt: skip
+
+
+def operating_points(found: Consistency) -> list[tuple[float, float, str]]:
+    """FAR, FRR and role of the classes that have both kinds of pairs, at most ``DRAWN`` of those that are not the worst."""
+    points = [(p.far, p.frr, p.role) for p in found.classes if p.far is not None and p.frr is not None]
+    worst, others = [p for p in points if p[2] == "worst"], [p for p in points if p[2] != "worst"]
+    step = max(1, math.ceil(len(others) / DRAWN))
+    return [(float(far), float(frr), role) for far, frr, role in others[::step] + worst[:DRAWN]]

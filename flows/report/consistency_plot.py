@@ -1,0 +1,76 @@
+"""The plots of a threshold: utility along thresholds by class, and the operating points of classes."""
+
+from collections.abc import Sequence
+
+from flows.report.plots import _INK, _LOOKS, _MUTED, _RANKERS, _drawn_once, _figure, _svg
+
+_MEAN, _WORST = _RANKERS["ranker"][0], _LOOKS["finger"][1]
+_AXES = {"cosine": "cosine similarity that a pair must reach", "euclidean": "distance that a pair may have"}
+
+
+@_drawn_once
+def utility_svg(
+    thresholds: Sequence[float],
+    curves: Sequence[tuple[str, str, Sequence[float]]],
+    mean: Sequence[float],
+    *,
+    measure: str = "cosine",
+    chosen: float | None = None,
+    size: tuple[float, float] = (6.4, 3.9),
+) -> str:
+    """Utility over thresholds, a light curve a class (name, role, utilities), the worst in another colour, and their mean.
+
+    A vertical line marks the ``chosen`` threshold where it is in the range.
+    """
+    figure, axes = _figure(size)
+    named = {"": False, "worst": False}
+    for _, role, utilities in sorted(curves, key=lambda curve: curve[1] == "worst"):
+        worst = role == "worst"
+        told = "" if named["worst" if worst else ""] else ("a class among the worst" if worst else "a class")
+        named["worst" if worst else ""] = True
+        axes.plot(
+            thresholds, utilities, color=_WORST if worst else _MUTED, linewidth=1.0, alpha=0.7 if worst else 0.35,
+            label=told or "_nolegend_",
+        )  # fmt: skip
+    axes.plot(thresholds, mean, color=_MEAN, linewidth=2.4, label="mean of classes")
+    if chosen is not None and min(thresholds) <= chosen <= max(thresholds):
+        axes.axvline(chosen, color=_INK, linewidth=1.0, linestyle="--", label="threshold")
+    axes.set_xlabel(_AXES[measure], color=_INK)
+    axes.set_ylabel("utility", color=_INK)
+    axes.margins(x=0.02, y=0.06)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, labelcolor=_INK, fontsize=9)
+    return _svg(figure)
+
+
+@_drawn_once
+def operating_svg(
+    points: Sequence[tuple[float, float, str]],
+    *,
+    rate: str = "far",
+    share: float = 0.01,
+    size: tuple[float, float] = (6.4, 3.9),
+) -> str:
+    """FRR over FAR of each class (FAR, FRR, role) at one threshold; a line marks the rate that it is to keep.
+
+    The FAR axis is linear up to a hundredth of the largest and logarithmic from there on.
+    """
+    figure, axes = _figure(size)
+    largest = max([share if rate == "far" else 0.0, *(point[0] for point in points)]) or 1.0
+    axes.set_xscale("symlog", linthresh=largest / 100)
+    for wanted, colour, marker, name in ((False, _MEAN, "o", "a class"), (True, _WORST, "s", "among the worst")):
+        some = [point for point in points if (point[2] == "worst") == wanted]
+        if some:
+            axes.plot(
+                [point[0] for point in some], [point[1] for point in some], color=colour, marker=marker, markersize=5,
+                linestyle="", alpha=0.6, label=name,
+            )  # fmt: skip
+    line = axes.axvline if rate == "far" else axes.axhline
+    line(share, color=_INK, linewidth=1.0, linestyle="--", label=f"target {rate.upper()}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda number, _: f"{100 * number:g} %")
+    axes.set_xlabel("FAR: pairs of two classes that pass", color=_INK)
+    axes.set_ylabel("FRR: pairs of one class that do not", color=_INK)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, labelcolor=_INK, fontsize=9)
+    return _svg(figure)
