@@ -42,7 +42,7 @@ class MetricSettings(BaseModel):
         description="most memory of the histograms, which take 16 bytes for each class and bin: many classes get fewer bins",
     )
     rows_per_shard: int = Field(
-        default=8192, ge=64, description="embeddings of a group; pairs of groups are counted apart"
+        default=8192, ge=4096, description="embeddings of a group; pairs of groups are counted apart"
     )
     validation_share: float = Field(
         default=0.5, gt=0, lt=1, description="share of the classes that the threshold is chosen on; the others test it"
@@ -52,6 +52,9 @@ class MetricSettings(BaseModel):
     target: Target = Target("far", 0.01)
     over: CalibrationRange = CalibrationRange()
     opis: OpisParams = OpisParams()
+    queries: int = Field(
+        default=1000, ge=1, description="most test embeddings that ask for their nearest ones, evenly by class"
+    )
     level: float = Field(default=0.95, gt=0, lt=1, description="how sure intervals are")
     canaries: int = Field(
         default=8, ge=1, le=1000, description="embeddings kept with the threshold, by which those of another model are told"

@@ -31,7 +31,7 @@ def tune_thresholds(request: RunRequest = RunRequest()) -> None:
         made = _counted(run, given, "validation") | _counted(run, given, "test")
         params = AssessmentParams(metric.target, metric.over, metric.opis, metric.level)
         made["assessment"] = assess_threshold(made["validation_pairs"], made["test_pairs"], params=params)
-        made["retrieval"] = measure_retrieval(made["test_rows"])
+        made["retrieval"] = measure_retrieval(made["test_rows"], queries=metric.queries)
         made["release"] = threshold = release_threshold(
             made["validation_pairs"], given.vectors, given.documents, made["assessment"], made["retrieval"],
             target=metric.target, level=metric.level, model=given.model, canaries=metric.canaries,

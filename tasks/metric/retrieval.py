@@ -40,15 +40,22 @@ def retrieval(vectors: ArrayLike, labels: ArrayLike, measure: Measure) -> Retrie
 
 
 def ranked_hits(
-    rows: NDArray[np.float32], classes: NDArray[np.int64], measure: Measure, start: int, stop: int
+    rows: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    measure: Measure,
+    start: int,
+    stop: int,
+    *,
+    asks: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For rows ``start`` to ``stop``: whether the nearest other is of its class, and the average precision at R.
 
     rows (n, d) as the measure takes them (of length one under cosine), classes (n,) from 0 on; float64 (stop - start,)
-    each, NaN for a row that is alone in its class.
+    each, NaN for a row that is alone in its class, and for one that does not ask (``asks`` bool (n,); by default all do).
     """
     sizes = np.bincount(classes)
-    asking = start + np.flatnonzero(sizes[classes[start:stop]] > 1)
+    able = sizes[classes[start:stop]] > 1
+    asking = start + np.flatnonzero(able if asks is None else able & asks[start:stop])
     first, average = np.full(stop - start, np.nan), np.full(stop - start, np.nan)
     if len(asking) == 0:
         return first, average
@@ -63,6 +70,13 @@ def ranked_hits(
     return first, average
 
 
+def evenly(rows: int, queries: int) -> NDArray[np.bool_]:
+    """Which of sorted rows ask, bool (n,): about ``queries`` of them at equal distances, or all where they are fewer."""
+    asks = np.zeros(rows, dtype=bool)
+    asks[np.linspace(0, rows - 1, min(queries, rows)).round().astype(np.int64)] = True
+    return asks
+
+
 def summary(classes: NDArray[np.int64], first: NDArray[np.float64], average: NDArray[np.float64]) -> Retrieval:
     """The means of what :func:`ranked_hits` gives for all rows, whose classes (n,) are numbers from 0 on."""
     sizes = np.bincount(classes)
@@ -70,9 +84,10 @@ def summary(classes: NDArray[np.int64], first: NDArray[np.float64], average: NDA
     lone = int((sizes == 1).sum())
     if len(asked) == 0:
         return Retrieval(math.nan, math.nan, math.nan, math.nan, 0, lone)
-    having = sizes > 1
+    counts = np.bincount(classes[asked])
+    having = counts > 0
     by_class = [
-        float((np.bincount(classes[asked], values[asked], minlength=len(sizes))[having] / sizes[having]).mean())
+        float((np.bincount(classes[asked], values[asked])[having] / counts[having]).mean())
         for values in (first, average)
     ]
     return Retrieval(

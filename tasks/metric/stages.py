@@ -19,7 +19,7 @@ from tasks.metric.classes import ClassParams, chosen_rows
 from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
 from tasks.metric.open import bins_tensors, read_bins, read_histograms, read_names
 from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
-from tasks.metric.retrieval import ranked_hits, summary
+from tasks.metric.retrieval import evenly, ranked_hits, summary
 from tasks.metric.scores import Measure, bins_covering, bounded_bins, class_rows
 from tasks.metric.thresholds import Target, choose_threshold
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
@@ -133,13 +133,13 @@ def assess_threshold(run: StageRun, validation: Ref, test: Ref, *, params: Asses
 
 
 @stage(contracts.RETRIEVAL)
-def measure_retrieval(run: StageRun, rows: Ref) -> None:
-    """Measures recall@1 and mAP@R by exact search, one shard a group of rows."""
+def measure_retrieval(run: StageRun, rows: Ref, *, queries: int) -> None:
+    """Measures recall@1 and mAP@R by exact search, one shard a group of rows; at most ``queries`` rows ask, evenly by class."""
     artifact = run.store.open(rows, contracts.ROWS)
     entries = artifact.entries("rows")
     ends = np.cumsum([0, *(entry.rows for entry in entries)]).tolist()
     shards = [Shard(number, ends[number], ends[number + 1]) for number in range(len(entries))]
-    parts = run.gather(_retrieval_shard, shards, rows=rows)
+    parts = run.gather(_retrieval_shard, shards, rows=rows, queries=queries)
     classes = tensors_from_arrow(artifact.read("order"))["classes"]
     found = summary(classes, *(np.concatenate([part[kind] for part in parts]) for kind in (0, 1)))
     values = {
@@ -155,11 +155,12 @@ def measure_retrieval(run: StageRun, rows: Ref) -> None:
     run.quality = known | {"rows": found.rows, "lone_classes": found.lone_classes}
 
 
-def _retrieval_shard(store: Store, shard: Shard, *, rows: Ref) -> tuple[np.ndarray, np.ndarray]:
+def _retrieval_shard(store: Store, shard: Shard, *, rows: Ref, queries: int) -> tuple[np.ndarray, np.ndarray]:
     artifact = store.open(rows, contracts.ROWS)
     classes = tensors_from_arrow(artifact.read("order"))["classes"]
     every = np.ascontiguousarray(dense_from_arrow(artifact.read("rows")))
-    return ranked_hits(every, classes, read_bins(artifact).measure, shard.start, shard.stop)
+    asks = evenly(len(every), queries)
+    return ranked_hits(every, classes, read_bins(artifact).measure, shard.start, shard.stop, asks=asks)
 
 
 @stage(contracts.THRESHOLD)

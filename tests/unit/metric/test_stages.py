@@ -150,7 +150,7 @@ def test_the_released_threshold_knows_its_model(tmp_path: Path) -> None:
     target = Target("frr", 0.05)
     measured = [
         stages.assess_threshold.execute(env, pairs, pairs, params=PARAMS),
-        stages.measure_retrieval.execute(env, rows),
+        stages.measure_retrieval.execute(env, rows, queries=500),
     ]
     ref = stages.release_threshold.execute(
         env, pairs, *inputs, *measured, target=target, level=0.9, model="toy 1", canaries=4
@@ -178,12 +178,17 @@ def test_retrieval_of_shards_is_that_of_all_rows(tmp_path: Path) -> None:
     rows = stages.arrange_classes.execute(
         env, *inputs, measure="cosine", bins=512, memory_mb=64, classes=classes, rows_per_shard=4096
     )
-    quality = env.store.manifest(stages.measure_retrieval.execute(env, rows)).quality
+    quality = env.store.manifest(stages.measure_retrieval.execute(env, rows, queries=100_000)).quality
     chosen = chosen_rows(packages, classes)
     whole = retrieval(vectors[chosen], np.array(packages)[chosen], "cosine")
     assert (quality["rows"], quality["lone_classes"]) == (whole.rows, whole.lone_classes)
     for name in ("recall_at_1", "map_at_r", "recall_at_1_classes", "map_at_r_classes"):
         assert quality[name] == pytest.approx(getattr(whole, name), abs=1e-12)
+    some = env.store.manifest(stages.measure_retrieval.execute(env, rows, queries=2000)).quality
+    assert 1900 < some["rows"] <= 2000
+    assert some["recall_at_1"] != quality["recall_at_1"]
+    for name in ("recall_at_1", "map_at_r", "recall_at_1_classes", "map_at_r_classes"):
+        assert some[name] == pytest.approx(quality[name], abs=0.03)
 
 
 @pytest.fixture(scope="module")
