@@ -130,18 +130,6 @@ def test_the_setting_of_a_budget_is_what_is_published(made: tuple[Environment, d
     assert other.params.beam == chosen["beam"]
 
 
-def test_two_worker_processes_sweep_and_prune_the_same(
-    base: tuple[Path, dict[str, Ref]], made: tuple[Environment, dict[str, Ref]], pair: DaskExecutor, tmp_path: Path
-) -> None:
-    env, refs = made
-    swept(env, refs)
-    shutil.copytree(base[0], tmp_path / "other")
-    other = world(str(tmp_path / "other"), pair)
-    swept(other, refs)
-    assert identities(other.store) == identities(env.store)
-    assert {record.stage for record in other.records if record.computed} >= {"sweep_ranker", "prune_rankers"}
-
-
 def ensemble(env: Environment, old: dict[str, Ref], combination: Combination) -> dict[str, Ref]:
     """A release of three rankers: the shop's, one of another seed, and one of a flatter tree, swept and pruned together."""
     shop = Shop()
@@ -214,7 +202,8 @@ def test_two_worker_processes_make_the_same_ensemble(
     other = world(str(tmp_path / "other"), pair)
     ensemble(other, refs, "rank")
     assert identities(other.store) == identities(env.store)
-    assert "combine_predictions" in {record.stage for record in other.records if record.computed}
+    stages = {"sweep_ranker", "prune_rankers", "combine_predictions"}
+    assert stages <= {record.stage for record in other.records if record.computed}
 
 
 def test_limits_are_checked() -> None:
