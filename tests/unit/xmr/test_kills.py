@@ -83,6 +83,30 @@ class LoggedExecutor:
         return [((function, of, index), pid) for function, of, index, pid in lines]
 
 
+class Driver:
+    """Runs the two days in children that die in a stage, always in the same store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.result = str(folder / "stopped"), folder / "result.json"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.unit.xmr.whole"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+
+    def run(self, days: dict[str, Path], stage: str = "") -> int:
+        given = {day: str(path) for day, path in days.items()}
+        case = {"store": self.store, "days": given, "stage": stage, "result": str(self.result)}
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(case) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
 @dataclass
 class Lab:
     """A cluster, and what one worker of it makes of the two days."""
@@ -91,6 +115,7 @@ class Lab:
     executor: DaskExecutor = field(default_factory=lambda: DaskExecutor(1))
 
     def __post_init__(self) -> None:
+        self.driver = Driver(self.folder)  # it imports everything meanwhile
         self.days = write_days(self.folder)
         alone = self.run("alone")
         self.records, self.shards = alone[0], Counter(place for place, _ in alone[1])
@@ -121,6 +146,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with dask.config.set(quick), unchanging_code():
         lab = Lab(tmp_path_factory.mktemp("kills"))
         yield lab
+        lab.driver.close()
         lab.executor.close()
 
 
@@ -163,30 +189,6 @@ def test_a_worker_killed_in_each_fan_out_repeats_its_shard_and_not_a_layer(lab: 
     assert len({pid for _, pid in begun}) >= len(victims)
 
 
-class Driver:
-    """Runs the two days in children that die in a stage, always in the same store."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab, self.store, self.result = lab, lab.store("stopped"), lab.folder / "result.json"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.unit.xmr.whole"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )  # fmt: skip
-
-    def run(self, stage: str = "") -> int:
-        days = {day: str(path) for day, path in self.lab.days.items()}
-        case = {"store": self.store, "days": days, "stage": stage, "result": str(self.result)}
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(json.dumps(case) + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(30)
-
-
 def test_a_run_killed_in_each_stage_without_shards_goes_on_where_it_was(lab: Lab) -> None:
     order = [record.stage for record in lab.records if record.shards_run == 0]
     order = list(dict.fromkeys(order))
@@ -194,13 +196,10 @@ def test_a_run_killed_in_each_stage_without_shards_goes_on_where_it_was(lab: Lab
         "import_interactions", "list_queries", "merge_vocabulary", "calibrate_scores", "evaluate_ranker", "assemble_ranker",
         "fit_dense_labels", "train_towers", "compare_rankers", "refresh_tree",
     }  # fmt: skip
-    driver = Driver(lab)
-    try:
-        for stage in order:
-            assert driver.run(stage) == signal.SIGKILL, stage
-        assert driver.run() == 0
-    finally:
-        driver.close()
+    driver = lab.driver
+    for stage in order:
+        assert driver.run(lab.days, stage) == signal.SIGKILL, stage
+    assert driver.run(lab.days) == 0
     assert made(driver.store) == lab.expected
     records = [StageRecord(**record) for record in json.loads(driver.result.read_text())]
     assert [(record.stage, record.ref) for record in records] == [(record.stage, record.ref) for record in lab.records]
