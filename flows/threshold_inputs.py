@@ -16,6 +16,7 @@ from schemas.inputs.embeddings import CLASS_COLUMN, EmbeddingFile
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
 from tasks.corpus.stages import import_documents, take_vectors
+from tasks.metric.classes import in_validation
 
 #: What the stages that read a file of embeddings are remembered under, apart from those over the collection's documents.
 PART = "embeddings"
@@ -32,9 +33,14 @@ class Labelled:
 
 
 def tunes(settings: Settings) -> bool:
-    """Whether a nightly tunes a threshold: there are embeddings, and those of the built-in sample go with it alone."""
-    chosen = settings.metric.input
-    return bool(chosen) and (chosen != PACKAGES_SAMPLE or settings.input.source == SAMPLE)
+    """Whether a nightly tunes a threshold: there are embeddings, and those of the built-in sample go with it alone, if its
+    packages are enough for either side of the split.
+    """
+    metric, given = settings.metric, settings.input
+    if metric.input != PACKAGES_SAMPLE:
+        return bool(metric.input)
+    chosen = sum(in_validation(name, metric.validation_share, metric.seed) for name in given.distributions)
+    return given.source == SAMPLE and chosen >= 3 and len(given.distributions) - chosen >= 2
 
 
 def embedding_columns(settings: Settings, flow: str) -> tuple[str, Mapping[str, str]] | None:

@@ -37,7 +37,9 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Options:
-    """How a threshold is chosen and tested. ``split``: on classes apart from those that test it."""
+    """How a threshold is chosen and tested. ``split``: on classes apart from those that test it; ``queries``: rows that ask for
+    their nearest ones.
+    """
 
     target: Target = field(default_factory=Target)
     measure: Measure = "cosine"
@@ -46,6 +48,7 @@ class Options:
     validation_share: float = 0.5
     seed: int = 0
     split: bool = True
+    queries: int = 1000
     level: float = 0.95
     threads: int = 1
 
@@ -76,7 +79,7 @@ def choose(given: Embeddings, options: Options) -> dict[str, Any]:
     with_pairs = [_pairs(given, rows, options) for rows in ((chosen, tested) if options.split else (chosen,))]
     try:
         found = assess(with_pairs[0], with_pairs[-1], AssessmentParams(options.target, level=options.level))
-        searched = retrieval(given.vectors[tested], given.labels[tested], options.measure)
+        searched = retrieval(given.vectors[tested], given.labels[tested], options.measure, queries=options.queries)
     except ValueError as problem:
         raise FingerpostError(f"{given.source}: {problem}") from problem
     figures = {f"{method} {setting} {name}": value for method, setting, name, value in found.figures}

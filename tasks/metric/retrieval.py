@@ -33,10 +33,14 @@ class Retrieval:
     lone_classes: int
 
 
-def retrieval(vectors: ArrayLike, labels: ArrayLike, measure: Measure) -> Retrieval:
-    """Recall@1 and mAP@R of rows (n, d) with labels (n,), by exact search; equal distances rank by class, then by row."""
+def retrieval(vectors: ArrayLike, labels: ArrayLike, measure: Measure, *, queries: int | None = None) -> Retrieval:
+    """Recall@1 and mAP@R of rows (n, d) with labels (n,), by exact search; equal distances rank by class, then by row.
+
+    ``queries``: how many rows ask at most, evenly by class; by default all.
+    """
     data = class_rows(vectors, labels, measure)
-    return summary(data.classes, *ranked_hits(data.rows, data.classes, measure, 0, len(data.rows)))
+    asks = None if queries is None else evenly(len(data.rows), queries)
+    return summary(data.classes, *ranked_hits(data.rows, data.classes, measure, 0, len(data.rows), asks=asks))
 
 
 def ranked_hits(

@@ -17,6 +17,7 @@ from flows.ops.plan import plan_of
 from flows.report.page import render
 from flows.requests import RunRequest
 from flows.start import run_flow
+from flows.threshold_inputs import tunes
 from schemas import metric as contracts
 from schemas.errors import FingerpostError, GateError, InputError, MissingArtifactError
 from schemas.publish import Pointer
@@ -184,6 +185,15 @@ def test_the_live_threshold_refuses_vectors_of_another_model(faces: Path, tmp_pa
         live("faces", store=str(faces / ".fingerpost")).threshold.check(model="camera 2")
     with pytest.raises(MissingArtifactError, match=r"others/metric\.threshold: expected a live version, found none"):
         asked_plainly(*store, "--collection", "others")
+
+
+def test_the_profiles_tune_the_samples_threshold_where_its_packages_are_enough() -> None:
+    for profile in ("quick", "nightly", "full"):
+        assert tunes(RunRequest(profile=profile).resolve())
+        assert not tunes(RunRequest(profile=profile, settings={"input.distributions": ["networkx", "numpy"]}).resolve())
+        assert not tunes(RunRequest(profile=profile, input="products.csv").resolve())
+    assert not tunes(RunRequest(profile="tiny").resolve())
+    assert tunes(RunRequest(profile="tiny", input="products.csv", settings={"metric.input": "documents"}).resolve())
 
 
 def asked_plainly(*arguments: str) -> str:

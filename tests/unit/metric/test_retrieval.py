@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.metric import retrieval as module
-from tasks.metric.retrieval import average_precision, retrieval
+from tasks.metric.retrieval import average_precision, evenly, retrieval
 from tasks.metric.scores import Measure
 from tests.unit.metric.worlds import embeddings
 
@@ -69,3 +69,15 @@ def test_without_a_class_of_two_there_is_nothing_to_find() -> None:
     assert math.isnan(found.recall_at_1)
     assert math.isnan(found.map_at_r)
     assert (found.rows, found.lone_classes) == (0, 3)
+
+
+def test_some_rows_ask_for_all_of_them_evenly_by_class() -> None:
+    vectors, labels = embeddings(10, 1000, 6, 0)
+    every, some = retrieval(vectors, labels, "cosine"), retrieval(vectors, labels, "cosine", queries=400)
+    assert (every.rows, some.rows) == (1000, 400)
+    assert retrieval(vectors, labels, "cosine", queries=5000) == every
+    assert some.map_at_r == pytest.approx(every.map_at_r, abs=0.03)
+    order = np.argsort(labels, kind="stable")
+    assert np.bincount(labels[order][evenly(1000, 400)], minlength=10) == pytest.approx(
+        0.4 * np.bincount(labels), abs=1.01
+    )
