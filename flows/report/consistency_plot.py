@@ -52,11 +52,13 @@ def operating_svg(
 ) -> str:
     """FRR over FAR of each class (FAR, FRR, role) at one threshold; a line marks the rate that it is to keep.
 
-    The FAR axis is linear up to a hundredth of the largest and logarithmic from there on.
+    Where FARs differ by more than 20 times their axis is logarithmic, from a hundredth of the largest on.
     """
     figure, axes = _figure(size)
-    largest = max([share if rate == "far" else 0.0, *(point[0] for point in points)]) or 1.0
-    axes.set_xscale("symlog", linthresh=largest / 100)
+    rates = [point[0] for point in points] + [share] * (rate == "far")
+    largest = max(rates, default=0.0) or 1.0
+    if min(rates, default=0.0) * 20 < largest:
+        axes.set_xscale("symlog", linthresh=largest / 100)
     for wanted, colour, marker, name in ((False, _MEAN, "o", "a class"), (True, _WORST, "s", "among the worst")):
         some = [point for point in points if (point[2] == "worst") == wanted]
         if some:
