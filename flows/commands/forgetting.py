@@ -41,10 +41,12 @@ def forget(
     from flows.ops.forget import listing, summary
     from schemas.publish import products
     from tasks.ann.open import PRODUCT, published_collection
+    from tasks.metric.open import PRODUCT as THRESHOLD
     from tasks.xmr.open import PRODUCT as RANKER
 
     found = opened(store)
-    published = PRODUCT if PRODUCT in {product for _, product in products(found)} else RANKER
+    there = {product for _, product in products(found)}
+    published = next((product for product in (PRODUCT, RANKER, THRESHOLD) if product in there), PRODUCT)
     name = collection or published_collection(found, product=published)
     touched = listing(found, key, name)
     if not as_json:
