@@ -9,8 +9,9 @@ run: build  ## the main job on the built-in sample, to a published index and a r
 up: build  ## Prefect's server and worker and Dask on this machine, until Ctrl-C
 	@$(BIN)/fingerpost up
 
+# Three processes even on two cores: many tests wait for processes that they started.
 test: check  ## all checks and tests
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: build  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

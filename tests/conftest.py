@@ -15,8 +15,12 @@ _LONGEST = (
     "tests/ui/test_pages.py",
     "tests/ops/test_authentication.py",
     "tests/ops/test_same_elsewhere.py",
+    "tests/unit/xmr/test_kills.py",
     "tests/ops/test_gc.py",
     "tests/ops/test_forget.py",
+    "tests/ops/test_forget_ranker.py",
+    "tests/unit/xmr/test_refresh_flow.py",
+    "tests/flows/test_train_ranker.py",
     "tests/ops/test_faulty_store.py",
 )
 

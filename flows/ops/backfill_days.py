@@ -11,6 +11,7 @@ from typing import Any
 
 from flows.ops.backfills import Backfill, BackfillError, Control, Reprocess
 from flows.ops.partitions import Partitions
+from flows.own_server import own_server
 from schemas.leases import holding
 
 #: Seconds between two looks at whether a running day is to be stopped.
@@ -54,7 +55,10 @@ def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable
         with (
             holding(backfill.store, backfill.workers, worker, flow="backfill", collection=partitions.collection),
             _stopped_from_outside(backfill) as asked,
+            own_server() as server,
         ):
+            if server:
+                server.wait()
             while not most or len(taken) < most:
                 control = backfill.control()
                 day = _next(backfill, control, worker) if control.state == "running" else None

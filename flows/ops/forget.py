@@ -10,6 +10,7 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from flows.ops.absence import Absence, Needles, digest_of_texts, needles_of, search
 from flows.ops.affected import Affected, Again, Inventory, affected_by, request_of, tables_with_keys, used_by, wanted_in
 from flows.ops.traces import clean_records, remove_artifacts
+from flows.own_server import own_server
 from flows.rewriting import Rewriting, rewriting
 from flows.settings import SettingsError
 from schemas import files as _files
@@ -100,9 +102,11 @@ class _Job:
             Forgotten(self.store, name).add(self.key)
         _files.reached("forget-suppressed")
         self._inputs()
-        for again in self.affected.again:
-            if again.run not in self.state["made"] and again.run not in self.state["failed"]:
-                self._again(again)
+        # One server for all of them.
+        with own_server() if self.affected.again else nullcontext():
+            for again in self.affected.again:
+                if again.run not in self.state["made"] and again.run not in self.state["failed"]:
+                    self._again(again)
         self._move()
         _files.reached("forget-moved")
         removed = self._remove()
