@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 from tasks.metric.crossing import crossings
 from tasks.metric.pairs import CLASS_BLOCK, PairHistograms, Pairs, tails
@@ -154,6 +153,9 @@ def _half_width(without: NDArray[np.float64], level: float) -> float:
         raise ValueError(f"level: expected a share between 0 and 1, got {level}; take 0.95")
     count = len(without)
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
+    # Loading it takes a tenth of a program's start, and every flow loads this module.
+    from scipy.special import stdtrit
+
     return float(stdtrit(count - 1, (1 + level) / 2)) * error
 
 

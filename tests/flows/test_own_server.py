@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.ops.conftest import clean_environment
 
@@ -33,8 +34,14 @@ def gone(pid: int, *, seconds: float) -> bool:
     return True
 
 
-def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
-    env = clean_environment(PREFECT_HOME=str(tmp_path))
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for Prefect's database, which the first server makes."""
+    return tmp_path_factory.mktemp("prefect")
+
+
+def test_a_killed_run_leaves_no_server(home: Path) -> None:
+    env = clean_environment(PREFECT_HOME=str(home))
     with subprocess.Popen([sys.executable, "-c", RUN, "stay"], env=env, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         pid, api, same = run.stdout.readline().split()
@@ -43,11 +50,13 @@ def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
     assert gone(int(pid), seconds=30)
 
 
-def test_a_run_that_ends_has_ended_its_server_and_one_that_cannot_start_is_named(tmp_path: Path) -> None:
-    env = clean_environment(PREFECT_HOME=str(tmp_path))
+def test_a_run_that_ends_has_ended_its_server_and_one_that_cannot_start_is_named(home: Path) -> None:
+    env = clean_environment(PREFECT_HOME=str(home))
     done = subprocess.run([sys.executable, "-c", RUN], env=env, capture_output=True, text=True, timeout=150, check=True)
     assert gone(int(done.stdout.split()[0]), seconds=1)
-    (tmp_path / "prefect.db").write_bytes(b"no database at all" * 100)
+    for file in home.glob("prefect.db*"):
+        file.unlink()
+    (home / "prefect.db").write_bytes(b"no database at all" * 100)
     done = subprocess.run(
         [sys.executable, "-c", RUN], env=env, capture_output=True, text=True, timeout=150, check=False
     )

@@ -1,14 +1,12 @@
 """From trained rankers to one that answers: the sweep, the setting that a limit picks, and the release that has it."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from flows.clusters import DaskExecutor
 from schemas import xmr as contracts
 from schemas.errors import FingerpostError
 from schemas.refs import Ref
@@ -23,7 +21,7 @@ from tasks.xmr.open import LiveRanker, member_roles, numbered, open_ranker, read
 from tasks.xmr.ranking import NONE, BeamParams
 from tasks.xmr.sweep import SweepParams, sweep_settings
 from tests.unit.xmr.shop import Shop, write_shop
-from tests.worlds import DAY, identities
+from tests.worlds import DAY
 
 SWEEP = SweepParams(thresholds=(0.1, 0.4, 0.8), beams=(1, 3), least_recall=0.5, timed=0)
 
@@ -45,13 +43,6 @@ def made(base: tuple[Path, dict[str, Ref]], tmp_path: Path) -> tuple[Environment
     """A copy of that store to make more in."""
     shutil.copytree(base[0], tmp_path / "store")
     return world(str(tmp_path / "store")), dict(base[1])
-
-
-@pytest.fixture(scope="module")
-def pair() -> Iterator[DaskExecutor]:
-    executor = DaskExecutor(2)
-    yield executor
-    executor.close()
 
 
 def swept(env: Environment, refs: dict[str, Ref], params: SweepParams = SWEEP) -> dict[str, Ref]:
@@ -191,19 +182,6 @@ def test_an_ensemble_answers_as_it_was_evaluated(
     assert set(recalls) == {"ranker", "member_1", "member_2", "member_3"}
     assert recalls["ranker"] == pytest.approx(quality["recall_at_10"], abs=1e-6)
     assert len(set(recalls.values())) > 1
-
-
-def test_two_worker_processes_make_the_same_ensemble(
-    base: tuple[Path, dict[str, Ref]], made: tuple[Environment, dict[str, Ref]], pair: DaskExecutor, tmp_path: Path
-) -> None:
-    env, refs = made
-    ensemble(env, refs, "rank")
-    shutil.copytree(base[0], tmp_path / "other")
-    other = world(str(tmp_path / "other"), pair)
-    ensemble(other, refs, "rank")
-    assert identities(other.store) == identities(env.store)
-    stages = {"sweep_ranker", "prune_rankers", "combine_predictions"}
-    assert stages <= {record.stage for record in other.records if record.computed}
 
 
 def test_limits_are_checked() -> None:

@@ -1,6 +1,5 @@
 """The ranker's stages without Prefect: what they make, wherever their shards run, and what the opened ranker answers."""
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -30,7 +29,6 @@ from tasks.xmr.memory import MemoryStatement, memory_need
 from tasks.xmr.open import LiveRanker, live, read_label_features, read_model, read_tree
 from tasks.xmr.ranking import NONE, Ranker
 from tasks.xmr.training import TrainingParams, train_ranker
-from tests.flows.test_shards import Deadly
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY, identities
 
@@ -191,45 +189,6 @@ def pair() -> Iterator[DaskExecutor]:
     executor = DaskExecutor(2)
     yield executor
     executor.close()
-
-
-def test_two_worker_processes_make_the_same(
-    pair: DaskExecutor, interactions: Path, serial: dict[str, str], tmp_path: Path
-) -> None:
-    env = world(tmp_path, pair)
-    Shop().make(env, interactions)
-    assert identities(env.store) == serial
-
-
-def test_a_worker_killed_in_each_stage_changes_nothing(
-    pair: DaskExecutor, interactions: Path, serial: dict[str, str], tmp_path: Path
-) -> None:
-    env = world(tmp_path, pair)
-    deadly = Deadly(pair, set(), random.Random(5))
-    env.progress = progress = OncePerStage(deadly)
-    Shop().make(env, interactions)
-    assert identities(env.store) == serial
-    assert progress.stages == {"xmr.label_features", "xmr.tree", "xmr.model", "xmr.predictions"}
-    assert len(deadly.killed) == 4
-
-
-class OncePerStage:
-    """Kills a worker at the second step of every ranker stage that fans out."""
-
-    def __init__(self, deadly: Deadly) -> None:
-        self.deadly, self.stages = deadly, set()
-
-    def begin(self, stage: str, total: int) -> None:
-        """Nothing."""
-
-    def advance(self, stage: str, done: int) -> None:
-        if done == 1 and stage.startswith("xmr.") and stage not in self.stages:
-            self.stages.add(stage)
-            self.deadly.at = {self.deadly.steps + 1}
-            self.deadly.advance(stage, done)
-
-    def end(self, record: object) -> None:
-        """Nothing."""
 
 
 def test_an_input_with_too_many_bad_rows_is_refused(tmp_path: Path) -> None:
