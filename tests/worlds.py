@@ -4,6 +4,7 @@ import csv
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,14 @@ STORES = ("local", "memory")
 def store_url(kind: str, folder: Path) -> str:
     """The URL of a fresh store of a kind."""
     return str(folder / "store") if kind == "local" else f"memory://store-{uuid.uuid4().hex}"
+
+
+@contextmanager
+def fresh_store(kind: str, folder: Path) -> Iterator[Store]:
+    """A prepared store of a kind, removed at the end."""
+    opened = Store(store_url(kind, folder)).prepare()
+    yield opened
+    opened.files.fs.rm(opened.files.root, recursive=True)
 
 
 def things_ref(seed: int, *, day: str = DAY, name: str = THINGS.name) -> Ref:

@@ -31,6 +31,7 @@ from tests.worlds import (
     THINGS,
     commit_at_once,
     commit_things,
+    fresh_store,
     read_everything,
     store_url,
     things_ref,
@@ -40,9 +41,8 @@ from tests.worlds import (
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened = Store(store_url(request.param, tmp_path)).prepare()
-    yield opened
-    opened.files.fs.rm(opened.files.root, recursive=True)
+    with fresh_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 def test_without_a_manifest_there_is_no_artifact(store: Store) -> None:

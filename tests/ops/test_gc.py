@@ -37,6 +37,7 @@ from tests.worlds import (
     STORES,
     THINGS,
     commit_things,
+    fresh_store,
     run_pipeline,
     store_url,
     things_ref,
@@ -47,9 +48,8 @@ from tests.worlds import (
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened = Store(store_url(request.param, tmp_path)).prepare()
-    yield opened
-    opened.files.fs.rm(opened.files.root, recursive=True)
+    with fresh_store(request.param, tmp_path) as opened:
+        yield opened
 
 
 def later() -> datetime:
