@@ -31,6 +31,8 @@ T = TypeVar("T")
 CONNECT_SECONDS, WORKER_SECONDS = 5.0, 60.0
 #: The same for a cluster that a class starts, whose workers may wait in a queue.
 QUEUE_SECONDS = 3600.0
+#: Seconds that a scheduler without TLS has to say the first word.
+GREETING_SECONDS = 1.0
 
 _EXTRAS = {"dask_kubernetes": "kubernetes", "dask_jobqueue": "jobqueue"}
 #: Packages whose versions decide results or what can be sent between processes.
@@ -312,6 +314,8 @@ def _probe(address: str) -> bool:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with socket.create_connection((found.hostname, found.port or 8786), timeout=CONNECT_SECONDS) as plain:
+            if found.scheme == "tcp" and _speaks_first(plain):
+                return False
             try:
                 with context.wrap_socket(plain):
                     return True
@@ -324,6 +328,20 @@ def _probe(address: str) -> bool:
         raise ClusterError(
             f"Dask {address}: expected a scheduler, got {problem.strerror or problem}; start it, or correct run.cluster"
         ) from problem
+
+
+def _speaks_first(plain: socket.socket) -> bool:
+    """Whether the other side greets before it is asked, as a scheduler without TLS does.
+
+    A TLS greeting sent to one is read there as the size of a message, of 64 PiB, and fills its log with errors.
+    """
+    plain.settimeout(GREETING_SECONDS)
+    try:
+        return bool(plain.recv(1))
+    except TimeoutError:
+        return False
+    finally:
+        plain.settimeout(CONNECT_SECONDS)
 
 
 def _wait_for_workers(client: Client, cluster: str, seconds: float) -> None:

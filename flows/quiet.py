@@ -1,4 +1,4 @@
-"""Prefect without telemetry and promotion; to be called before it is imported, since it reads its settings then."""
+"""Prefect without telemetry and promotion, and Dask at rest; to be called before they are imported, since they read their settings then."""
 
 import os
 
@@ -11,11 +11,17 @@ _QUIET_PREFECT = {
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }
+#: Dask looks at its loops 50 times a second and at the stacks of its workers' threads 100 times, in every process: with two
+#: workers that do nothing a tenth of a core. Fewer looks are enough to see a loop that hangs, and for the profile.
+_QUIET_DASK = {
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "100ms",
+}
 
 
 def quieten() -> None:
     """Sets what is not set in the environment yet."""
-    for key, value in _QUIET_PREFECT.items():
+    for key, value in (_QUIET_PREFECT | _QUIET_DASK).items():
         os.environ.setdefault(key, value)
     # One secret for all that asks the stack's server; Prefect reads it under this name.
     if os.environ.get("PREFECT_API_URL") and os.environ.get("FINGERPOST_AUTH"):

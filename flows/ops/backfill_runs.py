@@ -17,8 +17,11 @@ from flows.own_server import own_server
 from schemas.leases import at_work
 
 DEPLOYMENT = "backfill/backfill"
-#: Seconds that a run of the deployment may be without a lease in the store before it counts as dead.
-_SILENCE = 45.0
+#: Seconds that a run of the deployment may be without a lease in the store before it counts as dead: once it runs, and
+#: while it is about to (an image may have to come first; what was to start its process may have died).
+_SILENCE, _PENDING = 45.0, 900.0
+#: Seconds between letting go of the lease and the end of the run.
+_ENDING = 15.0
 _ALIVE = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 
 
@@ -123,6 +126,7 @@ class Deployed:
         self.backfill, self.api, self.planned, self.measured = backfill, api, planned, measured
         self.tag = f"backfill:{backfill.id}"
         self._deployment = ""
+        self._silent_since: dict[str, float] = {}
 
     @property
     def size(self) -> int:
@@ -133,7 +137,10 @@ class Deployed:
         """The runs that did not end; those whose process died unnoticed are told so to the server."""
         found = self.api.pages("flow_runs/filter", self._filter(_ALIVE))
         holders = {lease.run for lease in at_work(self.backfill.store, self.backfill.workers)}
-        lost = [run for run in found if _silent(run) and run["id"] not in holders]
+        now = time.monotonic()
+        silent = [run for run in found if _silent(run) and run["id"] not in holders]
+        self._silent_since = {run["id"]: self._silent_since.get(run["id"], now) for run in silent}
+        lost = [run for run in silent if now - self._silent_since[run["id"]] >= _ENDING]
         for run in lost:
             state = {"type": "CRASHED", "message": "its process holds no lease in the store"}
             self.api.post(f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
@@ -175,7 +182,11 @@ def _deployment(api: Api) -> str:
 
 
 def _silent(run: dict[str, Any]) -> bool:
-    """Whether a run has been running for so long that its process must hold a lease."""
-    if run["state_type"] not in {"RUNNING", "CANCELLING"} or not run.get("start_time"):
+    """Whether a run has been running, or about to run, for so long that its process must hold a lease."""
+    if run["state_type"] == "PENDING":
+        since, patience = run["state"]["timestamp"], _PENDING
+    elif run["state_type"] in {"RUNNING", "CANCELLING"}:
+        since, patience = run.get("start_time"), _SILENCE
+    else:
         return False
-    return time.time() - datetime.fromisoformat(run["start_time"]).astimezone(UTC).timestamp() > _SILENCE
+    return bool(since) and time.time() - datetime.fromisoformat(since).astimezone(UTC).timestamp() > patience

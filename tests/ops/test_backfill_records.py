@@ -1,7 +1,7 @@
 """Which days are run, in which order, how many to a run; and that a backfill goes on from wherever it was."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.calendar import days_between
+from flows.ops import backfill_runs
 from flows.ops.backfill_course import check, course_of, recover, take_up, try_failed_again
 from flows.ops.backfill_runs import Deployed
 from flows.ops.backfills import MOST_CRASHES, Backfill, BackfillError, BackfillRequest, Order, Reprocess, chosen
@@ -192,24 +193,32 @@ class FakeServer:
         return len(self.runs)
 
 
-def test_a_run_that_died_unnoticed_is_found_by_its_missing_lease_and_replaced() -> None:
+def minutes_ago(minutes: float) -> str:
+    return (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+
+
+def test_a_run_that_died_unnoticed_is_found_by_its_missing_lease_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     backfill, ago = new_backfill(), "2026-01-01T00:00:00Z"
     runs = [
         {"id": "at-work", "state_type": "RUNNING", "start_time": ago},
         {"id": "dead", "state_type": "RUNNING", "start_time": ago},
         {"id": "young", "state_type": "RUNNING", "start_time": datetime.now(UTC).isoformat()},
         {"id": "queued", "state_type": "SCHEDULED", "start_time": None},
+        {"id": "starting", "state_type": "PENDING", "start_time": None, "state": {"timestamp": minutes_ago(5)}},
+        {"id": "never-started", "state_type": "PENDING", "start_time": None, "state": {"timestamp": ago}},
     ]
     server = FakeServer(runs)
     place = Deployed(backfill, server, [3.0], lambda: [])  # type: ignore[arg-type]
     with holding(backfill.store, backfill.workers, "at-work", flow="backfill"):
-        assert place.active() == 3
-    [(path, body)] = server.posts
-    assert path == "flow_runs/dead/set_state"
-    assert body["state"]["type"] == "CRASHED"  # type: ignore[index]
+        assert place.active() == 6, "a run without a lease may be one that is about to end"
+        assert not server.posts
+        monkeypatch.setattr(backfill_runs, "_ENDING", 0.0)
+        assert place.active() == 4
+    assert [path for path, _ in server.posts] == ["flow_runs/dead/set_state", "flow_runs/never-started/set_state"]
+    assert {body["state"]["type"] for _, body in server.posts} == {"CRASHED"}  # type: ignore[index]
     server.posts.clear()
     place.start(2)
     asked = [body for path, body in server.posts if path.endswith("create_flow_run")]
-    assert [body["idempotency_key"] for body in asked] == [f"{backfill.id}:5", f"{backfill.id}:6"]
+    assert [body["idempotency_key"] for body in asked] == [f"{backfill.id}:7", f"{backfill.id}:8"]
     assert asked[0]["parameters"]["request"]["take"] == 20  # type: ignore[index]
     BackfillRequest.model_validate(asked[0]["parameters"]["request"])  # type: ignore[index]

@@ -79,6 +79,7 @@ def test_an_address_serves_and_stays(
         assert made_by(executor, documents, tmp_path / turn) == serial
         executor.close()
     assert plain.workers[0].poll() is None
+    assert "Traceback" not in (plain.folder / "log").read_text()
 
 
 def test_what_cannot_be_reached_is_named(plain: DaskProcesses, monkeypatch: pytest.MonkeyPatch) -> None:

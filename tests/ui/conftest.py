@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "test-output" / "ui"
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+#: Milliseconds that a page may take to show something, while other tests have the processors.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 
 
 # Not for the session: as long as it is open, nothing else in this process can run an event loop.
@@ -21,7 +24,7 @@ def page() -> Iterator[Page]:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1400, "height": 1400})
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE)
         yield page
         browser.close()
 

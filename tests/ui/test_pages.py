@@ -91,7 +91,7 @@ def test_the_lineage_is_a_diagram_or_at_least_a_table(stack: RunningStack, page:
 
 
 def test_a_progress_artifact_of_a_stage_stands_at_its_end(stack: RunningStack, night: dict[str, Any]) -> None:
-    found = {key: stack.api.get(f"artifacts/{night['artifacts'][key]}") for key in ("corpus-ngrams", "ann-neighbors")}
+    found = {key: stack.api.get(f"artifacts/{night['artifacts'][key]}") for key in ("corpus-projection", "ann-graph")}
     assert {key: (body["type"], float(body["data"])) for key, body in found.items()} == dict.fromkeys(found, ("progress", 100.0))  # fmt: skip
 
 
