@@ -43,13 +43,14 @@ struct Settings {
   uint64_t seed = 0;
 };
 
-// The labels of a cluster: for each its positive rows as places in the cluster's rows, optional costs of these, and
-// optional weights to start from (features, values and a bias a label).
+// The labels of a cluster: for each its positive rows as places in the cluster's rows, optional costs of these, an optional
+// shift of what it is worth, and optional weights to start from (features, values and a shifted bias a label).
 struct Labels {
   size_t count = 0;
   const int64_t* start = nullptr;
   const uint32_t* rows = nullptr;
   const float* costs = nullptr;
+  const float* shifts = nullptr;
   const int64_t* warm_start = nullptr;
   const uint32_t* warm_features = nullptr;
   const float* warm_values = nullptr;
@@ -182,8 +183,9 @@ class Group {
     for (size_t lane = 0; lane < width_; ++lane) {
       out.passes[first + lane] = passes[lane];
       out.objective[first + lane] = dual_objective(cluster, lane);
-      const Real bias = bias_[lane] * static_cast<Real>(settings.bias);
-      out.bias[first + lane] = std::abs(bias_[lane]) >= settings.threshold ? static_cast<float>(bias) : 0.0f;
+      const Real shift = labels.shifts != nullptr ? static_cast<Real>(labels.shifts[first + lane]) : Real(0);
+      const float bias = static_cast<float>(bias_[lane] * static_cast<Real>(settings.bias) + shift);
+      out.bias[first + lane] = std::abs(bias) >= settings.threshold ? bias : 0.0f;
     }
     collect(cluster, kept);
   }
@@ -274,7 +276,9 @@ class Group {
       sweeps_.values(*rows_, i, lanes_, value);
       for (size_t lane = 0; lane < width_; ++lane) {
         const size_t place = i * kLanes + lane;
-        const Real decision = value[lane] + lanes_.alpha[place] + static_cast<Real>(labels.warm_bias[first + lane]);
+        const Real shift = labels.shifts != nullptr ? static_cast<Real>(labels.shifts[first + lane]) : Real(0);
+        const Real bias = static_cast<Real>(labels.warm_bias[first + lane]) - shift;
+        const Real decision = value[lane] + lanes_.alpha[place] + bias;
         const Real margin = sign(place) * decision, c = cost(place);
         if (settings_->loss == Loss::squared_hinge) lanes_.alpha[place] = 2 * c * std::max(Real(0), 1 - margin);
         else if (settings_->loss == Loss::hinge) lanes_.alpha[place] = margin < 1 ? c : Real(0);

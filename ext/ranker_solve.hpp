@@ -89,6 +89,7 @@ inline Real logistic_step(Real margin, Real norm2, Real cost, Real alpha, Real i
 #pragma GCC diagnostic ignored "-Wpsabi"
 #pragma GCC diagnostic ignored "-Wunused-function"
 
+#define FINGERPOST_BYTES 16
 #define REAL float
 #define INT int32_t
 #define FINGERPOST_LANES portable_float
@@ -103,12 +104,14 @@ inline Real logistic_step(Real margin, Real norm2, Real cost, Real alpha, Real i
 #undef FINGERPOST_LANES
 #undef REAL
 #undef INT
+#undef FINGERPOST_BYTES
 
 // clang has no such pragma: there the portable code is what runs.
 #if FINGERPOST_X86 && !defined(__clang__)
 #define FINGERPOST_MANY_LANES 1
 #pragma GCC push_options
 #pragma GCC target("avx2")
+#define FINGERPOST_BYTES 32
 #define REAL float
 #define INT int32_t
 #define FINGERPOST_LANES avx2_float
@@ -123,9 +126,11 @@ inline Real logistic_step(Real margin, Real norm2, Real cost, Real alpha, Real i
 #undef FINGERPOST_LANES
 #undef REAL
 #undef INT
+#undef FINGERPOST_BYTES
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512dq,avx2,prefer-vector-width=512")
+#define FINGERPOST_BYTES 64
 #define REAL float
 #define INT int32_t
 #define FINGERPOST_LANES avx512_float
@@ -140,6 +145,7 @@ inline Real logistic_step(Real margin, Real norm2, Real cost, Real alpha, Real i
 #undef FINGERPOST_LANES
 #undef REAL
 #undef INT
+#undef FINGERPOST_BYTES
 #pragma GCC pop_options
 #else
 #define FINGERPOST_MANY_LANES 0

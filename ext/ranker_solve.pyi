@@ -49,6 +49,7 @@ class Solver:
         label_rows: NDArray[np.uint32],
         *,
         label_costs: NDArray[np.float32] | None = None,
+        label_shifts: NDArray[np.float32] | None = None,
         warm: tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]] | None = None,
         loss: str,
         cost_positive: float,
@@ -64,7 +65,8 @@ class Solver:
     ) -> Chunk:
         """The rankers of labels whose positives are the places label_rows[label_start[l]:label_start[l + 1]] in ``rows``.
 
-        rows: distinct rows of the matrix. label_costs: a factor on cost_positive for each positive. warm: weights to
-        start from as (start, features, values, bias). threshold: smallest magnitude kept; max_nonzeros: most weights a
-        label, 0 for all. precise: float64 inside instead of float32.
+        rows: distinct rows of the matrix. label_costs: a factor on cost_positive for each positive. label_shifts (labels,):
+        added to each bias once it is solved, before pruning. warm: weights to start from as (start, features, values, bias),
+        such as were given for the same shifts. threshold: smallest magnitude kept; max_nonzeros: most weights a label, 0
+        for all. precise: float64 inside instead of float32.
         """

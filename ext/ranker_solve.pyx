@@ -38,6 +38,7 @@ cdef extern from "ranker_cluster.hpp" namespace "fingerpost::rankers" nogil:
         const int64_t* start
         const uint32_t* rows
         const float* costs
+        const float* shifts
         const int64_t* warm_start
         const uint32_t* warm_features
         const float* warm_values
@@ -98,7 +99,7 @@ cdef class Solver:
         self.matrix.features = features
 
     def solve(self, const uint32_t[::1] rows, const int64_t[::1] label_start, const uint32_t[::1] label_rows, *,
-              const float[::1] label_costs=None, warm=None, str loss, double cost_positive, double cost_negative,
+              const float[::1] label_costs=None, const float[::1] label_shifts=None, warm=None, str loss, double cost_positive, double cost_negative,
               double bias, double eps, int max_iter, double threshold, size_t max_nonzeros, uint64_t seed,
               cbool precise, int threads=1):
         cdef Settings settings
@@ -125,9 +126,14 @@ cdef class Solver:
         labels.start = &label_start[0]
         labels.rows = &label_rows[0] if label_rows.shape[0] else NULL
         labels.costs = NULL
+        labels.shifts = NULL
         labels.warm_start = NULL
         if label_costs is not None and label_costs.shape[0]:
             labels.costs = &label_costs[0]
+        if label_shifts is not None and label_shifts.shape[0]:
+            if label_shifts.shape[0] != <Py_ssize_t>labels.count:
+                raise ValueError(f"shifts: expected one of each of {labels.count} labels, got {label_shifts.shape[0]}; pass as many")
+            labels.shifts = &label_shifts[0]
         if warm is not None:
             warm_start, warm_features, warm_values, warm_bias = warm
             if warm_start.shape[0] != label_start.shape[0] or warm_bias.shape[0] != <Py_ssize_t>labels.count:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from flows.ranker_features import apart
+from flows.ranker_steps import maker
 from flows.runtime import Run
 from schemas.refs import Ref
 from tasks.xmr.open import member_roles, numbered
@@ -15,22 +16,17 @@ from tasks.xmr.ranking_stages import (
     prune_rankers,
     sweep_ranker,
 )
-from tasks.xmr.stages import cluster_labels, embed_labels, train_rankers
 
 
 def train(run: Run, made: Mapping[str, Ref]) -> dict[str, Ref]:
     """Trees and the weights over them, by role, of interactions and features; one of each for every member of the ensemble."""
-    xmr, taken, features = run.settings.xmr, made["interactions"], made["features"]
-    new: dict[str, Ref] = {}
-    new["label_features"] = embed_labels(taken, features, params=xmr.embedding, rows=xmr.rows, blocks=xmr.blocks)
-    for place, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
+    make, taken, features = maker(run), made["interactions"], made["features"]
+    new = {"label_features": make("label_features", taken, features)}
+    for place in range(len(run.settings.xmr.ensemble.clusterings(run.settings.xmr.clusters))):
+        tree, model = numbered("tree", place), numbered("model", place)
         with _member(run, place):
-            new[numbered("tree", place)] = tree = cluster_labels(
-                new["label_features"], params=clusters, blocks=xmr.blocks
-            )
-            new[numbered("model", place)] = train_rankers(
-                taken, features, tree, params=xmr.training, rows=xmr.rows, blocks=xmr.blocks
-            )
+            new[tree] = make(tree, new["label_features"])
+            new[model] = make(model, taken, features, new[tree])
     return new
 
 

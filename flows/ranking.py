@@ -35,9 +35,9 @@ def rank(
 
 
 def _rank_file(source: Path, output: Path, *, k: int, collection: str | None, store: str | None) -> None:
-    from schemas.inputs.rankings import RankingWriter, read_texts
+    from schemas.inputs.rankings import RowWriter, read_texts
 
-    writer, ranker = RankingWriter(output), live(collection, store=store)
+    writer, ranker = RowWriter(output), live(collection, store=store)
     texts = read_texts(source)
     with writer:
         for start in range(0, len(texts), _TOGETHER):

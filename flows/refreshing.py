@@ -8,10 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
-from flows.inputs import sample_of
 from flows.ranker_features import apart, features_of
+from flows.ranker_steps import HELD, steps_of
 from flows.rewriting import rewriting
 from flows.runtime import Run
 from flows.settings import XmrSettings
@@ -22,13 +21,10 @@ from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingAr
 from schemas.publish import Pointer
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.corpus.stages import count_ngrams, merge_vocabulary, weigh_terms
-from tasks.stage import Stage
 from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.open import member_roles, numbered, read_members
 from tasks.xmr.refresh import RefreshParams
 from tasks.xmr.refresh_stages import refresh_rankers, refresh_tree
-from tasks.xmr.stages import cluster_labels, embed_labels, import_interactions, list_queries, train_rankers
 
 #: The role under which a refreshed ranker names the release of its base.
 BASE = "base"
@@ -164,25 +160,10 @@ def _otherwise(run: Run, base: Base) -> str:
     rankers = sum(numbered("tree", place) in members for place in range(len(members)))
     if rankers != len(clusterings):
         return f"xmr.ensemble: {len(clusterings)} ranker(s), the base has {rankers}"
-    rows = run.settings.corpus.imports.rows_per_shard
-    asked: list[tuple[str, Stage, dict[str, Any]]] = [
-        (
-            "interactions",
-            import_interactions,
-            {"params": xmr.interactions, "sample": sample_of(run.settings, run.flow)},
-        ),
-        ("queries", list_queries, {"held_out": False, "label_words": xmr.label_words, "rows_per_shard": rows}),
-        ("ngrams", count_ngrams, {"params": xmr.ngrams}),
-        ("vocabulary", merge_vocabulary, {"params": xmr.ngrams}),
-        ("features", weigh_terms, {"params": xmr.tfidf}),
-        ("label_features", embed_labels, {"params": xmr.embedding, "rows": xmr.rows, "blocks": xmr.blocks}),
-    ]
-    for place, clusters in enumerate(clusterings):
-        training = {"params": xmr.training, "rows": xmr.rows, "blocks": xmr.blocks}
-        asked.append((numbered("tree", place), cluster_labels, {"params": clusters, "blocks": xmr.blocks}))
-        asked.append((numbered("model", place), train_rankers, training))
     found = []
-    for role, stage, parameters in asked:
+    for role, (stage, parameters) in steps_of(run.settings, run.flow).items():
+        if role.startswith(HELD):
+            continue
         why = "forced" if stage.name in env.forced else stage.differs(env, members[role], **parameters)
         if why:
             found.append(f"{stage.name}: {why}")

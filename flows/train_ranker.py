@@ -3,16 +3,16 @@
 from prefect import flow
 
 from flows.crashes import tell_when_crashed
-from flows.inputs import interactions_of, sample_of
+from flows.inputs import interactions_of
 from flows.publishing import make_live
 from flows.ranker_baselines import compare
 from flows.ranker_features import features_of
+from flows.ranker_steps import maker
 from flows.ranker_training import measure, train
 from flows.refreshing import refreshed
 from flows.requests import RunRequest
 from flows.runtime import named, running
 from tasks.xmr.ranking_stages import assemble_ranker
-from tasks.xmr.stages import import_interactions
 
 
 @flow(name="train_ranker", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
@@ -20,9 +20,7 @@ def train_ranker(request: RunRequest = RunRequest()) -> None:
     """Trains, measures and publishes the ranker of a collection."""
     with running("train_ranker", request) as run:
         xmr, made = run.settings.xmr, {}
-        made["interactions"] = taken = import_interactions(
-            interactions_of(run), params=xmr.interactions, sample=sample_of(run.settings, run.flow)
-        )
+        made["interactions"] = taken = maker(run)("interactions", interactions_of(run))
         made |= refreshed(run, taken)
         if "model" not in made:
             made |= features_of(run, taken)

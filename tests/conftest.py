@@ -1,13 +1,20 @@
 """What tests of several folders share."""
 
+import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
+from multiprocessing import forkserver
+from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import settings
 
-from tests.ops.conftest import RunningStack, end_stack, start_stack
+from flows.quiet import quieten
+from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
 
 #: The files that take longest, the longest first.
 _LONGEST = (
@@ -27,8 +34,19 @@ _LONGEST = (
 # A busy machine is no failure.
 settings.register_profile("fingerpost", deadline=None)
 settings.load_profile("fingerpost")
-os.environ.setdefault("DO_NOT_TRACK", "1")
-os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+quieten()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder for what several processes of a session share."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ[SESSION] = tempfile.mkdtemp()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Nothing is left of it."""
+    if getattr(config.option, "numprocesses", None):
+        shutil.rmtree(os.environ.pop(SESSION), ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,14 +63,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """Prefect's own test harness: a server on a temporary database."""
+    """Prefect's own test harness: a server on a temporary database, which need not make its tables."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
+    folder = tempfile.mkdtemp()
+    place_database(Path(folder) / "prefect-test.db")
     with (
+        mock.patch("prefect.testing.utilities.mkdtemp", return_value=folder),
         prefect_test_harness(server_startup_timeout=120),
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):
+        yield
+
+
+@pytest.fixture(scope="session")
+def forked_workers() -> Iterator[None]:
+    """Dask's workers are forked from a process that has imported the stages: they start, and a killed one is replaced, soon."""
+    import dask
+
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        ["distributed", "flows.catalog", "tests.unit.xmr.logged"]
+    )
+    forkserver.ensure_running()
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         yield
 
 

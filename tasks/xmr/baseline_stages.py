@@ -5,13 +5,18 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas import corpus
 from schemas import xmr as contracts
 from schemas.errors import FingerpostError
-from schemas.matrices import tensors_from_arrow, tensors_to_arrow
+from schemas.matrices import (
+    figures_to_arrow,
+    tensors_from_arrow,
+    tensors_from_bytes,
+    tensors_to_arrow,
+    tensors_to_bytes,
+)
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.corpus.bm25 import Bm25Params
@@ -22,7 +27,7 @@ from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 from tasks.stage import stage
 from tasks.stage_run import StageRun
 from tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
-from tasks.xmr.evaluation import Contender, Examination, FeaturizedTexts, Figure, JudgeParams, judge_all
+from tasks.xmr.evaluation import Contender, Examination, FeaturizedTexts, JudgeParams, judge_all
 from tasks.xmr.interactions import TEST, TRAINING, RowParams, label_text, query_text, training_rows
 from tasks.xmr.label_features import embed_labels
 from tasks.xmr.open import LiveRanker, read_targets
@@ -73,12 +78,12 @@ def train_towers(
         nonlocal last
         run.advance(epoch)
         if time.monotonic() - last >= CHECKPOINT_SECONDS:
-            run.workspace.save_checkpoint(epoch, _to_ipc(state))
+            run.workspace.save_checkpoint(epoch, tensors_to_bytes(state))
             last = time.monotonic()
 
     try:
         training = fit_towers(
-            data.features, data.label_features, data.targets, params, state=_from_ipc(saved[1]) if saved else None, save=save, clock=time.monotonic
+            data.features, data.label_features, data.targets, params, state=tensors_from_bytes(saved[1]) if saved else None, save=save, clock=time.monotonic
         )  # fmt: skip
     except ModuleNotFoundError as problem:
         if problem.name != "torch":
@@ -130,7 +135,7 @@ def compare_rankers(
     contenders += _dense(store, dense_labels, featurizer, dense)
     contenders += [_network(store, ref, dense) for ref in towers]
     cards = judge_all(contenders, test, params, clock=time.perf_counter)
-    run.write("figures", _figures_table([figure for card in cards for figure in card.figures()]))
+    run.write("figures", figures_to_arrow([figure for card in cards for figure in card.figures()]))
     run.quality = {"queries": len(queries), "labels": len(labels)} | {
         f"{card.name}_recall_at_10": round(card.metrics["recall_at_10"], 6)
         for card in cards
@@ -178,20 +183,3 @@ def _rows(store: Store, interactions: Ref, part: str) -> NDArray[np.int64]:
 
 def _seconds(store: Store, ref: Ref) -> float:
     return float(store.manifest(ref).run.get("seconds", 0.0))
-
-
-def _figures_table(figures: list[Figure]) -> pa.Table:
-    method, setting, metric, value = (list(column) for column in zip(*figures, strict=True))
-    return pa.table({"method": method, "setting": setting, "metric": metric, "value": pa.array(value, pa.float64())})
-
-
-def _to_ipc(state: Mapping[str, NDArray[np.generic]]) -> bytes:
-    table = tensors_to_arrow(state)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
-
-
-def _from_ipc(data: bytes) -> dict[str, NDArray[np.generic]]:
-    return tensors_from_arrow(pa.ipc.open_file(pa.BufferReader(data)).read_all())

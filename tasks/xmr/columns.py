@@ -5,10 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ext.ranker_columns import merge_chunks
 from tasks.xmr.model import Chunk
 
 #: A chunk and where its columns stand among the children of the parent that they are put together for.
 Placed = tuple[Chunk, NDArray[np.int64]]
+#: A chunk without its bias.
+_Merged = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint16], NDArray[np.float32]]
+_NOTHING: _Merged = (np.empty(0, np.uint32), np.zeros(1, np.uint32), np.empty(0, np.uint16), np.empty(0, np.float32))
 
 
 def pick_columns(chunk: Chunk, places: NDArray[np.int64]) -> Chunk:
@@ -20,20 +24,13 @@ def pick_columns(chunk: Chunk, places: NDArray[np.int64]) -> Chunk:
 
 def merge_columns(parts: Sequence[Placed], width: int) -> Chunk:
     """One chunk of ``width`` columns: column c of each part goes to its place, -1 leaves it out; bits stay as they are."""
-    keys, values = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     bias = np.zeros(width, dtype=np.float32)
-    for (features, start, columns, weights, mine), places in parts:
-        kept = places >= 0
-        bias[places[kept]] = mine[kept]
-        target = places[columns]
-        key = np.repeat(features.astype(np.int64) * width, start[1:] - start[:-1]) + target
-        keys.append(key[target >= 0])
-        values.append(weights[target >= 0])
-    key, value = np.concatenate(keys), np.concatenate(values)
-    # Parts ascend already, mostly: a stable sort merges runs.
-    order = np.argsort(key, kind="stable")
-    of_entry, column = np.divmod(key[order], max(width, 1))
-    first = np.concatenate((np.ones(min(1, len(of_entry)), bool), of_entry[1:] != of_entry[:-1]))
-    begins = np.flatnonzero(first)
-    start = np.concatenate((begins, [len(of_entry)])).astype(np.uint32)
-    return of_entry[begins].astype(np.uint32), start, column.astype(np.uint16), value[order], bias
+    merged: list[tuple[_Merged, NDArray[np.int64]]] = []
+    for (features, start, columns, values, mine), places in parts:
+        bias[places[places >= 0]] = mine[places >= 0]
+        merged.append(((features, start, columns.astype(np.uint16, copy=False), values), places))
+    merged += [(_NOTHING, np.empty(0, np.int64))] * max(0, 2 - len(merged))
+    (whole, done), *others = merged
+    for part, places in others:
+        whole, done = merge_chunks((*whole, done), (*part, places), width), np.arange(width)
+    return *whole, bias

@@ -4,13 +4,14 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.corpus.fields import name_parts
-from tasks.xmr.sparse_rows import MatrixError, checked_rows
+from tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
 from tasks.xmr.training import LevelProblem, TrainingParams, active_rows
 from tasks.xmr.tree import LabelTree
 
@@ -90,6 +91,11 @@ class TrainingRows:
     queries: int
     label_features: sparse.csr_array
     negatives: sparse.csr_array | None = None
+
+    @cached_property
+    def scaled(self) -> sparse.csr_array:
+        """The features scaled to length one, made once."""
+        return normalised_rows(self.features)
 
     @property
     def counts(self) -> NDArray[np.int64]:

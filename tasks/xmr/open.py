@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import sparse
 
 from schemas import corpus
@@ -110,7 +111,7 @@ def _map(file: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def rows_of(queries: pa.Table, parts: tuple[str, ...]) -> np.ndarray:
     """The rows of the queries that are for one of these parts."""
-    return np.flatnonzero(np.isin(queries["split"].to_numpy(zero_copy_only=False).astype(str), parts))
+    return np.flatnonzero(pc.is_in(queries["split"], value_set=pa.array(parts)).to_numpy())
 
 
 #: The rows that were read last, since many shards in a row read the same.

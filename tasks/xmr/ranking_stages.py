@@ -12,7 +12,7 @@ from scipy import sparse
 from schemas import corpus
 from schemas import xmr as contracts
 from schemas.errors import FingerpostError
-from schemas.matrices import fixed_lists, fixed_matrix, tensors_from_arrow, tensors_to_arrow
+from schemas.matrices import figures_to_arrow, fixed_lists, fixed_matrix, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.corpus.open import read_features
@@ -22,7 +22,7 @@ from tasks.stage_run import StageRun
 from tasks.xmr.blocks import BlockParams, block_arrays, block_of
 from tasks.xmr.calibration import calibration_error, fit_isotonic
 from tasks.xmr.ensembles import Combination, combine
-from tasks.xmr.evaluation import Figure, JudgeParams, Scorecard
+from tasks.xmr.evaluation import JudgeParams, Scorecard
 from tasks.xmr.interactions import CALIBRATION, TEST
 from tasks.xmr.metrics import bands, evaluate, hits
 from tasks.xmr.model import prune_block
@@ -125,7 +125,7 @@ def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref, *members
     cards = [
         scorecard(name, *read_ranking(run.store, interactions, ref, TEST), counts, rows) for name, ref in named.items()
     ]
-    run.write("figures", figures_table([figure for card in cards for figure in card.figures()]))
+    run.write("figures", figures_to_arrow([figure for card in cards for figure in card.figures()]))
     queries = run.store.manifest(interactions).quality[TEST]
     run.quality = {
         "queries": queries, "labels": len(counts), "labels_seen": int((counts > 0).sum()),
@@ -145,12 +145,6 @@ def scorecard(name: str, ranking: Ranking, truth: sparse.csr_array, counts: np.n
         nbytes=0,
         unanswered=float((ranking.ids == NONE).all(axis=1).mean()) if len(ranking.ids) else 0.0,
     )
-
-
-def figures_table(figures: Sequence[Figure]) -> pa.Table:
-    """Such rows as the table of an evaluation."""
-    method, setting, metric, value = (list(column) for column in zip(*figures, strict=True))
-    return pa.table({"method": method, "setting": setting, "metric": metric, "value": pa.array(value, pa.float64())})
 
 
 @stage(contracts.SWEEP)
@@ -213,7 +207,7 @@ def _sweep_shard(
             ("work", point.work),
         )
     ]
-    return ShardOutput({"figures": figures_table(figures)}, {"points": [asdict(point) for point in points]})
+    return ShardOutput({"figures": figures_to_arrow(figures)}, {"points": [asdict(point) for point in points]})
 
 
 @stage(contracts.MODEL)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.clustering import balanced_assignment
 from tasks.xmr.columns import merge_columns
-from tasks.xmr.label_features import EmbeddingParams, labels_by_row, pifa
+from tasks.xmr.label_features import EmbeddingParams
+from tasks.xmr.leaves import Came, embedded, grow_tree
 from tasks.xmr.model import Chunk, ChunkBlock, RankerModel, join_chunks, split_chunks
 from tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
 from tasks.xmr.training import (
@@ -124,57 +124,6 @@ def nodes_to_solve(
     return (gained & (np.abs(now - then) > params.label_gain * then)) | (origin < 0), then
 
 
-def leaf_sums(features: sparse.csr_array, leaf_of_label: NDArray[np.int64], leaves: int) -> sparse.csr_array:
-    """Sums of the label features (labels, m) of each leaf, CSR float64 (leaves, m); labels of leaf -1 left out."""
-    kept = np.flatnonzero(leaf_of_label >= 0)
-    choice = sparse.csr_array((np.ones(len(kept)), (leaf_of_label[kept], kept)), shape=(leaves, features.shape[0]))
-    return choice @ features
-
-
-def leaf_centroids(features: sparse.csr_array, leaf_of_label: NDArray[np.int64], leaves: int) -> sparse.csr_array:
-    """The same sums scaled to norm 1, float32."""
-    return normalised_rows(checked_rows(leaf_sums(features, leaf_of_label, leaves), "leaf centroids"))
-
-
-def grow_tree(
-    tree: LabelTree,
-    origin: NDArray[np.int64],
-    centroids: sparse.csr_array,
-    fresh: sparse.csr_array,
-    *,
-    capacity: int,
-) -> LabelTree:
-    """The tree of the labels in their new numbering: kept ones in their leaf, each new one in the nearest with room.
-
-    centroids: of the leaves, of norm 1 (leaves, m); fresh: features of the new labels (new, m), in order of their numbers.
-    Where all leaves are full they grow alike.
-    """
-    leaves, new = tree.width(tree.depth - 2), np.flatnonzero(origin < 0)
-    leaf = np.full(len(origin), -1, dtype=np.int64)
-    leaf[origin >= 0] = tree.parents[-1][origin[origin >= 0]]
-    if len(new):
-        sizes = np.bincount(leaf[leaf >= 0], minlength=leaves)
-        room = np.maximum(capacity - sizes, 0)
-        if room.sum() < len(new):
-            room += -(-(len(new) - int(room.sum())) // leaves)
-        leaf[new] = balanced_assignment((fresh @ centroids.T).toarray().astype(np.float32), room)
-    return LabelTree((*tree.parents[:-1], leaf.astype(np.int32)))
-
-
-def refreshed_tree(
-    rows: sparse.csr_array,
-    targets: sparse.csr_array,
-    origin: NDArray[np.int64],
-    tree: LabelTree,
-    label_features: sparse.csr_array,
-    params: RefreshParams = RefreshParams(),
-) -> LabelTree:
-    """The tree with new labels in the leaves nearest to their rows. rows (n, d), targets (n, labels): as refresh_ranker's;
-    label_features (labels before, d).
-    """
-    return drifted_tree(rows, targets, origin < 0, origin, tree, label_features, params)[0]
-
-
 def drifted_tree(
     rows: sparse.csr_array,
     targets: sparse.csr_array,
@@ -184,40 +133,18 @@ def drifted_tree(
     label_features: sparse.csr_array,
     params: RefreshParams = RefreshParams(),
 ) -> tuple[LabelTree, NDArray[np.float64]]:
-    """The same tree, and float64 (leaves,) how far each leaf's centre has gone: 1 - cosine of it before and now.
+    """The tree with new labels in the leaves nearest to their rows, and float64 (leaves,) how far each leaf's centre has gone:
+    1 - cosine of it before and now.
 
-    gained bool (labels,): which labels are to have other features than before, beside those that are new.
+    rows (n, d): as labels are embedded by, scaled to length one where ``params.embedding`` says so; targets (n, labels),
+    origin (labels,): as refresh_ranker's; label_features (labels before, d). gained bool (labels,): which labels are to have
+    other features than before, beside those that are new.
     """
-    leaves, old_leaf = tree.width(tree.depth - 2), tree.parents[-1].astype(np.int64)
-    stay = np.isin(np.arange(tree.labels), origin)
-    kept = leaf_sums(label_features, np.where(stay, old_leaf, -1), leaves)
+    if params.embedding.method != "pifa":
+        raise ValueError(f"refresh: expected labels embedded by pifa, got {params.embedding.method}; train again")
     chosen = np.flatnonzero(gained | (origin < 0))
-    vectors = embedded(rows, targets, chosen, params.embedding) if len(chosen) else label_features[:0]
-    capacity = int(params.max_leaf_size * params.leaf_growth)
-    grown = grow_tree(
-        tree,
-        origin,
-        normalised_rows(checked_rows(kept, "leaf centroids")),
-        vectors[np.flatnonzero(origin[chosen] < 0)],
-        capacity=capacity,
-    )
-    before = origin[chosen[origin[chosen] >= 0]]
-    other = np.full(tree.labels, -1, dtype=np.int64)
-    other[before] = old_leaf[before]
-    now = kept - leaf_sums(label_features, other, leaves) + leaf_sums(vectors, grown.parents[-1][chosen].astype(np.int64), leaves)  # fmt: skip
-    then = kept if stay.all() else kept + leaf_sums(label_features, np.where(stay, -1, old_leaf), leaves)
-    return grown, _distances(then, now)
-
-
-def _distances(then: sparse.csr_array, now: sparse.csr_array) -> NDArray[np.float64]:
-    """1 - cosine row by row; 0 where either is empty."""
-    dots = np.asarray((then * now).sum(axis=1)).ravel()
-    squares = [
-        np.bincount(np.repeat(np.arange(one.shape[0]), np.diff(one.indptr)), one.data**2, minlength=one.shape[0])
-        for one in (then, now)
-    ]
-    norms = np.sqrt(squares[0] * squares[1])
-    return np.where(norms > 0, np.clip(1 - dots / np.where(norms > 0, norms, 1), 0, None), 0.0)
+    came = Came(chosen, embedded(rows, targets, chosen) if len(chosen) else label_features[:0])
+    return grow_tree(tree, origin, label_features, came, capacity=int(params.max_leaf_size * params.leaf_growth))
 
 
 def refresh_ranker(
@@ -235,14 +162,17 @@ def refresh_ranker(
     """Solves what changed. features: all rows, old and new (n, d); labels: their labels (n, labels), numbered anew.
 
     gained bool (labels,): has rows that it had not before; origin int64 (labels,): the number before, -1 for new labels.
-    Labels before that no origin names are dropped. tree: what refreshed_tree gave, where it was called before. counted: only
+    Labels before that no origin names are dropped. tree: what drifted_tree gave, where it was called before. counted: only
     the first so many rows count as positives, as in ``before.positives``.
     """
     old = before.model
     rows = checked_rows(features, "features", columns=old.features)
     rows = normalised_rows(rows) if old.normalised else rows
     targets = checked_rows(labels, "labels", columns=len(origin))
-    tree = tree or refreshed_tree(rows, targets, origin, old.tree, before.label_features, params)
+    if tree is None:
+        used = rows if old.normalised or not params.embedding.normalise else normalised_rows(rows)
+        none = np.zeros(len(origin), dtype=np.bool_)
+        tree, _ = drifted_tree(used, targets, none, origin, old.tree, before.label_features, params)
     problems = tree.targets(targets)
     levels: list[tuple[ChunkBlock, ...]] = []
     counters, solved, positives = [], [], []
@@ -268,19 +198,6 @@ def refresh_ranker(
         positives.append(np.where(again, now, then))
     model = RankerModel(old.features, tree, tuple(levels), old.normalised)
     return Refreshed(model, tuple(positives), tuple(solved), counters)
-
-
-def embedded(
-    rows: sparse.csr_array,
-    targets: sparse.csr_array,
-    chosen: NDArray[np.int64],
-    params: EmbeddingParams = EmbeddingParams(),
-) -> sparse.csr_array:
-    """PIFA of some labels, CSR (chosen, features): the very rows that embed_labels gives them."""
-    if params.method != "pifa":
-        raise ValueError(f"refresh: expected labels embedded by pifa, got {params.method}; train again")
-    used = normalised_rows(rows) if params.normalise else rows
-    return pifa(used, checked_rows(labels_by_row(targets)[chosen], "targets"))
 
 
 def _active(

@@ -25,9 +25,9 @@ from tasks.xmr.blocks import BlockParams, block_arrays, block_of, by_level, tree
 from tasks.xmr.drift import Change, DriftLimits, HeldOut, compare_models, measure_drift, must_retrain
 from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams, level_problem
 from tasks.xmr.model import ChunkBlock, RankerModel
-from tasks.xmr.open import read_held, read_label_features, read_model, read_targets, read_training, read_tree, rows_of
+from tasks.xmr.open import read_held, read_label_features, read_targets, read_training, read_tree, rows_of
 from tasks.xmr.refresh import RefreshParams, drifted_tree, gained_labels, nodes_to_solve, positives_of, refresh_block
-from tasks.xmr.sparse_rows import checked_rows, normalised_rows
+from tasks.xmr.sparse_rows import checked_rows
 from tasks.xmr.training import LevelTrainer, predicted_parents
 from tasks.xmr.tree import LabelTree
 
@@ -42,7 +42,8 @@ def refresh_tree(
     old = read_label_features(run.store.open(old_label_features, contracts.LABEL_FEATURES))
     new = _New.since(run.store, interactions, old_interactions)
     chain = read_tree(run.store.open(old_tree, contracts.TREE))
-    tree, distances = drifted_tree(data.features, data.targets, new.solved(params), new.origin, chain, old, params)
+    used = data.scaled if params.embedding.normalise else data.features
+    tree, distances = drifted_tree(used, data.targets, new.solved(params), new.origin, chain, old, params)
     run.write("tree", tensors_to_arrow(tree_arrays(tree)))
     run.quality = {
         "labels": tree.labels,
@@ -79,6 +80,8 @@ def refresh_rankers(
         fan_out.solve(level, again, origin if last else np.arange(len(again)), data.features.shape[0])
         solved.append(again)
     held = _compared(run, interactions, held_features, tree, old_tree, old_model, origin, blocks, any(again.any() for again in solved[:-1]))  # fmt: skip
+    _kept.clear()
+    _compared_imports.clear()
     centres = (store.manifest(tree).quality["centroid_mean"], store.manifest(tree).quality["centroid_most"])
     change = Change(origin, new.gained, new.fresh, solved[-1])
     report = measure_drift(old_chain, chain, change, centres, data.features, held)
@@ -183,7 +186,7 @@ def _trainer(store: Store, given: _Given, level: int, matches: Sequence[FileEntr
         parts = [store.read_table(entry, contracts.MODEL, where=entry.path) for entry in matches]
         predicted = sparse_from_arrow(pa.concat_tables(parts), columns=chain.width(level - 1))
     problem = level_problem(data, chain, level, training, given.rows, predicted=predicted)
-    scaled = normalised_rows(data.features) if training.normalise else data.features
+    scaled = data.scaled if training.normalise else data.features
     return LevelTrainer(scaled, problem, training.solver)
 
 
@@ -207,16 +210,30 @@ def _compare_shard(
     old_model: Ref, origin: NDArray[np.int64], leaves: bool, threads: int,
 ) -> HeldOut:  # fmt: skip
     chain, artifact = read_tree(store.open(old_tree, contracts.TREE)), store.open(old_model, contracts.MODEL)
-    before = read_model(artifact, chain)
-    levels = by_level([_block(store, entry) for entry in weights])
-    after = RankerModel(before.features, read_tree(store.open(tree, contracts.TREE)), levels, before.normalised)
+    before, after = (
+        RankerModel(artifact.quality["features"], grown, by_level([_block(store, entry) for entry in entries]), artifact.quality["normalised"])
+        for grown, entries in ((chain, artifact.entries("weights")), (read_tree(store.open(tree, contracts.TREE)), weights))
+    )  # fmt: skip
     queries, truth = read_held(store, interactions, features, (CALIBRATION, TEST))
     mine = slice(shard.start, shard.stop)
     return compare_models(before, after, origin, queries[mine], truth[mine], leaves=leaves, threads=threads)
 
 
+#: Weights by checksum, those read last, up to so many bytes: the old ones are placed, changed and compared in turn, often by
+#: one process.
+_kept: dict[str, tuple[int, ChunkBlock]] = {}
+KEPT_BYTES = 256 * 2**20
+
+
 def _block(store: Store, entry: FileEntry) -> tuple[int, ChunkBlock]:
-    return block_of(tensors_from_arrow(store.read_table(entry, contracts.MODEL, where=entry.path)))
+    """A stored block and its level, read again only where too much was read since."""
+    found = _kept.pop(entry.sha256, None)
+    if found is None:
+        found = block_of(tensors_from_arrow(store.read_table(entry, contracts.MODEL, where=entry.path)))
+    _kept[entry.sha256] = found
+    while sum(block.nbytes for _, block in _kept.values()) > KEPT_BYTES:
+        del _kept[next(iter(_kept))]
+    return found
 
 
 @dataclass(frozen=True)
@@ -233,7 +250,15 @@ class _New:
 
     @classmethod
     def since(cls, store: Store, interactions: Ref, old: Ref) -> "_New":
-        """Compares two imports; labels and queries are the same by id."""
+        """Compares two imports, once for both stages; labels and queries are the same by id."""
+        key = (store.url, interactions, old)
+        if key not in _compared_imports:
+            _compared_imports.clear()
+            _compared_imports[key] = cls._since(store, interactions, old)
+        return _compared_imports[key]
+
+    @classmethod
+    def _since(cls, store: Store, interactions: Ref, old: Ref) -> "_New":
         (labels, ids, now), (labels_before, ids_before, before) = (_training(store, ref) for ref in (interactions, old))
         origin, rows = _places(labels, labels_before), _places(ids, ids_before)
         # The old rows in the order of the new ones; what is new has an empty row.
@@ -245,6 +270,9 @@ class _New:
         """The labels that are solved again."""
         now, before = (np.bincount(one.indices, minlength=one.shape[1]) for one in (self.targets, self.targets_before))
         return nodes_to_solve(now, before, self.gained, self.origin, params, last=True)[0]
+
+
+_compared_imports: dict[tuple[str, Ref, Ref], _New] = {}
 
 
 def _places(ids: pa.Array, among: pa.Array) -> NDArray[np.int64]:

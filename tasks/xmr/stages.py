@@ -53,7 +53,6 @@ from tasks.xmr.open import (
     read_tree,
     rows_of,
 )
-from tasks.xmr.sparse_rows import normalised_rows
 from tasks.xmr.training import LevelTrainer, TrainingParams, predicted_parents
 
 
@@ -290,7 +289,7 @@ def _solve_shard(
         parts = [store.read_table(entry, contracts.MODEL, where=entry.path) for entry in matches]
         predicted = sparse_from_arrow(pa.concat_tables(parts), columns=chain.width(level - 1))
     problem = level_problem(data, chain, level, params, rows, predicted=predicted)
-    scaled = normalised_rows(data.features) if params.normalise else data.features
+    scaled = data.scaled if params.normalise else data.features
     block, counters = LevelTrainer(scaled, problem, params.solver).solve_block(
         range(shard.start, shard.stop), threads=threads
     )

@@ -1,7 +1,6 @@
 """The weights of a two-tower network and one step of their training; all that needs torch is here."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,6 @@ from scipy import sparse
 from tasks.xmr.towers import Batch
 
 _LAYERS = ("query_layer", "label_layer")
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread and with the same bits in every run, as it was afterwards."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
 
 
 class _Bag(torch.autograd.Function):

@@ -27,8 +27,11 @@ class SolverParams:
     """One label's problem: 1/2 |w|^2 + sum of cost * loss, the bias regularised like a feature of that value.
 
     A weight below ``threshold`` is not stored; of a label at most ``max_nonzeros`` are (0: all). Stops where the spread of
-    projected gradients is at most ``eps``, or after ``max_iter`` passes. PECOS has costs of 1 and a threshold of 0.1; these
-    are what validation rows of a sparse and of a dense data set favour together (tests/bench/tune_xmr.py).
+    projected gradients is at most ``eps``, or after ``max_iter`` passes. A label's value, and no other node's, is lowered by
+    ``frequency_discount`` times the logarithm of its positive rows: regularisation keeps the values of rare labels small,
+    so that frequent ones come before their turn (the idea of logit adjustment, Menon et al., ICLR 2021). PECOS has costs of
+    1, a threshold of 0.1 and no discount; these are what validation rows of a sparse and of a dense data set favour together
+    (tests/bench/tune_xmr.py).
     """
 
     loss: str = "squared_hinge"
@@ -39,6 +42,7 @@ class SolverParams:
     max_iter: int = 100
     threshold: float = 0.07
     max_nonzeros: int = 0
+    frequency_discount: float = 0.01
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,7 +51,7 @@ class SolverParams:
         for name in ("cost_positive", "cost_negative", "eps", "max_iter"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}; raise it")
-        for name in ("bias", "threshold", "max_nonzeros"):
+        for name in ("bias", "threshold", "max_nonzeros", "frequency_discount"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}; raise it")
 
@@ -106,6 +110,7 @@ class LevelTrainer:
                 f"targets: expected {features.shape[0]} rows, got {problem.targets.shape[0]}; give the same"
             )
         self._params = params
+        self._discount = params.frequency_discount if problem.level == problem.tree.depth - 1 else 0.0
         self._children = problem.tree.children(problem.level)
         by_node = problem.targets.tocsc()[:, self._children.ids]
         by_node.sort_indices()
@@ -154,6 +159,7 @@ class LevelTrainer:
             starts,
             np.searchsorted(rows, self._rows[entries]).astype(np.uint32),
             label_costs=None if self._costs is None else self._costs[entries],
+            label_shifts=self._shifts(sizes),
             warm=None if warm is None else columns_of(warm),
             loss=params.loss,
             cost_positive=params.cost_positive,
@@ -169,6 +175,12 @@ class LevelTrainer:
         )
         counters = SolveCounters(len(chosen), int(passes.sum()), len(rows) * len(chosen), float(objective.sum()))
         return (features, start, columns, values, bias), counters
+
+    def _shifts(self, sizes: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """What children with so many positives are worth more than solved; None above the labels."""
+        if self._discount == 0:
+            return None
+        return (-self._discount * np.log(np.maximum(sizes, 1))).astype(np.float32)
 
     def solve_block(
         self, parents: Sequence[int], *, warm: Mapping[int, Chunk] | None = None, threads: int = 1

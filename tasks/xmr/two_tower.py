@@ -50,7 +50,8 @@ class TowerTrainer:
             )
         self._split()
         # Only here, so that everything else can be imported without torch.
-        from tasks.xmr.tower_net import TowerNet, one_thread
+        from tasks.determinism import one_thread
+        from tasks.xmr.tower_net import TowerNet
 
         self._one_thread = one_thread
         self._net = TowerNet(

@@ -10,6 +10,7 @@ import os
 import time
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -275,14 +276,16 @@ def claims(rows: list[dict[str, Any]]) -> list[Row]:
     return out
 
 
-def measure(task: Task, limit: float) -> list[dict[str, Any]]:
-    """All feature families with the ranker, then the baselines."""
+def measure(task: Task, limit: float, keep: Callable[[list[dict[str, Any]]], object]) -> list[dict[str, Any]]:
+    """All feature families with the ranker, then the baselines; ``keep`` is given the rows so far after each."""
     test, params = task.examination(), JudgeParams(timed=300)
     rows: list[dict[str, Any]] = []
 
     def judged(contender: Contender[list[str]], **more: Any) -> None:
         rows.append(shown(task, judge(contender, test, params, clock=time.perf_counter), **more))
-        print(f"{task.name} {contender.name}: recall@10 {rows[-1]['recall_at_10']:.1f}, {contender.seconds:.1f} s", flush=True)  # fmt: skip
+        keep(rows)
+        figures = f"P@1 {rows[-1]['precision_at_1']:.1f}, recall@10 {rows[-1]['recall_at_10']:.1f}"
+        print(f"{task.name} {contender.name}: {figures}, {contender.seconds:.1f} s", flush=True)
 
     for features in FEATURES:
         judged(ranker(task, features, LIGHT))
@@ -312,12 +315,16 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with threadpool_limits(1):
         for name in options.data or DATA:
-            rows += measure(load(name, options.rows), options.tower_seconds)
-            # After each data set, so that a run which is stopped leaves what it has.
-            path = write_rows("xmr-features", rows, claims=claims(rows), options=vars(options))
+            before = list(rows)
+
+            def keep(more: list[dict[str, Any]], before: list[dict[str, Any]] = before) -> None:
+                # After each contender, so that a run which is stopped leaves what it has.
+                write_rows("xmr-features", before + more, claims=claims(before + more), options=vars(options))
+
+            rows += measure(load(name, options.rows), options.tower_seconds, keep)
     print_table([{key: value for key, value in row.items() if key in SHOWN} for row in rows], "Features and baselines")
     print_table(claims(rows), "The article's claim")
-    print(f"written to {path}")
+    print(f"written to {write_rows('xmr-features', rows, claims=claims(rows), options=vars(options))}")
 
 
 if __name__ == "__main__":

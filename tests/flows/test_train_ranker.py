@@ -1,15 +1,17 @@
 """Rankers through Prefect's test harness: from a file of interactions to names on the command line."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli import app, main
 from flows.inputs import has_interactions
 from flows.ops.plan import plan_of
 from flows.report.page import render
@@ -22,7 +24,6 @@ from schemas.store import Store
 from tasks.ledger import runs
 from tasks.xmr.open import PRODUCT, live
 from tests.flows.test_commands import fingerpost, refused
-from tests.flows.test_flows import write_csv
 from tests.flows.test_report import Page
 from tests.unit.xmr.shop import write_shop
 
@@ -135,19 +136,22 @@ def test_a_missed_gate_keeps_the_ranker_that_is_live(shop: Path) -> None:
     assert Pointer(store, "shop", PRODUCT).required() == before
 
 
-def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(shop: Path) -> None:
+def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = fingerpost("rank", "large red hammer", "-k", "2", "--json", cwd=shop)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["answers"][0]["name"] == "red hammer"
     assert len(found["answers"]) == 2
-    shown = fingerpost("rank", "large red hammer", cwd=shop).stdout
+    monkeypatch.chdir(shop)
+    shown = CliRunner().invoke(app, ["rank", "large red hammer"]).output
     assert all(part in shown for part in ("hammer-red", "red hammer", found["ranker"], "chance"))
     head, first = shown.splitlines()[1:3]
     assert head.split() == ["id", "name", "chance", "score"]
     best = found["answers"][0]
     assert first.split() == ["1", best["id"], *best["name"].split(), f"{best['chance']:.2f}", f"{best['score']:.3g}"]
-    assert "none of its words are known" in fingerpost("rank", "qqqq", cwd=shop).stdout
+    assert "none of its words are known" in CliRunner().invoke(app, ["rank", "qqqq"]).output
     script = (
         "import sys\nfrom flows.ranking import rank\n"
         "rank(text='red hammer', source=None, output=None, k=2, as_json=True, collection=None, store=None)\n"
@@ -182,20 +186,30 @@ def test_the_queries_of_a_file_are_ranked_to_a_file(shop: Path, tmp_path: Path, 
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["queries.csv", output.name])
 
 
-def test_mistakes_of_rank_are_one_line(shop: Path, tmp_path: Path) -> None:
+def test_mistakes_of_rank_are_one_line(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
     (tmp_path / "queries.csv").write_text("text\nred hammer\n")
     store = ("--store", str(shop / ".fingerpost"))
     assert "expected a text or --input FILE" in refused("rank", *store, cwd=tmp_path)
-    assert "expected --input and --output together" in refused("rank", "-i", "queries.csv", *store, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def refused_here(*arguments: str) -> str:
+        """What ``refused`` gives, without a process for each."""
+        with mock.patch.dict(os.environ), mock.patch.object(sys, "argv", ["fingerpost", *arguments]):
+            with pytest.raises(SystemExit) as left:
+                main()
+            assert left.value.code == 1
+        (line,) = capfd.readouterr().err.strip().splitlines()
+        return line
+
+    assert "expected --input and --output together" in refused_here("rank", "-i", "queries.csv", *store)
     given = ("rank", "-i", "queries.csv", "-o")
-    assert "ends in .parquet or .jsonl" in refused(*given, "out.csv", *store, cwd=tmp_path)
-    assert "query" in refused(*given, "out.jsonl", *store, cwd=tmp_path)
+    assert "ends in .parquet or .jsonl" in refused_here(*given, "out.csv", *store)
+    assert "query" in refused_here(*given, "out.jsonl", *store)
     assert [file.name for file in tmp_path.iterdir()] == ["queries.csv"]
     gone = ("run", "train_ranker", "--profile", "tiny", "--set", "xmr.input=gone.csv")
-    assert "gone.csv: expected" in refused(*gone, cwd=tmp_path)
-    assert "xmr.training.beam: Value error, beam: expected at least 1" in refused(
-        *gone[:-1], "xmr.training.beam.beam=0", cwd=tmp_path
-    )
+    assert "gone.csv: expected" in refused_here(*gone)
+    wrong = (*gone[:-1], "xmr.training.beam.beam=0")
+    assert "xmr.training.beam: Value error, beam: expected at least 1" in refused_here(*wrong)
 
 
 def test_an_earlier_ranker_can_be_promoted_and_rolled_back(shop: Path) -> None:
@@ -210,26 +224,6 @@ def test_an_earlier_ranker_can_be_promoted_and_rolled_back(shop: Path) -> None:
     back = ["rollback", "--product", "xmr.ranker", "--store", store.url, "--collection", "shop"]
     assert "is live again" in CliRunner().invoke(app, back).output
     assert Pointer(store, "shop", PRODUCT).required().ref == second.ref
-
-
-def test_a_nightly_with_interactions_publishes_both_products(tmp_path: Path) -> None:
-    write_shop(tmp_path, rows=300)
-    products = write_csv(tmp_path / "products.csv", rows=120)
-    columns = {"id": "sku", "title": "name", "text": "about", "kind": "group"}
-    request = request_for(tmp_path).model_copy(update={"input": str(products), "columns": columns})
-    run_flow("nightly", request, quiet=True)
-    store = Store(str(tmp_path / ".fingerpost"))
-    record = runs(store, newest=1)[0]
-    assert [move["ref"].split("/")[0] for move in record["publications"]] == ["ann.index", "xmr.ranker"]
-    assert len(record["gates"]) == 6
-    assert record["refs"]["features"] != record["refs"]["ranker_features"]
-
-    run_flow("nightly", request, quiet=True)
-    assert not [stage for stage in runs(store, newest=1)[0]["stages"] if stage["computed"]]
-    changed = request.model_copy(update={"settings": request.settings | {"corpus.ngrams.first_weight": 9.0}})
-    would = {stage.stage: stage.reason for stage in plan_of("nightly", changed).stages if stage.runs}
-    assert would["count_ngrams"] == "parameters changed (params.first_weight)"
-    assert "train_rankers" not in would
 
 
 def test_a_ranker_of_a_file_of_its_own_is_trained_by_name(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ no process may be left.
 """
 
 import contextlib
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +45,28 @@ ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without settings of Prefect, Dask and Fingerpost, and with some more."""
     return {key: value for key, value in os.environ.items() if not key.startswith(_OURS)} | more
+
+
+#: Names the folder that several processes of a test session share; one alone leaves the tables of Prefect's database to its server.
+SESSION = "FINGERPOST_TEST_SESSION"
+
+
+def place_database(path: Path) -> None:
+    """Copies a database of Prefect's server with all its tables to ``path``: they are made once a session, for that takes seconds."""
+    if SESSION not in os.environ:
+        return
+    folder = Path(os.environ[SESSION])
+    made, making = folder / "prefect.db", folder / "making.db"
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            subprocess.run(
+                [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"],
+                env=clean_environment(PREFECT_HOME=str(folder), PREFECT_SERVER_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{making}"),
+                stdout=subprocess.DEVNULL, check=True,
+            )  # fmt: skip
+            making.rename(made)
+    shutil.copyfile(made, path)
 
 
 @dataclass
@@ -174,6 +198,8 @@ def start_stack(folder: Path, *arguments: str, secrets: dict[str, str] | None = 
     """Starts `fingerpost up` in a folder, in the foreground of a session of its own, and waits until all answers."""
     home, secrets = folder / "stack", secrets or {}
     (home / "logs").mkdir(parents=True, exist_ok=True)
+    if not (home / "prefect.db").exists():
+        place_database(home / "prefect.db")
     ports = [f"--{name}port=0" for name in ("", "dask-", "dashboard-", "metrics-")]
     with open(home / "logs" / "up.log", "wb") as log:
         process = subprocess.Popen(

@@ -168,3 +168,19 @@ def test_collection_of_garbage_keeps_what_the_live_ranker_needs(nights: Path) ->
     assert Pointer(store, "shop", PRODUCT).line()[0].ref in gone
     needed = {node.key for node in lineage_of(store, live).nodes if node.day}
     assert not gone & needed
+
+
+def test_a_nightly_with_interactions_publishes_both_products(nights: Path) -> None:
+    """The last one here, since it runs once more."""
+    store = Store(str(nights / "store"))
+    for record in runs(store):
+        assert [move["ref"].split("/")[0] for move in record["publications"]] == ["ann.index", "xmr.ranker"]
+        assert len(record["gates"]) == 6
+        assert record["refs"]["features"] != record["refs"]["ranker_features"]
+    asked = request(nights).for_day("2026-01-06")
+    run_flow("nightly", asked, quiet=True)
+    assert not [stage for stage in runs(store, newest=1)[0]["stages"] if stage["computed"]]
+    changed = asked.model_copy(update={"settings": asked.settings | {"corpus.ngrams.first_weight": 9.0}})
+    would = {stage.stage: stage.reason for stage in plan_of("nightly", changed).stages if stage.runs}
+    assert would["count_ngrams"] == "parameters changed (params.first_weight)"
+    assert "train_rankers" not in would

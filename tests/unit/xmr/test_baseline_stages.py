@@ -105,7 +105,7 @@ def test_a_network_cut_off_goes_on_where_it_was(
     source = InteractionFile(str(file), str(file.parent / "labels.csv"))
     taken = xmr.import_interactions.execute(again, source, params=Shop().interactions)
     monkeypatch.setattr(baselines, "CHECKPOINT_SECONDS", 0.0)
-    real = baselines._to_ipc
+    real = baselines.tensors_to_bytes
     saved: list[Any] = []
 
     def cut(state: Any) -> bytes:
@@ -114,11 +114,13 @@ def test_a_network_cut_off_goes_on_where_it_was(
         saved.append(int(state["progress"][0]))
         return real(state)
 
-    monkeypatch.setattr(baselines, "_to_ipc", cut)
+    monkeypatch.setattr(baselines, "tensors_to_bytes", cut)
     with pytest.raises(KeyboardInterrupt):
         baselines.train_towers.execute(again, taken, label_words=100, params=TOWERS, rows=Shop().rows)
     assert saved == [1, 2]
-    monkeypatch.setattr(baselines, "_to_ipc", lambda state: saved.append(int(state["progress"][0])) or real(state))
+    monkeypatch.setattr(
+        baselines, "tensors_to_bytes", lambda state: saved.append(int(state["progress"][0])) or real(state)
+    )
     ref = baselines.train_towers.execute(again, taken, label_words=100, params=TOWERS, rows=Shop().rows)
     assert saved[2] == 3
     found = tensors_from_arrow(again.store.open(ref, contracts.TOWERS).read("towers"))

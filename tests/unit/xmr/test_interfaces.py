@@ -25,12 +25,11 @@ from tasks.xmr.interfaces import (
 from tasks.xmr.label_features import embed_labels
 from tasks.xmr.metrics import hits
 from tasks.xmr.ranking import NONE, Ranker, Ranking
-from tasks.xmr.refresh import leaf_centroids
 from tasks.xmr.sparse_rows import checked_rows, normalised_rows
 from tasks.xmr.training import SolverParams, TrainingParams, train_ranker
 from tasks.xmr.tree import LabelTree
 from tests.unit.xmr.conformance import check_indexer, check_matcher, check_ranker, check_scorer, check_trainer
-from tests.unit.xmr.worlds import topic_problem
+from tests.unit.xmr.worlds import leaf_centroids, topic_problem
 
 SMALL = ClusterParams(branching=2, max_leaf_size=10, flat_labels=0)
 
@@ -171,7 +170,7 @@ def test_calibrated_scores_are_chances(method) -> None:
     x, y = topic_problem(6, rows=900)
     parts = [(checked_rows(x[a:b], "x"), checked_rows(y[a:b], "y")) for a, b in ((0, 400), (400, 650), (650, 900))]
     # Platt's sigmoid fits the scores of these weights best: smaller costs leave an error of 0.115.
-    solver = SolverParams(cost_positive=1.0, cost_negative=1.0, threshold=0.1)
+    solver = SolverParams(cost_positive=1.0, cost_negative=1.0, threshold=0.1, frequency_discount=0.0)
     ensemble = train_ensemble(*parts[0], seeded((0, 1), SMALL), trainer=LinearTrainer(TrainingParams(solver=solver)))
     calibrated = calibrate(ensemble, *parts[1], method=method, k=5)
     x, y = parts[2]

@@ -3,26 +3,21 @@ artifacts, and what a kill costs is a shard.
 """
 
 import json
-import multiprocessing
-import os
 import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from pathlib import Path
-from typing import Any
 
 import dask
 import pytest
 
 from flows.clusters import DaskExecutor
-from schemas.refs import Ref
 from tasks.code import unchanging_code
 from tasks.ledger import StageRecord
-from tasks.shards import PassJob, Shard, ShardJob
+from tests.unit.xmr.logged import LoggedExecutor, Place
 from tests.unit.xmr.whole import DAYS, made, run_days, write_days
 
 pytest.importorskip("torch")
@@ -31,56 +26,6 @@ pytestmark = pytest.mark.timeout(900)
 ROOT = Path(__file__).resolve().parents[3]
 
 COUNTING = {"stages._count_shard", "stages._weigh_shard"}
-#: A shard as the log names it: its function, what it belongs to, its number.
-Place = tuple[str, str, int]
-
-
-@dataclass(frozen=True)
-class Logged:
-    """A shard function that writes down every shard it begins, and kills its process at some of them, once at each."""
-
-    job: Any
-    log: str
-    victims: frozenset[Place] = frozenset()
-
-    def __call__(self, shard: Shard) -> Any:
-        """Runs the shard."""
-        place = place_of(self.job, shard)
-        with open(self.log, "a") as file:
-            file.write(json.dumps([*place, os.getpid()]) + "\n")
-        if place in self.victims:
-            marker = f"{self.log}.{place[0]}"
-            try:
-                os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                return self.job(shard)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return self.job(shard)
-
-
-def place_of(job: "ShardJob | PassJob", shard: Shard) -> Place:
-    function = f"{job.function.__module__.rpartition('.')[2]}.{job.function.__name__}"
-    given = [str(value) for value in job.arguments.values() if isinstance(value, Ref)]
-    return function, str(job.ref) if isinstance(job, ShardJob) else " ".join(given), shard.index
-
-
-@dataclass
-class LoggedExecutor:
-    """Another executor whose shards are logged, and some of them killed."""
-
-    executor: DaskExecutor
-    log: Path
-    victims: frozenset[Place] = frozenset()
-
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """As the executor's."""
-        return self.executor.map(Logged(function, str(self.log), self.victims), items)
-
-    @property
-    def begun(self) -> list[tuple[Place, int]]:
-        """The shards that were begun, each with the process that did."""
-        lines = (json.loads(line) for line in self.log.read_text().splitlines())
-        return [((function, of, index), pid) for function, of, index, pid in lines]
 
 
 class Driver:
@@ -135,15 +80,9 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    # Workers are forked from a process that has imported everything, so that a killed one is soon replaced.
-    multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["distributed", "flows.catalog", "tests.unit.xmr.whole"]
-    )
-    forkserver.ensure_running()
+def lab(tmp_path_factory: pytest.TempPathFactory, forked_workers: None) -> Iterator[Lab]:
     # Who asks a dead worker for a result tries for this long.
-    quick = {"distributed.worker.multiprocessing-method": "forkserver", "distributed.comm.timeouts.connect": "2s"}
-    with dask.config.set(quick), unchanging_code():
+    with dask.config.set({"distributed.comm.timeouts.connect": "2s"}), unchanging_code():
         lab = Lab(tmp_path_factory.mktemp("kills"))
         yield lab
         lab.driver.close()

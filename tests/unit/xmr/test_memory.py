@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +30,9 @@ from tests.unit.xmr.worlds import topic_problem
 ROOT = Path(__file__).resolve().parents[3]
 CLUSTERS = ClusterParams(branching=2, max_leaf_size=10, flat_labels=0)
 
-STEP = """
-import resource, sys
+#: Imports once; then each line, the arguments of a step, is done by a child of its own: its exit status, and what it printed.
+STEPS = """
+import os, resource, sys, traceback
 from pathlib import Path
 import numpy as np
 from scipy import sparse
@@ -46,27 +48,79 @@ def status(name):
 def read(name):
     return checked_rows(sparse.load_npz(folder / f"{name}.npz"), name)
 
-folder, step, stated, share, block, threads = Path(sys.argv[1]), sys.argv[2], *map(float, sys.argv[3:7])
-block, threads = int(block), int(threads)
-clusters = ClusterParams(max_leaf_size=50, flat_labels=0)
-resource.setrlimit(resource.RLIMIT_DATA, (status("VmData") + int(stated * share),) * 2)
-before = status("VmHWM")
-if step == "tree":
-    features = read("f")
-    assert clustering_need(features.shape[0], features.nnz, features.shape[1], clusters).total == stated
-    made = cluster_labels(features, clusters).depth
-else:
-    x, y = read("x"), read("y")
-    if step == "label features":
-        assert embedding_need(ProblemShape.of(x, y)).total == stated
-        made = embed_labels(x, y).nnz
+def run(step, stated, share, block, threads):
+    clusters = ClusterParams(max_leaf_size=50, flat_labels=0)
+    resource.setrlimit(resource.RLIMIT_DATA, (status("VmData") + int(stated * share),) * 2)
+    before = status("VmHWM")
+    if step == "tree":
+        features = read("f")
+        assert clustering_need(features.shape[0], features.nnz, features.shape[1], clusters).total == stated
+        made = cluster_labels(features, clusters).depth
     else:
-        tree = LabelTree(tuple(np.load(folder / f"{level}.npy") for level in range(len(list(folder.glob("*.npy"))))))
-        statement = memory_need(ProblemShape.of(x, y, tree), threads=threads, block=block)
-        assert statement.total == stated, (statement.total, stated)
-        made = sum(len(block.values) for _, block in train_blocks(x, y, tree, statement, threads=threads))
-print(status("VmHWM") - before, made)
+        x, y = read("x"), read("y")
+        if step == "label features":
+            assert embedding_need(ProblemShape.of(x, y)).total == stated
+            made = embed_labels(x, y).nnz
+        else:
+            tree = LabelTree(tuple(np.load(folder / f"{level}.npy") for level in range(len(list(folder.glob("*.npy"))))))
+            statement = memory_need(ProblemShape.of(x, y, tree), threads=threads, block=block)
+            assert statement.total == stated, (statement.total, stated)
+            made = sum(len(block.values) for _, block in train_blocks(x, y, tree, statement, threads=threads))
+    return status("VmHWM") - before, made
+
+for line in sys.stdin:
+    folder, step, stated, share, block, threads = line.rstrip("\\n").split("\\t")
+    folder = Path(folder)
+    ends = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            said = run(step, float(stated), float(share), int(block), int(threads))
+            os.write(ends[1], " ".join(map(str, said)).encode())
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    os.close(ends[1])
+    said = os.read(ends[0], 1000).decode()
+    os.close(ends[0])
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said, flush=True)
 """
+
+
+class Stepper:
+    """A process that runs steps under hard limits, each in a child of its own."""
+
+    def __init__(self) -> None:
+        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", STEPS], cwd=ROOT, env={**os.environ, **single}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+
+    def run(
+        self, folder: Path, step: str, stated: int, share: float, block: int = 0, threads: int = 1
+    ) -> tuple[int, list[int]]:
+        """The step's exit status; and if it is 0 its peak in bytes, and what it made."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(
+            "\t".join([str(folder), step, str(stated), str(share), str(block), str(threads)]) + "\n"
+        )
+        self._process.stdin.flush()
+        code, *said = map(int, self._process.stdout.readline().split())
+        return code, said
+
+    def close(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def stepper() -> Iterator[Stepper]:
+    found = Stepper()
+    yield found
+    found.close()
 
 
 def world(folder: Path, rows: int, features: int, labels: int) -> tuple[ProblemShape, ProblemShape, sparse.csr_array]:
@@ -100,39 +154,27 @@ def stated_by_step(folder: Path, rows: int, features: int, labels: int, block: i
     }
 
 
-def run_step(
-    folder: Path, step: str, stated: int, share: float, block: int = 0, threads: int = 1
-) -> subprocess.CompletedProcess[str]:
-    arguments = [str(folder), step, str(stated), str(share), str(block), str(threads)]
-    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return subprocess.run(
-        [sys.executable, "-c", STEP, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **single},
-        capture_output=True,
-        text=True,
-    )
-
-
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc")
 @pytest.mark.parametrize(
     ("rows", "features", "labels", "block", "threads"),
     [(20_000, 30_000, 2_000, 0, 1), (8_000, 100_000, 4_000, 200, 2), (30_000, 5_000, 500, 100, 1)],
 )
-def test_each_step_under_a_hard_limit_keeps_what_was_stated(tmp_path, rows, features, labels, block, threads) -> None:
+def test_each_step_under_a_hard_limit_keeps_what_was_stated(
+    stepper, tmp_path, rows, features, labels, block, threads
+) -> None:
     for step, stated in stated_by_step(tmp_path, rows, features, labels, block, threads).items():
-        done = run_step(tmp_path, step, stated, 1.1, block, threads)
-        assert done.returncode == 0, (step, done.stderr)
-        peak, made = map(int, done.stdout.split())
+        code, said = stepper.run(tmp_path, step, stated, 1.1, block, threads)
+        assert code == 0, step
+        peak, made = said
         print(f"{step}: stated {stated / 2**20:.1f} MiB, peak {peak / 2**20:.1f} MiB, {made} made")
         assert 0 < peak <= stated
         # A statement that is far from what is met refuses what would fit; small ones are mostly slack.
         assert stated <= 2.5 * peak + 8 * 2**20
 
 
-def test_the_limit_bites(tmp_path) -> None:
+def test_the_limit_bites(stepper, tmp_path) -> None:
     for step, stated in stated_by_step(tmp_path, 8_000, 30_000, 2_000, 0, 1).items():
-        assert run_step(tmp_path, step, stated, 0.05).returncode != 0
+        assert stepper.run(tmp_path, step, stated, 0.05)[0] != 0
 
 
 def test_blocks_make_the_model_of_the_whole() -> None:

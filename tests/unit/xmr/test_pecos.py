@@ -27,7 +27,9 @@ def trained(golden: Golden) -> Training:
     levels = sum(name.startswith("parents") for name in golden)
     tree = LabelTree(tuple(golden[f"parents_{level}"] for level in range(levels)))
     x, y = (checked_rows(sparse.csr_array(golden[name]), name) for name in ("x", "y"))
-    solver = SolverParams(cost_positive=1.0, cost_negative=1.0, eps=1e-6, max_iter=20_000, threshold=0.0)
+    solver = SolverParams(
+        cost_positive=1.0, cost_negative=1.0, eps=1e-6, max_iter=20_000, threshold=0.0, frequency_discount=0.0
+    )
     return train_ranker(x, y, tree, TrainingParams(solver, negatives="tfn", normalise=False))
 
 

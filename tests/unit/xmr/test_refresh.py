@@ -10,6 +10,7 @@ from tasks.xmr.clustering import ClusterParams, cluster_labels
 from tasks.xmr.columns import merge_columns, pick_columns
 from tasks.xmr.drift import Change, DriftLimits, HeldOut, compare_models, measure_drift, must_retrain
 from tasks.xmr.label_features import embed_labels
+from tasks.xmr.leaves import embedded
 from tasks.xmr.metrics import hits, precision_at
 from tasks.xmr.model import split_chunks
 from tasks.xmr.ranking import Ranker
@@ -17,15 +18,13 @@ from tasks.xmr.refresh import (
     RefreshParams,
     Trained,
     drifted_tree,
-    embedded,
     gained_labels,
-    leaf_centroids,
     positives_of,
     refresh_ranker,
 )
 from tasks.xmr.sparse_rows import MatrixError, checked_rows
 from tasks.xmr.training import SolverParams, TrainingParams, train_ranker
-from tests.unit.xmr.worlds import topic_problem
+from tests.unit.xmr.worlds import leaf_centroids, topic_problem
 
 TFN = TrainingParams(negatives="tfn")
 ALL = RefreshParams(training=TFN, max_leaf_size=10, label_gain=0, node_gain=0)
@@ -130,6 +129,17 @@ def test_new_labels_join_the_nearest_leaf_with_room(world) -> None:
     )
     assert np.bincount(tight.model.tree.parents[-1]).max() <= np.bincount(leaf).max()
     assert np.bincount(tight.model.tree.parents[-1]).max() <= 9  # all full: they grow alike
+
+
+def test_a_leaf_that_all_labels_left_has_no_centre_that_could_go(world) -> None:
+    tree = world.before.model.tree
+    for gone in range(tree.parents[-1].max() + 1):
+        origin = np.flatnonzero(tree.parents[-1] != gone)
+        nothing = np.zeros(len(origin), bool)
+        y = checked_rows(world.old_y[:, origin], "y")
+        _, distances = drifted_tree(world.old_x, y, nothing, origin, tree, world.features, ALL)
+        assert distances[gone] == 0
+        assert distances.max() < 1e-6
 
 
 def test_a_small_gain_leaves_a_label_as_it_is_until_it_adds_up(world) -> None:

@@ -1,5 +1,6 @@
 """The stages of a refresh, over the small shop with more interactions a day later."""
 
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from schemas import xmr as contracts
+from schemas.manifests import FileEntry
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.environment import Environment
@@ -116,3 +118,22 @@ def test_past_a_gate_a_retrain_is_asked_for(made) -> None:
     new = Later(limits=DriftLimits(new_share=0.01)).make(env, old, write_more(path))
     reason = env.store.manifest(new["model"]).quality["must_retrain"]
     assert "new_share: expected at most 0.01, got 0.02041" in reason
+
+
+def test_what_a_refresh_starts_from_is_read_once(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    env, old, path = made
+    reads: Counter[str] = Counter()
+    read = Store.read_table
+
+    def counted(store: Store, entry: FileEntry, *given: Any, **named: Any) -> Any:
+        reads[entry.path] += 1
+        return read(store, entry, *given, **named)
+
+    monkeypatch.setattr(Store, "read_table", counted)
+    params = RefreshParams(training=Shop().training, max_leaf_size=8, label_gain=0.001, node_gain=0)
+    new = Later(params=params).make(env, old, write_more(path))
+    assert reads[env.store.manifest(new["model"]).files[-1].path] == 1
+    for role, table in (("model", "weights"), ("label_features", "features"), ("interactions", "targets")):
+        paths = [entry.path for entry in env.store.manifest(old[role]).files if entry.table == table]
+        assert [reads[one] for one in paths] == [1] * len(paths) != []
+    assert all(reads[entry.path] <= 1 for entry in env.store.manifest(new["features"]).files)

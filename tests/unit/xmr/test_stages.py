@@ -185,7 +185,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[DaskExecutor]:
+def pair(forked_workers: None) -> Iterator[DaskExecutor]:
     executor = DaskExecutor(2)
     yield executor
     executor.close()

@@ -1,5 +1,6 @@
 """Training of levels: against LIBLINEAR on the right rows, negatives, blocks, costs, pruning, warm starts."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,7 +24,9 @@ from tasks.xmr.training import (
 from tasks.xmr.tree import LabelTree
 from tests.unit.xmr.worlds import topic_problem
 
-EXACT = SolverParams(cost_positive=1.0, cost_negative=1.0, eps=1e-6, max_iter=5000, threshold=0.0)
+EXACT = SolverParams(
+    cost_positive=1.0, cost_negative=1.0, eps=1e-6, max_iter=5000, threshold=0.0, frequency_discount=0.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,27 @@ def test_learns_the_topics(world) -> None:
     x, y, tree = world
     found = Ranker(train_ranker(x, y, tree).model).rank(x, 1)
     assert np.mean([y[row, int(label)] > 0 for row, label in enumerate(found.ids[:, 0])]) > 0.9
+
+
+def test_frequent_labels_are_lowered_and_nothing_above_them(world) -> None:
+    x, y, tree = world
+    plain, lowered = (train_ranker(x, y, tree, TrainingParams(replace(EXACT, frequency_discount=d))) for d in (0, 0.03))
+    counts = np.bincount(y.indices, minlength=tree.labels)
+    for level in range(tree.depth):
+        assert (plain.model.weights(level) != lowered.model.weights(level)).nnz == 0
+        expected = -0.03 * np.log(counts) if level == tree.depth - 1 else 0
+        np.testing.assert_allclose(lowered.model.bias(level) - plain.model.bias(level), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="frequency_discount: expected at least 0, got -1"):
+        SolverParams(frequency_discount=-1)
+
+
+def test_a_child_solved_alone_is_lowered_as_among_all(world) -> None:
+    x, y, tree = world
+    level = tree.depth - 1
+    problem = LevelProblem(tree, level, tree.targets(y)[level], None)
+    trainer = LevelTrainer(x, problem, replace(SolverParams(), frequency_discount=0.1))
+    whole, only = trainer.solve(0)[0], np.array([1, 3])
+    assert np.array_equal(trainer.solve(0, only=only)[0][4], whole[4][only])
 
 
 def test_negatives_decide_the_rows(world) -> None:
@@ -147,10 +171,12 @@ def test_pruning_afterwards_is_pruning_while_training(world) -> None:
     assert np.array_equal(Ranker(few).rank(x, 3).ids, Ranker(direct).rank(x, 3).ids)
 
 
-def test_warm_start_from_the_model_itself_takes_fewer_passes(world) -> None:
+@pytest.mark.parametrize("discount", [0.0, 0.2])
+def test_warm_start_from_the_model_itself_takes_fewer_passes(world, discount) -> None:
     x, y, tree = world
-    cold = train_ranker(x, y, tree, TrainingParams(solver=EXACT, negatives="tfn"))
-    warm = train_ranker(x, y, tree, TrainingParams(solver=EXACT, negatives="tfn"), warm=cold.model)
+    solver = replace(EXACT, frequency_discount=discount)
+    cold = train_ranker(x, y, tree, TrainingParams(solver=solver, negatives="tfn"))
+    warm = train_ranker(x, y, tree, TrainingParams(solver=solver, negatives="tfn"), warm=cold.model)
     for level in range(tree.depth):
         np.testing.assert_allclose(warm.model.weights(level).toarray(), cold.model.weights(level).toarray(), atol=1e-4)
         assert warm.counters[level].passes < 0.7 * cold.counters[level].passes

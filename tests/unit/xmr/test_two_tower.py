@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from tasks.xmr.tower_net import one_thread
+from tasks.determinism import one_thread
 from tasks.xmr.towers import TOWER_TFIDF, TowerParams
 from tasks.xmr.two_tower import TowerTrainer, train_towers
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from tasks.xmr.sparse_rows import checked_rows
+from tasks.xmr.sparse_rows import checked_rows, normalised_rows
 
 
 def topic_problem(
@@ -25,3 +25,10 @@ def topic_problem(
         x[row, rng.choice(features, 3)] += 0.3
     x /= np.linalg.norm(x, axis=1)[:, None]
     return checked_rows(sparse.csr_array(x), "features"), checked_rows(sparse.csr_array(y), "labels")
+
+
+def leaf_centroids(features: sparse.csr_array, leaf_of_label: np.ndarray, leaves: int) -> sparse.csr_array:
+    """Sums of the label features (labels, m) of each leaf, scaled to length one, CSR float32 (leaves, m)."""
+    labels = len(leaf_of_label)
+    choice = sparse.csr_array((np.ones(labels), (leaf_of_label, np.arange(labels))), shape=(leaves, labels))
+    return normalised_rows(checked_rows(choice @ features, "leaf centroids"))
