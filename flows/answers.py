@@ -9,7 +9,9 @@ from rich.table import Table
 
 from flows.reading import wide_console
 from schemas.errors import FingerpostError
-from tasks.ann.open import Answers, LiveIndex, live
+from tasks.ann.answers import Answers, Radius, radius_of
+from tasks.ann.open import LiveIndex, live
+from tasks.metric.calibrated import ForeignModelError
 
 
 def ask(
@@ -21,6 +23,7 @@ def ask(
     kind: str | None,
     package: str | None,
     method: str,
+    within: str,
     as_json: bool,
     collection: str | None,
     store: str | None,
@@ -30,13 +33,16 @@ def ask(
         raise FingerpostError(
             "query: expected one of a text, --like ID and --vectors FILE, got none or several; give one"
         )
-    index = live(collection, store=store, method=method)
-    if vectors is not None:
-        results = _by_vectors(index, vectors, k=k, kind=kind, package=package)
-    elif like:
-        results = [(like, index.similar(like, k=k, kind=kind, package=package))]
-    else:
-        results = [(text, index.query(text, k=k, kind=kind, package=package))]
+    index, radius = live(collection, store=store, method=method), _radius(within)
+    try:
+        if vectors is not None:
+            results = _by_vectors(index, vectors, k=k, kind=kind, package=package, within=radius)
+        elif like:
+            results = [(like, index.similar(like, k=k, kind=kind, package=package, within=radius))]
+        else:
+            results = [(text, index.query(text, k=k, kind=kind, package=package, within=radius))]
+    except ForeignModelError as problem:
+        raise FingerpostError(str(problem)) from problem
     for question, found in results:
         if as_json:
             print(json.dumps({"query": question, "index": str(index.ref), **asdict(found)}, ensure_ascii=False))
@@ -44,8 +50,20 @@ def ask(
             _show(question, found, index)
 
 
+def _radius(within: str) -> Radius:
+    if within in ("", "threshold"):
+        return "threshold" if within else None
+    try:
+        radius_of(float(within), "cosine")
+        return float(within)
+    except ValueError:
+        raise FingerpostError(
+            f"--within: expected 'threshold' or a number, got {within!r}; say which answers are near enough"
+        ) from None
+
+
 def _by_vectors(
-    index: LiveIndex, file: Path, *, k: int, kind: str | None, package: str | None
+    index: LiveIndex, file: Path, *, k: int, kind: str | None, package: str | None, within: Radius
 ) -> list[tuple[str, Answers]]:
     from schemas.inputs.sources import FileSource
 
@@ -54,7 +72,10 @@ def _by_vectors(
         raise FingerpostError(
             f"{file}: expected a vector in every row, found {rows['vector'].null_count} without; leave them out"
         )
-    return [(row["id"], index.search(row["vector"], k=k, kind=kind, package=package)) for row in rows.to_pylist()]
+    return [
+        (row["id"], index.search(row["vector"], k=k, kind=kind, package=package, within=within))
+        for row in rows.to_pylist()
+    ]
 
 
 def _show(question: str, found: Answers, index: LiveIndex) -> None:
@@ -77,8 +98,26 @@ def _show(question: str, found: Answers, index: LiveIndex) -> None:
     if found.answers:
         console.print(table)
     else:
-        console.print(f"{question}: no answer; none of its words are in the index")
+        why = (
+            "none of its words are in the index"
+            if found.within is None or not found.distances
+            else "nothing is as near"
+        )
+        console.print(f"{question}: no answer; {why}")
+    if found.within is not None:
+        console.print(_told(found, index.metric), soft_wrap=True)
     console.print(
         f"[dim]{found.candidates:,} candidates, {found.distances:,} distances computed, {found.estimates:,} estimated ({found.method}); {index.ref}[/dim]",
         soft_wrap=True,
     )
+
+
+def _told(found: Answers, metric: str) -> str:
+    """How near all answers are, and whether there are others."""
+    near = (
+        f"a Euclidean distance of at most {found.within:.4f}"
+        if metric == "l2"
+        else f"a similarity of at least {found.within:.4f}"
+    )
+    others = "; there are more, ask with a larger -k" if found.more else ""
+    return f"{len(found.answers):,} answer(s) whose vectors have {near}{others}"

@@ -22,6 +22,7 @@ _COMMANDS = (
     pipeline.query,
     ranking.rank,
     metric.threshold,
+    metric.embed,
     pipeline.status,
     pipeline.history,
     pipeline.promote,

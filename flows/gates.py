@@ -51,7 +51,10 @@ def ranker_gates(manifest: Manifest, settings: GateSettings) -> list[Gate]:
 
 
 def threshold_gates(manifest: Manifest, settings: GateSettings) -> list[Gate]:
-    """What a threshold must fulfil on the classes that it was not chosen on; a target of 0 has no multiple."""
+    """What a threshold must fulfil on the classes that it was not chosen on; a target of 0 has no multiple.
+
+    What it costs is the other rate than the one that it keeps: a threshold that hardly anything passes is of no use.
+    """
     quality = manifest.quality
     gates = [
         Gate("threshold_classes", float(quality["test_classes"]), float(settings.threshold_classes)),
@@ -60,10 +63,22 @@ def threshold_gates(manifest: Manifest, settings: GateSettings) -> list[Gate]:
     if settings.threshold_rate and quality["share"]:
         ratio = float(quality[f"test_{quality['rate']}"]) / float(quality["share"])
         gates.append(Gate("threshold_rate_over_target", ratio, settings.threshold_rate, "at_most"))
+    cost, most = ("frr", settings.threshold_frr) if quality["rate"] == "far" else ("far", settings.threshold_far)
+    if most < 1:
+        gates.append(Gate(f"threshold_{cost}", float(quality[f"test_{cost}"]), most, "at_most"))
     if settings.threshold_recall_at_1:
         found = float(quality.get("recall_at_1", 0.0))
         gates.append(Gate("threshold_recall_at_1", found, settings.threshold_recall_at_1))
     return gates
+
+
+def kept_back(ref: Ref, collection: str, gates: list[Gate], settings: GateSettings) -> str:
+    """Why a product that misses a gate is left unpublished without failing its run; empty if it holds or is to fail."""
+    missed = "; ".join(str(gate) for gate in gates if not gate.holds)
+    reaction = settings.sample_threshold_missed if collection == SAMPLE else settings.threshold_missed
+    if not missed or ref.name != THRESHOLD or reaction == "fail":
+        return ""
+    return f"The threshold is not published: {missed}; what is live stays, and the run goes on"
 
 
 #: The gates of each product, but for those that real queries decide.

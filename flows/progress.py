@@ -45,8 +45,10 @@ class RunProgress:
         if self.console.is_terminal and not self.console.quiet:
             self._bars.start()
             self._rows[stage] = self._bars.add_task(stage, total=max(total, 1))
-        # Outside of a flow, Prefect would start a server of its own for it.
-        if FlowRunContext.get() is None:
+        self._updated[stage] = time.monotonic()
+        self._artifacts.pop(stage, None)
+        # What is done in one step is shown by the state of its task. Outside of a flow, Prefect would start a server of its own.
+        if total <= 1 or FlowRunContext.get() is None:
             return
         artifact = create_progress_artifact(
             progress=0.0,
@@ -61,9 +63,7 @@ class RunProgress:
         if stage in self._rows:
             self._bars.update(self._rows[stage], completed=done)
         now = time.monotonic()
-        if stage in self._artifacts and (
-            done >= self._totals[stage] or now - self._updated.get(stage, 0.0) >= _UPDATE_SECONDS
-        ):
+        if stage in self._artifacts and (done >= self._totals[stage] or now - self._updated[stage] >= _UPDATE_SECONDS):
             self._updated[stage] = now
             update_progress_artifact(self._artifacts[stage], progress=100.0 * done / self._totals[stage])
 

@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.gates import GATES, publish, replay_beside_live, replay_gates
+from flows.gates import GATES, kept_back, publish, replay_beside_live, replay_gates
 from flows.rewriting import rewriting
 from flows.runtime import Run
 from schemas.publish import Pointer
@@ -20,6 +20,7 @@ def make_live(run: Run, ref: Ref) -> None:
 def publish_product(run: Run, ref: Ref) -> None:
     """Checks the gates, with real queries if there are any, and makes a product live, or fails and leaves what is live.
 
+    A threshold that misses its gates fails nothing where the settings say so (gates.threshold_missed): it is noted.
     The product of an earlier day than the live one's must hold the gates too, but does not take its place.
     """
     store, collection, product = run.env.store, run.env.collection, ref.name
@@ -32,6 +33,10 @@ def publish_product(run: Run, ref: Ref) -> None:
     words = f"gates: {'; '.join(str(gate) for gate in gates)}"
     if live is not None and earlier and all(gate.holds for gate in gates):
         run.progress.say(f"kept   {ref}; {live.ref}, of a later day, stays live; {words}")
+        return
+    if why := kept_back(ref, collection, gates, run.settings.gates):
+        run.env.notes.append(why)
+        run.progress.say(f"kept back {ref}; {why}")
         return
     move = publish(store, collection, ref, gates, reason=f"run {run.id}", replayed=replayed)
     run.publications.append(move)

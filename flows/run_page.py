@@ -16,7 +16,7 @@ from prefect.context import FlowRunContext
 from flows.ops.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
 from flows.ops.redaction import without_credentials
 from flows.report.contents import Contents, gather
-from flows.report.page import consistency_plots
+from flows.report.page import consistency_plots, embedder_plots
 from flows.report.plots import correlation_svg, on_white, recall_distances_svg, recall_speed_svg
 from flows.report.sweep_plot import sweep_svg
 from schemas.corpus import DOCUMENTS
@@ -143,6 +143,13 @@ def plots(contents: Contents) -> dict[str, str]:
     if contents.consistency:
         titles = {"utility": "Utility by class over thresholds", "operating": "Operating points of classes"}
         for name, svg in consistency_plots(contents.consistency).items():
+            found[titles[name]] = _data_uri(partial(str, svg))
+    if contents.embedders:
+        titles = {
+            "utility_pair": "Utility by class without and with TCM", "points_pair": "Operating points without and with TCM",
+            "courses": "Training of embedders",
+        }  # fmt: skip
+        for name, svg in embedder_plots(contents.embedders).items():
             found[titles[name]] = _data_uri(partial(str, svg))
     return found
 

@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -132,8 +132,28 @@ class GateSettings(Section):
         description="of a threshold: most that its rate on test classes may be, as a multiple of the target; 0 switches it off",
     )
     threshold_classes: int = Field(default=2, ge=2, description="least number of test classes of a threshold")
+    threshold_frr: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="of a threshold for a FAR: most that its FRR on test classes may be; 1 switches it off",
+    )
+    threshold_far: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="of a threshold for a FRR: most that its FAR on test classes may be; 1 switches it off",
+    )
     threshold_recall_at_1: float = Field(
         default=0.0, ge=0, le=1, description="least share of test embeddings whose nearest other one is of their class"
+    )
+    threshold_missed: Literal["fail", "note"] = Field(
+        default="fail",
+        description="what a run does whose threshold misses a gate: fail, or note it, leave what is live and go on",
+    )
+    sample_threshold_missed: Literal["fail", "note"] = Field(
+        default="note",
+        description="the same for the built-in sample, whose packages are classes that lie close together",
     )
 
 
@@ -270,7 +290,9 @@ def _beside(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
 
 
 #: Settings that are mappings themselves.
-_MAPPINGS = {"input.columns", "xmr.columns", "metric.columns", "run.cluster_options"}
+_MAPPINGS = {
+    "input.columns", "xmr.columns", "metric.columns", "metric.training.backbone.arguments", "run.cluster_options"
+}  # fmt: skip
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -23,7 +23,7 @@ from flows.requests import RunRequest  # noqa: E402
 from flows.rewriting import rewriting  # noqa: E402
 from flows.runtime import Watching, watching, without_heartbeat  # noqa: E402
 from flows.settings import SAMPLE_INTERACTIONS, SettingsError  # noqa: E402
-from flows.threshold_inputs import embedding_columns, tunes  # noqa: E402
+from flows.threshold_inputs import embedding_source, tunes  # noqa: E402
 from flows.train_ranker import train_ranker  # noqa: E402
 from flows.tune_thresholds import tune_thresholds  # noqa: E402
 from schemas.inputs import SAMPLE  # noqa: E402
@@ -71,16 +71,16 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
     known(name)
     check_server()
     settings = request.resolve()
-    if settings.input.source != SAMPLE and rewriting.get() is None:
+    tuned = name == tune_thresholds.name or (name == nightly.name and tunes(settings))
+    embedded = embedding_source(settings, name, None) if tuned and rewriting.get() is None else None
+    if embedded is not None:
+        embedded.check()
+    if settings.input.source not in (SAMPLE, embedded and embedded.path) and rewriting.get() is None:
         input_files(settings.input.source)
     trains = name in {train_ranker.name, nightly.name} and has_interactions(settings)
     if trains and settings.xmr.input not in SAMPLE_INTERACTIONS and rewriting.get() is None:
         for given in filter(None, (settings.xmr.input, settings.xmr.labels, settings.xmr.negatives)):
             input_files(given)
-    if name == tune_thresholds.name or (name == nightly.name and tunes(settings)):
-        embedded = embedding_columns(settings, name)
-        if embedded and rewriting.get() is None:
-            input_files(embedded[0])
     if settings.replay.queries:
         read_queries(settings.replay.queries)
     hush()

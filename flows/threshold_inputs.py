@@ -1,10 +1,11 @@
 """What a threshold is tuned on: a file of embeddings with labels, or the vectors of a collection's documents."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flows.featurize_corpus import featurize_corpus
-from flows.metric_settings import OWN_EMBEDDINGS
+from flows.metric_settings import OWN_EMBEDDINGS, MetricSettings
 from flows.ranker_features import apart
 from flows.requests import RunRequest
 from flows.rewriting import rewriting
@@ -12,11 +13,12 @@ from flows.runtime import Run, part
 from flows.settings import Settings
 from schemas.forgotten import Forgotten
 from schemas.inputs import PACKAGES_SAMPLE, SAMPLE
-from schemas.inputs.embeddings import CLASS_COLUMN, EmbeddingFile
+from schemas.inputs.embeddings import CLASS_COLUMN, GROUP_COLUMN, EmbeddingFile
+from schemas.inputs.images import ImageFiles
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
 from tasks.corpus.stages import import_documents, take_vectors
-from tasks.metric.classes import in_validation
+from tasks.metric.classes import ClassParams, Part, side_of
 
 #: What the stages that read a file of embeddings are remembered under, apart from those over the collection's documents.
 PART = "embeddings"
@@ -24,12 +26,15 @@ PART = "embeddings"
 
 @dataclass(frozen=True)
 class Labelled:
-    """Documents and their vectors, the column that is their class, and the identity of the model that made the vectors."""
+    """Documents and their vectors, the column that is their class, the identity of the model that made the vectors, and the
+    column of groups of classes ("" for none).
+    """
 
     documents: Ref
     vectors: Ref
     column: str
     model: str
+    group: str = ""
 
 
 def tunes(settings: Settings) -> bool:
@@ -39,8 +44,15 @@ def tunes(settings: Settings) -> bool:
     metric, given = settings.metric, settings.input
     if metric.input != PACKAGES_SAMPLE:
         return bool(metric.input)
-    chosen = sum(in_validation(name, metric.validation_share, metric.seed) for name in given.distributions)
-    return given.source == SAMPLE and chosen >= 3 and len(given.distributions) - chosen >= 2
+    sides = Counter(side_of(name, classes_of(metric, metric.label, "all")) for name in given.distributions)
+    trained = not metric.trains or sides["training"] >= 2
+    return given.source == SAMPLE and trained and sides["validation"] >= 3 and sides["test"] >= 2
+
+
+def classes_of(metric: MetricSettings, column: str, part: Part, group: str = "") -> ClassParams:
+    """The classes of a column of documents on one side of the split."""
+    share = metric.training.share if metric.trains else 0.0
+    return ClassParams(column, part, metric.validation_share, metric.least_rows, metric.seed, share, group)
 
 
 def embedding_columns(settings: Settings, flow: str) -> tuple[str, Mapping[str, str]] | None:
@@ -55,10 +67,15 @@ def embedding_columns(settings: Settings, flow: str) -> tuple[str, Mapping[str, 
     return (given.source, given.columns or metric.columns) if asked else None
 
 
-def embedding_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> EmbeddingFile | None:
+def embedding_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> EmbeddingFile | ImageFiles | None:
     """The file that a flow's threshold is tuned on, without what is to be forgotten; None where it is the collection's documents."""
     found = embedding_columns(settings, flow)
-    return EmbeddingFile(found[0], tuple(sorted(found[1].items())), suppressed) if found else None
+    if found is None:
+        return None
+    path, mapping = found[0], tuple(sorted(found[1].items()))
+    if settings.metric.kind == "images":
+        return ImageFiles(path, settings.metric.images, mapping, suppressed)
+    return EmbeddingFile(path, mapping, suppressed)
 
 
 def labelled(run: Run, request: RunRequest) -> Labelled:
@@ -70,11 +87,19 @@ def labelled(run: Run, request: RunRequest) -> Labelled:
         if "vectors" not in made:
             part(featurize_corpus, request)
         computed = str(made["projection"].identity) if "projection" in made else run.env.collection
-        return Labelled(made["documents"], made["vectors"], metric.label, metric.model or computed)
+        return Labelled(made["documents"], made["vectors"], metric.label, metric.model or computed, metric.group)
     instead = rewriting.get()
     given = instead.embeddings if instead is not None and instead.embeddings is not None else source
     with apart(run, PART):
         documents = import_documents(given, params=run.settings.corpus.imports)
         vectors = take_vectors(documents, normalize=False)
     made |= {"threshold_documents": documents, "threshold_vectors": vectors}
-    return Labelled(documents, vectors, CLASS_COLUMN, metric.model or run.env.collection)
+    return Labelled(documents, vectors, CLASS_COLUMN, metric.model or run.env.collection, GROUP_COLUMN)
+
+
+def note_cautions(run: Run, threshold: Ref) -> None:
+    """Says in the run and its report where the target of a threshold is not safely met."""
+    if not run.env.planning:
+        for caution in run.env.store.manifest(threshold).quality["cautions"]:
+            run.env.notes.append(f"The threshold's target is not safely met: {caution}")
+            run.progress.say(run.env.notes[-1])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from flows.reading import wide_console
@@ -19,6 +20,7 @@ def show_choice(found: dict[str, Any], worst: int) -> None:
         f"{_interval(found['interval'], found['level'])}",
         soft_wrap=True,
     )
+    _show_cautions(console, found["cautions"])
     table = _table("what it gives", "classes", "rows", "FAR", "FRR")
     told = "other classes" if test["other_classes"] else "the same classes"
     table.add_row("where it was chosen", *_counts(on), _percent(on["far"]), _percent(on["frr"]))
@@ -42,6 +44,37 @@ def show_choice(found: dict[str, Any], worst: int) -> None:
             row["name"], _percent(row["far"]), _percent(row["frr"]), f"{row['positives']:,}", f"{row['negatives']:,}"
         )
     console.print(table)
+    if found["groups"]:
+        console.print(_groups(found["groups"], _RATES[rate], test["other_classes"]))
+
+
+def _show_cautions(console: Console, cautions: list[str]) -> None:
+    for caution in cautions:
+        console.print(f"[yellow]not safely met:[/yellow] {caution}", soft_wrap=True)
+
+
+def _groups(rows: list[dict[str, Any]], rate: str, other: bool) -> Table:
+    """Groups of classes: what each would need, and what its classes get by the one threshold and by its own."""
+    told = "other classes" if other else "the same"
+    table = _table(
+        "groups",
+        "classes",
+        f"{rate} there",
+        "own threshold",
+        "interval",
+        told,
+        f"{rate}",
+        f"{rate} by its own",
+        "worth it",
+    )
+    for row in rows:
+        ends = row["interval"]
+        table.add_row(
+            row["name"], f"{row['classes']:,}", _percent(row["rate"]), "too few" if ends is None else f"{row['threshold']:.4f}",
+            "–" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}", f"{row['test_classes']:,}", _percent(row["test_rate"]),
+            _percent(row["own_test_rate"]), "yes" if row["worth"] else "no",
+        )  # fmt: skip
+    return table
 
 
 def show_migration(found: dict[str, Any], worst: int) -> None:
@@ -79,6 +112,9 @@ def show_live(found: dict[str, Any]) -> None:
     console.print(
         f"on {found['test_classes']} classes that it was not chosen on: FAR {_percent(found['test_far'])}, FRR {_percent(found['test_frr'])}"
     )
+    _show_cautions(console, found["cautions"])
+    for name, (own, low, high) in found["groups"].items():
+        console.print(f"of group {name}: {own:.4f}, interval {low:.4f} to {high:.4f}", soft_wrap=True)
     console.print(f"of model {found['model']}; other vectors need another one", soft_wrap=True)
     if checked := found.get("checked"):
         rates = f"; on these FAR {_percent(checked['far'])}, FRR {_percent(checked['frr'])}" if "far" in checked else ""

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import FingerpostError, InputError
-from schemas.inputs.embeddings import CLASS_COLUMN, EMBEDDINGS, read_embeddings
+from schemas.inputs.embeddings import CLASS_COLUMN, EMBEDDINGS, GROUP_COLUMN, read_embeddings
 from tasks.metric.assessment import AssessmentParams, assess
 from tasks.metric.calibrated import Migration, migrate
-from tasks.metric.classes import in_validation
+from tasks.metric.classes import class_groups, in_validation
 from tasks.metric.histograms import pair_histograms
 from tasks.metric.open import LiveThreshold
 from tasks.metric.pairs import PairHistograms
@@ -27,12 +27,13 @@ _BARE = replace(_GIVEN, needed=("id", "vector"))
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Ids and labels ("" where there is none) of vectors float32 (n, d), and where they are from."""
+    """Ids and labels ("" where there is none) of vectors float32 (n, d), where they are from, and groups like labels, if any."""
 
     source: str
     ids: list[str]
     labels: NDArray[np.str_]
     vectors: NDArray[np.float32]
+    groups: NDArray[np.str_] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def read_given(path: str | Path, mapping: Mapping[str, str], *, labelled: bool =
     rows = batch.accepted
     vectors = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(rows.num_rows, -1)
     labels = np.array(rows[CLASS_COLUMN].to_pylist(), dtype=str)
-    return Embeddings(str(path), rows["id"].to_pylist(), labels, np.ascontiguousarray(vectors, dtype=np.float32))
+    groups = np.array(rows[GROUP_COLUMN].to_pylist(), dtype=str)
+    numbers = np.ascontiguousarray(vectors, dtype=np.float32)
+    return Embeddings(str(path), rows["id"].to_pylist(), labels, numbers, groups if (groups != "").any() else None)
 
 
 def choose(given: Embeddings, options: Options) -> dict[str, Any]:
@@ -78,7 +81,8 @@ def choose(given: Embeddings, options: Options) -> dict[str, Any]:
     chosen, tested = (sides["validation"], sides["test"]) if options.split else (sides["all"], sides["all"])
     with_pairs = [_pairs(given, rows, options) for rows in ((chosen, tested) if options.split else (chosen,))]
     try:
-        found = assess(with_pairs[0], with_pairs[-1], AssessmentParams(options.target, level=options.level))
+        params = AssessmentParams(options.target, level=options.level)
+        found = assess(with_pairs[0], with_pairs[-1], params, _groups(given, (chosen, tested), with_pairs))
         searched = retrieval(given.vectors[tested], given.labels[tested], options.measure, queries=options.queries)
     except ValueError as problem:
         raise FingerpostError(f"{given.source}: {problem}") from problem
@@ -99,8 +103,33 @@ def choose(given: Embeddings, options: Options) -> dict[str, Any]:
             "map_at_r": _known(searched.map_at_r), "opis": found.quality["opis"], "worst_opis": found.quality["worst_opis"],
             "classes_with_few_pairs": found.quality["classes_with_few_pairs"],
         },
-        "worst": _worst(found.classes, rate),
+        "worst": _worst(found.classes, rate), "groups": group_rows(found.groups), "cautions": found.quality["cautions"],
     }  # fmt: skip
+
+
+def _groups(
+    given: Embeddings, sides: tuple[NDArray[np.int64], NDArray[np.int64]], pairs: list[PairHistograms]
+) -> tuple[NDArray[np.str_], NDArray[np.str_]] | None:
+    """The groups of the classes that the threshold is chosen on and of those that test it, if there are groups."""
+    groups = given.groups
+    if groups is None:
+        return None
+    first, second = (
+        class_groups(given.labels[rows], groups[rows], side.names)[0]
+        for rows, side in zip(sides, (pairs[0], pairs[-1]), strict=True)
+    )
+    return first, second
+
+
+def group_rows(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """Groups as they are told: null where there is no threshold or no such class, ``interval`` for its ends."""
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return [
+        {name: row[name] for name in ("name", "classes", "threshold")}
+        | {"interval": None if row["threshold"] is None else [row["low"], row["high"]]}
+        | {name: row[name] for name in ("rate", "worth", "test_classes", "test_rate", "own_test_rate")}
+        for row in rows
+    ]
 
 
 def _worst(columns: Mapping[str, list[Any]], rate: str) -> list[dict[str, Any]]:

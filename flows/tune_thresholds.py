@@ -1,18 +1,18 @@
-"""From embeddings and their labels to a published threshold."""
+"""From embeddings or images and their labels to a published threshold."""
 
 from typing import Literal
 
 from prefect import flow
 
 from flows.crashes import tell_when_crashed
+from flows.embedders import embedded
 from flows.publishing import make_live
 from flows.ranker_features import apart
 from flows.requests import RunRequest
 from flows.runtime import Run, named, running
-from flows.threshold_inputs import Labelled, labelled
+from flows.threshold_inputs import Labelled, classes_of, labelled, note_cautions
 from schemas.refs import Ref
 from tasks.metric.assessment import AssessmentParams
-from tasks.metric.classes import ClassParams
 from tasks.metric.stages import (
     arrange_classes,
     assess_threshold,
@@ -22,14 +22,27 @@ from tasks.metric.stages import (
     release_threshold,
 )
 
+#: Said where the built-in sample's threshold is that of vectors as they are for want of packages.
+NO_NEURAL = (
+    "No embedder is trained: the extra neural (torch, pytorch-metric-learning) is not installed; the threshold is that of "
+    "the documents' vectors as they are"
+)
+
 
 @flow(name="tune_thresholds", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
 def tune_thresholds(request: RunRequest = RunRequest()) -> None:
     """Chooses one threshold for all classes, tests it on classes that it was not chosen on, and publishes it."""
     with running("tune_thresholds", request) as run:
         metric, given = run.settings.metric, labelled(run, request)
+        if metric.trains:
+            given = embedded(run, given)
+        elif metric.lacks_neural:
+            run.env.notes.append(NO_NEURAL)
+            run.progress.say(NO_NEURAL)
         made = _counted(run, given, "validation") | _counted(run, given, "test")
-        params = AssessmentParams(metric.target, metric.over, metric.opis, metric.level)
+        params = AssessmentParams(
+            metric.target, metric.over, metric.opis, metric.level, least_group_classes=metric.least_group_classes
+        )
         made["assessment"] = assess_threshold(made["validation_pairs"], made["test_pairs"], params=params)
         made["retrieval"] = measure_retrieval(made["test_rows"], queries=metric.queries)
         made["release"] = threshold = release_threshold(
@@ -37,13 +50,14 @@ def tune_thresholds(request: RunRequest = RunRequest()) -> None:
             target=metric.target, level=metric.level, model=given.model, canaries=metric.canaries,
         )  # fmt: skip
         run.refs |= {f"threshold_{role}": ref for role, ref in made.items()}
+        note_cautions(run, threshold)
         make_live(run, threshold)
 
 
 def _counted(run: Run, given: Labelled, side: Literal["validation", "test"]) -> dict[str, Ref]:
     """The rows of the classes on one side of the split, and what their pairs score."""
     metric = run.settings.metric
-    classes = ClassParams(given.column, side, metric.validation_share, metric.least_rows, metric.seed)
+    classes = classes_of(metric, given.column, side, given.group)
     with apart(run, side):
         rows = arrange_classes(
             given.vectors, given.documents, measure=metric.measure, bins=metric.bins, memory_mb=metric.memory_mb,

@@ -83,7 +83,8 @@ def _check_column(column: Field, data: pa.ChunkedArray, *, where: str) -> None:
         _fail(here, "no empty strings", f"{empty} of them")
     if column.finite and len(data):
         for chunk in data.chunks:
-            values = chunk.flatten() if column.vector else chunk
+            # A null in a column that may have some is no number; inside a vector it is one that is missing.
+            values = chunk.flatten() if column.vector else chunk.drop_null()
             bad = len(values) - (pc.sum(pc.is_finite(values)).as_py() or 0)
             if bad:
                 _fail(here, "finite numbers", f"{bad} that are NaN or infinite")

@@ -1,7 +1,7 @@
 """Matrices, tensors and blobs as Arrow tables and back, without copies where Arrow allows it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,30 @@ def tensors_from_arrow(table: pa.Table) -> dict[str, np.ndarray]:
             )
         tensors[name] = np.frombuffer(buffer, dtype=kind).reshape(shape)
     return tensors
+
+
+def figures_to_arrow(figures: Sequence[tuple[str, str, str, float]]) -> pa.Table:
+    """Figures as (method, setting, metric, value) as the rows of an evaluation's table."""
+    columns = list(zip(*figures, strict=True)) or [()] * 4
+    *texts, values = (list(column) for column in columns)
+    names = ("method", "setting", "metric")
+    return pa.table(
+        {name: pa.array(column, pa.string()) for name, column in zip(names, texts, strict=True)}
+        | {"value": pa.array(values, pa.float64())}
+    )
+
+
+def tensors_to_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
+    """Named arrays as the bytes of an Arrow file, for checkpoints."""
+    table, sink = tensors_to_arrow(tensors), pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def tensors_from_bytes(data: bytes) -> dict[str, np.ndarray]:
+    """The named arrays of such bytes."""
+    return tensors_from_arrow(pa.ipc.open_file(pa.BufferReader(data)).read_all())
 
 
 def _numeric(dtype: str) -> np.dtype[Any] | None:

@@ -17,11 +17,12 @@ from schemas.store import Store
 class Workspace:
     """The working state of a stage that is not committed yet: one record a finished shard, and checkpoints.
 
-    No other stage reads it; it goes after the commit.
+    No other stage reads it; it goes after the commit. ``part`` sets the checkpoints of one of its shards apart.
     """
 
-    def __init__(self, store: Store, ref: Ref) -> None:
+    def __init__(self, store: Store, ref: Ref, *, part: int | None = None) -> None:
         self.store, self.ref = store, ref
+        self._prefix = "checkpoint-" if part is None else f"checkpoint.{part:05d}-"
         self.folder = f".work/{ref.name}-{ref.day}-{ref.fingerprint}"
 
     def finish_shard(self, shard: int, entries: list[FileEntry], figures: Mapping[str, Any]) -> None:
@@ -49,7 +50,7 @@ class Workspace:
     def save_checkpoint(self, position: int, content: bytes) -> None:
         """Keeps the newest two checkpoints."""
         self.store.files.write(
-            f"{self.folder}/checkpoint-{position:012d}-{hashlib.sha256(content).hexdigest()[:16]}",
+            f"{self.folder}/{self._prefix}{position:012d}-{hashlib.sha256(content).hexdigest()[:16]}",
             content,
             durable=False,
         )
@@ -81,7 +82,7 @@ class Workspace:
         )
 
     def _checkpoints(self) -> list[str]:
-        return [name for name in self.store.files.names(self.folder) if name.startswith("checkpoint-")]
+        return [name for name in self.store.files.names(self.folder) if name.startswith(self._prefix)]
 
     def clear(self) -> None:
         """Removes it; what another run of the stage puts there meanwhile may stay."""

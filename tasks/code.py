@@ -9,7 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -18,6 +18,7 @@ from typing import Any
 
 from ext.sources import EXTENSIONS, source_hash
 from schemas.errors import FingerpostError
+from schemas.python_source import parsed
 
 #: Modules whose code decides results. The stage machinery and the loaders only move them.
 _HASHED = ("tasks.", "schemas.matrices", "schemas.inputs")
@@ -58,19 +59,25 @@ def _code_hash(function: Callable[..., Any]) -> str:
         raise FingerpostError(
             f"stage {function!r}: expected it in a module with a source file, found none; move it into one"
         )
-    tree = ast.parse(Path(module.__file__).read_text())
-    nodes, modules = _reachable(tree, function.__name__, module.__name__)
+    texts, modules = _own_code(Path(module.__file__).read_text(), function.__name__, module.__name__)
     digest = hashlib.sha256()
-    for node in nodes:
-        digest.update(_text_of(node).encode() + b"\0")
+    for text in texts:
+        digest.update(text.encode() + b"\0")
     for name in sorted(_closure(modules)):
         digest.update(f"{name}\0{_module_hash(name)}\0".encode())
     return digest.hexdigest()[:32]
 
 
+@lru_cache(maxsize=1024)
+def _own_code(source: str, root: str, module: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The statements of a source that a function of it needs, without comments, and the modules that they import from."""
+    nodes, modules = _reachable(parsed(source), root, module)
+    return tuple(_text_of(node) for node in nodes), frozenset(modules)
+
+
 def _text_of(tree: ast.AST) -> str:
     """The source of a tree without comments and docstrings."""
-    tree = ast.parse(ast.unparse(tree))
+    tree = parsed(ast.unparse(tree))
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
@@ -139,7 +146,7 @@ def _source_of(name: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin else None
 
 
-def _closure(modules: set[str]) -> set[str]:
+def _closure(modules: Iterable[str]) -> set[str]:
     """The first-party modules that these are or import, transitively."""
     seen: set[str] = set()
     todo = [name for name in modules if _is_first_party(name)]
@@ -157,7 +164,7 @@ def _closure(modules: set[str]) -> set[str]:
 @lru_cache(maxsize=1024)
 def _imported(text: str, module: str) -> tuple[str, ...]:
     """The first-party modules that a source imports anywhere in it."""
-    nodes = ast.walk(ast.parse(text))
+    nodes = ast.walk(parsed(text))
     return tuple(sorted({name for node in nodes for _, name in _imports(node, module) if _is_first_party(name)}))
 
 
@@ -171,7 +178,7 @@ def _module_hash(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _text_hash(text: str) -> str:
-    return hashlib.sha256(_text_of(ast.parse(text)).encode()).hexdigest()
+    return hashlib.sha256(_text_of(parsed(text)).encode()).hexdigest()
 
 
 def extension_hash(name: str) -> str:

@@ -30,6 +30,9 @@ from tasks.ledger import Estimate, PlannedStage, StageRecord, input_texts
 from tasks.shards import peak_memory_mb, reset_peak_memory
 from tasks.stage_run import StageRun, identity_of
 
+#: What only some stages need, and an installation may lack.
+_EXTRAS = ("torch", "pytorch-metric-learning")
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -288,7 +291,12 @@ def stage(contract: Contract) -> Callable[[Callable[..., None]], Stage]:
 
 @functools.lru_cache(maxsize=1)
 def package_versions() -> dict[str, str]:
-    """The versions of what results may depend on."""
-    return {
-        name: importlib.metadata.version(name) for name in ("numpy", "scipy", "pyarrow", "pandas", "dask", "prefect")
-    }
+    """The versions of what results may depend on, of extras where they are installed."""
+    found = {}
+    for name in ("numpy", "scipy", "pyarrow", "pandas", "dask", "prefect", "pillow", *_EXTRAS):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name not in _EXTRAS:
+                raise
+    return found

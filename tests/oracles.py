@@ -111,8 +111,13 @@ def nearest(vectors: np.ndarray, queries: np.ndarray, k: int, metric: str) -> np
     return np.argsort(distances, axis=1, kind="stable")[:, :k]
 
 
-def dual_svm(x: np.ndarray, y: np.ndarray, costs: np.ndarray, *, squared: bool, sweeps: int = 20_000) -> np.ndarray:
-    """Weights of a linear support vector machine without bias: exact coordinate descent on the dual, no shrinking."""
+def dual_svm(
+    x: np.ndarray, y: np.ndarray, costs: np.ndarray, *, squared: bool, sweeps: int = 20_000
+) -> tuple[np.ndarray, bool]:
+    """Weights of a linear support vector machine without bias: exact coordinate descent on the dual, no shrinking.
+
+    And whether it came to a standstill: with hinge loss, rows that are nearly alike can take millions of sweeps.
+    """
     diagonal = 0.5 / costs if squared else np.zeros(len(y))
     upper = np.full(len(y), np.inf) if squared else costs
     gram = (x @ x.T) * np.outer(y, y)
@@ -126,8 +131,14 @@ def dual_svm(x: np.ndarray, y: np.ndarray, costs: np.ndarray, *, squared: bool, 
             largest = max(largest, abs(after - alpha[i]))
             alpha[i] = after
         if largest < 1e-12:
-            break
-    return (alpha * y) @ x
+            return (alpha * y) @ x, True
+    return (alpha * y) @ x, False
+
+
+def svm_objective(w: np.ndarray, x: np.ndarray, y: np.ndarray, costs: np.ndarray, *, squared: bool) -> float:
+    """What the weights of a support vector machine minimise."""
+    loss = np.maximum(0.0, 1 - y * (x @ w))
+    return float(0.5 * w @ w + costs @ (loss**2 if squared else loss))
 
 
 def halved(
@@ -164,3 +175,13 @@ def tree_scores(
         values = x.astype(np.float64) @ weights[level] + bias[level]
         scores = scores[above] + transform(values)
     return scores
+
+
+def merged_columns(parts: list[tuple[np.ndarray, np.ndarray]], width: int) -> np.ndarray:
+    """Columns of dense matrices at their places among ``width``, -1 left out: (rows, width)."""
+    out = np.zeros((len(parts[0][0]), width), np.float32)
+    for matrix, places in parts:
+        for column, place in enumerate(places):
+            if place >= 0:
+                out[:, place] = matrix[:, column]
+    return out

@@ -1,4 +1,4 @@
-"""Choosing a threshold for embeddings, and asking for the live one."""
+"""Choosing a threshold for embeddings, asking for the live one, and embedding by the model that it holds for."""
 
 import json
 import math
@@ -40,6 +40,13 @@ def threshold(
             "--map", "-m", help="our column = the file's column, for example label=person", show_default=False
         ),
     ] = None,
+    group: Annotated[
+        str,
+        typer.Option(
+            help="the file's column of groups of classes (cameras, languages), which get a threshold of their own where it is worth it; 'group' if the file has one",
+            show_default=False,
+        ),
+    ] = "",
     measure: Annotated[str, typer.Option(help="cosine or euclidean")] = "cosine",
     migrate: Annotated[
         Path | None,
@@ -78,6 +85,8 @@ def threshold(
 
         fingerpost threshold --input faces.csv --map id=photo --map label=person --frr 0.05 --json
 
+        fingerpost threshold --input faces.parquet --group camera
+
         fingerpost threshold --input old.parquet --migrate new.parquet --from 0.62
 
         fingerpost threshold --collection products --check embeddings.parquet
@@ -85,8 +94,9 @@ def threshold(
     from flows.threshold_tables import show_choice, show_live, show_migration
 
     _check_usage(source, far, frr, migrate, old, check, share)
+    mapping = dict(pair(text, "--map", "column=name") for text in columns or ()) | ({"group": group} if group else {})
     given = {
-        "mapping": dict(pair(text, "--map", "column=name") for text in columns or ()), "measure": measure, "share": share, "seed": seed,
+        "mapping": mapping, "measure": measure, "share": share, "seed": seed,
         "split": not same_classes, "memory_mb": memory_mb, "rate": "far" if frr is None else "frr", "at": _first(far, frr, 0.01),
     }  # fmt: skip
     if source is None:
@@ -101,6 +111,46 @@ def threshold(
         show_live(found)
     else:
         show_choice(found, worst)
+
+
+def embed(
+    source: Annotated[
+        Path,
+        typer.Option(
+            "--input",
+            "-i",
+            help="what the embedder was trained on: a file of id and vector, or images (a folder by class, or Parquet)",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="the Parquet (.parquet) or JSON Lines (.jsonl) file of id, label and vector to write",
+            show_default=False,
+        ),
+    ],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", "-m", help="our column = the file's column, for example id=photo", show_default=False),
+    ] = None,
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Embeds vectors or images by the trained embedder that the live threshold holds for.
+
+    Examples:
+
+        fingerpost embed --input tonight.parquet --output embedded.parquet --collection faces
+
+        fingerpost embed --input photos/ --output embedded.parquet --collection faces
+    """
+    from flows.embedding import embed_file
+
+    mapping = dict(pair(text, "--map", "column=name") for text in columns or ())
+    typer.echo(embed_file(source, output, mapping, collection=collection or None, store=store or None))
 
 
 def _check_usage(
@@ -157,6 +207,7 @@ def _live(
     shown = {
         "collection": found.collection, "ref": str(found.ref), "threshold": made.threshold, "interval": list(made.interval),
         "measure": made.measure, "target": {"rate": made.target.rate, "share": made.target.share}, "model": made.model,
+        "groups": {name: list(own) for name, own in made.groups.items()}, "cautions": found.quality.get("cautions", []),
     } | {name: found.quality[name] for name in ("test_classes", "test_far", "test_frr", "opis")}  # fmt: skip
     if check is not None:
         shown["checked"] = checked(found, read_given(check, given["mapping"], labelled=False))

@@ -120,6 +120,13 @@ def query(
     ] = None,
     package: Annotated[str | None, typer.Option(help="only documents of this package", show_default=False)] = None,
     method: Annotated[str, typer.Option(help="finger, hnsw, or auto: the faster on this index")] = "auto",
+    within: Annotated[
+        str,
+        typer.Option(
+            help="only answers whose vectors are at least so similar (of an l2 index: at most so far): a number, or 'threshold' for the live threshold of the collection; -k is the most there are",
+            show_default=False,
+        ),
+    ] = "",
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
@@ -133,6 +140,8 @@ def query(
         fingerpost query "shortest path in a graph" --package networkx --json
 
         fingerpost query --like numpy.sort
+
+        fingerpost query --like face-17 --collection faces --within threshold -k 100
     """
     from flows.answers import ask
 
@@ -144,6 +153,7 @@ def query(
         kind=kind,
         package=package,
         method=method,
+        within=within,
         as_json=as_json,
         collection=collection or None,
         store=store or None,

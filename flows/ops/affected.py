@@ -4,26 +4,20 @@ Looks only; changes nothing.
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
-from pathlib import Path
 from typing import Any
 
-from flows.inputs import interaction_files, interaction_source, source_of
-from flows.metric_settings import MetricSettings
-from flows.requests import DAY, RunRequest
-from flows.settings import InputSettings, Settings, XmrSettings, in_force
-from flows.threshold_inputs import PART, embedding_columns, embedding_source
+from flows.inputs import interaction_source, source_of
+from flows.ops.affected_inputs import InputFile, inputs_with, texts_of
+from flows.requests import RunRequest
+from flows.settings import Settings, in_force
+from flows.threshold_inputs import PART, embedding_source
 from schemas.decoding import columns_of
 from schemas.errors import FingerpostError
 from schemas.forgotten import Forgotten
-from schemas.inputs import SAMPLE
-from schemas.inputs.files import input_files
-from schemas.inputs.forgotten import FORMS, holding, keys_in, scan, suppressing
-from schemas.inputs.interaction_rows import split_mapping
-from schemas.inputs.rewriting import count_rows
-from schemas.inputs.sources import FileSource, PythonDocsSource
+from schemas.inputs.forgotten import holding, keys_in, suppressing
+from schemas.inputs.sources import PythonDocsSource
 from schemas.inputs.suppression import Suppressed
 from schemas.manifests import Manifest
 from schemas.publish import Pointer, products
@@ -33,20 +27,6 @@ from tasks.ledger import runs
 
 #: What a search for one key is made with before the store's own salt is needed.
 _ANY_SALT = b"looking"
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """A file of an input that holds the key, in how many rows; ``problem`` is why it could not be looked through.
-
-    ``form`` is what its rows are: documents, interactions, labels or embeddings.
-    """
-
-    path: str
-    columns: dict[str, str]
-    rows: int
-    problem: str = ""
-    form: str = "documents"
 
 
 @dataclass(frozen=True)
@@ -163,7 +143,7 @@ def affected_by(store: Store, key: str, collection: str) -> Affected:
         found.collections = sharing
     found.condemned = sorted(condemned)
     ours = [record for record in inventory.records if record["collection"] in found.collections]
-    found.inputs = _inputs(ours, wanted, found.texts)
+    found.inputs = inputs_with(ours, wanted, found.texts)
     _choose_runs(inventory, found, ours)
     found.publications = [
         f"{name}/{product}: {len(hit)} of {len(line)} version(s)"
@@ -207,106 +187,6 @@ def rows_about(content: bytes, wanted: Suppressed, columns: tuple[str, ...]) -> 
     table = columns_of(content, [*columns, *({"title", "name", "text", "signature", "reason", "detail"} - {*columns})])
     places = [row for row, hit in enumerate(holding(table, wanted, columns)) if hit]
     return table.take(places).to_pylist() if places else []
-
-
-def texts_of(row: Mapping[str, Any], wanted: Suppressed) -> list[str]:
-    """What a row says in words, besides its key; of an interaction only where the query is what is wanted."""
-    names = ["title", "name", "text", "signature"]
-    if any(wanted.match(row.get(name)) for name in ("query_id", "query")):
-        names.append("query")
-    return [str(row[name]) for name in names if row.get(name) and not wanted.match(row[name])]
-
-
-def _inputs(records: list[dict[str, Any]], wanted: Suppressed, texts: list[str]) -> list[InputFile]:
-    """The files that the runs of the collections read and that hold the key, days that never ran included."""
-    found: dict[tuple[str, str], InputFile] = {}
-    for form, path, columns in input_sources(records):
-        try:
-            files = input_files(path)
-        except FingerpostError:
-            continue  # it is gone
-        for file in files:
-            try:
-                source = FileSource(str(file), tuple(sorted(columns.items())))
-                reading = scan(source, wanted, form=FORMS[form], keep=True)
-                rows, problem = count_rows(file, columns, wanted, FORMS[form]), ""
-                texts += [t for row in reading.forgotten or () for t in texts_of(row, wanted) if t not in texts]
-            except FingerpostError as error:
-                rows, problem = 0, str(error)
-            if rows or (problem and wanted_in(file, wanted)):
-                found[form, str(file.resolve())] = InputFile(str(file), columns, rows, problem, form)
-    return list(found.values())
-
-
-def wanted_in(file: Path, wanted: Suppressed) -> bool:
-    """Whether the bytes of a file that cannot be read as rows mention the key."""
-    try:
-        return bool(wanted.mentioned(file.read_bytes().decode("utf-8", "backslashreplace")))
-    except OSError:
-        return False
-
-
-def input_sources(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, dict[str, str]]]:
-    """What rows are, the paths that runs read them from, and the mapping of their columns; a path with a day in it gives
-    every file that fits it.
-    """
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    patterns = dict[str, None]()
-    for record in records:
-        for form, path, columns in _files_of(_paths_in(record["settings"]), record["flow"]):
-            found[form, path] = columns
-        request = {**(record.get("request") or {}), "day": "", "force": (), "dry_run": False}
-        patterns[json.dumps([record["flow"], request], sort_keys=True)] = None
-    for flow, request in map(json.loads, patterns):
-        try:
-            settings = RunRequest.of(**request).for_any_day()
-        except (FingerpostError, TypeError):
-            continue  # its profile is gone, for example; the days that ran are known from their records
-        for form, pattern, columns in _files_of(settings, flow):
-            for path in _matching(pattern):
-                found.setdefault((form, path), columns)
-    return [(form, path, columns) for (form, path), columns in found.items()]
-
-
-def _paths_in(settings: Mapping[str, Any]) -> Settings:
-    """The settings of a record that say where inputs are, whatever became of its others."""
-
-    def known(section: str, *names: str) -> dict[str, Any]:
-        return {name: settings[f"{section}.{name}"] for name in names if f"{section}.{name}" in settings}
-
-    return Settings(
-        input=InputSettings(source=settings["input.source"], columns=settings["input.columns"]),
-        xmr=XmrSettings(**known("xmr", "input", "labels", "negatives", "columns")),
-        metric=MetricSettings(**known("metric", "input", "columns")),
-    )
-
-
-def _files_of(settings: Settings, flow: str) -> list[tuple[str, str, dict[str, str]]]:
-    """What a flow reads from files: the form of the rows, the path and the mapping of the columns."""
-    files, source = interaction_files(settings, flow), settings.input.source
-    embedded = embedding_columns(settings, flow)
-    found = []
-    if source != SAMPLE and source not in {files.path if files else "", embedded[0] if embedded else ""}:
-        found.append(("documents", source, dict(settings.input.columns)))
-    if files is not None:
-        of_rows, of_labels = split_mapping(files.columns, labelled=bool(files.labels))
-        found.append(("interactions", files.path, of_rows))
-        if files.labels:
-            found.append(("labels", files.labels, of_labels))
-        if files.negatives:
-            found.append(("negatives", files.negatives, {}))
-    if embedded is not None:
-        found.append(("embeddings", embedded[0], dict(embedded[1])))
-    return found
-
-
-def _matching(pattern: str) -> list[str]:
-    """The paths that a path with a day in it stands for."""
-    if DAY not in pattern:
-        return []
-    folder = Path(re.split(r"[{]", pattern, maxsplit=1)[0]).parent
-    rest = pattern[len(str(folder)) :].lstrip("/") if str(folder) != "." else pattern
-    return [str(path) for path in folder.glob(rest.replace(DAY, "????-??-??"))]
 
 
 def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, Any]]) -> None:

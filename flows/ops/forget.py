@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.ops.absence import Absence, Needles, digest_of_texts, needles_of, search
-from flows.ops.affected import Affected, Again, Inventory, affected_by, request_of, tables_with_keys, used_by, wanted_in
+from flows.ops.affected import Affected, Again, Inventory, affected_by, request_of, tables_with_keys, used_by
+from flows.ops.affected_inputs import wanted_in
 from flows.ops.traces import clean_records, remove_artifacts
 from flows.own_server import own_server
 from flows.rewriting import Rewriting, rewriting
@@ -274,7 +275,7 @@ class _Job:
 
 
 def _affected(saved: dict[str, Any]) -> Affected:
-    from flows.ops.affected import InputFile
+    from flows.ops.affected_inputs import InputFile
 
     return Affected(**{
         **saved, "inputs": [InputFile(**one) for one in saved["inputs"]], "again": [Again(**one) for one in saved["again"]],

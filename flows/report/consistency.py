@@ -1,7 +1,7 @@
 """What a report shows of a threshold and of how differently it works across classes, gathered from the assessment."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from schemas import metric
@@ -31,7 +31,8 @@ class Consistency:
     """A threshold chosen on validation classes, and test classes at it and along the calibration range.
 
     ``figures`` by (method, setting, metric); ``thresholds`` of the range with the utility of each class of ``drawn`` (name,
-    role, utilities) and the mean over all classes that count.
+    role, utilities) and the mean over all classes that count. ``groups``: rows of the assessment's table of groups;
+    ``cautions``: why the target is not safely met.
     """
 
     measure: str
@@ -44,6 +45,8 @@ class Consistency:
     drawn: list[tuple[str, str, list[float]]]
     mean: list[float]
     retrieval: dict[str, Any]
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    cautions: list[str] = field(default_factory=list)
 
     @property
     def threshold(self) -> float:
@@ -105,6 +108,8 @@ def read_consistency(store: Store, record: dict[str, Any]) -> Consistency | None
         str(artifact.quality["measure"]), params["target"]["rate"], params["target"]["share"], params["level"], figures, classes,
         curves["thresholds"].tolist(), drawn, curves["utility"][counted].mean(axis=0).tolist(),
         dict(stages.get(metric.RETRIEVAL.name, {}).get("quality", {})),
+        artifact.read("groups").to_pylist() if artifact.entries("groups") else [],
+        list(artifact.quality.get("cautions", [])),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from flows.report.consistency import Consistency, read_consistency
+from flows.report.embedders import Embedders, read_embedders
 from flows.report.plots import SearchPoint
 from flows.report.ranking import Ranked, Sweep, read_ranked, read_sweep
 from flows.report.refresh import Refresh, read_refresh, read_trained_fully
@@ -148,6 +149,7 @@ class Contents:
     sweep: Sweep | None
     refreshes: list[Refresh]
     consistency: Consistency | None
+    embedders: Embedders | None
     inputs: dict[str, list[str]]
     problems: list[str] = field(default_factory=list)
 
@@ -205,6 +207,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
         sweep=section(xmr.SWEEP.name, read_sweep),
         refreshes=attempt(lambda: read_refresh(store, record), []),
         consistency=attempt(lambda: read_consistency(store, record), None),
+        embedders=attempt(lambda: read_embedders(store, record), None),
         inputs={name: attempt(partial(_inputs, store, stage, made), []) for name, stage in stages.items()},
         problems=problems,
     )

@@ -1,14 +1,17 @@
 """The report of a run as one HTML page that needs nothing else."""
 
 import base64
+from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from flows.report.consistency import Consistency, operating_points
 from flows.report.consistency_plot import operating_svg, utility_svg
 from flows.report.contents import Contents, Search, gather
+from flows.report.embedder_plots import courses_svg, points_pair_svg, utility_pair_svg
+from flows.report.embedders import COLUMNS, Embedders
 from flows.report.plots import bands_svg, correlation_svg, recall_distances_svg, recall_speed_svg, training_svg
 from flows.report.sweep_plot import sweep_svg
 from schemas.store import Store
@@ -21,10 +24,9 @@ _PRIVATE = {"store"}
 def render(store: Store, record: dict[str, Any]) -> str:
     """The page of a run's record: what was asked, done, measured and published."""
     contents = gather(store, record)
-    template = _environment().from_string(resources.files("flows.report").joinpath("page.html").read_text("utf-8"))
-    return template.render(
+    return _template().render(
         c=contents, record=record, longest=max((stage["seconds"] for stage in record["stages"]), default=0.0),
-        plots=_plots(contents), speed_words=_speed_words(contents.search), cards=_cards(contents),
+        plots=_plots(contents), speed_words=_speed_words(contents.search), cards=_cards(contents), embedder_columns=COLUMNS,
         settings={key: value for key, value in record["settings"].items() if key not in _PRIVATE},
     )  # fmt: skip
 
@@ -39,17 +41,19 @@ def write(store: Store, record: dict[str, Any]) -> str:
     return path if store.files.local else str(store.files.fs.unstrip_protocol(path))
 
 
-def _environment() -> Environment:
+@cache
+def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "count": _count,
         "seconds": _seconds,
         "figure": _figure,
         "percent": _percent,
+        "rate": _rate,
         "when": _when,
         "full_name": _full_name,
     }
-    return environment
+    return environment.from_string(resources.files("flows.report").joinpath("page.html").read_text("utf-8"))
 
 
 def _full_name(stage: dict[str, Any]) -> str:
@@ -87,6 +91,8 @@ def _plots(contents: Contents) -> dict[str, str]:
             plots["sweep_time"] = sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen, value="latency_ms")
     if contents.consistency:
         plots |= consistency_plots(contents.consistency)
+    if contents.embedders:
+        plots |= embedder_plots(contents.embedders)
     return {name: f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" for name, svg in plots.items()}
 
 
@@ -97,6 +103,15 @@ def consistency_plots(found: Consistency) -> dict[str, str]:
             found.thresholds, found.drawn, found.mean, measure=found.measure, chosen=found.threshold
         ),
         "operating": operating_svg(operating_points(found), rate=found.rate, share=found.share),
+    }
+
+
+def embedder_plots(found: Embedders) -> dict[str, str]:
+    """The plots of embedders, as SVG."""
+    return {
+        "utility_pair": utility_pair_svg(found.curves),
+        "points_pair": points_pair_svg(found.curves),
+        "courses": courses_svg(found.checks),
     }
 
 
@@ -153,6 +168,11 @@ def _figure(value: float) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def _rate(value: float | None) -> str:
+    """A rate that may be tiny, or not be there."""
+    return "–" if value is None else f"{100 * value:.3g} %"
 
 
 def _when(moment: str) -> str:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 Report = Callable[[int, str, str], None]
 
 #: The columns whose values are keys, so that whole numbers will do as texts.
-KEYS = frozenset({"id", "label", "query_id"})
+KEYS = frozenset({"id", "label", "query_id", "group"})
 
 VECTORS = pa.list_(pa.float32())
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -1,4 +1,4 @@
-"""Embeddings with a label each, from users' files, as documents whose package is the label."""
+"""Embeddings with a label each, from users' files, as documents whose package is the label, and whose kind its group."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from schemas.inputs.suppression import Suppressed
 from schemas.refs import digest_of
 
 EMBEDDINGS = Form(
-    ("id", "label", "vector"), needed=("id", "label", "vector"), option="--set metric.columns.", keys=("id",)
+    ("id", "label", "group", "vector"), needed=("id", "label", "vector"), option="--set metric.columns.", keys=("id",)
 )
-#: The column of documents that holds the label.
-CLASS_COLUMN = "package"
+#: The columns of documents that hold the label, and the group that it is in.
+CLASS_COLUMN, GROUP_COLUMN = "package", "kind"
 
 
 @dataclass(frozen=True)
 class EmbeddingFile:
-    """A Parquet, CSV or JSON Lines file (or a folder of Parquet files) of id, label and vector, without ``suppressed`` ids.
+    """A Parquet, CSV or JSON Lines file (or a folder of Parquet files) of id, label, group and vector, without ``suppressed`` ids.
 
     ``mapping`` has pairs (our column, the file's) where they differ.
     """
@@ -36,6 +36,10 @@ class EmbeddingFile:
 
     def __str__(self) -> str:
         return self.path
+
+    def check(self) -> None:
+        """InputError where there are no files that can be read."""
+        input_files(self.path)
 
     def identity(self) -> str:
         """sha256 over contents and mapping, and the digests of the suppressed ids among them; InputError if it cannot be read."""
@@ -60,7 +64,7 @@ def read_embeddings(
     suppressed: Suppressed | None = None,
     form: Form = EMBEDDINGS,
 ) -> DocumentBatch:
-    """The rows of a file as documents, the label in the column ``CLASS_COLUMN``, "" where a row has none.
+    """The rows of a file as documents, label and group in ``CLASS_COLUMN`` and ``GROUP_COLUMN``, "" where a row has none.
 
     Bad rows are set aside with a reason each: those of documents, and rows without a vector. InputError for a file that cannot be read.
     """
@@ -77,10 +81,12 @@ def _as_documents(batches: Iterator[RawBatch], quarantine: Quarantine) -> Iterat
             key = keys[i].as_py() if isinstance(keys[i], pa.Scalar) else keys[i]
             quarantine.add(batch.rows[i], key, reason, detail)
 
-        labels = text_cells("label", batch.columns.get("label", pa.nulls(len(batch.rows))), report)
+        texts = {
+            ours: pc.utf8_trim_whitespace(text_cells(name, batch.columns.get(name, pa.nulls(len(batch.rows))), report))
+            for name, ours in (("label", CLASS_COLUMN), ("group", GROUP_COLUMN))
+        }
         vectors = vector_cells(batch.columns["vector"], report)
         for i, missing in enumerate(vectors.is_null().to_pylist()):
             if missing:
                 report(i, "no vector", "the vector is missing")
-        columns = {"id": keys, CLASS_COLUMN: pc.utf8_trim_whitespace(labels), "vector": vectors}
-        yield RawBatch(columns, batch.rows)
+        yield RawBatch({"id": keys, **texts, "vector": vectors}, batch.rows)

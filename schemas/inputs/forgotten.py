@@ -13,6 +13,7 @@ from schemas.inputs.documents import read_documents
 from schemas.inputs.embeddings import EMBEDDINGS
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
+from schemas.inputs.images import IMAGE_FILE, IMAGES
 from schemas.inputs.interaction_rows import INTERACTIONS, LABELS
 from schemas.inputs.merging import PAIR_SCHEMA, InteractionBatch
 from schemas.inputs.negatives import NEGATIVE_SCHEMA, NEGATIVES
@@ -29,6 +30,8 @@ FORMS: dict[str, Form] = {
     "labels": LABELS,
     "negatives": NEGATIVES,
     "embeddings": EMBEDDINGS,
+    "images": IMAGES,
+    "image": IMAGE_FILE,
 }
 
 #: In which columns of a stored table a key stands: the id, and of a query also its whole text.

@@ -1,4 +1,4 @@
-"""Files of queries to rank labels for, and the files that rankings are written to."""
+"""Files of queries to rank labels for, and the files that rankings (and other answers to a file) are written to."""
 
 import json
 import os
@@ -48,29 +48,29 @@ def read_texts(path: str | Path) -> list[str]:
     return texts
 
 
-class RankingWriter:
-    """Writes rankings row by row to a Parquet (.parquet) or JSON Lines (.jsonl) file, which is there whole or not at all."""
+class RowWriter:
+    """Writes rows of a schema one by one to a Parquet (.parquet) or JSON Lines (.jsonl) file, which is there whole or not at all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, schema: pa.Schema = SCHEMA) -> None:
         if path.suffix not in {".parquet", ".jsonl"}:
             raise InputError(f"{path}: expected a name that ends in .parquet or .jsonl, got another; rename it")
         if not path.absolute().parent.is_dir():
             raise InputError(f"{path}: expected a folder to write to, found none there; create it")
-        self._path = path
+        self._path, self._schema = path, schema
         self._partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         self._rows: list[tuple[Any, ...]] = []
         self._parquet: pq.ParquetWriter | None = None
 
-    def __enter__(self) -> "RankingWriter":
+    def __enter__(self) -> "RowWriter":
         if self._path.suffix == ".parquet":
-            self._parquet = pq.ParquetWriter(self._partial, SCHEMA)
+            self._parquet = pq.ParquetWriter(self._partial, self._schema)
         else:
             self._partial.touch()
         return self
 
-    def add(self, query: str, rank: int, key: str, name: str, score: float, chance: float | None) -> None:
-        """One label of a query: its place from 1, id, name, score, and the chance that it is right."""
-        self._rows.append((query, rank, key, name, score, chance))
+    def add(self, *values: Any) -> None:
+        """One row; of a ranking: the query, a label's place from 1, its id, name, score, and the chance that it is right."""
+        self._rows.append(values)
         if len(self._rows) >= _ROWS:
             self._flush()
 
@@ -88,9 +88,10 @@ class RankingWriter:
             self._partial.unlink(missing_ok=True)
 
     def _flush(self) -> None:
-        columns = list(zip(*self._rows, strict=True)) or [()] * len(SCHEMA)
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(self._schema)
         table = pa.table(
-            [pa.array(column, form.type) for column, form in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+            [pa.array(column, form.type) for column, form in zip(columns, self._schema, strict=True)],
+            schema=self._schema,
         )
         self._rows = []
         if self._parquet is not None:

@@ -9,7 +9,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from schemas.matrices import dense_from_arrow, tensors_from_arrow
 from schemas.publish import Pointer, products
 from schemas.refs import Ref
 from schemas.store import Artifact, Store
+from tasks.ann.answers import Answer, Answers, Radius, radius_of, told_radius
 from tasks.ann.engine import Engine
 from tasks.ann.finger_basis import FingerBasis
 from tasks.ann.finger_search import FingerIndex
@@ -35,9 +36,11 @@ from tasks.ann.finger_tables import FingerTables, join_ranges
 from tasks.ann.graph import NONE, Graph, UpperLevel
 from tasks.ann.hnsw import HnswIndex
 from tasks.ann.search import Index
+from tasks.ann.within import rows_within
 from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.open import read_components, read_features, read_vocabulary
 from tasks.corpus.rerank import RerankParams
+from tasks.corpus.svd import project
 from tasks.corpus.tfidf import Featurizer, TfidfParams
 
 PRODUCT = contracts.INDEX.name
@@ -88,29 +91,6 @@ def open_finger(
         for entry in tables.entries("tables")
     ]
     return FingerIndex(vectors, graph, join_ranges(parts), kernel_metric(metric))
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer: the document, its score (higher is nearer) and the first sentence of its text."""
-
-    id: str
-    title: str
-    kind: str
-    package: str
-    score: float
-    first_sentence: str
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Answers, best first, with the candidates that were looked at and the distances that were computed."""
-
-    answers: list[Answer]
-    candidates: int
-    distances: int
-    estimates: int
-    method: str
 
 
 class LiveIndex:
@@ -198,34 +178,53 @@ class LiveIndex:
                 for loaded in [pool.submit(getattr, self, part) for part in missing]:
                     loaded.result()
 
-    def query(self, text: str, *, k: int = 10, kind: str | None = None, package: str | None = None) -> Answers:
-        """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity."""
+    def query(
+        self, text: str, *, k: int = 10, kind: str | None = None, package: str | None = None, within: Radius = None
+    ) -> Answers:
+        """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity.
+
+        within: only those whose dense vectors are at least so similar (l2: at most so far): a number, or "threshold" for the live
+        threshold of the collection. Without it the candidates are a fixed number.
+        """
         self.load("featurizer", "features", "components", "documents", "index")
+        radius = self._radius(within)
         queries = self.featurizer.transform([text])
         if not queries.nnz:
-            return Answers([], 0, 0, 0, self.method)
-        found = self.engine.candidates(queries)
+            return Answers([], 0, 0, 0, self.method, None if radius is None else told_radius(radius, self.metric))
         keep = self._filter(kind, package)
-        rows = np.where((found.rows >= 0) & keep[found.rows], found.rows, -1)
-        order, scores = self.engine.ordered(queries, rows, found.similarities)
-        chosen = [(int(row), float(score)) for row, score in zip(order[0], scores[0], strict=True) if row >= 0][:k]
-        return self._answers(chosen, int((found.rows >= 0).sum()), found.counters.distances, found.counters.estimates)
+        if radius is not None:
+            most = max(k, self.engine.params.candidates)
+            near = rows_within(self.index, project(queries, self.components)[0], radius, most=most, keep=keep)
+            rows, similarities, work = near.rows[None], (1.0 - near.distances[None]).astype(np.float32), near.counters
+        else:
+            found = self.engine.candidates(queries)
+            rows = np.where((found.rows >= 0) & keep[found.rows], found.rows, -1)
+            similarities, work = found.similarities, found.counters
+        order, scores = self.engine.ordered(queries, rows, similarities)
+        chosen = [(int(row), float(score)) for row, score in zip(order[0], scores[0], strict=True) if row >= 0]
+        candidates = int(((rows if radius is not None else found.rows) >= 0).sum())
+        answers = self._answers(chosen[:k], candidates, work.distances, work.estimates)
+        if radius is None:
+            return answers
+        return replace(answers, within=told_radius(radius, self.metric), more=not near.whole or len(chosen) > k)
 
     def similar(
-        self, key: str, *, k: int = 10, ef: int = 100, kind: str | None = None, package: str | None = None
-    ) -> Answers:
-        """The documents nearest to the one with this id, itself left out."""
+        self, key: str, *, k: int = 10, ef: int = 100, kind: str | None = None, package: str | None = None,
+        within: Radius = None,
+    ) -> Answers:  # fmt: skip
+        """The documents nearest to the one with this id, itself left out; ``within`` as of `query`."""
         row = pc.index(self.documents["id"], key).as_py()
         if row < 0:
             raise FingerpostError(
                 f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; look it up with a text query"
             )
-        return self._nearest(self.vectors[row : row + 1], k, ef, kind, package, without=row)
+        return self._nearest(self.vectors[row : row + 1], k, ef, kind, package, within, without=row)
 
     def search(
-        self, vector: ArrayLike, *, k: int = 10, ef: int = 100, kind: str | None = None, package: str | None = None
-    ) -> Answers:
-        """The documents nearest to a vector (d,) of the documents' own space."""
+        self, vector: ArrayLike, *, k: int = 10, ef: int = 100, kind: str | None = None, package: str | None = None,
+        within: Radius = None,
+    ) -> Answers:  # fmt: skip
+        """The documents nearest to a vector (d,) of the documents' own space; ``within`` as of `query`."""
         row = np.asarray(vector, dtype=np.float32).reshape(1, -1)
         if row.shape[1] != self.vectors.shape[1] or not np.isfinite(row).all() or not row.any():
             raise FingerpostError(
@@ -233,23 +232,35 @@ class LiveIndex:
             )
         if self.metric == "cosine":
             row = row / np.linalg.norm(row)
-        return self._nearest(row, k, ef, kind, package, without=-1)
+        return self._nearest(row, k, ef, kind, package, within, without=-1)
 
     def _nearest(
-        self, row: np.ndarray, k: int, ef: int, kind: str | None, package: str | None, *, without: int
+        self, row: np.ndarray, k: int, ef: int, kind: str | None, package: str | None, within: Radius, *, without: int
     ) -> Answers:
         keep = self._filter(kind, package)
-        width = max(ef, k + 1) if keep.all() else min(max(ef, 1000), len(self.vectors))
+        if without >= 0:
+            keep[without] = False
+        score: Callable[[float], float] = (lambda d: -d) if self.metric == "l2" else (lambda d: 1.0 - d)
+        if (radius := self._radius(within)) is not None:
+            near = rows_within(self.index, row[0], radius, most=k, keep=keep, ef=ef)
+            chosen = [(int(i), score(float(d))) for i, d in zip(near.rows, near.distances, strict=True)]
+            answers = self._answers(chosen, len(chosen), near.counters.distances, near.counters.estimates)
+            return replace(answers, within=told_radius(radius, self.metric), more=not near.whole)
+        width = max(ef, k + 1) if keep.sum() >= len(keep) - 1 else min(max(ef, 1000), len(self.vectors))
         found = self.index.search(row, min(width, len(self.vectors)), ef=width)
         pairs = [
-            (int(i), float(d))
+            (int(i), score(float(d)))
             for i, d in zip(found.ids[0], found.distances[0], strict=True)
-            if i != NONE and i != without and keep[i]
+            if i != NONE and keep[i]
         ]
-        score: Callable[[float], float] = (lambda d: -d) if self.metric == "l2" else (lambda d: 1.0 - d)
-        return self._answers(
-            [(i, score(d)) for i, d in pairs[:k]], len(pairs), found.counters.distances, found.counters.estimates
-        )
+        return self._answers(pairs[:k], len(pairs), found.counters.distances, found.counters.estimates)
+
+    def _radius(self, within: Radius) -> float | None:
+        if within == "threshold":
+            from tasks.metric.open import threshold_for
+
+            return threshold_for(self).search_radius()
+        return None if within is None else radius_of(float(within), self.metric)
 
     def _filter(self, kind: str | None, package: str | None) -> np.ndarray:
         keep = np.ones(self.documents.num_rows, dtype=bool)

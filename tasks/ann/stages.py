@@ -8,7 +8,15 @@ import pyarrow as pa
 
 from schemas import ann as contracts
 from schemas import corpus
-from schemas.matrices import dense_from_arrow, dense_to_arrow, fixed_lists, tensors_from_arrow, tensors_to_arrow
+from schemas.matrices import (
+    dense_from_arrow,
+    dense_to_arrow,
+    figures_to_arrow,
+    fixed_lists,
+    tensors_from_bytes,
+    tensors_to_arrow,
+    tensors_to_bytes,
+)
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.ann.evaluation import EvaluationParams, evaluate_searches
@@ -38,18 +46,14 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     kernel = kernel_params(params)
     saved = run.workspace.newest_checkpoint()
-    builder = (
-        HnswBuilder.restore(rows, kernel, tensors_from_arrow(_from_ipc(saved[1])))
-        if saved
-        else HnswBuilder(rows, kernel)
-    )
+    builder = HnswBuilder.restore(rows, kernel, tensors_from_bytes(saved[1])) if saved else HnswBuilder(rows, kernel)
     run.begin(builder.size)
     last = time.monotonic()
     while builder.inserted < builder.size:
         builder.insert_until(builder.inserted + _STEP_ROWS, threads=run.threads)
         run.advance(builder.inserted)
         if time.monotonic() - last >= CHECKPOINT_SECONDS and builder.inserted < builder.size:
-            run.workspace.save_checkpoint(builder.inserted, _to_ipc(tensors_to_arrow(builder.state())))
+            run.workspace.save_checkpoint(builder.inserted, tensors_to_bytes(builder.state()))
             last = time.monotonic()
     graph = builder.graph()
     run.write("graph", tensors_to_arrow(graph_arrays(graph)))
@@ -142,7 +146,7 @@ def evaluate_index(
     plain = HnswIndex(rows, adjacency, kernel_metric(metric))
     finger = open_finger(run.store, rows, adjacency, finger_basis, finger_tables, metric)
     found = evaluate_searches(plain, finger, params, clock=time.perf_counter)
-    run.write("figures", _figures_table(found.figures))
+    run.write("figures", figures_to_arrow(found.figures))
     run.quality, run.measured = found.quality, found.measured
 
 
@@ -161,7 +165,7 @@ def evaluate_retrieval(
         index=open_searcher(run.store, vectors, graph, metric), hnsw=kernel_params(hnsw), params=params, threads=run.threads,
         clock=time.perf_counter, progress=run,
     )  # fmt: skip
-    run.write("figures", _figures_table(found.figures))
+    run.write("figures", figures_to_arrow(found.figures))
     ids = rows["id"].to_pylist()
     run.write("samples", pa.table({
         "query": pa.array([s.query for s in found.samples], pa.string()), "rank": pa.array([s.rank for s in found.samples], pa.int64()),
@@ -206,19 +210,3 @@ def graph_arrays(graph: Graph) -> dict[str, np.ndarray]:
     for number, level in enumerate(graph.upper, start=1):
         arrays |= {f"upper_{number:02d}_{name}": array for name, array in vars(level).items()}
     return arrays
-
-
-def _figures_table(figures: list[tuple[str, str, str, float]]) -> pa.Table:
-    method, setting, metric, value = (list(column) for column in zip(*figures, strict=True))
-    return pa.table({"method": method, "setting": setting, "metric": metric, "value": pa.array(value, pa.float64())})
-
-
-def _to_ipc(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
-
-
-def _from_ipc(data: bytes) -> pa.Table:
-    return pa.ipc.open_file(pa.BufferReader(data)).read_all()

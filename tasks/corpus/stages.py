@@ -14,7 +14,9 @@ from schemas.matrices import (
     sparse_from_arrow,
     sparse_to_arrow,
     tensors_from_arrow,
+    tensors_from_bytes,
     tensors_to_arrow,
+    tensors_to_bytes,
 )
 from schemas.refs import Ref
 from schemas.store import Artifact, Store
@@ -284,13 +286,8 @@ def _shard_counts(artifact: Artifact, shard: Shard) -> ShardCounts:
 
 
 def _save_block(workspace: Workspace, number: int, block: np.ndarray) -> None:
-    sink = pa.BufferOutputStream()
-    table = tensors_to_arrow({"block": block})
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    workspace.save_checkpoint(number, sink.getvalue().to_pybytes())
+    workspace.save_checkpoint(number, tensors_to_bytes({"block": block}))
 
 
 def _load_block(workspace: Workspace, number: int) -> np.ndarray:
-    saved = workspace.checkpoint(number)
-    return tensors_from_arrow(pa.ipc.open_file(pa.BufferReader(saved)).read_all())["block"]
+    return tensors_from_bytes(workspace.checkpoint(number))["block"]

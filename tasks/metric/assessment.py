@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from tasks.metric.cautions import cautions
+from tasks.metric.groups import group_columns
 from tasks.metric.opis import CalibrationRange, OpisParams, OpisReport, opis
 from tasks.metric.pairs import PairHistograms
 from tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold, class_rates, equal_error, fnmr_at_fmr
@@ -17,8 +19,8 @@ from tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold, c
 
 @dataclass(frozen=True)
 class AssessmentParams:
-    """The target of the threshold, the calibration range of OPIS (rates being those of validation classes), and FMRs that
-    FNMR is given at.
+    """The target of the threshold, the calibration range of OPIS (rates being those of validation classes), FMRs that FNMR is
+    given at, and how many validation classes a group must have to get a threshold of its own.
     """
 
     target: Target = field(default_factory=lambda: Target("far", 0.01))
@@ -26,22 +28,32 @@ class AssessmentParams:
     opis: OpisParams = field(default_factory=OpisParams)
     level: float = 0.95
     fmr: tuple[float, ...] = (0.001, 0.01, 0.1)
+    least_group_classes: int = 5
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """Figures as (method, setting, metric, value); columns by name of one row a test class; curves by name; and what gates
-    look at.
+    """Figures as (method, setting, metric, value); columns by name of one row a test class; curves by name; what gates look at;
+    and columns of one row a group of classes, if there are groups.
     """
 
     figures: list[tuple[str, str, str, float]]
     classes: dict[str, list[Any]]
     curves: dict[str, NDArray[np.generic]]
     quality: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, list[Any]] = field(default_factory=dict)
 
 
-def assess(validation: PairHistograms, test: PairHistograms, params: AssessmentParams) -> Assessment:
-    """Chooses threshold and calibration range on validation classes and measures test classes; they may be the same."""
+def assess(
+    validation: PairHistograms,
+    test: PairHistograms,
+    params: AssessmentParams,
+    groups: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Assessment:
+    """Chooses threshold and calibration range on validation classes and measures test classes; they may be the same.
+
+    groups: of the validation classes and of the test classes, "" for none.
+    """
     if validation.bins.measure != test.bins.measure:
         raise ValueError(f"test pairs: expected {validation.bins.measure}, got {test.bins.measure}; count both alike")
     choice = choose_threshold(validation, params.target, level=params.level)
@@ -64,9 +76,15 @@ def assess(validation: PairHistograms, test: PairHistograms, params: AssessmentP
         "threshold": choice.threshold, "threshold_low": choice.interval[0], "threshold_high": choice.interval[1],
         "far": rates.global_far, "frr": rates.global_frr, "opis": report.opis, "worst_opis": report.worst_opis, "equal_error": rate,
         "classes": len(names), "classes_with_few_pairs": len(report.few), "measure": test.bins.measure,
+        "cautions": cautions(validation, choice, rates),
     }  # fmt: skip
     curves: dict[str, NDArray[np.generic]] = {"thresholds": report.thresholds, "utility": report.utility}
-    return Assessment([figure for figure in figures if not math.isnan(figure[3])], classes, curves, quality)
+    rows = {} if groups is None else group_columns(
+        (validation, test), groups, choice, level=params.level, least_classes=params.least_group_classes
+    )  # fmt: skip
+    if rows:
+        quality |= {"groups": len(rows["name"]), "groups_worth": sum(map(bool, rows["worth"]))}
+    return Assessment([figure for figure in figures if not math.isnan(figure[3])], classes, curves, quality, rows)
 
 
 def _threshold_figures(choice: ThresholdChoice) -> list[tuple[str, str, str, float]]:

@@ -6,8 +6,8 @@ threshold in deployment; the migration matches error rates on the same rows.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +29,8 @@ class ForeignModelError(ValueError):
 class CalibratedThreshold:
     """A threshold (a least similarity, or a largest distance), its interval, and the model it holds for.
 
-    canaries: ids, and their vectors float32 (k, d) as that model gives them.
+    canaries: ids, and their vectors float32 (k, d) as that model gives them. groups: of classes that need a threshold of their
+    own, with the ends of its interval.
     """
 
     threshold: float
@@ -39,6 +40,11 @@ class CalibratedThreshold:
     model: str
     canary_ids: tuple[str, ...]
     canaries: NDArray[np.float32]
+    groups: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+
+    def of(self, group: str = "") -> float:
+        """What to compare with where one side is known to be of a group of classes: its own threshold if it needs one."""
+        return self.groups[group][0] if group in self.groups else self.threshold
 
     def check(self, *, model: str | None = None, ids: Sequence[str] = (), vectors: ArrayLike | None = None) -> int:
         """How many canaries were compared; ForeignModelError for another model, dimension or vector of a canary.
@@ -73,14 +79,15 @@ class CalibratedThreshold:
                 f"is {away:.2g} of its length away; the vectors are of another model"
             )
 
-    def search_radius(self) -> float:
+    def search_radius(self, group: str = "") -> float:
         """The threshold as tasks.ann measures distances: 1 - similarity, or the squared Euclidean distance (l2)."""
-        return 1 - self.threshold if self.measure == "cosine" else self.threshold**2
+        return 1 - self.of(group) if self.measure == "cosine" else self.of(group) ** 2
 
 
 def calibrated(
-    choice: ThresholdChoice, measure: Measure, *, model: str, ids: Sequence[str], vectors: ArrayLike, canaries: int = 8
-) -> CalibratedThreshold:
+    choice: ThresholdChoice, measure: Measure, *, model: str, ids: Sequence[str], vectors: ArrayLike, canaries: int = 8,
+    groups: Mapping[str, tuple[float, float, float]] | None = None,
+) -> CalibratedThreshold:  # fmt: skip
     """A chosen threshold with the model's identity and some of its vectors (n, d) of ``ids`` as canaries."""
     rows = checked_vectors(vectors)
     if not model or len(ids) != len(rows) or not 0 < canaries <= len(rows):
@@ -90,7 +97,9 @@ def calibrated(
         )
     chosen = canary_rows(ids, canaries)
     kept = tuple(str(ids[row]) for row in chosen)
-    return CalibratedThreshold(choice.threshold, choice.interval, measure, choice.target, model, kept, rows[chosen])
+    return CalibratedThreshold(
+        choice.threshold, choice.interval, measure, choice.target, model, kept, rows[chosen], dict(groups or {})
+    )
 
 
 def canary_rows(ids: Sequence[str], count: int) -> list[int]:

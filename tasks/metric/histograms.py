@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ext.pair_counts import pair_counts
+from tasks.metric.class_pairs import ClassPairs, count_between, drawn_classes, drawn_rows
 from tasks.metric.pairs import PairHistograms
 from tasks.metric.scores import ScoreBins, class_rows
 
@@ -64,11 +65,11 @@ class PairCounter:
         self.ends += other.ends
         self.inside += other.inside
 
-    def histograms(self, names: NDArray[np.generic]) -> PairHistograms:
+    def histograms(self, names: NDArray[np.generic], between: ClassPairs | None = None) -> PairHistograms:
         """The histograms so far; ``names`` (c,) name the classes. Counts inside classes are shared with this counter."""
         outside = self.ends - self.inside
         outside -= self.inside
-        return PairHistograms(self.bins, names, self.inside, outside)
+        return PairHistograms(self.bins, names, self.inside, outside, between)
 
 
 def _add(total: NDArray[np.int64], classes: NDArray[np.int64], counts: NDArray[np.uint32]) -> None:
@@ -114,4 +115,9 @@ def pair_histograms(
         Block(data.rows[begin : begin + block_rows], data.classes[begin : begin + block_rows])
         for begin in range(0, len(data.rows), block_rows)
     ]
-    return count_pairs(blocks, len(data.names), bins, threads=threads).histograms(data.names)
+    counter = count_pairs(blocks, len(data.names), bins, threads=threads)
+    chosen = drawn_classes(data.names)
+    places = drawn_rows(data.classes, chosen)
+    sizes = np.bincount(data.classes, minlength=len(data.names))[chosen].astype(np.int64)
+    between = count_between(data.rows[places], data.classes[places], sizes, bins)
+    return counter.histograms(data.names, between)

@@ -1,10 +1,11 @@
 """From committed metric artifacts to objects, without Prefect or Dask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from schemas import corpus
 from schemas import metric as contracts
@@ -12,8 +13,10 @@ from schemas.matrices import dense_from_arrow, tensors_from_arrow
 from schemas.publish import Pointer
 from schemas.refs import Ref
 from schemas.store import Artifact, Store
-from tasks.ann.open import find_store, published_collection, read_vectors
-from tasks.metric.calibrated import CalibratedThreshold
+from tasks.ann.open import LiveIndex, find_store, published_collection, read_vectors
+from tasks.metric.calibrated import CalibratedThreshold, ForeignModelError
+from tasks.metric.embedders import BackboneParams, Embedder, TrainingParams
+from tasks.metric.margins import TcmParams
 from tasks.metric.pairs import PairHistograms
 from tasks.metric.partial_counts import histograms_of
 from tasks.metric.scores import Measure, ScoreBins
@@ -47,6 +50,13 @@ def read_names(artifact: Artifact) -> np.ndarray:
     return np.array(artifact.read("names")["name"].to_pylist(), dtype=str)
 
 
+def read_groups(artifact: Artifact) -> np.ndarray | None:
+    """The groups of the classes of an artifact in the order of their names, "" for none; None where none is in a group."""
+    if not artifact.entries("groups"):
+        return None
+    return np.array(artifact.read("groups")["group"].to_pylist(), dtype=str)
+
+
 def read_histograms(artifact: Artifact) -> PairHistograms:
     """The histograms of their artifact."""
     return histograms_of(tensors_from_arrow(artifact.read("histograms")), read_names(artifact), read_bins(artifact))
@@ -55,6 +65,7 @@ def read_histograms(artifact: Artifact) -> PairHistograms:
 def read_threshold(artifact: Artifact) -> CalibratedThreshold:
     """The threshold of its artifact; :meth:`CalibratedThreshold.check` vectors before using it on them."""
     row, canaries = artifact.read("threshold").to_pylist()[0], artifact.read("canaries")
+    groups = artifact.read("groups").to_pylist() if artifact.entries("groups") else []
     return CalibratedThreshold(
         row["threshold"],
         (row["low"], row["high"]),
@@ -63,7 +74,31 @@ def read_threshold(artifact: Artifact) -> CalibratedThreshold:
         row["model"],
         tuple(canaries["id"].to_pylist()),
         np.ascontiguousarray(dense_from_arrow(canaries)),
+        {group["name"]: (group["threshold"], group["low"], group["high"]) for group in groups},
     )
+
+
+def read_embedder(artifact: Artifact, place: int) -> Embedder:
+    """One of the trained embedders of their artifact; its checks are left out."""
+    row = next(row for row in artifact.read("embedders").to_pylist() if row["place"] == place)
+    made = artifact.manifest.identity["parameters"]["recipe"]
+    tcm = None
+    if row["weight"] is not None:
+        tcm = TcmParams(row["positive_margin"], row["negative_margin"], row["weight"], row["weight"])
+    return Embedder(
+        BackboneParams(**made["backbone"]),
+        tuple(int(size) for size in tensors_from_arrow(artifact.read("shape"))["shape"]),
+        tensors_from_arrow(artifact.read("weights", shard=place)),
+        [],
+        -1,
+        TrainingParams(**made["training"] | {"seed": row["seed"]}),
+        tcm,
+    )
+
+
+def taken_place(comparison: Artifact) -> int:
+    """The place of the embedder that a comparison took."""
+    return next(row["embedder"] for row in comparison.read("validation").to_pylist() if row["role"] == "taken")
 
 
 @dataclass(frozen=True)
@@ -89,6 +124,17 @@ class LiveThreshold:
         """What was measured when it was chosen, on these classes and on others."""
         return dict(self.artifact.quality)
 
+    def embedder(self) -> Embedder | None:
+        """The trained embedder whose vectors it holds for; None where the vectors were given as they are."""
+        vectors = self.store.manifest(Ref.parse(self.artifact.manifest.identity["inputs"]["vectors"]["ref"]))
+        inputs = vectors.identity["inputs"]
+        if "embedders" not in inputs:
+            return None
+        comparison = self.store.open(Ref.parse(inputs["comparison"]["ref"]), contracts.COMPARISON)
+        return read_embedder(
+            self.store.open(Ref.parse(inputs["embedders"]["ref"]), contracts.EMBEDDERS), taken_place(comparison)
+        )
+
     def embeddings(self) -> tuple[list[str], list[str], np.ndarray]:
         """Ids, classes ("" for rows without) and vectors float32 (n, d) of what it was chosen and tested on."""
         identity = self.artifact.manifest.identity
@@ -110,3 +156,34 @@ def live(collection: str | None = None, *, store: str | None = None) -> LiveThre
     opened = Store(store or find_store()).checked()
     name = published_collection(opened, collection, product=PRODUCT)
     return LiveThreshold(opened, Pointer(opened, name, PRODUCT).required().artifact, name)
+
+
+def threshold_for(index: LiveIndex) -> CalibratedThreshold:
+    """The live threshold of an index's collection, which is of the model that made the index's vectors.
+
+    ForeignModelError where it is not, where that cannot be told, and where the index does not measure as the threshold does.
+    """
+    found = live(str(index.manifest.run["collection"]), store=index.store.url)
+    made = found.threshold
+    if index.metric != ("cosine" if made.measure == "cosine" else "l2"):
+        raise ForeignModelError(
+            f"threshold {found.ref}: expected an index that measures {made.measure}, got {index.metric} of {index.ref}; tune a "
+            "threshold with that measure (metric.measure)"
+        )
+    own = index.members["projection"].identity if "projection" in index.members else ""
+    if made.model.startswith(f"{corpus.PROJECTION.name}:"):
+        made.check(model=own or f"{index.ref}, which were given")
+    ids = index.documents["id"]
+    places = {key: pc.index(ids, key).as_py() for key in made.canary_ids}
+    known = [key for key in made.canary_ids if places[key] >= 0]
+    rows, canaries = index.vectors[[places[key] for key in known]], made.canaries
+    if made.measure == "cosine":
+        # The vectors of an index have length one, those that a threshold was chosen on need not.
+        canaries = canaries / np.linalg.norm(canaries, axis=1, keepdims=True)
+    compared = replace(made, canaries=canaries).check(ids=known, vectors=rows) if known else 0
+    if not compared and made.model != own:
+        raise ForeignModelError(
+            f"threshold {found.ref}: expected some of the ids {', '.join(made.canary_ids[:3])}, … that its model {made.model} is told by among "
+            f"the documents of {index.ref}, found none; tune it on these documents (metric.input=documents)"
+        )
+    return made

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ext.pair_counts import pair_scores
+from tasks.metric.class_pairs import ClassPairs
 from tasks.metric.crossing import share_crossing
 from tasks.metric.scores import Measure, ScoreBins, class_rows
 
@@ -40,7 +41,8 @@ class Pairs(Protocol):
 
 @dataclass(frozen=True)
 class PairHistograms:
-    """Pairs of each class of ``names`` (c,) by score: positive and negative int64 (c, bins).
+    """Pairs of each class of ``names`` (c,) by score: positive and negative int64 (c, bins); and negative ones of some pairs of
+    classes, by which intervals for FAR are told.
 
     Within a bin pairs count as spread evenly, so that accepted counts are exact at the ends of bins and between them lie
     between the exact counts there.
@@ -50,6 +52,7 @@ class PairHistograms:
     names: NDArray[np.generic]
     inside: NDArray[np.int64]
     outside: NDArray[np.int64]
+    between: ClassPairs | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.names), self.bins.count)

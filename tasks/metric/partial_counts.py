@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.metric.class_pairs import ClassPairs
 from tasks.metric.histograms import Block, PairCounter, block_pairs, count_pairs
 from tasks.metric.pairs import PairHistograms
 from tasks.metric.scores import ScoreBins
@@ -36,26 +37,39 @@ def count_groups(left: Sequence[Block], right: Sequence[Block] | None, bins: Sco
 
 
 def added_up(
-    parts: Iterable[Mapping[str, NDArray[np.int64]]], names: NDArray[np.generic], bins: ScoreBins
+    parts: Iterable[Mapping[str, NDArray[np.int64]]],
+    names: NDArray[np.generic],
+    bins: ScoreBins,
+    between: ClassPairs | None = None,
 ) -> PairHistograms:
-    """The histograms of all parts, in any order."""
+    """The histograms of all parts, in any order; ``between`` goes with them."""
     total = PairCounter(len(names), bins)
     for part in parts:
         row, column = np.divmod(part["places"], bins.count)
         places = part["classes"][row] * bins.count + column
         total.ends.ravel()[places] += part["ends"]
         total.inside.ravel()[places] += part["inside"]
-    return total.histograms(names)
+    return total.histograms(names, between)
 
 
 def histogram_arrays(pairs: PairHistograms) -> Arrays:
-    """What is not zero of histograms: int64 ``places`` (m,) ascending, ``inside`` and ``outside`` (m,)."""
+    """What is not zero of histograms: int64 ``places`` (m,) ascending, ``inside`` and ``outside`` (m,).
+
+    Of pairs between drawn classes likewise ``between_places`` and ``between``, and the ``drawn_sizes``.
+    """
     places = np.flatnonzero((pairs.inside.ravel() > 0) | (pairs.outside.ravel() > 0))
-    return {
+    kept = {
         "places": places.astype(np.int64),
         "inside": pairs.inside.ravel()[places],
         "outside": pairs.outside.ravel()[places],
     }
+    if pairs.between is None:
+        return kept
+    counts = pairs.between.counts.ravel()
+    told = np.flatnonzero(counts)
+    return kept | {
+        "between_places": told.astype(np.int64), "between": counts[told], "drawn_sizes": pairs.between.sizes,
+    }  # fmt: skip
 
 
 def histograms_of(
@@ -67,4 +81,9 @@ def histograms_of(
         counts = np.zeros(len(names) * bins.count, dtype=np.int64)
         counts[arrays["places"]] = arrays[kind]
         kinds.append(counts.reshape(len(names), bins.count))
-    return PairHistograms(bins, names, kinds[0], kinds[1])
+    if "drawn_sizes" not in arrays:
+        return PairHistograms(bins, names, kinds[0], kinds[1])
+    sizes = arrays["drawn_sizes"]
+    between = np.zeros(len(sizes) * (len(sizes) - 1) // 2 * bins.count, dtype=np.int64)
+    between[arrays["between_places"]] = arrays["between"]
+    return PairHistograms(bins, names, kinds[0], kinds[1], ClassPairs(between.reshape(-1, bins.count), sizes))

@@ -9,18 +9,20 @@ import pyarrow as pa
 from schemas import corpus
 from schemas import metric as contracts
 from schemas.errors import FingerpostError
-from schemas.matrices import dense_from_arrow, dense_to_arrow, tensors_from_arrow, tensors_to_arrow
+from schemas.matrices import dense_from_arrow, dense_to_arrow, figures_to_arrow, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Artifact, Store
 from tasks.ann.open import read_vectors
 from tasks.metric.assessment import AssessmentParams, assess
 from tasks.metric.calibrated import calibrated
-from tasks.metric.classes import ClassParams, chosen_rows
+from tasks.metric.class_pairs import ClassPairs, count_between, drawn_classes, drawn_rows
+from tasks.metric.classes import ClassParams, chosen_rows, class_groups
 from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
-from tasks.metric.open import bins_tensors, read_bins, read_histograms, read_names
+from tasks.metric.open import bins_tensors, read_bins, read_groups, read_histograms, read_names
+from tasks.metric.pairs import PairHistograms
 from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
 from tasks.metric.retrieval import evenly, ranked_hits, summary
-from tasks.metric.scores import Measure, bins_covering, bounded_bins, class_rows
+from tasks.metric.scores import Measure, ScoreBins, bins_covering, bounded_bins, class_rows
 from tasks.metric.thresholds import Target, choose_threshold
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
 from tasks.stage import stage
@@ -52,7 +54,8 @@ def arrange_classes(
 
     ``memory_mb`` bounds the histograms of all pairs: where classes are many, there are fewer bins.
     """
-    labels = run.store.open(documents, corpus.DOCUMENTS).read("documents")[classes.column].to_pylist()
+    told = run.store.open(documents, corpus.DOCUMENTS).read("documents")
+    labels = told[classes.column].to_pylist()
     given = read_vectors(run.store.open(vectors, corpus.VECTORS))
     with _usable(documents):
         chosen = chosen_rows(labels, classes)
@@ -69,6 +72,16 @@ def arrange_classes(
         "rows": len(data.rows), "classes": len(data.names), "lone_classes": int((np.bincount(data.classes) == 1).sum()),
         "left_out": len(labels) - len(chosen), "dimensions": data.rows.shape[1], "measure": measure, "bins": taken.count,
     }  # fmt: skip
+    if classes.group:
+        groups, several = class_groups(names, told[classes.group].take(chosen).to_pylist(), data.names)
+        _write_groups(run, data.names, groups)
+        run.quality |= {"grouped_classes": int((groups != "").sum()), "classes_of_several_groups": several}
+
+
+def _write_groups(run: StageRun, names: np.ndarray, groups: np.ndarray | None) -> None:
+    """The groups of the classes, if any is in one."""
+    if groups is not None and (groups != "").any():
+        run.write("groups", pa.table({"name": names.tolist(), "group": pa.array(groups.tolist(), pa.string())}))
 
 
 @stage(contracts.PAIR_COUNTS)
@@ -105,8 +118,9 @@ def merge_pair_counts(run: StageRun, rows: Ref, pair_counts: Ref) -> None:
     arranged, counted = run.store.open(rows, contracts.ROWS), run.store.open(pair_counts, contracts.PAIR_COUNTS)
     parts = (tensors_from_arrow(counted.read("counts", shard=entry.shard)) for entry in counted.entries("counts"))
     names, bins = read_names(arranged), read_bins(arranged)
-    pairs = added_up(parts, names, bins)
+    pairs = added_up(parts, names, bins, _between(arranged, names, bins))
     run.write("names", pa.table({"name": pa.array(names.tolist(), pa.string())}))
+    _write_groups(run, names, read_groups(arranged))
     run.write("bins", tensors_to_arrow(bins_tensors(bins)))
     run.write("histograms", tensors_to_arrow(histogram_arrays(pairs)))
     positives = pairs.positives
@@ -116,18 +130,31 @@ def merge_pair_counts(run: StageRun, rows: Ref, pair_counts: Ref) -> None:
     }  # fmt: skip
 
 
+def _between(arranged: Artifact, names: np.ndarray, bins: ScoreBins) -> ClassPairs:
+    """The pairs between drawn classes; of the rows one file is held at a time."""
+    classes = tensors_from_arrow(arranged.read("order"))["classes"]
+    chosen = drawn_classes(names)
+    places = drawn_rows(classes, chosen)
+    found, first = [], 0
+    for entry in arranged.entries("rows"):
+        rows = dense_from_arrow(arranged.read("rows", shard=entry.shard))
+        found.append(rows[places[(places >= first) & (places < first + entry.rows)] - first])
+        first += entry.rows
+    sizes = np.bincount(classes, minlength=len(names))[chosen].astype(np.int64)
+    return count_between(np.ascontiguousarray(np.concatenate(found)), classes[places], sizes, bins)
+
+
 @stage(contracts.ASSESSMENT)
 def assess_threshold(run: StageRun, validation: Ref, test: Ref, *, params: AssessmentParams) -> None:
     """Chooses a threshold and a calibration range on validation classes, and measures what test classes get by them."""
-    pairs = [read_histograms(run.store.open(ref, contracts.HISTOGRAMS)) for ref in (validation, test)]
+    counted = [run.store.open(ref, contracts.HISTOGRAMS) for ref in (validation, test)]
+    pairs = [read_histograms(artifact) for artifact in counted]
     with _usable(validation):
-        found = assess(pairs[0], pairs[1], params)
-    method, setting, name, value = (list(column) for column in zip(*found.figures, strict=True))
-    run.write(
-        "figures",
-        pa.table({"method": method, "setting": setting, "metric": name, "value": pa.array(value, pa.float64())}),
-    )
-    run.write("classes", _classes_table(found.classes))
+        found = assess(pairs[0], pairs[1], params, _groups_of(counted, pairs))
+    run.write("figures", figures_to_arrow(found.figures))
+    run.write("classes", _table_of("classes", found.classes))
+    if found.groups:
+        run.write("groups", _table_of("groups", found.groups))
     run.write("curves", tensors_to_arrow(found.curves))
     run.quality = found.quality
 
@@ -147,11 +174,8 @@ def measure_retrieval(run: StageRun, rows: Ref, *, queries: int) -> None:
         "recall_at_1_classes": found.recall_at_1_classes, "map_at_r_classes": found.map_at_r_classes,
     }  # fmt: skip
     known = {name: value for name, value in values.items() if not np.isnan(value)}
-    run.write("figures", pa.table({
-        "method": pa.array(["exact search"] * len(known), pa.string()),
-        "setting": pa.array([read_bins(artifact).measure] * len(known), pa.string()),
-        "metric": pa.array(list(known), pa.string()), "value": pa.array(list(known.values()), pa.float64()),
-    }))  # fmt: skip
+    measure = read_bins(artifact).measure
+    run.write("figures", figures_to_arrow([("exact search", measure, name, value) for name, value in known.items()]))
     run.quality = known | {"rows": found.rows, "lone_classes": found.lone_classes}
 
 
@@ -187,7 +211,11 @@ def release_threshold(
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     with _usable(histograms):
         choice = choose_threshold(pairs, target, level=level)
-    made = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=min(canaries, len(ids)))
+    assessed = run.store.open(assessment, contracts.ASSESSMENT)
+    groups = assessed.read("groups").to_pylist() if assessed.entries("groups") else []
+    own = {group["name"]: (group["threshold"], group["low"], group["high"]) for group in groups if group["worth"]}
+    count = min(canaries, len(ids))
+    made = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=count, groups=own)
     values = {
         "threshold": made.threshold, "low": made.interval[0], "high": made.interval[1], "measure": made.measure,
         "rate": target.rate, "share": target.share, "model": made.model,
@@ -195,18 +223,31 @@ def release_threshold(
     run.write("threshold", pa.table({name: [value] for name, value in values.items()}))
     kept = dense_to_arrow(made.canaries).add_column(0, "id", pa.array(made.canary_ids, pa.string()))
     run.write("canaries", kept)
-    tested = run.store.open(assessment, contracts.ASSESSMENT).quality
+    if own:
+        threshold, low, high = zip(*own.values(), strict=True)
+        run.write("groups", pa.table({"name": list(own), "threshold": threshold, "low": low, "high": high}))
+    tested = assessed.quality
     found = run.store.open(retrieval, contracts.RETRIEVAL).quality
     run.quality = values | {
         f"held_out_{target.rate}": choice.held_out, "far": choice.rates.global_far, "frr": choice.rates.global_frr,
         "classes": len(pairs.names), "test_classes": tested["classes"], "test_far": tested["far"], "test_frr": tested["frr"],
-        "opis": tested["opis"], "quarantine_share": given.quality["quarantine_share"],
+        "opis": tested["opis"], "groups": len(own), "cautions": tested["cautions"], "quarantine_share": given.quality["quarantine_share"],
     } | {name: found[name] for name in ("recall_at_1", "map_at_r") if name in found}  # fmt: skip
 
 
-def _classes_table(columns: dict[str, list[object]]) -> pa.Table:
-    """Columns by name, NaN as null."""
-    arrays = []
-    for field in contracts.ASSESSMENT.table("classes").fields:
-        arrays.append(pa.array(columns[field.name], field.type, from_pandas=True))
-    return pa.table(arrays, names=[field.name for field in contracts.ASSESSMENT.table("classes").fields])
+def _groups_of(counted: list[Artifact], pairs: list[PairHistograms]) -> tuple[np.ndarray, np.ndarray] | None:
+    """The groups of the classes of either side, None where none is in a group."""
+    found = [read_groups(artifact) for artifact in counted]
+    if found[0] is None and found[1] is None:
+        return None
+    first, second = (
+        np.full(len(side.names), "") if groups is None else groups for groups, side in zip(found, pairs, strict=True)
+    )
+    return first, second
+
+
+def _table_of(name: str, columns: dict[str, list[object]]) -> pa.Table:
+    """A table of the assessment from its columns by name, NaN as null."""
+    fields = contracts.ASSESSMENT.table(name).fields
+    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in fields]
+    return pa.table(arrays, names=[field.name for field in fields])

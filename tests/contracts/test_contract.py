@@ -111,3 +111,10 @@ def test_every_contract_is_named_for_its_domain_and_describes_its_columns(contra
 
 def test_contract_names_are_unique() -> None:
     assert len({contract.name for contract in CONTRACTS}) == len(CONTRACTS)
+
+
+def test_a_finite_column_that_may_have_nulls_may_have_them() -> None:
+    table = Table("shares", (Field("share", pa.float64(), "a share", nullable=True, finite=True),))
+    table.check(pa.table({"share": pa.array([0.5, None])}), where="here")
+    with pytest.raises(ContractError, match="column 'share': expected finite numbers, found 1 that are NaN"):
+        table.check(pa.table({"share": pa.array([0.5, None, float("nan")])}), where="here")

@@ -15,6 +15,7 @@ from schemas.matrices import (
     dense_from_arrow,
     dense_table,
     dense_to_arrow,
+    figures_to_arrow,
     fixed_lists,
     fixed_matrix,
     sparse_from_arrow,
@@ -156,3 +157,11 @@ def test_a_shard_with_too_many_non_zeros_is_refused() -> None:
         ContractError, match=r"expected fewer than 2\^31 non-zeros a shard, got 2147483648; use smaller"
     ):
         sparse_to_arrow(Huge())  # type: ignore[arg-type]
+
+
+def test_figures_become_rows_also_where_there_are_none() -> None:
+    figures = [("exact", "k 10", "recall", 0.5), ("graph", "ef 20", "recall", 0.25)]
+    assert [tuple(row.values()) for row in figures_to_arrow(figures).to_pylist()] == figures
+    empty = figures_to_arrow([])
+    assert empty.num_rows == 0
+    assert empty.schema == figures_to_arrow(figures).schema

@@ -169,3 +169,20 @@ def test_a_stage_without_a_source_file_is_refused() -> None:
         FingerpostError, match=r"stage .*: expected it in a module with a source file, found none; move it"
     ):
         code_hash(namespace["made_up"])  # type: ignore[arg-type]
+
+
+def test_a_tree_that_another_threads_tree_disturbed_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython up to 3.11.7: SystemError: AST constructor recursion depth mismatch."""
+    before = code_hash(STAGES["build_graph"].function)
+    parse, disturbed = ast.parse, [True, True, True]
+
+    def sometimes(source: str, *given: str) -> ast.Module:
+        if disturbed:
+            raise SystemError("AST constructor recursion depth mismatch" * disturbed.pop())
+        return parse(source, *given)
+
+    for cached in (code._own_code, code._imported, code._text_hash):
+        cached.cache_clear()
+    monkeypatch.setattr(ast, "parse", sometimes)
+    assert code_hash(STAGES["build_graph"].function) == before
+    assert not disturbed

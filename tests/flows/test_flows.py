@@ -11,10 +11,11 @@ import pytest
 from flows.requests import RunRequest
 from flows.runtime import executor_override, running
 from flows.start import run_flow
-from schemas.errors import FingerpostError, GateError, QuarantineLimitError
+from schemas.errors import FingerpostError, GateError, MissingArtifactError, QuarantineLimitError
 from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ann.open import PRODUCT, live
+from tasks.corpus.svd import project
 from tasks.ledger import runs
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -72,6 +73,15 @@ def test_nightly_publishes_an_index_that_answers_and_then_reuses_everything(tmp_
     assert len(answers) == 5
     assert {answer.kind for answer in answers} == {"tools"}
     assert index.similar("p0", k=3).answers[0].kind == "animals"
+    near = index.query("hammer and saw", k=1000, within=0.5)
+    similarities = index.vectors @ project(index.featurizer.transform(["hammer and saw"]), index.components)[0]
+    ids = np.array(index.documents["id"].to_pylist())
+    assert {answer.id for answer in near.answers} == set(ids[similarities >= 0.5])
+    assert len(near.answers) > 5
+    assert near.answers[:5] == index.query("hammer and saw", k=5, within=0.5).answers
+    assert (near.within, near.more, index.query("hammer and saw", k=5, within=0.5).more) == (0.5, False, True)
+    with pytest.raises(MissingArtifactError, match=r"products/metric\.threshold: expected a live version, found none"):
+        index.query("hammer and saw", within="threshold")
     first = Pointer(Store(str(store)), "products", PRODUCT).required()
 
     run_flow("nightly", request_for(store, products), quiet=True)
@@ -185,7 +195,7 @@ def test_the_prefect_ui_gets_progress_and_a_table_of_stages(tmp_path: Path, prod
     rows = json.loads(str(table.data)) if isinstance(table.data, str) else table.data
     assert {row["stage"] for row in rows} >= {"import_documents", "count_ngrams", "build_graph", "assemble_index"}
     assert all(row["result"] == "ran" for row in rows)
-    progress = Artifact.get("corpus-ngrams")
+    progress = Artifact.get("ann-graph")
     assert progress is not None
     assert float(progress.data) == 100.0
     quality, page, origin = (Artifact.get(f"{part}-nightly-products") for part in ("quality", "run", "lineage"))

@@ -46,7 +46,7 @@ def serial(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[DaskExecutor]:
+def pair(forked_workers: None) -> Iterator[DaskExecutor]:
     executor = DaskExecutor(2)
     yield executor
     executor.close()
@@ -92,7 +92,9 @@ def test_several_shards_make_several_files(serial: dict[str, str]) -> None:
     assert len(serial) == 13 + 1 + 1
 
 
-def test_one_worker_process_makes_the_same(documents: Path, serial: dict[str, str], tmp_path: Path) -> None:
+def test_one_worker_process_makes_the_same(
+    forked_workers: None, documents: Path, serial: dict[str, str], tmp_path: Path
+) -> None:
     executor = DaskExecutor(1)
     try:
         assert not executor.started

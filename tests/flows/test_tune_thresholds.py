@@ -13,16 +13,21 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.gates import kept_back, threshold_gates
 from flows.ops.plan import plan_of
 from flows.report.page import render
 from flows.requests import RunRequest
+from flows.settings import GateSettings
 from flows.start import run_flow
 from flows.threshold_inputs import tunes
 from schemas import metric as contracts
 from schemas.errors import FingerpostError, GateError, InputError, MissingArtifactError
-from schemas.publish import Pointer
+from schemas.inputs import SAMPLE
+from schemas.manifests import Manifest
+from schemas.publish import Gate, Pointer
 from schemas.refs import Ref
 from schemas.store import Store
+from tasks.ann.open import live as live_index
 from tasks.ledger import runs
 from tasks.metric.calibrated import ForeignModelError
 from tasks.metric.open import PRODUCT, live
@@ -40,11 +45,19 @@ def vectors_of(seed: int = 0) -> tuple[np.ndarray, list[str], list[str]]:
     return vectors, [f"face {row}" for row in range(ROWS)], [f"person {label}" for label in labels]
 
 
-def write(path: Path, vectors: np.ndarray, ids: list[Any], labels: list[Any], name: str = "label") -> Path:
+def write(
+    path: Path, vectors: np.ndarray, ids: list[Any], labels: list[Any], name: str = "label", **more: list[Any]
+) -> Path:
     """A Parquet file of embeddings."""
     rows = pa.array([row.tolist() for row in vectors], pa.list_(pa.float32()))
-    pq.write_table(pa.table({"id": ids, name: labels, "vector": rows}), path)
+    pq.write_table(pa.table({"id": ids, name: labels, "vector": rows} | more), path)
     return path
+
+
+def cameras(labels: list[str]) -> list[int | None]:
+    """The group of each row: camera 1 took the first persons, whose rows are alike, camera 2 the last, the others none."""
+    place = [int(label.split()[1]) for label in labels]
+    return [1 if at < 7 else 2 if at > 8 else None for at in place]
 
 
 def request_for(folder: Path, **settings: object) -> RunRequest:
@@ -53,6 +66,8 @@ def request_for(folder: Path, **settings: object) -> RunRequest:
         "metric.target.share": 0.02,
         "metric.model": "camera 1",
         "metric.opis.draws": 50,
+        "metric.columns": {"group": "camera"},
+        "metric.least_group_classes": 3,
     }
     return RunRequest(
         profile="tiny", store=str(folder / ".fingerpost"), day=DAY, input=str(folder / "faces.parquet"), collection="faces",
@@ -64,7 +79,8 @@ def request_for(folder: Path, **settings: object) -> RunRequest:
 def faces(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
     """A folder with a file of embeddings and a store in which their threshold is live."""
     folder = tmp_path_factory.mktemp("faces")
-    write(folder / "faces.parquet", *vectors_of())
+    vectors, ids, labels = vectors_of()
+    write(folder / "faces.parquet", vectors, ids, labels, camera=cameras(labels))
     run_flow("tune_thresholds", request_for(folder), quiet=True)
     return folder
 
@@ -81,7 +97,7 @@ def test_embeddings_become_a_live_threshold_which_is_that_of_the_command(faces: 
     store = Store(str(faces / ".fingerpost"))
     move = Pointer(store, "faces", PRODUCT).required()
     gates = {gate["name"]: gate["value"] for gate in move.gates}
-    assert gates.keys() == {"threshold_classes", "quarantine_share", "threshold_rate_over_target"}
+    assert gates.keys() == {"threshold_classes", "quarantine_share", "threshold_rate_over_target", "threshold_frr"}
     record = runs(store, newest=1)[0]
     assert record["refs"]["threshold_release"] == move.ref
     counted = [stage for stage in record["stages"] if stage["stage"] == "count_class_pairs"]
@@ -101,6 +117,47 @@ def test_embeddings_become_a_live_threshold_which_is_that_of_the_command(faces: 
     rates = [row["far"] for row in found["worst"]]
     assert rates == sorted(rates, reverse=True)
     assert len(rates) == found["tested_on"]["classes"] == CLASSES - found["chosen_on"]["classes"]
+
+
+def test_groups_are_in_assessment_report_and_command(faces: Path) -> None:
+    store = Store(str(faces / ".fingerpost"))
+    record = next(r for r in runs(store, newest=20) if r["publications"])
+    ref = Ref.parse(record["refs"]["threshold_assessment"])
+    rows = store.open(ref, contracts.ASSESSMENT).read("groups").to_pylist()
+    assert [row["name"] for row in rows] == ["1", "2"]
+    asked_for = ("--input", str(faces / "faces.parquet"), "--far", "0.02")
+    assert asked(*asked_for)["groups"] == []
+    found = asked(*asked_for, "--group", "camera")["groups"]
+    for row, group in zip(rows, found, strict=True):
+        for name in ("name", "classes", "test_classes", "test_rate"):
+            assert row[name] == pytest.approx(group[name])
+        assert row["threshold"] is not None or row["classes"] < 3
+        assert (group["threshold"] is None) == (group["classes"] < 5)
+    text = Page(render(store, record)).text("threshold")
+    assert "Groups of classes" in text
+    assert f"1 {rows[0]['classes']} {100 * rows[0]['rate']:.3g} %" in text
+    assert live("faces", store=store.url).threshold.groups.keys() == {row["name"] for row in rows if row["worth"]}
+    assert any(row["threshold"] for row in rows)
+    shown = asked_plainly(*asked_for, "--group", "camera")
+    assert "FAR by its own" in shown
+    assert (" too few " in shown) == any(group["threshold"] is None for group in found)
+    with pytest.raises(InputError, match="expected a column 'lens' for group"):
+        asked_plainly(*asked_for, "--group", "lens")
+
+
+def test_a_target_that_is_not_safely_met_is_said_wherever_the_threshold_is(faces: Path) -> None:
+    store = Store(str(faces / ".fingerpost"))
+    record = next(r for r in runs(store, newest=20) if r["publications"])
+    said = live("faces", store=store.url).quality["cautions"]
+    assert said
+    assert said[0].startswith("at the ends of its interval FAR is ")
+    assert [note for note in record["notes"] if "safely" in note] == [
+        f"The threshold's target is not safely met: {words}" for words in said
+    ]
+    assert said[0] in Page(render(store, record)).text("threshold")
+    asked_for = ("--input", str(faces / "faces.parquet"), "--far", "0.02")
+    assert asked(*asked_for)["cautions"] == asked("--store", store.url)["cautions"] == said
+    assert f"not safely met: {said[0]}" in asked_plainly(*asked_for)
 
 
 def test_what_did_not_change_is_reused_and_a_change_says_why(faces: Path) -> None:
@@ -128,9 +185,54 @@ def test_a_missed_gate_keeps_the_threshold_that_is_live(faces: Path) -> None:
     assert Pointer(store, "faces", PRODUCT).required() == before
 
 
+def test_a_threshold_that_costs_too_much_is_kept_back_and_the_run_may_go_on(faces: Path) -> None:
+    store, costly = Store(str(faces / ".fingerpost")), {"gates.threshold_frr": 0.001, "metric.target.share": 0.001}
+    before = Pointer(store, "faces", PRODUCT).required()
+    with pytest.raises(GateError, match=r"expected every gate to hold, found threshold_frr 0\.\d+ \(at most 0.001\)"):
+        run_flow("tune_thresholds", request_for(faces, **costly), quiet=True)
+    run_flow("tune_thresholds", request_for(faces, **costly, **{"gates.threshold_missed": "note"}), quiet=True)
+    record = runs(store, newest=1)[0]
+    assert (record["state"], record["publications"]) == ("completed", [])
+    assert any(not gate["holds"] and gate["gate"].startswith("threshold_frr") for gate in record["gates"])
+    assert any(note.startswith("The threshold is not published: threshold_frr 0.") for note in record["notes"])
+    assert "The threshold is not published: threshold_frr 0." in Page(render(store, record)).text("stages")
+    assert Pointer(store, "faces", PRODUCT).required() == before
+
+
+def test_a_thresholds_cost_is_the_rate_that_it_does_not_keep() -> None:
+    quality = {
+        "test_classes": 9,
+        "quarantine_share": 0.0,
+        "share": 0.1,
+        "test_far": 0.15,
+        "test_frr": 0.3,
+        "recall_at_1": 0.9,
+    }
+    names = ("threshold_classes", "quarantine_share", "threshold_rate_over_target")
+    for rate, cost, bound in (("far", "threshold_frr", 0.5), ("frr", "threshold_far", 0.2)):
+        manifest = Manifest({"quality": quality | {"rate": rate}}, {})
+        gates = {gate.name: gate for gate in threshold_gates(manifest, GateSettings())}
+        assert list(gates) == [*names, cost]
+        assert (gates[cost].value, gates[cost].bound) == (quality["test_" + cost.removeprefix("threshold_")], bound)
+        off = threshold_gates(manifest, GateSettings(threshold_frr=1, threshold_far=1))
+        assert [gate.name for gate in off] == list(names)
+
+
+def test_the_samples_threshold_alone_is_kept_back_by_itself() -> None:
+    ref, settings = Ref(PRODUCT, DAY, "0" * 32), GateSettings()
+    missed, held = Gate("threshold_frr", 0.94, 0.5, "at_most"), Gate("threshold_frr", 0.4, 0.5, "at_most")
+    assert kept_back(ref, SAMPLE, [missed, held], settings).startswith(
+        "The threshold is not published: threshold_frr 0.94 (at most 0.5); "
+    )
+    assert kept_back(ref, SAMPLE, [held], settings) == ""
+    assert kept_back(ref, "faces", [missed], settings) == ""
+    assert kept_back(Ref("ann.index", DAY, "0" * 32), SAMPLE, [missed], settings) == ""
+    assert kept_back(ref, SAMPLE, [missed], GateSettings(sample_threshold_missed="fail")) == ""
+
+
 def test_the_report_shows_the_threshold_and_its_worst_classes(faces: Path) -> None:
     store = Store(str(faces / ".fingerpost"))
-    record = next(r for r in runs(store, newest=20) if r["state"] == "completed")
+    record = next(r for r in runs(store, newest=20) if r["publications"])
     page = Page(render(store, record))
     text = page.text("threshold")
     found = asked("--input", str(faces / "faces.parquet"), "--far", "0.02")
@@ -164,6 +266,50 @@ def test_a_nightly_tunes_the_threshold_of_its_documents_where_it_is_asked_to(tmp
         for name in store.open(Ref.parse(record["refs"][f"threshold_{side}_pairs"]), contracts.HISTOGRAMS).read("names")["name"].to_pylist()
     }  # fmt: skip
     assert names == set(labels)
+    answers_within_the_threshold(store, made.threshold.threshold, vectors, ids)
+    write(tmp_path / "other.parquet", vectors[:, ::-1].copy(), ids, labels)
+    run_flow(
+        "tune_thresholds",
+        request_for(tmp_path, **{"metric.input": str(tmp_path / "other.parquet"), "metric.columns": {}}),
+        quiet=True,
+    )
+    with pytest.raises(
+        ForeignModelError, match=r"expected the vector of 'face \d+' that model camera 1 gives, .* of another model"
+    ):
+        live_index(store=store.url).similar("face 3", within="threshold")
+    with pytest.raises(FingerpostError, match="the vectors are of another model"):
+        queried("--like", "face 3", "--within", "threshold", "--store", store.url)
+
+
+def answers_within_the_threshold(store: Store, threshold: float, vectors: np.ndarray, ids: list[str]) -> None:
+    """All documents as near as the threshold, by the index, the command and a look at all."""
+    unit = vectors / np.linalg.norm(vectors, axis=1)[:, None]
+    index, more = live_index(store=store.url), 0
+    for row in (0, 17, 200, 399):
+        near = [ids[at] for at in np.flatnonzero(unit @ unit[row] >= threshold) if at != row]
+        found = index.similar(ids[row], k=ROWS, within="threshold")
+        assert {answer.id for answer in found.answers} == set(near)
+        assert found.within == pytest.approx(threshold)
+        assert not found.more
+        by_vector = index.search(vectors[row], k=ROWS, within=threshold).answers
+        assert [answer.id for answer in by_vector] == [ids[row], *(answer.id for answer in found.answers)]
+        few = index.similar(ids[row], k=2, within="threshold")
+        assert (few.answers, few.more) == (found.answers[:2], len(near) > 2)
+        more += few.more
+    assert more
+    shown = queried("--like", ids[0], "--within", "threshold", "-k", "2", "--store", store.url)
+    assert f"2 answer(s) whose vectors have a similarity of at least {threshold:.4f}; there are more" in shown
+    for text, message in (("near", "--within: expected 'threshold' or a number, got 'near'"), ("nan", "got 'nan'")):
+        with pytest.raises(FingerpostError, match=message):
+            queried("--like", ids[0], "--within", text, "--store", store.url)
+
+
+def queried(*arguments: str) -> str:
+    """What `fingerpost query` prints; its error is raised."""
+    done = CliRunner().invoke(app, ["query", *arguments])
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
 
 
 def test_the_live_threshold_refuses_vectors_of_another_model(faces: Path, tmp_path: Path) -> None:

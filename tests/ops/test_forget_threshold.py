@@ -17,6 +17,7 @@ from schemas.store import Store
 from tasks.ledger import runs
 from tasks.metric.calibrated import canary_rows
 from tasks.metric.open import PRODUCT, live
+from tests.contracts.test_inputs_images import letters
 from tests.unit.metric.worlds import embeddings
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -98,3 +99,33 @@ def test_an_embedding_is_nowhere_any_more(gone: bool, tmp_path: Path) -> None:
         assert not [s["stage"] for s in runs(store, newest=1)[0]["stages"] if s["computed"]], (
             "made again once, then reused"
         )
+
+
+def test_an_image_goes_with_the_embedder_that_was_trained_on_it(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    letters(tmp_path, classes=16, each=4, size=16)
+    settings = {
+        "metric.input": str(tmp_path / "letters"), "metric.kind": "images", "metric.images.height": 16, "metric.images.width": 16,
+        "metric.training.on": True, "metric.training.backbone.kind": "conv", "metric.training.backbone.width": 4,
+        "metric.training.params.steps": 4, "metric.training.params.classes_per_batch": 4, "metric.training.variants": ["without"],
+        "metric.opis.draws": 0, "gates.threshold_rate": 0, "gates.threshold_frr": 1,
+    }  # fmt: skip
+    asked = RunRequest(profile="tiny", store=str(tmp_path / "store"), day=DAY, collection="letters", settings=settings)
+    run_flow("tune_thresholds", asked, quiet=True)
+    store, key = Store(str(tmp_path / "store")), "letter 3/1.png"
+    before = [ref for ref in store.refs() if ref.name == metric.EMBEDDERS.name]
+
+    touched = erasing.listing(store, key, "letters")
+    assert [(file.form, file.rows) for file in touched.inputs] == [("image", 1)]
+    outcome = erasing.forget(store, key, "letters")
+
+    assert outcome.clean
+    assert outcome.proof["versions_lost"] == 0
+    assert not (tmp_path / "letters" / key).exists()
+    assert (tmp_path / "letters" / "letter 3" / "0.png").exists()
+    after = [ref for ref in store.refs() if ref.name == metric.EMBEDDERS.name]
+    assert len(after) == 1
+    assert after != before
+    made = live("letters", store=store.url)
+    assert key not in made.embeddings()[0]
+    assert len(made.embeddings()[0]) == 63

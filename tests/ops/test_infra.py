@@ -1,5 +1,6 @@
 """The files of infra/ that deploy Fingerpost: valid, consistent with each other and with the code, and without secrets."""
 
+import asyncio
 import re
 import shlex
 from collections.abc import Iterator
@@ -258,3 +259,20 @@ def test_pages_may_ask_the_api_that_they_are_told_and_nobody_else() -> None:
     assert "connect-src 'self' https://api.example:8443 wss://api.example:8443;" in policy(
         "https://api.example:8443/api"
     )
+
+
+def test_the_server_does_not_wait_a_minute_for_its_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    from flows.ops import server
+
+    monkeypatch.setattr(AioSqliteConfiguration, "setup_sqlite", server._as_prefect_does)
+
+    async def waits() -> int:
+        engine = await AioSqliteConfiguration(connection_url=f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}").engine()
+        async with engine.connect() as connection:
+            return int((await connection.exec_driver_sql("PRAGMA busy_timeout")).scalar_one())
+
+    assert asyncio.run(waits()) > server.LOCK_SECONDS * 1000, "Prefect waits less by itself"
+    server.wait_less()
+    assert asyncio.run(waits()) == server.LOCK_SECONDS * 1000

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from schemas.inputs.python_docs.distributions import SourceFile
 from schemas.inputs.python_docs.expressions import Import, dotted, exported_parts
+from schemas.python_source import parsed
 
 
 @dataclass(eq=False)
@@ -67,7 +68,7 @@ def parsed_module(file: SourceFile) -> Module:
     """The module of a source file. Raises OSError, SyntaxError or ValueError if it cannot be read or parsed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in other people's strings
-        tree = ast.parse(file.path.read_bytes())
+        tree = parsed(file.path.read_bytes())
     module = Module(file.module, file.is_package, ast.get_docstring(tree, clean=False))
     computed = False
     for statement in _statements(tree.body):

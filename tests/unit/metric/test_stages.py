@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from threadpoolctl import threadpool_limits
 
 from flows.clusters import DaskExecutor
 from schemas import corpus
@@ -22,8 +23,9 @@ from tasks.metric import stages
 from tasks.metric.assessment import AssessmentParams, assess
 from tasks.metric.calibrated import ForeignModelError, calibrated
 from tasks.metric.classes import ClassParams, chosen_rows, in_validation
+from tasks.metric.groups import group_thresholds
 from tasks.metric.histograms import pair_histograms
-from tasks.metric.open import read_bins, read_histograms, read_threshold
+from tasks.metric.open import read_bins, read_groups, read_histograms, read_threshold
 from tasks.metric.opis import OpisParams
 from tasks.metric.retrieval import retrieval
 from tasks.metric.scores import Measure, bins_covering, bounded_bins
@@ -66,13 +68,20 @@ def committed(store: Store, contract: Any, tables: dict[str, pa.Table], quality:
     return ref
 
 
-def world(folder: Path, executor: Executor | None = None) -> tuple[Environment, np.ndarray, list[str]]:
-    """A store with vectors and documents whose package is their class; the last ten have none."""
+def world(
+    folder: Path, executor: Executor | None = None, *, kinds: bool = False
+) -> tuple[Environment, np.ndarray, list[str]]:
+    """A store with vectors and documents whose package is their class; the last ten have none.
+
+    ``kinds``: the third of the classes that is tightest has one kind, the widest third another.
+    """
     store = Store(str(folder / "store")).prepare()
     vectors, labels = embeddings(CLASSES, ROWS, 8, 0)
     packages = [f"package {label}" for label in labels[:-10]] + [""] * 10
     texts = {name: [""] * ROWS for name in ("title", "text", "kind", "signature", "day")}
     columns = {"id": [f"d{row}" for row in range(ROWS)], **texts, "package": packages}
+    if kinds:
+        columns["kind"] = [("tight", "", "wide")[3 * label // CLASSES] for label in labels]
     table = pa.table(
         {
             f.name: pa.nulls(ROWS, f.type) if f.name == "vector" else pa.array(columns[f.name], f.type)
@@ -125,7 +134,9 @@ def test_stages_make_what_one_process_makes_of_all_rows(measure: Measure, tmp_pa
         groups = -(-len(chosen) // 4096)
         assert quality["shards"] == groups * (groups + 1) // 2
     assert not set(pairs["validation"].names) & set(pairs["test"].names)
-    expected = assess(pairs["validation"], pairs["test"], PARAMS)
+    # Stages compute with one thread: intervals are sums whose last bit depends on it.
+    with threadpool_limits(1):
+        expected = assess(pairs["validation"], pairs["test"], PARAMS)
     assert env.store.manifest(made["assessment"]).quality == expected.quality
     artifact = env.store.open(made["assessment"], contracts.ASSESSMENT)
     figures = {
@@ -169,6 +180,43 @@ def test_the_released_threshold_knows_its_model(tmp_path: Path) -> None:
     tested, searched = (env.store.manifest(one).quality for one in measured)
     assert (quality["test_far"], quality["opis"]) == (tested["far"], tested["opis"])
     assert quality["recall_at_1"] == searched["recall_at_1"]
+
+
+def test_groups_go_from_documents_to_the_released_threshold(tmp_path: Path) -> None:
+    env, _, _ = world(tmp_path, kinds=True)
+    inputs = [Ref(contract.name, DAY, "0" * 32) for contract in (corpus.VECTORS, corpus.DOCUMENTS)]
+    rows = stages.arrange_classes.execute(
+        env,
+        *inputs,
+        measure="cosine",
+        bins=512,
+        memory_mb=64,
+        classes=ClassParams(group="kind"),
+        rows_per_shard=100_000,
+    )
+    assert env.store.manifest(rows).quality["grouped_classes"] == 2 * (CLASSES // 3)
+    pairs = stages.merge_pair_counts.execute(env, rows, stages.count_class_pairs.execute(env, rows))
+    target = Target("frr", 0.05)
+    assessment = stages.assess_threshold.execute(env, pairs, pairs, params=replace(PARAMS, target=target))
+    table = env.store.open(assessment, contracts.ASSESSMENT).read("groups").to_pylist()
+    counted = env.store.open(pairs, contracts.HISTOGRAMS)
+    groups = read_groups(counted)
+    assert groups is not None
+    kept = read_histograms(counted)
+    found = group_thresholds(kept, groups, choose_threshold(kept, target))
+    assert [(row["name"], row["threshold"], row["worth"]) for row in table] == [
+        (group.name, group.threshold, group.worth) for group in found.groups
+    ]
+    assert [row["worth"] for row in table] == [True, True], "tight and wide classes need thresholds of their own"
+    ref = stages.release_threshold.execute(
+        env, pairs, *inputs, assessment, stages.measure_retrieval.execute(env, rows, queries=50),
+        target=target, level=0.95, model="toy 1", canaries=4,
+    )  # fmt: skip
+    made = read_threshold(env.store.open(ref, contracts.THRESHOLD))
+    assert made.groups == {group.name: (group.threshold, *group.interval) for group in found.groups}
+    assert made.of("tight") == found.groups[0].threshold
+    assert made.of("no such") == made.of() == made.threshold
+    assert made.search_radius("wide") == 1 - found.groups[1].threshold
 
 
 def test_retrieval_of_shards_is_that_of_all_rows(tmp_path: Path) -> None:
@@ -222,7 +270,9 @@ class AfterTheFirst(Deadly):
             super().advance(stage, done)
 
 
-def test_two_workers_of_which_one_is_killed_make_the_same(serial: dict[str, str], tmp_path: Path) -> None:
+def test_two_workers_of_which_one_is_killed_make_the_same(
+    forked_workers: None, serial: dict[str, str], tmp_path: Path
+) -> None:
     executor = DaskExecutor(2)
     env, _, _ = world(tmp_path, executor)
     env.progress = progress = AfterTheFirst(executor, set(), random.Random(0))
@@ -267,7 +317,7 @@ def test_a_classs_side_depends_on_its_name_alone() -> None:
 def test_what_cannot_be_split_or_compared_is_refused() -> None:
     with pytest.raises(ValueError, match="classes: expected at least two in the all part with 1 rows each, got 1 of 2"):
         chosen_rows(["a", "a", ""], ClassParams())
-    with pytest.raises(ValueError, match="classes: expected all, validation or test"):
+    with pytest.raises(ValueError, match="classes: expected one of all, training, validation, test"):
         ClassParams(part="train")  # type: ignore[arg-type]
     vectors, labels = embeddings(5, 60, 4, 0)
     both = [pair_histograms(vectors, labels, bins_covering(vectors, measure)) for measure in ("cosine", "euclidean")]

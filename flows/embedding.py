@@ -1,0 +1,82 @@
+"""The `embed` command: vectors or images of a file by the embedder that the live threshold holds for. Imports no Prefect."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from schemas.errors import FingerpostError
+from schemas.inputs.columns import DocumentBatch
+from schemas.inputs.embeddings import CLASS_COLUMN, EMBEDDINGS, read_embeddings
+from schemas.inputs.images import IMAGES, ImageFiles, ImageShape
+from schemas.inputs.rankings import RowWriter
+from tasks.metric.embedders import Embedder
+from tasks.metric.open import live
+
+SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("vector", pa.list_(pa.float32()))])
+#: Labels are kept where there are some; an embedder needs none.
+_VECTORS = replace(EMBEDDINGS, option="--map ", needed=("id", "vector"))
+_IMAGES = replace(IMAGES, option="--map ", needed=("id", "image"))
+#: Rows that are embedded and written together: whole blocks of the embedder's own.
+_TOGETHER = 4096
+
+
+def embed_file(
+    source: Path, output: Path, mapping: Mapping[str, str], *, collection: str | None, store: str | None
+) -> str:
+    """Writes the embeddings of a file's rows, and returns what was done in a line; bad rows are left out and counted.
+
+    FingerpostError where the live threshold holds for vectors as they are given, or the rows do not fit the embedder.
+    """
+    writer, found = RowWriter(output, SCHEMA), live(collection, store=store)
+    embedder = found.embedder()
+    if embedder is None:
+        raise FingerpostError(
+            f"{found.collection}: expected a threshold of a trained embedder, found one of vectors as they were given; "
+            "compare your vectors with it directly (fingerpost threshold --check)"
+        )
+    batch = _read(source, mapping, embedder)
+    ids, labels = (batch.accepted[name].to_pylist() for name in ("id", CLASS_COLUMN))
+    rows = _inputs(source, batch, embedder)
+    try:
+        from tasks.metric.trainer import embed
+    except ImportError as problem:
+        raise FingerpostError(
+            f"embed: expected torch, found {problem.name} missing; install the extra neural (pip install 'fingerpost[neural]')"
+        ) from problem
+    starts = range(0, len(rows), _TOGETHER)
+    with writer:
+        for start in track(starts, "embedding", console=Console(stderr=True), transient=True):
+            part = slice(start, start + _TOGETHER)
+            for row in zip(ids[part], labels[part], embed(embedder, rows[part]), strict=True):
+                writer.add(*row)
+    bad = batch.quarantined.num_rows
+    reasons = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items())
+    return f"{output}: {len(rows):,} embeddings of {found.threshold.model}" + (f"; left out {bad:,} ({reasons})" if bad else "")  # fmt: skip
+
+
+def _read(source: Path, mapping: Mapping[str, str], embedder: Embedder) -> DocumentBatch:
+    if len(embedder.shape) == 1:
+        return read_embeddings(source, mapping=mapping, form=_VECTORS)
+    shape = ImageShape(*embedder.shape)
+    return ImageFiles(str(source), shape, tuple(sorted(mapping.items())), form=_IMAGES).read()
+
+
+def _inputs(source: Path, batch: DocumentBatch, embedder: Embedder) -> NDArray[np.float32]:
+    """The rows as the embedder takes them; FingerpostError without any, or for vectors of another length."""
+    count = batch.accepted.num_rows
+    if not count:
+        reasons = ", ".join(f"{times} {reason}" for reason, times in batch.reasons.items()) or "none"
+        raise FingerpostError(f"{source}: expected rows that can be embedded, found {reasons}; mend the file")
+    flat = batch.accepted["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(count, -1)
+    if flat.shape[1] != int(np.prod(embedder.shape)):
+        raise FingerpostError(
+            f"{source}: expected vectors of {embedder.shape[0]} numbers as the embedder was trained on, found {flat.shape[1]}; "
+            "give those of the same model"
+        )
+    return np.ascontiguousarray(flat, dtype=np.float32).reshape(count, *embedder.shape)

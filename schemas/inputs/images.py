@@ -1,0 +1,201 @@
+"""Images with a label each, from users' folders and files, as documents whose package is the label and whose vector is the pixels."""
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image, UnidentifiedImageError
+
+from schemas.errors import InputError
+from schemas.inputs.cells import text_cells
+from schemas.inputs.columns import DocumentBatch, Form, Quarantine, checked_mapping
+from schemas.inputs.embeddings import CLASS_COLUMN
+from schemas.inputs.files import input_files, input_fingerprint, kind_of
+from schemas.inputs.formats import RawBatch, Reading, read_file
+from schemas.inputs.rows import check_batches
+from schemas.inputs.suppression import Suppressed
+from schemas.refs import digest_of
+
+IMAGES = Form(("id", "label", "image"), needed=("id", "label", "image"), option="--set metric.columns.", keys=("id",))
+#: A file that is one image, its id being its path.
+IMAGE_FILE = Form(("id",), needed=("id",))
+#: Files of a folder that are images, by the end of their names.
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+#: Images that are decoded at a time.
+_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What images are made into: ``height`` × ``width`` pixels, grey (1 channel) or red, green and blue (3)."""
+
+    height: int = 28
+    width: int = 28
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1 or self.channels not in (1, 3):
+            raise ValueError(
+                f"images: expected a height and width of at least 1 and 1 or 3 channels, got {self.height}, {self.width}, "
+                f"{self.channels}; correct them"
+            )
+
+    @property
+    def array(self) -> tuple[int, ...]:
+        """The shape of one image as an array."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+
+    def pixels(self, data: bytes) -> np.ndarray:
+        """A decoded image, float32 of 0 to 255, row by row; ValueError for what is no image."""
+        try:
+            with Image.open(io.BytesIO(data)) as found:
+                made = found.convert("L" if self.channels == 1 else "RGB").resize(
+                    (self.width, self.height), Image.Resampling.BOX
+                )
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError) as problem:
+            raise ValueError(str(problem) or type(problem).__name__) from problem
+        return np.asarray(made, dtype=np.float32).ravel()
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """A folder with a subfolder of image files for each class, or Parquet files of id, label and image (encoded bytes, or a
+    struct with such in ``bytes``), without ``suppressed`` ids. The id of a file is its path within the folder.
+    """
+
+    path: str
+    shape: ImageShape
+    mapping: tuple[tuple[str, str], ...] = ()
+    suppressed: Suppressed | None = None
+    form: Form = IMAGES
+
+    def __str__(self) -> str:
+        return self.path
+
+    def check(self) -> None:
+        """InputError where there are no images that can be read."""
+        if _is_tree(self.path):
+            self._files()
+        else:
+            input_files(self.path)
+
+    def identity(self) -> str:
+        """sha256 over contents, shape and mapping, without suppressed ids; InputError if it cannot be read."""
+        if _is_tree(self.path):
+            digest = hashlib.sha256()
+            for key, file in self._files():
+                digest.update(f"{key}\0".encode() + hashlib.sha256(_content(file)).digest())
+            contents = digest.hexdigest()
+        else:
+            contents = input_fingerprint(self.path, dict(self.mapping))
+            reading = Reading(dict(self.mapping), suppressed=self.suppressed, keys_only=True, form=self.form)
+            if self.suppressed is not None:
+                for file in input_files(self.path):
+                    for _ in read_file(file, reading):
+                        pass
+            if reading.dropped:
+                contents = digest_of([contents, sorted(reading.dropped)])
+        return digest_of(["images", contents, list(self.shape.array)])
+
+    def read(self) -> DocumentBatch:
+        """Its rows, the bad ones set aside; InputError if it cannot be read."""
+        reading = Reading(checked_mapping(dict(self.mapping), self.form), suppressed=self.suppressed, form=self.form)
+        if _is_tree(self.path):
+            batches: Iterator[RawBatch] = self._tree_batches()
+        else:
+            batches = (batch for file in input_files(self.path) for batch in read_file(file, reading))
+        decoded = (self._decoded(part, reading.quarantine) for batch in batches for part in _smaller(batch))
+        return check_batches(decoded, quarantine=reading.quarantine)
+
+    def _files(self) -> list[tuple[str, Path]]:
+        """Ids and image files of all classes, sorted by id; InputError without any."""
+        found = files_by_class(self.path) or []
+        if not found:
+            raise InputError(
+                f"{self.path}: expected a subfolder of images ({', '.join(ENDINGS[:3])}, …) for each class, found none; "
+                "check the path"
+            )
+        return [(key, file) for key, file in found if self.suppressed is None or not self.suppressed.match(key)]
+
+    def _tree_batches(self) -> Iterator[RawBatch]:
+        files = self._files()
+        for begin in range(0, len(files), _BATCH):
+            part = files[begin : begin + _BATCH]
+            columns: Mapping[str, Any] = {
+                "id": [key for key, _ in part],
+                "label": [key.partition("/")[0] for key, _ in part],
+                "image": [_content(file) for _, file in part],
+            }
+            yield RawBatch(columns, range(begin, begin + len(part)))
+
+    def _decoded(self, batch: RawBatch, quarantine: Quarantine) -> RawBatch:
+        """The batch with pixels instead of encoded images; those that cannot be decoded go to the quarantine."""
+        keys: Any = batch.columns["id"]
+
+        def report(i: int, reason: str, detail: str) -> None:
+            key = keys[i].as_py() if isinstance(keys[i], pa.Scalar) else keys[i]
+            quarantine.add(batch.rows[i], key, reason, detail)
+
+        labels = text_cells("label", batch.columns.get("label", pa.nulls(len(batch.rows))), report)
+        pixels: list[np.ndarray | None] = []
+        for i, cell in enumerate(batch.columns["image"]):
+            value = cell.as_py() if isinstance(cell, pa.Scalar) else cell
+            value = value.get("bytes") if isinstance(value, dict) else value
+            if not isinstance(value, bytes):
+                report(i, "no image", f"the image is {'missing' if value is None else type(value).__name__}")
+                pixels.append(None)
+                continue
+            try:
+                pixels.append(self.shape.pixels(value))
+            except ValueError as problem:
+                report(i, "not an image", str(problem))
+                pixels.append(None)
+        vectors = pa.array(pixels, pa.list_(pa.float32()))
+        return RawBatch({"id": keys, CLASS_COLUMN: pc.utf8_trim_whitespace(labels), "vector": vectors}, batch.rows)
+
+
+def files_by_class(path: str) -> list[tuple[str, Path]] | None:
+    """Ids and image files of a folder with a subfolder for each class, sorted by id; None for Parquet."""
+    if not _is_tree(path):
+        return None
+    root = Path(path)
+    return [
+        (file.relative_to(root).as_posix(), file)
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and not folder.name.startswith((".", "_"))
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in ENDINGS and not file.name.startswith(".")
+    ]
+
+
+def _is_tree(path: str) -> bool:
+    """Whether a path is a folder of folders, not of Parquet files; InputError where there is nothing."""
+    given = Path(path)
+    if not given.exists():
+        raise InputError(f"{path}: expected a folder or file of images, found nothing there; check the path")
+    if not given.is_dir():
+        if kind_of(given) != "Parquet":
+            raise InputError(f"{path}: expected Parquet or a folder of images, found {kind_of(given)}; convert it")
+        return False
+    return any(entry.is_dir() for entry in given.iterdir())
+
+
+def _smaller(batch: RawBatch) -> Iterator[RawBatch]:
+    for begin in range(0, len(batch.rows), _BATCH):
+        part = slice(begin, begin + _BATCH)
+        yield RawBatch({name: column[part] for name, column in batch.columns.items()}, batch.rows[part])
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as problem:
+        raise InputError(
+            f"{file}: expected a file that can be read, found {problem.strerror or problem}; check its permissions and disk"
+        ) from problem

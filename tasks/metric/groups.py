@@ -1,0 +1,138 @@
+"""Thresholds for groups of classes where one for all serves them unlike: other cameras, languages, shops.
+
+A group's negative pairs are those with an end in one of its classes: its threshold is for comparisons with what is known to be
+of the group. Source: the article's "Measuring consistency" (one threshold works differently across classes).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tasks.metric.crossing import crossings
+from tasks.metric.intervals import half_width
+from tasks.metric.pairs import PairHistograms, tails
+from tasks.metric.scores import threshold_of
+from tasks.metric.thresholds import Rate, ThresholdChoice, class_rates, class_tails, side
+
+
+@dataclass(frozen=True)
+class GroupThreshold:
+    """What a group of classes needs for itself.
+
+    rate: the target's rate over the group at the global threshold. worth: the interval of the group's own threshold, at a
+    level shared out over all groups, does not hold the global one. The negatives of a group are those of its classes.
+    """
+
+    name: str
+    classes: int
+    threshold: float
+    interval: tuple[float, float]
+    rate: float
+    worth: bool
+
+
+@dataclass(frozen=True)
+class GroupThresholds:
+    """Thresholds by group, in the order of names, and groups left without one for having too few classes."""
+
+    groups: list[GroupThreshold]
+    small: list[tuple[str, int]]
+
+
+def group_thresholds(
+    pairs: PairHistograms,
+    groups: ArrayLike,
+    choice: ThresholdChoice,
+    *,
+    level: float = 0.95,
+    least_classes: int = 5,
+) -> GroupThresholds:
+    """Thresholds for groups (c,) of the classes at the target of a global one, and whether they differ from it.
+
+    A class whose group is "" is in none.
+    """
+    labels = np.asarray(groups)
+    if labels.shape != (len(pairs.names),) or least_classes < 2:
+        raise ValueError(
+            f"groups: expected one for each of {len(pairs.names)} classes and least_classes of at least 2, got shape "
+            f"{labels.shape} and {least_classes}; correct them"
+        )
+    _, _, counts = side(pairs, choice.target)
+    having = counts.any(axis=1)
+    names = [name for name in np.unique(labels) if str(name)]
+    members = {str(name): np.flatnonzero(having & (labels == name)) for name in names}
+    small = [(name, len(own)) for name, own in members.items() if len(own) < least_classes]
+    large = {name: own for name, own in members.items() if len(own) >= least_classes}
+    shared = 1 - (1 - level) / max(1, len(large))
+    found = [_group(pairs, name, own, choice, shared) for name, own in large.items()]
+    return GroupThresholds(found, small)
+
+
+def _group(
+    pairs: PairHistograms, name: str, members: NDArray[np.int64], choice: ThresholdChoice, level: float
+) -> GroupThreshold:
+    share, highest, counts = side(pairs, choice.target)
+    whole = tails(counts[members].sum(axis=0)).astype(np.float64)
+    score = float(crossings(pairs.bins.edges, whole, share, highest=highest)[0])
+    without = np.concatenate(
+        [crossings(pairs.bins.edges, whole - own, share, highest=highest) for own in class_tails(counts, members)]
+    )
+    half = half_width(without, level)
+    low, high = sorted(threshold_of(end, pairs.measure) for end in (score - half, score + half))
+    threshold = threshold_of(score, pairs.measure)
+    rate = group_rate(pairs, members, choice.threshold, choice.target.rate)
+    worth = not low <= choice.threshold <= high
+    return GroupThreshold(name, len(members), threshold, (low, high), rate, worth)
+
+
+def group_rate(pairs: PairHistograms, members: NDArray[np.int64], threshold: float, rate: Rate) -> float:
+    """FAR or FRR of all pairs of some classes (numbers into the names) at a threshold; NaN where they have no such pairs."""
+    counts = (pairs.outside if rate == "far" else pairs.inside)[members].sum(axis=0)
+    some = PairHistograms(pairs.bins, np.array(["all"]), counts[None], counts[None])
+    rates = class_rates(some, threshold)
+    return float(rates.far[0] if rate == "far" else rates.frr[0])
+
+
+def group_columns(
+    pairs: tuple[PairHistograms, PairHistograms],
+    groups: tuple[ArrayLike, ArrayLike],
+    choice: ThresholdChoice,
+    *,
+    level: float,
+    least_classes: int,
+) -> dict[str, list[object]]:
+    """One row a group, by column, of classes that a threshold was chosen on, and what classes that test it get by either one.
+
+    pairs and groups (c,): of validation and of test classes. Columns: name, classes, threshold, low, high, rate, worth, then test_classes and
+    the test rates at the global threshold (test_rate) and at the group's own (own_test_rate). What is not there is None or NaN; a group that
+    has only test classes has a row too.
+    """
+    found = group_thresholds(pairs[0], groups[0], choice, level=level, least_classes=least_classes)
+    own = {group.name: group for group in found.groups}
+    classes = {group.name: group.classes for group in found.groups} | dict(found.small)
+    tested = np.asarray(groups[1])
+    names = sorted(classes.keys() | {str(name) for name in np.unique(tested) if str(name)})
+    columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
+    for name in names:
+        members = np.flatnonzero(tested == name)
+        row = _group_row(own.get(name)) | {"name": name, "classes": classes.get(name, 0), "test_classes": len(members)}
+        if len(members):
+            row["test_rate"] = group_rate(pairs[1], members, choice.threshold, choice.target.rate)
+            if name in own:
+                row["own_test_rate"] = group_rate(pairs[1], members, own[name].threshold, choice.target.rate)
+        for column, values in columns.items():
+            values.append(row.get(column))
+    return columns
+
+
+COLUMNS = (
+    "name", "classes", "threshold", "low", "high", "rate", "worth", "test_classes", "test_rate", "own_test_rate",
+)  # fmt: skip
+
+
+def _group_row(group: GroupThreshold | None) -> dict[str, object]:
+    if group is None:
+        return {"worth": False}
+    low, high = group.interval
+    return {"threshold": group.threshold, "low": low, "high": high, "rate": group.rate, "worth": group.worth}
