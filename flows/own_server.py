@@ -22,7 +22,7 @@ from schemas.errors import FingerpostError
 #: Seconds until it must answer; its database may have to be made first.
 START_SECONDS = 120.0
 #: What the server of a run does without: pages, and services that look after schedules.
-_PLAIN = {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT__SERVER_EPHEMERAL": "1"}
+PLAIN = {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT__SERVER_EPHEMERAL": "1"}
 
 
 class ServerError(FingerpostError):
@@ -95,7 +95,7 @@ def _start() -> OwnServer:
     """Starts it on a port that is bound here, so that nobody else can take it in between."""
     from prefect.settings import get_current_settings
 
-    env = {**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True), **_PLAIN}
+    env = {**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True), **PLAIN}
     with contextlib.closing(socket.socket()) as listening:
         listening.bind(("127.0.0.1", 0))
         command = [sys.executable, "-m", "flows.ops.server", "--socket", str(listening.fileno()), "--parent", str(os.getpid())]  # fmt: skip

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from multiprocessing import forkserver
@@ -13,6 +15,7 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
+from flows.own_server import PLAIN
 from flows.quiet import quieten
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
 
@@ -63,14 +66,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """Prefect's own test harness: a server on a temporary database, which need not make its tables."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    """Prefect's own test harness: a server, as a run starts one, on a temporary database, which need not make its tables."""
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
+
+    def started(server: SubprocessASGIServer) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "flows.ops.server", "--port", str(server.port), "--parent", str(os.getpid())]
+        settings = get_current_settings().to_environment_variables(exclude_unset=True)
+        return subprocess.Popen(command, env=os.environ | PLAIN | settings)
 
     folder = tempfile.mkdtemp()
     place_database(Path(folder) / "prefect-test.db")
     with (
         mock.patch("prefect.testing.utilities.mkdtemp", return_value=folder),
+        mock.patch.object(SubprocessASGIServer, "_run_uvicorn_command", started),
         prefect_test_harness(server_startup_timeout=120),
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):

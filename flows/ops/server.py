@@ -1,12 +1,14 @@
-"""Prefect's server, whose pages a browser lets ask nobody but that server, and whose database is not waited for too long.
+"""Prefect's server, whose pages a browser lets ask nobody but that server, and whose loop waits for no lock of its database.
 
 The newer UI starts an analytics library on every page, and that library fetches its settings from its maker whatever the
 server is set to. A Content-Security-Policy on the pages has the browser refuse it, and any other foreign address, such as a
 picture's in an artifact.
 
-A statement waits a minute for the lock of Prefect's SQLite database. Under load a transaction may keep that lock until one of
-those that wait for it gives up (seen twice in an hour of tests on two busy cores: each time all runs stood still for that
-minute). Whoever gives up is asked to try again (status 503) and does, so that waiting less costs less.
+Under load the server would now and then stand still for a minute, with all runs that talk to it. Python's sqlite3 keeps the
+statement of a cursor whose execution failed, and resets it when the cursor is freed, for which it waits until its connection
+has nothing to do. The error's traceback holds that cursor, so that it is the event loop that frees it. Where the connection
+waits for the lock of another transaction meanwhile, the loop cannot go on with that one, and both wait until SQLite gives up.
+So such a cursor is closed at once, by the thread of its connection.
 """
 
 import argparse
@@ -15,16 +17,15 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
+from aiosqlite import Cursor
 from fastapi import FastAPI
 from prefect.server.api.server import create_app
-from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.settings import get_current_settings
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,22 +41,21 @@ _POLICY = "; ".join(
     )
 )
 
-#: Seconds that a statement waits for SQLite's lock.
-LOCK_SECONDS = 12
 
-_as_prefect_does = AioSqliteConfiguration.setup_sqlite
+async def _execute(self: Cursor, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call() -> Any:
+        try:
+            return fn(*args, **kwargs)
+        except BaseException:
+            self._cursor.close()
+            raise
+
+    return await self._conn._execute(call)
 
 
-def _setup_sqlite(self: AioSqliteConfiguration, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    _as_prefect_does(self, connection, record)
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000}")
-    cursor.close()
-
-
-def wait_less() -> None:
-    """Sets how long connections to SQLite that are made from now on wait for its lock."""
-    AioSqliteConfiguration.setup_sqlite = _setup_sqlite  # type: ignore[assignment, method-assign]
+def close_failed_cursors() -> None:
+    """Has aiosqlite close the cursor of a statement that failed."""
+    Cursor._execute = _execute  # type: ignore[method-assign]
 
 
 def policy(api: str) -> str:
@@ -67,7 +67,7 @@ def policy(api: str) -> str:
 
 def app() -> FastAPI:
     """Prefect's API, services and pages, as ``prefect server start`` serves them, with the policy on every answer."""
-    wait_less()
+    close_failed_cursors()
     found = create_app(final=True, ephemeral="PREFECT__SERVER_EPHEMERAL" in os.environ)
     found.add_middleware(WithHeaders, headers={
         "Content-Security-Policy": policy(get_current_settings().server.ui.api_url or ""),
