@@ -37,7 +37,7 @@ class DaskProcesses:
         """Starts it on a free port; its address."""
         arguments = ["--host", "127.0.0.1", "--port", "0", "--protocol", protocol, "--scheduler-file", str(self.file)]
         self._start("distributed.cli.dask_scheduler", *arguments, "--no-dashboard")
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not self.file.exists() or not self.file.read_text():
             assert time.monotonic() < end, (self.folder / "log").read_text()
             time.sleep(0.05)

@@ -115,7 +115,7 @@ class RunningStack:
 
         return replace(self.state, auth=False)
 
-    def cli(self, *arguments: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
         """Runs a `fingerpost` command that finds the stack by itself, as in a terminal beside it."""
         found = clean_environment(
             FINGERPOST_STACK_HOME=str(self.home), FINGERPOST_STORE=self.store, **self.secrets, **env
@@ -150,7 +150,7 @@ class RunningStack:
         body["schedules"] = [{"schedule": schedule, "active": True} for schedule in schedules]
         return str(self.api.post("deployments/", body)["id"])
 
-    def planned(self, deployment: str, *, timeout: float = 60) -> list[dict[str, Any]]:
+    def planned(self, deployment: str, *, timeout: float = 180) -> list[dict[str, Any]]:
         """The runs that the scheduler has made for a deployment, by time, once there are any."""
         body = {"deployments": {"id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC"}
         deadline = time.monotonic() + timeout
@@ -171,7 +171,7 @@ class RunningStack:
             with contextlib.suppress(ApiError):
                 self.api.ask("DELETE", f"flow_runs/{run['id']}")
 
-    def wait(self, run: str, *, until: set[str] = ENDED, timeout: float = 90) -> dict[str, Any]:
+    def wait(self, run: str, *, until: set[str] = ENDED, timeout: float = 300) -> dict[str, Any]:
         """A flow run once its state is of one of these types; AssertionError with its state and logs if that takes too long."""
         deadline = time.monotonic() + timeout
         while (found := self.api.get(f"flow_runs/{run}"))["state_type"] not in until:
@@ -209,7 +209,7 @@ def start_stack(folder: Path, *arguments: str, secrets: dict[str, str] | None = 
             start_new_session=True,
         )  # fmt: skip
     stack = RunningStack(home, process, write_documents(folder, 240, 1), secrets)
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 300
     while (state := read_state(home)) is None or not state.ready:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()

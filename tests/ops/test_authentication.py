@@ -50,7 +50,7 @@ def test_without_credentials_the_server_tells_nothing(guarded: RunningStack, pat
             f"{guarded.state.api}/{path}", data=b"{}", headers={"Content-Type": "application/json", **headers}
         )
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=10)
+            urllib.request.urlopen(request, timeout=60)
         assert refused.value.code == 401
         assert json.loads(refused.value.read()) == {"exception_message": "Unauthorized"}
     assert isinstance(guarded.api.post(path, {}), list)
@@ -139,11 +139,11 @@ def test_down_ends_what_a_killed_up_left_even_what_cannot_listen(guarded: Runnin
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "flows.cli", "down", "--home", str(guarded.home)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "that an earlier stack left" in done.stdout
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 90
     assert marked(state.id) == []
     assert [process for process in family if alive(process.pid)] == []
     assert not (guarded.home / "stack.json").exists()

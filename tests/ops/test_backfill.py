@@ -219,7 +219,7 @@ def test_days_in_processes_of_this_machine_go_on_after_a_kill_and_make_the_same(
         until(lambda: operator.ended() >= 1)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
-        until(lambda: not at_work(operator.store, f".backfills/{operator.id}/workers"), timeout=30)
+        until(lambda: not at_work(operator.store, f".backfills/{operator.id}/workers"))
         code, said = operator.do("resume", operator.id)
         assert code == 0, said
         check_course(
@@ -249,7 +249,7 @@ def test_a_backfill_asked_for_in_the_form_of_the_ui_asks_for_runs_of_its_own(sta
     with pytest.raises(ApiError, match="reprocess"):
         stack.submit("backfill", {"request": {**asked, "reprocess": "some"}})
     lead = stack.submit("backfill", {"request": asked})
-    assert stack.wait(lead, timeout=200)["state_type"] == "COMPLETED", stack.run_log(lead)
+    assert stack.wait(lead)["state_type"] == "COMPLETED", stack.run_log(lead)
     [backfill] = [one for one in backfills(Store(stack.store)) if one.request.run.collection == "from-the-form"]
     parts = stack.api.post("flow_runs/filter", {"flow_runs": {"tags": {"all_": [f"backfill:{backfill.id}"]}}})
     assert [part["parameters"]["request"]["resume"] for part in parts] == [backfill.id]

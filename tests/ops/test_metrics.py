@@ -125,10 +125,10 @@ def test_the_server_answers_on_loopback_and_the_command_prints_the_same(tmp_path
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}"
         try:
-            with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:
+            with urllib.request.urlopen(f"{address}/metrics", timeout=60) as answer:
                 served = parsed(answer.read().decode())
             with pytest.raises(urllib.error.HTTPError, match="404"):
-                urllib.request.urlopen(f"{address}/", timeout=10)
+                urllib.request.urlopen(f"{address}/", timeout=60)
             with pytest.raises(FingerpostError, match="choose another --port"):
                 make_server("127.0.0.1", server.server_port, registry(store))
         finally:

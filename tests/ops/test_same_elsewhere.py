@@ -58,7 +58,7 @@ def nightly(
     command = ["run", "nightly", "--profile", "tiny", "--input", str(documents), "--day", "2026-01-02", "--collection", "toys", "--store", store]  # fmt: skip
     return subprocess.run(
         [sys.executable, "-m", "flows.cli", *command, *more],
-        cwd=ROOT, env={**stack.environment(), **env}, capture_output=True, text=True, timeout=200, check=False,
+        cwd=ROOT, env={**stack.environment(), **env}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def test_the_calendar_of_partitions(stack: RunningStack, page: Page, keep: Keep)
     """A backfill through its deployment: two days run, and the calendar that it leaves."""
     wanted = {"run": stack.request(collection="days")["request"], "flow": "nightly", "first_day": "2026-01-02", "last_day": "2026-01-03"}  # fmt: skip
     run = stack.submit("backfill", {"request": wanted})
-    assert stack.wait(run, timeout=150)["state_type"] == "COMPLETED", stack.run_log(run)
+    assert stack.wait(run)["state_type"] == "COMPLETED", stack.run_log(run)
     body = {"artifacts": {"key": {"any_": ["partitions-nightly-days"]}}}
     (found,) = stack.api.post("artifacts/filter", body)
     for ui, prefix in UIS.items():
