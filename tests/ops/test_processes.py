@@ -56,7 +56,8 @@ def test_what_a_dead_child_left_in_another_session_is_found_and_ended(tmp_path: 
     until(lambda: bool(watched.tend() or lines))
     assert any("sleep(60)" in " ".join(process.cmdline()) for process in marked(stack))
     watched.stop(grace=0.3)
-    assert end(marked(stack), grace=0.3) == 1
+    # More than one has to be killed where the child that was started again got as far before it was ended.
+    assert end(marked(stack), grace=0.3) >= 1
     assert marked(stack) == []
 
 
