@@ -21,8 +21,12 @@ from schemas.errors import FingerpostError
 
 #: Seconds until it must answer; its database may have to be made first.
 START_SECONDS = 120.0
-#: What the server of a run does without: pages, and services that look after schedules.
-PLAIN = {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT__SERVER_EPHEMERAL": "1"}
+#: What the server of a run does without: pages, services that look after schedules, and types of blocks.
+PLAIN = {
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+}
 
 
 class ServerError(FingerpostError):
