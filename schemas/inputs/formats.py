@@ -2,6 +2,7 @@
 
 import csv
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ _LINES = 8192
 
 #: Rows of a Parquet file that are decoded at a time; their texts must fit into one array, which ends at 2 GiB.
 _ROWS = 16384
+#: Held while the limit of a CSV's fields is raised.
+_FIELD_LIMIT = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -191,9 +194,8 @@ def csv_records(file: Path, handle: Iterable[bytes]) -> Iterator[tuple[int, "lis
     reader = csv.reader(lines_of(file, handle), strict=True)
     while True:
         first = reader.line_num + 1
-        limit = csv.field_size_limit(2**31 - 1)  # of the whole process, therefore put back
         try:
-            record = next(reader)
+            record = _next_record(reader)
         except StopIteration:
             return
         except csv.Error as problem:
@@ -205,6 +207,14 @@ def csv_records(file: Path, handle: Iterable[bytes]) -> Iterator[tuple[int, "lis
             yield reader.line_num, problem
         else:
             yield reader.line_num, record
+
+
+def _next_record(reader: "Iterator[list[str]]") -> list[str]:
+    """The next record, however long its fields; the limit is one of the whole process, therefore put back at once."""
+    with _FIELD_LIMIT:
+        limit = csv.field_size_limit(2**31 - 1)
+        try:
+            return next(reader)
         finally:
             csv.field_size_limit(limit)
 

@@ -4,6 +4,8 @@ import csv
 import gzip
 import json
 import random
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +20,7 @@ from schemas.errors import InputError
 from schemas.inputs.columns import COLUMNS
 from schemas.inputs.documents import read_documents
 from schemas.inputs.files import input_fingerprint
+from schemas.inputs.formats import csv_records
 from schemas.inputs.sources import FileSource
 
 DOCUMENT_TABLE: Table = DOCUMENTS.table("documents")
@@ -183,6 +186,25 @@ def test_long_texts_and_line_ends(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [{"id": "1", "text": long}]
     for name, write in WRITERS.items():
         assert read_documents(write(tmp_path / name, rows)).accepted["text"].to_pylist() == [long]
+    assert csv.field_size_limit() == 131_072
+
+
+def test_readers_beside_each_other_put_the_limit_of_fields_back(tmp_path: Path) -> None:
+    """One that stops between two records, and four threads that switch as often as they can."""
+    rows: list[dict[str, object]] = [{"id": str(number), "text": "long" * 40_000} for number in range(50)]
+    file = write_csv(tmp_path / "rows.csv", rows)
+    with open(file, "rb") as handle:
+        stopped = csv_records(file, handle)
+        next(stopped)
+        assert csv.field_size_limit() == 131_072
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                found = list(pool.map(lambda _: read_documents(file).accepted.num_rows, range(8)))
+        finally:
+            sys.setswitchinterval(usual)
+    assert found == [50] * 8
     assert csv.field_size_limit() == 131_072
 
 
