@@ -9,13 +9,13 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
-from flows.calendar import days_between
-from flows.ops.backfill_course import Course, begin, check, course_of, planned_seconds, run_to_end, select, take_up
-from flows.ops.backfill_days import Ended, work
-from flows.ops.backfills import Backfill, BackfillError, BackfillRequest, settled
-from flows.ops.partition_calendar import calendar_markdown
-from flows.ops.partitions import Partition, Partitions
-from flows.run_page import artifact_key
+from flows.ops.backfill.days import Ended, work
+from flows.ops.backfill.partition_calendar import calendar_markdown
+from flows.ops.backfill.partitions import Partition, Partitions
+from flows.ops.backfill.progress import Course, begin, check, course_of, planned_seconds, run_to_end, select, take_up
+from flows.ops.backfill.record import Backfill, BackfillError, BackfillRequest, settled
+from flows.run.calendar import days_between
+from flows.run.page import artifact_key
 from schemas.store import Store
 
 

@@ -2,13 +2,13 @@
 
 from prefect import flow
 
-from flows.crashes import tell_when_crashed
+from flows.domains.inputs import retrieval_params
 from flows.featurize_corpus import featurize_corpus
-from flows.inputs import retrieval_params
-from flows.publishing import make_live
-from flows.requests import RunRequest
-from flows.runtime import named, part, running
-from tasks.ann.stages import (
+from flows.run.crashes import tell_when_crashed
+from flows.run.publishing import make_live
+from flows.run.request import RunRequest
+from flows.run.runtime import named, part, running
+from tasks.ann.stages.index import (
     assemble_index,
     build_graph,
     compute_finger_tables,

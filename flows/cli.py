@@ -4,8 +4,10 @@ import sys
 
 import typer
 
-from flows.commands import backfilling, comparing, forgetting, keeping, metric, pipeline, ranking, stack, watching
-from flows.quiet import quieten
+from flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
+from flows.domains.metric import commands as metric
+from flows.domains.xmr import commands as ranking
+from flows.run.loggers import quieten
 from schemas.errors import FingerpostError
 
 app = typer.Typer(

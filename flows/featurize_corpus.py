@@ -2,11 +2,11 @@
 
 from prefect import flow
 
-from flows.crashes import tell_when_crashed
-from flows.inputs import computes_vectors, input_of
-from flows.requests import RunRequest
-from flows.runtime import named, running
-from tasks.corpus.stages import (
+from flows.domains.inputs import computes_vectors, input_of
+from flows.run.crashes import tell_when_crashed
+from flows.run.request import RunRequest
+from flows.run.runtime import named, running
+from tasks.corpus.stages.features import (
     count_ngrams,
     embed_documents,
     fit_projection,

@@ -3,13 +3,13 @@
 from prefect import flow
 
 from flows.build_ann_index import build_ann_index
-from flows.crashes import tell_when_crashed
+from flows.domains.inputs import without_ranker
+from flows.domains.metric.inputs import tunes
 from flows.featurize_corpus import featurize_corpus
-from flows.inputs import without_ranker
-from flows.requests import RunRequest
-from flows.rewriting import Rewriting, rewriting
-from flows.runtime import named, part, running
-from flows.threshold_inputs import tunes
+from flows.run.crashes import tell_when_crashed
+from flows.run.request import RunRequest
+from flows.run.rewriting import Rewriting, rewriting
+from flows.run.runtime import named, part, running
 from flows.train_ranker import train_ranker
 from flows.tune_thresholds import tune_thresholds
 

@@ -2,17 +2,17 @@
 
 from prefect import flow
 
-from flows.crashes import tell_when_crashed
-from flows.inputs import interactions_of
-from flows.publishing import make_live
-from flows.ranker_baselines import compare
-from flows.ranker_features import features_of
-from flows.ranker_steps import maker
-from flows.ranker_training import measure, train
-from flows.refreshing import refreshed
-from flows.requests import RunRequest
-from flows.runtime import named, running
-from tasks.xmr.ranking_stages import assemble_ranker
+from flows.domains.inputs import interactions_of
+from flows.domains.xmr.baselines import compare
+from flows.domains.xmr.features import features_of
+from flows.domains.xmr.refresh import refreshed
+from flows.domains.xmr.steps import maker
+from flows.domains.xmr.training import measure, train
+from flows.run.crashes import tell_when_crashed
+from flows.run.publishing import make_live
+from flows.run.request import RunRequest
+from flows.run.runtime import named, running
+from tasks.xmr.stages.release import assemble_ranker
 
 
 @flow(name="train_ranker", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])

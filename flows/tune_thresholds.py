@@ -4,16 +4,16 @@ from typing import Literal
 
 from prefect import flow
 
-from flows.crashes import tell_when_crashed
-from flows.embedders import embedded
-from flows.publishing import make_live
-from flows.ranker_features import apart
-from flows.requests import RunRequest
-from flows.runtime import Run, named, running
-from flows.threshold_inputs import Labelled, classes_of, labelled, note_cautions
+from flows.domains.metric.embedders import embedded
+from flows.domains.metric.inputs import Labelled, classes_of, labelled, note_cautions
+from flows.domains.xmr.features import apart
+from flows.run.crashes import tell_when_crashed
+from flows.run.publishing import make_live
+from flows.run.request import RunRequest
+from flows.run.runtime import Run, named, running
 from schemas.refs import Ref
 from tasks.metric.assessment import AssessmentParams
-from tasks.metric.stages import (
+from tasks.metric.stages.thresholds import (
     arrange_classes,
     assess_threshold,
     count_class_pairs,

@@ -132,7 +132,7 @@ def _imports(statement: ast.AST, module: str) -> Iterator[tuple[str, str]]:
 
 def _is_first_party(name: str) -> bool:
     return name.startswith("ext.") or (
-        name.startswith(_HASHED) and name not in _UNHASHED and not name.endswith((".open", ".stages"))
+        name.startswith(_HASHED) and name not in _UNHASHED and not name.endswith(".open") and ".stages" not in name
     )
 
 

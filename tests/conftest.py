@@ -15,8 +15,8 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
-from flows.own_server import PLAIN
-from flows.quiet import quieten
+from flows.run.loggers import quieten
+from flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
 
 #: The files that take longest, the longest first.
@@ -72,7 +72,15 @@ def prefect_server() -> Iterator[None]:
     from prefect.testing.utilities import prefect_test_harness
 
     def started(server: SubprocessASGIServer) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "flows.ops.server", "--port", str(server.port), "--parent", str(os.getpid())]
+        command = [
+            sys.executable,
+            "-m",
+            "flows.run.server_process",
+            "--port",
+            str(server.port),
+            "--parent",
+            str(os.getpid()),
+        ]
         settings = get_current_settings().to_environment_variables(exclude_unset=True)
         return subprocess.Popen(command, env=os.environ | PLAIN | settings)
 
@@ -93,7 +101,7 @@ def forked_workers() -> Iterator[None]:
     import dask
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["distributed", "flows.catalog", "tests.unit.xmr.logged"]
+        ["distributed", "flows.run.catalog", "tests.unit.xmr.logged"]
     )
     forkserver.ensure_running()
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):

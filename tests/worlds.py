@@ -168,17 +168,17 @@ def build_index(
 ) -> Ref:  # fmt: skip
     """The same to an index that is not published."""
     from schemas.inputs.sources import FileSource
-    from tasks.ann import stages as ann
     from tasks.ann.evaluation import EvaluationParams
     from tasks.ann.finger_basis import FingerParams
     from tasks.ann.hnsw import HnswParams
     from tasks.ann.neighbors import NeighborParams
     from tasks.ann.retrieval import RetrievalParams
-    from tasks.corpus import stages as corpus
+    from tasks.ann.stages import index as ann
     from tasks.corpus.documents import ImportParams
     from tasks.corpus.known_items import KnownItemParams
     from tasks.corpus.ngrams import FamilyParams, NgramParams
     from tasks.corpus.rerank import RerankParams
+    from tasks.corpus.stages import features as corpus
     from tasks.corpus.svd import SvdParams
     from tasks.corpus.tfidf import TfidfParams
 

@@ -58,10 +58,10 @@ def partitions(
 
     Example: fingerpost partitions nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet" --collection products
     """
-    from flows.calendar import days_between
-    from flows.ops.partition_calendar import calendar
-    from flows.ops.partitions import Partitions
-    from flows.reading import wide_console
+    from flows.ops.backfill.partition_calendar import calendar
+    from flows.ops.backfill.partitions import Partitions
+    from flows.ops.keep.live import wide_console
+    from flows.run.calendar import days_between
 
     found = Partitions(flow, _request(profile, source, columns, collection, (), store, settings))
     known = found.known_days()
@@ -137,8 +137,8 @@ def start(
 
     Example: fingerpost backfill nightly --from 2026-01-01 --to 2026-01-31 --reprocess missing --max-active 2 --dry-run
     """
-    from flows.ops.backfill_course import begin, select
-    from flows.ops.backfills import BackfillRequest
+    from flows.ops.backfill.progress import begin, select
+    from flows.ops.backfill.record import BackfillRequest
 
     run = _request(profile, source, columns, collection, tuple(force or ()), store, settings)
     request = BackfillRequest.of(
@@ -158,8 +158,8 @@ def list_them(as_json: JsonOption = False, store: StoreOption = "") -> None:
 
     Example: fingerpost backfill list
     """
-    from flows.ops.backfill_course import course_of, summary
-    from flows.ops.backfills import backfills
+    from flows.ops.backfill.progress import course_of, summary
+    from flows.ops.backfill.record import backfills
 
     found = [(one, course_of(one)) for one in backfills(opened(store))]
     if as_json:
@@ -177,8 +177,8 @@ def show(backfill_id: IdArgument, as_json: JsonOption = False, store: StoreOptio
 
     Example: fingerpost backfill show 20260102t030405-1a2b
     """
-    from flows.ops.backfill_course import course_of, summary
-    from flows.ops.backfills import Backfill
+    from flows.ops.backfill.progress import course_of, summary
+    from flows.ops.backfill.record import Backfill
 
     one = Backfill.load(opened(store), backfill_id)
     course = course_of(one)
@@ -224,8 +224,8 @@ def resume(
 
     Example: fingerpost backfill resume 20260102t030405-1a2b
     """
-    from flows.ops.backfill_course import planned_seconds, take_up
-    from flows.ops.backfills import Backfill
+    from flows.ops.backfill.progress import planned_seconds, take_up
+    from flows.ops.backfill.record import Backfill
 
     one = Backfill.load(opened(store), backfill_id)
     take_up(one)
@@ -240,8 +240,8 @@ def retry_failed(
 
     Example: fingerpost backfill retry-failed 20260102t030405-1a2b
     """
-    from flows.ops.backfill_course import planned_seconds, try_failed_again
-    from flows.ops.backfills import Backfill
+    from flows.ops.backfill.progress import planned_seconds, try_failed_again
+    from flows.ops.backfill.record import Backfill
 
     one = Backfill.load(opened(store), backfill_id)
     days = try_failed_again(one)
@@ -260,10 +260,10 @@ def work(backfill_id: IdArgument, store: StoreOption = "") -> None:
 
     Example: fingerpost backfill work 20260102t030405-1a2b
     """
-    from flows.ops.backfill_days import work as run_days
-    from flows.ops.backfill_days import worker_name
-    from flows.ops.backfills import Backfill
-    from flows.start import hush
+    from flows.ops.backfill.days import work as run_days
+    from flows.ops.backfill.days import worker_name
+    from flows.ops.backfill.record import Backfill
+    from flows.run.start import hush
 
     hush()
     run_days(Backfill.load(opened(store), backfill_id), worker_name())
@@ -271,8 +271,8 @@ def work(backfill_id: IdArgument, store: StoreOption = "") -> None:
 
 def _lead(one: Any, home: str, planned: list[float | None], *, as_json: bool) -> None:
     """Runs it to its end and shows how it goes."""
-    from flows.ops.backfill_course import check, run_to_end, summary
-    from flows.start import hush
+    from flows.ops.backfill.progress import check, run_to_end, summary
+    from flows.run.start import hush
 
     hush()
 
@@ -291,7 +291,7 @@ def _lead(one: Any, home: str, planned: list[float | None], *, as_json: bool) ->
 def _steer(backfill_id: str, store: str, state: str, *, now: bool = False) -> None:
     from dataclasses import replace
 
-    from flows.ops.backfills import Backfill, BackfillError
+    from flows.ops.backfill.record import Backfill, BackfillError
 
     one = Backfill.load(opened(store), backfill_id)
     control = one.control()
@@ -332,7 +332,7 @@ def _request(
     store: str,
     settings: list[str] | None,
 ) -> Any:
-    from flows.requests import RunRequest
+    from flows.run.request import RunRequest
 
     return RunRequest.of(
         profile=profile,

@@ -30,9 +30,9 @@ def diff(
 
         fingerpost diff live~1 live --product xmr.ranker
     """
-    from flows.ops import diff as work
-    from flows.ops.diff_tables import show_diff
-    from flows.ops.versions import find_version
+    from flows.ops.compare import diff as work
+    from flows.ops.compare.diff_tables import show_diff
+    from flows.ops.compare.versions import find_version
 
     there = opened(store)
     sides = [find_version(there, text, collection=collection or None, product=product) for text in (before, after)]
@@ -62,9 +62,9 @@ def why(
 
         fingerpost why "read a csv file" --between 2026-01-01 2026-01-02 --collection snapshots -k 5
     """
-    from flows.ops import why as work
-    from flows.ops.versions import find_index
-    from flows.ops.why_tables import show_why
+    from flows.ops.compare import why as work
+    from flows.ops.compare.versions import find_index
+    from flows.ops.compare.why_tables import show_why
 
     there = opened(store)
     before, after = (find_index(there, text, collection=collection or None) for text in between)
@@ -102,7 +102,7 @@ def replay(
 
         fingerpost replay --queries judged.csv --candidate 2026-01-02 --collection snapshots --profile nightly
     """
-    from flows.ops.replay_tables import compare_with_live, show_replay
+    from flows.ops.compare.replay_tables import compare_with_live, show_replay
 
     found, gates = compare_with_live(
         opened(store), str(queries), candidate=candidate, live_alone=live, k=k or 0, profile=profile, collection=collection or None,

@@ -37,8 +37,8 @@ def forget(
 
         fingerpost forget "what somebody typed" --collection shop
     """
-    from flows.ops.forget import forget as erase
-    from flows.ops.forget import listing, summary
+    from flows.ops.erase.forget import forget as erase
+    from flows.ops.erase.forget import listing, summary
     from schemas.publish import products
     from tasks.ann.open import PRODUCT, published_collection
     from tasks.metric.open import PRODUCT as THRESHOLD

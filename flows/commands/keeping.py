@@ -32,8 +32,8 @@ def gc(
 
         fingerpost gc --explain ann.index/day=2026-01-02/0123456789abcdef
     """
-    from flows.ops import gc as work
-    from flows.ops.gc_tables import show_explanation, show_plan
+    from flows.ops.keep import gc as work
+    from flows.ops.keep.gc_tables import show_explanation, show_plan
     from schemas.errors import CorruptArtifactError
     from schemas.refs import Ref
 
@@ -62,7 +62,7 @@ def pin(
 
     Example: fingerpost pin ann.index/day=2026-01-02/0123456789abcdef --reason "the one in the paper"
     """
-    from flows.ops.gc import keep
+    from flows.ops.keep.gc import keep
     from schemas.refs import Ref
 
     typer.echo(f"{keep(opened(store), Ref.parse(reference), reason=reason).ref} is pinned")

@@ -71,7 +71,7 @@ def run(
 
         fingerpost run nightly --input "drops/{day}.parquet" --collection products --day 2026-01-02 --dry-run
     """
-    from flows.requests import RunRequest
+    from flows.run.request import RunRequest
 
     overrides: dict[str, Any] = dict(pair(text, "--set", "key=value") for text in settings or ())
     if columns and source is None:
@@ -88,15 +88,15 @@ def run(
         dry_run=dry_run,
     )
     if dry_run:
-        from flows.ops.plan import show_plan
+        from flows.run.dry_run import show_plan
 
         show_plan(flow, request, as_json=as_json)
         return
-    from flows.own_server import own_server
+    from flows.run.server import own_server
 
     # It comes up while the code of the flows is loaded.
     with own_server():
-        from flows.start import run_flow
+        from flows.run.start import run_flow
 
         report = run_flow(flow, request, quiet=quiet, log_file=log_file)
     typer.echo(report)
@@ -143,7 +143,7 @@ def query(
 
         fingerpost query --like face-17 --collection faces --within threshold -k 100
     """
-    from flows.answers import ask
+    from flows.domains.ann.query import ask
 
     ask(
         text=text,
@@ -165,7 +165,7 @@ def status(as_json: JsonOption = False, store: StoreOption = "") -> None:
 
     Example: fingerpost status
     """
-    from flows.reading import show_status
+    from flows.ops.keep.live import show_status
 
     show_status(opened(store), as_json=as_json)
 
@@ -179,7 +179,7 @@ def history(
 
     Example: fingerpost history -n 5
     """
-    from flows.reading import show_history
+    from flows.ops.keep.live import show_history
 
     show_history(opened(store), newest=newest, as_json=as_json)
 
@@ -210,7 +210,7 @@ def promote(
 
         fingerpost promote ann.index/day=2026-01-02/0123456789abcdef --profile nightly --despite replay --reason "new tokenizer"
     """
-    from flows.reading import promote_index
+    from flows.ops.keep.live import promote_index
 
     typer.echo(
         promote_index(
@@ -231,7 +231,7 @@ def rollback(
 
     Example: fingerpost rollback --reason "wrong answers since this morning"
     """
-    from flows.reading import roll_back
+    from flows.ops.keep.live import roll_back
 
     typer.echo(roll_back(opened(store), collection=collection or None, reason=reason, product=product))
 
@@ -249,7 +249,7 @@ def config(
 
     Example: fingerpost config --profile nightly
     """
-    from flows.settings import in_force, load_settings
+    from flows.run.settings import in_force, load_settings
 
     found, origins = load_settings(profile, overrides=dict(pair(text, "--set", "key=value") for text in settings or ()))
     values = in_force(found)
@@ -331,7 +331,7 @@ def accept(
 
     Example: fingerpost accept build_graph --reason "renamed a variable"
     """
-    from flows.catalog import STAGES
+    from flows.run.catalog import STAGES
     from tasks.code import code_hash
     from tasks.ledger import Ledger
 

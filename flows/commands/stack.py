@@ -53,8 +53,8 @@ def up(
 
     Example: fingerpost up --detach && fingerpost deploy
     """
-    from flows.ops import children, stack
-    from flows.ops.stack_state import described, find_home
+    from flows.ops.stack import children, stack
+    from flows.ops.stack.state import described, find_home
     from tasks.ann.open import find_store
 
     place = store or find_store()
@@ -89,8 +89,8 @@ def down(home: HomeOption = "") -> None:
 
     Example: fingerpost down
     """
-    from flows.ops import stack
-    from flows.ops.stack_state import find_home
+    from flows.ops.stack import stack
+    from flows.ops.stack.state import find_home
 
     place = find_home(home)
     ended = stack.down(place, say=lambda line: typer.echo(line))
@@ -120,7 +120,7 @@ def deploy(
 
     Example: fingerpost deploy --profile nightly --only nightly
     """
-    from flows.ops.deployments import deploy as apply
+    from flows.ops.stack.deployments import deploy as apply
 
     found = apply(
         home=home,
@@ -143,9 +143,9 @@ def doctor(as_json: JsonOption = False, home: HomeOption = "", store: StoreOptio
 
     Example: fingerpost doctor
     """
-    from flows.ops.doctor import diagnose
-    from flows.ops.stack_state import find_home, read_state
-    from flows.reading import wide_console
+    from flows.ops.keep.live import wide_console
+    from flows.ops.stack.doctor import diagnose
+    from flows.ops.stack.state import find_home, read_state
     from tasks.ann.open import find_store
 
     state = read_state(find_home(home))

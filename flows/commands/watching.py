@@ -22,8 +22,8 @@ def metrics(
 
         fingerpost metrics --once
     """
-    from flows.ops.exposition import serve, text
-    from flows.ops.metrics import registry
+    from flows.ops.watch.exposition import serve, text
+    from flows.ops.watch.metrics import registry
 
     found = opened(store)
     if once:
@@ -50,7 +50,7 @@ def lineage(
 
         fingerpost lineage ann.index/day=2026-01-02/0123456789abcdef --mermaid
     """
-    from flows.ops.lineage import printed
+    from flows.run.lineage import printed
 
     typer.echo(
         printed(
@@ -77,7 +77,7 @@ def freshness(
 
         fingerpost freshness --flow nightly --profile nightly --collection python-docs --json
     """
-    from flows.ops.freshness import as_plain, freshness_lines, look
+    from flows.run.freshness import as_plain, freshness_lines, look
 
     found = look(opened(store), flow=flow, profile=profile, collection=collection)
     typer.echo(json.dumps(as_plain(found), indent=1) if as_json else "\n".join(freshness_lines(found)))

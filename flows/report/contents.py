@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from flows.report.consistency import Consistency, read_consistency
-from flows.report.embedders import Embedders, read_embedders
+from flows.domains.metric.report.consistency import Consistency, read_consistency
+from flows.domains.metric.report.embedders import Embedders, read_embedders
+from flows.domains.xmr.report.ranking import Ranked, Sweep, read_ranked, read_sweep
+from flows.domains.xmr.report.refresh import Refresh, read_refresh, read_trained_fully
 from flows.report.plots import SearchPoint
-from flows.report.ranking import Ranked, Sweep, read_ranked, read_sweep
-from flows.report.refresh import Refresh, read_refresh, read_trained_fully
 from schemas import ann, corpus, metric, xmr
 from schemas.errors import FingerpostError
 from schemas.publish import Pointer, Publication

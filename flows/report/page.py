@@ -7,13 +7,13 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from flows.report.consistency import Consistency, operating_points
-from flows.report.consistency_plot import operating_svg, utility_svg
+from flows.domains.metric.report.consistency import Consistency, operating_points
+from flows.domains.metric.report.consistency_plot import operating_svg, utility_svg
+from flows.domains.metric.report.embedder_plots import courses_svg, points_pair_svg, utility_pair_svg
+from flows.domains.metric.report.embedders import COLUMNS, Embedders
+from flows.domains.xmr.report.sweep_plot import sweep_svg
 from flows.report.contents import Contents, Search, gather
-from flows.report.embedder_plots import courses_svg, points_pair_svg, utility_pair_svg
-from flows.report.embedders import COLUMNS, Embedders
 from flows.report.plots import bands_svg, correlation_svg, recall_distances_svg, recall_speed_svg, training_svg
-from flows.report.sweep_plot import sweep_svg
 from schemas.store import Store
 from tasks.ledger import full_name
 

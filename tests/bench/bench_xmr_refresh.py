@@ -23,8 +23,8 @@ import pyarrow as pa  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy import sparse  # noqa: E402
 
-from flows.ranker_settings import RefreshSettings, XmrSettings  # noqa: E402
-from flows.refreshing import refresh_params  # noqa: E402
+from flows.domains.xmr.refresh import refresh_params  # noqa: E402
+from flows.domains.xmr.settings import RefreshSettings, XmrSettings  # noqa: E402
 from schemas import corpus  # noqa: E402
 from schemas import xmr as contracts  # noqa: E402
 from schemas.contract import Contract  # noqa: E402
@@ -36,7 +36,6 @@ from tasks.code import code_hash, unchanging_code  # noqa: E402
 from tasks.environment import Environment  # noqa: E402
 from tasks.stage import Stage  # noqa: E402
 from tasks.xmr import open as opened  # noqa: E402
-from tasks.xmr import refresh_stages  # noqa: E402
 from tasks.xmr.clustering import cluster_labels as label_clusters  # noqa: E402
 from tasks.xmr.interactions import RowParams  # noqa: E402
 from tasks.xmr.label_features import embed_labels as label_embedding  # noqa: E402
@@ -45,9 +44,10 @@ from tasks.xmr.model import RankerModel, prune  # noqa: E402
 from tasks.xmr.open import read_model, read_tree  # noqa: E402
 from tasks.xmr.ranking import Ranker  # noqa: E402
 from tasks.xmr.refresh import Refreshed, Trained, gained_labels, positives_of, refresh_ranker  # noqa: E402
-from tasks.xmr.refresh_stages import refresh_rankers, refresh_tree  # noqa: E402
 from tasks.xmr.sparse_rows import checked_rows  # noqa: E402
-from tasks.xmr.stages import cluster_labels, embed_labels, train_rankers  # noqa: E402
+from tasks.xmr.stages import refresh as refresh_stages  # noqa: E402
+from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree  # noqa: E402
+from tasks.xmr.stages.training import cluster_labels, embed_labels, train_rankers  # noqa: E402
 from tasks.xmr.sweep import size_threshold  # noqa: E402
 from tasks.xmr.training import train_ranker  # noqa: E402
 from tests.bench.bench_xmr import PARTS, task_folder  # noqa: E402

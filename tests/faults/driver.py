@@ -21,8 +21,8 @@ from typing import Any
 import pandas  # noqa: F401  (imported late by readers; once here is enough)
 
 import schemas.files
-import tasks.ann.stages
-import tasks.corpus.stages
+import tasks.ann.stages.index
+import tasks.corpus.stages.features
 import tasks.shards
 from schemas.store import Store
 from tasks.code import code_hash
@@ -42,7 +42,7 @@ def run(case: dict[str, Any]) -> None:
     """Runs the pipeline in a store; dies at a point's n-th visit if the case says so, and leaves a result if it lives."""
     _log_shards(Path(case["log"]))
     if "checkpoint_seconds" in case:
-        tasks.ann.stages.CHECKPOINT_SECONDS = case["checkpoint_seconds"]
+        tasks.ann.stages.index.CHECKPOINT_SECONDS = case["checkpoint_seconds"]
     point, number = case.get("kill") or (None, 0)
 
     def reached(here: str) -> None:
@@ -130,10 +130,10 @@ def _ended(child: int, case: dict[str, Any], started: float) -> int:
 
 def main() -> None:
     """Serves cases until the input ends."""
-    for found in (*vars(tasks.corpus.stages).values(), *vars(tasks.ann.stages).values()):
+    for found in (*vars(tasks.corpus.stages.features).values(), *vars(tasks.ann.stages.index).values()):
         if isinstance(found, Stage):
             code_hash(found.function)
-    tasks.shards.BLOCK_ROWS = tasks.ann.stages._STEP_ROWS = tasks.corpus.stages._PASS_ROWS = BLOCK_ROWS
+    tasks.shards.BLOCK_ROWS = tasks.ann.stages.index._STEP_ROWS = tasks.corpus.stages.features._PASS_ROWS = BLOCK_ROWS
     for line in sys.stdin:
         cases = json.loads(line)
         started = time.monotonic()

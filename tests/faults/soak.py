@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.clusters import DaskExecutor
+from flows.run.executor import DaskExecutor
 from schemas.store import Store
 from tasks.environment import Environment
 from tasks.shards import BLOCK_ROWS, Executor, SerialExecutor

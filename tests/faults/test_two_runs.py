@@ -9,9 +9,9 @@ from schemas.inputs.sources import FileSource
 from schemas.refs import Ref
 from schemas.store import Store
 from schemas.workspace import Workspace
-from tasks.corpus import stages as corpus
 from tasks.corpus.documents import ImportParams
 from tasks.corpus.ngrams import FamilyParams, NgramParams
+from tasks.corpus.stages import features as corpus
 from tasks.corpus.svd import SvdParams
 from tasks.corpus.tfidf import TfidfParams
 from tasks.environment import Environment

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from flows.backfill import backfill
-from flows.calendar import days_between
-from flows.ops.backfill_course import begin, check, course_of, run_to_end, select, take_up, try_failed_again
-from flows.ops.backfill_days import Ended
-from flows.ops.backfills import Backfill, BackfillError, BackfillRequest
-from flows.ops.partitions import Partitions
-from flows.requests import RunRequest
+from flows.ops.backfill.days import Ended
+from flows.ops.backfill.partitions import Partitions
+from flows.ops.backfill.progress import begin, check, course_of, run_to_end, select, take_up, try_failed_again
+from flows.ops.backfill.record import Backfill, BackfillError, BackfillRequest
+from flows.run.calendar import days_between
+from flows.run.request import RunRequest
 from schemas.leases import holding
 from schemas.store import Store
 from tasks.ledger import runs

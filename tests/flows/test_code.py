@@ -11,9 +11,9 @@ import pytest
 from ext.sources import EXTENSIONS
 from schemas.errors import FingerpostError
 from tasks import code
-from tasks.ann import stages as ann
+from tasks.ann.stages import index as ann
 from tasks.code import StaleExtensionError, code_hash
-from tasks.corpus import stages as corpus
+from tasks.corpus.stages import features as corpus
 from tasks.stage import Stage
 
 STAGES = {s.name: s for module in (corpus, ann) for s in vars(module).values() if isinstance(s, Stage)}
@@ -66,7 +66,14 @@ def test_hashes_are_stable_and_differ_between_stages() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["tasks.corpus.svd", "tasks.ann.hnsw", "tasks.corpus.stages", "tasks.ann.stages", "schemas.matrices"]
+    "module",
+    [
+        "tasks.corpus.svd",
+        "tasks.ann.hnsw",
+        "tasks.corpus.stages.features",
+        "tasks.ann.stages.index",
+        "schemas.matrices",
+    ],
 )
 def test_comments_docstrings_and_layout_do_not_count(edit: Edit, module: str) -> None:
     before = hashes()
@@ -117,7 +124,7 @@ def test_how_matrices_are_stored_counts(edit: Edit) -> None:
 def test_of_a_stages_own_file_only_what_it_uses_counts(edit: Edit) -> None:
     before = hashes()
     edit(
-        "tasks.corpus.stages",
+        "tasks.corpus.stages.features",
         lambda source: source.replace("def _weigh_shard(", "def _weigh_shard(  ").replace(
             '"non_zeros": int(rows.nnz)', '"non_zeros": 1 + int(rows.nnz)'
         ),
@@ -127,7 +134,7 @@ def test_of_a_stages_own_file_only_what_it_uses_counts(edit: Edit) -> None:
 
 def test_a_constant_of_its_own_file_counts(edit: Edit) -> None:
     before = hashes()
-    edit("tasks.ann.stages", lambda source: source.replace("_STEP_ROWS = 4096", "_STEP_ROWS = 8192"))
+    edit("tasks.ann.stages.index", lambda source: source.replace("_STEP_ROWS = 4096", "_STEP_ROWS = 8192"))
     assert changed(before) == {"build_graph"}
 
 

@@ -91,7 +91,7 @@ def test_config_says_where_a_value_came_from(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("prefect_server")
 def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Path) -> None:
-    from flows.start import run_flow
+    from flows.run.start import run_flow
 
     source = write_csv(tmp_path / "products.csv")
     store = tmp_path / ".fingerpost"
@@ -107,7 +107,7 @@ def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Pat
     assert found["candidates"] > 0
     assert found["distances"] > 0
     check = "import sys; from flows.cli import main; sys.argv = ['fingerpost', 'query', 'hammer']; main.__call__"
-    script = f"{check}\nfrom flows.answers import ask\nask(text='hammer', like='', vectors=None, k=2, kind=None, package=None, method='auto', within='', as_json=True, collection=None, store=None)\nassert not {{'prefect', 'distributed', 'dask'}} & set(sys.modules), 'Prefect or Dask was imported'"
+    script = f"{check}\nfrom flows.domains.ann.query import ask\nask(text='hammer', like='', vectors=None, k=2, kind=None, package=None, method='auto', within='', as_json=True, collection=None, store=None)\nassert not {{'prefect', 'distributed', 'dask'}} & set(sys.modules), 'Prefect or Dask was imported'"
     silent = subprocess.run([sys.executable, "-c", script], cwd=below, capture_output=True, text=True, check=False)
     assert silent.returncode == 0, silent.stderr
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.requests import RunRequest
-from flows.runtime import executor_override, running
-from flows.start import run_flow
+from flows.run.request import RunRequest
+from flows.run.runtime import executor_override, running
+from flows.run.start import run_flow
 from schemas.errors import FingerpostError, GateError, MissingArtifactError, QuarantineLimitError
 from schemas.publish import Pointer
 from schemas.store import Store

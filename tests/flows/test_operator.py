@@ -7,14 +7,14 @@ import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.ops.api import ApiError
-from flows.ops.partition_calendar import calendar
-from flows.ops.partitions import Partition
-from flows.reading import show_history, wide_console
-from flows.requests import RunRequest
-from flows.runtime import part
-from flows.settings import load_settings
-from flows.start import run_flow
+from flows.ops.backfill.partition_calendar import calendar
+from flows.ops.backfill.partitions import Partition
+from flows.ops.keep.live import show_history, wide_console
+from flows.run.api import ApiError
+from flows.run.request import RunRequest
+from flows.run.runtime import part
+from flows.run.settings import load_settings
+from flows.run.start import run_flow
 from schemas.store import Store
 from tasks.ledger import save_run
 

@@ -14,7 +14,7 @@ from tests.ops.conftest import clean_environment
 
 RUN = """
 import sys, time
-from flows.own_server import own_server
+from flows.run.server import own_server
 with own_server() as server:
     server.wait()
     with own_server() as same:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import tasks.code
-from flows.calendar import days_between
-from flows.ops.partition_calendar import calendar, calendar_markdown
-from flows.ops.partitions import Partition, Partitions
-from flows.reading import wide_console
-from flows.requests import RunRequest
-from flows.start import run_flow
+from flows.ops.backfill.partition_calendar import calendar, calendar_markdown
+from flows.ops.backfill.partitions import Partition, Partitions
+from flows.ops.keep.live import wide_console
+from flows.run.calendar import days_between
+from flows.run.request import RunRequest
+from flows.run.start import run_flow
 from schemas.errors import FingerpostError
 from schemas.leases import lease
 from schemas.store import Store

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.calendar import days_between, logical_day
-from flows.ops.plan import plan_of
-from flows.requests import RunRequest, collection_of
-from flows.settings import SettingsError
-from flows.start import FLOWS, run_flow
+from flows.run.calendar import days_between, logical_day
+from flows.run.dry_run import plan_of
+from flows.run.request import RunRequest, collection_of
+from flows.run.settings import SettingsError
+from flows.run.start import FLOWS, run_flow
 from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ann.open import PRODUCT

@@ -8,7 +8,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from flows.quiet import quieten
+from flows.run.loggers import quieten
 
 _ASKED = "import dask, distributed; print(dask.config.get('distributed.worker.profile.interval'))"
 

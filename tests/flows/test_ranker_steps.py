@@ -2,8 +2,8 @@
 
 import inspect
 
-from flows.ranker_steps import steps_of
-from flows.requests import RunRequest
+from flows.domains.xmr.steps import steps_of
+from flows.run.request import RunRequest
 
 
 def test_steps_name_every_parameter_of_their_stages() -> None:

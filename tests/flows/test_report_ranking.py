@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from flows.domains.xmr.report.ranking import read_ranked
 from flows.report.contents import gather
 from flows.report.page import render
-from flows.report.ranking import read_ranked
-from flows.run_page import plots as run_page_plots
+from flows.run.page import plots as run_page_plots
 from schemas import xmr
 from tests.flows.test_report import Made, Page, figure_table
 

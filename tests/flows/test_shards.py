@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.runtime import DaskExecutor
+from flows.run.runtime import DaskExecutor
 from schemas.store import Store
 from tasks.environment import Environment
 from tasks.ledger import StageRecord

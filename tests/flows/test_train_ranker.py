@@ -12,12 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app, main
-from flows.inputs import has_interactions
-from flows.ops.plan import plan_of
+from flows.domains.inputs import has_interactions
 from flows.report.page import render
-from flows.requests import RunRequest
-from flows.settings import SettingsError
-from flows.start import run_flow
+from flows.run.dry_run import plan_of
+from flows.run.request import RunRequest
+from flows.run.settings import SettingsError
+from flows.run.start import run_flow
 from schemas.errors import GateError
 from schemas.publish import Pointer
 from schemas.store import Store
@@ -153,7 +153,7 @@ def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(
     assert first.split() == ["1", best["id"], *best["name"].split(), f"{best['chance']:.2f}", f"{best['score']:.3g}"]
     assert "none of its words are known" in CliRunner().invoke(app, ["rank", "qqqq"]).output
     script = (
-        "import sys\nfrom flows.ranking import rank\n"
+        "import sys\nfrom flows.domains.xmr.rank import rank\n"
         "rank(text='red hammer', source=None, output=None, k=2, as_json=True, collection=None, store=None)\n"
         "assert not {'prefect', 'distributed', 'dask', 'torch', 'sklearn', 'matplotlib'} & set(sys.modules), 'not needed'"
     )

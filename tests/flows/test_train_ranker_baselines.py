@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.ops.plan import plan_of
 from flows.report.page import render
-from flows.start import run_flow
+from flows.run.dry_run import plan_of
+from flows.run.start import run_flow
 from schemas.store import Store
 from tasks.ledger import runs
 from tests.flows.test_report import Page

@@ -9,16 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from flows import metric_settings
 from flows.cli import app
-from flows.metric_settings import MetricSettings
-from flows.ops.plan import plan_of
-from flows.report.embedder_plots import utility_pair_svg
-from flows.report.embedders import Curves
+from flows.domains.metric import settings as metric_settings
+from flows.domains.metric.report.embedder_plots import utility_pair_svg
+from flows.domains.metric.report.embedders import Curves
+from flows.domains.metric.settings import MetricSettings
 from flows.report.page import render
-from flows.requests import RunRequest
-from flows.settings import SettingsError
-from flows.start import run_flow
+from flows.run.dry_run import plan_of
+from flows.run.request import RunRequest
+from flows.run.settings import SettingsError
+from flows.run.start import run_flow
 from schemas import metric as contracts
 from schemas.refs import Ref
 from schemas.store import Store

@@ -13,13 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.gates import kept_back, threshold_gates
-from flows.ops.plan import plan_of
+from flows.domains.metric.inputs import tunes
 from flows.report.page import render
-from flows.requests import RunRequest
-from flows.settings import GateSettings
-from flows.start import run_flow
-from flows.threshold_inputs import tunes
+from flows.run.dry_run import plan_of
+from flows.run.gates import kept_back, threshold_gates
+from flows.run.request import RunRequest
+from flows.run.settings import GateSettings
+from flows.run.start import run_flow
 from schemas import metric as contracts
 from schemas.errors import FingerpostError, GateError, InputError, MissingArtifactError
 from schemas.inputs import SAMPLE

@@ -8,10 +8,10 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Crashed, Failed, State
 
-from flows.crashes import tell_when_crashed
 from flows.nightly import nightly
-from flows.ops.alerts import WEBHOOK, alerts
-from flows.start import run_flow
+from flows.run.alerts import WEBHOOK, alerts
+from flows.run.crashes import tell_when_crashed
+from flows.run.start import run_flow
 from flows.watch_freshness import WatchRequest, watch_freshness
 from schemas.errors import FingerpostError
 from schemas.store import Store

@@ -32,9 +32,9 @@ from typing import Any
 
 import psutil
 
-from flows.ops.api import Api, ApiError
-from flows.ops.processes import alive, marked
-from flows.ops.stack_state import State, client_environment, read_state
+from flows.ops.stack.processes import alive, marked
+from flows.ops.stack.state import State, client_environment, read_state
+from flows.run.api import Api, ApiError
 from tests.worlds import write_documents
 
 #: What of this process's environment a stack and its commands must not see.

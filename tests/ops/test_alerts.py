@@ -12,10 +12,10 @@ from threading import Barrier
 
 import pytest
 
-from flows.ops.alerts import WEBHOOK, Alert, alerts, redeliver, tell, undelivered
-from flows.ops.failures import tell_of_dead_runs, tell_of_failure, tell_of_late_days
-from flows.ops.freshness import scheduled_freshness
-from flows.runtime import running
+from flows.run.alerts import WEBHOOK, Alert, alerts, redeliver, tell, undelivered
+from flows.run.failures import tell_of_dead_runs, tell_of_failure, tell_of_late_days
+from flows.run.freshness import scheduled_freshness
+from flows.run.runtime import running
 from schemas.errors import InputError, StoreUnreachableError
 from schemas.files import Files
 from schemas.leases import at_work, lease
@@ -170,7 +170,7 @@ def test_a_watcher_that_was_killed_while_it_sent_is_waited_for_and_then_replaced
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("flows.ops.alerts.post", killed)
+        patch.setattr("flows.run.alerts.post", killed)
         with pytest.raises(KeyboardInterrupt):
             watch(store)
     watch(store, NOW + timedelta(seconds=30))

@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.ops.api import Api, ApiError
-from flows.ops.certificates import dask_security
-from flows.ops.processes import StackError, alive, marked
-from flows.ops.stack_state import credentials
+from flows.ops.stack.certificates import dask_security
+from flows.ops.stack.processes import StackError, alive, marked
+from flows.ops.stack.state import credentials
+from flows.run.api import Api, ApiError
 from tests.ops.conftest import RunningStack, started_stack
 
 PASSWORD = "correct-horse-7Zq!"

@@ -18,11 +18,11 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from flows.calendar import days_between
-from flows.ops.api import ApiError
-from flows.ops.backfill_course import course_of
-from flows.ops.backfills import Backfill, backfills
-from flows.ops.partitions import interrupted
+from flows.ops.backfill.partitions import interrupted
+from flows.ops.backfill.progress import course_of
+from flows.ops.backfill.record import Backfill, backfills
+from flows.run.api import ApiError
+from flows.run.calendar import days_between
 from schemas.inputs.sources import read_distribution
 from schemas.leases import at_work
 from schemas.store import Store

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.calendar import days_between
-from flows.ops import backfill_runs
-from flows.ops.backfill_course import check, course_of, recover, take_up, try_failed_again
-from flows.ops.backfill_runs import Deployed
-from flows.ops.backfills import MOST_CRASHES, Backfill, BackfillError, BackfillRequest, Order, Reprocess, chosen
-from flows.ops.batches import START_SECONDS, START_SHARE, day_seconds, days_a_run, runs_to_start
-from flows.ops.partitions import STATES, Partition
-from flows.requests import RunRequest
-from flows.settings import SettingsError
+from flows.ops.backfill import runs as backfill_runs
+from flows.ops.backfill.batches import START_SECONDS, START_SHARE, day_seconds, days_a_run, runs_to_start
+from flows.ops.backfill.partitions import STATES, Partition
+from flows.ops.backfill.progress import check, course_of, recover, take_up, try_failed_again
+from flows.ops.backfill.record import MOST_CRASHES, Backfill, BackfillError, BackfillRequest, Order, Reprocess, chosen
+from flows.ops.backfill.runs import Deployed
+from flows.run.calendar import days_between
+from flows.run.request import RunRequest
+from flows.run.settings import SettingsError
 from schemas.leases import holding
 from schemas.store import Store
 from tasks.ledger import save_partition

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.calendar import days_between, logical_day
-from flows.ops.catch_up import catch_up, missed_days, scheduled_times
+from flows.ops.watch.catch_up import catch_up, missed_days, scheduled_times
+from flows.run.calendar import days_between, logical_day
 from schemas.store import Store
 from tasks.ledger import partitions
 from tests.ops.conftest import RunningStack

@@ -14,9 +14,9 @@ from typing import Any
 import dask
 import pytest
 
-from flows import clusters
-from flows.clusters import ClusterError, DaskExecutor, SameCode, check, cluster_class, installation
-from flows.ops.certificates import dask_security
+from flows.ops.stack.certificates import dask_security
+from flows.run import executor as clusters
+from flows.run.executor import ClusterError, DaskExecutor, SameCode, check, cluster_class, installation
 from schemas.store import Store
 from tasks.environment import Environment
 from tasks.shards import Executor, SerialExecutor

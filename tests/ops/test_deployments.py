@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows.ops.deployments import DeploymentError, adapted, read_file
+from flows.ops.stack.deployments import DeploymentError, adapted, read_file
 from tests.ops.conftest import RunningStack
 
 
@@ -18,7 +18,7 @@ def file() -> dict[str, Any]:
 def test_every_flow_has_a_deployment_with_what_it_needs(file: dict[str, Any]) -> None:
     from prefect.flows import load_flow_from_entrypoint
 
-    from flows.start import FLOWS
+    from flows.run.start import FLOWS
 
     entries = {entry["name"]: entry for entry in file["deployments"]}
     assert set(FLOWS) <= set(entries)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tasks.corpus.stages
+import tasks.corpus.stages.features
 import tasks.stage
-from flows.ops.diff import ArtifactDiff, Diff, diff
-from flows.ops.diff_tables import show_diff
-from flows.ops.versions import find_index, find_version
-from flows.ops.why import Why, why
-from flows.ops.why_tables import show_why
+from flows.ops.compare.diff import ArtifactDiff, Diff, diff
+from flows.ops.compare.diff_tables import show_diff
+from flows.ops.compare.versions import find_index, find_version
+from flows.ops.compare.why import Why, why
+from flows.ops.compare.why_tables import show_why
 from schemas import ann, corpus
 from schemas.errors import FingerpostError, MissingArtifactError
 from schemas.matrices import fixed_matrix
@@ -82,9 +82,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     refs |= {"rank": build(rank=2), "terms": build(max_terms=80), "graph": build(max_neighbors=2, ef_construction=2)}
     with pytest.MonkeyPatch.context() as patch:
         patch_code(patch, "fit_projection")
-        real = tasks.corpus.stages.projection
+        real = tasks.corpus.stages.features.projection
         patch.setattr(
-            tasks.corpus.stages, "projection", lambda *a, **k: real(*a, **k) * (np.arange(12) < 2).astype(np.float32)
+            tasks.corpus.stages.features,
+            "projection",
+            lambda *a, **k: real(*a, **k) * (np.arange(12) < 2).astype(np.float32),
         )
         refs["code"] = build()
     return World(store, refs)
@@ -348,7 +350,7 @@ def test_a_query_without_known_words_has_no_answers_and_says_so(
 def test_vectors_of_the_input_are_aligned_by_id_and_their_moves_measured(tmp_path: Path) -> None:
     from schemas.inputs.sources import FileSource
     from tasks.corpus.documents import ImportParams
-    from tasks.corpus.stages import import_documents, take_vectors
+    from tasks.corpus.stages.features import import_documents, take_vectors
 
     store, rng = Store(str(tmp_path / "store")).prepare(), np.random.default_rng(0)
     old = {f"v{row}": rng.standard_normal(6) for row in range(40)}

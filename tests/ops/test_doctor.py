@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ext import sources
-from flows.ops import doctor
-from flows.ops.api import Api
+from flows.ops.stack import doctor
+from flows.run.api import Api
 from schemas.files import Files
 from tests.ops.conftest import RunningStack
 

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.ops import forget as erasing
-from flows.ops.api import ApiError
-from flows.requests import RunRequest
-from flows.start import run_flow
+from flows.ops.erase import forget as erasing
+from flows.run.api import ApiError
+from flows.run.request import RunRequest
+from flows.run.start import run_flow
 from schemas import files as store_files
 from schemas.errors import MissingArtifactError, QuarantineLimitError, StoreBusyError
 from schemas.leases import lease

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ops import forget as erasing
-from flows.ops.absence import needles_of
-from flows.requests import RunRequest
-from flows.start import run_flow
+from flows.ops.erase import forget as erasing
+from flows.ops.erase.absence import needles_of
+from flows.run.request import RunRequest
+from flows.run.start import run_flow
 from schemas import files as store_files
 from schemas.corpus import DOCUMENTS
 from schemas.inputs.interactions import InteractionFile

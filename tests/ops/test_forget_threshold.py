@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ops import forget as erasing
-from flows.requests import RunRequest
-from flows.start import run_flow
+from flows.ops.erase import forget as erasing
+from flows.run.request import RunRequest
+from flows.run.start import run_flow
 from schemas import metric
 from schemas.matrices import dense_from_arrow
 from schemas.publish import Pointer

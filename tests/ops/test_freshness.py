@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.ops.freshness import Deadline, freshness, scheduled_freshness
+from flows.run.freshness import Deadline, freshness, scheduled_freshness
 from schemas.store import Store
 from tests.ops.watched import note_day
 

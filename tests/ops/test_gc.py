@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ops.gc import collect, explain, plan_collection
+from flows.ops.keep.gc import collect, explain, plan_collection
 from schemas import files as files_module
 from schemas.errors import CorruptArtifactError, FingerpostError, MissingArtifactError
 from schemas.leases import at_work, records
@@ -354,9 +354,9 @@ def test_no_pipeline_fails_beside_a_collection(tmp_path: Path) -> None:
 
 
 def test_a_run_and_a_promotion_hold_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import reading
-    from flows.requests import RunRequest
-    from flows.runtime import Watching, running, watching
+    from flows.ops.keep import live as reading
+    from flows.run.request import RunRequest
+    from flows.run.runtime import Watching, running, watching
 
     store, held = Store(str(tmp_path / "store")), []
     token = watching.set(Watching(quiet=True))
@@ -373,7 +373,7 @@ def test_a_run_and_a_promotion_hold_a_lease(tmp_path: Path, monkeypatch: pytest.
     ref = things_ref(1, name="ann.index")
     commit_things(store, ref, seed=1)
     monkeypatch.setattr(reading, "index_gates", lambda *_: [GATE], raising=False)
-    monkeypatch.setattr("flows.gates.index_gates", lambda *_: [GATE])
+    monkeypatch.setattr("flows.run.gates.index_gates", lambda *_: [GATE])
     monkeypatch.setattr(
         "schemas.publish.Pointer.promote", lambda *_, **__: held.extend(at_work(store)) or raise_enough()
     )

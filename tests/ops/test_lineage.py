@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.ops.lineage import Lineage, as_mermaid, as_tree, lineage_of
-from flows.ops.openlineage import events
+from flows.run.lineage import Lineage, as_mermaid, as_tree, lineage_of
+from flows.run.openlineage import events
 from schemas.refs import Ref
 from schemas.store import Store
 from tests.ops.watched import run_here

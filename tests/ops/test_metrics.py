@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.ops.exposition import make_server, text
-from flows.ops.metrics import registry
+from flows.ops.watch.exposition import make_server, text
+from flows.ops.watch.metrics import registry
 from schemas.errors import FingerpostError
 from schemas.store import Store
 from tests.ops.watched import note_day, note_run, run_here

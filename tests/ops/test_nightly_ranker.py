@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from flows.ops import openlineage
-from flows.ops.diff import diff
-from flows.ops.gc import plan_collection
-from flows.ops.lineage import ends_of, lineage_of
-from flows.ops.metrics import registry
-from flows.ops.plan import plan_of
-from flows.ops.versions import find_version
+from flows.ops.compare.diff import diff
+from flows.ops.compare.versions import find_version
+from flows.ops.keep.gc import plan_collection
+from flows.ops.watch.metrics import registry
 from flows.report.contents import gather
 from flows.report.page import render
-from flows.requests import RunRequest
-from flows.run_page import lineage_page, stage_rows
-from flows.settings import SettingsError
-from flows.start import run_flow
+from flows.run import openlineage
+from flows.run.dry_run import plan_of
+from flows.run.lineage import ends_of, lineage_of
+from flows.run.page import lineage_page, stage_rows
+from flows.run.request import RunRequest
+from flows.run.settings import SettingsError
+from flows.run.start import run_flow
 from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ledger import runs, stages_by_name

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.gates import index_gates, publish, replay_beside_live, replay_gates
-from flows.ops.replay import Replay, ndcg, replay
-from flows.ops.replay_tables import compare_with_live, show_replay
-from flows.reading import promote_index
-from flows.settings import GateSettings, ReplaySettings
+from flows.ops.compare.replay_tables import compare_with_live, show_replay
+from flows.ops.keep.live import promote_index
+from flows.run.gates import index_gates, publish, replay_beside_live, replay_gates
+from flows.run.replay import Replay, ndcg, replay
+from flows.run.settings import GateSettings, ReplaySettings
 from schemas.errors import FingerpostError, GateError, InputError, PublicationConflictError
 from schemas.inputs.queries import read_queries
 from schemas.publish import Pointer, Publication

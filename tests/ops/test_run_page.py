@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-import flows.progress
-import flows.run_page
-from flows.ops.lineage import lineage_of
+import flows.run.page
+import flows.run.progress
 from flows.report.contents import gather
-from flows.run_page import artifact_key, lineage_page, plots, quality_rows, show_run, stage_rows, summary, table
+from flows.run.lineage import lineage_of
+from flows.run.page import artifact_key, lineage_page, plots, quality_rows, show_run, stage_rows, summary, table
 from schemas.refs import Ref
 from schemas.store import Store
 from tests.ops.watched import run_here
@@ -113,9 +113,9 @@ def test_a_page_that_cannot_be_drawn_costs_nothing(
         raise RuntimeError("the server is away")
 
     drawn: list[str] = []
-    monkeypatch.setattr(flows.run_page, "FlowRunContext", type("Inside", (), {"get": staticmethod(lambda: object())}))
-    monkeypatch.setattr(flows.run_page, "create_table_artifact", broken)
-    monkeypatch.setattr(flows.run_page, "create_markdown_artifact", lambda *, key, **_: drawn.append(key))
+    monkeypatch.setattr(flows.run.page, "FlowRunContext", type("Inside", (), {"get": staticmethod(lambda: object())}))
+    monkeypatch.setattr(flows.run.page, "create_table_artifact", broken)
+    monkeypatch.setattr(flows.run.page, "create_markdown_artifact", lambda *, key, **_: drawn.append(key))
     show_run(*made)
     assert drawn == ["run-nightly-toys", "lineage-nightly-toys"]
 
@@ -124,6 +124,6 @@ def test_a_run_outside_of_a_flow_asks_prefect_for_nothing(tmp_path: Path, monkey
     def asked(*_: object, **__: object) -> None:
         raise AssertionError("Prefect was asked, and would have started a server")
 
-    monkeypatch.setattr(flows.progress, "create_progress_artifact", asked)
-    monkeypatch.setattr(flows.run_page, "create_table_artifact", asked)
+    monkeypatch.setattr(flows.run.progress, "create_progress_artifact", asked)
+    monkeypatch.setattr(flows.run.page, "create_table_artifact", asked)
     run_here(tmp_path)

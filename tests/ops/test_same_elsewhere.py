@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ops.certificates import dask_security
+from flows.ops.stack.certificates import dask_security
 from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ledger import runs

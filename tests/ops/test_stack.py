@@ -10,10 +10,10 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.calendar import logical_day
-from flows.ops.api import ApiError
-from flows.ops.children import Options, with_ports
-from flows.ops.processes import StackError
+from flows.ops.stack.children import Options, with_ports
+from flows.ops.stack.processes import StackError
+from flows.run.api import ApiError
+from flows.run.calendar import logical_day
 from schemas.store import Store
 from tasks.ledger import partitions
 from tests.ops.conftest import RunningStack

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from flows.requests import RunRequest
-from flows.runtime import running
+from flows.run.request import RunRequest
+from flows.run.runtime import running
 from schemas.store import Store
 from tasks.ledger import runs, save_partition, save_run
 from tests.worlds import run_pipeline, write_documents

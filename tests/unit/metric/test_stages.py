@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
-from flows.clusters import DaskExecutor
+from flows.run.executor import DaskExecutor
 from schemas import corpus
 from schemas import metric as contracts
 from schemas.manifests import Manifest
@@ -19,7 +19,6 @@ from schemas.matrices import dense_to_arrow, tensors_from_arrow
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.environment import Environment
-from tasks.metric import stages
 from tasks.metric.assessment import AssessmentParams, assess
 from tasks.metric.calibrated import ForeignModelError, calibrated
 from tasks.metric.classes import ClassParams, chosen_rows, in_validation
@@ -29,6 +28,7 @@ from tasks.metric.open import read_bins, read_groups, read_histograms, read_thre
 from tasks.metric.opis import OpisParams
 from tasks.metric.retrieval import retrieval
 from tasks.metric.scores import Measure, bins_covering, bounded_bins
+from tasks.metric.stages import thresholds as stages
 from tasks.metric.thresholds import Target, choose_threshold, class_rates
 from tasks.shards import Executor, SerialExecutor
 from tasks.stage_run import identity_of

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.clusters import DaskExecutor
+from flows.run.executor import DaskExecutor
 from schemas import corpus, files
 from schemas import metric as contracts
 from schemas.errors import FingerpostError
 from schemas.refs import Ref
 from tasks.environment import Environment
-from tasks.metric import training_stages as stages
 from tasks.metric.assessment import AssessmentParams
 from tasks.metric.classes import ClassParams, chosen_rows
 from tasks.metric.comparison import ComparisonParams
@@ -25,6 +24,7 @@ from tasks.metric.margin_search import MarginParams
 from tasks.metric.margins import TcmParams
 from tasks.metric.open import read_embedder, taken_place
 from tasks.metric.opis import OpisParams
+from tasks.metric.stages import embedders as stages
 from tests.unit.metric.test_stages import DAY, world
 from tests.worlds import identities
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from schemas.inputs.interactions import InteractionFile
 from schemas.refs import Ref
-from tasks.corpus import stages as corpus
-from tasks.xmr import refresh_stages
-from tasks.xmr import stages as xmr
+from tasks.corpus.stages import features as corpus
 from tasks.xmr.drift import DriftLimits
 from tasks.xmr.refresh import RefreshParams
+from tasks.xmr.stages import refresh as refresh_stages
+from tasks.xmr.stages import training as xmr
 from tests.unit.xmr.shop import Shop
 
 #: What is new: twelve queries for each of two labels that were not there, and nine for one that was.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.clusters import DaskExecutor
+from flows.run.executor import DaskExecutor
 from schemas.refs import Ref
 from tasks.shards import PassJob, Shard, ShardJob
 

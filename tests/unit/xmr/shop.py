@@ -8,16 +8,16 @@ import numpy as np
 
 from schemas.inputs.interactions import InteractionFile
 from schemas.refs import Ref
-from tasks.corpus import stages as corpus
 from tasks.corpus.ngrams import FamilyParams, NgramParams
+from tasks.corpus.stages import features as corpus
 from tasks.corpus.tfidf import TfidfParams
-from tasks.xmr import ranking_stages as ranking
-from tasks.xmr import stages as xmr
 from tasks.xmr.blocks import BlockParams
 from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.interactions import InteractionParams, RowParams
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.ranking import BeamParams
+from tasks.xmr.stages import release as ranking
+from tasks.xmr.stages import training as xmr
 from tasks.xmr.training import TrainingParams
 
 _KINDS = ["hammer", "saw", "drill", "bread", "soup", "cheese", "lamp", "chair", "sofa", "shirt", "coat", "glove"]

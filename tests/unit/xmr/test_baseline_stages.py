@@ -18,10 +18,10 @@ from tasks.corpus.bm25 import Bm25Params
 from tasks.corpus.svd import SvdParams
 from tasks.environment import Environment
 from tasks.shards import SerialExecutor
-from tasks.xmr import baseline_stages as baselines
-from tasks.xmr import stages as xmr
 from tasks.xmr.baselines import DenseParams
 from tasks.xmr.evaluation import JudgeParams
+from tasks.xmr.stages import baselines
+from tasks.xmr.stages import training as xmr
 from tasks.xmr.towers import TowerParams
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY

@@ -14,7 +14,7 @@ from pathlib import Path
 import dask
 import pytest
 
-from flows.clusters import DaskExecutor
+from flows.run.executor import DaskExecutor
 from tasks.code import unchanging_code
 from tasks.ledger import StageRecord
 from tests.unit.xmr.logged import LoggedExecutor, Place

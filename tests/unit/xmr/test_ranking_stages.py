@@ -13,12 +13,12 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.environment import Environment
 from tasks.shards import Executor, SerialExecutor
-from tasks.xmr import ranking_stages as ranking
-from tasks.xmr import stages as xmr
 from tasks.xmr.ensembles import Combination, Ensemble, EnsembleParams
 from tasks.xmr.model import prune
 from tasks.xmr.open import LiveRanker, member_roles, numbered, open_ranker, read_held, read_model, read_tree
 from tasks.xmr.ranking import NONE, BeamParams
+from tasks.xmr.stages import release as ranking
+from tasks.xmr.stages import training as xmr
 from tasks.xmr.sweep import SweepParams, sweep_settings
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY

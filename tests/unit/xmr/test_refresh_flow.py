@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from flows.ops.plan import plan_of
-from flows.refreshing import Base, NoBaseError, base_of
+from flows.domains.xmr.refresh import Base, NoBaseError, base_of
 from flows.report.page import render
-from flows.requests import RunRequest
-from flows.rewriting import Rewriting, rewriting
-from flows.run_page import quality_rows
-from flows.runtime import planning
-from flows.start import run_flow
+from flows.run.dry_run import plan_of
+from flows.run.page import quality_rows
+from flows.run.request import RunRequest
+from flows.run.rewriting import Rewriting, rewriting
+from flows.run.runtime import planning
+from flows.run.start import run_flow
 from schemas import xmr as contracts
 from schemas.publish import Pointer
 from schemas.refs import Ref, digest_of
@@ -206,7 +206,7 @@ def test_a_damaged_base_is_left_alone_aloud(days: Days, damaged: str) -> None:
 def test_a_base_in_pieces_or_of_another_version_is_named(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from flows import refreshing
+    from flows.domains.xmr import refresh as refreshing
 
     release = Ref.parse(days.first["refs"]["ranker"])
     assert refreshing._named_by(days.store, release) == refreshing._named_by(days.store, Ref.parse(days.second["refs"]["ranker"]))  # fmt: skip

@@ -14,12 +14,12 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.environment import Environment
 from tasks.shards import SerialExecutor
-from tasks.xmr import stages as xmr
 from tasks.xmr.blocks import BlockParams
 from tasks.xmr.drift import DriftLimits
 from tasks.xmr.model import ChunkBlock
 from tasks.xmr.open import open_ranker, read_label_features, read_model, read_training, read_tree
 from tasks.xmr.refresh import RefreshParams, Trained, positives_of, refresh_ranker
+from tasks.xmr.stages import training as xmr
 from tasks.xmr.training import TrainingParams
 from tests.unit.xmr.later import Later, write_more
 from tests.unit.xmr.shop import Shop, write_shop

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.clusters import DaskExecutor
+from flows.run.executor import DaskExecutor
 from schemas import xmr as contracts
 from schemas.errors import FingerpostError, QuarantineLimitError
 from schemas.inputs.interactions import InteractionFile
@@ -18,8 +18,6 @@ from schemas.store import Store
 from tasks.environment import Environment
 from tasks.shards import Executor, SerialExecutor
 from tasks.stage_run import StageRun
-from tasks.xmr import memory_stages
-from tasks.xmr import stages as xmr
 from tasks.xmr.blocks import BlockParams, parent_blocks
 from tasks.xmr.calibration import IsotonicCalibrator
 from tasks.xmr.clustering import ClusterParams, cluster_labels
@@ -28,6 +26,8 @@ from tasks.xmr.label_features import EmbeddingParams, embed_labels
 from tasks.xmr.memory import MemoryStatement, memory_need
 from tasks.xmr.open import LiveRanker, live, read_label_features, read_model, read_tree
 from tasks.xmr.ranking import NONE, Ranker
+from tasks.xmr.stages import memory_budget as memory_stages
+from tasks.xmr.stages import training as xmr
 from tasks.xmr.training import TrainingParams, train_ranker
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY, identities

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from flows import publishing
-from flows import runtime as running
-from flows.catalog import STAGES
-from flows.progress import RunProgress
-from flows.requests import RunRequest
+from flows.run import publishing
+from flows.run import runtime as running
+from flows.run.catalog import STAGES
+from flows.run.progress import RunProgress
+from flows.run.request import RunRequest
 from flows.train_ranker import train_ranker
 from schemas.publish import products
 from schemas.store import Store

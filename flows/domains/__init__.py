@@ -1,0 +1,1 @@
+"""The domains, each with its declaration, settings, wiring, inputs, command bodies and report section."""

@@ -1,0 +1,123 @@
+"""The `query` command: answers of the live index as a table or JSON. Imports no Prefect."""
+
+import json
+import textwrap
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.table import Table
+
+from flows.ops.keep.live import wide_console
+from schemas.errors import FingerpostError
+from tasks.ann.answers import Answers, Radius, radius_of
+from tasks.ann.open import LiveIndex, live
+from tasks.metric.calibrated import ForeignModelError
+
+
+def ask(
+    *,
+    text: str,
+    like: str,
+    vectors: Path | None,
+    k: int,
+    kind: str | None,
+    package: str | None,
+    method: str,
+    within: str,
+    as_json: bool,
+    collection: str | None,
+    store: str | None,
+) -> None:
+    """Asks by text, by the id of a document, or by vectors, and prints the answers."""
+    if sum(bool(given) for given in (text, like, vectors)) != 1:
+        raise FingerpostError(
+            "query: expected one of a text, --like ID and --vectors FILE, got none or several; give one"
+        )
+    index, radius = live(collection, store=store, method=method), _radius(within)
+    try:
+        if vectors is not None:
+            results = _by_vectors(index, vectors, k=k, kind=kind, package=package, within=radius)
+        elif like:
+            results = [(like, index.similar(like, k=k, kind=kind, package=package, within=radius))]
+        else:
+            results = [(text, index.query(text, k=k, kind=kind, package=package, within=radius))]
+    except ForeignModelError as problem:
+        raise FingerpostError(str(problem)) from problem
+    for question, found in results:
+        if as_json:
+            print(json.dumps({"query": question, "index": str(index.ref), **asdict(found)}, ensure_ascii=False))
+        else:
+            _show(question, found, index)
+
+
+def _radius(within: str) -> Radius:
+    if within in ("", "threshold"):
+        return "threshold" if within else None
+    try:
+        radius_of(float(within), "cosine")
+        return float(within)
+    except ValueError:
+        raise FingerpostError(
+            f"--within: expected 'threshold' or a number, got {within!r}; say which answers are near enough"
+        ) from None
+
+
+def _by_vectors(
+    index: LiveIndex, file: Path, *, k: int, kind: str | None, package: str | None, within: Radius
+) -> list[tuple[str, Answers]]:
+    from schemas.inputs.sources import FileSource
+
+    rows = FileSource(str(file), ()).read().accepted
+    if rows["vector"].null_count:
+        raise FingerpostError(
+            f"{file}: expected a vector in every row, found {rows['vector'].null_count} without; leave them out"
+        )
+    return [
+        (row["id"], index.search(row["vector"], k=k, kind=kind, package=package, within=within))
+        for row in rows.to_pylist()
+    ]
+
+
+def _show(question: str, found: Answers, index: LiveIndex) -> None:
+    console = wide_console()
+    table = Table(title=question, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    texts = any(answer.first_sentence for answer in found.answers)
+    keys = any(answer.title and answer.id != answer.title for answer in found.answers)
+    table.add_column("", justify="right", no_wrap=True)
+    if keys:
+        table.add_column("id", overflow="fold", max_width=40, min_width=4)
+    table.add_column("name", overflow="fold", max_width=60, min_width=20)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    if texts:
+        table.add_column("first sentence", overflow="fold", min_width=20)
+    for place, answer in enumerate(found.answers, start=1):
+        key = [answer.id] if keys else []
+        sentence = [textwrap.shorten(answer.first_sentence, 120, placeholder=" …")] if texts else []
+        table.add_row(str(place), *key, answer.title or answer.id, answer.kind, f"{answer.score:.3f}", *sentence)
+    if found.answers:
+        console.print(table)
+    else:
+        why = (
+            "none of its words are in the index"
+            if found.within is None or not found.distances
+            else "nothing is as near"
+        )
+        console.print(f"{question}: no answer; {why}")
+    if found.within is not None:
+        console.print(_told(found, index.metric), soft_wrap=True)
+    console.print(
+        f"[dim]{found.candidates:,} candidates, {found.distances:,} distances computed, {found.estimates:,} estimated ({found.method}); {index.ref}[/dim]",
+        soft_wrap=True,
+    )
+
+
+def _told(found: Answers, metric: str) -> str:
+    """How near all answers are, and whether there are others."""
+    near = (
+        f"a Euclidean distance of at most {found.within:.4f}"
+        if metric == "l2"
+        else f"a similarity of at least {found.within:.4f}"
+    )
+    others = "; there are more, ask with a larger -k" if found.more else ""
+    return f"{len(found.answers):,} answer(s) whose vectors have {near}{others}"

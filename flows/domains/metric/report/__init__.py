@@ -1,0 +1,1 @@
+"""The section of thresholds and embedders in the report."""

@@ -1,0 +1,54 @@
+"""Asking the live ranker."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import CollectionOption, JsonOption, StoreOption
+
+
+def rank(
+    text: Annotated[str, typer.Argument(help="what labels are ranked for", show_default=False)] = "",
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            "-i",
+            help="instead: a Parquet, CSV or JSON Lines file with a column query",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="with --input: the Parquet (.parquet) or JSON Lines (.jsonl) file to write",
+            show_default=False,
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="number of labels")] = 10,
+    as_json: JsonOption = False,
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Ranks labels with the live ranker: names, scores, and the chance that each is right.
+
+    Examples:
+
+        fingerpost rank "return a sorted copy of an array"
+
+        fingerpost rank --input queries.csv --output ranked.parquet -k 100
+    """
+    from flows.domains.xmr.rank import rank as ranked
+
+    ranked(
+        text=text,
+        source=source,
+        output=output,
+        k=k,
+        as_json=as_json,
+        collection=collection or None,
+        store=store or None,
+    )

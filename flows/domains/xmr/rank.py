@@ -1,0 +1,72 @@
+"""The `rank` command: labels for a text, or for all queries of a file. Imports no Prefect."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.table import Table
+
+from flows.ops.keep.live import wide_console
+from schemas.errors import FingerpostError
+from tasks.xmr.open import LiveRanker, RankedLabel, live
+
+#: Queries that are ranked and written together.
+_TOGETHER = 4096
+
+
+def rank(
+    *, text: str, source: Path | None, output: Path | None, k: int, as_json: bool, collection: str | None, store: str | None
+) -> None:  # fmt: skip
+    """Ranks labels for a text, which are printed, or for the queries of a file, which are written to another."""
+    if bool(text.strip()) == (source is not None):
+        raise FingerpostError("rank: expected a text or --input FILE, got none or both; give one")
+    if (source is None) != (output is None):
+        raise FingerpostError("rank: expected --input and --output together, got one of them; give both")
+    if source is not None and output is not None:
+        _rank_file(source, output, k=k, collection=collection, store=store)
+        return
+    ranker = live(collection, store=store)
+    found = ranker.rank(text, k)
+    if as_json:
+        answers = [asdict(answer) for answer in found]
+        print(json.dumps({"query": text, "ranker": str(ranker.ref), "answers": answers}, ensure_ascii=False))
+    else:
+        _show(text, found, ranker)
+
+
+def _rank_file(source: Path, output: Path, *, k: int, collection: str | None, store: str | None) -> None:
+    from schemas.inputs.rankings import RowWriter, read_texts
+
+    writer, ranker = RowWriter(output), live(collection, store=store)
+    texts = read_texts(source)
+    with writer:
+        for start in range(0, len(texts), _TOGETHER):
+            part = texts[start : start + _TOGETHER]
+            for query, answers in zip(part, ranker.rank_many(part, k), strict=True):
+                for place, answer in enumerate(answers, start=1):
+                    writer.add(query, place, answer.id, answer.name, answer.score, answer.chance)
+    print(output)
+
+
+def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
+    console = wide_console()
+    if not found:
+        console.print(f"{text}: no answer; none of its words are known")
+    else:
+        table = Table(title=text, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        named = any(answer.name != answer.id for answer in found)
+        table.add_column("", justify="right", no_wrap=True)
+        if named:
+            table.add_column("id", overflow="fold", max_width=40, min_width=4)
+        table.add_column("name", overflow="fold", max_width=80, min_width=20)
+        chances = any(answer.chance is not None for answer in found)
+        if chances:
+            table.add_column("chance", justify="right", no_wrap=True)
+        table.add_column("score", justify="right", no_wrap=True)
+        for place, answer in enumerate(found, start=1):
+            key = [answer.id] if named else []
+            chance = [f"{answer.chance:.2f}"] if chances and answer.chance is not None else []
+            # Scores are products along the path down the tree: small ones of good answers too.
+            table.add_row(str(place), *key, answer.name, *chance, f"{answer.score:.3g}")
+        console.print(table)
+    console.print(f"[dim]{ranker.ref}[/dim]", soft_wrap=True)

@@ -1,0 +1,192 @@
+"""Refreshing the live ranker instead of training it anew, as part of the flow that trains one.
+
+The base of a refresh is the last full training: the live ranker's own artifacts, or those of the release that it names as
+its base. It is an input of the stages, so that the same base and interactions give the same ranker whenever they run.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from flows.domains.xmr.features import apart, features_of
+from flows.domains.xmr.steps import HELD, steps_of
+from flows.run.rewriting import rewriting
+from flows.run.runtime import Run
+from flows.run.settings import XmrSettings
+from schemas import xmr as contracts
+from schemas.contract import Contract
+from schemas.corpus import DOCUMENTS, FEATURES, NGRAMS, VOCABULARY
+from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from schemas.publish import Pointer
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.xmr.clustering import ClusterParams
+from tasks.xmr.open import member_roles, numbered, read_members
+from tasks.xmr.refresh import RefreshParams
+from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
+
+#: The role under which a refreshed ranker names the release of its base.
+BASE = "base"
+#: What a base must have.
+_MEMBERS: dict[str, Contract] = {
+    "interactions": contracts.INTERACTIONS, "queries": DOCUMENTS, "ngrams": NGRAMS, "vocabulary": VOCABULARY, "features": FEATURES,
+    "label_features": contracts.LABEL_FEATURES, "tree": contracts.TREE, "model": contracts.MODEL,
+}  # fmt: skip
+
+
+_NUMBERED = re.compile(r"(tree|model)_\d+")
+
+
+class NoBaseError(Exception):
+    """Why there is nothing to refresh; the ranker is trained fully."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The release of the last full training, and its artifacts by role."""
+
+    release: Ref
+    members: Mapping[str, Ref]
+
+
+def refreshed(run: Run, taken: Ref) -> dict[str, Ref]:
+    """The live ranker refreshed with the interactions: features, tree and weights by role, and the base that it names.
+
+    Empty where the ranker is to be trained fully: refreshing is off, there is no base that fits, or the drift is past a
+    limit. Why is then shown, logged, and kept with the reason of every stage that is computed, the release's among them.
+    """
+    if run.settings.xmr.refresh.mode == "off":
+        return {}
+    try:
+        base = base_of(run, taken)
+        run.env.because = f"refreshed from {base.release}"
+        made = _made_from(run, taken, base)
+        _check_drift(run, _models(made))
+    except NoBaseError as why:
+        run.env.because = f"trained fully: {why}"
+        run.progress.say(f"ranker {run.env.because}")
+        return {}
+    run.progress.say(f"ranker {run.env.because}{_share(run, _models(made))}")
+    return made
+
+
+def refresh_params(xmr: XmrSettings, clusters: ClusterParams) -> RefreshParams:
+    """How the ranker over a clustering is refreshed, of the settings: as training does, but for its own negatives."""
+    chosen = xmr.refresh
+    return RefreshParams(
+        training=replace(xmr.training, negatives=chosen.negatives), embedding=xmr.embedding, max_leaf_size=clusters.max_leaf_size,
+        leaf_growth=chosen.leaf_growth, label_gain=chosen.label_gain, node_gain=chosen.node_gain, warm=chosen.warm,
+    )  # fmt: skip
+
+
+def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
+    """The artifacts of a refresh; its features are counted with the vocabulary and the weights of the base."""
+    xmr, old = run.settings.xmr, base.members
+    made = features_of(run, taken, vocabulary=old["vocabulary"])
+    kept = {"label_features": old["label_features"], BASE: base.release}
+    for place, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
+        params, (tree, model) = refresh_params(xmr, clusters), (numbered(role, place) for role in ("tree", "model"))
+        # Trees and weights of a full training are remembered apart from these, which other stages make.
+        with apart(run, numbered("refreshed", place)):
+            made[tree] = refresh_tree(
+                taken, made["features"], old["interactions"], old["label_features"], old[tree], params=params, rows=xmr.rows
+            )  # fmt: skip
+            made[model] = refresh_rankers(
+                taken, made["features"], made["held_features"], made[tree], old["interactions"], old[tree],
+                old[model], params=params, rows=xmr.rows, blocks=xmr.blocks, limits=xmr.refresh.limits,
+            )  # fmt: skip
+    return made | kept
+
+
+def base_of(run: Run, taken: Ref) -> Base:
+    """The last full training that the live ranker goes back to; NoBaseError says why it cannot be refreshed from."""
+    store, chosen = run.env.store, run.settings.xmr.refresh
+    if rewriting.get() is not None:
+        raise NoBaseError("an earlier version is written anew without what is forgotten")
+    live = Pointer(store, run.env.collection, contracts.RANKER.name).live()
+    if live is None:
+        raise NoBaseError(f"no ranker of {run.env.collection} is live")
+    try:
+        base = _named_by(store, live.artifact)
+        _check_whole(store, base, thoroughly=not run.env.planning)
+    except (CorruptArtifactError, ForeignArtifactError, MissingArtifactError) as problem:
+        raise NoBaseError(f"the base of {live.ref} cannot be used: {problem}") from problem
+    if base.members["interactions"].identity == taken.identity:
+        raise NoBaseError(f"the interactions are those of the base {base.release}")
+    age = (date.fromisoformat(run.env.day) - date.fromisoformat(base.release.day)).days
+    if not 0 <= age <= chosen.base_days:
+        raise NoBaseError(f"base {base.release}: expected one of 0 to {chosen.base_days} days before {run.env.day}, found {age}")  # fmt: skip
+    if why := _otherwise(run, base):
+        raise NoBaseError(f"base {base.release} was trained otherwise: {why}")
+    return base
+
+
+def _named_by(store: Store, release: Ref) -> Base:
+    members = read_members(store.open(release, contracts.RANKER))
+    if BASE in members:
+        release = members[BASE]
+        members = read_members(store.open(release, contracts.RANKER))
+    missing = sorted(set(_MEMBERS) - set(members))
+    if missing:
+        raise MissingArtifactError(f"{release}: expected it to name {', '.join(missing)}, found none; train it again")
+    return Base(release, members)
+
+
+def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:
+    """CorruptArtifactError, ForeignArtifactError or MissingArtifactError where the base is not what it was.
+
+    ``thoroughly``: every file of it and of what it was made of is read, as when it is published; else their sizes are seen.
+    """
+    contracts_by_role = _MEMBERS | {
+        role: _MEMBERS[role.split("_")[0]] for role in base.members if _NUMBERED.fullmatch(role)
+    }
+    for role, contract in contracts_by_role.items():
+        manifest = store.open(base.members[role], contract).manifest
+        if not store.intact(manifest):
+            raise CorruptArtifactError(
+                f"artifact {base.members[role]}: expected its files, found one missing or of another size"
+            )
+    if thoroughly:
+        store.verify(base.release)
+
+
+def _otherwise(run: Run, base: Base) -> str:
+    """What a full training would do otherwise than the base's, in words; empty if nothing."""
+    env, xmr, members = run.env, run.settings.xmr, base.members
+    if xmr.embedding.method != "pifa":
+        return f"xmr.embedding.method: expected pifa, which alone can be refreshed, got {xmr.embedding.method}"
+    clusterings = xmr.ensemble.clusterings(xmr.clusters)
+    rankers = sum(numbered("tree", place) in members for place in range(len(members)))
+    if rankers != len(clusterings):
+        return f"xmr.ensemble: {len(clusterings)} ranker(s), the base has {rankers}"
+    found = []
+    for role, (stage, parameters) in steps_of(run.settings, run.flow).items():
+        if role.startswith(HELD):
+            continue
+        why = "forced" if stage.name in env.forced else stage.differs(env, members[role], **parameters)
+        if why:
+            found.append(f"{stage.name}: {why}")
+    return "; ".join(found)
+
+
+def _models(made: Mapping[str, Ref]) -> list[Ref]:
+    """The refreshed weights of each member of the ensemble."""
+    return [made[numbered("model", place)] for place in range(len(member_roles(made)))]
+
+
+def _check_drift(run: Run, models: Sequence[Ref]) -> None:
+    """NoBaseError where refreshed weights say that a full training is due; a plan for what is not there takes it that it is
+    not.
+    """
+    store = run.env.store
+    for model in filter(store.has, models):
+        if why := store.manifest(model).quality["must_retrain"]:
+            raise NoBaseError(f"the refresh is past a limit: {why}")
+
+
+def _share(run: Run, models: Sequence[Ref]) -> str:
+    if not run.env.store.has(models[0]):
+        return ""
+    drift = run.env.store.manifest(models[0]).quality["drift"]
+    return f": {drift['solved_share']:.1%} of {drift['labels']:,} labels solved again, {drift['new_share']:.1%} new"

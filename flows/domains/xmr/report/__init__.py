@@ -1,0 +1,1 @@
+"""The section of a ranker in the report."""

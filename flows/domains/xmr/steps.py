@@ -1,0 +1,49 @@
+"""What makes a ranker's artifacts up to its weights: stages and their parameters, named once for who trains and who refreshes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flows.domains.inputs import sample_of
+from flows.run.runtime import Run
+from flows.run.settings import Settings
+from schemas.refs import Ref
+from tasks.corpus.stages.features import count_ngrams, merge_vocabulary, weigh_terms
+from tasks.stage import Stage
+from tasks.xmr.open import numbered
+from tasks.xmr.stages.training import cluster_labels, embed_labels, import_interactions, list_queries, train_rankers
+
+#: Roles of what is made of held-out queries begin with this.
+HELD = "held_"
+
+
+def steps_of(settings: Settings, flow: str) -> Mapping[str, tuple[Stage, Mapping[str, Any]]]:
+    """For each role of a full training the stage that makes it, and all parameters of that stage."""
+    xmr, rows = settings.xmr, settings.corpus.imports.rows_per_shard
+    ngrams, tfidf = {"params": xmr.ngrams}, {"params": xmr.tfidf}
+    blocks = {"rows": xmr.rows, "blocks": xmr.blocks}
+    steps: dict[str, tuple[Stage, Mapping[str, Any]]] = {
+        "interactions": (import_interactions, {"params": xmr.interactions, "sample": sample_of(settings, flow)}),
+        "queries": (list_queries, {"held_out": False, "label_words": xmr.label_words, "rows_per_shard": rows}),
+        "ngrams": (count_ngrams, ngrams),
+        "vocabulary": (merge_vocabulary, ngrams),
+        "features": (weigh_terms, tfidf),
+        f"{HELD}queries": (list_queries, {"held_out": True, "label_words": 0, "rows_per_shard": rows}),
+        f"{HELD}ngrams": (count_ngrams, ngrams),
+        f"{HELD}features": (weigh_terms, tfidf),
+        "label_features": (embed_labels, {"params": xmr.embedding, **blocks}),
+    }
+    for place, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
+        steps[numbered("tree", place)] = (cluster_labels, {"params": clusters, "blocks": xmr.blocks})
+        steps[numbered("model", place)] = (train_rankers, {"params": xmr.training, **blocks})
+    return steps
+
+
+def maker(run: Run) -> Callable[..., Ref]:
+    """A function of a role and the inputs of its stage that makes, or reuses, the artifact."""
+    steps = steps_of(run.settings, run.flow)
+
+    def make(role: str, *inputs: Any) -> Ref:
+        stage, parameters = steps[role]
+        return stage(*inputs, **parameters)
+
+    return make

@@ -1,0 +1,159 @@
+"""The process that runs days of a backfill, one after the other, and what became of each."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flows.ops.backfill.partitions import Partitions
+from flows.ops.backfill.record import Backfill, BackfillError, Control, Reprocess
+from flows.run.server import own_server
+from schemas.leases import holding
+
+#: Seconds between two looks at whether a running day is to be stopped.
+_LOOK = 1.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A day of a backfill that came to an end: completed, failed or skipped (it was fresh already)."""
+
+    day: str
+    state: str
+    seconds: float = 0.0
+    reason: str = ""
+
+
+def ended(backfill: Backfill, control: Control, day: str, record: dict[str, Any]) -> Ended | None:
+    """What became of a day that somebody took; None while it is not known."""
+    if backfill.ran(control, record):
+        return Ended(day, record["state"], record["seconds"], " ".join(record["error"].split()))
+    claim = backfill.holder(control, day)
+    if claim and not claim["worker"]:
+        return Ended(day, "skipped" if claim["skipped"] else "failed", reason=claim["reason"])
+    return None
+
+
+def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable[[], None] = lambda: None) -> list[str]:
+    """Runs the next day that nobody took, and so on, until none is left, ``most`` were run, or the backfill is to stop; the days that it ran.
+
+    A day that fails does not stop the others. What stops a run without saying anything about its day (no Prefect server,
+    a signal) is raised, and the day is given back.
+    """
+    from flows.run.executor import DaskExecutor
+    from flows.run.runtime import executor_of, executor_override
+
+    partitions = Partitions(backfill.request.flow, backfill.request.run)
+    taken: list[str] = []
+    executor = executor_override.get() or executor_of(partitions.settings)
+    token = executor_override.set(executor)
+    try:
+        with (
+            holding(backfill.store, backfill.workers, worker, flow="backfill", collection=partitions.collection),
+            _stopped_from_outside(backfill) as asked,
+            own_server() as server,
+        ):
+            if server:
+                server.wait()
+            while not most or len(taken) < most:
+                control = backfill.control()
+                day = _next(backfill, control, worker) if control.state == "running" else None
+                if day is None:
+                    break
+                try:
+                    if _run_day(backfill, control, day, partitions):
+                        taken.append(day)
+                except KeyboardInterrupt:
+                    if not asked.is_set():
+                        raise
+                    break
+                after_each()
+    finally:
+        executor_override.reset(token)
+        if isinstance(executor, DaskExecutor):
+            executor.close()
+    return taken
+
+
+def _next(backfill: Backfill, control: Control, worker: str) -> str | None:
+    return next((day for day in backfill.unclaimed(control) if backfill.claim(control, day, worker)), None)
+
+
+def _run_day(backfill: Backfill, control: Control, day: str, partitions: Partitions) -> bool:
+    """Runs a day that was taken, unless its outcome is there already; False if so."""
+    if backfill.ran(control, partitions.record(day)):
+        return False
+    if backfill.request.reprocess is not Reprocess.all and partitions.of([day])[0].state == "fresh":
+        backfill.settle(control, day)
+        return False
+    try:
+        _run_flow(backfill, control, day)
+    except BaseException as problem:
+        if not backfill.ran(control, partitions.record(day)):
+            backfill.release(control, day)
+            if isinstance(problem, Exception):
+                raise BackfillError(
+                    f"backfill {backfill.id}: expected the run of {day} to come to an end, found it cut off ({type(problem).__name__}: {problem}); `fingerpost backfill resume {backfill.id}` goes on"
+                ) from problem
+            raise
+        if not isinstance(problem, Exception):
+            raise
+    return True
+
+
+def _run_flow(backfill: Backfill, control: Control, day: str) -> None:
+    from flows.run.runtime import Watching, backfilling, watching, without_heartbeat
+    from flows.run.start import known
+
+    tokens = backfilling.set(backfill.tag(control)), watching.set(Watching(quiet=True))
+    try:
+        # The lease of the run says that it lives.
+        with without_heartbeat():
+            known(backfill.request.flow)(backfill.request.run.for_day(day))
+    finally:
+        backfilling.reset(tokens[0])
+        watching.reset(tokens[1])
+
+
+@contextlib.contextmanager
+def _stopped_from_outside(backfill: Backfill) -> Iterator[threading.Event]:
+    """Within it the running day is interrupted if the backfill is cancelled at once, and the process ends if its parent died.
+
+    The event says that it was. Only the main thread can be interrupted; elsewhere the day is finished first.
+    """
+    asked, done, parent = threading.Event(), threading.Event(), os.getppid()
+    main = threading.current_thread() is threading.main_thread()
+
+    def watch() -> None:
+        while not done.wait(_LOOK):
+            if PARENT in os.environ and os.getppid() != parent:
+                os._exit(1)
+            with contextlib.suppress(Exception):
+                control = backfill.control()
+                if main and control.state == "cancelled" and control.now and not asked.is_set():
+                    asked.set()
+                    os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler) if main else None
+    thread = threading.Thread(target=watch, name="backfill control", daemon=True)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        done.set()
+        thread.join(5)
+        if main:
+            signal.signal(signal.SIGINT, before)
+
+
+#: Set in processes that must not outlive the one that started them.
+PARENT = "FINGERPOST_BACKFILL_PARENT"
+
+
+def worker_name() -> str:
+    """A name for this process's lease."""
+    return f"process-{os.getpid()}-{time.time_ns():x}"

@@ -1,0 +1,252 @@
+"""The course of a backfill: from a request to its last day, through pauses, deaths of processes, and a server that goes and comes."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from flows.ops.backfill.batches import runs_to_start
+from flows.ops.backfill.days import Ended, ended
+from flows.ops.backfill.partitions import Partition, Partitions
+from flows.ops.backfill.record import (
+    MOST_CRASHES,
+    Backfill,
+    BackfillError,
+    BackfillRequest,
+    Control,
+    chosen,
+    settled,
+)
+from flows.ops.backfill.runs import Beside, Deployed, Here, Place
+from flows.ops.stack.state import api_of, connection
+from flows.run.api import ApiError
+from flows.run.calendar import days_between
+from schemas.leases import at_work, holding
+from schemas.store import Store
+from tasks.ledger import partition
+
+#: Seconds that a Prefect server may stay away before the backfill is left to be resumed: at first, and once it answered.
+FIRST_SECONDS, SERVER_SECONDS = 60.0, 300.0
+
+
+@dataclass
+class Course:
+    """How far a backfill is: the days that ended by day, those that a live process runs, those that nobody took."""
+
+    control: Control
+    ended: dict[str, Ended] = field(default_factory=dict)
+    running: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> list[Ended]:
+        """The days that failed, in order."""
+        return [self.ended[day] for day in self.control.days if day in self.ended and self.ended[day].state == "failed"]
+
+    @property
+    def over(self) -> bool:
+        """Whether every day came to an end."""
+        return not (self.running or self.lost or self.waiting)
+
+
+def course_of(backfill: Backfill, known: Course | None = None) -> Course:
+    """How far a backfill is by now; what is ``known`` to have ended in the same attempt is not looked at again."""
+    control = backfill.control()
+    found = dict(known.ended) if known is not None and known.control.attempt == control.attempt else {}
+    waiting = set(backfill.unclaimed(control))
+    running: list[str] = []
+    lost: list[str] = []
+    flow, collection = backfill.request.flow, Partitions(backfill.request.flow, backfill.request.run).collection
+    alive = {lease.run for lease in at_work(backfill.store, backfill.workers)}
+    for day in control.days:
+        if day in waiting or day in found:
+            continue
+        holder = backfill.holder(control, day)
+        # In this order: a process may end its day and let go of its lease between the two looks.
+        end = ended(backfill, control, day, partition(backfill.store, flow, collection, day))
+        if end is not None:
+            found[day] = end
+        elif not holder:
+            waiting.add(day)
+        else:
+            (running if holder["worker"] in alive else lost).append(day)
+    left = tuple(day for day in control.days if day in waiting and day not in found)
+    return Course(control, found, tuple(running), tuple(lost), left)
+
+
+def recover(backfill: Backfill, course: Course) -> None:
+    """Gives back the days whose process died, and gives up those that killed it again and again."""
+    if not course.lost:
+        return
+    crashes = backfill.crashes()
+    for day in course.lost:
+        crashes[day] = crashes.get(day, 0) + 1
+    backfill.note_crashes(crashes)
+    for day in course.lost:
+        if crashes[day] >= MOST_CRASHES:
+            reason = f"its process died {crashes[day]} times before the day was finished (too little memory, perhaps)"
+            backfill.settle(course.control, day, reason=reason)
+        else:
+            backfill.release(course.control, day)
+
+
+def select(request: BackfillRequest) -> list[Partition]:
+    """The days that a request would run, in order, with their states and what they would cost; nothing is written."""
+    days = days_between(request.first_day, request.last_day)
+    return chosen(Partitions(request.flow, request.run).of(days), request.reprocess, request.order)
+
+
+def begin(request: BackfillRequest) -> tuple[Backfill, list[Partition]]:
+    """A new backfill in the store, and the days it is over."""
+    request = settled(request)
+    days = select(request)
+    store = Store(request.run.store).prepare()
+    return Backfill.create(store, request, [one.day for one in days]), days
+
+
+def take_up(backfill: Backfill) -> None:
+    """Lets a backfill go on that was paused, cancelled or cut off; what its processes died of is forgotten."""
+    control = backfill.control()
+    backfill.note_crashes({})
+    if control.state != "running":
+        backfill.steer(replace(control, state="running", now=False))
+
+
+def try_failed_again(backfill: Backfill) -> list[str]:
+    """A further attempt over the days that failed in the newest one; the days."""
+    course = course_of(backfill)
+    if not course.over:
+        raise BackfillError(
+            f"backfill {backfill.id}: expected every day to have ended, found {len(course.waiting) + len(course.running) + len(course.lost)} to go; `fingerpost backfill resume {backfill.id}` first"
+        )
+    days = tuple(end.day for end in course.failed)
+    if days:
+        backfill.note_crashes({})
+        backfill.steer(Control("running", course.control.attempt + 1, days))
+    return list(days)
+
+
+def run_to_end(
+    backfill: Backfill,
+    tell: Callable[[Ended, Course], None],
+    *,
+    home: str = "",
+    planned: Sequence[float | None] = (),
+    every: float = 2.0,
+) -> Course:
+    """Runs the days of a backfill until all ended or it is paused or cancelled; BackfillError if days failed, naming them.
+
+    Where PREFECT_API_URL or ``home`` names a server, days run in runs of its deployment; else in this process, or in
+    processes beside it where more than one is asked for.
+    """
+    seen = Course(backfill.control())
+
+    def look() -> None:
+        nonlocal seen
+        before, seen = seen, course_of(backfill, seen)
+        for day in seen.control.days:
+            if day in seen.ended and (day not in before.ended or before.control.attempt != seen.control.attempt):
+                tell(seen.ended[day], seen)
+
+    def measured() -> list[float]:
+        return [end.seconds for end in seen.ended.values() if end.state == "completed"]
+
+    with _alone(backfill), contextlib.closing(_place(backfill, home, planned, measured, look)) as place:
+        try:
+            _keep_going(backfill, place, look, lambda: seen, every)
+        except BaseException as problem:
+            if not isinstance(problem, Exception) and backfill.control().state == "running":
+                # Whoever stops this process means the backfill; its days are finished, and no more are begun.
+                backfill.steer(replace(backfill.control(), state="paused"))
+            raise
+        look()
+        if seen.over and seen.control.state == "running":
+            seen.control = backfill.steer(replace(seen.control, state="finished"))
+    return seen
+
+
+def _keep_going(
+    backfill: Backfill, place: Place, look: Callable[[], None], course: Callable[[], Course], every: float
+) -> None:
+    silent_since, patience, started, ended_then = 0.0, FIRST_SECONDS, 0, 0
+    while True:
+        look()
+        recover(backfill, course())
+        if len(course().ended) > ended_then:
+            started, ended_then = 0, len(course().ended)
+        if course().over:
+            return
+        try:
+            active = max(place.active(), len(at_work(backfill.store, backfill.workers)))
+            if course().control.state != "running":
+                if not active:
+                    return
+            elif course().waiting:
+                more = _more(backfill, place, course(), active)
+                started += more
+                if started > (MOST_CRASHES + 1) * backfill.request.max_active:
+                    raise BackfillError(
+                        f"backfill {backfill.id}: expected its runs to finish days, found that {started - more} in a row did not; look at their logs, mend the cause and run `fingerpost backfill resume {backfill.id}`"
+                    )
+                if more:
+                    place.start(more)
+            silent_since, patience = 0.0, SERVER_SECONDS
+        except ApiError as problem:
+            now = time.monotonic()
+            silent_since = silent_since or now
+            if problem.status not in {0, 500, 502, 503} or now - silent_since > patience:
+                raise
+        if not isinstance(place, Here):
+            time.sleep(every)
+
+
+def _more(backfill: Backfill, place: Place, course: Course, active: int) -> int:
+    size = place.size or len(course.waiting)
+    return runs_to_start(len(course.waiting), size=size, active=active, most=backfill.request.max_active)
+
+
+def _place(
+    backfill: Backfill, home: str, planned: Sequence[float | None], measured: Callable[[], list[float]], look: Callable[[], None]
+) -> Place:  # fmt: skip
+    if home or os.environ.get("PREFECT_API_URL") or os.environ.get("FINGERPOST_STACK_HOME"):
+        return Deployed(backfill, api_of(connection(home)), planned, measured)
+    return Beside(backfill) if backfill.request.max_active > 1 else Here(backfill, look)
+
+
+@contextlib.contextmanager
+def _alone(backfill: Backfill) -> Iterator[None]:
+    """Only one process leads a backfill."""
+    folder = f"{backfill.folder}/leading"
+    if busy := at_work(backfill.store, folder):
+        raise BackfillError(
+            f"backfill {backfill.id}: expected nobody else to lead it, found process {busy[0].pid} on {busy[0].host}; let it, or pause it first"
+        )
+    with holding(backfill.store, folder, f"lead-{os.getpid()}", flow="backfill"):
+        yield
+
+
+def summary(backfill: Backfill, course: Course) -> str:
+    """How a backfill stands, in a line."""
+    states = [end.state for end in course.ended.values()]
+    parts = [f"{states.count(state)} {state}" for state in ("completed", "failed", "skipped") if state in states]
+    parts += [f"{len(days)} {name}" for name, days in (("running", course.running + course.lost), ("to go", course.waiting)) if days]  # fmt: skip
+    attempt = f" (attempt {course.control.attempt})" if course.control.attempt > 1 else ""
+    return f"backfill {backfill.id}{attempt}: {', '.join(parts) or 'no days'} of {len(course.control.days)} days, {course.control.state}"
+
+
+def planned_seconds(backfill: Backfill) -> list[float | None]:
+    """What the days that nobody took yet are expected to cost."""
+    waiting = course_of(backfill).waiting
+    return [one.seconds for one in Partitions(backfill.request.flow, backfill.request.run).of(waiting)]
+
+
+def check(backfill: Backfill, course: Course) -> None:
+    """BackfillError if days failed, naming them."""
+    if failed := course.failed:
+        named = "; ".join(f"{end.day} ({end.reason})" for end in failed[:5])
+        more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+        raise BackfillError(
+            f"backfill {backfill.id}: expected all {len(course.control.days)} days to end well, found {len(failed)} failed: {named}{more}; mend what they name and run `fingerpost backfill retry-failed {backfill.id}`"
+        )

@@ -1,0 +1,278 @@
+"""What is asked of a backfill, and its record in the store: request, days in order, whether it goes on, who holds which day.
+
+Under ``.backfills/<id>/`` lie ``request.json``, written once; ``control.json``, the newest word of whoever steers;
+``claims-<attempt>/<day>.json``, created by the one process that runs the day; and the leases of those processes. What
+became of a day is not kept here: it is derived from the store's own record of that day.
+"""
+
+import getpass
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from flows.ops.backfill.partitions import Partition, interrupted
+from flows.run.request import RunRequest
+from flows.run.settings import SettingsError
+from schemas.errors import FingerpostError
+from schemas.refs import checked_day, checked_name
+from schemas.store import Store
+
+FOLDER = ".backfills"
+#: How often the process of a day may die before the day is given up.
+MOST_CRASHES = 3
+_DAY = r"^\d{4}-\d{2}-\d{2}$"
+
+
+class BackfillError(FingerpostError):
+    """A backfill that cannot be steered so, or some of whose days failed."""
+
+
+class FlowName(StrEnum):
+    """The flows whose days can be run."""
+
+    nightly = "nightly"
+    featurize_corpus = "featurize_corpus"
+    build_ann_index = "build_ann_index"
+    train_ranker = "train_ranker"
+    tune_thresholds = "tune_thresholds"
+
+
+class Reprocess(StrEnum):
+    """Which days are run."""
+
+    missing = "missing"
+    failed = "failed"
+    all = "all"
+
+
+class Order(StrEnum):
+    """Which day is started first."""
+
+    newest = "newest"
+    oldest = "oldest"
+
+
+class BackfillRequest(BaseModel):
+    """Which days of a flow to run again. To go on with a backfill there is, give its id in ``resume`` alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    flow: FlowName = Field(default=FlowName.nightly, description="the flow whose days are run")
+    first_day: str = Field(default="", pattern=rf"({_DAY})|(^$)", description="first calendar day YYYY-MM-DD, included")
+    last_day: str = Field(default="", pattern=rf"({_DAY})|(^$)", description="last calendar day YYYY-MM-DD, included")
+    reprocess: Reprocess = Field(
+        default=Reprocess.missing,
+        description="missing: days that are missing, stale or were interrupted; failed: failed and quarantined days; all: every day, stages that are there are reused",
+    )
+    order: Order = Field(default=Order.newest, description="which day is started first")
+    max_active: int = Field(default=1, ge=1, le=64, description="at most so many days at a time")
+    run: RunRequest = Field(default=RunRequest(), description="what is run for each day; its own day stays empty")
+    dry_run: bool = Field(default=False, description="say which days would run and why, and run nothing")
+    resume: str = Field(default="", description="the id of a backfill to go on with; everything else is taken from it")
+    take: int = Field(
+        default=0, ge=0, description="set by backfills themselves: run at most so many days of ``resume``"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "BackfillRequest":
+        if self.resume:
+            return self
+        for key in ("first_day", "last_day"):
+            if not getattr(self, key):
+                raise ValueError(f"{key}: expected a day YYYY-MM-DD, got nothing; give the first and the last day")
+            try:
+                checked_day(getattr(self, key))
+            except FingerpostError as problem:
+                raise ValueError(str(problem)) from problem
+        if self.first_day > self.last_day:
+            raise ValueError(f"days: expected the first not after the last, got {self.first_day} to {self.last_day}; swap them")  # fmt: skip
+        if self.run.day or self.run.dry_run:
+            raise ValueError("run: expected no day and no dry_run of its own, got one; leave it empty")
+        return self
+
+    @classmethod
+    def of(cls, **given: Any) -> "BackfillRequest":
+        """A request of what was given; SettingsError in one line where something cannot be used."""
+        try:
+            return cls(**given)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            said = first["msg"].removeprefix("Value error, ")
+            key = ".".join(str(part) for part in first["loc"])
+            raise SettingsError(f"{key}: {said}, got {first.get('input')!r}; correct it" if key else said) from problem
+
+
+@dataclass(frozen=True)
+class Control:
+    """Whether a backfill goes on, and over which days in which order: those of its newest attempt."""
+
+    state: str
+    attempt: int
+    days: tuple[str, ...]
+    by: str = ""
+    at: str = ""
+    now: bool = False
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """A backfill in a store."""
+
+    store: Store
+    id: str
+    request: BackfillRequest
+    by: str
+    at: str
+
+    @classmethod
+    def create(cls, store: Store, request: BackfillRequest, days: Sequence[str]) -> "Backfill":
+        """Keeps a new one, ready to run."""
+        now = datetime.now(UTC)
+        made = cls(store, f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}", request, getpass.getuser(), _stamp())
+        made.steer(Control("running", 1, tuple(days)))
+        body = {"id": made.id, "request": request.model_dump(mode="json"), "by": made.by, "at": made.at}
+        store.files.write(f"{made.folder}/request.json", json.dumps(body, indent=1).encode())
+        return made
+
+    @classmethod
+    def load(cls, store: Store, backfill_id: str) -> "Backfill":
+        """The one of that id; BackfillError if there is none."""
+        try:
+            body = json.loads(store.files.read(f"{FOLDER}/{checked_name(backfill_id, what='backfill')}/request.json"))
+            return cls(store, body["id"], BackfillRequest(**body["request"]), body["by"], body["at"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as problem:
+            known = ", ".join(store.files.names(FOLDER)) or "none"
+            raise BackfillError(
+                f"backfill: expected the id of one that can be read ({known}), got {backfill_id!r}; see `fingerpost backfill list`"
+            ) from problem
+
+    @property
+    def folder(self) -> str:
+        """Where it lies in the store."""
+        return f"{FOLDER}/{self.id}"
+
+    @property
+    def workers(self) -> str:
+        """The folder of the leases of the processes that run days."""
+        return f"{self.folder}/workers"
+
+    def control(self) -> Control:
+        """The newest word of whoever steers it."""
+        try:
+            body = json.loads(self.store.files.read(f"{self.folder}/control.json"))
+            return Control(**{**body, "days": tuple(body["days"])})
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as problem:
+            raise BackfillError(
+                f"backfill {self.id}: expected to read its control.json, found it missing or damaged; start a new backfill over the same days, what is fresh stays"
+            ) from problem
+
+    def steer(self, control: Control) -> Control:
+        """Replaces what the processes of this backfill go by."""
+        kept = replace(control, by=getpass.getuser(), at=_stamp())
+        self.store.files.write(f"{self.folder}/control.json", json.dumps(asdict(kept), indent=1).encode())
+        return kept
+
+    def tag(self, control: Control) -> str:
+        """What the record of a day says if this attempt ran it."""
+        return f"{self.id}#{control.attempt}"
+
+    def ran(self, control: Control, record: dict[str, Any]) -> bool:
+        """Whether a day's record is of a run to its end, good or bad, in this attempt."""
+        return record.get("backfill") == self.tag(control) and not interrupted(record)
+
+    # Claims
+
+    def holder(self, control: Control, day: str) -> dict[str, Any]:
+        """Who took a day (``worker``); empty if nobody did. Without a worker it is settled: ``skipped``, or given up with a ``reason``."""
+        try:
+            found: dict[str, Any] = json.loads(self.store.files.read(self._claim(control, day)))
+            return found
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def settle(self, control: Control, day: str, *, reason: str = "") -> None:
+        """Notes a day that is not run: it was fresh already, or is given up for a reason."""
+        claim = {"worker": "", "skipped": not reason, "reason": reason}
+        self.store.files.write(self._claim(control, day), json.dumps(claim).encode())
+
+    def unclaimed(self, control: Control) -> list[str]:
+        """The days that no process took yet, in order."""
+        taken = {name.removesuffix(".json") for name in self.store.files.names(self._claims(control))}
+        return [day for day in control.days if day not in taken]
+
+    def claim(self, control: Control, day: str, worker: str) -> bool:
+        """Takes a day, if no other process was first."""
+        return self.store.files.create(self._claim(control, day), json.dumps({"worker": worker}).encode())
+
+    def release(self, control: Control, day: str) -> None:
+        """Gives a day back that was not run."""
+        self.store.files.remove_file(self._claim(control, day))
+
+    def crashes(self) -> dict[str, int]:
+        """How often the process of each day died."""
+        try:
+            found: dict[str, int] = json.loads(self.store.files.read(f"{self.folder}/crashes.json"))
+            return found
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def note_crashes(self, counts: dict[str, int]) -> None:
+        """Keeps these counts."""
+        self.store.files.write(f"{self.folder}/crashes.json", json.dumps(counts).encode())
+
+    def _claims(self, control: Control) -> str:
+        return f"{self.folder}/claims-{control.attempt}"
+
+    def _claim(self, control: Control, day: str) -> str:
+        return f"{self._claims(control)}/{checked_day(day)}.json"
+
+
+def backfills(store: Store) -> list[Backfill]:
+    """Those of a store that can be read, newest first."""
+    found = []
+    for name in reversed(store.files.names(FOLDER)):
+        try:
+            found.append(Backfill.load(store, name))
+        except BackfillError:
+            continue
+    return found
+
+
+#: The states that each choice of days takes; a day that another run works on is left to it.
+_TAKEN = {
+    Reprocess.missing: {"missing", "stale"},
+    Reprocess.failed: {"failed", "quarantined"},
+    Reprocess.all: {"missing", "stale", "failed", "quarantined", "fresh"},
+}
+
+
+def chosen(found: Iterable[Partition], reprocess: Reprocess, order: Order) -> list[Partition]:
+    """The days to run, in the order in which they start."""
+    days = sorted((one for one in found if one.state in _TAKEN[reprocess]), key=lambda one: one.day)
+    return days[::-1] if order is Order.newest else days
+
+
+def settled(request: BackfillRequest) -> BackfillRequest:
+    """The request as it holds in any process: with the store in force, and whole paths for files of this machine."""
+    run = request.run
+    given = {"store": _whole(run.resolve().store)}
+    if run.input:
+        given["input"] = _whole(run.input)
+    if run.profile.endswith(".toml"):
+        given["profile"] = _whole(run.profile)
+    return request.model_copy(update={"run": run.model_copy(update=given)})
+
+
+def _whole(path: str) -> str:
+    return path if "://" in path else str(Path(path).absolute())
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,192 @@
+"""Where the days of a backfill run: in this process, in processes beside it, or in runs of the deployment ``backfill/backfill``."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from flows.ops.backfill.batches import day_seconds, days_a_run
+from flows.ops.backfill.days import PARENT, work, worker_name
+from flows.ops.backfill.record import Backfill, BackfillError
+from flows.run.api import Api, ApiError
+from flows.run.server import own_server
+from schemas.leases import at_work
+
+DEPLOYMENT = "backfill/backfill"
+#: Seconds that a run of the deployment may be without a lease in the store before it counts as dead: once it runs, and
+#: while it is about to (an image may have to come first; what was to start its process may have died).
+_SILENCE, _PENDING = 45.0, 900.0
+#: Seconds between letting go of the lease and the end of the run.
+_ENDING = 15.0
+_ALIVE = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"]
+
+
+class Place(Protocol):
+    """Something that runs days."""
+
+    @property
+    def size(self) -> int:
+        """How many days one run takes at most; 0 is as many as there are."""
+        ...
+
+    def active(self) -> int:
+        """How many runs are at work or about to be."""
+        ...
+
+    def start(self, runs: int) -> None:
+        """Starts so many more."""
+        ...
+
+    def close(self) -> None:
+        """Ends what must not outlive this process."""
+        ...
+
+
+class Here:
+    """This process, one day at a time."""
+
+    size = 0
+
+    def __init__(self, backfill: Backfill, after_each: Callable[[], None]) -> None:
+        self.backfill, self.after_each = backfill, after_each
+
+    def active(self) -> int:
+        """None between two calls of ``start``."""
+        return 0
+
+    def start(self, runs: int) -> None:
+        """Runs days until none is left."""
+        work(self.backfill, worker_name(), after_each=self.after_each)
+
+    def close(self) -> None:
+        """Nothing is left."""
+
+
+class Beside:
+    """Processes of this machine, each one day at a time, with one Prefect server for all of them.
+
+    Not threads: a stage counts its memory and limits the threads of numeric libraries by process.
+    """
+
+    size = 1
+
+    def __init__(self, backfill: Backfill) -> None:
+        self.backfill = backfill
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._stack = ExitStack()
+        self._server = ""
+
+    def active(self) -> int:
+        """The processes that did not end."""
+        self._processes = [process for process in self._processes if process.poll() is None]
+        return len(self._processes)
+
+    def start(self, runs: int) -> None:
+        """Starts processes."""
+        env = {**os.environ, "PREFECT_API_URL": self._api(), PARENT: str(os.getpid())}
+        command = [sys.executable, "-m", "flows.cli", "backfill", "work", self.backfill.id]
+        for _ in range(runs):
+            self._processes.append(
+                subprocess.Popen(
+                    [*command, "--store", self.backfill.store.url], env=env, stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL, stderr=None,
+                )
+            )  # fmt: skip
+
+    def _api(self) -> str:
+        from prefect.settings import PREFECT_API_URL
+
+        if not self._server:
+            if server := self._stack.enter_context(own_server()):
+                server.wait()
+            self._server = str(PREFECT_API_URL.value())
+        return self._server
+
+    def close(self) -> None:
+        """Ends the processes and the server."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._stack.close()
+
+
+class Deployed:
+    """Runs of the deployment, found again by their tag whoever asked for them."""
+
+    def __init__(self, backfill: Backfill, api: Api, planned: Sequence[float | None], measured: Callable[[], list[float]]) -> None:  # fmt: skip
+        self.backfill, self.api, self.planned, self.measured = backfill, api, planned, measured
+        self.tag = f"backfill:{backfill.id}"
+        self._deployment = ""
+        self._silent_since: dict[str, float] = {}
+
+    @property
+    def size(self) -> int:
+        """As many days as keep a run's start small beside them."""
+        return days_a_run(day_seconds(self.planned, self.measured()))
+
+    def active(self) -> int:
+        """The runs that did not end; those whose process died unnoticed are told so to the server."""
+        found = self.api.pages("flow_runs/filter", self._filter(_ALIVE))
+        holders = {lease.run for lease in at_work(self.backfill.store, self.backfill.workers)}
+        now = time.monotonic()
+        silent = [run for run in found if _silent(run) and run["id"] not in holders]
+        self._silent_since = {run["id"]: self._silent_since.get(run["id"], now) for run in silent}
+        lost = [run for run in silent if now - self._silent_since[run["id"]] >= _ENDING]
+        for run in lost:
+            state = {"type": "CRASHED", "message": "its process holds no lease in the store"}
+            self.api.post(f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+        return len(found) - len(lost)
+
+    def start(self, runs: int) -> None:
+        """Asks for runs."""
+        self._deployment = self._deployment or _deployment(self.api)
+        before = int(self.api.post("flow_runs/count", self._filter(None)))
+        backfill = self.backfill
+        request: dict[str, Any] = {
+            "flow": backfill.request.flow, "resume": backfill.id, "take": self.size,
+            "run": {"store": backfill.request.run.store},
+        }  # fmt: skip
+        for number in range(before + 1, before + runs + 1):
+            body = {
+                "parameters": {"request": request}, "name": f"{backfill.id} part {number}",
+                "tags": ["fingerpost", "backfill", self.tag], "idempotency_key": f"{backfill.id}:{number}",
+            }  # fmt: skip
+            self.api.post(f"deployments/{self._deployment}/create_flow_run", body)
+
+    def _filter(self, states: list[str] | None) -> dict[str, Any]:
+        runs: dict[str, Any] = {"tags": {"all_": [self.tag]}}
+        return {"flow_runs": runs | ({"state": {"type": {"any_": states}}} if states else {})}
+
+    def close(self) -> None:
+        """The runs are the server's and the worker's: they go on."""
+
+
+def _deployment(api: Api) -> str:
+    try:
+        return str(api.get(f"deployments/name/{DEPLOYMENT}")["id"])
+    except ApiError as problem:
+        if problem.status != 404:
+            raise
+        raise BackfillError(
+            f"deployment {DEPLOYMENT}: expected it on the server {api.url}, found none; `fingerpost deploy --only backfill` makes it"
+        ) from None
+
+
+def _silent(run: dict[str, Any]) -> bool:
+    """Whether a run has been running, or about to run, for so long that its process must hold a lease."""
+    if run["state_type"] == "PENDING":
+        since, patience = run["state"]["timestamp"], _PENDING
+    elif run["state_type"] in {"RUNNING", "CANCELLING"}:
+        since, patience = run.get("start_time"), _SILENCE
+    else:
+        return False
+    return bool(since) and time.time() - datetime.fromisoformat(since).astimezone(UTC).timestamp() > patience

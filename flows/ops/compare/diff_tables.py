@@ -1,0 +1,135 @@
+"""A difference as tables for people. Imports no Prefect."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from flows.ops.compare.causes import Change, shown
+from flows.ops.compare.diff import Diff
+from flows.ops.keep.live import wide_console
+
+
+def show_diff(found: Diff) -> None:
+    """Prints a difference: first causes, what changed in the data, then figure by figure."""
+    console = wide_console()
+    console.print(f"before {found.before}\nafter  {found.after}", soft_wrap=True, markup=False)
+    if found.causes:
+        console.print("\n[bold]first causes[/bold]")
+        for cause in found.causes:
+            console.print(f"  {cause}", soft_wrap=True, markup=False)
+    elif all(artifact.state == "same" for artifact in found.artifacts):
+        console.print("\nevery artifact of both is identical" if found.kind == "run" else "\nthe two are identical")
+    _data(console, found)
+    _changes(console, "run", [("", change) for change in found.about])
+    _changes(console, "settings", [("", change) for change in found.settings])
+    _stages(console, found)
+    _changes(console, "gates", [("", change) for change in found.gates])
+    for title, field in (
+        ("input data", "data"),
+        ("parameters", "parameters"),
+        ("code", "code"),
+        ("contract and presence", "other"),
+    ):
+        _changes(
+            console,
+            title,
+            [(str(cause.artifact), change) for cause in found.causes for change in getattr(cause, field)],
+        )
+    for title, field in (
+        ("schema", "schema"),
+        ("library versions", "versions"),
+        ("rows", "rows"),
+        ("quality", "quality"),
+    ):
+        _changes(console, title, _of_all(found, field))
+    if len(found.artifacts) == 1:
+        _changes(console, "made of", _of_all(found, "inputs"))
+    _overview(console, found)
+
+
+def _of_all(found: Diff, field: str) -> list[tuple[str, Change]]:
+    """The changes of all artifacts; what an index repeats of its members is left out."""
+    seen: list[Change] = []
+    kept = []
+    for artifact in found.artifacts:
+        for change in getattr(artifact, field):
+            if artifact is not found.artifacts[-1] or field == "inputs" or change not in seen:
+                kept.append((artifact.role, change))
+            seen.append(change)
+    return kept
+
+
+def table_of(title: str, *columns: str) -> Table:
+    """A plain table with a title on the left; columns that end in ``>`` are aligned to the right."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    return table
+
+
+def _overview(console: Console, found: Diff) -> None:
+    table = table_of("\nartifacts", "artifact", "state", "files>", "of them same>", "bytes>", "seconds>", "peak MB>")
+    for artifact in found.artifacts:
+        cost = {change.key: _arrow(change) for change in artifact.cost}
+        files = artifact.files
+        sizes = (
+            (
+                f"{files['before']} → {files['after']}",
+                str(files["same"]),
+                f"{files['bytes_before']:,} → {files['bytes_after']:,}",
+            )
+            if files
+            else ("", "", "")
+        )
+        table.add_row(artifact.role, artifact.state, *sizes, cost.get("seconds", ""), cost.get("peak_mb", ""))
+    console.print(table)
+
+
+def _data(console: Console, found: Diff) -> None:
+    """What changed in the data, a paragraph each."""
+    for artifact in found.artifacts:
+        for data in artifact.data:
+            figures = ", ".join(f"{name} {shown(value)}" for name, value in data.figures.items())
+            text = "; ".join(part for part in (figures, data.note) if part)
+            console.print(f"\n[bold]{escape(data.about)}[/bold]: {escape(text)}", soft_wrap=True)
+            for example in data.examples:
+                console.print(f"  {example}", soft_wrap=True, markup=False)
+
+
+def _stages(console: Console, found: Diff) -> None:
+    if not found.stages:
+        return
+    table = table_of("\nstages", "stage", "before", "after", "artifact", "seconds>", "peak MB>")
+    for pair in found.stages:
+        table.add_row(
+            pair.stage, escape(pair.before), escape(pair.after), "same" if pair.same_artifact else "differs",
+            _arrow(pair.seconds), _arrow(pair.peak_mb),
+        )  # fmt: skip
+    console.print(table)
+
+
+def _changes(console: Console, title: str, items: list[tuple[str, Change]]) -> None:
+    if not items:
+        return
+    named = any(role for role, _ in items)
+    table = table_of(f"\n{title}", *(["artifact"] if named else []), "what", "before>", "after>", "difference>")
+    for role, change in items:
+        difference = "" if change.difference is None else f"{change.difference:+.6g}"
+        cells = (change.key, short(change.before), short(change.after), difference)
+        table.add_row(*([role] if named else []), *(escape(cell) for cell in cells))
+    console.print(table)
+
+
+def _arrow(change: Change) -> str:
+    return short(change.before) if change.before == change.after else f"{short(change.before)} → {short(change.after)}"
+
+
+def short(value: Any) -> str:
+    """A value as a table shows it; of a hash or an identity the beginning."""
+    text = shown(value)
+    name, colon, last = text.rpartition(":")
+    if len(last) >= 32 and all(c in "0123456789abcdef" for c in last):
+        return f"{name}{colon}{last[:12]}"
+    return text

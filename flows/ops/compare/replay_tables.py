@@ -1,0 +1,95 @@
+"""The `replay` command: what a candidate would change in the answers of real queries. Imports no Prefect."""
+
+from rich.console import Console
+from rich.markup import escape
+
+from flows.ops.compare.diff_tables import table_of
+from flows.ops.compare.versions import find_index
+from flows.ops.keep.live import wide_console
+from flows.run.gates import replay_gates
+from flows.run.replay import Replay, replay
+from flows.run.settings import load_settings
+from schemas.errors import FingerpostError, MissingArtifactError
+from schemas.publish import Gate, Pointer
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ann.open import PRODUCT, published_collection
+from tasks.ledger import Ledger
+
+_SHOWN = 20
+
+
+def compare_with_live(
+    store: Store, queries: str, *, candidate: str, live_alone: bool, k: int, profile: str, collection: str | None
+) -> tuple[Replay, list[Gate]]:
+    """Replays a file of queries, and says which gates would hold."""
+    if candidate and live_alone:
+        raise FingerpostError("replay: expected one of --candidate and --live, got both; give one")
+    settings = load_settings(profile)[0].replay
+    name = published_collection(store, collection)
+    current = Pointer(store, name, PRODUCT).live()
+    if live_alone:
+        ours, theirs = Pointer(store, name, PRODUCT).required().artifact, None
+    else:
+        ours = find_index(store, candidate, collection=name) if candidate else _newest(store, name)
+        theirs = current.artifact if current else None
+    found = replay(store, ours, theirs, file=queries, k=k or settings.k)
+    return found, replay_gates(found, settings)
+
+
+def show_replay(found: Replay, gates: list[Gate]) -> None:
+    """Prints the figures, the gates, and the queries whose answers changed, worst first."""
+    console = wide_console()
+    console.print(
+        f"candidate {found.candidate}\nlive      {found.live or 'not compared'}", soft_wrap=True, markup=False
+    )
+    console.print(
+        f"{len(found.queries):,} queries of {found.file}, first {found.k} answers", soft_wrap=True, markup=False
+    )
+    for gate in gates:
+        console.print(f"{'holds ' if gate.holds else 'MISSED'} {gate}", markup=False)
+    if found.unknown_judged:
+        some = f"{', '.join(found.unknown_judged[:4])}{' …' if len(found.unknown_judged) > 4 else ''}"
+        console.print(f"{len(found.unknown_judged)} judged ids are in no index compared: {some}", markup=False)
+    if not found.changed:
+        if found.live:
+            console.print("no answer changed")
+        else:
+            _answers(console, found)
+        return
+    table = table_of(
+        f"\n{len(found.changed):,} queries with other answers", "query", "overlap>", "nDCG>", "lost", "gained", "judged"
+    )
+    for query in found.changed[:_SHOWN]:
+        judged = [p for p in query.judged if p.grade and p.live != p.candidate]
+        change = (
+            ""
+            if query.ndcg_live is None or query.ndcg_candidate is None
+            else f"{query.ndcg_live:.3f} → {query.ndcg_candidate:.3f}"
+        )
+        cells = (
+            query.query, f"{query.overlap:.2f}", change, ", ".join(query.lost[:4]), ", ".join(query.gained[:4]),
+            ", ".join(f"{p.id} {p.live or 'none'} → {p.candidate or 'none'}" for p in judged[:4]),
+        )  # fmt: skip
+        table.add_row(*(escape(cell) for cell in cells))
+    console.print(table)
+    if len(found.changed) > _SHOWN:
+        console.print(f"and {len(found.changed) - _SHOWN:,} more; --json lists all")
+
+
+def _answers(console: Console, found: Replay) -> None:
+    """The first answers of one version."""
+    table = table_of("\nanswers", "query", "nDCG>", "first answers")
+    for query in found.queries[:_SHOWN]:
+        figure = "" if query.ndcg_candidate is None else f"{query.ndcg_candidate:.3f}"
+        table.add_row(*(escape(cell) for cell in (query.query, figure, ", ".join(query.candidate[:4]))))
+    console.print(table)
+
+
+def _newest(store: Store, collection: str) -> Ref:
+    newest = Ledger(store, collection).latest(PRODUCT)
+    if newest is None:
+        raise MissingArtifactError(
+            f"replay: expected an index of {collection}, found none; run `fingerpost run nightly`"
+        )
+    return newest

@@ -1,0 +1,303 @@
+"""What a key touches: the inputs and artifacts that hold it, what was made of these, and which runs must be made again.
+
+Looks only; changes nothing.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import Any
+
+from flows.domains.inputs import interaction_source, source_of
+from flows.domains.metric.inputs import PART, embedding_source
+from flows.ops.erase.inputs import InputFile, inputs_with, texts_of
+from flows.run.request import RunRequest
+from flows.run.settings import Settings, in_force
+from schemas.decoding import columns_of
+from schemas.errors import FingerpostError
+from schemas.forgotten import Forgotten
+from schemas.inputs.forgotten import holding, keys_in, suppressing
+from schemas.inputs.sources import PythonDocsSource
+from schemas.inputs.suppression import Suppressed
+from schemas.manifests import Manifest
+from schemas.publish import Pointer, products
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ledger import runs
+
+#: What a search for one key is made with before the store's own salt is needed.
+_ANY_SALT = b"looking"
+
+
+@dataclass(frozen=True)
+class Again:
+    """A run to be made again: for its day, from its inputs or (``stored``, ``stored_interactions``, ``stored_embeddings``) from
+    what the store holds of them. Without ``index``, ``ranker`` or ``threshold`` that part stays: nothing in it is forgotten,
+    and its input is gone.
+    """
+
+    run: str
+    flow: str
+    collection: str
+    day: str
+    documents: str
+    stored: bool
+    seconds: float
+    interactions: str = ""
+    stored_interactions: bool = False
+    embeddings: str = ""
+    stored_embeddings: bool = False
+    index: bool = True
+    ranker: bool = True
+    threshold: bool = True
+
+
+@dataclass
+class Affected:
+    """Everything that a key touches in the store and the inputs of a collection (and of those that share artifacts)."""
+
+    key: str
+    collections: list[str]
+    inputs: list[InputFile] = field(default_factory=list)
+    holders: dict[str, int] = field(default_factory=dict)
+    condemned: list[str] = field(default_factory=list)
+    again: list[Again] = field(default_factory=list)
+    lost: dict[str, str] = field(default_factory=dict)
+    publications: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether neither an input nor an artifact holds the key."""
+        return not self.condemned and not any(file.rows for file in self.inputs)
+
+    @property
+    def days(self) -> list[str]:
+        """The days that are made again."""
+        return sorted({again.day for again in self.again})
+
+    @property
+    def seconds(self) -> float:
+        """What that took when it was made."""
+        return sum(again.seconds for again in self.again)
+
+
+class Inventory:
+    """The manifests and run records of a store, and who uses which artifact."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.manifests: dict[str, Manifest] = {}
+        for committed in store.refs():
+            try:
+                self.manifests[str(committed)] = store.manifest(committed)
+            except FingerpostError:
+                continue  # it cannot be read, so nothing was made of it since; its files are searched as they are
+        self.records = sorted(
+            runs(store, newest=1_000_000), key=lambda record: (record["day"], record["at"], record["id"])
+        )
+        self.users: dict[str, set[str]] = {ref: set() for ref in self.manifests}
+        for record in self.records:
+            for ref in used_by(record):
+                self.users.setdefault(ref, set()).add(record["collection"])
+        for made, manifest in self.manifests.items():
+            maker = {str(manifest.run["collection"])} if "collection" in manifest.run else set()
+            for one in (made, *companions_of(manifest)):
+                self.users.setdefault(one, set()).update(maker)
+
+    def of(self, collections: Iterable[str]) -> list[str]:
+        """The artifacts that one of the collections uses, and those of nobody."""
+        wanted = set(collections)
+        return [ref for ref in self.manifests if not self.users[ref] or self.users[ref] & wanted]
+
+    def downstream(self, starts: Iterable[str]) -> set[str]:
+        """These artifacts, what was made of them, and what is committed together with any of them."""
+        users: dict[str, set[str]] = {}
+        for ref, manifest in self.manifests.items():
+            for given in manifest.identity["inputs"].values():
+                if "ref" in given:
+                    users.setdefault(given["ref"], set()).add(ref)
+            for companion in companions_of(manifest):
+                users.setdefault(companion, set()).add(ref)
+                users.setdefault(ref, set()).add(companion)
+        found, waiting = set[str](), list(starts)
+        while waiting:
+            ref = waiting.pop()
+            if ref not in found:
+                found.add(ref)
+                waiting += users.get(ref, ())
+        return found & set(self.manifests)
+
+
+def affected_by(store: Store, key: str, collection: str) -> Affected:
+    """What forgetting a document, query or label of a collection means."""
+    inventory, wanted = Inventory(store), Suppressed.of([key], _ANY_SALT)
+    found = Affected(key, [collection])
+    while True:
+        found.holders, found.texts = _holders(inventory, wanted, inventory.of(found.collections))
+        condemned = inventory.downstream(found.holders)
+        sharing = sorted(set().union(*(inventory.users[ref] for ref in condemned)) | set(found.collections))
+        if sharing == sorted(found.collections):
+            break
+        found.collections = sharing
+    found.condemned = sorted(condemned)
+    ours = [record for record in inventory.records if record["collection"] in found.collections]
+    found.inputs = inputs_with(ours, wanted, found.texts)
+    _choose_runs(inventory, found, ours)
+    found.publications = [
+        f"{name}/{product}: {len(hit)} of {len(line)} version(s)"
+        + (", the live one too" if line[-1].ref in condemned else "")
+        for name, product in products(store)
+        if (line := Pointer(store, name, product).line()) and (hit := [move for move in line if move.ref in condemned])
+    ]
+    elsewhere = set(inventory.manifests) - set(inventory.of(found.collections))
+    found.others = sorted(set().union(*(inventory.users[ref] for ref in _holders(inventory, wanted, elsewhere)[0])))
+    return found
+
+
+def _holders(inventory: Inventory, wanted: Suppressed, refs: Iterable[str]) -> tuple[dict[str, int], list[str]]:
+    """The artifacts whose rows are about the key, in how many rows; and the texts of those."""
+    found, texts, seen = dict[str, int](), dict[str, None](), dict[str, int]()
+    for ref in sorted(refs):
+        for path, columns in tables_with_keys(ref, inventory.manifests[ref], wanted.column).items():
+            if path not in seen:
+                try:
+                    rows = rows_about(inventory.store.files.read(path), wanted, columns)
+                except FileNotFoundError:
+                    rows = []
+                seen[path] = len(rows)
+                texts |= dict.fromkeys(text for row in rows for text in texts_of(row, wanted))
+            if seen[path]:
+                found[ref] = found.get(ref, 0) + seen[path]
+    return found, list(texts)
+
+
+def tables_with_keys(
+    ref: str, manifest: Manifest, column: str = "id", also: Iterable[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """The files of an artifact in whose rows keys stand (and which have some other columns), and in which columns."""
+    contract, schema = Ref.parse(ref).name, manifest.identity["schema"]
+    tables = [entry for entry in manifest.files if {column, *also} <= set(schema.get(entry.table, {}))]
+    return {entry.path: keys_in(contract, entry.table) if column == "id" else (column,) for entry in tables}
+
+
+def rows_about(content: bytes, wanted: Suppressed, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of a Parquet file that are about a key, which stands in one of the columns."""
+    table = columns_of(content, [*columns, *({"title", "name", "text", "signature", "reason", "detail"} - {*columns})])
+    places = [row for row, hit in enumerate(holding(table, wanted, columns)) if hit]
+    return table.take(places).to_pylist() if places else []
+
+
+def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, Any]]) -> None:
+    """The runs to be made again: the newest of each day and flow, and those of what is published; what cannot be is lost."""
+    condemned = set(found.condemned)
+    hit = [record for record in records if record["state"] == "completed" and condemned & set(used_by(record))]
+    chosen = {(r["flow"], r["collection"], r["day"]): r for r in hit}
+    picked = {record["id"]: record for record in chosen.values()}
+    for name, product in products(inventory.store):
+        for move in Pointer(inventory.store, name, product).line():
+            if move.ref in condemned:
+                made = [r for r in hit if move.ref in used_by(r)]
+                if made and not any(move.ref in used_by(r) for r in picked.values()):
+                    picked[made[-1]["id"]] = made[-1]
+                elif not made:
+                    found.lost[move.ref] = "no record of the run that made it"
+    counted = set[str]()
+    for record in sorted(picked.values(), key=lambda record: (record["day"], record["at"], record["id"])):
+        refs = [ref for ref in used_by(record) if ref in condemned and ref not in counted]
+        counted.update(refs)
+        seconds = sum(float(inventory.manifests[ref].run.get("seconds", 0.0)) for ref in refs)
+        found.again.append(_made_again(inventory, record, condemned, round(seconds, 3)))
+
+
+def _made_again(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> Again:
+    """How a run is made again: each part from its input, from the store where that is gone, or not at all."""
+    made = {
+        "index": made_by(record, "import_documents"), "ranker": made_by(record, "import_interactions"),
+        "threshold": made_by(record, "import_documents", PART),
+    }  # fmt: skip
+    there = {kind: not ref or _input_is_there(inventory, record, ref, kind) for kind, ref in made.items()}
+    hit = {_part_of(role) for role, ref in record["refs"].items() if ref in condemned}
+    again = {kind: there[kind] or kind in hit for kind in made}
+    # Without a file of its own, a threshold is one of the index's vectors.
+    again["threshold"] = again["threshold"] if made["threshold"] else again["index"]
+    stored = {kind: not there[kind] and kind in hit for kind in made}
+    return Again(
+        record["id"], record["flow"], record["collection"], record["day"], made["index"], stored["index"], seconds,
+        interactions=made["ranker"], stored_interactions=stored["ranker"], embeddings=made["threshold"],
+        stored_embeddings=stored["threshold"], **again,
+    )  # fmt: skip
+
+
+def _part_of(role: str) -> str:
+    """Which part of a nightly an artifact of that role belongs to."""
+    return next((kind for kind in ("ranker", "threshold") if role.startswith(kind)), "index")
+
+
+def made_by(record: Mapping[str, Any], stage: str, part: str = "") -> str:
+    """The artifact that a stage of a run made or reused; empty if it has no such stage."""
+    found = (one for one in record["stages"] if (one["stage"], one.get("part", "")) == (stage, part))
+    return next((str(one["ref"]) for one in found), "")
+
+
+def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, kind: str) -> bool:
+    """Whether the input of a part of a run is still what its documents (or, of a ranker, its interactions) were made of."""
+    try:
+        settings = request_of(record, inventory.store).resolve()
+        suppressed = Forgotten(inventory.store, record["collection"]).suppressed()
+        now = _source_of(settings, record["flow"], kind, suppressed).identity()
+    except FingerpostError:
+        return False
+    if made not in inventory.manifests:
+        return False
+    identity = inventory.manifests[made].identity
+    (name, recorded), *_ = identity["input_identities"].items()
+    if "ref" in identity["inputs"][name]:
+        extracts = inventory.manifests.get(identity["inputs"][name]["ref"])
+        recorded = next(iter(extracts.identity["input_identities"].values())) if extracts else ""
+    return bool(now == recorded)
+
+
+def _source_of(settings: Settings, flow: str, kind: str, suppressed: Suppressed | None) -> Any:
+    """What a part of a run reads from outside the store."""
+    own = {"ranker": interaction_source, "threshold": embedding_source}
+    if kind in own and (found := own[kind](settings, flow, suppressed)) is not None:
+        return found
+    given = PythonDocsSource(settings.input.distributions) if kind == "ranker" else source_of(settings)
+    return suppressing(given, suppressed)
+
+
+def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
+    """The request that gives a recorded run again: the one that was made if it still means the same, or its settings one by one."""
+    settings = {key: value for key, value in record["settings"].items() if key not in {"store", "day", "force"}}
+    if record.get("request"):
+        with_day = {**record["request"], "day": record["day"], "store": store.url, "force": (), "dry_run": False}
+        try:
+            request = RunRequest.of(**with_day)
+            if _same(in_force(request.resolve()), settings):
+                return request
+        except (FingerpostError, TypeError):
+            pass
+    known = {key: value for key, value in settings.items() if key in in_force(Settings())}
+    return RunRequest.of(profile="quick", day=record["day"], store=store.url, settings=known)
+
+
+def _same(now: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    kept = {key: value for key, value in now.items() if key not in {"store", "day", "force"}}
+    return bool(json.loads(json.dumps(kept, default=_plain)) == settings)
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def used_by(record: Mapping[str, Any]) -> list[str]:
+    """The artifacts that a run made or reused, companions included."""
+    refs = [stage["ref"] for stage in record["stages"]]
+    return refs + [ref for stage in record["stages"] for ref in stage.get("companions", {}).values()]
+
+
+def companions_of(manifest: Manifest) -> list[str]:
+    """What was committed together with an artifact."""
+    return [str(Ref.parse(ref)) for ref in manifest.run.get("companions", {}).values()]

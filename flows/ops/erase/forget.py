@@ -1,0 +1,321 @@
+"""Forgetting a document, a query or a label: out of inputs, quarantine, shards, live and older artifacts, and a proof that it
+is gone.
+
+The steps, each safe to be repeated: list what is touched and keep that in a sealed journal; suppress the key; take it out
+of the input files; make the touched runs again, oldest first; let pointers and pins name the new versions; remove the old
+ones; clean records and reports; search everything. Killed anywhere, the same command goes on.
+"""
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.ops.erase.absence import Absence, Needles, digest_of_texts, needles_of, search
+from flows.ops.erase.affected import Affected, Again, Inventory, affected_by, request_of, tables_with_keys, used_by
+from flows.ops.erase.inputs import wanted_in
+from flows.ops.erase.traces import clean_records, remove_artifacts
+from flows.run.rewriting import Rewriting, rewriting
+from flows.run.server import own_server
+from flows.run.settings import SettingsError
+from schemas import files as _files
+from schemas.errors import (
+    ContractError,
+    CorruptArtifactError,
+    FingerpostError,
+    ForeignArtifactError,
+    InputError,
+    MissingArtifactError,
+    StoreBusyError,
+)
+from schemas.forgotten import Forgotten, Journal, checked_key, now, salt_of, save_proof
+from schemas.inputs.forgotten import FORMS, StoredInput, StoredInteractions
+from schemas.inputs.rewriting import count_rows, remove_rows
+from schemas.inputs.suppression import Suppressed
+from schemas.leases import at_work, collecting, lease
+from schemas.pins import pin, pins, unpin
+from schemas.publish import Pointer, products
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ledger import runs
+
+#: Why a version cannot be made again for good; anything else stops the job, which is taken up when that is mended.
+_FINAL = (InputError, SettingsError, ContractError, CorruptArtifactError, ForeignArtifactError, MissingArtifactError)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done and found: the proof as it is kept, and where."""
+
+    proof: dict[str, Any]
+    path: str
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found any more."""
+        return not self.proof["findings"]
+
+
+def listing(store: Store, key: str, collection: str) -> Affected:
+    """What forgetting would touch; of a job that was cut short, what it began with."""
+    key = checked_key(key)
+    journal = Journal(store, collection, key)
+    saved = journal.load()
+    return _affected(saved["affected"]) if saved else affected_by(store, key, collection)
+
+
+def forget(store: Store, key: str, collection: str, *, say: Callable[[str], None] = lambda line: None) -> Outcome:
+    """Forgets a document, query or label of a collection, or goes on with that; StoreBusyError while a run is at work in the store.
+
+    InputError and the like of a version that cannot be made again cost that version; what may pass is raised.
+    """
+    key = checked_key(key)
+    busy = at_work(store)
+    if busy:
+        raise StoreBusyError(
+            f"store {store.url}: expected no run at work while something is forgotten, found {busy[0]}; wait for it and run again"
+        )
+    with lease(store, f"forget-{secrets.token_hex(4)}", flow="forget", collection=collection) as own:
+        return _Job(store, key, collection, own.run, say).run()
+
+
+class _Job:
+    """One key on its way out; ``state`` is what the journal keeps."""
+
+    def __init__(self, store: Store, key: str, collection: str, own: str, say: Callable[[str], None]) -> None:
+        self.store, self.key, self.collection, self.own, self.say = store, key, collection, own, say
+        self.journal = Journal(store, collection, key)
+
+    def run(self) -> Outcome:
+        """All steps, from where the journal says that they are."""
+        from flows.run.start import check_server
+
+        # Before the inputs are touched: the days to be made again need it.
+        check_server()
+        self.state = self.journal.load() or self._begin()
+        self.affected = _affected(self.state["affected"])
+        self.needles = Needles(self.key, tuple(self.state["needles"]), self.state["shared"])
+        for name in self.affected.collections:
+            Forgotten(self.store, name).add(self.key)
+        _files.reached("forget-suppressed")
+        self._inputs()
+        # One server for all of them.
+        with own_server() if self.affected.again else nullcontext():
+            for again in self.affected.again:
+                if again.run not in self.state["made"] and again.run not in self.state["failed"]:
+                    self._again(again)
+        self._move()
+        _files.reached("forget-moved")
+        removed = self._remove()
+        return self._prove(removed)
+
+    def _begin(self) -> dict[str, Any]:
+        affected = affected_by(self.store, self.key, self.collection)
+        inventory = Inventory(self.store)
+        # What was made of a holder repeats its texts; it goes whole.
+        made = set(affected.condemned) - set(affected.holders)
+        tables = {
+            path: columns
+            for ref in inventory.of(affected.collections)
+            if ref not in made
+            for said in ("text", "names")
+            for path, columns in tables_with_keys(ref, inventory.manifests[ref], also=[said]).items()
+        }
+        said = [json.dumps({**record, "error": ""}).encode() for record in inventory.records]
+        said += [manifest.encode() for manifest in inventory.manifests.values()]
+        needles = needles_of(self.store, self.key, affected.texts, tables, said)
+        state = {
+            "affected": {**asdict(affected), "texts": []}, "needles": list(needles.distinct), "shared": needles.shared,
+            "made": {}, "failed": {}, "files": [], "notes": [], "removed": 0, "freed": 0, "at": now(),
+        }  # fmt: skip
+        self.journal.save(state)
+        _files.reached("forget-listed")
+        return state
+
+    def _inputs(self) -> None:
+        """Takes the rows out of the files; one that cannot be written is named, and suppressed when it is read."""
+        wanted = Suppressed.of([self.key], salt_of(self.store))
+        for file in self.affected.inputs:
+            try:
+                rows = remove_rows(Path(file.path), file.columns, wanted, FORMS[file.form])
+            except (InputError, OSError) as problem:
+                self._note(f"not rewritten: {problem}")
+                continue
+            if rows:
+                self.say(f"input  {file.path}: {rows} row(s) removed")
+                self.state["files"].append(file.path)
+                self.journal.save(self.state)
+            _files.reached("forget-input")
+
+    def _again(self, again: Again) -> None:
+        """Makes one run again and keeps which artifact took the place of which."""
+        from flows.run.start import run_flow
+
+        record = next((r for r in runs(self.store, newest=1_000_000) if r["id"] == again.run), None)
+        try:
+            if record is None:
+                raise MissingArtifactError(f"run {again.run}: expected its record, found none")
+            token = rewriting.set(self._rewriting(again))
+            try:
+                report = run_flow(again.flow, request_of(record, self.store), quiet=True)
+            finally:
+                rewriting.reset(token)
+            made = next(r for r in runs(self.store, newest=50) if r["id"] == Path(report).stem)
+        except _FINAL as problem:
+            self.state["failed"][again.run] = str(problem)
+            self._note(f"{again.day}: {again.flow} cannot be made again: {problem}")
+            return
+        pairs = {old: new for old, new in counterparts(record, made).items() if old in self.affected.condemned}
+        if same := [ref for ref in pairs.values() if ref in self.affected.condemned]:
+            raise FingerpostError(
+                f"{again.day}: expected new versions without it, found {same[0]} again; nothing was removed: look at its input"
+            )
+        self.state["made"][again.run] = pairs
+        self.journal.save(self.state)
+        self.say(f"again  {again.flow} {again.collection} {again.day}: {len(pairs)} artifact(s) written anew")
+        _files.reached("forget-again")
+
+    def _rewriting(self, again: Again) -> Rewriting:
+        wanted = Suppressed.of([self.key], salt_of(self.store))
+        documents = StoredInput(self.store, Ref.parse(again.documents), wanted) if again.stored else None
+        interactions = None
+        if again.stored_interactions:
+            interactions = StoredInteractions(self.store, Ref.parse(again.interactions), wanted)
+        embeddings = StoredInput(self.store, Ref.parse(again.embeddings), wanted) if again.stored_embeddings else None
+        return Rewriting(
+            documents, interactions, embeddings, index=again.index, ranker=again.ranker, threshold=again.threshold
+        )
+
+    @property
+    def _replaced(self) -> dict[str, str]:
+        return {old: new for pairs in self.state["made"].values() for old, new in pairs.items()}
+
+    def _move(self) -> None:
+        """Pointers and pins name the new versions."""
+        replaced, condemned = self._replaced, self.affected.condemned
+        failed = "; ".join(dict.fromkeys(self.state["failed"].values())).replace(self.key, "[forgotten]")
+        lost = {ref: self.affected.lost.get(ref) or failed or "it was not made again" for ref in condemned if ref not in replaced}  # fmt: skip
+        for name, product in products(self.store):
+            move = Pointer(self.store, name, product).forget(replaced, lost, reason="what is in it was forgotten")
+            if move is not None:
+                what = "nothing is live" if move.action == "withdraw" else f"{move.ref} is live"
+                self.say(f"moved  {name}/{product}: {what}, generation {move.generation}")
+        for old in pins(self.store):
+            if old.ref in condemned:
+                if old.ref in replaced:
+                    pin(self.store, Ref.parse(replaced[old.ref]), reason=old.reason)
+                unpin(self.store, Ref.parse(old.ref))
+
+    def _remove(self) -> int:
+        """The old versions go, whatever keeps other artifacts; then what records and reports say of them."""
+        with collecting(self.store) as held:
+            others = [found for found in at_work(self.store) if found.run != self.own]
+            if others:
+                raise StoreBusyError(
+                    f"store {self.store.url}: expected no run at work while old versions are removed, found {others[0]}; wait for it and run again"
+                )
+            held.check()
+            gone, freed = remove_artifacts(self.store, self.affected.condemned)
+            self.state["removed"], self.state["freed"] = self.state["removed"] + gone, self.state["freed"] + freed
+            self.journal.save(self.state)
+            _files.reached("forget-removed")
+            clean_records(self.store, set(self.affected.condemned), self.needles)
+            _files.reached("forget-cleaned")
+        return int(self.state["removed"])
+
+    def _prove(self, removed: int) -> Outcome:
+        found: Absence = search(self.store, self.needles, leave_out=self._of_others())
+        proof = {
+            "collection": self.collection, "collections": self.affected.collections, "key_hmac": self.journal.digest,
+            "searched_for": digest_of_texts(self.needles, salt_of(self.store)), "texts": len(self.needles.distinct),
+            "texts_shared_with_others": self.needles.shared, "key_as_bytes": self.key in self.needles.distinct,
+            "files": found.files, "bytes": found.bytes, "parquet_decoded": found.decoded, "files_of_other_collections": found.left_out,
+            "findings": found.findings, "artifacts_removed": removed, "bytes_freed": self.state["freed"], "days_made_again": self.affected.days,
+            "inputs_rewritten": len(set(self.state["files"])), "inputs_that_still_hold_it": self._left_in_inputs(), "versions_lost": len(self.state["failed"]),
+            "notes": [note.replace(self.key, "[forgotten]") for note in self.state["notes"]], "began": self.state["at"], "at": now(),
+        }  # fmt: skip
+        path = save_proof(self.store, self.collection, self.journal.digest, proof)
+        if not found.findings:
+            self.journal.remove()
+        return Outcome(proof, path)
+
+    def _left_in_inputs(self) -> int:
+        """How many input files could not be rewritten; their rows are left out when they are read."""
+        wanted, left = Suppressed.of([self.key], salt_of(self.store)), 0
+        for file in self.affected.inputs:
+            try:
+                path, form = Path(file.path), FORMS[file.form]
+                left += bool(path.exists() and count_rows(path, file.columns, wanted, form))
+            except InputError:
+                left += wanted_in(Path(file.path), wanted)
+        return left
+
+    def _of_others(self) -> set[str]:
+        """The files that only other collections use."""
+        inventory, ours = Inventory(self.store), set[str]()
+        kept = set(inventory.of(self.affected.collections))
+        for ref in kept:
+            ours |= {entry.path for entry in inventory.manifests[ref].files}
+        theirs = {entry.path for ref in set(inventory.manifests) - kept for entry in inventory.manifests[ref].files}
+        theirs |= {f"{ref}/manifest.json" for ref in set(inventory.manifests) - kept}
+        for record in inventory.records:
+            if record["collection"] not in self.affected.collections and not set(used_by(record)) & kept:
+                theirs |= {f".runs/{record['id']}.json", f"reports/{record['id']}.html"}
+        return theirs - ours
+
+    def _note(self, text: str) -> None:
+        if text not in self.state["notes"]:
+            self.say(text)
+            self.state["notes"].append(text)
+            self.journal.save(self.state)
+
+
+def _affected(saved: dict[str, Any]) -> Affected:
+    from flows.ops.erase.inputs import InputFile
+
+    return Affected(**{
+        **saved, "inputs": [InputFile(**one) for one in saved["inputs"]], "again": [Again(**one) for one in saved["again"]],
+    })  # fmt: skip
+
+
+def counterparts(record: dict[str, Any], made: dict[str, Any]) -> dict[str, str]:
+    """The artifacts of a run by those of an earlier one that they stand for: of the same role, else of the same stage where
+    each run has it once.
+    """
+    pairs: dict[str, str] = {}
+    once = []
+    for run in (record, made):
+        names = Counter(stage["stage"] for stage in run["stages"])
+        once.append({stage["stage"]: stage["ref"] for stage in run["stages"] if names[stage["stage"]] == 1})
+    for old, new in (once, (record["refs"], made["refs"])):
+        pairs |= {ref: new[name] for name, ref in old.items() if name in new}
+    return pairs
+
+
+def summary(touched: Affected) -> list[str]:
+    """What forgetting would touch, in lines for people."""
+    if touched.nothing:
+        lines = [f"{touched.key}: neither an input nor an artifact of {', '.join(touched.collections)} holds it"]
+    else:
+        lines = [f"{touched.key} of {', '.join(touched.collections)}:"]
+    for file in touched.inputs:
+        what = "" if file.form == "documents" else f" of {file.form}"
+        lines.append(f"input  {file.path}: {file.rows} row(s){what}{f'; {file.problem}' if file.problem else ''}")
+    for ref, rows in touched.holders.items():
+        lines.append(f"holds  {ref}: {rows} row(s)")
+    if touched.condemned:
+        lines.append(f"remove {len(touched.condemned)} artifact(s): these and all that was made of them")
+    for again in touched.again:
+        stored = again.stored or again.stored_interactions or again.stored_embeddings
+        source = "what the store holds of its input" if stored else "its input"
+        lines.append(f"again  {again.flow} {again.collection} {again.day} from {source}, about {again.seconds:.1f} s")
+    if touched.again:
+        lines.append(f"again  {len(touched.days)} day(s), about {touched.seconds:.1f} s in all")
+    lines += [f"moved  {publication}" for publication in touched.publications]
+    lines += [f"lost   {ref}: {why}" for ref, why in touched.lost.items()]
+    lines += [f"kept   collection {name} has something of that id too; forget it there with --collection {name}" for name in touched.others]  # fmt: skip
+    return lines

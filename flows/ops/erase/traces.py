@@ -1,0 +1,125 @@
+"""Removing artifacts whatever keeps them, and what records, hints and reports still say of a forgotten document."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flows.ops.erase.absence import Needles
+from schemas.errors import FingerpostError
+from schemas.manifests import STORE_FORMAT
+from schemas.refs import digest_of
+from schemas.store import Store
+from tasks.ledger import runs
+
+FORGOTTEN = "[forgotten]"
+
+
+def remove_artifacts(store: Store, condemned: list[str]) -> tuple[int, int]:
+    """Removes artifacts, manifests first, then the files that no other manifest lists, all working state and what was never committed.
+
+    How many artifacts and bytes went. Nobody else may be at work in the store.
+    """
+    listed = store.files.listing()
+    gone = [ref for ref in condemned if f"{ref}/manifest.json" in listed]
+    for ref in gone:
+        store.files.remove_file(f"{ref}/manifest.json")
+    kept, unreadable = _listed_files(store)
+    freed = 0
+    for path, found in listed.items():
+        data = _is_data(path) and path not in kept and "/".join(path.split("/")[:3]) not in unreadable
+        if path.startswith(".work/") or path.endswith(".tmp") or data:
+            store.files.remove_file(path)
+            store.files.prune(path.rpartition("/")[0])
+            freed += found.size
+    return len(gone), freed
+
+
+def _listed_files(store: Store) -> tuple[set[str], set[str]]:
+    """The files that manifests list, the manifests too, and the artifacts whose manifest cannot be read."""
+    kept, unreadable = set[str](), set[str]()
+    for ref in store.refs():
+        kept.add(f"{ref}/manifest.json")
+        try:
+            kept |= {entry.path for entry in store.manifest(ref).files}
+        except FingerpostError:
+            unreadable.add(str(ref))
+    return kept, unreadable
+
+
+def _is_data(path: str) -> bool:
+    return "/day=" in path and not path.startswith(".")
+
+
+def clean_records(store: Store, condemned: set[str], needles: Needles) -> None:
+    """Hints to what is gone go, and so do reports of the runs that made it; records that say what was forgotten are rewritten."""
+    stale = [record["id"] for record in runs(store, newest=1_000_000) if _concerned(record, condemned)]
+    for path in store.files.listing():
+        if path.startswith(".index/") and _hint(store, path) in condemned:
+            store.files.remove_file(path)
+            store.files.prune(path.rpartition("/")[0])
+        elif path.startswith("reports/") and any(name in path for name in stale):
+            store.files.remove_file(path)
+        elif _is_data(path) or path.startswith(".forgotten/"):
+            continue
+        elif path.endswith(".json"):
+            _redact(store, path, needles)
+        elif _says(store, path, needles):
+            store.files.remove_file(path)
+    _latest_report(store)
+
+
+def _concerned(record: Mapping[str, Any], condemned: set[str]) -> bool:
+    return any(stage["ref"] in condemned for stage in record["stages"])
+
+
+def _hint(store: Store, path: str) -> str:
+    try:
+        return str(json.loads(store.files.read(path))["ref"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _says(store: Store, path: str, needles: Needles) -> bool:
+    content = store.files.read(path)
+    return any(form in content for form in needles.forms)
+
+
+def _redact(store: Store, path: str, needles: Needles) -> None:
+    """Writes a record again without what was forgotten, its checksum renewed."""
+    content = store.files.read(path)
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return
+    cleaned = _without(body, needles)
+    if cleaned == body:
+        return
+    if isinstance(cleaned, dict) and cleaned.get("format") == STORE_FORMAT and "sha256" in cleaned:
+        cleaned["sha256"] = digest_of({key: value for key, value in cleaned.items() if key != "sha256"})
+    store.files.write(path, json.dumps(cleaned, indent=1).encode())
+
+
+def _without(value: Any, needles: Needles, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {_text(key, needles): _without(item, needles, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without(item, needles, name) for item in value]
+    if isinstance(value, str):
+        return FORGOTTEN if value == needles.key and name in {"id", "ids"} else _text(value, needles)
+    return value
+
+
+def _text(text: str, needles: Needles) -> str:
+    for needle in sorted(needles.distinct, key=len, reverse=True):
+        for form in (needle, needle.lower()):
+            text = text.replace(form, FORGOTTEN)
+    return text
+
+
+def _latest_report(store: Store) -> None:
+    """The newest run's report is the one called latest."""
+    from flows.report.page import write
+
+    newest = runs(store, newest=1)
+    if newest and store.files.size("reports/latest.html") is not None:
+        write(store, newest[0])

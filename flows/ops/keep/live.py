@@ -1,0 +1,152 @@
+"""The commands that look at a store or move what is live. Imports no Prefect."""
+
+import json
+import secrets
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from schemas.errors import FingerpostError
+from schemas.leases import lease
+from schemas.publish import Pointer, products
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ann.open import PRODUCT, published_collection
+from tasks.ledger import runs
+
+
+def wide_console() -> Console:
+    """A console as wide as the terminal, or wide enough for a line each where the output goes to a file or pipe."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200)
+
+
+def show_status(store: Store, *, as_json: bool) -> None:
+    """What is live, and the newest run of every collection."""
+    live = {
+        f"{collection}/{product}": asdict(newest_move)
+        for collection, product in products(store)
+        if (newest_move := Pointer(store, collection, product).live()) is not None
+    }
+    newest: dict[str, dict[str, Any]] = {}
+    for record in runs(store, newest=200):
+        newest.setdefault(record["collection"], record)
+    if as_json:
+        print(json.dumps({"store": store.url, "live": live, "runs": newest}, indent=1))
+        return
+    console = wide_console()
+    console.print(f"store {store.url}", soft_wrap=True)
+    table = _table("live", "generation", "since", "by", "artifact")
+    for name, move in live.items():
+        table.add_row(name, str(move["generation"]), move["at"], move["action"], move["ref"])
+    console.print(table if live else "nothing is live")
+    table = _table("newest run of", "flow", "day", "state", "ended", "seconds", "stages run")
+    for name, record in newest.items():
+        table.add_row(
+            name,
+            record["flow"],
+            record["day"],
+            record["state"],
+            record["at"],
+            f"{record['seconds']:.1f}",
+            f"{sum(s['computed'] for s in record['stages'])} of {len(record['stages'])}",
+        )
+    console.print(table if newest else "no runs yet")
+    for name, record in newest.items():
+        if record["error"]:
+            console.print(f"[red]{name}[/red]: {record['error']}", soft_wrap=True)
+
+
+def show_history(store: Store, *, newest: int, as_json: bool) -> None:
+    """The newest runs, and every move of every pointer."""
+    records = runs(store, newest=newest)
+    moves = {
+        f"{collection}/{product}": [asdict(move) for move in Pointer(store, collection, product).history()]
+        for collection, product in products(store)
+    }
+    if as_json:
+        print(json.dumps({"runs": records, "publications": moves}, indent=1))
+        return
+    console = wide_console()
+    table = _table("run", "flow", "collection", "day", "state", "seconds", "stages run", "why")
+    for record in records:
+        ran = [s for s in record["stages"] if s["computed"]]
+        table.add_row(
+            record["id"],
+            record["flow"],
+            record["collection"],
+            record["day"],
+            record["state"],
+            f"{record['seconds']:.1f}",
+            f"{len(ran)} of {len(record['stages'])}",
+            _why(record),
+        )
+    console.print(table)
+    for name, line in moves.items():
+        table = _table(name, "action", "at", "by", "artifact", "reason")
+        for move in line:
+            table.add_row(str(move["generation"]), move["action"], move["at"], move["by"], move["ref"], move["reason"])
+        console.print(table)
+
+
+def _why(record: dict[str, Any]) -> str:
+    """The error of a run, or why its stages ran: without those that ran because another one had."""
+    if record.get("error"):
+        return str(record["error"])
+    ran = [stage for stage in record["stages"] if stage["computed"]]
+    followed = [
+        stage for stage in ran if stage["reason"].startswith("input changed") and "(source)" not in stage["reason"]
+    ]
+    causes = sorted({f"{stage['stage']}: {stage['reason']}" for stage in ran if stage not in followed})
+    if len({cause.partition(": ")[2] for cause in causes}) == 1 and len(causes) > 1:
+        causes = [causes[0].partition(": ")[2]]
+    if followed:
+        causes.append(f"{len(followed)} that follow")
+    return "; ".join(causes) or "all reused"
+
+
+def promote_index(
+    store: Store, reference: str, *, collection: str | None, profile: str, reason: str, despite: str = ""
+) -> str:
+    """Makes an index live if it is whole and the profile's gates hold; ``despite`` "replay" overrules those of real queries."""
+    from flows.run.gates import GATES, REPLAY_GATES, publish, replay_beside_live, replay_gates
+    from flows.run.settings import load_settings
+
+    if despite not in {"", "replay"}:
+        raise FingerpostError(f"--despite: expected replay, got {despite!r}; no other gate can be overruled")
+    if despite and not reason.strip():
+        raise FingerpostError("--despite: expected --reason with it, found none; say why, for the audit log")
+    ref = Ref.parse(reference)
+    if ref.name not in GATES:
+        raise FingerpostError(
+            f"promote: expected an artifact {' or '.join(GATES)}, got {ref}; see `fingerpost history`"
+        )
+    settings, _ = load_settings(profile)
+    manifest = store.manifest(ref)
+    name = collection or str(manifest.run.get("collection") or published_collection(store, product=ref.name))
+    replayed = replay_beside_live(store, name, ref, settings.replay)
+    gates = GATES[ref.name](manifest, settings.gates) + replay_gates(replayed, settings.replay)
+    overruled = REPLAY_GATES if despite else ()
+    with lease(store, f"promote-{secrets.token_hex(6)}", flow="promote", collection=name, day=ref.day):
+        move = publish(store, name, ref, gates, reason=reason, replayed=replayed, despite=overruled)
+    return f"{name}/{ref.name}: {move.ref} is live, generation {move.generation}"
+
+
+def roll_back(store: Store, *, collection: str | None, reason: str, product: str = PRODUCT) -> str:
+    """Makes the version of a product live again that was live before."""
+    name = published_collection(store, collection, product=product)
+    move = Pointer(store, name, product).rollback(reason=reason)
+    return f"{name}/{product}: {move.ref} is live again, generation {move.generation}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(
+            column,
+            overflow="fold",
+            no_wrap=column in {"flow", "day", "state", "seconds", "action", "at", "since", "generation"},
+        )
+    return table

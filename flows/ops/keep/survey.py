@@ -1,0 +1,206 @@
+"""What lies in a store and what each thing is: artifacts, working state, hints and what no manifest lists. Changes nothing."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, TypeVar
+
+from flows.ops.keep.reachability import Root
+from schemas.errors import FingerpostError
+from schemas.files import Listed
+from schemas.leases import RUNNING, Lease, records
+from schemas.manifests import FileEntry, Manifest, decode_checked
+from schemas.pins import Pin, pins
+from schemas.publish import Pointer, products
+from schemas.refs import Ref
+from schemas.store import Store
+
+_REF = r"[a-z0-9][a-z0-9_.-]*/day=\d{4}-\d\d-\d\d/[0-9a-f]{16,64}"
+_MANIFEST = re.compile(rf"({_REF})/manifest\.json")
+_DATA = re.compile(rf"({_REF})/[a-z0-9][a-z0-9_.-]*-\d{{5,}}-[0-9a-f]{{12}}\.parquet")
+_WORK = re.compile(r"(\.work/([a-z0-9][a-z0-9_.-]*)-(\d{4}-\d\d-\d\d)-([0-9a-f]{16,64}))/[^/]+")
+_UNFINISHED = re.compile(r".*\.[0-9a-f]{32}\.tmp|\.claims/[0-9a-f]{32}/[0-9a-f]{32}|\.probe/[0-9a-f]{32}")
+_HINT = re.compile(r"\.index/([^/]+)/[^/]+(?:/[0-9a-f]{16,64})?\.json")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A committed artifact: its files, what it needs (reference to how it calls it), for whom and when it was made."""
+
+    files: tuple[FileEntry, ...]
+    needs: dict[str, str]
+    collection: str
+    day: str
+    committed: datetime
+
+
+@dataclass(frozen=True)
+class Work:
+    """The working state of a stage: its reference, the data files that it names, and when it was last written."""
+
+    ref: str
+    day: str
+    names: frozenset[str]
+    written: datetime
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A store at one moment; ``damaged`` are the manifests that cannot be read, with what is wrong with them."""
+
+    store: Store
+    listing: dict[str, Listed]
+    artifacts: dict[str, Artifact]
+    damaged: dict[str, str]
+    hints: dict[str, str]
+    leases: dict[str, Lease]
+    pins: list[Pin]
+
+    @cached_property
+    def running(self) -> list[Lease]:
+        """The runs at work."""
+        return [lease for lease in self.leases.values() if lease.alive()]
+
+    @cached_property
+    def works(self) -> dict[str, Work]:
+        """The working states by folder."""
+        found: dict[str, Work] = {}
+        for path, listed in self.listing.items():
+            if match := _WORK.fullmatch(path):
+                folder, name, day, fingerprint = match.groups()
+                before = found.get(folder)
+                written = max(_moment(listed.modified), before.written) if before else _moment(listed.modified)
+                names = (before.names if before else frozenset()) | self._named(path)
+                found[folder] = Work(f"{name}/day={day}/{fingerprint}", day, names, written)
+        return found
+
+    def _named(self, path: str) -> frozenset[str]:
+        if not path.rsplit("/", 1)[-1].startswith("shard-"):
+            return frozenset()
+        try:
+            body = decode_checked(self.store.files.read(path), where=path)
+            return frozenset(str(entry["path"]) for entry in body["entries"])
+        except (FileNotFoundError, FingerpostError, KeyError, TypeError):
+            return frozenset()  # what cannot be read is computed again
+
+    @property
+    def data(self) -> dict[str, str]:
+        """The data files that lie in artifacts' folders, with the artifact of the folder."""
+        return {path: match.group(1) for path in self.listing if (match := _DATA.fullmatch(path))}
+
+    @property
+    def unfinished(self) -> list[str]:
+        """What is left of writes that did not end."""
+        return [path for path in self.listing if _UNFINISHED.fullmatch(path)]
+
+    def roots(self, *, now: datetime, keep_days: int, rollbacks: int | None = None) -> list[Root]:
+        """What is kept for its own sake: published, pinned, used by a run, of the last days, or the newest of its name.
+
+        ``rollbacks`` is how many versions back each pointer can be rolled back (None: to any).
+        """
+        found = [Root(pin.ref, "pinned", f"pinned by {pin.by}, {pin.at}{f' ({pin.reason})' if pin.reason else ''}") for pin in self.pins]  # fmt: skip
+        for collection, product in products(self.store):
+            found += _published(Pointer(self.store, collection, product), rollbacks)
+        for lease in self.running:
+            found += [Root(ref, "running", f"run {lease}") for ref in self._used(lease)]
+        since = now - timedelta(days=keep_days)
+        for ref, artifact in self.artifacts.items() if keep_days else ():
+            if artifact.day > since.date().isoformat() or artifact.committed > since:
+                found.append(Root(ref, "recent", f"of {artifact.day}, committed {artifact.committed:%Y-%m-%d %H:%M}"))
+        for path, ref in self.hints.items():
+            if path.count("/") == 2:
+                _, collection, name = path.removesuffix(".json").split("/")
+                found.append(Root(ref, "latest", f"newest {name} of {collection}"))
+        return found
+
+    def _used(self, lease: Lease) -> Iterable[str]:
+        """What a run may take up: what its collection made or has hints of, and what is of its day, whoever made it."""
+        for ref, artifact in self.artifacts.items():
+            if lease.collection in {"", artifact.collection} or lease.day in {"", artifact.day}:
+                yield ref
+        yield from (ref for path, ref in self.hints.items() if path.split("/")[1] == lease.collection)
+
+
+def survey(store: Store) -> Survey:
+    """Looks at everything in a store; an error where what is published, pinned or running cannot be read."""
+    leases = records(store, RUNNING)  # first: a run that ends meanwhile is spared all the same
+    kept = pins(store)
+    listing = store.files.listing()
+    artifacts: dict[str, Artifact] = {}
+    damaged: dict[str, str] = {}
+    manifests = {path: match.group(1) for path in listing if (match := _MANIFEST.fullmatch(path))}
+    for (path, ref), content in zip(manifests.items(), _read(store, manifests), strict=True):
+        if content is not None:
+            try:
+                artifacts[ref] = _artifact(Ref.parse(ref), content, listing[path])
+            except (FingerpostError, ValueError, KeyError, TypeError, AttributeError) as problem:
+                damaged[ref] = str(problem)
+    paths = [path for path in listing if _HINT.fullmatch(path)]
+    hints = {
+        path: ref for path, data in zip(paths, _read(store, paths), strict=True) if data and (ref := _hinted(data))
+    }
+    return Survey(store, listing, artifacts, damaged, hints, leases, kept)
+
+
+def _read(store: Store, paths: Iterable[str]) -> list[bytes | None]:
+    """The contents of files, several at a time; None for one that has gone meanwhile."""
+
+    def content(path: str) -> bytes | None:
+        try:
+            return store.files.read(path)
+        except FileNotFoundError:
+            return None
+
+    return _several(content, paths)
+
+
+def _several(function: Callable[[str], T], items: Iterable[str]) -> list[T]:
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(function, items))
+
+
+def _artifact(ref: Ref, content: bytes, listed: Listed) -> Artifact:
+    manifest = Manifest.decode(content, where=f"artifact {ref}, manifest.json")
+    files, needs = tuple(manifest.files), {}
+    for entry in files:
+        if not _DATA.fullmatch(entry.path):
+            raise FingerpostError(f"artifact {ref}, manifest.json: expected data files, found {entry.path!r}")
+    for name, given in manifest.identity["inputs"].items():
+        if "ref" in given:
+            needs[str(Ref.parse(given["ref"]))] = f"input {name}"
+    companions: dict[str, Any] = manifest.run.get("companions", {})
+    for name, text in companions.items():
+        needs.setdefault(str(Ref.parse(text)), f"companion {name}")
+    committed = _moment(listed.modified)
+    if "at" in manifest.run:
+        committed = max(committed, datetime.fromisoformat(manifest.run["at"]))
+    return Artifact(files, needs, str(manifest.run.get("collection", "")), ref.day, committed)
+
+
+def _hinted(content: bytes) -> str | None:
+    try:
+        return str(Ref.parse(json.loads(content)["ref"]))
+    except (ValueError, KeyError, TypeError, AttributeError, FingerpostError):
+        return None
+
+
+def _published(pointer: Pointer, rollbacks: int | None) -> list[Root]:
+    name = f"{pointer.collection}/{pointer.product}"
+    line = pointer.line()
+    found = [
+        Root(move.ref, "rollback target", f"generation {move.generation} of {name}, to which it can be rolled back")
+        for move in (line if rollbacks is None else line[-1 - rollbacks :])
+    ]
+    if live := pointer.live():
+        found.append(Root(live.ref, "live", f"live as {name}, generation {live.generation}"))
+    return found
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,1 @@
+"""The stack on one machine: its processes, state, checks and deployments."""

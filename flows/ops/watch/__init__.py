@@ -1,0 +1,1 @@
+"""Metrics for people who watch, and runs that were missed."""

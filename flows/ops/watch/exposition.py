@@ -1,0 +1,57 @@
+"""Figures over HTTP: the one page ``/metrics``. Imports no Prefect."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from flows.ops.watch.metrics import registry
+from schemas.errors import FingerpostError
+from schemas.store import Store
+
+_scraping = threading.Lock()
+
+
+def serve(store: Store, *, port: int, host: str = "127.0.0.1", ready: Callable[[str], None]) -> None:
+    """Answers ``/metrics`` until it is interrupted; ``ready`` gets the address. FingerpostError if the port is taken."""
+    with make_server(host, port, registry(store)) as server, suppress(KeyboardInterrupt):
+        ready(f"http://{host}:{server.server_port}/metrics")
+        server.serve_forever()
+
+
+def make_server(host: str, port: int, found: CollectorRegistry) -> ThreadingHTTPServer:
+    """An HTTP server for a registry, not yet serving; port 0 takes a free one."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.split("?", 1)[0] != "/metrics":
+                self.send_error(404, "expected /metrics")
+                return
+            try:
+                body = text(found)
+            except FingerpostError as problem:
+                self.send_error(503, "the store cannot be read", str(problem))
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE_LATEST)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: a scrape is no news."""
+
+    try:
+        return ThreadingHTTPServer((host, port), Answer)
+    except (OSError, OverflowError) as problem:
+        raise FingerpostError(
+            f"metrics: expected to listen on {host}:{port}, got {problem}; choose another --port"
+        ) from problem
+
+
+def text(found: CollectorRegistry) -> bytes:
+    """The figures in the exposition format; one scrape at a time."""
+    with _scraping:
+        return generate_latest(found)

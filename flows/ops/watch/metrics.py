@@ -1,0 +1,234 @@
+"""Figures for Prometheus, computed from the records of runs and days. Imports no Prefect and opens no artifact.
+
+Records do not change once they are written, so each is read once; what depends on the clock is computed at every scrape.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from flows.run.alerts import undelivered
+from flows.run.freshness import Deadline, freshness, recorded_deadline
+from schemas.corpus import DOCUMENTS
+from schemas.errors import FingerpostError
+from schemas.publish import Pointer, products
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ledger import full_name, partitioned, partitions, read_run, run_ids, stages_by_name
+
+_RECALL = re.compile(r"recall_at_(\d+)")
+_STATES = ("completed", "failed")
+
+
+def registry(store: Store, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> CollectorRegistry:
+    """A registry with this store's figures and nothing else."""
+    found = CollectorRegistry(auto_describe=False)
+    found.register(StoreCollector(store, clock))
+    return found
+
+
+@dataclass
+class _Totals:
+    """What the records of all runs add up to, and the newest figures of each stage."""
+
+    seen: set[str] = field(default_factory=set)
+    runs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    shards: Counter[tuple[str, str]] = field(default_factory=Counter)
+    resumed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    last: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    computed: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    quality: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    bytes: int = 0
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """One more run; runs come oldest first."""
+        flow, collection = record["flow"], record["collection"]
+        for state in _STATES:
+            self.runs[flow, collection, state] += record["state"] == state
+        self.last[flow, collection] = {key: record[key] for key in ("state", "seconds", "at", "day")}
+        for stage_name, stage in stages_by_name(record).items():
+            name = (collection, stage_name)
+            artifact = full_name(Ref.parse(stage["ref"]).name, stage.get("part", ""))
+            self.quality[collection, artifact] = stage["quality"]
+            self.shards[name] += stage["shards_run"]
+            self.resumed[name] += stage["shards_resumed"]
+            if stage["computed"]:
+                self.computed[name] = {
+                    **{key: stage[key] for key in ("seconds", "peak_mb")},
+                    "rows": sum(stage["rows"].values()),
+                }
+
+
+class StoreCollector:
+    """The figures of one store."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self.store, self.clock, self._totals = store, clock, _Totals()
+
+    def collect(self) -> Iterator[Metric]:
+        """All figures, as of now."""
+        totals, now = self._refreshed(), self.clock()
+        yield from _run_metrics(totals)
+        yield from _stage_metrics(totals)
+        yield from _quality_metrics(totals)
+        yield from self._day_metrics(now)
+        yield from self._live_metrics(now)
+        yield _gauge(
+            "fingerpost_store_bytes", "Bytes of all files in the store, as of the newest run", [], {(): totals.bytes}
+        )
+        yield _gauge(
+            "fingerpost_alerts_undelivered", "Alerts of the last days that the webhook did not take", [],
+            {(): len(undelivered(self.store, now=now))},
+        )  # fmt: skip
+
+    def _refreshed(self) -> _Totals:
+        totals = self._totals
+        new = [run for run in run_ids(self.store) if run not in totals.seen]
+        for run in new:
+            totals.seen.add(run)
+            with suppress(FileNotFoundError, ValueError, KeyError, FingerpostError):
+                totals.add(read_run(self.store, run))
+        if new:
+            totals.bytes = sum(found.size for found in self.store.files.listing().values())
+        return totals
+
+    def _day_metrics(self, now: datetime) -> Iterator[Metric]:
+        labels = ["flow", "collection"]
+        states: dict[tuple[str, ...], float] = {}
+        late: dict[tuple[str, ...], float] = {}
+        behind: dict[tuple[str, ...], float] = {}
+        since: dict[tuple[str, ...], float] = {}
+        quarantined: dict[tuple[str, ...], float] = {}
+        for flow, collection in partitioned(self.store):
+            records = partitions(self.store, flow, collection)
+            for state in _STATES:
+                states[flow, collection, state] = sum(record.get("state") == state for record in records.values())
+            newest = max(records, default="")
+            quarantined[flow, collection] = float(records[newest].get("quarantined", 0)) if newest else 0.0
+            deadline = recorded_deadline(records)
+            found = freshness(flow, collection, deadline or Deadline(), records, now=now)
+            if found.newest:
+                passed = (deadline or Deadline()).moment(found.newest)
+                since[flow, collection] = (now - passed).total_seconds()
+            # What no schedule runs has no deadline, and so is never late.
+            late[flow, collection] = float(bool(deadline and found.late))
+            first = found.late[0].since if deadline and found.late else ""
+            behind[flow, collection] = (now - datetime.fromisoformat(first)).total_seconds() if first else 0.0
+        yield _gauge("fingerpost_partitions", "Days by the state of their last run", [*labels, "state"], states)
+        yield _gauge("fingerpost_partition_late", "1 if a scheduled day is missing after its deadline", labels, late)
+        yield _gauge(
+            "fingerpost_partition_overdue_seconds",
+            "Seconds since the deadline of the oldest late day, 0 if none is late",
+            labels,
+            behind,
+        )
+        yield _gauge(
+            "fingerpost_partition_freshness_seconds",
+            "Seconds since the deadline of the newest day that is there (negative before it)",
+            labels,
+            since,
+        )
+        yield _gauge("fingerpost_quarantined_rows", "Rows set aside in the newest day", labels, quarantined)
+
+    def _live_metrics(self, now: datetime) -> Iterator[Metric]:
+        labels = ["collection", "product"]
+        generations: dict[tuple[str, ...], float] = {}
+        ages: dict[tuple[str, ...], float] = {}
+        for collection, product in products(self.store):
+            with suppress(FingerpostError):
+                if move := Pointer(self.store, collection, product).live():
+                    generations[collection, product] = move.generation
+                    ages[collection, product] = (now - datetime.fromisoformat(move.at)).total_seconds()
+        yield _gauge("fingerpost_live_generation", "Generation of the live version", labels, generations)
+        yield _gauge("fingerpost_live_age_seconds", "Seconds since the live version became live", labels, ages)
+
+
+def _run_metrics(totals: _Totals) -> Iterator[Metric]:
+    labels = ["flow", "collection"]
+    last = totals.last
+    yield _counter("fingerpost_runs", "Runs by how they ended", [*labels, "state"], totals.runs)
+    yield _gauge(
+        "fingerpost_last_run_failed",
+        "1 if the newest run failed",
+        labels,
+        {k: float(r["state"] == "failed") for k, r in last.items()},
+    )
+    yield _gauge(
+        "fingerpost_last_run_duration_seconds",
+        "Seconds that the newest run took",
+        labels,
+        {k: r["seconds"] for k, r in last.items()},
+    )
+    ended = {key: datetime.fromisoformat(run["at"]).timestamp() for key, run in last.items()}
+    yield _gauge(
+        "fingerpost_last_run_timestamp_seconds", "When the newest run ended, in seconds since 1970", labels, ended
+    )
+
+
+def _stage_metrics(totals: _Totals) -> Iterator[Metric]:
+    labels, computed = ["collection", "stage"], totals.computed
+    speed = {key: stage["rows"] / stage["seconds"] for key, stage in computed.items() if stage["seconds"]}
+    yield _gauge(
+        "fingerpost_stage_duration_seconds",
+        "Seconds that the stage took when it was last computed",
+        labels,
+        {k: s["seconds"] for k, s in computed.items()},
+    )
+    yield _gauge("fingerpost_stage_rows_per_second", "Rows written a second when it was last computed", labels, speed)
+    yield _gauge(
+        "fingerpost_stage_peak_memory_bytes",
+        "Most memory that a process held when it was last computed",
+        labels,
+        {k: s["peak_mb"] * 1024 * 1024 for k, s in computed.items()},
+    )
+    yield _counter("fingerpost_stage_shards_run", "Shards computed", labels, totals.shards)
+    yield _counter(
+        "fingerpost_stage_shards_resumed", "Shards that a retried or resumed run found finished", labels, totals.resumed
+    )
+
+
+def _quality_metrics(totals: _Totals) -> Iterator[Metric]:
+    figures: dict[tuple[str, ...], float] = {}
+    recalls: dict[tuple[str, ...], float] = {}
+    shares: dict[tuple[str, ...], float] = defaultdict(float)
+    for (collection, artifact), quality in totals.quality.items():
+        for name, value in quality.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            figures[collection, artifact, name] = float(value)
+            if found := _RECALL.fullmatch(name):
+                recalls[collection, artifact, found[1]] = float(value)
+        if artifact == DOCUMENTS.name:
+            shares[(collection,)] = float(quality.get("quarantine_share", 0.0))
+    labels = ["collection", "artifact"]
+    yield _gauge("fingerpost_quality", "Quality figures of the newest artifacts", [*labels, "figure"], figures)
+    yield _gauge(
+        "fingerpost_recall_ratio",
+        "Share of the true nearest neighbours, or of a query's labels, that are found among k",
+        [*labels, "k"],
+        recalls,
+    )
+    yield _gauge(
+        "fingerpost_quarantine_ratio", "Share of the newest input's rows that were set aside", ["collection"], shares
+    )
+
+
+def _gauge(name: str, text: str, labels: list[str], values: Mapping[Any, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(list(key), float(value))
+    return family
+
+
+def _counter(name: str, text: str, labels: list[str], values: Mapping[Any, float]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(list(key), float(value))
+    return family

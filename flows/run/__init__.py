@@ -1,0 +1,1 @@
+"""What any run needs, and no domain is named in."""

@@ -1,0 +1,181 @@
+"""Alerts: what people are told once, however many watchers notice it. Imports no Prefect.
+
+An alert is a file that one writer creates. Each attempt to deliver it is a file of its own, so that two watchers do not
+send it twice, and a delivery that failed is tried again by the next watch. The webhook's address is a secret: it comes
+from the environment and is in no file, log or error.
+"""
+
+import http.client
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flows.run.redaction import without_credentials
+from schemas.errors import FingerpostError
+from schemas.refs import checked_day, checked_name
+from schemas.store import Store
+
+#: The environment variable with the address that alerts are posted to.
+WEBHOOK = "FINGERPOST_WEBHOOK"
+_FOLDER = ".alerts"
+_TIMEOUT_SECONDS = 10.0
+#: An attempt without an outcome counts as failed after this long: its watcher was killed.
+_ATTEMPT_ENDS = timedelta(minutes=2)
+#: Nobody wants to hear of what is older.
+_STALE = timedelta(days=3)
+
+
+class WebhookError(FingerpostError):
+    """The receiver of alerts did not take one."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that people must know: ``kind`` is failed, crashed or late; ``occasion`` tells two of one day apart."""
+
+    kind: str
+    flow: str
+    collection: str
+    day: str
+    text: str
+    occasion: str = ""
+    run: str = ""
+    at: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is stored under."""
+        kind, flow, collection = (checked_name(part) for part in (self.kind, self.flow, self.collection))
+        occasion = f"-{checked_name(self.occasion, what='occasion')}" if self.occasion else ""
+        return f"{kind}-{flow}-{collection}-{checked_day(self.day)}{occasion}"
+
+
+def tell(store: Store, alert: Alert, *, now: datetime | None = None) -> bool:
+    """Keeps an alert and delivers it; whether it is new. A receiver that is down never raises: a later watch tries again."""
+    now = now or datetime.now(UTC)
+    body = {**asdict(alert), "text": without_secrets(alert.text), "at": alert.at or now.isoformat(timespec="seconds")}
+    if not store.files.create(f"{_FOLDER}/{alert.name}.json", json.dumps(body, indent=1).encode()):
+        return False
+    with suppress(WebhookError):
+        _deliver(store, alert.name, body, now=now)
+    return True
+
+
+def redeliver(store: Store, *, now: datetime | None = None) -> dict[str, str]:
+    """Delivers what was not delivered yet; by name "sent" or why not."""
+    now = now or datetime.now(UTC)
+    outcomes = {}
+    for name in undelivered(store, now=now):
+        try:
+            body = json.loads(store.files.read(f"{_FOLDER}/{name}.json"))
+            if _deliver(store, name, body, now=now):
+                outcomes[name] = "sent"
+        except (WebhookError, FileNotFoundError, ValueError) as problem:
+            outcomes[name] = str(problem)
+    return outcomes
+
+
+def undelivered(store: Store, *, now: datetime | None = None) -> list[str]:
+    """The names of alerts that nobody was told of, but for those too old to matter."""
+    now = now or datetime.now(UTC)
+    files = set(store.files.names(_FOLDER))
+    names = (name.removesuffix(".json") for name in sorted(files) if _is_alert(name))
+    return [name for name in names if f"{name}.sent" not in files and not _older(store, name, now - _STALE)]
+
+
+def alerts(store: Store, *, prefix: str = "") -> Iterator[dict[str, Any]]:
+    """Every alert whose name begins so, with whether it was delivered."""
+    files = set(store.files.names(_FOLDER))
+    for name in sorted(files):
+        if _is_alert(name) and name.startswith(prefix):
+            with suppress(FileNotFoundError, ValueError):
+                body = json.loads(store.files.read(f"{_FOLDER}/{name}"))
+                yield {**body, "delivered": f"{name.removesuffix('.json')}.sent" in files}
+
+
+def post(text: str, fields: dict[str, Any]) -> bool:
+    """Posts JSON with ``text`` and more fields to the webhook; False if none is set, WebhookError if it did not take it."""
+    address = os.environ.get(WEBHOOK, "")
+    if not address:
+        return False
+    try:
+        request = urllib.request.Request(
+            address,
+            data=json.dumps({"text": text, **fields}).encode(),
+            headers={"Content-Type": "application/json", "User-Agent": "fingerpost"},
+        )
+        if request.type not in {"http", "https"}:
+            raise ValueError
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+            answer.read(1024)
+    # Neither the cause nor its text is kept, since both may quote the address.
+    except urllib.error.HTTPError as problem:
+        raise WebhookError(
+            f"the webhook: expected it to take the alert, got status {problem.code}; mend {WEBHOOK} or its receiver"
+        ) from None
+    except (OSError, ValueError, http.client.HTTPException) as problem:
+        raise WebhookError(
+            f"the webhook: expected it to take the alert, got {type(problem).__name__}; mend {WEBHOOK} or its receiver"
+        ) from None
+    return True
+
+
+def without_secrets(text: str) -> str:
+    """A text without the webhook's address and without names and passwords inside of URLs."""
+    address = os.environ.get(WEBHOOK, "")
+    return without_credentials(text.replace(address, "the webhook") if address else text)
+
+
+def _deliver(store: Store, name: str, body: dict[str, Any], *, now: datetime) -> bool:
+    """One attempt, unless no webhook is set or another watcher is at it."""
+    if not os.environ.get(WEBHOOK) or not (attempt := _claim(store, name, now)):
+        return False
+    try:
+        post(body["text"], {key: value for key, value in body.items() if key != "text" and value})
+    except WebhookError as problem:
+        store.files.write(attempt, json.dumps({"at": now.isoformat(), "failed": str(problem)}).encode())
+        raise
+    store.files.write(f"{_FOLDER}/{name}.sent", json.dumps({"at": now.isoformat()}).encode())
+    store.files.remove(attempt)
+    return True
+
+
+def _claim(store: Store, name: str, now: datetime) -> str:
+    """The file of a new attempt that is ours alone; empty if another's is under way or already succeeded."""
+    files = store.files.names(_FOLDER)
+    if f"{name}.sent" in files:
+        return ""
+    earlier = sorted(file for file in files if file.startswith(f"{name}.attempt-"))
+    if earlier:
+        with suppress(FileNotFoundError, ValueError, KeyError):
+            last = json.loads(store.files.read(f"{_FOLDER}/{earlier[-1]}"))
+            if "failed" not in last and now - datetime.fromisoformat(last["at"]) < _ATTEMPT_ENDS:
+                return ""
+    number = 1 + (int(earlier[-1].rsplit("-", 1)[1]) if earlier else 0)
+    attempt = f"{_FOLDER}/{name}.attempt-{number:06d}"
+    if not store.files.create(attempt, json.dumps({"at": now.isoformat()}).encode()):
+        return ""
+    # Another may have succeeded between the look and the claim, and taken its attempt away.
+    if store.files.size(f"{_FOLDER}/{name}.sent") is not None:
+        store.files.remove(attempt)
+        return ""
+    for old in earlier:
+        store.files.remove(f"{_FOLDER}/{old}")
+    return attempt
+
+
+def _is_alert(name: str) -> bool:
+    return name.endswith(".json")
+
+
+def _older(store: Store, name: str, than: datetime) -> bool:
+    try:
+        return datetime.fromisoformat(json.loads(store.files.read(f"{_FOLDER}/{name}.json"))["at"]) < than
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return True

@@ -1,0 +1,44 @@
+"""Planning a flow without running it, for the commands."""
+
+import json
+from dataclasses import asdict
+
+from rich.table import Table
+
+from flows.ops.keep.live import wide_console
+from flows.run.plan import Plan, figures, plan_in
+from flows.run.request import RunRequest
+from flows.run.runtime import planning
+from flows.run.start import known
+
+
+def plan_of(flow: str, request: RunRequest) -> Plan:
+    """The plan of a flow; it computes nothing and writes nothing, and needs no Prefect server."""
+    recipe = known(flow)
+    with planning(flow, request) as run:
+        recipe.fn(request)
+    return plan_in(flow, run.env)
+
+
+def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
+    """Prints a plan."""
+    plan = plan_of(flow, request)
+    if as_json:
+        print(json.dumps({**asdict(plan), "cost": asdict(plan.cost)}, indent=1))
+        return
+    table = Table(
+        "stage",
+        "would",
+        "why",
+        "seconds",
+        "peak MB",
+        "MB stored",
+        title=f"{plan.flow} of {plan.collection}, {plan.day}",
+    )
+    for stage in plan.stages:
+        table.add_row(stage.name, "run" if stage.runs else "be reused", stage.reason, *figures(stage))
+    console = wide_console()
+    console.print(table)
+    for note in plan.notes:
+        console.print(note)
+    console.print(f"{len(plan.runs)} of {len(plan.stages)} stages would run: {plan.cost}")

@@ -1,0 +1,221 @@
+"""From an artifact back to the input that it was made of. Imports no Prefect."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from flows.run.redaction import public_url
+from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
+from schemas.publish import Pointer, products
+from schemas.refs import Ref
+from schemas.store import Store
+from schemas.xmr import INTERACTIONS
+from tasks.ann.open import PRODUCT, published_collection
+from tasks.ledger import input_texts, runs
+
+#: How many runs are looked through for the one that made an artifact.
+_RUNS = 200
+#: Inputs that no file holds.
+BUILT_IN = {SAMPLE, SEE_ALSO_SAMPLE, NAMES_SAMPLE}
+
+
+@dataclass(frozen=True)
+class Node:
+    """An artifact, or an input from outside (``day`` and ``rows`` empty); ``inputs`` are keys of nodes by role.
+
+    ``state`` is computed or reused in the run that the lineage is of, or empty where that is not known.
+    """
+
+    key: str
+    title: str
+    day: str = ""
+    state: str = ""
+    stage: str = ""
+    at: str = ""
+    rows: dict[str, int] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """An artifact with everything that it was made of, inputs before what is made of them."""
+
+    target: str
+    run: str
+    live: tuple[str, ...]
+    nodes: tuple[Node, ...]
+
+    def node(self, key: str) -> Node:
+        """The node of a key."""
+        return next(node for node in self.nodes if node.key == key)
+
+
+def lineage_of(store: Store, ref: Ref, record: Mapping[str, Any] | None = None) -> Lineage:
+    """The lineage of a committed artifact, as the given or the newest run with it knows it."""
+    record = record if record is not None else run_with(store, ref) or {}
+    stages = {stage["ref"]: stage for stage in record.get("stages", ())}
+    nodes: dict[str, Node] = {}
+    _walk(store, ref, stages, record, nodes)
+    live = tuple(
+        f"{collection}/{product}, generation {move.generation}"
+        for collection, product in products(store)
+        if (move := Pointer(store, collection, product).live()) is not None and move.ref == str(ref)
+    )
+    return Lineage(str(ref), str(record.get("id", "")), live, tuple(nodes.values()))
+
+
+def run_with(store: Store, ref: Ref) -> dict[str, Any] | None:
+    """The newest run whose stages made or reused an artifact; None if none of the last ones did."""
+    return next(
+        (record for record in runs(store, newest=_RUNS) if any(s["ref"] == str(ref) for s in record["stages"])), None
+    )
+
+
+def ends_of(record: Mapping[str, Any]) -> list[Ref]:
+    """What a run is for: its index and its ranker, or what its last stage made where it has neither."""
+    found = [ref for role in ("index", "ranker") if (ref := record.get("refs", {}).get(role))]
+    return [Ref.parse(ref) for ref in found or [stage["ref"] for stage in record["stages"][-1:]]]
+
+
+def source_path(record: Mapping[str, Any], artifact: str = "") -> str:
+    """What a run read for an artifact: a path, or what is built in; empty if the record does not say."""
+    settings = record.get("settings", {})
+    source, chosen = (str(settings.get(name, "")) for name in ("input.source", "xmr.input"))
+    ranked = artifact == INTERACTIONS.name and chosen and (source == SAMPLE or chosen not in BUILT_IN)
+    return chosen if ranked else source
+
+
+def source_name(record: Mapping[str, Any], artifact: str = "") -> str:
+    """The same for people, without its folder and without credentials."""
+    source = source_path(record, artifact) or "input"
+    return f"{source}, built in" if source in BUILT_IN else public_url(source).rsplit("/", 1)[-1]
+
+
+def _walk(
+    store: Store, ref: Ref, stages: Mapping[str, Mapping[str, Any]], record: Mapping[str, Any], nodes: dict[str, Node]
+) -> None:
+    if str(ref) in nodes:
+        return
+    stage = stages.get(str(ref), {})
+    try:
+        manifest = store.manifest(ref)
+    except (MissingArtifactError, CorruptArtifactError, ForeignArtifactError):
+        nodes[str(ref)] = Node(str(ref), f"{ref.name} (gone)", ref.day)
+        return
+    inputs = input_texts(manifest.identity["inputs"])
+    for role, text in inputs.items():
+        if "ref" in manifest.identity["inputs"][role]:
+            _walk(store, Ref.parse(text), stages, record, nodes)
+        else:
+            nodes.setdefault(text, Node(text, source_name(record, ref.name), quality={"digest": text[:12]}))
+    state = ("computed" if stage["computed"] else "reused") if stage else ""
+    nodes[str(ref)] = Node(
+        str(ref), ref.name, ref.day, state, str(stage.get("stage", "")), str(manifest.run.get("at", "")),
+        dict(manifest.identity["rows"]), dict(manifest.quality), inputs,
+    )  # fmt: skip
+
+
+def printed(store: Store, reference: str, *, collection: str | None, form: str) -> str:
+    """The lineage of an artifact, or of the live index, as a tree, mermaid, json or openlineage."""
+    ref = Ref.parse(reference) if reference else live_index(store, collection)
+    store.manifest(ref)
+    if form != "openlineage":
+        return {"tree": as_tree, "mermaid": as_mermaid, "json": as_json}[form](lineage_of(store, ref))
+    from flows.run.openlineage import events
+
+    record = run_with(store, ref)
+    if record is None:
+        raise MissingArtifactError(
+            f"artifact {ref}: expected a run that made or reused it, found none among the newest {_RUNS}; run the flow again"
+        )
+    return "\n".join(json.dumps(event) for event in events(store, record))
+
+
+def live_index(store: Store, collection: str | None) -> Ref:
+    """The live index of a collection, or of the only one that there is."""
+    return Pointer(store, published_collection(store, collection), PRODUCT).required().artifact
+
+
+def as_json(lineage: Lineage) -> str:
+    """The lineage as JSON."""
+    return json.dumps(asdict(lineage), indent=1)
+
+
+def as_mermaid(lineage: Lineage) -> str:
+    """The lineage as a Mermaid flow chart, from the input to what is live.
+
+    An input that another input was made of has no arrow of its own, so that the picture stays readable.
+    """
+    names = {node.key: f"n{number}" for number, node in enumerate(lineage.nodes)}
+    lines = ["flowchart TB"]
+    for node in lineage.nodes:
+        words = [node.title] if node.day else [node.title, node.quality.get("digest", "")]
+        rows = sum(node.rows.values())
+        words += [f"{rows:,} rows"] if node.day else []
+        words += [node.state] if node.state else []
+        label = "<br/>".join(_label(word) for word in words if word)
+        name, shape = names[node.key], '["{}"]' if node.day else '(["{}"])'
+        lines.append(f"  {name}{shape.format(label)}{f':::{node.state}' if node.state else ''}")
+    for key, given in _direct(lineage):
+        lines.append(f"  {names[given]} --> {names[key]}")
+    for number, live in enumerate(lineage.live):
+        lines += [f'  live{number}(["live: {_label(live)}"])', f"  {names[lineage.target]} --> live{number}"]
+    lines += ["  classDef computed stroke-width:3px", "  classDef reused stroke-dasharray:4 3"]
+    return "\n".join(lines)
+
+
+def _direct(lineage: Lineage) -> Iterator[tuple[str, str]]:
+    """The (node, input) pairs without those that follow from others."""
+    above: dict[str, set[str]] = {}
+    for node in lineage.nodes:
+        inputs = dict.fromkeys(node.inputs.values())
+        above[node.key] = {*inputs, *(key for given in inputs for key in above.get(given, ()))}
+        for given in inputs:
+            if not any(given in above.get(other, ()) for other in inputs):
+                yield node.key, given
+
+
+def as_tree(lineage: Lineage) -> str:
+    """The lineage as indented text, from the artifact back to the input; what was shown above is not unfolded again."""
+    lines = [f"live as {live}" for live in lineage.live]
+    shown: set[str] = set()
+
+    def show(key: str, role: str, depth: int) -> None:
+        node = lineage.node(key)
+        again = key in shown and bool(node.inputs)
+        lines.append(f"{'  ' * depth}{_words(node, role, again=again)}")
+        shown.add(key)
+        if not again:
+            for name, given in node.inputs.items():
+                show(given, name, depth + 1)
+
+    show(lineage.target, "", 0)
+    return "\n".join(lines)
+
+
+def table_rows(lineage: Lineage) -> Iterator[tuple[str, str, str, str, str]]:
+    """What, its day, its rows, computed or reused, made of what; inputs first."""
+    titles = {node.key: node.title for node in lineage.nodes}
+    for node in lineage.nodes:
+        made_of = ", ".join(titles[given] for given in dict.fromkeys(node.inputs.values()))
+        rows = f"{sum(node.rows.values()):,}" if node.day else ""
+        yield node.title, node.day, rows, node.state or ("" if node.day else "input"), made_of
+
+
+def _words(node: Node, role: str, *, again: bool) -> str:
+    if not node.day:
+        return f"{node.title} (input, {node.quality.get('digest', '')})"
+    name = f"{role}: {node.title}" if role and not role.startswith("members_") else node.title
+    if again:
+        return f"{name} (see above)"
+    figures = [f"{key} {value:g}" for key, value in node.quality.items() if isinstance(value, int | float)][:3]
+    return f"{name} {node.day} ({', '.join([f'{sum(node.rows.values()):,} rows', *([node.state] if node.state else []), *figures])})"
+
+
+def _label(text: str) -> str:
+    """A text that Mermaid takes between quotes."""
+    return re.sub(r"[^\w .,:/@+=()-]", "_", text)

@@ -1,0 +1,194 @@
+"""The events of a run after the OpenLineage specification (2-0-2), as JSON Lines. Imports no Prefect.
+
+https://openlineage.io/spec/2-0-2/OpenLineage.json. A run gives START and COMPLETE or FAIL, and so does each of its
+stages as a run of its own with the flow's as parent. Data sets are named by collection and artifact, versions by reference.
+"""
+
+import json
+import logging
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from flows.run.lineage import BUILT_IN, ends_of, source_name, source_path
+from flows.run.redaction import public_url, without_credentials
+from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from schemas.inputs import SAMPLE
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ledger import stages_by_name
+
+_log = logging.getLogger("fingerpost.openlineage")
+_SPEC = "https://openlineage.io/spec"
+_EVENT = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
+_PRODUCER = "https://pypi.org/project/fingerpost/"
+_NAMESPACE = "fingerpost"
+_FOLDER = "exports/openlineage"
+#: The versions of the facets that are used.
+_FACETS = {
+    "nominalTime": "facets/1-0-1/NominalTimeRunFacet.json#/$defs/NominalTimeRunFacet",
+    "parent": "facets/1-2-0/ParentRunFacet.json#/$defs/ParentRunFacet",
+    "errorMessage": "facets/1-0-1/ErrorMessageRunFacet.json#/$defs/ErrorMessageRunFacet",
+    "jobType": "facets/2-0-4/JobTypeJobFacet.json#/$defs/JobTypeJobFacet",
+    "schema": "facets/1-2-0/SchemaDatasetFacet.json#/$defs/SchemaDatasetFacet",
+    "dataSource": "facets/1-0-1/DatasourceDatasetFacet.json#/$defs/DatasourceDatasetFacet",
+    "version": "facets/1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet",
+    "outputStatistics": "facets/1-0-2/OutputStatisticsOutputDatasetFacet.json#/$defs/OutputStatisticsOutputDatasetFacet",
+}
+
+
+def export(store: Store, record: Mapping[str, Any]) -> str:
+    """Writes a run's events to ``exports/openlineage/<run id>.jsonl`` in the store; that path."""
+    path = f"{_FOLDER}/{record['id']}.jsonl"
+    store.files.write(path, "".join(f"{json.dumps(event)}\n" for event in events(store, record)).encode())
+    return path
+
+
+def keep(store: Store, record: Mapping[str, Any]) -> None:
+    """The same at the end of a run, which it cannot fail."""
+    try:
+        export(store, record)
+    except Exception:
+        _log.warning("the events of run %s could not be exported", record["id"], exc_info=True)
+
+
+def events(store: Store, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The events of a run's record, in order of time."""
+    return _Events(store, record).all()
+
+
+@dataclass(frozen=True)
+class _Events:
+    store: Store
+    record: Mapping[str, Any]
+
+    def all(self) -> Iterator[dict[str, Any]]:
+        """Stages follow each other; between the record's start and end, their times are those of their seconds."""
+        record = self.record
+        ended = datetime.fromisoformat(record["at"])
+        clock = ended - timedelta(seconds=record["seconds"])
+        yield self._event("START", clock)
+        sources: list[dict[str, Any]] = []
+        for name, stage in stages_by_name(record).items():
+            given = list(dict.fromkeys(stage["inputs"].values()))
+            artifact = Ref.parse(stage["ref"]).name
+            inputs = [self._input(text, artifact) for text in given]
+            sources += [self._input(text, artifact) for text in given if not _is_ref(text)]
+            yield self._event("START", clock, name, inputs=inputs)
+            clock = min(clock + timedelta(seconds=stage["seconds"]), ended)
+            facets = {"fingerpost_stage": _stage_facet(stage)}
+            yield self._event("COMPLETE", clock, name, facets, inputs=inputs, outputs=[self._output(stage)])
+        if record["state"] == "completed":
+            ends = [str(ref) for ref in ends_of(record)]
+            made = [self._output(stage) for stage in record["stages"] if stage["ref"] in ends]
+            yield self._event("COMPLETE", ended, inputs=sources, outputs=made)
+            return
+        message = without_credentials(str(record["error"]))
+        failure = {"errorMessage": _facet("errorMessage", message=message, programmingLanguage="Python")}
+        if record.get("failed_stage"):
+            yield self._event("START", clock, record["failed_stage"])
+            yield self._event("FAIL", ended, record["failed_stage"], failure)
+        yield self._event("FAIL", ended, "", failure, inputs=sources)
+
+    def _event(
+        self, kind: str, at: datetime, stage: str = "", facets: Mapping[str, Any] | None = None, *,
+        inputs: Sequence[Any] = (), outputs: Sequence[Any] = (),
+    ) -> dict[str, Any]:  # fmt: skip
+        flow = str(self.record["flow"])
+        about = {"nominalTime": _facet("nominalTime", **self._nominal()), **(facets or {})}
+        if stage:
+            job = {"namespace": _NAMESPACE, "name": flow}
+            about["parent"] = _facet("parent", run={"runId": self._run_id("")}, job=job)
+        kinds = _facet("jobType", processingType="BATCH", integration="FINGERPOST", jobType="TASK" if stage else "FLOW")
+        return {
+            "eventType": kind, "eventTime": _moment(at), "producer": _PRODUCER, "schemaURL": _EVENT,
+            "run": {"runId": self._run_id(stage), "facets": about},
+            "job": {"namespace": _NAMESPACE, "name": f"{flow}.{stage}" if stage else flow, "facets": {"jobType": kinds}},
+            "inputs": list(inputs), "outputs": list(outputs),
+        }  # fmt: skip
+
+    def _run_id(self, stage: str) -> str:
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"fingerpost:{self.record['id']}/{stage}"))
+
+    def _nominal(self) -> dict[str, str]:
+        """The logical day in the run's time zone."""
+        zone = ZoneInfo(str(self.record["settings"].get("run.timezone", "UTC")))
+        day = date.fromisoformat(self.record["day"])
+        first, last = (datetime.combine(day + timedelta(days=more), time(), tzinfo=zone) for more in (0, 1))
+        return {"nominalStartTime": _moment(first), "nominalEndTime": _moment(last)}
+
+    def _input(self, text: str, artifact: str) -> dict[str, Any]:
+        """An input of an artifact (its contract's name)."""
+        if _is_ref(text):
+            return self._dataset(Ref.parse(text))
+        source = source_path(self.record, artifact) or SAMPLE
+        facets = {"version": _facet("version", datasetVersion=text)}
+        if source in BUILT_IN:
+            return {"namespace": _NAMESPACE, "name": source, "facets": facets}
+        place = urlsplit(_uri(source))
+        facets["dataSource"] = _facet("dataSource", name=source_name(self.record, artifact), uri=place.geturl())
+        namespace = f"{place.scheme}://{place.netloc}" if place.netloc else place.scheme
+        return {
+            "namespace": namespace,
+            "name": place.path if place.scheme == "file" else place.path.strip("/"),
+            "facets": facets,
+        }
+
+    def _output(self, stage: Mapping[str, Any]) -> dict[str, Any]:
+        made = self._dataset(Ref.parse(stage["ref"]))
+        statistics = {"rowCount": sum(stage["rows"].values()), "size": stage["bytes"]}
+        return {**made, "outputFacets": {"outputStatistics": _facet("outputStatistics", **statistics)}}
+
+    def _dataset(self, ref: Ref) -> dict[str, Any]:
+        place = _uri(self.store.url)
+        facets = {
+            "version": _facet("version", datasetVersion=str(ref)),
+            "dataSource": _facet("dataSource", name=place, uri=place),
+        }
+        if fields := self._fields(ref):
+            facets["schema"] = _facet("schema", fields=fields)
+        return {"namespace": place, "name": f"{self.record['collection']}/{ref.name}", "facets": facets}
+
+    def _fields(self, ref: Ref) -> list[dict[str, Any]]:
+        try:
+            tables = self.store.manifest(ref).identity["schema"]
+        except (MissingArtifactError, CorruptArtifactError, ForeignArtifactError):
+            return []
+        return [
+            {"name": f"{table}.{column}", "type": kind}
+            for table, columns in tables.items()
+            for column, kind in columns.items()
+        ]
+
+
+def _facet(facet: str, /, **fields: Any) -> dict[str, Any]:
+    return {"_producer": _PRODUCER, "_schemaURL": f"{_SPEC}/{_FACETS[facet]}", **fields}
+
+
+def _stage_facet(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """What the specification has no words for: whether a stage was reused, why, and what it cost."""
+    figures = {
+        "computed": stage["computed"],
+        "reason": stage["reason"],
+        "seconds": stage["seconds"],
+        "peakMegabytes": stage["peak_mb"],
+    }
+    return {"_producer": _PRODUCER, "_schemaURL": f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunFacet", **figures}
+
+
+def _is_ref(text: str) -> bool:
+    return "/day=" in text
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _uri(place: str) -> str:
+    """A folder, file or URL as a URI without credentials."""
+    return public_url(place) if "://" in place else Path(place).absolute().as_uri()

@@ -1,0 +1,219 @@
+"""What a run shows on its page in Prefect's UI: stages, quality, gates, quarantine, cost, plots and lineage.
+
+Keys carry flow and collection, so that the UI keeps the versions of each over time. Nothing here can fail a run.
+"""
+
+import base64
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.context import FlowRunContext
+
+from flows.domains.xmr.report.sweep_plot import sweep_svg
+from flows.report.contents import Contents, gather
+from flows.report.page import consistency_plots, embedder_plots
+from flows.report.plots import correlation_svg, on_white, recall_distances_svg, recall_speed_svg
+from flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
+from flows.run.redaction import without_credentials
+from schemas.corpus import DOCUMENTS
+from schemas.store import Store
+from tasks.ledger import full_name
+
+_log = logging.getLogger("fingerpost.run_page")
+
+
+def prefect_run() -> dict[str, Any]:
+    """The running flow as Prefect knows it: id, attempt, whether a schedule asked for it, whether Prefect would try again.
+
+    Empty outside of a flow.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return {}
+    found = context.flow_run
+    retries = context.flow.retries or 0 if context.flow else 0
+    return {
+        "id": str(found.id), "attempt": found.run_count, "scheduled": bool(found.auto_scheduled), "tried_again": found.run_count <= retries,
+    }  # fmt: skip
+
+
+def show_run(store: Store, record: Mapping[str, Any]) -> None:
+    """Puts a run's record on the page of the running flow; outside of a flow, nothing happens."""
+    if FlowRunContext.get() is None:
+        return
+    words = f"{record['flow']} of {record['collection']}, {record['day']}: {record['state']}"
+    for part in (_show_stages, _show_quality, _show_summary, _show_lineage):
+        try:
+            part(store, dict(record), words)
+        except Exception:
+            # A page that cannot be drawn must not cost what was computed.
+            _log.warning("the page of run %s lacks a part", record["id"], exc_info=True)
+
+
+def artifact_key(part: str, record: Mapping[str, Any]) -> str:
+    """The key of a part of the page: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{part} {record['flow']} {record['collection']}".lower()).strip("-")
+
+
+def _show_stages(store: Store, record: dict[str, Any], words: str) -> None:
+    if rows := stage_rows(record):
+        create_table_artifact(table=rows, key=artifact_key("stages", record), description=words)
+
+
+def _show_quality(store: Store, record: dict[str, Any], words: str) -> None:
+    if rows := quality_rows(record):
+        create_table_artifact(table=rows, key=artifact_key("quality", record), description=words)
+
+
+def _show_summary(store: Store, record: dict[str, Any], words: str) -> None:
+    contents = gather(store, record)
+    markdown = summary(record, contents, plots(contents))
+    create_markdown_artifact(markdown=markdown, key=artifact_key("run", record), description=words)
+
+
+def _show_lineage(store: Store, record: dict[str, Any], words: str) -> None:
+    if record["stages"]:
+        pages = [lineage_page(lineage_of(store, ref, record)) for ref in ends_of(record)]
+        create_markdown_artifact(markdown="\n".join(pages), key=artifact_key("lineage", record), description=words)
+
+
+def stage_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The stages: reused or run, why, rows, seconds, peak memory."""
+    return [
+        {
+            "stage": full_name(stage["stage"], stage.get("part", "")), "result": "ran" if stage["computed"] else "reused", "why": stage["reason"],
+            "rows": sum(stage["rows"].values()), "seconds": stage["seconds"], "peak MB": stage["peak_mb"] or "",
+            "shards run": stage["shards_run"] or "", "shards resumed": stage["shards_resumed"] or "",
+        }
+        for stage in record["stages"]
+    ]  # fmt: skip
+
+
+def quality_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every quality figure: stage, figure, value."""
+    return [
+        {
+            "stage": full_name(stage["stage"], stage.get("part", "")),
+            "figure": name,
+            "value": value if not isinstance(value, Mapping | list) else str(value),
+        }
+        for stage in record["stages"]
+        for name, value in stage["quality"].items()
+    ]
+
+
+def summary(record: Mapping[str, Any], contents: Contents, pictures: Mapping[str, str]) -> str:
+    """The page's main part: how it ended, publication and gates, quarantine, cost, plots."""
+    parts = [
+        f"# {_cell(record['flow'])} of {_cell(record['collection'])}, {record['day']}",
+        f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile `{_cell(record['profile'])}`."
+        + (f"\n\n> {_cell(without_credentials(record['error']))}" if record["error"] else ""),
+        *(_cell(note) for note in record.get("notes", ())), "## Publication", _publication(record), "## Quarantine", _quarantine(record, contents),
+    ]  # fmt: skip
+    if cost := record.get("accuracy"):
+        parts += ["## Cost: expected and actual", _cost(cost)]
+    if pictures:
+        parts += ["## Plots", *(f"### {title}\n\n![{title}]({uri})" for title, uri in pictures.items())]
+    if contents.problems:
+        parts += ["## Not shown", *(f"- {_cell(problem)}" for problem in contents.problems)]
+    return "\n\n".join(parts) + "\n"
+
+
+def plots(contents: Contents) -> dict[str, str]:
+    """The plots that there are figures for, as data URIs by title."""
+    found: dict[str, str] = {}
+    search, finger = contents.search, contents.finger
+    if search and search.curves:
+        if search.timed:
+            found["Speed over recall"] = _data_uri(lambda: recall_speed_svg(search.curves, k=search.k))
+        found["Distances over recall"] = _data_uri(lambda: recall_distances_svg(search.curves, k=search.k))
+    if finger and len(finger.statistics) > 1:
+        ranks, values = [row.rank for row in finger.statistics], [row.correlation for row in finger.statistics]
+        found["Correlation by directions kept"] = _data_uri(lambda: correlation_svg(ranks, values, chosen=finger.rank))
+    if sweep := contents.sweep:
+        found["Recall over model size"] = _data_uri(lambda: sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen))
+        if sweep.timed:
+            found["Recall over latency"] = _data_uri(
+                lambda: sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen, value="latency_ms")
+            )
+    if contents.consistency:
+        titles = {"utility": "Utility by class over thresholds", "operating": "Operating points of classes"}
+        for name, svg in consistency_plots(contents.consistency).items():
+            found[titles[name]] = _data_uri(partial(str, svg))
+    if contents.embedders:
+        titles = {
+            "utility_pair": "Utility by class without and with TCM", "points_pair": "Operating points without and with TCM",
+            "courses": "Training of embedders",
+        }  # fmt: skip
+        for name, svg in embedder_plots(contents.embedders).items():
+            found[titles[name]] = _data_uri(partial(str, svg))
+    return found
+
+
+def lineage_page(lineage: Lineage) -> str:
+    """The lineage as a Mermaid diagram, and below it as a table for where no diagram is drawn."""
+    rows = table(("what", "day", "rows", "in this run", "made of"), table_rows(lineage))
+    live = f"Live as {', '.join(lineage.live)}." if lineage.live else "Not live."
+    return f"Lineage of `{lineage.target}`. {live}\n\n```mermaid\n{as_mermaid(lineage)}\n```\n\n{rows}\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(str(cell)) for cell in line)} |" for line in lines)
+
+
+def _publication(record: Mapping[str, Any]) -> str:
+    gates = table(("gate", "holds"), [(gate["gate"], "yes" if gate["holds"] else "**no**") for gate in record["gates"]])
+    moves = record.get("publications") or ([record["publication"]] if record["publication"] else [])
+    if moves:
+        said = " ".join(
+            f"`{move['ref']}` is live, generation {move['generation']}, since {move['at']}." for move in moves
+        )
+    else:
+        said = (
+            "Nothing new is live: a gate does not hold, or a later day is."
+            if record["gates"]
+            else "This run published nothing."
+        )
+    return f"{said}\n\n{gates}" if record["gates"] else said
+
+
+def _quarantine(record: Mapping[str, Any], contents: Contents) -> str:
+    documents = contents.quality(DOCUMENTS.name)
+    if contents.quarantine is None:
+        return "No rows were set aside." if documents else "No input was imported."
+    rows = sum(contents.quarantine.reasons.values())
+    share = f" ({100 * rows / (rows + documents['documents']):.2f} % of the input)" if documents else ""
+    # Only reasons and counts: what the rows hold is the user's data.
+    return f"{rows:,} rows were set aside{share}.\n\n{table(('reason', 'rows'), contents.quarantine.reasons.items())}"
+
+
+def _cost(cost: Mapping[str, float]) -> str:
+    rows = [
+        (
+            title,
+            f"{cost[f'expected_{key}'] / unit:,.1f}",
+            f"{cost[key] / unit:,.1f}",
+            _ratio(cost[key], cost[f"expected_{key}"]),
+        )
+        for title, key, unit in (("seconds", "seconds", 1), ("peak MB", "peak_mb", 1), ("MB stored", "bytes", 1e6))
+    ]
+    return f"Over {cost['stages']} stages that ran and had run before.\n\n{table(('', 'expected', 'actual', 'actual / expected'), rows)}"
+
+
+def _ratio(actual: float, expected: float) -> str:
+    return f"{actual / expected:.2f}" if expected else ""
+
+
+def _data_uri(draw: Callable[[], str]) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(on_white(draw()).encode()).decode()}"
+
+
+def _cell(text: str) -> str:
+    """A text that stays within its cell and is no markup."""
+    return re.sub(r"\s+", " ", text.replace("|", "\\|").replace("<", "&lt;"))

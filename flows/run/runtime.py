@@ -1,0 +1,282 @@
+"""One run of a flow: its store, executor, progress, record and report."""
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import Flow
+from prefect.artifacts import create_table_artifact
+from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from flows.run import openlineage
+from flows.run.executor import DaskExecutor
+from flows.run.failures import deadline_kept, tell_of_failure
+from flows.run.page import prefect_run, show_run
+from flows.run.plan import Plan, accuracy, plan_in, rows_of
+from flows.run.progress import RunProgress
+from flows.run.request import RunRequest
+from flows.run.settings import Settings, SettingsError, in_force
+from schemas.errors import FingerpostError
+from schemas.leases import lease
+from schemas.publish import Publication
+from schemas.refs import Ref, digest_of
+from schemas.store import Store
+from tasks.environment import Environment, environment
+from tasks.ledger import partition, save_partition, save_run
+from tasks.shards import Executor, SerialExecutor
+
+T = TypeVar("T")
+
+
+@dataclass
+class Run:
+    """What a run gathers for its record."""
+
+    id: str
+    flow: str
+    request: RunRequest
+    settings: Settings
+    env: Environment
+    progress: RunProgress
+    started: float = field(default_factory=time.perf_counter)
+    refs: dict[str, Ref] = field(default_factory=dict)
+    publications: list[Publication] = field(default_factory=list)
+    gates: list[dict[str, Any]] = field(default_factory=list)
+
+    def record(self, *, state: str, error: str = "", kind: str = "") -> dict[str, Any]:
+        """The run as it is kept."""
+        return {
+            "id": self.id, "flow": self.flow, "state": state, "error": error, "profile": self.settings.profile, "collection": self.env.collection,
+            "day": self.env.day, "seconds": round(time.perf_counter() - self.started, 2), "stages": [asdict(record) for record in self.env.records],
+            "notes": self.env.notes, "gates": self.gates, "publication": asdict(self.publications[0]) if self.publications else None,
+            "publications": [asdict(move) for move in self.publications],
+            "at": datetime.now(UTC).isoformat(timespec="seconds"), "settings": in_force(self.settings), "cpus": os.cpu_count(),
+            "refs": {role: str(ref) for role, ref in self.refs.items()}, "request": self.request.model_dump(mode="json"),
+            "accuracy": accuracy(self.env.records), "error_kind": kind, "failed_stage": self.env.running if kind else "", "prefect": prefect_run(),
+        }  # fmt: skip
+
+    def partition(self, record: dict[str, Any]) -> dict[str, Any]:
+        """What became of the day of this run."""
+        names = (
+            "flow",
+            "collection",
+            "day",
+            "state",
+            "error",
+            "error_kind",
+            "at",
+            "seconds",
+            "refs",
+            "gates",
+            "publication",
+        )
+        kept = {name: record[name] for name in names}
+        found = (stage.quality.get("quarantined") for stage in self.env.records)
+        return {
+            **kept,
+            "run": self.id,
+            "deadline": deadline_kept(self.settings, record["prefect"]),
+            "quarantined": sum(int(count) for count in found if count),
+            "stages": self.env.asked,
+            "limits": digest_of(self.settings.gates.model_dump(mode="json"))[:16],
+            "backfill": backfilling.get(),
+        }
+
+
+@dataclass(frozen=True)
+class Watching:
+    """How a run is shown and where its log goes, set by the commands; ``ended`` takes the record of the run."""
+
+    quiet: bool = False
+    log_file: Path | None = None
+    ended: list[dict[str, Any]] = field(default_factory=list)
+
+
+_run: ContextVar[Run | None] = ContextVar("fingerpost_run", default=None)
+watching: ContextVar[Watching] = ContextVar("fingerpost_watching")
+#: The backfill (and the attempt in it) that runs days now; it is kept with each day.
+backfilling: ContextVar[str] = ContextVar("fingerpost_backfill", default="")
+executor_override: ContextVar[Executor | None] = ContextVar("fingerpost_executor", default=None)
+
+
+def part(flow: "Flow[..., Any]", request: RunRequest) -> None:
+    """Runs a flow as a part of the running one: as its subflow, or as plain code where a plan is made.
+
+    The whole is what is tried again after a failure; a part with retries of its own would multiply them.
+    """
+    run = _run.get()
+    if run is not None and run.env.planning:
+        flow.fn(request)
+        return
+    with without_heartbeat():
+        flow.with_options(retries=0)(request)
+
+
+def without_heartbeat() -> AbstractContextManager[Any]:
+    """Flows called inside do not tell the server that they live: for a part of a flow that does, or where no server listens.
+
+    Prefect waits up to a second for the thread that would tell at the end of each flow.
+    """
+    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+
+
+def named() -> str:
+    """The name of the flow run that begins: flow, collection and day."""
+    request = RunRequest.model_validate(flow_run.parameters.get("request") or {})
+    settings = request.resolve(_scheduled())
+    return f"{flow_run.flow_name} {settings.input.collection} {settings.day}"
+
+
+@contextmanager
+def planning(flow: str, request: RunRequest) -> Iterator[Run]:
+    """A run in which stages only say what they would do; it writes nothing."""
+    settings = request.resolve(_scheduled())
+    _check_forced(settings.force)
+    run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True))
+    run.env.planning = True
+    token = _run.set(run)
+    try:
+        with environment(run.env):
+            yield run
+    finally:
+        _run.reset(token)
+
+
+def _scheduled() -> datetime | None:
+    """When Prefect was to start the running flow; None outside of one."""
+    scheduled = flow_run.scheduled_start_time if FlowRunContext.get() else None
+    return datetime.fromisoformat(str(scheduled)) if scheduled else None
+
+
+@contextmanager
+def running(flow: str, request: RunRequest) -> Iterator[Run]:
+    """The run that a flow belongs to: the surrounding flow's, or a new one whose records are kept at its end."""
+    surrounding = _run.get(None)
+    if surrounding is not None:
+        yield surrounding
+        return
+    if request.dry_run:
+        with planning(flow, request) as run:
+            yield run
+        _show_plan(plan_in(flow, run.env))
+        return
+    settings = request.resolve(_scheduled())
+    _check_forced(settings.force)
+    store = Store(settings.store).prepare()
+    given = executor_override.get()
+    executor: Executor = given or executor_of(settings)
+    shown = watching.get(Watching())
+    progress = RunProgress(quiet=shown.quiet, log_file=shown.log_file)
+    run = _new_run(flow, request, settings, store, executor, progress)
+    token = _run.set(run)
+    state, error, kind = "failed", "stopped", ""
+    try:
+        with lease(store, run.id, flow=flow, collection=run.env.collection, day=run.env.day), environment(run.env):
+            yield run
+        state, error = "completed", ""
+    except Exception as problem:
+        kind = type(problem).__name__
+        error = f"{kind}: {problem}"
+        raise
+    finally:
+        _run.reset(token)
+        if executor is not given and isinstance(executor, DaskExecutor):
+            executor.close()
+        shown.ended.append(_finish(run, state, error, kind))
+
+
+def executor_of(settings: Settings) -> Executor:
+    """This process, or the Dask cluster that the settings name, which whoever asks for it closes."""
+    chosen = settings.run
+    if not chosen.workers and not chosen.cluster:
+        return SerialExecutor()
+    return DaskExecutor(chosen.workers, chosen.cluster, chosen.cluster_options)
+
+
+def _new_run(
+    flow: str, request: RunRequest, settings: Settings, store: Store, executor: Executor, progress: RunProgress
+) -> Run:
+    env = Environment(
+        store,
+        settings.input.collection,
+        settings.day,
+        executor,
+        settings.threads,
+        frozenset(settings.force),
+        stale_on_versions=settings.run.stale_on == "versions",
+        progress=progress,
+        before=partition(store, flow, settings.input.collection, settings.day).get("stages") or {},
+    )
+    now = datetime.now(UTC)
+    return Run(
+        f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}",
+        flow,
+        request,
+        settings,
+        env,
+        progress,
+    )
+
+
+def _show_plan(plan: Plan) -> None:
+    """The plan where people watch: in Prefect's UI, and in the log of the run."""
+    words = f"{plan.flow} of {plan.collection}, {plan.day}: {len(plan.runs)} of {len(plan.stages)} stages would run: {plan.cost}"
+    if FlowRunContext.get():
+        create_table_artifact(table=rows_of(plan), key="plan", description=words)
+    logging.getLogger("fingerpost.plan").info(words)
+
+
+def _finish(run: Run, state: str, error: str, kind: str) -> dict[str, Any]:
+    record = run.record(state=state, error=error, kind=kind)
+    try:
+        save_run(run.env.store, run.id, record)
+        save_partition(run.env.store, run.partition(record))
+    except FingerpostError as problem:
+        # What made the run fail counts more than that it cannot be written down, on a full disk for example.
+        if not error:
+            tell_of_failure(
+                run.env.store,
+                {**record, "state": "failed", "error": str(problem), "error_kind": type(problem).__name__},
+            )
+            raise
+        run.progress.say(f"record not kept: {problem}")
+    if off := record["accuracy"]:
+        run.progress.say(
+            f"cost   {off['seconds']:.1f} s, {off['peak_mb']:,.0f} MB, {off['bytes'] / 1e6:.1f} MB stored in {off['stages']} stage(s); expected "
+            f"{off['expected_seconds']:.1f} s, {off['expected_peak_mb']:,.0f} MB, {off['expected_bytes'] / 1e6:.1f} MB"
+        )
+    _write_report(run, record)
+    openlineage.keep(run.env.store, record)
+    show_run(run.env.store, record)
+    tell_of_failure(run.env.store, record)
+    run.progress.log(f"{state} {error}".strip())
+    return record
+
+
+def _write_report(run: Run, record: dict[str, Any]) -> None:
+    """The report of a run; what is wrong with it is said, and fails nothing else."""
+    from flows.report.page import write
+
+    try:
+        record["report"] = write(run.env.store, record)
+        run.progress.log(f"report {record['report']}")
+    except Exception as problem:
+        run.progress.say(f"report not written: {type(problem).__name__}: {problem}")
+
+
+def _check_forced(forced: Sequence[str]) -> None:
+    from flows.run.catalog import STAGES
+
+    unknown = sorted(set(forced) - set(STAGES))
+    if unknown:
+        raise SettingsError(f"force: expected stages among {', '.join(STAGES)}, got {', '.join(unknown)}; correct it")

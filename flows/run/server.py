@@ -1,0 +1,110 @@
+"""Prefect's server for a run that no server was named for: a process beside it on loopback, which ends with it.
+
+Prefect would start one itself, but only when the first flow begins, and would load the server's code into the run to do so.
+Started here first, it comes up while the run loads its own code.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from flows.run.api import Api
+from flows.run.loggers import quieten
+from schemas.errors import FingerpostError
+
+#: Seconds until it must answer; its database may have to be made first.
+START_SECONDS = 120.0
+#: What the server of a run does without: pages, services that look after schedules, and types of blocks.
+PLAIN = {
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+}
+
+
+class ServerError(FingerpostError):
+    """A server that does not come up."""
+
+
+@dataclass
+class OwnServer:
+    """The process and the address of its API."""
+
+    process: "subprocess.Popen[bytes]"
+    api: str
+
+    def wait(self) -> None:
+        """Returns once it answers; ServerError if it ended, or takes too long."""
+        deadline = time.monotonic() + START_SECONDS
+        while not Api(self.api).healthy():
+            code = self.process.poll()
+            if code is not None or time.monotonic() > deadline:
+                found = f"exit code {code}" if code is not None else f"no answer after {START_SECONDS:.0f} s"
+                raise ServerError(
+                    f"Prefect's server beside this run: expected it to start, found {found}; its messages are above, and its database is in PREFECT_HOME"
+                )
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+_serving: ContextVar[OwnServer | None] = ContextVar("fingerpost_own_server", default=None)
+
+
+@contextmanager
+def own_server() -> Iterator[OwnServer | None]:
+    """Within it flows talk to a server of this process, the surrounding one if there is one; None where one is named.
+
+    It may still be coming up: ``wait`` before the first flow.
+    """
+    quieten()
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if serving := _serving.get():
+        yield serving
+        return
+    if PREFECT_API_URL.value():
+        yield None
+        return
+    server = _start()
+    token = _serving.set(server)
+    try:
+        with temporary_settings({PREFECT_API_URL: server.api}):
+            yield server
+    finally:
+        _serving.reset(token)
+        server.stop()
+
+
+def serving() -> OwnServer | None:
+    """The server of this process, if it has one."""
+    return _serving.get()
+
+
+def _start() -> OwnServer:
+    """Starts it on a port that is bound here, so that nobody else can take it in between."""
+    from prefect.settings import get_current_settings
+
+    env = {**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True), **PLAIN}
+    with contextlib.closing(socket.socket()) as listening:
+        listening.bind(("127.0.0.1", 0))
+        command = [sys.executable, "-m", "flows.run.server_process", "--socket", str(listening.fileno()), "--parent", str(os.getpid())]  # fmt: skip
+        # In a session of its own: Ctrl-C is for the run, which ends its server last.
+        process = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[listening.fileno()], start_new_session=True
+        )  # fmt: skip
+        return OwnServer(process, f"http://127.0.0.1:{listening.getsockname()[1]}/api")
