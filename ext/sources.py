@@ -24,13 +24,19 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "hnsw": ("hnsw.pyx", "hnsw.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "ranker_solve": (
-        "ranker_solve.pyx", "ranker_cluster.hpp", "ranker_solve.hpp", "ranker_lanes.hpp", "parallel.hpp", *_SIMD, *_BUILD,
+        "ranker_solve.pyx",
+        "ranker_cluster.hpp",
+        "ranker_solve.hpp",
+        "ranker_lanes.hpp",
+        "parallel.hpp",
+        *_SIMD,
+        *_BUILD,
     ),
     "ranker_columns": ("ranker_columns.pyx", *_BUILD),
     "ranker_split": ("ranker_split.pyx", "ranker_split.hpp", *_BUILD),
     "pair_counts": ("pair_counts.pyx", "pair_counts.hpp", "pair_scores.hpp", "parallel.hpp", *_SIMD, *_BUILD),
     "ranker_beam": ("ranker_beam.pyx", "ranker_beam.hpp", "ranker_chunk.hpp", "pages.hpp", "parallel.hpp", *_BUILD),
-}  # fmt: skip
+}
 
 
 def source_hash(name: str) -> str | None:

@@ -67,7 +67,10 @@ def _run_part(found: Backfill, most: int) -> None:
     _table(found.id, ends)
     if failed := [end for end in ends if end.state == "failed"]:
         named_days = "; ".join(f"{end.day} ({end.reason})" for end in failed)
-        raise BackfillError(f"backfill {found.id}: expected {len(days)} days to end well, found {len(failed)} failed: {named_days}; mend them")  # fmt: skip
+        raise BackfillError(
+            f"backfill {found.id}: expected {len(days)} days to end well, found {len(failed)} failed: {named_days};"
+            " mend them"
+        )
 
 
 def show_partitions(found: Backfill) -> None:

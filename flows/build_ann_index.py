@@ -36,9 +36,18 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
         made["evaluation"] = evaluate_index(vectors, graph, basis, tables, metric=metric, params=ann.evaluation)
         if "features" in made:
             made["retrieval"] = evaluate_retrieval(
-                made["documents"], made["features"], made["vocabulary"], made["projection"], vectors, graph, metric=metric,
-                hnsw=ann.hnsw, ngrams=settings.corpus.ngrams, tfidf=settings.corpus.tfidf, params=retrieval_params(settings),
-            )  # fmt: skip
+                made["documents"],
+                made["features"],
+                made["vocabulary"],
+                made["projection"],
+                vectors,
+                graph,
+                metric=metric,
+                hnsw=ann.hnsw,
+                ngrams=settings.corpus.ngrams,
+                tfidf=settings.corpus.tfidf,
+                params=retrieval_params(settings),
+            )
         roles = tuple(sorted(made))
         made["index"] = index = assemble_index(*(made[role] for role in roles), roles=roles)
         make_live(run, index)

@@ -24,8 +24,8 @@ from tasks.metric.stages.thresholds import (
 
 #: Said where the built-in sample's threshold is that of vectors as they are for want of packages.
 NO_NEURAL = (
-    "No embedder is trained: the extra neural (torch, pytorch-metric-learning) is not installed; the threshold is that of "
-    "the documents' vectors as they are"
+    "No embedder is trained: the extra neural (torch, pytorch-metric-learning) is not installed; the threshold is that"
+    " of the documents' vectors as they are"
 )
 
 
@@ -46,9 +46,16 @@ def tune_thresholds(request: RunRequest = RunRequest()) -> None:
         made["assessment"] = assess_threshold(made["validation_pairs"], made["test_pairs"], params=params)
         made["retrieval"] = measure_retrieval(made["test_rows"], queries=metric.queries)
         made["release"] = threshold = release_threshold(
-            made["validation_pairs"], given.vectors, given.documents, made["assessment"], made["retrieval"],
-            target=metric.target, level=metric.level, model=given.model, canaries=metric.canaries,
-        )  # fmt: skip
+            made["validation_pairs"],
+            given.vectors,
+            given.documents,
+            made["assessment"],
+            made["retrieval"],
+            target=metric.target,
+            level=metric.level,
+            model=given.model,
+            canaries=metric.canaries,
+        )
         run.refs |= {f"threshold_{role}": ref for role, ref in made.items()}
         note_cautions(run, threshold)
         make_live(run, threshold)
@@ -60,8 +67,13 @@ def _counted(run: Run, given: Labelled, side: Literal["validation", "test"]) -> 
     classes = classes_of(metric, given.column, side, given.group)
     with apart(run, side):
         rows = arrange_classes(
-            given.vectors, given.documents, measure=metric.measure, bins=metric.bins, memory_mb=metric.memory_mb,
-            classes=classes, rows_per_shard=metric.rows_per_shard,
-        )  # fmt: skip
+            given.vectors,
+            given.documents,
+            measure=metric.measure,
+            bins=metric.bins,
+            memory_mb=metric.memory_mb,
+            classes=classes,
+            rows_per_shard=metric.rows_per_shard,
+        )
         pairs = merge_pair_counts(rows, count_class_pairs(rows))
     return {f"{side}_rows": rows, f"{side}_pairs": pairs}

@@ -70,6 +70,10 @@ def watched(store: Store, request: WatchRequest, *, now: datetime) -> list[Fresh
 
 def _row(one: Freshness) -> dict[str, str]:
     return {
-        "flow": one.flow, "collection": one.collection, "newest day": one.newest, "due": one.due, "since": one.deadline,
+        "flow": one.flow,
+        "collection": one.collection,
+        "newest day": one.newest,
+        "due": one.due,
+        "since": one.deadline,
         "late": ", ".join(f"{late.day} ({late.state})" for late in one.late),
-    }  # fmt: skip
+    }

@@ -62,5 +62,6 @@ if __name__ == "__main__":
         main()
     except subprocess.CalledProcessError as problem:
         sys.exit(
-            f"make: expected `{' '.join(str(part) for part in problem.cmd[:4])} ...` to succeed, it returned {problem.returncode}; its messages are above (a C++ compiler and Python's headers are needed)"
+            f"make: expected `{' '.join(str(part) for part in problem.cmd[:4])} ...` to succeed, it returned"
+            f" {problem.returncode}; its messages are above (a C++ compiler and Python's headers are needed)"
         )

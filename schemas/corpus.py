@@ -8,38 +8,46 @@ _DOCUMENTS = Table(
     "documents", (f.ID, f.TITLE, f.TEXT, f.KIND, f.PACKAGE, f.SIGNATURE, f.DOCUMENT_DAY, f.GIVEN_VECTOR), key=("id",)
 )
 EXTRACTS = Contract(
-    "corpus.extracts", 2,
+    "corpus.extracts",
+    2,
     (_DOCUMENTS, Table("links", (f.ID, f.NAMES, f.TARGETS, f.ELSEWHERE))),
     "the documentation of installed packages and what it refers to, one file a distribution",
-)  # fmt: skip
+)
 DOCUMENTS = Contract(
-    "corpus.documents", 1,
+    "corpus.documents",
+    1,
     (_DOCUMENTS,),
     "the accepted rows of an input, in its order, one file a shard",
-)  # fmt: skip
+)
 QUARANTINE = Contract(
-    "corpus.quarantine", 1,
+    "corpus.quarantine",
+    1,
     (Table("rows", (f.INPUT_ROW, f.Field("id", f.STRING, "the id if there was one"), f.REASON, f.DETAIL)),),
     "the rows of an input that were set aside, with the reason",
-)  # fmt: skip
+)
 NGRAMS = Contract(
-    "corpus.ngrams", 1,
+    "corpus.ngrams",
+    1,
     (
         Table("terms", (f.FAMILY, f.TERM), key=("family", "term")),
         tensor_table("frequencies"),
         Table("counts", (f.INDICES, f.VALUES), rule=same_lengths("indices", "values")),
     ),
     "field-weighted n-gram counts of each shard over its own terms; the rows of the families follow each other",
-)  # fmt: skip
+)
 VOCABULARY = Contract(
-    "corpus.vocabulary", 1,
+    "corpus.vocabulary",
+    1,
     (Table("terms", (f.FAMILY, f.TERM), key=("family", "term")), tensor_table("frequencies")),
     "the terms that become columns, family by family, with their document frequencies",
-)  # fmt: skip
+)
 FEATURES = Contract("corpus.features", 1, (sparse_table("features"),), "TF-IDF rows of norm 1 over the vocabulary")
 PROJECTION = Contract(
-    "corpus.projection", 1, (tensor_table("projection"),), "what features are multiplied by to become vectors (components), and the singular values"
-)  # fmt: skip
+    "corpus.projection",
+    1,
+    (tensor_table("projection"),),
+    "what features are multiplied by to become vectors (components), and the singular values",
+)
 VECTORS = Contract("corpus.vectors", 1, (dense_table("vectors"),), "one dense row a document")
 
 CONTRACTS = (EXTRACTS, DOCUMENTS, QUARANTINE, NGRAMS, VOCABULARY, FEATURES, PROJECTION, VECTORS)

@@ -129,7 +129,8 @@ def checked_key(key: str) -> str:
     """The key as inputs have it, without spaces around it; FingerpostError for an empty one."""
     if not key.strip():
         raise FingerpostError(
-            "forget: expected the id of a document, a query's id or text, or the id of a label, got an empty text; name it"
+            "forget: expected the id of a document, a query's id or text, or the id of a label, got an empty text;"
+            " name it"
         )
     return key.strip()
 

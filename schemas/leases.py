@@ -84,8 +84,9 @@ class Held:
         age = time.time() - self.record.renewed
         if age > TIME_TO_LIVE / 2:
             raise StoreBusyError(
-                f"store {self.store.url}: expected {self.path} to be renewed every {RENEWAL:.0f} seconds, found it {age:.0f} seconds old "
-                f"(suspended, or the store was not reachable); nothing more was changed: run again"
+                f"store {self.store.url}: expected {self.path} to be renewed every {RENEWAL:.0f} seconds, found it"
+                f" {age:.0f} seconds old (suspended, or the store was not reachable); nothing more was changed: run"
+                " again"
             )
 
     def let_go(self) -> None:
@@ -97,7 +98,9 @@ class Held:
 
 
 @contextmanager
-def lease(store: Store, run_id: str, *, flow: str, collection: str = "", day: str = "", timeout: float = 600.0) -> Iterator[Lease]:  # fmt: skip
+def lease(
+    store: Store, run_id: str, *, flow: str, collection: str = "", day: str = "", timeout: float = 600.0
+) -> Iterator[Lease]:
     """What a run may use stays while this is held; waits for a collector that was first, StoreBusyError after ``timeout`` seconds."""
     held = Held(store, RUNNING, _record(run_id.lower(), flow, collection, day))
     try:
@@ -105,7 +108,8 @@ def lease(store: Store, run_id: str, *, flow: str, collection: str = "", day: st
         while busy := at_work(store, COLLECTING):
             if time.monotonic() > deadline:
                 raise StoreBusyError(
-                    f"store {store.url}: expected the garbage collection to end within {timeout:.0f} seconds, found {busy[0]} still at work; wait for it and run again"
+                    f"store {store.url}: expected the garbage collection to end within {timeout:.0f} seconds, found"
+                    f" {busy[0]} still at work; wait for it and run again"
                 )
             time.sleep(0.1)
         yield held.record
@@ -169,7 +173,9 @@ def records(store: Store, folder: str = RUNNING) -> dict[str, Lease]:
 
 def _record(run: str, flow: str, collection: str, day: str) -> Lease:
     now = time.time()
-    return Lease(run, flow, collection, day, socket.gethostname(), _machine(), os.getpid(), _process(os.getpid()), now, now)  # fmt: skip
+    return Lease(
+        run, flow, collection, day, socket.gethostname(), _machine(), os.getpid(), _process(os.getpid()), now, now
+    )
 
 
 @cache

@@ -75,7 +75,8 @@ def decode_checked(data: bytes, *, where: str, advice: str = "rebuild it with --
         digest = digest_of(body)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         raise CorruptArtifactError(
-            f"{where}: expected JSON with format and checksum, found {len(data)} bytes that do not parse as such; {advice}"
+            f"{where}: expected JSON with format and checksum, found {len(data)} bytes that do not parse as such;"
+            f" {advice}"
         ) from problem
     check_format(version, where=where)
     if digest != found:

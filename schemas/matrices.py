@@ -78,7 +78,8 @@ def sparse_from_arrow(table: pa.Table, *, columns: int) -> sparse.csr_array:
     indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     if len(columns_of) and (columns_of.min() < 0 or columns_of.max() >= columns):
         raise ContractError(
-            f"sparse matrix: expected indices below {columns}, found {columns_of.min()} to {columns_of.max()}; rebuild the artifact"
+            f"sparse matrix: expected indices below {columns}, found {columns_of.min()} to {columns_of.max()}; rebuild"
+            " the artifact"
         )
     matrix = sparse.csr_array(
         (values.flatten().to_numpy(zero_copy_only=False), columns_of, indptr), shape=(len(lengths), columns)

@@ -31,8 +31,8 @@ ROWS = Contract(
     "metric.rows",
     2,
     (_NAMES, _GROUPS, tensor_table("order"), tensor_table("bins"), dense_table("rows")),
-    "embeddings sorted by class as pairs are scored, one file a group of rows; their classes as numbers and their rows in "
-    "the input; the bins of scores",
+    "embeddings sorted by class as pairs are scored, one file a group of rows; their classes as numbers and their rows"
+    " in the input; the bins of scores",
 )
 PAIR_COUNTS = Contract(
     "metric.pair_counts",
@@ -84,8 +84,8 @@ ASSESSMENT = Contract(
         ),
         tensor_table("curves"),
     ),
-    "OPIS, the threshold chosen on validation classes, and what test classes get by it; utility along thresholds by class; "
-    "where classes are in groups, what each group needs",
+    "OPIS, the threshold chosen on validation classes, and what test classes get by it; utility along thresholds by"
+    " class; where classes are in groups, what each group needs",
 )
 RETRIEVAL = Contract(
     "metric.retrieval",
@@ -121,7 +121,8 @@ THRESHOLD = Contract(
         ),
         Table("canaries", (f.ID, f.VECTOR), key=("id",), compression="none"),
     ),
-    "one threshold for all classes, those of groups that need their own, the model that it holds for, and a few of that model's vectors to tell it by",
+    "one threshold for all classes, those of groups that need their own, the model that it holds for, and a few of that"
+    " model's vectors to tell it by",
 )
 _TRIED = (
     _share("positive_margin", "m⁺ of TCM; null without TCM"),

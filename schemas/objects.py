@@ -32,14 +32,30 @@ _S3 = {"s3", "s3a"}
 _MAY_REFUSE = _S3 | {"memory"}
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _PASSING_CODES = {
-    "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "BandwidthLimitExceeded",
-    "RequestTimeout", "InternalError", "ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted",
-}  # fmt: skip
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "RequestTimeout",
+    "InternalError",
+    "ServiceUnavailable",
+    "ConditionalRequestConflict",
+    "OperationAborted",
+}
 #: Names of the clients' exceptions (and their bases) that say that a connection, not a request, went wrong.
 _PASSING_KINDS = {
-    "ConnectionError", "TimeoutError", "HTTPClientError", "ClientConnectionError", "ClientPayloadError",
-    "IncompleteRead", "IncompleteReadError", "ResponseParserError", "FSTimeoutError",
-}  # fmt: skip
+    "ConnectionError",
+    "TimeoutError",
+    "HTTPClientError",
+    "ClientConnectionError",
+    "ClientPayloadError",
+    "IncompleteRead",
+    "IncompleteReadError",
+    "ResponseParserError",
+    "FSTimeoutError",
+}
 
 #: Replaced by tests.
 pause: Callable[[float], None] = time.sleep
@@ -54,8 +70,9 @@ def check_url(url: str) -> None:
         "@" in rest.split("/")[0] or re.search(r"(?i)[?&][^=]*(secret|token|password|key|sig)[^=]*=", rest)
     ):
         raise StoreUnreachableError(
-            f"store {scheme}://...: expected a URL without credentials, got one that carries them; take them out and give them "
-            "by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the provider's configuration files"
+            f"store {scheme}://...: expected a URL without credentials, got one that carries them; take them out and"
+            " give them by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the provider's configuration"
+            " files"
         )
 
 

@@ -104,14 +104,23 @@ class Pointer:
         live = self.live()
         if live is None:
             raise MissingArtifactError(
-                f"{self.collection}/{self.product}: expected a live version, found none in store {self.store.url}; run `fingerpost run nightly`, or `fingerpost status` to see what there is"
+                f"{self.collection}/{self.product}: expected a live version, found none in store {self.store.url}; run"
+                " `fingerpost run nightly`, or `fingerpost status` to see what there is"
             )
         return live
 
     def promote(
-        self, ref: Ref, *, gates: list[Gate], action: str = "promote", reason: str = "", after: int | None = None,
-        despite: Collection[str] = (), replaced: Mapping[str, str] | None = None, lost: Mapping[str, str] | None = None,
-    ) -> Publication:  # fmt: skip
+        self,
+        ref: Ref,
+        *,
+        gates: list[Gate],
+        action: str = "promote",
+        reason: str = "",
+        after: int | None = None,
+        despite: Collection[str] = (),
+        replaced: Mapping[str, str] | None = None,
+        lost: Mapping[str, str] | None = None,
+    ) -> Publication:
         """Makes a committed artifact live.
 
         Every file of it and of its inputs is verified first. GateError if a gate does not hold; PublicationConflictError if
@@ -125,7 +134,8 @@ class Pointer:
         if failed:
             live = self.live()
             raise GateError(
-                f"{self.collection}/{self.product}: expected every gate to hold, found {'; '.join(failed)}; {f'{live.ref} stays live' if live else 'nothing is live'}"
+                f"{self.collection}/{self.product}: expected every gate to hold, found {'; '.join(failed)};"
+                f" {f'{live.ref} stays live' if live else 'nothing is live'}"
             )
         live, last = self.live(), self._newest()
         newest = last.generation if last else 0
@@ -135,10 +145,17 @@ class Pointer:
             return live
         self.store.verify(ref)
         move = Publication(
-            generation=generation + 1, ref=str(ref), identity=manifest.digest, action=action, at=datetime.now(UTC).isoformat(timespec="seconds"),
-            by=f"{_user()}@{socket.gethostname()}", reason=reason, gates=[asdict(gate) for gate in gates],
-            replaced=dict(replaced or {}), lost=dict(lost or {}),
-        )  # fmt: skip
+            generation=generation + 1,
+            ref=str(ref),
+            identity=manifest.digest,
+            action=action,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            by=f"{_user()}@{socket.gethostname()}",
+            reason=reason,
+            gates=[asdict(gate) for gate in gates],
+            replaced=dict(replaced or {}),
+            lost=dict(lost or {}),
+        )
         return self._append(move, newest)
 
     def _append(self, move: Publication, newest: int) -> Publication:
@@ -150,12 +167,14 @@ class Pointer:
             now = self._newest()
             if now is None:
                 raise PublicationConflictError(
-                    f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found none; promote again"
+                    f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found none;"
+                    " promote again"
                 )
             if now.ref == move.ref and now.identity == move.identity:
                 return now
             raise PublicationConflictError(
-                f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found {now.generation} ({now.ref}, by {now.by}); look at it and promote again"
+                f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found"
+                f" {now.generation} ({now.ref}, by {now.by}); look at it and promote again"
             )
         return move
 
@@ -165,13 +184,15 @@ class Pointer:
         earlier = self._line(moves)[:-1]
         if not earlier:
             raise MissingArtifactError(
-                f"{self.collection}/{self.product}: expected an earlier version to roll back to, found {len(moves)} publication(s); nothing was changed"
+                f"{self.collection}/{self.product}: expected an earlier version to roll back to, found {len(moves)}"
+                " publication(s); nothing was changed"
             )
         target = earlier[-1]
         if why := {ref: why for move in moves for ref, why in move.lost.items()}.get(target.ref):
             raise MissingArtifactError(
-                f"{self.collection}/{self.product}: expected generation {target.generation} ({target.ref}) to roll back to, found it removed because a "
-                f"document in it was forgotten, and not written anew ({why}); nothing was changed: run the flow for that day, or promote another version"
+                f"{self.collection}/{self.product}: expected generation {target.generation} ({target.ref}) to roll back"
+                f" to, found it removed because a document in it was forgotten, and not written anew ({why}); nothing"
+                " was changed: run the flow for that day, or promote another version"
             )
         return self.promote(
             target.artifact, gates=[], action="rollback", reason=reason or f"back to generation {target.generation}"
@@ -194,9 +215,16 @@ class Pointer:
                 return self.promote(kept, gates=[], action="forget", reason=reason, replaced=replaced, lost=lost)
         newest = max(move.generation for move in self.history())
         move = replace(
-            line[-1], generation=newest + 1, action="withdraw", at=datetime.now(UTC).isoformat(timespec="seconds"),
-            by=f"{_user()}@{socket.gethostname()}", reason=reason, gates=[], replaced=replaced, lost=lost,
-        )  # fmt: skip
+            line[-1],
+            generation=newest + 1,
+            action="withdraw",
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            by=f"{_user()}@{socket.gethostname()}",
+            reason=reason,
+            gates=[],
+            replaced=replaced,
+            lost=lost,
+        )
         return self._append(move, newest)
 
     def line(self) -> list[Publication]:

@@ -18,7 +18,8 @@ def checked_name(value: str, *, what: str = "name") -> str:
     """The name itself if it is safe as one path component; UnsafeNameError otherwise."""
     if not isinstance(value, str) or not _NAME.fullmatch(value) or ".." in value:
         raise UnsafeNameError(
-            f"{what}: expected lower-case letters, digits, '_', '-' and single '.', at most 100, got {value!r}; rename it"
+            f"{what}: expected lower-case letters, digits, '_', '-' and single '.', at most 100, got {value!r};"
+            " rename it"
         )
     return value
 

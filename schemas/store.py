@@ -81,8 +81,8 @@ class Store:
         name, version = manifest.identity["contract"]["name"], manifest.identity["contract"]["version"]
         if name != contract.name or not contract.readable_from <= version <= contract.version:
             raise ForeignArtifactError(
-                f"artifact {ref}: expected contract {contract.name} version {contract.readable_from} to {contract.version}, "
-                f"found {name} version {version}; rebuild it with this version"
+                f"artifact {ref}: expected contract {contract.name} version {contract.readable_from} to"
+                f" {contract.version}, found {name} version {version}; rebuild it with this version"
             )
         return Artifact(self, ref, contract, manifest)
 
@@ -178,7 +178,8 @@ class Store:
         for entry in manifest.files:
             if not self.holds(entry):
                 raise CorruptArtifactError(
-                    f"artifact {ref}: expected {entry.path} with checksum {entry.sha256[:12]}, found another or none; rebuild the artifact with --force"
+                    f"artifact {ref}: expected {entry.path} with checksum {entry.sha256[:12]}, found another or none;"
+                    " rebuild the artifact with --force"
                 )
             total += entry.bytes
         for given in manifest.identity["inputs"].values():
@@ -210,7 +211,8 @@ class Artifact:
         entries = [entry for entry in self.entries(table) if shard is None or entry.shard == shard]
         if not entries:
             raise ContractError(
-                f"artifact {self.ref}: expected table '{table}'{'' if shard is None else f' shard {shard}'}, found no such file; rebuild the artifact"
+                f"artifact {self.ref}: expected table '{table}'{'' if shard is None else f' shard {shard}'}, found no"
+                " such file; rebuild the artifact"
             )
         return pa.concat_tables(
             [self.store.read_table(entry, self.contract, where=f"artifact {self.ref}") for entry in entries]

@@ -13,8 +13,8 @@ INTERACTIONS = Contract(
         sparse_table("targets"),
         sparse_table("negatives"),
     ),
-    "queries and the labels chosen for them: one row of weights over the labels a query, what each query is used for, and, if "
-    "an input says so, the labels that were not wanted",
+    "queries and the labels chosen for them: one row of weights over the labels a query, what each query is used for,"
+    " and, if an input says so, the labels that were not wanted",
 )
 LABEL_FEATURES = Contract(
     "xmr.label_features", 1, (sparse_table("features"),), "what labels are clustered by, one file a block of labels"

@@ -187,6 +187,7 @@ def extension_hash(name: str) -> str:
     beside = source_hash(name)
     if beside is not None and compiled != beside:
         raise StaleExtensionError(
-            f"ext.{name}: expected a build of the sources beside it ({beside}), found one of {compiled}; rebuild: `make build`"
+            f"ext.{name}: expected a build of the sources beside it ({beside}), found one of {compiled}; rebuild: `make"
+            " build`"
         )
     return compiled

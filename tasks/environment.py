@@ -100,5 +100,6 @@ def current_environment() -> Environment:
         return _current.get()
     except LookupError as problem:
         raise FingerpostError(
-            "stage: expected to be called inside a run, found no environment; call the flow, or use `tasks.stage.environment`"
+            "stage: expected to be called inside a run, found no environment; call the flow, or use"
+            " `tasks.stage.environment`"
         ) from problem

@@ -93,17 +93,31 @@ class StageRecord:
         """The record of a stage that was computed."""
         run = manifest.run
         return cls._of(
-            stage, ref, manifest, computed=True, reason=reason, seconds=run["seconds"],
-            shards_run=run["shards_run"], shards_resumed=run["shards_resumed"], peak_mb=run["peak_mb"], estimate=estimate,
-        )  # fmt: skip
+            stage,
+            ref,
+            manifest,
+            computed=True,
+            reason=reason,
+            seconds=run["seconds"],
+            shards_run=run["shards_run"],
+            shards_resumed=run["shards_resumed"],
+            peak_mb=run["peak_mb"],
+            estimate=estimate,
+        )
 
     @classmethod
     def _of(cls, stage: str, ref: Ref, manifest: Manifest, **rest: Any) -> "StageRecord":
         return cls(
-            stage=stage, ref=str(ref), rows=dict(manifest.identity["rows"]), quality=dict(manifest.quality),
-            measured=dict(manifest.run.get("measured", {})), companions=dict(manifest.run.get("companions", {})),
-            bytes=sum(entry.bytes for entry in manifest.files), inputs=input_texts(manifest.identity["inputs"]), **rest,
-        )  # fmt: skip
+            stage=stage,
+            ref=str(ref),
+            rows=dict(manifest.identity["rows"]),
+            quality=dict(manifest.quality),
+            measured=dict(manifest.run.get("measured", {})),
+            companions=dict(manifest.run.get("companions", {})),
+            bytes=sum(entry.bytes for entry in manifest.files),
+            inputs=input_texts(manifest.identity["inputs"]),
+            **rest,
+        )
 
 
 def full_name(name: str, part: str) -> str:
@@ -168,7 +182,8 @@ class Ledger:
         older = self.store.manifest(newest).identity["code"]
         if older == code:
             raise FingerpostError(
-                f"stage {stage}: expected older code to accept, found that {newest} is of the present code; nothing to do"
+                f"stage {stage}: expected older code to accept, found that {newest} is of the present code; nothing"
+                " to do"
             )
         note = {
             "stage": stage,

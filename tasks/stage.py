@@ -160,13 +160,23 @@ class Stage:
         }
         return {
             "contract": {"name": self.contract.name, "version": self.contract.version},
-            "parameters": json.loads(canonical_json({key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value for key, value in parameters.items()})),
+            "parameters": json.loads(
+                canonical_json(
+                    {
+                        key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+                        for key, value in parameters.items()
+                    }
+                )
+            ),
             "input_identities": identities,
-            "inputs": {name: {"ref": str(value)} if isinstance(value, Ref) else {"source": identities[name]} for name, value in given.items()},
+            "inputs": {
+                name: {"ref": str(value)} if isinstance(value, Ref) else {"source": identities[name]}
+                for name, value in given.items()
+            },
             "code": accepted or code,
             "accepted": accepted is not None,
             "versions": package_versions() if env.stale_on_versions else {},
-        }  # fmt: skip
+        }
 
     def _reusable(self, env: Environment, ref: Ref, earlier: Ref | None) -> Manifest | None:
         """The manifest of this fingerprint, of this day or carried over from an earlier one."""
@@ -181,7 +191,8 @@ class Stage:
     def _refuse_damaged(self, ref: Ref, manifest: Manifest, store: Store) -> Manifest:
         lost = [entry.path for entry in manifest.files if store.files.size(entry.path) != entry.bytes]
         raise MissingArtifactError(
-            f"artifact {ref}: expected {lost[0]} as the manifest lists it, found it missing or of another size; run again with --force {self.name}"
+            f"artifact {ref}: expected {lost[0]} as the manifest lists it, found it missing or of another size; run"
+            f" again with --force {self.name}"
         )
 
     def _reason(self, env: Environment, parts: Mapping[str, Any], earlier: Ref | None, *, forced: bool) -> str:
@@ -192,7 +203,17 @@ class Stage:
             return "first run"
         return "; ".join(_changes(known.identity, parts)) or "not finished before"
 
-    def _compute(self, env: Environment, ref: Ref, parts: Mapping[str, Any], inputs: Sequence["Ref | Source"], parameters: Mapping[str, Any], *, forced: bool, reason: str) -> StageRecord:  # fmt: skip
+    def _compute(
+        self,
+        env: Environment,
+        ref: Ref,
+        parts: Mapping[str, Any],
+        inputs: Sequence["Ref | Source"],
+        parameters: Mapping[str, Any],
+        *,
+        forced: bool,
+        reason: str,
+    ) -> StageRecord:
         run = StageRun(env, self.contract, ref, replace=forced)
         if forced:
             run.workspace.clear()
@@ -218,10 +239,20 @@ class Stage:
             "peak_mb": max(run.peak_mb, peak_memory_mb()),
         }
         about = {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"), "host": socket.gethostname(), "collection": env.collection, "reason": reason,
-            "versions": package_versions(), "python": platform.python_version(), "machine": platform.machine(), "threads": env.threads,
-            "shards_run": run.shards_run, "shards_resumed": run.shards_resumed, "measured": run.measured, "companions": run.companions, **cost,
-        }  # fmt: skip
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": socket.gethostname(),
+            "collection": env.collection,
+            "reason": reason,
+            "versions": package_versions(),
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "threads": env.threads,
+            "shards_run": run.shards_run,
+            "shards_resumed": run.shards_resumed,
+            "measured": run.measured,
+            "companions": run.companions,
+            **cost,
+        }
         manifest = env.store.commit(ref, Manifest(identity, about), replace=forced)
         # Only now, since a run that is stopped before this line goes on with these files.
         for path in {entry.path for entry in run.entries} - {entry.path for entry in manifest.files}:

@@ -108,7 +108,13 @@ def identity_of(
     for entry in entries:
         rows[entry.table] += entry.rows
     return {
-        "contract": {"name": contract.name, "version": contract.version}, "schema": contract.schema(), "rows": rows, "quality": dict(quality),
-        "parameters": parts["parameters"], "inputs": parts["inputs"], "input_identities": parts.get("input_identities", {}), "code": parts["code"],
+        "contract": {"name": contract.name, "version": contract.version},
+        "schema": contract.schema(),
+        "rows": rows,
+        "quality": dict(quality),
+        "parameters": parts["parameters"],
+        "inputs": parts["inputs"],
+        "input_identities": parts.get("input_identities", {}),
+        "code": parts["code"],
         "files": [asdict(entry) for entry in sorted(entries, key=lambda entry: (entry.table, entry.shard))],
-    }  # fmt: skip
+    }

@@ -49,10 +49,26 @@ def postgres() -> Iterator[str]:
     try:
         identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
         made = subprocess.run(
-            [initdb, "-D", folder / "data", "-U", "prefect", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}",
-             "--no-sync", "-E", "UTF8", "--locale=C"],
-            capture_output=True, text=True, cwd=folder, check=False, **identity,  # type: ignore[call-overload]
-        )  # fmt: skip
+            [
+                initdb,
+                "-D",
+                folder / "data",
+                "-U",
+                "prefect",
+                "-A",
+                "scram-sha-256",
+                f"--pwfile={folder / 'password'}",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            check=False,
+            **identity,  # type: ignore[call-overload]
+        )
         assert made.returncode == 0, made.stderr
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -60,8 +76,12 @@ def postgres() -> Iterator[str]:
         with open(folder / "log", "wb") as log:
             process = subprocess.Popen(
                 [server, "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-F"],
-                stdout=log, stderr=log, cwd=folder, start_new_session=True, **identity,
-            )  # fmt: skip
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,
+                **identity,
+            )
         end = time.monotonic() + 60
         while "ready to accept connections" not in (folder / "log").read_text():
             assert process.poll() is None, (folder / "log").read_text()

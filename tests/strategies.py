@@ -7,9 +7,34 @@ from scipy import sparse
 
 #: Names that could leave a folder, or mean something else on another system.
 ESCAPES = (
-    "", ".", "..", "../x", "a/../b", "/etc/passwd", "//host/share", "a/b", "a\\b", "..\\x", "C:\\x", "a\0b", "\0", "day=..",
-    "~", "~root", "$HOME", "a b", "a\n", "\na", "-rf", ".hidden", "%2e%2e", "a..b", "é", "A", "x" * 101,
-)  # fmt: skip
+    "",
+    ".",
+    "..",
+    "../x",
+    "a/../b",
+    "/etc/passwd",
+    "//host/share",
+    "a/b",
+    "a\\b",
+    "..\\x",
+    "C:\\x",
+    "a\0b",
+    "\0",
+    "day=..",
+    "~",
+    "~root",
+    "$HOME",
+    "a b",
+    "a\n",
+    "\na",
+    "-rf",
+    ".hidden",
+    "%2e%2e",
+    "a..b",
+    "é",
+    "A",
+    "x" * 101,
+)
 
 _PIECES = st.sampled_from(["..", ".", "/", "\\", "\0", "day=", "a", "2026-01-02", "0" * 16, "~", "\n", "%2f", "é", "A"])
 
@@ -44,9 +69,11 @@ def csr_matrices(draw: st.DrawFn) -> sparse.csr_array:
 def tensors() -> st.SearchStrategy[dict[str, np.ndarray]]:
     """Named arrays of every numeric dtype and byte order, 0-d and empty ones among them."""
     dtypes = st.one_of(
-        hnp.boolean_dtypes(), hnp.integer_dtypes(endianness="?"), hnp.unsigned_integer_dtypes(endianness="?"),
+        hnp.boolean_dtypes(),
+        hnp.integer_dtypes(endianness="?"),
+        hnp.unsigned_integer_dtypes(endianness="?"),
         hnp.floating_dtypes(endianness="?", sizes=(16, 32, 64)),
-    )  # fmt: skip
+    )
     arrays = dtypes.flatmap(
         lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
     )

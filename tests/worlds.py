@@ -56,10 +56,16 @@ def write_things(store: Store, ref: Ref, *, seed: int, shards: int = 2, inputs: 
     tensors = tensors_to_arrow({"numbers": np.arange(seed, seed + 8)})
     entries.append(store.write_table(ref, THINGS, "tensors", tensors))
     identity = {
-        "contract": {"name": THINGS.name, "version": THINGS.version}, "schema": THINGS.schema(), "rows": {"things": 5 * shards, "tensors": 1},
-        "quality": {"things": 5 * shards, "share": 0.25}, "parameters": {"seed": seed}, "inputs": {f"in_{i}": {"ref": str(given)} for i, given in enumerate(inputs)},
-        "input_identities": {}, "code": "0" * 32, "files": [vars(entry) for entry in entries],
-    }  # fmt: skip
+        "contract": {"name": THINGS.name, "version": THINGS.version},
+        "schema": THINGS.schema(),
+        "rows": {"things": 5 * shards, "tensors": 1},
+        "quality": {"things": 5 * shards, "share": 0.25},
+        "parameters": {"seed": seed},
+        "inputs": {f"in_{i}": {"ref": str(given)} for i, given in enumerate(inputs)},
+        "input_identities": {},
+        "code": "0" * 32,
+        "files": [vars(entry) for entry in entries],
+    }
     return Manifest(identity, {"host": "test", "seconds": 1.5})
 
 
@@ -131,7 +137,12 @@ def texts(rows: int, seed: int) -> Iterator[dict[str, str]]:
         topic, words = topics[int(rng.integers(len(topics)))]
         first = " ".join(rng.choice(words, 6))
         body = " ".join(rng.choice(words, 4))
-        yield {"id": f"{topic}-{row}", "title": f"{topic}.{words[row % len(words)]}_{row % 97}", "text": f"{first}.\n\n{body}.", "kind": topic}  # fmt: skip
+        yield {
+            "id": f"{topic}-{row}",
+            "title": f"{topic}.{words[row % len(words)]}_{row % 97}",
+            "text": f"{first}.\n\n{body}.",
+            "kind": topic,
+        }
 
 
 def write_documents(folder: Path, rows: int, seed: int) -> Path:
@@ -163,9 +174,16 @@ def run_pipeline(env: Any, documents: Path, *, rows_per_shard: int = 4096) -> Pu
 
 
 def build_index(
-    env: Any, documents: Path, *, rows_per_shard: int = 4096, rank: int = 8, max_terms: int = 150, candidates: int = 1000,
-    max_neighbors: int = 6, ef_construction: int = 16,
-) -> Ref:  # fmt: skip
+    env: Any,
+    documents: Path,
+    *,
+    rows_per_shard: int = 4096,
+    rank: int = 8,
+    max_terms: int = 150,
+    candidates: int = 1000,
+    max_neighbors: int = 6,
+    ef_construction: int = 16,
+) -> Ref:
     """The same to an index that is not published."""
     from schemas.inputs.sources import FileSource
     from tasks.ann.evaluation import EvaluationParams
@@ -211,10 +229,25 @@ def build_index(
         env, vectors, graph, basis, tables, metric=metric, params=EvaluationParams(queries=40, ef=(20,), repeats=1)
     )
     made["retrieval"] = ann.evaluate_retrieval.execute(
-        env, made["documents"], made["features"], made["vocabulary"], made["projection"], vectors, graph, metric=metric, hnsw=hnsw,
-        ngrams=ngrams, tfidf=tfidf, 
-        params=RetrievalParams(items=KnownItemParams(queries=5), rerank=RerankParams(candidates=candidates), bm25_k1=(1.2,), bm25_b=(0.75,), samples=("sort order",)),
-    )  # fmt: skip
+        env,
+        made["documents"],
+        made["features"],
+        made["vocabulary"],
+        made["projection"],
+        vectors,
+        graph,
+        metric=metric,
+        hnsw=hnsw,
+        ngrams=ngrams,
+        tfidf=tfidf,
+        params=RetrievalParams(
+            items=KnownItemParams(queries=5),
+            rerank=RerankParams(candidates=candidates),
+            bm25_k1=(1.2,),
+            bm25_b=(0.75,),
+            samples=("sort order",),
+        ),
+    )
     roles = tuple(sorted(made))
     return ann.assemble_index.execute(env, *(made[role] for role in roles), roles=roles)
 

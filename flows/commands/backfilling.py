@@ -29,8 +29,12 @@ SetOption = Annotated[
 ]
 HomeOption = Annotated[
     str,
-    typer.Option("--home", help="folder of the stack that runs the days; by default PREFECT_API_URL names the server", show_default=False),
-]  # fmt: skip
+    typer.Option(
+        "--home",
+        help="folder of the stack that runs the days; by default PREFECT_API_URL names the server",
+        show_default=False,
+    ),
+]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="as `fingerpost backfill list` shows it")]
 
 
@@ -67,7 +71,8 @@ def partitions(
     known = found.known_days()
     if not known and not (first and last):
         raise FingerpostError(
-            f"partitions: expected days of {flow} of {found.collection} in {found.store.url}, found none; give --from and --to, or another --collection"
+            f"partitions: expected days of {flow} of {found.collection} in {found.store.url}, found none; give --from"
+            " and --to, or another --collection"
         )
     days = found.of(days_between(first or min(known[0], last or known[0]), last or max(known[-1], first)))
     if as_json:
@@ -110,7 +115,10 @@ def start(
     reprocess: Annotated[
         str,
         typer.Option(
-            help="missing: days that are missing, stale or were interrupted; failed: failed and quarantined days; all: every day (stages that are there are reused unless --force names them)"
+            help=(
+                "missing: days that are missing, stale or were interrupted; failed: failed and quarantined days; all:"
+                " every day (stages that are there are reused unless --force names them)"
+            )
         ),
     ] = "missing",
     max_active: Annotated[int, typer.Option(min=1, max=64, help="at most so many days at a time")] = 1,
@@ -303,10 +311,17 @@ def _steer(backfill_id: str, store: str, state: str, *, now: bool = False) -> No
 
 def _told(one: Any, course: Any) -> dict[str, Any]:
     return {
-        "id": one.id, "state": course.control.state, "attempt": course.control.attempt, "by": one.by, "at": one.at,
-        "request": one.request.model_dump(mode="json"), "days": list(course.control.days), "running": list(course.running),
-        "to_go": list(course.waiting + course.lost), "ended": {day: asdict(end) for day, end in course.ended.items()},
-    }  # fmt: skip
+        "id": one.id,
+        "state": course.control.state,
+        "attempt": course.control.attempt,
+        "by": one.by,
+        "at": one.at,
+        "request": one.request.model_dump(mode="json"),
+        "days": list(course.control.days),
+        "running": list(course.running),
+        "to_go": list(course.waiting + course.lost),
+        "ended": {day: asdict(end) for day, end in course.ended.items()},
+    }
 
 
 def _show_selected(request: Any, days: list[Any], *, as_json: bool) -> None:

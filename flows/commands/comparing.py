@@ -93,7 +93,7 @@ def replay(
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
-) -> None:  # fmt: skip
+) -> None:
     """Answers real queries with a candidate and with what is live, and shows what would change; promotes nothing.
 
     Examples:
@@ -105,8 +105,14 @@ def replay(
     from flows.ops.compare.replay_tables import compare_with_live, show_replay
 
     found, gates = compare_with_live(
-        opened(store), str(queries), candidate=candidate, live_alone=live, k=k or 0, profile=profile, collection=collection or None,
-    )  # fmt: skip
+        opened(store),
+        str(queries),
+        candidate=candidate,
+        live_alone=live,
+        k=k or 0,
+        profile=profile,
+        collection=collection or None,
+    )
     if as_json:
         body = found.as_json() | {"gates": [asdict(gate) | {"holds": gate.holds} for gate in gates]}
         typer.echo(json.dumps(body, indent=1, ensure_ascii=False))

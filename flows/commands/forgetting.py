@@ -64,8 +64,9 @@ def forget(
     else:
         proof = outcome.proof
         typer.echo(
-            f"proof  {proof['files']:,} files ({proof['bytes'] / 1e6:,.1f} MB, {proof['parquet_decoded']:,} Parquet files decoded) searched for the id and "
-            f"{proof['texts']} text(s): {len(proof['findings'])} finding(s); {proof['artifacts_removed']} artifact(s) removed; {outcome.path}"
+            f"proof  {proof['files']:,} files ({proof['bytes'] / 1e6:,.1f} MB, {proof['parquet_decoded']:,} Parquet"
+            f" files decoded) searched for the id and {proof['texts']} text(s): {len(proof['findings'])} finding(s);"
+            f" {proof['artifacts_removed']} artifact(s) removed; {outcome.path}"
         )
         for path in proof["findings"]:
             typer.echo(f"found  {path}")

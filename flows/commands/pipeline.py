@@ -22,7 +22,10 @@ def run(
         typer.Option(
             "--input",
             "-i",
-            help="Parquet, CSV or JSON Lines file of documents (or a folder of Parquet files) instead of the built-in sample",
+            help=(
+                "Parquet, CSV or JSON Lines file of documents (or a folder of Parquet files) instead of the built-in"
+                " sample"
+            ),
             show_default=False,
         ),
     ] = None,
@@ -123,7 +126,10 @@ def query(
     within: Annotated[
         str,
         typer.Option(
-            help="only answers whose vectors are at least so similar (of an l2 index: at most so far): a number, or 'threshold' for the live threshold of the collection; -k is the most there are",
+            help=(
+                "only answers whose vectors are at least so similar (of an l2 index: at most so far): a number, or"
+                " 'threshold' for the live threshold of the collection; -k is the most there are"
+            ),
             show_default=False,
         ),
     ] = "",
@@ -188,7 +194,10 @@ def promote(
     reference: Annotated[
         str,
         typer.Argument(
-            help="ann.index/day=..., xmr.ranker/day=... or metric.threshold/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
+            help=(
+                "ann.index/day=..., xmr.ranker/day=... or metric.threshold/day=YYYY-MM-DD/fingerprint, as `fingerpost"
+                " history` prints it"
+            )
         ),
     ],
     reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",

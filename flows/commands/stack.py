@@ -30,7 +30,10 @@ def up(
         str,
         typer.Option(
             envvar="FINGERPOST_DATABASE",
-            help="postgresql+asyncpg://… for the Prefect server; by default SQLite in the home folder (a URL with a password belongs into the environment variable)",
+            help=(
+                "postgresql+asyncpg://… for the Prefect server; by default SQLite in the home folder (a URL with a"
+                " password belongs into the environment variable)"
+            ),
             show_default=False,
             show_envvar=True,
         ),

@@ -54,10 +54,12 @@ def lineage(
 
     typer.echo(
         printed(
-            opened(store), reference, collection=collection or None,
+            opened(store),
+            reference,
+            collection=collection or None,
             form="openlineage" if openlineage else "mermaid" if mermaid else "json" if as_json else "tree",
         )
-    )  # fmt: skip
+    )
 
 
 def freshness(

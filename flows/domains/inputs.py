@@ -82,7 +82,10 @@ def without_ranker(settings: Settings) -> str:
     if not chosen:
         return "No ranker is trained: xmr.input names no interactions"
     if chosen in SAMPLE_INTERACTIONS and source != SAMPLE:
-        return f"No ranker is trained: xmr.input is {chosen}, which goes with the built-in sample alone; name interactions of {settings.input.collection} there to train one"
+        return (
+            f"No ranker is trained: xmr.input is {chosen}, which goes with the built-in sample alone; name interactions"
+            f" of {settings.input.collection} there to train one"
+        )
     return ""
 
 
@@ -116,8 +119,13 @@ def interaction_source(settings: Settings, flow: str, suppressed: Suppressed | N
     if files is None:
         return None
     return InteractionFile(
-        files.path, files.labels, tuple(sorted(files.columns.items())), settings.xmr.unknown_labels, suppressed, files.negatives
-    )  # fmt: skip
+        files.path,
+        files.labels,
+        tuple(sorted(files.columns.items())),
+        settings.xmr.unknown_labels,
+        suppressed,
+        files.negatives,
+    )
 
 
 def sample_of(settings: Settings, flow: str) -> str:

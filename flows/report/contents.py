@@ -257,9 +257,12 @@ def _search(store: Store, stage: dict[str, Any]) -> Search:
             SearchPoint(ef, found["recall"], found["distances"], found["estimates"], speed)
         )
     return Search(
-        int(params.get("k", 10)), int(params.get("queries", 0)), curves, stage["measured"].get("finger_speedup"),
+        int(params.get("k", 10)),
+        int(params.get("queries", 0)),
+        curves,
+        stage["measured"].get("finger_speedup"),
         str(artifact.manifest.run.get("at", "")),
-    )  # fmt: skip
+    )
 
 
 def _finger(store: Store, stage: dict[str, Any]) -> Finger:
@@ -280,12 +283,15 @@ def _retrieval(store: Store, stage: dict[str, Any]) -> Retrieval:
     for setting, title in _SETTINGS.items():
         rows = [
             MethodRow(
-                name, found["mrr"], found["recall_at_10"], int(found["candidates"]),
+                name,
+                found["mrr"],
+                found["recall_at_10"],
+                int(found["candidates"]),
                 times.get(method) if setting == "whole" else None,
             )
             for method, name in _METHODS.items()
             if (found := values.get((setting, method)))
-        ]  # fmt: skip
+        ]
         dense, ours, theirs = (values.get((setting, method), {}) for method in _METHODS)
         ratio = ours["mrr"] / theirs["mrr"] if ours and theirs.get("mrr") else None
         if rows:

@@ -25,10 +25,15 @@ def render(store: Store, record: dict[str, Any]) -> str:
     """The page of a run's record: what was asked, done, measured and published."""
     contents = gather(store, record)
     return _template().render(
-        c=contents, record=record, longest=max((stage["seconds"] for stage in record["stages"]), default=0.0),
-        plots=_plots(contents), speed_words=_speed_words(contents.search), cards=_cards(contents), embedder_columns=COLUMNS,
+        c=contents,
+        record=record,
+        longest=max((stage["seconds"] for stage in record["stages"]), default=0.0),
+        plots=_plots(contents),
+        speed_words=_speed_words(contents.search),
+        cards=_cards(contents),
+        embedder_columns=COLUMNS,
         settings={key: value for key, value in record["settings"].items() if key not in _PRIVATE},
-    )  # fmt: skip
+    )
 
 
 def write(store: Store, record: dict[str, Any]) -> str:
@@ -120,10 +125,16 @@ def _speed_words(search: Search | None) -> str:
     if search is None or search.speedup is None:
         return ""
     ratio = f"{search.speedup:.2f}"
-    measured = f"At equal recall (the median over the recalls that both reach), FINGER answered {ratio} times as many queries per second as plain HNSW search"
+    measured = (
+        f"At equal recall (the median over the recalls that both reach), FINGER answered {ratio} times as many queries"
+        " per second as plain HNSW search"
+    )
     if search.speedup >= 1:
         return f"{measured}. The index therefore serves FINGER search under method “auto”."
-    return f"{measured}: a ratio below 1, FINGER is slower here. The index therefore serves plain search under method “auto”."
+    return (
+        f"{measured}: a ratio below 1, FINGER is slower here. The index therefore serves plain search under method"
+        " “auto”."
+    )
 
 
 def _cards(contents: Contents) -> list[tuple[str, str]]:

@@ -10,18 +10,27 @@ from typing import Any
 #: Colours on a light ground and what takes their place on a dark one.
 _INK, _MUTED, _GRID = "#1f2328", "#59636e", "#d1d9e1"
 _DARK = {
-    _INK: "#e6edf3", _MUTED: "#9198a1", _GRID: "#3d444d",
-    "#0969da": "#58a6ff", "#bc4c00": "#f0883e", "#1a7f37": "#3fb950", "#8250df": "#ab7df8",
+    _INK: "#e6edf3",
+    _MUTED: "#9198a1",
+    _GRID: "#3d444d",
+    "#0969da": "#58a6ff",
+    "#bc4c00": "#f0883e",
+    "#1a7f37": "#3fb950",
+    "#8250df": "#ab7df8",
     "#9a6700": "#d29922",
-}  # fmt: skip
+}
 #: How the methods are drawn: name in the legend, colour, marker.
 _LOOKS = {"hnsw": ("plain HNSW", "#0969da", "o"), "finger": ("FINGER", "#bc4c00", "s")}
 _SPARE = (("#1a7f37", "^"), ("#8250df", "D"))
 #: Rankers: colour, marker.
 _RANKERS = {
-    "ranker": ("#0969da", "o"), "two_tower": ("#bc4c00", "s"), "bm25": ("#1a7f37", "^"), "dense_of_rows": ("#8250df", "D"),
-    "dense_of_text": ("#9a6700", "v"), "frequent": (_MUTED, "X"),
-}  # fmt: skip
+    "ranker": ("#0969da", "o"),
+    "two_tower": ("#bc4c00", "s"),
+    "bm25": ("#1a7f37", "^"),
+    "dense_of_rows": ("#8250df", "D"),
+    "dense_of_text": ("#9a6700", "v"),
+    "frequent": (_MUTED, "X"),
+}
 #: Recalls that the axis may name.
 _TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99999)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
@@ -84,8 +93,15 @@ def correlation_svg(
     for rank, value in zip(ranks, correlations, strict=True):
         if rank == chosen:
             axes.plot([rank], [value], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=colour)
-            axes.annotate(f"in use: {rank}", (rank, value), xytext=(0, -18), textcoords="offset points",
-                          ha="center", color=_INK, fontsize=9)  # fmt: skip
+            axes.annotate(
+                f"in use: {rank}",
+                (rank, value),
+                xytext=(0, -18),
+                textcoords="offset points",
+                ha="center",
+                color=_INK,
+                fontsize=9,
+            )
     axes.set_xlabel("directions kept", color=_INK)
     axes.set_ylabel("correlation", color=_INK)
     axes.set_xticks(list(ranks))
@@ -112,8 +128,11 @@ def training_svg(points: Sequence[tuple[str, str, float, float]], *, size: tuple
 
 @_drawn_once
 def bands_svg(
-    bands: Sequence[str], curves: Sequence[tuple[str, str, Sequence[float | None]]], *, size: tuple[float, float] = (6.4, 3.9)
-) -> str:  # fmt: skip
+    bands: Sequence[str],
+    curves: Sequence[tuple[str, str, Sequence[float | None]]],
+    *,
+    size: tuple[float, float] = (6.4, 3.9),
+) -> str:
     """Recall by band of label frequency, one curve a method: curves of (method, name, a recall for each band)."""
     figure, axes = _figure(size)
     for method, name, recalls in curves:
@@ -173,8 +192,15 @@ def _label_widths(
         if any(abs(x - other) < 28 and abs(y - level) < 9 for other, level in taken):
             continue
         taken.append((x, y))
-        axes.annotate(f"ef {point.ef}", (place, height), xytext=(-5 if left else 5, 4 if above else -11),
-                      textcoords="offset points", ha="right" if left else "left", color=colour, fontsize=8)  # fmt: skip
+        axes.annotate(
+            f"ef {point.ef}",
+            (place, height),
+            xytext=(-5 if left else 5, 4 if above else -11),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            color=colour,
+            fontsize=8,
+        )
 
 
 def _recall_axis(axes: Any, recalls: Sequence[float]) -> dict[float, float]:

@@ -60,7 +60,8 @@ class Api:
             except (OSError, ValueError) as problem:
                 reason = getattr(problem, "reason", problem)
                 raise ApiError(
-                    f"server {self.url}: expected an answer, got {reason}; is the stack running? `fingerpost up` starts it"
+                    f"server {self.url}: expected an answer, got {reason}; is the stack running? `fingerpost up`"
+                    " starts it"
                 ) from None
         return json.loads(content) if content else None
 

@@ -109,12 +109,13 @@ class DaskExecutor:
                 yield position, result
         except KilledWorker as problem:
             raise ClusterError(
-                f"Dask: expected shards to finish, found that one killed its worker {problem.allowed_failures + 1} times (too little memory, most likely); use smaller shards or larger workers"
+                f"Dask: expected shards to finish, found that one killed its worker {problem.allowed_failures + 1}"
+                " times (too little memory, most likely); use smaller shards or larger workers"
             ) from problem
         except (FutureCancelledError, CommClosedError) as problem:
             raise ClusterError(
-                f"Dask: expected shards to finish, found the connection to the scheduler {self.cluster or 'of this run'} lost; "
-                "start it and run again: the finished shards are kept"
+                "Dask: expected shards to finish, found the connection to the scheduler"
+                f" {self.cluster or 'of this run'} lost; start it and run again: the finished shards are kept"
             ) from problem
         finally:
             if client.status == "running":
@@ -195,7 +196,8 @@ def check(workers: int, cluster: str, options: Mapping[str, Any]) -> None:
         found = urlsplit(cluster)
         if found.scheme not in {"tcp", "tls"} or "@" in found.netloc or not found.hostname or ":" not in found.netloc:
             raise ClusterError(
-                f"run.cluster: expected tcp://host:port or tls://host:port, got {found.scheme}://...; correct the address"
+                f"run.cluster: expected tcp://host:port or tls://host:port, got {found.scheme}://...; correct the"
+                " address"
             )
     elif cluster and not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", cluster):
         raise ClusterError(f"run.cluster: expected an address or a dotted class, got {cluster!r}; correct it")
@@ -224,8 +226,8 @@ def compare_workers(client: Client) -> None:
             )
         if found != mine:
             raise ClusterError(
-                f"Dask worker {worker}: expected the code and versions of this process, found {', '.join(mine.differences(found)[:4])}; "
-                "deploy the same version to every worker"
+                f"Dask worker {worker}: expected the code and versions of this process, found"
+                f" {', '.join(mine.differences(found)[:4])}; deploy the same version to every worker"
             )
 
 
@@ -281,7 +283,8 @@ def _connected(address: str) -> Client:
         )
     if not speaks_tls and address.startswith("tls://"):
         raise ClusterError(
-            f"Dask {address}: expected a scheduler that speaks TLS, found one that does not; start it with TLS or use tcp://"
+            f"Dask {address}: expected a scheduler that speaks TLS, found one that does not; start it with TLS or use"
+            " tcp://"
         )
     try:
         # The client itself waits for ever for one who listens and does not answer.
@@ -349,5 +352,6 @@ def _wait_for_workers(client: Client, cluster: str, seconds: float) -> None:
         client.wait_for_workers(1, timeout=seconds)
     except TimeoutError as problem:
         raise ClusterError(
-            f"Dask {cluster}: expected a worker within {seconds:.0f} s, found none; start workers for this scheduler, or look into their logs"
+            f"Dask {cluster}: expected a worker within {seconds:.0f} s, found none; start workers for this scheduler,"
+            " or look into their logs"
         ) from problem

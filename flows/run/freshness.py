@@ -141,6 +141,7 @@ def look(store: Store, *, flow: str = "", profile: str = "nightly", collection: 
     found = [one for one in scheduled_freshness(store, now=now) if collection in {"", one.collection}]
     if not found:
         raise FingerpostError(
-            f"store {public_url(store.url)}: expected days that a schedule asked for, found none; name --flow and --profile, or deploy a schedule"
+            f"store {public_url(store.url)}: expected days that a schedule asked for, found none; name --flow and"
+            " --profile, or deploy a schedule"
         )
     return found

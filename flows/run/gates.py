@@ -113,9 +113,15 @@ def replay_gates(found: Replay | None, settings: ReplaySettings) -> list[Gate]:
 
 
 def publish(
-    store: Store, collection: str, ref: Ref, gates: list[Gate], *, reason: str = "", replayed: Replay | None = None,
+    store: Store,
+    collection: str,
+    ref: Ref,
+    gates: list[Gate],
+    *,
+    reason: str = "",
+    replayed: Replay | None = None,
     despite: tuple[str, ...] = (),
-) -> Publication:  # fmt: skip
+) -> Publication:
     """Moves the pointer of a collection's index or ranker to a candidate whose gates hold.
 
     GateError for one that does not; of a replay it names the queries that changed most. ``despite`` are gates that may be
@@ -125,7 +131,8 @@ def publish(
     live = pointer.live()
     if replayed is not None and replayed.live != (live.ref if live else None):
         raise PublicationConflictError(
-            f"{collection}/{ref.name}: expected {replayed.live or 'nothing'} to be live as when queries were replayed, found {live.ref if live else 'nothing'}; promote again"
+            f"{collection}/{ref.name}: expected {replayed.live or 'nothing'} to be live as when queries were replayed,"
+            f" found {live.ref if live else 'nothing'}; promote again"
         )
     try:
         return pointer.promote(ref, gates=gates, reason=reason, after=live.generation if live else 0, despite=despite)

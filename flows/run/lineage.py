@@ -114,9 +114,16 @@ def _walk(
             nodes.setdefault(text, Node(text, source_name(record, ref.name), quality={"digest": text[:12]}))
     state = ("computed" if stage["computed"] else "reused") if stage else ""
     nodes[str(ref)] = Node(
-        str(ref), ref.name, ref.day, state, str(stage.get("stage", "")), str(manifest.run.get("at", "")),
-        dict(manifest.identity["rows"]), dict(manifest.quality), inputs,
-    )  # fmt: skip
+        str(ref),
+        ref.name,
+        ref.day,
+        state,
+        str(stage.get("stage", "")),
+        str(manifest.run.get("at", "")),
+        dict(manifest.identity["rows"]),
+        dict(manifest.quality),
+        inputs,
+    )
 
 
 def printed(store: Store, reference: str, *, collection: str | None, form: str) -> str:
@@ -130,7 +137,8 @@ def printed(store: Store, reference: str, *, collection: str | None, form: str) 
     record = run_with(store, ref)
     if record is None:
         raise MissingArtifactError(
-            f"artifact {ref}: expected a run that made or reused it, found none among the newest {_RUNS}; run the flow again"
+            f"artifact {ref}: expected a run that made or reused it, found none among the newest {_RUNS}; run the flow"
+            " again"
         )
     return "\n".join(json.dumps(event) for event in events(store, record))
 
@@ -213,7 +221,10 @@ def _words(node: Node, role: str, *, again: bool) -> str:
     if again:
         return f"{name} (see above)"
     figures = [f"{key} {value:g}" for key, value in node.quality.items() if isinstance(value, int | float)][:3]
-    return f"{name} {node.day} ({', '.join([f'{sum(node.rows.values()):,} rows', *([node.state] if node.state else []), *figures])})"
+    return (
+        f"{name} {node.day}"
+        f" ({', '.join([f'{sum(node.rows.values()):,} rows', *([node.state] if node.state else []), *figures])})"
+    )
 
 
 def _label(text: str) -> str:

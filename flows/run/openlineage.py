@@ -38,7 +38,9 @@ _FACETS = {
     "schema": "facets/1-2-0/SchemaDatasetFacet.json#/$defs/SchemaDatasetFacet",
     "dataSource": "facets/1-0-1/DatasourceDatasetFacet.json#/$defs/DatasourceDatasetFacet",
     "version": "facets/1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet",
-    "outputStatistics": "facets/1-0-2/OutputStatisticsOutputDatasetFacet.json#/$defs/OutputStatisticsOutputDatasetFacet",
+    "outputStatistics": (
+        "facets/1-0-2/OutputStatisticsOutputDatasetFacet.json#/$defs/OutputStatisticsOutputDatasetFacet"
+    ),
 }
 
 
@@ -96,9 +98,15 @@ class _Events:
         yield self._event("FAIL", ended, "", failure, inputs=sources)
 
     def _event(
-        self, kind: str, at: datetime, stage: str = "", facets: Mapping[str, Any] | None = None, *,
-        inputs: Sequence[Any] = (), outputs: Sequence[Any] = (),
-    ) -> dict[str, Any]:  # fmt: skip
+        self,
+        kind: str,
+        at: datetime,
+        stage: str = "",
+        facets: Mapping[str, Any] | None = None,
+        *,
+        inputs: Sequence[Any] = (),
+        outputs: Sequence[Any] = (),
+    ) -> dict[str, Any]:
         flow = str(self.record["flow"])
         about = {"nominalTime": _facet("nominalTime", **self._nominal()), **(facets or {})}
         if stage:
@@ -106,11 +114,19 @@ class _Events:
             about["parent"] = _facet("parent", run={"runId": self._run_id("")}, job=job)
         kinds = _facet("jobType", processingType="BATCH", integration="FINGERPOST", jobType="TASK" if stage else "FLOW")
         return {
-            "eventType": kind, "eventTime": _moment(at), "producer": _PRODUCER, "schemaURL": _EVENT,
+            "eventType": kind,
+            "eventTime": _moment(at),
+            "producer": _PRODUCER,
+            "schemaURL": _EVENT,
             "run": {"runId": self._run_id(stage), "facets": about},
-            "job": {"namespace": _NAMESPACE, "name": f"{flow}.{stage}" if stage else flow, "facets": {"jobType": kinds}},
-            "inputs": list(inputs), "outputs": list(outputs),
-        }  # fmt: skip
+            "job": {
+                "namespace": _NAMESPACE,
+                "name": f"{flow}.{stage}" if stage else flow,
+                "facets": {"jobType": kinds},
+            },
+            "inputs": list(inputs),
+            "outputs": list(outputs),
+        }
 
     def _run_id(self, stage: str) -> str:
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"fingerpost:{self.record['id']}/{stage}"))

@@ -37,8 +37,11 @@ def prefect_run() -> dict[str, Any]:
     found = context.flow_run
     retries = context.flow.retries or 0 if context.flow else 0
     return {
-        "id": str(found.id), "attempt": found.run_count, "scheduled": bool(found.auto_scheduled), "tried_again": found.run_count <= retries,
-    }  # fmt: skip
+        "id": str(found.id),
+        "attempt": found.run_count,
+        "scheduled": bool(found.auto_scheduled),
+        "tried_again": found.run_count <= retries,
+    }
 
 
 def show_run(store: Store, record: Mapping[str, Any]) -> None:
@@ -85,12 +88,17 @@ def stage_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The stages: reused or run, why, rows, seconds, peak memory."""
     return [
         {
-            "stage": full_name(stage["stage"], stage.get("part", "")), "result": "ran" if stage["computed"] else "reused", "why": stage["reason"],
-            "rows": sum(stage["rows"].values()), "seconds": stage["seconds"], "peak MB": stage["peak_mb"] or "",
-            "shards run": stage["shards_run"] or "", "shards resumed": stage["shards_resumed"] or "",
+            "stage": full_name(stage["stage"], stage.get("part", "")),
+            "result": "ran" if stage["computed"] else "reused",
+            "why": stage["reason"],
+            "rows": sum(stage["rows"].values()),
+            "seconds": stage["seconds"],
+            "peak MB": stage["peak_mb"] or "",
+            "shards run": stage["shards_run"] or "",
+            "shards resumed": stage["shards_resumed"] or "",
         }
         for stage in record["stages"]
-    ]  # fmt: skip
+    ]
 
 
 def quality_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -110,10 +118,15 @@ def summary(record: Mapping[str, Any], contents: Contents, pictures: Mapping[str
     """The page's main part: how it ended, publication and gates, quarantine, cost, plots."""
     parts = [
         f"# {_cell(record['flow'])} of {_cell(record['collection'])}, {record['day']}",
-        f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile `{_cell(record['profile'])}`."
+        f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile"
+        f" `{_cell(record['profile'])}`."
         + (f"\n\n> {_cell(without_credentials(record['error']))}" if record["error"] else ""),
-        *(_cell(note) for note in record.get("notes", ())), "## Publication", _publication(record), "## Quarantine", _quarantine(record, contents),
-    ]  # fmt: skip
+        *(_cell(note) for note in record.get("notes", ())),
+        "## Publication",
+        _publication(record),
+        "## Quarantine",
+        _quarantine(record, contents),
+    ]
     if cost := record.get("accuracy"):
         parts += ["## Cost: expected and actual", _cost(cost)]
     if pictures:
@@ -146,9 +159,10 @@ def plots(contents: Contents) -> dict[str, str]:
             found[titles[name]] = _data_uri(partial(str, svg))
     if contents.embedders:
         titles = {
-            "utility_pair": "Utility by class without and with TCM", "points_pair": "Operating points without and with TCM",
+            "utility_pair": "Utility by class without and with TCM",
+            "points_pair": "Operating points without and with TCM",
             "courses": "Training of embedders",
-        }  # fmt: skip
+        }
         for name, svg in embedder_plots(contents.embedders).items():
             found[titles[name]] = _data_uri(partial(str, svg))
     return found
@@ -203,7 +217,10 @@ def _cost(cost: Mapping[str, float]) -> str:
         )
         for title, key, unit in (("seconds", "seconds", 1), ("peak MB", "peak_mb", 1), ("MB stored", "bytes", 1e6))
     ]
-    return f"Over {cost['stages']} stages that ran and had run before.\n\n{table(('', 'expected', 'actual', 'actual / expected'), rows)}"
+    return (
+        f"Over {cost['stages']} stages that ran and had run"
+        f" before.\n\n{table(('', 'expected', 'actual', 'actual / expected'), rows)}"
+    )
 
 
 def _ratio(actual: float, expected: float) -> str:

@@ -144,11 +144,15 @@ def _discounts(count: int) -> np.ndarray:
     return 1.0 / np.log2(np.arange(count) + 2.0)
 
 
-def _answers(store: Store, ref: Ref, questions: Sequence[Question], k: int, judged: set[str]) -> tuple[list[list[str]], set[str]]:  # fmt: skip
+def _answers(
+    store: Store, ref: Ref, questions: Sequence[Question], k: int, judged: set[str]
+) -> tuple[list[list[str]], set[str]]:
     """The ids of the answers of each question, and which judged ids the version has."""
     index = LiveIndex(store, ref)
     if "features" not in index.members:
-        raise FingerpostError(f"replay: expected an index made from texts, got {ref}, made from vectors; leave replay.queries empty")  # fmt: skip
+        raise FingerpostError(
+            f"replay: expected an index made from texts, got {ref}, made from vectors; leave replay.queries empty"
+        )
     found = [[answer.id for answer in index.query(question.text, k=k).answers] for question in questions]
     return found, judged & set(index.documents["id"].to_pylist())
 
@@ -168,7 +172,8 @@ def _check_judged(file: str, judged: set[str], unknown: list[str]) -> None:
     """
     if judged and 2 * len(unknown) > len(judged):
         raise InputError(
-            f"{file}: expected judged ids that are in the index, found {len(unknown)} of {len(judged)} that are not: {_some(unknown)}; correct the ids, or give the queries of this collection"
+            f"{file}: expected judged ids that are in the index, found {len(unknown)} of {len(judged)} that are not:"
+            f" {_some(unknown)}; correct the ids, or give the queries of this collection"
         )
 
 

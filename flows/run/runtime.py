@@ -56,14 +56,29 @@ class Run:
     def record(self, *, state: str, error: str = "", kind: str = "") -> dict[str, Any]:
         """The run as it is kept."""
         return {
-            "id": self.id, "flow": self.flow, "state": state, "error": error, "profile": self.settings.profile, "collection": self.env.collection,
-            "day": self.env.day, "seconds": round(time.perf_counter() - self.started, 2), "stages": [asdict(record) for record in self.env.records],
-            "notes": self.env.notes, "gates": self.gates, "publication": asdict(self.publications[0]) if self.publications else None,
+            "id": self.id,
+            "flow": self.flow,
+            "state": state,
+            "error": error,
+            "profile": self.settings.profile,
+            "collection": self.env.collection,
+            "day": self.env.day,
+            "seconds": round(time.perf_counter() - self.started, 2),
+            "stages": [asdict(record) for record in self.env.records],
+            "notes": self.env.notes,
+            "gates": self.gates,
+            "publication": asdict(self.publications[0]) if self.publications else None,
             "publications": [asdict(move) for move in self.publications],
-            "at": datetime.now(UTC).isoformat(timespec="seconds"), "settings": in_force(self.settings), "cpus": os.cpu_count(),
-            "refs": {role: str(ref) for role, ref in self.refs.items()}, "request": self.request.model_dump(mode="json"),
-            "accuracy": accuracy(self.env.records), "error_kind": kind, "failed_stage": self.env.running if kind else "", "prefect": prefect_run(),
-        }  # fmt: skip
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "settings": in_force(self.settings),
+            "cpus": os.cpu_count(),
+            "refs": {role: str(ref) for role, ref in self.refs.items()},
+            "request": self.request.model_dump(mode="json"),
+            "accuracy": accuracy(self.env.records),
+            "error_kind": kind,
+            "failed_stage": self.env.running if kind else "",
+            "prefect": prefect_run(),
+        }
 
     def partition(self, record: dict[str, Any]) -> dict[str, Any]:
         """What became of the day of this run."""
@@ -230,7 +245,10 @@ def _new_run(
 
 def _show_plan(plan: Plan) -> None:
     """The plan where people watch: in Prefect's UI, and in the log of the run."""
-    words = f"{plan.flow} of {plan.collection}, {plan.day}: {len(plan.runs)} of {len(plan.stages)} stages would run: {plan.cost}"
+    words = (
+        f"{plan.flow} of {plan.collection}, {plan.day}: {len(plan.runs)} of {len(plan.stages)} stages would run:"
+        f" {plan.cost}"
+    )
     if FlowRunContext.get():
         create_table_artifact(table=rows_of(plan), key="plan", description=words)
     logging.getLogger("fingerpost.plan").info(words)
@@ -252,8 +270,9 @@ def _finish(run: Run, state: str, error: str, kind: str) -> dict[str, Any]:
         run.progress.say(f"record not kept: {problem}")
     if off := record["accuracy"]:
         run.progress.say(
-            f"cost   {off['seconds']:.1f} s, {off['peak_mb']:,.0f} MB, {off['bytes'] / 1e6:.1f} MB stored in {off['stages']} stage(s); expected "
-            f"{off['expected_seconds']:.1f} s, {off['expected_peak_mb']:,.0f} MB, {off['expected_bytes'] / 1e6:.1f} MB"
+            f"cost   {off['seconds']:.1f} s, {off['peak_mb']:,.0f} MB, {off['bytes'] / 1e6:.1f} MB stored in"
+            f" {off['stages']} stage(s); expected {off['expected_seconds']:.1f} s, {off['expected_peak_mb']:,.0f} MB,"
+            f" {off['expected_bytes'] / 1e6:.1f} MB"
         )
     _write_report(run, record)
     openlineage.keep(run.env.store, record)

@@ -48,7 +48,8 @@ class OwnServer:
             if code is not None or time.monotonic() > deadline:
                 found = f"exit code {code}" if code is not None else f"no answer after {START_SECONDS:.0f} s"
                 raise ServerError(
-                    f"Prefect's server beside this run: expected it to start, found {found}; its messages are above, and its database is in PREFECT_HOME"
+                    f"Prefect's server beside this run: expected it to start, found {found}; its messages are above,"
+                    " and its database is in PREFECT_HOME"
                 )
             time.sleep(0.05)
 
@@ -102,9 +103,22 @@ def _start() -> OwnServer:
     env = {**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True), **PLAIN}
     with contextlib.closing(socket.socket()) as listening:
         listening.bind(("127.0.0.1", 0))
-        command = [sys.executable, "-m", "flows.run.server_process", "--socket", str(listening.fileno()), "--parent", str(os.getpid())]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "flows.run.server_process",
+            "--socket",
+            str(listening.fileno()),
+            "--parent",
+            str(os.getpid()),
+        ]
         # In a session of its own: Ctrl-C is for the run, which ends its server last.
         process = subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[listening.fileno()], start_new_session=True
-        )  # fmt: skip
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[listening.fileno()],
+            start_new_session=True,
+        )
         return OwnServer(process, f"http://127.0.0.1:{listening.getsockname()[1]}/api")

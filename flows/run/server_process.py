@@ -69,11 +69,14 @@ def app() -> FastAPI:
     """Prefect's API, services and pages, as ``prefect server start`` serves them, with the policy on every answer."""
     close_failed_cursors()
     found = create_app(final=True, ephemeral="PREFECT__SERVER_EPHEMERAL" in os.environ)
-    found.add_middleware(WithHeaders, headers={
-        "Content-Security-Policy": policy(get_current_settings().server.ui.api_url or ""),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-    })  # fmt: skip
+    found.add_middleware(
+        WithHeaders,
+        headers={
+            "Content-Security-Policy": policy(get_current_settings().server.ui.api_url or ""),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        },
+    )
     return found
 
 

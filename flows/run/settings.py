@@ -46,7 +46,10 @@ class RunSettings(Section):
     timezone: str = Field(default="UTC", description="the time zone whose calendar gives the day")
     cluster: str = Field(
         default="",
-        description="where Dask runs: empty for processes of this machine, an address such as tls://host:8786, or a cluster class such as dask_kubernetes.operator.KubeCluster",
+        description=(
+            "where Dask runs: empty for processes of this machine, an address such as tls://host:8786, or a cluster"
+            " class such as dask_kubernetes.operator.KubeCluster"
+        ),
     )
     cluster_options: dict[str, Any] = Field(default_factory=dict, description="what such a class is called with")
 
@@ -129,7 +132,9 @@ class GateSettings(Section):
     threshold_rate: float = Field(
         default=3.0,
         ge=0,
-        description="of a threshold: most that its rate on test classes may be, as a multiple of the target; 0 switches it off",
+        description=(
+            "of a threshold: most that its rate on test classes may be, as a multiple of the target; 0 switches it off"
+        ),
     )
     threshold_classes: int = Field(default=2, ge=2, description="least number of test classes of a threshold")
     threshold_frr: float = Field(
@@ -291,8 +296,12 @@ def _beside(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
 
 #: Settings that are mappings themselves.
 _MAPPINGS = {
-    "input.columns", "xmr.columns", "metric.columns", "metric.training.backbone.arguments", "run.cluster_options"
-}  # fmt: skip
+    "input.columns",
+    "xmr.columns",
+    "metric.columns",
+    "metric.training.backbone.arguments",
+    "run.cluster_options",
+}
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

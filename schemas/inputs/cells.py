@@ -136,7 +136,10 @@ def _text_of(name: str, i: int, value: Any, report: Report) -> str | None:
 
 def _named(value: Any) -> str:
     shown = repr(value)
-    return f"{_KINDS.get(type(value).__name__, type(value).__name__)} ({shown if len(shown) <= 40 else shown[:37] + '...'})"
+    return (
+        f"{_KINDS.get(type(value).__name__, type(value).__name__)}"
+        f" ({shown if len(shown) <= 40 else shown[:37] + '...'})"
+    )
 
 
 def _rounded(number: float) -> float:

@@ -100,7 +100,8 @@ def chosen_columns(
     for ours, theirs in mapping.items():
         if theirs not in found:
             raise InputError(
-                f"{where}: expected a column {theirs!r} for {ours}, found {listed}; {_advice(ours, theirs, found, form)}"
+                f"{where}: expected a column {theirs!r} for {ours}, found {listed};"
+                f" {_advice(ours, theirs, found, form)}"
             )
     chosen = {ours: mapping.get(ours, ours) for ours in form.names if mapping.get(ours, ours) in found}
     for ours in form.needed:
@@ -109,7 +110,8 @@ def chosen_columns(
     if form.some and chosen.keys().isdisjoint(form.some):
         *others, last = map(repr, form.some)
         raise InputError(
-            f"{where}: expected a column {', '.join(others)} or {last}, found {listed}; {_advice('text', 'text', found, form)}"
+            f"{where}: expected a column {', '.join(others)} or {last}, found {listed};"
+            f" {_advice('text', 'text', found, form)}"
         )
     counts = Counter(found)
     for theirs in chosen.values():

@@ -89,7 +89,8 @@ def _readable(file: Path) -> Iterator[None]:
         raise InputError(f"{file}: expected a whole gzip file, found {problem}; compress it again") from problem
     except OSError as problem:
         raise InputError(
-            f"{file}: expected a file that can be read, found {problem.strerror or problem}; check its permissions and disk"
+            f"{file}: expected a file that can be read, found {problem.strerror or problem}; check its permissions and"
+            " disk"
         ) from problem
 
 

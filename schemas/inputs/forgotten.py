@@ -177,9 +177,9 @@ def _set_aside(store: Store, made: Ref, suppressed: Suppressed) -> tuple[pa.Tabl
     return bad, dict(sorted(Counter(bad["reason"].to_pylist()).items()))
 
 
-def suppressing(source: "FileSource | PythonDocsSource", suppressed: Suppressed | None) -> (
-    "FileSource | PythonDocsSource | SuppressedFile | SuppressedDocs"
-):  # fmt: skip
+def suppressing(
+    source: "FileSource | PythonDocsSource", suppressed: Suppressed | None
+) -> "FileSource | PythonDocsSource | SuppressedFile | SuppressedDocs":
     """The source without what is to be forgotten; the source itself where nothing is."""
     if suppressed is None:
         return source

@@ -131,7 +131,8 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
         parquet = pq.ParquetFile(source)
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
-            f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or name it as what it is"
+            f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or name it as"
+            " what it is"
         ) from problem
     chosen = reading.wanted(reading.chosen(file, parquet.schema_arrow.names))
     try:

@@ -42,8 +42,8 @@ class ImageShape:
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1 or self.channels not in (1, 3):
             raise ValueError(
-                f"images: expected a height and width of at least 1 and 1 or 3 channels, got {self.height}, {self.width}, "
-                f"{self.channels}; correct them"
+                f"images: expected a height and width of at least 1 and 1 or 3 channels, got {self.height},"
+                f" {self.width}, {self.channels}; correct them"
             )
 
     @property
@@ -118,8 +118,8 @@ class ImageFiles:
         found = files_by_class(self.path) or []
         if not found:
             raise InputError(
-                f"{self.path}: expected a subfolder of images ({', '.join(ENDINGS[:3])}, …) for each class, found none; "
-                "check the path"
+                f"{self.path}: expected a subfolder of images ({', '.join(ENDINGS[:3])}, …) for each class, found none;"
+                " check the path"
             )
         return [(key, file) for key, file in found if self.suppressed is None or not self.suppressed.match(key)]
 
@@ -197,5 +197,6 @@ def _content(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as problem:
         raise InputError(
-            f"{file}: expected a file that can be read, found {problem.strerror or problem}; check its permissions and disk"
+            f"{file}: expected a file that can be read, found {problem.strerror or problem}; check its permissions and"
+            " disk"
         ) from problem

@@ -85,9 +85,7 @@ def suppressed_negatives(path: str, suppressed: Suppressed | None) -> list[str]:
 
 
 def _reading(suppressed: Suppressed | None, *, keys_only: bool = False) -> Reading:
-    return Reading(
-        {}, Quarantine(prefix="negative: "), suppressed=suppressed, keys_only=keys_only, form=NEGATIVES
-    )  # fmt: skip
+    return Reading({}, Quarantine(prefix="negative: "), suppressed=suppressed, keys_only=keys_only, form=NEGATIVES)
 
 
 def _batches(path: str, reading: Reading) -> Iterable[RawBatch]:

@@ -35,7 +35,8 @@ def read_queries(path: str | Path) -> list[Question]:
     file = Path(path)
     if not file.is_file():
         raise InputError(
-            f"{path}: expected a file of queries, found {'a folder' if file.is_dir() else 'nothing there'}; check the path"
+            f"{path}: expected a file of queries, found {'a folder' if file.is_dir() else 'nothing there'}; check the"
+            " path"
         )
     judged: dict[str, dict[str, float]] = {}
     places: dict[str, str] = {}
@@ -54,7 +55,8 @@ def read_queries(path: str | Path) -> list[Question]:
             grade = _grade(file, place, row.get("grade", 1))
             if grades.setdefault(key, grade) != grade:
                 raise InputError(
-                    f"{file}: expected one grade of {key!r} for {text!r}, found {grades[key]:g} and {grade:g} ({place}); keep one"
+                    f"{file}: expected one grade of {key!r} for {text!r}, found {grades[key]:g} and {grade:g}"
+                    f" ({place}); keep one"
                 )
     if not judged:
         raise InputError(f"{file}: expected rows with queries, found none; write it again")
@@ -100,7 +102,8 @@ def _csv_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, An
         for record in reader:
             if record and len(record) != len(header):
                 raise InputError(
-                    f"{file}: expected {len(header)} fields as in the header, found {len(record)} in line {reader.line_num}; quote texts with commas"
+                    f"{file}: expected {len(header)} fields as in the header, found {len(record)} in line"
+                    f" {reader.line_num}; quote texts with commas"
                 )
             if record:
                 yield f"line {reader.line_num}", dict(zip(header, record, strict=True))

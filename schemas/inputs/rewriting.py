@@ -43,7 +43,8 @@ class _Rule:
         found = [chosen[key] for key in self.keys if key in chosen]
         if not found:
             raise InputError(
-                f"{file}: expected a column for {' or '.join(self.keys)}, found none; map it with {self.form.option}{self.keys[0]}=…"
+                f"{file}: expected a column for {' or '.join(self.keys)}, found none; map it with"
+                f" {self.form.option}{self.keys[0]}=…"
             )
         return found
 
@@ -155,7 +156,8 @@ def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, in
                 writer.write_table(kept, row_group_size=max(len(keep), 1))
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
-            f"{file}: expected Parquet that can be written again, found {' '.join(str(problem).split())}; take the rows out by hand"
+            f"{file}: expected Parquet that can be written again, found {' '.join(str(problem).split())}; take the rows"
+            " out by hand"
         ) from problem
     return sink.getvalue(), removed
 
@@ -198,5 +200,6 @@ def _replace(target: Path, content: bytes) -> None:
     except OSError as problem:
         beside.unlink(missing_ok=True)
         raise InputError(
-            f"{target}: expected a file that can be written, found {problem.strerror or problem}; take the rows out by hand, or make it writable and run again"
+            f"{target}: expected a file that can be written, found {problem.strerror or problem}; take the rows out by"
+            " hand, or make it writable and run again"
         ) from problem

@@ -209,26 +209,40 @@ class LiveIndex:
         return replace(answers, within=told_radius(radius, self.metric), more=not near.whole or len(chosen) > k)
 
     def similar(
-        self, key: str, *, k: int = 10, ef: int = 100, kind: str | None = None, package: str | None = None,
+        self,
+        key: str,
+        *,
+        k: int = 10,
+        ef: int = 100,
+        kind: str | None = None,
+        package: str | None = None,
         within: Radius = None,
-    ) -> Answers:  # fmt: skip
+    ) -> Answers:
         """The documents nearest to the one with this id, itself left out; ``within`` as of `query`."""
         row = pc.index(self.documents["id"], key).as_py()
         if row < 0:
             raise FingerpostError(
-                f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; look it up with a text query"
+                f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; look it up"
+                " with a text query"
             )
         return self._nearest(self.vectors[row : row + 1], k, ef, kind, package, within, without=row)
 
     def search(
-        self, vector: ArrayLike, *, k: int = 10, ef: int = 100, kind: str | None = None, package: str | None = None,
+        self,
+        vector: ArrayLike,
+        *,
+        k: int = 10,
+        ef: int = 100,
+        kind: str | None = None,
+        package: str | None = None,
         within: Radius = None,
-    ) -> Answers:  # fmt: skip
+    ) -> Answers:
         """The documents nearest to a vector (d,) of the documents' own space; ``within`` as of `query`."""
         row = np.asarray(vector, dtype=np.float32).reshape(1, -1)
         if row.shape[1] != self.vectors.shape[1] or not np.isfinite(row).all() or not row.any():
             raise FingerpostError(
-                f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers; make it as the documents' vectors were made"
+                f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers; make"
+                " it as the documents' vectors were made"
             )
         if self.metric == "cosine":
             row = row / np.linalg.norm(row)
@@ -292,7 +306,8 @@ class LiveIndex:
     def _open(self, role: str, contract: Any) -> Artifact:
         if role not in self.members:
             raise FingerpostError(
-                f"index {self.ref}: expected {role} in one made from texts, found one made from vectors; ask with --like ID or --vectors FILE"
+                f"index {self.ref}: expected {role} in one made from texts, found one made from vectors; ask with"
+                " --like ID or --vectors FILE"
             )
         return self.store.open(self.members[role], contract)
 
@@ -317,7 +332,8 @@ def published_collection(store: Store, collection: str | None = None, *, product
         return SAMPLE
     if len(names) > 1:
         raise MissingArtifactError(
-            f"collection: expected one to be named, since {len(names)} are live: {', '.join(names)}; name it (--collection)"
+            f"collection: expected one to be named, since {len(names)} are live: {', '.join(names)}; name it"
+            " (--collection)"
         )
     return names[0]
 

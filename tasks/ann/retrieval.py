@@ -71,9 +71,19 @@ class Retrieval:
 
 
 def evaluate_known_items(
-    *, titles: Sequence[str], texts: Sequence[str], features: sparse.csr_array, featurizer: Featurizer, components: NDArray[np.float32],
-    index: Index, hnsw: HnswParams, params: RetrievalParams, threads: int, clock: Callable[[], float], progress: Steps,
-) -> Retrieval:  # fmt: skip
+    *,
+    titles: Sequence[str],
+    texts: Sequence[str],
+    features: sparse.csr_array,
+    featurizer: Featurizer,
+    components: NDArray[np.float32],
+    index: Index,
+    hnsw: HnswParams,
+    params: RetrievalParams,
+    threads: int,
+    clock: Callable[[], float],
+    progress: Steps,
+) -> Retrieval:
     """Both tables: the texts as they are, and with the sentence that is asked by removed from them.
 
     For the second table the documents asked for get new features from the same vocabulary and projection, and a graph
@@ -153,9 +163,15 @@ def _best_bm25(
 
 
 def _table(
-    setting: str, engine: Engine, items: KnownItems, words: tuple[sparse.csr_array, sparse.csr_array], bm25: Bm25Params,
-    params: RetrievalParams, clock: Callable[[], float], times: dict[str, float],
-) -> list[Figure]:  # fmt: skip
+    setting: str,
+    engine: Engine,
+    items: KnownItems,
+    words: tuple[sparse.csr_array, sparse.csr_array],
+    bm25: Bm25Params,
+    params: RetrievalParams,
+    clock: Callable[[], float],
+    times: dict[str, float],
+) -> list[Figure]:
     asked = max(len(items.rows), 1)
     started = clock()
     queries = engine.featurizer.transform(items.queries)

@@ -68,20 +68,36 @@ def assess(
     role = {few.name: "few" for few in report.few} | dict.fromkeys(report.worst, "worst")
     names = [str(name) for name in test.names]
     classes: dict[str, list[Any]] = {
-        "name": names, "positives": rates.positives.tolist(), "negatives": rates.negatives.tolist(),
-        "far": rates.far.tolist(), "frr": rates.frr.tolist(), "utility": report.utility.mean(axis=1).tolist(),
+        "name": names,
+        "positives": rates.positives.tolist(),
+        "negatives": rates.negatives.tolist(),
+        "far": rates.far.tolist(),
+        "frr": rates.frr.tolist(),
+        "utility": report.utility.mean(axis=1).tolist(),
         "role": [role.get(name, "") for name in names],
-    }  # fmt: skip
+    }
     quality = {
-        "threshold": choice.threshold, "threshold_low": choice.interval[0], "threshold_high": choice.interval[1],
-        "far": rates.global_far, "frr": rates.global_frr, "opis": report.opis, "worst_opis": report.worst_opis, "equal_error": rate,
-        "classes": len(names), "classes_with_few_pairs": len(report.few), "measure": test.bins.measure,
+        "threshold": choice.threshold,
+        "threshold_low": choice.interval[0],
+        "threshold_high": choice.interval[1],
+        "far": rates.global_far,
+        "frr": rates.global_frr,
+        "opis": report.opis,
+        "worst_opis": report.worst_opis,
+        "equal_error": rate,
+        "classes": len(names),
+        "classes_with_few_pairs": len(report.few),
+        "measure": test.bins.measure,
         "cautions": cautions(validation, choice, rates),
-    }  # fmt: skip
+    }
     curves: dict[str, NDArray[np.generic]] = {"thresholds": report.thresholds, "utility": report.utility}
-    rows = {} if groups is None else group_columns(
-        (validation, test), groups, choice, level=params.level, least_classes=params.least_group_classes
-    )  # fmt: skip
+    rows = (
+        {}
+        if groups is None
+        else group_columns(
+            (validation, test), groups, choice, level=params.level, least_classes=params.least_group_classes
+        )
+    )
     if rows:
         quality |= {"groups": len(rows["name"]), "groups_worth": sum(map(bool, rows["worth"]))}
     return Assessment([figure for figure in figures if not math.isnan(figure[3])], classes, curves, quality, rows)
@@ -89,9 +105,13 @@ def assess(
 
 def _threshold_figures(choice: ThresholdChoice) -> list[tuple[str, str, str, float]]:
     values = {
-        "value": choice.threshold, "low": choice.interval[0], "high": choice.interval[1],
-        "far": choice.rates.global_far, "frr": choice.rates.global_frr, f"held_out_{choice.target.rate}": choice.held_out,
-    }  # fmt: skip
+        "value": choice.threshold,
+        "low": choice.interval[0],
+        "high": choice.interval[1],
+        "far": choice.rates.global_far,
+        "frr": choice.rates.global_frr,
+        f"held_out_{choice.target.rate}": choice.held_out,
+    }
     return [("threshold", "validation", name, value) for name, value in values.items()]
 
 

@@ -75,8 +75,8 @@ class CalibratedThreshold:
         away = float(np.linalg.norm(found - kept) / max(float(np.linalg.norm(kept)), 1e-30))
         if away > CANARY_TOLERANCE:
             raise ForeignModelError(
-                f"threshold: expected the vector of '{self.canary_ids[number]}' that model {self.model} gives, got one that "
-                f"is {away:.2g} of its length away; the vectors are of another model"
+                f"threshold: expected the vector of '{self.canary_ids[number]}' that model {self.model} gives, got one"
+                f" that is {away:.2g} of its length away; the vectors are of another model"
             )
 
     def search_radius(self, group: str = "") -> float:
@@ -85,15 +85,21 @@ class CalibratedThreshold:
 
 
 def calibrated(
-    choice: ThresholdChoice, measure: Measure, *, model: str, ids: Sequence[str], vectors: ArrayLike, canaries: int = 8,
+    choice: ThresholdChoice,
+    measure: Measure,
+    *,
+    model: str,
+    ids: Sequence[str],
+    vectors: ArrayLike,
+    canaries: int = 8,
     groups: Mapping[str, tuple[float, float, float]] | None = None,
-) -> CalibratedThreshold:  # fmt: skip
+) -> CalibratedThreshold:
     """A chosen threshold with the model's identity and some of its vectors (n, d) of ``ids`` as canaries."""
     rows = checked_vectors(vectors)
     if not model or len(ids) != len(rows) or not 0 < canaries <= len(rows):
         raise ValueError(
-            f"threshold: expected a model's name and at least {max(1, canaries)} vectors with an id each, got {model!r}, "
-            f"{len(rows)} vectors and {len(ids)} ids; pass them"
+            f"threshold: expected a model's name and at least {max(1, canaries)} vectors with an id each, got"
+            f" {model!r}, {len(rows)} vectors and {len(ids)} ids; pass them"
         )
     chosen = canary_rows(ids, canaries)
     kept = tuple(str(ids[row]) for row in chosen)
@@ -136,14 +142,15 @@ def migrate(
     same = len(old.names) == len(new.names) and bool((old.names == new.names).all())
     if not same or (old.positives != new.positives).any() or (old.negatives != new.negatives).any():
         raise ValueError(
-            f"migration: expected pairs of the same rows for both models, got {len(old.names)} and {len(new.names)} classes "
-            "or other numbers of pairs; embed the same rows with both"
+            f"migration: expected pairs of the same rows for both models, got {len(old.names)} and {len(new.names)}"
+            " classes or other numbers of pairs; embed the same rows with both"
         )
     before = class_rates(old, threshold)
     matched = before.global_far if rate == "far" else before.global_frr
     if matched >= 1:
         raise ValueError(
-            f"migration: expected a threshold with a {rate} below 1, got {threshold} with {matched}; there is nothing to match"
+            f"migration: expected a threshold with a {rate} below 1, got {threshold} with {matched}; there is nothing"
+            " to match"
         )
     choice = choose_threshold(new, Target(rate, matched), level=level)
     return Migration(choice, before, choice.rates)

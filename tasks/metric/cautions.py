@@ -28,8 +28,8 @@ def cautions(pairs: PairHistograms, choice: ThresholdChoice, tested: ClassRates 
     out = []
     if classes < FEW_CLASSES:
         out.append(
-            f"the threshold was chosen on {classes} classes, fewer than {FEW_CLASSES}; give more classes, or choose on a larger share of "
-            "them (validation_share)"
+            f"the threshold was chosen on {classes} classes, fewer than {FEW_CLASSES}; give more classes, or choose on"
+            " a larger share of them (validation_share)"
         )
     found = [(f"{told} of classes left out while choosing is", choice.held_out)]
     if tested is not None:
@@ -42,7 +42,8 @@ def cautions(pairs: PairHistograms, choice: ThresholdChoice, tested: ClassRates 
     if list(_off([("", value) for value in ends], choice.target.share)):
         least, most = (_percent(end) for end in sorted(ends))
         out.append(
-            f"at the ends of its interval {told} is {least} and {most} for a target of {_percent(choice.target.share)}; give more classes"
+            f"at the ends of its interval {told} is {least} and {most} for a target of {_percent(choice.target.share)};"
+            " give more classes"
         )
     return out
 

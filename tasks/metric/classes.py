@@ -37,8 +37,8 @@ class ClassParams:
         shares = 0 < self.validation_share < 1 and 0 <= self.train_share < 1
         if self.part not in parts or not shares or self.least_rows < 1:
             raise ValueError(
-                f"classes: expected one of {', '.join(parts)}, shares between 0 and 1 and at least one row a class, got "
-                f"{self.part!r}, {self.train_share}, {self.validation_share}, {self.least_rows}; correct them"
+                f"classes: expected one of {', '.join(parts)}, shares between 0 and 1 and at least one row a class, got"
+                f" {self.part!r}, {self.train_share}, {self.validation_share}, {self.least_rows}; correct them"
             )
 
 
@@ -66,8 +66,8 @@ def chosen_rows(labels: ArrayLike, params: ClassParams) -> NDArray[np.int64]:
     ]
     if sum(wanted) < 2:
         raise ValueError(
-            f"classes: expected at least two in the {params.part} part with {params.least_rows} rows each, got {sum(wanted)} "
-            f"of {len(names)} by column {params.column!r}; choose another column or a smaller least_rows"
+            f"classes: expected at least two in the {params.part} part with {params.least_rows} rows each, got"
+            f" {sum(wanted)} of {len(names)} by column {params.column!r}; choose another column or a smaller least_rows"
         )
     return np.flatnonzero(np.array(wanted)[classes])
 

@@ -47,8 +47,8 @@ class BackboneParams:
             )
         if (self.kind == "module") != (self.module.count(":") == 1):
             raise ValueError(
-                f"backbone: expected 'package.module:Name' for a module and nothing for another kind, got {self.module!r} "
-                f"for {self.kind}; correct it"
+                "backbone: expected 'package.module:Name' for a module and nothing for another kind, got"
+                f" {self.module!r} for {self.kind}; correct it"
             )
 
 

@@ -127,8 +127,17 @@ def group_columns(
 
 
 COLUMNS = (
-    "name", "classes", "threshold", "low", "high", "rate", "worth", "test_classes", "test_rate", "own_test_rate",
-)  # fmt: skip
+    "name",
+    "classes",
+    "threshold",
+    "low",
+    "high",
+    "rate",
+    "worth",
+    "test_classes",
+    "test_rate",
+    "own_test_rate",
+)
 
 
 def _group_row(group: GroupThreshold | None) -> dict[str, object]:

@@ -33,11 +33,13 @@ class MarginParams:
         rates = (*self.positive_frr, *self.negative_far)
         if not (self.positive_frr and self.negative_far and self.weights) or not all(0 < rate < 1 for rate in rates):
             raise ValueError(
-                f"margins: expected rates between 0 and 1 and a weight at least, got {rates} and {self.weights}; name some"
+                f"margins: expected rates between 0 and 1 and a weight at least, got {rates} and {self.weights}; name"
+                " some"
             )
         if self.steps < 1 or min(self.recall_loss, self.frr_loss) < 0 or min(self.weights) <= 0:
             raise ValueError(
-                f"margins: expected steps of at least 1, losses of at least 0 and weights above 0, got {self}; correct them"
+                f"margins: expected steps of at least 1, losses of at least 0 and weights above 0, got {self}; correct"
+                " them"
             )
 
 

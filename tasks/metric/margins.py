@@ -18,9 +18,11 @@ class TcmParams:
     def __post_init__(self) -> None:
         if not (-1 <= self.positive_margin <= 1 and -1 <= self.negative_margin <= 1):
             raise ValueError(
-                f"TCM: expected margins of -1 to 1, got {self.positive_margin} and {self.negative_margin}; they are cosines"
+                f"TCM: expected margins of -1 to 1, got {self.positive_margin} and {self.negative_margin}; they are"
+                " cosines"
             )
         if not (0 <= self.positive_weight < float("inf") and 0 <= self.negative_weight < float("inf")):
             raise ValueError(
-                f"TCM: expected weights of at least 0, got {self.positive_weight} and {self.negative_weight}; correct them"
+                f"TCM: expected weights of at least 0, got {self.positive_weight} and {self.negative_weight}; correct"
+                " them"
             )

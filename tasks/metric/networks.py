@@ -80,8 +80,9 @@ def named_module(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
         made = getattr(importlib.import_module(place), attribute)(**arguments)
     except (ImportError, AttributeError, TypeError) as problem:
         raise ValueError(
-            f"backbone {name}: expected a torch.nn.Module that can be made with {arguments}, got {type(problem).__name__}: "
-            f"{problem}; correct the name or the arguments, and have its package on the path of every worker"
+            f"backbone {name}: expected a torch.nn.Module that can be made with {arguments}, got"
+            f" {type(problem).__name__}: {problem}; correct the name or the arguments, and have its package on the path"
+            " of every worker"
         ) from problem
     if not isinstance(made, torch.nn.Module):
         raise ValueError(
@@ -99,8 +100,8 @@ def network(params: BackboneParams, shape: tuple[int, ...]) -> torch.nn.Module:
         return torch.nn.Sequential(named_module(params.module, dict(params.arguments)), _Unit())
     if (params.kind == "head") != (len(shape) == 1):
         raise ValueError(
-            f"backbone {params.kind}: expected {'vectors' if params.kind == 'head' else 'images'}, got inputs of shape {shape}; "
-            "take head for vectors and conv or vit for images"
+            f"backbone {params.kind}: expected {'vectors' if params.kind == 'head' else 'images'}, got inputs of shape"
+            f" {shape}; take head for vectors and conv or vit for images"
         )
     if params.kind == "head":
         return torch.nn.Sequential(head(shape[0], params), _Unit())
@@ -108,7 +109,8 @@ def network(params: BackboneParams, shape: tuple[int, ...]) -> torch.nn.Module:
     least = 16 if params.kind == "conv" else params.patch
     if min(height, width) < least:
         raise ValueError(
-            f"backbone {params.kind}: expected images of at least {least} × {least} pixels, got {height} × {width}; enlarge them"
+            f"backbone {params.kind}: expected images of at least {least} × {least} pixels, got {height} × {width};"
+            " enlarge them"
         )
     if params.kind == "conv":
         return torch.nn.Sequential(convolutions(channels, params), _Unit())

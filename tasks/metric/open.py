@@ -167,8 +167,8 @@ def threshold_for(index: LiveIndex) -> CalibratedThreshold:
     made = found.threshold
     if index.metric != ("cosine" if made.measure == "cosine" else "l2"):
         raise ForeignModelError(
-            f"threshold {found.ref}: expected an index that measures {made.measure}, got {index.metric} of {index.ref}; tune a "
-            "threshold with that measure (metric.measure)"
+            f"threshold {found.ref}: expected an index that measures {made.measure}, got {index.metric} of {index.ref};"
+            " tune a threshold with that measure (metric.measure)"
         )
     own = index.members["projection"].identity if "projection" in index.members else ""
     if made.model.startswith(f"{corpus.PROJECTION.name}:"):
@@ -183,7 +183,8 @@ def threshold_for(index: LiveIndex) -> CalibratedThreshold:
     compared = replace(made, canaries=canaries).check(ids=known, vectors=rows) if known else 0
     if not compared and made.model != own:
         raise ForeignModelError(
-            f"threshold {found.ref}: expected some of the ids {', '.join(made.canary_ids[:3])}, … that its model {made.model} is told by among "
-            f"the documents of {index.ref}, found none; tune it on these documents (metric.input=documents)"
+            f"threshold {found.ref}: expected some of the ids {', '.join(made.canary_ids[:3])}, … that its model"
+            f" {made.model} is told by among the documents of {index.ref}, found none; tune it on these documents"
+            " (metric.input=documents)"
         )
     return made

@@ -39,8 +39,8 @@ class CalibrationRange:
             or (rates and not 0 <= self.low < self.high <= 1)
         ):
             raise ValueError(
-                f"calibration range: expected low below high{' and rates of 0 to 1' if rates else ''}, got {self.low} and "
-                f"{self.high}; correct them"
+                f"calibration range: expected low below high{' and rates of 0 to 1' if rates else ''}, got {self.low}"
+                f" and {self.high}; correct them"
             )
 
     def scores(self, pairs: Pairs) -> tuple[float, float]:
@@ -93,8 +93,8 @@ class OpisParams:
             or self.draws < 0
         ):
             raise ValueError(
-                "OPIS: expected a weight above 0, at least 2 steps, least_pairs of at least 1 and draws of at least 0, got "
-                f"{self.weight}, {self.steps}, {self.least_pairs}, {self.draws}; correct them"
+                "OPIS: expected a weight above 0, at least 2 steps, least_pairs of at least 1 and draws of at least 0,"
+                f" got {self.weight}, {self.steps}, {self.least_pairs}, {self.draws}; correct them"
             )
         if not (0 < self.worst < 1 and 0 < self.level < 1) or self.around not in ("threshold", "range"):
             raise ValueError(
@@ -157,8 +157,8 @@ def opis(pairs: Pairs, over: CalibrationRange = CalibrationRange(), params: Opis
     counted = (positives >= params.least_pairs) & (negatives >= params.least_pairs)
     if counted.sum() < 2:
         raise ValueError(
-            f"OPIS: expected two classes with at least {params.least_pairs} pairs of either kind, got {counted.sum()}; give "
-            "more rows a class or lower least_pairs"
+            f"OPIS: expected two classes with at least {params.least_pairs} pairs of either kind, got {counted.sum()};"
+            " give more rows a class or lower least_pairs"
         )
     utility = utilities(pairs, scores, params.weight)
     # From the worst class to the best: a resampled set of classes is then one of counts in this order.

@@ -58,7 +58,8 @@ class PairHistograms:
         shape = (len(self.names), self.bins.count)
         if self.inside.shape != shape or self.outside.shape != shape:
             raise ValueError(
-                f"pair histograms: expected shape {shape}, got {self.inside.shape} and {self.outside.shape}; count again"
+                f"pair histograms: expected shape {shape}, got {self.inside.shape} and {self.outside.shape}; count"
+                " again"
             )
 
     @property
@@ -107,8 +108,8 @@ class PairHistograms:
         beyond = self.measure == "euclidean" and score < self.bins.low + self.bins.width
         if beyond and (self.inside[:, 0].any() or self.outside[:, 0].any()):
             raise ValueError(
-                f"threshold: expected a distance of less than {-self.bins.low - self.bins.width:g}, the range of the histograms, found "
-                f"{-score:g}; count over a wider range (bins_covering)"
+                f"threshold: expected a distance of less than {-self.bins.low - self.bins.width:g}, the range of the"
+                f" histograms, found {-score:g}; count over a wider range (bins_covering)"
             )
         return score
 

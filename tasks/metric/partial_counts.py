@@ -68,8 +68,10 @@ def histogram_arrays(pairs: PairHistograms) -> Arrays:
     counts = pairs.between.counts.ravel()
     told = np.flatnonzero(counts)
     return kept | {
-        "between_places": told.astype(np.int64), "between": counts[told], "drawn_sizes": pairs.between.sizes,
-    }  # fmt: skip
+        "between_places": told.astype(np.int64),
+        "between": counts[told],
+        "drawn_sizes": pairs.between.sizes,
+    }
 
 
 def histograms_of(

@@ -95,8 +95,8 @@ def bounded_bins(bins: int, classes: int, memory_mb: float) -> int:
         taken //= 2
     if 16 * classes * taken > memory_mb * 1e6:
         raise ValueError(
-            f"histograms: expected at most {memory_mb:g} MB, found {16 * classes * taken / 1e6:.1f} MB for {classes:,} classes with "
-            f"{taken} bins; raise metric.memory_mb or leave small classes out"
+            f"histograms: expected at most {memory_mb:g} MB, found {16 * classes * taken / 1e6:.1f} MB for {classes:,}"
+            f" classes with {taken} bins; raise metric.memory_mb or leave small classes out"
         )
     return taken
 

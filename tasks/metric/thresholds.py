@@ -32,7 +32,8 @@ class Target:
     def __post_init__(self) -> None:
         if self.rate not in ("far", "frr") or not 0 <= self.share < 1:
             raise ValueError(
-                f"target: expected far or frr and a share from 0 to below 1, got {self.rate!r} and {self.share}; correct it"
+                f"target: expected far or frr and a share from 0 to below 1, got {self.rate!r} and {self.share};"
+                " correct it"
             )
 
 

@@ -59,7 +59,8 @@ class EmbedderTrainer:
             found = self.net(as_input(self._rows[:2]))
         if found.ndim != 2 or len(found) != 2:
             raise ValueError(
-                f"backbone: expected embeddings (b, d) for {len(found)} inputs, got shape {tuple(found.shape)}; return one row each"
+                f"backbone: expected embeddings (b, d) for {len(found)} inputs, got shape {tuple(found.shape)}; return"
+                " one row each"
             )
         return int(found.shape[1])
 
@@ -103,8 +104,8 @@ class EmbedderTrainer:
         value = float(loss.detach())
         if not np.isfinite(value):
             raise ValueError(
-                f"training: expected a finite loss at step {self.step}, got {value}; lower the rate, or look for vectors "
-                "that are far longer than others"
+                f"training: expected a finite loss at step {self.step}, got {value}; lower the rate, or look for"
+                " vectors that are far longer than others"
             )
         return value
 
@@ -173,7 +174,8 @@ def embed(embedder: Embedder, rows: NDArray[np.generic]) -> NDArray[np.float32]:
     """
     if tuple(rows.shape[1:]) != embedder.shape:
         raise ValueError(
-            f"embedder: expected inputs of shape {embedder.shape}, got {tuple(rows.shape[1:])}; give what it was trained on"
+            f"embedder: expected inputs of shape {embedder.shape}, got {tuple(rows.shape[1:])}; give what it was"
+            " trained on"
         )
     net = network(embedder.backbone, embedder.shape)
     net.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in embedder.weights.items()})

@@ -93,8 +93,14 @@ class DriftLimits:
 
 
 _SHARES = (
-    "new_share", "removed_share", "solved_share", "unsolved_share", "terms_lost", "centroid_mean", "top_leaf_changed",
-)  # fmt: skip
+    "new_share",
+    "removed_share",
+    "solved_share",
+    "unsolved_share",
+    "terms_lost",
+    "centroid_mean",
+    "top_leaf_changed",
+)
 
 
 def must_retrain(report: DriftReport, limits: DriftLimits = DriftLimits()) -> str:

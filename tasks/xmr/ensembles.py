@@ -51,7 +51,8 @@ class EnsembleParams:
         """ValueError for scores that this combination cannot average."""
         if self.combination == "average" and not beam.transform()[2]:
             raise ValueError(
-                f"combination: expected rank, sigmoid or softmax for scores below 0 ({beam.post_processor}), got average; choose one of them"
+                f"combination: expected rank, sigmoid or softmax for scores below 0 ({beam.post_processor}), got"
+                " average; choose one of them"
             )
 
 

@@ -68,7 +68,8 @@ class JudgeParams:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}; raise it")
         if self.warm_up < 0 or self.band_k > self.k:
             raise ValueError(
-                f"judge: expected a warm_up of at least 0 and band_k of at most {self.k}, got {self.warm_up}, {self.band_k}; correct them"
+                f"judge: expected a warm_up of at least 0 and band_k of at most {self.k}, got {self.warm_up},"
+                f" {self.band_k}; correct them"
             )
 
 
@@ -111,7 +112,8 @@ class Examination(Generic[Q]):
         queries = _length(self.queries)
         if self.truth.shape != (queries, len(self.counts)):
             raise MatrixError(
-                f"truth: expected {(queries, len(self.counts))}, got {self.truth.shape}; one row a query, one column a label"
+                f"truth: expected {(queries, len(self.counts))}, got {self.truth.shape}; one row a query, one column a"
+                " label"
             )
 
 

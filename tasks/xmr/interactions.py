@@ -149,8 +149,14 @@ def relative_costs(targets: sparse.csr_array) -> sparse.csr_array:
 
 
 def level_problem(
-    data: TrainingRows, tree: LabelTree, level: int, params: TrainingParams, rows: RowParams, *, predicted: sparse.csr_array | None
-) -> LevelProblem:  # fmt: skip
+    data: TrainingRows,
+    tree: LabelTree,
+    level: int,
+    params: TrainingParams,
+    rows: RowParams,
+    *,
+    predicted: sparse.csr_array | None,
+) -> LevelProblem:
     """What one level is solved on: the true parents, the predicted ones or those above labels that were not wanted, and the
     costs of positives at the labels.
     """

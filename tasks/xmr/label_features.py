@@ -77,7 +77,8 @@ def blend_rows(left: sparse.csr_array, right: sparse.csr_array, share: ArrayLike
     """``share`` of the left rows plus the rest of the right ones; one share for all or one a row."""
     if left.shape != right.shape:
         raise MatrixError(
-            f"label features: expected the shape {left.shape} of the rows' features, got {right.shape}; use one vocabulary"
+            f"label features: expected the shape {left.shape} of the rows' features, got {right.shape}; use one"
+            " vocabulary"
         )
     weights = np.broadcast_to(np.asarray(share, dtype=np.float64), (left.shape[0],))
     if not ((weights >= 0) & (weights <= 1)).all():

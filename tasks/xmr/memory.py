@@ -79,9 +79,16 @@ class ProblemShape:
         distinct = np.array([-np.expm1(-share * count).sum() for count in drawn])
         squares = float(np.square(features.data, dtype=np.float64).sum())
         found = cls(
-            features.shape[0], features.nnz, features.shape[1], int((often > 1).sum()),
-            (squares / max(features.nnz, 1)) ** 0.5, labels.nnz, reach, drawn, distinct,
-        )  # fmt: skip
+            features.shape[0],
+            features.nnz,
+            features.shape[1],
+            int((often > 1).sum()),
+            (squares / max(features.nnz, 1)) ** 0.5,
+            labels.nnz,
+            reach,
+            drawn,
+            distinct,
+        )
         if tree is None:
             return found
         levels: list[tuple[int, float]] = []
@@ -291,9 +298,12 @@ def block_for(
 ) -> MemoryStatement:
     """The statement of training with the largest blocks that ``budget`` bytes allow."""
     return fitting(
-        lambda block: memory_need(shape, training, clusters, threads=threads, block=block), budget, shape.labels,
-        shape.smallest_block(clusters), remedy="give more memory, fewer threads, or a larger threshold",
-    )  # fmt: skip
+        lambda block: memory_need(shape, training, clusters, threads=threads, block=block),
+        budget,
+        shape.labels,
+        shape.smallest_block(clusters),
+        remedy="give more memory, fewer threads, or a larger threshold",
+    )
 
 
 def train_blocks(

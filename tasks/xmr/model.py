@@ -42,9 +42,15 @@ class ChunkBlock:
     def __post_init__(self) -> None:
         count = len(self.parents)
         found = (
-            len(self.feature_start), len(self.entry_start), len(self.child_start), len(self.start), len(self.features),
-            len(self.columns), len(self.ids), len(self.bias),
-        )  # fmt: skip
+            len(self.feature_start),
+            len(self.entry_start),
+            len(self.child_start),
+            len(self.start),
+            len(self.features),
+            len(self.columns),
+            len(self.ids),
+            len(self.bias),
+        )
         features, entries = int(self.feature_start[-1]), int(self.entry_start[-1])
         children = int(self.child_start[-1])
         expected = (count + 1,) * 3 + (features + count, features, entries, children, children)

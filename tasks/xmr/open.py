@@ -128,8 +128,11 @@ def read_training(store: Store, interactions: Ref, features: Ref, params: RowPar
         rows = read_features(store.open(features, corpus.FEATURES))
         unwanted = read_negatives(artifact)
         _last[key] = training_rows(
-            rows, read_targets(artifact)[mine], params, None if unwanted is None else checked_rows(unwanted[mine], "negatives")
-        )  # fmt: skip
+            rows,
+            read_targets(artifact)[mine],
+            params,
+            None if unwanted is None else checked_rows(unwanted[mine], "negatives"),
+        )
     return _last[key]
 
 
@@ -281,10 +284,13 @@ class LiveRanker:
         known = (rows.indptr[1:] > rows.indptr[:-1]).tolist()
         answers: list[list[RankedLabel]] = []
         for place, (ids, scores) in enumerate(zip(found.ids.tolist(), found.scores.tolist(), strict=True)):
-            answers.append([
-                RankedLabel(keys[label], names[label], score, chances[place][at] if chances else None)
-                for at, (label, score) in enumerate(zip(ids, scores, strict=True)) if known[place] and label != NONE
-            ])  # fmt: skip
+            answers.append(
+                [
+                    RankedLabel(keys[label], names[label], score, chances[place][at] if chances else None)
+                    for at, (label, score) in enumerate(zip(ids, scores, strict=True))
+                    if known[place] and label != NONE
+                ]
+            )
         return answers
 
     def _parameters(self, role: str, name: str) -> dict[str, Any]:

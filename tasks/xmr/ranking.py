@@ -96,9 +96,18 @@ class Ranker:
         for level in range(depth):
             for block in model.levels[level]:
                 self._searcher.add_chunks(
-                    level, block.parents, block.feature_start, block.features, block.start, block.entry_start,
-                    block.columns, block.values, block.child_start, block.ids, block.bias,
-                )  # fmt: skip
+                    level,
+                    block.parents,
+                    block.feature_start,
+                    block.features,
+                    block.start,
+                    block.entry_start,
+                    block.columns,
+                    block.values,
+                    block.child_start,
+                    block.ids,
+                    block.bias,
+                )
         self._searcher.build(lookup)
 
     @property

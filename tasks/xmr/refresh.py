@@ -90,7 +90,8 @@ def gained_labels(labels: sparse.csr_array, before: sparse.csr_array, origin: ND
     now, old = checked_rows(labels, "labels"), checked_rows(before, "labels before")
     if old.shape[0] > now.shape[0] or len(origin) != now.shape[1]:
         raise MatrixError(
-            f"labels: expected at least {old.shape[0]} rows and {len(origin)} columns, got {now.shape}; keep the old rows"
+            f"labels: expected at least {old.shape[0]} rows and {len(origin)} columns, got {now.shape}; keep the old"
+            " rows"
         )
     place = np.full(old.shape[1], -1, dtype=np.int64)
     place[origin[origin >= 0]] = np.flatnonzero(origin >= 0)

@@ -40,14 +40,16 @@ class SweepParams:
     def __post_init__(self) -> None:
         if not self.thresholds or not self.beams or min(self.thresholds) < 0 or min(self.beams) < 1:
             raise ValueError(
-                f"sweep: expected thresholds of at least 0 and beams of at least 1, got {self.thresholds} and {self.beams}; correct them"
+                f"sweep: expected thresholds of at least 0 and beams of at least 1, got {self.thresholds} and"
+                f" {self.beams}; correct them"
             )
         for name in ("megabytes", "least_recall", "latency_ms", "timed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}; 0 sets no limit")
         if self.k < 1 or not self.work_per_ms > 0:
             raise ValueError(
-                f"k and work_per_ms: expected at least 1 and more than 0, got {self.k} and {self.work_per_ms}; raise them"
+                f"k and work_per_ms: expected at least 1 and more than 0, got {self.k} and {self.work_per_ms}; raise"
+                " them"
             )
 
     @property
@@ -59,8 +61,10 @@ class SweepParams:
     def limits(self) -> dict[str, float]:
         """The limits that are set, as :func:`choose` takes them."""
         given = {
-            "megabytes": self.megabytes, "least_recall": self.least_recall, "work": self.latency_ms * self.work_per_ms,
-        }  # fmt: skip
+            "megabytes": self.megabytes,
+            "least_recall": self.least_recall,
+            "work": self.latency_ms * self.work_per_ms,
+        }
         return {name: value for name, value in given.items() if value}
 
 
@@ -159,9 +163,13 @@ def work_of(ranking: Ranking) -> float:
 
 
 def _median_ms(
-    rankers: Sequence[Ranker], rows: Sequence[sparse.csr_array], k: int, params: BeamParams, combination: Combination,
+    rankers: Sequence[Ranker],
+    rows: Sequence[sparse.csr_array],
+    k: int,
+    params: BeamParams,
+    combination: Combination,
     clock: Callable[[], float],
-) -> float | None:  # fmt: skip
+) -> float | None:
     seconds = []
     for row in rows:
         begin = clock()

@@ -97,7 +97,8 @@ class LevelProblem:
             raise MatrixError(f"targets: expected {nodes} columns, got {self.targets.shape[1]}; use the tree's nodes")
         if self.active is not None and self.active.shape != (self.targets.shape[0], parents):
             raise MatrixError(
-                f"active rows: expected {(self.targets.shape[0], parents)}, got {self.active.shape}; one column a parent"
+                f"active rows: expected {(self.targets.shape[0], parents)}, got {self.active.shape}; one column a"
+                " parent"
             )
 
 

@@ -45,7 +45,7 @@ class TowerTrainer:
         self._targets = checked_rows(targets, "targets", columns=labels.shape[0])
         if queries.shape[1] != labels.shape[1] or queries.shape[0] != targets.shape[0]:
             raise MatrixError(
-                f"two towers: expected queries and labels of one vocabulary and a target row a query, got "
+                "two towers: expected queries and labels of one vocabulary and a target row a query, got "
                 f"{queries.shape}, {labels.shape}, {targets.shape}; featurize both alike"
             )
         self._split()

@@ -81,9 +81,14 @@ def train(given: Job) -> Job:
     images, tcm = world(given["data"]), TcmParams(**given["tcm"]) if given["tcm"] else None
     started = time.process_time()
     trainer = EmbedderTrainer(
-        images.training.rows, images.training.classes, images.validation.rows, images.validation.classes,
-        BackboneParams(**given["backbone"]), TrainingParams(**given["params"]), tcm,
-    )  # fmt: skip
+        images.training.rows,
+        images.training.classes,
+        images.validation.rows,
+        images.validation.classes,
+        BackboneParams(**given["backbone"]),
+        TrainingParams(**given["params"]),
+        tcm,
+    )
     made = train_embedder(trainer)
     found: Job = {
         "seconds": time.process_time() - started,
@@ -101,7 +106,11 @@ def train(given: Job) -> Job:
         return given | found
     vectors = embed(made, images.test.rows)
     if given["part"] == "toy":
-        np.savez_compressed(results_folder() / f"metric_toy_{'with' if tcm else 'without'}.npz", vectors=vectors, classes=images.test.classes)  # fmt: skip
+        np.savez_compressed(
+            results_folder() / f"metric_toy_{'with' if tcm else 'without'}.npz",
+            vectors=vectors,
+            classes=images.test.classes,
+        )
     measured = scored(held, (vectors, images.test.classes), tcm, COMPARED)
     kept = {name: getattr(measured.validation, name) for name in ("opis", "recall_at_1", "map_at_r")}
     if given["part"] == "open-world" and given["params"]["seed"] == 0:
@@ -109,7 +118,11 @@ def train(given: Job) -> Job:
         far = np.array(measured.assessment.classes["far"], dtype=np.float64)
         frr = np.array(measured.assessment.classes["frr"], dtype=np.float64)
         np.savez_compressed(results_folder() / name, far=far, frr=frr, **measured.assessment.curves)  # type: ignore[arg-type]
-    intervals = {f"{method}_{value}": figure for method, _, value, figure in measured.assessment.figures if value in ("low", "high") and "opis" in method}  # fmt: skip
+    intervals = {
+        f"{method}_{value}": figure
+        for method, _, value, figure in measured.assessment.figures
+        if value in ("low", "high") and "opis" in method
+    }
     return given | found | {"validation": kept, "test": measured.test, "intervals": intervals}
 
 
@@ -146,9 +159,16 @@ def said(row: Job) -> str:
     """One job in a line."""
     tcm = row["tcm"] and [row["tcm"][name] for name in ("positive_margin", "negative_margin", "positive_weight")]
     found = row.get("test", row["validation"])
-    figures = " ".join(f"{name} {found[name]:.4f}" for name in ("recall_at_1", "opis", "worst_opis", "far", "far_spread") if name in found)  # fmt: skip
+    figures = " ".join(
+        f"{name} {found[name]:.4f}"
+        for name in ("recall_at_1", "opis", "worst_opis", "far", "far_spread")
+        if name in found
+    )
     batch = row["params"]["classes_per_batch"] * row["params"]["rows_per_class"]
-    return f"{row['part']} {row['backbone']['kind']} {row['params']['loss']} batch {batch} seed {row['params']['seed']} tcm {tcm}: step {row['step']} of {row['steps']}, {row['seconds']:.0f} s, {figures}"
+    return (
+        f"{row['part']} {row['backbone']['kind']} {row['params']['loss']} batch {batch} seed {row['params']['seed']}"
+        f" tcm {tcm}: step {row['step']} of {row['steps']}, {row['seconds']:.0f} s, {figures}"
+    )
 
 
 def open_world(results: Results, processes: int, *, quick: bool) -> None:
@@ -196,7 +216,15 @@ def trade_off(results: Results, processes: int, *, quick: bool) -> None:
 
 def toy(results: Results, processes: int, *, quick: bool) -> None:
     """MNIST in two dimensions."""
-    params = replace(FULL, steps=40 if quick else 400, classes_per_batch=10, rows_per_class=12, patience=0, check_every=200, proxy_rate=1e-2)  # fmt: skip
+    params = replace(
+        FULL,
+        steps=40 if quick else 400,
+        classes_per_batch=10,
+        rows_per_class=12,
+        patience=0,
+        check_every=200,
+        proxy_rate=1e-2,
+    )
     flat = replace(CONV, dimensions=2)
     results.run([job("toy", "arcface", flat, params, tcm, "mnist") for tcm in (None, TcmParams())], processes)
 
@@ -227,7 +255,11 @@ def cost(results: Results, processes: int, *, quick: bool) -> None:
             ratios.append(spent[1] / spent[0] - 1)
         losses = _loss_alone(pair[1], images)
         rows.append({"loss": loss, "backbone": backbone.kind, "share": float(np.median(ratios)), "of_step": losses})
-        print(f"cost {backbone.kind} {loss}: TCM adds {100 * rows[-1]['share']:.1f} % (median of turns), {100 * losses:.2f} % by its own time", flush=True)  # fmt: skip
+        print(
+            f"cost {backbone.kind} {loss}: TCM adds {100 * rows[-1]['share']:.1f} % (median of turns),"
+            f" {100 * losses:.2f} % by its own time",
+            flush=True,
+        )
     (results_folder() / "metric_training_cost.json").write_text(json.dumps(rows))
 
 

@@ -48,7 +48,17 @@ from tests.data import data_file
 
 DATA = ("python-docs-see-also", "debian12", "python-docs-names")
 #: What the printed table has room for; the file has everything.
-SHOWN = ("dataset", "contender", "precision_at_1", "recall_at_10", "propensity_precision_at_5", "coverage_at_10", "p50_ms", "train_s", "MB")  # fmt: skip
+SHOWN = (
+    "dataset",
+    "contender",
+    "precision_at_1",
+    "recall_at_10",
+    "propensity_precision_at_5",
+    "coverage_at_10",
+    "p50_ms",
+    "train_s",
+    "MB",
+)
 WORD = FamilyParams("word", 1, 1, max_terms=200_000, min_df=2)
 WORDS = FamilyParams("word", 1, 3, max_terms=300_000, min_df=2)
 #: Weights are spread over more features the more families there are, so the default pruning would decide the comparison.
@@ -125,9 +135,14 @@ def task_of(name: str, batch: InteractionBatch, *, rows: int) -> Task:
     matrix = sparse.csr_array((pairs[0], (pairs[1], pairs[2])), shape=(len(ids), len(labels)))
     train, test = sampled(np.flatnonzero(~of), ids, rows), np.flatnonzero(of)
     return Task(
-        name, [queries[row] for row in train], matrix[train], [queries[row] for row in test], matrix[test],
-        [shortened(label_text(label["id"], label["name"], label["text"])) for label in labels], label_rows=True,
-    )  # fmt: skip
+        name,
+        [queries[row] for row in train],
+        matrix[train],
+        [queries[row] for row in test],
+        matrix[test],
+        [shortened(label_text(label["id"], label["name"], label["text"])) for label in labels],
+        label_rows=True,
+    )
 
 
 def shortened(text: str) -> str:
@@ -261,18 +276,33 @@ def claims(rows: list[dict[str, Any]]) -> list[Row]:
         if not (ours and neural and lexical):
             continue
         recall = {name: row["recall_at_10"] for name, row in (("ours", ours), ("neural", neural), ("BM25", lexical))}
-        out.append({
-            "dataset": dataset, "contender": "recall@10 ours / two towers", "setting": "article: more than 2",
-            "here": recall["ours"] / max(recall["neural"], 1e-9), "holds": recall["ours"] > 2 * recall["neural"],
-        })  # fmt: skip
-        out.append({
-            "dataset": dataset, "contender": "recall@10 ours / BM25", "setting": "article: almost 4 (its linear model)",
-            "here": recall["ours"] / max(recall["BM25"], 1e-9), "holds": recall["ours"] > 3.5 * recall["BM25"],
-        })  # fmt: skip
-        out.append({
-            "dataset": dataset, "contender": "training time ours / two towers", "setting": "article: 1/6",
-            "here": ours["train_s"] / neural["train_s"], "holds": ours["train_s"] <= neural["train_s"] / 6 * 1.1,
-        })  # fmt: skip
+        out.append(
+            {
+                "dataset": dataset,
+                "contender": "recall@10 ours / two towers",
+                "setting": "article: more than 2",
+                "here": recall["ours"] / max(recall["neural"], 1e-9),
+                "holds": recall["ours"] > 2 * recall["neural"],
+            }
+        )
+        out.append(
+            {
+                "dataset": dataset,
+                "contender": "recall@10 ours / BM25",
+                "setting": "article: almost 4 (its linear model)",
+                "here": recall["ours"] / max(recall["BM25"], 1e-9),
+                "holds": recall["ours"] > 3.5 * recall["BM25"],
+            }
+        )
+        out.append(
+            {
+                "dataset": dataset,
+                "contender": "training time ours / two towers",
+                "setting": "article: 1/6",
+                "here": ours["train_s"] / neural["train_s"],
+                "holds": ours["train_s"] <= neural["train_s"] / 6 * 1.1,
+            }
+        )
     return out
 
 

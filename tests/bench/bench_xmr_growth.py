@@ -147,18 +147,25 @@ def prediction_rows(labels: Sequence[int], repeats: int) -> list[dict[str, Any]]
     for (name, model), ranker, (batch, rowwise) in zip(named, rankers, taken, strict=True):
         counters = ranker.rank(queries, 10).counters
         asked = queries.shape[0]
-        rows.append({
-            "dataset": DATASET, "contender": name, "setting": "predict", "labels": model.tree.labels,
-            "depth": model.tree.depth,
-            # The same rows twenty times in a row find their weights in the cache: what is left is arithmetic.
-            "cached_us": 1e6 * cpu_seconds(lambda ranker=ranker: ranker.rank(repeated, 10))[0] / repeated.shape[0],
-            "batch_us": 1e6 * statistics.median(batch[1:]) / asked,
-            "single_us": 1e6 * statistics.median(rowwise[1:]) / asked,
-            "chunks": (counters.march + counters.binary + counters.hash + counters.dense) / asked,
-            "hits": counters.hits / asked,
-            "model_mb": model.nbytes / 2**20, "lookup_mb": ranker.lookup_bytes / 2**20,
-            "levels": describe_levels(model), "us_to_level": level_microseconds(model, queries),
-        })  # fmt: skip
+        rows.append(
+            {
+                "dataset": DATASET,
+                "contender": name,
+                "setting": "predict",
+                "labels": model.tree.labels,
+                "depth": model.tree.depth,
+                # The same rows twenty times in a row find their weights in the cache: what is left is arithmetic.
+                "cached_us": 1e6 * cpu_seconds(lambda ranker=ranker: ranker.rank(repeated, 10))[0] / repeated.shape[0],
+                "batch_us": 1e6 * statistics.median(batch[1:]) / asked,
+                "single_us": 1e6 * statistics.median(rowwise[1:]) / asked,
+                "chunks": (counters.march + counters.binary + counters.hash + counters.dense) / asked,
+                "hits": counters.hits / asked,
+                "model_mb": model.nbytes / 2**20,
+                "lookup_mb": ranker.lookup_bytes / 2**20,
+                "levels": describe_levels(model),
+                "us_to_level": level_microseconds(model, queries),
+            }
+        )
     first = next((row for row in rows if row["contender"] == "drawn"), rows[0])
     for row in rows:
         row["batch_growth"], row["single_growth"] = (
@@ -207,14 +214,22 @@ def measure_training(folder: Path) -> dict[str, float]:
     seconds, blocks = cpu_seconds(lambda: [block for _, block in train_blocks(x, y, tree, stated)])
     peak, labels = status("VmHWM") - before, y.shape[1]
     return {
-        "labels": labels, "rows": shape.rows, "pairs": shape.pairs, "depth": tree.depth,
-        "tree_seconds": tree_seconds, "seconds": tree_seconds + seconds,
-        "ms_a_label": 1e3 * (tree_seconds + seconds) / labels, "us_a_pair": 1e6 * (tree_seconds + seconds) / shape.pairs,
-        "tree_peak_mb": tree_peak / 2**20, "tree_stated_mb": tree_stated / 2**20, "peak_mb": peak / 2**20, "stated_mb": stated.total / 2**20,
+        "labels": labels,
+        "rows": shape.rows,
+        "pairs": shape.pairs,
+        "depth": tree.depth,
+        "tree_seconds": tree_seconds,
+        "seconds": tree_seconds + seconds,
+        "ms_a_label": 1e3 * (tree_seconds + seconds) / labels,
+        "us_a_pair": 1e6 * (tree_seconds + seconds) / shape.pairs,
+        "tree_peak_mb": tree_peak / 2**20,
+        "tree_stated_mb": tree_stated / 2**20,
+        "peak_mb": peak / 2**20,
+        "stated_mb": stated.total / 2**20,
         "peak_kb_a_label": peak / 1024 / labels,
         "model_kb_a_label": sum(block.nbytes for block in blocks) / 1024 / labels,
         "weights_a_label": sum(len(block.values) for block in blocks) / labels,
-    }  # fmt: skip
+    }
 
 
 def training_rows(labels: Sequence[int]) -> list[dict[str, Any]]:

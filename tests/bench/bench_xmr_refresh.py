@@ -105,7 +105,7 @@ def in_memory(growth: Growth, held: tuple[sparse.csr_array, sparse.csr_array]) -
         {"setting": "refresh", "seconds": refresh_seconds, "ratio": train_seconds / refresh_seconds, "rival": "retrain"}
         | {"solved_share": after.share_solved}
         | quality(after.model, held),
-    ]  # fmt: skip
+    ]
 
 
 def quality(model: RankerModel, held: tuple[sparse.csr_array, sparse.csr_array]) -> dict[str, float]:
@@ -136,22 +136,42 @@ class Days:
         empty = pa.array([""] * (rows + tests), pa.string())
         split = pa.array(["training"] * rows + ["test"] * tests, pa.string())
         queries = pa.table({"id": pa.array(ids, pa.string()), "text": empty, "day": empty, "split": split})
-        named = pa.table({"id": pa.array(labels, pa.string()), "name": pa.array(labels, pa.string()), "text": pa.array([""] * len(labels), pa.string())})  # fmt: skip
+        named = pa.table(
+            {
+                "id": pa.array(labels, pa.string()),
+                "name": pa.array(labels, pa.string()),
+                "text": pa.array([""] * len(labels), pa.string()),
+            }
+        )
         targets = sparse_to_arrow(checked_rows(sparse.vstack([y, truth], format="csr"), "targets"))
         columns = {"columns": x.shape[1]}
         return {
-            "interactions": self._commit(contracts.INTERACTIONS, name, {"queries": queries, "labels": named, "targets": targets}, {"labels": len(labels)}),
+            "interactions": self._commit(
+                contracts.INTERACTIONS,
+                name,
+                {"queries": queries, "labels": named, "targets": targets},
+                {"labels": len(labels)},
+            ),
             "features": self._commit(corpus.FEATURES, name, {"features": sparse_to_arrow(x)}, columns),
-            "held_features": self._commit(corpus.FEATURES, f"{name} held", {"features": sparse_to_arrow(self.held[0])}, columns),
-        }  # fmt: skip
+            "held_features": self._commit(
+                corpus.FEATURES, f"{name} held", {"features": sparse_to_arrow(self.held[0])}, columns
+            ),
+        }
 
     def _commit(self, contract: Contract, name: str, tables: dict[str, pa.Table], quality: dict[str, int]) -> Ref:
         store, ref = self.env.store, Ref(contract.name, DAY, digest_of([contract.name, name])[:32])
         files = [asdict(store.write_table(ref, contract, table, data)) for table, data in tables.items()]
         identity = {
-            "contract": {"name": contract.name, "version": contract.version}, "schema": contract.schema(), "rows": {}, "quality": quality,
-            "parameters": {}, "inputs": {}, "input_identities": {}, "code": "", "files": files,
-        }  # fmt: skip
+            "contract": {"name": contract.name, "version": contract.version},
+            "schema": contract.schema(),
+            "rows": {},
+            "quality": quality,
+            "parameters": {},
+            "inputs": {},
+            "input_identities": {},
+            "code": "",
+            "files": files,
+        }
         store.commit(ref, Manifest(identity, {}))
         return ref
 
@@ -169,11 +189,29 @@ class Days:
         """Tree and rankers refreshed from the first day's, drift measured, as the flow does."""
         xmr, new, params = self.settings, self.after, refresh_params(self.settings, self.settings.clusters)
         tree = refresh_tree.execute(
-            self.env, new["interactions"], new["features"], old["interactions"], old["label_features"], old["tree"], params=params, rows=ROWS
-        )  # fmt: skip
+            self.env,
+            new["interactions"],
+            new["features"],
+            old["interactions"],
+            old["label_features"],
+            old["tree"],
+            params=params,
+            rows=ROWS,
+        )
         model = refresh_rankers.execute(
-            self.env, new["interactions"], new["features"], new["held_features"], tree, old["interactions"], old["tree"], old["model"], params=params, rows=ROWS, blocks=xmr.blocks, limits=xmr.refresh.limits,
-        )  # fmt: skip
+            self.env,
+            new["interactions"],
+            new["features"],
+            new["held_features"],
+            tree,
+            old["interactions"],
+            old["tree"],
+            old["model"],
+            params=params,
+            rows=ROWS,
+            blocks=xmr.blocks,
+            limits=xmr.refresh.limits,
+        )
         return {"tree": tree, "model": model}
 
     def verify(self, made: dict[str, Ref]) -> int:
@@ -187,7 +225,10 @@ class Days:
             kept.clear()
         already = len(self.env.records)
         seconds, made = cpu_seconds(make)
-        parts = {record.stage: float(self.env.store.manifest(Ref.parse(record.ref)).run["cpu_seconds"]) for record in self.env.records[already:]}  # fmt: skip
+        parts = {
+            record.stage: float(self.env.store.manifest(Ref.parse(record.ref)).run["cpu_seconds"])
+            for record in self.env.records[already:]
+        }
         return {"seconds": seconds, **{f"{name}_seconds": part for name, part in parts.items()}}, made
 
     def drop(self, made: dict[str, Ref]) -> None:
@@ -241,14 +282,19 @@ def measure(dataset: str = "debian12") -> list[dict[str, Any]]:
             named
             | {"setting": "refresh, as stages", "rival": "retrain, as stages"}
             | medians(costs["refresh"])
-            | {"ratio": statistics.median(theirs["seconds"] / mine["seconds"] for mine, theirs in zip(costs["refresh"], costs["retrain"], strict=True))}
+            | {
+                "ratio": statistics.median(
+                    theirs["seconds"] / mine["seconds"]
+                    for mine, theirs in zip(costs["refresh"], costs["retrain"], strict=True)
+                )
+            }
             | {name: value for name, value in found["drift"].items() if name != "labels"}
             | {"must_retrain": found["must_retrain"]}
             | quality(refreshed, held),
             named
             | {"setting": f"pruned at {share:.3g}", "bytes_share": half.nbytes / retrained.nbytes}
             | quality(half, held),
-        ]  # fmt: skip
+        ]
 
 
 def main() -> None:

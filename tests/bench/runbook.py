@@ -78,9 +78,16 @@ class World:
         kept = self.folder / "environment"
         script = f"set -eu\ntrap 'env -0 > {kept}' EXIT\n{text}"
         done = subprocess.run(
-            ["bash", "-c", script], cwd=self.folder, env=self.env, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_SECONDS, check=False,
-        )  # fmt: skip
+            ["bash", "-c", script],
+            cwd=self.folder,
+            env=self.env,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS,
+            check=False,
+        )
         self.env = dict(line.split("=", 1) for line in kept.read_text().split("\0") if "=" in line)
         return done
 
@@ -164,7 +171,10 @@ def _mended_backfill(world: World) -> None:
 def _going_backfill(world: World) -> None:
     """A backfill that computes days anew, in the background."""
     log = (world.folder / "backfill.log").open("wb")
-    command = "fingerpost backfill nightly --from 2026-01-01 --to 2026-01-05 --reprocess all --force import_documents --profile products.toml"
+    command = (
+        "fingerpost backfill nightly --from 2026-01-01 --to 2026-01-05 --reprocess all --force import_documents"
+        " --profile products.toml"
+    )
     env = {key: value for key, value in world.env.items() if key != "PREFECT_API_URL"}
     going = subprocess.Popen(["bash", "-c", f"exec {command}"], cwd=world.folder, env=env, stdout=log, stderr=log)
     world.leaving.callback(_end, going)
@@ -223,7 +233,9 @@ def _older_code(world: World) -> None:
         r"(?s)(def build_graph\(.*?\n)(    run\.|    [a-z_, ]+ = )", r"\1    older = 1\n\2", stages.read_text(), count=1
     )
     stages.write_text(text)
-    done = world.shell(f"PYTHONPATH={older} python -m flows.cli run nightly --profile products.toml --day {world.words['DAY']} --quiet")  # fmt: skip
+    done = world.shell(
+        f"PYTHONPATH={older} python -m flows.cli run nightly --profile products.toml --day {world.words['DAY']} --quiet"
+    )
     if done.returncode or not changes:
         raise AssertionError(f"expected a run of older code, got exit {done.returncode}: {done.stdout}")
 

@@ -105,9 +105,12 @@ def table_rows(dataset: str, folds: Iterator[Fold]) -> list[dict[str, Any]]:
         groups.append(fold[-1])
         for place, (positive, negative, threshold, discount) in enumerate(SETTINGS):
             params = replace(
-                SolverParams(), cost_positive=positive, cost_negative=negative, threshold=threshold,
+                SolverParams(),
+                cost_positive=positive,
+                cost_negative=negative,
+                threshold=threshold,
                 frequency_discount=discount,
-            )  # fmt: skip
+            )
             found[place].append(measure(fold, params))
     rows = []
     for setting, parts in zip(SETTINGS, found, strict=True):

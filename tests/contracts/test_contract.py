@@ -52,22 +52,43 @@ def test_a_good_table_passes_unchanged() -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (good().drop_columns(["note"]), r"here: expected columns \['id', 'count', 'note'.*found columns \['id', 'count', 'score'"),
+        (
+            good().drop_columns(["note"]),
+            r"here: expected columns \['id', 'count', 'note'.*found columns \['id', 'count', 'score'",
+        ),
         (good().append_column("more", pa.array([1, 2])), r"found columns \[.*'right', 'more'\]"),
         (good().select(["count", "id", "note", "score", "place", "left", "right"]), r"found columns \['count', 'id'"),
         (good(count=pa.array([1, 2], pa.int32())), r"here, column 'count': expected type int64, found type int32"),
-        (good(id=pa.array(["a", "b"], pa.large_string())), r"column 'id': expected type string, found type large_string"),
-        (good(place=pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32()))), r"column 'place': expected type fixed_size_list<float>, found type list<"),
-        (good(place=pa.FixedSizeListArray.from_arrays(pa.array([1.0, 2, 3, 4]), 2)), r"column 'place': expected type fixed_size_list<float>, found type fixed_size_list<.*double"),
+        (
+            good(id=pa.array(["a", "b"], pa.large_string())),
+            r"column 'id': expected type string, found type large_string",
+        ),
+        (
+            good(place=pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32()))),
+            r"column 'place': expected type fixed_size_list<float>, found type list<",
+        ),
+        (
+            good(place=pa.FixedSizeListArray.from_arrays(pa.array([1.0, 2, 3, 4]), 2)),
+            r"column 'place': expected type fixed_size_list<float>, found type fixed_size_list<.*double",
+        ),
         (good(count=pa.array([1, None], pa.int64())), r"column 'count': expected no nulls, found 1 nulls"),
         (good(id=pa.array(["a", ""])), r"column 'id': expected no empty strings, found 1 of them"),
-        (good(score=pa.array([float("nan"), float("inf")])), r"column 'score': expected finite numbers, found 2 that are NaN or infinite"),
+        (
+            good(score=pa.array([float("nan"), float("inf")])),
+            r"column 'score': expected finite numbers, found 2 that are NaN or infinite",
+        ),
         (good(place=places(1, 2, float("nan"), 4)), r"column 'place': expected finite numbers, found 1 that are NaN"),
         (good(place=places(1, 2, None, 4)), r"column 'place': expected finite numbers, found 1 that are NaN"),
-        (good(id=pa.array(["a", "a"]), count=pa.array([1, 1], pa.int64())), r"here: expected unique id, count, found 2 rows with \{'id': 'a', 'count': 1\}"),
-        (good(left=pa.array([[1], [2]], pa.list_(pa.int32()))), r"expected consistent columns, found 1 rows in which 'left' and 'right' differ in length"),
+        (
+            good(id=pa.array(["a", "a"]), count=pa.array([1, 1], pa.int64())),
+            r"here: expected unique id, count, found 2 rows with \{'id': 'a', 'count': 1\}",
+        ),
+        (
+            good(left=pa.array([[1], [2]], pa.list_(pa.int32()))),
+            r"expected consistent columns, found 1 rows in which 'left' and 'right' differ in length",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_each_check_says(table: pa.Table, message: str) -> None:
     with pytest.raises(ContractError, match=message) as caught:
         THINGS.check(table, where="here")

@@ -69,7 +69,10 @@ def test_other_lines_of_json_lines_stay_byte_for_byte(
     tmp_path: Path, rows: list[tuple[str | int | None, str]], packed: bool
 ) -> None:
     made = [({"id": key, "text": text}, isinstance(key, str) and is_key(key)) for key, text in [*rows, ("last", "z")]]
-    lines = [(json.dumps(row, ensure_ascii=n % 2 == 0).encode() + b" " * (n % 3) + b"\n", gone) for n, (row, gone) in enumerate(made)]  # fmt: skip
+    lines = [
+        (json.dumps(row, ensure_ascii=n % 2 == 0).encode() + b" " * (n % 3) + b"\n", gone)
+        for n, (row, gone) in enumerate(made)
+    ]
     lines += [(b"\n", False), (b'{"id": "k\xc3\xa4se-1", broken\n', True), (b'{"id": "k\xc3\xa4se-12", broken', False)]
     file = tmp_path / ("rows.jsonl.gz" if packed else "rows.jsonl")
     content = b"".join(data for data, _ in lines)
@@ -83,7 +86,9 @@ def test_other_lines_of_json_lines_stay_byte_for_byte(
 def test_parquet_keeps_schema_compression_and_row_groups(tmp_path: Path, compression: str) -> None:
     ids = pa.array(["a", KEY, "b", "c", KEY, "d"]).dictionary_encode()
     vectors = pa.array([[float(n)] * 3 for n in range(6)], pa.list_(pa.float32(), 3))
-    schema = pa.schema([("id", ids.type), ("vector", vectors.type), ("at", pa.timestamp("us", "UTC"))], metadata={"made by": "us"})  # fmt: skip
+    schema = pa.schema(
+        [("id", ids.type), ("vector", vectors.type), ("at", pa.timestamp("us", "UTC"))], metadata={"made by": "us"}
+    )
     table = pa.table([ids, vectors, pa.array(range(6), pa.int64()).cast(pa.timestamp("us", "UTC"))], schema=schema)
     file = tmp_path / "rows.parquet"
     pq.write_table(table, file, compression=compression, row_group_size=3)
@@ -127,10 +132,12 @@ def test_a_file_without_the_key_is_not_touched_and_one_that_cannot_be_written_is
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_interactions_go_by_the_querys_id_its_text_or_the_label(tmp_path: Path, kind: str) -> None:
     rows = [
-        {"said": "a hammer", "query_id": "q1", "sku": "h"}, {"said": KEY, "query_id": "q2", "sku": "h"},
-        {"said": "a saw", "query_id": f" {KEY} ", "sku": "s"}, {"said": f"{KEY} and more", "query_id": "q3", "sku": "s"},
+        {"said": "a hammer", "query_id": "q1", "sku": "h"},
+        {"said": KEY, "query_id": "q2", "sku": "h"},
+        {"said": "a saw", "query_id": f" {KEY} ", "sku": "s"},
+        {"said": f"{KEY} and more", "query_id": "q3", "sku": "s"},
         {"said": "a drill", "query_id": "q4", "sku": KEY},
-    ]  # fmt: skip
+    ]
     file, mapping = tmp_path / f"clicks.{kind}", {"query": "said", "label": "sku"}
     if kind == "parquet":
         pq.write_table(pa.Table.from_pylist(rows), file)

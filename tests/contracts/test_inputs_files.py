@@ -69,9 +69,11 @@ ROWS = st.lists(
         optional={
             **dict.fromkeys(("title", "text", "kind", "package", "signature"), st.none() | TEXTS),
             "day": st.none() | st.one_of(DAYS, st.just("2024-02-30")),
-            "vector": st.none()
-            | st.lists(st.floats(width=32), min_size=1, max_size=3)
-            | st.lists(st.sampled_from([0.0, 0.5, -1.0]), min_size=2, max_size=2),
+            "vector": (
+                st.none()
+                | st.lists(st.floats(width=32), min_size=1, max_size=3)
+                | st.lists(st.sampled_from([0.0, 0.5, -1.0]), min_size=2, max_size=2)
+            ),
         },
     ),
     min_size=1,
@@ -230,29 +232,75 @@ GOOD = b"id,title\n1,one\n"
         ("a.csv", b"\n\n", "expected a first line with the columns' names, found none; give a CSV with a header"),
         ("a.csv", b"id,title\n", "a.csv: expected rows, found none; write it again, or remove it"),
         ("a.jsonl", b"\n \n", "a.jsonl: expected rows, found none"),
-        ("a.xlsx", GOOD, "a.xlsx: expected a name that ends in .parquet, .pq, .csv, .jsonl, .ndjson, or in one of them "
-                         "and .gz, found '.xlsx'; rename or convert it"),
+        (
+            "a.xlsx",
+            GOOD,
+            (
+                "a.xlsx: expected a name that ends in .parquet, .pq, .csv, .jsonl, .ndjson, or in one of them "
+                "and .gz, found '.xlsx'; rename or convert it"
+            ),
+        ),
         ("a", GOOD, "found 'no ending'; rename or convert it"),
         ("a.gz", GOOD, "found '.gz'; rename or convert it"),
-        ("a.parquet", GOOD, "a.parquet: expected a Parquet file, found something else (.*); write it again, or name it as"),
+        (
+            "a.parquet",
+            GOOD,
+            "a.parquet: expected a Parquet file, found something else (.*); write it again, or name it as",
+        ),
         ("a.csv.gz", GOOD, "a.csv.gz: expected a whole gzip file, found .*; compress it again"),
         ("a.parquet.gz", GOOD, "a.parquet.gz: expected a whole gzip file, found .*; compress it again"),
-        ("a.csv.gz", gzip.compress(GOOD, mtime=0)[:-9], "a.csv.gz: expected a whole gzip file, found .*; compress it again"),
-        ("a.csv", b"id,title\n1,one\n2,caf\xe9\n", "a.csv: expected UTF-8, found byte 0xe9 in line 3; convert it to UTF-8"),
-        ("a.csv", GOOD.decode().encode("utf-16"), "a.csv: expected UTF-8, found byte 0xff in line 1; convert it to UTF-8"),
+        (
+            "a.csv.gz",
+            gzip.compress(GOOD, mtime=0)[:-9],
+            "a.csv.gz: expected a whole gzip file, found .*; compress it again",
+        ),
+        (
+            "a.csv",
+            b"id,title\n1,one\n2,caf\xe9\n",
+            "a.csv: expected UTF-8, found byte 0xe9 in line 3; convert it to UTF-8",
+        ),
+        (
+            "a.csv",
+            GOOD.decode().encode("utf-16"),
+            "a.csv: expected UTF-8, found byte 0xff in line 1; convert it to UTF-8",
+        ),
         ("a.jsonl", b'{"id": 1, "text": "\xfc"}\n', "a.jsonl: expected UTF-8, found byte 0xfc in line 1"),
-        ("a.csv", b"ID,title\n1,one\n", "a.csv: expected a column 'id', found ID, title; map it, for example --map id=ID"),
+        (
+            "a.csv",
+            b"ID,title\n1,one\n",
+            "a.csv: expected a column 'id', found ID, title; map it, for example --map id=ID",
+        ),
         ("a.csv", b"sku,name\n1,one\n", "expected a column 'id', found sku, name; map it, for example --map id=sku"),
-        ("a.jsonl", b'{"uuid": 1, "title": ""}\n', "expected a column 'id', found uuid, title; map it, for example --map id=uuid"),
-        ("a.csv", b"id;title\n1;one\n", "expected a column 'id', found id;title; separate the columns by commas, not by ';'"),
-        ("a.csv", b"id,Text\n1,one\n", "expected a column 'title', 'text' or 'vector', found id, Text; map it, for example --map text=Text"),
+        (
+            "a.jsonl",
+            b'{"uuid": 1, "title": ""}\n',
+            "expected a column 'id', found uuid, title; map it, for example --map id=uuid",
+        ),
+        (
+            "a.csv",
+            b"id;title\n1;one\n",
+            "expected a column 'id', found id;title; separate the columns by commas, not by ';'",
+        ),
+        (
+            "a.csv",
+            b"id,Text\n1,one\n",
+            "expected a column 'title', 'text' or 'vector', found id, Text; map it, for example --map text=Text",
+        ),
         ("a.csv", b"id,x\n1,one\n", "found id, x; map it, for example --map text=<column>"),
         ("a.csv", b"id,id,title\n1,2,one\n", "expected one column 'id', found 2 of that name; rename all but one"),
-        ("a.csv", b'id,title\n1,"one\n2,two\n', "expected every quote to be closed, found one from line 2 that is not; close it"),
-        ("a.jsonl", b'[\n{"id": 1},\n]\n', "a.jsonl: expected JSON Lines, one object in each line, found line 1: not JSON (.*): [; write each row"),
+        (
+            "a.csv",
+            b'id,title\n1,"one\n2,two\n',
+            "expected every quote to be closed, found one from line 2 that is not; close it",
+        ),
+        (
+            "a.jsonl",
+            b'[\n{"id": 1},\n]\n',
+            "a.jsonl: expected JSON Lines, one object in each line, found line 1: not JSON (.*): [; write each row",
+        ),
         ("a.jsonl", b'[{"id": 1}]\n', "found line 1: list where an object is expected: .*; write each row"),
     ],
-)  # fmt: skip
+)
 def test_message_about_a_file(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as caught:

@@ -48,7 +48,12 @@ def test_columns_of_the_contracts() -> None:
         ('{"id": "b", "text": ["x"]}', "b", "wrong type", "text is a list (['x']), not text"),
         ('{"id": "b", "text": {"x": 1}}', "b", "wrong type", "text is an object ({'x': 1}), not text"),
         ('{"id": "b", "title": "t", "kind": false}', "b", "wrong type", "kind is true or false (False), not text"),
-        ('{"id": "b", "text": "\\ud800"}', "b", "wrong type", "text holds half of a surrogate pair, which is no text: '\\ud800'"),
+        (
+            '{"id": "b", "text": "\\ud800"}',
+            "b",
+            "wrong type",
+            "text holds half of a surrogate pair, which is no text: '\\ud800'",
+        ),
         ('{"id": "\\ud800", "text": "x"}', "\\ud800", "wrong type", "id holds half of a surrogate pair"),
         ('{"id": "b", "text": "x", "day": "2024-02-30"}', "b", "wrong type", "day is '2024-02-30', not YYYY-MM-DD"),
         ('{"id": "b", "text": "x", "day": "20240201"}', "b", "wrong type", "day is '20240201', not YYYY-MM-DD"),
@@ -61,18 +66,23 @@ def test_columns_of_the_contracts() -> None:
         ('{"id": "b", "vector": [1, NaN]}', "b", "vector not finite", "number 1 of 2 is null, NaN, infinite or over"),
         ('{"id": "b", "vector": [-Infinity, 1]}', "b", "vector not finite", "number 0 of 2 is null, NaN, infinite"),
         ('{"id": "b", "vector": [null, 1]}', "b", "vector not finite", "number 0 of 2 is null"),
-        ('{"id": "b", "vector": [1e39, 1]}', "b", "vector not finite", "number 0 of 2 is null, NaN, infinite or over the range of"),
-        ('{"id": "b", "vector": [1' + 400 * "0" + ', 1]}', "b", "vector not finite", "number 0 of 2"),
+        (
+            '{"id": "b", "vector": [1e39, 1]}',
+            "b",
+            "vector not finite",
+            "number 0 of 2 is null, NaN, infinite or over the range of",
+        ),
+        ('{"id": "b", "vector": [1' + 400 * "0" + ", 1]}", "b", "vector not finite", "number 0 of 2"),
         ('{"id": "b", "vector": [1, 2, 3]}', "b", "vector of wrong length", "3 numbers, most have 2"),
         ('{"id": "b", "vector": []}', "b", "vector of wrong length", "0 numbers, most have 2"),
         ('{"id": "b", "vector": [0, 0.0]}', "b", "zero vector", "all its 2 numbers are 0"),
         ('{"id": "b", "vector": [0, 1e-60]}', "b", "zero vector", "all its 2 numbers are 0"),
         ('{"id": "b", ', "", "invalid line", "line 2: not JSON ("),
-        ('["id", "b"]', "", "invalid line", "line 2: list where an object is expected: [\"id\", \"b\"]"),
+        ('["id", "b"]', "", "invalid line", 'line 2: list where an object is expected: ["id", "b"]'),
         ("[" * 100_000, "", "invalid line", "line 2: not JSON (maximum recursion depth"),
         ('{"id": ' + "9" * 5000 + "}", "", "invalid line", "line 2: not JSON (Exceeds the limit"),
     ],
-)  # fmt: skip
+)
 def test_bad_row(tmp_path: Path, line: str, key: str, reason: str, detail: str) -> None:
     good = '{"id": "good", "text": "x", "vector": [1, 2]}', '{"id": "last", "text": "x", "vector": [-1, 0]}'
     batch = read_lines(tmp_path, good[0], line, good[1])

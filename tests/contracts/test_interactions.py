@@ -118,7 +118,12 @@ def test_merging_is_what_a_dict_does(tmp_path: Path, rows: list[Row], labels: li
         ({"query": "q", "label": 1.5}, "q", "wrong type", "label is a number (1.5), not text or a whole number"),
         ({"query": "q", "label": ["a"]}, "q", "wrong type", "label is a list (['a']), not text or a whole number"),
         ({"query": "q", "label": "a", "weight": "2"}, "q", "wrong type", "weight is text ('2'), not a number"),
-        ({"query": "q", "label": "a", "weight": True}, "q", "wrong type", "weight is true or false (True), not a number"),
+        (
+            {"query": "q", "label": "a", "weight": True},
+            "q",
+            "wrong type",
+            "weight is true or false (True), not a number",
+        ),
         ({"query": "q", "label": "a", "weight": 0}, "q", "weight not positive", "weight is 0, expected one above 0"),
         ({"query": "q", "label": "a", "weight": -1.5}, "q", "weight not positive", "weight is -1.5"),
         ({"query": "q", "label": "a", "weight": 1e-60}, "q", "weight not positive", "weight is 1e-60"),
@@ -130,7 +135,7 @@ def test_merging_is_what_a_dict_does(tmp_path: Path, rows: list[Row], labels: li
         ({"query": "other", "label": "a", "query_id": "good"}, "good", "other text", "row 0 has another query of this"),
         ("not JSON", "", "invalid line", "line 2: not JSON"),
     ],
-)  # fmt: skip
+)
 def test_bad_row(tmp_path: Path, row: Row | str, key: str, reason: str, detail: str) -> None:
     good = {"query": "good", "label": "a"}
     batch = read(tmp_path, [good, row, {**good, "weight": 2}])
@@ -255,13 +260,38 @@ def test_numbers_of_a_csv_that_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "mapping", "message"),
     [
-        ([{"query": "q", "sku": "a"}], {}, "rows.jsonl: expected a column 'label', found query, sku; map it, for example --set xmr.columns.label=<column>"),
-        ([{"text": "q", "label": "a"}], {}, "rows.jsonl: expected a column 'query', found text, label; map it, for example --set xmr.columns.query=text"),
-        ([{"query": "q", "label": "a"}], {"weight": "clicks"}, "expected a column 'clicks' for weight, found query, label; map it"),
-        ([{"query": "q", "label": "a"}], {"wieght": "w"}, "--set xmr.columns: expected one of query, label, weight, day, query_id, id, name, text before '=', got 'wieght'; write ours first, for example --set xmr.columns.weight=w"),
+        (
+            [{"query": "q", "sku": "a"}],
+            {},
+            (
+                "rows.jsonl: expected a column 'label', found query, sku; map it, for example --set"
+                " xmr.columns.label=<column>"
+            ),
+        ),
+        (
+            [{"text": "q", "label": "a"}],
+            {},
+            (
+                "rows.jsonl: expected a column 'query', found text, label; map it, for example --set"
+                " xmr.columns.query=text"
+            ),
+        ),
+        (
+            [{"query": "q", "label": "a"}],
+            {"weight": "clicks"},
+            "expected a column 'clicks' for weight, found query, label; map it",
+        ),
+        (
+            [{"query": "q", "label": "a"}],
+            {"wieght": "w"},
+            (
+                "--set xmr.columns: expected one of query, label, weight, day, query_id, id, name, text before '=', got"
+                " 'wieght'; write ours first, for example --set xmr.columns.weight=w"
+            ),
+        ),
         ([], {}, "rows.jsonl: expected rows, found an empty file"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_cannot_be_read_is_one_line(
     tmp_path: Path, rows: list[Row | str], mapping: dict[str, str], message: str
 ) -> None:

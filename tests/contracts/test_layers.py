@@ -79,7 +79,17 @@ def test_a_forbidden_import_is_found(tree: Path, path: str, statement: str, expe
 
 
 def test_every_import_that_is_forbidden_to_pure_modules_is_found(tree: Path) -> None:
-    forbidden = ["prefect", "dask", "distributed", "pyarrow", "fsspec", "schemas.refs", "tasks.stage", "tasks.ann.open", "tasks.corpus.stages.features"]  # fmt: skip
+    forbidden = [
+        "prefect",
+        "dask",
+        "distributed",
+        "pyarrow",
+        "fsspec",
+        "schemas.refs",
+        "tasks.stage",
+        "tasks.ann.open",
+        "tasks.corpus.stages.features",
+    ]
     plant(tree, "tasks/corpus/fields.py", *(f"import {name}" for name in forbidden))
     plant(tree, "tasks/ann/graph.py", "def late():", "    from schemas.store import Store")
     broken, said = lint(tree)
@@ -120,7 +130,10 @@ def test_a_first_party_import_in_cython_is_found(tree: Path, statement: str) -> 
 
 def test_pure_modules_touch_no_files_environment_or_clock() -> None:
     """What no import contract forbids, since the standard library counts as harmless to it."""
-    outside = re.compile(r"^\s*(?:from|import)\s+(os|pathlib|io|shutil|tempfile|time|datetime|socket|subprocess|logging|pickle)\b", re.MULTILINE)  # fmt: skip
+    outside = re.compile(
+        r"^\s*(?:from|import)\s+(os|pathlib|io|shutil|tempfile|time|datetime|socket|subprocess|logging|pickle)\b",
+        re.MULTILINE,
+    )
     modules = [path for path in (ROOT / "tasks").glob("*/*.py") if path.name != "open.py"]
     assert len(modules) >= 15
     assert {str(path): outside.findall(path.read_text()) for path in modules if outside.search(path.read_text())} == {}

@@ -30,7 +30,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def test_a_lease_is_there_while_the_run_is(store: Store) -> None:
     with lease(store, "20260102T030405-AB", flow="nightly", collection="toys", day="2026-01-02") as held:
         assert at_work(store) == [held]
-        assert (held.run, held.flow, held.collection, held.day, held.pid) == ("20260102t030405-ab", "nightly", "toys", "2026-01-02", os.getpid())  # fmt: skip
+        assert (held.run, held.flow, held.collection, held.day, held.pid) == (
+            "20260102t030405-ab",
+            "nightly",
+            "toys",
+            "2026-01-02",
+            os.getpid(),
+        )
         assert f"nightly toys 2026-01-02 (20260102t030405-ab, process {os.getpid()} on " in str(held)
         with lease(store, "second", flow="nightly"):
             assert len(at_work(store)) == 2

@@ -20,7 +20,8 @@ from schemas.inputs.suppression import Suppressed
 from tests.contracts.test_python_docs import install
 
 CARP = {
-    "carp/__init__.py": '''
+    "carp/__init__.py": (
+        '''
         """Carps.
 
         See Also
@@ -30,8 +31,10 @@ CARP = {
         """
         raise RuntimeError("imported")
         from carp._impl import feed, starve as diet, Fish
-        ''',
-    "carp/_impl.py": '''
+        '''
+    ),
+    "carp/_impl.py": (
+        '''
         from carp.pond import drain as let_out
         def feed(fish):
             """Feed it. With bread.
@@ -89,18 +92,22 @@ CARP = {
                 https://example.org/eat
                 Not a list of names.
                 """
-        ''',
-    "carp/pond.py": '''
+        '''
+    ),
+    "carp/pond.py": (
+        '''
         """Ponds."""
         from carp._impl import Animal
         __all__ = ["drain", "Animal"]
         def drain():
             """Let the water out."""
-        ''',
-}  # fmt: skip
+        '''
+    ),
+}
 
 PERCH = {
-    "perch/__init__.py": '''
+    "perch/__init__.py": (
+        '''
         """Perches."""
         __all__ = ["catch", "release"]
         def catch():
@@ -111,6 +118,7 @@ PERCH = {
             nothing."""
         def release(): "Stub."
         '''
+    )
 }
 
 
@@ -223,7 +231,11 @@ def test_forgotten_objects_are_neither_queries_nor_labels() -> None:
         ("A.\n\nSee Also\n--------\na, b.c,\nd\n\nNotes\n-----\nx", "A.\n\nNotes\n-----\nx", ("a", "b.c", "d")),
         ("A.\n\nSee also\n--------\n\n:func:`x.y` : z\n`w`", "A.", ("x.y", "w")),
         ("A.\n\n  See Also\n  --------\n  a: like b\n    more\n  c", "A.", ("a", "c")),
-        ("A.\n\nSee Also\n--------\n.Axes.plot, ~m.f, g()\n:doc:`guide`\nhttps://a.b/c\nSee a book.", "A.", (".Axes.plot", "m.f", "g")),
+        (
+            "A.\n\nSee Also\n--------\n.Axes.plot, ~m.f, g()\n:doc:`guide`\nhttps://a.b/c\nSee a book.",
+            "A.",
+            (".Axes.plot", "m.f", "g"),
+        ),
         ("A.\n\nSee Also:\n    a\n    b\n\nB.", "A.\n\nB.", ("a", "b")),
         (".. seealso::\n\n   :class:`A` - x\n\n   :ref:`b`\n\nB.", "B.", ("A",)),
         (".. seealso:: :py:meth:`~A.b`\n:param x: y", ":param x: y", ("A.b",)),
@@ -231,7 +243,7 @@ def test_forgotten_objects_are_neither_queries_nor_labels() -> None:
         ("See Also\n--------", "", ()),
         ("", "", ()),
     ],
-)  # fmt: skip
+)
 def test_sections(text: str, rest: str, names: tuple[str, ...]) -> None:
     assert split_see_also(text) == (rest, names)
 

@@ -37,8 +37,11 @@ def test_bad_rows_are_set_aside_with_a_reason(tmp_path: Path) -> None:
     batch = source(tmp_path, rows).read()
     assert named(batch) == [("u1", "b")]
     assert batch.reasons == {
-        "negative: no label": 1, "negative: no query": 1, "negative: unknown label": 1, "negative: unknown query": 1,
-    }  # fmt: skip
+        "negative: no label": 1,
+        "negative: no query": 1,
+        "negative: unknown label": 1,
+        "negative: unknown query": 1,
+    }
     assert batch.quarantined["row"].to_pylist() == [1, 2, 3, 4]
     assert batch.quarantined["id"].to_pylist()[1:] == ["u1", "u9", "u1"]
 

@@ -85,8 +85,9 @@ def test_a_gate_that_fails_leaves_what_is_live(pointer: Pointer) -> None:
     gates = [GATE, Gate("documents", 3, 10), Gate("share", float("nan"), 0.05, "at_most")]
     with pytest.raises(GateError) as caught:
         pointer.promote(things_ref(2), gates=gates)
-    assert str(caught.value) == (
-        "toys/test.things: expected every gate to hold, found documents 3 (at least 10); share nan (at most 0.05); "
+    assert (
+        str(caught.value)
+        == "toys/test.things: expected every gate to hold, found documents 3 (at least 10); share nan (at most 0.05); "
         f"{things_ref(1)} stays live"
     )
     assert pointer.required().artifact == things_ref(1)
@@ -133,7 +134,9 @@ def test_a_pointer_moved_meanwhile_is_a_conflict_and_leaves_no_gap(pointer: Poin
     for after in (0, 1, 3, 99):
         with pytest.raises(
             PublicationConflictError,
-            match=rf"toys/test.things: expected generation {after} to be the newest, found 2 \({things_ref(2)}, by .*look",
+            match=(
+                rf"toys/test.things: expected generation {after} to be the newest, found 2 \({things_ref(2)}, by .*look"
+            ),
         ):
             promoted(pointer, 3, after=after)
     assert promoted(pointer, 3, after=2).generation == 3

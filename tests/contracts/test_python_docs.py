@@ -13,7 +13,8 @@ from schemas.inputs.python_docs import DISTRIBUTIONS, extract_distribution, pyth
 from schemas.inputs.python_docs.documents import parse_distribution
 
 FILES = {
-    "trout/__init__.py": '''
+    "trout/__init__.py": (
+        '''
         """Fish."""
         from trout._impl import swim, dive as plunge, Fish
         from .pond import *
@@ -21,8 +22,10 @@ FILES = {
         from ._compiled import leap
         import os
         raise RuntimeError("imported")
-        ''',
-    "trout/_impl.py": '''
+        '''
+    ),
+    "trout/_impl.py": (
+        '''
         """Private module."""
         def swim(speed: int, *, depth=1.5):
             """Swim about."""
@@ -54,8 +57,10 @@ FILES = {
                 """Make more."""
             def _hide(self):
                 """Hide."""
-        ''',
-    "trout/pond.py": '''
+        '''
+    ),
+    "trout/pond.py": (
+        '''
         """Ponds."""
         from typing import overload
         from trout._impl import dive, _breathe
@@ -92,8 +97,10 @@ FILES = {
             def __call__(self, x, y):
                 """Depth at a point."""
         depths = _Depths()
-        ''',
-    "trout/late.py": '''
+        '''
+    ),
+    "trout/late.py": (
+        '''
         from trout._newdocs import add_newdoc
         add_newdoc("trout._compiled", "leap", """
             leap(height)
@@ -101,18 +108,21 @@ FILES = {
             Jump out of the water.
             """)
         add_newdoc("trout._compiled", "leap", ("reset", "never a member of a function"))
-        ''',
+        '''
+    ),
     "trout/swim.py": '"""A module of the same name as a function."""',
     "trout/broken.py": "def (:\n",
     "trout/undecodable.py": 'x = "\udcff"\n',
     "trout/tests/test_trout.py": '"""Tests."""',
     "trout/_vendor/other.py": '"""Another\'s."""',
-    "trout/plain.py": '''
+    "trout/plain.py": (
+        '''
         from trout._impl import forgotten
         def own():
             """Of its own."""
-        ''',
-}  # fmt: skip
+        '''
+    ),
+}
 
 
 @pytest.fixture

@@ -164,7 +164,9 @@ def test_a_contract_of_another_version_or_name_is_refused_by_name(store: Store, 
     commit_things(store, ref, seed=1)
     with pytest.raises(
         ForeignArtifactError,
-        match=rf"artifact {ref}: expected contract {contract.name} version \d to \d, found test.things version 2; rebuild",
+        match=(
+            rf"artifact {ref}: expected contract {contract.name} version \d to \d, found test.things version 2; rebuild"
+        ),
     ):
         store.open(ref, contract)
 

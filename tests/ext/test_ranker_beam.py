@@ -75,10 +75,13 @@ def test_the_binary_is_of_these_sources() -> None:
 @pytest.mark.parametrize(
     ("post", "transform", "products"),
     [
-        ("l3-hinge", hinge(3), True), ("l1-hinge", hinge(1), True), ("log-l2-hinge", hinge(2), False),
-        ("sigmoid", lambda v: -np.logaddexp(0, -v), True), ("log-sigmoid", lambda v: -np.logaddexp(0, -v), False),
+        ("l3-hinge", hinge(3), True),
+        ("l1-hinge", hinge(1), True),
+        ("log-l2-hinge", hinge(2), False),
+        ("sigmoid", lambda v: -np.logaddexp(0, -v), True),
+        ("log-sigmoid", lambda v: -np.logaddexp(0, -v), False),
     ],
-)  # fmt: skip
+)
 def test_a_wide_beam_equals_scoring_everything(lookup, post, transform, products) -> None:
     model, queries = random_model(1), random_queries(2, 12)
     expected = exhaustive(model, queries, transform)

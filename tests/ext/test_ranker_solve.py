@@ -38,8 +38,13 @@ def solve(x: sparse.csr_array, positive: np.ndarray, rows: np.ndarray | None = N
     found = sparse.csc_array(positive[rows])
     solver = Solver(x.indptr.astype(np.int64), x.indices.astype(np.int32), x.data, x.shape[1])
     settings = {
-        "loss": "squared_hinge", "cost_positive": 1.0, "cost_negative": 1.0, "bias": 1.0, "max_nonzeros": 0, "seed": 0,
-    }  # fmt: skip
+        "loss": "squared_hinge",
+        "cost_positive": 1.0,
+        "cost_negative": 1.0,
+        "bias": 1.0,
+        "max_nonzeros": 0,
+        "seed": 0,
+    }
     start, label_rows = found.indptr.astype(np.int64), found.indices.astype(np.uint32)
     return solver.solve(rows.astype(np.uint32), start, label_rows, **(settings | TIGHT | options))
 

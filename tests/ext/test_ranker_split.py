@@ -22,9 +22,13 @@ def random_rows(seed: int, rows: int, features: int = 30) -> sparse.csr_array:
 def split(rows: sparse.csr_array, members: np.ndarray, **options):
     settings = {"depth": 1, "max_iter": 20, "spherical": True, "seed": 0}
     return split_rows(
-        rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data, rows.shape[1],
-        members.astype(np.uint32), **(settings | options),
-    )  # fmt: skip
+        rows.indptr.astype(np.int64),
+        rows.indices.astype(np.int32),
+        rows.data,
+        rows.shape[1],
+        members.astype(np.uint32),
+        **(settings | options),
+    )
 
 
 def test_the_binary_is_of_these_sources() -> None:

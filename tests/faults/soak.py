@@ -93,8 +93,12 @@ class Mains:
         self.folder = folder
         self.documents = write_documents(folder, 1_300, 3)
         self.driver = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.driver"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )  # fmt: skip
+            [sys.executable, "-m", "tests.faults.driver"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         with tempfile.TemporaryDirectory(dir=folder) as place:
             end, calm = self._run(Path(place), {})
         assert end == 0
@@ -116,7 +120,12 @@ class Mains:
 
     def _run(self, place: Path, case: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         result = place / "result.json"
-        given = {"documents": str(self.documents), "store": str(place / "store"), "log": str(place / "log"), "result": str(result)}  # fmt: skip
+        given = {
+            "documents": str(self.documents),
+            "store": str(place / "store"),
+            "log": str(place / "log"),
+            "result": str(result),
+        }
         assert self.driver.stdin
         assert self.driver.stdout
         self.driver.stdin.write(json.dumps([{**given, **case}]) + "\n")

@@ -131,14 +131,23 @@ def test_the_undisturbed_run_visits_every_point(undisturbed: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("point", "share"),
     [
-        ("between-shards", 0.0), ("between-shards", 0.5), ("between-shards", 1.0),
-        ("before-rename", 0.0), ("before-rename", 0.4), ("before-rename", 0.8), ("before-rename", 1.0),
-        ("before-manifest", 0.0), ("before-manifest", 0.5), ("before-manifest", 1.0),
-        ("after-manifest", 0.3), ("after-manifest", 1.0),
-        ("after-checkpoint", 0.0), ("after-checkpoint", 1.0),
+        ("between-shards", 0.0),
+        ("between-shards", 0.5),
+        ("between-shards", 1.0),
+        ("before-rename", 0.0),
+        ("before-rename", 0.4),
+        ("before-rename", 0.8),
+        ("before-rename", 1.0),
+        ("before-manifest", 0.0),
+        ("before-manifest", 0.5),
+        ("before-manifest", 1.0),
+        ("after-manifest", 0.3),
+        ("after-manifest", 1.0),
+        ("after-checkpoint", 0.0),
+        ("after-checkpoint", 1.0),
         ("before-pointer", 0.0),
     ],
-)  # fmt: skip
+)
 def test_a_kill_at_a_named_point_changes_nothing(
     lab: Lab, undisturbed: dict[str, Any], point: str, share: float
 ) -> None:

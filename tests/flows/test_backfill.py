@@ -33,9 +33,12 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def request_for(folder: Path, **given: object) -> BackfillRequest:
     run = RunRequest(
-        profile="tiny", store=str(folder / "store"), input=str(folder / "drop-{day}.csv"), collection="products",
+        profile="tiny",
+        store=str(folder / "store"),
+        input=str(folder / "drop-{day}.csv"),
+        collection="products",
         columns={"id": "sku", "title": "name", "text": "about", "kind": "group"},
-    )  # fmt: skip
+    )
     return BackfillRequest.of(**{"flow": FLOW, "first_day": DAYS[0], "last_day": DAYS[-1], "run": run, **given})
 
 
@@ -46,7 +49,11 @@ def drop(folder: Path, *days: str) -> None:
 
 def ran(folder: Path) -> list[str]:
     """The days that ran to an end, in the order of their start."""
-    return [record["day"] for record in reversed(runs(Store(str(folder / "store")), newest=99)) if record["error_kind"] or record["state"] == "completed"]  # fmt: skip
+    return [
+        record["day"]
+        for record in reversed(runs(Store(str(folder / "store")), newest=99))
+        if record["error_kind"] or record["state"] == "completed"
+    ]
 
 
 def run(found: Backfill, *, after: dict[int, object] | None = None) -> list[Ended]:
@@ -69,7 +76,9 @@ def test_days_run_in_order_a_bad_one_fails_alone_and_is_tried_again_alone(tmp_pa
     found, chosen = begin(request_for(tmp_path))
     assert [one.day for one in chosen] == DAYS[::-1]
     ends = run(found)
-    assert [(end.day, end.state) for end in ends] == [(day, "failed" if day == DAYS[1] else "completed") for day in DAYS[::-1]]  # fmt: skip
+    assert [(end.day, end.state) for end in ends] == [
+        (day, "failed" if day == DAYS[1] else "completed") for day in DAYS[::-1]
+    ]
     assert ran(tmp_path) == DAYS[::-1]
     course = course_of(found)
     assert course.control.state == "finished"
@@ -147,7 +156,9 @@ def test_two_do_not_lead_one_backfill(tmp_path: Path) -> None:
     assert ran(tmp_path) == []
 
 
-def test_what_is_lost_on_the_way_to_the_server_is_no_failure_of_the_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_what_is_lost_on_the_way_to_the_server_is_no_failure_of_the_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import httpx
 
     def lost(path: object, **given: object) -> None:

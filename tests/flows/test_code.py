@@ -154,7 +154,10 @@ def test_the_sources_of_an_extension_count(
     monkeypatch.setattr(module, "SOURCE_HASH", "other")
     with pytest.raises(
         StaleExtensionError,
-        match=rf"ext.{extension}: expected a build of the sources beside it \(.*\), found one of other; rebuild: `make build`",
+        match=(
+            rf"ext.{extension}: expected a build of the sources beside it \(.*\), found one of other; rebuild: `make"
+            r" build`"
+        ),
     ):
         code_hash(STAGES[stage].function)
     assert code_hash(STAGES[other].function) == before[other]

@@ -66,7 +66,10 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (("run", "nightly", "--input", "gone.csv"), "gone.csv: expected"),
         (
             ("run", "monthly"),
-            "flow: expected one of featurize_corpus, build_ann_index, train_ranker, tune_thresholds, nightly, got 'monthly'",
+            (
+                "flow: expected one of featurize_corpus, build_ann_index, train_ranker, tune_thresholds, nightly, got"
+                " 'monthly'"
+            ),
         ),
         (
             ("sample", "java-docs"),
@@ -107,7 +110,11 @@ def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Pat
     assert found["candidates"] > 0
     assert found["distances"] > 0
     check = "import sys; from flows.cli import main; sys.argv = ['fingerpost', 'query', 'hammer']; main.__call__"
-    script = f"{check}\nfrom flows.domains.ann.query import ask\nask(text='hammer', like='', vectors=None, k=2, kind=None, package=None, method='auto', within='', as_json=True, collection=None, store=None)\nassert not {{'prefect', 'distributed', 'dask'}} & set(sys.modules), 'Prefect or Dask was imported'"
+    script = (
+        f"{check}\nfrom flows.domains.ann.query import ask\nask(text='hammer', like='', vectors=None, k=2, kind=None,"
+        " package=None, method='auto', within='', as_json=True, collection=None, store=None)\nassert not {'prefect',"
+        " 'distributed', 'dask'} & set(sys.modules), 'Prefect or Dask was imported'"
+    )
     silent = subprocess.run([sys.executable, "-c", script], cwd=below, capture_output=True, text=True, check=False)
     assert silent.returncode == 0, silent.stderr
 

@@ -34,9 +34,13 @@ class World:
 
     def request(self, **settings: object) -> RunRequest:
         return RunRequest(
-            profile="tiny", store=str(self.folder / "store"), input=str(self.folder / "drop-{day}.csv"),
-            collection="products", settings=settings, columns={"id": "sku", "title": "name", "text": "about", "kind": "group"},
-        )  # fmt: skip
+            profile="tiny",
+            store=str(self.folder / "store"),
+            input=str(self.folder / "drop-{day}.csv"),
+            collection="products",
+            settings=settings,
+            columns={"id": "sku", "title": "name", "text": "about", "kind": "group"},
+        )
 
     def drop(self, day: str, *, seed: int = 0, bad: int = 0) -> Path:
         path = write_csv(self.folder / f"drop-{day}.csv", rows=60, seed=seed)
@@ -87,7 +91,10 @@ def test_looking_at_states_writes_nothing(world: World) -> None:
 
 def test_a_day_is_stale_for_changed_parameters_and_says_which(world: World) -> None:
     assert world.state(DAYS[0], **{"corpus.svd.rank": 16}) == ("stale", "parameters changed (params.rank)")
-    assert world.state(DAYS[3], **{"corpus.imports.rows_per_shard": 8192}) == ("stale", "changed since it failed: import_documents")  # fmt: skip
+    assert world.state(DAYS[3], **{"corpus.imports.rows_per_shard": 8192}) == (
+        "stale",
+        "changed since it failed: import_documents",
+    )
 
 
 def test_a_day_is_stale_for_a_changed_input_although_other_days_had_others(world: World) -> None:
@@ -163,7 +170,10 @@ def test_a_day_whose_artifacts_are_gone_is_missing(world: World) -> None:
 def test_the_calendar_has_every_day_under_its_weekday_and_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
     days = list(days_between("2025-12-30", "2026-01-06"))
     states = ["fresh", "stale", "failed", "missing", "running", "quarantined", "fresh", "fresh"]
-    found = [Partition(day, state, "" if state == "fresh" else f"why {day}|x") for day, state in zip(days, states, strict=True)]  # fmt: skip
+    found = [
+        Partition(day, state, "" if state == "fresh" else f"why {day}|x")
+        for day, state in zip(days, states, strict=True)
+    ]
     wide_console().print(calendar("a flow", found), soft_wrap=True)
     lines = capsys.readouterr().out.splitlines()
     assert lines[lines.index("2025-12") + 2].rstrip() == "    30● 31○"
@@ -192,5 +202,16 @@ def test_states_as_json(world: World, capsys: pytest.CaptureFixture[str]) -> Non
 
     r = world.request()
     columns = [f"{ours}={theirs}" for ours, theirs in r.columns.items()]
-    partitions(FLOW, first="", last="", profile="tiny", source=r.input, columns=columns, settings=None, collection="products", as_json=True, store=r.store)  # fmt: skip
+    partitions(
+        FLOW,
+        first="",
+        last="",
+        profile="tiny",
+        source=r.input,
+        columns=columns,
+        settings=None,
+        collection="products",
+        as_json=True,
+        store=r.store,
+    )
     assert [one["day"] for one in json.loads(capsys.readouterr().out)] == DAYS[:4]

@@ -141,8 +141,14 @@ def test_the_day_is_the_one_of_the_calendar_there(moment: datetime, zone: str, l
 
 def test_a_night_without_its_half_past_two_is_a_day_like_any_other() -> None:
     """Clocks go forward in Berlin on 2026-03-29 at 01:00 UTC and back on 2026-10-25."""
-    for moment, day in (("2026-03-29T00:30", "2026-03-29"), ("2026-03-28T23:30", "2026-03-29"), ("2026-03-28T22:30", "2026-03-28"),
-                        ("2026-10-24T22:30", "2026-10-25"), ("2026-10-25T22:30", "2026-10-25"), ("2026-10-25T23:30", "2026-10-26")):  # fmt: skip
+    for moment, day in (
+        ("2026-03-29T00:30", "2026-03-29"),
+        ("2026-03-28T23:30", "2026-03-29"),
+        ("2026-03-28T22:30", "2026-03-28"),
+        ("2026-10-24T22:30", "2026-10-25"),
+        ("2026-10-25T22:30", "2026-10-25"),
+        ("2026-10-25T23:30", "2026-10-26"),
+    ):
         assert logical_day(datetime.fromisoformat(f"{moment}+00:00"), timezone="Europe/Berlin") == day
 
 

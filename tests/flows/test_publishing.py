@@ -76,7 +76,10 @@ def check_commands(store: Path, queries: Path, ids: list[str]) -> None:
     assert {cause["artifact"] for cause in why["causes"]} == {"corpus.projection"}
     assert len([move for move in why["moves"] if move["after"]]) == 5
     assert "MISSED replay_overlap" in shown("replay", "--queries", str(queries), "--candidate", refs[1])
-    modules = "flows.ops.compare.diff_tables, flows.ops.compare.why_tables, flows.ops.compare.replay_tables, flows.ops.compare.versions, flows.run.gates"
+    modules = (
+        "flows.ops.compare.diff_tables, flows.ops.compare.why_tables, flows.ops.compare.replay_tables,"
+        " flows.ops.compare.versions, flows.run.gates"
+    )
     script = f"import sys, {modules}\nassert not {{'prefect', 'distributed', 'dask'}} & set(sys.modules)"
     silent = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert silent.returncode == 0, silent.stderr

@@ -42,21 +42,37 @@ class Made:
         self.count = 0
 
     def commit(
-        self, contract: Contract, tables: dict[str, pa.Table], quality: dict[str, Any], *, inputs: tuple[str, ...] = (),
-        params: dict[str, Any] | None = None, measured: dict[str, Any] | None = None, companions: dict[str, str] | None = None,
-    ) -> tuple[Ref, Manifest]:  # fmt: skip
+        self,
+        contract: Contract,
+        tables: dict[str, pa.Table],
+        quality: dict[str, Any],
+        *,
+        inputs: tuple[str, ...] = (),
+        params: dict[str, Any] | None = None,
+        measured: dict[str, Any] | None = None,
+        companions: dict[str, str] | None = None,
+    ) -> tuple[Ref, Manifest]:
         self.count += 1
         ref = Ref(contract.name, DAY, f"{self.count:032x}")
         entries = [self.store.write_table(ref, contract, name, data) for name, data in tables.items()]
         given = {f"input_{n}": {"ref": text} if "/" in text else {"source": text} for n, text in enumerate(inputs)}
         identity = {
-            "contract": {"name": contract.name, "version": contract.version}, "rows": {e.table: e.rows for e in entries},
-            "quality": quality, "parameters": {"params": params or {}}, "inputs": given, "files": [asdict(e) for e in entries],
-        }  # fmt: skip
+            "contract": {"name": contract.name, "version": contract.version},
+            "rows": {e.table: e.rows for e in entries},
+            "quality": quality,
+            "parameters": {"params": params or {}},
+            "inputs": given,
+            "files": [asdict(e) for e in entries],
+        }
         run = {
-            "at": "2026-01-02T03:04:05+00:00", "seconds": 1.5 * self.count, "shards_run": 4, "shards_resumed": 2, "peak_mb": 321.0,
-            "measured": measured or {}, "companions": companions or {},
-        }  # fmt: skip
+            "at": "2026-01-02T03:04:05+00:00",
+            "seconds": 1.5 * self.count,
+            "shards_run": 4,
+            "shards_resumed": 2,
+            "peak_mb": 321.0,
+            "measured": measured or {},
+            "companions": companions or {},
+        }
         return ref, self.store.commit(ref, Manifest(identity, run))
 
     def stage(self, name: str, *given: Any, reused: bool = False, **rest: Any) -> str:
@@ -71,50 +87,101 @@ class Made:
 
     def record(self, **changes: Any) -> dict[str, Any]:
         return {
-            "id": "20260102T030405-abcdef", "flow": "nightly", "state": "completed", "error": "", "profile": "tiny", "collection": "shop",
-            "day": DAY, "seconds": 83.2, "stages": self.stages, "gates": [], "publication": None, "at": "2026-01-02T03:05:28+00:00",
-            "settings": {"store": "/secret/place", "ann.hnsw.max_neighbors": 16}, "cpus": 2,
-        } | changes  # fmt: skip
+            "id": "20260102T030405-abcdef",
+            "flow": "nightly",
+            "state": "completed",
+            "error": "",
+            "profile": "tiny",
+            "collection": "shop",
+            "day": DAY,
+            "seconds": 83.2,
+            "stages": self.stages,
+            "gates": [],
+            "publication": None,
+            "at": "2026-01-02T03:05:28+00:00",
+            "settings": {"store": "/secret/place", "ann.hnsw.max_neighbors": 16},
+            "cpus": 2,
+        } | changes
 
 
 def add_documents(made: Made, *, bad: bool = True, reused: bool = False) -> str:
     reasons = ["empty text", "duplicate id", "empty text"] if bad else []
-    rows = pa.table({
-        "row": pa.array(range(len(reasons)), pa.int64()), "id": pa.array([f"bad-{n}" for n in range(len(reasons))], pa.string()),
-        "reason": pa.array(reasons, pa.string()), "detail": pa.array([f"<img src=x onerror=alert({n})>" for n in range(len(reasons))], pa.string()),
-    })  # fmt: skip
+    rows = pa.table(
+        {
+            "row": pa.array(range(len(reasons)), pa.int64()),
+            "id": pa.array([f"bad-{n}" for n in range(len(reasons))], pa.string()),
+            "reason": pa.array(reasons, pa.string()),
+            "detail": pa.array([f"<img src=x onerror=alert({n})>" for n in range(len(reasons))], pa.string()),
+        }
+    )
     quarantine, _ = made.commit(corpus.QUARANTINE, {"rows": rows}, {"rows": len(reasons)})
     return made.stage(
-        "import_documents", corpus.DOCUMENTS, {}, DOCUMENTS, inputs=("0123",), reused=reused,
+        "import_documents",
+        corpus.DOCUMENTS,
+        {},
+        DOCUMENTS,
+        inputs=("0123",),
+        reused=reused,
         companions={corpus.QUARANTINE.name: str(quarantine)},
-    )  # fmt: skip
+    )
 
 
 def add_index(made: Made, documents: str, *, speedup: float = 0.83, timed: bool = True, reused: bool = False) -> str:
     vectors = made.stage("embed_documents", corpus.VECTORS, {}, {}, inputs=(documents,), reused=reused)
     graph = made.stage(
-        "build_graph", ann.GRAPH, {}, inputs=(vectors,), reused=reused,
-        quality={"nodes": 1234, "edges": 20000, "levels": 3, "mean_degree": 16.207, "dimensions": 64, "metric": "cosine"},
-    )  # fmt: skip
+        "build_graph",
+        ann.GRAPH,
+        {},
+        inputs=(vectors,),
+        reused=reused,
+        quality={
+            "nodes": 1234,
+            "edges": 20000,
+            "levels": 3,
+            "mean_degree": 16.207,
+            "dimensions": 64,
+            "metric": "cosine",
+        },
+    )
     statistics = tuple(
         RankStatistics(rank, 0.1 * rank / 8, 0.1, 0.2, 0.1, 0.2, 0.05, 0.11, 999) for rank in (8, 16, 24)
     )
     basis = FingerBasis("int8", np.eye(16, 64, dtype=np.float32), 1.0, 0.1, 1e-6, statistics)
     tables = {"basis": tensors_to_arrow(basis.arrays()), "projections": dense_to_arrow(np.zeros((2, 16), np.float32))}
     fitted = made.stage(
-        "fit_finger", ann.FINGER_BASIS, tables, {}, inputs=(vectors, graph), params={"correlation_threshold": 0.9, "rank": None}, reused=reused,
-    )  # fmt: skip
+        "fit_finger",
+        ann.FINGER_BASIS,
+        tables,
+        {},
+        inputs=(vectors, graph),
+        params={"correlation_threshold": 0.9, "rank": None},
+        reused=reused,
+    )
     figures = [
         (method, f"ef={ef}", metric, value)
         for method, work in (("hnsw", 10.0), ("finger", 4.0))
         for ef in (20, 100)
-        for metric, value in (("recall", 0.9 + ef / 1250), ("distances", work * ef), ("estimates", 6.0 * ef), ("expansions", ef + 1.0))
-    ]  # fmt: skip
-    measured = {"queries_per_second": {"20": {"hnsw": 50123.0, "finger": 40000.0}, "100": {"hnsw": 9000.0, "finger": 8000.0}}, "finger_speedup": speedup}  # fmt: skip
+        for metric, value in (
+            ("recall", 0.9 + ef / 1250),
+            ("distances", work * ef),
+            ("estimates", 6.0 * ef),
+            ("expansions", ef + 1.0),
+        )
+    ]
+    measured = {
+        "queries_per_second": {"20": {"hnsw": 50123.0, "finger": 40000.0}, "100": {"hnsw": 9000.0, "finger": 8000.0}},
+        "finger_speedup": speedup,
+    }
     evaluation = made.stage(
-        "evaluate_index", ann.EVALUATION, {"figures": figure_table(figures)}, {"recall_at_10": 0.9812, "finger_recall_at_10": 0.98},
-        inputs=(vectors, graph, fitted), params={"k": 10, "queries": 500}, measured=measured if timed else {}, reused=reused,
-    )  # fmt: skip
+        "evaluate_index",
+        ann.EVALUATION,
+        {"figures": figure_table(figures)},
+        {"recall_at_10": 0.9812, "finger_recall_at_10": 0.98},
+        inputs=(vectors, graph, fitted),
+        params={"k": 10, "queries": 500},
+        measured=measured if timed else {},
+        reused=reused,
+    )
     members = pa.table({"role": ["documents", "evaluation"], "ref": [documents, evaluation]})
     return made.stage(
         "assemble_index", ann.INDEX, {"members": members}, INDEX, inputs=(documents, evaluation), reused=reused
@@ -129,15 +196,21 @@ def add_retrieval(made: Made) -> None:
         for method, found in scores.items()
         for metric, value in zip(("mrr", "recall_at_10", "candidates", "queries"), (*found, 400), strict=True)
     ] + [("dense", setting, "recall_of_candidates", 0.975) for setting in ("whole", "without_sentence")]
-    samples = pa.table({
-        "query": ["sort an array"] * 6, "rank": pa.array(range(1, 7), pa.int64()), "id": [f"id-{n}" for n in range(6)],
-        "title": [NASTY, "second & third", *(f"title-{n}" for n in range(2, 6))],
-    })  # fmt: skip
+    samples = pa.table(
+        {
+            "query": ["sort an array"] * 6,
+            "rank": pa.array(range(1, 7), pa.int64()),
+            "id": [f"id-{n}" for n in range(6)],
+            "title": [NASTY, "second & third", *(f"title-{n}" for n in range(2, 6))],
+        }
+    )
     made.stage(
-        "evaluate_retrieval", ann.RETRIEVAL, {"figures": figure_table(figures), "samples": samples},
+        "evaluate_retrieval",
+        ann.RETRIEVAL,
+        {"figures": figure_table(figures), "samples": samples},
         {"known_items": 400.0, "reranked_mrr": 0.72, "bm25_mrr": 0.6, "bm25_k1": 1.2, "bm25_b": 0.75},
         measured={"milliseconds_per_query": {"dense": 0.1234, "reranked": 0.456, "bm25": 0.789}},
-    )  # fmt: skip
+    )
 
 
 def figure_table(figures: list[tuple[str, str, str, float]]) -> pa.Table:
@@ -251,10 +324,21 @@ def test_samples_stop_at_five_answers(made: Made) -> None:
 @pytest.mark.parametrize(
     ("speedup", "words", "absent"),
     [
-        (0.83, "0.83 times as many queries per second as plain HNSW search: a ratio below 1, FINGER is slower here. The index therefore serves plain search", "serves FINGER"),
-        (1.27, "1.27 times as many queries per second as plain HNSW search. The index therefore serves FINGER search", "slower"),
+        (
+            0.83,
+            (
+                "0.83 times as many queries per second as plain HNSW search: a ratio below 1, FINGER is slower here."
+                " The index therefore serves plain search"
+            ),
+            "serves FINGER",
+        ),
+        (
+            1.27,
+            "1.27 times as many queries per second as plain HNSW search. The index therefore serves FINGER search",
+            "slower",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_speed_of_finger_is_said_plainly(made: Made, speedup: float, words: str, absent: str) -> None:
     add_index(made, add_documents(made), speedup=speedup)
     text = Page(render(made.store, made.record())).text("search")
@@ -297,9 +381,10 @@ def test_evaluation_without_a_clock_has_no_speed_plot(made: Made) -> None:
 def test_a_failed_gate_leaves_what_is_live(made: Made) -> None:
     complete(made)
     failed = made.record(
-        state="failed", error="GateError: shop/ann.index: expected every gate to hold",
+        state="failed",
+        error="GateError: shop/ann.index: expected every gate to hold",
         gates=[{"gate": "recall_at_10 0.5 (at least 0.95)", "holds": False}],
-    )  # fmt: skip
+    )
     page = Page(render(made.store, failed))
     assert "The run failed. GateError: shop/ann.index" in page.text("")
     assert "✗ fail recall_at_10 0.5" in page.text("live")
@@ -355,7 +440,10 @@ def test_plots_stand_any_recalls(recalls: tuple[float, ...]) -> None:
 
 
 def test_the_page_is_made_without_prefect_and_matplotlib_waits() -> None:
-    code = "import sys, flows.report.page; sys.exit(any(m in sys.modules for m in ('matplotlib', 'prefect', 'distributed')))"
+    code = (
+        "import sys, flows.report.page; sys.exit(any(m in sys.modules for m in ('matplotlib', 'prefect',"
+        " 'distributed')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -26,18 +26,29 @@ def made(tmp_path: Any) -> Made:
 def figures(methods: dict[str, float]) -> list[tuple[str, str, str, float]]:
     rows = []
     for method, worth in methods.items():
-        rows += [(method, "all", metric, worth * share) for metric, share in (("precision_at_1", 0.5), ("recall_at_10", 1.0), ("precision_at_10", 0.1))]  # fmt: skip
+        rows += [
+            (method, "all", metric, worth * share)
+            for metric, share in (("precision_at_1", 0.5), ("recall_at_10", 1.0), ("precision_at_10", 0.1))
+        ]
         for place, (least, most) in enumerate(((0, 2), (3, 9), (10, 29), (30, 30))):
-            values = {"labels": 40 - 10 * place, "occurrences": 0 if place == 2 else 100 * place + 7, "recall": worth * place / 4, "coverage": 0.5}  # fmt: skip
+            values = {
+                "labels": 40 - 10 * place,
+                "occurrences": 0 if place == 2 else 100 * place + 7,
+                "recall": worth * place / 4,
+                "coverage": 0.5,
+            }
             rows += [(method, f"seen {least}-{most}", metric, float(value)) for metric, value in values.items()]
     return rows
 
 
 def add_comparison(made: Made, methods: dict[str, float] = METHODS, measured: dict[str, Any] | None = None) -> None:
     made.stage(
-        "compare_rankers", xmr.COMPARISON, {"figures": figure_table(figures(methods))}, {"queries": 1234, "labels": 100},
+        "compare_rankers",
+        xmr.COMPARISON,
+        {"figures": figure_table(figures(methods))},
+        {"queries": 1234, "labels": 100},
         measured=MEASURED if measured is None else measured,
-    )  # fmt: skip
+    )
 
 
 def test_all_systems_stand_in_one_table_with_plots(made: Made) -> None:
@@ -70,8 +81,11 @@ def test_without_a_clock_there_are_no_times(made: Made) -> None:
 
 def test_an_evaluation_alone_tells_of_the_ranker(made: Made) -> None:
     made.stage(
-        "evaluate_ranker", xmr.EVALUATION, {"figures": figure_table(figures({"ranker": 0.8}))}, {"queries": 50, "labels": 7}
-    )  # fmt: skip
+        "evaluate_ranker",
+        xmr.EVALUATION,
+        {"figures": figure_table(figures({"ranker": 0.8}))},
+        {"queries": 50, "labels": 7},
+    )
     page = Page(render(made.store, made.record()))
     assert "ranker (tree of linear models) 0.4000 0.8000" in page.text("ranking")
     add_comparison(made)
@@ -83,12 +97,27 @@ def test_an_evaluation_alone_tells_of_the_ranker(made: Made) -> None:
 def add_sweep(made: Made, params: dict[str, Any], chosen: dict[str, Any] | None, **quality: Any) -> None:
     rows = []
     for place, (threshold, beam) in enumerate((t, b) for t in (0.1, 0.5) for b in (5, 20)):
-        values = {"threshold": threshold, "beam": beam, "precision_at_1": 0.5, "recall_at_7": 0.9 - place / 10, "bytes": 2.5e6 - 5e5 * place, "weights": 4321.0, "work": 1000.0 * beam}  # fmt: skip
-        rows += [("ranker", f"threshold {threshold:g}, beam {beam}", metric, float(value)) for metric, value in values.items()]  # fmt: skip
+        values = {
+            "threshold": threshold,
+            "beam": beam,
+            "precision_at_1": 0.5,
+            "recall_at_7": 0.9 - place / 10,
+            "bytes": 2.5e6 - 5e5 * place,
+            "weights": 4321.0,
+            "work": 1000.0 * beam,
+        }
+        rows += [
+            ("ranker", f"threshold {threshold:g}, beam {beam}", metric, float(value))
+            for metric, value in values.items()
+        ]
     made.stage(
-        "sweep_ranker", xmr.SWEEP, {"figures": figure_table(rows)}, {"points": 4, "k": 7, "chosen": chosen} | quality,
-        params={"k": 7, "thresholds": [0.1, 0.5], "beams": [5, 20]} | params, measured={"latency_ms": [0.1, 0.4, 0.1, None]},
-    )  # fmt: skip
+        "sweep_ranker",
+        xmr.SWEEP,
+        {"figures": figure_table(rows)},
+        {"points": 4, "k": 7, "chosen": chosen} | quality,
+        params={"k": 7, "thresholds": [0.1, 0.5], "beams": [5, 20]} | params,
+        measured={"latency_ms": [0.1, 0.4, 0.1, None]},
+    )
 
 
 def test_the_sweep_stands_in_a_table_with_plots(made: Made) -> None:
@@ -96,7 +125,10 @@ def test_the_sweep_stands_in_a_table_with_plots(made: Made) -> None:
     add_sweep(made, limits, {"threshold": 0.1, "beam": 20, "recall": 0.8, "bytes": 2_000_000})
     page = Page(render(made.store, made.record()))
     text = page.text("sweep")
-    assert "Published is threshold 0.1 with beam 20: the best within at most 2.2 MB; at most 0.5 ms a query, at 40,000 units of work a ms" in text  # fmt: skip
+    assert (
+        "Published is threshold 0.1 with beam 20: the best within at most 2.2 MB; at most 0.5 ms a query, at 40,000"
+        " units of work a ms" in text
+    )
     assert "0.1 20 0.5000 0.8000 2.0 4,321 20,000 0.400" in text
     assert "0.5 20 0.5000 0.6000 1.0 4,321 20,000 –" in text
     assert len(page.plots) == 2
@@ -120,8 +152,11 @@ def test_a_sweep_without_limits_changes_nothing(made: Made) -> None:
 def test_members_of_an_ensemble_stand_beside_it(made: Made) -> None:
     add_comparison(made)
     made.stage(
-        "evaluate_ranker", xmr.EVALUATION, {"figures": figure_table(figures({"ranker": 0.8765, "member_1": 0.85, "member_2": 0.84}))}, {"queries": 1234, "labels": 100}
-    )  # fmt: skip
+        "evaluate_ranker",
+        xmr.EVALUATION,
+        {"figures": figure_table(figures({"ranker": 0.8765, "member_1": 0.85, "member_2": 0.84}))},
+        {"queries": 1234, "labels": 100},
+    )
     text = Page(render(made.store, made.record())).text("ranking")
     assert (
         text.index("most frequent labels")

@@ -240,7 +240,10 @@ def test_a_damaged_file_on_reuse_names_the_way_out(lab: Lab, content: bytes | No
         lab.store.files.write(path, content)
     with pytest.raises(
         MissingArtifactError,
-        match=f"artifact {record.ref}: expected {path} as the manifest lists it, found it missing or of another size; run again with --force make_things",
+        match=(
+            f"artifact {record.ref}: expected {path} as the manifest lists it, found it missing or of another size; run"
+            " again with --force make_things"
+        ),
     ):
         lab.run()
     assert lab.run(lab.env(forced=("make_things",)))[0].computed

@@ -113,7 +113,15 @@ def test_rankers_of_several_seeds_are_published_as_one(shop: Path) -> None:
     store = Store(str(shop / ".fingerpost"))
     asked = request_for(shop, **{"xmr.ensemble.seeds": [0, 1], "xmr.ensemble.combination": "rank"})
     planned = [stage.stage for stage in plan_of("train_ranker", asked).stages if stage.runs]
-    assert planned == ["cluster_labels", "train_rankers", "predict_labels", "combine_predictions", "calibrate_scores", "evaluate_ranker", "assemble_ranker"]  # fmt: skip
+    assert planned == [
+        "cluster_labels",
+        "train_rankers",
+        "predict_labels",
+        "combine_predictions",
+        "calibrate_scores",
+        "evaluate_ranker",
+        "assemble_ranker",
+    ]
     run_flow("train_ranker", asked, quiet=True)
     ranker = live("shop", store=store.url)
     assert (ranker.manifest.quality["members"], ranker.manifest.quality["combination"]) == (2, "rank")
@@ -153,9 +161,9 @@ def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(
     assert first.split() == ["1", best["id"], *best["name"].split(), f"{best['chance']:.2f}", f"{best['score']:.3g}"]
     assert "none of its words are known" in CliRunner().invoke(app, ["rank", "qqqq"]).output
     script = (
-        "import sys\nfrom flows.domains.xmr.rank import rank\n"
-        "rank(text='red hammer', source=None, output=None, k=2, as_json=True, collection=None, store=None)\n"
-        "assert not {'prefect', 'distributed', 'dask', 'torch', 'sklearn', 'matplotlib'} & set(sys.modules), 'not needed'"
+        "import sys\nfrom flows.domains.xmr.rank import rank\nrank(text='red hammer', source=None, output=None, k=2,"
+        " as_json=True, collection=None, store=None)\nassert not {'prefect', 'distributed', 'dask', 'torch', 'sklearn',"
+        " 'matplotlib'} & set(sys.modules), 'not needed'"
     )
     silent = subprocess.run([sys.executable, "-c", script], cwd=shop, capture_output=True, text=True, check=False)
     assert silent.returncode == 0, silent.stderr

@@ -53,17 +53,31 @@ QUICK: dict[str, Any] = {
 def asked(folder: Path, source: str, **settings: object) -> RunRequest:
     """The tiny profile over a file or folder."""
     return RunRequest(
-        profile="tiny", store=str(folder / ".fingerpost"), day=DAY, input=str(folder / source), collection="faces",
+        profile="tiny",
+        store=str(folder / ".fingerpost"),
+        day=DAY,
+        input=str(folder / source),
+        collection="faces",
         settings=QUICK | settings,
-    )  # fmt: skip
+    )
 
 
 def faces(folder: Path) -> Path:
     """Vectors of 40 classes, half of whose numbers are noise."""
     random = np.random.default_rng(0)
     labels = np.repeat(np.arange(40), 10)
-    vectors = np.hstack([random.standard_normal((40, 6))[labels] + 0.3 * random.standard_normal((400, 6)), random.standard_normal((400, 6))])  # fmt: skip
-    return write(folder / "faces.parquet", vectors.astype(np.float32), [f"face {row}" for row in range(400)], [f"person {label}" for label in labels])  # fmt: skip
+    vectors = np.hstack(
+        [
+            random.standard_normal((40, 6))[labels] + 0.3 * random.standard_normal((400, 6)),
+            random.standard_normal((400, 6)),
+        ]
+    )
+    return write(
+        folder / "faces.parquet",
+        vectors.astype(np.float32),
+        [f"face {row}" for row in range(400)],
+        [f"person {label}" for label in labels],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +115,13 @@ def test_classes_that_were_trained_on_neither_choose_nor_test_the_threshold(tune
     store = Store(str(tuned / ".fingerpost"))
     record = runs(store, newest=1)[0]
     sides = {
-        side: set(store.open(Ref.parse(record["refs"][f"threshold_{side}_rows"]), contracts.ROWS).read("names")["name"].to_pylist())
+        side: set(
+            store.open(Ref.parse(record["refs"][f"threshold_{side}_rows"]), contracts.ROWS)
+            .read("names")["name"]
+            .to_pylist()
+        )
         for side in ("validation", "test")
-    }  # fmt: skip
+    }
     quality = store.manifest(Ref.parse(record["refs"]["threshold_embedders"])).quality
     assert quality["classes"] + len(sides["validation"] | sides["test"]) == 40
     assert not sides["validation"] & sides["test"]
@@ -128,10 +146,16 @@ def test_the_report_sets_utility_without_and_with_tcm_side_by_side(tuned: Path) 
 def test_images_by_class_become_a_threshold(tmp_path: Path) -> None:
     letters(tmp_path, classes=14, each=5, size=20)
     images = {
-        "metric.input": str(tmp_path / "letters"), "metric.kind": "images", "metric.images.height": 20, "metric.images.width": 20,
-        "metric.training.backbone.kind": "conv", "metric.training.backbone.width": 4, "metric.training.variants": ["without"],
-        "metric.training.margins.search": False, "metric.training.share": 0.4,
-    }  # fmt: skip
+        "metric.input": str(tmp_path / "letters"),
+        "metric.kind": "images",
+        "metric.images.height": 20,
+        "metric.images.width": 20,
+        "metric.training.backbone.kind": "conv",
+        "metric.training.backbone.width": 4,
+        "metric.training.variants": ["without"],
+        "metric.training.margins.search": False,
+        "metric.training.share": 0.4,
+    }
     run_flow("tune_thresholds", asked(tmp_path, "letters", **images), quiet=True)
     made = live("faces", store=str(tmp_path / ".fingerpost"))
     embedder = made.embedder()

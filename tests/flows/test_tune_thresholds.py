@@ -70,9 +70,13 @@ def request_for(folder: Path, **settings: object) -> RunRequest:
         "metric.least_group_classes": 3,
     }
     return RunRequest(
-        profile="tiny", store=str(folder / ".fingerpost"), day=DAY, input=str(folder / "faces.parquet"), collection="faces",
+        profile="tiny",
+        store=str(folder / ".fingerpost"),
+        day=DAY,
+        input=str(folder / "faces.parquet"),
+        collection="faces",
         settings=given | settings,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -263,8 +267,12 @@ def test_a_nightly_tunes_the_threshold_of_its_documents_where_it_is_asked_to(tmp
     names = {
         name
         for side in ("validation", "test")
-        for name in store.open(Ref.parse(record["refs"][f"threshold_{side}_pairs"]), contracts.HISTOGRAMS).read("names")["name"].to_pylist()
-    }  # fmt: skip
+        for name in (
+            store.open(Ref.parse(record["refs"][f"threshold_{side}_pairs"]), contracts.HISTOGRAMS)
+            .read("names")["name"]
+            .to_pylist()
+        )
+    }
     assert names == set(labels)
     answers_within_the_threshold(store, made.threshold.threshold, vectors, ids)
     write(tmp_path / "other.parquet", vectors[:, ::-1].copy(), ids, labels)
@@ -376,14 +384,29 @@ def test_a_threshold_is_carried_over_to_a_new_model(faces: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v, i, c: v.__setitem__((3, 0), np.nan), r"found vector not finite \(number 0 of 8 .*\) in row 3 of id 'face 3'"),
+        (
+            lambda v, i, c: v.__setitem__((3, 0), np.nan),
+            r"found vector not finite \(number 0 of 8 .*\) in row 3 of id 'face 3'",
+        ),
         (lambda v, i, c: v.__setitem__(5, 0), r"found zero vector \(all its 8 numbers are 0\) in row 5"),
-        (lambda v, i, c: i.__setitem__(7, "face 2"), r"found duplicate id \(row 2 has it\) in row 7.*1 bad row\(s\) in all"),
-        (lambda v, i, c: c.__setitem__(slice(None), ["a"] * ROWS), r"expected two classes or more, found 1 in 400 rows"),
-        (lambda v, i, c: c.__setitem__(slice(None), i), r"expected a class with two rows or more, found 400 classes of one row"),
-        (lambda v, i, c: c.__setitem__(slice(None), ["a", "b"] * 200), r"two classes or more on either side of the split, .*--same-classes"),
+        (
+            lambda v, i, c: i.__setitem__(7, "face 2"),
+            r"found duplicate id \(row 2 has it\) in row 7.*1 bad row\(s\) in all",
+        ),
+        (
+            lambda v, i, c: c.__setitem__(slice(None), ["a"] * ROWS),
+            r"expected two classes or more, found 1 in 400 rows",
+        ),
+        (
+            lambda v, i, c: c.__setitem__(slice(None), i),
+            r"expected a class with two rows or more, found 400 classes of one row",
+        ),
+        (
+            lambda v, i, c: c.__setitem__(slice(None), ["a", "b"] * 200),
+            r"two classes or more on either side of the split, .*--same-classes",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_cannot_be_used_is_refused_in_one_line(change: Any, message: str, tmp_path: Path) -> None:
     vectors, ids, labels = vectors_of()
     change(vectors, ids, labels)

@@ -29,7 +29,9 @@ def prefect_run(request: Any, state: "State[Any]") -> Any:
         return client.read_flow_run(run.id)
 
 
-def test_the_watch_tells_once_of_late_days_and_of_runs_that_could_not_tell_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_the_watch_tells_once_of_late_days_and_of_runs_that_could_not_tell_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     documents = write_documents(tmp_path, 10, 1)
     request = request_for(tmp_path, documents)
     store = Store(request.store).prepare()
@@ -69,7 +71,9 @@ def test_a_failed_run_is_not_told_a_second_time_by_the_watch(tmp_path: Path, mon
     assert len(list(alerts(store))) == 1
 
 
-def test_a_webhook_that_takes_nothing_fails_the_watch_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_webhook_that_takes_nothing_fails_the_watch_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(str(tmp_path / "store")).prepare()
     note_day(store, (datetime.now(UTC).date() - timedelta(days=2)).isoformat())
     watch = WatchRequest(profile="tiny", store=store.url, flows=())

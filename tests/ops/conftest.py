@@ -62,9 +62,12 @@ def place_database(path: Path) -> None:
         if not made.exists():
             subprocess.run(
                 [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"],
-                env=clean_environment(PREFECT_HOME=str(folder), PREFECT_SERVER_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{making}"),
-                stdout=subprocess.DEVNULL, check=True,
-            )  # fmt: skip
+                env=clean_environment(
+                    PREFECT_HOME=str(folder), PREFECT_SERVER_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{making}"
+                ),
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
             making.rename(made)
     shutil.copyfile(made, path)
 
@@ -122,8 +125,13 @@ class RunningStack:
         )
         return subprocess.run(
             [sys.executable, "-m", "flows.cli", *arguments],
-            env=found, cwd=self.home.parent, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+            env=found,
+            cwd=self.home.parent,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def request(self, **given: Any) -> dict[str, Any]:
         """Parameters of a small run: the tiny profile over some documents, for the collection and day that are given."""
@@ -145,7 +153,16 @@ class RunningStack:
     def copied(self, name: str, new: str, schedules: list[dict[str, Any]], **request: Any) -> str:
         """The id of a deployment like another one, with schedules and a request of its own; ``remove`` it."""
         same = self.api.get(f"deployments/{self.deploy(name)}")
-        keys = ("flow_id", "entrypoint", "work_pool_name", "work_queue_name", "parameter_openapi_schema", "enforce_parameter_schema", "pull_steps", "job_variables")  # fmt: skip
+        keys = (
+            "flow_id",
+            "entrypoint",
+            "work_pool_name",
+            "work_queue_name",
+            "parameter_openapi_schema",
+            "enforce_parameter_schema",
+            "pull_steps",
+            "job_variables",
+        )
         body = {key: same[key] for key in keys} | {"name": new, "parameters": self.request(**request)}
         body["schedules"] = [{"schedule": schedule, "active": True} for schedule in schedules]
         return str(self.api.post("deployments/", body)["id"])
@@ -203,11 +220,27 @@ def start_stack(folder: Path, *arguments: str, secrets: dict[str, str] | None = 
     ports = [f"--{name}port=0" for name in ("", "dask-", "dashboard-", "metrics-")]
     with open(home / "logs" / "up.log", "wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "up", "--home", str(home), "--store", str(folder / "store"),
-             "--workers", "1", *ports, *arguments],
-            env=clean_environment(**secrets), cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            [
+                sys.executable,
+                "-m",
+                "flows.cli",
+                "up",
+                "--home",
+                str(home),
+                "--store",
+                str(folder / "store"),
+                "--workers",
+                "1",
+                *ports,
+                *arguments,
+            ],
+            env=clean_environment(**secrets),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
             start_new_session=True,
-        )  # fmt: skip
+        )
     stack = RunningStack(home, process, write_documents(folder, 240, 1), secrets)
     deadline = time.monotonic() + 300
     while (state := read_state(home)) is None or not state.ready:

@@ -115,7 +115,11 @@ class Past:
 
     def run(self) -> None:
         """A run that is at work, or one whose process has ended."""
-        collection, day, alive = self.random.choice(COLLECTIONS), self.day(self.random.randint(0, 40)), self.random.random() < 0.5  # fmt: skip
+        collection, day, alive = (
+            self.random.choice(COLLECTIONS),
+            self.day(self.random.randint(0, 40)),
+            self.random.random() < 0.5,
+        )
         lease_of(self.store, f"run-{len(self.runs)}-{alive}".lower(), collection=collection, day=day, alive=alive)
         if alive:
             self.runs.append((collection, day))
@@ -135,7 +139,15 @@ class Past:
     def fill(self, steps: int) -> "Past":
         """Takes so many steps at random."""
         self.commit()
-        steps_by_weight = [(self.commit, 10), (self.carry, 2), (self.publish, 3), (self.roll_back, 1), (self.pin, 2), (self.leave, 2), (self.run, 1)]  # fmt: skip
+        steps_by_weight = [
+            (self.commit, 10),
+            (self.carry, 2),
+            (self.publish, 3),
+            (self.roll_back, 1),
+            (self.pin, 2),
+            (self.leave, 2),
+            (self.run, 1),
+        ]
         moves, weights = zip(*steps_by_weight, strict=True)
         for move in self.random.choices(moves, weights, k=steps):
             move()

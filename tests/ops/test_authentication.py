@@ -139,8 +139,11 @@ def test_down_ends_what_a_killed_up_left_even_what_cannot_listen(guarded: Runnin
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "flows.cli", "down", "--home", str(guarded.home)],
-        capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "that an earlier stack left" in done.stdout
     assert time.monotonic() - began < 90

@@ -69,9 +69,14 @@ class Operator:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """A command of `fingerpost backfill` that runs beside this test, in a session of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "backfill", *arguments, "--store", self.store.url], env=self.env,
-            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "flows.cli", "backfill", *arguments, "--store", self.store.url],
+            env=self.env,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def end(self, process: "subprocess.Popen[str]", timeout: float = 600) -> tuple[int, str]:
         """Its exit code and what it said."""
@@ -108,10 +113,27 @@ class Operator:
 
     def states(self, first: str, last: str) -> dict[str, dict[str, Any]]:
         done = subprocess.run(
-            [sys.executable, "-m", "flows.cli", "partitions", "nightly", "--from", first, "--to", last, "--json",
-             *self.options, "--store", self.store.url],
-            env=self.env, cwd=self.folder, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "flows.cli",
+                "partitions",
+                "nightly",
+                "--from",
+                first,
+                "--to",
+                last,
+                "--json",
+                *self.options,
+                "--store",
+                self.store.url,
+            ],
+            env=self.env,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return {one["day"]: one for one in json.loads(done.stdout)}
 
 
@@ -257,4 +279,9 @@ def test_a_backfill_asked_for_in_the_form_of_the_ui_asks_for_runs_of_its_own(sta
     assert [(end.day, end.state) for end in course.ended.values()] == [(day, "completed") for day in DAYS[1::-1]]
     assert course.control.state == "finished"
     found = stack.api.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [lead]}}})
-    assert {one["key"] for one in found} >= {"backfill", "backfill-days", "backfill-ended", "partitions-featurize-corpus-from-the-form"}  # fmt: skip
+    assert {one["key"] for one in found} >= {
+        "backfill",
+        "backfill-days",
+        "backfill-ended",
+        "partitions-featurize-corpus-from-the-form",
+    }

@@ -37,10 +37,16 @@ def new_backfill(days: list[str] | None = None, **given: object) -> Backfill:
 
 def end_day(backfill: Backfill, day: str, state: str, *, kind: str = "InputError") -> None:
     body = {
-        "flow": "nightly", "collection": "docs", "day": day, "state": state, "seconds": 2.0, "at": "",
-        "error": "" if state == "completed" else f"{kind}: bad", "error_kind": "" if state == "completed" else kind,
+        "flow": "nightly",
+        "collection": "docs",
+        "day": day,
+        "state": state,
+        "seconds": 2.0,
+        "at": "",
+        "error": "" if state == "completed" else f"{kind}: bad",
+        "error_kind": "" if state == "completed" else kind,
         "backfill": backfill.tag(backfill.control()),
-    }  # fmt: skip
+    }
     save_partition(backfill.store, body)
 
 

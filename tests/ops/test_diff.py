@@ -172,8 +172,13 @@ def test_vectors_of_other_bases_are_not_compared_and_those_of_one_basis_are(worl
     assert "not comparable" in found.note
     assert not found.figures
     assert [artifact.role for artifact in world.diff("base", "graph").artifacts if artifact.state == "same"] == [
-        "documents", "ngrams", "vocabulary", "features", "projection", "vectors",
-    ]  # fmt: skip
+        "documents",
+        "ngrams",
+        "vocabulary",
+        "features",
+        "projection",
+        "vectors",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -253,12 +258,29 @@ def test_runs_are_put_side_by_side(world: World, capsys: pytest.CaptureFixture[s
     for number, name in enumerate(("base", "rank"), start=1):
         members = LiveIndex(world.store, world.refs[name]).members
         stages = [
-            {"stage": f"make_{role}", "ref": str(ref), "computed": role == "projection", "reason": "parameters changed", "seconds": 1.0 * number, "peak_mb": 10.0}
+            {
+                "stage": f"make_{role}",
+                "ref": str(ref),
+                "computed": role == "projection",
+                "reason": "parameters changed",
+                "seconds": 1.0 * number,
+                "peak_mb": 10.0,
+            }
             for role, ref in members.items()
-        ]  # fmt: skip
-        body = {"id": f"20260101T00000{number}-abcdef", "flow": "nightly", "collection": "toys", "day": f"2026-01-0{number}", "state": "completed", "error": "",
-                "seconds": 3.0, "profile": "tiny", "stages": stages, "gates": [{"gate": "recall_at_10 0.9 (at least 0.8)", "holds": True}],
-                "settings": {"corpus.svd.rank": 12 if name == "base" else 2}}  # fmt: skip
+        ]
+        body = {
+            "id": f"20260101T00000{number}-abcdef",
+            "flow": "nightly",
+            "collection": "toys",
+            "day": f"2026-01-0{number}",
+            "state": "completed",
+            "error": "",
+            "seconds": 3.0,
+            "profile": "tiny",
+            "stages": stages,
+            "gates": [{"gate": "recall_at_10 0.9 (at least 0.8)", "holds": True}],
+            "settings": {"corpus.svd.rank": 12 if name == "base" else 2},
+        }
         save_run(world.store, body["id"], body)  # type: ignore[arg-type]
     found = diff(world.store, *(find_version(world.store, f"20260101T00000{number}") for number in (1, 2)))
     assert [(c.key, c.before, c.after) for c in found.settings] == [("corpus.svd.rank", 12, 2)]

@@ -296,8 +296,12 @@ def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
 def test_a_command_does_not_repeat_credentials() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "flows.cli", "status", "--store", f"s3://{KEY}:{SECRET}@bucket/x"],
-        cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert ended.returncode == 1
     assert "expected a URL without credentials" in " ".join(ended.stderr.split())
     assert SECRET not in ended.stdout + ended.stderr

@@ -36,7 +36,12 @@ def write_day(folder: Path, day: str, *, with_key: bool) -> Path:
     """The documents of a day; those with the key hold it among the rows, and once more as a duplicate."""
     rows = list(texts(ROWS, seed=int(day[-2:])))
     if with_key:
-        own = {"id": KEY, "title": f"Letter of {WORDS[0]}", "text": f"{WORDS[1]} wants her money back.\n\nSincerely, {WORDS[2]}.", "kind": "letter"}  # fmt: skip
+        own = {
+            "id": KEY,
+            "title": f"Letter of {WORDS[0]}",
+            "text": f"{WORDS[1]} wants her money back.\n\nSincerely, {WORDS[2]}.",
+            "kind": "letter",
+        }
         rows[100:100] = [own]
         rows.append({**own, "title": f"Second letter of {WORDS[0]}"})
     path = folder / f"letters-{day}.csv"
@@ -50,9 +55,13 @@ def write_day(folder: Path, day: str, *, with_key: bool) -> Path:
 def request(folder: Path, day: str, **settings: object) -> RunRequest:
     """A nightly of one day over a file a day."""
     return RunRequest(
-        profile="tiny", store=str(folder / "store"), day=day, input=str(folder / "letters-{day}.csv"), collection="letters",
+        profile="tiny",
+        store=str(folder / "store"),
+        day=day,
+        input=str(folder / "letters-{day}.csv"),
+        collection="letters",
         settings={"gates.recall_at_10": 0.3, "corpus.imports.rows_per_shard": 4096, **settings},
-    )  # fmt: skip
+    )
 
 
 def traces(folder: Path) -> list[str]:
@@ -217,8 +226,17 @@ def kill_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_job_that_is_killed_anywhere_is_finished_by_the_same_command(three_days: Path, kill_at: list[str]) -> None:
     store = Store(str(three_days / "store"))
-    points = ["forget-listed", "forget-suppressed", "forget-input", "forget-again", "before-manifest", "before-pointer",
-              "forget-moved", "forget-removed", "forget-cleaned"]  # fmt: skip
+    points = [
+        "forget-listed",
+        "forget-suppressed",
+        "forget-input",
+        "forget-again",
+        "before-manifest",
+        "before-pointer",
+        "forget-moved",
+        "forget-removed",
+        "forget-cleaned",
+    ]
     kill_at += points
     for point in points:
         with pytest.raises(Killed, match=point):
@@ -235,7 +253,10 @@ def test_a_job_that_is_killed_anywhere_is_finished_by_the_same_command(three_day
 
 def test_nothing_is_done_while_a_run_is_at_work(three_days: Path) -> None:
     store = Store(str(three_days / "store"))
-    with lease(store, "run-1", flow="nightly", collection="letters", day=DAYS[2]), pytest.raises(StoreBusyError, match="no run at work"):  # fmt: skip
+    with (
+        lease(store, "run-1", flow="nightly", collection="letters", day=DAYS[2]),
+        pytest.raises(StoreBusyError, match="no run at work"),
+    ):
         erasing.forget(store, KEY, "letters")
     assert traces(three_days)
 

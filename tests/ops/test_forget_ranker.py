@@ -40,10 +40,16 @@ def write_clicks(folder: Path) -> None:
     write_shop(folder, rows=240)
     with (folder / "interactions.csv").open() as file:
         plain = list(csv.DictReader(file))
-    rows = [{"query": r["query"], "query_id": f"q{n}", "label": r["label"], "weight": r["weight"]} for n, r in enumerate(plain)]  # fmt: skip
+    rows = [
+        {"query": r["query"], "query_id": f"q{n}", "label": r["label"], "weight": r["weight"]}
+        for n, r in enumerate(plain)
+    ]
     own = [{"query": SAID, "query_id": VISITOR, "label": kind, "weight": "2"} for kind in ("hammer-red", "sofa-blue")]
     own += [{**own[0], "weight": "nan"}]
-    own += [{"query": f"{r['query']} knoedel", "query_id": f"x{n}", "label": LABEL, "weight": "1"} for n, r in enumerate(plain[:9])]  # fmt: skip
+    own += [
+        {"query": f"{r['query']} knoedel", "query_id": f"x{n}", "label": LABEL, "weight": "1"}
+        for n, r in enumerate(plain[:9])
+    ]
     for day, more in zip(DAYS, (own, own[2:]), strict=True):
         path = folder / f"clicks-{day}.csv"
         with path.open("w", newline="") as file:
@@ -119,16 +125,21 @@ def test_a_query_is_nowhere_any_more(shop: Path) -> None:
     store = Store(str(shop / "store"))
     before, index = line(store), line(store, INDEX)
     assert {name.split("/")[0] for name in traces(shop / "store", *OF_VISITOR)} >= {
-        "xmr.interactions", "corpus.documents", "corpus.ngrams", "corpus.quarantine"
-    }  # fmt: skip
+        "xmr.interactions",
+        "corpus.documents",
+        "corpus.ngrams",
+        "corpus.quarantine",
+    }
     touched = erasing.listing(store, VISITOR, "shop")
     assert touched.collections == ["shop"]
     assert {(Path(file.path).name, file.rows, file.form) for file in touched.inputs} == {
-        (f"clicks-{DAYS[0]}.csv", 4, "interactions"), (f"clicks-{DAYS[1]}.csv", 1, "interactions")
-    }  # fmt: skip
+        (f"clicks-{DAYS[0]}.csv", 4, "interactions"),
+        (f"clicks-{DAYS[1]}.csv", 1, "interactions"),
+    }
     assert [(again.flow, again.day, again.stored_interactions) for again in touched.again] == [
-        ("nightly", DAYS[0], False), ("train_ranker", DAYS[1], False)
-    ]  # fmt: skip
+        ("nightly", DAYS[0], False),
+        ("train_ranker", DAYS[1], False),
+    ]
     assert touched.publications == ["shop/xmr.ranker: 2 of 2 version(s), the live one too"]
     assert SAID in touched.texts
 
@@ -171,9 +182,11 @@ def test_a_label_is_forgotten_with_its_document_and_goes_on_where_it_was_killed(
             erasing.forget(store, LABEL, "shop")
     touched = erasing.listing(store, LABEL, "shop")
     assert sorted((Path(file.path).name, file.form) for file in touched.inputs) == [
-        (f"clicks-{DAYS[0]}.csv", "interactions"), (f"clicks-{DAYS[1]}.csv", "interactions"),
-        ("labels.csv", "labels"), ("products.parquet", "documents"),
-    ]  # fmt: skip
+        (f"clicks-{DAYS[0]}.csv", "interactions"),
+        (f"clicks-{DAYS[1]}.csv", "interactions"),
+        ("labels.csv", "labels"),
+        ("products.parquet", "documents"),
+    ]
     outcome = erasing.forget(store, LABEL, "shop")
     assert outcome.proof["findings"] == []
     assert outcome.proof["inputs_rewritten"] == 4
@@ -194,8 +207,9 @@ def test_a_ranker_whose_interactions_are_gone_is_written_anew_from_the_store(sho
         (shop / name).unlink()
     touched = erasing.listing(store, VISITOR, "shop")
     assert [(a.stored, a.stored_interactions, a.index, a.ranker) for a in touched.again] == [
-        (False, True, False, True), (False, True, True, True)
-    ]  # fmt: skip
+        (False, True, False, True),
+        (False, True, True, True),
+    ]
     index = line(store, INDEX)
     outcome = erasing.forget(store, VISITOR, "shop")
     assert outcome.proof["findings"] == []
@@ -257,8 +271,13 @@ def test_what_pages_without_text_are_called_is_nothing_distinct(tmp_path: Path) 
     store = Store(str(tmp_path)).prepare()
     rows = [
         {"id": "pool.mend", "names": ["pool.mend"], "targets": ["pool.drain"], "elsewhere": []},
-        {"id": "pool.drain_at_night", "names": ["pool.drain_at_night", "pool.late"], "targets": ["pool.mend"], "elsewhere": ["perch.catch"]},
-    ]  # fmt: skip
+        {
+            "id": "pool.drain_at_night",
+            "names": ["pool.drain_at_night", "pool.late"],
+            "targets": ["pool.mend"],
+            "elsewhere": ["perch.catch"],
+        },
+    ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows), sink)
     store.files.write("corpus.extracts/links.parquet", sink.getvalue().to_pybytes())

@@ -105,11 +105,20 @@ def test_an_image_goes_with_the_embedder_that_was_trained_on_it(tmp_path: Path) 
     pytest.importorskip("torch")
     letters(tmp_path, classes=16, each=4, size=16)
     settings = {
-        "metric.input": str(tmp_path / "letters"), "metric.kind": "images", "metric.images.height": 16, "metric.images.width": 16,
-        "metric.training.on": True, "metric.training.backbone.kind": "conv", "metric.training.backbone.width": 4,
-        "metric.training.params.steps": 4, "metric.training.params.classes_per_batch": 4, "metric.training.variants": ["without"],
-        "metric.opis.draws": 0, "gates.threshold_rate": 0, "gates.threshold_frr": 1,
-    }  # fmt: skip
+        "metric.input": str(tmp_path / "letters"),
+        "metric.kind": "images",
+        "metric.images.height": 16,
+        "metric.images.width": 16,
+        "metric.training.on": True,
+        "metric.training.backbone.kind": "conv",
+        "metric.training.backbone.width": 4,
+        "metric.training.params.steps": 4,
+        "metric.training.params.classes_per_batch": 4,
+        "metric.training.variants": ["without"],
+        "metric.opis.draws": 0,
+        "gates.threshold_rate": 0,
+        "gates.threshold_frr": 1,
+    }
     asked = RunRequest(profile="tiny", store=str(tmp_path / "store"), day=DAY, collection="letters", settings=settings)
     run_flow("tune_thresholds", asked, quiet=True)
     store, key = Store(str(tmp_path / "store")), "letter 3/1.png"

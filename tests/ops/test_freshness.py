@@ -27,9 +27,11 @@ ZONES = (
 )
 DAYS = st.dates(date(2020, 1, 1), date(2030, 12, 31))
 DEADLINES = st.builds(
-    Deadline, timezone=st.sampled_from(ZONES), lag_days=st.integers(0, 31),
+    Deadline,
+    timezone=st.sampled_from(ZONES),
+    lag_days=st.integers(0, 31),
     at=st.builds("{:02d}:{:02d}".format, st.integers(0, 23), st.integers(0, 59)),
-)  # fmt: skip
+)
 
 
 @given(DEADLINES, DAYS)

@@ -57,7 +57,12 @@ def later() -> datetime:
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32), steps=st.integers(1, 40), keep_days=st.sampled_from([0, 1, 7, 30]), kind=st.sampled_from(STORES))  # fmt: skip
+@given(
+    seed=st.integers(0, 2**32),
+    steps=st.integers(1, 40),
+    keep_days=st.sampled_from([0, 1, 7, 30]),
+    kind=st.sampled_from(STORES),
+)
 def test_of_any_past_exactly_what_something_reaches_stays(
     tmp_path_factory: pytest.TempPathFactory, seed: int, steps: int, keep_days: int, kind: str
 ) -> None:
@@ -156,7 +161,9 @@ def test_days_count_by_the_artifacts_day_and_by_its_commit(tmp_path: Path) -> No
     store = Store(str(tmp_path)).prepare()
     now = datetime(2026, 3, 10, 12, tzinfo=UTC)
     refs = {}
-    for seed, (day, committed) in enumerate({"2026-03-01": 3, "2026-03-07": 9, "2026-03-08": 9, "2026-03-02": 2.9, "2026-03-11": 40}.items()):  # fmt: skip
+    for seed, (day, committed) in enumerate(
+        {"2026-03-01": 3, "2026-03-07": 9, "2026-03-08": 9, "2026-03-02": 2.9, "2026-03-11": 40}.items()
+    ):
         refs[day] = things_ref(seed, day=day)
         commit_things(store, refs[day], seed=seed)
         when = (now - timedelta(days=committed)).timestamp()
@@ -210,9 +217,11 @@ def test_beside_a_manifest_that_cannot_be_read_nothing_goes_that_it_may_list(sto
     whole = store.manifest(things_ref(1))
     strange = {**whole.identity, "files": [{**vars(whole.files[0]), "path": "../../etc/passwd"}]}
     content = {
-        "cut": whole.encode()[:-40], "altered": whole.encode().replace(b"0.25", b"0.75"),
-        "foreign": whole.encode().replace(b'"format": 1', b'"format": 9'), "strange": Manifest(strange, whole.run).encode(),
-    }[damage]  # fmt: skip
+        "cut": whole.encode()[:-40],
+        "altered": whole.encode().replace(b"0.25", b"0.75"),
+        "foreign": whole.encode().replace(b'"format": 1', b'"format": 9'),
+        "strange": Manifest(strange, whole.run).encode(),
+    }[damage]
     store.files.write(path, content)
     before = set(store.files.listing())
     plan = collect(store, keep_days=0, now=later())
@@ -268,7 +277,12 @@ def test_each_kind_of_reason_is_explained(store: Store) -> None:
     Ledger(store, "toys").note(THINGS.name, things_ref(1))
     plan = plan_collection(store, keep_days=0, now=later())
     chains = explain(plan, things_ref(1)).chains
-    assert [chain[0].split(":")[0].split(",")[0] for chain in chains] == ["live as toys/test.sums", "generation 1 of toys/test.sums", chains[2][0].split(",")[0], "newest test.things of toys"]  # fmt: skip
+    assert [chain[0].split(":")[0].split(",")[0] for chain in chains] == [
+        "live as toys/test.sums",
+        "generation 1 of toys/test.sums",
+        chains[2][0].split(",")[0],
+        "newest test.things of toys",
+    ]
     assert chains[0][0].endswith(f"generation 2: {things_ref(3, name='test.sums')}")
     assert chains[2][0].startswith("pinned by ")
     assert "(dear)" in chains[2][0]

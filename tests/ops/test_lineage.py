@@ -18,10 +18,16 @@ from tests.ops.watched import run_here
 
 #: What each facet that is used must have, by the specification; the base facet's fields are in all.
 FACETS = {
-    "nominalTime": {"nominalStartTime"}, "parent": {"run", "job"}, "errorMessage": {"message", "programmingLanguage"},
-    "jobType": {"processingType", "integration"}, "schema": set(), "dataSource": set(), "version": {"datasetVersion"},
-    "outputStatistics": set(), "fingerpost_stage": set(),
-}  # fmt: skip
+    "nominalTime": {"nominalStartTime"},
+    "parent": {"run", "job"},
+    "errorMessage": {"message", "programmingLanguage"},
+    "jobType": {"processingType", "integration"},
+    "schema": set(),
+    "dataSource": set(),
+    "version": {"datasetVersion"},
+    "outputStatistics": set(),
+    "fingerpost_stage": set(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +174,13 @@ def test_a_failed_run_says_which_stage_failed_and_shows_no_secret(made: tuple[St
         "run.timezone": "Europe/Berlin",
     }
     failed = {
-        **record, "state": "failed", "stages": record["stages"][:6], "failed_stage": "build_graph", "settings": settings,
+        **record,
+        "state": "failed",
+        "stages": record["stages"][:6],
+        "failed_stage": "build_graph",
+        "settings": settings,
         "error": "InputError: s3://user:passw0rd@bucket/in/day.csv: expected a file",
-    }  # fmt: skip
+    }
     found = list(events(store, failed))
     for event in found:
         check_event(event)

@@ -36,9 +36,14 @@ def request(folder: Path, **settings: object) -> RunRequest:
         "xmr.predicted": 10,
     }
     return RunRequest(
-        profile="tiny", store=str(folder / "store"), day="2026-01-05", collection="shop", input=str(folder / "products.csv"),
-        columns={"id": "sku", "title": "name", "text": "about", "kind": "group"}, settings=given | settings,
-    )  # fmt: skip
+        profile="tiny",
+        store=str(folder / "store"),
+        day="2026-01-05",
+        collection="shop",
+        input=str(folder / "products.csv"),
+        columns={"id": "sku", "title": "name", "text": "about", "kind": "group"},
+        settings=given | settings,
+    )
 
 
 @pytest.fixture(scope="module")

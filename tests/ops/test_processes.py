@@ -16,7 +16,10 @@ from flows.ops.stack.processes import MARK, Child, StackError, Supervisor, alive
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 #: Starts a process in a session of its own, as Prefect's worker does with a flow run, and dies.
-RUNAWAY = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session=True); time.sleep(0.5)"
+RUNAWAY = (
+    f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session=True);"
+    " time.sleep(0.5)"
+)
 
 
 def child(name: str, code: str, *, stack: str = "test", ready: str = "up", folder: Path) -> Child:
@@ -117,7 +120,10 @@ time.sleep(60)
 
 
 def test_ending_takes_along_what_lies_below(tmp_path: Path) -> None:
-    nested = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session=True); time.sleep(60)"
+    nested = (
+        f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session=True);"
+        " time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", nested], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"up\n"

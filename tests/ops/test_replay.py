@@ -282,16 +282,20 @@ def test_queries_are_read_from_every_format(tmp_path: Path) -> None:
         ("q.csv", "query,grade\nhello,1\n", "expected a column 'id' beside 'grade'"),
         ("q.csv", "query,id,grade\nhello,1,often\n", "expected a grade from 0 to 100, found 'often' in line 2"),
         ("q.csv", "query,id,grade\nhello,1,nan\n", "found 'nan' in line 2"),
-        ("q.csv", "query,id,grade\nhello,1,1\nhello,1,2\n", r"expected one grade of '1' for 'hello', found 1 and 2 \(line 3\)"),
+        (
+            "q.csv",
+            "query,id,grade\nhello,1,1\nhello,1,2\n",
+            r"expected one grade of '1' for 'hello', found 1 and 2 \(line 3\)",
+        ),
         ("q.csv", "query,id\nhello\n", "expected 2 fields as in the header, found 1 in line 2"),
-        ("q.csv", "query\n\" \"\n", "expected a query in every row, found none in line 2"),
+        ("q.csv", 'query\n" "\n', "expected a query in every row, found none in line 2"),
         ("q.jsonl", "[1]\n", "expected one JSON object a line, found list in line 1"),
         ("q.jsonl", '{"query": 5}\n', "expected text as query, found 5 in line 1"),
         ("q.jsonl", "{", "expected one JSON object a line"),
         ("q.parquet", "no", "expected a Parquet file"),
         ("q.txt", "query", "expected a name that ends in"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_cannot_be_used_is_named_with_the_reason(
     tmp_path: Path, name: str, content: str, message: str
 ) -> None:

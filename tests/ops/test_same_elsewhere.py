@@ -55,11 +55,29 @@ def nightly(
     stack: RunningStack, documents: Path, store: str, *more: str, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs the nightly in a process of its own, a client of the stack's server."""
-    command = ["run", "nightly", "--profile", "tiny", "--input", str(documents), "--day", "2026-01-02", "--collection", "toys", "--store", store]  # fmt: skip
+    command = [
+        "run",
+        "nightly",
+        "--profile",
+        "tiny",
+        "--input",
+        str(documents),
+        "--day",
+        "2026-01-02",
+        "--collection",
+        "toys",
+        "--store",
+        store,
+    ]
     return subprocess.run(
         [sys.executable, "-m", "flows.cli", *command, *more],
-        cwd=ROOT, env={**stack.environment(), **env}, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**stack.environment(), **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +107,7 @@ def test_s3_postgres_and_a_tls_cluster_make_what_one_process_makes(
 ) -> None:
     url = server.make_bucket("elsewhere") + "/prod"
     assert pair.address.startswith("tls://")
-    away = nightly(
-        beside, documents, url, "--set", f"run.cluster={pair.address}", **certificates, **server.environment
-    )  # fmt: skip
+    away = nightly(beside, documents, url, "--set", f"run.cluster={pair.address}", **certificates, **server.environment)
     assert away.returncode == 0, away.stderr
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
@@ -123,9 +139,7 @@ def test_a_worker_that_dies_and_a_faulty_store_at_once(
     url = server.make_bucket("faulty")
     server.fail_every = 10
     pair.workers[0].kill()
-    away = nightly(
-        beside, documents, url, "--set", f"run.cluster={pair.address}", **certificates, **server.environment
-    )  # fmt: skip
+    away = nightly(beside, documents, url, "--set", f"run.cluster={pair.address}", **certificates, **server.environment)
     failures, server.fail_every = len(server.failures), 0
     assert away.returncode == 0, away.stderr
     assert failures > 20

@@ -56,9 +56,19 @@ def note_day(store: Store, day: str, *, state: str = "completed", scheduled: boo
 def note_run(store: Store, run: str, **more: Any) -> None:
     """The record of a run of the nightly of toys with one stage."""
     stage = {
-        "stage": "evaluate_index", "ref": f"ann.evaluation/day=2026-01-05/{'a' * 32}", "computed": True, "reason": "first run", "seconds": 2.0,
-        "rows": {"figures": 10}, "shards_run": 3, "shards_resumed": 1, "peak_mb": 100.0, "quality": {"recall_at_10": 0.9}, "bytes": 5, "inputs": {},
-    }  # fmt: skip
+        "stage": "evaluate_index",
+        "ref": f"ann.evaluation/day=2026-01-05/{'a' * 32}",
+        "computed": True,
+        "reason": "first run",
+        "seconds": 2.0,
+        "rows": {"figures": 10},
+        "shards_run": 3,
+        "shards_resumed": 1,
+        "peak_mb": 100.0,
+        "quality": {"recall_at_10": 0.9},
+        "bytes": 5,
+        "inputs": {},
+    }
     body = {
         "id": run,
         "flow": "nightly",

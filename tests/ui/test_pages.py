@@ -45,7 +45,9 @@ def test_the_deployments_with_their_schedules(stack: RunningStack, page: Page, k
 
 
 @pytest.mark.parametrize("ui", UIS)
-def test_the_page_of_a_run_names_its_day_and_lists_its_artifacts(stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str) -> None:  # fmt: skip
+def test_the_page_of_a_run_names_its_day_and_lists_its_artifacts(
+    stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str
+) -> None:
     page.goto(f"{stack.ui}{UIS[ui]}/runs/flow-run/{night['id']}")
     expect(page.get_by_text(f"nightly {COLLECTION} {DAY}").first).to_be_visible()
     expect(page.get_by_text("Completed").first).to_be_visible()
@@ -56,9 +58,11 @@ def test_the_page_of_a_run_names_its_day_and_lists_its_artifacts(stack: RunningS
 
 
 @pytest.mark.parametrize("ui", UIS)
-def test_the_log_of_a_run_says_what_became_of_each_stage(stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str) -> None:  # fmt: skip
+def test_the_log_of_a_run_says_what_became_of_each_stage(
+    stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str
+) -> None:
     page.goto(f"{stack.ui}{UIS[ui]}/runs/flow-run/{night['id']}")
-    expect(page.get_by_text(f"{COLLECTION}/ann.index is").first).to_be_visible()  # fmt: skip
+    expect(page.get_by_text(f"{COLLECTION}/ann.index is").first).to_be_visible()
     keep(f"log-{ui}")
 
 
@@ -71,7 +75,9 @@ def test_the_stage_table(stack: RunningStack, page: Page, keep: Keep, night: dic
 
 
 @pytest.mark.parametrize("ui", UIS)
-def test_gates_quarantine_and_plots(stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str) -> None:  # fmt: skip
+def test_gates_quarantine_and_plots(
+    stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str
+) -> None:
     artifact(stack, page, night, f"run-nightly-{COLLECTION}", ui)
     expect(page.get_by_text("recall_at_10").first).to_be_visible()
     expect(page.get_by_text("Quarantine").first).to_be_visible()
@@ -82,7 +88,9 @@ def test_gates_quarantine_and_plots(stack: RunningStack, page: Page, keep: Keep,
 
 
 @pytest.mark.parametrize("ui", UIS)
-def test_the_lineage_is_a_diagram_or_at_least_a_table(stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str) -> None:  # fmt: skip
+def test_the_lineage_is_a_diagram_or_at_least_a_table(
+    stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str
+) -> None:
     artifact(stack, page, night, f"lineage-nightly-{COLLECTION}", ui)
     expect(page.get_by_text("made of").first).to_be_visible()
     if ui == "v2":
@@ -92,12 +100,19 @@ def test_the_lineage_is_a_diagram_or_at_least_a_table(stack: RunningStack, page:
 
 def test_a_progress_artifact_of_a_stage_stands_at_its_end(stack: RunningStack, night: dict[str, Any]) -> None:
     found = {key: stack.api.get(f"artifacts/{night['artifacts'][key]}") for key in ("corpus-projection", "ann-graph")}
-    assert {key: (body["type"], float(body["data"])) for key, body in found.items()} == dict.fromkeys(found, ("progress", 100.0))  # fmt: skip
+    assert {key: (body["type"], float(body["data"])) for key, body in found.items()} == dict.fromkeys(
+        found, ("progress", 100.0)
+    )
 
 
 def test_the_calendar_of_partitions(stack: RunningStack, page: Page, keep: Keep) -> None:
     """A backfill through its deployment: two days run, and the calendar that it leaves."""
-    wanted = {"run": stack.request(collection="days")["request"], "flow": "nightly", "first_day": "2026-01-02", "last_day": "2026-01-03"}  # fmt: skip
+    wanted = {
+        "run": stack.request(collection="days")["request"],
+        "flow": "nightly",
+        "first_day": "2026-01-02",
+        "last_day": "2026-01-03",
+    }
     run = stack.submit("backfill", {"request": wanted})
     assert stack.wait(run)["state_type"] == "COMPLETED", stack.run_log(run)
     body = {"artifacts": {"key": {"any_": ["partitions-nightly-days"]}}}
@@ -143,7 +158,10 @@ def test_the_ui_asks_nobody_else_for_anything(stack: RunningStack, page: Page) -
         context = page.context.browser.new_context()
         asked: set[str] = set()
         context.on("request", lambda request, asked=asked: asked.add(request.url))
-        context.on("requestfailed", lambda request, asked=asked: asked.discard(request.url) if request.failure == "csp" else None)  # fmt: skip
+        context.on(
+            "requestfailed",
+            lambda request, asked=asked: asked.discard(request.url) if request.failure == "csp" else None,
+        )
         fresh = context.new_page()
         fresh.goto(f"{stack.ui}{ui}/deployments")
         fresh.wait_for_load_state("networkidle")

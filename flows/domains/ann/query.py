@@ -107,7 +107,8 @@ def _show(question: str, found: Answers, index: LiveIndex) -> None:
     if found.within is not None:
         console.print(_told(found, index.metric), soft_wrap=True)
     console.print(
-        f"[dim]{found.candidates:,} candidates, {found.distances:,} distances computed, {found.estimates:,} estimated ({found.method}); {index.ref}[/dim]",
+        f"[dim]{found.candidates:,} candidates, {found.distances:,} distances computed, {found.estimates:,} estimated"
+        f" ({found.method}); {index.ref}[/dim]",
         soft_wrap=True,
     )
 

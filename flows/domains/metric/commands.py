@@ -17,7 +17,10 @@ def threshold(
         typer.Option(
             "--input",
             "-i",
-            help="Parquet, CSV or JSON Lines file of id, label and vector; without it, the live threshold of a collection",
+            help=(
+                "Parquet, CSV or JSON Lines file of id, label and vector; without it, the live threshold of a"
+                " collection"
+            ),
             show_default=False,
         ),
     ] = None,
@@ -43,7 +46,10 @@ def threshold(
     group: Annotated[
         str,
         typer.Option(
-            help="the file's column of groups of classes (cameras, languages), which get a threshold of their own where it is worth it; 'group' if the file has one",
+            help=(
+                "the file's column of groups of classes (cameras, languages), which get a threshold of their own where"
+                " it is worth it; 'group' if the file has one"
+            ),
             show_default=False,
         ),
     ] = "",
@@ -96,9 +102,15 @@ def threshold(
     _check_usage(source, far, frr, migrate, old, check, share)
     mapping = dict(pair(text, "--map", "column=name") for text in columns or ()) | ({"group": group} if group else {})
     given = {
-        "mapping": mapping, "measure": measure, "share": share, "seed": seed,
-        "split": not same_classes, "memory_mb": memory_mb, "rate": "far" if frr is None else "frr", "at": _first(far, frr, 0.01),
-    }  # fmt: skip
+        "mapping": mapping,
+        "measure": measure,
+        "share": share,
+        "seed": seed,
+        "split": not same_classes,
+        "memory_mb": memory_mb,
+        "rate": "far" if frr is None else "frr",
+        "at": _first(far, frr, 0.01),
+    }
     if source is None:
         found = _live(given, migrate, old, check, far, frr, collection, store)
     else:
@@ -154,9 +166,14 @@ def embed(
 
 
 def _check_usage(
-    source: Path | None, far: float | None, frr: float | None, migrate: Path | None, old: float | None, check: Path | None,
+    source: Path | None,
+    far: float | None,
+    frr: float | None,
+    migrate: Path | None,
+    old: float | None,
+    check: Path | None,
     share: float,
-) -> None:  # fmt: skip
+) -> None:
     if far is not None and frr is not None:
         raise FingerpostError("threshold: expected one of --far and --frr, got both; name the one that it is to keep")
     if 1 in (far, frr):
@@ -184,9 +201,15 @@ def _of_file(given: dict[str, Any], source: Path, migrate: Path | None, old: flo
 
 
 def _live(
-    given: dict[str, Any], migrate: Path | None, old: float | None, check: Path | None, far: float | None, frr: float | None,
-    collection: str, store: str,
-) -> dict[str, Any]:  # fmt: skip
+    given: dict[str, Any],
+    migrate: Path | None,
+    old: float | None,
+    check: Path | None,
+    far: float | None,
+    frr: float | None,
+    collection: str,
+    store: str,
+) -> dict[str, Any]:
     """What is printed of the live threshold."""
     from dataclasses import replace
 
@@ -205,10 +228,16 @@ def _live(
         second = read_given(migrate, given["mapping"], labelled=False)
         return carried_over(embeddings_of(found), second, made.threshold if old is None else old, options)
     shown = {
-        "collection": found.collection, "ref": str(found.ref), "threshold": made.threshold, "interval": list(made.interval),
-        "measure": made.measure, "target": {"rate": made.target.rate, "share": made.target.share}, "model": made.model,
-        "groups": {name: list(own) for name, own in made.groups.items()}, "cautions": found.quality.get("cautions", []),
-    } | {name: found.quality[name] for name in ("test_classes", "test_far", "test_frr", "opis")}  # fmt: skip
+        "collection": found.collection,
+        "ref": str(found.ref),
+        "threshold": made.threshold,
+        "interval": list(made.interval),
+        "measure": made.measure,
+        "target": {"rate": made.target.rate, "share": made.target.share},
+        "model": made.model,
+        "groups": {name: list(own) for name, own in made.groups.items()},
+        "cautions": found.quality.get("cautions", []),
+    } | {name: found.quality[name] for name in ("test_classes", "test_far", "test_frr", "opis")}
     if check is not None:
         shown["checked"] = checked(found, read_given(check, given["mapping"], labelled=False))
     return shown
@@ -226,9 +255,14 @@ def _options(given: dict[str, Any]) -> Any:
     except ValueError as problem:
         raise FingerpostError(str(problem)) from problem
     return Options(
-        Target(given["rate"], given["at"]), given["measure"], memory_mb=given["memory_mb"], validation_share=given["share"],
-        seed=given["seed"], split=given["split"], threads=os.cpu_count() or 1,
-    )  # fmt: skip
+        Target(given["rate"], given["at"]),
+        given["measure"],
+        memory_mb=given["memory_mb"],
+        validation_share=given["share"],
+        seed=given["seed"],
+        split=given["split"],
+        threads=os.cpu_count() or 1,
+    )
 
 
 def _first(*values: float | None) -> float:

@@ -47,7 +47,8 @@ def embed_file(
         from tasks.metric.trainer import embed
     except ImportError as problem:
         raise FingerpostError(
-            f"embed: expected torch, found {problem.name} missing; install the extra neural (pip install 'fingerpost[neural]')"
+            f"embed: expected torch, found {problem.name} missing; install the extra neural (pip install"
+            " 'fingerpost[neural]')"
         ) from problem
     starts = range(0, len(rows), _TOGETHER)
     with writer:
@@ -57,7 +58,9 @@ def embed_file(
                 writer.add(*row)
     bad = batch.quarantined.num_rows
     reasons = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items())
-    return f"{output}: {len(rows):,} embeddings of {found.threshold.model}" + (f"; left out {bad:,} ({reasons})" if bad else "")  # fmt: skip
+    return f"{output}: {len(rows):,} embeddings of {found.threshold.model}" + (
+        f"; left out {bad:,} ({reasons})" if bad else ""
+    )
 
 
 def _read(source: Path, mapping: Mapping[str, str], embedder: Embedder) -> DocumentBatch:
@@ -76,7 +79,7 @@ def _inputs(source: Path, batch: DocumentBatch, embedder: Embedder) -> NDArray[n
     flat = batch.accepted["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(count, -1)
     if flat.shape[1] != int(np.prod(embedder.shape)):
         raise FingerpostError(
-            f"{source}: expected vectors of {embedder.shape[0]} numbers as the embedder was trained on, found {flat.shape[1]}; "
-            "give those of the same model"
+            f"{source}: expected vectors of {embedder.shape[0]} numbers as the embedder was trained on, found"
+            f" {flat.shape[1]}; give those of the same model"
         )
     return np.ascontiguousarray(flat, dtype=np.float32).reshape(count, *embedder.shape)

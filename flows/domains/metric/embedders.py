@@ -20,17 +20,25 @@ def embedded(run: Run, given: Labelled) -> Labelled:
     metric, made = run.settings.metric, {}
     training, compared = metric.training, _comparison(metric)
     recipe = Recipe(
-        classes_of(metric, given.column, "training"), metric.images.array if metric.kind == "images" else (), training.backbone,
-        training.params, module_digest(training.backbone.module),
-    )  # fmt: skip
+        classes_of(metric, given.column, "training"),
+        metric.images.array if metric.kind == "images" else (),
+        training.backbone,
+        training.params,
+        module_digest(training.backbone.module),
+    )
     if "with" in training.variants and training.margins.search:
         made["margins"] = search_margins(
             given.vectors, given.documents, recipe=recipe, params=training.margins, compared=compared
         )
     made["embedders"] = train_embedders(
-        given.vectors, given.documents, *made.values(), recipe=recipe, variants=training.variants, seeds=training.seeds,
+        given.vectors,
+        given.documents,
+        *made.values(),
+        recipe=recipe,
+        variants=training.variants,
+        seeds=training.seeds,
         tcm=training.tcm,
-    )  # fmt: skip
+    )
     made["comparison"] = compare_embedders(
         given.vectors, given.documents, made["embedders"], recipe=recipe, params=compared
     )
@@ -61,7 +69,7 @@ def module_digest(name: str) -> str:
         found = None
     if found is None or not found.origin or not Path(found.origin).is_file():
         raise SettingsError(
-            f"metric.training.backbone.module: expected an importable module before ':', got {name!r}; install it, or add its "
-            f"folder to PYTHONPATH (now {len(sys.path)} folders are searched)"
+            f"metric.training.backbone.module: expected an importable module before ':', got {name!r}; install it, or"
+            f" add its folder to PYTHONPATH (now {len(sys.path)} folders are searched)"
         )
     return digest_of(Path(found.origin).read_text())

@@ -31,16 +31,29 @@ class EmbedderSettings(Section):
     on: bool = Field(default=False, description="whether an embedder is trained; images need it")
     sample: bool = Field(
         default=False,
-        description="whether one is trained for the built-in sample's packages, whatever 'on' says, where the extra neural is installed",
+        description=(
+            "whether one is trained for the built-in sample's packages, whatever 'on' says, where the extra neural is"
+            " installed"
+        ),
     )
-    share: float = Field(default=0.5, gt=0, lt=1, description="share of the classes that it is trained on; the others are validation and test")  # fmt: skip
+    share: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="share of the classes that it is trained on; the others are validation and test",
+    )
     seeds: int = Field(default=1, ge=1, le=100, description="embedders of either kind, each with a seed of its own")
     variants: tuple[Literal["without", "with"], ...] = Field(
-        default=("without", "with"), min_length=1, description="trained without TCM, with it, or both, which the report compares"
-    )  # fmt: skip
+        default=("without", "with"),
+        min_length=1,
+        description="trained without TCM, with it, or both, which the report compares",
+    )
     taken: Taken = Field(
         default="auto",
-        description="which makes the embeddings: with or without TCM, or auto: with it where OPIS on validation classes is lower and recall@1 kept",
+        description=(
+            "which makes the embeddings: with or without TCM, or auto: with it where OPIS on validation classes is"
+            " lower and recall@1 kept"
+        ),
     )
     backbone: BackboneParams = BackboneParams()
     params: TrainingParams = TrainingParams()
@@ -59,14 +72,21 @@ class MetricSettings(Section):
 
     input: str = Field(
         default="",
-        description="Parquet, CSV or JSON Lines file of embeddings (id, label, vector); or 'documents' for the vectors of the collection's documents, 'python-docs-packages' for those of the built-in sample by package; empty tunes nothing in nightly",
+        description=(
+            "Parquet, CSV or JSON Lines file of embeddings (id, label, vector); or 'documents' for the vectors of the"
+            " collection's documents, 'python-docs-packages' for those of the built-in sample by package; empty tunes"
+            " nothing in nightly"
+        ),
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="our column name to the file's, where they differ"
     )
     kind: Literal["vectors", "images"] = Field(
         default="vectors",
-        description="what a file holds: vectors, or images (a folder of them by class, or Parquet with the column image), which need training",
+        description=(
+            "what a file holds: vectors, or images (a folder of them by class, or Parquet with the column image), which"
+            " need training"
+        ),
     )
     images: ImageShape = ImageShape()
     label: Literal["package", "kind", "day"] = Field(
@@ -74,30 +94,41 @@ class MetricSettings(Section):
     )
     group: Literal["", "package", "kind", "day"] = Field(
         default="",
-        description="the column of documents whose values are groups of these classes, which get a threshold of their own where it is worth it; a file of embeddings has them in its column group",
+        description=(
+            "the column of documents whose values are groups of these classes, which get a threshold of their own where"
+            " it is worth it; a file of embeddings has them in its column group"
+        ),
     )
     least_group_classes: int = Field(
         default=5, ge=3, description="classes to choose on that a group must have to get a threshold of its own"
     )
     model: str = Field(
         default="",
-        description="the identity of the model that made the embeddings; empty takes the projection's where vectors are computed, else the collection's name",
+        description=(
+            "the identity of the model that made the embeddings; empty takes the projection's where vectors are"
+            " computed, else the collection's name"
+        ),
     )
     measure: Measure = "cosine"
     bins: int = Field(
-        default=2048, ge=64, le=32768, description="most bins of scores, a power of two: a bin is how finely a threshold is told"
-    )  # fmt: skip
+        default=2048,
+        ge=64,
+        le=32768,
+        description="most bins of scores, a power of two: a bin is how finely a threshold is told",
+    )
     memory_mb: float = Field(
         default=512,
         gt=0,
-        description="most memory of the histograms, which take 16 bytes for each class and bin: many classes get fewer bins",
+        description=(
+            "most memory of the histograms, which take 16 bytes for each class and bin: many classes get fewer bins"
+        ),
     )
     rows_per_shard: int = Field(
         default=8192, ge=4096, description="embeddings of a group; pairs of groups are counted apart"
     )
     validation_share: float = Field(
         default=0.5, gt=0, lt=1, description="share of the classes that the threshold is chosen on; the others test it"
-    )  # fmt: skip
+    )
     least_rows: int = Field(default=2, ge=1, description="embeddings that a class must have to take part")
     seed: int = Field(default=0, ge=0, description="which classes are on which side")
     target: Target = Target("far", 0.01)
@@ -109,8 +140,11 @@ class MetricSettings(Section):
     level: float = Field(default=0.95, gt=0, lt=1, description="how sure intervals are")
     training: EmbedderSettings = EmbedderSettings()
     canaries: int = Field(
-        default=8, ge=1, le=1000, description="embeddings kept with the threshold, by which those of another model are told"
-    )  # fmt: skip
+        default=8,
+        ge=1,
+        le=1000,
+        description="embeddings kept with the threshold, by which those of another model are told",
+    )
 
     @property
     def trains(self) -> bool:

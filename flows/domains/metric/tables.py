@@ -16,8 +16,8 @@ def show_choice(found: dict[str, Any], worst: int) -> None:
     console, rate, share = wide_console(), found["target"]["rate"], found["target"]["share"]
     on, test = found["chosen_on"], found["tested_on"]
     console.print(
-        f"[bold]threshold {found['threshold']:.4f}[/bold]: {_LEAST[found['measure']]} that, for {_RATES[rate]} {_percent(share)}; "
-        f"{_interval(found['interval'], found['level'])}",
+        f"[bold]threshold {found['threshold']:.4f}[/bold]: {_LEAST[found['measure']]} that, for {_RATES[rate]}"
+        f" {_percent(share)}; {_interval(found['interval'], found['level'])}",
         soft_wrap=True,
     )
     _show_cautions(console, found["cautions"])
@@ -33,7 +33,8 @@ def show_choice(found: dict[str, Any], worst: int) -> None:
         "" if test["recall_at_1"] is None else f"; recall@1 {test['recall_at_1']:.4f}, mAP@R {test['map_at_r']:.4f}"
     )
     console.print(
-        f"{told}: equal error rate {_percent(test['equal_error'])}{retrieval}; OPIS {test['opis']:.3g} (worst classes {test['worst_opis']:.3g})",
+        f"{told}: equal error rate {_percent(test['equal_error'])}{retrieval}; OPIS {test['opis']:.3g} (worst classes"
+        f" {test['worst_opis']:.3g})",
         soft_wrap=True,
     )
     if found["unlabelled"]:
@@ -70,10 +71,16 @@ def _groups(rows: list[dict[str, Any]], rate: str, other: bool) -> Table:
     for row in rows:
         ends = row["interval"]
         table.add_row(
-            row["name"], f"{row['classes']:,}", _percent(row["rate"]), "too few" if ends is None else f"{row['threshold']:.4f}",
-            "–" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}", f"{row['test_classes']:,}", _percent(row["test_rate"]),
-            _percent(row["own_test_rate"]), "yes" if row["worth"] else "no",
-        )  # fmt: skip
+            row["name"],
+            f"{row['classes']:,}",
+            _percent(row["rate"]),
+            "too few" if ends is None else f"{row['threshold']:.4f}",
+            "–" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}",
+            f"{row['test_classes']:,}",
+            _percent(row["test_rate"]),
+            _percent(row["own_test_rate"]),
+            "yes" if row["worth"] else "no",
+        )
     return table
 
 
@@ -82,8 +89,9 @@ def show_migration(found: dict[str, Any], worst: int) -> None:
     console, rate = wide_console(), found["matched"]
     before, after = found["before"], found["after"]
     console.print(
-        f"[bold]threshold {after['threshold']:.4f}[/bold] of {found['to']}: {_LEAST[found['measure']]} that; "
-        f"{_interval(after['interval'], found['level'])}; it has the {_RATES[rate]} of {before['threshold']:.4f} of {found['from']}",
+        f"[bold]threshold {after['threshold']:.4f}[/bold] of {found['to']}: {_LEAST[found['measure']]} that;"
+        f" {_interval(after['interval'], found['level'])}; it has the {_RATES[rate]} of {before['threshold']:.4f} of"
+        f" {found['from']}",
         soft_wrap=True,
     )
     table = _table("model", "threshold", "FAR", "FRR")
@@ -110,7 +118,8 @@ def show_live(found: dict[str, Any]) -> None:
         soft_wrap=True,
     )
     console.print(
-        f"on {found['test_classes']} classes that it was not chosen on: FAR {_percent(found['test_far'])}, FRR {_percent(found['test_frr'])}"
+        f"on {found['test_classes']} classes that it was not chosen on: FAR {_percent(found['test_far'])}, FRR"
+        f" {_percent(found['test_frr'])}"
     )
     _show_cautions(console, found["cautions"])
     for name, (own, low, high) in found["groups"].items():
@@ -119,7 +128,8 @@ def show_live(found: dict[str, Any]) -> None:
     if checked := found.get("checked"):
         rates = f"; on these FAR {_percent(checked['far'])}, FRR {_percent(checked['frr'])}" if "far" in checked else ""
         console.print(
-            f"{checked['input']}: {checked['canaries_compared']} canaries compared, the vectors are of that model{rates}",
+            f"{checked['input']}: {checked['canaries_compared']} canaries compared, the vectors are of that"
+            f" model{rates}",
             soft_wrap=True,
         )
     console.print(f"[dim]{found['ref']}[/dim]", soft_wrap=True)

@@ -64,8 +64,9 @@ def read_given(path: str | Path, mapping: Mapping[str, str], *, labelled: bool =
         named = f" of id {first['id']!r}" if first["id"] else ""
         bad = batch.quarantined.num_rows
         raise InputError(
-            f"{path}: expected a finite vector of one length with a direction, and an id of its own, in every row, found "
-            f"{first['reason']} ({first['detail']}) in row {first['row']}{named}, {bad} bad row(s) in all; mend or remove them"
+            f"{path}: expected a finite vector of one length with a direction, and an id of its own, in every row,"
+            f" found {first['reason']} ({first['detail']}) in row {first['row']}{named}, {bad} bad row(s) in all; mend"
+            " or remove them"
         )
     rows = batch.accepted
     vectors = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(rows.num_rows, -1)
@@ -89,22 +90,39 @@ def choose(given: Embeddings, options: Options) -> dict[str, Any]:
     figures = {f"{method} {setting} {name}": value for method, setting, name, value in found.figures}
     rate = options.target.rate
     return {
-        "input": given.source, "rows": len(given.ids), "unlabelled": int((given.labels == "").sum()), "measure": options.measure,
-        "target": {"rate": rate, "share": options.target.share}, "threshold": found.quality["threshold"],
-        "interval": [found.quality["threshold_low"], found.quality["threshold_high"]], "level": options.level,
+        "input": given.source,
+        "rows": len(given.ids),
+        "unlabelled": int((given.labels == "").sum()),
+        "measure": options.measure,
+        "target": {"rate": rate, "share": options.target.share},
+        "threshold": found.quality["threshold"],
+        "interval": [found.quality["threshold_low"], found.quality["threshold_high"]],
+        "level": options.level,
         "bin_width": with_pairs[0].bins.width,
         "chosen_on": {
-            "classes": len(with_pairs[0].names), "rows": len(chosen), "far": figures["threshold validation far"],
-            "frr": figures["threshold validation frr"], "held_out": figures[f"threshold validation held_out_{rate}"],
+            "classes": len(with_pairs[0].names),
+            "rows": len(chosen),
+            "far": figures["threshold validation far"],
+            "frr": figures["threshold validation frr"],
+            "held_out": figures[f"threshold validation held_out_{rate}"],
         },
         "tested_on": {
-            "classes": len(with_pairs[-1].names), "rows": len(tested), "other_classes": options.split, "far": found.quality["far"],
-            "frr": found.quality["frr"], "equal_error": found.quality["equal_error"], "recall_at_1": _known(searched.recall_at_1),
-            "map_at_r": _known(searched.map_at_r), "opis": found.quality["opis"], "worst_opis": found.quality["worst_opis"],
+            "classes": len(with_pairs[-1].names),
+            "rows": len(tested),
+            "other_classes": options.split,
+            "far": found.quality["far"],
+            "frr": found.quality["frr"],
+            "equal_error": found.quality["equal_error"],
+            "recall_at_1": _known(searched.recall_at_1),
+            "map_at_r": _known(searched.map_at_r),
+            "opis": found.quality["opis"],
+            "worst_opis": found.quality["worst_opis"],
             "classes_with_few_pairs": found.quality["classes_with_few_pairs"],
         },
-        "worst": _worst(found.classes, rate), "groups": group_rows(found.groups), "cautions": found.quality["cautions"],
-    }  # fmt: skip
+        "worst": _worst(found.classes, rate),
+        "groups": group_rows(found.groups),
+        "cautions": found.quality["cautions"],
+    }
 
 
 def _groups(
@@ -154,11 +172,13 @@ def _sides(given: Embeddings, options: Options) -> dict[str, NDArray[np.int64]]:
     real = names != ""
     if real.sum() < 2:
         raise FingerpostError(
-            f"{given.source}: expected two classes or more, found {real.sum()} in {len(given.labels):,} rows; give rows of other labels too"
+            f"{given.source}: expected two classes or more, found {real.sum()} in {len(given.labels):,} rows; give rows"
+            " of other labels too"
         )
     if sizes[real].max() < 2:
         raise FingerpostError(
-            f"{given.source}: expected a class with two rows or more, found {real.sum():,} classes of one row each; a threshold needs pairs of one class"
+            f"{given.source}: expected a class with two rows or more, found {real.sum():,} classes of one row each; a"
+            " threshold needs pairs of one class"
         )
     share, seed = options.validation_share, options.seed
     first = np.array([in_validation(str(name), share, seed) for name in names])
@@ -166,8 +186,9 @@ def _sides(given: Embeddings, options: Options) -> dict[str, NDArray[np.int64]]:
     counts = {side: int(chosen.sum()) for side, chosen in sides.items()}
     if options.split and min(counts["validation"], counts["test"]) < 2:
         raise FingerpostError(
-            f"{given.source}: expected two classes or more on either side of the split, found {counts['validation']} to choose on and "
-            f"{counts['test']} to test; give more classes, another --seed, or --same-classes to choose and test on all"
+            f"{given.source}: expected two classes or more on either side of the split, found {counts['validation']} to"
+            f" choose on and {counts['test']} to test; give more classes, another --seed, or --same-classes to choose"
+            " and test on all"
         )
     return {side: np.flatnonzero(chosen[classes]) for side, chosen in sides.items()}
 
@@ -192,15 +213,23 @@ def carried_over(old: Embeddings, new: Embeddings, threshold: float, options: Op
     except ValueError as problem:
         raise FingerpostError(f"{old.source} and {new.source}: {problem}") from problem
     return {
-        "from": old.source, "to": new.source, "rows": len(rows), "only_in_from": len(old.ids) - len(rows),
-        "only_in_to": len(new.ids) - len(rows), "measure": options.measure, "matched": rate, "level": options.level,
+        "from": old.source,
+        "to": new.source,
+        "rows": len(rows),
+        "only_in_from": len(old.ids) - len(rows),
+        "only_in_to": len(new.ids) - len(rows),
+        "measure": options.measure,
+        "matched": rate,
+        "level": options.level,
         "before": {"threshold": threshold, "far": moved.before.global_far, "frr": moved.before.global_frr},
         "after": {
-            "threshold": moved.choice.threshold, "interval": list(moved.choice.interval), "far": moved.after.global_far,
+            "threshold": moved.choice.threshold,
+            "interval": list(moved.choice.interval),
+            "far": moved.after.global_far,
             "frr": moved.after.global_frr,
         },
         "changes": [{"name": name, "before": a, "after": b} for name, a, b in moved.changes(rate, len(pairs[0].names))],
-    }  # fmt: skip
+    }
 
 
 def _matched(old: Embeddings, new: Embeddings) -> tuple[Embeddings, Embeddings, list[int]]:
@@ -209,7 +238,8 @@ def _matched(old: Embeddings, new: Embeddings) -> tuple[Embeddings, Embeddings, 
     rows = [row for row, key in enumerate(old.ids) if key in place and old.labels[row]]
     if len(rows) < 2:
         raise FingerpostError(
-            f"{new.source}: expected the ids of {old.source}, found {len(rows)} of its {len(old.ids):,}; embed the same rows with both models"
+            f"{new.source}: expected the ids of {old.source}, found {len(rows)} of its {len(old.ids):,}; embed the same"
+            " rows with both models"
         )
     ids, labels = [old.ids[row] for row in rows], old.labels[rows]
     other = new.vectors[[place[key] for key in ids]]
@@ -237,8 +267,8 @@ def check(live: LiveThreshold, given: Embeddings) -> dict[str, Any]:
         raise FingerpostError(f"{given.source}: {problem}") from problem
     if not compared:
         raise FingerpostError(
-            f"{given.source}: expected some of the ids {', '.join(live.threshold.canary_ids[:3])}, … that the threshold of model "
-            f"{live.threshold.model} is checked by, found none; add their vectors"
+            f"{given.source}: expected some of the ids {', '.join(live.threshold.canary_ids[:3])}, … that the threshold"
+            f" of model {live.threshold.model} is checked by, found none; add their vectors"
         )
     out: dict[str, Any] = {"input": given.source, "canaries_compared": compared, "model": live.threshold.model}
     labels = given.labels[given.labels != ""]

@@ -15,7 +15,13 @@ def compare(xmr: XmrSettings, made: Mapping[str, Ref]) -> dict[str, Ref]:
         found["towers"] = train_towers(taken, label_words=xmr.label_words, params=chosen.towers, rows=xmr.rows)
     networks = [found["towers"]] if chosen.network else []
     found["comparison"] = compare_rankers(
-        taken, made["ranker"], found["dense_labels"], *networks,
-        label_words=xmr.label_words, bm25=chosen.bm25, dense=chosen.dense, params=chosen.judge,
-    )  # fmt: skip
+        taken,
+        made["ranker"],
+        found["dense_labels"],
+        *networks,
+        label_words=xmr.label_words,
+        bm25=chosen.bm25,
+        dense=chosen.dense,
+        params=chosen.judge,
+    )
     return found

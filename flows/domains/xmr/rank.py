@@ -15,8 +15,15 @@ _TOGETHER = 4096
 
 
 def rank(
-    *, text: str, source: Path | None, output: Path | None, k: int, as_json: bool, collection: str | None, store: str | None
-) -> None:  # fmt: skip
+    *,
+    text: str,
+    source: Path | None,
+    output: Path | None,
+    k: int,
+    as_json: bool,
+    collection: str | None,
+    store: str | None,
+) -> None:
     """Ranks labels for a text, which are printed, or for the queries of a file, which are written to another."""
     if bool(text.strip()) == (source is not None):
         raise FingerpostError("rank: expected a text or --input FILE, got none or both; give one")

@@ -30,9 +30,15 @@ from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
 BASE = "base"
 #: What a base must have.
 _MEMBERS: dict[str, Contract] = {
-    "interactions": contracts.INTERACTIONS, "queries": DOCUMENTS, "ngrams": NGRAMS, "vocabulary": VOCABULARY, "features": FEATURES,
-    "label_features": contracts.LABEL_FEATURES, "tree": contracts.TREE, "model": contracts.MODEL,
-}  # fmt: skip
+    "interactions": contracts.INTERACTIONS,
+    "queries": DOCUMENTS,
+    "ngrams": NGRAMS,
+    "vocabulary": VOCABULARY,
+    "features": FEATURES,
+    "label_features": contracts.LABEL_FEATURES,
+    "tree": contracts.TREE,
+    "model": contracts.MODEL,
+}
 
 
 _NUMBERED = re.compile(r"(tree|model)_\d+")
@@ -75,9 +81,14 @@ def refresh_params(xmr: XmrSettings, clusters: ClusterParams) -> RefreshParams:
     """How the ranker over a clustering is refreshed, of the settings: as training does, but for its own negatives."""
     chosen = xmr.refresh
     return RefreshParams(
-        training=replace(xmr.training, negatives=chosen.negatives), embedding=xmr.embedding, max_leaf_size=clusters.max_leaf_size,
-        leaf_growth=chosen.leaf_growth, label_gain=chosen.label_gain, node_gain=chosen.node_gain, warm=chosen.warm,
-    )  # fmt: skip
+        training=replace(xmr.training, negatives=chosen.negatives),
+        embedding=xmr.embedding,
+        max_leaf_size=clusters.max_leaf_size,
+        leaf_growth=chosen.leaf_growth,
+        label_gain=chosen.label_gain,
+        node_gain=chosen.node_gain,
+        warm=chosen.warm,
+    )
 
 
 def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
@@ -90,12 +101,27 @@ def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
         # Trees and weights of a full training are remembered apart from these, which other stages make.
         with apart(run, numbered("refreshed", place)):
             made[tree] = refresh_tree(
-                taken, made["features"], old["interactions"], old["label_features"], old[tree], params=params, rows=xmr.rows
-            )  # fmt: skip
+                taken,
+                made["features"],
+                old["interactions"],
+                old["label_features"],
+                old[tree],
+                params=params,
+                rows=xmr.rows,
+            )
             made[model] = refresh_rankers(
-                taken, made["features"], made["held_features"], made[tree], old["interactions"], old[tree],
-                old[model], params=params, rows=xmr.rows, blocks=xmr.blocks, limits=xmr.refresh.limits,
-            )  # fmt: skip
+                taken,
+                made["features"],
+                made["held_features"],
+                made[tree],
+                old["interactions"],
+                old[tree],
+                old[model],
+                params=params,
+                rows=xmr.rows,
+                blocks=xmr.blocks,
+                limits=xmr.refresh.limits,
+            )
     return made | kept
 
 
@@ -116,7 +142,9 @@ def base_of(run: Run, taken: Ref) -> Base:
         raise NoBaseError(f"the interactions are those of the base {base.release}")
     age = (date.fromisoformat(run.env.day) - date.fromisoformat(base.release.day)).days
     if not 0 <= age <= chosen.base_days:
-        raise NoBaseError(f"base {base.release}: expected one of 0 to {chosen.base_days} days before {run.env.day}, found {age}")  # fmt: skip
+        raise NoBaseError(
+            f"base {base.release}: expected one of 0 to {chosen.base_days} days before {run.env.day}, found {age}"
+        )
     if why := _otherwise(run, base):
         raise NoBaseError(f"base {base.release} was trained otherwise: {why}")
     return base

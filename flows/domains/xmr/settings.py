@@ -57,8 +57,11 @@ class RefreshSettings(Section):
         description="off trains fully; live solves only what is new since the last full training of the live ranker",
     )
     base_days: int = Field(
-        default=31, ge=0, le=3660, description="most days from that training to the day of the run; beyond, it is trained fully"
-    )  # fmt: skip
+        default=31,
+        ge=0,
+        le=3660,
+        description="most days from that training to the day of the run; beyond, it is trained fully",
+    )
     limits: DriftLimits = Field(
         default=DriftLimits(), description="past any of these it is trained fully in the same run"
     )
@@ -68,11 +71,13 @@ class RefreshSettings(Section):
     leaf_growth: float = Field(default=1.25, ge=1, description="labels that a leaf may grow to, over its largest size")
     label_gain: float = Field(
         default=0.05, ge=0, description="share of its positives by which a label has changed when it is solved again"
-    )  # fmt: skip
+    )
     node_gain: float = Field(default=0.2, ge=0, description="the same of a node above the labels")
     warm: bool = Field(
         default=False,
-        description="whether solving starts from the old weights: slower where these are pruned and eps is large, as by default",
+        description=(
+            "whether solving starts from the old weights: slower where these are pruned and eps is large, as by default"
+        ),
     )
 
 
@@ -81,16 +86,25 @@ class XmrSettings(Section):
 
     input: str = Field(
         default="",
-        description="Parquet, CSV or JSON Lines file of interactions (query, label, weight, day, query_id), or of the built-in sample python-docs-see-also or python-docs-names; empty trains nothing in nightly",
+        description=(
+            "Parquet, CSV or JSON Lines file of interactions (query, label, weight, day, query_id), or of the built-in"
+            " sample python-docs-see-also or python-docs-names; empty trains nothing in nightly"
+        ),
     )
     labels: str = Field(default="", description="file of labels (id, name, text), if there is one")
     unknown_labels: UnknownLabels = Field(
         default="keep",
-        description="what becomes of interactions whose label that file does not have: keep takes it as a label without a text, quarantine sets the row aside",
+        description=(
+            "what becomes of interactions whose label that file does not have: keep takes it as a label without a text,"
+            " quarantine sets the row aside"
+        ),
     )
     negatives: str = Field(
         default="",
-        description="file of labels that were not wanted (query or query_id, label, in these names), for xmr.training.negatives = user",
+        description=(
+            "file of labels that were not wanted (query or query_id, label, in these names), for xmr.training.negatives"
+            " = user"
+        ),
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="our column name to the file's, where they differ"

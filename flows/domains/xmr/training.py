@@ -51,8 +51,13 @@ def _swept(run: Run, made: Mapping[str, Ref]) -> dict[str, Ref]:
     if xmr.sweep.on or xmr.sweep.picks:
         pairs = (made[role] for pair in roles for role in pair)
         new["sweep"] = sweep_ranker(
-            made["interactions"], made["held_features"], *pairs, params=xmr.sweep, beam=xmr.beam, combination=xmr.ensemble.combination
-        )  # fmt: skip
+            made["interactions"],
+            made["held_features"],
+            *pairs,
+            params=xmr.sweep,
+            beam=xmr.beam,
+            combination=xmr.ensemble.combination,
+        )
     if xmr.sweep.picks:
         for place, (_, model) in enumerate(roles):
             with _member(run, place):
@@ -67,9 +72,15 @@ def _predictions(run: Run, made: Mapping[str, Ref]) -> list[Ref]:
         with _member(run, place):
             found.append(
                 predict_labels(
-                    made["interactions"], made["held_features"], made[tree], made[model], k=xmr.predicted, beam=xmr.beam, blocks=xmr.blocks
+                    made["interactions"],
+                    made["held_features"],
+                    made[tree],
+                    made[model],
+                    k=xmr.predicted,
+                    beam=xmr.beam,
+                    blocks=xmr.blocks,
                 )
-            )  # fmt: skip
+            )
     return found
 
 

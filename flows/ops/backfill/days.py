@@ -97,7 +97,8 @@ def _run_day(backfill: Backfill, control: Control, day: str, partitions: Partiti
             backfill.release(control, day)
             if isinstance(problem, Exception):
                 raise BackfillError(
-                    f"backfill {backfill.id}: expected the run of {day} to come to an end, found it cut off ({type(problem).__name__}: {problem}); `fingerpost backfill resume {backfill.id}` goes on"
+                    f"backfill {backfill.id}: expected the run of {day} to come to an end, found it cut off"
+                    f" ({type(problem).__name__}: {problem}); `fingerpost backfill resume {backfill.id}` goes on"
                 ) from problem
             raise
         if not isinstance(problem, Exception):

@@ -26,9 +26,22 @@ STATES = {
 }
 #: How an error is called that says nothing about the day: its run was stopped, or lost Prefect's server.
 _INTERRUPTIONS = frozenset(
-    {"", "ConnectError", "ConnectTimeout", "ReadError", "ReadTimeout", "WriteError", "WriteTimeout", "PoolTimeout",
-     "RemoteProtocolError", "PrefectHTTPStatusError", "HTTPStatusError", "CancelledRun", "TerminationSignal"}
-)  # fmt: skip
+    {
+        "",
+        "ConnectError",
+        "ConnectTimeout",
+        "ReadError",
+        "ReadTimeout",
+        "WriteError",
+        "WriteTimeout",
+        "PoolTimeout",
+        "RemoteProtocolError",
+        "PrefectHTTPStatusError",
+        "HTTPStatusError",
+        "CancelledRun",
+        "TerminationSignal",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,11 @@ class Partitions:
         state, error = record.get("state"), " ".join(str(record.get("error", "")).split())
         if plan is None:
             # Inputs are often not kept for long: what was made of them is there all the same.
-            return ("fresh", f"no input any more: {refused}") if state == "completed" else ("missing", f"no input: {refused}")  # fmt: skip
+            return (
+                ("fresh", f"no input any more: {refused}")
+                if state == "completed"
+                else ("missing", f"no input: {refused}")
+            )
         changed = _changed(record, plan)
         if state == "completed":
             if plan.runs:

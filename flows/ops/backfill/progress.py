@@ -119,7 +119,9 @@ def try_failed_again(backfill: Backfill) -> list[str]:
     course = course_of(backfill)
     if not course.over:
         raise BackfillError(
-            f"backfill {backfill.id}: expected every day to have ended, found {len(course.waiting) + len(course.running) + len(course.lost)} to go; `fingerpost backfill resume {backfill.id}` first"
+            f"backfill {backfill.id}: expected every day to have ended, found"
+            f" {len(course.waiting) + len(course.running) + len(course.lost)} to go; `fingerpost backfill resume"
+            f" {backfill.id}` first"
         )
     days = tuple(end.day for end in course.failed)
     if days:
@@ -188,7 +190,9 @@ def _keep_going(
                 started += more
                 if started > (MOST_CRASHES + 1) * backfill.request.max_active:
                     raise BackfillError(
-                        f"backfill {backfill.id}: expected its runs to finish days, found that {started - more} in a row did not; look at their logs, mend the cause and run `fingerpost backfill resume {backfill.id}`"
+                        f"backfill {backfill.id}: expected its runs to finish days, found that {started - more} in a"
+                        " row did not; look at their logs, mend the cause and run `fingerpost backfill resume"
+                        f" {backfill.id}`"
                     )
                 if more:
                     place.start(more)
@@ -208,8 +212,12 @@ def _more(backfill: Backfill, place: Place, course: Course, active: int) -> int:
 
 
 def _place(
-    backfill: Backfill, home: str, planned: Sequence[float | None], measured: Callable[[], list[float]], look: Callable[[], None]
-) -> Place:  # fmt: skip
+    backfill: Backfill,
+    home: str,
+    planned: Sequence[float | None],
+    measured: Callable[[], list[float]],
+    look: Callable[[], None],
+) -> Place:
     if home or os.environ.get("PREFECT_API_URL") or os.environ.get("FINGERPOST_STACK_HOME"):
         return Deployed(backfill, api_of(connection(home)), planned, measured)
     return Beside(backfill) if backfill.request.max_active > 1 else Here(backfill, look)
@@ -221,7 +229,8 @@ def _alone(backfill: Backfill) -> Iterator[None]:
     folder = f"{backfill.folder}/leading"
     if busy := at_work(backfill.store, folder):
         raise BackfillError(
-            f"backfill {backfill.id}: expected nobody else to lead it, found process {busy[0].pid} on {busy[0].host}; let it, or pause it first"
+            f"backfill {backfill.id}: expected nobody else to lead it, found process {busy[0].pid} on {busy[0].host};"
+            " let it, or pause it first"
         )
     with holding(backfill.store, folder, f"lead-{os.getpid()}", flow="backfill"):
         yield
@@ -231,9 +240,16 @@ def summary(backfill: Backfill, course: Course) -> str:
     """How a backfill stands, in a line."""
     states = [end.state for end in course.ended.values()]
     parts = [f"{states.count(state)} {state}" for state in ("completed", "failed", "skipped") if state in states]
-    parts += [f"{len(days)} {name}" for name, days in (("running", course.running + course.lost), ("to go", course.waiting)) if days]  # fmt: skip
+    parts += [
+        f"{len(days)} {name}"
+        for name, days in (("running", course.running + course.lost), ("to go", course.waiting))
+        if days
+    ]
     attempt = f" (attempt {course.control.attempt})" if course.control.attempt > 1 else ""
-    return f"backfill {backfill.id}{attempt}: {', '.join(parts) or 'no days'} of {len(course.control.days)} days, {course.control.state}"
+    return (
+        f"backfill {backfill.id}{attempt}: {', '.join(parts) or 'no days'} of {len(course.control.days)} days,"
+        f" {course.control.state}"
+    )
 
 
 def planned_seconds(backfill: Backfill) -> list[float | None]:
@@ -248,5 +264,6 @@ def check(backfill: Backfill, course: Course) -> None:
         named = "; ".join(f"{end.day} ({end.reason})" for end in failed[:5])
         more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
         raise BackfillError(
-            f"backfill {backfill.id}: expected all {len(course.control.days)} days to end well, found {len(failed)} failed: {named}{more}; mend what they name and run `fingerpost backfill retry-failed {backfill.id}`"
+            f"backfill {backfill.id}: expected all {len(course.control.days)} days to end well, found {len(failed)}"
+            f" failed: {named}{more}; mend what they name and run `fingerpost backfill retry-failed {backfill.id}`"
         )

@@ -69,7 +69,10 @@ class BackfillRequest(BaseModel):
     last_day: str = Field(default="", pattern=rf"({_DAY})|(^$)", description="last calendar day YYYY-MM-DD, included")
     reprocess: Reprocess = Field(
         default=Reprocess.missing,
-        description="missing: days that are missing, stale or were interrupted; failed: failed and quarantined days; all: every day, stages that are there are reused",
+        description=(
+            "missing: days that are missing, stale or were interrupted; failed: failed and quarantined days; all: every"
+            " day, stages that are there are reused"
+        ),
     )
     order: Order = Field(default=Order.newest, description="which day is started first")
     max_active: int = Field(default=1, ge=1, le=64, description="at most so many days at a time")
@@ -92,7 +95,9 @@ class BackfillRequest(BaseModel):
             except FingerpostError as problem:
                 raise ValueError(str(problem)) from problem
         if self.first_day > self.last_day:
-            raise ValueError(f"days: expected the first not after the last, got {self.first_day} to {self.last_day}; swap them")  # fmt: skip
+            raise ValueError(
+                f"days: expected the first not after the last, got {self.first_day} to {self.last_day}; swap them"
+            )
         if self.run.day or self.run.dry_run:
             raise ValueError("run: expected no day and no dry_run of its own, got one; leave it empty")
         return self
@@ -150,7 +155,8 @@ class Backfill:
         except (FileNotFoundError, ValueError, KeyError, TypeError) as problem:
             known = ", ".join(store.files.names(FOLDER)) or "none"
             raise BackfillError(
-                f"backfill: expected the id of one that can be read ({known}), got {backfill_id!r}; see `fingerpost backfill list`"
+                f"backfill: expected the id of one that can be read ({known}), got {backfill_id!r}; see `fingerpost"
+                " backfill list`"
             ) from problem
 
     @property
@@ -170,7 +176,8 @@ class Backfill:
             return Control(**{**body, "days": tuple(body["days"])})
         except (FileNotFoundError, ValueError, KeyError, TypeError) as problem:
             raise BackfillError(
-                f"backfill {self.id}: expected to read its control.json, found it missing or damaged; start a new backfill over the same days, what is fresh stays"
+                f"backfill {self.id}: expected to read its control.json, found it missing or damaged; start a new"
+                " backfill over the same days, what is fresh stays"
             ) from problem
 
     def steer(self, control: Control) -> Control:

@@ -92,10 +92,13 @@ class Beside:
         for _ in range(runs):
             self._processes.append(
                 subprocess.Popen(
-                    [*command, "--store", self.backfill.store.url], env=env, stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL, stderr=None,
+                    [*command, "--store", self.backfill.store.url],
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=None,
                 )
-            )  # fmt: skip
+            )
 
     def _api(self) -> str:
         from prefect.settings import PREFECT_API_URL
@@ -122,7 +125,9 @@ class Beside:
 class Deployed:
     """Runs of the deployment, found again by their tag whoever asked for them."""
 
-    def __init__(self, backfill: Backfill, api: Api, planned: Sequence[float | None], measured: Callable[[], list[float]]) -> None:  # fmt: skip
+    def __init__(
+        self, backfill: Backfill, api: Api, planned: Sequence[float | None], measured: Callable[[], list[float]]
+    ) -> None:
         self.backfill, self.api, self.planned, self.measured = backfill, api, planned, measured
         self.tag = f"backfill:{backfill.id}"
         self._deployment = ""
@@ -152,14 +157,18 @@ class Deployed:
         before = int(self.api.post("flow_runs/count", self._filter(None)))
         backfill = self.backfill
         request: dict[str, Any] = {
-            "flow": backfill.request.flow, "resume": backfill.id, "take": self.size,
+            "flow": backfill.request.flow,
+            "resume": backfill.id,
+            "take": self.size,
             "run": {"store": backfill.request.run.store},
-        }  # fmt: skip
+        }
         for number in range(before + 1, before + runs + 1):
             body = {
-                "parameters": {"request": request}, "name": f"{backfill.id} part {number}",
-                "tags": ["fingerpost", "backfill", self.tag], "idempotency_key": f"{backfill.id}:{number}",
-            }  # fmt: skip
+                "parameters": {"request": request},
+                "name": f"{backfill.id} part {number}",
+                "tags": ["fingerpost", "backfill", self.tag],
+                "idempotency_key": f"{backfill.id}:{number}",
+            }
             self.api.post(f"deployments/{self._deployment}/create_flow_run", body)
 
     def _filter(self, states: list[str] | None) -> dict[str, Any]:
@@ -177,7 +186,8 @@ def _deployment(api: Api) -> str:
         if problem.status != 404:
             raise
         raise BackfillError(
-            f"deployment {DEPLOYMENT}: expected it on the server {api.url}, found none; `fingerpost deploy --only backfill` makes it"
+            f"deployment {DEPLOYMENT}: expected it on the server {api.url}, found none; `fingerpost deploy --only"
+            " backfill` makes it"
         ) from None
 
 

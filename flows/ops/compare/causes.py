@@ -96,9 +96,14 @@ def causes(store: Store, before: Ref, after: Ref) -> list[Cause]:
     stages = stage_names(store)
     order = [*right, *(name for name in left if name not in right)]
     found = (
-        cause_of(name, left[name][1] if name in left else None, right[name][1] if name in right else None, stage_of(stages, (right if name in right else left)[name][0]))
+        cause_of(
+            name,
+            left[name][1] if name in left else None,
+            right[name][1] if name in right else None,
+            stage_of(stages, (right if name in right else left)[name][0]),
+        )
         for name in order
-    )  # fmt: skip
+    )
     return [cause for cause in found if cause.kinds]
 
 
@@ -109,10 +114,7 @@ def cause_of(name: str, before: Manifest | None, after: Manifest | None, stage: 
         return Cause(name, stage, other=[here])
     old, new = before.identity, after.identity
     code = [Change("code", old["code"], new["code"])] if old["code"] != new["code"] else []
-    data = [
-        Change(key, *pair)
-        for key, pair in _pairs(_sources(old), _sources(new)).items()
-    ]  # fmt: skip
+    data = [Change(key, *pair) for key, pair in _pairs(_sources(old), _sources(new)).items()]
     other = changes({"contract": old["contract"]}, {"contract": new["contract"]})
     parameters = changes(old["parameters"], new["parameters"])
     same = old["input_identities"] == new["input_identities"] and not (code or data or other or parameters)

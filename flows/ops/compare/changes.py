@@ -79,8 +79,12 @@ def _rows(store: Store, before: Ref, after: Ref, contract: Contract, table: str)
     columns = changed_columns(left.take(there[common]), right.take(common))
     changed = np.flatnonzero(np.logical_or.reduce(list(columns.values()))) if len(common) else common
     figures: dict[str, Any] = {
-        "before": left.num_rows, "after": right.num_rows, "added": len(new), "removed": len(gone), "changed": len(changed),
-    }  # fmt: skip
+        "before": left.num_rows,
+        "after": right.num_rows,
+        "added": len(new),
+        "removed": len(gone),
+        "changed": len(changed),
+    }
     figures |= {f"changed {name}": int(rows.sum()) for name, rows in columns.items() if rows.any()}
     examples = [
         f"{what}: {', '.join(names[:FIRST])}{' …' if len(names) > FIRST else ''}"
@@ -105,26 +109,39 @@ def _vocabulary(store: Store, before: Ref, after: Ref) -> list[DataChange]:
             note = "hashed: columns have no terms that could be compared"
             found.append(DataChange(f"vocabulary, {label}", figures, note=note))
             continue
-        here, there = dict(zip(one.terms, one.frequencies.tolist(), strict=True)), dict(zip(other.terms, other.frequencies.tolist(), strict=True))  # fmt: skip
+        here, there = (
+            dict(zip(one.terms, one.frequencies.tolist(), strict=True)),
+            dict(zip(other.terms, other.frequencies.tolist(), strict=True)),
+        )
         gone, new = sorted(here.keys() - there.keys()), sorted(there.keys() - here.keys())
         shifts = sorted(
             ((there[t] / right.documents - here[t] / left.documents, t) for t in here.keys() & there.keys()),
             key=lambda pair: (-abs(pair[0]), pair[1]),
         )
         figures = {
-            "columns before": len(here), "columns after": len(there), "terms in": len(new), "terms out": len(gone),
-            "share of columns in": _share(len(new), len(there)), "share of columns out": _share(len(gone), len(here)),
+            "columns before": len(here),
+            "columns after": len(there),
+            "terms in": len(new),
+            "terms out": len(gone),
+            "share of columns in": _share(len(new), len(there)),
+            "share of columns out": _share(len(gone), len(here)),
             "terms of another document frequency": sum(here[t] != there[t] for t in here.keys() & there.keys()),
-        }  # fmt: skip
+        }
         examples = [
             f"{what}: {', '.join(repr(term) for term in sorted(terms, key=lambda term: (-counts[term], term))[:FIRST])}"
             for what, terms, counts in (("in", new, there), ("out", gone, here))
             if terms
         ]
-        examples += [f"share of documents with {term!r}: {shift:+.2%} ({here[term]} → {there[term]} documents)" for shift, term in shifts[:FIRST] if shift]  # fmt: skip
+        examples += [
+            f"share of documents with {term!r}: {shift:+.2%} ({here[term]} → {there[term]} documents)"
+            for shift, term in shifts[:FIRST]
+            if shift
+        ]
         found.append(DataChange(f"vocabulary, {label}", figures, examples))
     if len(left.families) != len(right.families):
-        found.append(DataChange("vocabulary", {"families before": len(left.families), "families after": len(right.families)}))  # fmt: skip
+        found.append(
+            DataChange("vocabulary", {"families before": len(left.families), "families after": len(right.families)})
+        )
     return found
 
 
@@ -153,13 +170,18 @@ def _neighbors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     worst = np.lexsort((common, overlap))[:FIRST]
     ids, titles = right["id"].take(common[worst]).to_pylist(), right["title"].take(common[worst]).to_pylist()
     figures = {
-        "k": k, "documents in both": len(common), "lists that changed": int(changed.sum()),
-        "share of lists that changed": _share(int(changed.sum()), len(common)), "mean overlap": round(float(overlap.mean()), 6),
-        "neighbours lost": int(((old >= 0).sum(axis=1) - kept).sum()), "of these, documents that are gone": lost_gone,
+        "k": k,
+        "documents in both": len(common),
+        "lists that changed": int(changed.sum()),
+        "share of lists that changed": _share(int(changed.sum()), len(common)),
+        "mean overlap": round(float(overlap.mean()), 6),
+        "neighbours lost": int(((old >= 0).sum(axis=1) - kept).sum()),
+        "of these, documents that are gone": lost_gone,
         "neighbours that are new documents": int((new >= left.num_rows).sum()),
-    }  # fmt: skip
+    }
     examples = [
-        f"most changed: {key}{f' ({title})' if title and title != key else ''}, {int(kept[row])} of {int(sizes[row])} neighbours stayed"
+        f"most changed: {key}{f' ({title})' if title and title != key else ''}, {int(kept[row])} of {int(sizes[row])}"
+        " neighbours stayed"
         for key, title, row in zip(ids, titles, worst, strict=True)
         if changed[row]
     ]
@@ -198,9 +220,11 @@ def _vectors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     moved = np.linalg.norm(old[there[common]].astype(np.float64) - new[common], axis=1)
     worst = [row for row in np.lexsort((common, -moved))[:FIRST] if moved[row] > 0]
     figures = {
-        "documents in both": len(common), "vectors that moved": int((moved > 0).sum()), "mean move": round(float(moved.mean()), 6) if len(common) else 0.0,
+        "documents in both": len(common),
+        "vectors that moved": int((moved > 0).sum()),
+        "mean move": round(float(moved.mean()), 6) if len(common) else 0.0,
         "largest move": round(float(moved.max(initial=0.0)), 6),
-    }  # fmt: skip
+    }
     names = right["id"].take(common[worst]).to_pylist()
     examples = [f"moved most: {name}, by {moved[row]:.4g}" for name, row in zip(names, worst, strict=True)]
     note = "" if bases[0] else "vectors of the input: whether one model made both is not known here"
@@ -208,10 +232,17 @@ def _vectors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
 
 
 def _projection(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    old, new = (tensors_from_arrow(_read(store, ref, corpus.PROJECTION, "projection"))["singular_values"] for ref in (before, after))  # fmt: skip
+    old, new = (
+        tensors_from_arrow(_read(store, ref, corpus.PROJECTION, "projection"))["singular_values"]
+        for ref in (before, after)
+    )
     k = min(len(old), len(new))
     change = np.abs(new[:k] - old[:k]) / np.maximum(np.abs(old[:k]), 1e-12)
-    figures = {"rank before": len(old), "rank after": len(new), "largest relative change of a singular value": round(float(change.max(initial=0.0)), 6)}  # fmt: skip
+    figures = {
+        "rank before": len(old),
+        "rank after": len(new),
+        "largest relative change of a singular value": round(float(change.max(initial=0.0)), 6),
+    }
     return [DataChange("projection", figures)]
 
 
@@ -223,9 +254,19 @@ def _figures(contract: Contract) -> Callable[[Store, Ref, Ref], list[DataChange]
             sides.append({f"{row['method']} {row['setting']} {row['metric']}": row["value"] for row in rows})
         left, right = sides
         shared = [key for key in left if key in right]
-        differ = sorted((key for key in shared if left[key] != right[key]), key=lambda key: (-_relative(left[key], right[key]), key))  # fmt: skip
-        examples = [f"{key}: {left[key]:.6g} → {right[key]:.6g} ({difference_of(left[key], right[key]):+.6g})" for key in differ[:FIRST]]  # fmt: skip
-        figures = {"figures in both": len(shared), "of another value": len(differ), "only before": len(left) - len(shared), "only after": len(right) - len(shared)}  # fmt: skip
+        differ = sorted(
+            (key for key in shared if left[key] != right[key]), key=lambda key: (-_relative(left[key], right[key]), key)
+        )
+        examples = [
+            f"{key}: {left[key]:.6g} → {right[key]:.6g} ({difference_of(left[key], right[key]):+.6g})"
+            for key in differ[:FIRST]
+        ]
+        figures = {
+            "figures in both": len(shared),
+            "of another value": len(differ),
+            "only before": len(left) - len(shared),
+            "only after": len(right) - len(shared),
+        }
         return [DataChange(f"figures of {contract.name}", figures, examples)]
 
     return compare

@@ -97,12 +97,20 @@ def diff_artifacts(store: Store, before: Ref, after: Ref, *, role: str = "", sta
         return ArtifactDiff(role, str(before), str(after), "same")
     old, new = left.identity, right.identity
     return ArtifactDiff(
-        role, str(before), str(after), "changed", cause_of(after.name, left, right, stage),
+        role,
+        str(before),
+        str(after),
+        "changed",
+        cause_of(after.name, left, right, stage),
         inputs=changes(old["input_identities"], new["input_identities"]),
         versions=changes(left.run.get("versions", {}), right.run.get("versions", {})),
-        schema=changes(old["schema"], new["schema"]), rows=changes(old["rows"], new["rows"]), quality=changes(old["quality"], new["quality"]),
-        files=_files(left, right), cost=_cost(left, right), data=data_changes(store, before, after),
-    )  # fmt: skip
+        schema=changes(old["schema"], new["schema"]),
+        rows=changes(old["rows"], new["rows"]),
+        quality=changes(old["quality"], new["quality"]),
+        files=_files(left, right),
+        cost=_cost(left, right),
+        data=data_changes(store, before, after),
+    )
 
 
 def _members(store: Store, before: Ref, after: Ref) -> list[ArtifactDiff]:
@@ -147,19 +155,33 @@ def _runs(store: Store, before: dict[str, Any], after: dict[str, Any]) -> Diff:
     shared = [name for name in names if name in kept[0] and name in kept[1]]
     artifacts = [diff_artifacts(store, kept[0][name], kept[1][name], role=name, stage=name) for name in shared]
     roots = [artifact.own for artifact in artifacts if artifact.own is not None and artifact.own.kinds]
-    about = changes(*({key: run.get(key) for key in ("flow", "collection", "day", "state", "error", "seconds", "profile")} for run in (before, after)))  # fmt: skip
+    about = changes(
+        *(
+            {key: run.get(key) for key in ("flow", "collection", "day", "state", "error", "seconds", "profile")}
+            for run in (before, after)
+        )
+    )
     return Diff(
-        before["id"], after["id"], "run", roots, artifacts,
+        before["id"],
+        after["id"],
+        "run",
+        roots,
+        artifacts,
         gates=changes(*({_gate_name(gate): _gate_text(gate) for gate in run["gates"]} for run in (before, after))),
-        settings=changes(before["settings"], after["settings"]), stages=[_stage_pair(name, *sides) for name in names], about=about,
-    )  # fmt: skip
+        settings=changes(before["settings"], after["settings"]),
+        stages=[_stage_pair(name, *sides) for name in names],
+        about=about,
+    )
 
 
 def _stage_pair(name: str, left: dict[str, Any], right: dict[str, Any]) -> StagePair:
     one, other = left.get(name), right.get(name)
     same = bool(one and other and Ref.parse(one["ref"]).identity == Ref.parse(other["ref"]).identity)
     cost = [changes({key: (one or {}).get(key)}, {key: (other or {}).get(key)}) for key in ("seconds", "peak_mb")]
-    seconds, peak = (found[0] if found else Change(key, (one or {}).get(key), (other or {}).get(key), 0.0) for key, found in zip(("seconds", "peak_mb"), cost, strict=True))  # fmt: skip
+    seconds, peak = (
+        found[0] if found else Change(key, (one or {}).get(key), (other or {}).get(key), 0.0)
+        for key, found in zip(("seconds", "peak_mb"), cost, strict=True)
+    )
     return StagePair(name, _did(one), _did(other), same, seconds, peak)
 
 
@@ -189,9 +211,12 @@ def _files(left: Manifest, right: Manifest) -> dict[str, int]:
     """How many files are the same, and how many bytes each version has."""
     old, new = ({(e.table, e.sha256): e.bytes for e in manifest.files} for manifest in (left, right))
     return {
-        "before": len(left.files), "after": len(right.files), "same": len(old.keys() & new.keys()),
-        "bytes_before": sum(e.bytes for e in left.files), "bytes_after": sum(e.bytes for e in right.files),
-    }  # fmt: skip
+        "before": len(left.files),
+        "after": len(right.files),
+        "same": len(old.keys() & new.keys()),
+        "bytes_before": sum(e.bytes for e in left.files),
+        "bytes_after": sum(e.bytes for e in right.files),
+    }
 
 
 def _cost(left: Manifest, right: Manifest) -> list[Change]:

@@ -104,9 +104,13 @@ def _stages(console: Console, found: Diff) -> None:
     table = table_of("\nstages", "stage", "before", "after", "artifact", "seconds>", "peak MB>")
     for pair in found.stages:
         table.add_row(
-            pair.stage, escape(pair.before), escape(pair.after), "same" if pair.same_artifact else "differs",
-            _arrow(pair.seconds), _arrow(pair.peak_mb),
-        )  # fmt: skip
+            pair.stage,
+            escape(pair.before),
+            escape(pair.after),
+            "same" if pair.same_artifact else "differs",
+            _arrow(pair.seconds),
+            _arrow(pair.peak_mb),
+        )
     console.print(table)
 
 

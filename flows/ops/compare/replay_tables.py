@@ -68,9 +68,13 @@ def show_replay(found: Replay, gates: list[Gate]) -> None:
             else f"{query.ndcg_live:.3f} → {query.ndcg_candidate:.3f}"
         )
         cells = (
-            query.query, f"{query.overlap:.2f}", change, ", ".join(query.lost[:4]), ", ".join(query.gained[:4]),
+            query.query,
+            f"{query.overlap:.2f}",
+            change,
+            ", ".join(query.lost[:4]),
+            ", ".join(query.gained[:4]),
             ", ".join(f"{p.id} {p.live or 'none'} → {p.candidate or 'none'}" for p in judged[:4]),
-        )  # fmt: skip
+        )
         table.add_row(*(escape(cell) for cell in cells))
     console.print(table)
     if len(found.changed) > _SHOWN:

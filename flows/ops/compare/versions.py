@@ -12,7 +12,10 @@ from schemas.store import Store
 from tasks.ann.open import PRODUCT, published_collection
 from tasks.ledger import runs
 
-_FORMS = "a reference as `fingerpost history` prints it, the beginning of a fingerprint, live, live~1, a day YYYY-MM-DD, or a run"
+_FORMS = (
+    "a reference as `fingerpost history` prints it, the beginning of a fingerprint, live, live~1, a day YYYY-MM-DD, or"
+    " a run"
+)
 _LIVE = re.compile(r"live(?:~(\d+))?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RUN = re.compile(r"\d{8}T[\w-]*")
@@ -99,7 +102,8 @@ def _published(store: Store, collection: str, back: int, product: str) -> Ref:
     line = pointer.line()
     if back >= len(line):
         raise MissingArtifactError(
-            f"version live~{back}: expected at least {back + 1} versions of {collection}/{product}, found {len(line)}; see `fingerpost history`"
+            f"version live~{back}: expected at least {back + 1} versions of {collection}/{product}, found {len(line)};"
+            " see `fingerpost history`"
         )
     return line[-1 - back].artifact
 
@@ -109,7 +113,8 @@ def _run(store: Store, text: str) -> dict[str, Any]:
     found = [name for name in names if name.startswith(text)]
     if len(found) != 1:
         raise FingerpostError(
-            f"run {text!r}: expected one run, found {len(found) or 'none'}{': ' + ', '.join(found[:4]) if found else ''}; see `fingerpost history`"
+            f"run {text!r}: expected one run, found"
+            f" {len(found) or 'none'}{': ' + ', '.join(found[:4]) if found else ''}; see `fingerpost history`"
         )
     record: dict[str, Any] = json.loads(store.files.read(f".runs/{found[0]}.json"))
     return record

@@ -26,9 +26,15 @@ from tasks.corpus.tfidf import Featurizer, weigh_counts
 
 #: The artifacts that the answers of a text query are made from; what only measures an index moves no answer.
 ANSWERING = (
-    "corpus.extracts", "corpus.documents", "corpus.ngrams", "corpus.vocabulary", "corpus.features", "corpus.projection",
-    "corpus.vectors", "ann.graph",
-)  # fmt: skip
+    "corpus.extracts",
+    "corpus.documents",
+    "corpus.ngrams",
+    "corpus.vocabulary",
+    "corpus.features",
+    "corpus.projection",
+    "corpus.vectors",
+    "ann.graph",
+)
 _FINGER = ("ann.finger_basis", "ann.finger_tables")
 
 
@@ -69,7 +75,10 @@ class Side:
     def __init__(self, store: Store, ref: Ref, text: str, k: int, method: str) -> None:
         self.index, self.text, self.k = LiveIndex(store, ref, method=method), text, k
         if "features" not in self.index.members:
-            raise FingerpostError(f"why: expected an index made from texts, got {ref}, made from vectors; compare them with `fingerpost diff`")  # fmt: skip
+            raise FingerpostError(
+                f"why: expected an index made from texts, got {ref}, made from vectors; compare them with `fingerpost"
+                " diff`"
+            )
         self.ids: list[str] = self.index.documents["id"].to_pylist()
         self._farthest = float("inf")
         self.row_of = {key: row for row, key in enumerate(self.ids)}
@@ -139,10 +148,18 @@ def why(store: Store, text: str, before: Ref, after: Ref, *, k: int = 10, method
     moves = _Comparison(left, right).moves()
     versions = changes(*(side.index.manifest.run.get("versions", {}) for side in (left, right)))
     return Why(
-        text, k, str(before), str(after), (left.index.method, right.index.method), moves,
-        _verdict(moves, roots, left, right, versions), changes(left.terms, right.terms), roots,
-        [cause for cause in every if cause not in roots], versions,
-    )  # fmt: skip
+        text,
+        k,
+        str(before),
+        str(after),
+        (left.index.method, right.index.method),
+        moves,
+        _verdict(moves, roots, left, right, versions),
+        changes(left.terms, right.terms),
+        roots,
+        [cause for cause in every if cause not in roots],
+        versions,
+    )
 
 
 def _serves(cause: Cause) -> bool:
@@ -188,7 +205,11 @@ class _Comparison:
             kind, because = self._reason(key, old.get(key, 0), new.get(key, 0), kept_order)
             side = self.right if key in new else self.left
             title = side.index.documents["title"][side.row_of[key]].as_py()
-            found.append(Move(key, title, old.get(key, 0), new.get(key, 0), scores[0].get(key), scores[1].get(key), kind, because))  # fmt: skip
+            found.append(
+                Move(
+                    key, title, old.get(key, 0), new.get(key, 0), scores[0].get(key), scores[1].get(key), kind, because
+                )
+            )
         return found
 
     def _reason(self, key: str, before: int, after: int, kept_order: bool) -> tuple[str, str]:
@@ -275,7 +296,13 @@ def _verdict(moves: list[Move], roots: list[Cause], left: Side, right: Side, ver
     """What is established, in sentences."""
     kinds = [move.kind for move in moves if move.kind not in {"same", "follows"}]
     if not kinds:
-        return ["the answers are the same" if all(move.kind == "same" for move in moves) else "no answer changed places with another"]  # fmt: skip
+        return [
+            (
+                "the answers are the same"
+                if all(move.kind == "same" for move in moves)
+                else "no answer changed places with another"
+            )
+        ]
     exact = [[key for key, _ in side.ranking[: side.k]] for side in (left, right)]
     words = []
     counts = {kind: kinds.count(kind) for kind in ("data", "graph", "scores")}
@@ -283,9 +310,16 @@ def _verdict(moves: list[Move], roots: list[Cause], left: Side, right: Side, ver
         words.append(f"{counts['data']} of {len(kinds)} changes are because documents came, went or changed")
     if counts["graph"]:
         same = "; exact search gives the same answers in both versions" if exact[0] == exact[1] else ""
-        words.append(f"{counts['graph']} of {len(kinds)} changes are because the graph search is approximate and missed documents{same}")  # fmt: skip
+        words.append(
+            f"{counts['graph']} of {len(kinds)} changes are because the graph search is approximate and missed"
+            f" documents{same}"
+        )
     if counts["scores"]:
-        cause = "the query's own terms or weights changed" if left.terms != right.terms else "the query's features are the same, those of documents or their candidates changed"  # fmt: skip
+        cause = (
+            "the query's own terms or weights changed"
+            if left.terms != right.terms
+            else "the query's features are the same, those of documents or their candidates changed"
+        )
         words.append(f"{counts['scores']} of {len(kinds)} changes are because scores moved; {cause}")
     named = [f"{' and '.join(cause.kinds)}: {cause}" for cause in roots]
     same_search = left.index.method == right.index.method or not counts["graph"]
@@ -294,7 +328,10 @@ def _verdict(moves: list[Move], roots: list[Cause], left: Side, right: Side, ver
             f"one thing differs in what answers are made from, so the answers differ because of it: {named[0]}"
         )
     elif roots:
-        words.append(f"{len(roots)} things differ in what answers are made from; which of them moved scores is not known without computing again: {'; '.join(named)}")  # fmt: skip
+        words.append(
+            f"{len(roots)} things differ in what answers are made from; which of them moved scores is not known without"
+            f" computing again: {'; '.join(named)}"
+        )
     else:
         words.append("no parameter, code or input differs in what answers are made from")
     if versions:

@@ -13,7 +13,11 @@ _TERMS = 12
 def show_why(found: Why) -> None:
     """Prints the answers side by side, what moved each, and what is established."""
     console = wide_console()
-    console.print(f"{found.query}\nbefore {found.before} ({found.methods[0]})\nafter  {found.after} ({found.methods[1]})", soft_wrap=True, markup=False)  # fmt: skip
+    console.print(
+        f"{found.query}\nbefore {found.before} ({found.methods[0]})\nafter  {found.after} ({found.methods[1]})",
+        soft_wrap=True,
+        markup=False,
+    )
     table = table_of("\nanswers", "before>", "after>", "id", "name", "score before>", "after>", "because")
     for move in found.moves:
         places = [str(place) if place else "–" for place in (move.before, move.after)]

@@ -161,4 +161,6 @@ def _ids(value: Any) -> Iterator[str]:
 
 def digest_of_texts(needles: Needles, salt: bytes) -> str:
     """A keyed digest of what was looked for, which says nothing of it."""
-    return hashlib.blake2b("\0".join((needles.key, *needles.distinct)).encode("utf-8", "backslashreplace"), key=salt[:64]).hexdigest()[:32]  # fmt: skip
+    return hashlib.blake2b(
+        "\0".join((needles.key, *needles.distinct)).encode("utf-8", "backslashreplace"), key=salt[:64]
+    ).hexdigest()[:32]

@@ -214,9 +214,10 @@ def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, 
 def _made_again(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> Again:
     """How a run is made again: each part from its input, from the store where that is gone, or not at all."""
     made = {
-        "index": made_by(record, "import_documents"), "ranker": made_by(record, "import_interactions"),
+        "index": made_by(record, "import_documents"),
+        "ranker": made_by(record, "import_interactions"),
         "threshold": made_by(record, "import_documents", PART),
-    }  # fmt: skip
+    }
     there = {kind: not ref or _input_is_there(inventory, record, ref, kind) for kind, ref in made.items()}
     hit = {_part_of(role) for role, ref in record["refs"].items() if ref in condemned}
     again = {kind: there[kind] or kind in hit for kind in made}
@@ -224,10 +225,19 @@ def _made_again(inventory: Inventory, record: Mapping[str, Any], condemned: set[
     again["threshold"] = again["threshold"] if made["threshold"] else again["index"]
     stored = {kind: not there[kind] and kind in hit for kind in made}
     return Again(
-        record["id"], record["flow"], record["collection"], record["day"], made["index"], stored["index"], seconds,
-        interactions=made["ranker"], stored_interactions=stored["ranker"], embeddings=made["threshold"],
-        stored_embeddings=stored["threshold"], **again,
-    )  # fmt: skip
+        record["id"],
+        record["flow"],
+        record["collection"],
+        record["day"],
+        made["index"],
+        stored["index"],
+        seconds,
+        interactions=made["ranker"],
+        stored_interactions=stored["ranker"],
+        embeddings=made["threshold"],
+        stored_embeddings=stored["threshold"],
+        **again,
+    )
 
 
 def _part_of(role: str) -> str:

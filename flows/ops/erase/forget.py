@@ -77,7 +77,8 @@ def forget(store: Store, key: str, collection: str, *, say: Callable[[str], None
     busy = at_work(store)
     if busy:
         raise StoreBusyError(
-            f"store {store.url}: expected no run at work while something is forgotten, found {busy[0]}; wait for it and run again"
+            f"store {store.url}: expected no run at work while something is forgotten, found {busy[0]}; wait for it and"
+            " run again"
         )
     with lease(store, f"forget-{secrets.token_hex(4)}", flow="forget", collection=collection) as own:
         return _Job(store, key, collection, own.run, say).run()
@@ -129,9 +130,17 @@ class _Job:
         said += [manifest.encode() for manifest in inventory.manifests.values()]
         needles = needles_of(self.store, self.key, affected.texts, tables, said)
         state = {
-            "affected": {**asdict(affected), "texts": []}, "needles": list(needles.distinct), "shared": needles.shared,
-            "made": {}, "failed": {}, "files": [], "notes": [], "removed": 0, "freed": 0, "at": now(),
-        }  # fmt: skip
+            "affected": {**asdict(affected), "texts": []},
+            "needles": list(needles.distinct),
+            "shared": needles.shared,
+            "made": {},
+            "failed": {},
+            "files": [],
+            "notes": [],
+            "removed": 0,
+            "freed": 0,
+            "at": now(),
+        }
         self.journal.save(state)
         _files.reached("forget-listed")
         return state
@@ -172,7 +181,8 @@ class _Job:
         pairs = {old: new for old, new in counterparts(record, made).items() if old in self.affected.condemned}
         if same := [ref for ref in pairs.values() if ref in self.affected.condemned]:
             raise FingerpostError(
-                f"{again.day}: expected new versions without it, found {same[0]} again; nothing was removed: look at its input"
+                f"{again.day}: expected new versions without it, found {same[0]} again; nothing was removed: look at"
+                " its input"
             )
         self.state["made"][again.run] = pairs
         self.journal.save(self.state)
@@ -198,7 +208,11 @@ class _Job:
         """Pointers and pins name the new versions."""
         replaced, condemned = self._replaced, self.affected.condemned
         failed = "; ".join(dict.fromkeys(self.state["failed"].values())).replace(self.key, "[forgotten]")
-        lost = {ref: self.affected.lost.get(ref) or failed or "it was not made again" for ref in condemned if ref not in replaced}  # fmt: skip
+        lost = {
+            ref: self.affected.lost.get(ref) or failed or "it was not made again"
+            for ref in condemned
+            if ref not in replaced
+        }
         for name, product in products(self.store):
             move = Pointer(self.store, name, product).forget(replaced, lost, reason="what is in it was forgotten")
             if move is not None:
@@ -216,7 +230,8 @@ class _Job:
             others = [found for found in at_work(self.store) if found.run != self.own]
             if others:
                 raise StoreBusyError(
-                    f"store {self.store.url}: expected no run at work while old versions are removed, found {others[0]}; wait for it and run again"
+                    f"store {self.store.url}: expected no run at work while old versions are removed, found"
+                    f" {others[0]}; wait for it and run again"
                 )
             held.check()
             gone, freed = remove_artifacts(self.store, self.affected.condemned)
@@ -230,14 +245,28 @@ class _Job:
     def _prove(self, removed: int) -> Outcome:
         found: Absence = search(self.store, self.needles, leave_out=self._of_others())
         proof = {
-            "collection": self.collection, "collections": self.affected.collections, "key_hmac": self.journal.digest,
-            "searched_for": digest_of_texts(self.needles, salt_of(self.store)), "texts": len(self.needles.distinct),
-            "texts_shared_with_others": self.needles.shared, "key_as_bytes": self.key in self.needles.distinct,
-            "files": found.files, "bytes": found.bytes, "parquet_decoded": found.decoded, "files_of_other_collections": found.left_out,
-            "findings": found.findings, "artifacts_removed": removed, "bytes_freed": self.state["freed"], "days_made_again": self.affected.days,
-            "inputs_rewritten": len(set(self.state["files"])), "inputs_that_still_hold_it": self._left_in_inputs(), "versions_lost": len(self.state["failed"]),
-            "notes": [note.replace(self.key, "[forgotten]") for note in self.state["notes"]], "began": self.state["at"], "at": now(),
-        }  # fmt: skip
+            "collection": self.collection,
+            "collections": self.affected.collections,
+            "key_hmac": self.journal.digest,
+            "searched_for": digest_of_texts(self.needles, salt_of(self.store)),
+            "texts": len(self.needles.distinct),
+            "texts_shared_with_others": self.needles.shared,
+            "key_as_bytes": self.key in self.needles.distinct,
+            "files": found.files,
+            "bytes": found.bytes,
+            "parquet_decoded": found.decoded,
+            "files_of_other_collections": found.left_out,
+            "findings": found.findings,
+            "artifacts_removed": removed,
+            "bytes_freed": self.state["freed"],
+            "days_made_again": self.affected.days,
+            "inputs_rewritten": len(set(self.state["files"])),
+            "inputs_that_still_hold_it": self._left_in_inputs(),
+            "versions_lost": len(self.state["failed"]),
+            "notes": [note.replace(self.key, "[forgotten]") for note in self.state["notes"]],
+            "began": self.state["at"],
+            "at": now(),
+        }
         path = save_proof(self.store, self.collection, self.journal.digest, proof)
         if not found.findings:
             self.journal.remove()
@@ -277,9 +306,13 @@ class _Job:
 def _affected(saved: dict[str, Any]) -> Affected:
     from flows.ops.erase.inputs import InputFile
 
-    return Affected(**{
-        **saved, "inputs": [InputFile(**one) for one in saved["inputs"]], "again": [Again(**one) for one in saved["again"]],
-    })  # fmt: skip
+    return Affected(
+        **{
+            **saved,
+            "inputs": [InputFile(**one) for one in saved["inputs"]],
+            "again": [Again(**one) for one in saved["again"]],
+        }
+    )
 
 
 def counterparts(record: dict[str, Any], made: dict[str, Any]) -> dict[str, str]:
@@ -317,5 +350,8 @@ def summary(touched: Affected) -> list[str]:
         lines.append(f"again  {len(touched.days)} day(s), about {touched.seconds:.1f} s in all")
     lines += [f"moved  {publication}" for publication in touched.publications]
     lines += [f"lost   {ref}: {why}" for ref, why in touched.lost.items()]
-    lines += [f"kept   collection {name} has something of that id too; forget it there with --collection {name}" for name in touched.others]  # fmt: skip
+    lines += [
+        f"kept   collection {name} has something of that id too; forget it there with --collection {name}"
+        for name in touched.others
+    ]
     return lines

@@ -22,7 +22,13 @@ from schemas.store import Store
 #: Files that nothing lists may belong to a write that is under way; one never lasts as long as this.
 GRACE = timedelta(days=1)
 
-WORKING, ORPHANS, UNFINISHED, HINTS, LEASES = "working state", "files of no artifact", "unfinished writes", "hints to nothing", "dead leases"  # fmt: skip
+WORKING, ORPHANS, UNFINISHED, HINTS, LEASES = (
+    "working state",
+    "files of no artifact",
+    "unfinished writes",
+    "hints to nothing",
+    "dead leases",
+)
 
 
 @dataclass(frozen=True)
@@ -99,21 +105,36 @@ class Plan:
             return ""
         names = ", ".join(sorted(self.seen.damaged)[:3])
         return (
-            f"store {self.seen.store.url}: expected manifests that can be read, found {len(self.seen.damaged)} that cannot ({names}); "
-            "no artifact and no data file was removed, since they may need any: make them again with --force, or remove those manifests"
+            f"store {self.seen.store.url}: expected manifests that can be read, found {len(self.seen.damaged)} that"
+            f" cannot ({names}); no artifact and no data file was removed, since they may need any: make them again"
+            " with --force, or remove those manifests"
         )
 
     def as_json(self, *, dry_run: bool) -> dict[str, Any]:
         """The plan as plain values."""
         return {
-            "store": self.seen.store.url, "keep_days": self.keep_days, "dry_run": dry_run, "removed": [vars(row) for row in self.rows],
-            "artifacts": self.artifacts, "files": [path for path, _ in self.removals], "freed": self.freed, "kept": self.kept,
-            "pins": [vars(pin) for pin in self.seen.pins], "running": [vars(lease) for lease in self.seen.running],
+            "store": self.seen.store.url,
+            "keep_days": self.keep_days,
+            "dry_run": dry_run,
+            "removed": [vars(row) for row in self.rows],
+            "artifacts": self.artifacts,
+            "files": [path for path, _ in self.removals],
+            "freed": self.freed,
+            "kept": self.kept,
+            "pins": [vars(pin) for pin in self.seen.pins],
+            "running": [vars(lease) for lease in self.seen.running],
             "damaged": self.seen.damaged,
-        }  # fmt: skip
+        }
 
 
-def plan_collection(store: Store, *, keep_days: int, keep_rollbacks: int | None = None, now: datetime | None = None, grace: timedelta = GRACE) -> Plan:  # fmt: skip
+def plan_collection(
+    store: Store,
+    *,
+    keep_days: int,
+    keep_rollbacks: int | None = None,
+    now: datetime | None = None,
+    grace: timedelta = GRACE,
+) -> Plan:
     """What a collection at this moment would remove; changes nothing.
 
     Kept are the artifacts of the last ``keep_days`` days, by their day or by when they were committed, and all that
@@ -135,10 +156,15 @@ def plan_collection(store: Store, *, keep_days: int, keep_rollbacks: int | None 
     listed = {entry.path for ref in stays for entry in seen.artifacts[ref].files}
     named = {path for folder in set(seen.works) - set(works) for path in seen.works[folder].names}
     went = {entry.path for ref in goes for entry in seen.artifacts[ref].files}
-    data = [] if frozen else [
-        path for path, ref in seen.data.items()
-        if path not in listed and path not in named and (path in went or _is_orphan(seen, path, ref, old))
-    ]  # fmt: skip
+    data = (
+        []
+        if frozen
+        else [
+            path
+            for path, ref in seen.data.items()
+            if path not in listed and path not in named and (path in went or _is_orphan(seen, path, ref, old))
+        ]
+    )
     hints = [
         path
         for path, ref in seen.hints.items()
@@ -186,7 +212,14 @@ def _leased(seen: Survey, *, collection: str | None = None, day: str | None = No
     )
 
 
-def collect(store: Store, *, keep_days: int, keep_rollbacks: int | None = None, now: datetime | None = None, grace: timedelta = GRACE) -> Plan:  # fmt: skip
+def collect(
+    store: Store,
+    *,
+    keep_days: int,
+    keep_rollbacks: int | None = None,
+    now: datetime | None = None,
+    grace: timedelta = GRACE,
+) -> Plan:
     """Removes what a collection at this moment removes; what that was. No run begins meanwhile."""
     with collecting(store) as held:
         plan = plan_collection(store, keep_days=keep_days, keep_rollbacks=keep_rollbacks, now=now, grace=grace)

@@ -24,7 +24,8 @@ def show_plan(plan: Plan, *, dry_run: bool) -> None:
     )
     kept = ", ".join(f"{count} {kind}" for kind, count in plan.kept.items())
     console.print(
-        f"kept {len(plan.seen.artifacts) - len(plan.artifacts)} artifacts, each with all that it needs: {kept or 'none'}",
+        f"kept {len(plan.seen.artifacts) - len(plan.artifacts)} artifacts, each with all that it needs:"
+        f" {kept or 'none'}",
         soft_wrap=True,
     )
     _lines(

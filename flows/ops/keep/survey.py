@@ -104,7 +104,10 @@ class Survey:
 
         ``rollbacks`` is how many versions back each pointer can be rolled back (None: to any).
         """
-        found = [Root(pin.ref, "pinned", f"pinned by {pin.by}, {pin.at}{f' ({pin.reason})' if pin.reason else ''}") for pin in self.pins]  # fmt: skip
+        found = [
+            Root(pin.ref, "pinned", f"pinned by {pin.by}, {pin.at}{f' ({pin.reason})' if pin.reason else ''}")
+            for pin in self.pins
+        ]
         for collection, product in products(self.store):
             found += _published(Pointer(self.store, collection, product), rollbacks)
         for lease in self.running:

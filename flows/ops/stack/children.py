@@ -59,11 +59,13 @@ def options_of(*, home: Path, store: str, auth: bool | None, database: str, **mo
         raise StackError(f"{AUTH}: expected user:password in the environment for --auth, found nothing; set it")
     if database and not database.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite://")):
         raise StackError(
-            f"{DATABASE}: expected postgresql+asyncpg://user:password@host:port/name, got a URL that begins with {database.split('://')[0]!r}; correct it"
+            f"{DATABASE}: expected postgresql+asyncpg://user:password@host:port/name, got a URL that begins with"
+            f" {database.split('://')[0]!r}; correct it"
         )
     if without_credentials(store) != store:
         raise StackError(
-            "store: expected a URL without name and password, got one with them (not shown); give them in the environment"
+            "store: expected a URL without name and password, got one with them (not shown); give them in the"
+            " environment"
         )
     place = store if "://" in store else str(Path(store).absolute())
     return Options(home=home.absolute(), store=place, auth=secret, database=database, **more)
@@ -94,27 +96,64 @@ def children_of(options: Options, state: State, *, before_work: Callable[[], Non
         ),
         Child(
             "dask-scheduler",
-            (*python, "distributed.cli.dask_scheduler", "--no-show", "--host", state.dask.rpartition(":")[0], "--port", str(dask.port), "--dashboard-address", f"{LOOPBACK}:{dashboard.port}"),
+            (
+                *python,
+                "distributed.cli.dask_scheduler",
+                "--no-show",
+                "--host",
+                state.dask.rpartition(":")[0],
+                "--port",
+                str(dask.port),
+                "--dashboard-address",
+                f"{LOOPBACK}:{dashboard.port}",
+            ),
             quiet_dask,
             lambda: _dask_workers(state) >= 0,
         ),
         Child(
             "dask-workers",
-            (*python, "distributed.cli.dask_worker", state.dask, "--host", state.dask.rpartition(":")[0], "--nworkers", str(worker_count(options)), "--nthreads", "1", "--dashboard-address", f"{LOOPBACK}:0", "--local-directory", str(options.home / "dask"), "--death-timeout", "60"),
+            (
+                *python,
+                "distributed.cli.dask_worker",
+                state.dask,
+                "--host",
+                state.dask.rpartition(":")[0],
+                "--nworkers",
+                str(worker_count(options)),
+                "--nthreads",
+                "1",
+                "--dashboard-address",
+                f"{LOOPBACK}:0",
+                "--local-directory",
+                str(options.home / "dask"),
+                "--death-timeout",
+                "60",
+            ),
             quiet_dask,
             lambda: _dask_workers(state) >= worker_count(options),
             needs="dask-scheduler",
         ),
         Child(
             "worker",
-            (*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", f"{worker_name(options)}-{state.id}"),
+            (
+                *python,
+                "prefect",
+                "worker",
+                "start",
+                "--pool",
+                POOL,
+                "--type",
+                "process",
+                "--name",
+                f"{worker_name(options)}-{state.id}",
+            ),
             client | webhook | {"PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_LOGGING_LEVEL": "INFO"},
             lambda: _worker_online(api, state),
             needs="server",
             first=before_work,
         ),
         *_metrics_exporter(python, client, state),
-    ]  # fmt: skip
+    ]
 
 
 def _metrics_exporter(python: tuple[str, ...], client: dict[str, str], state: State) -> list[Child]:
@@ -169,7 +208,9 @@ def with_ports(options: Options) -> Options:
                 probe.bind((LOOPBACK, getattr(options, name)))
             except OSError as problem:
                 raise StackError(
-                    f"port {getattr(options, name)}: expected it to be free, found it in use or not allowed ({problem.strerror}); end what holds it or choose another with --{name.replace('_', '-')} (0 takes a free one)"
+                    f"port {getattr(options, name)}: expected it to be free, found it in use or not allowed"
+                    f" ({problem.strerror}); end what holds it or choose another with --{name.replace('_', '-')} (0"
+                    " takes a free one)"
                 ) from problem
             found[name] = probe.getsockname()[1]
     finally:

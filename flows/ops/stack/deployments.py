@@ -44,11 +44,13 @@ def read_file(path: str = "") -> dict[str, Any]:
         found = yaml.safe_load(text)
     except (OSError, yaml.YAMLError) as problem:
         raise DeploymentError(
-            f"deployments {path or 'infra/prefect.yaml'}: expected a YAML file, got {' '.join(str(problem).split())}; mend it"
+            f"deployments {path or 'infra/prefect.yaml'}: expected a YAML file, got {' '.join(str(problem).split())};"
+            " mend it"
         ) from problem
     if not isinstance(found, dict) or not isinstance(found.get("deployments"), list):
         raise DeploymentError(
-            f"deployments {path or 'infra/prefect.yaml'}: expected a list `deployments`, found none; see infra/prefect.yaml"
+            f"deployments {path or 'infra/prefect.yaml'}: expected a list `deployments`, found none; see"
+            " infra/prefect.yaml"
         )
     return found
 
@@ -106,7 +108,8 @@ def _check_pools(api: Api, made: dict[str, Any]) -> None:
             if problem.status != 404:
                 raise
             raise DeploymentError(
-                f"work pool {pool}: expected it on the server, found none; `fingerpost up` makes it, or `prefect work-pool create {pool} --type process`"
+                f"work pool {pool}: expected it on the server, found none; `fingerpost up` makes it, or `prefect"
+                f" work-pool create {pool} --type process`"
             ) from None
 
 
@@ -126,7 +129,8 @@ def _apply(made: dict[str, Any], environment: dict[str, str]) -> None:
     if done.returncode != 0:
         said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise DeploymentError(
-            f"deployments: expected Prefect to apply them, got exit code {done.returncode} ({said[-1] if said else 'no message'}); mend the file"
+            f"deployments: expected Prefect to apply them, got exit code {done.returncode}"
+            f" ({said[-1] if said else 'no message'}); mend the file"
         )
 
 

@@ -96,7 +96,8 @@ class Supervisor:
                 return
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"{waiting[0]}: expected it to answer within {timeout:.0f} s, found that it does not; its log {self.log(waiting[0])} says: {last_line(self.log(waiting[0]))}"
+                    f"{waiting[0]}: expected it to answer within {timeout:.0f} s, found that it does not; its log"
+                    f" {self.log(waiting[0])} says: {last_line(self.log(waiting[0]))}"
                 )
             time.sleep(0.1)
 
@@ -124,7 +125,11 @@ class Supervisor:
         entry.restarts = [at for at in entry.restarts if now - at < RESTART_WINDOW] + [now]
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         if len(entry.restarts) > RESTARTS:
-            told = f"{name}: expected it to stay up, found that it ended {len(entry.restarts)} times within {RESTART_WINDOW / 60:.0f} minutes, last with {how}; its log {self.log(name)} says: {last_line(self.log(name))}"
+            told = (
+                f"{name}: expected it to stay up, found that it ended {len(entry.restarts)} times within"
+                f" {RESTART_WINDOW / 60:.0f} minutes, last with {how}; its log {self.log(name)} says:"
+                f" {last_line(self.log(name))}"
+            )
             if entry.child.essential:
                 raise StackError(told)
             entry.given_up = True

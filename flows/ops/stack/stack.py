@@ -204,7 +204,8 @@ def detach(options: Options, *, say: Callable[[str], None]) -> State:
     if process.poll() is None:
         end([psutil.Process(process.pid)], grace=60)
     raise StackError(
-        f"stack {home}: expected everything to answer, found that it does not; {last_line(log).removeprefix('fingerpost: ')} (log: {log})"
+        f"stack {home}: expected everything to answer, found that it does not;"
+        f" {last_line(log).removeprefix('fingerpost: ')} (log: {log})"
     )
 
 
@@ -216,7 +217,8 @@ def _alone(home: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
             raise StackError(
-                f"stack {home}: expected none to run there, found one; use it, end it with `fingerpost down`, or choose another --home"
+                f"stack {home}: expected none to run there, found one; use it, end it with `fingerpost down`, or choose"
+                " another --home"
             ) from problem
         yield
 

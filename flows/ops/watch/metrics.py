@@ -84,9 +84,11 @@ class StoreCollector:
             "fingerpost_store_bytes", "Bytes of all files in the store, as of the newest run", [], {(): totals.bytes}
         )
         yield _gauge(
-            "fingerpost_alerts_undelivered", "Alerts of the last days that the webhook did not take", [],
+            "fingerpost_alerts_undelivered",
+            "Alerts of the last days that the webhook did not take",
+            [],
             {(): len(undelivered(self.store, now=now))},
-        )  # fmt: skip
+        )
 
     def _refreshed(self) -> _Totals:
         totals = self._totals

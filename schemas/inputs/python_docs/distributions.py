@@ -59,8 +59,20 @@ DISTRIBUTIONS: tuple[str, ...] = (
 """Installed by the core dependencies; what is first on the list is in every snapshot."""
 
 _EXCLUDED = frozenset(
-    ["_vendor", "_vendored", "vendor", "extern", "externals", "conftest", "test", "tests", "idlelib", "lib2to3", "turtledemo"]
-)  # fmt: skip
+    [
+        "_vendor",
+        "_vendored",
+        "vendor",
+        "extern",
+        "externals",
+        "conftest",
+        "test",
+        "tests",
+        "idlelib",
+        "lib2to3",
+        "turtledemo",
+    ]
+)
 
 
 @dataclass(frozen=True, order=True)

@@ -67,7 +67,13 @@ def extract_with_links(distribution: str) -> tuple[pa.Table, pa.Table, int]:
     parsed = parse_distribution(distribution)
     pages = _pages(parsed)
     columns = [[getattr(page, name) for page in pages] for name in LINK_SCHEMA.names]
-    links = pa.table([pa.array(map(list, c) if n else c, t) for n, (c, t) in enumerate(zip(columns, LINK_SCHEMA.types, strict=True))], schema=LINK_SCHEMA)  # fmt: skip
+    links = pa.table(
+        [
+            pa.array(map(list, c) if n else c, t)
+            for n, (c, t) in enumerate(zip(columns, LINK_SCHEMA.types, strict=True))
+        ],
+        schema=LINK_SCHEMA,
+    )
     return documents_of(parsed).rows, links, parsed.unparsed
 
 

@@ -102,9 +102,15 @@ class Namespaces:
         call = next((c.members["__call__"] for c in self.bases(made) if "__call__" in c.members), None)
         docstring = made.docstring or (call.docstring if call else None)
         return Definition(
-            module, name, "function" if call else "class", docstring, call.arguments if call else None, True,
-            members=made.members, instance_of=made,
-        )  # fmt: skip
+            module,
+            name,
+            "function" if call else "class",
+            docstring,
+            call.arguments if call else None,
+            True,
+            members=made.members,
+            instance_of=made,
+        )
 
     def bases(self, definition: Definition) -> list[Definition]:
         """The class and its bases that are defined in the same distribution, depth first, each once."""

@@ -59,9 +59,14 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
     run.write("graph", tensors_to_arrow(graph_arrays(graph)))
     degrees = np.diff(graph.indptr)
     run.quality = {
-        "nodes": graph.size, "edges": len(graph.indices), "levels": 1 + len(graph.upper), "mean_degree": round(float(degrees.mean()), 3),
-        "dimensions": rows.shape[1], "metric": params.metric, "build_distances": builder.counters.distances,
-    }  # fmt: skip
+        "nodes": graph.size,
+        "edges": len(graph.indices),
+        "levels": 1 + len(graph.upper),
+        "mean_degree": round(float(degrees.mean()), 3),
+        "dimensions": rows.shape[1],
+        "metric": params.metric,
+        "build_distances": builder.counters.distances,
+    }
 
 
 @stage(contracts.FINGER_BASIS)
@@ -96,9 +101,13 @@ def _finger_shard(store: Store, shard: Shard, *, vectors: Ref, graph: Ref, finge
     fitted = store.open(finger_basis, contracts.FINGER_BASIS)
     indptr = adjacency.indptr[shard.start : shard.stop + 1]
     tables = range_tables(
-        read_vectors(store.open(vectors, corpus.VECTORS)), dense_from_arrow(fitted.read("projections")), indptr,
-        adjacency.indices[indptr[0] : indptr[-1]], basis=read_basis(fitted), begin=shard.start,
-    )  # fmt: skip
+        read_vectors(store.open(vectors, corpus.VECTORS)),
+        dense_from_arrow(fitted.read("projections")),
+        indptr,
+        adjacency.indices[indptr[0] : indptr[-1]],
+        basis=read_basis(fitted),
+        begin=shard.start,
+    )
     arrays = {name: array for name, array in tables.arrays().items() if not name.startswith("basis_")}
     figures = {
         "nodes": shard.stop - shard.start,
@@ -152,25 +161,48 @@ def evaluate_index(
 
 @stage(contracts.RETRIEVAL)
 def evaluate_retrieval(
-    run: StageRun, documents: Ref, features: Ref, vocabulary: Ref, projection: Ref, vectors: Ref, graph: Ref, *,
-    metric: str, hnsw: HnswParams, ngrams: NgramParams, tfidf: TfidfParams, params: RetrievalParams,
-) -> None:  # fmt: skip
+    run: StageRun,
+    documents: Ref,
+    features: Ref,
+    vocabulary: Ref,
+    projection: Ref,
+    vectors: Ref,
+    graph: Ref,
+    *,
+    metric: str,
+    hnsw: HnswParams,
+    ngrams: NgramParams,
+    tfidf: TfidfParams,
+    params: RetrievalParams,
+) -> None:
     """Asks for known documents by their own first sentence: dense, re-ranked and BM25, with the sentence and without it."""
     rows = run.store.open(documents, corpus.DOCUMENTS).read("documents")
     found = evaluate_known_items(
-        titles=rows["title"].to_pylist(), texts=rows["text"].to_pylist(),
+        titles=rows["title"].to_pylist(),
+        texts=rows["text"].to_pylist(),
         features=read_features(run.store.open(features, corpus.FEATURES)),
         featurizer=Featurizer(read_vocabulary(run.store.open(vocabulary, corpus.VOCABULARY)), ngrams, tfidf),
         components=read_components(run.store.open(projection, corpus.PROJECTION)),
-        index=open_searcher(run.store, vectors, graph, metric), hnsw=kernel_params(hnsw), params=params, threads=run.threads,
-        clock=time.perf_counter, progress=run,
-    )  # fmt: skip
+        index=open_searcher(run.store, vectors, graph, metric),
+        hnsw=kernel_params(hnsw),
+        params=params,
+        threads=run.threads,
+        clock=time.perf_counter,
+        progress=run,
+    )
     run.write("figures", figures_to_arrow(found.figures))
     ids = rows["id"].to_pylist()
-    run.write("samples", pa.table({
-        "query": pa.array([s.query for s in found.samples], pa.string()), "rank": pa.array([s.rank for s in found.samples], pa.int64()),
-        "id": pa.array([ids[s.row] for s in found.samples], pa.string()), "title": pa.array([s.title for s in found.samples], pa.string()),
-    }))  # fmt: skip
+    run.write(
+        "samples",
+        pa.table(
+            {
+                "query": pa.array([s.query for s in found.samples], pa.string()),
+                "rank": pa.array([s.rank for s in found.samples], pa.int64()),
+                "id": pa.array([ids[s.row] for s in found.samples], pa.string()),
+                "title": pa.array([s.title for s in found.samples], pa.string()),
+            }
+        ),
+    )
     run.quality, run.measured = found.quality, found.measured
 
 
@@ -187,9 +219,11 @@ def assemble_index(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None
     documents = run.store.manifest(by_role["documents"])
     evaluation = run.store.manifest(by_role["evaluation"])
     run.quality = {
-        "documents": documents.quality["documents"], "quarantine_share": documents.quality["quarantine_share"],
-        "recall_at_10": evaluation.quality["recall_at_10"], "metric": run.store.manifest(by_role["graph"]).quality["metric"],
-    }  # fmt: skip
+        "documents": documents.quality["documents"],
+        "quarantine_share": documents.quality["quarantine_share"],
+        "recall_at_10": evaluation.quality["recall_at_10"],
+        "metric": run.store.manifest(by_role["graph"]).quality["metric"],
+    }
     if "retrieval" in by_role:
         run.quality |= run.store.manifest(by_role["retrieval"]).quality
     run.measured = {"finger_speedup": evaluation.run["measured"]["finger_speedup"]}

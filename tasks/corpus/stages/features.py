@@ -72,8 +72,9 @@ def import_documents(run: StageRun, source: "Ref | InputSource", *, params: Impo
     if share > params.quarantine_share or not accepted.num_rows:
         counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
         raise QuarantineLimitError(
-            f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad} bad of "
-            f"{bad + accepted.num_rows} ({counts}); mend the input, or raise corpus.imports.quarantine_share; the rows are in {run.companions[contracts.QUARANTINE.name]}"
+            f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad}"
+            f" bad of {bad + accepted.num_rows} ({counts}); mend the input, or raise corpus.imports.quarantine_share;"
+            f" the rows are in {run.companions[contracts.QUARANTINE.name]}"
         )
     for shard in row_shards(accepted.num_rows, params.rows_per_shard):
         run.write("documents", accepted.slice(shard.start, shard.stop - shard.start), shard=shard.index)
@@ -233,7 +234,8 @@ def take_vectors(run: StageRun, documents: Ref, *, normalize: bool) -> None:
     artifact = run.store.open(documents, contracts.DOCUMENTS)
     if not artifact.quality["vectors"]:
         raise FingerpostError(
-            f"artifact {documents}: expected a vector in every row, found rows without; give text to all, or vectors to all"
+            f"artifact {documents}: expected a vector in every row, found rows without; give text to all, or vectors"
+            " to all"
         )
     figures = run.map_shards(_take_shard, _shards(artifact, "documents"), documents=documents, normalize=normalize)
     run.quality = {"documents": sum(f["rows"] for f in figures), "dimensions": figures[0]["dimensions"], "zero_rows": 0}

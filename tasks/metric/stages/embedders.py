@@ -103,22 +103,44 @@ def search_margins(
     roles = ["will do" if place and will_do(trial, trials[0], params) else "" for place, trial in enumerate(trials)]
     good = sum(role != "" for role in roles)
     roles[best] = "chosen"
-    run.write("trials", pa.table({
-        "place": pa.array(range(len(trials)), pa.int64()), **_tried_columns(tried), **_judged_columns(trials), "role": roles,
-    }))  # fmt: skip
+    run.write(
+        "trials",
+        pa.table(
+            {
+                "place": pa.array(range(len(trials)), pa.int64()),
+                **_tried_columns(tried),
+                **_judged_columns(trials),
+                "role": roles,
+            }
+        ),
+    )
     tcm = trials[best].tcm
     assert tcm is not None
     run.quality = {
-        "trials": len(trials), "will_do": good, "positive_margin": tcm.positive_margin, "negative_margin": tcm.negative_margin,
-        "weight": tcm.positive_weight, "opis": trials[best].opis, "opis_without": trials[0].opis,
-        "recall_at_1": trials[best].recall_at_1, "recall_at_1_without": trials[0].recall_at_1,
-    }  # fmt: skip
+        "trials": len(trials),
+        "will_do": good,
+        "positive_margin": tcm.positive_margin,
+        "negative_margin": tcm.negative_margin,
+        "weight": tcm.positive_weight,
+        "opis": trials[best].opis,
+        "opis_without": trials[0].opis,
+        "recall_at_1": trials[best].recall_at_1,
+        "recall_at_1_without": trials[0].recall_at_1,
+    }
 
 
 def _trial_shard(
-    store: Store, shard: Shard, *, vectors: Ref, documents: Ref, recipe: Recipe, compared: ComparisonParams, work: Ref,
-    tried: list[TcmParams | None], margins: MarginParams | None,
-) -> ShardOutput:  # fmt: skip
+    store: Store,
+    shard: Shard,
+    *,
+    vectors: Ref,
+    documents: Ref,
+    recipe: Recipe,
+    compared: ComparisonParams,
+    work: Ref,
+    tried: list[TcmParams | None],
+    margins: MarginParams | None,
+) -> ShardOutput:
     sides = _sides(store, vectors, documents, recipe, "training", "validation")
     tcm = tried[shard.start]
     embedder = _trained(store, work, shard, sides, recipe, tcm, vectors)
@@ -138,9 +160,15 @@ def _trial_shard(
 
 @stage(contracts.EMBEDDERS)
 def train_embedders(
-    run: StageRun, vectors: Ref, documents: Ref, *margins: Ref, recipe: Recipe, variants: tuple[str, ...], seeds: int,
+    run: StageRun,
+    vectors: Ref,
+    documents: Ref,
+    *margins: Ref,
+    recipe: Recipe,
+    variants: tuple[str, ...],
+    seeds: int,
     tcm: TcmParams,
-) -> None:  # fmt: skip
+) -> None:
     """Trains embedders ``without`` and ``with`` TCM for several seeds, one shard each; taken up again after a kill.
 
     Margins are those that were searched for, or ``tcm`` where none were.
@@ -149,49 +177,78 @@ def train_embedders(
     if margins:
         found = run.store.open(margins[0], contracts.MARGINS).quality
         with_tcm = TcmParams(found["positive_margin"], found["negative_margin"], found["weight"], found["weight"])
-    jobs = [(recipe.training.seed + seed, with_tcm if variant == "with" else None) for variant in variants for seed in range(seeds)]  # fmt: skip
+    jobs = [
+        (recipe.training.seed + seed, with_tcm if variant == "with" else None)
+        for variant in variants
+        for seed in range(seeds)
+    ]
     figures = run.map_shards(
-        _embedder_shard, even_shards(len(jobs), 1), vectors=vectors, documents=documents, recipe=recipe, jobs=jobs, work=run.ref
-    )  # fmt: skip
-    run.write("embedders", pa.table({
-        "place": pa.array(range(len(jobs)), pa.int64()), "seed": pa.array([seed for seed, _ in jobs], pa.int64()),
-        **_tried_columns([margins for _, margins in jobs]),
-        "step": pa.array([f["step"] for f in figures], pa.int64()), "steps": pa.array([f["steps"] for f in figures], pa.int64()),
-    }))  # fmt: skip
+        _embedder_shard,
+        even_shards(len(jobs), 1),
+        vectors=vectors,
+        documents=documents,
+        recipe=recipe,
+        jobs=jobs,
+        work=run.ref,
+    )
+    run.write(
+        "embedders",
+        pa.table(
+            {
+                "place": pa.array(range(len(jobs)), pa.int64()),
+                "seed": pa.array([seed for seed, _ in jobs], pa.int64()),
+                **_tried_columns([margins for _, margins in jobs]),
+                "step": pa.array([f["step"] for f in figures], pa.int64()),
+                "steps": pa.array([f["steps"] for f in figures], pa.int64()),
+            }
+        ),
+    )
     run.write("shape", tensors_to_arrow({"shape": np.array(figures[0]["shape"], dtype=np.int64)}))
     run.quality = {
-        "embedders": len(jobs), "classes": figures[0]["classes"], "rows": figures[0]["rows"],
+        "embedders": len(jobs),
+        "classes": figures[0]["classes"],
+        "rows": figures[0]["rows"],
         "validation_map_at_r": round(float(np.mean([f["map_at_r"] for f in figures])), 6),
-    }  # fmt: skip
+    }
 
 
 def _embedder_shard(
-    store: Store, shard: Shard, *, vectors: Ref, documents: Ref, recipe: Recipe, jobs: list[tuple[int, TcmParams | None]],
+    store: Store,
+    shard: Shard,
+    *,
+    vectors: Ref,
+    documents: Ref,
+    recipe: Recipe,
+    jobs: list[tuple[int, TcmParams | None]],
     work: Ref,
-) -> ShardOutput:  # fmt: skip
+) -> ShardOutput:
     seed, tcm = jobs[shard.start]
     sides = _sides(store, vectors, documents, recipe, "training", "validation")
     seeded = replace(recipe, training=replace(recipe.training, seed=seed))
     made = _trained(store, work, shard, sides, seeded, tcm, vectors)
     kept = made.checks[made.best]
     figures = {
-        "step": kept.step, "steps": made.checks[-1].step, "map_at_r": kept.map_at_r, "shape": list(made.shape),
-        "classes": len(np.unique(sides.names["training"])), "rows": len(sides.rows["training"]),
-    }  # fmt: skip
+        "step": kept.step,
+        "steps": made.checks[-1].step,
+        "map_at_r": kept.map_at_r,
+        "shape": list(made.shape),
+        "classes": len(np.unique(sides.names["training"])),
+        "rows": len(sides.rows["training"]),
+    }
     tables = {"weights": tensors_to_arrow(made.weights), "checks": _checks_table(shard.index, made.checks)}
     return ShardOutput(tables, figures)
 
 
 def _trained(
     store: Store, work: Ref, shard: Shard, sides: _Sides, recipe: Recipe, tcm: TcmParams | None, vectors: Ref
-) -> Embedder:  # fmt: skip
+) -> Embedder:
     """One embedder, from the newest checkpoint of its shard if there is one."""
     try:
         from tasks.metric.trainer import EmbedderTrainer, train_embedder
     except ImportError as problem:
         raise FingerpostError(
-            f"metric.training: expected torch and pytorch-metric-learning, found {problem.name} missing; install the extra "
-            "neural (pip install 'fingerpost[neural]'), or leave metric.training.on false"
+            f"metric.training: expected torch and pytorch-metric-learning, found {problem.name} missing; install the"
+            " extra neural (pip install 'fingerpost[neural]'), or leave metric.training.on false"
         ) from problem
     workspace = Workspace(store, work, part=shard.index)
     saved = workspace.newest_checkpoint()
@@ -218,15 +275,23 @@ def compare_embedders(
     """Measures every embedder on validation and on test classes, one shard each, and takes one by validation classes."""
     table = run.store.open(embedders, contracts.EMBEDDERS).read("embedders").to_pylist()
     parts = run.gather(
-        _score_shard, even_shards(len(table), 1), vectors=vectors, documents=documents, embedders=embedders, recipe=recipe,
+        _score_shard,
+        even_shards(len(table), 1),
+        vectors=vectors,
+        documents=documents,
+        embedders=embedders,
+        recipe=recipe,
         params=params,
-    )  # fmt: skip
+    )
     trials = [part.validation for part in parts]
     place = taken_embedder(trials, params)
     roles = ["taken" if row == place else "" for row in range(len(trials))]
     numbers = pa.array(range(len(trials)), pa.int64())
     run.write("validation", pa.table({"embedder": numbers, **_judged_columns(trials), "role": roles}))
-    named = [("with" if part.validation.tcm else "without", f"seed {row['seed']}") for part, row in zip(parts, table, strict=True)]  # fmt: skip
+    named = [
+        ("with" if part.validation.tcm else "without", f"seed {row['seed']}")
+        for part, row in zip(parts, table, strict=True)
+    ]
     figures = [
         (*name, metric, value) for name, part in zip(named, parts, strict=True) for metric, value in part.test.items()
     ]
@@ -236,8 +301,15 @@ def compare_embedders(
 
 
 def _score_shard(
-    store: Store, shard: Shard, *, vectors: Ref, documents: Ref, embedders: Ref, recipe: Recipe, params: ComparisonParams
-) -> Scored:  # fmt: skip
+    store: Store,
+    shard: Shard,
+    *,
+    vectors: Ref,
+    documents: Ref,
+    embedders: Ref,
+    recipe: Recipe,
+    params: ComparisonParams,
+) -> Scored:
     from tasks.metric.trainer import embed
 
     sides = _sides(store, vectors, documents, recipe, "validation", "test")
@@ -269,7 +341,9 @@ def _means(parts: Sequence[Scored]) -> dict[str, float]:
 
 
 @stage(corpus.VECTORS)
-def embed_rows(run: StageRun, vectors: Ref, embedders: Ref, comparison: Ref, *, shape: tuple[int, ...], rows_per_shard: int) -> None:  # fmt: skip
+def embed_rows(
+    run: StageRun, vectors: Ref, embedders: Ref, comparison: Ref, *, shape: tuple[int, ...], rows_per_shard: int
+) -> None:
     """Embeds all rows by the embedder that was taken, one shard a range of rows."""
     place = taken_place(run.store.open(comparison, contracts.COMPARISON))
     shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), rows_per_shard)

@@ -69,9 +69,14 @@ def arrange_classes(
     for shard in row_shards(len(data.rows), rows_per_shard):
         run.write("rows", dense_to_arrow(data.rows[shard.start : shard.stop]), shard=shard.index)
     run.quality = {
-        "rows": len(data.rows), "classes": len(data.names), "lone_classes": int((np.bincount(data.classes) == 1).sum()),
-        "left_out": len(labels) - len(chosen), "dimensions": data.rows.shape[1], "measure": measure, "bins": taken.count,
-    }  # fmt: skip
+        "rows": len(data.rows),
+        "classes": len(data.names),
+        "lone_classes": int((np.bincount(data.classes) == 1).sum()),
+        "left_out": len(labels) - len(chosen),
+        "dimensions": data.rows.shape[1],
+        "measure": measure,
+        "bins": taken.count,
+    }
     if classes.group:
         groups, several = class_groups(names, told[classes.group].take(chosen).to_pylist(), data.names)
         _write_groups(run, data.names, groups)
@@ -125,9 +130,13 @@ def merge_pair_counts(run: StageRun, rows: Ref, pair_counts: Ref) -> None:
     run.write("histograms", tensors_to_arrow(histogram_arrays(pairs)))
     positives = pairs.positives
     run.quality = {
-        "classes": len(names), "positive_pairs": int(positives.sum()), "negative_pairs": int(pairs.negatives.sum()) // 2,
-        "classes_without_positives": int((positives == 0).sum()), "measure": bins.measure, "bin_width": bins.width,
-    }  # fmt: skip
+        "classes": len(names),
+        "positive_pairs": int(positives.sum()),
+        "negative_pairs": int(pairs.negatives.sum()) // 2,
+        "classes_without_positives": int((positives == 0).sum()),
+        "measure": bins.measure,
+        "bin_width": bins.width,
+    }
 
 
 def _between(arranged: Artifact, names: np.ndarray, bins: ScoreBins) -> ClassPairs:
@@ -170,9 +179,11 @@ def measure_retrieval(run: StageRun, rows: Ref, *, queries: int) -> None:
     classes = tensors_from_arrow(artifact.read("order"))["classes"]
     found = summary(classes, *(np.concatenate([part[kind] for part in parts]) for kind in (0, 1)))
     values = {
-        "recall_at_1": found.recall_at_1, "map_at_r": found.map_at_r,
-        "recall_at_1_classes": found.recall_at_1_classes, "map_at_r_classes": found.map_at_r_classes,
-    }  # fmt: skip
+        "recall_at_1": found.recall_at_1,
+        "map_at_r": found.map_at_r,
+        "recall_at_1_classes": found.recall_at_1_classes,
+        "map_at_r_classes": found.map_at_r_classes,
+    }
     known = {name: value for name, value in values.items() if not np.isnan(value)}
     measure = read_bins(artifact).measure
     run.write("figures", figures_to_arrow([("exact search", measure, name, value) for name, value in known.items()]))
@@ -217,9 +228,14 @@ def release_threshold(
     count = min(canaries, len(ids))
     made = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=count, groups=own)
     values = {
-        "threshold": made.threshold, "low": made.interval[0], "high": made.interval[1], "measure": made.measure,
-        "rate": target.rate, "share": target.share, "model": made.model,
-    }  # fmt: skip
+        "threshold": made.threshold,
+        "low": made.interval[0],
+        "high": made.interval[1],
+        "measure": made.measure,
+        "rate": target.rate,
+        "share": target.share,
+        "model": made.model,
+    }
     run.write("threshold", pa.table({name: [value] for name, value in values.items()}))
     kept = dense_to_arrow(made.canaries).add_column(0, "id", pa.array(made.canary_ids, pa.string()))
     run.write("canaries", kept)
@@ -228,11 +244,23 @@ def release_threshold(
         run.write("groups", pa.table({"name": list(own), "threshold": threshold, "low": low, "high": high}))
     tested = assessed.quality
     found = run.store.open(retrieval, contracts.RETRIEVAL).quality
-    run.quality = values | {
-        f"held_out_{target.rate}": choice.held_out, "far": choice.rates.global_far, "frr": choice.rates.global_frr,
-        "classes": len(pairs.names), "test_classes": tested["classes"], "test_far": tested["far"], "test_frr": tested["frr"],
-        "opis": tested["opis"], "groups": len(own), "cautions": tested["cautions"], "quarantine_share": given.quality["quarantine_share"],
-    } | {name: found[name] for name in ("recall_at_1", "map_at_r") if name in found}  # fmt: skip
+    run.quality = (
+        values
+        | {
+            f"held_out_{target.rate}": choice.held_out,
+            "far": choice.rates.global_far,
+            "frr": choice.rates.global_frr,
+            "classes": len(pairs.names),
+            "test_classes": tested["classes"],
+            "test_far": tested["far"],
+            "test_frr": tested["frr"],
+            "opis": tested["opis"],
+            "groups": len(own),
+            "cautions": tested["cautions"],
+            "quarantine_share": given.quality["quarantine_share"],
+        }
+        | {name: found[name] for name in ("recall_at_1", "map_at_r") if name in found}
+    )
 
 
 def _groups_of(counted: list[Artifact], pairs: list[PairHistograms]) -> tuple[np.ndarray, np.ndarray] | None:

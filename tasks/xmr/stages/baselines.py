@@ -58,9 +58,7 @@ def fit_dense_labels(run: StageRun, interactions: Ref, features: Ref, *, params:
 
 
 @stage(contracts.TOWERS)
-def train_towers(
-    run: StageRun, interactions: Ref, *, label_words: int, params: TowerParams, rows: RowParams
-) -> None:  # fmt: skip
+def train_towers(run: StageRun, interactions: Ref, *, label_words: int, params: TowerParams, rows: RowParams) -> None:
     """Trains the two-tower network on hashed n-grams; taken up again after a kill. With a limit of seconds the result
     depends on the machine.
     """
@@ -83,8 +81,14 @@ def train_towers(
 
     try:
         training = fit_towers(
-            data.features, data.label_features, data.targets, params, state=tensors_from_bytes(saved[1]) if saved else None, save=save, clock=time.monotonic
-        )  # fmt: skip
+            data.features,
+            data.label_features,
+            data.targets,
+            params,
+            state=tensors_from_bytes(saved[1]) if saved else None,
+            save=save,
+            clock=time.monotonic,
+        )
     except ModuleNotFoundError as problem:
         if problem.name != "torch":
             raise
@@ -98,17 +102,29 @@ def train_towers(
     documents = {"documents": np.array([featurizer.vocabulary.documents], dtype=np.int64)}
     run.write("towers", tensors_to_arrow(arrays | documents | frequencies))
     run.quality = {
-        "labels": len(training.towers.vectors), "dimensions": training.towers.vectors.shape[1], "rows": data.features.shape[0],
-        "epochs": len(training.recalls), "best_epoch": training.best + 1, "steps": training.steps,
-        "validation_recall_at_10": round(training.recalls[training.best], 6), "out_of_time": training.out_of_time,
-    }  # fmt: skip
+        "labels": len(training.towers.vectors),
+        "dimensions": training.towers.vectors.shape[1],
+        "rows": data.features.shape[0],
+        "epochs": len(training.recalls),
+        "best_epoch": training.best + 1,
+        "steps": training.steps,
+        "validation_recall_at_10": round(training.recalls[training.best], 6),
+        "out_of_time": training.out_of_time,
+    }
 
 
 @stage(contracts.COMPARISON)
 def compare_rankers(
-    run: StageRun, interactions: Ref, ranker: Ref, dense_labels: Ref, *towers: Ref,
-    label_words: int, bm25: Bm25Params, dense: DenseParams, params: JudgeParams,
-) -> None:  # fmt: skip
+    run: StageRun,
+    interactions: Ref,
+    ranker: Ref,
+    dense_labels: Ref,
+    *towers: Ref,
+    label_words: int,
+    bm25: Bm25Params,
+    dense: DenseParams,
+    params: JudgeParams,
+) -> None:
     """Asks a ranker's release, the most frequent labels, BM25, dense retrieval and the network, if there is one, the test queries.
 
     Every contender gets texts, so that the time of a single query includes that of its features. ``seconds`` are those of
@@ -124,9 +140,11 @@ def compare_rankers(
     featurizer, made = release.featurizer, release.members
     roles = ["label_features", *(role for role in made if _OF_MEMBERS.fullmatch(role))]
     ours = Contender(
-        "ranker", FeaturizedTexts(featurizer, release.ranker), sum(_seconds(store, made[role]) for role in roles),
+        "ranker",
+        FeaturizedTexts(featurizer, release.ranker),
+        sum(_seconds(store, made[role]) for role in roles),
         int(release.manifest.quality["bytes"]),
-    )  # fmt: skip
+    )
     often = FrequentLabels(counts)
     contenders: list[Contender[list[str]]] = [ours, Contender("frequent", often, 0.0, often.nbytes)]
     started = time.perf_counter()

@@ -23,9 +23,7 @@ def problem_of(
     run: StageRun, interactions: Ref, features: Ref, rows: RowParams, tree: Ref | None = None
 ) -> tuple[ProblemShape, int]:
     """The shape of what is trained on, and the memory that is left where shards run."""
-    (found,) = run.gather(
-        _shape, [Shard(0, 0, 1)], interactions=interactions, features=features, rows=rows, tree=tree
-    )  # fmt: skip
+    (found,) = run.gather(_shape, [Shard(0, 0, 1)], interactions=interactions, features=features, rows=rows, tree=tree)
     return cast(tuple[ProblemShape, int], found)
 
 
@@ -54,9 +52,16 @@ class KeptMemory:
 
     @classmethod
     def within(
-        cls, run: StageRun, state: Callable[[int, int], MemoryStatement], blocks: BlockParams, room: int, *, inputs: Sequence[Ref],
-        labels: int, least: int = 1,
-    ) -> "KeptMemory":  # fmt: skip
+        cls,
+        run: StageRun,
+        state: Callable[[int, int], MemoryStatement],
+        blocks: BlockParams,
+        room: int,
+        *,
+        inputs: Sequence[Ref],
+        labels: int,
+        least: int = 1,
+    ) -> "KeptMemory":
         """The largest blocks within ``blocks.memory_mb``, as far as the ``room`` of the machine has that for each process.
 
         ``state``: what so many labels and threads need beside what is read. FingerpostError names the figures.

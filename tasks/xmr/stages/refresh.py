@@ -34,9 +34,16 @@ from tasks.xmr.tree import LabelTree
 
 @stage(contracts.TREE)
 def refresh_tree(
-    run: StageRun, interactions: Ref, features: Ref, old_interactions: Ref, old_label_features: Ref, old_tree: Ref, *,
-    params: RefreshParams, rows: RowParams,
-) -> None:  # fmt: skip
+    run: StageRun,
+    interactions: Ref,
+    features: Ref,
+    old_interactions: Ref,
+    old_label_features: Ref,
+    old_tree: Ref,
+    *,
+    params: RefreshParams,
+    rows: RowParams,
+) -> None:
     """The old tree with new labels in their nearest leaves, and without those that are gone; states how far leaves drifted."""
     data = read_training(run.store, interactions, features, rows)
     old = read_label_features(run.store.open(old_label_features, contracts.LABEL_FEATURES))
@@ -58,10 +65,20 @@ def refresh_tree(
 
 @stage(contracts.MODEL)
 def refresh_rankers(
-    run: StageRun, interactions: Ref, features: Ref, held_features: Ref, tree: Ref, old_interactions: Ref, old_tree: Ref,
-    old_model: Ref, *, params: RefreshParams, rows: RowParams, blocks: BlockParams,
+    run: StageRun,
+    interactions: Ref,
+    features: Ref,
+    held_features: Ref,
+    tree: Ref,
+    old_interactions: Ref,
+    old_tree: Ref,
+    old_model: Ref,
+    *,
+    params: RefreshParams,
+    rows: RowParams,
+    blocks: BlockParams,
     limits: DriftLimits,
-) -> None:  # fmt: skip
+) -> None:
     """Solves the labels with new rows and the new ones level by level, one shard a block of parents, as training does; states
     the share solved, the drift, and why to train again, if so.
 
@@ -79,7 +96,17 @@ def refresh_rankers(
         again, _ = nodes_to_solve(now[level], before[level], new.gained, origin, params, last=last)
         fan_out.solve(level, again, origin if last else np.arange(len(again)), data.features.shape[0])
         solved.append(again)
-    held = _compared(run, interactions, held_features, tree, old_tree, old_model, origin, blocks, any(again.any() for again in solved[:-1]))  # fmt: skip
+    held = _compared(
+        run,
+        interactions,
+        held_features,
+        tree,
+        old_tree,
+        old_model,
+        origin,
+        blocks,
+        any(again.any() for again in solved[:-1]),
+    )
     _kept.clear()
     _compared_imports.clear()
     centres = (store.manifest(tree).quality["centroid_mean"], store.manifest(tree).quality["centroid_most"])
@@ -87,10 +114,16 @@ def refresh_rankers(
     report = measure_drift(old_chain, chain, change, centres, data.features, held)
     drift = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(report).items()}
     run.quality = {
-        "features": data.features.shape[1], "normalised": params.training.normalise, "labels": chain.labels,
-        "rows": data.features.shape[0], "weights": fan_out.weights, "bytes": fan_out.bytes,
-        "solved": [int(again.sum()) for again in solved], "drift": drift, "must_retrain": must_retrain(report, limits),
-    }  # fmt: skip
+        "features": data.features.shape[1],
+        "normalised": params.training.normalise,
+        "labels": chain.labels,
+        "rows": data.features.shape[0],
+        "weights": fan_out.weights,
+        "bytes": fan_out.bytes,
+        "solved": [int(again.sum()) for again in solved],
+        "drift": drift,
+        "must_retrain": must_retrain(report, limits),
+    }
 
 
 @dataclass(frozen=True)
@@ -165,9 +198,17 @@ def _match_shard(
 
 
 def _refresh_shard(
-    store: Store, shard: Shard, *, given: _Given, level: int, again: NDArray[np.bool_], origin: NDArray[np.int64],
-    old: Mapping[int, FileEntry], matches: Sequence[FileEntry], threads: int,
-) -> ShardOutput:  # fmt: skip
+    store: Store,
+    shard: Shard,
+    *,
+    given: _Given,
+    level: int,
+    again: NDArray[np.bool_],
+    origin: NDArray[np.int64],
+    old: Mapping[int, FileEntry],
+    matches: Sequence[FileEntry],
+    threads: int,
+) -> ShardOutput:
     """A block of parents with what changed solved; where nothing of it is, no training row is read."""
     _, block = _block(store, old[shard.index])
     children = read_tree(store.open(given.tree, contracts.TREE)).children(level)
@@ -191,29 +232,63 @@ def _trainer(store: Store, given: _Given, level: int, matches: Sequence[FileEntr
 
 
 def _compared(
-    run: StageRun, interactions: Ref, features: Ref, tree: Ref, old_tree: Ref, old_model: Ref, origin: NDArray[np.int64],
-    blocks: BlockParams, leaves: bool,
-) -> HeldOut:  # fmt: skip
+    run: StageRun,
+    interactions: Ref,
+    features: Ref,
+    tree: Ref,
+    old_tree: Ref,
+    old_model: Ref,
+    origin: NDArray[np.int64],
+    blocks: BlockParams,
+    leaves: bool,
+) -> HeldOut:
     """What the old and the refreshed model answer to the held-out queries, in blocks of these."""
     held = rows_of(run.store.open(interactions, contracts.INTERACTIONS).read("queries"), (CALIBRATION, TEST))
     weights = [entry for entry in run.entries if entry.table == "weights"]
     shards = even_shards(len(held), blocks.rows)
     found = run.gather(
-        _compare_shard, shards, interactions=interactions, features=features, tree=tree, weights=weights, old_tree=old_tree,
-        old_model=old_model, origin=origin, leaves=leaves, threads=run.threads_of(shards),
-    )  # fmt: skip
+        _compare_shard,
+        shards,
+        interactions=interactions,
+        features=features,
+        tree=tree,
+        weights=weights,
+        old_tree=old_tree,
+        old_model=old_model,
+        origin=origin,
+        leaves=leaves,
+        threads=run.threads_of(shards),
+    )
     return sum(found, HeldOut())
 
 
 def _compare_shard(
-    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, weights: Sequence[FileEntry], old_tree: Ref,
-    old_model: Ref, origin: NDArray[np.int64], leaves: bool, threads: int,
-) -> HeldOut:  # fmt: skip
+    store: Store,
+    shard: Shard,
+    *,
+    interactions: Ref,
+    features: Ref,
+    tree: Ref,
+    weights: Sequence[FileEntry],
+    old_tree: Ref,
+    old_model: Ref,
+    origin: NDArray[np.int64],
+    leaves: bool,
+    threads: int,
+) -> HeldOut:
     chain, artifact = read_tree(store.open(old_tree, contracts.TREE)), store.open(old_model, contracts.MODEL)
     before, after = (
-        RankerModel(artifact.quality["features"], grown, by_level([_block(store, entry) for entry in entries]), artifact.quality["normalised"])
-        for grown, entries in ((chain, artifact.entries("weights")), (read_tree(store.open(tree, contracts.TREE)), weights))
-    )  # fmt: skip
+        RankerModel(
+            artifact.quality["features"],
+            grown,
+            by_level([_block(store, entry) for entry in entries]),
+            artifact.quality["normalised"],
+        )
+        for grown, entries in (
+            (chain, artifact.entries("weights")),
+            (read_tree(store.open(tree, contracts.TREE)), weights),
+        )
+    )
     queries, truth = read_held(store, interactions, features, (CALIBRATION, TEST))
     mine = slice(shard.start, shard.stop)
     return compare_models(before, after, origin, queries[mine], truth[mine], leaves=leaves, threads=threads)

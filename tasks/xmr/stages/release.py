@@ -43,22 +43,46 @@ from tasks.xmr.sweep import NoSettingError, SweepParams, SweepPoint, choose, swe
 
 @stage(contracts.PREDICTIONS)
 def predict_labels(
-    run: StageRun, interactions: Ref, features: Ref, tree: Ref, model: Ref, *, k: int, beam: BeamParams, blocks: BlockParams
-) -> None:  # fmt: skip
+    run: StageRun,
+    interactions: Ref,
+    features: Ref,
+    tree: Ref,
+    model: Ref,
+    *,
+    k: int,
+    beam: BeamParams,
+    blocks: BlockParams,
+) -> None:
     """Ranks labels for the queries that were held out, one shard a block of queries."""
     held = _held_out(run.store, interactions)
     shards = even_shards(len(held), blocks.rows)
     figures = run.map_shards(
-        _predict_shard, shards, interactions=interactions, features=features, tree=tree, model=model, k=k, beam=beam,
+        _predict_shard,
+        shards,
+        interactions=interactions,
+        features=features,
+        tree=tree,
+        model=model,
+        k=k,
+        beam=beam,
         threads=run.threads_of(shards),
-    )  # fmt: skip
+    )
     used = beam_of(run.store, model, beam)
     run.quality = {"queries": len(held), "k": k, "answered": sum(f["answered"] for f in figures)} | asdict(used)
 
 
 def _predict_shard(
-    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, model: Ref, k: int, beam: BeamParams, threads: int
-) -> ShardOutput:  # fmt: skip
+    store: Store,
+    shard: Shard,
+    *,
+    interactions: Ref,
+    features: Ref,
+    tree: Ref,
+    model: Ref,
+    k: int,
+    beam: BeamParams,
+    threads: int,
+) -> ShardOutput:
     ranker = open_ranker(store, tree, model, beam)
     rows = read_features(store.open(features, corpus.FEATURES))[shard.start : shard.stop]
     found = ranker.rank(rows, k, threads=threads)
@@ -78,13 +102,13 @@ def combine_predictions(run: StageRun, *predictions: Ref, combination: Combinati
     shards = [Shard(entry.shard, place, place + 1) for place, entry in enumerate(first.entries("ranking"))]
     figures = run.map_shards(_combine_shard, shards, predictions=predictions, combination=combination)
     run.quality = dict(first.quality) | {
-        "answered": sum(f["answered"] for f in figures), "members": len(predictions), "combination": combination
-    }  # fmt: skip
+        "answered": sum(f["answered"] for f in figures),
+        "members": len(predictions),
+        "combination": combination,
+    }
 
 
-def _combine_shard(
-    store: Store, shard: Shard, *, predictions: Sequence[Ref], combination: Combination
-) -> ShardOutput:  # fmt: skip
+def _combine_shard(store: Store, shard: Shard, *, predictions: Sequence[Ref], combination: Combination) -> ShardOutput:
     tables = [store.open(ref, contracts.PREDICTIONS).read("ranking", shard=shard.index) for ref in predictions]
     rankings = [Ranking(fixed_matrix(table["labels"]), fixed_matrix(table["scores"])) for table in tables]
     found = combine(rankings, rankings[0].ids.shape[1], combination)
@@ -128,8 +152,10 @@ def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref, *members
     run.write("figures", figures_to_arrow([figure for card in cards for figure in card.figures()]))
     queries = run.store.manifest(interactions).quality[TEST]
     run.quality = {
-        "queries": queries, "labels": len(counts), "labels_seen": int((counts > 0).sum()),
-    } | {metric: round(value, 6) for metric, value in cards[0].metrics.items()}  # fmt: skip
+        "queries": queries,
+        "labels": len(counts),
+        "labels_seen": int((counts > 0).sum()),
+    } | {metric: round(value, 6) for metric, value in cards[0].metrics.items()}
 
 
 def scorecard(name: str, ranking: Ranking, truth: sparse.csr_array, counts: np.ndarray, rows: int) -> Scorecard:
@@ -149,18 +175,29 @@ def scorecard(name: str, ranking: Ranking, truth: sparse.csr_array, counts: np.n
 
 @stage(contracts.SWEEP)
 def sweep_ranker(
-    run: StageRun, interactions: Ref, features: Ref, *members: Ref, params: SweepParams, beam: BeamParams,
+    run: StageRun,
+    interactions: Ref,
+    features: Ref,
+    *members: Ref,
+    params: SweepParams,
+    beam: BeamParams,
     combination: Combination = "average",
-) -> None:  # fmt: skip
+) -> None:
     """Measures recall, size and work at each threshold and beam on the queries held out to calibrate, one shard a threshold,
     and names the setting that the limits pick. What a clock said is kept beside it. ``members``: tree and weights of each
     ranker of the ensemble in turn.
     """
     shards = even_shards(len(params.thresholds), 1)
     found = run.map_shards(
-        _sweep_shard, shards, interactions=interactions, features=features, members=members, params=params, beam=beam,
+        _sweep_shard,
+        shards,
+        interactions=interactions,
+        features=features,
+        members=members,
+        params=params,
+        beam=beam,
         combination=combination,
-    )  # fmt: skip
+    )
     points = [SweepPoint(**point) for figures in found for point in figures["points"]]
     run.quality = {"points": len(points), "k": params.k} | _chosen(points, params)
     run.measured = {"latency_ms": [point.latency_ms for point in points]} if params.timed else {}
@@ -173,14 +210,26 @@ def _chosen(points: list[SweepPoint], params: SweepParams) -> dict[str, Any]:
     except NoSettingError as problem:
         return {"chosen": None, "refused": str(problem)}
     return {
-        "chosen": {"threshold": point.threshold, "beam": point.beam, "recall": round(point.recall, 6), "bytes": point.bytes}
-    }  # fmt: skip
+        "chosen": {
+            "threshold": point.threshold,
+            "beam": point.beam,
+            "recall": round(point.recall, 6),
+            "bytes": point.bytes,
+        }
+    }
 
 
 def _sweep_shard(
-    store: Store, shard: Shard, *, interactions: Ref, features: Ref, members: Sequence[Ref], params: SweepParams, beam: BeamParams,
+    store: Store,
+    shard: Shard,
+    *,
+    interactions: Ref,
+    features: Ref,
+    members: Sequence[Ref],
+    params: SweepParams,
+    beam: BeamParams,
     combination: Combination,
-) -> ShardOutput:  # fmt: skip
+) -> ShardOutput:
     models = [
         read_model(store.open(model, contracts.MODEL), read_tree(store.open(tree, contracts.TREE)))
         for tree, model in zip(members[::2], members[1::2], strict=True)
@@ -191,9 +240,17 @@ def _sweep_shard(
             "sweep: expected queries held out to calibrate, found none; raise xmr.interactions.calibration_share"
         )
     points = sweep_settings(
-        models, queries, truth, thresholds=params.thresholds[shard.start : shard.stop], beams=params.beams, k=params.k,
-        params=beam, combination=combination, clock=time.perf_counter if params.timed else None, timed_rows=params.timed,
-    )  # fmt: skip
+        models,
+        queries,
+        truth,
+        thresholds=params.thresholds[shard.start : shard.stop],
+        beams=params.beams,
+        k=params.k,
+        params=beam,
+        combination=combination,
+        clock=time.perf_counter if params.timed else None,
+        timed_rows=params.timed,
+    )
     figures = [
         ("ranker", f"threshold {point.threshold:g}, beam {point.beam}", metric, float(value))
         for point in points
@@ -249,11 +306,19 @@ def assemble_ranker(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> Non
     )
     models = [run.store.manifest(by_role[model]).quality for _, model in member_roles(by_role)]
     run.quality = {
-        "labels": interactions["labels"], "queries": interactions["queries"], "quarantine_share": interactions["quarantine_share"],
-        "tested": evaluation["queries"], "features": models[0]["features"], "weights": sum(model["weights"] for model in models),
-        "bytes": sum(model["bytes"] for model in models), "beam": predictions["beam"], "post_processor": predictions["post_processor"],
-        "members": len(models), "combination": predictions.get("combination", ""), "depth": predictions["k"],
-    } | {name: value for name, value in evaluation.items() if "_at_" in name}  # fmt: skip
+        "labels": interactions["labels"],
+        "queries": interactions["queries"],
+        "quarantine_share": interactions["quarantine_share"],
+        "tested": evaluation["queries"],
+        "features": models[0]["features"],
+        "weights": sum(model["weights"] for model in models),
+        "bytes": sum(model["bytes"] for model in models),
+        "beam": predictions["beam"],
+        "post_processor": predictions["post_processor"],
+        "members": len(models),
+        "combination": predictions.get("combination", ""),
+        "depth": predictions["k"],
+    } | {name: value for name, value in evaluation.items() if "_at_" in name}
 
 
 def _held_out(store: Store, interactions: Ref) -> np.ndarray:

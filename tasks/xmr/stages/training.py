@@ -74,8 +74,9 @@ def import_interactions(
     if share > params.quarantine_share or TRAINING not in parts:
         counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows to train on"
         raise QuarantineLimitError(
-            f"{source}: expected at most {params.quarantine_share:.1%} bad rows and a query to train on, found {bad} bad beside "
-            f"{batch.pairs.num_rows} good ({counts}); mend the input, or raise xmr.interactions.quarantine_share; the rows are in {run.companions[corpus.QUARANTINE.name]}"
+            f"{source}: expected at most {params.quarantine_share:.1%} bad rows and a query to train on, found {bad}"
+            f" bad beside {batch.pairs.num_rows} good ({counts}); mend the input, or raise"
+            f" xmr.interactions.quarantine_share; the rows are in {run.companions[corpus.QUARANTINE.name]}"
         )
     columns = (batch.pairs[name].to_numpy() for name in ("query", "label", "weight"))
     rows, chosen, weights = columns
@@ -88,10 +89,19 @@ def import_interactions(
     if batch.negatives is not None:
         unwanted["negatives"] = batch.negatives.num_rows
         run.write("negatives", sparse_to_arrow(_ones(batch.negatives, (queries, labels))))
-    run.quality = {
-        "queries": queries, "labels": labels, "pairs": targets.nnz, "quarantined": bad, "quarantine_share": round(share, 6),
-        "named_labels": sum(map(bool, _label_texts(batch.labels))),
-    } | {name: parts.count(name) for name in SPLITS} | dict(batch.figures) | unwanted  # fmt: skip
+    run.quality = (
+        {
+            "queries": queries,
+            "labels": labels,
+            "pairs": targets.nnz,
+            "quarantined": bad,
+            "quarantine_share": round(share, 6),
+            "named_labels": sum(map(bool, _label_texts(batch.labels))),
+        }
+        | {name: parts.count(name) for name in SPLITS}
+        | dict(batch.figures)
+        | unwanted
+    )
 
 
 def _ones(pairs: pa.Table, shape: tuple[int, int]) -> sparse.csr_array:
@@ -128,10 +138,18 @@ def list_queries(run: StageRun, interactions: Ref, *, held_out: bool, label_word
         texts += [" ".join(text.split()[:label_words]) for text in _label_texts(labels)]
         days += [""] * labels.num_rows
     empty = pa.array([""] * len(keys), pa.string())
-    table = pa.table({
-        "id": pa.array(keys, pa.string()), "title": empty, "text": pa.array(texts, pa.string()), "kind": empty, "package": empty,
-        "signature": empty, "day": pa.array(days, pa.string()), "vector": pa.nulls(len(keys), pa.list_(pa.float32())),
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "id": pa.array(keys, pa.string()),
+            "title": empty,
+            "text": pa.array(texts, pa.string()),
+            "kind": empty,
+            "package": empty,
+            "signature": empty,
+            "day": pa.array(days, pa.string()),
+            "vector": pa.nulls(len(keys), pa.list_(pa.float32())),
+        }
+    )
     for shard in even_shards(len(keys), rows_per_shard):
         run.write("documents", table.slice(shard.start, shard.stop - shard.start), shard=shard.index)
     run.quality = {"documents": len(keys), "queries": len(mine), "texts": True, "vectors": False}
@@ -146,12 +164,21 @@ def embed_labels(
     shape, room = problem_of(run, interactions, features, rows)
     given = shape.entries if params.method in ("pifa_concatenated", "pifa_blended") else 0
     kept = KeptMemory.within(
-        run, lambda block, _: embedding_need(shape, params, block=block, given=given), blocks, room, inputs=(interactions, features),
+        run,
+        lambda block, _: embedding_need(shape, params, block=block, given=given),
+        blocks,
+        room,
+        inputs=(interactions, features),
         labels=labels,
-    )  # fmt: skip
+    )
     figures = run.map_shards(
-        _embed_shard, even_shards(labels, kept.labels), interactions=interactions, features=features, params=params, rows=rows
-    )  # fmt: skip
+        _embed_shard,
+        even_shards(labels, kept.labels),
+        interactions=interactions,
+        features=features,
+        params=params,
+        rows=rows,
+    )
     run.quality = {
         "labels": labels,
         "memory": kept.figures,
@@ -180,16 +207,28 @@ def cluster_labels(run: StageRun, label_features: Ref, *, params: ClusterParams,
     (room,) = run.gather(room_of, [Shard(0, 0, 1)])
     entries, columns = (artifact.quality[name] for name in ("non_zeros", "columns"))
     kept = KeptMemory.within(
-        run, lambda *_: clustering_need(labels, entries, columns, params), blocks, room, inputs=(label_features,), labels=labels, least=labels,
-    )  # fmt: skip
+        run,
+        lambda *_: clustering_need(labels, entries, columns, params),
+        blocks,
+        room,
+        inputs=(label_features,),
+        labels=labels,
+        least=labels,
+    )
     depth, upper = params.splits(labels), upper_splits(labels, params, blocks)
     members = np.arange(labels, dtype=np.uint32)
     order, sizes = split_subtree(read_label_features(artifact), members, params, depth=upper)
     run.write("upper", tensors_to_arrow({"order": order, "sizes": sizes}))
     shards = [Shard(place, place, place + 1) for place in range(len(sizes))]
     run.map_shards(
-        _subtree_shard, shards, label_features=label_features, upper=run.entries[-1], level=upper, depth=depth - upper, params=params
-    )  # fmt: skip
+        _subtree_shard,
+        shards,
+        label_features=label_features,
+        upper=run.entries[-1],
+        level=upper,
+        depth=depth - upper,
+        params=params,
+    )
     parts = [_tensors(run.store, entry, contracts.TREE) for entry in run.entries if entry.table == "subtrees"]
     tree = tree_of_leaves(
         np.concatenate([part["order"] for part in parts]), np.concatenate([part["sizes"] for part in parts]), params
@@ -219,22 +258,35 @@ def _subtree_shard(
 
 @stage(contracts.MODEL)
 def train_rankers(
-    run: StageRun, interactions: Ref, features: Ref, tree: Ref, *, params: TrainingParams, rows: RowParams, blocks: BlockParams
-) -> None:  # fmt: skip
+    run: StageRun,
+    interactions: Ref,
+    features: Ref,
+    tree: Ref,
+    *,
+    params: TrainingParams,
+    rows: RowParams,
+    blocks: BlockParams,
+) -> None:
     """Solves the rankers level by level, one shard a block of parents; before each level but the first, blocks of rows
     are led to the parents that the levels above predict for them.
     """
     if params.negatives == "user" and "negatives" not in run.store.manifest(interactions).quality:
         raise FingerpostError(
-            "xmr.training.negatives: expected tfn, man or tfn+man, got user without a file of them; choose one, or name the file in xmr.negatives"
+            "xmr.training.negatives: expected tfn, man or tfn+man, got user without a file of them; choose one, or name"
+            " the file in xmr.negatives"
         )
     chain = read_tree(run.store.open(tree, contracts.TREE))
     shape, room = problem_of(run, interactions, features, rows, tree)
     count = shape.rows
     kept = KeptMemory.within(
-        run, lambda block, threads: memory_need(shape, params, threads=threads, block=block), blocks, room, inputs=(interactions, features),
-        labels=chain.labels, least=shape.leaf,
-    )  # fmt: skip
+        run,
+        lambda block, threads: memory_need(shape, params, threads=threads, block=block),
+        blocks,
+        room,
+        inputs=(interactions, features),
+        labels=chain.labels,
+        least=shape.leaf,
+    )
     given = {"interactions": interactions, "features": features, "tree": tree, "params": params, "rows": rows}
     figures: list[dict[str, Any]] = []
     number = 0
@@ -251,25 +303,44 @@ def train_rankers(
         shards = _numbered([Shard(i, start, stop) for i, (start, stop) in enumerate(ranges)], number)
         number += len(shards)
         found = run.map_shards(
-            _solve_shard, shards, level=level, matches=matches, threads=kept.threads_of(shards), most=kept.most_weights, **given
-        )  # fmt: skip
+            _solve_shard,
+            shards,
+            level=level,
+            matches=matches,
+            threads=kept.threads_of(shards),
+            most=kept.most_weights,
+            **given,
+        )
         figures += [{"level": level, **one} for one in found]
     per_level = [
         {name: sum(f[name] for f in figures if f["level"] == level) for name in ("labels", "pairs", "weights")}
         for level in range(chain.depth)
     ]
     run.quality = {
-        "features": run.store.open(features, corpus.FEATURES).quality["columns"], "normalised": params.normalise,
-        "labels": chain.labels, "rows": count, "weights": sum(one["weights"] for one in per_level),
-        "bytes": sum(f["bytes"] for f in figures), "objective": round(sum(f["objective"] for f in figures), 3),
-        "levels": per_level, "memory": kept.figures,
-    }  # fmt: skip
+        "features": run.store.open(features, corpus.FEATURES).quality["columns"],
+        "normalised": params.normalise,
+        "labels": chain.labels,
+        "rows": count,
+        "weights": sum(one["weights"] for one in per_level),
+        "bytes": sum(f["bytes"] for f in figures),
+        "objective": round(sum(f["objective"] for f in figures), 3),
+        "levels": per_level,
+        "memory": kept.figures,
+    }
 
 
 def _match_shard(
-    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, params: TrainingParams, rows: RowParams,
-    weights: Sequence[FileEntry], threads: int,
-) -> ShardOutput:  # fmt: skip
+    store: Store,
+    shard: Shard,
+    *,
+    interactions: Ref,
+    features: Ref,
+    tree: Ref,
+    params: TrainingParams,
+    rows: RowParams,
+    weights: Sequence[FileEntry],
+    threads: int,
+) -> ShardOutput:
     data = read_training(store, interactions, features, rows)
     chain = read_tree(store.open(tree, contracts.TREE))
     levels = by_level([block_of(_tensors(store, entry, contracts.MODEL)) for entry in weights])
@@ -279,9 +350,19 @@ def _match_shard(
 
 
 def _solve_shard(
-    store: Store, shard: Shard, *, interactions: Ref, features: Ref, tree: Ref, params: TrainingParams, rows: RowParams,
-    level: int, matches: Sequence[FileEntry], threads: int, most: int,
-) -> ShardOutput:  # fmt: skip
+    store: Store,
+    shard: Shard,
+    *,
+    interactions: Ref,
+    features: Ref,
+    tree: Ref,
+    params: TrainingParams,
+    rows: RowParams,
+    level: int,
+    matches: Sequence[FileEntry],
+    threads: int,
+    most: int,
+) -> ShardOutput:
     data = read_training(store, interactions, features, rows)
     chain = read_tree(store.open(tree, contracts.TREE))
     predicted = None
@@ -295,8 +376,8 @@ def _solve_shard(
     )
     if len(block.values) > most:
         raise FingerpostError(
-            f"training, level {level}: expected at most {most} weights of a block as the memory allows, got {len(block.values)}; "
-            "lower xmr.blocks.labels, or raise xmr.training.solver.threshold"
+            f"training, level {level}: expected at most {most} weights of a block as the memory allows, got"
+            f" {len(block.values)}; lower xmr.blocks.labels, or raise xmr.training.solver.threshold"
         )
     figures = asdict(counters) | {"weights": len(block.values), "bytes": block.nbytes}
     return ShardOutput({"weights": tensors_to_arrow(block_arrays(block, level))}, figures)

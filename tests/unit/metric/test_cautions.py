@@ -42,9 +42,10 @@ def test_three_classes_are_warned_of_in_words_with_what_to_do() -> None:
     pairs = world(3)
     choice = choose_threshold(pairs, Target("far", 0.01))
     told = cautions(pairs, choice, class_rates(world(40, 1), choice.threshold))
-    assert told[0] == (
-        f"the threshold was chosen on 3 classes, fewer than {FEW_CLASSES}; give more classes, or choose on a larger share of them "
-        "(validation_share)"
+    assert (
+        told[0]
+        == f"the threshold was chosen on 3 classes, fewer than {FEW_CLASSES}; give more classes, or choose on a larger"
+        " share of them (validation_share)"
     )
     assert any(words.startswith("at the ends of its interval FAR is ") for words in told)
     assert len(told) > 2

@@ -115,8 +115,11 @@ def test_order_of_rows_and_names_of_classes_change_nothing() -> None:
     first = opis(pair_histograms(vectors, labels, ScoreBins.cosine()))
     again = opis(pair_histograms(vectors[order], names[order], ScoreBins.cosine()))
     assert (first.opis, first.opis_interval, first.worst_opis, first.worst_opis_interval) == (
-        again.opis, again.opis_interval, again.worst_opis, again.worst_opis_interval
-    )  # fmt: skip
+        again.opis,
+        again.opis_interval,
+        again.worst_opis,
+        again.worst_opis_interval,
+    )
     assert [f"class {name}" for name in first.worst] == again.worst
     back = opis(pair_histograms(vectors, 8 - labels, ScoreBins.cosine()), params=PLAIN)
     assert back.opis == pytest.approx(first.opis, rel=1e-12)

@@ -209,9 +209,16 @@ def test_groups_go_from_documents_to_the_released_threshold(tmp_path: Path) -> N
     ]
     assert [row["worth"] for row in table] == [True, True], "tight and wide classes need thresholds of their own"
     ref = stages.release_threshold.execute(
-        env, pairs, *inputs, assessment, stages.measure_retrieval.execute(env, rows, queries=50),
-        target=target, level=0.95, model="toy 1", canaries=4,
-    )  # fmt: skip
+        env,
+        pairs,
+        *inputs,
+        assessment,
+        stages.measure_retrieval.execute(env, rows, queries=50),
+        target=target,
+        level=0.95,
+        model="toy 1",
+        canaries=4,
+    )
     made = read_threshold(env.store.open(ref, contracts.THRESHOLD))
     assert made.groups == {group.name: (group.threshold, *group.interval) for group in found.groups}
     assert made.of("tight") == found.groups[0].threshold

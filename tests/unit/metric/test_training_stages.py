@@ -76,8 +76,11 @@ def test_embedders_are_trained_compared_and_one_is_taken(serial: tuple[Environme
     artifact = env.store.open(made["embedders"], contracts.EMBEDDERS)
     rows = artifact.read("embedders").to_pylist()
     assert [(row["seed"], row["positive_margin"]) for row in rows] == [
-        (0, None), (1, None), (0, taken["positive_margin"]), (1, taken["positive_margin"]),
-    ]  # fmt: skip
+        (0, None),
+        (1, None),
+        (0, taken["positive_margin"]),
+        (1, taken["positive_margin"]),
+    ]
     checks = artifact.read("checks").to_pylist()
     assert [check["step"] for check in checks if check["embedder"] == 3] == [5, 10, 15, 20]
     comparison = env.store.open(made["comparison"], contracts.COMPARISON)

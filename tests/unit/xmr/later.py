@@ -52,10 +52,27 @@ class Later:
             counted = corpus.count_ngrams.execute(env, queries, params=shop.ngrams)
             new[role] = corpus.weigh_terms.execute(env, counted, old["vocabulary"], params=shop.tfidf)
         new["tree"] = refresh_stages.refresh_tree.execute(
-            env, taken, new["features"], old["interactions"], old["label_features"], old["tree"], params=self.params, rows=shop.rows
-        )  # fmt: skip
+            env,
+            taken,
+            new["features"],
+            old["interactions"],
+            old["label_features"],
+            old["tree"],
+            params=self.params,
+            rows=shop.rows,
+        )
         new["model"] = refresh_stages.refresh_rankers.execute(
-            env, taken, new["features"], new["held_features"], new["tree"], old["interactions"], old["tree"], old["model"], params=self.params, rows=shop.rows, blocks=shop.blocks,
+            env,
+            taken,
+            new["features"],
+            new["held_features"],
+            new["tree"],
+            old["interactions"],
+            old["tree"],
+            old["model"],
+            params=self.params,
+            rows=shop.rows,
+            blocks=shop.blocks,
             limits=self.limits,
-        )  # fmt: skip
+        )
         return new

@@ -48,10 +48,16 @@ def compared(env: Environment, made: dict[str, Ref], towers: bool = True) -> dic
         )
         network = [refs["towers"]]
     refs["comparison"] = baselines.compare_rankers.execute(
-        env, made["interactions"], made["ranker"], refs["dense"], *network,
-        label_words=100, bm25=Bm25Params(), dense=DenseParams(exact=True),
+        env,
+        made["interactions"],
+        made["ranker"],
+        refs["dense"],
+        *network,
+        label_words=100,
+        bm25=Bm25Params(),
+        dense=DenseParams(exact=True),
         params=JudgeParams(k=20, timed=20, warm_up=2),
-    )  # fmt: skip
+    )
     return refs
 
 

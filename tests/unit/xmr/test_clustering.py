@@ -23,10 +23,14 @@ from tests.unit.xmr.worlds import topic_problem
 @pytest.mark.parametrize(
     ("labels", "branching", "widths"),
     [
-        (3956, 2, [2, 4, 8, 16, 32, 64, 3956]), (3956, 8, [8, 64, 3956]), (3956, 16, [4, 64, 3956]), (3956, 32, [2, 64, 3956]),
-        (60, 16, [60]), (101, 16, [2, 101]),
+        (3956, 2, [2, 4, 8, 16, 32, 64, 3956]),
+        (3956, 8, [8, 64, 3956]),
+        (3956, 16, [4, 64, 3956]),
+        (3956, 32, [2, 64, 3956]),
+        (60, 16, [60]),
+        (101, 16, [2, 101]),
     ],
-)  # fmt: skip
+)
 def test_shapes_are_those_of_pecos(labels: int, branching: int, widths: list[int]) -> None:
     features = checked_rows(sparse.random_array((labels, 40), density=0.1, rng=np.random.default_rng(0)), "features")
     tree = cluster_labels(features, ClusterParams(branching=branching, flat_labels=0))
@@ -35,9 +39,12 @@ def test_shapes_are_those_of_pecos(labels: int, branching: int, widths: list[int
 
 @settings(max_examples=30, deadline=None)
 @given(
-    labels=st.integers(2, 150), branching=st.integers(2, 5), leaf=st.integers(3, 40), seed=st.integers(0, 2**64 - 1),
+    labels=st.integers(2, 150),
+    branching=st.integers(2, 5),
+    leaf=st.integers(3, 40),
+    seed=st.integers(0, 2**64 - 1),
     method=st.sampled_from(CLUSTERINGS),
-)  # fmt: skip
+)
 def test_every_label_is_in_one_leaf_and_leaves_are_balanced(labels, branching, leaf, seed, method) -> None:
     rng = np.random.default_rng(labels)
     features = checked_rows(sparse.random_array((labels, 20), density=0.2, rng=rng), "features")
@@ -123,8 +130,12 @@ def test_trees_are_checked() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"method": "x"}, "method: expected one of"), ({"branching": 1}, "branching: expected at least 2"), ({"seed": -1}, "seed:")],
-)  # fmt: skip
+    [
+        ({"method": "x"}, "method: expected one of"),
+        ({"branching": 1}, "branching: expected at least 2"),
+        ({"seed": -1}, "seed:"),
+    ],
+)
 def test_settings_are_checked(options, message) -> None:
     with pytest.raises(ValueError, match=message):
         ClusterParams(**options)

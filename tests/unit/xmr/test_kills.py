@@ -34,8 +34,12 @@ class Driver:
     def __init__(self, folder: Path) -> None:
         self.store, self.result = str(folder / "stopped"), folder / "result.json"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.unit.xmr.whole"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )  # fmt: skip
+            [sys.executable, "-m", "tests.unit.xmr.whole"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def run(self, days: dict[str, Path], stage: str = "") -> int:
         given = {day: str(path) for day, path in days.items()}
@@ -103,9 +107,16 @@ def test_a_worker_killed_in_each_fan_out_repeats_its_shard_and_not_a_layer(lab: 
     # Those of counting and weighing n-grams are killed in tests.flows.test_shards.
     fan_outs = {name: places for name, places in fan_outs.items() if name not in COUNTING}
     assert set(fan_outs) >= {
-        "stages._embed_shard", "stages._subtree_shard", "stages._match_shard", "stages._solve_shard", "ranking_stages._sweep_shard",
-        "ranking_stages._predict_shard", "refresh_stages._match_shard", "refresh_stages._refresh_shard", "refresh_stages._compare_shard",
-    }  # fmt: skip
+        "stages._embed_shard",
+        "stages._subtree_shard",
+        "stages._match_shard",
+        "stages._solve_shard",
+        "ranking_stages._sweep_shard",
+        "ranking_stages._predict_shard",
+        "refresh_stages._match_shard",
+        "refresh_stages._refresh_shard",
+        "refresh_stages._compare_shard",
+    }
     victims = set()
     for function, places in fan_outs.items():
         of, shards = max(places.items(), key=lambda one: (len(one[1]), one[0]))
@@ -132,9 +143,17 @@ def test_a_run_killed_in_each_stage_without_shards_goes_on_where_it_was(lab: Lab
     order = [record.stage for record in lab.records if record.shards_run == 0]
     order = list(dict.fromkeys(order))
     assert set(order) >= {
-        "import_interactions", "list_queries", "merge_vocabulary", "calibrate_scores", "evaluate_ranker", "assemble_ranker",
-        "fit_dense_labels", "train_towers", "compare_rankers", "refresh_tree",
-    }  # fmt: skip
+        "import_interactions",
+        "list_queries",
+        "merge_vocabulary",
+        "calibrate_scores",
+        "evaluate_ranker",
+        "assemble_ranker",
+        "fit_dense_labels",
+        "train_towers",
+        "compare_rankers",
+        "refresh_tree",
+    }
     driver = lab.driver
     for stage in order:
         assert driver.run(lab.days, stage) == signal.SIGKILL, stage

@@ -94,8 +94,13 @@ class Stepper:
     def __init__(self) -> None:
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", STEPS], cwd=ROOT, env={**os.environ, **single}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )  # fmt: skip
+            [sys.executable, "-c", STEPS],
+            cwd=ROOT,
+            env={**os.environ, **single},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def run(
         self, folder: Path, step: str, stated: int, share: float, block: int = 0, threads: int = 1
@@ -216,7 +221,10 @@ def test_a_budget_makes_blocks_or_a_refusal() -> None:
     assert tight.block < whole.block
     with pytest.raises(
         MemoryNeedError,
-        match=r"expected a need of at most 9\.0 MiB, got \d+\.\d MiB for training with blocks of \d+ labels \(features .*; give more memory",
+        match=(
+            r"expected a need of at most 9\.0 MiB, got \d+\.\d MiB for training with blocks of \d+ labels \(features"
+            r" .*; give more memory"
+        ),
     ):
         block_for(9 * 2**20, shape)
     assert memory_need(shape, threads=2).total > whole.total

@@ -50,7 +50,9 @@ def swept(env: Environment, refs: dict[str, Ref], params: SweepParams = SWEEP) -
     shop, taken, held = Shop(), refs["interactions"], refs["held_features"]
     new = dict(refs)
     del new["ranker"]
-    new["sweep"] = ranking.sweep_ranker.execute(env, taken, held, refs["tree"], refs["model"], params=params, beam=shop.beam)  # fmt: skip
+    new["sweep"] = ranking.sweep_ranker.execute(
+        env, taken, held, refs["tree"], refs["model"], params=params, beam=shop.beam
+    )
     new["pruned"] = ranking.prune_rankers.execute(env, new["sweep"], refs["model"])
     new["predictions"] = ranking.predict_labels.execute(
         env, taken, held, refs["tree"], new["pruned"], k=20, beam=shop.beam, blocks=shop.blocks
@@ -128,7 +130,9 @@ def ensemble(env: Environment, old: dict[str, Ref], combination: Combination) ->
     taken, held = new["interactions"], new["held_features"]
     shapes = [*EnsembleParams(seeds=(0, 5)).clusterings(shop.clusters), replace(shop.clusters, branching=2)]
     for place, clusters in enumerate(shapes[1:], start=1):
-        tree = new[f"tree_{place}"] = xmr.cluster_labels.execute(env, new["label_features"], params=clusters, blocks=shop.blocks)  # fmt: skip
+        tree = new[f"tree_{place}"] = xmr.cluster_labels.execute(
+            env, new["label_features"], params=clusters, blocks=shop.blocks
+        )
         new[f"model_{place}"] = xmr.train_rankers.execute(
             env, taken, new["features"], tree, params=shop.training, rows=shop.rows, blocks=shop.blocks
         )
@@ -175,10 +179,14 @@ def test_an_ensemble_answers_as_it_was_evaluated(
         for k in (20, 3):
             answers = ranker.rank(queries["text"][row["query"]].as_py(), k=k)
             assert [(answer.id, answer.score) for answer in answers] == [
-                (keys[label], score) for label, score in zip(row["labels"][:k], row["scores"][:k], strict=True) if label != NONE
-            ]  # fmt: skip
+                (keys[label], score)
+                for label, score in zip(row["labels"][:k], row["scores"][:k], strict=True)
+                if label != NONE
+            ]
     rows = env.store.open(new["evaluation"], contracts.EVALUATION).read("figures").to_pylist()
-    recalls = {row["method"]: row["value"] for row in rows if (row["setting"], row["metric"]) == ("all", "recall_at_10")}  # fmt: skip
+    recalls = {
+        row["method"]: row["value"] for row in rows if (row["setting"], row["metric"]) == ("all", "recall_at_10")
+    }
     assert set(recalls) == {"ranker", "member_1", "member_2", "member_3"}
     assert recalls["ranker"] == pytest.approx(quality["recall_at_10"], abs=1e-6)
     assert len(set(recalls.values())) > 1

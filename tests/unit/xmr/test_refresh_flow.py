@@ -158,8 +158,8 @@ def test_a_base_that_does_not_fit_is_not_used_and_it_is_said_why(days: Days) -> 
     folder, release = days.folder, days.first["refs"]["ranker"]
     assert str(base_for(asked(folder, 7)).release) == release
     changed = why_none(asked(folder, 7, **{"xmr.training.solver.cost_positive": 2.0, "xmr.label_words": 7}))
-    assert changed == (
-        f"base {release} was trained otherwise: list_queries: parameters changed (label_words); "
+    assert (
+        changed == f"base {release} was trained otherwise: list_queries: parameters changed (label_words); "
         "train_rankers: parameters changed (params.solver.cost_positive)"
     )
     assert "embed_labels: forced" in why_none(asked(folder, 7).model_copy(update={"force": ("embed_labels",)}))
@@ -209,7 +209,9 @@ def test_a_base_in_pieces_or_of_another_version_is_named(days: Days, monkeypatch
     from flows.domains.xmr import refresh as refreshing
 
     release = Ref.parse(days.first["refs"]["ranker"])
-    assert refreshing._named_by(days.store, release) == refreshing._named_by(days.store, Ref.parse(days.second["refs"]["ranker"]))  # fmt: skip
+    assert refreshing._named_by(days.store, release) == refreshing._named_by(
+        days.store, Ref.parse(days.second["refs"]["ranker"])
+    )
     newer = replace(contracts.MODEL, version=contracts.MODEL.version + 2, readable_from=contracts.MODEL.version + 1)
     monkeypatch.setitem(refreshing._MEMBERS, "model", newer)
     base = refreshing._named_by(days.store, release)

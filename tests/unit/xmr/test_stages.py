@@ -96,7 +96,9 @@ def test_a_text_is_answered_as_in_the_evaluation(made: tuple[Environment, dict[s
     for row in predictions.slice(0, 30).to_pylist():
         answers = ranker.rank(queries["text"][row["query"]].as_py(), k=20)
         assert [answer.id for answer in answers] == [keys[label] for label in row["labels"] if label != NONE]
-        assert [answer.score for answer in answers] == [s for s, i in zip(row["scores"], row["labels"], strict=True) if i != NONE]  # fmt: skip
+        assert [answer.score for answer in answers] == [
+            s for s, i in zip(row["scores"], row["labels"], strict=True) if i != NONE
+        ]
     best = ranker.rank("a large  red\n\nhammer", k=1)[0]
     assert (best.id, best.name) == ("hammer-red", "red hammer")
     assert best.chance is not None
@@ -116,7 +118,9 @@ def test_held_out_queries_leave_no_trace_in_what_is_trained(made: tuple[Environm
     queries = env.store.open(refs["interactions"], contracts.INTERACTIONS).read("queries")
     parts = queries["split"].to_pylist()
     quality = env.store.manifest(refs["interactions"]).quality
-    assert {part: parts.count(part) for part in set(parts)} == {part: quality[part] for part in ("training", "calibration", "test")}  # fmt: skip
+    assert {part: parts.count(part) for part in set(parts)} == {
+        part: quality[part] for part in ("training", "calibration", "test")
+    }
     from schemas import corpus
 
     listed = env.store.open(refs["queries"], corpus.DOCUMENTS).read("documents")["id"].to_pylist()
@@ -154,7 +158,9 @@ def test_weights_of_interactions_can_be_costs(
     tree = read_tree(env.store.open(refs["tree"], contracts.TREE))
     last = xmr.level_problem(data, tree, 2, TrainingParams(negatives="tfn"), weighted, predicted=None)
     assert last.targets.max() == 1
-    assert (xmr.level_problem(data, tree, 1, TrainingParams(negatives="tfn"), weighted, predicted=None).targets.data == 1).all()  # fmt: skip
+    assert (
+        xmr.level_problem(data, tree, 1, TrainingParams(negatives="tfn"), weighted, predicted=None).targets.data == 1
+    ).all()
 
 
 class Stopping(SerialExecutor):
@@ -232,7 +238,10 @@ def test_less_memory_makes_smaller_blocks_of_the_same_weights(
     assert len(env.store.open(tight[0], contracts.LABEL_FEATURES).entries("features")) == 4
     with pytest.raises(
         FingerpostError,
-        match=r"memory: expected a need of at most 5\.0 MiB, got \d+\.\d MiB for training with .*; raise xmr\.blocks\.memory_mb",
+        match=(
+            r"memory: expected a need of at most 5\.0 MiB, got \d+\.\d MiB for training with .*; raise"
+            r" xmr\.blocks\.memory_mb"
+        ),
     ):
         xmr.train_rankers.execute(
             env, *asked.values(), refs["tree"], params=Shop().training, rows=RowParams(), blocks=BlockParams(96, 200, 5)
@@ -251,8 +260,12 @@ def test_what_is_needed_is_stated_and_logged(
 ) -> None:
     env, refs = made
     shape, room = memory_stages.problem_of(
-        StageRun(env, contracts.MODEL, refs["model"], replace=False), refs["interactions"], refs["features"], RowParams(), refs["tree"]
-    )  # fmt: skip
+        StageRun(env, contracts.MODEL, refs["model"], replace=False),
+        refs["interactions"],
+        refs["features"],
+        RowParams(),
+        refs["tree"],
+    )
     assert room > 2**20
     read = 2 * sum(
         entry.bytes for role in ("interactions", "features") for entry in env.store.manifest(refs[role]).files
@@ -325,8 +338,14 @@ def test_what_users_did_not_want_is_what_rankers_are_told_apart_from(pair: DaskE
     before = env.store.manifest(refs["model"]).digest
     two = replace(env, executor=pair, forced=frozenset({"train_rankers"}), records=[])
     again = xmr.train_rankers.execute(
-        two, refs["interactions"], refs["features"], refs["tree"], params=shop.training, rows=shop.rows, blocks=shop.blocks
-    )  # fmt: skip
+        two,
+        refs["interactions"],
+        refs["features"],
+        refs["tree"],
+        params=shop.training,
+        rows=shop.rows,
+        blocks=shop.blocks,
+    )
     assert two.records[-1].computed
     assert env.store.manifest(again).digest == before
 
@@ -337,8 +356,13 @@ def test_every_label_representation_makes_a_tree(
 ) -> None:
     env, refs = made
     features = xmr.embed_labels.execute(
-        env, refs["interactions"], refs["features"], params=EmbeddingParams(method), rows=RowParams(), blocks=BlockParams(40)
-    )  # fmt: skip
+        env,
+        refs["interactions"],
+        refs["features"],
+        params=EmbeddingParams(method),
+        rows=RowParams(),
+        blocks=BlockParams(40),
+    )
     tree = xmr.cluster_labels.execute(env, features, params=Shop().clusters, blocks=BlockParams(40))
     assert env.store.manifest(tree).quality["widths"] == [4, 16, 96]
 
@@ -370,4 +394,6 @@ def test_a_ranker_of_few_labels_or_without_held_out_queries_answers(tmp_path: Pa
     assert held == 0.9 or answers[0].id == "kind-0"
     assert all(answer.chance is None for answer in answers)
     quality = env.store.manifest(refs["ranker"]).quality
-    assert quality["tested"] == sum(part == "test" for part in splits_of([line.split(",")[0] for line in lines[1:]], shop.interactions))  # fmt: skip
+    assert quality["tested"] == sum(
+        part == "test" for part in splits_of([line.split(",")[0] for line in lines[1:]], shop.interactions)
+    )

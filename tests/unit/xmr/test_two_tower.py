@@ -53,9 +53,11 @@ def test_towers_find_unseen_labels_by_their_text() -> None:
     featurizer = featurizer_of(texts, ngrams, TOWER_TFIDF)
     targets = sparse.csr_array((np.ones(len(rows), np.float32), (np.arange(len(rows)), rows)), shape=(len(rows), 150))
     training = train_towers(
-        featurizer.transform(queries), featurizer.transform(texts), targets,
+        featurizer.transform(queries),
+        featurizer.transform(texts),
+        targets,
         TowerParams(dimensions=32, batch=128, epochs=6, label_vectors=False),
-    )  # fmt: skip
+    )
     asked = [" ".join(texts[label].split()[:3]) for label in range(120, 150)]
     best = training.towers.index().rank(featurizer.transform(asked), 1).ids[:, 0]
     assert (best == np.arange(120, 150)).mean() > 0.8
@@ -94,7 +96,9 @@ def test_training_stops_where_recall_no_longer_grows() -> None:
 
 def test_training_stops_in_time_and_between_steps() -> None:
     ticks = iter(range(10**6))
-    training = train_towers(*world(), TowerParams(dimensions=8, batch=64, epochs=50, seconds=15), clock=lambda: next(ticks))  # fmt: skip
+    training = train_towers(
+        *world(), TowerParams(dimensions=8, batch=64, epochs=50, seconds=15), clock=lambda: next(ticks)
+    )
     assert training.out_of_time
     assert training.steps == 14
     assert len(training.recalls) == 2
@@ -117,14 +121,21 @@ def test_in_batch_negatives_leave_out_own_labels_and_correct_for_frequency() -> 
     targets = sparse.csr_array(np.array([[1, 1], [0, 1], [1, 0]], np.float32))
     trainer = TowerTrainer(queries, no_text(2, 3), targets, TowerParams(dimensions=4, batch=8, validation=0.01))
     held = {int(row) for row in trainer._held}
-    pairs = [(row, label) for row in range(3) for label in targets.indices[targets.indptr[row] : targets.indptr[row + 1]] if row not in held]  # fmt: skip
+    pairs = [
+        (row, label)
+        for row in range(3)
+        for label in targets.indices[targets.indptr[row] : targets.indptr[row + 1]]
+        if row not in held
+    ]
     assert trainer._pairs.tolist() == [[row, label] for row, label in pairs]
     shares = np.array([sum(label == wanted for _, label in pairs) for wanted in range(2)]) / len(pairs)
     np.testing.assert_allclose(trainer._log_share, np.log(np.maximum(shares, 1e-12)), rtol=1e-5)
     table, own = (trainer._net.weights(best=False)[name] for name in ("table", "label_vectors"))
     logits, *_ = trainer._net.logits(trainer._batch(np.arange(len(pairs))), 0.05)
     unit = lambda row: row / np.linalg.norm(row)  # noqa: E731
-    expected = np.array([[unit(table[row]) @ unit(own[label]) / 0.05 - np.log(shares[label]) for _, label in pairs] for row, _ in pairs])  # fmt: skip
+    expected = np.array(
+        [[unit(table[row]) @ unit(own[label]) / 0.05 - np.log(shares[label]) for _, label in pairs] for row, _ in pairs]
+    )
     for i, (row, _) in enumerate(pairs):
         for j, (_, label) in enumerate(pairs):
             if i != j and targets[row, label] > 0:

@@ -38,14 +38,34 @@ from tests.worlds import identities
 DAYS = ("2026-01-05", "2026-01-06")
 #: Every stage there is, so small that each fan-out has several shards.
 SETTINGS: dict[str, Any] = {
-    "xmr.clusters.flat_labels": 0, "xmr.clusters.max_leaf_size": 8, "xmr.clusters.branching": 4, "xmr.blocks.labels": 40,
-    "xmr.blocks.rows": 100, "xmr.interactions.test_share": 0.2, "xmr.interactions.calibration_share": 0.1,"xmr.predicted": 10, "corpus.imports.rows_per_shard": 300, "xmr.ensemble.seeds": [0, 1],
-    "xmr.sweep.thresholds": [0.1, 0.3], "xmr.sweep.beams": [5, 10], "xmr.sweep.timed": 0, "xmr.sweep.megabytes": 50.0,
-    "xmr.baselines.compared": True, "xmr.baselines.network": True, "xmr.baselines.svd.rank": 16, "xmr.baselines.towers.dimensions": 8,
-    "xmr.baselines.towers.epochs": 2, "xmr.baselines.judge.timed": 2, "xmr.baselines.judge.warm_up": 1,
-    "xmr.refresh.mode": "live", "xmr.refresh.limits.terms_lost": 0.9, "xmr.refresh.limits.precision_loss": 0.1,
-    "xmr.refresh.label_gain": 0.02, "xmr.refresh.node_gain": 0.02, "xmr.refresh.negatives": "tfn+man",
-}  # fmt: skip
+    "xmr.clusters.flat_labels": 0,
+    "xmr.clusters.max_leaf_size": 8,
+    "xmr.clusters.branching": 4,
+    "xmr.blocks.labels": 40,
+    "xmr.blocks.rows": 100,
+    "xmr.interactions.test_share": 0.2,
+    "xmr.interactions.calibration_share": 0.1,
+    "xmr.predicted": 10,
+    "corpus.imports.rows_per_shard": 300,
+    "xmr.ensemble.seeds": [0, 1],
+    "xmr.sweep.thresholds": [0.1, 0.3],
+    "xmr.sweep.beams": [5, 10],
+    "xmr.sweep.timed": 0,
+    "xmr.sweep.megabytes": 50.0,
+    "xmr.baselines.compared": True,
+    "xmr.baselines.network": True,
+    "xmr.baselines.svd.rank": 16,
+    "xmr.baselines.towers.dimensions": 8,
+    "xmr.baselines.towers.epochs": 2,
+    "xmr.baselines.judge.timed": 2,
+    "xmr.baselines.judge.warm_up": 1,
+    "xmr.refresh.mode": "live",
+    "xmr.refresh.limits.terms_lost": 0.9,
+    "xmr.refresh.limits.precision_loss": 0.1,
+    "xmr.refresh.label_gain": 0.02,
+    "xmr.refresh.node_gain": 0.02,
+    "xmr.refresh.negatives": "tfn+man",
+}
 
 
 def write_days(folder: Path) -> dict[str, Path]:

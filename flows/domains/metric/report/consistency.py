@@ -105,12 +105,19 @@ def read_consistency(store: Store, record: dict[str, Any]) -> Consistency | None
     some = order if len(order) <= DRAWN else list(dict.fromkeys(taken))
     drawn = [(classes[row].name, classes[row].role, curves["utility"][row].tolist()) for row in some]
     return Consistency(
-        str(artifact.quality["measure"]), params["target"]["rate"], params["target"]["share"], params["level"], figures, classes,
-        curves["thresholds"].tolist(), drawn, curves["utility"][counted].mean(axis=0).tolist(),
+        str(artifact.quality["measure"]),
+        params["target"]["rate"],
+        params["target"]["share"],
+        params["level"],
+        figures,
+        classes,
+        curves["thresholds"].tolist(),
+        drawn,
+        curves["utility"][counted].mean(axis=0).tolist(),
         dict(stages.get(metric.RETRIEVAL.name, {}).get("quality", {})),
         artifact.read("groups").to_pylist() if artifact.entries("groups") else [],
         list(artifact.quality.get("cautions", [])),
-    )  # fmt: skip
+    )
 
 
 def operating_points(found: Consistency) -> list[tuple[float, float, str]]:

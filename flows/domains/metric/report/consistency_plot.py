@@ -29,9 +29,13 @@ def utility_svg(
         told = "" if named["worst" if worst else ""] else ("a class among the worst" if worst else "a class")
         named["worst" if worst else ""] = True
         axes.plot(
-            thresholds, utilities, color=_WORST if worst else _MUTED, linewidth=1.0, alpha=0.7 if worst else 0.35,
+            thresholds,
+            utilities,
+            color=_WORST if worst else _MUTED,
+            linewidth=1.0,
+            alpha=0.7 if worst else 0.35,
             label=told or "_nolegend_",
-        )  # fmt: skip
+        )
     axes.plot(thresholds, mean, color=_MEAN, linewidth=2.4, label="mean of classes")
     if chosen is not None and min(thresholds) <= chosen <= max(thresholds):
         axes.axvline(chosen, color=_INK, linewidth=1.0, linestyle="--", label="threshold")
@@ -63,9 +67,15 @@ def operating_svg(
         some = [point for point in points if (point[2] == "worst") == wanted]
         if some:
             axes.plot(
-                [point[0] for point in some], [point[1] for point in some], color=colour, marker=marker, markersize=5,
-                linestyle="", alpha=0.6, label=name,
-            )  # fmt: skip
+                [point[0] for point in some],
+                [point[1] for point in some],
+                color=colour,
+                marker=marker,
+                markersize=5,
+                linestyle="",
+                alpha=0.6,
+                label=name,
+            )
     line = axes.axvline if rate == "far" else axes.axhline
     line(share, color=_INK, linewidth=1.0, linestyle="--", label=f"target {rate.upper()}")
     for axis in (axes.xaxis, axes.yaxis):

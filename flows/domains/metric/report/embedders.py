@@ -14,9 +14,14 @@ from schemas.store import Store
 
 #: Figures of unseen classes that the table has, with their names there.
 COLUMNS = {
-    "recall_at_1": "recall@1", "map_at_r": "mAP@R", "opis": "OPIS", "worst_opis": "OPIS, worst classes", "far": "FAR",
-    "far_spread": "FAR, deviation over classes", "frr": "FRR",
-}  # fmt: skip
+    "recall_at_1": "recall@1",
+    "map_at_r": "mAP@R",
+    "opis": "OPIS",
+    "worst_opis": "OPIS, worst classes",
+    "far": "FAR",
+    "far_spread": "FAR, deviation over classes",
+    "frr": "FRR",
+}
 SIDES = {"without": "without TCM", "with": "with TCM"}
 
 
@@ -91,15 +96,31 @@ def read_embedders(store: Store, record: dict[str, Any]) -> Embedders | None:
         trials = artifact.read("trials").to_pylist()
     checks = trained.read("checks").to_pylist()
     courses = [
-        (side, seed, [c["step"] for c in checks if c["embedder"] == number], [c["map_at_r"] for c in checks if c["embedder"] == number])
+        (
+            side,
+            seed,
+            [c["step"] for c in checks if c["embedder"] == number],
+            [c["map_at_r"] for c in checks if c["embedder"] == number],
+        )
         for number, (side, seed) in enumerate(named)
-    ]  # fmt: skip
-    margins = next(((row["positive_margin"], row["negative_margin"], row["weight"]) for row in rows if row["weight"] is not None), None)  # fmt: skip
+    ]
+    margins = next(
+        ((row["positive_margin"], row["negative_margin"], row["weight"]) for row in rows if row["weight"] is not None),
+        None,
+    )
     recipe = trained.manifest.identity["parameters"]["recipe"]
     return Embedders(
-        figures, named[place], trials, courses, _curves(tensors_from_arrow(comparison.read("curves"))), trained.quality["classes"],
-        trained.quality["rows"], recipe["training"]["loss"], recipe["backbone"]["kind"], margins,
-    )  # fmt: skip
+        figures,
+        named[place],
+        trials,
+        courses,
+        _curves(tensors_from_arrow(comparison.read("curves"))),
+        trained.quality["classes"],
+        trained.quality["rows"],
+        recipe["training"]["loss"],
+        recipe["backbone"]["kind"],
+        margins,
+    )
 
 
 def _curves(stored: dict[str, NDArray[np.generic]]) -> dict[str, Curves]:

@@ -125,17 +125,24 @@ def read_sweep(store: Store, stage: dict[str, Any]) -> Sweep:
         point["latency_ms"] = taken
     chosen = quality["chosen"] if params.picks else None
     return Sweep(
-        params.k, points, (chosen["threshold"], chosen["beam"]) if chosen else None, _limits(params), quality.get("refused", "")
-    )  # fmt: skip
+        params.k,
+        points,
+        (chosen["threshold"], chosen["beam"]) if chosen else None,
+        _limits(params),
+        quality.get("refused", ""),
+    )
 
 
 def _limits(params: SweepParams) -> list[str]:
     """The limits that are set, in words."""
     given = (
         (params.megabytes, f"at most {params.megabytes:g} MB"),
-        (params.latency_ms, f"at most {params.latency_ms:g} ms a query, at {params.work_per_ms:,.0f} units of work a ms"),
+        (
+            params.latency_ms,
+            f"at most {params.latency_ms:g} ms a query, at {params.work_per_ms:,.0f} units of work a ms",
+        ),
         (params.least_recall, f"recall@{params.k} of at least {params.least_recall:g}"),
-    )  # fmt: skip
+    )
     return [words for value, words in given if value]
 
 

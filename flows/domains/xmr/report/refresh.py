@@ -44,9 +44,12 @@ def _read(store: Store, stage: dict[str, Any]) -> Refresh:
     return Refresh(
         base=stage["inputs"]["old_model"],
         rows=[(name, drift[key], limits[key]) for key, name in FIGURES],
-        k=drift["k"], before=drift["precision_before"], after=drift["precision_after"], loss=limits["precision_loss"],
+        k=drift["k"],
+        before=drift["precision_before"],
+        after=drift["precision_after"],
+        loss=limits["precision_loss"],
         past=stage["quality"]["must_retrain"],
-    )  # fmt: skip
+    )
 
 
 def read_trained_fully(record: dict[str, Any]) -> str:

@@ -34,12 +34,20 @@ def sweep_svg(
         axes.plot(across, heights, color=colour, marker=marker, markersize=5, linewidth=1.8, label=f"beam {beam}")
         for point, x, y in zip(mine, across, heights, strict=True):
             if beam == beams[-1]:
-                axes.annotate(f"{point['threshold']:.2g}", (x, y), xytext=(0, 6), textcoords="offset points",
-                              ha="center", color=colour, fontsize=8)  # fmt: skip
+                axes.annotate(
+                    f"{point['threshold']:.2g}",
+                    (x, y),
+                    xytext=(0, 6),
+                    textcoords="offset points",
+                    ha="center",
+                    color=colour,
+                    fontsize=8,
+                )
             if chosen is not None and (point["threshold"], beam) == tuple(chosen):
                 axes.plot([x], [y], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=colour)
-                axes.annotate("chosen", (x, y), xytext=(0, -18), textcoords="offset points", ha="center",
-                              color=_INK, fontsize=9)  # fmt: skip
+                axes.annotate(
+                    "chosen", (x, y), xytext=(0, -18), textcoords="offset points", ha="center", color=_INK, fontsize=9
+                )
     axes.set_xlabel("model size in MB" if value == "bytes" else "milliseconds a query (median)", color=_INK)
     axes.set_ylabel(f"recall@{k}", color=_INK)
     axes.margins(x=0.08, y=0.18)
