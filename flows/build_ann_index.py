@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.domains.inputs import retrieval_params
+from flows.domains.ann.evaluation import retrieval_params
 from flows.featurize_corpus import featurize_corpus
 from flows.run.crashes import tell_when_crashed
 from flows.run.publishing import make_live

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.domains.inputs import computes_vectors, input_of
+from flows.domains.corpus.inputs import computes_vectors, input_of
 from flows.run.crashes import tell_when_crashed
 from flows.run.request import RunRequest
 from flows.run.runtime import named, running

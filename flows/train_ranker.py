@@ -2,9 +2,9 @@
 
 from prefect import flow
 
-from flows.domains.inputs import interactions_of
 from flows.domains.xmr.baselines import compare
 from flows.domains.xmr.features import features_of
+from flows.domains.xmr.inputs import interactions_of
 from flows.domains.xmr.refresh import refreshed
 from flows.domains.xmr.steps import maker
 from flows.domains.xmr.training import measure, train

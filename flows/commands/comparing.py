@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened
+from flows.commands.options import DEFAULT_PRODUCT, CollectionOption, JsonOption, ProductOption, StoreOption, opened
 
 _VERSION = "a reference, the beginning of a fingerprint, live, live~1 (the version before), a day, or a run"
 
@@ -15,7 +15,7 @@ _VERSION = "a reference, the beginning of a fingerprint, live, live~1 (the versi
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help=_VERSION)],
     after: Annotated[str, typer.Argument(metavar="B", help="the same, of what it is compared with")],
-    product: Annotated[str, typer.Option(help="whose live and days are meant: ann.index or xmr.ranker")] = "ann.index",
+    product: ProductOption = DEFAULT_PRODUCT,
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",

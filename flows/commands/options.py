@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import domains
+from flows.run.flow_names import flow_names
 from schemas.errors import FingerpostError
 
 StoreOption = Annotated[
@@ -24,6 +26,13 @@ CollectionOption = Annotated[
         show_default=False,
     ),
 ]
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")]
+FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
+#: What is published, for people: "ann.index or xmr.ranker or ...".
+PRODUCT_NAMES = " or ".join(domains.products())
+ProductOption = Annotated[str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}")]
+#: The product that a command means where none is named.
+DEFAULT_PRODUCT = next(iter(domains.products()))
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

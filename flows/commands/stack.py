@@ -146,9 +146,9 @@ def doctor(as_json: JsonOption = False, home: HomeOption = "", store: StoreOptio
 
     Example: fingerpost doctor
     """
-    from flows.ops.keep.live import wide_console
     from flows.ops.stack.doctor import diagnose
     from flows.ops.stack.state import find_home, read_state
+    from flows.run.console import wide_console
     from tasks.ann.open import find_store
 
     state = read_state(find_home(home))

@@ -147,7 +147,7 @@ def test_a_missed_gate_keeps_the_old_version_live(tmp_path: Path, products: Path
     first = Pointer(Store(str(store)), "products", PRODUCT).required()
     products.write_text("\n".join(products.read_text().splitlines()[:100]) + "\n")
     with pytest.raises(GateError, match=r"documents 99 \(at least 200\).*stays live"):
-        run_flow("nightly", request_for(store, products, **{"gates.documents": 200}), quiet=True)
+        run_flow("nightly", request_for(store, products, **{"ann.gates.documents": 200}), quiet=True)
     assert Pointer(Store(str(store)), "products", PRODUCT).required() == first
     failed = runs(Store(str(store)), newest=1)[0]
     assert failed["state"] == "failed"

@@ -10,8 +10,8 @@ import pytest
 import tasks.code
 from flows.ops.backfill.partition_calendar import calendar, calendar_markdown
 from flows.ops.backfill.partitions import Partition, Partitions
-from flows.ops.keep.live import wide_console
 from flows.run.calendar import days_between
+from flows.run.console import wide_console
 from flows.run.request import RunRequest
 from flows.run.start import run_flow
 from schemas.errors import FingerpostError
@@ -119,7 +119,7 @@ def test_a_failed_day_stays_failed_until_something_changes(world: World) -> None
     world.drop(DAYS[2], seed=3, bad=29)
     assert world.state(DAYS[2]) == ("stale", "changed since it failed: import_documents")
     world.drop(DAYS[2], seed=3, bad=30)
-    assert world.state(DAYS[2], **{"gates.recall_at_10": 0.1}) == ("stale", "changed since it failed: gates")
+    assert world.state(DAYS[2], **{"ann.gates.recall_at_10": 0.1}) == ("stale", "changed since it failed: gates")
 
 
 def test_a_day_that_failed_without_its_input_is_missing_until_that_is_there(world: World) -> None:

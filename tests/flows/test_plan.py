@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flows.run.calendar import days_between, logical_day
 from flows.run.dry_run import plan_of
 from flows.run.request import RunRequest, collection_of
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from flows.run.start import FLOWS, run_flow
 from schemas.publish import Pointer
 from schemas.store import Store
@@ -164,7 +164,7 @@ def test_a_plan_names_what_is_damaged(tmp_path: Path) -> None:
 
 def test_a_run_that_fails_leaves_a_report_too(tmp_path: Path) -> None:
     store, source = tmp_path / "store", write_csv(tmp_path / "products.csv")
-    for settings in ({"gates.documents": 10_000}, {"corpus.imports.quarantine_share": 0.0}):
+    for settings in ({"ann.gates.documents": 10_000}, {"corpus.imports.quarantine_share": 0.0}):
         with source.open("a") as file:
             file.write(",nameless,row,x\n")
         with pytest.raises(Exception, match="expected"):

@@ -17,7 +17,7 @@ from flows.domains.metric.settings import MetricSettings
 from flows.report.page import render
 from flows.run.dry_run import plan_of
 from flows.run.request import RunRequest
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from flows.run.start import run_flow
 from schemas import metric as contracts
 from schemas.refs import Ref
@@ -45,8 +45,8 @@ QUICK: dict[str, Any] = {
     "metric.training.backbone.dimensions": 6,
     "metric.opis.draws": 20,
     "metric.target.share": 0.05,
-    "gates.threshold_rate": 0,
-    "gates.threshold_frr": 1,
+    "metric.gates.rate": 0,
+    "metric.gates.frr": 1,
 }
 
 

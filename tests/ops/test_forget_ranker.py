@@ -32,7 +32,12 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 VISITOR, SAID = "visitor-4711", "quixelbrandt mirabolanthe for my knee"
 LABEL, NAMED, TOLD = "article-0815", "zwetschgenknoedel set", "Hexenschusspflaster of the house."
 DAYS = ("2026-03-01", "2026-03-02")
-SMALL = {"xmr.predicted": 5, "xmr.clusters.flat_labels": 0, "xmr.clusters.max_leaf_size": 10, "gates.recall_at_10": 0.3}
+SMALL = {
+    "xmr.predicted": 5,
+    "xmr.clusters.flat_labels": 0,
+    "xmr.clusters.max_leaf_size": 10,
+    "ann.gates.recall_at_10": 0.3,
+}
 
 
 def write_clicks(folder: Path) -> None:
@@ -291,7 +296,7 @@ def test_a_document_of_the_sample_takes_its_links_along(tmp_path: Path) -> None:
     """Interactions of the built-in sample come from the documents' pages."""
     settings = {"xmr.input": "python-docs-see-also", "xmr.predicted": 5, "input.distributions": ["pillow"]}
     settings |= {
-        "gates.sample_documents": 1,
+        "ann.gates.sample_documents": 1,
         "xmr.interactions.test_share": 0.0,
         "xmr.interactions.calibration_share": 0.0,
     }

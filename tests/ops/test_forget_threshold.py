@@ -116,8 +116,8 @@ def test_an_image_goes_with_the_embedder_that_was_trained_on_it(tmp_path: Path) 
         "metric.training.params.classes_per_batch": 4,
         "metric.training.variants": ["without"],
         "metric.opis.draws": 0,
-        "gates.threshold_rate": 0,
-        "gates.threshold_frr": 1,
+        "metric.gates.rate": 0,
+        "metric.gates.frr": 1,
     }
     asked = RunRequest(profile="tiny", store=str(tmp_path / "store"), day=DAY, collection="letters", settings=settings)
     run_flow("tune_thresholds", asked, quiet=True)

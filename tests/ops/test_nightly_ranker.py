@@ -16,7 +16,7 @@ from flows.run.dry_run import plan_of
 from flows.run.lineage import ends_of, lineage_of
 from flows.run.page import lineage_page, stage_rows
 from flows.run.request import RunRequest
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from flows.run.start import run_flow
 from schemas.publish import Pointer
 from schemas.store import Store

@@ -1,0 +1,40 @@
+"""The declaration of ``ann``: from vectors to a published nearest-neighbour index."""
+
+from flows.domains.domain import Domain, Product, Section
+
+ANN = Domain(
+    word="ann",
+    flow="flows.build_ann_index:build_ann_index",
+    needs=("corpus",),
+    products=(
+        Product(
+            name="ann.index",
+            contract="schemas.ann:INDEX",
+            title="index",
+            role="index",
+            gates="flows.domains.ann.gates:index_gates",
+            open="tasks.ann.open:live",
+            answers="flows.domains.ann.answers:answerer",
+            why="flows.domains.ann.why:why",
+        ),
+    ),
+    changes={
+        "ann.neighbors": "flows.domains.ann.changes:neighbors",
+        "ann.evaluation": "flows.domains.ann.changes:evaluation",
+        "ann.retrieval": "flows.domains.ann.changes:retrieval",
+    },
+    report=Section(
+        gather="flows.domains.ann.report.section:gather",
+        template="flows.domains.ann.report:section.html",
+        plots="flows.domains.ann.report.section:plots",
+        cards="flows.domains.ann.report.section:cards",
+    ),
+    commands=("flows.domains.ann.commands:query",),
+    former={
+        "gates.recall_at_10": ("ann.gates.recall_at_10",),
+        "gates.documents": ("ann.gates.documents",),
+        "gates.sample_documents": ("ann.gates.sample_documents",),
+        "gates.quarantine_share": ("ann.gates.quarantine_share",),
+        "gates.reranked_over_bm25": ("ann.gates.reranked_over_bm25",),
+    },
+)

@@ -8,7 +8,7 @@ from pathlib import Path
 from flows.domains.metric.inputs import Labelled, classes_of
 from flows.domains.metric.settings import MetricSettings
 from flows.run.runtime import Run
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from schemas.refs import digest_of
 from tasks.metric.assessment import AssessmentParams
 from tasks.metric.comparison import ComparisonParams

@@ -4,17 +4,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flows.domains.corpus.inputs import source_of
+from flows.domains.domain import FileUse
 from flows.domains.metric.settings import OWN_EMBEDDINGS, MetricSettings
-from flows.domains.xmr.features import apart
+from flows.domains.settings import Settings
 from flows.featurize_corpus import featurize_corpus
 from flows.run.request import RunRequest
-from flows.run.rewriting import rewriting
-from flows.run.runtime import Run, part
-from flows.run.settings import Settings
+from flows.run.rewriting import instead_of
+from flows.run.runtime import Run, part, scoped
 from schemas.forgotten import Forgotten
 from schemas.inputs import PACKAGES_SAMPLE, SAMPLE
 from schemas.inputs.embeddings import CLASS_COLUMN, GROUP_COLUMN, EmbeddingFile
+from schemas.inputs.forgotten import suppressing
 from schemas.inputs.images import ImageFiles
+from schemas.inputs.sources import InputSource
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
 from tasks.corpus.stages.features import import_documents, take_vectors
@@ -37,16 +40,25 @@ class Labelled:
     group: str = ""
 
 
-def tunes(settings: Settings) -> bool:
-    """Whether a nightly tunes a threshold: there are embeddings, and those of the built-in sample go with it alone, if its
-    packages are enough for either side of the split.
+def skipped(settings: Settings) -> str:
+    """Why a nightly tunes no threshold; empty if it tunes one.
+
+    The embeddings of the built-in sample go with it alone, if its packages are enough for either side of the split.
     """
-    metric, given = settings.metric, settings.input
+    metric, sample = settings.metric, settings.input.source == SAMPLE
+    if not metric.input:
+        return "No threshold is tuned: metric.input names no embeddings"
     if metric.input != PACKAGES_SAMPLE:
-        return bool(metric.input)
-    sides = Counter(side_of(name, classes_of(metric, metric.label, "all")) for name in given.distributions)
-    trained = not metric.trains or sides["training"] >= 2
-    return given.source == SAMPLE and trained and sides["validation"] >= 3 and sides["test"] >= 2
+        return ""
+    if not sample:
+        return (
+            f"No threshold is tuned: metric.input is {PACKAGES_SAMPLE}, which goes with the built-in sample alone; name"
+            f" embeddings of {settings.input.collection} there to tune one"
+        )
+    sides = Counter(side_of(name, classes_of(metric, metric.label, "all")) for name in settings.input.distributions)
+    if sides["validation"] >= 3 and sides["test"] >= 2 and (not metric.trains or sides["training"] >= 2):
+        return ""
+    return f"No threshold is tuned: {len(settings.input.distributions)} package(s) are too few classes for a split"
 
 
 def classes_of(metric: MetricSettings, column: str, part: Part, group: str = "") -> ClassParams:
@@ -78,6 +90,24 @@ def embedding_source(settings: Settings, flow: str, suppressed: Suppressed | Non
     return EmbeddingFile(path, mapping, suppressed)
 
 
+def suppressed_source(
+    settings: Settings, flow: str, suppressed: Suppressed | None
+) -> EmbeddingFile | ImageFiles | InputSource:
+    """What a threshold is tuned on from outside the store, without what is to be forgotten."""
+    source = embedding_source(settings, flow, suppressed)
+    return source if source is not None else suppressing(source_of(settings), suppressed)
+
+
+def files_of(settings: Settings, flow: str) -> list[FileUse]:
+    """The file that a flow's threshold is tuned on; none where it is the collection's documents."""
+    columns = embedding_columns(settings, flow)
+    if columns is None:
+        return []
+    path, mapping = columns
+    setting = "metric.input" if path == settings.metric.input else "input.source"
+    return [FileUse("images" if settings.metric.kind == "images" else "embeddings", path, dict(mapping), setting)]
+
+
 def labelled(run: Run, request: RunRequest) -> Labelled:
     """What a run's threshold is tuned on; a file is taken over as it is, and a corpus is featurized where that was not done yet."""
     metric, made = run.settings.metric, run.refs
@@ -88,9 +118,9 @@ def labelled(run: Run, request: RunRequest) -> Labelled:
             part(featurize_corpus, request)
         computed = str(made["projection"].identity) if "projection" in made else run.env.collection
         return Labelled(made["documents"], made["vectors"], metric.label, metric.model or computed, metric.group)
-    instead = rewriting.get()
-    given = instead.embeddings if instead is not None and instead.embeddings is not None else source
-    with apart(run, PART):
+    stored = instead_of("metric")
+    given = stored if stored is not None else source
+    with scoped(run, PART):
         documents = import_documents(given, params=run.settings.corpus.imports)
         vectors = take_vectors(documents, normalize=False)
     made |= {"threshold_documents": documents, "threshold_vectors": vectors}
@@ -101,5 +131,4 @@ def note_cautions(run: Run, threshold: Ref) -> None:
     """Says in the run and its report where the target of a threshold is not safely met."""
     if not run.env.planning:
         for caution in run.env.store.manifest(threshold).quality["cautions"]:
-            run.env.notes.append(f"The threshold's target is not safely met: {caution}")
-            run.progress.say(run.env.notes[-1])
+            run.note(f"The threshold's target is not safely met: {caution}")

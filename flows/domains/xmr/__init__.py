@@ -1,0 +1,54 @@
+"""The declaration of ``xmr``: from interactions to a published ranker."""
+
+from flows.domains.domain import Domain, InputFile, Product, Section
+from schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
+
+XMR = Domain(
+    word="xmr",
+    flow="flows.train_ranker:train_ranker",
+    roles="ranker",
+    products=(
+        Product(
+            name="xmr.ranker",
+            contract="schemas.xmr:RANKER",
+            title="ranker",
+            role="ranker",
+            gates="flows.domains.xmr.gates:ranker_gates",
+            open="tasks.xmr.open:live",
+            answers="flows.domains.xmr.answers:answerer",
+            why="flows.domains.xmr.why:why",
+        ),
+    ),
+    inputs=(
+        InputFile(
+            title="interactions",
+            setting="xmr.input",
+            artifact="xmr.interactions",
+            stage="import_interactions",
+            builtin=frozenset({SEE_ALSO_SAMPLE, NAMES_SAMPLE}),
+        ),
+    ),
+    skipped="flows.domains.xmr.inputs:skipped",
+    files="flows.domains.xmr.inputs:files_of",
+    source="flows.domains.xmr.inputs:suppressed_source",
+    stored="schemas.inputs.forgotten:StoredInteractions",
+    # A query may be its own key: it stands in the text too.
+    keys={("xmr.interactions", "queries"): ("id", "text")},
+    changes={
+        "xmr.interactions": "flows.domains.xmr.changes:interactions",
+        "xmr.evaluation": "flows.domains.xmr.changes:evaluation",
+    },
+    report=Section(
+        gather="flows.domains.xmr.report.section:gather",
+        template="flows.domains.xmr.report:section.html",
+        plots="flows.domains.xmr.report.section:plots",
+        cards="flows.domains.xmr.report.section:cards",
+    ),
+    commands=("flows.domains.xmr.commands:rank",),
+    former={
+        "gates.ranker_recall_at_10": ("xmr.gates.recall_at_10",),
+        "gates.sample_ranker_recall_at_10": ("xmr.gates.sample_recall_at_10",),
+        "gates.ranker_labels": ("xmr.gates.labels",),
+        "gates.quarantine_share": ("xmr.gates.quarantine_share",),
+    },
+)

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from flows.domains.xmr.features import apart, features_of
+from flows.domains.xmr.features import features_of
+from flows.domains.xmr.settings import XmrSettings
 from flows.domains.xmr.steps import HELD, steps_of
 from flows.run.rewriting import rewriting
-from flows.run.runtime import Run
-from flows.run.settings import XmrSettings
+from flows.run.runtime import Run, scoped
 from schemas import xmr as contracts
 from schemas.contract import Contract
 from schemas.corpus import DOCUMENTS, FEATURES, NGRAMS, VOCABULARY
@@ -99,7 +99,7 @@ def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
     for place, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
         params, (tree, model) = refresh_params(xmr, clusters), (numbered(role, place) for role in ("tree", "model"))
         # Trees and weights of a full training are remembered apart from these, which other stages make.
-        with apart(run, numbered("refreshed", place)):
+        with scoped(run, numbered("refreshed", place)):
             made[tree] = refresh_tree(
                 taken,
                 made["features"],

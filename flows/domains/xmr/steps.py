@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flows.domains.inputs import sample_of
+from flows.domains.settings import Settings
+from flows.domains.xmr.inputs import sample_of
 from flows.run.runtime import Run
-from flows.run.settings import Settings
 from schemas.refs import Ref
 from tasks.corpus.stages.features import count_ngrams, merge_vocabulary, weigh_terms
 from tasks.stage import Stage

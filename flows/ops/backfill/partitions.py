@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flows.domains.settings import Settings
 from flows.run.dry_run import plan_of
 from flows.run.plan import Plan
+from flows.run.profiles import limits_digest
 from flows.run.request import RunRequest
-from flows.run.settings import Settings
 from schemas.errors import FingerpostError, InputError
 from schemas.leases import at_work
-from schemas.refs import Ref, digest_of
+from schemas.refs import Ref
 from schemas.store import Store
 from tasks.code import unchanging_code
 from tasks.ledger import partition, partitions
@@ -72,7 +73,7 @@ class Partitions:
         self.settings: Settings = self.request.resolve()
         self.collection = self.settings.input.collection
         self.store = Store(self.settings.store)
-        self._limits = digest_of(self.settings.gates.model_dump(mode="json"))[:16]
+        self._limits = limits_digest(self.settings)
 
     def known_days(self) -> list[str]:
         """The days that ever ran."""

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from flows.ops.compare.causes import Change, shown
 from flows.ops.compare.diff import Diff
-from flows.ops.keep.live import wide_console
+from flows.run.console import wide_console
 
 
 def show_diff(found: Diff) -> None:

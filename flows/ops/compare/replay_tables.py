@@ -5,10 +5,10 @@ from rich.markup import escape
 
 from flows.ops.compare.diff_tables import table_of
 from flows.ops.compare.versions import find_index
-from flows.ops.keep.live import wide_console
+from flows.run.console import wide_console
 from flows.run.gates import replay_gates
+from flows.run.profiles import load_settings
 from flows.run.replay import Replay, replay
-from flows.run.settings import load_settings
 from schemas.errors import FingerpostError, MissingArtifactError
 from schemas.publish import Gate, Pointer
 from schemas.refs import Ref

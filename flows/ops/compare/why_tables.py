@@ -5,7 +5,7 @@ from rich.markup import escape
 from flows.ops.compare.causes import shown
 from flows.ops.compare.diff_tables import table_of
 from flows.ops.compare.why import Why
-from flows.ops.keep.live import wide_console
+from flows.run.console import wide_console
 
 _TERMS = 12
 

@@ -1,0 +1,28 @@
+"""The declaration of ``corpus``: from an input to documents, features and vectors."""
+
+from flows.domains.domain import Domain, InputFile
+from schemas.inputs import SAMPLE
+
+CORPUS = Domain(
+    word="corpus",
+    flow="flows.featurize_corpus:featurize_corpus",
+    inputs=(
+        InputFile(
+            title="documents",
+            setting="input.source",
+            artifact="corpus.documents",
+            stage="import_documents",
+            builtin=frozenset({SAMPLE}),
+        ),
+    ),
+    files="flows.domains.corpus.inputs:files_of",
+    source="flows.domains.corpus.inputs:suppressed_source",
+    stored="schemas.inputs.forgotten:StoredInput",
+    changes={
+        "corpus.extracts": "flows.domains.corpus.changes:extracts",
+        "corpus.documents": "flows.domains.corpus.changes:documents",
+        "corpus.vocabulary": "flows.domains.corpus.changes:vocabulary",
+        "corpus.projection": "flows.domains.corpus.changes:projection",
+        "corpus.vectors": "flows.domains.corpus.changes:vectors",
+    },
+)
