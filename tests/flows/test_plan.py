@@ -13,7 +13,7 @@ from flows.run.calendar import days_between, logical_day
 from flows.run.dry_run import plan_of
 from flows.run.request import RunRequest, collection_of
 from flows.run.section import SettingsError
-from flows.run.start import FLOWS, run_flow
+from flows.run.start import known, run_flow
 from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ann.open import PRODUCT
@@ -62,7 +62,7 @@ def test_a_forced_stage_is_planned_with_what_follows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flow", sorted({"nightly", "featurize_corpus", "build_ann_index"}))
 def test_every_flow_can_be_asked_for_a_plan_alone(tmp_path: Path, flow: str) -> None:
     store, source = tmp_path / "store", write_csv(tmp_path / "products.csv")
-    FLOWS[flow](request_for(store, source).model_copy(update={"dry_run": True}))
+    known(flow)(request_for(store, source).model_copy(update={"dry_run": True}))
     assert not store.exists()
 
 
@@ -111,7 +111,7 @@ def test_a_day_that_fails_is_remembered_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_the_parameter_model_makes_a_form_and_refuses_what_it_does_not_know() -> None:
-    schema = json.dumps(FLOWS["nightly"].parameters.model_dump())
+    schema = json.dumps(known("nightly").parameters.model_dump())
     assert '"enum"' in schema
     assert "additionalProperties" in schema
     with pytest.raises(SettingsError, match="day"):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.domains.metric.gates import threshold_gates
-from flows.domains.metric.inputs import tunes
+from flows.domains.metric.inputs import skipped
 from flows.domains.metric.settings import ThresholdGates
 from flows.domains.settings import Settings
 from flows.report.page import render
@@ -350,11 +350,11 @@ def test_the_live_threshold_refuses_vectors_of_another_model(faces: Path, tmp_pa
 
 def test_the_profiles_tune_the_samples_threshold_where_its_packages_are_enough() -> None:
     for profile in ("quick", "nightly", "full"):
-        assert tunes(RunRequest(profile=profile).resolve())
-        assert not tunes(RunRequest(profile=profile, settings={"input.distributions": ["networkx", "numpy"]}).resolve())
-        assert not tunes(RunRequest(profile=profile, input="products.csv").resolve())
-    assert not tunes(RunRequest(profile="tiny").resolve())
-    assert tunes(RunRequest(profile="tiny", input="products.csv", settings={"metric.input": "documents"}).resolve())
+        assert not skipped(RunRequest(profile=profile).resolve())
+        assert skipped(RunRequest(profile=profile, settings={"input.distributions": ["networkx", "numpy"]}).resolve())
+        assert skipped(RunRequest(profile=profile, input="products.csv").resolve())
+    assert skipped(RunRequest(profile="tiny").resolve())
+    assert not skipped(RunRequest(profile="tiny", input="products.csv", settings={"metric.input": "documents"}).resolve())
 
 
 def asked_plainly(*arguments: str) -> str:
