@@ -43,12 +43,15 @@ def tune_thresholds(request: RunRequest = RunRequest()) -> None:
         )
         made["assessment"] = assess_threshold(made["validation_pairs"], made["test_pairs"], params=params)
         made["retrieval"] = measure_retrieval(made["test_rows"], queries=metric.queries)
+        members = {role: made[role] for role in ("validation_rows", "test_rows", "test_pairs")} | dict(given.trained)
         made["release"] = threshold = release_threshold(
             made["validation_pairs"],
             given.vectors,
             given.documents,
             made["assessment"],
             made["retrieval"],
+            *members.values(),
+            roles=tuple(members),
             target=metric.target,
             level=metric.level,
             model=given.model,

@@ -14,8 +14,7 @@ from flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_
 from flows.run.profiles import load_settings
 from schemas.errors import FingerpostError
 from schemas.refs import checked_name
-from schemas.store import Store
-from tasks.ann.open import find_store
+from schemas.store import Store, find_store
 
 _log = logging.getLogger("fingerpost.watch")
 

@@ -5,6 +5,7 @@ embedders trained for one.
 from schemas import fields as f
 from schemas.contract import Contract, Table
 from schemas.matrices import dense_table, tensor_table
+from schemas.releases import MEMBERS
 
 _CLASS = f.Field("name", f.STRING, "the name of a class", nonempty=True)
 _NAMES = Table("names", (_CLASS,), key=("name",))
@@ -95,8 +96,9 @@ RETRIEVAL = Contract(
 )
 THRESHOLD = Contract(
     "metric.threshold",
-    2,
+    3,
     (
+        MEMBERS,
         Table(
             "threshold",
             (
@@ -121,8 +123,8 @@ THRESHOLD = Contract(
         ),
         Table("canaries", (f.ID, f.VECTOR), key=("id",), compression="none"),
     ),
-    "one threshold for all classes, those of groups that need their own, the model that it holds for, and a few of that"
-    " model's vectors to tell it by",
+    "one threshold for all classes, those of groups that need their own, the model that it holds for, a few of that"
+    " model's vectors to tell it by, and the artifacts that it was chosen and tested on",
 )
 _TRIED = (
     _share("positive_margin", "m⁺ of TCM; null without TCM"),

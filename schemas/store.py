@@ -7,8 +7,10 @@ other; the manifest is created by one of them. Every read verifies checksums and
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -222,3 +224,14 @@ class Artifact:
     def quality(self) -> Mapping[str, Any]:
         """The quality figures of the manifest."""
         return self.manifest.quality
+
+
+def find_store() -> str:
+    """Where the store is: ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above, else one here."""
+    if url := os.environ.get("FINGERPOST_STORE"):
+        return url
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".fingerpost" / "store.json").is_file():
+            return str(folder / ".fingerpost")
+    return str(here / ".fingerpost")

@@ -3,6 +3,7 @@
 from schemas import fields as f
 from schemas.contract import Contract, Table
 from schemas.matrices import sparse_table, tensor_table
+from schemas.releases import MEMBERS
 
 INTERACTIONS = Contract(
     "xmr.interactions",
@@ -69,7 +70,7 @@ SWEEP = Contract(
 RANKER = Contract(
     "xmr.ranker",
     1,
-    (Table("members", (f.ROLE, f.REFERENCE), key=("role",)),),
+    (MEMBERS,),
     "a ranker that answers: the artifacts that belong together",
 )
 

@@ -41,7 +41,7 @@ def forget(
     from flows.ops.erase.forget import forget as erase
     from flows.ops.erase.forget import listing, summary
     from schemas.publish import products as published
-    from tasks.ann.open import published_collection
+    from schemas.publish import published_collection
 
     found = opened(store)
     live = {product for _, product in published(found)}

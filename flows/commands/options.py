@@ -38,8 +38,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 def opened(store: str) -> Any:
     """The store of an option, which must exist."""
-    from schemas.store import Store
-    from tasks.ann.open import find_store
+    from schemas.store import Store, find_store
 
     return Store(store or find_store()).checked()
 

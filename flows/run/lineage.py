@@ -9,11 +9,11 @@ from typing import Any
 from flows.run.redaction import public_url
 from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
 from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
-from schemas.publish import Pointer, products
+from schemas.publish import Pointer, products, published_collection
 from schemas.refs import Ref
 from schemas.store import Store
 from schemas.xmr import INTERACTIONS
-from tasks.ann.open import PRODUCT, published_collection
+from tasks.ann.open import PRODUCT
 from tasks.ledger import input_texts, runs
 
 #: How many runs are looked through for the one that made an artifact.
@@ -145,7 +145,7 @@ def printed(store: Store, reference: str, *, collection: str | None, form: str) 
 
 def live_index(store: Store, collection: str | None) -> Ref:
     """The live index of a collection, or of the only one that there is."""
-    return Pointer(store, published_collection(store, collection), PRODUCT).required().artifact
+    return Pointer(store, published_collection(store, collection, product=PRODUCT), PRODUCT).required().artifact
 
 
 def as_json(lineage: Lineage) -> str:

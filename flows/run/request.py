@@ -14,7 +14,7 @@ from flows.run.catalog import stage_names
 from flows.run.profiles import file_settings, load_settings, profile_names, value_at, with_values
 from flows.run.redaction import without_credentials
 from flows.run.section import SettingsError
-from tasks.ann.open import find_store
+from schemas.store import find_store
 
 #: Stands in an input's path for the day of the run.
 DAY = "{day}"

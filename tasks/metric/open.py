@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 from schemas import corpus
 from schemas import metric as contracts
 from schemas.matrices import dense_from_arrow, tensors_from_arrow
-from schemas.publish import Pointer
+from schemas.publish import Pointer, published_collection
 from schemas.refs import Ref
-from schemas.store import Artifact, Store
-from tasks.ann.open import LiveIndex, find_store, published_collection, read_vectors
+from schemas.releases import read_members
+from schemas.store import Artifact, Store, find_store
+from tasks.corpus.open import read_vectors
 from tasks.metric.calibrated import CalibratedThreshold, ForeignModelError
 from tasks.metric.embedders import BackboneParams, Embedder, TrainingParams
 from tasks.metric.margins import TcmParams
@@ -21,6 +22,10 @@ from tasks.metric.pairs import PairHistograms
 from tasks.metric.partial_counts import histograms_of
 from tasks.metric.scores import Measure, ScoreBins
 from tasks.metric.thresholds import Target
+
+if TYPE_CHECKING:
+    # Opening a threshold loads no search.
+    from tasks.ann.open import LiveIndex
 
 PRODUCT = contracts.THRESHOLD.name
 
@@ -115,6 +120,11 @@ class LiveThreshold:
         return self.store.open(self.ref, contracts.THRESHOLD)
 
     @cached_property
+    def members(self) -> dict[str, Ref]:
+        """The artifacts that it was chosen and tested on, by role."""
+        return read_members(self.store, self.ref)
+
+    @cached_property
     def threshold(self) -> CalibratedThreshold:
         """What it is, and for which model."""
         return read_threshold(self.artifact)
@@ -126,29 +136,19 @@ class LiveThreshold:
 
     def embedder(self) -> Embedder | None:
         """The trained embedder whose vectors it holds for; None where the vectors were given as they are."""
-        vectors = self.store.manifest(Ref.parse(self.artifact.manifest.identity["inputs"]["vectors"]["ref"]))
-        inputs = vectors.identity["inputs"]
-        if "embedders" not in inputs:
+        members = self.members
+        if "embedders" not in members:
             return None
-        comparison = self.store.open(Ref.parse(inputs["comparison"]["ref"]), contracts.COMPARISON)
-        return read_embedder(
-            self.store.open(Ref.parse(inputs["embedders"]["ref"]), contracts.EMBEDDERS), taken_place(comparison)
-        )
+        comparison = self.store.open(members["comparison"], contracts.COMPARISON)
+        return read_embedder(self.store.open(members["embedders"], contracts.EMBEDDERS), taken_place(comparison))
 
     def embeddings(self) -> tuple[list[str], list[str], np.ndarray]:
         """Ids, classes ("" for rows without) and vectors float32 (n, d) of what it was chosen and tested on."""
-        identity = self.artifact.manifest.identity
-        vectors, documents, pairs = (
-            Ref.parse(identity["inputs"][name]["ref"]) for name in ("vectors", "documents", "histograms")
-        )
-        rows = Ref.parse(self.store.manifest(pairs).identity["inputs"]["rows"]["ref"])
-        column = self.store.manifest(rows).identity["parameters"]["classes"]["column"]
-        table = self.store.open(documents, corpus.DOCUMENTS).read("documents")
-        return (
-            table["id"].to_pylist(),
-            table[column].to_pylist(),
-            read_vectors(self.store.open(vectors, corpus.VECTORS)),
-        )
+        members = self.members
+        column = self.store.manifest(members["validation_rows"]).identity["parameters"]["classes"]["column"]
+        table = self.store.open(members["documents"], corpus.DOCUMENTS).read("documents")
+        vectors = read_vectors(self.store.open(members["vectors"], corpus.VECTORS))
+        return table["id"].to_pylist(), table[column].to_pylist(), vectors
 
 
 def live(collection: str | None = None, *, store: str | None = None) -> LiveThreshold:
@@ -158,7 +158,7 @@ def live(collection: str | None = None, *, store: str | None = None) -> LiveThre
     return LiveThreshold(opened, Pointer(opened, name, PRODUCT).required().artifact, name)
 
 
-def threshold_for(index: LiveIndex) -> CalibratedThreshold:
+def threshold_for(index: "LiveIndex") -> CalibratedThreshold:
     """The live threshold of an index's collection, which is of the model that made the index's vectors.
 
     ForeignModelError where it is not, where that cannot be told, and where the index does not measure as the threshold does.

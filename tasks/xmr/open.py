@@ -12,7 +12,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +22,12 @@ from schemas import corpus
 from schemas import xmr as contracts
 from schemas.manifests import FileEntry, Manifest
 from schemas.matrices import fixed_matrix, sparse_from_arrow, tensors_from_arrow
-from schemas.publish import Pointer
+from schemas.publish import Pointer, published_collection
 from schemas.refs import Ref
-from schemas.store import Artifact, Store
-from tasks.ann.open import find_store, published_collection
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.open import read_features, read_vocabulary
-from tasks.corpus.tfidf import Featurizer, TfidfParams
+from schemas.releases import read_members
+from schemas.store import Artifact, Store, find_store
+from tasks.corpus.open import read_features, read_featurizer
+from tasks.corpus.tfidf import Featurizer
 from tasks.xmr.blocks import block_of, by_level, tree_of
 from tasks.xmr.calibration import IsotonicCalibrator
 from tasks.xmr.ensembles import Ensemble
@@ -194,14 +192,6 @@ def numbered(role: str, place: int) -> str:
     return f"{role}_{place}" if place else role
 
 
-def read_members(artifact: Artifact) -> dict[str, Ref]:
-    """The artifacts of a ranker by role."""
-    table = artifact.read("members")
-    return {
-        role: Ref.parse(text) for role, text in zip(table["role"].to_pylist(), table["ref"].to_pylist(), strict=True)
-    }
-
-
 @dataclass(frozen=True)
 class RankedLabel:
     """One answer: the label's id and name, its score (higher is better), and the chance that it is right, by held-out
@@ -222,20 +212,15 @@ class LiveRanker:
     def __init__(self, store: Store, ref: Ref, *, mapped: str | Path | None = None) -> None:
         self.store, self.ref = store, ref
         release = store.open(ref, contracts.RANKER)
-        self.members = read_members(release)
+        self.members = read_members(store, ref)
         self.manifest: Manifest = release.manifest
         self._mapped = Path(mapped) if mapped else None
 
     @cached_property
     def featurizer(self) -> Featurizer:
         """Turns query texts into the features that training queries had."""
-        vocabulary = read_vocabulary(self.store.open(self.members["vocabulary"], corpus.VOCABULARY))
-        ngrams = self._parameters("ngrams", "params")
-        tfidf = self._parameters("features", "params")
-        families = tuple(FamilyParams(**family) for family in ngrams.pop("families"))
-        weights = tuple(tfidf.pop("family_weights"))
-        return Featurizer(
-            vocabulary, NgramParams(families=families, **ngrams), TfidfParams(family_weights=weights, **tfidf)
+        return read_featurizer(
+            self.store, **{role: self.members[role] for role in ("vocabulary", "ngrams", "features")}
         )
 
     @cached_property
@@ -292,10 +277,6 @@ class LiveRanker:
                 ]
             )
         return answers
-
-    def _parameters(self, role: str, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.store.manifest(self.members[role]).identity["parameters"][name]
-        return dict(found)
 
 
 def live(collection: str | None = None, *, store: str | None = None, mapped: str | Path | None = None) -> LiveRanker:

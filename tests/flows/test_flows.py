@@ -17,6 +17,7 @@ from schemas.store import Store
 from tasks.ann.open import PRODUCT, live
 from tasks.corpus.svd import project
 from tasks.ledger import runs
+from tasks.metric.open import threshold_for
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -81,7 +82,7 @@ def test_nightly_publishes_an_index_that_answers_and_then_reuses_everything(tmp_
     assert near.answers[:5] == index.query("hammer and saw", k=5, within=0.5).answers
     assert (near.within, near.more, index.query("hammer and saw", k=5, within=0.5).more) == (0.5, False, True)
     with pytest.raises(MissingArtifactError, match=r"products/metric\.threshold: expected a live version, found none"):
-        index.query("hammer and saw", within="threshold")
+        threshold_for(index)
     first = Pointer(Store(str(store)), "products", PRODUCT).required()
 
     run_flow("nightly", request_for(store, products), quiet=True)

@@ -22,7 +22,7 @@ from flows.run.start import run_flow
 from schemas import metric as contracts
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.open import read_vectors
+from tasks.corpus.open import read_vectors
 from tasks.ledger import runs
 from tasks.metric.calibrated import ForeignModelError
 from tasks.metric.open import live
@@ -105,6 +105,10 @@ def test_the_published_threshold_holds_for_the_taken_embedder(tuned: Path) -> No
         store.open(Ref.parse(record["refs"]["threshold_vectors"]), __import__("schemas.corpus").corpus.VECTORS)
     )
     np.testing.assert_array_equal(embed(embedder, given), embedded)
+    parts = {role.removeprefix("threshold_"): Ref.parse(ref) for role, ref in record["refs"].items()}
+    roles = ("assessment", "comparison", "documents", "embedders", "margins", "retrieval", "test_pairs", "test_rows")
+    expected = {role: parts[role] for role in (*roles, "validation_pairs", "validation_rows")}
+    assert made.members == expected | {"vectors": parts["embeddings"]}
     assert made.threshold.model.startswith("faces+")
     assert made.threshold.check(ids=ids, vectors=embedded) == 8
     with pytest.raises(ForeignModelError, match="expected vectors of 6 dimensions"):

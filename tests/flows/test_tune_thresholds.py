@@ -32,7 +32,7 @@ from schemas.store import Store
 from tasks.ann.open import live as live_index
 from tasks.ledger import runs
 from tasks.metric.calibrated import ForeignModelError
-from tasks.metric.open import PRODUCT, live
+from tasks.metric.open import PRODUCT, live, threshold_for
 from tests.flows.test_report import Page
 from tests.unit.metric.worlds import embeddings
 
@@ -291,7 +291,7 @@ def test_a_nightly_tunes_the_threshold_of_its_documents_where_it_is_asked_to(tmp
     with pytest.raises(
         ForeignModelError, match=r"expected the vector of 'face \d+' that model camera 1 gives, .* of another model"
     ):
-        live_index(store=store.url).similar("face 3", within="threshold")
+        threshold_for(live_index(store=store.url))
     with pytest.raises(FingerpostError, match="the vectors are of another model"):
         queried("--like", "face 3", "--within", "threshold", "--store", store.url)
 
@@ -302,13 +302,13 @@ def answers_within_the_threshold(store: Store, threshold: float, vectors: np.nda
     index, more = live_index(store=store.url), 0
     for row in (0, 17, 200, 399):
         near = [ids[at] for at in np.flatnonzero(unit @ unit[row] >= threshold) if at != row]
-        found = index.similar(ids[row], k=ROWS, within="threshold")
+        found = index.similar(ids[row], k=ROWS, within=threshold_for(index).threshold)
         assert {answer.id for answer in found.answers} == set(near)
         assert found.within == pytest.approx(threshold)
         assert not found.more
         by_vector = index.search(vectors[row], k=ROWS, within=threshold).answers
         assert [answer.id for answer in by_vector] == [ids[row], *(answer.id for answer in found.answers)]
-        few = index.similar(ids[row], k=2, within="threshold")
+        few = index.similar(ids[row], k=2, within=threshold_for(index).threshold)
         assert (few.answers, few.more) == (found.answers[:2], len(near) > 2)
         more += few.more
     assert more

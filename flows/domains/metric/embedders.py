@@ -42,12 +42,12 @@ def embedded(run: Run, given: Labelled) -> Labelled:
     made["comparison"] = compare_embedders(
         given.vectors, given.documents, made["embedders"], recipe=recipe, params=compared
     )
-    made["embeddings"] = vectors = embed_rows(
+    vectors = embed_rows(
         given.vectors, made["embedders"], made["comparison"], shape=recipe.shape, rows_per_shard=metric.rows_per_shard
     )
-    run.refs |= {f"threshold_{role}": ref for role, ref in made.items()}
+    run.refs |= {f"threshold_{role}": ref for role, ref in made.items()} | {"threshold_embeddings": vectors}
     # A threshold of the embedder holds neither for what it was given nor for another embedder's vectors.
-    return replace(given, vectors=vectors, model=f"{given.model}+{made['embedders'].fingerprint[:12]}")
+    return replace(given, trained=made, vectors=vectors, model=f"{given.model}+{made['embedders'].fingerprint[:12]}")
 
 
 def _comparison(metric: MetricSettings) -> ComparisonParams:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flows.domains.corpus.inputs import source_of
 from flows.domains.domain import FileUse
@@ -29,8 +29,8 @@ PART = "embeddings"
 
 @dataclass(frozen=True)
 class Labelled:
-    """Documents and their vectors, the column that is their class, the identity of the model that made the vectors, and the
-    column of groups of classes ("" for none).
+    """Documents and their vectors, the column that is their class, the identity of the model that made the vectors, the
+    column of groups of classes ("" for none), and what was trained to make the vectors, by role.
     """
 
     documents: Ref
@@ -38,6 +38,7 @@ class Labelled:
     column: str
     model: str
     group: str = ""
+    trained: Mapping[str, Ref] = field(default_factory=dict)
 
 
 def skipped(settings: Settings) -> str:

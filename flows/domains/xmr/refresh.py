@@ -20,9 +20,10 @@ from schemas.corpus import DOCUMENTS, FEATURES, NGRAMS, VOCABULARY
 from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
 from schemas.publish import Pointer
 from schemas.refs import Ref
+from schemas.releases import read_members
 from schemas.store import Store
 from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.open import member_roles, numbered, read_members
+from tasks.xmr.open import member_roles, numbered
 from tasks.xmr.refresh import RefreshParams
 from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
 
@@ -151,10 +152,10 @@ def base_of(run: Run, taken: Ref) -> Base:
 
 
 def _named_by(store: Store, release: Ref) -> Base:
-    members = read_members(store.open(release, contracts.RANKER))
+    members = read_members(store, release)
     if BASE in members:
         release = members[BASE]
-        members = read_members(store.open(release, contracts.RANKER))
+        members = read_members(store, release)
     missing = sorted(set(_MEMBERS) - set(members))
     if missing:
         raise MissingArtifactError(f"{release}: expected it to name {', '.join(missing)}, found none; train it again")

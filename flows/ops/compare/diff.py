@@ -16,15 +16,16 @@ from flows.ops.compare.causes import (
 )
 from flows.ops.compare.changes import DataChange, data_changes
 from flows.ops.compare.versions import Version, publications_of
-from schemas import ann, xmr
+from schemas import ann, metric, xmr
 from schemas.errors import FingerpostError
 from schemas.manifests import Manifest
 from schemas.refs import Ref
+from schemas.releases import read_members
 from schemas.store import Store
 from tasks.ledger import stages_by_name
 
-#: What is published: what people call it, and its contract, whose members it consists of.
-_RELEASES = {ann.INDEX.name: ("index", ann.INDEX), xmr.RANKER.name: ("ranker", xmr.RANKER)}
+#: What is published, and what people call it.
+_RELEASES = {ann.INDEX.name: "index", xmr.RANKER.name: "ranker", metric.THRESHOLD.name: "threshold"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def diff(store: Store, before: Version, after: Version) -> Diff:
         )
     members = _members(store, left, right)
     gates = changes(*(_gates_of(store, ref) for ref in (left, right))) if left.name in _RELEASES else []
-    kind = _RELEASES[left.name][0] if left.name in _RELEASES else "artifact"
+    kind = _RELEASES.get(left.name, "artifact")
     return Diff(str(left), str(right), kind, causes(store, left, right), members, gates)
 
 
@@ -114,16 +115,11 @@ def diff_artifacts(store: Store, before: Ref, after: Ref, *, role: str = "", sta
 
 
 def _members(store: Store, before: Ref, after: Ref) -> list[ArtifactDiff]:
-    """The artifact itself and, of an index or a ranker, all that it consists of."""
+    """The artifact itself and, of a release, all that it consists of."""
     whole = diff_artifacts(store, before, after)
     if before.name not in _RELEASES:
         return [whole]
-    return [*_pairs(store, _roles(store, before), _roles(store, after)), whole]
-
-
-def _roles(store: Store, release: Ref) -> dict[str, Ref]:
-    table = store.open(release, _RELEASES[release.name][1]).read("members")
-    return {role: Ref.parse(ref) for role, ref in zip(table["role"].to_pylist(), table["ref"].to_pylist(), strict=True)}
+    return [*_pairs(store, read_members(store, before), read_members(store, after)), whole]
 
 
 def _pairs(store: Store, left: dict[str, Ref], right: dict[str, Ref]) -> list[ArtifactDiff]:
@@ -192,7 +188,7 @@ def _did(record: dict[str, Any] | None) -> str:
 
 
 def _gates_of(store: Store, ref: Ref) -> dict[str, str]:
-    """The gates that an index or a ranker was measured by when it was last promoted."""
+    """The gates that a release was measured by when it was last promoted."""
     moves = publications_of(store, ref)
     return {gate["name"]: _gate_text(gate) for gate in moves[-1].gates} if moves else {"published": "never"}
 

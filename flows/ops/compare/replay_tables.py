@@ -10,10 +10,10 @@ from flows.run.gates import replay_gates
 from flows.run.profiles import load_settings
 from flows.run.replay import Replay, replay
 from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.publish import Gate, Pointer
+from schemas.publish import Gate, Pointer, published_collection
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.open import PRODUCT, published_collection
+from tasks.ann.open import PRODUCT
 from tasks.ledger import Ledger
 
 _SHOWN = 20
@@ -26,7 +26,7 @@ def compare_with_live(
     if candidate and live_alone:
         raise FingerpostError("replay: expected one of --candidate and --live, got both; give one")
     settings = load_settings(profile)[0].replay
-    name = published_collection(store, collection)
+    name = published_collection(store, collection, product=PRODUCT)
     current = Pointer(store, name, PRODUCT).live()
     if live_alone:
         ours, theirs = Pointer(store, name, PRODUCT).required().artifact, None

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.publish import Pointer, Publication
+from schemas.publish import Pointer, Publication, published_collection
 from schemas.refs import Ref, checked_day
 from schemas.store import Store
-from tasks.ann.open import PRODUCT, published_collection
+from tasks.ann.open import PRODUCT
 from tasks.ledger import runs
 
 _FORMS = (

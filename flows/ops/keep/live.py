@@ -11,11 +11,11 @@ from flows.domains import products
 from flows.run.console import wide_console
 from schemas.errors import FingerpostError
 from schemas.leases import lease
-from schemas.publish import Pointer
+from schemas.publish import Pointer, published_collection
 from schemas.publish import products as published
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.open import PRODUCT, published_collection
+from tasks.ann.open import PRODUCT
 from tasks.ledger import runs
 
 

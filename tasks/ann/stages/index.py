@@ -25,10 +25,10 @@ from tasks.ann.finger_tables import project_rows, range_tables
 from tasks.ann.graph import Graph
 from tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
 from tasks.ann.neighbors import NeighborParams, neighbor_table
-from tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph, read_vectors
+from tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph
 from tasks.ann.retrieval import RetrievalParams, evaluate_known_items
 from tasks.corpus.ngrams import NgramParams
-from tasks.corpus.open import read_components, read_features, read_vocabulary
+from tasks.corpus.open import read_components, read_features, read_vectors, read_vocabulary
 from tasks.corpus.tfidf import Featurizer, TfidfParams
 from tasks.shards import Shard, ShardOutput, row_shards
 from tasks.stage import stage

@@ -16,7 +16,7 @@ from schemas.matrices import dense_to_arrow, figures_to_arrow, tensors_from_byte
 from schemas.refs import Ref
 from schemas.store import Store
 from schemas.workspace import Workspace
-from tasks.ann.open import read_vectors
+from tasks.corpus.open import read_vectors
 from tasks.metric.classes import ClassParams, chosen_rows
 from tasks.metric.comparison import ComparisonParams, Scored, on_validation, scored, taken_embedder
 from tasks.metric.embedders import BackboneParams, Check, Embedder, TrainingParams

@@ -11,8 +11,9 @@ from schemas import metric as contracts
 from schemas.errors import FingerpostError
 from schemas.matrices import dense_from_arrow, dense_to_arrow, figures_to_arrow, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
+from schemas.releases import members_table
 from schemas.store import Artifact, Store
-from tasks.ann.open import read_vectors
+from tasks.corpus.open import read_vectors
 from tasks.metric.assessment import AssessmentParams, assess
 from tasks.metric.calibrated import calibrated
 from tasks.metric.class_pairs import ClassPairs, count_between, drawn_classes, drawn_rows
@@ -206,7 +207,8 @@ def release_threshold(
     documents: Ref,
     assessment: Ref,
     retrieval: Ref,
-    *,
+    *others: Ref,
+    roles: tuple[str, ...] = (),
     target: Target,
     level: float,
     model: str,
@@ -214,8 +216,17 @@ def release_threshold(
 ) -> None:
     """Chooses the threshold that others use, with the model's identity and some of its vectors as canaries.
 
-    Its quality has what was measured on other classes, for the gates.
+    Its members are its inputs; ``roles`` are those of the others. Its quality has what was measured on other classes,
+    for the gates.
     """
+    members = {
+        "validation_pairs": histograms,
+        "vectors": vectors,
+        "documents": documents,
+        "assessment": assessment,
+        "retrieval": retrieval,
+    }
+    run.write("members", members_table(members | dict(zip(roles, others, strict=True))))
     pairs = read_histograms(run.store.open(histograms, contracts.HISTOGRAMS))
     given = run.store.open(documents, corpus.DOCUMENTS)
     ids = given.read("documents")["id"].to_pylist()
