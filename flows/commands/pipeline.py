@@ -341,13 +341,10 @@ def accept(
     Example: fingerpost accept build_graph --reason "renamed a variable"
     """
     from flows.run.catalog import STAGES
-    from tasks.code import code_hash
     from tasks.ledger import Ledger
 
     if stage not in STAGES:
         raise FingerpostError(f"stage: expected one of {', '.join(STAGES)}, got {stage!r}; correct it")
     found = STAGES[stage]
-    note = Ledger(opened(store), collection).accept(
-        stage, code_hash(found.function), found.contract.name, reason=reason
-    )
+    note = Ledger(opened(store), collection).accept(stage, found.code, found.contract.name, reason=reason)
     typer.echo(f"accepted {note['ref']} as the work of the present code of {stage}")
