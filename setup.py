@@ -40,6 +40,7 @@ setup(
     packages=PACKAGES,
     package_data={
         "ext": ["*.pyi"],
+        "tasks": ["same_code.json"],
         "infra": ["profiles/*.toml", "*.yaml", "kubernetes/*.yaml", "prometheus/*", "Dockerfile", "RUNBOOK.md"],
         "flows.report": ["*.html", "*.css"],
     },

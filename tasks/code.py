@@ -22,7 +22,9 @@ from schemas.python_source import parsed
 
 #: Modules whose code decides results. The stage machinery and the loaders only move them.
 _HASHED = ("tasks.", "schemas.matrices", "schemas.inputs")
-_UNHASHED = tuple(f"tasks.{name}" for name in ("stage", "stage_run", "environment", "shards", "ledger", "code"))
+_UNHASHED = tuple(
+    f"tasks.{name}" for name in ("stage", "stage_run", "environment", "shards", "ledger", "code", "same_code")
+)
 
 
 class StaleExtensionError(FingerpostError):

@@ -27,6 +27,7 @@ from schemas.store import FileEntry, Manifest, Store
 from tasks.code import code_hash
 from tasks.environment import Environment, Source, current_environment
 from tasks.ledger import Estimate, PlannedStage, StageRecord, input_texts
+from tasks.same_code import known_as
 from tasks.shards import peak_memory_mb, reset_peak_memory
 from tasks.stage_run import StageRun, identity_of
 
@@ -45,6 +46,11 @@ class Stage:
     def name(self) -> str:
         """The stage's name, as commands and tables show it."""
         return self.function.__name__
+
+    @property
+    def code(self) -> str:
+        """The hash of the code that it runs, or of earlier code that is known to make the same."""
+        return known_as(self.name, code_hash(self.function))
 
     def __call__(self, *inputs: "Ref | Source", **parameters: Any) -> Ref:
         """Reuses or computes the artifact as a Prefect task of the running flow."""
@@ -152,7 +158,7 @@ class Stage:
     def _parts(
         self, env: Environment, inputs: Sequence["Ref | Source"], parameters: Mapping[str, Any]
     ) -> dict[str, Any]:
-        code = code_hash(self.function)
+        code = self.code
         accepted = env.ledger.accepted(self.name, code)
         given = dict(zip(self._input_names(len(inputs)), inputs, strict=True))
         identities = {

@@ -278,14 +278,11 @@ def accept(
     Example: fingerpost accept build_graph --reason "renamed a variable"
     """
     from flows.run.catalog import stages
-    from tasks.code import code_hash
     from tasks.ledger import Ledger
 
     known = stages()
     if stage not in known:
         raise FingerpostError(f"stage: expected one of {', '.join(known)}, got {stage!r}; correct it")
     found = known[stage]
-    note = Ledger(opened(store), collection).accept(
-        stage, code_hash(found.function), found.contract.name, reason=reason
-    )
+    note = Ledger(opened(store), collection).accept(stage, found.code, found.contract.name, reason=reason)
     typer.echo(f"accepted {note['ref']} as the work of the present code of {stage}")

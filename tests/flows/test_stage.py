@@ -13,6 +13,7 @@ from schemas.errors import CorruptArtifactError, FingerpostError, InputError, Mi
 from schemas.refs import Ref
 from schemas.store import Store
 from schemas.workspace import Workspace
+from tasks import same_code
 from tasks import stage as stage_module
 from tasks.code import code_hash
 from tasks.environment import Environment, current_environment, environment
@@ -147,6 +148,18 @@ def test_changed_code_is_said_and_can_be_accepted(lab: Lab, monkeypatch: pytest.
         MissingArtifactError, match="stage make_things: expected an artifact of others to accept, found none"
     ):
         Ledger(lab.store, "others").accept("make_things", "x", MADE.name, reason="")
+
+
+def test_code_that_is_known_to_be_equal_is_not_computed_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = lab.run()
+    monkeypatch.setattr(stage_module, "code_hash", lambda function: f"{function.__name__}-changed")
+    known = {"make_things": {"make_things-changed": code_hash(make_things.function)}}
+    monkeypatch.setattr(same_code, "_table", lambda: known)
+    first, second = lab.run()
+    assert (first.reason, first.computed, first.ref) == ("reused", False, before[0].ref)
+    assert (second.reason, second.computed) == ("code changed", True)
+    monkeypatch.setattr(stage_module, "code_hash", lambda function: f"{function.__name__}-changed again")
+    assert lab.run()[0].reason == "code changed"
 
 
 def test_an_accepted_note_says_who_and_why(lab: Lab) -> None:
