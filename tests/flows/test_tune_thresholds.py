@@ -34,7 +34,7 @@ from tasks.metric.open import PRODUCT, live
 from tests.flows.test_report import Page
 from tests.unit.metric.worlds import embeddings
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 ROWS, CLASSES, DAY = 400, 16, "2026-01-05"
 
@@ -80,7 +80,7 @@ def request_for(folder: Path, **settings: object) -> RunRequest:
 
 
 @pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+def faces(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
     """A folder with a file of embeddings and a store in which their threshold is live."""
     folder = tmp_path_factory.mktemp("faces")
     vectors, ids, labels = vectors_of()
