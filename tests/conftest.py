@@ -18,6 +18,7 @@ from hypothesis import settings
 from flows.run.loggers import quieten
 from flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
+from tests.support.plain_runs import without_prefect
 
 #: The files that take longest, the longest first.
 _LONGEST = (
@@ -92,6 +93,13 @@ def prefect_server() -> Iterator[None]:
         prefect_test_harness(server_startup_timeout=120),
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):
+        yield
+
+
+@pytest.fixture(scope="module")
+def plain_runs() -> Iterator[None]:
+    """Flows of a module's tests run as plain code."""
+    with without_prefect():
         yield
 
 

@@ -11,40 +11,19 @@ from flows.backfill import backfill
 from flows.ops.backfill.days import Ended
 from flows.ops.backfill.partitions import Partitions
 from flows.ops.backfill.progress import begin, check, course_of, run_to_end, select, take_up, try_failed_again
-from flows.ops.backfill.record import Backfill, BackfillError, BackfillRequest
-from flows.run.calendar import days_between
-from flows.run.request import RunRequest
+from flows.ops.backfill.record import Backfill, BackfillError
 from schemas.leases import holding
 from schemas.store import Store
 from tasks.ledger import runs
-from tests.flows.test_flows import write_csv
+from tests.support.backfills import DAYS, FLOW, backfill_of, drop
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
-
-FLOW = "featurize_corpus"
-DAYS = list(days_between("2026-01-01", "2026-01-04"))
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     for key in ("PREFECT_API_URL", "FINGERPOST_STACK_HOME"):
         monkeypatch.delenv(key, raising=False)
-
-
-def request_for(folder: Path, **given: object) -> BackfillRequest:
-    run = RunRequest(
-        profile="tiny",
-        store=str(folder / "store"),
-        input=str(folder / "drop-{day}.csv"),
-        collection="products",
-        columns={"id": "sku", "title": "name", "text": "about", "kind": "group"},
-    )
-    return BackfillRequest.of(**{"flow": FLOW, "first_day": DAYS[0], "last_day": DAYS[-1], "run": run, **given})
-
-
-def drop(folder: Path, *days: str) -> None:
-    for day in days:
-        write_csv(folder / f"drop-{day}.csv", rows=60, seed=int(day[-2:]))
 
 
 def ran(folder: Path) -> list[str]:
@@ -73,7 +52,7 @@ def test_days_run_in_order_a_bad_one_fails_alone_and_is_tried_again_alone(tmp_pa
     drop(tmp_path, *DAYS)
     bad = tmp_path / f"drop-{DAYS[1]}.csv"
     bad.write_text("")
-    found, chosen = begin(request_for(tmp_path))
+    found, chosen = begin(backfill_of(tmp_path))
     assert [one.day for one in chosen] == DAYS[::-1]
     ends = run(found)
     assert [(end.day, end.state) for end in ends] == [
@@ -92,13 +71,13 @@ def test_days_run_in_order_a_bad_one_fails_alone_and_is_tried_again_alone(tmp_pa
     assert [(end.day, end.state) for end in run(found)] == [(DAYS[1], "completed")]
     assert ran(tmp_path) == [*DAYS[::-1], DAYS[1]]
     assert try_failed_again(found) == []
-    assert select(request_for(tmp_path)) == []
-    assert [one.state for one in select(request_for(tmp_path, reprocess="all", order="oldest"))] == ["fresh"] * 4
+    assert select(backfill_of(tmp_path)) == []
+    assert [one.state for one in select(backfill_of(tmp_path, reprocess="all", order="oldest"))] == ["fresh"] * 4
 
 
 def test_a_paused_backfill_goes_on_with_what_is_left(tmp_path: Path) -> None:
     drop(tmp_path, *DAYS)
-    found, _ = begin(request_for(tmp_path, order="oldest", reprocess="all"))
+    found, _ = begin(backfill_of(tmp_path, order="oldest", reprocess="all"))
     ends = run(found, after={2: lambda: found.steer(replace(found.control(), state="paused"))})
     assert [end.day for end in ends] == DAYS[:2]
     assert course_of(found).waiting == tuple(DAYS[2:])
@@ -110,7 +89,7 @@ def test_a_paused_backfill_goes_on_with_what_is_left(tmp_path: Path) -> None:
 
 def test_what_became_fresh_meanwhile_is_left_out(tmp_path: Path) -> None:
     drop(tmp_path, *DAYS[:2])
-    request = request_for(tmp_path, last_day=DAYS[1], order="oldest")
+    request = backfill_of(tmp_path, last_day=DAYS[1], order="oldest")
     first, _ = begin(request)
     second, _ = begin(request)
     run(first)
@@ -120,7 +99,7 @@ def test_what_became_fresh_meanwhile_is_left_out(tmp_path: Path) -> None:
 
 def test_a_day_is_stopped_at_once_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drop(tmp_path, *DAYS[:2])
-    found, _ = begin(request_for(tmp_path, last_day=DAYS[1], order="oldest"))
+    found, _ = begin(backfill_of(tmp_path, last_day=DAYS[1], order="oldest"))
     slow = threading.Event()
 
     def cancel() -> None:
@@ -147,7 +126,7 @@ def test_a_day_is_stopped_at_once_where_that_is_asked_for(tmp_path: Path, monkey
 
 def test_two_do_not_lead_one_backfill(tmp_path: Path) -> None:
     drop(tmp_path, DAYS[0])
-    found, _ = begin(request_for(tmp_path, last_day=DAYS[0]))
+    found, _ = begin(backfill_of(tmp_path, last_day=DAYS[0]))
     with (
         holding(found.store, f"{found.folder}/leading", "other", flow="backfill"),
         pytest.raises(BackfillError, match="expected nobody else to lead it"),
@@ -165,7 +144,7 @@ def test_what_is_lost_on_the_way_to_the_server_is_no_failure_of_the_day(
         raise httpx.ConnectError("refused")
 
     drop(tmp_path, DAYS[0])
-    found, _ = begin(request_for(tmp_path, last_day=DAYS[0]))
+    found, _ = begin(backfill_of(tmp_path, last_day=DAYS[0]))
     monkeypatch.setattr("schemas.inputs.sources.read_documents", lost)
     with pytest.raises(
         BackfillError, match=rf"expected the run of {DAYS[0]} to come to an end.*ConnectError.*resume {found.id}"
@@ -174,26 +153,6 @@ def test_what_is_lost_on_the_way_to_the_server_is_no_failure_of_the_day(
     monkeypatch.undo()
     assert course_of(found).waiting == (DAYS[0],)
     assert [end.state for end in run(found)] == ["completed"]
-
-
-def test_the_flow_shows_its_days_and_fails_naming_those_that_failed(tmp_path: Path) -> None:
-    from prefect.artifacts import Artifact
-
-    drop(tmp_path, DAYS[0])
-    request = request_for(tmp_path, last_day=DAYS[1], order="oldest")
-    backfill(request.model_copy(update={"dry_run": True}))
-    assert not (tmp_path / "store").exists()
-    with pytest.raises(BackfillError, match=rf"found 1 failed: {DAYS[1]} "):
-        backfill(request)
-    days, calendar, progress = (
-        Artifact.get(key) for key in ("backfill-ended", "partitions-featurize-corpus-products", "backfill")
-    )
-    assert days is not None
-    assert [state in str(days.data) for state in ("completed", "failed", "expected a file or folder")] == [True] * 3
-    assert calendar is not None
-    assert "1 ●" in str(calendar.data)
-    assert progress is not None
-    assert float(str(progress.data)) == 100.0
 
 
 def test_the_form_of_the_flow_has_choices_and_words() -> None:

@@ -10,29 +10,10 @@ import typer
 from typer.testing import CliRunner
 
 from flows.cli import app
-from tests.flows.test_flows import request_for, write_csv
+from tests.support.commands import fingerpost, fingerpost_here, refused
+from tests.support.products import request_for, write_csv
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-
-
-def fingerpost(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=300,
-        check=False,
-    )
-
-
-def refused(*arguments: str, cwd: Path) -> str:
-    """The one line that a user's mistake gives."""
-    done = fingerpost(*arguments, cwd=cwd)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = done.stderr.strip().splitlines()
-    return line
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -83,16 +64,23 @@ def test_a_mistake_is_one_line(arguments: tuple[str, ...], message: str, tmp_pat
     assert message in refused(*arguments, cwd=tmp_path)
 
 
+def test_a_mistake_is_one_line_in_a_process_of_its_own_too(tmp_path: Path) -> None:
+    arguments = ("run", "nightly", "--day", "2026-02-30")
+    said = refused(*arguments, cwd=tmp_path, own_process=True)
+    assert "day: expected a calendar day YYYY-MM-DD" in said
+    assert said == refused(*arguments, cwd=tmp_path)
+
+
 def test_config_says_where_a_value_came_from(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[ann.hnsw]\nmax_neighbors = 24\n")
-    done = fingerpost("config", "--profile", "mine.toml", "--set", "ann.hnsw.seed=3", "--json", cwd=tmp_path)
+    done = fingerpost_here("config", "--profile", "mine.toml", "--set", "ann.hnsw.seed=3", "--json", cwd=tmp_path)
     found = json.loads(done.stdout)
     assert found["ann.hnsw.max_neighbors"] == {"value": 24, "from": "profile mine.toml"}
     assert found["ann.hnsw.seed"]["from"] == "command line"
     assert found["ann.hnsw.ef_construction"]["from"] == "default"
 
 
-@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.usefixtures("plain_runs")
 def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Path) -> None:
     from flows.run.start import run_flow
 
@@ -118,15 +106,15 @@ def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Pat
     silent = subprocess.run([sys.executable, "-c", script], cwd=below, capture_output=True, text=True, check=False)
     assert silent.returncode == 0, silent.stderr
 
-    assert "products/ann.index" in fingerpost("status", cwd=below).stdout
-    history = json.loads(fingerpost("history", "--json", cwd=below).stdout)
+    assert "products/ann.index" in fingerpost_here("status", cwd=below).stdout
+    history = json.loads(fingerpost_here("history", "--json", cwd=below).stdout)
     reference = history["publications"]["products/ann.index"][0]["ref"]
-    promoted = fingerpost("promote", reference, "--profile", "tiny", cwd=below)
+    promoted = fingerpost_here("promote", reference, "--profile", "tiny", cwd=below)
     assert "generation 1" in promoted.stdout
     assert "expected an earlier version to roll back to" in refused("rollback", cwd=below)
     assert "choose from animals, food, tools" in refused("query", "hammer", "--kind", "cars", cwd=below)
     assert "expected one of the 240 documents" in refused("query", "--like", "nobody", cwd=below)
-    shown = fingerpost("query", "hammer and saw", "--method", "finger", cwd=below).stdout
+    shown = fingerpost_here("query", "hammer and saw", "--method", "finger", cwd=below).stdout
     best = found["answers"][0]
     assert all(part in shown for part in (best["id"], best["title"], best["kind"], f"{best['score']:.3f}", "(finger)"))
-    assert Path(fingerpost("report", cwd=below).stdout.strip()).is_file()
+    assert Path(fingerpost_here("report", cwd=below).stdout.strip()).is_file()

@@ -1,6 +1,5 @@
 """The flows through Prefect's test harness: what they publish, reuse, show and refuse."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.run.request import RunRequest
 from flows.run.runtime import executor_override, running
 from flows.run.start import run_flow
 from schemas.errors import FingerpostError, GateError, MissingArtifactError, QuarantineLimitError
@@ -18,51 +16,14 @@ from tasks.ann.open import PRODUCT, live
 from tasks.corpus.svd import project
 from tasks.ledger import runs
 from tasks.metric.open import threshold_for
+from tests.support.products import ran, request_for, write_csv
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
-
-TOPICS = {
-    "animals": "cat dog horse bird fish goat",
-    "tools": "hammer saw drill wrench screw nail",
-    "food": "bread rice apple soup cheese bean",
-}
-
-
-def write_csv(path: Path, *, rows: int = 240, seed: int = 0) -> Path:
-    """Products whose names and texts are drawn from one of three topics."""
-    random = np.random.default_rng(seed)
-    lines = ["sku,name,about,group"]
-    for row in range(rows):
-        group = sorted(TOPICS)[row % 3]
-        words = TOPICS[group].split()
-        name = " ".join(random.choice(words, 2))
-        lines.append(f"p{row},{name} {row},A {name} for {' '.join(random.choice(words, 5))} number {row}.,{group}")
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def request_for(store: Path, source: Path, **settings: object) -> RunRequest:
-    """The tiny profile over a file."""
-    columns = {"id": "sku", "title": "name", "text": "about", "kind": "group"} if source.suffix == ".csv" else {}
-    return RunRequest(
-        profile="tiny",
-        store=str(store),
-        day="2026-01-05",
-        input=str(source),
-        collection="products",
-        columns=columns,
-        settings=settings,
-    )
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 
 @pytest.fixture
 def products(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "products.csv")
-
-
-def ran(store: Path) -> dict[str, str]:
-    """The stages that the newest run computed, with the reasons."""
-    return {s["stage"]: s["reason"] for s in runs(Store(str(store)), newest=1)[0]["stages"] if s["computed"]}
 
 
 def test_nightly_publishes_an_index_that_answers_and_then_reuses_everything(tmp_path: Path, products: Path) -> None:
@@ -185,28 +146,6 @@ def test_vectors_alone_become_an_index(tmp_path: Path) -> None:
         index.query("anything")
     with pytest.raises(FingerpostError, match=r"vector: expected 16 finite numbers"):
         index.search(np.full(16, np.nan))
-
-
-def test_the_prefect_ui_gets_progress_and_a_table_of_stages(tmp_path: Path, products: Path) -> None:
-    from prefect.artifacts import Artifact
-
-    run_flow("nightly", request_for(tmp_path / "store", products), quiet=True)
-    table = Artifact.get("stages-nightly-products")
-    assert table is not None
-    rows = json.loads(str(table.data)) if isinstance(table.data, str) else table.data
-    assert {row["stage"] for row in rows} >= {"import_documents", "count_ngrams", "build_graph", "assemble_index"}
-    assert all(row["result"] == "ran" for row in rows)
-    progress = Artifact.get("ann-graph")
-    assert progress is not None
-    assert float(progress.data) == 100.0
-    quality, page, origin = (Artifact.get(f"{part}-nightly-products") for part in ("quality", "run", "lineage"))
-    assert quality is not None
-    assert page is not None
-    assert origin is not None
-    assert "recall_at_10" in str(quality.data)
-    assert "is live, generation 1" in str(page.data)
-    assert "data:image/svg+xml;base64," in str(page.data)
-    assert "```mermaid" in str(origin.data)
 
 
 def test_an_unknown_forced_stage_is_named(tmp_path: Path, products: Path) -> None:

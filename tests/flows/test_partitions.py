@@ -18,9 +18,9 @@ from schemas.errors import FingerpostError
 from schemas.leases import lease
 from schemas.store import Store
 from tasks.ledger import partition, save_partition
-from tests.flows.test_flows import write_csv
+from tests.support.products import write_csv
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 FLOW = "featurize_corpus"
 DAYS = list(days_between("2026-01-01", "2026-01-05"))
@@ -60,7 +60,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(plain_runs: None, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Day 1 is good, 2 has some bad rows, 3 too many, 4 an empty file, 5 none."""
     world = World(tmp_path_factory.mktemp("world"))
     world.drop(DAYS[0], seed=1)

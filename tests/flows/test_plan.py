@@ -18,9 +18,9 @@ from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ann.open import PRODUCT
 from tasks.ledger import partitions, runs
-from tests.flows.test_flows import ran, request_for, write_csv
+from tests.support.products import ran, request_for, write_csv
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 
 def contents(store: Path) -> set[str]:
@@ -57,13 +57,6 @@ def test_a_forced_stage_is_planned_with_what_follows(tmp_path: Path) -> None:
     assert plan.runs[0].reason == "forced"
     assert {"fit_finger", "compute_finger_tables", "assemble_index"} <= {stage.stage for stage in plan.runs}
     assert "build_graph" not in {stage.stage for stage in plan.runs}
-
-
-@pytest.mark.parametrize("flow", sorted({"nightly", "featurize_corpus", "build_ann_index"}))
-def test_every_flow_can_be_asked_for_a_plan_alone(tmp_path: Path, flow: str) -> None:
-    store, source = tmp_path / "store", write_csv(tmp_path / "products.csv")
-    known(flow)(request_for(store, source).model_copy(update={"dry_run": True}))
-    assert not store.exists()
 
 
 def test_each_day_reads_its_own_file_and_an_earlier_day_does_not_take_the_place_of_what_is_live(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ann.open import PRODUCT
 from tasks.ledger import runs
-from tests.flows.test_flows import request_for, write_csv
+from tests.support.products import request_for, write_csv
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 FEW = {"ann.retrieval.rerank.candidates": 10}
 

@@ -1,17 +1,15 @@
 """Rankers through Prefect's test harness: from a file of interactions to names on the command line."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app, main
+from flows.cli import app
 from flows.domains.xmr.inputs import skipped
 from flows.report.page import render
 from flows.run.dry_run import plan_of
@@ -23,11 +21,11 @@ from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ledger import runs
 from tasks.xmr.open import PRODUCT, live
-from tests.flows.test_commands import fingerpost, refused
 from tests.flows.test_report import Page
+from tests.support.commands import fingerpost, refused
 from tests.unit.xmr.shop import write_shop
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 SMALL = {
     "xmr.clusters.flat_labels": 0,
@@ -50,7 +48,7 @@ def request_for(folder: Path, **settings: object) -> RunRequest:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+def shop(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
     """A folder with a store in which a shop's ranker is live."""
     folder = tmp_path_factory.mktemp("shop")
     write_shop(folder)
@@ -194,30 +192,23 @@ def test_the_queries_of_a_file_are_ranked_to_a_file(shop: Path, tmp_path: Path, 
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["queries.csv", output.name])
 
 
-def test_mistakes_of_rank_are_one_line(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+def test_mistakes_of_rank_are_one_line(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "queries.csv").write_text("text\nred hammer\n")
     store = ("--store", str(shop / ".fingerpost"))
-    assert "expected a text or --input FILE" in refused("rank", *store, cwd=tmp_path)
-    monkeypatch.chdir(tmp_path)
 
-    def refused_here(*arguments: str) -> str:
-        """What ``refused`` gives, without a process for each."""
-        with mock.patch.dict(os.environ), mock.patch.object(sys, "argv", ["fingerpost", *arguments]):
-            with pytest.raises(SystemExit) as left:
-                main()
-            assert left.value.code == 1
-        (line,) = capfd.readouterr().err.strip().splitlines()
-        return line
+    def said(*arguments: str) -> str:
+        return refused(*arguments, cwd=tmp_path)
 
-    assert "expected --input and --output together" in refused_here("rank", "-i", "queries.csv", *store)
+    assert "expected a text or --input FILE" in said("rank", *store)
+    assert "expected --input and --output together" in said("rank", "-i", "queries.csv", *store)
     given = ("rank", "-i", "queries.csv", "-o")
-    assert "ends in .parquet or .jsonl" in refused_here(*given, "out.csv", *store)
-    assert "query" in refused_here(*given, "out.jsonl", *store)
+    assert "ends in .parquet or .jsonl" in said(*given, "out.csv", *store)
+    assert "query" in said(*given, "out.jsonl", *store)
     assert [file.name for file in tmp_path.iterdir()] == ["queries.csv"]
     gone = ("run", "train_ranker", "--profile", "tiny", "--set", "xmr.input=gone.csv")
-    assert "gone.csv: expected" in refused_here(*gone)
+    assert "gone.csv: expected" in said(*gone)
     wrong = (*gone[:-1], "xmr.training.beam.beam=0")
-    assert "xmr.training.beam: Value error, beam: expected at least 1" in refused_here(*wrong)
+    assert "xmr.training.beam: Value error, beam: expected at least 1" in said(*wrong)
 
 
 def test_an_earlier_ranker_can_be_promoted_and_rolled_back(shop: Path) -> None:

@@ -14,7 +14,7 @@ from tests.flows.test_train_ranker import request_for
 from tests.unit.xmr.shop import write_shop
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 BASELINES = {
     "xmr.baselines.compared": True,

@@ -31,7 +31,7 @@ from tests.flows.test_report import Page
 from tests.flows.test_tune_thresholds import DAY, write
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 QUICK: dict[str, Any] = {
     "metric.training.on": True,
@@ -81,7 +81,7 @@ def faces(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+def tuned(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
     """A folder with vectors and a store in which the threshold of an embedder over them is live."""
     folder = tmp_path_factory.mktemp("embedders")
     faces(folder)

@@ -36,7 +36,7 @@ from tasks.metric.open import PRODUCT, live, threshold_for
 from tests.flows.test_report import Page
 from tests.unit.metric.worlds import embeddings
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 ROWS, CLASSES, DAY = 400, 16, "2026-01-05"
 
@@ -82,7 +82,7 @@ def request_for(folder: Path, **settings: object) -> RunRequest:
 
 
 @pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+def faces(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
     """A folder with a file of embeddings and a store in which their threshold is live."""
     folder = tmp_path_factory.mktemp("faces")
     vectors, ids, labels = vectors_of()
@@ -354,7 +354,9 @@ def test_the_profiles_tune_the_samples_threshold_where_its_packages_are_enough()
         assert skipped(RunRequest(profile=profile, settings={"input.distributions": ["networkx", "numpy"]}).resolve())
         assert skipped(RunRequest(profile=profile, input="products.csv").resolve())
     assert skipped(RunRequest(profile="tiny").resolve())
-    assert not skipped(RunRequest(profile="tiny", input="products.csv", settings={"metric.input": "documents"}).resolve())
+    assert not skipped(
+        RunRequest(profile="tiny", input="products.csv", settings={"metric.input": "documents"}).resolve()
+    )
 
 
 def asked_plainly(*arguments: str) -> str:

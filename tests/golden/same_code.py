@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flows.run.catalog import STAGES
+from flows.run.catalog import stages
 from tasks.code import code_hash, unchanging_code
 from tasks.same_code import FILE
 
@@ -21,7 +21,7 @@ BEFORE = Path(__file__).with_name("code_of_0_1.json")
 def present_code() -> dict[str, str]:
     """The hash of the code of every stage as it is now."""
     with unchanging_code():
-        return {name: code_hash(stage.function) for name, stage in sorted(STAGES.items())}
+        return {name: code_hash(stage.function) for name, stage in sorted(stages().items())}
 
 
 def table(
@@ -47,7 +47,7 @@ def main() -> None:
         excepted=[name for name in given.excepted.split(",") if name],
     )
     FILE.write_text(json.dumps(entries, indent=1) + "\n")
-    print(f"{FILE}: {len(entries)} of {len(STAGES)} stages by other code than before")
+    print(f"{FILE}: {len(entries)} of {len(stages())} stages by other code than before")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tasks.ann.open import PRODUCT, live
 from tasks.ledger import runs
 from tests.worlds import texts
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 KEY = "customer-letter-77"
 WORDS = ("Quixelbrandt", "mirabolanthe", "zwetschgenknoedel")
@@ -78,7 +78,7 @@ def traces(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
     """Three nightlies; the key is in the first and in the last day."""
     folder = tmp_path_factory.mktemp("letters")
     for day in DAYS:
@@ -103,9 +103,10 @@ def manifests(folder: Path, day: str) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in found if path.is_file()}
 
 
-def test_nothing_is_touched_where_the_server_does_not_answer(three_days: Path) -> None:
+def test_nothing_is_touched_where_the_server_does_not_answer(three_days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.read_bytes() for path in three_days.rglob("*") if path.is_file()}
     store = Store(str(three_days / "store"))
+    monkeypatch.setattr("flows.run.start.serving", lambda: None)
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), pytest.raises(ApiError):
         erasing.forget(store, KEY, "letters")
     assert {path: path.read_bytes() for path in three_days.rglob("*") if path.is_file()} == before

@@ -26,7 +26,7 @@ from tests.unit.xmr.shop import write_shop
 from tests.unit.xmr.test_refresh_flow import asked
 from tests.worlds import texts
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 #: A visitor whose query leads to labels of others, and a label with a text, a document and queries of its own.
 VISITOR, SAID = "visitor-4711", "quixelbrandt mirabolanthe for my knee"
@@ -102,7 +102,7 @@ OF_LABEL = (LABEL, "zwetschgenknoedel", "hexenschuss")
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
     """A nightly over documents and interactions, and a day later a ranker alone; the visitor's good rows are in the first."""
     folder = tmp_path_factory.mktemp("clicks")
     write_clicks(folder)

@@ -20,7 +20,7 @@ from tasks.metric.open import PRODUCT, live
 from tests.contracts.test_inputs_images import letters
 from tests.unit.metric.worlds import embeddings
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 ROWS, DAY = 240, "2026-03-01"
 

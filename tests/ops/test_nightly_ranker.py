@@ -22,10 +22,10 @@ from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ledger import runs, stages_by_name
 from tasks.xmr.open import PRODUCT
-from tests.flows.test_flows import write_csv
+from tests.support.products import write_csv
 from tests.unit.xmr.shop import write_shop
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 
 def request(folder: Path, **settings: object) -> RunRequest:
@@ -47,7 +47,7 @@ def request(folder: Path, **settings: object) -> RunRequest:
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Path:
+def nights(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
     """A nightly whose interactions have a bad row, and a day later another one with fewer of them."""
     folder = tmp_path_factory.mktemp("nights")
     write_shop(folder, rows=200)

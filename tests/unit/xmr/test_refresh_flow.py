@@ -25,7 +25,7 @@ from tests.flows.test_train_ranker import request_for
 from tests.unit.xmr.later import write_more
 from tests.unit.xmr.shop import write_shop
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 #: The shop is small: one query more or less is much, and what comes has words of its own.
 LIVE = {"xmr.refresh.mode": "live", "xmr.refresh.limits.terms_lost": 0.9, "xmr.refresh.limits.precision_loss": 0.05}
@@ -55,7 +55,7 @@ class Days:
 
 
 @pytest.fixture(scope="module")
-def days(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Days:
+def days(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Days:
     return Days(tmp_path_factory.mktemp("days"))
 
 

@@ -1,0 +1,87 @@
+"""The flows as Prefect runs them, through its test harness: parts, artifacts, plans and failing days."""
+
+import json
+from pathlib import Path
+
+import pytest
+from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
+
+from flows.backfill import backfill
+from flows.ops.backfill.record import BackfillError
+from flows.run.start import known, run_flow
+from schemas.publish import products
+from schemas.store import Store
+from tasks.ledger import runs
+from tests.support.backfills import DAYS, backfill_of, drop
+from tests.support.products import ran, request_for, write_csv
+from tests.unit.xmr.shop import write_shop
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def test_a_nightly_runs_its_parts_and_leaves_its_artifacts(tmp_path: Path) -> None:
+    store, source = tmp_path / "store", write_csv(tmp_path / "products.csv")
+    write_shop(tmp_path, rows=200)
+    ranked = {
+        "xmr.input": str(tmp_path / "interactions.csv"),
+        "xmr.labels": str(tmp_path / "labels.csv"),
+        "xmr.predicted": 10,
+    }
+    asked = request_for(store, source, **ranked)
+    run_flow("nightly", asked, quiet=True)
+    assert products(Store(str(store))) == [("products", "ann.index"), ("products", "xmr.ranker")]
+
+    table = Artifact.get("stages-nightly-products")
+    assert table is not None
+    rows = json.loads(str(table.data)) if isinstance(table.data, str) else table.data
+    assert {row["stage"] for row in rows} >= {"import_documents", "count_ngrams", "build_graph", "assemble_index"}
+    assert all(row["result"] == "ran" for row in rows)
+    progress = Artifact.get("ann-graph")
+    assert progress is not None
+    assert float(progress.data) == 100.0
+    quality, page, origin = (Artifact.get(f"{part}-nightly-products") for part in ("quality", "run", "lineage"))
+    assert quality is not None
+    assert page is not None
+    assert origin is not None
+    assert "recall_at_10" in str(quality.data)
+    assert "is live, generation 1" in str(page.data)
+    assert "data:image/svg+xml;base64," in str(page.data)
+    assert "```mermaid" in str(origin.data)
+
+    with get_client(sync_client=True) as client:
+        known = {run.name: run for run in client.read_flow_runs()}
+        whole = runs(Store(str(store)), newest=1)[0]["prefect"]["id"]
+        tasks = client.read_task_runs()
+    parts = [known[f"{flow} products 2026-01-05"] for flow in ("featurize_corpus", "build_ann_index", "train_ranker")]
+    assert all(part.state_type.value == "COMPLETED" and part.parent_task_run_id for part in parts)
+    assert str(known["nightly products 2026-01-05"].id) == whole
+    assert {task.name for task in tasks} >= {"build_graph 2026-01-05", "train_rankers 2026-01-05"}
+
+    run_flow("nightly", asked, quiet=True)
+    assert ran(store) == {}
+
+
+@pytest.mark.parametrize("flow", ["nightly", "featurize_corpus", "build_ann_index"])
+def test_every_flow_can_be_asked_for_a_plan_alone(tmp_path: Path, flow: str) -> None:
+    store, source = tmp_path / "store", write_csv(tmp_path / "products.csv")
+    known(flow)(request_for(store, source).model_copy(update={"dry_run": True}))
+    assert not store.exists()
+
+
+def test_a_backfill_shows_its_days_and_fails_naming_those_that_failed(tmp_path: Path) -> None:
+    drop(tmp_path, DAYS[0])
+    request = backfill_of(tmp_path, last_day=DAYS[1], order="oldest")
+    backfill(request.model_copy(update={"dry_run": True}))
+    assert not (tmp_path / "store").exists()
+    with pytest.raises(BackfillError, match=rf"found 1 failed: {DAYS[1]} "):
+        backfill(request)
+    days, calendar, progress = (
+        Artifact.get(key) for key in ("backfill-ended", "partitions-featurize-corpus-products", "backfill")
+    )
+    assert days is not None
+    assert [state in str(days.data) for state in ("completed", "failed", "expected a file or folder")] == [True] * 3
+    assert calendar is not None
+    assert "1 ●" in str(calendar.data)
+    assert progress is not None
+    assert float(str(progress.data)) == 100.0
