@@ -48,7 +48,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (
             ("run", "monthly"),
             (
-                "flow: expected one of featurize_corpus, build_ann_index, train_ranker, tune_thresholds, nightly, got"
+                "flow: expected one of nightly, featurize_corpus, build_ann_index, train_ranker, tune_thresholds, got"
                 " 'monthly'"
             ),
         ),
