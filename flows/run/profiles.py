@@ -41,7 +41,7 @@ def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> t
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, layer in (
-        (f"profile {profile}", _flat(_read_profile(profile))),
+        (f"profile {profile}", _flat(read_profile(profile))),
         ("environment", _environment()),
         ("command line", overrides or {}),
     ):
@@ -56,7 +56,8 @@ def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> t
         raise SettingsError(_explain(problem, origins)) from problem
 
 
-def _read_profile(profile: str) -> dict[str, Any]:
+def read_profile(profile: str) -> dict[str, Any]:
+    """What a profile says, unchecked; SettingsError where it is none or no TOML."""
     folder: Path | None = None
     if profile in profile_names():
         text = resources.files("infra.profiles").joinpath(f"{profile}.toml").read_text()

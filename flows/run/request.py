@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from flows.domains.settings import Settings
 from flows.run.calendar import logical_day
 from flows.run.catalog import stage_names
-from flows.run.profiles import file_settings, load_settings, profile_names, value_at, with_values
+from flows.run.profiles import file_settings, load_settings, profile_names, read_profile, value_at, with_values
 from flows.run.redaction import without_credentials
 from flows.run.section import SettingsError
 from schemas.store import find_store
@@ -65,7 +65,8 @@ class RunRequest(BaseModel):
     def of(cls, **given: Any) -> "RunRequest":
         """A request of what was given; SettingsError in one line where something cannot be used."""
         if "profile" in given:
-            load_settings(given["profile"])
+            # Names what there is; the settings themselves are read once, when the request is resolved.
+            read_profile(given["profile"])
         try:
             return cls(**given)
         except ValidationError as problem:
