@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.domains.metric.gates import threshold_gates
-from flows.domains.metric.inputs import skipped
 from flows.domains.metric.settings import ThresholdGates
+from flows.domains.metric.sources import skipped
 from flows.domains.settings import Settings
 from flows.report.page import render
 from flows.run.dry_run import plan_of
@@ -354,7 +354,9 @@ def test_the_profiles_tune_the_samples_threshold_where_its_packages_are_enough()
         assert skipped(RunRequest(profile=profile, settings={"input.distributions": ["networkx", "numpy"]}).resolve())
         assert skipped(RunRequest(profile=profile, input="products.csv").resolve())
     assert skipped(RunRequest(profile="tiny").resolve())
-    assert not skipped(RunRequest(profile="tiny", input="products.csv", settings={"metric.input": "documents"}).resolve())
+    assert not skipped(
+        RunRequest(profile="tiny", input="products.csv", settings={"metric.input": "documents"}).resolve()
+    )
 
 
 def asked_plainly(*arguments: str) -> str:
