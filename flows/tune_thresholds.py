@@ -5,7 +5,8 @@ from typing import Literal
 from prefect import flow
 
 from flows.domains.metric.embedders import embedded
-from flows.domains.metric.inputs import Labelled, classes_of, labelled, note_cautions
+from flows.domains.metric.inputs import Labelled, labelled, note_cautions
+from flows.domains.metric.sources import classes_of
 from flows.run.crashes import tell_when_crashed
 from flows.run.publishing import make_live
 from flows.run.request import RunRequest

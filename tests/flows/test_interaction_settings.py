@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows.domains.xmr.inputs import interaction_source
+from flows.domains.xmr.sources import interaction_source
 from flows.run.request import RunRequest
 from flows.run.section import SettingsError
 from schemas.inputs.interactions import InteractionFile

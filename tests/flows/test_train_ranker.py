@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.domains.xmr.inputs import skipped
+from flows.domains.xmr.sources import skipped
 from flows.report.page import render
 from flows.run.dry_run import plan_of
 from flows.run.request import RunRequest

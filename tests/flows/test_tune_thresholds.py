@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.domains.metric.gates import threshold_gates
-from flows.domains.metric.inputs import skipped
 from flows.domains.metric.settings import ThresholdGates
+from flows.domains.metric.sources import skipped
 from flows.domains.settings import Settings
 from flows.report.page import render
 from flows.run.dry_run import plan_of

@@ -15,8 +15,8 @@ CORPUS = Domain(
             builtin=frozenset({SAMPLE}),
         ),
     ),
-    files="flows.domains.corpus.inputs:files_of",
-    source="flows.domains.corpus.inputs:suppressed_source",
+    files="flows.domains.corpus.sources:files_of",
+    source="flows.domains.corpus.sources:suppressed_source",
     stored="schemas.inputs.forgotten:StoredInput",
     changes={
         "corpus.extracts": "flows.domains.corpus.changes:extracts",

@@ -1,36 +1,17 @@
 """Which input a run reads: a user's file of documents, or the built-in sample."""
 
-from flows.domains.domain import FileUse
+from flows.domains.corpus.sources import source_of
 from flows.domains.settings import Settings
 from flows.run.rewriting import instead_of
 from flows.run.runtime import Run
 from schemas.forgotten import Forgotten
 from schemas.inputs import SAMPLE
 from schemas.inputs.forgotten import suppressing
-from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
+from schemas.inputs.sources import InputSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
 from tasks.corpus.stages.features import extract_documentation
 from tasks.environment import current_environment
-
-
-def source_of(settings: Settings) -> FileSource | PythonDocsSource:
-    """What comes from outside the store: a user's file, or the installed packages."""
-    given = settings.input
-    if given.source != SAMPLE:
-        return FileSource(given.source, tuple(sorted(given.columns.items())))
-    return PythonDocsSource(given.distributions)
-
-
-def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InputSource:
-    """What comes from outside the store, without what is to be forgotten."""
-    return suppressing(source_of(settings), suppressed)
-
-
-def files_of(settings: Settings, flow: str) -> list[FileUse]:
-    """The user's file of documents, if there is one."""
-    source = settings.input.source
-    return [] if source == SAMPLE else [FileUse("documents", source, settings.input.columns, "input.source")]
 
 
 def input_of(settings: Settings) -> "Ref | InputSource":

@@ -32,9 +32,9 @@ METRIC = Domain(
             builtin=frozenset({PACKAGES_SAMPLE, "documents"}),
         ),
     ),
-    skipped="flows.domains.metric.inputs:skipped",
-    files="flows.domains.metric.inputs:files_of",
-    source="flows.domains.metric.inputs:suppressed_source",
+    skipped="flows.domains.metric.sources:skipped",
+    files="flows.domains.metric.sources:files_of",
+    source="flows.domains.metric.sources:suppressed_source",
     stored="schemas.inputs.forgotten:StoredInput",
     report=Section(
         gather="flows.domains.metric.report.section:gather",

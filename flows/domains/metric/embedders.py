@@ -5,8 +5,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from flows.domains.metric.inputs import Labelled, classes_of
+from flows.domains.metric.inputs import Labelled
 from flows.domains.metric.settings import MetricSettings
+from flows.domains.metric.sources import classes_of
 from flows.run.runtime import Run
 from flows.run.section import SettingsError
 from schemas.refs import digest_of

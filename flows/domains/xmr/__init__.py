@@ -28,9 +28,9 @@ XMR = Domain(
             builtin=frozenset({SEE_ALSO_SAMPLE, NAMES_SAMPLE}),
         ),
     ),
-    skipped="flows.domains.xmr.inputs:skipped",
-    files="flows.domains.xmr.inputs:files_of",
-    source="flows.domains.xmr.inputs:suppressed_source",
+    skipped="flows.domains.xmr.sources:skipped",
+    files="flows.domains.xmr.sources:files_of",
+    source="flows.domains.xmr.sources:suppressed_source",
     stored="schemas.inputs.forgotten:StoredInteractions",
     # A query may be its own key: it stands in the text too.
     keys={("xmr.interactions", "queries"): ("id", "text")},

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flows.domains.settings import Settings
-from flows.domains.xmr.inputs import sample_of
+from flows.domains.xmr.sources import sample_of
 from flows.run.runtime import Run
 from schemas.refs import Ref
 from tasks.corpus.stages.features import count_ngrams, merge_vocabulary, weigh_terms
