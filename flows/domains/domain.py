@@ -103,7 +103,8 @@ class Domain:
     stored: str = ""
     #: (contract, table) -> the columns in which a key that can be forgotten stands, where these are not ``id`` alone.
     keys: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    #: Contract -> ``"module:function"`` of ``(store, before, after) -> list[DataChange]``, for ``diff`` and ``why``.
+    #: Contract -> ``"module:function"`` of ``(store, before, after) -> list[DataChange]``, for ``diff``; empty where numbers
+    #: of rows, files and quality figures say enough, as of a release, whose members are compared one by one.
     changes: Mapping[str, str] = field(default_factory=dict)
     report: Section | None = None
     #: ``"flows.domains.xmr.commands:rank"``: commands of its own, in the order in which help lists them.

@@ -19,9 +19,13 @@ ANN = Domain(
         ),
     ),
     changes={
+        "ann.graph": "",
+        "ann.finger_basis": "",
+        "ann.finger_tables": "",
         "ann.neighbors": "flows.domains.ann.changes:neighbors",
         "ann.evaluation": "flows.domains.ann.changes:evaluation",
         "ann.retrieval": "flows.domains.ann.changes:retrieval",
+        "ann.index": "",
     },
     report=Section(
         gather="flows.domains.ann.report.section:gather",

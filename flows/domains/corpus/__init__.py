@@ -21,7 +21,10 @@ CORPUS = Domain(
     changes={
         "corpus.extracts": "flows.domains.corpus.changes:extracts",
         "corpus.documents": "flows.domains.corpus.changes:documents",
+        "corpus.quarantine": "flows.domains.corpus.changes:quarantine",
+        "corpus.ngrams": "",
         "corpus.vocabulary": "flows.domains.corpus.changes:vocabulary",
+        "corpus.features": "",
         "corpus.projection": "flows.domains.corpus.changes:projection",
         "corpus.vectors": "flows.domains.corpus.changes:vectors",
     },

@@ -36,6 +36,17 @@ METRIC = Domain(
     files="flows.domains.metric.sources:files_of",
     source="flows.domains.metric.sources:suppressed_source",
     stored="schemas.inputs.forgotten:StoredInput",
+    changes={
+        "metric.rows": "flows.domains.metric.changes:rows",
+        "metric.pair_counts": "",
+        "metric.histograms": "",
+        "metric.assessment": "flows.domains.metric.changes:assessment",
+        "metric.retrieval": "flows.domains.metric.changes:retrieval",
+        "metric.margins": "flows.domains.metric.changes:margins",
+        "metric.embedders": "flows.domains.metric.changes:embedders",
+        "metric.comparison": "flows.domains.metric.changes:comparison",
+        "metric.threshold": "flows.domains.metric.changes:threshold",
+    },
     report=Section(
         gather="flows.domains.metric.report.section:gather",
         template="flows.domains.metric.report:section.html",

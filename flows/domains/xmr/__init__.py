@@ -36,7 +36,17 @@ XMR = Domain(
     keys={("xmr.interactions", "queries"): ("id", "text")},
     changes={
         "xmr.interactions": "flows.domains.xmr.changes:interactions",
+        "xmr.label_features": "",
+        "xmr.tree": "",
+        "xmr.model": "",
+        "xmr.predictions": "flows.domains.xmr.changes:predictions",
+        "xmr.calibration": "",
         "xmr.evaluation": "flows.domains.xmr.changes:evaluation",
+        "xmr.dense_labels": "",
+        "xmr.towers": "",
+        "xmr.comparison": "flows.domains.xmr.changes:comparison",
+        "xmr.sweep": "flows.domains.xmr.changes:sweep",
+        "xmr.ranker": "",
     },
     report=Section(
         gather="flows.domains.xmr.report.section:gather",

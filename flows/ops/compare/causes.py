@@ -84,7 +84,10 @@ def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
         for name, given in sorted(manifest.identity["inputs"].items()):
             if "ref" in given:
                 visit(Ref.parse(given["ref"]), name)
-        found[here.name if here.name not in found else f"{here.name} ({role})"] = here, manifest
+        name, number = here.name, 1
+        while name in found:
+            name, number = f"{here.name} ({role}{f' {number}' if number > 1 else ''})", number + 1
+        found[name] = here, manifest
 
     visit(ref, ref.name)
     return found

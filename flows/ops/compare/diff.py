@@ -1,8 +1,9 @@
-"""What differs between two artifacts, two indexes with all that they consist of, or two runs. Imports no Prefect."""
+"""What differs between two artifacts, two releases with all that they consist of, or two runs. Imports no Prefect."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.domains import products
 from flows.ops.compare.causes import (
     Cause,
     Change,
@@ -16,16 +17,12 @@ from flows.ops.compare.causes import (
 )
 from flows.ops.compare.changes import DataChange, data_changes
 from flows.ops.compare.versions import Version, publications_of
-from schemas import ann, metric, xmr
 from schemas.errors import FingerpostError
 from schemas.manifests import Manifest
 from schemas.refs import Ref
 from schemas.releases import read_members
 from schemas.store import Store
 from tasks.ledger import stages_by_name
-
-#: What is published, and what people call it.
-_RELEASES = {ann.INDEX.name: "index", xmr.RANKER.name: "ranker", metric.THRESHOLD.name: "threshold"}
 
 
 @dataclass(frozen=True)
@@ -78,16 +75,21 @@ def diff(store: Store, before: Version, after: Version) -> Diff:
     """The difference of two versions: of runs if both are runs, of artifacts otherwise."""
     if before.run is not None and after.run is not None:
         return _runs(store, before.run, after.run)
-    name = (before.ref or after.ref or Ref("ann.index", "2000-01-01", "0" * 16)).name
-    left, right = before.artifact(name), after.artifact(name)
+    known = before.ref or after.ref
+    assert known is not None
+    left, right = before.artifact(known.name), after.artifact(known.name)
     if left.name != right.name:
         raise FingerpostError(
             f"diff: expected two artifacts of one kind, got {left} and {right}; compare like with like"
         )
-    members = _members(store, left, right)
-    gates = changes(*(_gates_of(store, ref) for ref in (left, right))) if left.name in _RELEASES else []
-    kind = _RELEASES.get(left.name, "artifact")
-    return Diff(str(left), str(right), kind, causes(store, left, right), members, gates)
+    product = products().get(left.name)
+    if product is None:
+        whole = diff_artifacts(store, left, right)
+        return Diff(str(left), str(right), "artifact", causes(store, left, right), [whole])
+    members = _pairs(store, read_members(store, left), read_members(store, right))
+    members.append(diff_artifacts(store, left, right))
+    gates = changes(*(_gates_of(store, ref) for ref in (left, right)))
+    return Diff(str(left), str(right), product.title, causes(store, left, right), members, gates)
 
 
 def diff_artifacts(store: Store, before: Ref, after: Ref, *, role: str = "", stage: str = "") -> ArtifactDiff:
@@ -112,14 +114,6 @@ def diff_artifacts(store: Store, before: Ref, after: Ref, *, role: str = "", sta
         cost=_cost(left, right),
         data=data_changes(store, before, after),
     )
-
-
-def _members(store: Store, before: Ref, after: Ref) -> list[ArtifactDiff]:
-    """The artifact itself and, of a release, all that it consists of."""
-    whole = diff_artifacts(store, before, after)
-    if before.name not in _RELEASES:
-        return [whole]
-    return [*_pairs(store, read_members(store, before), read_members(store, after)), whole]
 
 
 def _pairs(store: Store, left: dict[str, Ref], right: dict[str, Ref]) -> list[ArtifactDiff]:

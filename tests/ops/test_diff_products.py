@@ -1,0 +1,247 @@
+"""Every contract and every product in ``diff``: members, gates, rows, figures, of domains that no shared module names."""
+
+import json
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows import domains
+from flows.domains.domain import Domain, named
+from flows.ops.compare.changes import DataChange, data_changes
+from flows.ops.compare.diff import Diff, diff
+from flows.ops.compare.diff_tables import show_diff
+from flows.ops.compare.versions import find_version
+from schemas import metric, xmr
+from schemas.matrices import figures_to_arrow, fixed_matrix
+from schemas.publish import Gate, Pointer
+from schemas.refs import Ref
+from schemas.releases import read_members
+from schemas.store import Store
+from tasks.environment import Environment
+from tests.ops.faces import faces, tune, turned
+from tests.unit.xmr.shop import Shop, write_shop
+from tests.worlds import THINGS, commit_things, things_ref
+
+
+def contracts() -> list[tuple[Domain, str]]:
+    """Every contract of every domain."""
+    return [
+        (domain, contract.name)
+        for domain in domains.DOMAINS
+        for contract in import_module(f"schemas.{domain.word}").CONTRACTS
+    ]
+
+
+def test_every_contract_is_compared_or_left_to_rows_and_files_on_purpose() -> None:
+    found = contracts()
+    assert len(found) >= 36
+    for domain, name in found:
+        assert name in domain.changes, f"{name}: say how it is compared in the declaration of {domain.word}"
+        if domain.changes[name]:
+            assert callable(named(domain.changes[name]))
+    assert {name for domain in domains.DOMAINS for name in domain.changes} == {name for _, name in found}
+
+
+def test_figures_of_every_contract_that_has_some_are_compared() -> None:
+    for domain, name in contracts():
+        contract = {c.name: c for c in import_module(f"schemas.{domain.word}").CONTRACTS}[name]
+        if "figures" in {table.name for table in contract.tables}:
+            assert domain.changes[name], f"{name}: its figures are compared by nothing"
+
+
+def test_a_contract_of_a_domain_that_no_shared_module_names_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path / "store")).prepare()
+    for seed in (1, 2):
+        commit_things(store, things_ref(seed), seed=seed)
+    assert data_changes(store, things_ref(1), things_ref(2)) == []
+    toy = Domain("toys", "nowhere:flow", changes={THINGS.name: f"{__name__}:compared"})
+    monkeypatch.setattr(domains, "DOMAINS", (*domains.DOMAINS, toy))
+    assert data_changes(store, things_ref(1), things_ref(2)) == [DataChange("toys", {"first": THINGS.name})]
+
+
+def compared(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """What the toy domain says."""
+    return [DataChange("toys", {"first": before.name})]
+
+
+class Versions:
+    """A store with versions of a product by name."""
+
+    def __init__(self, store: Store, made: dict[str, dict[str, Ref]], release: str) -> None:
+        self.store, self.made, self.release = store, made, release
+
+    def diff(self, before: str, after: str) -> Diff:
+        sides = (find_version(self.store, str(self.made[name][self.release])) for name in (before, after))
+        return diff(self.store, *sides)
+
+    def data(self, before: str, after: str, role: str) -> dict[str, DataChange]:
+        (found,) = (artifact for artifact in self.diff(before, after).artifacts if artifact.role == role)
+        return {change.about: change for change in found.data}
+
+
+@pytest.fixture(scope="module")
+def thresholds(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    folder = tmp_path_factory.mktemp("thresholds")
+    store, rows = Store(str(folder / "store")).prepare(), faces()
+    other = [row for row in rows if row["package"] != "person 3"] + [
+        rows[5] | {"id": f"new {number}", "package": "person new"} for number in range(3)
+    ]
+    made = {
+        "base": tune(Environment(store, "faces", "2026-01-01"), folder, rows, group="kind"),
+        "share": tune(Environment(store, "faces", "2026-01-02"), folder, rows, share=0.2, group="kind"),
+        "data": tune(Environment(store, "faces", "2026-01-03"), folder, other, group="kind"),
+        "model": tune(Environment(store, "faces", "2026-01-04"), folder, turned(rows), model="camera 2"),
+    }
+    return Versions(store, made, "release")
+
+
+@pytest.fixture(scope="module")
+def rankers(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    folder = tmp_path_factory.mktemp("rankers")
+    store = Store(str(folder / "store")).prepare()
+    write_shop(folder, rows=400)
+    made = {"base": Shop().make(Environment(store, "shop", "2026-01-01"), folder / "interactions.csv")}
+    lines = (folder / "interactions.csv").read_text().splitlines()
+    (folder / "interactions.csv").write_text("\n".join([line for line in lines if "saw-red" not in line][:330]) + "\n")
+    made["data"] = Shop().make(Environment(store, "shop", "2026-01-02"), folder / "interactions.csv")
+    return Versions(store, made, "ranker")
+
+
+def test_a_diff_of_thresholds_shows_members_and_gates(thresholds: Versions, capsys: pytest.CaptureFixture[str]) -> None:
+    base = thresholds.made["base"]["release"]
+    pointer = Pointer(thresholds.store, "faces", base.name)
+    pointer.promote(base, gates=[Gate("threshold_frr", 0.3, 0.5, "at_most")])
+    found = thresholds.diff("base", "share")
+    assert found.kind == "threshold"
+    roles = {artifact.role: artifact.state for artifact in found.artifacts}
+    assert roles.keys() == {*read_members(thresholds.store, base), base.name}
+    assert roles["vectors"] == roles["test_rows"] == roles["validation_pairs"] == "same"
+    assert roles["assessment"] == roles[base.name] == "changed"
+    assert ("threshold_frr", "0.3 (at most 0.5)", None) in [(c.key, c.before, c.after) for c in found.gates]
+    assert [cause.artifact for cause in found.causes] == ["metric.assessment", "metric.threshold"]
+    show_diff(found)
+    shown = capsys.readouterr().out
+    assert "threshold_frr" in shown
+    assert "far of classes" in shown
+    json.dumps(asdict(found))
+
+
+def test_classes_whose_rates_moved_most_are_those_of_a_recount(thresholds: Versions) -> None:
+    sides = [
+        {
+            row["name"]: row["far"]
+            for row in thresholds.store.open(thresholds.made[name]["assessment"], metric.ASSESSMENT)
+            .read("classes")
+            .to_pylist()
+        }
+        for name in ("base", "share")
+    ]
+    moves = {name: sides[1][name] - sides[0][name] for name in sides[0] if name in sides[1]}
+    found = thresholds.data("base", "share", "assessment")
+    assert found["far of classes"].figures["of another value"] == sum(move != 0 for move in moves.values()) > 0
+    farthest = max(moves, key=lambda name: abs(moves[name]))
+    assert found["far of classes"].examples[0].startswith(f"{farthest}: ")
+    assert found["far of classes"].figures["largest move"] == pytest.approx(abs(moves[farthest]), abs=1e-8)
+    assert found["figures of metric.assessment"].figures["of another value"] > 0
+    assert found["groups of classes"].figures["before"] == 2
+    # Utility without pairs of either kind is null, which is no other value than null.
+    assert thresholds.data("base", "data", "assessment")["utility of classes"].figures["in both"] == len(
+        set(sides[0]) - {"person 3"}
+    )
+
+
+def test_thresholds_are_compared_with_their_models(thresholds: Versions) -> None:
+    moved = thresholds.data("base", "share", "metric.threshold")
+    assert any(example.startswith("share: 0.02 → 0.2") for example in moved["threshold"].examples)
+    old, new = (thresholds.store.manifest(thresholds.made[name]["release"]).quality for name in ("base", "share"))
+    assert any(f"{new['threshold'] - old['threshold']:+.6g}" in example for example in moved["threshold"].examples)
+    assert (moved["canaries"].figures["in both"], moved["canaries"].figures["largest move"]) == (8, 0.0)
+    assert moved["canaries"].note == ""
+    other = thresholds.data("base", "model", "metric.threshold")
+    assert "model: camera 1 → camera 2" in other["threshold"].examples
+    assert other["canaries"].note == "the vectors are of another model"
+    groups = thresholds.data("base", "model", "assessment")["groups of classes"].figures
+    assert (groups["removed"], groups["after"]) == (2, 0)
+
+
+def test_classes_that_came_and_went_are_named(thresholds: Versions) -> None:
+    sides = [thresholds.data("base", "data", f"{side}_rows").get("classes") for side in ("validation", "test")]
+    examples = [example for side in sides if side for example in side.examples]
+    assert "removed: person 3" in examples
+    assert "added: person new" in examples
+
+
+def test_predictions_for_held_out_queries_are_compared_as_a_loop_does(rankers: Versions) -> None:
+    found = rankers.data("base", "data", "predictions")["predicted labels"]
+    sides = []
+    for name in ("base", "data"):
+        made = rankers.made[name]
+        interactions = rankers.store.open(made["interactions"], xmr.INTERACTIONS)
+        keys, labels = (interactions.read(table)["id"].to_pylist() for table in ("queries", "labels"))
+        ranking = rankers.store.open(made["predictions"], xmr.PREDICTIONS).read("ranking")
+        ranked = fixed_matrix(ranking["labels"]).tolist()
+        queries = ranking["query"].to_pylist()
+        sides.append(
+            {
+                keys[q]: [labels[label] for label in row if label < len(labels)]
+                for q, row in zip(queries, ranked, strict=True)
+            }
+        )
+    both = [key for key in sides[1] if key in sides[0]]
+    overlaps = [
+        len(set(sides[0][key]) & set(sides[1][key])) / max(len(sides[0][key]), len(sides[1][key]), 1)
+        if sides[0][key] or sides[1][key]
+        else 1.0
+        for key in both
+    ]
+    assert found.figures["queries in both"] == len(both) > 20
+    assert found.figures["mean overlap"] == pytest.approx(np.mean(overlaps), abs=1e-6)
+    assert min(overlaps) < 1
+    assert found.figures["with another first label"] == sum(sides[0][key][:1] != sides[1][key][:1] for key in both)
+
+
+def test_a_diff_of_rankers_shows_members_and_labels(rankers: Versions) -> None:
+    found = rankers.diff("base", "data")
+    assert found.kind == "ranker"
+    assert {artifact.role for artifact in found.artifacts} == {
+        *read_members(rankers.store, rankers.made["base"]["ranker"]),
+        "xmr.ranker",
+    }
+    assert "removed" in rankers.data("base", "data", "interactions")["queries"].figures
+
+
+@pytest.mark.parametrize("contract", [xmr.COMPARISON, xmr.SWEEP, metric.RETRIEVAL], ids=lambda c: c.name)
+def test_figures_that_moved_are_named(contract: Any, tmp_path: Path) -> None:
+    from schemas.manifests import Manifest
+    from tasks.stage_run import identity_of
+
+    store, refs = Store(str(tmp_path / "store")).prepare(), []
+    for number, value in enumerate((0.5, 0.25)):
+        ref = Ref(contract.name, "2026-01-01", f"{number}" * 32)
+        figures = [("ranker", "all", "recall_at_10", value), ("bm25", "all", "recall_at_10", 0.1)]
+        entry = store.write_table(ref, contract, "figures", figures_to_arrow(figures))
+        store.commit(
+            ref, Manifest(identity_of(contract, {"parameters": {}, "inputs": {}, "code": ""}, [entry], {}), {})
+        )
+        refs.append(ref)
+    (found,) = data_changes(store, *refs)
+    assert found.figures == {"figures in both": 2, "of another value": 1, "only before": 0, "only after": 0}
+    assert found.examples == ["ranker all recall_at_10: 0.5 → 0.25 (-0.25)"]
+
+
+def test_a_product_of_a_domain_that_no_shared_module_names_shows_its_members(
+    rankers: Versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ranker under another declaration: what people call a product is said by its domain alone."""
+    words = {domain.word: domain for domain in domains.DOMAINS}
+    toy = replace(words["xmr"], products=(replace(words["xmr"].products[0], title="toy"),))
+    monkeypatch.setattr(domains, "DOMAINS", (words["corpus"], toy))
+    found = rankers.diff("base", "data")
+    assert found.kind == "toy"
+    assert len(found.artifacts) > 10
