@@ -41,7 +41,8 @@ setup(
     package_data={
         "ext": ["*.pyi"],
         "infra": ["profiles/*.toml", "*.yaml", "kubernetes/*.yaml", "prometheus/*", "Dockerfile", "RUNBOOK.md"],
-        "flows.report": ["*.html", "*.css"],
+        # The page of a report, and the section of each domain.
+        **{name: ["*.html"] for name in PACKAGES if name.endswith(".report")},
     },
     ext_modules=cythonize(
         extensions,
