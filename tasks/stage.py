@@ -26,7 +26,7 @@ from schemas.refs import Ref, canonical_json, changed_keys, digest_of
 from schemas.store import FileEntry, Manifest, Store
 from tasks.code import code_hash
 from tasks.environment import Environment, Source, current_environment
-from tasks.ledger import Estimate, PlannedStage, StageRecord, input_texts
+from tasks.ledger import Estimate, PlannedStage, StageRecord, full_name, input_texts
 from tasks.same_code import known_as
 from tasks.shards import peak_memory_mb, reset_peak_memory
 from tasks.stage_run import StageRun, identity_of
@@ -69,7 +69,7 @@ class Stage:
 
     def execute(self, env: Environment, *inputs: "Ref | Source", **parameters: Any) -> Ref:
         """The same without Prefect; where the environment is for planning, the reference that it would have."""
-        started, env.running = time.perf_counter(), self.name
+        started, env.running = time.perf_counter(), full_name(self.name, env.part)
         parts = self._parts(env, inputs, parameters)
         fingerprint = digest_of(
             {key: parts[key] for key in ("contract", "parameters", "input_identities", "code", "versions")}

@@ -72,12 +72,15 @@ class FileUse:
 class Section:
     """A domain's section of the report and of the page of a run."""
 
-    #: ``(store, record) -> contents | None``; raises FingerpostError for what cannot be read any more.
+    #: ``(store, record) -> contents | None``, None where the run has nothing of the domain. Raises FingerpostError for what
+    #: cannot be read; contents whose parts fail independently name what they lack in ``contents.problems``.
     gather: str
-    #: A package and a template in it, ``"flows.domains.xmr.report:section.html"``; it gets ``c`` (contents) and ``plots``.
-    template: str
-    #: ``(contents) -> {name: Plot}``; ``(contents) -> [(label, value)]``.
+    #: A package and a template in it, ``"flows.domains.xmr.report:section.html"``: it gets ``c`` (the contents) and
+    #: ``plots``. Empty where the domain shows no more than cards.
+    template: str = ""
+    #: ``(contents) -> {name: Plot}``: the plots of both pages.
     plots: str = ""
+    #: ``(contents) -> [(label, value)]``: what stands at the head of the report.
     cards: str = ""
 
 

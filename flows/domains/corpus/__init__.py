@@ -1,6 +1,6 @@
 """The declaration of ``corpus``: from an input to documents, features and vectors."""
 
-from flows.domains.domain import Domain, InputFile
+from flows.domains.domain import Domain, InputFile, Section
 from schemas.inputs import SAMPLE
 
 CORPUS = Domain(
@@ -28,4 +28,8 @@ CORPUS = Domain(
         "corpus.projection": "flows.domains.corpus.changes:projection",
         "corpus.vectors": "flows.domains.corpus.changes:vectors",
     },
+    report=Section(
+        gather="flows.domains.corpus.report.section:gather",
+        cards="flows.domains.corpus.report.section:cards",
+    ),
 )
