@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from flows.domains.xmr.report.sweep_plot import sweep_svg
+from flows.domains.xmr.report.sweep_plots import sweep_svg
 from tasks.xmr.clustering import ClusterParams, cluster_labels
 from tasks.xmr.label_features import embed_labels
 from tasks.xmr.metrics import evaluate
