@@ -17,7 +17,7 @@ from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
 from tasks.ann.retrieval import RetrievalParams
-from tasks.corpus.stages.features import extract_documentation
+from tasks.corpus.stages.documents import extract_documentation
 from tasks.environment import current_environment
 
 

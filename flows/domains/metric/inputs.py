@@ -17,7 +17,7 @@ from schemas.inputs.embeddings import CLASS_COLUMN, GROUP_COLUMN, EmbeddingFile
 from schemas.inputs.images import ImageFiles
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
-from tasks.corpus.stages.features import import_documents, take_vectors
+from tasks.corpus.stages.documents import import_documents, take_vectors
 from tasks.metric.classes import ClassParams, Part, side_of
 
 #: What the stages that read a file of embeddings are remembered under, apart from those over the collection's documents.
