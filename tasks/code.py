@@ -23,7 +23,7 @@ from schemas.python_source import parsed
 #: Modules whose code decides results. The stage machinery and the loaders only move them.
 _HASHED = ("tasks.", "schemas.matrices", "schemas.inputs")
 _UNHASHED = tuple(
-    f"tasks.{name}" for name in ("stage", "stage_run", "environment", "shards", "ledger", "code", "same_code")
+    f"tasks.{name}" for name in ("stage", "stage_run", "environment", "shards", "ledger", "code", "same_code", "recent")
 )
 
 
@@ -134,7 +134,7 @@ def _imports(statement: ast.AST, module: str) -> Iterator[tuple[str, str]]:
 
 def _is_first_party(name: str) -> bool:
     return name.startswith("ext.") or (
-        name.startswith(_HASHED) and name not in _UNHASHED and not name.endswith(".open") and ".stages" not in name
+        name.startswith(_HASHED) and name not in _UNHASHED and not name.endswith(".open")
     )
 
 

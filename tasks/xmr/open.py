@@ -28,6 +28,7 @@ from schemas.releases import read_members
 from schemas.store import Artifact, Store, find_store
 from tasks.corpus.open import read_features, read_featurizer
 from tasks.corpus.tfidf import Featurizer
+from tasks.recent import Recent
 from tasks.xmr.blocks import block_of, by_level, tree_of
 from tasks.xmr.calibration import IsotonicCalibrator
 from tasks.xmr.ensembles import Ensemble
@@ -113,25 +114,22 @@ def rows_of(queries: pa.Table, parts: tuple[str, ...]) -> np.ndarray:
 
 
 #: The rows that were read last, since many shards in a row read the same.
-_last: dict[tuple[str, Ref, Ref, RowParams], TrainingRows] = {}
+_training_rows: Recent[tuple[str, Ref, Ref, RowParams], TrainingRows] = Recent()
 
 
 def read_training(store: Store, interactions: Ref, features: Ref, params: RowParams) -> TrainingRows:
     """The rows that a ranker is trained on, kept until others are asked for."""
     key = (store.url, interactions, features, params)
-    if key not in _last:
-        _last.clear()
-        artifact = store.open(interactions, contracts.INTERACTIONS)
-        mine = rows_of(artifact.read("queries"), (TRAINING,))
-        rows = read_features(store.open(features, corpus.FEATURES))
-        unwanted = read_negatives(artifact)
-        _last[key] = training_rows(
-            rows,
-            read_targets(artifact)[mine],
-            params,
-            None if unwanted is None else checked_rows(unwanted[mine], "negatives"),
-        )
-    return _last[key]
+    return _training_rows.get(key, lambda: _read_training(store, interactions, features, params))
+
+
+def _read_training(store: Store, interactions: Ref, features: Ref, params: RowParams) -> TrainingRows:
+    artifact = store.open(interactions, contracts.INTERACTIONS)
+    mine = rows_of(artifact.read("queries"), (TRAINING,))
+    rows = read_features(store.open(features, corpus.FEATURES))
+    unwanted = read_negatives(artifact)
+    negatives = None if unwanted is None else checked_rows(unwanted[mine], "negatives")
+    return training_rows(rows, read_targets(artifact)[mine], params, negatives)
 
 
 def read_ranking(store: Store, interactions: Ref, predictions: Ref, part: str) -> tuple[Ranking, sparse.csr_array]:

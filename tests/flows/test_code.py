@@ -13,10 +13,11 @@ from schemas.errors import FingerpostError
 from tasks import code
 from tasks.ann.stages import index as ann
 from tasks.code import StaleExtensionError, code_hash
+from tasks.corpus.stages import documents
 from tasks.corpus.stages import features as corpus
 from tasks.stage import Stage
 
-STAGES = {s.name: s for module in (corpus, ann) for s in vars(module).values() if isinstance(s, Stage)}
+STAGES = {s.name: s for module in (documents, corpus, ann) for s in vars(module).values() if isinstance(s, Stage)}
 Edit = Callable[[str, Callable[[str], str]], None]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from schemas.inputs.sources import FileSource
 from schemas.refs import Ref
 from tasks.corpus.documents import ImportParams
-from tasks.corpus.stages.features import import_documents, take_vectors
+from tasks.corpus.stages.documents import import_documents, take_vectors
 from tasks.metric.assessment import AssessmentParams
 from tasks.metric.classes import ClassParams
 from tasks.metric.opis import OpisParams

@@ -372,7 +372,7 @@ def test_a_query_without_known_words_has_no_answers_and_says_so(
 def test_vectors_of_the_input_are_aligned_by_id_and_their_moves_measured(tmp_path: Path) -> None:
     from schemas.inputs.sources import FileSource
     from tasks.corpus.documents import ImportParams
-    from tasks.corpus.stages.features import import_documents, take_vectors
+    from tasks.corpus.stages.documents import import_documents, take_vectors
 
     store, rng = Store(str(tmp_path / "store")).prepare(), np.random.default_rng(0)
     old = {f"v{row}": rng.standard_normal(6) for row in range(40)}

@@ -10,7 +10,7 @@ from schemas.inputs.forgotten import suppressing
 from schemas.inputs.sources import InputSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
-from tasks.corpus.stages.features import extract_documentation
+from tasks.corpus.stages.documents import extract_documentation
 from tasks.environment import current_environment
 
 

@@ -11,7 +11,7 @@ from flows.run.runtime import Run, part, scoped
 from schemas.forgotten import Forgotten
 from schemas.inputs.embeddings import CLASS_COLUMN, GROUP_COLUMN
 from schemas.refs import Ref
-from tasks.corpus.stages.features import import_documents, take_vectors
+from tasks.corpus.stages.documents import import_documents, take_vectors
 
 #: What the stages that read a file of embeddings are remembered under, apart from those over the collection's documents.
 PART = "embeddings"

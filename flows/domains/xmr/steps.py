@@ -10,7 +10,9 @@ from schemas.refs import Ref
 from tasks.corpus.stages.features import count_ngrams, merge_vocabulary, weigh_terms
 from tasks.stage import Stage
 from tasks.xmr.open import numbered
-from tasks.xmr.stages.training import cluster_labels, embed_labels, import_interactions, list_queries, train_rankers
+from tasks.xmr.stages.interactions import import_interactions, list_queries
+from tasks.xmr.stages.training import train_rankers
+from tasks.xmr.stages.trees import cluster_labels, embed_labels
 
 #: Roles of what is made of held-out queries begin with this.
 HELD = "held_"

@@ -101,31 +101,31 @@ def search_margins(
     trials = [Trial(tcm, **figures["trial"]) for tcm, figures in zip(tried, found, strict=True)]
     best = chosen(trials, params)
     roles = ["will do" if place and will_do(trial, trials[0], params) else "" for place, trial in enumerate(trials)]
-    good = sum(role != "" for role in roles)
+    acceptable = sum(role != "" for role in roles)
     roles[best] = "chosen"
-    run.write(
-        "trials",
-        pa.table(
-            {
-                "place": pa.array(range(len(trials)), pa.int64()),
-                **_tried_columns(tried),
-                **_judged_columns(trials),
-                "role": roles,
-            }
-        ),
-    )
-    tcm = trials[best].tcm
+    run.write("trials", _trials_table(trials, roles))
+    run.quality = {"trials": len(trials), "will_do": acceptable} | _margins_quality(trials[best], trials[0])
+
+
+def _trials_table(trials: Sequence[Trial], roles: list[str]) -> pa.Table:
+    """Trials, and what became of each."""
+    numbers = pa.array(range(len(trials)), pa.int64())
+    tried = _tried_columns([trial.tcm for trial in trials])
+    return pa.table({"place": numbers, **tried, **_judged_columns(trials), "role": roles})
+
+
+def _margins_quality(best: Trial, without: Trial) -> dict[str, float]:
+    """The margins that were chosen, and what they gain."""
+    tcm = best.tcm
     assert tcm is not None
-    run.quality = {
-        "trials": len(trials),
-        "will_do": good,
+    return {
         "positive_margin": tcm.positive_margin,
         "negative_margin": tcm.negative_margin,
         "weight": tcm.positive_weight,
-        "opis": trials[best].opis,
-        "opis_without": trials[0].opis,
-        "recall_at_1": trials[best].recall_at_1,
-        "recall_at_1_without": trials[0].recall_at_1,
+        "opis": best.opis,
+        "opis_without": without.opis,
+        "recall_at_1": best.recall_at_1,
+        "recall_at_1_without": without.recall_at_1,
     }
 
 
@@ -173,15 +173,9 @@ def train_embedders(
 
     Margins are those that were searched for, or ``tcm`` where none were.
     """
-    with_tcm = tcm
-    if margins:
-        found = run.store.open(margins[0], contracts.MARGINS).quality
-        with_tcm = TcmParams(found["positive_margin"], found["negative_margin"], found["weight"], found["weight"])
-    jobs = [
-        (recipe.training.seed + seed, with_tcm if variant == "with" else None)
-        for variant in variants
-        for seed in range(seeds)
-    ]
+    with_tcm = _searched(run.store, margins[0]) if margins else tcm
+    first = recipe.training.seed
+    jobs = [(first + seed, with_tcm if variant == "with" else None) for variant in variants for seed in range(seeds)]
     figures = run.map_shards(
         _embedder_shard,
         even_shards(len(jobs), 1),
@@ -191,18 +185,7 @@ def train_embedders(
         jobs=jobs,
         work=run.ref,
     )
-    run.write(
-        "embedders",
-        pa.table(
-            {
-                "place": pa.array(range(len(jobs)), pa.int64()),
-                "seed": pa.array([seed for seed, _ in jobs], pa.int64()),
-                **_tried_columns([margins for _, margins in jobs]),
-                "step": pa.array([f["step"] for f in figures], pa.int64()),
-                "steps": pa.array([f["steps"] for f in figures], pa.int64()),
-            }
-        ),
-    )
+    run.write("embedders", _embedders_table(jobs, figures))
     run.write("shape", tensors_to_arrow({"shape": np.array(figures[0]["shape"], dtype=np.int64)}))
     run.quality = {
         "embedders": len(jobs),
@@ -210,6 +193,26 @@ def train_embedders(
         "rows": figures[0]["rows"],
         "validation_map_at_r": round(float(np.mean([f["map_at_r"] for f in figures])), 6),
     }
+
+
+def _searched(store: Store, margins: Ref) -> TcmParams:
+    """The margins that a search chose."""
+    quality = store.open(margins, contracts.MARGINS).quality
+    weight = quality["weight"]
+    return TcmParams(quality["positive_margin"], quality["negative_margin"], weight, weight)
+
+
+def _embedders_table(jobs: list[tuple[int, TcmParams | None]], figures: list[dict[str, Any]]) -> pa.Table:
+    """Seed and margins of each embedder, and the steps that it was trained for and is of."""
+    return pa.table(
+        {
+            "place": pa.array(range(len(jobs)), pa.int64()),
+            "seed": pa.array([seed for seed, _ in jobs], pa.int64()),
+            **_tried_columns([margins for _, margins in jobs]),
+            "step": pa.array([f["step"] for f in figures], pa.int64()),
+            "steps": pa.array([f["steps"] for f in figures], pa.int64()),
+        }
+    )
 
 
 def _embedder_shard(
@@ -288,16 +291,18 @@ def compare_embedders(
     roles = ["taken" if row == place else "" for row in range(len(trials))]
     numbers = pa.array(range(len(trials)), pa.int64())
     run.write("validation", pa.table({"embedder": numbers, **_judged_columns(trials), "role": roles}))
-    named = [
-        ("with" if part.validation.tcm else "without", f"seed {row['seed']}")
-        for part, row in zip(parts, table, strict=True)
-    ]
-    figures = [
-        (*name, metric, value) for name, part in zip(named, parts, strict=True) for metric, value in part.test.items()
-    ]
-    run.write("figures", figures_to_arrow(figures))
+    run.write("figures", figures_to_arrow(_test_figures(parts, [row["seed"] for row in table])))
     run.write("curves", tensors_to_arrow(_curves(parts)))
     run.quality = {"embedders": len(parts), "taken": place, "tcm": trials[place].tcm is not None} | _means(parts)
+
+
+def _test_figures(parts: Sequence[Scored], seeds: Sequence[int]) -> list[tuple[str, str, str, float]]:
+    """What test classes get by each embedder."""
+    return [
+        ("with" if part.validation.tcm else "without", f"seed {seed}", metric, value)
+        for part, seed in zip(parts, seeds, strict=True)
+        for metric, value in part.test.items()
+    ]
 
 
 def _score_shard(
