@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import corpus as contracts
-from schemas.errors import CorruptArtifactError, FingerpostError, QuarantineLimitError
+from schemas.errors import CorruptArtifactError, FingerpostError
 from schemas.inputs.sources import DistributionSource, InputSource, check_rows
 from schemas.matrices import (
     dense_to_arrow,
@@ -24,7 +24,16 @@ from schemas.workspace import Workspace
 from tasks.corpus.documents import ImportParams
 from tasks.corpus.fields import split_fields
 from tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_shard
-from tasks.corpus.open import family_name, read_components, read_rows, read_terms, read_vocabulary, terms_table
+from tasks.corpus.open import (
+    family_name,
+    open_texts,
+    read_components,
+    read_rows,
+    read_terms,
+    read_texts,
+    read_vocabulary,
+    terms_table,
+)
 from tasks.corpus.svd import SvdModel, SvdParams, finish, orthonormalize, pass_shard, project, projection, start_block
 from tasks.corpus.tfidf import TfidfParams, weigh_counts
 from tasks.corpus.vocabulary import (
@@ -33,6 +42,7 @@ from tasks.corpus.vocabulary import (
     merge_frequencies,
     select_vocabulary,
 )
+from tasks.imports import write_quarantine, write_rows
 from tasks.shards import BLOCK_ROWS, Shard, ShardOutput, row_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
@@ -64,41 +74,26 @@ def import_documents(run: StageRun, source: "Ref | InputSource", *, params: Impo
         batch = check_rows(run.store.open(source, contracts.EXTRACTS).read("documents"))
     else:
         batch = source.read()
-    accepted, bad = batch.accepted, batch.quarantined.num_rows
-    share = bad / max(bad + accepted.num_rows, 1)
-    run.write_companion(
-        contracts.QUARANTINE, {"rows": batch.quarantined}, quality={"rows": bad, "reasons": dict(batch.reasons)}
-    )
-    if share > params.quarantine_share or not accepted.num_rows:
-        counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
-        raise QuarantineLimitError(
-            f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad}"
-            f" bad of {bad + accepted.num_rows} ({counts}); mend the input, or raise corpus.imports.quarantine_share;"
-            f" the rows are in {run.companions[contracts.QUARANTINE.name]}"
-        )
-    for shard in row_shards(accepted.num_rows, params.rows_per_shard):
-        run.write("documents", accepted.slice(shard.start, shard.stop - shard.start), shard=shard.index)
-    has_vectors = accepted["vector"].null_count == 0
+    figures, accepted = write_quarantine(run, source, batch, params), batch.accepted
+    write_rows(run, "documents", accepted, params)
     run.quality = {
         "documents": accepted.num_rows,
-        "quarantined": bad,
-        "quarantine_share": round(share, 6),
-        "vectors": has_vectors,
+        **figures,
+        "vectors": accepted["vector"].null_count == 0,
         "texts": any(pc.any(pc.greater(pc.binary_length(accepted[name]), 0)).as_py() for name in ("title", "text")),
     }
 
 
 @stage(contracts.NGRAMS)
 def count_ngrams(run: StageRun, documents: Ref, *, params: NgramParams) -> None:
-    """Counts the n-grams of every field of every document, shard by shard."""
-    shards = _shards(run.store.open(documents, contracts.DOCUMENTS), "documents")
+    """Counts the n-grams of every field of every document or query, shard by shard."""
+    shards = _shards(*open_texts(run.store, documents))
     figures = run.map_shards(_count_shard, shards, documents=documents, params=params)
     run.quality = {"documents": sum(f["documents"] for f in figures), "non_zeros": sum(f["non_zeros"] for f in figures)}
 
 
 def _count_shard(store: Store, shard: Shard, *, documents: Ref, params: NgramParams) -> ShardOutput:
-    rows = store.open(documents, contracts.DOCUMENTS).read("documents", shard=shard.index)
-    counted = count_shard(*split_fields(rows["title"].to_pylist(), rows["text"].to_pylist()), params)
+    counted = count_shard(*split_fields(*read_texts(store, documents, shard.index)), params)
     tables = {
         "terms": terms_table([family.terms for family in counted.families]),
         "frequencies": tensors_to_arrow(
