@@ -77,16 +77,17 @@ class Store:
             ) from problem
         return Manifest.decode(data, where=f"artifact {ref}, manifest.json")
 
-    def open(self, ref: Ref, contract: Contract) -> "Artifact":
-        """An artifact to read from; its manifest must fit the contract's name and version."""
+    def open(self, ref: Ref, *contracts: Contract) -> "Artifact":
+        """An artifact to read from; its manifest must fit the name and version of the contract, or of one of several."""
         manifest = self.manifest(ref)
         name, version = manifest.identity["contract"]["name"], manifest.identity["contract"]["version"]
-        if name != contract.name or not contract.readable_from <= version <= contract.version:
-            raise ForeignArtifactError(
-                f"artifact {ref}: expected contract {contract.name} version {contract.readable_from} to"
-                f" {contract.version}, found {name} version {version}; rebuild it with this version"
-            )
-        return Artifact(self, ref, contract, manifest)
+        for contract in contracts:
+            if name == contract.name and contract.readable_from <= version <= contract.version:
+                return Artifact(self, ref, contract, manifest)
+        expected = " or ".join(f"{one.name} version {one.readable_from} to {one.version}" for one in contracts)
+        raise ForeignArtifactError(
+            f"artifact {ref}: expected contract {expected}, found {name} version {version}; rebuild it with this version"
+        )
 
     def write_table(
         self, ref: Ref, contract: Contract, table_name: str, data: pa.Table, *, shard: int = 0

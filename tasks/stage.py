@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from schemas.contract import Contract
 from schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, InputError, MissingArtifactError
-from schemas.refs import Ref, canonical_json, changed_keys, digest_of
+from schemas.refs import Ref, canonical_json, changed_keys, digest_of, former_name
 from schemas.store import FileEntry, Manifest, Store
 from tasks.code import code_hash
 from tasks.environment import Environment, Source, current_environment
@@ -72,7 +72,8 @@ class Stage:
         started, env.running = time.perf_counter(), full_name(self.name, env.part)
         parts = self._parts(env, inputs, parameters)
         fingerprint = digest_of(
-            {key: parts[key] for key in ("contract", "parameters", "input_identities", "code", "versions")}
+            {key: parts[key] for key in ("parameters", "input_identities", "code", "versions")}
+            | {"contract": _in_fingerprints(parts["contract"])}
         )[:32]
         ref = Ref(self.contract.name, env.day, fingerprint)
         env.asked[self.name] = str(ref)
@@ -298,9 +299,14 @@ def _changes(before: Mapping[str, Any], parts: Mapping[str, Any]) -> list[str]:
         reasons.append(f"input changed ({_some(changed)})")
     if before["code"] != parts["code"]:
         reasons.append("code changed")
-    if before["contract"] != parts["contract"]:
+    if _in_fingerprints(before["contract"]) != _in_fingerprints(parts["contract"]):
         reasons.append("contract changed")
     return reasons
+
+
+def _in_fingerprints(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and version of a contract, by the name that fingerprints have."""
+    return {**contract, "name": former_name(contract["name"])}
 
 
 def _check_unchanged(inputs: Sequence["Ref | Source"], identities: Mapping[str, str]) -> None:

@@ -52,6 +52,8 @@ class InputFile:
     artifact: str
     stage: str
     part: str = ""
+    #: What stages were called that imported it in earlier versions.
+    formerly: tuple[str, ...] = ()
     #: Values of the setting that name no file.
     builtin: frozenset[str] = frozenset()
 

@@ -9,6 +9,7 @@ from schemas import corpus as contracts
 from schemas.matrices import dense_from_arrow, sparse_from_arrow, tensors_from_arrow
 from schemas.refs import Ref
 from schemas.store import Artifact, Store
+from schemas.xmr import QUERIES
 from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.tfidf import Featurizer, TfidfParams
 from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
@@ -22,6 +23,20 @@ def read_vocabulary(artifact: Artifact) -> Vocabulary:
         FamilyVocabulary(terms.get(family_name(i)), frequencies[family_name(i)]) for i in range(len(frequencies))
     )
     return Vocabulary(artifact.quality["documents"], families)
+
+
+def open_texts(store: Store, ref: Ref) -> tuple[Artifact, str]:
+    """Documents or the queries of a ranker, and the name of the table that holds their rows."""
+    artifact = store.open(ref, contracts.DOCUMENTS, QUERIES)
+    return artifact, artifact.contract.tables[0].name
+
+
+def read_texts(store: Store, ref: Ref, shard: int) -> tuple[list[str], list[str]]:
+    """Titles ("" for queries) and texts of a shard of documents or queries."""
+    artifact, table = open_texts(store, ref)
+    rows = artifact.read(table, shard=shard)
+    texts: list[str] = rows["text"].to_pylist()
+    return rows["title"].to_pylist() if "title" in rows.column_names else [""] * len(texts), texts
 
 
 def read_featurizer(store: Store, *, vocabulary: Ref, ngrams: Ref, features: Ref) -> Featurizer:

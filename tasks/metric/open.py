@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import corpus
@@ -30,6 +31,43 @@ if TYPE_CHECKING:
 PRODUCT = contracts.THRESHOLD.name
 
 _MEASURES: tuple[Measure, ...] = ("cosine", "euclidean")
+
+
+#: What holds labelled rows: a user's embeddings or images, or the documents of a collection (of version 0.1 all of these).
+LABELLED = (contracts.EMBEDDINGS, contracts.IMAGES, corpus.DOCUMENTS)
+#: The columns of labels and of groups as the parameters of stages call them for embeddings and images. They are the columns
+#: of documents in which version 0.1 kept them: by their own names every embedder would have to be trained again.
+LABEL_PARAMETER, GROUP_PARAMETER = "package", "kind"
+_COLUMNS = {LABEL_PARAMETER: "label", GROUP_PARAMETER: "group"}
+
+
+def open_labelled(store: Store, ref: Ref) -> tuple[Artifact, str]:
+    """Labelled embeddings, images or documents, and the name of the table that holds their rows."""
+    artifact = store.open(ref, *LABELLED)
+    return artifact, artifact.contract.tables[0].name
+
+
+def read_labelled(store: Store, ref: Ref) -> pa.Table:
+    """All rows of labelled embeddings, images or documents."""
+    artifact, table = open_labelled(store, ref)
+    return artifact.read(table)
+
+
+def texts_of(rows: pa.Table, column: str) -> list[str]:
+    """A column of labelled rows as a parameter calls it; "" in all rows where they have no such column."""
+    name = column if column in rows.column_names else _COLUMNS.get(column, column)
+    return rows[name].to_pylist() if name in rows.column_names else [""] * rows.num_rows
+
+
+def given_vectors(rows: pa.Table) -> np.ndarray:
+    """The vectors or pixels of labelled rows, float32 (n, d): the last column, whose lists have one length."""
+    column = rows.columns[-1].combine_chunks()
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+
+
+def open_vectors(store: Store, ref: Ref) -> Artifact:
+    """Vectors of embeddings, images or documents."""
+    return store.open(ref, contracts.VECTORS, corpus.VECTORS)
 
 
 def bins_tensors(bins: ScoreBins) -> dict[str, np.ndarray]:
@@ -146,9 +184,12 @@ class LiveThreshold:
         """Ids, classes ("" for rows without) and vectors float32 (n, d) of what it was chosen and tested on."""
         members = self.members
         column = self.store.manifest(members["validation_rows"]).identity["parameters"]["classes"]["column"]
-        table = self.store.open(members["documents"], corpus.DOCUMENTS).read("documents")
-        vectors = read_vectors(self.store.open(members["vectors"], corpus.VECTORS))
-        return table["id"].to_pylist(), table[column].to_pylist(), vectors
+        rows = read_labelled(self.store, members["documents"])
+        return (
+            rows["id"].to_pylist(),
+            texts_of(rows, column),
+            read_vectors(open_vectors(self.store, members["vectors"])),
+        )
 
 
 def live(collection: str | None = None, *, store: str | None = None) -> LiveThreshold:

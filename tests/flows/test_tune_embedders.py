@@ -101,9 +101,7 @@ def test_the_published_threshold_holds_for_the_taken_embedder(tuned: Path) -> No
     embedder = made.embedder()
     assert embedder is not None
     ids, _, embedded = made.embeddings()
-    given = read_vectors(
-        store.open(Ref.parse(record["refs"]["threshold_vectors"]), __import__("schemas.corpus").corpus.VECTORS)
-    )
+    given = read_vectors(store.open(Ref.parse(record["refs"]["threshold_vectors"]), contracts.VECTORS))
     np.testing.assert_array_equal(embed(embedder, given), embedded)
     parts = {role.removeprefix("threshold_"): Ref.parse(ref) for role, ref in record["refs"].items()}
     roles = ("assessment", "comparison", "documents", "embedders", "margins", "retrieval", "test_pairs", "test_rows")

@@ -13,10 +13,10 @@ from flows.ops.erase.absence import needles_of
 from flows.run.request import RunRequest
 from flows.run.start import run_flow
 from schemas import files as store_files
-from schemas.corpus import DOCUMENTS
 from schemas.inputs.interactions import InteractionFile
 from schemas.publish import Pointer
 from schemas.store import Store
+from schemas.xmr import QUERIES
 from tasks.ann.open import PRODUCT as INDEX
 from tasks.ledger import runs
 from tasks.xmr.open import PRODUCT, live
@@ -309,6 +309,6 @@ def test_a_document_of_the_sample_takes_its_links_along(tmp_path: Path) -> None:
     assert outcome.proof["findings"] == []
     ranker = live(store=store.url)
     assert key not in ranker.labels[0]
-    queries = store.open(ranker.members["queries"], DOCUMENTS).read("documents")["id"].to_pylist()
+    queries = store.open(ranker.members["queries"], QUERIES).read("queries")["id"].to_pylist()
     assert f"query {key}" not in queries
     assert f"label {key}" not in queries

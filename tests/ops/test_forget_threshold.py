@@ -70,16 +70,14 @@ def test_an_embedding_is_nowhere_any_more(gone: bool, tmp_path: Path) -> None:
         path.unlink()
 
     touched = erasing.listing(store, key, "portraits")
-    assert {ref.split("/")[0] for ref in touched.holders} >= {"corpus.documents", "metric.threshold"}
+    assert {ref.split("/")[0] for ref in touched.holders} >= {"metric.embeddings", "metric.threshold"}
     assert {ref.split("/")[0] for ref in touched.condemned} >= {
         "metric.rows",
         "metric.pair_counts",
         "metric.histograms",
     }
     assert [(file.form, file.rows) for file in touched.inputs] == ([] if gone else [("embeddings", 1)])
-    assert [(again.flow, again.stored_embeddings, again.stored) for again in touched.again] == [
-        ("tune_thresholds", gone, False)
-    ]
+    assert [(plan.flow, plan.stored) for plan in touched.reruns] == [("tune_thresholds", ["metric"] if gone else [])]
 
     outcome = erasing.forget(store, key, "portraits")
 

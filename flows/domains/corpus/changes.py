@@ -1,5 +1,6 @@
 """What changed in documents, vocabularies, projections and vectors. Imports no Prefect."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 from flows.ops.compare.causes import lineage
 from flows.ops.compare.changes import FIRST, DataChange, counted, row_changes, rows_in, share, tables_of
 from schemas import corpus, metric
+from schemas.contract import Contract
 from schemas.matrices import dense_from_arrow, tensors_from_arrow
 from schemas.refs import Ref
 from schemas.store import Store
@@ -96,6 +98,13 @@ def _family_labels(store: Store, ref: Ref) -> list[str]:
 
 def vectors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     """How far the vectors of documents in both versions moved, where one basis or one input made both."""
+    return vector_changes(store, before, after, corpus.VECTORS, documents_behind)
+
+
+def vector_changes(
+    store: Store, before: Ref, after: Ref, contract: Contract, behind: Callable[[Store, Ref], pa.Table]
+) -> list[DataChange]:
+    """The same of a contract's vectors; ``behind`` gives the rows that an artifact's vectors are of, with their ids."""
     old_bases, new_bases = (
         {name: made[name] for name in _BASES if name in made}
         for made in (lineage(store, ref) for ref in (before, after))
@@ -110,10 +119,8 @@ def vectors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
             contents = [[entry.sha256 for entry in manifest.files] for manifest in (old_made, new_made)]
             if old_ref.fingerprint != new_ref.fingerprint and contents[0] != contents[1]:
                 return [DataChange("vectors", note=f"not comparable: they are of different bases ({kind})")]
-    left, right = (documents_behind(store, ref) for ref in (before, after))
-    old, new = (
-        np.asarray(dense_from_arrow(table)) for table in tables_of(store, before, after, corpus.VECTORS, "vectors")
-    )
+    left, right = (behind(store, ref) for ref in (before, after))
+    old, new = (np.asarray(dense_from_arrow(table)) for table in tables_of(store, before, after, contract, "vectors"))
     if old.shape[1] != new.shape[1]:
         return [DataChange("vectors", note=f"not comparable: {old.shape[1]} and {new.shape[1]} dimensions")]
     there = rows_in(left, right)

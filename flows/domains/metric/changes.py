@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from flows.ops.compare.causes import difference_of, shown
+from flows.domains.corpus.changes import vector_changes
+from flows.ops.compare.causes import difference_of, lineage, shown
 from flows.ops.compare.changes import (
     DataChange,
     figure_changes,
@@ -19,6 +21,28 @@ from schemas.matrices import dense_from_arrow
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.metric.calibrated import CANARY_TOLERANCE
+from tasks.metric.open import LABELLED, read_labelled
+
+
+def embeddings(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Embeddings that came, went or changed."""
+    return [row_changes(store, before, after, metric.EMBEDDINGS, "embeddings")]
+
+
+def images(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Images that came, went or changed."""
+    return [row_changes(store, before, after, metric.IMAGES, "images")]
+
+
+def vectors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """How far the vectors of embeddings or images in both versions moved, where one embedder or one input made both."""
+    return vector_changes(store, before, after, metric.VECTORS, _labelled_behind)
+
+
+def _labelled_behind(store: Store, ref: Ref) -> pa.Table:
+    """The embeddings, images or documents that an artifact's vectors are of."""
+    made = lineage(store, ref)
+    return read_labelled(store, next(made[contract.name][0] for contract in LABELLED if contract.name in made))
 
 
 def rows(store: Store, before: Ref, after: Ref) -> list[DataChange]:

@@ -9,9 +9,9 @@ from flows.run.request import RunRequest
 from flows.run.rewriting import instead_of
 from flows.run.runtime import Run, part, scoped
 from schemas.forgotten import Forgotten
-from schemas.inputs.embeddings import CLASS_COLUMN, GROUP_COLUMN
 from schemas.refs import Ref
-from tasks.corpus.stages.documents import import_documents, take_vectors
+from tasks.metric.open import GROUP_PARAMETER, LABEL_PARAMETER
+from tasks.metric.stages.inputs import import_embeddings, import_images, take_embeddings
 
 #: What the stages that read a file of embeddings are remembered under, apart from those over the collection's documents.
 PART = "embeddings"
@@ -44,10 +44,11 @@ def labelled(run: Run, request: RunRequest) -> Labelled:
     stored = instead_of("metric")
     given = stored if stored is not None else source
     with scoped(run, PART):
-        documents = import_documents(given, params=run.settings.corpus.imports)
-        vectors = take_vectors(documents, normalize=False)
+        importing = import_images if metric.kind == "images" else import_embeddings
+        documents = importing(given, params=run.settings.corpus.imports)
+        vectors = take_embeddings(documents, normalize=False)
     made |= {"threshold_documents": documents, "threshold_vectors": vectors}
-    return Labelled(documents, vectors, CLASS_COLUMN, metric.model or run.env.collection, GROUP_COLUMN)
+    return Labelled(documents, vectors, LABEL_PARAMETER, metric.model or run.env.collection, GROUP_PARAMETER)
 
 
 def note_cautions(run: Run, threshold: Ref) -> None:

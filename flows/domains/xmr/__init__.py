@@ -36,6 +36,7 @@ XMR = Domain(
     keys={("xmr.interactions", "queries"): ("id", "text")},
     changes={
         "xmr.interactions": "flows.domains.xmr.changes:interactions",
+        "xmr.queries": "",
         "xmr.label_features": "",
         "xmr.tree": "",
         "xmr.model": "",

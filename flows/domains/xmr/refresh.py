@@ -30,15 +30,15 @@ from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
 #: The role under which a refreshed ranker names the release of its base.
 BASE = "base"
 #: What a base must have.
-_MEMBERS: dict[str, Contract] = {
-    "interactions": contracts.INTERACTIONS,
-    "queries": DOCUMENTS,
-    "ngrams": NGRAMS,
-    "vocabulary": VOCABULARY,
-    "features": FEATURES,
-    "label_features": contracts.LABEL_FEATURES,
-    "tree": contracts.TREE,
-    "model": contracts.MODEL,
+_MEMBERS: dict[str, tuple[Contract, ...]] = {
+    "interactions": (contracts.INTERACTIONS,),
+    "queries": (contracts.QUERIES, DOCUMENTS),  # documents of version 0.1
+    "ngrams": (NGRAMS,),
+    "vocabulary": (VOCABULARY,),
+    "features": (FEATURES,),
+    "label_features": (contracts.LABEL_FEATURES,),
+    "tree": (contracts.TREE,),
+    "model": (contracts.MODEL,),
 }
 
 
@@ -170,8 +170,8 @@ def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:
     contracts_by_role = _MEMBERS | {
         role: _MEMBERS[role.split("_")[0]] for role in base.members if _NUMBERED.fullmatch(role)
     }
-    for role, contract in contracts_by_role.items():
-        manifest = store.open(base.members[role], contract).manifest
+    for role, readable in contracts_by_role.items():
+        manifest = store.open(base.members[role], *readable).manifest
         if not store.intact(manifest):
             raise CorruptArtifactError(
                 f"artifact {base.members[role]}: expected its files, found one missing or of another size"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.manifests import Manifest
-from schemas.refs import Ref, changed_keys
+from schemas.refs import Ref, changed_keys, same_kind
 from schemas.store import Store
 from tasks.ledger import runs
 
@@ -96,6 +96,7 @@ def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
 def causes(store: Store, before: Ref, after: Ref) -> list[Cause]:
     """Every artifact behind two versions that differs by itself, in the order in which they are made."""
     left, right = lineage(store, before), lineage(store, after)
+    left = {_named_now(name, left[name][0], right): made for name, made in left.items()}
     stages = stage_names(store)
     order = [*right, *(name for name in left if name not in right)]
     found = (
@@ -108,6 +109,15 @@ def causes(store: Store, before: Ref, after: Ref) -> list[Cause]:
         for name in order
     )
     return [cause for cause in found if cause.kinds]
+
+
+def _named_now(name: str, ref: Ref, others: Mapping[str, tuple[Ref, Manifest]]) -> str:
+    """The key that an artifact has in another lineage, where its contract may have got another name since."""
+    if name in others:
+        return name
+    role = name.removeprefix(ref.name)
+    renamed = (other.name + role for other, _ in others.values() if same_kind(other.name, ref.name))
+    return next((other for other in renamed if other in others), name)
 
 
 def cause_of(name: str, before: Manifest | None, after: Manifest | None, stage: str = "") -> Cause:

@@ -19,7 +19,7 @@ from flows.ops.compare.changes import DataChange, data_changes
 from flows.ops.compare.versions import Version, publications_of
 from schemas.errors import FingerpostError
 from schemas.manifests import Manifest
-from schemas.refs import Ref
+from schemas.refs import Ref, same_kind
 from schemas.releases import read_members
 from schemas.store import Store
 from tasks.ledger import stages_by_name
@@ -78,7 +78,7 @@ def diff(store: Store, before: Version, after: Version) -> Diff:
     known = before.ref or after.ref
     assert known is not None
     left, right = before.artifact(known.name), after.artifact(known.name)
-    if left.name != right.name:
+    if not same_kind(left.name, right.name):
         raise FingerpostError(
             f"diff: expected two artifacts of one kind, got {left} and {right}; compare like with like"
         )
@@ -122,7 +122,7 @@ def _pairs(store: Store, left: dict[str, Ref], right: dict[str, Ref]) -> list[Ar
         if role not in left or role not in right:
             state = "only after" if role in right else "only before"
             found.append(ArtifactDiff(role, str(left.get(role, "")), str(right.get(role, "")), state))
-        elif left[role].name == right[role].name:
+        elif same_kind(left[role].name, right[role].name):
             found.append(diff_artifacts(store, left[role], right[role], role=role, stage=stage_of(stages, right[role])))
     return found
 

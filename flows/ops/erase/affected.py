@@ -208,7 +208,10 @@ def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, 
 
 def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> RerunPlan:
     """How a run is rerun: each domain from its input, from the store where that is gone, or not at all."""
-    imported = {domain.word: made_by(record, file.stage, file.part) for domain, file in domains.inputs()}
+    imported: dict[str, str] = {}
+    for domain, file in domains.inputs():
+        for stage in (file.stage, *file.formerly):
+            imported[domain.word] = imported.get(domain.word) or made_by(record, stage, file.part)
     gone = {word for word, ref in imported.items() if ref and not _input_is_there(inventory, record, ref, word)}
     hit = {_domain_of(role) for role, ref in record["refs"].items() if ref in condemned}
     stored, left = gone & hit, gone - hit

@@ -5,14 +5,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import corpus as contracts
-from schemas.errors import FingerpostError, QuarantineLimitError
-from schemas.inputs.columns import DocumentBatch
+from schemas.errors import FingerpostError
 from schemas.inputs.sources import DistributionSource, InputSource, check_rows
 from schemas.matrices import dense_to_arrow
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.corpus.documents import ImportParams
-from tasks.shards import Shard, ShardOutput, row_shards, shards_of
+from tasks.imports import write_quarantine, write_rows
+from tasks.shards import Shard, ShardOutput, shards_of
 from tasks.stage import stage
 from tasks.stage_run import StageRun
 
@@ -43,33 +43,14 @@ def import_documents(run: StageRun, source: "Ref | InputSource", *, params: Impo
         batch = check_rows(run.store.open(source, contracts.EXTRACTS).read("documents"))
     else:
         batch = source.read()
-    accepted, bad = batch.accepted, batch.quarantined.num_rows
-    share = bad / max(bad + accepted.num_rows, 1)
-    run.write_companion(
-        contracts.QUARANTINE, {"rows": batch.quarantined}, quality={"rows": bad, "reasons": dict(batch.reasons)}
-    )
-    if share > params.quarantine_share or not accepted.num_rows:
-        raise _too_bad(source, batch, params, run.companions[contracts.QUARANTINE.name])
-    for shard in row_shards(accepted.num_rows, params.rows_per_shard):
-        run.write("documents", accepted.slice(shard.start, shard.stop - shard.start), shard=shard.index)
+    figures, accepted = write_quarantine(run, source, batch, params), batch.accepted
+    write_rows(run, "documents", accepted, params)
     run.quality = {
         "documents": accepted.num_rows,
-        "quarantined": bad,
-        "quarantine_share": round(share, 6),
+        **figures,
         "vectors": accepted["vector"].null_count == 0,
         "texts": _any_text(accepted),
     }
-
-
-def _too_bad(source: object, batch: DocumentBatch, params: ImportParams, quarantine: str) -> QuarantineLimitError:
-    """The error of an import with too many bad rows, or without a good one."""
-    bad = batch.quarantined.num_rows
-    counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
-    return QuarantineLimitError(
-        f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad}"
-        f" bad of {bad + batch.accepted.num_rows} ({counts}); mend the input, or raise corpus.imports.quarantine_share;"
-        f" the rows are in {quarantine}"
-    )
 
 
 def _any_text(documents: pa.Table) -> bool:

@@ -21,7 +21,16 @@ from schemas.store import Artifact, Store
 from schemas.workspace import Workspace
 from tasks.corpus.fields import split_fields
 from tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_shard
-from tasks.corpus.open import family_name, read_components, read_rows, read_terms, read_vocabulary, terms_table
+from tasks.corpus.open import (
+    family_name,
+    open_texts,
+    read_components,
+    read_rows,
+    read_terms,
+    read_texts,
+    read_vocabulary,
+    terms_table,
+)
 from tasks.corpus.svd import SvdModel, SvdParams, finish, orthonormalize, pass_shard, project, projection, start_block
 from tasks.corpus.tfidf import TfidfParams, weigh_counts
 from tasks.corpus.vocabulary import (
@@ -37,15 +46,15 @@ from tasks.stage_run import StageRun
 
 @stage(contracts.NGRAMS)
 def count_ngrams(run: StageRun, documents: Ref, *, params: NgramParams) -> None:
-    """Counts the n-grams of every field of every document, shard by shard."""
-    shards = shards_of(run.store.open(documents, contracts.DOCUMENTS).entries("documents"))
+    """Counts the n-grams of every field of every document or query, shard by shard."""
+    texts, table = open_texts(run.store, documents)
+    shards = shards_of(texts.entries(table))
     figures = run.map_shards(_count_shard, shards, documents=documents, params=params)
     run.quality = {"documents": sum(f["documents"] for f in figures), "non_zeros": sum(f["non_zeros"] for f in figures)}
 
 
 def _count_shard(store: Store, shard: Shard, *, documents: Ref, params: NgramParams) -> ShardOutput:
-    rows = store.open(documents, contracts.DOCUMENTS).read("documents", shard=shard.index)
-    counted = count_shard(*split_fields(rows["title"].to_pylist(), rows["text"].to_pylist()), params)
+    counted = count_shard(*split_fields(*read_texts(store, documents, shard.index)), params)
     tables = {
         "terms": terms_table([family.terms for family in counted.families]),
         "frequencies": tensors_to_arrow(

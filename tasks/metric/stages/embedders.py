@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas import corpus
 from schemas import metric as contracts
 from schemas.errors import FingerpostError
 from schemas.matrices import dense_to_arrow, figures_to_arrow, tensors_from_bytes, tensors_to_arrow, tensors_to_bytes
@@ -22,7 +21,7 @@ from tasks.metric.comparison import ComparisonParams, Scored, on_validation, sco
 from tasks.metric.embedders import BackboneParams, Check, Embedder, TrainingParams
 from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, will_do
 from tasks.metric.margins import TcmParams
-from tasks.metric.open import read_embedder, taken_place
+from tasks.metric.open import open_vectors, read_embedder, read_labelled, taken_place, texts_of
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
@@ -60,8 +59,8 @@ class _Sides:
 
 
 def _sides(store: Store, vectors: Ref, documents: Ref, recipe: Recipe, *wanted: str) -> _Sides:
-    labels = store.open(documents, corpus.DOCUMENTS).read("documents")[recipe.classes.column].to_pylist()
-    given = shaped(read_vectors(store.open(vectors, corpus.VECTORS)), recipe.shape, vectors)
+    labels = texts_of(read_labelled(store, documents), recipe.classes.column)
+    given = shaped(read_vectors(open_vectors(store, vectors)), recipe.shape, vectors)
     named = np.array(labels, dtype=str)
     rows, names = {}, {}
     for side in wanted:
@@ -345,16 +344,16 @@ def _means(parts: Sequence[Scored]) -> dict[str, float]:
     return out
 
 
-@stage(corpus.VECTORS)
+@stage(contracts.VECTORS)
 def embed_rows(
     run: StageRun, vectors: Ref, embedders: Ref, comparison: Ref, *, shape: tuple[int, ...], rows_per_shard: int
 ) -> None:
     """Embeds all rows by the embedder that was taken, one shard a range of rows."""
     place = taken_place(run.store.open(comparison, contracts.COMPARISON))
-    shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), rows_per_shard)
+    shards = row_shards(open_vectors(run.store, vectors).rows("vectors"), rows_per_shard)
     figures = run.map_shards(_embed_shard, shards, vectors=vectors, embedders=embedders, place=place, shape=shape)
     run.quality = {
-        "documents": sum(f["rows"] for f in figures),
+        "rows": sum(f["rows"] for f in figures),
         "dimensions": figures[0]["dimensions"],
         "embedder": place,
     }
@@ -365,7 +364,7 @@ def _embed_shard(
 ) -> ShardOutput:
     from tasks.metric.trainer import embed
 
-    rows = shaped(read_vectors(store.open(vectors, corpus.VECTORS))[shard.start : shard.stop], shape, vectors)
+    rows = shaped(read_vectors(open_vectors(store, vectors))[shard.start : shard.stop], shape, vectors)
     found = embed(read_embedder(store.open(embedders, contracts.EMBEDDERS), place), rows)
     return ShardOutput({"vectors": dense_to_arrow(found)}, {"rows": len(found), "dimensions": found.shape[1]})
 

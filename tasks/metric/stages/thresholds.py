@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas import corpus
 from schemas import metric as contracts
 from schemas.errors import FingerpostError
 from schemas.matrices import dense_from_arrow, dense_to_arrow, figures_to_arrow, tensors_from_arrow, tensors_to_arrow
@@ -20,7 +19,17 @@ from tasks.metric.calibrated import CalibratedThreshold, calibrated
 from tasks.metric.class_pairs import ClassPairs, count_between, drawn_classes, drawn_rows
 from tasks.metric.classes import ClassParams, chosen_rows, class_groups
 from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
-from tasks.metric.open import bins_tensors, read_bins, read_groups, read_histograms, read_names
+from tasks.metric.open import (
+    bins_tensors,
+    open_labelled,
+    open_vectors,
+    read_bins,
+    read_groups,
+    read_histograms,
+    read_labelled,
+    read_names,
+    texts_of,
+)
 from tasks.metric.pairs import PairHistograms
 from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
 from tasks.metric.retrieval import evenly, ranked_hits, summary
@@ -56,9 +65,9 @@ def arrange_classes(
 
     ``memory_mb`` bounds the histograms of all pairs: where classes are many, there are fewer bins.
     """
-    table = run.store.open(documents, corpus.DOCUMENTS).read("documents")
-    labels = table[classes.column].to_pylist()
-    given = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    table = read_labelled(run.store, documents)
+    labels = texts_of(table, classes.column)
+    given = read_vectors(open_vectors(run.store, vectors))
     with _usable(documents):
         chosen = chosen_rows(labels, classes)
         names = np.array([labels[row] for row in chosen], dtype=str)
@@ -67,7 +76,7 @@ def arrange_classes(
     _write_rows(run, data, chosen[np.argsort(names, kind="stable")], score_bins, rows_per_shard)
     run.quality = {"left_out": len(labels) - len(chosen)} | _rows_quality(data, score_bins)
     if classes.group:
-        groups, several = class_groups(names, table[classes.group].take(chosen).to_pylist(), data.names)
+        groups, several = class_groups(names, texts_of(table.take(chosen), classes.group), data.names)
         _write_groups(run, data.names, groups)
         run.quality |= {"grouped_classes": int((groups != "").sum()), "classes_of_several_groups": several}
 
@@ -239,9 +248,9 @@ def release_threshold(
     }
     run.write("members", members_table(members | dict(zip(roles, others, strict=True))))
     pairs = read_histograms(run.store.open(histograms, contracts.HISTOGRAMS))
-    given = run.store.open(documents, corpus.DOCUMENTS)
-    ids = given.read("documents")["id"].to_pylist()
-    rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    given, table = open_labelled(run.store, documents)
+    ids = given.read(table)["id"].to_pylist()
+    rows = read_vectors(open_vectors(run.store, vectors))
     with _usable(histograms):
         choice = choose_threshold(pairs, target, level=level)
     assessed = run.store.open(assessment, contracts.ASSESSMENT)

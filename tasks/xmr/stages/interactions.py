@@ -100,10 +100,10 @@ def _sample_interactions(store: Store, extracts: Ref, sample: str) -> Interactio
     return (SeeAlsoSource(()) if sample == SEE_ALSO_SAMPLE else FirstSentenceSource(())).batch(found)
 
 
-@stage(corpus.DOCUMENTS)
+@stage(contracts.QUERIES)
 def list_queries(run: StageRun, interactions: Ref, *, held_out: bool, label_words: int, rows_per_shard: int) -> None:
-    """Lists queries as documents of one field, to count their n-grams: those held out, or those to train on and then
-    what labels say about themselves in their first words, one row a label.
+    """Lists the texts whose n-grams are counted: queries that were held out, or queries to train on and then what labels
+    say about themselves in their first words, one row per label.
     """
     artifact = run.store.open(interactions, contracts.INTERACTIONS)
     queries = artifact.read("queries")
@@ -114,10 +114,11 @@ def list_queries(run: StageRun, interactions: Ref, *, held_out: bool, label_word
     if not held_out:
         own_keys, own_texts = _label_rows(artifact, label_words)
         keys, texts, days = keys + own_keys, texts + own_texts, days + [""] * len(own_keys)
-    table = _as_documents(keys, texts, days)
+    columns = {"id": keys, "text": texts, "day": days}
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
     for shard in even_shards(len(keys), rows_per_shard):
-        run.write("documents", table.slice(shard.start, shard.stop - shard.start), shard=shard.index)
-    run.quality = {"documents": len(keys), "queries": len(mine), "texts": True, "vectors": False}
+        run.write("queries", table.slice(shard.start, shard.stop - shard.start), shard=shard.index)
+    run.quality = {"rows": len(keys), "queries": len(mine)}
 
 
 def _label_rows(artifact: Artifact, label_words: int) -> tuple[list[str], list[str]]:
@@ -125,23 +126,6 @@ def _label_rows(artifact: Artifact, label_words: int) -> tuple[list[str], list[s
     labels = artifact.read("labels")
     keys = [f"label {key}" for key in labels["id"].to_pylist()]
     return keys, [" ".join(text.split()[:label_words]) for text in _label_texts(labels)]
-
-
-def _as_documents(keys: list[str], texts: list[str], days: list[str]) -> pa.Table:
-    """Documents of a text alone."""
-    empty = pa.array([""] * len(keys), pa.string())
-    return pa.table(
-        {
-            "id": pa.array(keys, pa.string()),
-            "title": empty,
-            "text": pa.array(texts, pa.string()),
-            "kind": empty,
-            "package": empty,
-            "signature": empty,
-            "day": pa.array(days, pa.string()),
-            "vector": pa.nulls(len(keys), pa.list_(pa.float32())),
-        }
-    )
 
 
 def _label_texts(labels: pa.Table) -> list[str]:

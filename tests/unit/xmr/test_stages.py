@@ -124,9 +124,7 @@ def test_held_out_queries_leave_no_trace_in_what_is_trained(made: tuple[Environm
     assert {part: parts.count(part) for part in set(parts)} == {
         part: quality[part] for part in ("training", "calibration", "test")
     }
-    from schemas import corpus
-
-    listed = env.store.open(refs["queries"], corpus.DOCUMENTS).read("documents")["id"].to_pylist()
+    listed = env.store.open(refs["queries"], contracts.QUERIES).read("queries")["id"].to_pylist()
     held = {f"query {key}" for key, part in zip(queries["id"].to_pylist(), parts, strict=True) if part != "training"}
     assert held
     assert not held & set(listed)
