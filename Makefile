@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run up test check build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-metric bench-ops runbook soak clean
+.PHONY: run up test test-fast check build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-metric bench-ops runbook soak clean
 
 run: build  ## the main job on the built-in sample, to a published index and a report
 	@$(BIN)/fingerpost run nightly --profile quick
@@ -11,7 +11,10 @@ up: build  ## Prefect's server and worker and Dask on this machine, until Ctrl-C
 
 # Three processes even on two cores: many tests wait for processes that they started.
 test: check  ## all checks and tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+
+test-fast: check  ## all checks, and the tests without stacks, clusters and killed processes: for every commit
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not stack and not prefect and not slow"
 
 check: build  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -20,20 +21,10 @@ from flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
 from tests.support.plain_runs import without_prefect
 
-#: The files that take longest, the longest first.
-_LONGEST = (
-    "tests/ops/test_backfill.py",
-    "tests/ui/test_pages.py",
-    "tests/ops/test_authentication.py",
-    "tests/ops/test_same_elsewhere.py",
-    "tests/unit/xmr/test_kills.py",
-    "tests/ops/test_gc.py",
-    "tests/ops/test_forget.py",
-    "tests/ops/test_forget_ranker.py",
-    "tests/unit/xmr/test_refresh_flow.py",
-    "tests/flows/test_train_ranker.py",
-    "tests/ops/test_faulty_store.py",
-)
+#: The groups of tests whose order over processes matters, the one that takes longest first.
+_FIRST = ("stack", "slow", "prefect")
+#: Groups of tests that share what a session starts once, and the fixture that says so.
+_SHARED = {"stack": "stack", "prefect": "prefect_server"}
 
 # A busy machine is no failure.
 settings.register_profile("fingerpost", deadline=None)
@@ -53,15 +44,24 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ.pop(SESSION), ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sets the files that take long first, so that processes which share the files out end at about the same time."""
+    """Groups the tests for processes that share them out, and sets the groups that take long first.
 
-    def place(item: pytest.Item) -> int:
-        file = item.nodeid.partition("::")[0]
-        if file in _LONGEST:
-            return _LONGEST.index(file)
-        return len(_LONGEST) + (not file.startswith(("tests/ops", "tests/ui", "tests/flows")))
+    All tests of the one stack are a group, those of the one Prefect harness are another; the rest of a file is a group, since its tests
+    may share what they are tried on.
+    """
 
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        first = [_FIRST.index(mark.name) for mark in item.iter_markers() if mark.name in _FIRST]
+        return min(first, default=len(_FIRST)), not item.nodeid.startswith(("tests/ops", "tests/faults", "tests/flows"))
+
+    for item in items:
+        needed = set(getattr(item, "fixturenames", ()))
+        shared = next((name for name, fixture in _SHARED.items() if fixture in needed), "")
+        if shared:
+            item.add_marker(shared)
+        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
     items.sort(key=place)
 
 
@@ -124,3 +124,27 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     left = end_stack(stack, signal.SIGINT)
     assert not left, left
     assert stack.process.returncode == 0, stack.log("up")
+
+
+@pytest.fixture(scope="session")
+def night(stack: RunningStack) -> dict[str, Any]:
+    """A nightly that completed on the stack: its collection, day, id and name, and the ids of its artifacts by key."""
+    # A day of its own: what another test made of the same documents that day would be reused.
+    about = {"collection": "seen", "day": "2026-02-03"}
+    run = stack.submit("nightly", stack.request(**about))
+    done = stack.wait(run)
+    assert done["state_type"] == "COMPLETED", stack.run_log(run)
+    children = stack.api.post("flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run]}}})
+    ids = [run, *(child["id"] for child in children)]
+    artifacts = stack.api.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": ids}}, "limit": 200})
+    return {"id": run, "name": done["name"], "artifacts": {one["key"]: one["id"] for one in artifacts}, **about}
+
+
+@pytest.fixture(scope="session")
+def backfilled(stack: RunningStack) -> dict[str, Any]:
+    """A backfill of two days that was asked for in the form of the UI and completed on the stack: the leading run and its request."""
+    run = stack.request(collection="from-the-form", store=stack.store)["request"]
+    asked = {"flow": "featurize_corpus", "first_day": "2026-01-02", "last_day": "2026-01-03", "run": run}
+    lead = stack.submit("backfill", {"request": asked})
+    assert stack.wait(lead)["state_type"] == "COMPLETED", stack.run_log(lead)
+    return {"id": lead, "request": asked}

@@ -17,6 +17,8 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tests.worlds import write_documents
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 1_300
 SHARDED_STAGES, SHARDS = 5, 3

@@ -12,6 +12,8 @@ import pytest
 
 from tests.ops.conftest import clean_environment
 
+pytestmark = pytest.mark.slow
+
 RUN = """
 import sys, time
 from flows.run.server import own_server

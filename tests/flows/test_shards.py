@@ -19,6 +19,8 @@ from tasks.ledger import StageRecord
 from tasks.shards import BLOCK_ROWS, Executor, SerialExecutor, row_shards
 from tests.worlds import DAY, identities, run_pipeline, write_documents
 
+pytestmark = pytest.mark.slow
+
 ROWS = 2 * BLOCK_ROWS + 300
 
 

@@ -22,6 +22,8 @@ from flows.ops.stack.state import credentials
 from flows.run.api import Api, ApiError
 from tests.ops.conftest import RunningStack, started_stack
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "correct-horse-7Zq!"
 SECRETS = {"FINGERPOST_AUTH": f"operator:{PASSWORD}", "FINGERPOST_WEBHOOK": "http://127.0.0.1:9/hook-token-93jf"}
 FORBIDDEN = (PASSWORD, "hook-token-93jf", "b3BlcmF0b3I6")  # the last: how credentials begin in base64

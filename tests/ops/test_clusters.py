@@ -23,6 +23,8 @@ from tasks.shards import Executor, SerialExecutor
 from tests.dask_processes import ROOT, DaskProcesses, dask_processes
 from tests.worlds import DAY, identities, run_pipeline, write_documents
 
+pytestmark = pytest.mark.slow
+
 LOCAL = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
 
 

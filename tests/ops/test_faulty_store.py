@@ -35,6 +35,8 @@ from tests.worlds import (
     write_things,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -14,6 +14,8 @@ import pytest
 from flows.ops.stack import processes
 from flows.ops.stack.processes import MARK, Child, StackError, Supervisor, alive, end, marked, same_process, start_time
 
+pytestmark = pytest.mark.slow
+
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 #: Starts a process in a session of its own, as Prefect's worker does with a flow run, and dies.
 RUNAWAY = (

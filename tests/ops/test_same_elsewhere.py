@@ -16,7 +16,11 @@ from tests.dask_processes import ROOT, DaskProcesses, dask_processes
 from tests.object_store import SECRET, ObjectStore, object_store
 from tests.ops.conftest import RunningStack, started_stack
 from tests.postgres import postgres
+from tests.support.commands import fingerpost_here
+from tests.support.plain_runs import without_prefect
 from tests.worlds import identities, write_documents
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -51,26 +55,18 @@ def pair(
         yield found
 
 
+def _command(documents: Path, store: str) -> list[str]:
+    """The command of a small nightly."""
+    where = ["--input", str(documents), "--collection", "toys", "--store", store]
+    return ["run", "nightly", "--profile", "tiny", "--day", "2026-01-02", *where]
+
+
 def nightly(
     stack: RunningStack, documents: Path, store: str, *more: str, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs the nightly in a process of its own, a client of the stack's server."""
-    command = [
-        "run",
-        "nightly",
-        "--profile",
-        "tiny",
-        "--input",
-        str(documents),
-        "--day",
-        "2026-01-02",
-        "--collection",
-        "toys",
-        "--store",
-        store,
-    ]
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *command, *more],
+        [sys.executable, "-m", "flows.cli", *_command(documents, store), *more],
         cwd=ROOT,
         env={**stack.environment(), **env},
         capture_output=True,
@@ -80,16 +76,22 @@ def nightly(
     )
 
 
+def nightly_here(documents: Path, store: str) -> subprocess.CompletedProcess[str]:
+    """Runs the nightly in this process, without Prefect."""
+    with without_prefect():
+        return fingerpost_here(*_command(documents, store), cwd=documents.parent)
+
+
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_documents(tmp_path_factory.mktemp("documents"), 160, 5)
 
 
 @pytest.fixture(scope="module")
-def alone(beside: RunningStack, documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def alone(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What one process makes on a local disk."""
     store = Store(str(tmp_path_factory.mktemp("alone") / "store"))
-    done = nightly(beside, documents, store.url)
+    done = nightly_here(documents, store.url)
     assert done.returncode == 0, done.stderr
     assert len(identities(store)) > 10
     return store
@@ -125,7 +127,7 @@ def test_s3_postgres_and_a_tls_cluster_make_what_one_process_makes(
         assert secret.encode() not in kept
         assert secret not in away.stdout + away.stderr
     finished = beside.api.post("flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})
-    assert len([run for run in finished if run["name"].startswith("nightly")]) == 2, "both are known to the server"
+    assert len([run for run in finished if run["name"].startswith("nightly")]) == 1, "it is known to the server"
 
 
 def test_a_worker_that_dies_and_a_faulty_store_at_once(
@@ -170,11 +172,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_is_named_and_loses_nothing(
-    beside: RunningStack, small_disk: Path, documents: Path, alone: Store
-) -> None:
+def test_a_full_disk_is_named_and_loses_nothing(small_disk: Path, documents: Path, alone: Store) -> None:
     store = Store(str(small_disk / "store"))
-    cut = nightly(beside, documents, store.url)
+    cut = nightly_here(documents, store.url)
     assert cut.returncode == 1, cut.stdout
     said = " ".join(cut.stderr.split())
     assert "No space left on device; free some space and run again; what is committed stays" in said, cut.stderr
@@ -184,7 +184,7 @@ def test_a_full_disk_is_named_and_loses_nothing(
     assert Pointer(store, "toys", "ann.index").live() is None
     assert not any(name.endswith(".tmp") for _, _, names in os.walk(small_disk) for name in names)
     _mount(small_disk, "64m", again=True)
-    again = nightly(beside, documents, store.url)
+    again = nightly_here(documents, store.url)
     assert again.returncode == 0, again.stderr
     assert identities(store) == identities(alone)
     assert committed

@@ -10,29 +10,15 @@ from playwright.sync_api import Page, expect
 
 from tests.ops.conftest import RunningStack
 
-COLLECTION = "seen"
-DAY = "2026-02-03"
-#: The older UI and the newer one.
+#: The older UI, whose pages are only looked at, and the newer one.
 UIS = {"v1": "", "v2": "/v2"}
 Keep = Callable[[str], None]
 
 
-@pytest.fixture(scope="module")
-def night(stack: RunningStack) -> dict[str, Any]:
-    """A nightly that completed, with the ids of its artifacts by key."""
-    # A day of its own: what another test made of the same documents that day would be reused.
-    run = stack.submit("nightly", stack.request(collection=COLLECTION, day=DAY))
-    done = stack.wait(run)
-    assert done["state_type"] == "COMPLETED", stack.run_log(run)
-    children = stack.api.post("flow_runs/filter", {"flow_runs": {"parent_flow_run_id": {"any_": [run]}}})
-    ids = [run, *(child["id"] for child in children)]
-    artifacts = stack.api.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": ids}}, "limit": 200})
-    return {"id": run, "name": done["name"], "artifacts": {found["key"]: found["id"] for found in artifacts}}
-
-
-def artifact(stack: RunningStack, page: Page, night: dict[str, Any], key: str, ui: str) -> None:
-    """Opens the page of an artifact of the run."""
-    page.goto(f"{stack.ui}{UIS[ui]}/artifacts/artifact/{night['artifacts'][key]}")
+def open_artifact(stack: RunningStack, page: Page, night: dict[str, Any], part: str) -> None:
+    """Opens the page of a part of the run's page in the newer UI."""
+    key = f"{part}-nightly-{night['collection']}"
+    page.goto(f"{stack.ui}{UIS['v2']}/artifacts/artifact/{night['artifacts'][key]}")
 
 
 @pytest.mark.parametrize("ui", UIS)
@@ -45,57 +31,45 @@ def test_the_deployments_with_their_schedules(stack: RunningStack, page: Page, k
 
 
 @pytest.mark.parametrize("ui", UIS)
-def test_the_page_of_a_run_names_its_day_and_lists_its_artifacts(
+def test_the_page_of_a_run_names_its_day_says_what_became_of_each_stage_and_lists_its_artifacts(
     stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str
 ) -> None:
+    collection = night["collection"]
     page.goto(f"{stack.ui}{UIS[ui]}/runs/flow-run/{night['id']}")
-    expect(page.get_by_text(f"nightly {COLLECTION} {DAY}").first).to_be_visible()
+    expect(page.get_by_text(f"nightly {collection} {night['day']}").first).to_be_visible()
     expect(page.get_by_text("Completed").first).to_be_visible()
+    expect(page.get_by_text(f"{collection}/ann.index is").first).to_be_visible()
+    keep(f"log-{ui}")
     page.get_by_text("Artifacts", exact=True).last.click()
-    for key in (f"run-nightly-{COLLECTION}", f"stages-nightly-{COLLECTION}", f"lineage-nightly-{COLLECTION}"):
+    for key in (f"run-nightly-{collection}", f"stages-nightly-{collection}", f"lineage-nightly-{collection}"):
         expect(page.get_by_text(key).or_(page.get_by_text(key.upper())).first).to_be_visible()
     keep(f"run-{ui}")
 
 
-@pytest.mark.parametrize("ui", UIS)
-def test_the_log_of_a_run_says_what_became_of_each_stage(
-    stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str
-) -> None:
-    page.goto(f"{stack.ui}{UIS[ui]}/runs/flow-run/{night['id']}")
-    expect(page.get_by_text(f"{COLLECTION}/ann.index is").first).to_be_visible()
-    keep(f"log-{ui}")
-
-
-@pytest.mark.parametrize("ui", UIS)
-def test_the_stage_table(stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str) -> None:
-    artifact(stack, page, night, f"stages-nightly-{COLLECTION}", ui)
+def test_the_stage_table(stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any]) -> None:
+    open_artifact(stack, page, night, "stages")
     for text in ("build_graph", "first run", "peak MB"):
         expect(page.get_by_text(text).first).to_be_visible()
-    keep(f"stages-{ui}")
+    keep("stages")
 
 
-@pytest.mark.parametrize("ui", UIS)
-def test_gates_quarantine_and_plots(
-    stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str
-) -> None:
-    artifact(stack, page, night, f"run-nightly-{COLLECTION}", ui)
+def test_gates_quarantine_and_plots(stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any]) -> None:
+    open_artifact(stack, page, night, "run")
     expect(page.get_by_text("recall_at_10").first).to_be_visible()
     expect(page.get_by_text("Quarantine").first).to_be_visible()
     plot = page.locator("img[src^='data:image']").first
     expect(plot).to_be_visible()
     assert plot.evaluate("image => image.naturalWidth") > 200
-    keep(f"gates-and-plots-{ui}")
+    keep("gates-and-plots")
 
 
-@pytest.mark.parametrize("ui", UIS)
-def test_the_lineage_is_a_diagram_or_at_least_a_table(
-    stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any], ui: str
+def test_the_lineage_is_a_diagram_and_a_table(
+    stack: RunningStack, page: Page, keep: Keep, night: dict[str, Any]
 ) -> None:
-    artifact(stack, page, night, f"lineage-nightly-{COLLECTION}", ui)
+    open_artifact(stack, page, night, "lineage")
     expect(page.get_by_text("made of").first).to_be_visible()
-    if ui == "v2":
-        expect(page.locator("svg[id^='mermaid'], .mermaid svg, svg.flowchart").first).to_be_visible()
-    keep(f"lineage-{ui}")
+    expect(page.locator("svg[id^='mermaid'], .mermaid svg, svg.flowchart").first).to_be_visible()
+    keep("lineage")
 
 
 def test_a_progress_artifact_of_a_stage_stands_at_its_end(stack: RunningStack, night: dict[str, Any]) -> None:
@@ -105,23 +79,15 @@ def test_a_progress_artifact_of_a_stage_stands_at_its_end(stack: RunningStack, n
     )
 
 
-def test_the_calendar_of_partitions(stack: RunningStack, page: Page, keep: Keep) -> None:
-    """A backfill through its deployment: two days run, and the calendar that it leaves."""
-    wanted = {
-        "run": stack.request(collection="days")["request"],
-        "flow": "nightly",
-        "first_day": "2026-01-02",
-        "last_day": "2026-01-03",
-    }
-    run = stack.submit("backfill", {"request": wanted})
-    assert stack.wait(run)["state_type"] == "COMPLETED", stack.run_log(run)
-    body = {"artifacts": {"key": {"any_": ["partitions-nightly-days"]}}}
+def test_the_calendar_of_partitions(stack: RunningStack, page: Page, keep: Keep, backfilled: dict[str, Any]) -> None:
+    """The calendar that a backfill through its deployment leaves."""
+    body = {"artifacts": {"key": {"any_": ["partitions-featurize-corpus-from-the-form"]}}}
     (found,) = stack.api.post("artifacts/filter", body)
-    for ui, prefix in UIS.items():
-        page.goto(f"{stack.ui}{prefix}/artifacts/artifact/{found['id']}")
-        expect(page.get_by_text("January 2026").or_(page.get_by_text("2026-01")).first).to_be_visible()
-        expect(page.get_by_text("fresh").first).to_be_visible()
-        keep(f"partitions-{ui}")
+    assert found["flow_run_id"] == backfilled["id"]
+    page.goto(f"{stack.ui}{UIS['v2']}/artifacts/artifact/{found['id']}")
+    expect(page.get_by_text("January 2026").or_(page.get_by_text("2026-01")).first).to_be_visible()
+    expect(page.get_by_text("fresh").first).to_be_visible()
+    keep("partitions")
 
 
 def test_the_run_form_is_the_parameter_model(stack: RunningStack, page: Page, keep: Keep) -> None:

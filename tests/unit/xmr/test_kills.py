@@ -22,7 +22,7 @@ from tests.unit.xmr.whole import DAYS, made, run_days, write_days
 
 pytest.importorskip("torch")
 # A minute, and many on a machine that does much else.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[3]
 
 COUNTING = {"features._count_shard", "features._weigh_shard"}
