@@ -76,7 +76,7 @@ class Stage:
             | {"contract": _in_fingerprints(parts["contract"])}
         )[:32]
         ref = Ref(self.contract.name, env.day, fingerprint)
-        env.asked[self.name] = str(ref)
+        env.asked[full_name(self.name, env.part)] = str(ref)
         earlier = env.ledger.same(self.contract.name, fingerprint) or self._before(env)
         forced = self.name in env.forced or any(isinstance(given, Ref) and str(given) in env.rerun for given in inputs)
         if env.planning:
@@ -109,7 +109,7 @@ class Stage:
 
     def _before(self, env: Environment) -> Ref | None:
         """What this stage made for the day the last time, or for any day."""
-        given = env.before.get(self.name)
+        given = env.before.get(full_name(self.name, env.part))
         ref = Ref.parse(given) if given else None
         return ref if ref is not None and env.store.has(ref) else env.ledger.latest(self.contract.name)
 

@@ -32,6 +32,11 @@ def inputs() -> list[tuple[Domain, InputFile]]:
     return [(domain, file) for domain in DOMAINS for file in domain.inputs]
 
 
+def imported_by(stage: str, part: str = "") -> InputFile | None:
+    """The kind of file that a stage imports, in a part of its flow; None for a stage that imports none."""
+    return next((file for _, file in inputs() if (file.stage, file.part) == (stage, part)), None)
+
+
 def with_needs(domain: Domain) -> list[Domain]:
     """A domain after those that it needs, in the order of ``DOMAINS``."""
     words, waiting = {domain.word}, list(domain.needs)

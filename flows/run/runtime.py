@@ -334,9 +334,9 @@ def scoped(run: Run, part: str) -> Iterator[None]:
     with itself and not with the same stage over other inputs.
     """
     env = run.env
-    kept = env.part, env.asked, env.before
-    env.part, env.asked, env.before = part, {}, {}
+    kept = env.part
+    env.part = part
     try:
         yield
     finally:
-        env.part, env.asked, env.before = kept
+        env.part = kept

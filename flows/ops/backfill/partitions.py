@@ -4,17 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flows import domains
 from flows.domains.settings import Settings
 from flows.run.dry_run import plan_of
 from flows.run.plan import Plan
 from flows.run.profiles import limits_digest
 from flows.run.request import RunRequest
+from schemas.corpus import QUARANTINE
 from schemas.errors import FingerpostError, InputError
 from schemas.leases import at_work
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.code import unchanging_code
-from tasks.ledger import partition, partitions
+from tasks.ledger import full_name, partition, partitions
 
 #: The states there are, with the sign and the colour of each in a calendar.
 STATES = {
@@ -116,7 +118,7 @@ class Partitions:
         changed = _changed(record, plan)
         if state == "completed":
             if plan.runs:
-                return ("stale", plan.reason) if changed else ("missing", f"gone: {plan.runs[0].stage}")
+                return ("stale", plan.reason) if changed else ("missing", f"gone: {plan.runs[0].name}")
             return ("stale", f"its newest run was another one: {', '.join(changed)}") if changed else ("fresh", "")
         if state == "failed" and not interrupted(record):
             if not record.get("stages"):
@@ -132,14 +134,20 @@ class Partitions:
         return "missing", f"interrupted: {there} of {len(plan.stages)} stages are there{cause}"
 
     def _quarantined(self, record: Mapping[str, Any], state: str) -> int:
-        """The bad rows of a day; where they were too many, its run had no figures of them."""
-        if state == "quarantined" and (made := (record.get("stages") or {}).get("import_documents")):
-            try:
-                ref = Ref.parse(made)
-                return int(self.store.manifest(Ref("corpus.quarantine", ref.day, ref.fingerprint)).quality["rows"])
-            except (FingerpostError, KeyError):
-                return 0
-        return int(record.get("quarantined", 0))
+        """The bad rows of a day; where those of an input were too many, its run had no figures of them."""
+        if state != "quarantined":
+            return int(record.get("quarantined", 0))
+        asked: Mapping[str, str] = record.get("stages") or {}
+        imports = (asked.get(full_name(file.stage, file.part), "") for _, file in domains.inputs())
+        return sum(self._rows_quarantined(made) for made in imports if made)
+
+    def _rows_quarantined(self, made: str) -> int:
+        """The rows in the quarantine of an import, finished or not."""
+        try:
+            ref = Ref.parse(made)
+            return int(self.store.manifest(Ref(QUARANTINE.name, ref.day, ref.fingerprint)).quality["rows"])
+        except (FingerpostError, KeyError):
+            return 0
 
 
 def counts(found: Iterable[Partition]) -> dict[str, int]:
@@ -160,7 +168,7 @@ def _changed(record: Mapping[str, Any], plan: Plan) -> list[str]:
     """
     asked: Mapping[str, str] = record.get("stages") or {}
     whole = record.get("state") == "completed"
-    return [stage.stage for stage in plan.stages if asked.get(stage.stage, "" if whole else stage.ref) != stage.ref]
+    return [stage.name for stage in plan.stages if asked.get(stage.name, "" if whole else stage.ref) != stage.ref]
 
 
 def _seconds(plan: Plan | None) -> float | None:
