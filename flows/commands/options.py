@@ -31,6 +31,10 @@ FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
 #: What is published, for people: "ann.index or xmr.ranker or ...".
 PRODUCT_NAMES = " or ".join(domains.products())
 ProductOption = Annotated[str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}")]
+#: What is asked of each product that answers queries, for people.
+PRODUCT_QUERIES = "; ".join(
+    f"{name}: {product.queries}" for name, product in domains.products().items() if product.queries
+)
 #: The product that a command means where none is named.
 DEFAULT_PRODUCT = next(iter(domains.products()))
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]

@@ -35,9 +35,13 @@ class Product:
     open: str
     #: ``(collection, the domain's settings.gates) -> "fail" | "note"``: what a run does whose product misses a gate.
     on_missed: str = ""
-    #: ``(store, ref) -> `` an object with ``answer(texts, k) -> list[list[id]]`` and ``holds(ids) -> set[id]``, for ``replay``.
+    #: What a query is and what it is answered with, for people: ``"a text, answered with documents"``.
+    queries: str = ""
+    #: ``(store, ref) -> `` a :class:`flows.run.replay.Answerer`, for ``replay``.
     answers: str = ""
-    #: ``(store, before, after, query, **options) -> Why``: one query in two versions.
+    #: Whether the queries of the setting ``replay.queries`` are answered with it before it is published.
+    replayed: bool = False
+    #: ``(store, before, after, query, *, k, method) -> Why``: one query in two versions.
     why: str = ""
 
 
@@ -108,8 +112,8 @@ class Domain:
     stored: str = ""
     #: (contract, table) -> the columns in which a key that can be forgotten stands, where these are not ``id`` alone.
     keys: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    #: Contract -> ``"module:function"`` of ``(store, before, after) -> list[DataChange]``, for ``diff``; empty where numbers
-    #: of rows, files and quality figures say enough, as of a release, whose members are compared one by one.
+    #: Contract -> ``"module:function"`` of ``(store, before, after) -> list[DataChange]``, for ``diff``; empty where the
+    #: numbers of rows, files and quality figures say enough, as of a release, whose members are compared one by one.
     changes: Mapping[str, str] = field(default_factory=dict)
     report: Section | None = None
     #: ``"flows.domains.xmr.commands:rank"``: commands of its own, in the order in which help lists them.

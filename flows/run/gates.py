@@ -21,7 +21,7 @@ def gates_of(ref: Ref, manifest: Manifest, settings: CommonSettings) -> list[Gat
 
 
 def held_back(ref: Ref, collection: str, gates: list[Gate], settings: CommonSettings) -> str:
-    """Why a product that misses a gate is left unpublished without failing its run; empty if it passes or is to fail."""
+    """Why a product that misses a gate is left unpublished without failing its run; empty where it passes or fails."""
     missed = "; ".join(str(gate) for gate in gates if not gate.holds)
     product = products()[ref.name]
     if not missed or not product.on_missed or named(product.on_missed)(collection, _limits(ref, settings)) == "fail":
@@ -35,11 +35,12 @@ def _limits(ref: Ref, settings: CommonSettings) -> object:
 
 
 def replay_with_live(store: Store, collection: str, ref: Ref, settings: ReplaySettings) -> Replay | None:
-    """The profile's queries answered by a candidate and by what is live; None where there are no queries, or it is live
-    already.
+    """The profile's queries answered by a candidate and by what is live.
+
+    None where they are not asked of the product before it is published, there are none, or it is live already.
     """
     live = Pointer(store, collection, ref.name).live()
-    if not products()[ref.name].answers or not settings.queries or (live is not None and live.ref == str(ref)):
+    if not products()[ref.name].replayed or not settings.queries or (live is not None and live.ref == str(ref)):
         return None
     return replay(store, ref, live.artifact if live else None, file=settings.queries, k=settings.k)
 
@@ -69,8 +70,8 @@ def publish(
 ) -> Publication:
     """Moves the pointer of a collection's product to a candidate that passes its gates.
 
-    GateError for one that does not; of a replay it names the queries that changed most. ``despite`` are gates that may be
-    missed: an operator's decision, which is kept with the reason. What a replay was compared with must still be live.
+    GateError for one that does not; of a replay it names the queries that changed most. ``despite`` are gates that may
+    be missed: an operator's decision, which is kept with the reason. What a replay was compared with must still be live.
     """
     pointer = Pointer(store, collection, ref.name)
     live = pointer.live()

@@ -1,4 +1,4 @@
-"""Every contract and every product in ``diff``: members, gates, rows, figures, of domains that no shared module names."""
+"""Every contract and every product in ``diff``: members, gates, rows and figures, of domains that are not named there."""
 
 import json
 from dataclasses import asdict, replace
@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from flows import domains
+from flows.cli import app
 from flows.domains.domain import Domain, named
+from flows.ops.compare.causes import lineage
 from flows.ops.compare.changes import DataChange, data_changes
 from flows.ops.compare.diff import Diff, diff
 from flows.ops.compare.diff_tables import show_diff
@@ -233,6 +236,34 @@ def test_figures_that_moved_are_named(contract: Any, tmp_path: Path) -> None:
     (found,) = data_changes(store, *refs)
     assert found.figures == {"figures in both": 2, "of another value": 1, "only before": 0, "only after": 0}
     assert found.examples == ["ranker all recall_at_10: 0.5 → 0.25 (-0.25)"]
+
+
+@pytest.mark.parametrize("command", ["diff", "why", "replay", "rollback"])
+def test_the_help_of_commands_for_a_product_names_every_product(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "400"}).output
+    for name, product in domains.products().items():
+        assert name in shown
+        if command in {"why", "replay"}:
+            assert f"{name}: {product.queries}" in shown
+
+
+@pytest.mark.parametrize("name", domains.products())
+def test_every_product_answers_queries_and_says_why_they_moved(name: str) -> None:
+    product = domains.products()[name]
+    assert product.queries
+    for reference in (product.answers, product.why):
+        assert callable(named(reference))
+    assert product.replayed == (name == "ann.index"), "the setting replay.queries is of the index"
+
+
+def test_no_artifact_is_lost_among_several_of_one_name(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store")).prepare()
+    refs = [things_ref(seed) for seed in range(5)]
+    for seed, ref in enumerate(refs):
+        commit_things(store, ref, seed=seed, inputs=tuple(refs[seed - 1 : seed]))
+    found = lineage(store, refs[-1])
+    assert [ref for ref, _ in found.values()] == refs
+    assert list(found)[:4] == [THINGS.name, *(f"{THINGS.name} (in_0{more})" for more in ("", " 2", " 3"))]
 
 
 def test_a_product_of_a_domain_that_no_shared_module_names_shows_its_members(

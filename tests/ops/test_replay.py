@@ -227,7 +227,15 @@ def test_the_command_compares_without_promoting(world: World, judged: str, capsy
     name = world.collection("shown")
 
     def compared(**options: Any) -> tuple[Replay, list[Any]]:
-        given = {"candidate": "", "live_alone": False, "k": K, "profile": "quick", "collection": name, **options}
+        given = {
+            "product": PRODUCT,
+            "candidate": "",
+            "live_alone": False,
+            "k": K,
+            "profile": "quick",
+            "collection": name,
+            **options,
+        }
         return compare_with_live(world.store, judged, **given)
 
     found, gates = compared(candidate=world.refs["rank"].fingerprint[:12])

@@ -18,6 +18,7 @@ METRIC = Domain(
             gates="flows.domains.metric.gates:threshold_gates",
             open="tasks.metric.open:live",
             on_missed="flows.domains.metric.gates:on_missed",
+            queries="the id of a row, answered with the rows that pass with it",
             answers="flows.domains.metric.answers:answerer",
             why="flows.domains.metric.why:why",
         ),

@@ -15,6 +15,7 @@ XMR = Domain(
             role="ranker",
             gates="flows.domains.xmr.gates:ranker_gates",
             open="tasks.xmr.open:live",
+            queries="a text, answered with labels",
             answers="flows.domains.xmr.answers:answerer",
             why="flows.domains.xmr.why:why",
         ),

@@ -1,4 +1,7 @@
-"""Why two versions differ: the stages whose own parameters, code or input data differ, first causes first. Imports no Prefect."""
+"""Why two versions differ: the stages whose own parameters, code or input data differ, first causes first.
+
+Imports no Prefect.
+"""
 
 import json
 from collections.abc import Mapping
@@ -73,7 +76,10 @@ def shown(value: Any) -> str:
 
 
 def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
-    """An artifact and all that it is made of, by name, what others are made of first; a second of a name says for what it is."""
+    """An artifact and all that it is made of, by name, what others are made of first.
+
+    A second one of a name says what it is for, and has a number from the third on.
+    """
     found: dict[str, tuple[Ref, Manifest]] = {}
 
     def visit(here: Ref, role: str) -> None:

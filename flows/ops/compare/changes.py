@@ -1,6 +1,6 @@
-"""What changed in the data of two artifacts of one contract, as its domain compares it; rows and figures, which many contracts have.
+"""What changed in the data of two artifacts of one contract, as its domain compares it.
 
-Imports no Prefect.
+Rows and figures, which many contracts have, are compared here. Imports no Prefect.
 """
 
 from collections.abc import Iterable, Sequence
@@ -110,7 +110,10 @@ def row_changes(
 def moved_most(
     store: Store, before: Ref, after: Ref, contract: Contract, table: str, columns: Sequence[str], *, key: str
 ) -> list[DataChange]:
-    """For columns of numbers, how many rows of a table have another one, and whose moved most, by the column that names rows."""
+    """For columns of numbers, how many rows of a table have another one, and whose moved most.
+
+    ``key`` is the column that names rows; a null is another value than a number, and no move.
+    """
     left, right = tables_of(store, before, after, contract, table)
     there = rows_in(left, right, key)
     common = np.flatnonzero(there >= 0)
@@ -156,7 +159,7 @@ def figure_changes(store: Store, before: Ref, after: Ref, contract: Contract) ->
 
 
 def kept_entries(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Which entries of rows ``old`` (n, k) are in the same row of ``new`` (n, k) too: bool (n, k); one below 0 is none."""
+    """Which entries of rows ``old`` (n, k) are in the same row of ``new`` (n, k): bool (n, k); one below 0 is none."""
     kept = np.zeros(old.shape, dtype=bool)
     for begin in range(0, len(old), _BLOCK):
         part = slice(begin, begin + _BLOCK)
