@@ -1,7 +1,8 @@
 """The hash of the code that a stage runs: what must be computed again when code changes, and nothing else.
 
 It covers the stage, the functions of its own file that it uses, every ``tasks`` module, input reader and matrix codec
-that these import, and the compiled extensions' ``SOURCE_HASH``. Comments and docstrings do not count.
+that these import, and the compiled extensions' ``SOURCE_HASH``. Comments and docstrings do not count, nor does whether
+a stage only observes, which says nothing about what it computes.
 """
 
 import ast
@@ -78,9 +79,12 @@ def _own_code(source: str, root: str, module: str) -> tuple[tuple[str, ...], fro
 
 
 def _text_of(tree: ast.AST) -> str:
-    """The source of a tree without comments and docstrings."""
+    """The source of a tree without comments and docstrings, and without what a stage is declared to be for."""
     tree = parsed(ast.unparse(tree))
     for node in ast.walk(tree):
+        for decorator in getattr(node, "decorator_list", ()):
+            if isinstance(decorator, ast.Call):
+                decorator.keywords = [word for word in decorator.keywords if word.arg != "observes"]
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
             and ast.get_docstring(node, clean=False) is not None

@@ -41,6 +41,8 @@ class Stage:
 
     function: Callable[..., None]
     contract: Contract
+    #: Its artifact is shown, kept and compared; it is no member of a release and makes no day stale.
+    observes: bool = False
 
     @property
     def name(self) -> str:
@@ -70,6 +72,7 @@ class Stage:
     def execute(self, env: Environment, *inputs: "Ref | Source", **parameters: Any) -> Ref:
         """The same without Prefect; where the environment is for planning, the reference that it would have."""
         started, env.running = time.perf_counter(), full_name(self.name, env.part)
+        self._check_observed(env, inputs)
         parts = self._parts(env, inputs, parameters)
         fingerprint = digest_of(
             {key: parts[key] for key in ("parameters", "input_identities", "code", "versions")}
@@ -77,6 +80,8 @@ class Stage:
         )[:32]
         ref = Ref(self.contract.name, env.day, fingerprint)
         env.asked[full_name(self.name, env.part)] = str(ref)
+        if self.observes:
+            env.observed.add(str(ref))
         earlier = env.ledger.same(self.contract.name, fingerprint) or self._before(env)
         forced = self.name in env.forced or any(isinstance(given, Ref) and str(given) in env.rerun for given in inputs)
         if env.planning:
@@ -101,11 +106,20 @@ class Stage:
                 reason=self._reason(env, parts, earlier, forced=forced),
             )
         env.ledger.note(self.contract.name, ref)
-        record = replace(record, part=env.part)
+        record = replace(record, part=env.part, observes=self.observes)
         env.records.append(record)
         env.progress.end(record)
         env.running = ""
         return ref
+
+    def _check_observed(self, env: Environment, inputs: Sequence["Ref | Source"]) -> None:
+        """FingerpostError where a stage whose artifact counts would depend on one that only observes."""
+        observed = [ref for ref in inputs if isinstance(ref, Ref) and str(ref) in env.observed]
+        if observed and not self.observes:
+            raise FingerpostError(
+                f"stage {self.name}: expected inputs whose stages do more than observe, got {observed[0]}; leave it out,"
+                f" or declare {self.name} with observes=True"
+            )
 
     def _before(self, env: Environment) -> Ref | None:
         """What this stage made for the day the last time, or for any day."""
@@ -133,6 +147,7 @@ class Stage:
             self._estimate(env, there) if runs else None,
             input_texts(parts["inputs"]),
             env.part,
+            self.observes,
         )
 
     def _estimate(self, env: Environment, there: Manifest | None = None) -> Estimate | None:
@@ -323,11 +338,16 @@ def _some(keys: list[str]) -> str:
     return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
 
 
-def stage(contract: Contract) -> Callable[[Callable[..., None]], Stage]:
-    """Makes a stage of a function ``(run, *inputs, **parameters)`` that writes one artifact of this contract."""
+def stage(contract: Contract, *, observes: bool = False) -> Callable[[Callable[..., None]], Stage]:
+    """Makes a stage of a function ``(run, *inputs, **parameters)`` that writes one artifact of this contract.
+
+    A stage that ``observes`` makes a summary, a figure or a plot: its artifact is recorded, shown, kept and compared like
+    others, but is no member of a release and makes neither a day stale nor a new version. Only stages that observe too
+    may have it as an input.
+    """
 
     def decorate(function: Callable[..., None]) -> Stage:
-        return Stage(function, contract)
+        return Stage(function, contract, observes)
 
     return decorate
 

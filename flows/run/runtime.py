@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
@@ -54,6 +54,10 @@ class Run:
     refs: dict[str, Ref] = field(default_factory=dict)
     publications: list[Publication] = field(default_factory=list)
     gates: list[dict[str, Any]] = field(default_factory=list)
+
+    def members(self, made: Mapping[str, Ref]) -> dict[str, Ref]:
+        """What a release of these artifacts by role consists of, sorted by role: all but those that stages only observe in."""
+        return {role: made[role] for role in sorted(made) if str(made[role]) not in self.env.observed}
 
     def note(self, text: str) -> None:
         """Says something in the run, its plan and its report."""

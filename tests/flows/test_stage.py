@@ -65,6 +65,12 @@ def count_things(run: StageRun, *made: Ref, scale: int) -> None:
     run.write("counts", pa.table({"id": [str(ref) for ref in made], "df": pa.array(rows, pa.int64())}))
 
 
+@stage(COUNTED, observes=True)
+def observe_things(run: StageRun, *made: Ref) -> None:
+    """Counts toys for a report."""
+    run.write("counts", pa.table({"id": [str(ref) for ref in made], "df": pa.array([1] * len(made), pa.int64())}))
+
+
 class Lab:
     """Runs both stages in one store, each time in an environment of its own."""
 
@@ -423,3 +429,18 @@ def test_a_source_that_changes_while_it_is_read_is_refused(lab: Lab) -> None:
     with pytest.raises(InputError, match=r"growing.csv: expected the input to stay as it is while it is read"):
         make_things.execute(lab.env(), Growing("x"), params=MakeParams())
     assert not list(lab.store.refs())
+
+
+@pytest.mark.parametrize("planning", [False, True])
+def test_a_stage_that_observes_is_recorded_as_one_and_nothing_that_counts_depends_on_it(
+    lab: Lab, planning: bool
+) -> None:
+    env = lab.env()
+    env.planning = planning
+    made = make_things.execute(env, FixedSource("a"), params=MakeParams())
+    observed = observe_things.execute(env, made)
+    assert env.observed == {str(observed)}
+    assert [stage.observes for stage in (env.planned if planning else env.records)] == [False, True]
+    assert observe_things.execute(env, made, observed).name == COUNTED.name
+    with pytest.raises(FingerpostError, match=r"stage count_things: .*got test\.counted/.*observes=True"):
+        count_things.execute(env, made, observed, scale=1)

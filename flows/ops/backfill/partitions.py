@@ -100,7 +100,9 @@ class Partitions:
             plan, refused = plan_of(self.flow, self.request.for_day(day)), ""
         except InputError as problem:
             plan, refused = None, " ".join(str(problem).split())
-        about = {"day": day, "run": record.get("run", ""), "seconds": _seconds(plan)}
+        # A day that lacks nothing but observations needs no run.
+        needed = plan if plan is None or plan.decisive.runs else plan.decisive
+        about = {"day": day, "run": record.get("run", ""), "seconds": _seconds(needed)}
         if day in running:
             return Partition(state="running", **about)
         state, reason = self._told(record, plan, refused)
@@ -115,23 +117,26 @@ class Partitions:
                 if state == "completed"
                 else ("missing", f"no input: {refused}")
             )
-        changed = _changed(record, plan)
+        decisive = plan.decisive
+        changed = _changed(record, decisive)
         if state == "completed":
-            if plan.runs:
-                return ("stale", plan.reason) if changed else ("missing", f"gone: {plan.runs[0].name}")
+            if decisive.runs:
+                return ("stale", decisive.reason) if changed else ("missing", f"gone: {decisive.runs[0].name}")
             return ("stale", f"its newest run was another one: {', '.join(changed)}") if changed else ("fresh", "")
         if state == "failed" and not interrupted(record):
             if not record.get("stages"):
                 # Nothing was asked for yet, as without an input; a plan could be made now.
                 return "stale", f"changed since it failed: {error}"
+            # It may have failed in a stage that only observes, and a change of that one cure it.
+            changed = _changed(record, plan)
             if changed or record.get("limits", self._limits) != self._limits:
                 return "stale", f"changed since it failed: {', '.join(changed) or 'gates'}"
             return ("quarantined" if record["error_kind"] == "QuarantineLimitError" else "failed"), error
-        there = sum(self.store.has(Ref.parse(stage.ref)) for stage in plan.stages)
+        there = sum(self.store.has(Ref.parse(stage.ref)) for stage in decisive.stages)
         if state is None and not there:
             return "missing", "never run"
         cause = f" ({error})" if record.get("error_kind") else ""
-        return "missing", f"interrupted: {there} of {len(plan.stages)} stages are there{cause}"
+        return "missing", f"interrupted: {there} of {len(decisive.stages)} stages are there{cause}"
 
     def _quarantined(self, record: Mapping[str, Any], state: str) -> int:
         """The bad rows of a day; where those of an input were too many, its run had no figures of them."""

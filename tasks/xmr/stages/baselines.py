@@ -50,7 +50,7 @@ _OF_MEMBERS = re.compile(r"(tree|model|pruned)(_\d+)?")
 _FAMILIES = len(TOWER_NGRAMS.families)
 
 
-@stage(contracts.DENSE_LABELS)
+@stage(contracts.DENSE_LABELS, observes=True)
 def fit_dense_labels(run: StageRun, interactions: Ref, features: Ref, *, params: SvdParams, rows: RowParams) -> None:
     """Embeds labels by the SVD of the training rows: from their own texts, and as the mean of their rows."""
     targets = _chosen(run.store, interactions, TRAINING)
@@ -64,7 +64,7 @@ def fit_dense_labels(run: StageRun, interactions: Ref, features: Ref, *, params:
     run.quality = {"labels": len(of_text), "named": named, "seen": seen, "dimensions": components.shape[1]}
 
 
-@stage(contracts.TOWERS)
+@stage(contracts.TOWERS, observes=True)
 def train_towers(run: StageRun, interactions: Ref, *, label_words: int, params: TowerParams, rows: RowParams) -> None:
     """Trains the two-tower network on hashed n-grams; taken up again after a kill. With a limit of seconds the result
     depends on the machine.
@@ -125,7 +125,7 @@ def _tower_arrays(towers: Towers, vocabulary: Vocabulary) -> dict[str, NDArray[n
     return {"components": towers.components, "vectors": towers.vectors, "documents": documents, **frequencies}
 
 
-@stage(contracts.COMPARISON)
+@stage(contracts.COMPARISON, observes=True)
 def compare_rankers(
     run: StageRun,
     interactions: Ref,
