@@ -34,7 +34,7 @@ from tasks.metric.pairs import PairHistograms
 from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
 from tasks.metric.retrieval import evenly, ranked_hits, summary
 from tasks.metric.scores import ClassRows, Measure, ScoreBins, bins_covering, bounded_bins, class_rows
-from tasks.metric.thresholds import Target, choose_threshold
+from tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
@@ -239,14 +239,9 @@ def release_threshold(
     Its members are its inputs; ``roles`` are those of the others. Its quality has what was measured on other classes,
     for the gates.
     """
-    members = {
-        "validation_pairs": histograms,
-        "vectors": vectors,
-        "documents": documents,
-        "assessment": assessment,
-        "retrieval": retrieval,
-    }
-    run.write("members", members_table(members | dict(zip(roles, others, strict=True))))
+    named = ("validation_pairs", "vectors", "documents", "assessment", "retrieval")
+    members = (histograms, vectors, documents, assessment, retrieval, *others)
+    run.write("members", members_table(dict(zip((*named, *roles), members, strict=True))))
     pairs = read_histograms(run.store.open(histograms, contracts.HISTOGRAMS))
     given, table = open_labelled(run.store, documents)
     ids = given.read(table)["id"].to_pylist()
@@ -256,16 +251,19 @@ def release_threshold(
     assessed = run.store.open(assessment, contracts.ASSESSMENT)
     groups, count = _own_thresholds(assessed), min(canaries, len(ids))
     release = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=count, groups=groups)
-    values = _write_threshold(run, release, target)
-    run.quality = values | {
+    run.quality = _write_threshold(run, release, target) | _chosen(choice, target, len(pairs.names))
+    run.quality |= {"groups": len(groups), "quarantine_share": given.quality["quarantine_share"]}
+    run.quality |= _tested(assessed, run.store.open(retrieval, contracts.RETRIEVAL))
+
+
+def _chosen(choice: ThresholdChoice, target: Target, classes: int) -> dict[str, float]:
+    """The rates of a threshold on the classes that it was chosen on."""
+    return {
         f"held_out_{target.rate}": choice.held_out,
         "far": choice.rates.global_far,
         "frr": choice.rates.global_frr,
-        "classes": len(pairs.names),
-        "groups": len(groups),
-        "quarantine_share": given.quality["quarantine_share"],
+        "classes": classes,
     }
-    run.quality |= _tested(assessed, run.store.open(retrieval, contracts.RETRIEVAL))
 
 
 def _own_thresholds(assessed: Artifact) -> dict[str, tuple[float, float, float]]:
