@@ -2,6 +2,7 @@
 names it.
 """
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,6 +140,25 @@ def test_two_days_of_it_are_compared(world: Path) -> None:
     words = next(artifact for artifact in found.artifacts if artifact.role == "words")
     assert {"added": 1, "removed": 0, "changed": 1}.items() <= words.data[0].figures.items()
     assert any(change.key == "glossary_words" for change in found.gates)
+
+
+def test_two_days_of_it_answer_queries(world: Path, tmp_path: Path) -> None:
+    store, between = Store(str(world / "store")), ("--between", *DAYS, "--collection", "words", "--product", GLOSSARY)
+    (tmp_path / "queries.csv").write_text("query,id\napple,apple\n")
+    asked = ("--queries", str(tmp_path / "queries.csv"), "--candidate", DAYS[1], *between[3:])
+    found = json.loads(command("replay", *asked, "--json", store=store))
+    assert found["candidate"].startswith(f"{GLOSSARY}/day={DAYS[1]}")
+    assert [query["candidate"] for query in found["queries"]] == [["apple", "pear"]]
+    moves = {move["id"]: move for move in json.loads(command("why", "apple", *between, "--json", store=store))["moves"]}
+    assert (moves["pear"]["before"], moves["pear"]["after"], moves["pear"]["because"]) == (0, 2, "the word is new")
+    assert "the word is new" in command("why", "apple", *between, store=store)
+
+
+def command(*arguments: str, store: Store) -> str:
+    """What a command prints."""
+    done = CliRunner().invoke(application(), [*arguments, "--store", store.url], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, repr(done.exception)
+    return done.stdout
 
 
 def test_its_days_have_states_and_are_backfilled(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

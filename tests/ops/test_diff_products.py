@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -18,13 +19,16 @@ from flows.ops.compare.changes import DataChange, data_changes
 from flows.ops.compare.diff import Diff, diff
 from flows.ops.compare.diff_tables import show_diff
 from flows.ops.compare.versions import find_version
-from schemas import metric, xmr
+from schemas import ann, corpus, metric, xmr
+from schemas.contract import Contract
+from schemas.manifests import Manifest
 from schemas.matrices import figures_to_arrow, fixed_matrix
 from schemas.publish import Gate, Pointer
 from schemas.refs import Ref
 from schemas.releases import read_members
 from schemas.store import Store
 from tasks.environment import Environment
+from tasks.stage_run import identity_of
 from tests.ops.faces import faces, tune, turned
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import THINGS, commit_things, things_ref
@@ -219,23 +223,116 @@ def test_a_diff_of_rankers_shows_members_and_labels(rankers: Versions) -> None:
     assert "removed" in rankers.data("base", "data", "interactions")["queries"].figures
 
 
-@pytest.mark.parametrize("contract", [xmr.COMPARISON, xmr.SWEEP, metric.RETRIEVAL], ids=lambda c: c.name)
-def test_figures_that_moved_are_named(contract: Any, tmp_path: Path) -> None:
-    from schemas.manifests import Manifest
-    from tasks.stage_run import identity_of
-
-    store, refs = Store(str(tmp_path / "store")).prepare(), []
-    for number, value in enumerate((0.5, 0.25)):
+def two(folder: Path, contract: Contract, *sides: dict[str, pa.Table]) -> dict[str, DataChange]:
+    """What is said of two artifacts of some tables."""
+    store, refs = Store(str(folder / "store")).prepare(), []
+    for number, tables in enumerate(sides):
         ref = Ref(contract.name, "2026-01-01", f"{number}" * 32)
-        figures = [("ranker", "all", "recall_at_10", value), ("bm25", "all", "recall_at_10", 0.1)]
-        entry = store.write_table(ref, contract, "figures", figures_to_arrow(figures))
-        store.commit(
-            ref, Manifest(identity_of(contract, {"parameters": {}, "inputs": {}, "code": ""}, [entry], {}), {})
-        )
+        entries = [store.write_table(ref, contract, name, table) for name, table in tables.items()]
+        identity = identity_of(contract, {"parameters": {}, "inputs": {}, "code": ""}, entries, {})
+        store.commit(ref, Manifest(identity, {}))
         refs.append(ref)
-    (found,) = data_changes(store, *refs)
+    return {change.about: change for change in data_changes(store, *refs)}
+
+
+def rows(contract: Contract, table: str, *given: dict[str, Any]) -> pa.Table:
+    """Rows of a table of a contract, null where nothing is given."""
+    fields = contract.table(table).fields
+    return pa.table({field.name: pa.array([row.get(field.name) for row in given], field.type) for field in fields})
+
+
+@pytest.mark.parametrize("contract", [xmr.COMPARISON, xmr.SWEEP, metric.RETRIEVAL], ids=lambda c: c.name)
+def test_figures_that_moved_are_named(contract: Contract, tmp_path: Path) -> None:
+    sides = [
+        figures_to_arrow([("ranker", "all", "recall_at_10", value), ("bm25", "all", "recall_at_10", 0.1)])
+        for value in (0.5, 0.25)
+    ]
+    (found,) = two(tmp_path, contract, *({"figures": side} for side in sides)).values()
     assert found.figures == {"figures in both": 2, "of another value": 1, "only before": 0, "only after": 0}
     assert found.examples == ["ranker all recall_at_10: 0.5 → 0.25 (-0.25)"]
+
+
+def test_quarantined_rows_are_counted_by_reason(tmp_path: Path) -> None:
+    sides = [
+        {
+            "rows": rows(
+                corpus.QUARANTINE,
+                "rows",
+                *({"row": place, "id": "", "reason": reason, "detail": ""} for place, reason in enumerate(reasons)),
+            )
+        }
+        for reasons in (["no id", "no id", "empty"], ["no id", "empty", "duplicate id"])
+    ]
+    (found,) = two(tmp_path, corpus.QUARANTINE, *sides).values()
+    assert found.figures == {"rows before": 3, "rows after": 3}
+    assert found.examples == ["duplicate id: 0 → 1", "no id: 2 → 1"]
+
+
+def test_sample_queries_that_are_answered_otherwise_are_named(tmp_path: Path) -> None:
+    sides = [
+        {
+            "figures": figures_to_arrow([("dense", "all", "mrr", 0.5)]),
+            "samples": rows(
+                ann.RETRIEVAL,
+                "samples",
+                *(
+                    {"query": query, "rank": rank, "id": key, "title": key}
+                    for query, keys in answers.items()
+                    for rank, key in enumerate(keys, start=1)
+                ),
+            ),
+        }
+        for answers in ({"sort": ["a", "b"], "read": ["c"]}, {"sort": ["b", "a"], "read": ["c"], "plot": ["d"]})
+    ]
+    found = two(tmp_path, ann.RETRIEVAL, *sides)["sample queries"]
+    assert found.figures == {"in both": 2, "answered otherwise": 1}
+    assert found.examples == ["'sort': first a → b"]
+
+
+def test_embedders_margins_and_which_is_taken_are_compared(tmp_path: Path) -> None:
+    judged = {"opis": 0.1, "worst_opis": 0.2, "frr": 0.3, "recall_at_1": 0.9, "map_at_r": 0.5}
+    tcm = {"positive_margin": 0.9, "negative_margin": 0.5, "weight": 1.0}
+    sides = [
+        {
+            "trials": rows(
+                metric.MARGINS,
+                "trials",
+                {"place": 0, **judged, "role": ""},
+                {"place": 1, **tcm, **judged, "positive_margin": margin, "role": "chosen"},
+            )
+        }
+        for margin in (0.9, 0.8)
+    ]
+    found = two(tmp_path / "margins", metric.MARGINS, *sides)
+    assert found["margins trained with"].figures == {
+        "before": "m⁺ 0.9, m⁻ 0.5, weight 1",
+        "after": "m⁺ 0.8, m⁻ 0.5, weight 1",
+    }
+    assert found["trials of margins"].figures["changed positive_margin"] == 1
+    # An embedder that was trained without TCM has nulls; with it, numbers: another value.
+    sides = [
+        {"embedders": rows(metric.EMBEDDERS, "embedders", {"place": 0, "seed": 1, "step": 5, "steps": 9, **margins})}
+        for margins in ({}, tcm)
+    ]
+    (embedders,) = two(tmp_path / "embedders", metric.EMBEDDERS, *sides).values()
+    assert embedders.figures["changed weight"] == embedders.figures["changed"] == 1
+    sides = [
+        {
+            "validation": rows(
+                metric.COMPARISON,
+                "validation",
+                {"embedder": 0, **judged, "role": "" if taken else "taken"},
+                {"embedder": 1, **judged, "opis": opis, "role": "taken" if taken else ""},
+            ),
+            "figures": figures_to_arrow([("0", "test", "opis", opis)]),
+        }
+        for taken, opis in ((0, 0.3), (1, 0.05))
+    ]
+    found = two(tmp_path / "comparison", metric.COMPARISON, *sides)
+    assert found["embedder that is taken"].figures == {"before": 0, "after": 1}
+    assert found["opis of validation"].examples == ["1: 0.3 → 0.05 (-0.25)"]
+    assert found["frr of validation"].figures == {"in both": 2, "of another value": 0}
+    assert found["figures of metric.comparison"].figures["of another value"] == 1
 
 
 @pytest.mark.parametrize("command", ["diff", "why", "replay", "rollback"])

@@ -15,7 +15,6 @@ from schemas.publish import Pointer, published_collection
 from schemas.publish import products as published
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.open import PRODUCT
 from tasks.ledger import runs
 
 
@@ -130,7 +129,7 @@ def promote(
     return f"{name}/{ref.name}: {move.ref} is live, generation {move.generation}"
 
 
-def roll_back(store: Store, *, collection: str | None, reason: str, product: str = PRODUCT) -> str:
+def roll_back(store: Store, *, collection: str | None, reason: str, product: str) -> str:
     """Makes the version of a product live again that was live before."""
     name = published_collection(store, collection, product=product)
     move = Pointer(store, name, product).rollback(reason=reason)
