@@ -7,13 +7,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import flows.run.page
 from flows import domains
 from flows.domains.domain import Domain, InputFile, Product, Section, named
 from flows.report.contents import gather as gather_all
 from flows.report.page import _environment, render
 from flows.report.plots import Plot, as_svg, new_figure
+from flows.run.page import _show_lineage, summary
 from flows.run.page import plots as run_page_plots
-from flows.run.page import summary
 from schemas import corpus
 from schemas.errors import MissingArtifactError
 from schemas.publish import Pointer
@@ -130,6 +131,18 @@ def test_a_declared_product_is_among_what_is_live(made: Made) -> None:
     Pointer(made.store, "shop", THINGS.name).promote(ref, gates=[], reason="run 1")
     text = Page(render(made.store, made.record())).text("live")
     assert f"Box of toys {ref} Generation 1 (promote), since" in text
+
+
+def test_the_lineage_of_every_product_is_on_the_page_of_the_run(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = add_index(made, add_documents(made))
+    toys = things_ref(1)
+    commit_things(made.store, toys, seed=1)
+    shown: list[str] = []
+    monkeypatch.setattr(flows.run.page, "create_markdown_artifact", lambda *, markdown, **_: shown.append(markdown))
+    _show_lineage(made.store, made.record(refs={"index": index, "toys": str(toys)}), "a run")
+    [page] = shown
+    assert re.findall(r"Lineage of `([^`]*)`", page) == [index, str(toys)]
+    assert page.count("```mermaid") == 2
 
 
 def test_rows_are_quarantined_by_input_with_the_share_of_that_input(made: Made) -> None:

@@ -166,8 +166,8 @@ def test_report_and_lineage_show_both_products(nights: Path) -> None:
     store = Store(str(nights / "store"))
     later, earlier = runs(store)
     contents = gather(store, later)
-    assert [(found.title, found.is_made) for found in contents.live] == [("Index", True), ("Ranker", True)]
-    assert [found.is_made for found in gather(store, earlier).live] == [False, False], "moved since"
+    assert [(found.title, found.is_published) for found in contents.live] == [("index", True), ("ranker", True)]
+    assert [found.is_published for found in gather(store, earlier).live] == [False, False], "moved since"
     page = render(store, earlier)
     assert "no label" in page
     assert "count_ngrams (queries)" in page
