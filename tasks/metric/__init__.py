@@ -1,1 +1,1 @@
-"""Embeddings used with one threshold: how differently it works across classes (OPIS), which to take, and the TCM loss."""
+"""Threshold consistency of embeddings: the OPIS metric, the choice of a threshold, and training with the TCM loss."""

@@ -1,6 +1,7 @@
-"""The whole answer for one model: a threshold from validation classes, and what other classes get by it.
+"""Assessment of one model: a threshold chosen on validation classes, and its error rates and OPIS on test classes.
 
-Source: the article's "Measuring consistency"; algorithms.md 3.1 and 3.4.
+Source: Zhang et al., "Threshold-Consistent Margin Loss for Open-World Deep Metric Learning", ICLR 2024
+(arXiv 2307.04047).
 """
 
 import math
@@ -10,17 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tasks.metric.cautions import cautions
 from tasks.metric.groups import group_columns
 from tasks.metric.opis import CalibrationRange, OpisParams, OpisReport, opis
 from tasks.metric.pairs import PairHistograms
+from tasks.metric.threshold_warnings import threshold_warnings
 from tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold, class_rates, equal_error, fnmr_at_fmr
 
 
 @dataclass(frozen=True)
 class AssessmentParams:
-    """The target of the threshold, the calibration range of OPIS (rates being those of validation classes), FMRs that FNMR is
-    given at, and how many validation classes a group must have to get a threshold of its own.
+    """Parameters of an assessment.
+
+    target: the global rate that the threshold keeps. over: calibration range of OPIS; rates are measured on validation
+    classes. opis: parameters of OPIS. level: confidence level of the intervals. fmr: the FMRs at which FNMR is
+    reported. least_group_classes: minimum number of validation classes of a group with a threshold of its own.
     """
 
     target: Target = field(default_factory=lambda: Target("far", 0.01))
@@ -33,8 +37,10 @@ class AssessmentParams:
 
 @dataclass(frozen=True)
 class Assessment:
-    """Figures as (method, setting, metric, value); columns by name of one row a test class; curves by name; what gates look at;
-    and columns of one row a group of classes, if there are groups.
+    """The result of an assessment.
+
+    figures: (method, setting, metric, value). classes: columns by name, one row per test class. curves: arrays by name.
+    quality: the values that gates check. groups: columns by name, one row per group of classes; empty without groups.
     """
 
     figures: list[tuple[str, str, str, float]]
@@ -50,9 +56,10 @@ def assess(
     params: AssessmentParams,
     groups: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Assessment:
-    """Chooses threshold and calibration range on validation classes and measures test classes; they may be the same.
+    """Chooses threshold and calibration range on validation classes and measures test classes; both may be the same.
 
-    groups: of the validation classes and of the test classes, "" for none.
+    groups: group of each validation class and of each test class, "" for none. ValueError if the two sets of pairs were
+    scored by different measures.
     """
     if validation.bins.measure != test.bins.measure:
         raise ValueError(f"test pairs: expected {validation.bins.measure}, got {test.bins.measure}; count both alike")
@@ -88,7 +95,7 @@ def assess(
         "classes": len(names),
         "classes_with_few_pairs": len(report.few),
         "measure": test.bins.measure,
-        "cautions": cautions(validation, choice, rates),
+        "cautions": threshold_warnings(validation, choice, rates),
     }
     curves: dict[str, NDArray[np.generic]] = {"thresholds": report.thresholds, "utility": report.utility}
     rows = (

@@ -1,6 +1,6 @@
-"""Embedders side by side: what each is worth on validation classes, which one is taken, and what unseen classes get by it.
+"""Comparison of embedders: measured on validation classes, one selected, and evaluated on test classes.
 
-Source: the article's "Measuring consistency" (accuracy against inconsistency); algorithms.md 3.4.
+Source: Zhang et al., ICLR 2024 (arXiv 2307.04047): recall@1, OPIS and ε-OPIS with and without TCM.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,13 @@ Taken = Literal["auto", "with", "without"]
 
 @dataclass(frozen=True)
 class ComparisonParams:
-    """How embedders are measured and chosen.
+    """How embedders are measured and selected.
 
-    taken: ``with`` or ``without`` TCM, or ``auto``: with it where OPIS on validation classes is lower in the mean over
-    seeds and recall@1 at most ``recall_loss`` lower. Of the seeds, the one with the best mAP@R on validation classes.
-    bins: of the histograms; queries: most rows that ask for their nearest ones, evenly by class.
+    taken: ``with`` or ``without`` TCM, or ``auto``: with TCM if the mean over seeds of OPIS on validation classes is
+        lower and that of recall@1 at most ``recall_loss`` lower. Of the seeds, the one with the best mAP@R on
+        validation classes is selected.
+    bins: number of bins of the histograms.
+    queries: maximum number of query rows of the retrieval metrics, evenly by class.
     """
 
     assessment: AssessmentParams = field(default_factory=AssessmentParams)
@@ -46,7 +48,7 @@ class ComparisonParams:
 
 @dataclass(frozen=True)
 class Scored:
-    """An embedder on validation classes, and what it gives on test classes: figures by name, and curves of utility."""
+    """Metrics of an embedder on validation classes, metrics by name on test classes, and the assessment behind them."""
 
     validation: Trial
     test: dict[str, float]
@@ -54,18 +56,18 @@ class Scored:
 
 
 def histograms(vectors: ArrayLike, labels: ArrayLike, bins: int) -> PairHistograms:
-    """The pairs of embeddings of length one (n, d) with labels (n,)."""
+    """Cosine histograms of all pairs of unit-length embeddings (n, d) with labels (n,)."""
     return pair_histograms(vectors, labels, ScoreBins.cosine(bins))
 
 
 def on_validation(
     vectors: ArrayLike, labels: ArrayLike, tcm: TcmParams | None, params: ComparisonParams
 ) -> tuple[Trial, PairHistograms]:
-    """What an embedder is worth on validation classes, the calibration range and the threshold being theirs."""
+    """Metrics of an embedder on validation classes, with calibration range and threshold chosen on the same classes."""
     pairs = histograms(vectors, labels, params.bins)
-    found = assess(pairs, pairs, params.assessment).quality
+    quality = assess(pairs, pairs, params.assessment).quality
     ranked = retrieval(vectors, labels, "cosine", queries=params.queries)
-    trial = Trial(tcm, found["opis"], found["worst_opis"], found["frr"], ranked.recall_at_1, ranked.map_at_r)
+    trial = Trial(tcm, quality["opis"], quality["worst_opis"], quality["frr"], ranked.recall_at_1, ranked.map_at_r)
     return trial, pairs
 
 
@@ -75,36 +77,42 @@ def scored(
     tcm: TcmParams | None,
     params: ComparisonParams,
 ) -> Scored:
-    """An embedder's (vectors, labels) of validation and of test classes: threshold and range chosen on the former."""
+    """Metrics of an embedder on validation and test classes; threshold and range are chosen on the former.
+
+    validation, test: vectors (n, d) and labels (n,) of each.
+    """
     trial, pairs = on_validation(*validation, tcm, params)
-    found = assess(pairs, histograms(*test, params.bins), params.assessment)
+    result = assess(pairs, histograms(*test, params.bins), params.assessment)
     ranked = retrieval(*test, "cosine", queries=params.queries)
-    far = np.array(found.classes["far"], dtype=np.float64)
+    far = np.array(result.classes["far"], dtype=np.float64)
     values = {
-        name: float(found.quality[name]) for name in ("opis", "worst_opis", "far", "frr", "equal_error", "threshold")
+        name: float(result.quality[name]) for name in ("opis", "worst_opis", "far", "frr", "equal_error", "threshold")
     }
     values |= {"recall_at_1": ranked.recall_at_1, "map_at_r": ranked.map_at_r}
     values |= {"far_spread": float(np.nanstd(far)), "far_p90": float(np.nanquantile(far, 0.9))}
-    return Scored(trial, values, found)
+    return Scored(trial, values, result)
 
 
-def taken_embedder(trials: Sequence[Trial], params: ComparisonParams) -> int:
-    """The place of the embedder that is taken, among those without TCM and those with it of several seeds."""
+def selected_embedder(trials: Sequence[Trial], params: ComparisonParams) -> int:
+    """The index of the selected embedder among those without and with TCM, several seeds each.
+
+    ValueError if there is none on the side to select from.
+    """
     sides = {
-        "without": [place for place, trial in enumerate(trials) if trial.tcm is None],
-        "with": [place for place, trial in enumerate(trials) if trial.tcm is not None],
+        "without": [index for index, trial in enumerate(trials) if trial.tcm is None],
+        "with": [index for index, trial in enumerate(trials) if trial.tcm is not None],
     }
     side = params.taken
     if side == "auto":
         side = "with" if sides["with"] and (not sides["without"] or _better(trials, sides, params)) else "without"
     if not sides[side]:
-        raise ValueError(f"comparison: expected an embedder {side} TCM, got none; train one, or take auto")
-    return max(sides[side], key=lambda place: trials[place].map_at_r)
+        raise ValueError(f"comparison: expected an embedder {side} TCM, got none; train one, or select auto")
+    return max(sides[side], key=lambda index: trials[index].map_at_r)
 
 
 def _better(trials: Sequence[Trial], sides: dict[str, list[int]], params: ComparisonParams) -> bool:
     def mean(side: str, name: str) -> float:
-        return float(np.mean([getattr(trials[place], name) for place in sides[side]]))
+        return float(np.mean([getattr(trials[index], name) for index in sides[side]]))
 
     keeps = mean("with", "recall_at_1") >= mean("without", "recall_at_1") - params.recall_loss
     return keeps and mean("with", "opis") < mean("without", "opis")

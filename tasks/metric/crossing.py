@@ -1,4 +1,4 @@
-"""Where a falling curve of accepted pairs crosses a share."""
+"""The score at which a decreasing curve of accepted pairs crosses a fraction of its first value."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -7,15 +7,15 @@ from numpy.typing import ArrayLike, NDArray
 def crossings(
     edges: NDArray[np.float64], accepted: NDArray[np.generic], share: ArrayLike, *, highest: bool = False
 ) -> NDArray[np.float64]:
-    """Scores float64 (c,) at which curves (c, g), of pairs accepted at ascending ``edges`` (g,), come down to a share.
+    """Scores float64 (c,) at which curves (c, g) of pairs accepted at ascending ``edges`` (g,) fall to a share.
 
-    The share is of a curve's first value; between edges curves are straight. Where a curve is level at the share the
-    lowest such score, or with ``highest`` the highest. A curve without pairs gives NaN.
+    share: fraction of each curve's first value, scalar or (c,). Curves are interpolated linearly between edges. Where a
+    curve is flat at the share, the lowest such score, or with ``highest`` the highest. NaN for a curve without pairs.
     """
     counts = np.atleast_2d(np.asarray(accepted)).astype(np.float64)
     total = counts[:, :1]
     goal = np.broadcast_to(np.asarray(share, dtype=np.float64).reshape(-1, 1), total.shape) * total
-    # A share of counts is a fraction of them up to rounding: what is a hair below or above the goal has reached it.
+    # share * total is exact up to rounding only: a count within the slack of the goal has reached it.
     slack = 1e-12 * total
     above = counts >= goal - slack if highest else counts > goal + slack
     after = np.clip(np.where(above.all(axis=1), counts.shape[1] - 1, np.argmin(above, axis=1)), 1, None)
@@ -23,8 +23,8 @@ def crossings(
     high, low = counts[rows, after - 1], counts[rows, after]
     with np.errstate(invalid="ignore", divide="ignore"):
         part = np.where(high > low, (high - goal[:, 0]) / (high - low), 0.0)
-    found = edges[after - 1] + np.clip(part, 0, 1) * (edges[after] - edges[after - 1])
-    return np.where(total[:, 0] > 0, found, np.nan)
+    scores = edges[after - 1] + np.clip(part, 0, 1) * (edges[after] - edges[after - 1])
+    return np.where(total[:, 0] > 0, scores, np.nan)
 
 
 def share_crossing(
@@ -33,7 +33,9 @@ def share_crossing(
     """:func:`crossings` of one curve (g,); ValueError for a share outside 0 to 1 and for a curve without pairs."""
     if not 0 <= share <= 1:
         raise ValueError(f"rate: expected a share of 0 to 1, got {share if not highest else 1 - share}; correct it")
-    found = float(crossings(edges, accepted, share, highest=highest)[0])
-    if np.isnan(found):
-        raise ValueError("pairs: expected some of either kind, got none; give classes of two rows and two classes")
-    return found
+    score = float(crossings(edges, accepted, share, highest=highest)[0])
+    if np.isnan(score):
+        raise ValueError(
+            "pairs: expected positive and negative pairs, got none; provide two classes with two rows each"
+        )
+    return score

@@ -1,6 +1,6 @@
-"""What is trained, by which loss, and for how long; needs no torch.
+"""Parameters of embedder training, balanced batches and the trained embedder; needs no torch.
 
-Source: the article's "Threshold-consistent margin loss" (any base loss, any backbone); algorithms.md 3.2 to 3.4.
+Source: Zhang et al., ICLR 2024 (arXiv 2307.04047): TCM is added to any base loss and backbone.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,15 @@ BackboneName = Literal["head", "conv", "vit", "module"]
 
 @dataclass(frozen=True)
 class BackboneParams:
-    """The network that makes embeddings of ``dimensions`` numbers, of length one.
+    """The network that produces unit-length embeddings of ``dimensions`` components.
 
-    head: one linear layer over given vectors, or with ``hidden`` units a second one before it. conv: four blocks of 3 × 3
-    convolutions over images, the first of ``width`` channels. vit: a transformer of ``depth`` layers of ``width`` numbers
-    and ``heads`` heads over ``patch`` × ``patch`` pixels. module: the ``torch.nn.Module`` that ``module`` names as
-    "package.module:Name", called with ``arguments``; it maps float32 (b, ...) of what is given to (b, anything).
+    kind: one of
+      head: a linear layer over input vectors, preceded by one of ``hidden`` units if that is above 0;
+      conv: four blocks of 3 × 3 convolutions over images, the first of ``width`` channels;
+      vit: a transformer of ``depth`` layers of ``width`` components and ``heads`` heads over patches of ``patch`` ×
+      ``patch`` pixels;
+      module: the ``torch.nn.Module`` named by ``module`` as "package.module:Name" and called with ``arguments``; it
+      maps float32 inputs (b, ...) to (b, any dimension).
     """
 
     kind: BackboneName = "head"
@@ -43,7 +46,7 @@ class BackboneParams:
             raise ValueError(f"backbone: expected sizes of at least 1, got {self}; correct them")
         if self.width % self.heads and self.kind == "vit":
             raise ValueError(
-                f"backbone: expected a width that {self.heads} heads share evenly, got {self.width}; take a multiple"
+                f"backbone: expected a width divisible by {self.heads} heads, got {self.width}; use a multiple"
             )
         if (self.kind == "module") != (self.module.count(":") == 1):
             raise ValueError(
@@ -54,13 +57,18 @@ class BackboneParams:
 
 @dataclass(frozen=True)
 class TrainingParams:
-    """How an embedder is trained; every number is part of what it becomes.
+    """How an embedder is trained; its weights depend on every one of these values.
 
-    A batch has ``rows_per_class`` rows of each of ``classes_per_batch`` classes. The learning rate rises for ``warmup`` steps, which
-    transformers need, and falls as a cosine from ``rate`` to a hundredth of it at the last of ``steps`` steps; proxies of classes, where the loss has some, learn at
-    ``proxy_rate``. Every ``check_every`` steps mAP@R is measured on at most ``validation_rows`` rows of validation classes;
-    after ``patience`` checks without a better one (0: never) training ends, and the best weights are kept. Images are moved
-    by up to ``shift`` pixels.
+    loss: name of the base loss.
+    steps: maximum number of training steps.
+    classes_per_batch, rows_per_class: a batch has ``rows_per_class`` rows of each of ``classes_per_batch`` classes.
+    rate: peak learning rate; it follows a cosine down to a hundredth of it at the last step.
+    proxy_rate: peak learning rate of class proxies, if the loss has them.
+    check_every: steps between measurements of mAP@R on validation classes; the best weights are kept.
+    patience: training stops after this number of checks without improvement (0: never).
+    validation_rows: maximum number of rows of validation classes that a check embeds.
+    warmup: steps over which the learning rate rises, which transformers need.
+    shift: maximum random shift of training images, in pixels.
     """
 
     loss: LossName = "multi_similarity"
@@ -81,9 +89,9 @@ class TrainingParams:
         names = LossName.__args__  # type: ignore[attr-defined]
         if self.loss not in names:
             raise ValueError(f"training: expected a loss among {', '.join(names)}, got {self.loss!r}; choose one")
-        least = {"steps": 1, "classes_per_batch": 2, "rows_per_class": 2, "check_every": 1, "validation_rows": 2}
-        least |= {"patience": 0, "warmup": 0, "shift": 0, "seed": 0}
-        low = [name for name, bound in least.items() if getattr(self, name) < bound]
+        minimum = {"steps": 1, "classes_per_batch": 2, "rows_per_class": 2, "check_every": 1, "validation_rows": 2}
+        minimum |= {"patience": 0, "warmup": 0, "shift": 0, "seed": 0}
+        low = [name for name, bound in minimum.items() if getattr(self, name) < bound]
         low += [name for name in ("rate", "proxy_rate") if not 0 < getattr(self, name) < 10]
         if low or not 0 <= self.weight_decay < 1:
             raise ValueError(
@@ -93,18 +101,22 @@ class TrainingParams:
 
 
 class BalancedBatches:
-    """Batches of equally many rows of some classes; the same seed and step give the same rows.
+    """Class-balanced batches, a function of seed and step.
 
-    Classes come in an order drawn anew each time that all were seen; a class with too few rows gives some of them twice.
+    Classes are shuffled again after each pass over all of them; a class with too few rows repeats some.
     """
 
     def __init__(self, classes: NDArray[np.int64], params: TrainingParams) -> None:
-        """classes (n,): a number from 0 on for every row; classes of one row are left out. ValueError for fewer than two."""
+        """classes: int64 (n,), the class of each row from 0 on; singleton classes are left out.
+
+        ValueError for fewer than two classes of two rows.
+        """
         sizes = np.bincount(classes)
         self._able = np.flatnonzero(sizes > 1)
         if len(self._able) < 2:
             raise ValueError(
-                f"training: expected two classes of two rows or more, got {len(self._able)}; give more rows by class"
+                f"training: expected two classes of two rows or more, got {len(self._able)}; provide more rows per"
+                " class"
             )
         self._order = np.argsort(classes, kind="stable")
         self._ends = np.concatenate([[0], np.cumsum(sizes)])
@@ -112,22 +124,22 @@ class BalancedBatches:
         self.classes_per_batch = min(params.classes_per_batch, len(self._able))
 
     def rows(self, step: int) -> NDArray[np.int64]:
-        """The rows of the batch of a step, int64 (classes · rows_per_class,), class by class."""
+        """The rows of a step's batch, int64 (classes_per_batch · rows_per_class,), class by class."""
         each, per, seed = self._params.rows_per_class, self.classes_per_batch, self._params.seed
         rounds = len(self._able) // per
         shuffled = np.random.default_rng([seed, 3, step // rounds]).permutation(self._able)
         chosen = shuffled[(step % rounds) * per : (step % rounds + 1) * per]
         random = np.random.default_rng([seed, 4, step])
         out = []
-        for one in chosen:
-            own = self._order[self._ends[one] : self._ends[one + 1]]
+        for number in chosen:
+            own = self._order[self._ends[number] : self._ends[number + 1]]
             out.append(random.choice(own, each, replace=len(own) < each))
         return np.concatenate(out)
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a check on validation classes found after ``step`` steps; ``loss``: mean over the steps since the one before."""
+    """Validation metrics after ``step`` steps; loss: mean over the steps since the previous check."""
 
     step: int
     loss: float
@@ -137,9 +149,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Embedder:
-    """A trained network: what it is, the shape of one input, its weights by name, and its checks, ``best`` being the kept one.
+    """A trained network.
 
-    ``tcm``: the margins that it was trained with, or None.
+    shape: shape of one input. weights: arrays by parameter name. checks: validation checks in order; the weights are
+    those of check ``best``. tcm: the margins that it was trained with, or None.
     """
 
     backbone: BackboneParams

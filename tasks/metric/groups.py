@@ -1,7 +1,8 @@
-"""Thresholds for groups of classes where one for all serves them unlike: other cameras, languages, shops.
+"""Thresholds for groups of classes (cameras, languages, shops) whose error rates differ at the global threshold.
 
-A group's negative pairs are those with an end in one of its classes: its threshold is for comparisons with what is known to be
-of the group. Source: the article's "Measuring consistency" (one threshold works differently across classes).
+A group's negative pairs are those with an end in one of its classes: its threshold is for comparisons with a known
+member of the group. Background: Zhang et al., ICLR 2024 (arXiv 2307.04047): one threshold works differently across
+classes; the groups and their test are ours.
 """
 
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from tasks.metric.thresholds import Rate, ThresholdChoice, class_rates, class_ta
 
 @dataclass(frozen=True)
 class GroupThreshold:
-    """What a group of classes needs for itself.
+    """The threshold of a group of classes at the target of the global one.
 
-    rate: the target's rate over the group at the global threshold. worth: the interval of the group's own threshold, at a
-    level shared out over all groups, does not hold the global one. The negatives of a group are those of its classes.
+    classes: number of the group's classes with pairs. rate: rate of the group at the global threshold. worth: whether a
+    threshold of its own is justified: the interval of the group's threshold, Bonferroni-corrected for the number of
+    groups, excludes the global one.
     """
 
     name: str
@@ -34,7 +36,7 @@ class GroupThreshold:
 
 @dataclass(frozen=True)
 class GroupThresholds:
-    """Thresholds by group, in the order of names, and groups left without one for having too few classes."""
+    """Thresholds by group in the order of names, and (name, classes) of the groups with too few classes for one."""
 
     groups: list[GroupThreshold]
     small: list[tuple[str, int]]
@@ -48,9 +50,9 @@ def group_thresholds(
     level: float = 0.95,
     least_classes: int = 5,
 ) -> GroupThresholds:
-    """Thresholds for groups (c,) of the classes at the target of a global one, and whether they differ from it.
+    """Thresholds for groups of classes at the target of a global one, and whether they differ from it.
 
-    A class whose group is "" is in none.
+    groups: group of each class, (c,), "" for none. ValueError for another shape or ``least_classes`` below 2.
     """
     labels = np.asarray(groups)
     if labels.shape != (len(pairs.names),) or least_classes < 2:
@@ -65,8 +67,7 @@ def group_thresholds(
     small = [(name, len(own)) for name, own in members.items() if len(own) < least_classes]
     large = {name: own for name, own in members.items() if len(own) >= least_classes}
     shared = 1 - (1 - level) / max(1, len(large))
-    found = [_group(pairs, name, own, choice, shared) for name, own in large.items()]
-    return GroupThresholds(found, small)
+    return GroupThresholds([_group(pairs, name, own, choice, shared) for name, own in large.items()], small)
 
 
 def _group(
@@ -87,10 +88,10 @@ def _group(
 
 
 def group_rate(pairs: PairHistograms, members: NDArray[np.int64], threshold: float, rate: Rate) -> float:
-    """FAR or FRR of all pairs of some classes (numbers into the names) at a threshold; NaN where they have no such pairs."""
+    """FAR or FRR of all pairs of some classes (indices) at a threshold; NaN if they have no such pairs."""
     counts = (pairs.outside if rate == "far" else pairs.inside)[members].sum(axis=0)
-    some = PairHistograms(pairs.bins, np.array(["all"]), counts[None], counts[None])
-    rates = class_rates(some, threshold)
+    pooled = PairHistograms(pairs.bins, np.array(["all"]), counts[None], counts[None])
+    rates = class_rates(pooled, threshold)
     return float(rates.far[0] if rate == "far" else rates.frr[0])
 
 
@@ -102,15 +103,15 @@ def group_columns(
     level: float,
     least_classes: int,
 ) -> dict[str, list[object]]:
-    """One row a group, by column, of classes that a threshold was chosen on, and what classes that test it get by either one.
+    """Thresholds of groups on validation classes and their rates on test classes, one row per group, by column.
 
-    pairs and groups (c,): of validation and of test classes. Columns: name, classes, threshold, low, high, rate, worth, then test_classes and
-    the test rates at the global threshold (test_rate) and at the group's own (own_test_rate). What is not there is None or NaN; a group that
-    has only test classes has a row too.
+    pairs, groups (c,): of validation and of test classes. Columns: name, classes, threshold, low, high, rate, worth,
+    then test_classes and the test rates at the global threshold (test_rate) and at the group's own (own_test_rate).
+    Missing values are None or NaN; a group with test classes only has a row too.
     """
-    found = group_thresholds(pairs[0], groups[0], choice, level=level, least_classes=least_classes)
-    own = {group.name: group for group in found.groups}
-    classes = {group.name: group.classes for group in found.groups} | dict(found.small)
+    thresholds = group_thresholds(pairs[0], groups[0], choice, level=level, least_classes=least_classes)
+    own = {group.name: group for group in thresholds.groups}
+    classes = {group.name: group.classes for group in thresholds.groups} | dict(thresholds.small)
     tested = np.asarray(groups[1])
     names = sorted(classes.keys() | {str(name) for name in np.unique(tested) if str(name)})
     columns: dict[str, list[object]] = {name: [] for name in COLUMNS}

@@ -1,8 +1,8 @@
 """Similarity histograms of all pairs by class, in one pass over pairs of blocks of rows.
 
-Memory: two blocks, their classes' counts, and the result; not the number of rows. Counts are exact integers of scores that
-depend on two rows alone, so neither blocks, shards, threads nor the order of rows change them. Source: the article's "Measuring
-consistency"; algorithms.md 3.1 (complexity: all pairs, histograms for big sets).
+Memory: two blocks, the counts of their classes, and the result; independent of the number of rows. Time: O(n² d) for n
+rows of d dimensions. Counts are exact integers of scores that depend on two rows only, so blocks, shards, threads and
+the order of rows do not change them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,29 +12,32 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ext.pair_counts import pair_counts
-from tasks.metric.class_pairs import ClassPairs, count_between, drawn_classes, drawn_rows
+from tasks.metric.class_pairs import ClassPairs, count_between, sampled_classes, sampled_rows
 from tasks.metric.pairs import PairHistograms
 from tasks.metric.scores import ScoreBins, class_rows
 
-#: Rows of a block.
+#: Rows per block.
 BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows float32 (m, d) as the measure takes them, sorted by their classes int64 (m,)."""
+    """Rows float32 (m, d), prepared for the measure and sorted by their classes int64 (m,)."""
 
     rows: NDArray[np.float32]
     classes: NDArray[np.int64]
 
 
 def block_pairs(blocks: int) -> list[tuple[int, int]]:
-    """Pairs (i, j) of blocks, i not above j, that together hold every pair of rows once; a shard is some of these."""
+    """Pairs (i, j) of blocks, i <= j, that together hold every pair of rows once; the unit of sharding."""
     return [(i, j) for i in range(blocks) for j in range(i, blocks)]
 
 
 class PairCounter:
-    """Counts that grow by pairs of blocks: int64 (classes, bins) of all pairs by their ends, and of those inside."""
+    """Accumulator of counts over pairs of blocks.
+
+    ends: pairs by the class of each end, int64 (classes, bins). inside: pairs within a class, int64 (classes, bins).
+    """
 
     def __init__(self, classes: int, bins: ScoreBins) -> None:
         self.bins = bins
@@ -42,7 +45,7 @@ class PairCounter:
         self.inside = np.zeros((classes, bins.count), dtype=np.int64)
 
     def add(self, left: Block, right: Block | None, *, threads: int = 1) -> None:
-        """Counts the pairs between two blocks, or without a second one those inside the first."""
+        """Counts the pairs between two blocks, or within the first if ``right`` is None."""
         of_left, of_right, inside = pair_counts(
             left.rows,
             left.classes,
@@ -59,21 +62,23 @@ class PairCounter:
         _add(self.inside, left.classes, inside)
 
     def merge(self, other: "PairCounter") -> None:
-        """Adds what another counted."""
+        """Adds the counts of another counter; ValueError for other bins or classes."""
         if other.bins != self.bins or other.ends.shape != self.ends.shape:
-            raise ValueError("pair counts: expected the same bins and classes, got others; count with one setting")
+            raise ValueError(
+                "pair counts: expected the same bins and classes, got different ones; count with the same settings"
+            )
         self.ends += other.ends
         self.inside += other.inside
 
     def histograms(self, names: NDArray[np.generic], between: ClassPairs | None = None) -> PairHistograms:
-        """The histograms so far; ``names`` (c,) name the classes. Counts inside classes are shared with this counter."""
+        """The histograms so far of classes named ``names`` (c,); ``inside`` shares memory with this counter."""
         outside = self.ends - self.inside
         outside -= self.inside
         return PairHistograms(self.bins, names, self.inside, outside, between)
 
 
 def _add(total: NDArray[np.int64], classes: NDArray[np.int64], counts: NDArray[np.uint32]) -> None:
-    """Adds counts of the distinct classes of a block, ascending, to those of all."""
+    """Adds the counts of a block's distinct classes, ascending, to the total."""
     numbers = np.unique(classes)
     if len(numbers) == 0:
         return
@@ -91,9 +96,10 @@ def count_pairs(
     *,
     threads: int = 1,
 ) -> PairCounter:
-    """Counts pairs of blocks, by default all; ``blocks[i]`` may read its rows each time, two are held at once.
+    """Counts pairs of blocks, by default all.
 
-    Rows need be sorted by class within a block alone; sorted over all blocks counting is fastest.
+    ``blocks[i]`` may read its rows on each access; two blocks are in memory at a time. Rows must be sorted by class
+    within each block; counting is fastest if they are sorted across blocks too.
     """
     counter = PairCounter(classes, bins)
     held, left = -1, None
@@ -107,17 +113,20 @@ def count_pairs(
 def pair_histograms(
     vectors: ArrayLike, labels: ArrayLike, bins: ScoreBins, *, block_rows: int = BLOCK_ROWS, threads: int = 1
 ) -> PairHistograms:
-    """Histograms of all pairs of rows (n, d) with labels (n,); ``block_rows`` and ``threads`` change the cost alone."""
+    """Histograms of all pairs of rows (n, d) with labels (n,).
+
+    ``block_rows`` (1 to 65535) and ``threads`` affect memory and time only. ValueError for another ``block_rows``.
+    """
     if not 1 <= block_rows < 1 << 16:
-        raise ValueError(f"block rows: expected 1 to 65535, got {block_rows}; take {BLOCK_ROWS}")
+        raise ValueError(f"block rows: expected 1 to 65535, got {block_rows}; use {BLOCK_ROWS}")
     data = class_rows(vectors, labels, bins.measure)
     blocks = [
         Block(data.rows[begin : begin + block_rows], data.classes[begin : begin + block_rows])
         for begin in range(0, len(data.rows), block_rows)
     ]
     counter = count_pairs(blocks, len(data.names), bins, threads=threads)
-    chosen = drawn_classes(data.names)
-    places = drawn_rows(data.classes, chosen)
-    sizes = np.bincount(data.classes, minlength=len(data.names))[chosen].astype(np.int64)
-    between = count_between(data.rows[places], data.classes[places], sizes, bins)
+    sample = sampled_classes(data.names)
+    positions = sampled_rows(data.classes, sample)
+    sizes = np.bincount(data.classes, minlength=len(data.names))[sample].astype(np.int64)
+    between = count_between(data.rows[positions], data.classes[positions], sizes, bins)
     return counter.histograms(data.names, between)

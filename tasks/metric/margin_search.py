@@ -1,8 +1,8 @@
-"""Which margins of TCM to train with, by short trainings judged on validation classes.
+"""Search for the margins of TCM by short training runs, judged on validation classes.
 
-Margins that suit one loss and backbone do not suit another (the article tunes both against the shift to unseen classes), so
-candidates are read off a model without TCM: the similarities at which it has given false-reject and false-accept rates.
-Source: the article's "Threshold-consistent margin loss"; algorithms.md 3.2.
+Suitable margins depend on loss and backbone, so the candidates are quantiles of a model without TCM: the similarities
+at which it has the configured false-reject and false-accept rates. Source: Zhang et al., ICLR 2024 (arXiv 2307.04047);
+the authors recommend tuning the margins to the data because of the shift between training and test sets.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,13 @@ from tasks.metric.pairs import PairHistograms
 
 @dataclass(frozen=True)
 class MarginParams:
-    """Candidates and how one is chosen.
+    """Candidate margins and how one is selected.
 
-    m⁺ is each similarity at which the model without TCM refuses one of ``positive_frr`` of the validation pairs of one class,
-    m⁻ each at which it accepts one of ``negative_far`` of the pairs of two; both terms weigh each of ``weights``. The margins
-    that are the library's defaults are tried too. Trials take ``steps`` steps. A trial will do if recall@1 on validation classes is at most ``recall_loss``, and FRR at the target
-    FAR at most ``frr_loss``, worse than without TCM; of those the one with the lowest OPIS is taken.
+    positive_frr: candidates for m⁺ are the similarities at which the model without TCM has these FRRs on validation
+    pairs. negative_far: candidates for m⁻ are those at which it has these FARs. weights: candidate weights of both
+    terms. The defaults of pytorch-metric-learning are tried too. steps: training steps of a trial. A trial is
+    acceptable if it lowers OPIS on validation classes, recall@1 is at most ``recall_loss`` lower and FRR at the target
+    FAR at most ``frr_loss`` higher than without TCM; the acceptable trial with the lowest OPIS is selected.
     """
 
     search: bool = True
@@ -33,7 +34,7 @@ class MarginParams:
         rates = (*self.positive_frr, *self.negative_far)
         if not (self.positive_frr and self.negative_far and self.weights) or not all(0 < rate < 1 for rate in rates):
             raise ValueError(
-                f"margins: expected rates between 0 and 1 and a weight at least, got {rates} and {self.weights}; name"
+                f"margins: expected rates between 0 and 1 and one weight or more, got {rates} and {self.weights}; add"
                 " some"
             )
         if self.steps < 1 or min(self.recall_loss, self.frr_loss) < 0 or min(self.weights) <= 0:
@@ -45,7 +46,7 @@ class MarginParams:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a model is worth on validation classes, trained with margins (None: without TCM); ``frr`` at the target FAR."""
+    """Validation metrics of a model trained with margins (None: without TCM); frr: at the target FAR."""
 
     tcm: TcmParams | None
     opis: float
@@ -56,19 +57,19 @@ class Trial:
 
 
 def candidates(pairs: PairHistograms, params: MarginParams) -> list[TcmParams]:
-    """The margins to try, read off the validation pairs of a model without TCM; equal ones once."""
+    """The distinct margins to try, from the validation pairs of a model without TCM."""
     positive = [pairs.score_at_frr(rate) for rate in params.positive_frr]
     negative = [pairs.score_at_far(rate) for rate in params.negative_far]
-    found = [
+    tried = [
         TcmParams(round(float(above), 4), round(float(below), 4), weight, weight)
         for above in positive
         for below in negative
         for weight in params.weights
     ]
-    return list(dict.fromkeys([TcmParams(), *found]))
+    return list(dict.fromkeys([TcmParams(), *tried]))
 
 
-def will_do(trial: Trial, without: Trial, params: MarginParams) -> bool:
+def is_acceptable(trial: Trial, without: Trial, params: MarginParams) -> bool:
     """Whether a trial keeps recall@1 and FRR and lowers OPIS."""
     return (
         trial.recall_at_1 >= without.recall_at_1 - params.recall_loss
@@ -78,13 +79,15 @@ def will_do(trial: Trial, without: Trial, params: MarginParams) -> bool:
 
 
 def chosen(trials: list[Trial], params: MarginParams) -> int:
-    """The place of the trial that is taken; the first is the one without TCM. Where none will do: the one that loses least
-    recall@1, which then is compared with the model without TCM all the same.
+    """The index of the selected trial; trials[0] is the one without TCM.
+
+    If no trial is acceptable: the one with the highest recall@1, which is compared with the model without TCM later.
+    ValueError without a trial with TCM.
     """
     without, others = trials[0], range(1, len(trials))
     if not others:
-        raise ValueError("margins: expected a trial with TCM, got none; name candidates")
-    good = [place for place in others if will_do(trials[place], without, params)]
-    if good:
-        return min(good, key=lambda place: trials[place].opis)
-    return max(others, key=lambda place: trials[place].recall_at_1)
+        raise ValueError("margins: expected a trial with TCM, got none; configure candidates")
+    acceptable = [index for index in others if is_acceptable(trials[index], without, params)]
+    if acceptable:
+        return min(acceptable, key=lambda index: trials[index].opis)
+    return max(others, key=lambda index: trials[index].recall_at_1)

@@ -1,13 +1,15 @@
-"""The settings of the threshold-consistent margin loss; needs no torch."""
+"""Parameters of the threshold-consistent margin loss; needs no torch."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TcmParams:
-    """Cosines that pairs of one class are to exceed and pairs of two classes are to stay below, and the terms' weights.
+    """Margins m⁺ and m⁻ (cosines) and weights λ⁺ and λ⁻ of the TCM loss.
 
-    The defaults are those of pytorch-metric-learning; the article recommends tuning both margins to the data.
+    Pairs within a class should exceed m⁺, pairs of two classes should stay below m⁻. The defaults are those of
+    pytorch-metric-learning; the authors recommend tuning both margins to the data (Zhang et al., ICLR 2024). ValueError
+    for margins outside -1 to 1 and negative weights.
     """
 
     positive_margin: float = 0.9

@@ -1,8 +1,8 @@
-"""The networks that make embeddings, and base losses by name; all of it needs torch.
+"""Embedding networks and base losses by name; needs torch.
 
-Base losses are those of pytorch-metric-learning at its defaults (algorithms.md 3.3). Networks: a projection head, four blocks
-of convolutions as few-shot learning uses them on Omniglot (Vinyals et al., NeurIPS 2016), a small vision transformer
-(Dosovitskiy et al., ICLR 2021; here the mean over patches instead of a class token).
+Base losses are those of pytorch-metric-learning with its defaults. Networks: a projection head; the four convolution
+blocks of few-shot learning on Omniglot (Vinyals et al., NeurIPS 2016); a small vision transformer (Dosovitskiy et al.,
+ICLR 2021; mean over patches instead of a class token).
 """
 
 import importlib
@@ -24,7 +24,7 @@ class _Unit(torch.nn.Module):
 
 
 def head(inputs: int, params: BackboneParams) -> torch.nn.Module:
-    """One linear layer, or two."""
+    """One linear layer, or two with a GELU between them if ``params.hidden`` is above 0."""
     if not params.hidden:
         return torch.nn.Linear(inputs, params.dimensions)
     first = torch.nn.Linear(inputs, params.hidden)
@@ -32,8 +32,10 @@ def head(inputs: int, params: BackboneParams) -> torch.nn.Module:
 
 
 def convolutions(channels: int, params: BackboneParams) -> torch.nn.Module:
-    """Four blocks of convolution, batch norm, ReLU and max pooling, of width, 2·width, 4·width and 4·width channels, then a
-    linear layer over the mean of what is left of the picture.
+    """Four convolution blocks, global average pooling and a linear layer.
+
+    A block is a convolution, batch norm, ReLU and max pooling; the blocks have width, 2·width, 4·width and 4·width
+    channels.
     """
     parts: list[torch.nn.Module] = []
     for times in (1, 2, 4, 4):
@@ -42,19 +44,19 @@ def convolutions(channels: int, params: BackboneParams) -> torch.nn.Module:
         parts += [torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
         channels = out
     parts += [_Mean(), torch.nn.Linear(channels, params.dimensions)]
-    # Convolutions of few channels take two thirds of the time with the channels last.
+    # With few channels, channels-last convolutions take two thirds of the time.
     return torch.nn.Sequential(*parts).to(memory_format=torch.channels_last)
 
 
 class _Mean(torch.nn.Module):
-    """The mean over a picture's places."""
+    """Global average pooling: (b, channels, height, width) to (b, channels)."""
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         return rows.mean(dim=(2, 3))
 
 
 class VisionTransformer(torch.nn.Module):
-    """Patches with a place each, layers that normalise first, the mean over patches, a linear layer."""
+    """Patches with learned positions, pre-norm encoder layers, the mean over patches, and a linear layer."""
 
     def __init__(self, channels: int, height: int, width: int, params: BackboneParams) -> None:
         super().__init__()
@@ -74,43 +76,44 @@ class VisionTransformer(torch.nn.Module):
 
 
 def named_module(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
-    """The module that "package.module:Name" makes with these arguments; ValueError where there is none."""
-    place, _, attribute = name.partition(":")
+    """The module that calling "package.module:Name" with these arguments returns; ValueError if that fails."""
+    package, _, attribute = name.partition(":")
     try:
-        made = getattr(importlib.import_module(place), attribute)(**arguments)
+        module = getattr(importlib.import_module(package), attribute)(**arguments)
     except (ImportError, AttributeError, TypeError) as problem:
         raise ValueError(
-            f"backbone {name}: expected a torch.nn.Module that can be made with {arguments}, got"
-            f" {type(problem).__name__}: {problem}; correct the name or the arguments, and have its package on the path"
-            " of every worker"
+            f"backbone {name}: expected a torch.nn.Module that can be built with {arguments}, got"
+            f" {type(problem).__name__}: {problem}; correct the name or the arguments, and install its package on every"
+            " worker"
         ) from problem
-    if not isinstance(made, torch.nn.Module):
+    if not isinstance(module, torch.nn.Module):
         raise ValueError(
-            f"backbone {name}: expected a torch.nn.Module, got {type(made).__name__}; name a module's class"
+            f"backbone {name}: expected a torch.nn.Module, got {type(module).__name__}; name a module's class"
         )
-    return made
+    return module
 
 
 def network(params: BackboneParams, shape: tuple[int, ...]) -> torch.nn.Module:
-    """The network for inputs of a shape, (d,) for vectors, (height, width) or (height, width, channels) for images.
+    """The network for inputs of a shape: (d,) for vectors, (height, width) or (height, width, channels) for images.
 
-    It maps what :func:`as_input` makes to float32 (b, dimensions) of length one. ValueError where the kind does not fit the shape.
+    It maps the output of :func:`as_input` to float32 (b, dimensions) of length one. ValueError if the kind does not fit
+    the shape.
     """
     if params.kind == "module":
         return torch.nn.Sequential(named_module(params.module, dict(params.arguments)), _Unit())
     if (params.kind == "head") != (len(shape) == 1):
         raise ValueError(
             f"backbone {params.kind}: expected {'vectors' if params.kind == 'head' else 'images'}, got inputs of shape"
-            f" {shape}; take head for vectors and conv or vit for images"
+            f" {shape}; use head for vectors and conv or vit for images"
         )
     if params.kind == "head":
         return torch.nn.Sequential(head(shape[0], params), _Unit())
     height, width, channels = (*shape, 1)[:3]
-    least = 16 if params.kind == "conv" else params.patch
-    if min(height, width) < least:
+    minimum = 16 if params.kind == "conv" else params.patch
+    if min(height, width) < minimum:
         raise ValueError(
-            f"backbone {params.kind}: expected images of at least {least} × {least} pixels, got {height} × {width};"
-            " enlarge them"
+            f"backbone {params.kind}: expected images of at least {minimum} × {minimum} pixels, got"
+            f" {height} × {width}; enlarge them"
         )
     if params.kind == "conv":
         return torch.nn.Sequential(convolutions(channels, params), _Unit())
@@ -118,8 +121,9 @@ def network(params: BackboneParams, shape: tuple[int, ...]) -> torch.nn.Module:
 
 
 def as_input(rows: NDArray[np.generic]) -> torch.Tensor:
-    """Vectors float32 (b, d) as they are; images uint8 (b, height, width) or (b, height, width, channels) as float32
-    (b, channels, height, width) of 0 to 1.
+    """Network input: vectors float32 (b, d) unchanged; images as float32 (b, channels, height, width) in 0 to 1.
+
+    rows: vectors (b, d), or images uint8 (b, height, width) or (b, height, width, channels).
     """
     if rows.ndim == 2:
         return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
@@ -130,7 +134,7 @@ def as_input(rows: NDArray[np.generic]) -> torch.Tensor:
 
 
 def base_loss(name: LossName, classes: int, dimensions: int) -> torch.nn.Module:
-    """A loss of (embeddings, labels) by name, at pytorch-metric-learning's defaults."""
+    """A loss of (embeddings, labels) by name, with pytorch-metric-learning's defaults; ValueError for another name."""
     from pytorch_metric_learning import losses
 
     if name == "multi_similarity":
@@ -144,16 +148,16 @@ def base_loss(name: LossName, classes: int, dimensions: int) -> torch.nn.Module:
     if name == "arcface":
 
         class ArcFace(losses.ArcFaceLoss):
-            """Without the infinite slope of an angle of exactly 0 or 180 degrees, which few dimensions soon reach."""
+            """ArcFace without the infinite gradient at angles of 0 and 180 degrees, which occur in few dimensions."""
 
             def get_angles(self, cosines: torch.Tensor) -> torch.Tensor:
                 return super().get_angles(cosines.clamp(-1 + 1e-6, 1 - 1e-6))
 
         return ArcFace(classes, dimensions)
-    raise ValueError(f"loss: expected one that is known, got {name!r}; correct it")
+    raise ValueError(f"loss: expected a known name, got {name!r}; correct it")
 
 
 def rate_at(step: int, steps: int, rate: float, warmup: int = 0) -> float:
-    """A cosine from ``rate`` to a hundredth of it, in the first ``warmup`` steps a growing part of that."""
+    """The learning rate at a step: a cosine from ``rate`` to a hundredth of it after a linear warm-up."""
     part = min(1.0, (step + 1) / (warmup + 1))
     return part * rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps)))

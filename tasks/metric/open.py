@@ -1,4 +1,4 @@
-"""From committed metric artifacts to objects, without Prefect or Dask."""
+"""Objects from committed metric artifacts, without Prefect or Dask."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,7 +25,7 @@ from tasks.metric.scores import Measure, ScoreBins
 from tasks.metric.thresholds import Target
 
 if TYPE_CHECKING:
-    # Opening a threshold loads no search.
+    # Opening a threshold does not load the search modules.
     from tasks.ann.open import LiveIndex
 
 PRODUCT = contracts.THRESHOLD.name
@@ -33,16 +33,16 @@ PRODUCT = contracts.THRESHOLD.name
 _MEASURES: tuple[Measure, ...] = ("cosine", "euclidean")
 
 
-#: What holds labelled rows: a user's embeddings or images, or the documents of a collection (of version 0.1 all of these).
+#: Contracts of labelled rows: a user's embeddings or images, or a collection's documents (the only one in version 0.1).
 LABELLED = (contracts.EMBEDDINGS, contracts.IMAGES, corpus.DOCUMENTS)
-#: The columns of labels and of groups as the parameters of stages call them for embeddings and images. They are the columns
-#: of documents in which version 0.1 kept them: by their own names every embedder would have to be trained again.
+#: Names of the label and group columns of embeddings and images in stage parameters. They are the columns of documents
+#: that held them in version 0.1: changing them would change the identity of every embedder and so retrain it.
 LABEL_PARAMETER, GROUP_PARAMETER = "package", "kind"
 _COLUMNS = {LABEL_PARAMETER: "label", GROUP_PARAMETER: "group"}
 
 
 def open_labelled(store: Store, ref: Ref) -> tuple[Artifact, str]:
-    """Labelled embeddings, images or documents, and the name of the table that holds their rows."""
+    """The artifact of labelled embeddings, images or documents, and the name of its table of rows."""
     artifact = store.open(ref, *LABELLED)
     return artifact, artifact.contract.tables[0].name
 
@@ -54,24 +54,24 @@ def read_labelled(store: Store, ref: Ref) -> pa.Table:
 
 
 def texts_of(rows: pa.Table, column: str) -> list[str]:
-    """A column of labelled rows as a parameter calls it; "" in all rows where they have no such column."""
+    """A column of labelled rows by its name in stage parameters; "" in all rows if there is no such column."""
     name = column if column in rows.column_names else _COLUMNS.get(column, column)
     return rows[name].to_pylist() if name in rows.column_names else [""] * rows.num_rows
 
 
 def given_vectors(rows: pa.Table) -> np.ndarray:
-    """The vectors or pixels of labelled rows, float32 (n, d): the last column, whose lists have one length."""
+    """The vectors or pixels of labelled rows, float32 (n, d): the last column, whose lists are equally long."""
     column = rows.columns[-1].combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
 
 
 def open_vectors(store: Store, ref: Ref) -> Artifact:
-    """Vectors of embeddings, images or documents."""
+    """The artifact of the vectors of embeddings, images or documents."""
     return store.open(ref, contracts.VECTORS, corpus.VECTORS)
 
 
 def bins_tensors(bins: ScoreBins) -> dict[str, np.ndarray]:
-    """Bins as named arrays; the measure is a number into cosine, euclidean."""
+    """Bins as named arrays; the measure is an index into (cosine, euclidean)."""
     return {
         "measure": np.array(_MEASURES.index(bins.measure)),
         "width": np.array(bins.width),
@@ -81,7 +81,7 @@ def bins_tensors(bins: ScoreBins) -> dict[str, np.ndarray]:
 
 
 def read_bins(artifact: Artifact) -> ScoreBins:
-    """The bins of scores of an artifact that holds them."""
+    """The score bins of an artifact."""
     stored = tensors_from_arrow(artifact.read("bins"))
     return ScoreBins(
         _MEASURES[int(stored["measure"])], float(stored["width"]), float(stored["low"]), int(stored["count"])
@@ -89,24 +89,24 @@ def read_bins(artifact: Artifact) -> ScoreBins:
 
 
 def read_names(artifact: Artifact) -> np.ndarray:
-    """The names of the classes of an artifact that holds them, in their order."""
+    """The class names of an artifact, str (c,), in stored order."""
     return np.array(artifact.read("names")["name"].to_pylist(), dtype=str)
 
 
 def read_groups(artifact: Artifact) -> np.ndarray | None:
-    """The groups of the classes of an artifact in the order of their names, "" for none; None where none is in a group."""
+    """The group of each class of an artifact, str (c,), "" for none; None if no class is in a group."""
     if not artifact.entries("groups"):
         return None
     return np.array(artifact.read("groups")["group"].to_pylist(), dtype=str)
 
 
 def read_histograms(artifact: Artifact) -> PairHistograms:
-    """The histograms of their artifact."""
+    """The pair histograms of an artifact."""
     return histograms_of(tensors_from_arrow(artifact.read("histograms")), read_names(artifact), read_bins(artifact))
 
 
 def read_threshold(artifact: Artifact) -> CalibratedThreshold:
-    """The threshold of its artifact; :meth:`CalibratedThreshold.check` vectors before using it on them."""
+    """The threshold of an artifact; :meth:`CalibratedThreshold.check` vectors before applying it to them."""
     row, canaries = artifact.read("threshold").to_pylist()[0], artifact.read("canaries")
     groups = artifact.read("groups").to_pylist() if artifact.entries("groups") else []
     return CalibratedThreshold(
@@ -121,32 +121,32 @@ def read_threshold(artifact: Artifact) -> CalibratedThreshold:
     )
 
 
-def read_embedder(artifact: Artifact, place: int) -> Embedder:
-    """One of the trained embedders of their artifact; its checks are left out."""
-    row = next(row for row in artifact.read("embedders").to_pylist() if row["place"] == place)
-    made = artifact.manifest.identity["parameters"]["recipe"]
+def read_embedder(artifact: Artifact, index: int) -> Embedder:
+    """One of the trained embedders of an artifact by index, without its checks."""
+    row = next(row for row in artifact.read("embedders").to_pylist() if row["place"] == index)
+    recipe = artifact.manifest.identity["parameters"]["recipe"]
     tcm = None
     if row["weight"] is not None:
         tcm = TcmParams(row["positive_margin"], row["negative_margin"], row["weight"], row["weight"])
     return Embedder(
-        BackboneParams(**made["backbone"]),
+        BackboneParams(**recipe["backbone"]),
         tuple(int(size) for size in tensors_from_arrow(artifact.read("shape"))["shape"]),
-        tensors_from_arrow(artifact.read("weights", shard=place)),
+        tensors_from_arrow(artifact.read("weights", shard=index)),
         [],
         -1,
-        TrainingParams(**made["training"] | {"seed": row["seed"]}),
+        TrainingParams(**recipe["training"] | {"seed": row["seed"]}),
         tcm,
     )
 
 
-def taken_place(comparison: Artifact) -> int:
-    """The place of the embedder that a comparison took."""
+def selected_index(comparison: Artifact) -> int:
+    """The index of the embedder that a comparison selected."""
     return next(row["embedder"] for row in comparison.read("validation").to_pylist() if row["role"] == "taken")
 
 
 @dataclass(frozen=True)
 class LiveThreshold:
-    """The published threshold of a collection; :meth:`CalibratedThreshold.check` vectors before using it on them."""
+    """The published threshold of a collection; :meth:`CalibratedThreshold.check` vectors before applying it to them."""
 
     store: Store
     ref: Ref
@@ -154,34 +154,34 @@ class LiveThreshold:
 
     @cached_property
     def artifact(self) -> Artifact:
-        """Its artifact, verified as it is read."""
+        """The threshold's artifact, verified as it is read."""
         return self.store.open(self.ref, contracts.THRESHOLD)
 
     @cached_property
     def members(self) -> dict[str, Ref]:
-        """The artifacts that it was chosen and tested on, by role."""
+        """The artifacts that the threshold was chosen and tested on, by role."""
         return read_members(self.store, self.ref)
 
     @cached_property
     def threshold(self) -> CalibratedThreshold:
-        """What it is, and for which model."""
+        """The threshold and the model it holds for."""
         return read_threshold(self.artifact)
 
     @property
     def quality(self) -> dict[str, Any]:
-        """What was measured when it was chosen, on these classes and on others."""
+        """Metrics of the threshold on the classes that it was chosen on and on test classes."""
         return dict(self.artifact.quality)
 
     def embedder(self) -> Embedder | None:
-        """The trained embedder whose vectors it holds for; None where the vectors were given as they are."""
+        """The trained embedder whose vectors the threshold holds for; None if the vectors were imported."""
         members = self.members
         if "embedders" not in members:
             return None
         comparison = self.store.open(members["comparison"], contracts.COMPARISON)
-        return read_embedder(self.store.open(members["embedders"], contracts.EMBEDDERS), taken_place(comparison))
+        return read_embedder(self.store.open(members["embedders"], contracts.EMBEDDERS), selected_index(comparison))
 
     def embeddings(self) -> tuple[list[str], list[str], np.ndarray]:
-        """Ids, classes ("" for rows without) and vectors float32 (n, d) of what it was chosen and tested on."""
+        """Ids, classes ("" for none) and vectors float32 (n, d) of the rows that it was chosen and tested on."""
         members = self.members
         column = self.store.manifest(members["validation_rows"]).identity["parameters"]["classes"]["column"]
         rows = read_labelled(self.store, members["documents"])
@@ -193,39 +193,39 @@ class LiveThreshold:
 
 
 def live(collection: str | None = None, *, store: str | None = None) -> LiveThreshold:
-    """The live threshold of a collection, by default of the only one that has one; MissingArtifactError without."""
+    """The live threshold of a collection, by default the only one with a threshold; MissingArtifactError if none."""
     opened = Store(store or find_store()).checked()
     name = published_collection(opened, collection, product=PRODUCT)
     return LiveThreshold(opened, Pointer(opened, name, PRODUCT).required().artifact, name)
 
 
 def threshold_for(index: "LiveIndex") -> CalibratedThreshold:
-    """The live threshold of an index's collection, which is of the model that made the index's vectors.
+    """The live threshold of an index's collection, checked against the index's vectors.
 
-    ForeignModelError where it is not, where that cannot be told, and where the index does not measure as the threshold does.
+    ForeignModelError if they are of another model, if that cannot be determined, and if the index has another measure.
     """
-    found = live(str(index.manifest.run["collection"]), store=index.store.url)
-    made = found.threshold
-    if index.metric != ("cosine" if made.measure == "cosine" else "l2"):
+    release = live(str(index.manifest.run["collection"]), store=index.store.url)
+    threshold = release.threshold
+    if index.metric != ("cosine" if threshold.measure == "cosine" else "l2"):
         raise ForeignModelError(
-            f"threshold {found.ref}: expected an index that measures {made.measure}, got {index.metric} of {index.ref};"
-            " tune a threshold with that measure (metric.measure)"
+            f"threshold {release.ref}: expected an index that measures {threshold.measure}, got {index.metric} of"
+            f" {index.ref}; tune a threshold with that measure (metric.measure)"
         )
     own = index.members["projection"].identity if "projection" in index.members else ""
-    if made.model.startswith(f"{corpus.PROJECTION.name}:"):
-        made.check(model=own or f"{index.ref}, which were given")
+    if threshold.model.startswith(f"{corpus.PROJECTION.name}:"):
+        threshold.check(model=own or f"{index.ref}, which were imported")
     ids = index.documents["id"]
-    places = {key: pc.index(ids, key).as_py() for key in made.canary_ids}
-    known = [key for key in made.canary_ids if places[key] >= 0]
-    rows, canaries = index.vectors[[places[key] for key in known]], made.canaries
-    if made.measure == "cosine":
+    row_of = {key: pc.index(ids, key).as_py() for key in threshold.canary_ids}
+    known = [key for key in threshold.canary_ids if row_of[key] >= 0]
+    rows, canaries = index.vectors[[row_of[key] for key in known]], threshold.canaries
+    if threshold.measure == "cosine":
         # The vectors of an index have length one, those that a threshold was chosen on need not.
         canaries = canaries / np.linalg.norm(canaries, axis=1, keepdims=True)
-    compared = replace(made, canaries=canaries).check(ids=known, vectors=rows) if known else 0
-    if not compared and made.model != own:
+    compared = replace(threshold, canaries=canaries).check(ids=known, vectors=rows) if known else 0
+    if not compared and threshold.model != own:
         raise ForeignModelError(
-            f"threshold {found.ref}: expected some of the ids {', '.join(made.canary_ids[:3])}, … that its model"
-            f" {made.model} is told by among the documents of {index.ref}, found none; tune it on these documents"
-            " (metric.input=documents)"
+            f"threshold {release.ref}: expected some of the ids {', '.join(threshold.canary_ids[:3])}, … that"
+            f" identify its model {threshold.model} among the documents of {index.ref}, found none; tune it on these"
+            " documents (metric.input=documents)"
         )
-    return made
+    return threshold

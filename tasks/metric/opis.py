@@ -1,7 +1,9 @@
-"""The operating-point-inconsistency score: how differently one threshold works for different classes.
+"""The operating-point-inconsistency score (OPIS): variance of the utility across classes over a range of thresholds.
 
-Source: Zhang et al., Threshold-consistent margin loss, ICLR 2024; the article's "Measuring consistency"; algorithms.md 3.1 (the variance across classes at each
-threshold is a reading of the paper; the article's wording, deviation from the average over the whole range, is ``range``).
+Source: Zhang et al., "Threshold-Consistent Margin Loss for Open-World Deep Metric Learning", ICLR 2024 (arXiv
+2307.04047). The variance across classes at each threshold is our reading of the paper; ``around="range"`` is the
+wording of the authors' post on Amazon Science ("Measuring consistency"): deviation from the average over the whole
+range.
 """
 
 import math
@@ -14,15 +16,15 @@ from numpy.typing import NDArray
 from tasks.metric.pairs import Pairs
 from tasks.metric.scores import Measure, score_of, threshold_of
 
-#: Resampled sets of classes whose weights are held at a time.
+#: Bootstrap resamples whose class weights are in memory at a time.
 DRAW_BLOCK = 100
 
 
 @dataclass(frozen=True)
 class CalibrationRange:
-    """The thresholds that count: given as such, or as those of a global false-accept or false-reject rate.
+    """The calibration range: an interval of thresholds, or of global false-accept or false-reject rates.
 
-    ``low`` and ``high``: thresholds as users know them (similarities, or distances), or rates of 0 to 1.
+    low, high: similarities or distances if ``bounds`` is ``thresholds``, otherwise rates of 0 to 1.
     """
 
     low: float = 0.01
@@ -44,7 +46,10 @@ class CalibrationRange:
             )
 
     def scores(self, pairs: Pairs) -> tuple[float, float]:
-        """The lowest and the highest score of the range, the rates being those of ``pairs``."""
+        """The lowest and the highest score of the range; rates are those of ``pairs``.
+
+        ValueError if both ends are the same score.
+        """
         if self.bounds == "thresholds":
             ends = [score_of(self.low, pairs.measure), score_of(self.high, pairs.measure)]
         else:
@@ -59,7 +64,7 @@ class CalibrationRange:
         return low, high
 
     def fixed(self, pairs: Pairs) -> "CalibrationRange":
-        """The same range as thresholds, to be used on other classes than those whose rates these are."""
+        """The same range as thresholds, for use on classes other than those that the rates refer to."""
         low, high = sorted(threshold_of(score, pairs.measure) for score in self.scores(pairs))
         return CalibrationRange(low, high, "thresholds")
 
@@ -68,12 +73,16 @@ class CalibrationRange:
 class OpisParams:
     """How OPIS is computed.
 
-    weight: c of the utility (1 + c²)·φψ / (c²·φ + ψ), φ the share of a class's positive pairs that are accepted and ψ the
-    share of its negative pairs that are rejected; 1 is their harmonic mean, a larger c weighs ψ more, a smaller one φ. steps: equally spaced
-    thresholds, both ends included. worst: share of classes with the lowest mean utility that ε-OPIS sets apart.
-    least_pairs: classes with fewer positive or negative pairs are reported, and count in nothing else. around: utilities are
-    compared with the mean over classes at each ``threshold``, or with the mean over classes and the whole ``range``.
-    draws: resampled sets of classes for the intervals of ``level`` (0: none).
+    weight: c of the utility (1 + c²)·φψ / (c²·φ + ψ), where φ is the fraction of a class's positive pairs
+    accepted
+        (sensitivity) and ψ the fraction of its negative pairs rejected (specificity); 1 is their harmonic mean, a
+        larger c emphasises ψ, a smaller one φ.
+    steps: number of equally spaced thresholds, both ends included.
+    worst: ε, the fraction of classes with the lowest mean utility that ε-OPIS compares with the rest.
+    least_pairs: minimum number of positive and of negative pairs; classes below it are reported, otherwise ignored.
+    around: utilities are compared with the mean over classes at each ``threshold``, or over the whole ``range``.
+    draws: number of bootstrap resamples of classes for the intervals (0: none).
+    level: confidence level of the intervals.
     """
 
     weight: float = 1.0
@@ -99,13 +108,13 @@ class OpisParams:
         if not (0 < self.worst < 1 and 0 < self.level < 1) or self.around not in ("threshold", "range"):
             raise ValueError(
                 "OPIS: expected worst and level between 0 and 1 and around threshold or range, got "
-                f"{self.worst}, {self.level}, {self.around!r}; both groups of classes must hold some"
+                f"{self.worst}, {self.level}, {self.around!r}; correct them"
             )
 
 
 @dataclass(frozen=True)
 class FewPairs:
-    """A class that has too few pairs to count, and how many it has."""
+    """A class with too few pairs to count, and its numbers of pairs."""
 
     name: str
     positives: int
@@ -114,11 +123,12 @@ class FewPairs:
 
 @dataclass(frozen=True)
 class OpisReport:
-    """OPIS and ε-OPIS with intervals from resampled classes (None without draws), and what they come from.
+    """OPIS and ε-OPIS with bootstrap intervals over classes (None without resamples), and the utilities behind them.
 
-    thresholds float64 (g,), from the lowest score to the highest, as users know them; utility float64 (c, g) of every class
-    in the order of ``names``, NaN without pairs of either kind; counted bool (c,): enough pairs; worst: names of the classes
-    that ε-OPIS sets apart, the worst first.
+    thresholds: float64 (g,), from the lowest score to the highest, as similarities or distances. utility: float64 (c,
+    g) of every class in the order of ``names``, NaN without positive or negative pairs. counted: bool (c,), whether a
+    class has enough pairs. worst: names of the classes with the lowest utility in ε-OPIS, the worst first. few: the
+    classes that were not counted.
     """
 
     measure: Measure
@@ -140,7 +150,7 @@ class OpisReport:
 
 
 def utilities(pairs: Pairs, scores: NDArray[np.float64], weight: float = 1.0) -> NDArray[np.float64]:
-    """Utility of each class at each score, float64 (c, g); 0 where no positive is accepted and no negative rejected."""
+    """Utility of each class at each score, float64 (c, g); 0 if no positive is accepted and no negative rejected."""
     accepted, wrong = pairs.accepted(scores)
     with np.errstate(invalid="ignore", divide="ignore"):
         phi = accepted / pairs.positives[:, None]
@@ -150,7 +160,7 @@ def utilities(pairs: Pairs, scores: NDArray[np.float64], weight: float = 1.0) ->
 
 
 def opis(pairs: Pairs, over: CalibrationRange = CalibrationRange(), params: OpisParams = OpisParams()) -> OpisReport:
-    """OPIS of pairs by class over a calibration range; ValueError unless two classes have enough pairs."""
+    """OPIS of pairs by class over a calibration range; ValueError if fewer than two classes have enough pairs."""
     low, high = over.scores(pairs)
     scores = np.linspace(low, high, params.steps)
     positives, negatives = pairs.positives, pairs.negatives
@@ -158,16 +168,16 @@ def opis(pairs: Pairs, over: CalibrationRange = CalibrationRange(), params: Opis
     if counted.sum() < 2:
         raise ValueError(
             f"OPIS: expected two classes with at least {params.least_pairs} pairs of either kind, got {counted.sum()};"
-            " give more rows a class or lower least_pairs"
+            " provide more rows per class or lower least_pairs"
         )
     utility = utilities(pairs, scores, params.weight)
-    # From the worst class to the best: a resampled set of classes is then one of counts in this order.
+    # Ascending utility: a resample of the classes is then a vector of counts in this order.
     order = np.flatnonzero(counted)[np.argsort(utility[counted].mean(axis=1), kind="stable")]
     ranked = utility[order]
-    apart = worst_count(len(order), params.worst)
-    each = np.ones((1, len(order)))
-    values = (_deviation(ranked, each, params.around), _gap(ranked, each, apart))
-    intervals = _intervals(ranked, apart, params) if params.draws else (None, None)
+    worst = worst_count(len(order), params.worst)
+    once = np.ones((1, len(order)))
+    values = (_deviation(ranked, once, params.around), _gap(ranked, once, worst))
+    intervals = _intervals(ranked, worst, params) if params.draws else (None, None)
     return OpisReport(
         pairs.measure,
         float(values[0][0]),
@@ -178,20 +188,20 @@ def opis(pairs: Pairs, over: CalibrationRange = CalibrationRange(), params: Opis
         pairs.names,
         utility,
         counted,
-        [str(pairs.names[place]) for place in order[:apart]],
+        [str(pairs.names[c]) for c in order[:worst]],
         [FewPairs(str(pairs.names[c]), int(positives[c]), int(negatives[c])) for c in np.flatnonzero(~counted)],
     )
 
 
 def worst_count(classes: int, share: float) -> int:
-    """How many of at least two classes are set apart as the worst: the share rounded up, but not all."""
+    """The number of worst classes among two or more: the share rounded up, but never all."""
     return min(max(1, math.ceil(share * classes - 1e-9)), classes - 1)
 
 
 def _deviation(ranked: NDArray[np.float64], weights: NDArray[np.float64], around: str) -> NDArray[np.float64]:
-    """OPIS float64 (b,) of utilities (c, g) under class weights (b, c) that sum to c, by their own deviations."""
+    """OPIS float64 (b,) of utilities (c, g) under class weights (b, c) that sum to c."""
     total = weights.sum(axis=1)[:, None]
-    # Around the plain mean first: the difference of two squares loses digits where utilities hardly differ.
+    # Centred first: the difference of two squares loses digits if utilities hardly differ.
     centre = ranked.mean(axis=0) if around == "threshold" else ranked.mean()
     away = ranked - centre
     mean, square = weights @ away / total, weights @ away**2 / total
@@ -201,26 +211,26 @@ def _deviation(ranked: NDArray[np.float64], weights: NDArray[np.float64], around
     return np.maximum(square - mean**2, 0).mean(axis=1)
 
 
-def _gap(ranked: NDArray[np.float64], weights: NDArray[np.float64], apart: int) -> NDArray[np.float64]:
-    """ε-OPIS float64 (b,): mean squared distance of the mean utility of the first ``apart`` classes from the others'."""
+def _gap(ranked: NDArray[np.float64], weights: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """ε-OPIS float64 (b,): mean squared difference of the mean utility of the first ``count`` classes to the rest."""
     before = np.cumsum(weights, axis=1) - weights
-    worst = np.clip(apart - before, 0, weights)
+    worst = np.clip(count - before, 0, weights)
     rest = weights - worst
-    gap = worst @ ranked / apart - rest @ ranked / rest.sum(axis=1)[:, None]
+    gap = worst @ ranked / count - rest @ ranked / rest.sum(axis=1)[:, None]
     return (gap**2).mean(axis=1)
 
 
 def _intervals(
-    ranked: NDArray[np.float64], apart: int, params: OpisParams
+    ranked: NDArray[np.float64], worst: int, params: OpisParams
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Percentile intervals of OPIS and ε-OPIS over classes drawn with replacement, the calibration range held."""
+    """Percentile bootstrap intervals of OPIS and ε-OPIS over classes, with the calibration range fixed."""
     random, classes = np.random.default_rng(params.seed), len(ranked)
-    found: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
+    samples: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
     for begin in range(0, params.draws, DRAW_BLOCK):
-        drawn = random.integers(0, classes, (min(DRAW_BLOCK, params.draws - begin), classes))
-        weights = np.stack([np.bincount(one, minlength=classes) for one in drawn]).astype(np.float64)
-        found[0].append(_deviation(ranked, weights, params.around))
-        found[1].append(_gap(ranked, weights, apart))
+        resamples = random.integers(0, classes, (min(DRAW_BLOCK, params.draws - begin), classes))
+        weights = np.stack([np.bincount(row, minlength=classes) for row in resamples]).astype(np.float64)
+        samples[0].append(_deviation(ranked, weights, params.around))
+        samples[1].append(_gap(ranked, weights, worst))
     tail = (1 - params.level) / 2
-    ends = [np.quantile(np.concatenate(values), [tail, 1 - tail]) for values in found]
+    ends = [np.quantile(np.concatenate(values), [tail, 1 - tail]) for values in samples]
     return (float(ends[0][0]), float(ends[0][1])), (float(ends[1][0]), float(ends[1][1]))

@@ -1,8 +1,8 @@
-"""What pairs of embeddings score by class: as histograms of bounded size, or exactly.
+"""Scores of pairs of embeddings by class: as histograms of bounded size, or exactly.
 
 A positive pair has both ends in a class; a negative pair of a class has exactly one end in it, and so belongs to two
-classes. A pair is accepted at a threshold where its score is not below it. Source: the article's "Measuring consistency";
-algorithms.md 3.1.
+classes. A pair is accepted at a threshold if its score is not below it. Source: Zhang et al., ICLR 2024
+(arXiv 2307.04047); counting a negative pair for both of its classes is our reading of the paper.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from tasks.metric.class_pairs import ClassPairs
 from tasks.metric.crossing import share_crossing
 from tasks.metric.scores import Measure, ScoreBins, class_rows
 
-#: Classes whose cumulative histograms are held at a time.
+#: Classes whose cumulative histograms are in memory at a time.
 CLASS_BLOCK = 256
-#: Pairs that :func:`exact_pairs` sorts at most.
+#: Maximum number of pairs that :func:`exact_pairs` sorts.
 MAX_EXACT_PAIRS = 20_000_000
 
 
 class Pairs(Protocol):
-    """Pairs by class (c,), from which OPIS is computed."""
+    """Scores of pairs by class (c,): the input of OPIS and of error rates."""
 
     @property
     def measure(self) -> Measure: ...
@@ -41,11 +41,11 @@ class Pairs(Protocol):
 
 @dataclass(frozen=True)
 class PairHistograms:
-    """Pairs of each class of ``names`` (c,) by score: positive and negative int64 (c, bins); and negative ones of some pairs of
-    classes, by which intervals for FAR are told.
+    """Histograms of the scores of each class's pairs.
 
-    Within a bin pairs count as spread evenly, so that accepted counts are exact at the ends of bins and between them lie
-    between the exact counts there.
+    names: classes (c,). inside, outside: positive and negative pairs, int64 (c, bins). between: negative pairs of
+    sampled class pairs, for intervals of FAR. Pairs are assumed evenly spread within a bin: counts of accepted pairs
+    are exact at bin edges and interpolated linearly between them. ValueError for other shapes.
     """
 
     bins: ScoreBins
@@ -64,7 +64,7 @@ class PairHistograms:
 
     @property
     def measure(self) -> Measure:
-        """What the scores are of."""
+        """The measure of the scores."""
         return self.bins.measure
 
     @property
@@ -78,33 +78,36 @@ class PairHistograms:
         return self.outside.sum(axis=1)
 
     def accepted(self, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Positive and negative pairs of each class that thresholds (g,) accept, float64 (c, g) each."""
-        wanted = np.asarray(scores, dtype=np.float64)
-        if len(wanted):
-            self._check_range(float(wanted.min()))
-        place = np.clip((wanted - self.bins.low) / self.bins.width, 0, self.bins.count)
-        left = np.minimum(place.astype(np.int64), self.bins.count - 1)
-        part = place - left
+        """Positive and negative pairs of each class accepted at scores (g,), float64 (c, g) each.
+
+        ValueError for a distance beyond the range of the bins.
+        """
+        thresholds = np.asarray(scores, dtype=np.float64)
+        if len(thresholds):
+            self._check_range(float(thresholds.min()))
+        position = np.clip((thresholds - self.bins.low) / self.bins.width, 0, self.bins.count)
+        left = np.minimum(position.astype(np.int64), self.bins.count - 1)
+        part = position - left
         out = []
         for counts in (self.inside, self.outside):
-            found = np.empty((len(counts), len(wanted)))
+            accepted = np.empty((len(counts), len(thresholds)))
             for begin in range(0, len(counts), CLASS_BLOCK):
                 tail = tails(counts[begin : begin + CLASS_BLOCK])
-                found[begin : begin + CLASS_BLOCK] = tail[:, left] * (1 - part) + tail[:, left + 1] * part
-            out.append(found)
+                accepted[begin : begin + CLASS_BLOCK] = tail[:, left] * (1 - part) + tail[:, left + 1] * part
+            out.append(accepted)
         return out[0], out[1]
 
     def score_at_far(self, rate: float) -> float:
-        """The lowest score at which at most this share of all negative pairs is accepted."""
+        """The lowest score at which at most this fraction of all negative pairs is accepted."""
         return self._check_range(share_crossing(self.bins.edges, tails(self.outside.sum(axis=0)), rate))
 
     def score_at_frr(self, rate: float) -> float:
-        """The highest score at which at most this share of all positive pairs is rejected."""
-        found = share_crossing(self.bins.edges, tails(self.inside.sum(axis=0)), 1 - rate, highest=True)
-        return self._check_range(found)
+        """The highest score at which at most this fraction of all positive pairs is rejected."""
+        score = share_crossing(self.bins.edges, tails(self.inside.sum(axis=0)), 1 - rate, highest=True)
+        return self._check_range(score)
 
     def _check_range(self, score: float) -> float:
-        """The score; ValueError where it lies among distances that were beyond the range and so counted at its end."""
+        """The score; ValueError for a distance in the outermost bin if that holds pairs, which may lie beyond it."""
         beyond = self.measure == "euclidean" and score < self.bins.low + self.bins.width
         if beyond and (self.inside[:, 0].any() or self.outside[:, 0].any()):
             raise ValueError(
@@ -115,7 +118,7 @@ class PairHistograms:
 
 
 def tails(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pairs at or above the lower end of each bin, and 0 above the last: int64 (..., bins + 1)."""
+    """Cumulative counts from above, int64 (..., bins + 1): pairs at or above each bin's lower edge, then 0."""
     out = np.zeros((*counts.shape[:-1], counts.shape[-1] + 1), dtype=np.int64)
     np.cumsum(counts[..., ::-1], axis=-1, out=out[..., 1:])
     return out[..., ::-1]
@@ -123,7 +126,7 @@ def tails(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class PairScores:
-    """The scores themselves, float32 ascending for each class of ``names``: positive pairs and negative pairs."""
+    """Exact scores of each class's pairs: ``inside`` positive and ``outside`` negative, float32 ascending per class."""
 
     measure: Measure
     names: NDArray[np.generic]
@@ -141,18 +144,18 @@ class PairScores:
         return np.array([len(scores) for scores in self.outside], dtype=np.int64)
 
     def accepted(self, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Positive and negative pairs of each class that thresholds (g,) accept, float64 (c, g) each."""
-        wanted = np.asarray(scores, dtype=np.float64)
+        """Positive and negative pairs of each class accepted at scores (g,), float64 (c, g) each."""
+        thresholds = np.asarray(scores, dtype=np.float64)
         both = [
-            np.array([len(own) - np.searchsorted(own, wanted) for own in kind], dtype=np.float64).reshape(
-                len(kind), len(wanted)
+            np.array([len(own) - np.searchsorted(own, thresholds) for own in kind], dtype=np.float64).reshape(
+                len(kind), len(thresholds)
             )
             for kind in (self.inside, self.outside)
         ]
         return both[0], both[1]
 
     def score_at_far(self, rate: float) -> float:
-        """The lowest score at which at most this share of all negative pairs is accepted."""
+        """The lowest score at which at most this fraction of all negative pairs is accepted."""
         pooled = np.sort(np.concatenate(self.outside))
         accepted = int(np.floor(rate * len(pooled) + 1e-9))
         if accepted >= len(pooled):
@@ -160,25 +163,25 @@ class PairScores:
         return float(np.nextafter(pooled[len(pooled) - accepted - 1], np.float32(np.inf)))
 
     def score_at_frr(self, rate: float) -> float:
-        """The highest score at which at most this share of all positive pairs is rejected."""
+        """The highest score at which at most this fraction of all positive pairs is rejected."""
         pooled = np.sort(np.concatenate(self.inside))
         return float(pooled[min(int(np.floor(rate * len(pooled) + 1e-9)), len(pooled) - 1)])
 
     def histograms(self, bins: ScoreBins) -> PairHistograms:
-        """The same pairs in bins."""
+        """Histograms of the same pairs."""
 
         def binned(kind: Sequence[NDArray[np.float32]]) -> NDArray[np.int64]:
             out = np.zeros((len(kind), bins.count), dtype=np.int64)
             for own, scores in zip(out, kind, strict=True):
-                place = np.floor(scores.astype(np.float64) / bins.width) + bins.offset
-                own += np.bincount(np.clip(place, 0, bins.count - 1).astype(np.int64), minlength=bins.count)
+                bin_of = np.floor(scores.astype(np.float64) / bins.width) + bins.offset
+                own += np.bincount(np.clip(bin_of, 0, bins.count - 1).astype(np.int64), minlength=bins.count)
             return out
 
         return PairHistograms(bins, self.names, binned(self.inside), binned(self.outside))
 
 
 def exact_pairs(vectors: ArrayLike, labels: ArrayLike, measure: Measure) -> PairScores:
-    """All scores of rows (n, d) with labels (n,), sorted by class; ValueError above ``MAX_EXACT_PAIRS`` pairs."""
+    """All scores of pairs of rows (n, d) with labels (n,), by class; ValueError above ``MAX_EXACT_PAIRS`` pairs."""
     data = class_rows(vectors, labels, measure)
     count = len(data.rows) * (len(data.rows) - 1) // 2
     if count > MAX_EXACT_PAIRS:

@@ -1,4 +1,4 @@
-"""Counts of some pairs of blocks as plain arrays of what is not zero, to be stored and added up."""
+"""Partial pair counts as sparse arrays that are stored per shard and summed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,17 +14,17 @@ Arrays = dict[str, NDArray[np.int64]]
 
 
 def group_pairs(left: int, right: int | None) -> list[tuple[int, int]]:
-    """Pairs of blocks between a group of ``left`` blocks and the ``right`` ones after them; without these, inside the group."""
+    """Pairs of block indices between ``left`` blocks and the ``right`` blocks after them; within ``left`` if None."""
     if right is None:
         return block_pairs(left)
     return [(i, left + j) for i in range(left) for j in range(right)]
 
 
 def count_groups(left: Sequence[Block], right: Sequence[Block] | None, bins: ScoreBins, *, threads: int = 1) -> Arrays:
-    """Counts of all pairs between two groups of blocks, or inside one, over the classes that occur there.
+    """Counts of all pairs between two groups of blocks, or within one, over the classes that occur in them.
 
-    int64 ``classes`` (k,) ascending; ``places`` (m,): class in this order times bins plus bin, ascending, where something was
-    counted; ``ends`` and ``inside`` (m,): how much.
+    Returns int64 arrays: ``classes`` (k,) ascending; ``places`` (m,) ascending, the nonzero entries as index into
+    ``classes`` · bins + bin; ``ends`` and ``inside`` (m,), the counts there.
     """
     blocks = [*left, *(right or ())]
     classes = np.unique(np.concatenate([block.classes for block in blocks]))
@@ -36,13 +36,13 @@ def count_groups(left: Sequence[Block], right: Sequence[Block] | None, bins: Sco
     return {"classes": classes.astype(np.int64), "places": places.astype(np.int64), "ends": ends, "inside": inside}
 
 
-def added_up(
+def summed_counts(
     parts: Iterable[Mapping[str, NDArray[np.int64]]],
     names: NDArray[np.generic],
     bins: ScoreBins,
     between: ClassPairs | None = None,
 ) -> PairHistograms:
-    """The histograms of all parts, in any order; ``between`` goes with them."""
+    """Histograms summed over parts (the arrays of :func:`count_groups`) in any order, with ``between`` attached."""
     total = PairCounter(len(names), bins)
     for part in parts:
         row, column = np.divmod(part["places"], bins.count)
@@ -53,23 +53,24 @@ def added_up(
 
 
 def histogram_arrays(pairs: PairHistograms) -> Arrays:
-    """What is not zero of histograms: int64 ``places`` (m,) ascending, ``inside`` and ``outside`` (m,).
+    """Nonzero entries of histograms: int64 ``places`` (m,) ascending, ``inside`` and ``outside`` (m,).
 
-    Of pairs between drawn classes likewise ``between_places`` and ``between``, and the ``drawn_sizes``.
+    Likewise ``between_places`` and ``between`` for sampled class pairs, and the sizes of the sampled classes
+    (``drawn_sizes``).
     """
     places = np.flatnonzero((pairs.inside.ravel() > 0) | (pairs.outside.ravel() > 0))
-    kept = {
+    arrays = {
         "places": places.astype(np.int64),
         "inside": pairs.inside.ravel()[places],
         "outside": pairs.outside.ravel()[places],
     }
     if pairs.between is None:
-        return kept
+        return arrays
     counts = pairs.between.counts.ravel()
-    told = np.flatnonzero(counts)
-    return kept | {
-        "between_places": told.astype(np.int64),
-        "between": counts[told],
+    nonzero = np.flatnonzero(counts)
+    return arrays | {
+        "between_places": nonzero.astype(np.int64),
+        "between": counts[nonzero],
         "drawn_sizes": pairs.between.sizes,
     }
 

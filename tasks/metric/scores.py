@@ -1,4 +1,4 @@
-"""Scores of pairs of embeddings: higher is closer, whatever the measure; rows and their classes as the kernels take them."""
+"""Scores of pairs of embeddings (higher is closer for every measure), and rows prepared for the kernels."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ def check_measure(measure: str) -> None:
 
 
 def threshold_of(score: float, measure: Measure) -> float:
-    """A score as users know thresholds: a least similarity, or a largest distance."""
+    """The threshold that a score stands for: a minimum similarity, or a maximum distance."""
     return float(score) if measure == "cosine" else -float(score)
 
 
@@ -34,8 +34,9 @@ def score_of(threshold: float, measure: Measure) -> float:
 class ScoreBins:
     """``count`` bins of equal width over scores from ``low`` on.
 
-    The width is a power of two and ``low`` a multiple of it, so that a float32 score lies in its bin exactly, and the
-    counts at a bin's lower end are exact. Scores beyond the ends count in the outermost bins.
+    The width is a power of two and ``low`` a multiple of it: the bin of a float32 score is computed without rounding,
+    and counts at bin edges are exact. Scores beyond the ends fall into the outermost bins. ValueError for another
+    width.
     """
 
     measure: Measure
@@ -48,7 +49,7 @@ class ScoreBins:
         if not (self.width > 0 and math.frexp(self.width)[0] == 0.5 and (self.low / self.width).is_integer()):
             raise ValueError(
                 f"score bins: expected a power of two as width and a multiple of it as low end, got {self.width} and "
-                f"{self.low}; take ScoreBins.cosine or ScoreBins.euclidean"
+                f"{self.low}; use ScoreBins.cosine or ScoreBins.euclidean"
             )
         if not 2 <= self.count <= pair_counts.MAX_BINS or abs(self.low / self.width) > 2**23:
             raise ValueError(
@@ -57,9 +58,9 @@ class ScoreBins:
 
     @classmethod
     def cosine(cls, bins: int = 2048) -> "ScoreBins":
-        """A power of two of bins over -1 to 1."""
+        """Bins over -1 to 1; their number must be a power of two."""
         if bins < 2 or bins & (bins - 1):
-            raise ValueError(f"bins: expected a power of two from 2 on, got {bins}; take 2048")
+            raise ValueError(f"bins: expected a power of two from 2 on, got {bins}; use 2048")
         return cls("cosine", 2 / bins, -1.0, bins)
 
     @classmethod
@@ -67,7 +68,7 @@ class ScoreBins:
         """Bins over distances from 0 to at least ``largest``; the width is the next power of two up."""
         if not (math.isfinite(largest) and largest > 0 and bins >= 2):
             raise ValueError(
-                f"largest distance: expected a number above 0 and two bins, got {largest}, {bins}; state both"
+                f"largest distance: expected a number above 0 and two bins, got {largest}, {bins}; correct them"
             )
         width = 2.0 ** math.ceil(math.log2(largest / bins))
         count = max(2, math.ceil(largest / width))
@@ -80,29 +81,32 @@ class ScoreBins:
 
     @property
     def offset(self) -> int:
-        """The bin that begins at score 0."""
+        """The index of the bin that begins at score 0."""
         return round(-self.low / self.width)
 
 
-#: The fewest bins that histograms are worth counting in.
-LEAST_BINS = 64
+#: Minimum number of bins for useful histograms.
+MIN_BINS = 64
 
 
 def bounded_bins(bins: int, classes: int, memory_mb: float) -> int:
-    """The bins, halved until two histograms (int64) of each class are within the memory; ValueError below ``LEAST_BINS``."""
-    taken = bins
-    while 16 * classes * taken > memory_mb * 1e6 and taken % 2 == 0 and taken > LEAST_BINS:
-        taken //= 2
-    if 16 * classes * taken > memory_mb * 1e6:
+    """The number of bins, halved until two int64 histograms per class fit in ``memory_mb`` (10^6 bytes).
+
+    ValueError if they do not fit with ``MIN_BINS``.
+    """
+    count = bins
+    while 16 * classes * count > memory_mb * 1e6 and count % 2 == 0 and count > MIN_BINS:
+        count //= 2
+    if 16 * classes * count > memory_mb * 1e6:
         raise ValueError(
-            f"histograms: expected at most {memory_mb:g} MB, found {16 * classes * taken / 1e6:.1f} MB for {classes:,}"
-            f" classes with {taken} bins; raise metric.memory_mb or leave small classes out"
+            f"histograms: expected at most {memory_mb:g} MB, found {16 * classes * count / 1e6:.1f} MB for {classes:,}"
+            f" classes with {count} bins; raise metric.memory_mb or leave small classes out"
         )
-    return taken
+    return count
 
 
 def bins_covering(vectors: ArrayLike, measure: Measure, bins: int = 2048) -> ScoreBins:
-    """Bins over all scores that pairs of rows (n, d) can have: no distance is above twice the largest to their mean."""
+    """Bins over all possible scores of pairs of rows (n, d): no distance exceeds twice the largest one to the mean."""
     check_measure(measure)
     if measure == "cosine":
         return ScoreBins.cosine(bins)
@@ -117,7 +121,7 @@ def bins_covering(vectors: ArrayLike, measure: Measure, bins: int = 2048) -> Sco
 
 @dataclass(frozen=True)
 class ClassRows:
-    """Rows float32 (n, d) sorted by class, each one's class int64 (n,) ascending as a number into ``names`` (c,)."""
+    """Rows float32 (n, d) sorted by class; classes: int64 (n,) ascending, indices into ``names`` (c,)."""
 
     rows: NDArray[np.float32]
     classes: NDArray[np.int64]
@@ -125,7 +129,7 @@ class ClassRows:
 
 
 def prepared_rows(vectors: ArrayLike, measure: Measure, name: str = "vectors") -> NDArray[np.float32]:
-    """Finite float32 rows (n, d), scaled to length one under cosine; VectorError names the first bad row."""
+    """Finite float32 rows (n, d), scaled to length one for cosine; VectorError names the first bad row."""
     check_measure(measure)
     rows = checked_vectors(vectors, name)
     if measure == "euclidean":
@@ -137,12 +141,15 @@ def prepared_rows(vectors: ArrayLike, measure: Measure, name: str = "vectors") -
 
 
 def class_rows(vectors: ArrayLike, labels: ArrayLike, measure: Measure) -> ClassRows:
-    """Rows (n, d) with a label (n,) each, as the kernels take them; classes are the distinct labels in their own order."""
-    rows, given = prepared_rows(vectors, measure), np.asarray(labels)
-    if given.shape != (len(rows),):
+    """Rows (n, d) with labels (n,), prepared for the kernels; classes are the distinct labels in sorted order.
+
+    VectorError for bad rows and for another number of labels.
+    """
+    rows, label_of = prepared_rows(vectors, measure), np.asarray(labels)
+    if label_of.shape != (len(rows),):
         raise VectorError(
-            f"labels: expected one for each of {len(rows)} vectors, got shape {given.shape}; pass one a row"
+            f"labels: expected one for each of {len(rows)} vectors, got shape {label_of.shape}; pass one per row"
         )
-    names, classes = np.unique(given, return_inverse=True)
+    names, classes = np.unique(label_of, return_inverse=True)
     order = np.argsort(classes, kind="stable")
     return ClassRows(np.ascontiguousarray(rows[order]), classes[order].astype(np.int64), names)

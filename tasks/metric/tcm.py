@@ -1,6 +1,8 @@
-"""The threshold-consistent margin loss as torch modules; all that needs torch for it is here.
+"""The threshold-consistent margin (TCM) loss as torch modules.
 
-Source: Zhang et al., ICLR 2024; algorithms.md 3.2; the article's "Better threshold consistency".
+Source: Zhang et al., "Threshold-Consistent Margin Loss for Open-World Deep Metric Learning", ICLR 2024
+(arXiv 2307.04047); normalisation by the number of hard pairs as in pytorch-metric-learning's
+``ThresholdConsistentMarginLoss``.
 """
 
 from typing import Any
@@ -11,10 +13,10 @@ from tasks.metric.margins import TcmParams
 
 
 class ThresholdConsistentMargin(torch.nn.Module):
-    """λ⁺·mean(m⁺ - s) over pairs of one class with s ≤ m⁺, plus λ⁻·mean(s - m⁻) over pairs of two classes with s ≥ m⁻.
+    """λ⁺·mean(m⁺ - s) over hard positive pairs plus λ⁻·mean(s - m⁻) over hard negative pairs.
 
-    s is the cosine of two rows of the batch. Means are over these hard pairs alone; without any a term is 0, and so is its
-    gradient.
+    s is the cosine of two rows of the batch. Hard positive pairs are of one class and have s ≤ m⁺, hard negative
+    pairs are of two classes and have s ≥ m⁻. A term without hard pairs is 0 and has a gradient of 0.
     """
 
     def __init__(self, params: TcmParams = TcmParams()) -> None:
@@ -22,11 +24,11 @@ class ThresholdConsistentMargin(torch.nn.Module):
         self.params = params
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The loss, a scalar, of embeddings (b, d), of any length, with labels (b,)."""
+        """The loss (a scalar) of embeddings (b, d), not necessarily of unit length, with labels (b,)."""
         if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
             raise ValueError(
                 f"TCM: expected embeddings (b, d) and labels (b,), got {tuple(embeddings.shape)} and "
-                f"{tuple(labels.shape)}; pass one label a row"
+                f"{tuple(labels.shape)}; pass one label per row"
             )
         p, unit = self.params, torch.nn.functional.normalize(embeddings, dim=1)
         cosines = unit @ unit.T
@@ -37,17 +39,17 @@ class ThresholdConsistentMargin(torch.nn.Module):
         return p.positive_weight * positive + p.negative_weight * negative
 
     def extra_repr(self) -> str:
-        """The settings, as torch prints modules."""
+        """The parameters, for torch's representation of modules."""
         return repr(self.params)
 
 
 def _mean_over(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Mean of the chosen values; 0 with a gradient of 0 without any."""
+    """Mean of the chosen values; 0 with a gradient of 0 if there are none."""
     return (values * chosen).sum() / chosen.sum().clamp(min=1)
 
 
 class WithTcm(torch.nn.Module):
-    """Any base loss of (embeddings, labels, ...) plus TCM; the base loss keeps its own weights, if it has some."""
+    """Any base loss of (embeddings, labels, ...) plus TCM; the base loss keeps its own parameters, if it has any."""
 
     def __init__(self, base: torch.nn.Module, params: TcmParams = TcmParams()) -> None:
         super().__init__()
@@ -55,5 +57,5 @@ class WithTcm(torch.nn.Module):
         self.tcm = ThresholdConsistentMargin(params)
 
     def forward(self, embeddings: torch.Tensor, labels: torch.Tensor, *more: Any, **named: Any) -> torch.Tensor:
-        """The sum of both losses; what else is given goes to the base loss."""
+        """The sum of both losses; further arguments are passed to the base loss."""
         return self.base(embeddings, labels, *more, **named) + self.tcm(embeddings, labels)

@@ -1,4 +1,4 @@
-"""Trains an embedder step by step, so that a long training can be stopped and taken up again to the same weights."""
+"""Step-by-step training of an embedder; an interrupted training resumes to the same weights."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,16 +14,18 @@ from tasks.metric.networks import as_input, base_loss, network, rate_at
 from tasks.metric.retrieval import retrieval
 from tasks.metric.tcm import WithTcm
 
-#: Rows that a network embeds at a time: one number, since the same row in another batch differs in its last bits.
+#: Rows per forward pass when embedding: fixed, since a row's last bits depend on the size of its batch.
 EMBED_ROWS = 256
 
 Arrays = dict[str, NDArray[np.generic]]
 
 
 class EmbedderTrainer:
-    """Rows are vectors float32 (n, d) or images uint8 (n, height, width[, channels]); labels (n,) are classes by name or number.
+    """Training of one embedder; the result is a function of rows, parameters and seed.
 
-    Training rows and validation rows are of different classes. The result is a function of rows, parameters and seed.
+    rows, held_rows: training and validation rows, of different classes; vectors float32 (n, d) or images uint8 (n,
+    height, width[, channels]). labels, held_labels: their classes (n,) by name or number. ValueError for classes that
+    are too small, for a network of another output shape and for a loss that is not finite.
     """
 
     def __init__(
@@ -43,8 +45,8 @@ class EmbedderTrainer:
         self._batches = BalancedBatches(self._classes, params)
         with seeded(params.seed, 1):
             self.net = network(backbone, self._shape)
-            made = base_loss(params.loss, len(names), self._dimensions())
-        self.loss = made if tcm is None else WithTcm(made, tcm)
+            base = base_loss(params.loss, len(names), self._dimensions())
+        self.loss = base if tcm is None else WithTcm(base, tcm)
         groups = [{"params": list(self.net.parameters()), "rate": params.rate}]
         if proxies := list(self.loss.parameters()):
             groups.append({"params": proxies, "rate": params.proxy_rate})
@@ -56,23 +58,23 @@ class EmbedderTrainer:
     def _dimensions(self) -> int:
         self.net.eval()
         with torch.no_grad():
-            found = self.net(as_input(self._rows[:2]))
-        if found.ndim != 2 or len(found) != 2:
+            output = self.net(as_input(self._rows[:2]))
+        if output.ndim != 2 or len(output) != 2:
             raise ValueError(
-                f"backbone: expected embeddings (b, d) for {len(found)} inputs, got shape {tuple(found.shape)}; return"
-                " one row each"
+                f"backbone: expected embeddings (b, d) for {len(output)} inputs, got shape {tuple(output.shape)};"
+                " return one row per input"
             )
-        return int(found.shape[1])
+        return int(output.shape[1])
 
     @property
     def finished(self) -> bool:
-        """Whether another check is not to be reached."""
+        """Whether training is over: all steps done, or no improvement for ``patience`` checks."""
         if self.step >= self.params.steps:
             return True
         return len(self._checks) - 1 - self._best >= self.params.patience > 0 and bool(self._checks)
 
     def run_until_check(self) -> None:
-        """Steps up to the next check, and that check."""
+        """Trains up to the next check and performs it."""
         last = min(self.step + self.params.check_every, self.params.steps)
         began = self.step
         with one_thread():
@@ -81,12 +83,13 @@ class EmbedderTrainer:
                 self._since += self._one_step()
                 self.step += 1
         vectors, labels = embed_with(self.net, self._held[0]), self._held[1]
-        found = retrieval(vectors, labels, "cosine")
-        if np.isnan(found.map_at_r):
-            raise ValueError("validation: expected a class with two rows, got none; give more validation classes")
-        if self._best < 0 or found.map_at_r > self._checks[self._best].map_at_r:
+        metrics = retrieval(vectors, labels, "cosine")
+        if np.isnan(metrics.map_at_r):
+            raise ValueError("validation: expected a class with two rows, got none; provide more validation classes")
+        if self._best < 0 or metrics.map_at_r > self._checks[self._best].map_at_r:
             self._best, self._kept = len(self._checks), self._weights()
-        self._checks.append(Check(self.step, self._since / (self.step - began), found.map_at_r, found.recall_at_1))
+        loss = self._since / (self.step - began)
+        self._checks.append(Check(self.step, loss, metrics.map_at_r, metrics.recall_at_1))
         self._since = 0.0
 
     def _one_step(self) -> float:
@@ -104,8 +107,8 @@ class EmbedderTrainer:
         value = float(loss.detach())
         if not np.isfinite(value):
             raise ValueError(
-                f"training: expected a finite loss at step {self.step}, got {value}; lower the rate, or look for"
-                " vectors that are far longer than others"
+                f"training: expected a finite loss at step {self.step}, got {value}; lower the rate, or check for"
+                " vectors of extreme length"
             )
         return value
 
@@ -119,7 +122,7 @@ class EmbedderTrainer:
         )
 
     def state(self) -> Arrays:
-        """What :meth:`restore` needs beside data and parameters, as arrays by name; between checks."""
+        """The state for :meth:`restore`, besides data and parameters, as arrays by name; valid between checks."""
         out: Arrays = {f"net.{name}": values for name, values in self._weights().items()}
         out |= {f"kept.{name}": values for name, values in self._kept.items()}
         out |= {f"loss.{name}": tensor.detach().numpy().copy() for name, tensor in self.loss.state_dict().items()}
@@ -131,12 +134,14 @@ class EmbedderTrainer:
         return out
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Goes on where the trainer with this state stopped; ValueError for a state of another network."""
+        """Resumes from a state; ValueError for a state of another network."""
         try:
             self.net.load_state_dict(_tensors(state, "net."))
             self.loss.load_state_dict(_tensors(state, "loss."))
         except RuntimeError as problem:
-            raise ValueError(f"state: expected that of this network, got another ({problem}); start again") from problem
+            raise ValueError(
+                f"state: expected that of this network, got another ({problem}); start the training again"
+            ) from problem
         moments: dict[int, dict[str, Any]] = {}
         for name, tensor in _tensors(state, "optimizer.").items():
             number, _, key = name.partition(".")
@@ -154,8 +159,9 @@ def train_embedder(
     state: Mapping[str, NDArray[np.generic]] | None = None,
     save: Callable[[int, Callable[[], Arrays]], None] | None = None,
 ) -> Embedder:
-    """All steps, or until mAP@R of validation classes no longer grows; ``save`` is told the step after each check and may
-    call for the state, ``state`` takes one up.
+    """Trains until the trainer is finished.
+
+    state: a state to resume from. save: called after each check with the step and a function that returns the state.
     """
     if state is not None:
         trainer.restore(state)
@@ -167,15 +173,15 @@ def train_embedder(
 
 
 def embed(embedder: Embedder, rows: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Embeddings float32 (n, dimensions), of length one, of rows (n, *shape); ValueError for another shape.
+    """Unit-length embeddings float32 (n, dimensions) of rows (n, *shape); ValueError for another shape.
 
-    A row's embedding is the same whatever rows come with it, to the bit, if ``n`` is padded alike: blocks are of
-    ``EMBED_ROWS`` rows, the last one filled up.
+    A row's embedding does not depend, to the bit, on the other rows: rows are embedded in blocks of ``EMBED_ROWS``, the
+    last one padded.
     """
     if tuple(rows.shape[1:]) != embedder.shape:
         raise ValueError(
-            f"embedder: expected inputs of shape {embedder.shape}, got {tuple(rows.shape[1:])}; give what it was"
-            " trained on"
+            f"embedder: expected inputs of shape {embedder.shape}, got {tuple(rows.shape[1:])}; provide inputs like the"
+            " training data"
         )
     net = network(embedder.backbone, embedder.shape)
     net.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in embedder.weights.items()})
@@ -183,29 +189,29 @@ def embed(embedder: Embedder, rows: NDArray[np.generic]) -> NDArray[np.float32]:
 
 
 def embed_with(net: torch.nn.Module, rows: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Embeddings of rows by a network as it stands."""
+    """Embeddings float32 (n, dimensions) of rows by a network with its current weights."""
     net.eval()
     out = []
     with one_thread(), torch.no_grad():
         for begin in range(0, len(rows), EMBED_ROWS):
             part = rows[begin : begin + EMBED_ROWS]
-            # A product of another number of rows may sum in another order.
+            # A matrix product with another number of rows may sum in another order.
             filled = np.concatenate([part, np.repeat(part[-1:], EMBED_ROWS - len(part), axis=0)])
             out.append(net(as_input(filled)).numpy()[: len(part)])
     return np.ascontiguousarray(np.concatenate(out), dtype=np.float32)
 
 
 def shifted(images: NDArray[np.generic], most: int, random: np.random.Generator) -> NDArray[np.generic]:
-    """Images (b, height, width, ...) each moved by up to ``most`` pixels either way, edges repeated."""
+    """Images (b, height, width, ...), each shifted by up to ``most`` pixels in either direction, edges repeated."""
     height, width = images.shape[1:3]
     padding = [(0, 0), (most, most), (most, most)] + [(0, 0)] * (images.ndim - 3)
     padded = np.pad(images, padding, mode="edge")
     at = random.integers(0, 2 * most + 1, (len(images), 2))
-    return np.stack([one[y : y + height, x : x + width] for one, (y, x) in zip(padded, at, strict=True)])
+    return np.stack([image[y : y + height, x : x + width] for image, (y, x) in zip(padded, at, strict=True)])
 
 
 def _some(rows: NDArray[np.generic], labels: NDArray[np.generic], most: int) -> tuple[Any, Any]:
-    """About that many rows: of each class at most a twentieth of them, evenly, and of such classes as many as fit."""
+    """About ``most`` rows and their labels: at most a twentieth of that per class, of as many classes as fit."""
     _, classes = np.unique(labels, return_inverse=True)
     own = [np.flatnonzero(classes == number) for number in range(int(classes.max(initial=-1)) + 1)]
     each = max(2, most // 20)

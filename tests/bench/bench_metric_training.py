@@ -27,7 +27,7 @@ import numpy as np
 
 from tasks.metric.comparison import ComparisonParams, on_validation, scored
 from tasks.metric.embedders import BackboneParams, TrainingParams
-from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, will_do
+from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, is_acceptable
 from tasks.metric.margins import TcmParams
 from tests.bench.metric_images import OpenWorld, mnist, omniglot
 from tests.bench.metric_pictures import draw_all
@@ -193,7 +193,7 @@ def open_world(results: Results, processes: int, *, quick: bool) -> None:
         rows = [row, *results.run(part, processes)]
         judged = [Trial(TcmParams(**one["tcm"]) if one["tcm"] else None, **one["validation"]) for one in rows]
         best = chosen(judged, MARGINS)
-        good = sum(will_do(one, judged[0], MARGINS) for one in judged[1:])
+        good = sum(is_acceptable(one, judged[0], MARGINS) for one in judged[1:])
         print(f"{backbone.kind} {loss}: {good} of {len(part)} margins will do, chosen {judged[best].tcm}", flush=True)
         for seed in SEEDS:
             seeded = replace(full, seed=seed, **other)

@@ -1,4 +1,4 @@
-"""The stages that train embedders with and without TCM, compare them, and embed rows by the one that is taken."""
+"""The stages that train embedders with and without TCM, compare them, and embed rows with the selected one."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,16 +17,16 @@ from schemas.store import Store
 from schemas.workspace import Workspace
 from tasks.corpus.open import read_vectors
 from tasks.metric.classes import ClassParams, chosen_rows
-from tasks.metric.comparison import ComparisonParams, Scored, on_validation, scored, taken_embedder
+from tasks.metric.comparison import ComparisonParams, Scored, on_validation, scored, selected_embedder
 from tasks.metric.embedders import BackboneParams, Check, Embedder, TrainingParams
-from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, will_do
+from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, is_acceptable
 from tasks.metric.margins import TcmParams
-from tasks.metric.open import open_vectors, read_embedder, read_labelled, taken_place, texts_of
+from tasks.metric.open import open_vectors, read_embedder, read_labelled, selected_index, texts_of
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
 
-#: A training that takes longer saves its state this often (seconds), and so loses no more than that to a kill.
+#: Seconds between checkpoints of a training: the maximum that a kill loses.
 CHECKPOINT_SECONDS = 20.0
 
 Rows = NDArray[np.float32]
@@ -34,9 +34,10 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained on what: the rows' classes, the shape of one input (vectors where it is empty), network and training.
+    """Classes, inputs, network and parameters of a training.
 
-    code: a digest of the source of a user's module, so that a change of it is noticed.
+    shape: shape of one input, empty for vectors. code: a digest of the source of a user's module, so that a change of
+    it is detected.
     """
 
     classes: ClassParams
@@ -60,26 +61,26 @@ class _Sides:
 
 def _sides(store: Store, vectors: Ref, documents: Ref, recipe: Recipe, *wanted: str) -> _Sides:
     labels = texts_of(read_labelled(store, documents), recipe.classes.column)
-    given = shaped(read_vectors(open_vectors(store, vectors)), recipe.shape, vectors)
-    named = np.array(labels, dtype=str)
+    inputs = shaped(read_vectors(open_vectors(store, vectors)), recipe.shape, vectors)
+    label_of = np.array(labels, dtype=str)
     rows, names = {}, {}
     for side in wanted:
         try:
-            taken = chosen_rows(labels, replace(recipe.classes, part=side))  # type: ignore[arg-type]
+            selected = chosen_rows(labels, replace(recipe.classes, part=side))  # type: ignore[arg-type]
         except ValueError as problem:
             raise FingerpostError(f"{documents}: {problem}") from problem
-        rows[side], names[side] = given[taken], named[taken]
+        rows[side], names[side] = inputs[selected], label_of[selected]
     return _Sides(rows, names)
 
 
 def shaped(rows: Rows, shape: tuple[int, ...], what: object) -> Rows:
-    """Rows (n, d) as inputs of a shape; FingerpostError where they hold another number of values."""
+    """Rows (n, d) reshaped to inputs (n, *shape); FingerpostError if d is another number of values."""
     if not shape:
         return rows
     if rows.shape[1] != int(np.prod(shape)):
         raise FingerpostError(
-            f"{what}: expected {int(np.prod(shape))} numbers a row for images of shape {shape}, found {rows.shape[1]}; "
-            "correct metric.images.size and .channels"
+            f"{what}: expected {int(np.prod(shape))} values per row for images of shape {shape}, found"
+            f" {rows.shape[1]}; correct metric.images.size and .channels"
         )
     return rows.reshape(len(rows), *shape)
 
@@ -88,18 +89,23 @@ def shaped(rows: Rows, shape: tuple[int, ...], what: object) -> Rows:
 def search_margins(
     run: StageRun, vectors: Ref, documents: Ref, *, recipe: Recipe, params: MarginParams, compared: ComparisonParams
 ) -> None:
-    """Trains shortly without TCM and with each of some margins, and chooses margins on validation classes; a shard a trial."""
+    """Trains briefly without TCM and with each candidate margin, and selects margins on validation classes.
+
+    One shard per trial.
+    """
     short = replace(
         recipe, training=replace(recipe.training, steps=min(params.steps, recipe.training.steps), patience=0)
     )
     shared = {"vectors": vectors, "documents": documents, "recipe": short, "compared": compared, "work": run.ref}
     first = run.map_shards(_trial_shard, [Shard(0, 0, 1)], tried=[None], margins=params, **shared)
     tried: list[TcmParams | None] = [None, *(TcmParams(*margins) for margins in first[0]["candidates"])]
-    shards = [Shard(place, place, place + 1) for place in range(1, len(tried))]
-    found = first + run.map_shards(_trial_shard, shards, tried=tried, margins=None, **shared)
-    trials = [Trial(tcm, **figures["trial"]) for tcm, figures in zip(tried, found, strict=True)]
+    shards = [Shard(index, index, index + 1) for index in range(1, len(tried))]
+    figures = first + run.map_shards(_trial_shard, shards, tried=tried, margins=None, **shared)
+    trials = [Trial(tcm, **part["trial"]) for tcm, part in zip(tried, figures, strict=True)]
     best = chosen(trials, params)
-    roles = ["will do" if place and will_do(trial, trials[0], params) else "" for place, trial in enumerate(trials)]
+    roles = [
+        "will do" if index and is_acceptable(trial, trials[0], params) else "" for index, trial in enumerate(trials)
+    ]
     acceptable = sum(role != "" for role in roles)
     roles[best] = "chosen"
     run.write("trials", _trials_table(trials, roles))
@@ -107,14 +113,14 @@ def search_margins(
 
 
 def _trials_table(trials: Sequence[Trial], roles: list[str]) -> pa.Table:
-    """Trials, and what became of each."""
+    """The trials and the role of each."""
     numbers = pa.array(range(len(trials)), pa.int64())
     tried = _tried_columns([trial.tcm for trial in trials])
     return pa.table({"place": numbers, **tried, **_judged_columns(trials), "role": roles})
 
 
 def _margins_quality(best: Trial, without: Trial) -> dict[str, float]:
-    """The margins that were chosen, and what they gain."""
+    """The selected margins, and their metrics compared with those without TCM."""
     tcm = best.tcm
     assert tcm is not None
     return {
@@ -147,8 +153,8 @@ def _trial_shard(
     from tasks.metric.trainer import embed
 
     trial, pairs = on_validation(embed(embedder, rows), names, tcm, compared)
-    found = {name: getattr(trial, name) for name in ("opis", "worst_opis", "frr", "recall_at_1", "map_at_r")}
-    figures: dict[str, Any] = {"trial": found}
+    metrics = {name: getattr(trial, name) for name in ("opis", "worst_opis", "frr", "recall_at_1", "map_at_r")}
+    figures: dict[str, Any] = {"trial": metrics}
     if margins is not None:
         figures["candidates"] = [
             [tcm.positive_margin, tcm.negative_margin, tcm.positive_weight, tcm.negative_weight]
@@ -168,9 +174,9 @@ def train_embedders(
     seeds: int,
     tcm: TcmParams,
 ) -> None:
-    """Trains embedders ``without`` and ``with`` TCM for several seeds, one shard each; taken up again after a kill.
+    """Trains embedders ``without`` and ``with`` TCM for several seeds, one shard each; resumes after a kill.
 
-    Margins are those that were searched for, or ``tcm`` where none were.
+    margins: the artifact of a margin search; without one, the margins are ``tcm``.
     """
     with_tcm = _searched(run.store, margins[0]) if margins else tcm
     first = recipe.training.seed
@@ -195,14 +201,14 @@ def train_embedders(
 
 
 def _searched(store: Store, margins: Ref) -> TcmParams:
-    """The margins that a search chose."""
+    """The margins that a search selected."""
     quality = store.open(margins, contracts.MARGINS).quality
     weight = quality["weight"]
     return TcmParams(quality["positive_margin"], quality["negative_margin"], weight, weight)
 
 
 def _embedders_table(jobs: list[tuple[int, TcmParams | None]], figures: list[dict[str, Any]]) -> pa.Table:
-    """Seed and margins of each embedder, and the steps that it was trained for and is of."""
+    """Seed and margins of each embedder, the step of its weights, and the number of steps trained."""
     return pa.table(
         {
             "place": pa.array(range(len(jobs)), pa.int64()),
@@ -227,24 +233,24 @@ def _embedder_shard(
     seed, tcm = jobs[shard.start]
     sides = _sides(store, vectors, documents, recipe, "training", "validation")
     seeded = replace(recipe, training=replace(recipe.training, seed=seed))
-    made = _trained(store, work, shard, sides, seeded, tcm, vectors)
-    kept = made.checks[made.best]
+    embedder = _trained(store, work, shard, sides, seeded, tcm, vectors)
+    best = embedder.checks[embedder.best]
     figures = {
-        "step": kept.step,
-        "steps": made.checks[-1].step,
-        "map_at_r": kept.map_at_r,
-        "shape": list(made.shape),
+        "step": best.step,
+        "steps": embedder.checks[-1].step,
+        "map_at_r": best.map_at_r,
+        "shape": list(embedder.shape),
         "classes": len(np.unique(sides.names["training"])),
         "rows": len(sides.rows["training"]),
     }
-    tables = {"weights": tensors_to_arrow(made.weights), "checks": _checks_table(shard.index, made.checks)}
+    tables = {"weights": tensors_to_arrow(embedder.weights), "checks": _checks_table(shard.index, embedder.checks)}
     return ShardOutput(tables, figures)
 
 
 def _trained(
     store: Store, work: Ref, shard: Shard, sides: _Sides, recipe: Recipe, tcm: TcmParams | None, vectors: Ref
 ) -> Embedder:
-    """One embedder, from the newest checkpoint of its shard if there is one."""
+    """Trains one embedder, from the newest checkpoint of its shard if there is one."""
     try:
         from tasks.metric.trainer import EmbedderTrainer, train_embedder
     except ImportError as problem:
@@ -274,7 +280,7 @@ def _trained(
 def compare_embedders(
     run: StageRun, vectors: Ref, documents: Ref, embedders: Ref, *, recipe: Recipe, params: ComparisonParams
 ) -> None:
-    """Measures every embedder on validation and on test classes, one shard each, and takes one by validation classes."""
+    """Measures every embedder on validation and test classes, one shard each, and selects one on validation classes."""
     table = run.store.open(embedders, contracts.EMBEDDERS).read("embedders").to_pylist()
     parts = run.gather(
         _score_shard,
@@ -286,17 +292,17 @@ def compare_embedders(
         params=params,
     )
     trials = [part.validation for part in parts]
-    place = taken_embedder(trials, params)
-    roles = ["taken" if row == place else "" for row in range(len(trials))]
+    selected = selected_embedder(trials, params)
+    roles = ["taken" if row == selected else "" for row in range(len(trials))]
     numbers = pa.array(range(len(trials)), pa.int64())
     run.write("validation", pa.table({"embedder": numbers, **_judged_columns(trials), "role": roles}))
     run.write("figures", figures_to_arrow(_test_figures(parts, [row["seed"] for row in table])))
     run.write("curves", tensors_to_arrow(_curves(parts)))
-    run.quality = {"embedders": len(parts), "taken": place, "tcm": trials[place].tcm is not None} | _means(parts)
+    run.quality = {"embedders": len(parts), "taken": selected, "tcm": trials[selected].tcm is not None} | _means(parts)
 
 
 def _test_figures(parts: Sequence[Scored], seeds: Sequence[int]) -> list[tuple[str, str, str, float]]:
-    """What test classes get by each embedder."""
+    """Metrics of each embedder on test classes."""
     return [
         ("with" if part.validation.tcm else "without", f"seed {seed}", metric, value)
         for part, seed in zip(parts, seeds, strict=True)
@@ -317,13 +323,13 @@ def _score_shard(
     from tasks.metric.trainer import embed
 
     sides = _sides(store, vectors, documents, recipe, "validation", "test")
-    made = read_embedder(store.open(embedders, contracts.EMBEDDERS), shard.start)
-    validation, test = ((embed(made, rows), names) for rows, names in (sides.of("validation"), sides.of("test")))
-    return scored(validation, test, made.tcm, params)
+    embedder = read_embedder(store.open(embedders, contracts.EMBEDDERS), shard.start)
+    validation, test = ((embed(embedder, rows), names) for rows, names in (sides.of("validation"), sides.of("test")))
+    return scored(validation, test, embedder.tcm, params)
 
 
 def _curves(parts: Sequence[Scored]) -> dict[str, NDArray[np.generic]]:
-    """Utility by class along thresholds of the first embedder without and the first with TCM, where there are such."""
+    """Curves of utility by class of the first embedder without and the first with TCM, as far as there are such."""
     out: dict[str, NDArray[np.generic]] = {}
     for part in parts:
         side = "with" if part.validation.tcm else "without"
@@ -335,12 +341,12 @@ def _curves(parts: Sequence[Scored]) -> dict[str, NDArray[np.generic]]:
 
 
 def _means(parts: Sequence[Scored]) -> dict[str, float]:
-    """Means over seeds of what test classes get, without and with TCM."""
+    """Means over seeds of the metrics on test classes, without and with TCM."""
     out = {}
     for side in ("without", "with"):
         mine = [part.test for part in parts if (part.validation.tcm is not None) == (side == "with")]
         for name in ("opis", "worst_opis", "recall_at_1", "far", "far_spread") if mine else ():
-            out[f"{name}_{side}"] = round(float(np.mean([one[name] for one in mine])), 8)
+            out[f"{name}_{side}"] = round(float(np.mean([metrics[name] for metrics in mine])), 8)
     return out
 
 
@@ -348,25 +354,26 @@ def _means(parts: Sequence[Scored]) -> dict[str, float]:
 def embed_rows(
     run: StageRun, vectors: Ref, embedders: Ref, comparison: Ref, *, shape: tuple[int, ...], rows_per_shard: int
 ) -> None:
-    """Embeds all rows by the embedder that was taken, one shard a range of rows."""
-    place = taken_place(run.store.open(comparison, contracts.COMPARISON))
+    """Embeds all rows with the selected embedder, one shard per range of rows."""
+    index = selected_index(run.store.open(comparison, contracts.COMPARISON))
     shards = row_shards(open_vectors(run.store, vectors).rows("vectors"), rows_per_shard)
-    figures = run.map_shards(_embed_shard, shards, vectors=vectors, embedders=embedders, place=place, shape=shape)
+    figures = run.map_shards(_embed_shard, shards, vectors=vectors, embedders=embedders, index=index, shape=shape)
     run.quality = {
         "rows": sum(f["rows"] for f in figures),
         "dimensions": figures[0]["dimensions"],
-        "embedder": place,
+        "embedder": index,
     }
 
 
 def _embed_shard(
-    store: Store, shard: Shard, *, vectors: Ref, embedders: Ref, place: int, shape: tuple[int, ...]
+    store: Store, shard: Shard, *, vectors: Ref, embedders: Ref, index: int, shape: tuple[int, ...]
 ) -> ShardOutput:
     from tasks.metric.trainer import embed
 
     rows = shaped(read_vectors(open_vectors(store, vectors))[shard.start : shard.stop], shape, vectors)
-    found = embed(read_embedder(store.open(embedders, contracts.EMBEDDERS), place), rows)
-    return ShardOutput({"vectors": dense_to_arrow(found)}, {"rows": len(found), "dimensions": found.shape[1]})
+    embeddings = embed(read_embedder(store.open(embedders, contracts.EMBEDDERS), index), rows)
+    figures = {"rows": len(embeddings), "dimensions": embeddings.shape[1]}
+    return ShardOutput({"vectors": dense_to_arrow(embeddings)}, figures)
 
 
 def _tried_columns(tried: Sequence[TcmParams | None]) -> dict[str, pa.Array]:

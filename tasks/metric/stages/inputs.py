@@ -1,4 +1,4 @@
-"""The stages that import what a threshold is tuned on: labelled embeddings or images, and their vectors."""
+"""The stages that import labelled embeddings or images, and their vectors, for tuning a threshold."""
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from tasks.stage_run import StageRun
 
 @stage(contracts.EMBEDDINGS)
 def import_embeddings(run: StageRun, source: InputSource, *, params: ImportParams) -> None:
-    """Takes the good rows of a file of labelled embeddings and quarantines the bad ones with a reason each."""
+    """Imports the valid rows of a file of labelled embeddings and quarantines the others with a reason each."""
     batch = source.read()
     figures, rows = write_quarantine(run, source, batch, params), batch.accepted
     columns = {name: rows[name] for name in ("id", "label", "group")} | {"vector": fixed_lists(given_vectors(rows))}
@@ -28,7 +28,7 @@ def import_embeddings(run: StageRun, source: InputSource, *, params: ImportParam
 
 @stage(contracts.IMAGES)
 def import_images(run: StageRun, source: InputSource, *, params: ImportParams) -> None:
-    """Takes the good images of an input with their labels and quarantines the bad ones with a reason each."""
+    """Imports the valid images of an input with their labels and quarantines the others with a reason each."""
     batch = source.read()
     figures, rows = write_quarantine(run, source, batch, params), batch.accepted
     columns = {name: rows[name] for name in ("id", "label")} | {"pixels": fixed_lists(given_vectors(rows))}
@@ -38,7 +38,7 @@ def import_images(run: StageRun, source: InputSource, *, params: ImportParams) -
 
 @stage(contracts.VECTORS)
 def take_embeddings(run: StageRun, documents: Ref, *, normalize: bool) -> None:
-    """Takes the vectors of labelled embeddings, or the pixels of images, scaled to norm 1 if asked for."""
+    """Extracts the vectors of labelled embeddings, or the pixels of images; scaled to norm 1 with ``normalize``."""
     artifact, table = open_labelled(run.store, documents)
     ends = np.cumsum([0, *(entry.rows for entry in artifact.entries(table))]).tolist()
     shards = [

@@ -1,4 +1,4 @@
-"""The stages of the metric domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
+"""The stages that tune a threshold. Each reads artifacts, calls a pure function and writes its result."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from schemas.store import Artifact, Store
 from tasks.corpus.open import read_vectors
 from tasks.metric.assessment import AssessmentParams, assess
 from tasks.metric.calibrated import CalibratedThreshold, calibrated
-from tasks.metric.class_pairs import ClassPairs, count_between, drawn_classes, drawn_rows
+from tasks.metric.class_pairs import ClassPairs, count_between, sampled_classes, sampled_rows
 from tasks.metric.classes import ClassParams, chosen_rows, class_groups
 from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
 from tasks.metric.open import (
@@ -31,7 +31,7 @@ from tasks.metric.open import (
     texts_of,
 )
 from tasks.metric.pairs import PairHistograms
-from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
+from tasks.metric.partial_counts import count_groups, histogram_arrays, summed_counts
 from tasks.metric.retrieval import evenly, ranked_hits, summary
 from tasks.metric.scores import ClassRows, Measure, ScoreBins, bins_covering, bounded_bins, class_rows
 from tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold
@@ -42,7 +42,7 @@ from tasks.stage_run import StageRun
 
 @contextmanager
 def _usable(what: Ref) -> Iterator[None]:
-    """Within it, what data cannot be used for is an error of those data."""
+    """Turns a ValueError of a pure function into an error that names the artifact."""
     try:
         yield
     except ValueError as problem:
@@ -61,17 +61,17 @@ def arrange_classes(
     classes: ClassParams,
     rows_per_shard: int,
 ) -> None:
-    """Sorts the vectors of the classes that take part by class, one file a group of rows.
+    """Sorts the vectors of the selected classes by class, one file per group of rows.
 
-    ``memory_mb`` bounds the histograms of all pairs: where classes are many, there are fewer bins.
+    ``memory_mb`` bounds the histograms of all pairs: with many classes there are fewer bins.
     """
     table = read_labelled(run.store, documents)
     labels = texts_of(table, classes.column)
-    given = read_vectors(open_vectors(run.store, vectors))
+    rows = read_vectors(open_vectors(run.store, vectors))
     with _usable(documents):
         chosen = chosen_rows(labels, classes)
         names = np.array([labels[row] for row in chosen], dtype=str)
-        data = class_rows(given[chosen], names, measure)
+        data = class_rows(rows[chosen], names, measure)
         score_bins = bins_covering(data.rows, measure, bounded_bins(bins, len(data.names), memory_mb))
     _write_rows(run, data, chosen[np.argsort(names, kind="stable")], score_bins, rows_per_shard)
     run.quality = {"left_out": len(labels) - len(chosen)} | _rows_quality(data, score_bins)
@@ -84,7 +84,7 @@ def arrange_classes(
 def _write_rows(
     run: StageRun, data: ClassRows, order: NDArray[np.integer], bins: ScoreBins, rows_per_shard: int
 ) -> None:
-    """Writes rows sorted by class; ``order``: where each was in what was given."""
+    """Writes rows sorted by class; ``order``: the input row of each."""
     run.write("names", pa.table({"name": pa.array([str(name) for name in data.names], pa.string())}))
     run.write("order", tensors_to_arrow({"classes": data.classes, "rows": order.astype(np.int64)}))
     run.write("bins", tensors_to_arrow(bins_tensors(bins)))
@@ -93,7 +93,7 @@ def _write_rows(
 
 
 def _rows_quality(data: ClassRows, bins: ScoreBins) -> dict[str, object]:
-    """The figures of rows sorted by class."""
+    """Quality values of rows sorted by class."""
     return {
         "rows": len(data.rows),
         "classes": len(data.names),
@@ -105,14 +105,14 @@ def _rows_quality(data: ClassRows, bins: ScoreBins) -> dict[str, object]:
 
 
 def _write_groups(run: StageRun, names: np.ndarray, groups: np.ndarray | None) -> None:
-    """The groups of the classes, if any is in one."""
+    """Writes the groups of the classes, if any class is in one."""
     if groups is not None and (groups != "").any():
         run.write("groups", pa.table({"name": names.tolist(), "group": pa.array(groups.tolist(), pa.string())}))
 
 
 @stage(contracts.PAIR_COUNTS)
 def count_class_pairs(run: StageRun, rows: Ref) -> None:
-    """Counts what all pairs of rows score by class, one shard a pair of groups of rows."""
+    """Counts the scores of all pairs of rows by class, one shard per pair of row groups."""
     groups = block_pairs(len(run.store.open(rows, contracts.ROWS).entries("rows")))
     shards = even_shards(len(groups), 1)
     figures = run.map_shards(_count_shard, shards, rows=rows, groups=groups, threads=run.threads_of(shards))
@@ -140,11 +140,11 @@ def _blocks(artifact: Artifact, group: int) -> list[Block]:
 
 @stage(contracts.HISTOGRAMS)
 def merge_pair_counts(run: StageRun, rows: Ref, pair_counts: Ref) -> None:
-    """Adds up the counts of all pairs of groups of rows."""
+    """Sums the counts of all pairs of row groups."""
     arranged, counted = run.store.open(rows, contracts.ROWS), run.store.open(pair_counts, contracts.PAIR_COUNTS)
     parts = (tensors_from_arrow(counted.read("counts", shard=entry.shard)) for entry in counted.entries("counts"))
     names, bins = read_names(arranged), read_bins(arranged)
-    pairs = added_up(parts, names, bins, _between(arranged, names, bins))
+    pairs = summed_counts(parts, names, bins, _between(arranged, names, bins))
     run.write("names", pa.table({"name": pa.array(names.tolist(), pa.string())}))
     _write_groups(run, names, read_groups(arranged))
     run.write("bins", tensors_to_arrow(bins_tensors(bins)))
@@ -161,62 +161,65 @@ def merge_pair_counts(run: StageRun, rows: Ref, pair_counts: Ref) -> None:
 
 
 def _between(arranged: Artifact, names: np.ndarray, bins: ScoreBins) -> ClassPairs:
-    """The pairs between drawn classes; of the rows one file is held at a time."""
+    """Histograms between sampled classes; one file of rows is in memory at a time."""
     classes = tensors_from_arrow(arranged.read("order"))["classes"]
-    chosen = drawn_classes(names)
-    places = drawn_rows(classes, chosen)
-    found, first = [], 0
+    sample = sampled_classes(names)
+    positions = sampled_rows(classes, sample)
+    parts, first = [], 0
     for entry in arranged.entries("rows"):
         rows = dense_from_arrow(arranged.read("rows", shard=entry.shard))
-        found.append(rows[places[(places >= first) & (places < first + entry.rows)] - first])
+        parts.append(rows[positions[(positions >= first) & (positions < first + entry.rows)] - first])
         first += entry.rows
-    sizes = np.bincount(classes, minlength=len(names))[chosen].astype(np.int64)
-    return count_between(np.ascontiguousarray(np.concatenate(found)), classes[places], sizes, bins)
+    sizes = np.bincount(classes, minlength=len(names))[sample].astype(np.int64)
+    return count_between(np.ascontiguousarray(np.concatenate(parts)), classes[positions], sizes, bins)
 
 
 @stage(contracts.ASSESSMENT)
 def assess_threshold(run: StageRun, validation: Ref, test: Ref, *, params: AssessmentParams) -> None:
-    """Chooses a threshold and a calibration range on validation classes, and measures what test classes get by them."""
+    """Chooses a threshold and a calibration range on validation classes, and measures both on test classes."""
     counted = [run.store.open(ref, contracts.HISTOGRAMS) for ref in (validation, test)]
     pairs = [read_histograms(artifact) for artifact in counted]
     with _usable(validation):
-        found = assess(pairs[0], pairs[1], params, _groups_of(counted, pairs))
-    run.write("figures", figures_to_arrow(found.figures))
-    run.write("classes", _table_of("classes", found.classes))
-    if found.groups:
-        run.write("groups", _table_of("groups", found.groups))
-    run.write("curves", tensors_to_arrow(found.curves))
-    run.quality = found.quality
+        result = assess(pairs[0], pairs[1], params, _groups_of(counted, pairs))
+    run.write("figures", figures_to_arrow(result.figures))
+    run.write("classes", _table_of("classes", result.classes))
+    if result.groups:
+        run.write("groups", _table_of("groups", result.groups))
+    run.write("curves", tensors_to_arrow(result.curves))
+    run.quality = result.quality
 
 
 @stage(contracts.RETRIEVAL)
 def measure_retrieval(run: StageRun, rows: Ref, *, queries: int) -> None:
-    """Measures recall@1 and mAP@R by exact search, one shard a group of rows; at most ``queries`` rows ask, evenly by class."""
+    """Measures recall@1 and mAP@R by exact search for at most ``queries`` rows, evenly by class.
+
+    One shard per group of rows.
+    """
     artifact = run.store.open(rows, contracts.ROWS)
     entries = artifact.entries("rows")
     ends = np.cumsum([0, *(entry.rows for entry in entries)]).tolist()
     shards = [Shard(number, ends[number], ends[number + 1]) for number in range(len(entries))]
     parts = run.gather(_retrieval_shard, shards, rows=rows, queries=queries)
     classes = tensors_from_arrow(artifact.read("order"))["classes"]
-    found = summary(classes, *(np.concatenate([part[kind] for part in parts]) for kind in (0, 1)))
+    means = summary(classes, *(np.concatenate([part[kind] for part in parts]) for kind in (0, 1)))
     values = {
-        "recall_at_1": found.recall_at_1,
-        "map_at_r": found.map_at_r,
-        "recall_at_1_classes": found.recall_at_1_classes,
-        "map_at_r_classes": found.map_at_r_classes,
+        "recall_at_1": means.recall_at_1,
+        "map_at_r": means.map_at_r,
+        "recall_at_1_classes": means.recall_at_1_classes,
+        "map_at_r_classes": means.map_at_r_classes,
     }
     known = {name: value for name, value in values.items() if not np.isnan(value)}
     measure = read_bins(artifact).measure
     run.write("figures", figures_to_arrow([("exact search", measure, name, value) for name, value in known.items()]))
-    run.quality = known | {"rows": found.rows, "lone_classes": found.lone_classes}
+    run.quality = known | {"rows": means.rows, "lone_classes": means.lone_classes}
 
 
 def _retrieval_shard(store: Store, shard: Shard, *, rows: Ref, queries: int) -> tuple[np.ndarray, np.ndarray]:
     artifact = store.open(rows, contracts.ROWS)
     classes = tensors_from_arrow(artifact.read("order"))["classes"]
     every = np.ascontiguousarray(dense_from_arrow(artifact.read("rows")))
-    asks = evenly(len(every), queries)
-    return ranked_hits(every, classes, read_bins(artifact).measure, shard.start, shard.stop, asks=asks)
+    is_query = evenly(len(every), queries)
+    return ranked_hits(every, classes, read_bins(artifact).measure, shard.start, shard.stop, is_query=is_query)
 
 
 @stage(contracts.THRESHOLD)
@@ -234,17 +237,17 @@ def release_threshold(
     model: str,
     canaries: int,
 ) -> None:
-    """Chooses the threshold that others use, with the model's identity and some of its vectors as canaries.
+    """Chooses the threshold to release, with the model's identity and some of its vectors as canaries.
 
-    Its members are its inputs; ``roles`` are those of the others. Its quality has what was measured on other classes,
+    The members of the release are the inputs; ``roles`` name ``others``. The quality holds the metrics on test classes,
     for the gates.
     """
     named = ("validation_pairs", "vectors", "documents", "assessment", "retrieval")
     members = (histograms, vectors, documents, assessment, retrieval, *others)
     run.write("members", members_table(dict(zip((*named, *roles), members, strict=True))))
     pairs = read_histograms(run.store.open(histograms, contracts.HISTOGRAMS))
-    given, table = open_labelled(run.store, documents)
-    ids = given.read(table)["id"].to_pylist()
+    labelled, table = open_labelled(run.store, documents)
+    ids = labelled.read(table)["id"].to_pylist()
     rows = read_vectors(open_vectors(run.store, vectors))
     with _usable(histograms):
         choice = choose_threshold(pairs, target, level=level)
@@ -252,7 +255,7 @@ def release_threshold(
     groups, count = _own_thresholds(assessed), min(canaries, len(ids))
     release = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=count, groups=groups)
     run.quality = _write_threshold(run, release, target) | _chosen(choice, target, len(pairs.names))
-    run.quality |= {"groups": len(groups), "quarantine_share": given.quality["quarantine_share"]}
+    run.quality |= {"groups": len(groups), "quarantine_share": labelled.quality["quarantine_share"]}
     run.quality |= _tested(assessed, run.store.open(retrieval, contracts.RETRIEVAL))
 
 
@@ -267,13 +270,13 @@ def _chosen(choice: ThresholdChoice, target: Target, classes: int) -> dict[str, 
 
 
 def _own_thresholds(assessed: Artifact) -> dict[str, tuple[float, float, float]]:
-    """The threshold and its interval of each group of classes that is to have its own."""
+    """(threshold, low, high) by name of the groups of classes with a threshold of their own."""
     groups = assessed.read("groups").to_pylist() if assessed.entries("groups") else []
     return {group["name"]: (group["threshold"], group["low"], group["high"]) for group in groups if group["worth"]}
 
 
 def _write_threshold(run: StageRun, release: CalibratedThreshold, target: Target) -> dict[str, object]:
-    """Writes the tables of a release; the values of its threshold."""
+    """Writes the tables of a release; returns the values of its threshold."""
     values: dict[str, object] = {
         "threshold": release.threshold,
         "low": release.interval[0],
@@ -293,7 +296,7 @@ def _write_threshold(run: StageRun, release: CalibratedThreshold, target: Target
 
 
 def _tested(assessed: Artifact, retrieval: Artifact) -> dict[str, object]:
-    """What was measured on other classes than the threshold was chosen on."""
+    """Metrics on classes other than those that the threshold was chosen on."""
     tested, ranked = assessed.quality, retrieval.quality
     return {
         "test_classes": tested["classes"],
@@ -305,18 +308,18 @@ def _tested(assessed: Artifact, retrieval: Artifact) -> dict[str, object]:
 
 
 def _groups_of(counted: list[Artifact], pairs: list[PairHistograms]) -> tuple[np.ndarray, np.ndarray] | None:
-    """The groups of the classes of either side, None where none is in a group."""
-    found = [read_groups(artifact) for artifact in counted]
-    if found[0] is None and found[1] is None:
+    """The groups of the classes of both sides; None if no class is in a group."""
+    stored = [read_groups(artifact) for artifact in counted]
+    if stored[0] is None and stored[1] is None:
         return None
     first, second = (
-        np.full(len(side.names), "") if groups is None else groups for groups, side in zip(found, pairs, strict=True)
+        np.full(len(side.names), "") if groups is None else groups for groups, side in zip(stored, pairs, strict=True)
     )
     return first, second
 
 
 def _table_of(name: str, columns: dict[str, list[object]]) -> pa.Table:
-    """A table of the assessment from its columns by name, NaN as null."""
+    """A table of the assessment from columns by name, NaN as null."""
     fields = contracts.ASSESSMENT.table(name).fields
     arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in fields]
     return pa.table(arrays, names=[field.name for field in fields])

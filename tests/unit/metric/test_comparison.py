@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tasks.metric.assessment import AssessmentParams
-from tasks.metric.comparison import ComparisonParams, histograms, on_validation, scored, taken_embedder
-from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, will_do
+from tasks.metric.comparison import ComparisonParams, histograms, on_validation, scored, selected_embedder
+from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, is_acceptable
 from tasks.metric.margins import TcmParams
 from tasks.metric.opis import OpisParams
 from tasks.metric.thresholds import Target
@@ -44,7 +44,7 @@ def test_the_lowest_opis_is_chosen_among_margins_that_keep_recall_and_frr() -> N
     few = trial(0.001, recall=0.78)
     many = trial(0.002, frr=0.13)
     good, better, worse = trial(0.008), trial(0.006, recall=0.791, frr=0.119), trial(0.011)
-    assert [will_do(one, without, params) for one in (few, many, good, better, worse)] == [
+    assert [is_acceptable(one, without, params) for one in (few, many, good, better, worse)] == [
         False,
         False,
         True,
@@ -61,14 +61,14 @@ def test_the_lowest_opis_is_chosen_among_margins_that_keep_recall_and_frr() -> N
 def test_the_embedder_with_tcm_is_taken_where_it_is_more_consistent_and_as_accurate() -> None:
     without = [trial(0.010, tcm=None, map_at_r=0.5), trial(0.012, tcm=None, map_at_r=0.6)]
     with_tcm = [trial(0.008, map_at_r=0.55), trial(0.009, map_at_r=0.52)]
-    assert taken_embedder([*without, *with_tcm], ComparisonParams()) == 2
-    assert taken_embedder([*without, *with_tcm], ComparisonParams(taken="without")) == 1
-    assert taken_embedder([*without, trial(0.008, recall=0.79)], ComparisonParams()) == 1
-    assert taken_embedder([*without, trial(0.013)], ComparisonParams()) == 1
-    assert taken_embedder([*without, trial(0.013)], ComparisonParams(taken="with")) == 2
-    assert taken_embedder(with_tcm, ComparisonParams()) == 0
+    assert selected_embedder([*without, *with_tcm], ComparisonParams()) == 2
+    assert selected_embedder([*without, *with_tcm], ComparisonParams(taken="without")) == 1
+    assert selected_embedder([*without, trial(0.008, recall=0.79)], ComparisonParams()) == 1
+    assert selected_embedder([*without, trial(0.013)], ComparisonParams()) == 1
+    assert selected_embedder([*without, trial(0.013)], ComparisonParams(taken="with")) == 2
+    assert selected_embedder(with_tcm, ComparisonParams()) == 0
     with pytest.raises(ValueError, match="comparison: expected an embedder with TCM, got none"):
-        taken_embedder(without, ComparisonParams(taken="with"))
+        selected_embedder(without, ComparisonParams(taken="with"))
 
 
 def test_scores_are_those_of_threshold_and_range_of_validation_classes() -> None:
@@ -89,7 +89,7 @@ def test_scores_are_those_of_threshold_and_range_of_validation_classes() -> None
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"positive_frr": ()}, "margins: expected rates between 0 and 1 and a weight at least"),
+        ({"positive_frr": ()}, "margins: expected rates between 0 and 1 and one weight or more"),
         ({"negative_far": (1.0,)}, "margins: expected rates between 0 and 1"),
         ({"weights": (0.0,)}, "margins: expected steps of at least 1, losses of at least 0 and weights above 0"),
     ],

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from ext.pair_counts import pair_scores
-from tasks.metric.class_pairs import DRAWN_CLASSES, DRAWN_ROWS, drawn_classes, drawn_rows
+from tasks.metric.class_pairs import SAMPLED_CLASSES, SAMPLED_ROWS, sampled_classes, sampled_rows
 from tasks.metric.histograms import pair_histograms
 from tasks.metric.intervals import score_interval, twice_counted
 from tasks.metric.scores import Measure, ScoreBins, bins_covering, class_rows, score_of
@@ -101,7 +101,7 @@ def test_drawn_classes_stand_for_all() -> None:
     vectors, labels = embeddings(150, 1500, 16, 3)
     pairs = pair_histograms(vectors, labels, ScoreBins.cosine(512))
     assert pairs.between is not None
-    assert pairs.between.counts.shape == (DRAWN_CLASSES * (DRAWN_CLASSES - 1) // 2, 512)
+    assert pairs.between.counts.shape == (SAMPLED_CLASSES * (SAMPLED_CLASSES - 1) // 2, 512)
     score = pairs.score_at_far(0.05)
     away = accepted_between(vectors, labels, "cosine", score) - 0.05 * accepted_between(vectors, labels, "cosine", -2.0)
     np.fill_diagonal(away, 0)
@@ -112,10 +112,10 @@ def test_drawn_classes_stand_for_all() -> None:
     assert again is not None
     assert (again.counts.sum(axis=1) == pairs.between.counts.sum(axis=1)).all()
     classes = np.repeat([0, 1, 2], [200, 3, 1])
-    places = drawn_rows(classes, drawn_classes(np.array(["a", "b", "c"])))
-    assert np.bincount(classes[places]).tolist() == [DRAWN_ROWS, 3, 1]
+    places = sampled_rows(classes, sampled_classes(np.array(["a", "b", "c"])))
+    assert np.bincount(classes[places]).tolist() == [SAMPLED_ROWS, 3, 1]
     assert places[0] == 0
-    assert places[DRAWN_ROWS - 1] > 190
+    assert places[SAMPLED_ROWS - 1] > 190
 
 
 def test_intervals_hold_the_true_threshold_about_as_often_as_they_say() -> None:
@@ -150,5 +150,5 @@ def test_separate_classes_and_wrong_levels() -> None:
     for rate, share in (("far", 0.0), ("far", 0.01), ("frr", 0.0), ("frr", 0.5)):
         choice = choose_threshold(pairs, Target(rate, share))  # type: ignore[arg-type]
         assert choice.interval[0] <= choice.threshold <= choice.interval[1]
-    with pytest.raises(ValueError, match="level: expected a share between 0 and 1"):
+    with pytest.raises(ValueError, match="level: expected a probability between 0 and 1"):
         score_interval(pairs, "far", 0.01, 0.5, np.zeros(6), level=1.0)

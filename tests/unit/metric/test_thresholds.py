@@ -205,17 +205,17 @@ def test_what_has_no_threshold_is_refused() -> None:
     for share, rate in ((1.0, "far"), (-0.1, "far"), (0.1, "tar")):
         with pytest.raises(ValueError, match="target: expected far or frr"):
             Target(rate, share)
-    with pytest.raises(ValueError, match="level: expected a share between 0 and 1"):
+    with pytest.raises(ValueError, match="level: expected a probability between 0 and 1"):
         choose_threshold(pairs, Target("far", 0.05), level=1.0)
     with pytest.raises(ValueError, match="groups: expected one for each of 4 classes"):
         group_thresholds(pairs, ["a", "b"], choice)
     one = pair_histograms(vectors, np.zeros(len(vectors)), bins)
-    with pytest.raises(ValueError, match="pairs: expected some of either kind"):
+    with pytest.raises(ValueError, match="pairs: expected positive and negative pairs"):
         choose_threshold(one, Target("far", 0.05))
     with pytest.raises(ValueError, match="threshold: expected two classes with pairs for frr, got 1"):
         choose_threshold(one, Target("frr", 0.05))
     two = pair_histograms(vectors, labels % 2, bins)
     with pytest.raises(ValueError, match="threshold: expected three classes with pairs between them"):
         choose_threshold(two, Target("far", 0.05))
-    with pytest.raises(ValueError, match="pairs: expected some of either kind"):
+    with pytest.raises(ValueError, match="pairs: expected positive and negative pairs"):
         global_curve(one)

@@ -22,7 +22,7 @@ from tasks.metric.comparison import ComparisonParams
 from tasks.metric.embedders import BackboneParams, TrainingParams
 from tasks.metric.margin_search import MarginParams
 from tasks.metric.margins import TcmParams
-from tasks.metric.open import read_embedder, taken_place
+from tasks.metric.open import read_embedder, selected_index
 from tasks.metric.opis import OpisParams
 from tasks.metric.stages import embedders as stages
 from tests.unit.metric.test_stages import DAY, world
@@ -84,7 +84,7 @@ def test_embedders_are_trained_compared_and_one_is_taken(serial: tuple[Environme
     checks = artifact.read("checks").to_pylist()
     assert [check["step"] for check in checks if check["embedder"] == 3] == [5, 10, 15, 20]
     comparison = env.store.open(made["comparison"], contracts.COMPARISON)
-    place = taken_place(comparison)
+    place = selected_index(comparison)
     assert comparison.quality["tcm"] == (place > 1)
     figures = {(row["method"], row["setting"]) for row in comparison.read("figures").to_pylist()}
     assert figures == {(side, f"seed {seed}") for side in ("without", "with") for seed in (0, 1)}
@@ -174,7 +174,7 @@ def test_what_cannot_be_trained_on_is_refused_in_words(tmp_path: Path) -> None:
     env, _, _ = world(tmp_path)
     images = stages.Recipe(CLASSES, (28, 28), BackboneParams("conv"), TRAINING)
     asked = {"variants": ("without",), "seeds": 1, "tcm": TcmParams()}
-    with pytest.raises(FingerpostError, match=r"expected 784 numbers a row for images of shape \(28, 28\), found 8"):
+    with pytest.raises(FingerpostError, match=r"expected 784 values per row for images of shape \(28, 28\), found 8"):
         stages.train_embedders.execute(env, *INPUTS, recipe=images, **asked)
     wrong = stages.Recipe(CLASSES, (), BackboneParams("conv"), TRAINING)
     with pytest.raises(FingerpostError, match=r"backbone conv: expected images, got inputs of shape \(8,\)"):

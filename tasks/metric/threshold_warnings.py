@@ -1,0 +1,67 @@
+"""Warnings that a threshold may miss its target rate, with advice, as human-readable sentences.
+
+A threshold is warned about if it was chosen on fewer than ``FEW_CLASSES`` classes with pairs of the target's kind, or
+if a rate deviates from the target by more than ``FACTOR`` in either direction: the rate of held-out classes, of the
+test classes, or at either end of the threshold's interval. Simulated hit rates: tests/bench/RESULTS.md.
+"""
+
+import math
+from collections.abc import Iterator
+
+from tasks.metric.pairs import PairHistograms
+from tasks.metric.thresholds import ClassRates, ThresholdChoice, class_rates
+
+#: Below this number of classes thresholds for FAR 1 % often miss the target by more than ``FACTOR`` (see RESULTS.md).
+FEW_CLASSES = 10
+FACTOR = 2.0
+
+
+def threshold_warnings(pairs: PairHistograms, choice: ThresholdChoice, tested: ClassRates | None = None) -> list[str]:
+    """Reasons why a threshold chosen on ``pairs`` may miss its target; empty if there are none.
+
+    tested: the rates of test classes at the threshold, if there are test classes.
+    """
+    rate, name = choice.target.rate, choice.target.rate.upper()
+    counts = pairs.negatives if rate == "far" else pairs.positives
+    classes = int((counts > 0).sum())
+    out = []
+    if classes < FEW_CLASSES:
+        out.append(
+            f"the threshold was chosen on {classes} classes, fewer than {FEW_CLASSES}; provide more classes, or a"
+            " larger fraction of them for validation (validation_share)"
+        )
+    measured = [(f"{name} of held-out classes is", choice.held_out)]
+    if tested is not None:
+        measured.append((f"{name} of the test classes is", _rate(tested, rate)))
+    out += [
+        f"{words} {_percent(value)}, {deviation}; provide more classes, or set a target with a safety margin"
+        for words, value, deviation in _deviating(measured, choice.target.share)
+    ]
+    ends = [_rate(class_rates(pairs, end), rate) for end in choice.interval]
+    if list(_deviating([("", value) for value in ends], choice.target.share)):
+        low, high = (_percent(end) for end in sorted(ends))
+        out.append(
+            f"at the ends of its interval {name} is {low} and {high} for a target of {_percent(choice.target.share)};"
+            " provide more classes"
+        )
+    return out
+
+
+def _deviating(measured: list[tuple[str, float]], share: float) -> Iterator[tuple[str, float, str]]:
+    """The rates that deviate from the target by more than the factor, and by how much."""
+    for words, value in measured:
+        if math.isnan(value):
+            continue
+        if share == 0:
+            if value > 0:
+                yield words, value, "for a target of 0"
+        elif not 1 / FACTOR <= value / share <= FACTOR:
+            yield words, value, f"{value / share:.2g} times the target"
+
+
+def _rate(rates: ClassRates, rate: str) -> float:
+    return rates.global_far if rate == "far" else rates.global_frr
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2g} %"
