@@ -1,4 +1,4 @@
-"""What an index answers with, and how near answers may be asked to be."""
+"""Answers of an index, and the conversion of similarity thresholds to search radii."""
 
 import math
 from dataclasses import dataclass
@@ -21,9 +21,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers, best first, with the candidates that were looked at and the distances that were computed.
+    """Answers, best first, with the work done.
 
-    within: the least similarity, or the largest distance, that answers were to have, if there was one; more: others have it too.
+    candidates: number of candidates considered. distances, estimates: numbers of distances computed and estimated.
+    method: "finger" or "hnsw". within: the minimum similarity (l2: the maximum distance) of answers, if one was set.
+    more: whether further documents satisfy it.
     """
 
     answers: list[Answer]
@@ -36,12 +38,15 @@ class Answers:
 
 
 def radius_of(within: float, metric: str) -> float:
-    """As an index measures: 1 - similarity, or the squared distance; ValueError for a NaN."""
+    """The radius of the index's metric for a similarity or distance: 1 - similarity, or the squared distance.
+
+    ValueError for NaN.
+    """
     if math.isnan(within):
-        raise ValueError("within: expected a number, got nan; say which answers are near enough")
+        raise ValueError("within: expected a number, got nan; pass a similarity or a distance")
     return within**2 if metric == "l2" else 1 - within
 
 
-def told_radius(radius: float, metric: str) -> float:
-    """A radius as people say it: the inverse of :func:`radius_of`."""
+def within_of(radius: float, metric: str) -> float:
+    """The similarity, or distance, that a radius stands for: the inverse of :func:`radius_of`."""
     return math.sqrt(radius) if metric == "l2" else 1 - radius

@@ -1,4 +1,4 @@
-"""Text queries: dense candidates from an index, put in order by the similarity of their sparse features."""
+"""Text queries: dense candidates from an index, re-ranked by the similarity of their sparse features."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from tasks.corpus.tfidf import Featurizer
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rows int64 (q, c), -1 where there are fewer, and similarities float32 (q, c), nearest first, with the work done."""
+    """Rows int64 (q, c), padded with -1, and similarities float32 (q, c), nearest first, with the work done."""
 
     rows: NDArray[np.int64]
     similarities: NDArray[np.float32]
@@ -24,7 +24,10 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Engine:
-    """Everything that answers text queries; the evaluation and the live index share it."""
+    """Everything that answers text queries, shared by the evaluation and the live index.
+
+    components: float32 (columns, d). features: CSR float32 (n, columns) of the documents.
+    """
 
     featurizer: Featurizer
     components: NDArray[np.float32]
@@ -35,12 +38,12 @@ class Engine:
     def candidates(self, queries: sparse.csr_array) -> Candidates:
         """The nearest rows of the index for sparse queries (q, columns)."""
         count = min(self.params.candidates, self.features.shape[0])
-        found = self.index.search(project(queries, self.components), count, ef=count)
-        rows = np.where(found.ids == NONE, -1, found.ids.astype(np.int64))
-        return Candidates(rows, (1.0 - found.distances).astype(np.float32), found.counters)
+        result = self.index.search(project(queries, self.components), count, ef=count)
+        rows = np.where(result.ids == NONE, -1, result.ids.astype(np.int64))
+        return Candidates(rows, (1.0 - result.distances).astype(np.float32), result.counters)
 
     def ordered(
         self, queries: sparse.csr_array, rows: NDArray[np.int64], similarities: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Candidates' rows (q, c) and scores, best first; rows of -1 come last with score -inf."""
+        """Candidates' rows (q, c) and scores, best first; rows of -1 are ranked last with a score of -inf."""
         return rerank(queries, rows, self.features, dense_scores=similarities, dense_share=self.params.dense_share)

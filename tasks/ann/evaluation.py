@@ -12,13 +12,17 @@ from tasks.ann.neighbors import without_self
 from tasks.ann.recall import recall
 from tasks.ann.search import Index, SearchResult
 
-#: A figure: method, setting, metric, value.
+#: One measured value: (method, setting, metric, value).
 Figure = tuple[str, str, str, float]
 
 
 @dataclass(frozen=True)
 class EvaluationParams:
-    """How many documents are taken as queries, the search widths tried, and the one that the gate looks at."""
+    """Parameters of the evaluation.
+
+    queries: number of sampled documents used as queries. k: number of neighbours. ef: search widths to try. gate_ef:
+    the width that gates check. repeats: timed passes per width and method.
+    """
 
     queries: int = 1_000
     k: int = 10
@@ -30,7 +34,7 @@ class EvaluationParams:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``figures`` and ``quality`` depend on the data alone; ``measured`` holds what a clock said."""
+    """``figures`` and ``quality`` depend on the data only; ``measured`` holds timings."""
 
     figures: list[Figure]
     quality: dict[str, float]
@@ -38,7 +42,7 @@ class Evaluation:
 
 
 def sample_rows(rows: int, count: int, *, seed: int) -> NDArray[np.int64]:
-    """Up to ``count`` different rows, ascending."""
+    """A sample of up to ``count`` distinct rows, int64 ascending."""
     if rows <= count:
         return np.arange(rows, dtype=np.int64)
     return np.sort(np.random.default_rng(seed).choice(rows, size=count, replace=False))
@@ -47,11 +51,11 @@ def sample_rows(rows: int, count: int, *, seed: int) -> NDArray[np.int64]:
 def evaluate_searches(
     plain: Index, finger: Index, params: EvaluationParams, *, clock: Callable[[], float]
 ) -> Evaluation:
-    """Searches for sampled documents, themselves left out, at every width with both methods.
+    """Searches the neighbours of sampled documents, excluding themselves, at every width with both methods.
 
-    ``plain`` and ``finger`` share vectors, graph and metric. Distances a query count the upper levels. Queries per second
-    are the median of ``repeats`` interleaved passes on one thread. ``finger_speedup`` is FINGER's queries per second over
-    those of plain search, at equal recall by interpolation between widths.
+    ``plain`` and ``finger`` share vectors, graph and metric. Distances per query include the upper levels. Queries per
+    second are the median of ``repeats`` interleaved passes on one thread. ``finger_speedup`` is FINGER's queries per
+    second over those of plain search, at equal recall by interpolation between widths.
     """
     rows = sample_rows(len(plain.vectors), params.queries, seed=params.seed)
     queries = np.ascontiguousarray(plain.vectors[rows])
@@ -64,11 +68,11 @@ def evaluate_searches(
         for _ in range(params.repeats):
             for name, index in methods.items():
                 started = clock()
-                found = index.search(queries, params.k + 1, ef=ef)
+                result = index.search(queries, params.k + 1, ef=ef)
                 times[name].append(clock() - started)
                 if len(times[name]) == 1:
-                    figures += _figures(name, ef, without_self(found, rows), exact)
-        speeds[str(ef)] = {name: [len(rows) / float(np.median(taken))] for name, taken in times.items()}
+                    figures += _figures(name, ef, without_self(result, rows), exact)
+        speeds[str(ef)] = {name: [len(rows) / float(np.median(seconds))] for name, seconds in times.items()}
     curves = {name: _curve(figures, speeds, name) for name in methods}
     quality = {
         f"recall_at_{params.k}": _figure(figures, "hnsw", params.gate_ef, "recall"),
@@ -90,15 +94,15 @@ def speed_ratio(ours: list[tuple[float, float]], theirs: list[tuple[float, float
     return float(np.exp(np.median(logs[0] - logs[1])))
 
 
-def _figures(name: str, ef: int, found: SearchResult, exact: SearchResult) -> list[Figure]:
-    asked = max(len(found.ids), 1)
+def _figures(name: str, ef: int, result: SearchResult, exact: SearchResult) -> list[Figure]:
+    queries = max(len(result.ids), 1)
     work = {
-        "distances": found.counters.distances,
-        "estimates": found.counters.estimates,
-        "expansions": found.counters.expansions,
+        "distances": result.counters.distances,
+        "estimates": result.counters.estimates,
+        "expansions": result.counters.expansions,
     }
-    values = {"recall": round(recall(found, exact), 6), "short": float((found.ids == NONE).sum())} | {
-        key: value / asked for key, value in work.items()
+    values = {"recall": round(recall(result, exact), 6), "short": float((result.ids == NONE).sum())} | {
+        key: value / queries for key, value in work.items()
     }
     return [(name, f"ef={ef}", metric, float(value)) for metric, value in values.items()]
 

@@ -22,10 +22,11 @@ QUERY_ROWS = 256
 
 
 class ExactIndex:
-    """Finds the k nearest by looking at all.
+    """Exact search by comparison with all vectors.
 
-    A matrix product in blocks of 4,096 rows screens; what it cannot tell from the k-th distance is compared again with
-    the kernel of the graph search, so that distances have the bits that :class:`tasks.ann.hnsw.HnswIndex` gives.
+    A matrix product in blocks of 4,096 rows screens candidates; all that may be among the k nearest within rounding are
+    compared again by the kernel of the graph search, so that distances equal those of
+    :class:`tasks.ann.hnsw.HnswIndex` bit for bit. VectorError for bad vectors or more than ``MAX_NODES``.
     """
 
     def __init__(self, vectors: ArrayLike, metric: Metric) -> None:
@@ -51,7 +52,7 @@ class ExactIndex:
         return unit
 
     def search(self, queries: ArrayLike, k: int, *, ef: int = 1, threads: int = 1) -> SearchResult:
-        """The k nearest of each query (q, d); ``ef`` and ``threads`` change nothing."""
+        """The k nearest of each query (q, d); ``ef`` and ``threads`` have no effect."""
         check_search(k, ef, threads)
         rows = self._prepared(checked_vectors(queries, "queries", columns=self._vectors.shape[1]), "queries")
         ids = np.full((len(rows), k), NONE, dtype=np.uint32)
@@ -65,7 +66,7 @@ class ExactIndex:
     def _search_block(
         self, queries: NDArray[np.float32], ids: NDArray[np.uint32], distances: NDArray[np.float32]
     ) -> int:
-        """Fills one block of results; returns how many candidates were compared again."""
+        """Fills one block of results; returns the number of candidates compared again."""
         k = min(ids.shape[1], len(self._rows))
         owners, candidates = self._candidates(queries, k)
         order = np.argsort(owners, kind="stable")
@@ -79,9 +80,9 @@ class ExactIndex:
         return len(candidates)
 
     def _candidates(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-        """Queries and rows of all pairs that may be among the k nearest, whatever the rounding of the products."""
+        """(query, row) indices of all pairs that may be among the k nearest, whatever the rounding of the products."""
         norms = np.einsum("ij,ij->i", queries, queries)
-        # Rounding of a float32 product of d terms, in any order, against that of the kernel, with room to spare.
+        # Bound on the rounding of a float32 product of d terms, in any order, against that of the kernel.
         unit = np.finfo(np.float32).eps * (queries.shape[1] / 4 + 16)
         slack = unit * (norms + self._norms.max() + 1.0)
         best = np.full((len(queries), 0), np.inf, dtype=np.float32)
@@ -115,7 +116,7 @@ def _smallest(values: NDArray[np.float32], k: int) -> NDArray[np.float32]:
 
 
 def _merged(best: NDArray[np.float32], owner: NDArray[np.int64], value: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The k smallest of each row after new values, given with their row numbers in ascending order, came in."""
+    """The k smallest values of each row after adding ``value`` to rows ``owner`` (ascending)."""
     if len(owner) == 0:
         return best
     counts = np.bincount(owner, minlength=len(best))

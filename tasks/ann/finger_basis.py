@@ -1,11 +1,12 @@
-"""The directions in which FINGER compares residuals, and how well so few of them do it.
+"""The directions in which FINGER compares residuals, and the quality of the estimate at each rank.
 
 While node ``c`` is expanded, a query ``q`` and a neighbour ``d`` each split into a part along ``c`` and a residual
 orthogonal to it. All terms of their distance are cheap except the cosine of the two residuals, which is estimated
 from ``r`` directions: the first right singular vectors of sampled residuals. Pairs of neighbours of one node stand
-for (query, neighbour) pairs, since a query worth comparing with ``c`` would be one of its neighbours were it stored.
+for (query, neighbour) pairs, since a query for which ``c`` is expanded would be one of its neighbours were it stored.
 
-Source: Chen et al., "FINGER: Fast Inference for Graph-based Approximate Nearest Neighbor Search", WWW 2023.
+Source: Chen et al., "FINGER: Fast Inference for Graph-based Approximate Nearest Neighbor Search", WWW 2023
+(arXiv 2206.11408).
 """
 
 from dataclasses import dataclass
@@ -20,29 +21,31 @@ from tasks.ann.search import VectorError, checked_vectors
 #: Rows in one block of a float64 sum; part of the result's definition, because the same row in a block of another
 #: size differs in its last bits.
 BLOCK_ROWS = 4096
-#: A node whose squared norm is below this share of the mean one has no reliable direction: it is compared exactly.
+#: A node whose squared norm is below this fraction of the mean has no reliable direction: it is compared exactly.
 TINY_NORM2 = 1e-6
-#: Where no rank reaches the wanted correlation, the smallest is taken that comes this near to the best.
+#: If no rank reaches the required correlation, the smallest within this distance of the best is chosen.
 NEARLY_BEST = 0.02
 
-#: What is kept of an edge: the direction of its projected residual in float32 or int8, or its signs.
+#: The code of an edge: the direction of its projected residual in float32 or int8, or its signs.
 Code = Literal["float32", "int8", "signs"]
 _CODES: tuple[Code, ...] = ("float32", "int8", "signs")
 
 
 @dataclass(frozen=True)
 class FingerParams:
-    """Settings of the estimate.
+    """Parameters of the estimate; ValueError for values out of range.
 
-    estimator: ``low_rank`` keeps ``rank`` floats an edge, ``signs`` keeps ``rank`` bits.
-    rank: number of directions; None takes the smallest candidate that reaches ``correlation_threshold``, or, where none
-        does, the smallest that comes within 0.02 of the best.
+    estimator: ``low_rank`` stores ``rank`` floats per edge, ``signs`` stores ``rank`` bits.
+    rank: number of directions; None chooses the smallest candidate that reaches ``correlation_threshold``, or, if none
+        does, the smallest within 0.02 of the best.
     candidate_ranks: ascending; None means multiples of 8 (low_rank) or of 64 (signs).
-    correlation_threshold: wanted Pearson correlation of true and estimated cosines over the sampled pairs.
+    correlation_threshold: required Pearson correlation of true and estimated cosines over the sampled pairs.
     matching: map estimated cosines linearly to the mean and deviation of the true ones.
-    error_term: how many mean absolute errors to add to the cosine, so that fewer near neighbours are missed; 0 for none.
-    precision: how low_rank keeps its floats; int8 is a quarter of the memory and its error is far below the estimate's.
-    sample: at most this many nodes are sampled.
+    error_term: number of mean absolute errors added to the cosine, so that fewer near neighbours are missed; 0 for
+        none.
+    precision: storage of low_rank's floats; int8 takes a quarter of the memory, and its error is far below the
+        estimate's.
+    sample: maximum number of sampled nodes.
     """
 
     estimator: Estimator = "low_rank"
@@ -57,20 +60,20 @@ class FingerParams:
 
     def __post_init__(self) -> None:
         if self.estimator not in ("low_rank", "signs"):
-            raise ValueError(f"estimator: expected 'low_rank' or 'signs', got {self.estimator!r}; name one of the two")
+            raise ValueError(f"estimator: expected 'low_rank' or 'signs', got {self.estimator!r}; choose one of them")
         if self.precision not in ("float32", "int8"):
-            raise ValueError(f"precision: expected 'float32' or 'int8', got {self.precision!r}; name one of the two")
+            raise ValueError(f"precision: expected 'float32' or 'int8', got {self.precision!r}; choose one of them")
         ranks = self.ranks
         if not ranks or ranks[0] < 1 or list(ranks) != sorted(set(ranks)):
             raise ValueError(f"candidate_ranks: expected ascending positive numbers, got {ranks}; sort them")
         if self.sample < 1:
             raise ValueError(f"sample: expected at least 1 node, got {self.sample}; raise it")
         if not self.error_term >= 0:
-            raise ValueError(f"error_term: expected a number of at least 0, got {self.error_term}; 0 switches it off")
+            raise ValueError(f"error_term: expected a number of at least 0, got {self.error_term}; 0 disables it")
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """The ranks that are tried, ascending."""
+        """The ranks to try, ascending."""
         if self.rank is not None:
             return (self.rank,)
         if self.candidate_ranks is not None:
@@ -83,9 +86,9 @@ class FingerBasis:
     """The chosen directions and the correction of the estimated cosine.
 
     directions: (rank, dim) float32, orthonormal rows, most important first, largest entry of each positive.
-    scale, bias: corrected cosine = scale · estimate + bias, the error term included.
+    scale, bias: corrected cosine = scale · estimate + bias, including the error term.
     tiny_norm2: nodes with a smaller squared norm are always compared exactly.
-    statistics: one row for every rank tried, for reports.
+    statistics: one row per rank tried, for reports.
     """
 
     code: Code
@@ -109,7 +112,7 @@ class FingerBasis:
         return next(row for row in self.statistics if row.rank == self.rank)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Everything as named arrays, from which :meth:`from_arrays` makes an equal basis."""
+        """The basis as named arrays; :meth:`from_arrays` is the inverse."""
         settings = [_CODES.index(self.code), self.scale, self.bias, self.tiny_norm2]
         return {
             "directions": self.directions,
@@ -128,11 +131,11 @@ class FingerBasis:
 
 
 def fit_basis(vectors: np.ndarray, graph: Graph, *, params: FingerParams | None = None) -> FingerBasis:
-    """Fit the directions and the correction to sampled residuals of a graph's level 0.
+    """Fits the directions and the correction to sampled residuals of a graph's level 0.
 
-    vectors: (n, dim) finite float32, one row a node, as the search compares them (unit norm for cosine). Raises
-    VectorError where they do not fit. A graph without usable pairs gives directions along the axes and a correction
-    that screens out only what is surely too far.
+    vectors: (n, dim) finite float32, one row per node, as the search compares them (unit norm for cosine). Raises
+    VectorError if they do not fit. Without usable pairs the directions are the axes, and the correction screens out
+    only nodes that are certainly too far.
     """
     params = params or FingerParams()
     rows = checked_rows(vectors, graph)
@@ -154,10 +157,10 @@ def _choose(table: tuple[RankStatistics, ...], threshold: float) -> RankStatisti
 
 
 def checked_rows(vectors: np.ndarray, graph: Graph) -> np.ndarray:
-    """The vectors as finite C-contiguous float32, one row a node; raises VectorError."""
+    """The vectors as finite C-contiguous float32, one row per node; raises VectorError."""
     rows = checked_vectors(vectors)
     if len(rows) != graph.size:
-        raise VectorError(f"vectors: expected {graph.size} rows, one a node, got {len(rows)}; match them")
+        raise VectorError(f"vectors: expected {graph.size} rows, one per node, got {len(rows)}; pass the graph's rows")
     return rows
 
 
@@ -220,13 +223,13 @@ def _statistics(
     estimates: list[np.ndarray] = []
     for begin in range(0, len(pairs), BLOCK_ROWS):
         part = pairs[begin : begin + BLOCK_ROWS]
-        one = _residuals(vectors, part[:, 0], part[:, 1])
-        two = _residuals(vectors, part[:, 0], part[:, 2])
-        norms = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+        first = _residuals(vectors, part[:, 0], part[:, 1])
+        second = _residuals(vectors, part[:, 0], part[:, 2])
+        norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
         usable = norms > 1e-12 * max(float(norms.max(initial=0.0)), 1e-300)
-        one, two, norms = one[usable], two[usable], norms[usable]
-        true.append(np.einsum("ij,ij->i", one, two) / norms)
-        estimates.append(estimated_cosines(one @ basis.T, two @ basis.T, ranks=ranks, estimator=estimator))
+        first, second, norms = first[usable], second[usable], norms[usable]
+        true.append(np.einsum("ij,ij->i", first, second) / norms)
+        estimates.append(estimated_cosines(first @ basis.T, second @ basis.T, ranks=ranks, estimator=estimator))
     truth = np.concatenate([np.zeros(0), *true])
     estimated = np.concatenate([np.zeros((0, len(ranks))), *estimates])
     return tuple(rank_statistics(rank, truth, estimated[:, i]) for i, rank in enumerate(ranks))
@@ -234,7 +237,8 @@ def _statistics(
 
 def _correction(row: RankStatistics, params: FingerParams) -> tuple[float, float]:
     if not row.pairs:
-        # Nothing was learnt: the largest possible cosine gives a lower bound, which screens out only what is surely far.
+        # Without pairs the largest possible cosine gives a lower bound of the distance, which never screens out
+        # wrongly.
         return 0.0, 1.0
     if not params.matching:
         return 1.0, params.error_term * row.error_raw

@@ -1,4 +1,4 @@
-"""How well few directions estimate the cosines of residuals: the two estimators and their statistics.
+"""Estimates of the cosines of residuals from a few directions: the two estimators and their statistics.
 
 Source: Chen et al., FINGER, WWW 2023 (low rank, distribution matching); the authors' release (signs).
 """
@@ -11,7 +11,7 @@ Estimator = Literal["low_rank", "signs"]
 
 
 class RankStatistics(NamedTuple):
-    """How the estimated cosines of the sampled pairs compare with the true ones at one rank."""
+    """Comparison of the estimated cosines of the sampled pairs with the true ones at one rank."""
 
     rank: int
     correlation: float
@@ -19,26 +19,28 @@ class RankStatistics(NamedTuple):
     deviation_true: float
     mean_estimated: float
     deviation_estimated: float
-    #: Mean absolute error that is left after matching.
+    #: Mean absolute error after matching.
     error_matched: float
     #: Mean absolute error of the raw estimate.
     error_raw: float
     pairs: int
 
 
-def estimated_cosines(one: np.ndarray, two: np.ndarray, *, ranks: tuple[int, ...], estimator: Estimator) -> np.ndarray:
+def estimated_cosines(
+    first: np.ndarray, second: np.ndarray, *, ranks: tuple[int, ...], estimator: Estimator
+) -> np.ndarray:
     """(rows, len(ranks)) float64 estimates from the first directions of two sets of projected residuals."""
     columns = np.array(ranks) - 1
     if estimator == "signs":
-        hamming = np.cumsum((one > 0) != (two >= 0), axis=1)[:, columns]
+        hamming = np.cumsum((first > 0) != (second >= 0), axis=1)[:, columns]
         return np.cos(np.pi * hamming / np.array(ranks))
-    product = np.cumsum(one * two, axis=1)[:, columns]
-    norms = np.sqrt(np.cumsum(one * one, axis=1)[:, columns] * np.cumsum(two * two, axis=1)[:, columns])
+    product = np.cumsum(first * second, axis=1)[:, columns]
+    norms = np.sqrt(np.cumsum(first * first, axis=1)[:, columns] * np.cumsum(second * second, axis=1)[:, columns])
     return np.divide(product, norms, out=np.zeros_like(product), where=norms > 0)
 
 
 def rank_statistics(rank: int, truth: np.ndarray, estimated: np.ndarray) -> RankStatistics:
-    """Compare estimated with true cosines, both (pairs,) float64; zeros where there are no pairs."""
+    """Statistics of estimated against true cosines, both (pairs,) float64; zeros without pairs."""
     if not len(truth):
         return RankStatistics(rank, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
     mean, deviation = float(truth.mean()), float(truth.std())

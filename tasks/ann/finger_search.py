@@ -1,4 +1,4 @@
-"""Search that compares exactly only the neighbours which FINGER's estimate does not place too far away."""
+"""Graph search that compares exactly only neighbours whose distance FINGER estimates to be small enough."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,11 +19,11 @@ from tasks.ann.search import (
 
 
 class FingerIndex:
-    """Best-first search over any graph, screened by FINGER tables made for that graph, those vectors and that metric.
+    """Best-first search over any graph, screened by FINGER tables of the same graph, vectors and metric.
 
-    vectors: numbers (n, d), one row a node. Levels above 0 are walked with exact distances, and level 0 too until
-    ``ef`` candidates are found; from then on a neighbour is compared exactly only where its estimate is below the worst
-    candidate. Distances in results are exact. The index keeps a reference to the vectors and an aligned copy, and the
+    vectors: numbers (n, d), one row per node. Levels above 0 are searched with exact distances, and level 0 too until
+    ``ef`` candidates are found; from then on a neighbour is compared exactly only if its estimate is below the worst
+    candidate. Distances in results are exact. The index holds a reference to the vectors and an aligned copy, and the
     tables in the kernel's own layout. Raises VectorError for vectors, ValueError for tables that do not fit.
     """
 
@@ -58,11 +58,11 @@ class FingerIndex:
 
     @property
     def table_bytes(self) -> int:
-        """Memory of the tables in the kernel's layout, the level-0 ids included."""
+        """Memory of the tables in the kernel's layout in bytes, including the level-0 ids."""
         return self._store.table_bytes
 
     def search(self, queries: ArrayLike, k: int, *, ef: int, threads: int = 1) -> SearchResult:
-        """The k nearest of each query (q, d), as far as a screened search that keeps max(ef, k) candidates finds them."""
+        """The approximate k nearest of each query (q, d), by a screened search of width max(ef, k)."""
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self._vectors.shape[1])
         ids, distances, full, expansions, estimates, bad = self._store.search(rows, k, ef, threads)
@@ -73,7 +73,7 @@ class FingerIndex:
     def estimate(self, query: ArrayLike, node: int) -> NDArray[np.float32] | None:
         """Estimated distances of a query (d,) to each level-0 neighbour of a node, float32 (degree,).
 
-        None where the node's norm is too small for an estimate and its neighbours are always compared exactly.
+        None if the node's norm is too small for an estimate, so that its neighbours are always compared exactly.
         """
         row = checked_vectors(np.asarray(query)[None], "query", columns=self._vectors.shape[1])
         return self._store.estimate(row[0], node, int(self.graph.degrees[node]))

@@ -1,13 +1,13 @@
-"""Neighbour graphs as arrays: what a search walks, wherever the graph came from."""
+"""Neighbour graphs as arrays, as searches use them, from any source."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: Fills tables of ids where there are fewer neighbours than columns.
+#: Padding of tables of ids with fewer neighbours than columns.
 NONE = 0xFFFFFFFF
-#: Entry points of a graph that brings none.
+#: Number of entry points of a graph that defines none.
 DEFAULT_ENTRY_POINTS = 64
 #: Node numbers share 64 bits with a distance and a flag.
 MAX_NODES = 2**31 - 1
@@ -19,7 +19,7 @@ class GraphError(ValueError):
 
 @dataclass(frozen=True)
 class UpperLevel:
-    """One level above 0: nodes uint32 (m,) ascending; node i has the neighbours indices[indptr[i]:indptr[i + 1]]."""
+    """One level above 0: nodes uint32 (m,) ascending; the neighbours of node i are indices[indptr[i]:indptr[i + 1]]."""
 
     nodes: NDArray[np.uint32]
     indptr: NDArray[np.int64]
@@ -30,8 +30,8 @@ class UpperLevel:
 class Graph:
     """Level 0 as indptr int64 (n + 1,) and indices uint32 (nnz,), levels 1 and up, entry points uint32 (e,).
 
-    A search starts at the nearest entry point on the top level. Raises GraphError where ids are out of range, a node is
-    its own neighbour, levels are not nested, or a list points to a node that is not on its level.
+    A search starts at the nearest entry point on the top level. Raises GraphError if ids are out of range, a node is
+    its own neighbour, levels are not nested, or a list contains a node that is not on its level.
     """
 
     indptr: NDArray[np.int64]
@@ -53,7 +53,7 @@ class Graph:
         if len(self.entry_points) == 0 or int(self.entry_points.max()) >= n:
             raise GraphError(f"entry points: expected rows below {n}, at least one; got {self.entry_points[:5]}")
         if below is not None and not np.isin(self.entry_points, below).all():
-            raise GraphError("entry points: expected nodes of the top level, got others; start where the levels start")
+            raise GraphError("entry points: expected nodes of the top level, got others; choose them from that level")
 
     @property
     def size(self) -> int:
@@ -62,7 +62,7 @@ class Graph:
 
     @property
     def degrees(self) -> NDArray[np.int64]:
-        """Neighbours of each node on level 0, int64 (n,)."""
+        """Number of neighbours of each node on level 0, int64 (n,)."""
         return np.diff(self.indptr)
 
 
@@ -100,7 +100,10 @@ def _check_level(
 
 
 def from_adjacency(indptr: ArrayLike, indices: ArrayLike, entry_points: ArrayLike | None = None) -> Graph:
-    """A one-level graph from any CSR adjacency; by default up to 64 evenly spaced rows are entry points."""
+    """A one-level graph from any CSR adjacency; by default up to 64 evenly spaced rows are entry points.
+
+    Raises GraphError for ids that are not rows.
+    """
     pointers = np.ascontiguousarray(indptr, dtype=np.int64)
     ids = np.asarray(indices)
     if ids.size and (ids.min() < 0 or ids.max() > NONE):
@@ -116,18 +119,19 @@ def from_adjacency(indptr: ArrayLike, indices: ArrayLike, entry_points: ArrayLik
 def from_table(table: ArrayLike, entry_points: ArrayLike | None = None) -> Graph:
     """A one-level graph from a table (n, k) of neighbours, nearest first; negative ids and NONE are padding.
 
-    A node in its own row is left out, so that tables of k nearest neighbours can be taken as they are.
+    A node is removed from its own row, so that tables of k nearest neighbours can be used as they are. Raises
+    GraphError for another shape.
     """
     ids = np.asarray(table)
     if ids.ndim != 2:
-        raise GraphError(f"table: expected (n, k), got {ids.shape}; one row a node")
+        raise GraphError(f"table: expected (n, k), got {ids.shape}; pass one row per node")
     keep = (ids >= 0) & (ids != NONE) & (ids != np.arange(len(ids))[:, None])
     indptr = np.concatenate([[0], np.cumsum(keep.sum(axis=1))])
     return from_adjacency(indptr, ids[keep], entry_points)
 
 
 def reachable(graph: Graph) -> NDArray[np.bool_]:
-    """Which nodes (n,) a walk over level 0 from the entry points can reach."""
+    """Mask of the nodes, bool (n,), that can be reached over level 0 from the entry points."""
     seen = np.zeros(graph.size, dtype=np.bool_)
     frontier = np.unique(graph.entry_points).astype(np.int64)
     while len(frontier):
@@ -140,22 +144,22 @@ def reachable(graph: Graph) -> NDArray[np.bool_]:
 
 
 def faults(graph: Graph, max_neighbors: int | None = None) -> list[str]:
-    """What is wrong with a graph beyond what its constructor refuses; empty for a sound one.
+    """Defects of a graph beyond those that its constructor refuses; empty for a sound graph.
 
-    Looks for nodes that no search can reach, nodes named twice in one list, and, with ``max_neighbors``, lists longer
-    than an HNSW graph allows (twice that number on level 0).
+    Checks for nodes that no search can reach, duplicates in a list, and, with ``max_neighbors``, lists longer than an
+    HNSW graph allows (twice that number on level 0).
     """
-    found = []
+    defects = []
     lost = int(graph.size - reachable(graph).sum())
     if lost:
-        found.append(f"{lost} of {graph.size} nodes are not reachable from the entry points")
+        defects.append(f"{lost} of {graph.size} nodes are not reachable from the entry points")
     levels = [(graph.indptr, graph.indices)] + [(level.indptr, level.indices) for level in graph.upper]
     for number, (indptr, indices) in enumerate(levels):
         degrees = np.diff(indptr)
         owners = np.repeat(np.arange(len(degrees), dtype=np.int64), degrees)
         if len(np.unique(owners << 32 | indices)) < len(indices):
-            found.append(f"level {number}: a list names a node twice")
+            defects.append(f"level {number}: a list names a node twice")
         cap = None if max_neighbors is None else max_neighbors * (2 if number == 0 else 1)
         if cap is not None and degrees.max(initial=0) > cap:
-            found.append(f"level {number}: a list has {degrees.max()} nodes, more than {cap}")
-    return found
+            defects.append(f"level {number}: a list has {degrees.max()} nodes, more than {cap}")
+    return defects

@@ -1,8 +1,8 @@
-"""HNSW: a layered neighbour graph, built so that it depends on data, parameters and seed alone, and its search.
+"""HNSW: deterministic construction of a layered neighbour graph from data, parameters and seed, and its search.
 
 Source: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
-Small World graphs" (arXiv 1603.09320). Deviations: rows are inserted in batches of 128 that search the graph as it was
-before the batch and see their batch mates by exact distance; at the end, a node that no path reaches gets an edge.
+Small World graphs" (arXiv 1603.09320). Deviations: rows are inserted in batches of 128; a batch searches the graph as
+it was before it, and rows of one batch are compared exactly. Finally, every unreachable node receives an edge.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,11 @@ from tasks.ann.search import (
 
 @dataclass(frozen=True)
 class HnswParams:
-    """Settings of a build: degree at most max_neighbors above and twice that on level 0; width of the build's search."""
+    """Parameters of a build.
+
+    max_neighbors: maximum degree above level 0, and half the maximum on level 0. ef_construction: width of the search
+    during the build. ValueError for values out of range.
+    """
 
     max_neighbors: int = 16
     ef_construction: int = 200
@@ -46,7 +50,7 @@ class HnswParams:
 
 @dataclass(frozen=True)
 class BuildCounters:
-    """Work of a build: full distances, expanded nodes, nodes that needed an edge to be reachable."""
+    """Work of a build: full distances, expanded nodes, and nodes that received an edge to become reachable."""
 
     distances: int
     expansions: int
@@ -54,9 +58,9 @@ class BuildCounters:
 
 
 class HnswBuilder:
-    """Builds a graph step by step, so that a long build can be stopped and taken up again.
+    """Step-by-step construction of a graph that can be interrupted and resumed.
 
-    vectors: numbers (n, d), finite, n at least 1; for cosine no zero row. Errors: VectorError naming the row.
+    vectors: numbers (n, d), finite, n at least 1; for cosine no zero row. Raises VectorError naming the row.
     """
 
     def __init__(self, vectors: ArrayLike, params: HnswParams) -> None:
@@ -72,11 +76,11 @@ class HnswBuilder:
 
     @property
     def inserted(self) -> int:
-        """Rows in the graph so far: a multiple of the batch of 128, or all."""
+        """Number of rows in the graph so far: a multiple of the batch size of 128, or all."""
         return self._builder.inserted
 
     def insert_until(self, count: int, *, threads: int = 1) -> None:
-        """Inserts whole batches until at least ``count`` rows, or all, are in."""
+        """Inserts complete batches until at least ``count`` rows, or all, are inserted."""
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, got {threads}; raise it")
         self._builder.insert_until(max(count, 0), threads)
@@ -85,7 +89,7 @@ class HnswBuilder:
         return np.flatnonzero(self._levels[: self.inserted] >= level).astype(np.uint32)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """What :meth:`restore` needs beside vectors and parameters, as arrays by name; to be taken before the graph."""
+        """The state for :meth:`restore`, besides vectors and parameters, as arrays by name; valid before ``graph``."""
         distances, expansions, _ = self._builder.counters
         state: dict[str, NDArray[np.generic]] = {
             "progress": np.array([self.inserted, distances, expansions], dtype=np.int64)
@@ -98,18 +102,20 @@ class HnswBuilder:
 
     @classmethod
     def restore(cls, vectors: ArrayLike, params: HnswParams, state: Mapping[str, NDArray[np.generic]]) -> "HnswBuilder":
-        """A builder that goes on where the one with this state stopped, to the identical graph.
+        """A builder that resumes from a state and produces the identical graph.
 
-        Raises GraphError where the state does not fit the vectors and parameters.
+        Raises GraphError if the state does not fit the vectors and parameters.
         """
         builder = cls(vectors, params)
         if len(state.get("progress", ())) != 3:
             raise GraphError(f"state: expected three numbers of progress, got the names {sorted(state)}; start again")
         inserted, distances, expansions = (int(value) for value in state["progress"])
-        whole = inserted == builder.size or inserted % kernel.BATCH == 0
-        if not (0 <= inserted <= builder.size and whole):
-            found = f"got {inserted} of {builder.size}"
-            raise GraphError(f"state: expected whole batches of {kernel.BATCH} rows, {found}; start again")
+        complete = inserted == builder.size or inserted % kernel.BATCH == 0
+        if not (0 <= inserted <= builder.size and complete):
+            raise GraphError(
+                f"state: expected complete batches of {kernel.BATCH} rows, got {inserted} of {builder.size}; start"
+                " again"
+            )
         levels = builder._levels[:inserted]
         for level in range(int(levels.max(initial=0)) + 1 if inserted else 0):
             nodes = np.flatnonzero(levels >= level).astype(np.uint32)
@@ -128,7 +134,7 @@ class HnswBuilder:
         return builder
 
     def graph(self) -> Graph:
-        """The finished graph; every node is reachable on level 0. Raises GraphError before all rows are in."""
+        """The finished graph; every node is reachable on level 0. Raises GraphError before all rows are inserted."""
         if self.inserted < self.size:
             raise GraphError(f"builder: expected {self.size} inserted rows, got {self.inserted}; insert the rest first")
         self._builder.connect()
@@ -141,7 +147,7 @@ class HnswBuilder:
 
     @property
     def counters(self) -> BuildCounters:
-        """Work so far, that before a restored state included."""
+        """Work so far, including that before a restored state."""
         return BuildCounters(*self._builder.counters)
 
 
@@ -153,16 +159,19 @@ def build(vectors: ArrayLike, params: HnswParams, *, threads: int = 1) -> tuple[
 
 
 class HnswIndex:
-    """Best-first search over a graph, ours or any other, with exact distances to every neighbour it looks at.
+    """Best-first search over any graph with exact distances.
 
-    vectors: numbers (n, d), one row a node of the graph. The index keeps a reference to them and an aligned copy.
+    vectors: numbers (n, d), one row per node of the graph. The index holds a reference to them and an aligned copy.
+    Raises VectorError for vectors that do not fit.
     """
 
     def __init__(self, vectors: ArrayLike, graph: Graph, metric: Metric) -> None:
         check_metric(metric)
         self._vectors = checked_vectors(vectors)
         if len(self._vectors) != graph.size:
-            raise VectorError(f"vectors: expected {graph.size} rows, one a node, got {len(self._vectors)}; match them")
+            raise VectorError(
+                f"vectors: expected {graph.size} rows, one per node, got {len(self._vectors)}; pass the graph's rows"
+            )
         self.graph = graph
         self.metric: Metric = metric
         upper = [(level.nodes, level.indptr, level.indices) for level in graph.upper]
@@ -176,7 +185,7 @@ class HnswIndex:
         return self._vectors
 
     def search(self, queries: ArrayLike, k: int, *, ef: int, threads: int = 1) -> SearchResult:
-        """The k nearest of each query (q, d), as far as a search that keeps max(ef, k) candidates finds them."""
+        """The approximate k nearest of each query (q, d), by a search of width max(ef, k)."""
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self._vectors.shape[1])
         ids, distances, full, expansions, bad = self._store.search(rows, k, ef, threads)

@@ -1,6 +1,6 @@
-"""From committed ann artifacts to objects that answer, without Prefect or Dask.
+"""Searchable objects from committed ann artifacts, without Prefect or Dask.
 
-``live()`` opens what is published::
+``live()`` opens the published index::
 
     from tasks.ann.open import live
     answers = live().query("return a sorted copy of an array")
@@ -26,7 +26,7 @@ from schemas.publish import Pointer, published_collection
 from schemas.refs import Ref
 from schemas.releases import read_members
 from schemas.store import Artifact, Store, find_store
-from tasks.ann.answers import Answer, Answers, Radius, radius_of, told_radius
+from tasks.ann.answers import Answer, Answers, Radius, radius_of, within_of
 from tasks.ann.engine import Engine
 from tasks.ann.finger_basis import FingerBasis
 from tasks.ann.finger_search import FingerIndex
@@ -44,12 +44,12 @@ PRODUCT = contracts.INDEX.name
 
 
 def kernel_metric(metric: str) -> Any:
-    """The metric of the kernels: stored vectors are of norm 1 already, and inner product also takes rows of zeros."""
+    """The metric of the kernels: stored vectors already have norm 1, and inner product also accepts rows of zeros."""
     return "ip" if metric == "cosine" else metric
 
 
 def read_graph(artifact: Artifact) -> Graph:
-    """The graph of its artifact, its structure checked."""
+    """The graph of an artifact, its structure checked."""
     arrays = tensors_from_arrow(artifact.read("graph"))
     levels = sorted({name[:8] for name in arrays if name.startswith("upper_")})
     upper = tuple(
@@ -59,7 +59,7 @@ def read_graph(artifact: Artifact) -> Graph:
 
 
 def read_basis(artifact: Artifact) -> FingerBasis:
-    """The FINGER basis of its artifact."""
+    """The FINGER basis of an artifact."""
     return FingerBasis.from_arrays(tensors_from_arrow(artifact.read("basis")))
 
 
@@ -86,10 +86,10 @@ def open_finger(
 
 
 class LiveIndex:
-    """An index release, opened part by part as questions need it.
+    """An index release whose parts are loaded when queries need them.
 
-    ``method`` is "finger", "hnsw", or "auto": FINGER where it measured faster on this index. Every file is verified against
-    its checksum when it is read.
+    method: "finger", "hnsw", or "auto": FINGER if it was measured to be faster on this index. Every file is verified
+    against its checksum when it is read. FingerpostError for another method.
     """
 
     def __init__(self, store: Store, ref: Ref, *, method: str = "auto") -> None:
@@ -105,7 +105,7 @@ class LiveIndex:
 
     @cached_property
     def documents(self) -> pa.Table:
-        """The documents, one row a row of the index."""
+        """The documents, one per row of the index."""
         return self._open("documents", corpus.DOCUMENTS).read("documents")
 
     @cached_property
@@ -130,14 +130,14 @@ class LiveIndex:
 
     @cached_property
     def featurizer(self) -> Featurizer:
-        """Turns query texts into the features that the documents have."""
+        """The featurizer of the documents, for query texts."""
         return read_featurizer(
             self.store, **{role: self._member(role) for role in ("vocabulary", "ngrams", "features")}
         )
 
     @cached_property
     def components(self) -> np.ndarray:
-        """The directions that features are projected on, float32 (columns, d)."""
+        """The projection of features to vectors, float32 (columns, d)."""
         return read_components(self._open("projection", corpus.PROJECTION))
 
     @cached_property
@@ -147,14 +147,14 @@ class LiveIndex:
 
     @cached_property
     def engine(self) -> Engine:
-        """What answers text queries, with the settings that the release was evaluated with."""
+        """The engine of text queries, with the parameters that the release was evaluated with."""
         params = RerankParams(
             **self.store.manifest(self.members["retrieval"]).identity["parameters"]["params"]["rerank"]
         )
         return Engine(self.featurizer, self.components, self.features, self.index, params)
 
     def load(self, *parts: str) -> None:
-        """Reads and verifies several parts at once; each is read once, by whoever asks first."""
+        """Loads and verifies several parts concurrently; each part is loaded once."""
         missing = [part for part in parts if part not in vars(self)]
         if missing:
             with ThreadPoolExecutor(len(missing)) as pool:
@@ -166,30 +166,31 @@ class LiveIndex:
     ) -> Answers:
         """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity.
 
-        within: only those whose dense vectors have at least this similarity (l2: at most this distance), for example
-        ``threshold_for(index).threshold`` of tasks.metric.open. Without it the candidates are a fixed number.
+        k: maximum number of answers. kind, package: only documents with these values. within: only documents whose
+        dense vectors have at least this similarity (l2: at most this distance), for example
+        ``threshold_for(index).threshold`` of tasks.metric.open; without it the number of candidates is fixed.
         """
         self.load("featurizer", "features", "components", "documents", "index")
         radius = self._radius(within)
         queries = self.featurizer.transform([text])
         if not queries.nnz:
-            return Answers([], 0, 0, 0, self.method, None if radius is None else told_radius(radius, self.metric))
+            return Answers([], 0, 0, 0, self.method, None if radius is None else within_of(radius, self.metric))
         keep = self._filter(kind, package)
         if radius is not None:
             most = max(k, self.engine.params.candidates)
             near = rows_within(self.index, project(queries, self.components)[0], radius, most=most, keep=keep)
             rows, similarities, work = near.rows[None], (1.0 - near.distances[None]).astype(np.float32), near.counters
         else:
-            found = self.engine.candidates(queries)
-            rows = np.where((found.rows >= 0) & keep[found.rows], found.rows, -1)
-            similarities, work = found.similarities, found.counters
+            nearest = self.engine.candidates(queries)
+            rows = np.where((nearest.rows >= 0) & keep[nearest.rows], nearest.rows, -1)
+            similarities, work = nearest.similarities, nearest.counters
         order, scores = self.engine.ordered(queries, rows, similarities)
         chosen = [(int(row), float(score)) for row, score in zip(order[0], scores[0], strict=True) if row >= 0]
-        candidates = int(((rows if radius is not None else found.rows) >= 0).sum())
+        candidates = int(((rows if radius is not None else nearest.rows) >= 0).sum())
         answers = self._answers(chosen[:k], candidates, work.distances, work.estimates)
         if radius is None:
             return answers
-        return replace(answers, within=told_radius(radius, self.metric), more=not near.whole or len(chosen) > k)
+        return replace(answers, within=within_of(radius, self.metric), more=not near.complete or len(chosen) > k)
 
     def similar(
         self,
@@ -201,12 +202,15 @@ class LiveIndex:
         package: str | None = None,
         within: Radius = None,
     ) -> Answers:
-        """The documents nearest to the one with this id, itself left out; ``within`` as of `query`."""
+        """The documents nearest to the one with this id, excluding itself; ``within`` as in `query`.
+
+        FingerpostError for an unknown id.
+        """
         row = pc.index(self.documents["id"], key).as_py()
         if row < 0:
             raise FingerpostError(
-                f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; look it up"
-                " with a text query"
+                f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; find it with"
+                " a text query"
             )
         return self._nearest(self.vectors[row : row + 1], k, ef, kind, package, within, without=row)
 
@@ -220,12 +224,15 @@ class LiveIndex:
         package: str | None = None,
         within: Radius = None,
     ) -> Answers:
-        """The documents nearest to a vector (d,) of the documents' own space; ``within`` as of `query`."""
+        """The documents nearest to a vector (d,) of the documents' own space; ``within`` as in `query`.
+
+        FingerpostError for a vector of another length, of zeros, or with values that are not finite.
+        """
         row = np.asarray(vector, dtype=np.float32).reshape(1, -1)
         if row.shape[1] != self.vectors.shape[1] or not np.isfinite(row).all() or not row.any():
             raise FingerpostError(
-                f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers; make"
-                " it as the documents' vectors were made"
+                f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers;"
+                " compute it with the model of the documents' vectors"
             )
         if self.metric == "cosine":
             row = row / np.linalg.norm(row)
@@ -242,15 +249,15 @@ class LiveIndex:
             near = rows_within(self.index, row[0], radius, most=k, keep=keep, ef=ef)
             chosen = [(int(i), score(float(d))) for i, d in zip(near.rows, near.distances, strict=True)]
             answers = self._answers(chosen, len(chosen), near.counters.distances, near.counters.estimates)
-            return replace(answers, within=told_radius(radius, self.metric), more=not near.whole)
+            return replace(answers, within=within_of(radius, self.metric), more=not near.complete)
         width = max(ef, k + 1) if keep.sum() >= len(keep) - 1 else min(max(ef, 1000), len(self.vectors))
-        found = self.index.search(row, min(width, len(self.vectors)), ef=width)
+        result = self.index.search(row, min(width, len(self.vectors)), ef=width)
         pairs = [
             (int(i), score(float(d)))
-            for i, d in zip(found.ids[0], found.distances[0], strict=True)
+            for i, d in zip(result.ids[0], result.distances[0], strict=True)
             if i != NONE and keep[i]
         ]
-        return self._answers(pairs[:k], len(pairs), found.counters.distances, found.counters.estimates)
+        return self._answers(pairs[:k], len(pairs), result.counters.distances, result.counters.estimates)
 
     def _radius(self, within: Radius) -> float | None:
         return None if within is None else radius_of(float(within), self.metric)
@@ -261,9 +268,9 @@ class LiveIndex:
             if wanted is not None:
                 keep &= pc.equal(self.documents[column], wanted).to_numpy()
                 if not keep.any():
-                    some = sorted(set(self.documents[column].to_pylist()))[:12]
+                    examples = sorted(set(self.documents[column].to_pylist()))[:12]
                     raise FingerpostError(
-                        f"{column}: expected one that documents have, got {wanted!r}; choose from {', '.join(some)}"
+                        f"{column}: expected one that documents have, got {wanted!r}; choose from {', '.join(examples)}"
                     )
         return keep
 
@@ -288,17 +295,18 @@ class LiveIndex:
     def _member(self, role: str) -> Ref:
         if role not in self.members:
             raise FingerpostError(
-                f"index {self.ref}: expected {role} in one made from texts, found one made from vectors; ask with"
-                " --like ID or --vectors FILE"
+                f"index {self.ref}: expected {role} in an index of texts, found an index of imported vectors; query it"
+                " with --like ID or --vectors FILE"
             )
         return self.members[role]
 
 
 def live(collection: str | None = None, *, store: str | None = None, method: str = "auto") -> LiveIndex:
-    """The published index of a collection, ready to answer.
+    """The published index of a collection, ready for queries.
 
-    Without a collection, the only one there is (or ``python-docs``). ``store`` is a folder or URL; by default
-    ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above. Raises MissingArtifactError where nothing is live.
+    collection: by default the only one with a published index (or ``python-docs``). store: a folder or URL; by default
+    ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above. Raises MissingArtifactError if
+    nothing is live.
     """
     opened = Store(store or find_store()).checked()
     chosen = published_collection(opened, collection, product=PRODUCT)

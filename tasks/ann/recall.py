@@ -1,4 +1,4 @@
-"""How many of the true nearest neighbours an approximate search found."""
+"""Recall of an approximate search: the fraction of true nearest neighbours found."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from tasks.ann.search import SearchResult
 
 
 def recall_per_query(found: SearchResult, exact: SearchResult) -> np.ndarray:
-    """Share of the true neighbours among those found, float64 (q,).
+    """Fraction of the true neighbours found, float64 (q,).
 
-    Both results have the same queries; ``exact`` sets k, and of ``found`` the first k count. A neighbour counts where it
-    is one of the true ones or not farther than the last of them: among equal distances any choice is right. Distances
-    must come from the same kernels, as those of this package's indexes do.
+    Both results have the same queries; ``exact`` sets k, and the first k columns of ``found`` count. A neighbour counts
+    if it is one of the true ones or no farther than the last of them: ties may be broken either way. Distances must
+    come from the same kernels, as those of this package's indexes do. ValueError for different numbers of queries.
     """
     if len(found.ids) != len(exact.ids):
         raise ValueError(f"found: expected {len(exact.ids)} queries, got {len(found.ids)}; search the same ones")
@@ -28,5 +28,5 @@ def recall_per_query(found: SearchResult, exact: SearchResult) -> np.ndarray:
 
 
 def recall(found: SearchResult, exact: SearchResult) -> float:
-    """Mean of :func:`recall_per_query`; recall_at_10 where ``exact`` has ten columns."""
+    """Mean of :func:`recall_per_query`; recall_at_10 if ``exact`` has ten columns."""
     return float(recall_per_query(found, exact).mean()) if len(exact.ids) else 1.0

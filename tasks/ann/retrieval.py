@@ -1,4 +1,4 @@
-"""Known-item retrieval: dense candidates from the index, the same re-ranked by sparse similarity, and BM25."""
+"""Evaluation of known-item retrieval: dense candidates, the same re-ranked by sparse similarity, and BM25."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from tasks.corpus.tfidf import Featurizer, weigh_counts
 
 
 class Steps(Protocol):
-    """Told how far an evaluation is."""
+    """Receiver of an evaluation's progress."""
 
     def begin(self, total: int) -> None: ...
 
@@ -37,9 +37,11 @@ class Steps(Protocol):
 
 @dataclass(frozen=True)
 class RetrievalParams:
-    """Which items are asked for, how answers are re-ranked, and the grid that BM25's k1 and b are chosen from.
+    """Parameters of the evaluation.
 
-    ``samples`` are queries whose answers the report shows; without any, the first items' questions.
+    items: sample of known items. rerank: parameters of re-ranking. bm25_k1, bm25_b: grid that BM25's parameters are
+    chosen from. depth: maximum rank that counts. samples: queries whose answers the report shows; by default those of
+    the first items.
     """
 
     items: KnownItemParams = field(default_factory=KnownItemParams)
@@ -62,7 +64,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """``figures``, ``samples`` and ``quality`` depend on the data alone; ``measured`` holds what a clock said."""
+    """``figures``, ``samples`` and ``quality`` depend on the data only; ``measured`` holds timings."""
 
     figures: list[Figure]
     samples: list[Sample]
@@ -84,10 +86,10 @@ def evaluate_known_items(
     clock: Callable[[], float],
     progress: Steps,
 ) -> Retrieval:
-    """Both tables: the texts as they are, and with the sentence that is asked by removed from them.
+    """Metrics on the complete texts, and on texts without the sentence that serves as the query.
 
-    For the second table the documents asked for get new features from the same vocabulary and projection, and a graph
-    of their own.
+    For the latter, the target documents get new features over the same vocabulary and projection, and a graph is built
+    over the changed vectors.
     """
     progress.begin(2)
     items = select_known_items(titles, texts, params.items)
@@ -128,7 +130,7 @@ def evaluate_known_items(
 
 
 def replace_rows(matrix: sparse.csr_array, rows: NDArray[np.int64], new: sparse.csr_array) -> sparse.csr_array:
-    """The matrix with some of its rows replaced by those of another."""
+    """The matrix with ``rows`` replaced by the rows of ``new``."""
     stacked = sparse.csr_array(sparse.vstack([matrix, new], format="csr"))
     order = np.arange(matrix.shape[0])
     order[rows] = matrix.shape[0] + np.arange(len(rows))
@@ -140,7 +142,7 @@ def replace_rows(matrix: sparse.csr_array, rows: NDArray[np.int64], new: sparse.
 def _bm25_counts(
     titles: Sequence[str], texts: Sequence[str], queries: list[str]
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Word counts of documents (names and their parts included) and of queries over the same terms."""
+    """Word counts of documents (including names and their parts) and of queries over the same terms."""
     documents = [" ".join([title, *name_parts(title), text]) for title, text in zip(titles, texts, strict=True)]
     counts, _ = count_family(documents + queries, FamilyParams("word", 1, 1))
     return counts[: len(documents)], counts[len(documents) :]
@@ -154,11 +156,11 @@ def _best_bm25(
     best, chosen = -1.0, Bm25Params()
     for k1 in params.bm25_k1:
         for b in params.bm25_b:
-            tried = Bm25Params(k1, b)
-            ranked, _ = rank_scores(queries[part], weigh_bm25(counts, tried), top=params.depth)
+            candidate = Bm25Params(k1, b)
+            ranked, _ = rank_scores(queries[part], weigh_bm25(counts, candidate), top=params.depth)
             mrr = score_ranking(ranked, items.rows[part]).mrr
             if mrr > best:
-                best, chosen = mrr, tried
+                best, chosen = mrr, candidate
     return chosen
 
 
@@ -172,19 +174,19 @@ def _table(
     clock: Callable[[], float],
     times: dict[str, float],
 ) -> list[Figure]:
-    asked = max(len(items.rows), 1)
+    count = max(len(items.rows), 1)
     started = clock()
     queries = engine.featurizer.transform(items.queries)
-    found = engine.candidates(queries)
-    dense = found.rows
-    times["dense"] = round(1e3 * (clock() - started) / asked, 4)
-    reranked, _ = engine.ordered(queries, dense, found.similarities)
-    times["reranked"] = round(1e3 * (clock() - started) / asked, 4)
-    counts, asked_words = words
+    nearest = engine.candidates(queries)
+    dense = nearest.rows
+    times["dense"] = round(1e3 * (clock() - started) / count, 4)
+    reranked, _ = engine.ordered(queries, dense, nearest.similarities)
+    times["reranked"] = round(1e3 * (clock() - started) / count, 4)
+    counts, query_words = words
     weights = weigh_bm25(counts, bm25)
     started = clock()
-    ranked, _ = rank_scores(asked_words, weights, top=params.depth)
-    times["bm25"] = round(1e3 * (clock() - started) / asked, 4)
+    ranked, _ = rank_scores(query_words, weights, top=params.depth)
+    times["bm25"] = round(1e3 * (clock() - started) / count, 4)
     figures: list[Figure] = []
     for method, rows, candidates in (
         ("dense", dense, dense.shape[1]),
@@ -207,8 +209,8 @@ def _samples(engine: Engine, titles: Sequence[str], queries: Sequence[str]) -> l
     samples = []
     for query in queries:
         features = engine.featurizer.transform([query])
-        found = engine.candidates(features)
-        rows, _ = engine.ordered(features, found.rows, found.similarities)
+        nearest = engine.candidates(features)
+        rows, _ = engine.ordered(features, nearest.rows, nearest.similarities)
         samples += [
             Sample(query, rank, int(row), titles[row]) for rank, row in enumerate(rows[0][:5], start=1) if row >= 0
         ]

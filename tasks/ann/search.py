@@ -1,4 +1,4 @@
-"""What every index answers with, and the interface that approximate and exact search share."""
+"""Results of a search, the interface of approximate and exact indexes, and checks of their arguments."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
@@ -18,8 +18,8 @@ class VectorError(ValueError):
 class SearchCounters:
     """Work of a search over all its queries.
 
-    distances: full distances, upper levels included. expansions: nodes whose neighbours were looked at.
-    estimates: distances that were estimated only.
+    distances: full distances, including the upper levels. expansions: nodes whose neighbours were visited.
+    estimates: distances that were only estimated.
     """
 
     distances: int = 0
@@ -37,7 +37,7 @@ class SearchResult:
 
 
 class Index(Protocol):
-    """Anything that finds the nearest of its vectors (n, d)."""
+    """An index of vectors (n, d) that finds the nearest to queries."""
 
     metric: Metric
 
@@ -54,14 +54,14 @@ def check_metric(metric: str) -> None:
 
 
 def check_search(k: int, ef: int, threads: int) -> None:
-    """Raises ValueError for settings that make no search."""
+    """Raises ValueError for parameters below 1."""
     for name, value in (("k", k), ("ef", ef), ("threads", threads)):
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}; raise it")
 
 
 def checked_vectors(values: ArrayLike, name: str = "vectors", *, columns: int | None = None) -> NDArray[np.float32]:
-    """Finite float32 C-contiguous (n, d), without a copy where it is so already; VectorError names the first bad row."""
+    """Finite C-contiguous float32 (n, d), without a copy if it is that already; VectorError names the first bad row."""
     array = np.asarray(values)
     if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiu":
         raise VectorError(
@@ -70,7 +70,7 @@ def checked_vectors(values: ArrayLike, name: str = "vectors", *, columns: int | 
     if columns is not None and array.shape[1] != columns:
         raise VectorError(f"{name}: expected {columns} columns, got {array.shape[1]}; embed queries like the vectors")
     array = np.ascontiguousarray(array, dtype=np.float32)
-    # One sum a row is finite unless something in it is not (or the sum overflows, which the second look sorts out).
+    # A row's sum is finite unless one of its values is not, or the sum overflows, which the second check resolves.
     with np.errstate(over="ignore", invalid="ignore"):
         doubtful = np.flatnonzero(~np.isfinite(array.sum(axis=1)))
     for row in doubtful:

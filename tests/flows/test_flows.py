@@ -142,7 +142,7 @@ def test_vectors_alone_become_an_index(tmp_path: Path) -> None:
     assert [answer.id for answer in found] == [f"v{i}" for i in np.argsort(distances)[1:6]]
     assert found[0].score == pytest.approx(-np.sort(distances)[1], rel=1e-4)
     assert index.search(vectors[9], k=1).answers[0].id == "v9"
-    with pytest.raises(FingerpostError, match=r"found one made from vectors; ask with --like ID or --vectors FILE"):
+    with pytest.raises(FingerpostError, match=r"found an index of imported vectors; .*--like ID or --vectors FILE"):
         index.query("anything")
     with pytest.raises(FingerpostError, match=r"vector: expected 16 finite numbers"):
         index.search(np.full(16, np.nan))

@@ -1,4 +1,4 @@
-"""The stages of the ann domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
+"""The stages of the ann domain. Each reads artifacts, calls a pure function and writes its result."""
 
 import time
 from collections.abc import Sequence
@@ -35,15 +35,15 @@ from tasks.shards import Shard, ShardOutput, row_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
 
-#: Rows that are inserted between two looks at the clock.
+#: Rows inserted between two checks of the clock.
 _STEP_ROWS = 4096
-#: A build that takes longer saves its state this often (seconds), and so loses no more than that to a kill.
+#: Seconds between checkpoints of a build: the maximum that a kill loses.
 CHECKPOINT_SECONDS = 30.0
 
 
 @stage(contracts.GRAPH)
 def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
-    """Builds the HNSW graph over all vectors; the same for any number of threads, and taken up again after a kill."""
+    """Builds the HNSW graph over all vectors, identical for any number of threads; resumes after a kill."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     builder = _inserted(run, rows, kernel_params(params))
     graph = builder.graph()
@@ -61,7 +61,7 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
 
 
 def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilder:
-    """A builder with all rows inserted, from the newest checkpoint if there is one; saves its state from time to time."""
+    """A builder with all rows inserted, from the newest checkpoint if there is one; saves checkpoints."""
     saved = run.workspace.newest_checkpoint()
     builder = HnswBuilder.restore(rows, kernel, tensors_from_bytes(saved[1])) if saved else HnswBuilder(rows, kernel)
     run.begin(builder.size)
@@ -77,7 +77,7 @@ def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilde
 
 @stage(contracts.FINGER_BASIS)
 def fit_finger(run: StageRun, vectors: Ref, graph: Ref, *, params: FingerParams) -> None:
-    """Fits the residual directions to the graph, chooses their number by correlation, and projects every vector on them."""
+    """Fits the residual directions to the graph, chooses the rank by correlation, and projects all vectors."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
     basis = fit_basis(rows, adjacency, params=params)
@@ -92,7 +92,7 @@ def fit_finger(run: StageRun, vectors: Ref, graph: Ref, *, params: FingerParams)
 
 @stage(contracts.FINGER_TABLES)
 def compute_finger_tables(run: StageRun, vectors: Ref, graph: Ref, finger_basis: Ref, *, rows_per_shard: int) -> None:
-    """Computes what FINGER keeps for every node and edge, one shard a range of nodes."""
+    """Computes the tables of FINGER for every node and edge, one shard per range of nodes."""
     shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), rows_per_shard)
     figures = run.map_shards(_finger_shard, shards, vectors=vectors, graph=graph, finger_basis=finger_basis)
     run.quality = {
@@ -125,7 +125,7 @@ def _finger_shard(store: Store, shard: Shard, *, vectors: Ref, graph: Ref, finge
 
 @stage(contracts.NEIGHBORS)
 def find_neighbors(run: StageRun, vectors: Ref, graph: Ref, *, metric: str, params: NeighborParams) -> None:
-    """Finds the nearest neighbours of every document with the index, one shard a range of documents."""
+    """Finds the nearest neighbours of every document with the index, one shard per range of documents."""
     shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), params.rows_per_shard)
     figures = run.map_shards(_neighbor_shard, shards, vectors=vectors, graph=graph, metric=metric, params=params)
     run.quality = {
@@ -139,9 +139,9 @@ def _neighbor_shard(
     store: Store, shard: Shard, *, vectors: Ref, graph: Ref, metric: str, params: NeighborParams
 ) -> ShardOutput:
     index = open_searcher(store, vectors, graph, metric)
-    found = neighbor_table(index, shard.start, shard.stop, params.k, ef=params.ef)
-    table = pa.table({"neighbors": fixed_lists(found.ids), "distances": fixed_lists(found.distances)})
-    return ShardOutput({"neighbors": table}, {"rows": table.num_rows, "distances": found.counters.distances})
+    result = neighbor_table(index, shard.start, shard.stop, params.k, ef=params.ef)
+    table = pa.table({"neighbors": fixed_lists(result.ids), "distances": fixed_lists(result.distances)})
+    return ShardOutput({"neighbors": table}, {"rows": table.num_rows, "distances": result.counters.distances})
 
 
 @stage(contracts.EVALUATION)
@@ -160,9 +160,9 @@ def evaluate_index(
     adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
     plain = HnswIndex(rows, adjacency, kernel_metric(metric))
     finger = open_finger(run.store, rows, adjacency, finger_basis, finger_tables, metric)
-    found = evaluate_searches(plain, finger, params, clock=time.perf_counter)
-    run.write("figures", figures_to_arrow(found.figures))
-    run.quality, run.measured = found.quality, found.measured
+    result = evaluate_searches(plain, finger, params, clock=time.perf_counter)
+    run.write("figures", figures_to_arrow(result.figures))
+    run.quality, run.measured = result.quality, result.measured
 
 
 @stage(contracts.RETRIEVAL)
@@ -181,9 +181,12 @@ def evaluate_retrieval(
     tfidf: TfidfParams,
     params: RetrievalParams,
 ) -> None:
-    """Asks for known documents by their own first sentence: dense, re-ranked and BM25, with the sentence and without it."""
+    """Measures retrieval of documents by their own first sentence: dense, re-ranked and BM25.
+
+    Once with the sentence in the documents and once without it.
+    """
     rows = run.store.open(documents, corpus.DOCUMENTS).read("documents")
-    found = evaluate_known_items(
+    result = evaluate_known_items(
         titles=rows["title"].to_pylist(),
         texts=rows["text"].to_pylist(),
         features=read_features(run.store.open(features, corpus.FEATURES)),
@@ -196,13 +199,13 @@ def evaluate_retrieval(
         clock=time.perf_counter,
         progress=run,
     )
-    run.write("figures", figures_to_arrow(found.figures))
-    run.write("samples", _samples_table(found.samples, rows["id"].to_pylist()))
-    run.quality, run.measured = found.quality, found.measured
+    run.write("figures", figures_to_arrow(result.figures))
+    run.write("samples", _samples_table(result.samples, rows["id"].to_pylist()))
+    run.quality, run.measured = result.quality, result.measured
 
 
 def _samples_table(samples: Sequence[Sample], ids: list[str]) -> pa.Table:
-    """Sample queries and what was found for them."""
+    """The rows (query, rank, id, title) of answers to sample queries."""
     return pa.table(
         {
             "query": pa.array([sample.query for sample in samples], pa.string()),
@@ -215,7 +218,7 @@ def _samples_table(samples: Sequence[Sample], ids: list[str]) -> pa.Table:
 
 @stage(contracts.INDEX)
 def assemble_index(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None:
-    """Names the artifacts that make up a searchable index, with the figures that its gates look at."""
+    """Lists the artifacts that make up a searchable index, with the quality values that its gates check."""
     run.write(
         "members",
         pa.table(

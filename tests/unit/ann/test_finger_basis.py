@@ -167,7 +167,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict, message: str) -
 
 def test_vectors_that_do_not_fit_are_refused(world: tuple[np.ndarray, Graph]) -> None:
     vectors, graph = world
-    with pytest.raises(VectorError, match="expected 1500 rows, one a node, got 1499"):
+    with pytest.raises(VectorError, match="expected 1500 rows, one per node, got 1499"):
         fit_basis(vectors[:-1], graph)
     broken = vectors.copy()
     broken[7, 3] = np.nan

@@ -273,7 +273,7 @@ def test_what_does_not_fit_is_refused() -> None:
         index.search(np.ones((1, 7)), 3, ef=10)
     with pytest.raises(ValueError, match="ef: expected at least 1, got 0"):
         index.search(np.ones((1, 8)), 3, ef=0)
-    with pytest.raises(VectorError, match="expected 60 rows, one a node, got 59"):
+    with pytest.raises(VectorError, match="expected 60 rows, one per node, got 59"):
         FingerIndex(vectors[:59], graph, tables, "cosine")
     other = from_adjacency(graph.indptr, graph.indices)
     short = replace(tables, edge_codes=tables.edge_codes[:-1])

@@ -201,7 +201,7 @@ def test_bad_queries_are_named() -> None:
         with pytest.raises(ValueError, match="k: expected at least 1, got 0"):
             index.search(vectors, 0, ef=1)
         assert index.search(vectors[:0], 3, ef=1).ids.shape == (0, 3)
-    with pytest.raises(VectorError, match="vectors: expected 20 rows, one a node, got 19"):
+    with pytest.raises(VectorError, match="vectors: expected 20 rows, one per node, got 19"):
         HnswIndex(vectors[:-1], graph, "cosine")
 
 

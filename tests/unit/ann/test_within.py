@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.ann.answers import radius_of, told_radius
+from tasks.ann.answers import radius_of, within_of
 from tasks.ann.exact import ExactIndex
 from tasks.ann.hnsw import HnswIndex, HnswParams, build
 from tasks.ann.search import Metric, SearchResult
@@ -43,8 +43,8 @@ def test_the_graph_finds_what_looking_at_all_finds(world: tuple[Counted, ExactIn
             radius, index.widths = float(distances[count - 1]), []
             want = rows_within(exact, query, radius, most=ROWS)
             got = rows_within(index, query, radius, most=ROWS // 2 + 100, ef=40)
-            assert want.whole
-            assert got.whole
+            assert want.complete
+            assert got.complete
             assert len(want.rows) >= count
             assert set(got.rows) <= set(want.rows)
             assert (np.diff(got.distances) >= 0).all()
@@ -71,7 +71,7 @@ def test_a_search_is_widened_until_it_ends_beyond_the_radius(world: tuple[Counte
     got = rows_within(index, query, float(distances[100]), most=5, keep=keep, ef=10)
     assert index.widths == [10, 40, 160]
     assert got.rows.tolist() == exact.search(query[None], ROWS).ids[0][[50, 90]].tolist()
-    assert got.whole
+    assert got.complete
     far = rows_within(index, query, float(distances[3000]), most=ROWS)
     assert far.rows.tolist() == exact.search(query[None], ROWS).ids[0][: len(far.rows)].tolist()
 
@@ -80,7 +80,7 @@ def test_a_cap_is_kept_and_told(world: tuple[Counted, ExactIndex]) -> None:
     index, exact = world
     distances = exact.search(index.vectors[:1], ROWS).distances[0]
     some = rows_within(index, index.vectors[0], float(distances[60]), most=10)
-    assert (len(some.rows), some.whole) == (10, False)
+    assert (len(some.rows), some.complete) == (10, False)
     assert rows_within(index, index.vectors[0], -1.0, most=10).rows.tolist() == []
     with pytest.raises(ValueError, match="radius: expected a number, and most and ef of at least 1, got nan, 10, 100"):
         rows_within(index, index.vectors[0], float("nan"), most=10)
@@ -89,6 +89,6 @@ def test_a_cap_is_kept_and_told(world: tuple[Counted, ExactIndex]) -> None:
 def test_a_radius_is_told_as_it_was_given() -> None:
     for metric, within, radius in (("cosine", 0.8, 0.2), ("ip", 3.0, -2.0), ("l2", 0.5, 0.25)):
         assert radius_of(within, metric) == pytest.approx(radius)
-        assert told_radius(radius, metric) == pytest.approx(within)
+        assert within_of(radius, metric) == pytest.approx(within)
     with pytest.raises(ValueError, match="within: expected a number, got nan"):
         radius_of(float("nan"), "cosine")
