@@ -9,7 +9,7 @@ from scipy import sparse
 
 @dataclass(frozen=True)
 class Bm25Params:
-    """``k1`` bounds the gain of repeated terms; ``b`` is how far long documents are discounted (0 to 1)."""
+    """k1: saturation of repeated terms, at least 0; b: length normalisation, 0 to 1."""
 
     k1: float = 1.2
     b: float = 0.75
@@ -41,8 +41,8 @@ def rank_scores(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The best documents of each query by the product of sparse rows; ties go to the lower row.
 
-    Returns (rows int64 (queries, top), scores float32 (queries, top)), best first; ``top`` is cut to the documents there
-    are. Queries are counts (queries, terms), for BM25 with each term's occurrences in the query.
+    queries: counts (queries, terms), for BM25 each term's occurrences in the query. Returns (rows int64 (queries, top),
+    scores float32 (queries, top)), best first; ``top`` is limited to the number of documents.
     """
     top = min(top, weights.shape[0])
     rows = np.empty((queries.shape[0], top), dtype=np.int64)
@@ -50,15 +50,15 @@ def rank_scores(
     postings = weights.T.tocsr()
     for begin in range(0, queries.shape[0], batch_rows):
         dense = (queries[begin : begin + batch_rows] @ postings).toarray()
-        for place, row in enumerate(dense, start=begin):
+        for query, row in enumerate(dense, start=begin):
             best = top_rows(row, top)
-            rows[place] = best
-            scores[place] = row[best]
+            rows[query] = best
+            scores[query] = row[best]
     return rows, scores
 
 
 def top_rows(scores: NDArray[np.float32], top: int) -> NDArray[np.int64]:
-    """Places of the ``top`` highest scores, best first, equal scores by place; int64."""
+    """Indices of the ``top`` highest scores, int64 (top,), best first, ties by index."""
     if top >= len(scores):
         return np.argsort(-scores, kind="stable")[:top]
     limit = np.partition(scores, len(scores) - top)[len(scores) - top]

@@ -1,11 +1,11 @@
-"""How an input becomes shards of documents."""
+"""Parameters of importing an input."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ImportParams:
-    """Rows a shard (rounded up to blocks of 4,096) and the share of bad rows above which an import fails."""
+    """rows_per_shard: rows per shard, rounded up to blocks of 4,096; quarantine_share: maximum fraction of bad rows."""
 
     rows_per_shard: int = 8192
     quarantine_share: float = 0.05

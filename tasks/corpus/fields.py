@@ -29,17 +29,17 @@ def name_words(title: str) -> set[str]:
 def first_paragraph(text: str) -> tuple[str, str]:
     """Split a text at its first blank line; returns (first paragraph, rest), both without outer white space."""
     stripped = text.strip()
-    found = _BLANK_LINE.search(stripped)
-    if found is None:
+    blank = _BLANK_LINE.search(stripped)
+    if blank is None:
         return stripped, ""
-    return stripped[: found.start()].rstrip(), stripped[found.end() :].strip()
+    return stripped[: blank.start()].rstrip(), stripped[blank.end() :].strip()
 
 
 def split_fields(titles: Sequence[str], texts: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """Split documents into (names, first paragraphs, bodies), one string a document each.
+    """Split documents into (names, first paragraphs, bodies), one string per document each.
 
-    A name is the title followed by the parts of its compound words, so that ``pandas.read_csv`` is found by "csv".
-    Raises ValueError if there are not as many titles as texts.
+    A name is the title followed by the parts of its compound words, so that ``pandas.read_csv`` matches "csv". Raises
+    ValueError if the numbers of titles and texts differ.
     """
     if len(titles) != len(texts):
         raise ValueError(f"titles: expected one for each of {len(texts)} texts, got {len(titles)}; pass both columns")

@@ -1,4 +1,4 @@
-"""The known-item task: find an object by the first sentence of its own documentation, its name's words left out."""
+"""The known-item task: retrieve an object by the first sentence of its documentation without the words of its name."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class KnownItemParams:
-    """How many objects are asked for (at most), by sentences of at least how many words, drawn with which seed."""
+    """queries: maximum number of items; min_words: minimum length of a query; seed: of the sample of items."""
 
     queries: int = 2_000
     min_words: int = 4
@@ -25,7 +25,7 @@ class KnownItemParams:
 
 @dataclass(frozen=True)
 class KnownItems:
-    """``rows``: int64 (queries,), ascending, the documents asked for; ``queries``: the question for each."""
+    """``rows``: int64 (queries,), ascending, the target documents; ``queries``: the query text of each."""
 
     rows: NDArray[np.int64]
     queries: list[str]
@@ -33,7 +33,7 @@ class KnownItems:
 
 @dataclass(frozen=True)
 class KnownItemScores:
-    """Mean reciprocal rank (0 where not found) and share found among the first ten."""
+    """Mean reciprocal rank (0 for items not retrieved), and fraction of items among the first ten."""
 
     mrr: float
     recall_at_10: float
@@ -41,33 +41,33 @@ class KnownItemScores:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a text's first paragraph, its white space made single blanks."""
+    """The first sentence of a text's first paragraph, with white space collapsed."""
     paragraph = " ".join(first_paragraph(text)[0].split())
     return _SENTENCE_END.split(paragraph, maxsplit=1)[0]
 
 
 def question(title: str, sentence: str) -> str:
-    """The words of a sentence without those of the title, case ignored."""
+    """The words of a sentence without those of the title, ignoring case."""
     names = name_words(title)
     return " ".join(word for word in _WORD.findall(sentence) if word.lower() not in names)
 
 
 def select_known_items(titles: Sequence[str], texts: Sequence[str], params: KnownItemParams) -> KnownItems:
-    """Draw objects whose first sentence no other document has (case and white space ignored)."""
+    """Sample documents whose first sentence is unique (ignoring case and white space)."""
     sentences = [first_sentence(text) for text in texts]
     seen = Counter(sentence.lower() for sentence in sentences)
     questions = [question(title, sentence) for title, sentence in zip(titles, sentences, strict=True)]
     possible = np.array(
         [
             row
-            for row, (sentence, asked) in enumerate(zip(sentences, questions, strict=True))
-            if seen[sentence.lower()] == 1 and len(asked.split()) >= params.min_words
+            for row, (sentence, query) in enumerate(zip(sentences, questions, strict=True))
+            if seen[sentence.lower()] == 1 and len(query.split()) >= params.min_words
         ],
         dtype=np.int64,
     )
     if len(possible) > params.queries:
-        drawn = np.random.default_rng(params.seed).choice(len(possible), size=params.queries, replace=False)
-        possible = np.sort(possible[drawn])
+        sample = np.random.default_rng(params.seed).choice(len(possible), size=params.queries, replace=False)
+        possible = np.sort(possible[sample])
     return KnownItems(possible, [questions[row] for row in possible])
 
 
@@ -80,19 +80,19 @@ def remove_first_sentence(text: str) -> str:
 
 
 def score_ranking(ranked: NDArray[np.integer], wanted: NDArray[np.integer]) -> KnownItemScores:
-    """Scores of ranked rows (queries, depth), best first, for the row wanted by each query (queries,).
+    """Scores of rankings (queries, depth), best first, for the target row of each query (queries,).
 
-    The reciprocal rank counts ranks down to the depth given.
+    Items below the depth have a reciprocal rank of 0. ValueError if the numbers of queries differ.
     """
     if len(ranked) != len(wanted):
-        raise ValueError(f"ranked: expected {len(wanted)} rows, got {len(ranked)}; pass one for each query")
+        raise ValueError(f"ranked: expected {len(wanted)} rows, got {len(ranked)}; pass one per query")
     if len(wanted) == 0:
         return KnownItemScores(0.0, 0.0, 0)
     hits = np.asarray(ranked) == np.asarray(wanted)[:, None]
-    found = hits.any(axis=1)
+    retrieved = hits.any(axis=1)
     rank = np.argmax(hits, axis=1) + 1
     return KnownItemScores(
-        mrr=float(np.mean(np.where(found, 1.0 / rank, 0.0))),
-        recall_at_10=float(np.mean(found & (rank <= 10))),
+        mrr=float(np.mean(np.where(retrieved, 1.0 / rank, 0.0))),
+        recall_at_10=float(np.mean(retrieved & (rank <= 10))),
         queries=len(wanted),
     )

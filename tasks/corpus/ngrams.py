@@ -15,8 +15,9 @@ from tasks.corpus.fields import FIELDS
 class FamilyParams:
     """One kind of n-gram and the size of its vocabulary.
 
-    ``kind`` is "word" or "char" (n-grams of each token followed by "#"). ``buckets`` of 0 keeps a vocabulary of at
-    most ``max_terms`` terms that occur in at least ``min_df`` documents; otherwise terms are hashed to that many columns.
+    kind: "word" or "char" (n-grams of each token followed by "#"). ngram_min, ngram_max: range of n. max_terms, min_df:
+    maximum size of the vocabulary and minimum document frequency of a term. buckets: if above 0, terms are hashed to
+    that number of columns instead. ValueError for values out of range.
     """
 
     kind: str
@@ -42,7 +43,7 @@ class FamilyParams:
 
 @dataclass(frozen=True)
 class NgramParams:
-    """Which n-grams are counted and how much an occurrence in each field is worth."""
+    """The families of n-grams to count and the weight of an occurrence in each field."""
 
     families: tuple[FamilyParams, ...] = field(
         default=(FamilyParams("word", 1, 3, max_terms=80_000), FamilyParams("char", 3, 3, max_terms=20_000))
@@ -60,7 +61,7 @@ class NgramParams:
 
     @property
     def field_weights(self) -> tuple[float, ...]:
-        """Weights in the order of `tasks.corpus.fields.FIELDS`."""
+        """The weights in the order of `tasks.corpus.fields.FIELDS`."""
         return (self.name_weight, self.first_weight, self.body_weight)
 
 
@@ -68,8 +69,8 @@ class NgramParams:
 class FamilyCounts:
     """Counts of one family in one shard.
 
-    ``terms``: sorted, the columns of ``counts`` (None where hashed: columns are buckets). ``frequencies``: int64
-    (columns,), documents of this shard that contain the term. ``counts``: CSR float32 (documents, columns), sorted.
+    terms: sorted, the columns of ``counts`` (None if hashed: columns are buckets). frequencies: int64 (columns,), the
+    number of documents of this shard that contain the term. counts: CSR float32 (documents, columns), sorted.
     """
 
     terms: list[str] | None
@@ -86,7 +87,7 @@ class ShardCounts:
 
 
 def count_family(texts: list[str], params: FamilyParams) -> tuple[sparse.csr_array, list[str] | None]:
-    """Counts of one family, one row a text: (CSR float32 (texts, columns), sorted terms or None where hashed)."""
+    """Counts of one family, one row per text: (CSR float32 (texts, columns), sorted terms or None if hashed)."""
     terms: list[str] | None = None
     if params.buckets:
         columns = params.buckets
@@ -104,21 +105,22 @@ def count_family(texts: list[str], params: FamilyParams) -> tuple[sparse.csr_arr
 def csr_rows(
     data: NDArray[np.float32], indices: NDArray[np.int32], indptr: NDArray[np.int64], *, columns: int
 ) -> sparse.csr_array:
-    """A CSR array of rows whose indices are sorted and distinct, without checking that they are."""
+    """A CSR array of rows whose indices are sorted and distinct, which is not checked."""
     matrix = sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, columns))
     matrix.has_canonical_format = True
     return matrix
 
 
 def count_shard(names: Sequence[str], firsts: Sequence[str], bodies: Sequence[str], params: NgramParams) -> ShardCounts:
-    """Count the n-grams of documents given as three fields; no n-gram crosses from one field to another.
+    """Counts the n-grams of documents of three fields; no n-gram spans two fields.
 
-    A count is the sum over fields of weight times occurrences; a field of weight 0 is not read at all.
+    A count is the sum over fields of weight times occurrences; a field of weight 0 is not read. ValueError if the
+    fields differ in length.
     """
     documents = len(names)
     if not documents == len(firsts) == len(bodies):
         raise ValueError(
-            f"fields: expected equally many of each, got {documents}, {len(firsts)}, {len(bodies)}; split them again"
+            f"fields: expected the same number of each, got {documents}, {len(firsts)}, {len(bodies)}; split them again"
         )
     fields = [
         (np.float32(weight), texts)
@@ -131,8 +133,8 @@ def count_shard(names: Sequence[str], firsts: Sequence[str], bodies: Sequence[st
         counts, terms = count_family(stacked, family)
         first = counts[:documents] if len(fields) > 1 else counts
         joined = first * fields[0][0] if fields[0][0] != 1 else first
-        for place, (weight, _) in enumerate(fields[1:], start=1):
-            joined = joined + counts[place * documents : (place + 1) * documents] * weight
+        for number, (weight, _) in enumerate(fields[1:], start=1):
+            joined = joined + counts[number * documents : (number + 1) * documents] * weight
         joined.sort_indices()
         frequencies = np.bincount(joined.indices, minlength=joined.shape[1]).astype(np.int64)
         families.append(FamilyCounts(terms, frequencies, joined))

@@ -1,4 +1,4 @@
-"""From committed corpus artifacts to objects that answer, without Prefect or Dask."""
+"""Objects from committed corpus artifacts, without Prefect or Dask."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 
 
 def read_vocabulary(artifact: Artifact) -> Vocabulary:
-    """The vocabulary of its artifact."""
+    """The vocabulary of an artifact."""
     terms = read_terms(artifact.read("terms"))
     frequencies = tensors_from_arrow(artifact.read("frequencies"))
     families = tuple(
@@ -26,7 +26,7 @@ def read_vocabulary(artifact: Artifact) -> Vocabulary:
 
 
 def open_texts(store: Store, ref: Ref) -> tuple[Artifact, str]:
-    """Documents or the queries of a ranker, and the name of the table that holds their rows."""
+    """The artifact of documents or of a ranker's queries, and the name of its table of rows."""
     artifact = store.open(ref, contracts.DOCUMENTS, QUERIES)
     return artifact, artifact.contract.tables[0].name
 
@@ -40,7 +40,7 @@ def read_texts(store: Store, ref: Ref, shard: int) -> tuple[list[str], list[str]
 
 
 def read_featurizer(store: Store, *, vocabulary: Ref, ngrams: Ref, features: Ref) -> Featurizer:
-    """Turns texts into features as those of these artifacts were made: over their vocabulary, with their parameters."""
+    """The featurizer of the given artifacts: over their vocabulary, with their parameters."""
     counting = dict(store.manifest(ngrams).identity["parameters"]["params"])
     weighing = dict(store.manifest(features).identity["parameters"]["params"])
     families = tuple(FamilyParams(**family) for family in counting.pop("families"))
@@ -58,7 +58,7 @@ def read_vectors(artifact: Artifact) -> np.ndarray:
 
 
 def read_components(artifact: Artifact) -> np.ndarray:
-    """What features are multiplied by to become vectors, float32 (columns, d)."""
+    """The projection of features to vectors, float32 (columns, d)."""
     return tensors_from_arrow(artifact.read("projection"))["components"]
 
 
@@ -68,7 +68,7 @@ def read_features(artifact: Artifact) -> Any:
 
 
 def read_rows(artifact: Artifact, start: int, stop: int) -> Any:
-    """Feature rows ``start`` to ``stop`` of the whole, read from the shards that hold them."""
+    """Feature rows ``start`` to ``stop`` of all shards, CSR; only the shards that hold them are read."""
     tables, position = [], 0
     for entry in artifact.entries("features"):
         low, high = max(start - position, 0), min(stop - position, entry.rows)

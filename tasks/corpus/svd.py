@@ -1,7 +1,7 @@
 """Randomized truncated SVD of a sharded sparse matrix, in a fixed number of passes.
 
-Subspace iteration on XᵀX (Halko, Martinsson, Tropp 2011, section 4.5) followed by a Nyström factorisation of the last
-pass (Tropp, Yurtsever, Udell, Cevher 2017, algorithm 3), which costs no further pass over the data.
+Subspace iteration on XᵀX (Halko, Martinsson, Tropp 2011, section 4.5) followed by a Nyström factorisation of the
+last pass (Tropp, Yurtsever, Udell, Cevher 2017, algorithm 3), which costs no further pass over the data.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,9 @@ _ORTHONORMAL = 1e-10
 class SvdParams:
     """Rank of the dense vectors and effort of the factorisation.
 
-    ``passes`` counts readings of the data. ``whitening``: each dimension of the vectors is divided by its singular value
-    to this power; 0 keeps the singular value decomposition's own scale, 1 makes all dimensions equal.
+    oversampling: additional columns of the random start. passes: number of passes over the data. whitening: each
+    dimension of the vectors is divided by its singular value to this power; 0 keeps the scale of the decomposition, 1
+    gives all dimensions equal variance.
     """
 
     rank: int = 256
@@ -42,7 +43,7 @@ class SvdParams:
 
 @dataclass(frozen=True)
 class SvdModel:
-    """``components``: float32 (features, rank), orthonormal columns; ``singular_values``: float64 (rank,), descending."""
+    """components: float32 (features, rank), orthonormal columns; singular_values: float64 (rank,), descending."""
 
     components: NDArray[np.float32]
     singular_values: NDArray[np.float64]
@@ -57,14 +58,15 @@ def start_block(features: int, params: SvdParams) -> NDArray[np.float64]:
 def pass_shard(shard: sparse.csr_array, block: NDArray[np.float64], *, energy: float) -> NDArray[np.float64]:
     """One shard's XᵀX @ block: float64 (features, columns).
 
-    ``energy`` is an upper limit on the squares of all entries of all shards together (the number of documents where
-    rows have norm 1), the same in every call of a pass. No sum can exceed it, so results rounded to multiples of
+    energy: an upper bound on the sum of the squares of all entries of all shards (the number of documents if rows have
+    norm 1), the same in every call of a pass. No sum can exceed it, so results rounded to multiples of
     ``energy * 2**-50`` add without error: any cut into shards of whole blocks, added in any order, gives the same bits.
+    ValueError for another number of columns.
     """
     if shard.shape[1] != block.shape[0]:
         raise ValueError(f"shard: expected {block.shape[0]} columns, got {shard.shape[1]}; use one vocabulary")
     single = np.ascontiguousarray(block, dtype=np.float32)
-    # Adding and taking away 1.5 * 2**52 grid steps rounds to the grid.
+    # Adding and subtracting 1.5 * 2**52 grid steps rounds to the grid.
     magic = 1.5 * 2.0 ** np.ceil(np.log2(max(energy, 1e-300)) + 2)
     total = np.zeros(block.shape)
     for begin in range(0, shard.shape[0], BLOCK_ROWS):
@@ -87,9 +89,9 @@ def _add_block(total: NDArray[np.float64], rows: sparse.csr_array, block: NDArra
 
 
 def orthonormalize(block: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Orthonormal columns that span those of the block: float64, same shape.
+    """Orthonormal basis of the block's column space: float64, same shape.
 
-    Cholesky QR done twice; Householder QR where the block is too ill-conditioned for that.
+    Cholesky QR twice; Householder QR if the block is too ill-conditioned for that.
     """
     basis = block.copy()
     try:
@@ -106,7 +108,7 @@ def orthonormalize(block: NDArray[np.float64]) -> NDArray[np.float64]:
 def _divide_by_factor(block: NDArray[np.float64], square: NDArray[np.float64]) -> NDArray[np.float64]:
     """``block`` times the inverse of the upper Cholesky factor of ``square``; in place where the layout allows.
 
-    Raises LinAlgError where the factor is too ill-conditioned to divide by.
+    Raises LinAlgError if the factor is too ill-conditioned.
     """
     factor = linalg.cholesky(square, lower=False, check_finite=False)
     diagonal = factor.diagonal()
@@ -131,11 +133,11 @@ def finish(image: NDArray[np.float64], basis: NDArray[np.float64], params: SvdPa
         order = np.argsort(-values, kind="stable")[:rank]
         values = np.maximum(values[order], 0.0)
         if values[-1] <= 1e-12 * values[0] + 2 * shift:
-            raise linalg.LinAlgError("the data has a lower rank than was asked for")
+            raise linalg.LinAlgError("the data has a lower rank than requested")
         vectors = root.astype(np.float32) @ (small[:, order] / np.sqrt(values)).astype(np.float32)
         squares = np.maximum(values - shift, 0.0)
     except linalg.LinAlgError:
-        # The data has a lower rank than asked for: Rayleigh-Ritz keeps the columns orthonormal.
+        # The data has a lower rank than requested: Rayleigh-Ritz keeps the columns orthonormal.
         values, small = linalg.eigh((basis.T @ image + image.T @ basis) / 2)
         order = np.argsort(-values, kind="stable")[:rank]
         squares = np.maximum(values[order], 0.0)
@@ -146,9 +148,9 @@ def finish(image: NDArray[np.float64], basis: NDArray[np.float64], params: SvdPa
 
 
 def factorize(shards: list[sparse.csr_array], params: SvdParams, *, energy: float) -> SvdModel:
-    """All passes over shards in memory; what the sharded stage does, in one call."""
+    """The factorisation of shards in memory, equal to that of the sharded stage. ValueError without shards."""
     if not shards:
-        raise ValueError("shards: expected at least one, got none; give the rows to factorise")
+        raise ValueError("shards: expected at least one, got none; pass the rows to factorise")
     basis = start_block(shards[0].shape[1], params)
     for remaining in reversed(range(params.passes)):
         image = pass_shard(shards[0], basis, energy=energy)
@@ -162,7 +164,7 @@ def factorize(shards: list[sparse.csr_array], params: SvdParams, *, energy: floa
 def projection(model: SvdModel, *, whitening: float) -> NDArray[np.float32]:
     """Components divided by their singular values to the power ``whitening``: float32 (features, rank).
 
-    Dimensions with a singular value below a millionth of the first hold no data and become zero.
+    Dimensions with a singular value below a millionth of the largest carry no data and are set to zero.
     """
     values = model.singular_values
     empty = values <= 1e-6 * values.max(initial=0.0)
@@ -173,7 +175,8 @@ def projection(model: SvdModel, *, whitening: float) -> NDArray[np.float32]:
 def project(features: sparse.csr_array, components: NDArray[np.float32]) -> NDArray[np.float32]:
     """Dense rows of norm 1 (or zero): float32 (documents, rank).
 
-    Sparse rows are multiplied one by one, so a row has the same bits in any batch.
+    Sparse rows are multiplied independently, so a row has the same bits in any batch. ValueError for another number of
+    columns.
     """
     if features.shape[1] != components.shape[0]:
         raise ValueError(

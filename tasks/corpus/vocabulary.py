@@ -1,4 +1,4 @@
-"""Document frequencies merged over shards, and the vocabulary chosen from them."""
+"""Document frequencies merged over shards, and the vocabulary selected by them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from tasks.corpus.ngrams import FamilyParams, NgramParams, ShardCounts
 
 @dataclass(frozen=True)
 class FamilyFrequencies:
-    """Sorted terms (None where hashed) and in how many documents each occurs, int64 (columns,)."""
+    """Sorted terms (None if hashed) and their document frequencies, int64 (columns,)."""
 
     terms: list[str] | None
     frequencies: NDArray[np.int64]
@@ -33,22 +33,25 @@ def shard_frequencies(shard: ShardCounts) -> Frequencies:
 
 
 def merge_frequencies(left: Frequencies, right: Frequencies) -> Frequencies:
-    """Document frequencies over the documents of both sides, which must not overlap."""
+    """Document frequencies over the documents of both sides, which must not overlap.
+
+    ValueError if one side is hashed and the other is not.
+    """
     families = []
-    for one, other in zip(left.families, right.families, strict=True):
-        if (one.terms is None) != (other.terms is None):
+    for ours, theirs in zip(left.families, right.families, strict=True):
+        if (ours.terms is None) != (theirs.terms is None):
             raise ValueError("frequencies: expected both sides hashed or both with terms, got one of each; recount one")
-        if one.terms is None or other.terms is None:
-            families.append(FamilyFrequencies(None, one.frequencies + other.frequencies))
+        if ours.terms is None or theirs.terms is None:
+            families.append(FamilyFrequencies(None, ours.frequencies + theirs.frequencies))
         else:
-            terms, merged = merge_counts(one.terms, one.frequencies, other.terms, other.frequencies)
+            terms, merged = merge_counts(ours.terms, ours.frequencies, theirs.terms, theirs.frequencies)
             families.append(FamilyFrequencies(terms, merged))
     return Frequencies(left.documents + right.documents, tuple(families))
 
 
 @dataclass(frozen=True)
 class FamilyVocabulary:
-    """The columns of one family: sorted terms (None where hashed) and their document frequencies, int64 (columns,)."""
+    """The columns of one family: sorted terms (None if hashed) and their document frequencies, int64 (columns,)."""
 
     terms: list[str] | None
     frequencies: NDArray[np.int64]
@@ -59,9 +62,9 @@ class FamilyVocabulary:
         return len(self.frequencies)
 
     def columns(self, terms: list[str] | None) -> NDArray[np.int32]:
-        """Column of each of the sorted terms, -1 where it is not in the vocabulary; int32 (terms,).
+        """The column of each of the sorted terms, int32 (terms,), -1 for terms that are not in the vocabulary.
 
-        Without terms (hashed), every bucket is its own column.
+        Without terms (hashed), each bucket is its own column.
         """
         if terms is None or self.terms is None:
             return np.arange(self.size, dtype=np.int32)
@@ -70,7 +73,7 @@ class FamilyVocabulary:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The columns of all families side by side, and the number of documents they were counted in."""
+    """The concatenated columns of all families, and the number of documents that they were counted in."""
 
     documents: int
     families: tuple[FamilyVocabulary, ...]
@@ -93,22 +96,22 @@ class Vocabulary:
 
 
 def select_terms(frequencies: FamilyFrequencies, params: FamilyParams) -> FamilyVocabulary:
-    """The most frequent terms, at least ``min_df`` documents each and at most ``max_terms``; ties go by term."""
+    """The most frequent terms with a document frequency of at least ``min_df``, at most ``max_terms``; ties by term."""
     if frequencies.terms is None:
         return FamilyVocabulary(None, frequencies.frequencies)
-    kept = np.flatnonzero(frequencies.frequencies >= params.min_df)
-    if len(kept) > params.max_terms:
+    selected = np.flatnonzero(frequencies.frequencies >= params.min_df)
+    if len(selected) > params.max_terms:
         # Terms are sorted, so a stable sort by frequency leaves ties in the order of the terms.
-        order = np.argsort(-frequencies.frequencies[kept], kind="stable")
-        kept = np.sort(kept[order[: params.max_terms]])
+        order = np.argsort(-frequencies.frequencies[selected], kind="stable")
+        selected = np.sort(selected[order[: params.max_terms]])
     terms = frequencies.terms
-    if len(kept) == len(terms):
+    if len(selected) == len(terms):
         return FamilyVocabulary(terms, frequencies.frequencies)
-    return FamilyVocabulary([terms[place] for place in kept], frequencies.frequencies[kept])
+    return FamilyVocabulary([terms[column] for column in selected], frequencies.frequencies[selected])
 
 
 def select_vocabulary(frequencies: Frequencies, params: NgramParams) -> Vocabulary:
-    """Choose every family's columns from the frequencies of all documents."""
+    """Selects every family's columns by the frequencies over all documents."""
     families = tuple(
         select_terms(family, family_params)
         for family, family_params in zip(frequencies.families, params.families, strict=True)

@@ -1,4 +1,4 @@
-"""The stages that make documents, and vectors that came with them."""
+"""The stages that import documents, and vectors that they contain."""
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from tasks.stage_run import StageRun
 
 @stage(contracts.EXTRACTS)
 def extract_documentation(run: StageRun, packages: DistributionSource, *, distributions: tuple[str, ...]) -> None:
-    """Parses the sources of installed distributions into documents, one shard a distribution."""
+    """Parses the sources of installed distributions into documents, one shard per distribution."""
     shards = [Shard(index, index, index + 1) for index in range(len(distributions))]
     figures = run.map_shards(_extract_distribution, shards, packages=packages, distributions=distributions)
     run.quality = {
@@ -31,14 +31,14 @@ def extract_documentation(run: StageRun, packages: DistributionSource, *, distri
 def _extract_distribution(
     store: Store, shard: Shard, *, packages: DistributionSource, distributions: tuple[str, ...]
 ) -> ShardOutput:
-    found = packages.distribution(distributions[shard.index])
-    tables = {"documents": found.documents, "links": found.links}
-    return ShardOutput(tables, {"documents": found.documents.num_rows, "unparsed": found.unparsed})
+    extract = packages.distribution(distributions[shard.index])
+    tables = {"documents": extract.documents, "links": extract.links}
+    return ShardOutput(tables, {"documents": extract.documents.num_rows, "unparsed": extract.unparsed})
 
 
 @stage(contracts.DOCUMENTS)
 def import_documents(run: StageRun, source: "Ref | InputSource", *, params: ImportParams) -> None:
-    """Takes the good rows of an input over as documents and sets the bad ones aside with a reason each."""
+    """Imports the valid rows of an input as documents and quarantines the others with a reason each."""
     if isinstance(source, Ref):
         batch = check_rows(run.store.open(source, contracts.EXTRACTS).read("documents"))
     else:
@@ -60,12 +60,12 @@ def _any_text(documents: pa.Table) -> bool:
 
 @stage(contracts.VECTORS)
 def take_vectors(run: StageRun, documents: Ref, *, normalize: bool) -> None:
-    """Takes over the vectors that came with the documents, scaled to norm 1 if asked for."""
+    """Extracts the vectors that the documents contain, scaled to norm 1 with ``normalize``."""
     artifact = run.store.open(documents, contracts.DOCUMENTS)
     if not artifact.quality["vectors"]:
         raise FingerpostError(
-            f"artifact {documents}: expected a vector in every row, found rows without; give text to all, or vectors"
-            " to all"
+            f"artifact {documents}: expected a vector in every row, found rows without; provide text in all rows, or"
+            " vectors in all rows"
         )
     figures = run.map_shards(
         _take_shard, shards_of(artifact.entries("documents")), documents=documents, normalize=normalize

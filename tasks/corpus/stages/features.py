@@ -1,4 +1,4 @@
-"""The stages that make features and vectors of documents."""
+"""The stages that compute features and vectors of documents."""
 
 from functools import reduce
 
@@ -70,7 +70,7 @@ def _count_shard(store: Store, shard: Shard, *, documents: Ref, params: NgramPar
 
 @stage(contracts.VOCABULARY)
 def merge_vocabulary(run: StageRun, ngrams: Ref, *, params: NgramParams) -> None:
-    """Adds up the document frequencies of all shards and chooses the terms that become columns."""
+    """Sums the document frequencies of all shards and selects the terms that become columns."""
     counted = run.store.open(ngrams, contracts.NGRAMS)
     merged = reduce(
         merge_frequencies, (_frequencies(counted, shard, params) for shard in shards_of(counted.entries("frequencies")))
@@ -88,7 +88,7 @@ def merge_vocabulary(run: StageRun, ngrams: Ref, *, params: NgramParams) -> None
 
 @stage(contracts.FEATURES)
 def weigh_terms(run: StageRun, ngrams: Ref, vocabulary: Ref, *, params: TfidfParams) -> None:
-    """Turns the counts of every shard into TF-IDF rows of norm 1 over the vocabulary."""
+    """Computes TF-IDF rows of norm 1 over the vocabulary from the counts of every shard."""
     shards = shards_of(run.store.open(ngrams, contracts.NGRAMS).entries("frequencies"))
     figures = run.map_shards(_weigh_shard, shards, ngrams=ngrams, vocabulary=vocabulary, params=params)
     columns = run.store.open(vocabulary, contracts.VOCABULARY).quality["columns"]
@@ -108,13 +108,13 @@ def _weigh_shard(store: Store, shard: Shard, *, ngrams: Ref, vocabulary: Ref, pa
     )
 
 
-#: Rows that one reading of the SVD takes together: the sums it sends back are large, so they should be few.
+#: Rows per shard of a pass of the SVD: the partial sums that shards return are large, so there should be few of them.
 _PASS_ROWS = 4 * BLOCK_ROWS
 
 
 @stage(contracts.PROJECTION)
 def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
-    """Fits the randomized truncated SVD in a fixed number of readings of the features, each one a checkpoint."""
+    """Fits the randomized truncated SVD in a fixed number of passes over the features, with a checkpoint after each."""
     artifact = run.store.open(features, contracts.FEATURES)
     rows, columns = artifact.rows("features"), artifact.quality["columns"]
     image, basis = _last_pass(run, features, params, rows=rows, columns=columns)
@@ -133,7 +133,7 @@ def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
 def _last_pass(
     run: StageRun, features: Ref, params: SvdParams, *, rows: int, columns: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the features ``params.passes`` times, each time a checkpoint; the last image, and the basis that it is of."""
+    """The image of the last of ``params.passes`` passes over the features, and its basis; a checkpoint after each."""
     run.begin(params.passes)
     saved = run.workspace.newest_checkpoint()
     first = saved[0] if saved else 0
@@ -147,7 +147,7 @@ def _last_pass(
                 _pass_shard, shards, features=features, number=number, workspace=run.workspace, energy=float(rows)
             )
         except CorruptArtifactError:
-            # Another run of this stage is ahead and has removed the block: its own next one is the same as ours would be.
+            # Another run of this stage is ahead and has removed the block: its next block equals ours.
             newest = run.workspace.newest_checkpoint()
             if newest is None or newest[0] <= number:
                 raise
@@ -170,7 +170,7 @@ def _pass_shard(
 
 @stage(contracts.VECTORS)
 def embed_documents(run: StageRun, features: Ref, projection: Ref) -> None:
-    """Projects every row of features on the directions of the SVD and normalises it."""
+    """Projects every row of features onto the directions of the SVD and normalises it."""
     shards = shards_of(run.store.open(features, contracts.FEATURES).entries("features"))
     figures = run.map_shards(_embed_shard, shards, features=features, projection=projection)
     run.quality = {

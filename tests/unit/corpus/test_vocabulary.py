@@ -96,5 +96,5 @@ def test_params_are_checked():
         FamilyParams("word", 2, 1)
     with pytest.raises(ValueError, match="field weights"):
         NgramParams(FAMILIES, name_weight=0, first_weight=0, body_weight=0)
-    with pytest.raises(ValueError, match="expected equally many of each, got 1, 2, 1"):
+    with pytest.raises(ValueError, match="expected the same number of each, got 1, 2, 1"):
         count_shard(["a"], ["b", "c"], ["d"], PARAMS)
