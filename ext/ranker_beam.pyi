@@ -1,8 +1,8 @@
-"""Beam search down a tree of labels whose weights lie in chunks: by parent, by feature, by child.
+"""Beam search in a tree of labels whose weights are stored in chunks: by parent, by feature, by child.
 
-Source: Etter et al., WWW 2022 (arXiv 2106.02697), for masked sparse chunk multiplication; Yu et al., JMLR 23(98), 2022, for
-the scores. Ties go to the smaller id. Results are the same for every lookup, for any number of threads, and for a query
-alone or among others. Arguments are taken as they are: tasks/xmr checks them.
+Source: Etter et al., WWW 2022 (arXiv 2106.02697), for masked sparse chunk multiplication; Yu et al., JMLR 23(98), 2022,
+for the scores. Ties go to the smaller id. Results are the same for every lookup, for any number of threads, and for a
+query alone or in a batch. Arguments are not checked; tasks/xmr checks them.
 """
 
 import numpy as np
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 SOURCE_HASH: str
 LOOKUPS: tuple[str, ...]
-"""Ways to find the features that query and chunk share: four, and "chosen" for each chunk by its density."""
+"""Methods of intersecting the features of query and chunk: four, and "chosen", which selects one per chunk."""
 
 NONE: int
-"""The id that fills a row of results where fewer than k labels were met."""
+"""The padding of a row of results with fewer than k labels."""
 
 class Searcher:
-    """A model as the search reads it; references the given arrays, which must stay as they are."""
+    """A model in the layout of the search; holds references to the arrays, which must not be modified."""
 
     def __init__(self, features: int, chunks_a_level: list[int]) -> None:
-        """Room for one chunk a parent on each level; a parent without a chunk has no children."""
+        """Allocates one chunk per parent on each level; a parent without a chunk has no children."""
 
     def add_chunks(
         self,
@@ -35,15 +35,19 @@ class Searcher:
         ids: NDArray[np.uint32],
         bias: NDArray[np.float32],
     ) -> None:
-        """Adds chunks c of ``parents``: features[feature_start[c]:feature_start[c + 1]] ascending, their ``start`` (one more
-        than features, counted from 0 in each chunk) into columns and values from entry_start[c] on; children ids and bias."""
+        """Adds the chunks c of ``parents``.
+
+        Features are features[feature_start[c]:feature_start[c + 1]], ascending; ``start`` (one more entry than
+        features, from 0 in each chunk) points into columns and values from entry_start[c] on; ids and bias are of the
+        children.
+        """
 
     def build(self, lookup: str) -> None:
-        """Makes what the lookups need; after the last chunk, before the first search."""
+        """Builds the data of a lookup; to be called after the last chunk and before the first search."""
 
     @property
     def lookup_bytes(self) -> int:
-        """Memory of the lookups beside the chunks themselves."""
+        """Memory of the lookups in bytes, in addition to the chunks."""
 
     def search(
         self,
@@ -59,5 +63,8 @@ class Searcher:
         normalise: bool = False,
         threads: int = 1,
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], tuple[int, int, int, int, int, int]]:
-        """The k best labels of each CSR row, scaled to length one with ``normalise``: ids (q, k), scores (q, k), and counters: chunks multiplied by marching, by binary
-        search, by hash and by bitmap, chunks left out because they could not add anything, shared features."""
+        """The k best labels of each CSR row: ids (q, k), scores (q, k), and counters.
+
+        normalise: scale rows to length one first. Counters: chunks multiplied by marching, by binary search, by hash
+        and by bitmap, chunks skipped because they could not contribute, and shared features.
+        """

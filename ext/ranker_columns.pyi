@@ -1,19 +1,19 @@
-"""Columns of two chunks put together; see the model of rankers for what a chunk is."""
+"""Merging of the columns of two chunks; a chunk is defined in tasks/xmr/model.py."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 SOURCE_HASH: str
 
-#: features uint32 (f,) ascending, start uint32 (f + 1,), columns uint16 (e,) and values float32 (e,); places int64, one a
-#: column.
+#: features uint32 (f,) ascending, start uint32 (f + 1,), columns uint16 (e,) and values float32 (e,); positions int64,
+#: one per column.
 Part = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint16], NDArray[np.float32], NDArray[np.int64]]
 
 def merge_chunks(
     first: Part, second: Part, width: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint16], NDArray[np.float32]]:
-    """The features, start, columns and values of both parts in one, each column at its place below ``width``.
+    """The features, start, columns and values of both parts merged, each column at its position below ``width``.
 
-    A place of -1 leaves a column out; no place is taken twice. Columns ascend within a feature; features without entries
-    are left out. Raises ValueError for pointers or places that do not fit.
+    A position of -1 drops a column; positions are distinct. Columns ascend within a feature; features without entries
+    are dropped. Raises ValueError for pointers or positions that do not fit.
     """

@@ -1,8 +1,8 @@
 """One-versus-rest linear rankers of a cluster's labels, by dual coordinate descent on the rows active in it.
 
-Minimises 1/2 |w|^2 + 1/2 w_b^2 + sum of cost * loss(y (<w, x> + bias w_b)) for each label; squared hinge, hinge or logistic.
-Results are the same on every SIMD path and for any number of threads, and a label's do not depend on its companions.
-Arguments are taken as they are: tasks/xmr checks them. Sources: Hsieh et al. 2008; Yu, Huang and Lin 2011; LIBLINEAR.
+Minimises 1/2 |w|^2 + 1/2 w_b^2 + sum of cost * loss(y (<w, x> + bias w_b)) per label; squared hinge, hinge or logistic.
+Results are the same on every SIMD path and for any number of threads, and a label's result does not depend on the other
+labels. Arguments are not checked; tasks/xmr checks them. Sources: Hsieh et al. 2008; Yu, Huang and Lin 2011; LIBLINEAR.
 """
 
 import numpy as np
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 SOURCE_HASH: str
 LOSSES: tuple[str, ...]
 MAX_LABELS: int
-"""Most labels of one cluster."""
+"""Maximum number of labels of a cluster."""
 
 def available_paths() -> tuple[str, ...]:
-    """SIMD paths of this CPU, of "portable", "avx2", "avx512"."""
+    """The SIMD paths that this CPU supports, among "portable", "avx2" and "avx512"."""
 
 def active_path() -> str:
-    """The SIMD path in use in this process, by this extension."""
+    """The SIMD path that this extension uses in this process."""
 
 def force_path(name: str) -> None:
-    """Uses one SIMD path from now on; ValueError where the CPU lacks it."""
+    """Selects a SIMD path; ValueError if the CPU does not support it."""
 
 Chunk = tuple[
     NDArray[np.uint32],
@@ -31,16 +31,19 @@ Chunk = tuple[
     NDArray[np.int32],
     NDArray[np.float64],
 ]
-"""Weights by feature: features (r,) ascending, start (r + 1,), columns (nnz,) ascending inside a feature, values (nnz,);
-and for each label its bias (already times the bias feature), passes over the rows, dual objective."""
+"""Weights by feature, and figures by label.
+
+Features (r,) ascending, start (r + 1,), columns (nnz,) ascending in a feature, values (nnz,); for each label its bias
+(multiplied by the bias feature), number of passes over the rows, and dual objective.
+"""
 
 class Solver:
-    """Solves clusters over one feature matrix, one call at a time; keeps its working memory between calls."""
+    """Solver of clusters over one feature matrix, one call at a time; reuses its working memory between calls."""
 
     def __init__(
         self, indptr: NDArray[np.int64], indices: NDArray[np.int32], data: NDArray[np.float32], features: int
     ) -> None:
-        """Keeps references to a CSR matrix (n, features)."""
+        """Holds references to a CSR matrix (n, features)."""
 
     def solve(
         self,
@@ -63,10 +66,13 @@ class Solver:
         precise: bool,
         threads: int = 1,
     ) -> Chunk:
-        """The rankers of labels whose positives are the places label_rows[label_start[l]:label_start[l + 1]] in ``rows``.
+        """The rankers of labels whose positives are rows[label_rows[label_start[l]:label_start[l + 1]]].
 
-        rows: distinct rows of the matrix. label_costs: a factor on cost_positive for each positive. label_shifts (labels,):
-        added to each bias once it is solved, before pruning. warm: weights to start from as (start, features, values, bias),
-        such as were given for the same shifts. threshold: smallest magnitude kept; max_nonzeros: most weights a label, 0
-        for all. precise: float64 inside instead of float32.
+        rows: distinct rows of the matrix.
+        label_costs: a factor on cost_positive for each positive.
+        label_shifts: (labels,), added to each bias after solving, before pruning.
+        warm: initial weights as (start, features, values, bias), obtained with the same shifts.
+        threshold: minimum magnitude of a weight that is kept.
+        max_nonzeros: maximum number of weights per label, 0 for all.
+        precise: compute in float64 instead of float32.
         """

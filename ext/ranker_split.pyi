@@ -19,9 +19,9 @@ def split_rows(
     spherical: bool,
     seed: int,
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Halves ``members`` (m,), rows of a CSR matrix (n, features), ``depth`` times.
+    """Splits ``members`` (m,), rows of a CSR matrix (n, features), in halves ``depth`` times.
 
-    Returns the members with those of a leaf side by side, ascending, and the sizes int64 (2**depth,) of the leaves. The
-    smaller half of an odd number comes first. (level, place) is the node's place in the whole tree and, with the seed,
-    the source of its first two centres: a subtree is the same, computed alone or with the rest.
+    Returns the members grouped by leaf, ascending within each, and the sizes int64 (2**depth,) of the leaves. The
+    smaller half of an odd number comes first. (level, place) is the node's position in the complete tree; with the seed
+    it determines the first two centres, so a subtree is the same whether computed alone or with the rest.
     """

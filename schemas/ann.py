@@ -12,19 +12,19 @@ FINGER_BASIS = Contract(
     "ann.finger_basis",
     1,
     (tensor_table("basis"), dense_table("projections")),
-    "the residual directions, their statistics by rank, and every vector along them",
+    "the residual directions, their statistics by rank, and the projection of every vector onto them",
 )
 FINGER_TABLES = Contract(
     "ann.finger_tables",
     1,
     (tensor_table("tables"),),
-    "per node and edge what FINGER estimates distances from, one file a range of nodes",
+    "the tables from which FINGER estimates distances, by node and edge, one file per range of nodes",
 )
 NEIGHBORS = Contract(
     "ann.neighbors",
     1,
     (Table("neighbors", (f.NEIGHBORS, f.DISTANCES), compression="none"),),
-    "the nearest neighbours of every document; 4294967295 and infinity where there are fewer",
+    "the nearest neighbours of every document, padded with 4294967295 and infinity",
 )
 EVALUATION = Contract("ann.evaluation", 1, (_FIGURES,), "recall and work of the searches against exact search")
 RETRIEVAL = Contract(
@@ -48,7 +48,7 @@ INDEX = Contract(
     "ann.index",
     1,
     (MEMBERS,),
-    "a searchable index: the artifacts that belong together",
+    "a released index: the artifacts that it consists of",
 )
 
 CONTRACTS = (GRAPH, FINGER_BASIS, FINGER_TABLES, NEIGHBORS, EVALUATION, RETRIEVAL, INDEX)

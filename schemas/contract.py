@@ -1,4 +1,4 @@
-"""Contracts: which tables an artifact holds, which columns they have, and the check at the one door."""
+"""Contracts: the tables of an artifact, their columns, and the check of every table that is read or written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ from schemas.refs import checked_name
 class Table:
     """A named table: its columns in order, its key, and a check across columns if it needs one.
 
-    ``key`` columns are unique within a file. ``rule`` returns what is wrong, or an empty string.
-    ``compression`` is for the stored file: "zstd" for text, "none" for numbers that do not shrink.
+    key: columns that are unique within a file. rule: returns the violation found, or an empty string. compression: of
+    the stored file: "zstd" for text, "none" for numbers that do not compress.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Table:
     compression: str = "zstd"
 
     def check(self, table: pa.Table, *, where: str) -> pa.Table:
-        """The table itself if it keeps the contract; ContractError naming ``where`` and the column otherwise."""
+        """The table itself if it satisfies the contract; otherwise ContractError naming ``where`` and the column."""
         expected, found = [f.name for f in self.fields], table.column_names
         if found != expected:
             _fail(where, f"columns {expected}", f"columns {found}")
@@ -44,7 +44,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Contract:
-    """What an artifact is: its name, its version, its tables, and the oldest version that is still readable."""
+    """The type of an artifact: name, version, tables, description, and the oldest version that is still readable."""
 
     name: str
     version: int
@@ -65,12 +65,12 @@ class Contract:
         )
 
     def schema(self) -> dict[str, dict[str, str]]:
-        """The columns and types by table, as the manifest records them."""
+        """The types of the columns by table, as recorded in the manifest."""
         return {t.name: {f.name: f.expected for f in t.fields} for t in self.tables}
 
 
 def _fail(where: str, expected: str, found: str) -> None:
-    raise ContractError(f"{where}: expected {expected}, found {found}; mend the producer, or rebuild the artifact")
+    raise ContractError(f"{where}: expected {expected}, found {found}; fix the producer, or rebuild the artifact")
 
 
 def _check_column(column: Field, data: pa.ChunkedArray, *, where: str) -> None:
@@ -83,7 +83,7 @@ def _check_column(column: Field, data: pa.ChunkedArray, *, where: str) -> None:
         _fail(here, "no empty strings", f"{empty} of them")
     if column.finite and len(data):
         for chunk in data.chunks:
-            # A null in a column that may have some is no number; inside a vector it is one that is missing.
+            # A null in a nullable column is allowed; inside a vector it is a missing number.
             values = chunk.flatten() if column.vector else chunk.drop_null()
             bad = len(values) - (pc.sum(pc.is_finite(values)).as_py() or 0)
             if bad:

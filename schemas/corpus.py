@@ -11,19 +11,19 @@ EXTRACTS = Contract(
     "corpus.extracts",
     2,
     (_DOCUMENTS, Table("links", (f.ID, f.NAMES, f.TARGETS, f.ELSEWHERE))),
-    "the documentation of installed packages and what it refers to, one file a distribution",
+    "the documentation of installed packages and its references, one file per distribution",
 )
 DOCUMENTS = Contract(
     "corpus.documents",
     1,
     (_DOCUMENTS,),
-    "the accepted rows of an input, in its order, one file a shard",
+    "the accepted rows of an input, in its order, one file per shard",
 )
 QUARANTINE = Contract(
     "corpus.quarantine",
     1,
     (Table("rows", (f.INPUT_ROW, f.Field("id", f.STRING, "the id if there was one"), f.REASON, f.DETAIL)),),
-    "the rows of an input that were set aside, with the reason",
+    "the quarantined rows of an input, with the reason",
 )
 NGRAMS = Contract(
     "corpus.ngrams",
@@ -33,7 +33,7 @@ NGRAMS = Contract(
         tensor_table("frequencies"),
         Table("counts", (f.INDICES, f.VALUES), rule=same_lengths("indices", "values")),
     ),
-    "field-weighted n-gram counts of each shard over its own terms; the rows of the families follow each other",
+    "field-weighted n-gram counts of each shard over its own terms; the families' rows are concatenated",
 )
 VOCABULARY = Contract(
     "corpus.vocabulary",
@@ -46,8 +46,8 @@ PROJECTION = Contract(
     "corpus.projection",
     1,
     (tensor_table("projection"),),
-    "what features are multiplied by to become vectors (components), and the singular values",
+    "the projection of features to vectors (components), and the singular values",
 )
-VECTORS = Contract("corpus.vectors", 1, (dense_table("vectors"),), "one dense row a document")
+VECTORS = Contract("corpus.vectors", 1, (dense_table("vectors"),), "one dense row per document")
 
 CONTRACTS = (EXTRACTS, DOCUMENTS, QUARANTINE, NGRAMS, VOCABULARY, FEATURES, PROJECTION, VECTORS)

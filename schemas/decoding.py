@@ -1,4 +1,4 @@
-"""What the texts and bytes of a Parquet file hold, whatever its columns are, for searching. No contract is checked."""
+"""Search in all texts and bytes of a Parquet file, whatever its columns; no contract is checked."""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,15 @@ import pyarrow.parquet as pq
 
 
 def columns_of(content: bytes, names: list[str]) -> pa.Table:
-    """Some columns of a Parquet file; those that it does not have are left out."""
+    """The named columns of a Parquet file, as far as it has them."""
     file = pq.ParquetFile(pa.BufferReader(content))
     return file.read(columns=[name for name in names if name in file.schema_arrow.names])
 
 
 def decoded_texts(content: bytes) -> Iterator[pa.Array]:
-    """Every text and byte column of a Parquet file as arrays of large_binary: also in lists, structs and dictionaries.
+    """All text and byte columns of a Parquet file as large_binary arrays, including those in nested types.
 
-    Raises pa.ArrowException or OSError for what is no Parquet.
+    Raises pa.ArrowException or OSError for a file that is not Parquet.
     """
     for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches():
         for column in batch.columns:
@@ -24,14 +24,14 @@ def decoded_texts(content: bytes) -> Iterator[pa.Array]:
 
 
 def holds(texts: pa.Array, data: bytes) -> bool:
-    """Whether one of the cells contains these bytes."""
+    """Whether a cell contains these bytes."""
     if not len(texts):
         return False
     return bool(pc.any(pc.match_substring(texts, data)).as_py())
 
 
 def equals(texts: pa.Array, data: bytes) -> bool:
-    """Whether one of the cells is these bytes."""
+    """Whether a cell equals these bytes."""
     return bool(pc.any(pc.equal(texts, pa.scalar(data, pa.large_binary()))).as_py())
 
 

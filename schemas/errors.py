@@ -1,16 +1,19 @@
-"""The errors that a caller may want to tell apart; each message names the thing, what was expected, what was found, what to do."""
+"""Errors that callers may need to distinguish.
+
+Each message has four parts: the object, what was expected, what was found, and what to do.
+"""
 
 
 class FingerpostError(Exception):
-    """Something the user or operator can mend; commands print it as one line."""
+    """An error that the user or operator can fix; commands print it as one line."""
 
 
 class ContractError(FingerpostError):
-    """A table breaks its contract."""
+    """A table violates its contract."""
 
 
 class CorruptArtifactError(FingerpostError):
-    """A stored file is missing, cut short or altered."""
+    """A stored file is missing, truncated or altered."""
 
 
 class ForeignArtifactError(FingerpostError):
@@ -30,7 +33,7 @@ class StoreUnreachableError(FingerpostError):
 
 
 class StoreBusyError(FingerpostError):
-    """Another process holds what is needed, and did not let go in time."""
+    """Another process holds a needed lock and did not release it in time."""
 
 
 class PublicationConflictError(FingerpostError):
@@ -42,8 +45,8 @@ class GateError(FingerpostError):
 
 
 class InputError(FingerpostError):
-    """A user's file as a whole cannot be used."""
+    """A user's file cannot be used at all."""
 
 
 class QuarantineLimitError(InputError):
-    """More rows of the input are bad than the profile allows."""
+    """The fraction of bad rows of an input exceeds the profile's limit."""

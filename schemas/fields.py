@@ -1,4 +1,4 @@
-"""Every column that a stored table may have, defined once and referred to by name."""
+"""The columns that stored tables share, each defined once."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Field:
-    """One column: its Arrow type and what its values must fulfil.
+    """One column: its Arrow type and the constraints on its values.
 
-    ``vector`` means a fixed-size list whose length the artifact chooses; ``finite`` forbids NaN and infinities;
-    ``nonempty`` forbids empty strings.
+    vector: a fixed-size list whose length the artifact chooses. finite: no NaN and infinities. nonempty: no empty
+    strings.
     """
 
     name: str
@@ -22,14 +22,14 @@ class Field:
     nonempty: bool = False
 
     def accepts(self, found: pa.DataType) -> bool:
-        """Whether a column of this Arrow type is what the contract asks for."""
+        """Whether a column of this Arrow type satisfies the contract."""
         if self.vector:
             return pa.types.is_fixed_size_list(found) and found.value_type == self.type
         return bool(found == self.type)
 
     @property
     def expected(self) -> str:
-        """The type as an error message says it."""
+        """The type as shown in error messages."""
         return f"fixed_size_list<{self.type}>" if self.vector else str(self.type)
 
 
@@ -38,19 +38,19 @@ STRING = pa.string()
 # Documents
 ID = Field("id", STRING, "the user's key of a document", nonempty=True)
 TITLE = Field("title", STRING, "its name")
-TEXT = Field("text", STRING, "its text; the first paragraph counts as a field of its own")
-KIND = Field("kind", STRING, "what it is: function, class, product, ...")
-PACKAGE = Field("package", STRING, "the group it belongs to")
-SIGNATURE = Field("signature", STRING, "how it is called, if it is")
-DOCUMENT_DAY = Field("day", STRING, "the calendar day it is from, or empty")
-GIVEN_VECTOR = Field("vector", pa.list_(pa.float32()), "a vector that came with it", nullable=True)
-NAMES = Field("names", pa.list_(STRING), "what an object is known as, its first name first")
-TARGETS = Field("targets", pa.list_(STRING), "ids that its page refers to, of the same distribution")
+TEXT = Field("text", STRING, "its text; the first paragraph is a separate field of the features")
+KIND = Field("kind", STRING, "its kind: function, class, product, ...")
+PACKAGE = Field("package", STRING, "the group that it belongs to")
+SIGNATURE = Field("signature", STRING, "its signature if it can be called")
+DOCUMENT_DAY = Field("day", STRING, "its calendar day, or empty")
+GIVEN_VECTOR = Field("vector", pa.list_(pa.float32()), "its vector in the input", nullable=True)
+NAMES = Field("names", pa.list_(STRING), "the names of an object, the preferred one first")
+TARGETS = Field("targets", pa.list_(STRING), "ids of the same distribution that its page refers to")
 ELSEWHERE = Field(
-    "elsewhere", pa.list_(STRING), "names that its page refers to and nothing in its distribution answers to"
+    "elsewhere", pa.list_(STRING), "names that its page refers to and that its distribution does not have"
 )
-REASON = Field("reason", STRING, "why a row was set aside", nonempty=True)
-DETAIL = Field("detail", STRING, "what was found in it")
+REASON = Field("reason", STRING, "the reason why a row was quarantined", nonempty=True)
+DETAIL = Field("detail", STRING, "the value that was found")
 INPUT_ROW = Field("row", pa.int64(), "its position in the input, from 0")
 
 # Labelled rows
@@ -58,8 +58,8 @@ LABEL = Field("label", STRING, "the class of a row; empty for none")
 GROUP = Field("group", STRING, "the group that a class is in; empty for none")
 
 # Matrices
-INDICES = Field("indices", pa.list_(pa.int32()), "columns of the non-zeros of a row, ascending")
-VALUES = Field("values", pa.list_(pa.float32()), "the non-zeros of a row")
+INDICES = Field("indices", pa.list_(pa.int32()), "columns of the nonzero entries of a row, ascending")
+VALUES = Field("values", pa.list_(pa.float32()), "the nonzero entries of a row")
 VECTOR = Field("vector", pa.float32(), "a dense row", vector=True, finite=True)
 PIXELS = Field(
     "pixels", pa.float32(), "an image: its values from 0 to 255 row by row, channels last", vector=True, finite=True
@@ -77,19 +77,19 @@ DOCUMENT_FREQUENCY = Field("df", pa.int64(), "number of documents that contain i
 IDF = Field("idf", pa.float32(), "smooth inverse document frequency", finite=True)
 
 # Evaluation and releases
-METHOD = Field("method", STRING, "what was evaluated", nonempty=True)
-SETTING = Field("setting", STRING, "with which setting", nonempty=True)
-METRIC = Field("metric", STRING, "the figure's name", nonempty=True)
-FIGURE = Field("value", pa.float64(), "the figure", finite=True)
-ROLE = Field("role", STRING, "what a member is for", nonempty=True)
+METHOD = Field("method", STRING, "the method evaluated", nonempty=True)
+SETTING = Field("setting", STRING, "its setting", nonempty=True)
+METRIC = Field("metric", STRING, "the name of the metric", nonempty=True)
+FIGURE = Field("value", pa.float64(), "the value of the metric", finite=True)
+ROLE = Field("role", STRING, "the role of a member", nonempty=True)
 REFERENCE = Field("ref", STRING, "name/day=.../fingerprint of a member", nonempty=True)
 NEIGHBORS = Field("neighbors", pa.uint32(), "rows of the nearest neighbours, nearest first", vector=True)
 DISTANCES = Field("distances", pa.float32(), "their distances", vector=True)
 
 # Rankings
-QUERY_ID = Field("id", STRING, "the key of a query; its text where none was given", nonempty=True)
-LABEL_NAME = Field("name", STRING, "what people call a label; its id where none was given")
-SPLIT = Field("split", STRING, "what a query is for: training, calibration or test", nonempty=True)
+QUERY_ID = Field("id", STRING, "the key of a query; its text if the input has none", nonempty=True)
+LABEL_NAME = Field("name", STRING, "the display name of a label; its id if the input has none")
+SPLIT = Field("split", STRING, "the split of a query: training, calibration or test", nonempty=True)
 QUERY_ROW = Field("query", pa.int32(), "the row of a query among the interactions")
 LABELS = Field("labels", pa.uint32(), "rows of the labels, best first", vector=True)
 SCORES = Field("scores", pa.float32(), "their scores", vector=True, finite=True)

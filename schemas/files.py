@@ -1,7 +1,8 @@
-"""Files of a store, local or on any fsspec file system: whole or not at all, and created by one writer only.
+"""Files of a store, local or on any fsspec file system: atomic writes and exclusive creation.
 
-On a local disk a file is written beside its place, flushed and renamed, and an exclusive file appears by hard link, so a
-reader never sees a part of it. On an object store a put is whole by itself, and `schemas.objects` creates exclusively.
+On a local disk a file is written under a temporary name, flushed and renamed, and an exclusive file is created by hard
+link, so a reader never sees a partial file. On object storage a put is atomic, and `schemas.objects` creates
+exclusively.
 """
 
 import contextlib
@@ -20,13 +21,13 @@ from fsspec.implementations.local import LocalFileSystem
 from schemas.errors import FingerpostError, StoreUnreachableError, UnsafeNameError
 from schemas.objects import Objects, file_system, without_secrets
 
-#: Called with the name of each point that a crash may fall on; the fault tests replace it.
+#: Called with the name of each point at which a crash may occur; the fault tests replace it.
 reached: Callable[[str], None] = lambda point: None  # noqa: E731
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A file as a listing shows it: bytes, and when it was last written (seconds since 1970)."""
+    """A file in a listing: size in bytes, and time of the last write (seconds since 1970)."""
 
     size: int
     modified: float
@@ -35,8 +36,8 @@ class Listed:
 class Files:
     """The files below one root, which may be a local path or any fsspec URL.
 
-    Paths are relative, with forward slashes, and cannot leave the root (UnsafeNameError). What the storage
-    refuses is StoreUnreachableError, naming the path and the reason.
+    Paths are relative, with forward slashes, and cannot leave the root (UnsafeNameError). Failures of the storage raise
+    StoreUnreachableError, naming the path and the reason.
     """
 
     def __init__(self, url: str) -> None:
@@ -46,7 +47,7 @@ class Files:
         except (ImportError, ValueError) as problem:
             raise StoreUnreachableError(
                 f"store {url}: expected a folder or an fsspec URL, got one that cannot be opened ({problem}); "
-                "install its driver (s3:// needs the extra `s3`) or mend the URL"
+                "install its driver (s3:// needs the extra `s3`) or fix the URL"
             ) from problem
         self.local = isinstance(self.fs, LocalFileSystem)
         self.root = str(Path(root).absolute()) if self.local else root.rstrip("/")
@@ -60,7 +61,7 @@ class Files:
         parts = relative.split("/")
         if relative.startswith("/") or any(part in {"", ".", ".."} or "\\" in part or "\0" in part for part in parts):
             raise UnsafeNameError(
-                f"path: expected one below the store's root, got {relative!r}; mend the name it was made of"
+                f"path: expected one below the store's root, got {relative!r}; fix the name that it was built from"
             )
         return f"{self.root}/{relative}"
 
@@ -73,14 +74,14 @@ class Files:
         except FingerpostError:
             raise
         except Exception as problem:
-            # Clients of object stores raise more than OSError when they reach nothing.
+            # Clients of object stores raise more than OSError when the storage is unreachable.
             if self.local and not isinstance(problem, OSError):
                 raise
-            found = str(getattr(problem, "strerror", None) or problem)
-            shown = without_secrets(found)
+            message = str(getattr(problem, "strerror", None) or problem)
+            shown = without_secrets(message)
             raise StoreUnreachableError(
                 f"store {self.url}: expected to {doing} {relative or 'its files'}, got {shown}; {_advice(problem)}"
-            ) from (problem if shown == found else None)
+            ) from (problem if shown == message else None)
 
     def read(self, relative: str) -> bytes:
         """The bytes of a file; FileNotFoundError if there is none."""
@@ -98,9 +99,9 @@ class Files:
         return None
 
     def write(self, relative: str, data: bytes, *, durable: bool = True) -> None:
-        """Puts a file in its place, replacing what was there, whole or not at all.
+        """Writes a file atomically, replacing an existing one.
 
-        ``durable=False`` leaves it to the system when the disk has it, for files that their reader verifies and can do without.
+        ``durable=False`` does not flush it to the disk, for files whose readers verify them and can do without them.
         """
         target = self.path(relative)
         with self._guard(relative, "write"):
@@ -109,7 +110,7 @@ class Files:
                     self._objects.write(target, data)
                 return
             for attempt in range(3):
-                temporary = self._write_beside(target, data, durable=durable)
+                temporary = self._write_temporary(target, data, durable=durable)
                 reached("before-rename")
                 try:
                     os.replace(temporary, target)
@@ -121,13 +122,13 @@ class Files:
                 _flush_folder(os.path.dirname(target))
 
     def create(self, relative: str, data: bytes) -> bool:
-        """Puts a file in its place if there is none yet; False if another writer was first."""
+        """Creates a file atomically if there is none yet; False if another writer was first."""
         target = self.path(relative)
         with self._guard(relative, "create"):
             if not self.local:
                 with _no_bucket():
                     return self._objects.create(target, data)
-            temporary = self._write_beside(target, data)
+            temporary = self._write_temporary(target, data)
             try:
                 os.link(temporary, target)
             except FileExistsError:
@@ -139,16 +140,16 @@ class Files:
 
     @property
     def exclusive(self) -> str:
-        """What decides between two that create one file: "link" on a disk, "conditional" puts, or "claims" where there are none."""
+        """The mechanism of exclusive creation: "link" on a disk, "conditional" puts, or else "claims"."""
         if self.local:
             return "link"
         with self._guard(".probe", "probe"), _no_bucket():
             return "conditional" if self._objects.refuses_second() else "claims"
 
-    def _write_beside(self, target: str, data: bytes, *, durable: bool = True) -> str:
+    def _write_temporary(self, target: str, data: bytes, *, durable: bool = True) -> str:
         temporary = f"{target}.{uuid.uuid4().hex}.tmp"
         try:
-            with self._opened_beside(temporary) as file:
+            with self._opened_temporary(temporary) as file:
                 file.write(data)
                 if durable:
                     file.flush()
@@ -159,8 +160,8 @@ class Files:
             raise
         return temporary
 
-    def _opened_beside(self, temporary: str) -> BinaryIO:
-        """A new file, its folder made first; made again where another run removes it meanwhile."""
+    def _opened_temporary(self, temporary: str) -> BinaryIO:
+        """A new file; its folder is created first, again if another run removes it concurrently."""
         folder = os.path.dirname(temporary)
         for _ in range(3):
             with contextlib.suppress(FileNotFoundError):
@@ -172,7 +173,7 @@ class Files:
         raise OSError(errno.ENOTDIR, "a folder that vanishes as soon as it is made", folder)
 
     def names(self, folder: str) -> list[str]:
-        """The names of the files and folders in a folder, sorted; none if it does not exist."""
+        """The names of the files and folders in a folder, sorted; empty if it does not exist."""
         with self._guard(folder, "list"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             where = self.path(folder) if folder else self.root
             names = os.listdir(where) if self.local else self._objects.names(where)
@@ -180,7 +181,7 @@ class Files:
         return []
 
     def listing(self) -> dict[str, Listed]:
-        """Every file of the store by path, the hidden and the unfinished ones too."""
+        """All files of the store by path, including hidden and unfinished ones."""
         with self._guard("", "list"):
             return dict(sorted(self._walk() if self.local else self._find()))
 
@@ -189,8 +190,9 @@ class Files:
             for name in names:
                 path = os.path.join(folder, name)
                 with contextlib.suppress(FileNotFoundError):
-                    found = os.stat(path, follow_symlinks=False)
-                    yield os.path.relpath(path, self.root).replace(os.sep, "/"), Listed(found.st_size, found.st_mtime)
+                    status = os.stat(path, follow_symlinks=False)
+                    relative = os.path.relpath(path, self.root).replace(os.sep, "/")
+                    yield relative, Listed(status.st_size, status.st_mtime)
 
     def _find(self) -> Iterator[tuple[str, Listed]]:
         with contextlib.suppress(FileNotFoundError):
@@ -200,7 +202,7 @@ class Files:
                     yield relative, Listed(int(info["size"] or 0), _written(info))
 
     def remove_file(self, relative: str) -> None:
-        """Removes one file; nothing happens if it is not there."""
+        """Removes one file; does nothing if it does not exist."""
         with self._guard(relative, "remove"), contextlib.suppress(FileNotFoundError):
             if self.local:
                 os.unlink(self.path(relative))
@@ -208,7 +210,7 @@ class Files:
                 self._objects.remove_one(self.path(relative))
 
     def prune(self, folder: str) -> None:
-        """Removes a folder and those above it as far as they are empty; object stores have none."""
+        """Removes a folder and its parents as far as they are empty; object stores have no folders."""
         if not self.local:
             return
         parts = folder.split("/")
@@ -217,7 +219,7 @@ class Files:
                 os.rmdir(self.path("/".join(parts[:length])))
 
     def remove(self, relative: str) -> None:
-        """Removes a file or folder; nothing happens if it is not there."""
+        """Removes a file or folder; does nothing if it does not exist."""
         with self._guard(relative, "remove"), contextlib.suppress(FileNotFoundError):
             if self.local:
                 self.fs.rm(self.path(relative), recursive=True)
@@ -226,16 +228,16 @@ class Files:
 
 
 def _written(info: Mapping[str, Any]) -> float:
-    """When a file was written, as its file system tells it; now, if it does not, since nothing old is meant then."""
+    """The time of the last write of a file; now if its file system does not report one, so it never counts as old."""
     for key in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
-        found = info.get(key)
-        if isinstance(found, datetime):
-            return found.timestamp()
-        if isinstance(found, int | float):
-            return float(found)
-        if isinstance(found, str):
+        moment = info.get(key)
+        if isinstance(moment, datetime):
+            return moment.timestamp()
+        if isinstance(moment, int | float):
+            return float(moment)
+        if isinstance(moment, str):
             with contextlib.suppress(ValueError):
-                return datetime.fromisoformat(found).timestamp()
+                return datetime.fromisoformat(moment).timestamp()
     return time.time()
 
 
@@ -251,7 +253,7 @@ def _flush_folder(folder: str) -> None:
 
 @contextlib.contextmanager
 def _no_bucket() -> Iterator[None]:
-    """On object storage only a missing bucket can keep a file from being put in its place."""
+    """Reports a missing bucket, the only cause of FileNotFoundError when writing to object storage."""
     try:
         yield
     except FileNotFoundError as problem:
@@ -260,5 +262,5 @@ def _no_bucket() -> Iterator[None]:
 
 def _advice(problem: Exception) -> str:
     if getattr(problem, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
-        return "free some space and run again; what is committed stays"
+        return "free some disk space and run again; committed artifacts are kept"
     return "check that it is reachable and writable"

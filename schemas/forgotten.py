@@ -1,7 +1,8 @@
-"""What a store was told to forget: the list of suppressed keys, the jobs under way, and the proofs.
+"""Erasure: the list of suppressed keys, the unfinished jobs, and the proofs of absence.
 
-Everything lies under ``.forgotten/``: ``salt.json``, and by collection ``<column>/<HMAC>-<length>.json`` (one file a key),
-``jobs/<HMAC>.json`` (a job that is not finished) and ``proofs/<moment>-<HMAC>.json``. No file holds a key or a text in clear.
+Everything is under ``.forgotten/``: ``salt.json``, and by collection ``<column>/<HMAC>-<length>.json`` (one file per
+key), ``jobs/<HMAC>.json`` (an unfinished job) and ``proofs/<moment>-<HMAC>.json``. No file holds a key or a text in
+plain text.
 """
 
 import base64
@@ -26,7 +27,7 @@ _SALT = f"{FOLDER}/salt.json"
 
 @dataclass(frozen=True)
 class Forgotten:
-    """The keys of one column of a collection that are never to come back."""
+    """The suppressed keys of one column of a collection, which imports leave out for good."""
 
     store: Store
     collection: str
@@ -38,11 +39,11 @@ class Forgotten:
 
     @property
     def folder(self) -> str:
-        """Where the keyed hashes lie."""
+        """The folder of the keyed hashes."""
         return f"{FOLDER}/{self.collection}/{self.column}"
 
     def suppressed(self) -> Suppressed | None:
-        """What imports leave out; None if nothing was ever forgotten."""
+        """The keys that imports leave out; None if nothing was ever forgotten."""
         names = [name.removesuffix(".json") for name in self.store.files.names(self.folder)]
         if not names:
             return None
@@ -50,7 +51,7 @@ class Forgotten:
         return Suppressed(salt_of(self.store), frozenset((digest, int(size)) for digest, _, size in pairs), self.column)
 
     def add(self, key: str) -> None:
-        """Suppresses a key from now on; nothing happens if it is."""
+        """Suppresses a key from now on; does nothing if it is suppressed already."""
         digest, size = digest_of_key(salt_of(self.store), key, column=self.column), len(key.encode())
         note = {"at": now(), "by": getpass.getuser()}
         self.store.files.create(f"{self.folder}/{digest}-{size}.json", json.dumps(note).encode())
@@ -58,7 +59,7 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class Journal:
-    """The record of a job that forgets one key; its content is sealed with the key, so that only who has it can go on."""
+    """The state of a job that erases one key, encrypted with the key: only who knows the key can resume the job."""
 
     store: Store
     collection: str
@@ -72,11 +73,11 @@ class Journal:
 
     @property
     def path(self) -> str:
-        """Where it lies."""
+        """The path of the job's state in the store."""
         return f"{FOLDER}/{checked_name(self.collection)}/jobs/{self.digest}.json"
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last; None if no job is under way."""
+        """The state saved last; None if there is no unfinished job."""
         if self.store.files.size(_SALT) is None:
             return None
         try:
@@ -88,24 +89,24 @@ class Journal:
         return loaded
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keeps the state of the job, whole or not at all."""
+        """Saves the state of the job atomically."""
         sealed = base64.b64encode(self._sealed(json.dumps(state).encode())).decode()
         body = {"format": STORE_FORMAT, "sealed": sealed}
         self.store.files.write(self.path, json.dumps({**body, "sha256": digest_of(body)}).encode())
 
     def remove(self) -> None:
-        """The job is done."""
+        """Removes the state: the job is done."""
         self.store.files.remove(self.path)
 
     def _sealed(self, data: bytes) -> bytes:
-        """The bytes under a key stream that only the forgotten key gives, or back again."""
+        """Encrypts or decrypts bytes with a key stream derived from the forgotten key."""
         secret = hmac.new(salt_of(self.store), b"journal\0" + self.key.encode(), hashlib.sha256).digest()
         stream = hashlib.shake_256(secret).digest(len(data))
         return (int.from_bytes(data) ^ int.from_bytes(stream)).to_bytes(len(data))
 
 
 def save_proof(store: Store, collection: str, digest: str, body: dict[str, Any]) -> str:
-    """Keeps a proof of absence; its path in the store."""
+    """Saves a proof of absence; returns its path in the store."""
     path = (
         f"{FOLDER}/{checked_name(collection)}/proofs/{now().replace(':', '').replace('+0000', 'Z')}-{digest[:16]}.json"
     )
@@ -114,7 +115,7 @@ def save_proof(store: Store, collection: str, digest: str, body: dict[str, Any])
 
 
 def salt_of(store: Store) -> bytes:
-    """The random salt of the store's keyed hashes, made when first asked for."""
+    """The random salt of the store's keyed hashes, created on first use."""
     if store.files.size(_SALT) is None:
         store.files.create(_SALT, json.dumps({"salt": secrets.token_hex(32)}).encode())
     try:
@@ -126,15 +127,15 @@ def salt_of(store: Store) -> bytes:
 
 
 def checked_key(key: str) -> str:
-    """The key as inputs have it, without spaces around it; FingerpostError for an empty one."""
+    """The key as inputs have it, stripped of white space; FingerpostError for an empty one."""
     if not key.strip():
         raise FingerpostError(
             "forget: expected the id of a document, a query's id or text, or the id of a label, got an empty text;"
-            " name it"
+            " pass one"
         )
     return key.strip()
 
 
 def now() -> str:
-    """This moment, UTC."""
+    """The present time in UTC, in ISO format to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,8 +1,8 @@
-"""Leases: which runs are at work in a store, and whether its garbage is being collected.
+"""Leases: the active runs of a store, and whether its garbage is being collected.
 
 A run writes its lease first and then looks for a collector; a collector writes its own record first and then looks for
-leases. So of a run and a collector that start at once, at least one sees the other: the run waits, or the collector spares
-what the run may use. Both renew their record while they live, and a record that is not renewed counts for nothing.
+leases. So of a run and a collector that start simultaneously, at least one sees the other: the run waits, or the
+collector spares what the run may use. Both renew their record while they are active; an expired record is ignored.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ from schemas.errors import CorruptArtifactError, StoreBusyError, StoreUnreachabl
 from schemas.refs import checked_name
 from schemas.store import Store
 
-#: Seconds between two renewals, and after how many without one a record of another machine counts as dead.
+#: Seconds between renewals, and seconds without renewal after which a record of another machine is considered dead.
 RENEWAL, TIME_TO_LIVE = 20.0, 600.0
-#: The same for a process of this machine that is alive: it may have been suspended, and goes on where it was.
+#: The same for a live process of this machine, which may have been suspended and resume later.
 SUSPENDED = 86_400.0
 
 RUNNING, COLLECTING = ".running", ".collecting"
@@ -33,7 +33,7 @@ RUNNING, COLLECTING = ".running", ".collecting"
 
 @dataclass(frozen=True)
 class Lease:
-    """A run (or collector) at work: an empty collection or day stands for all of them. Times are seconds since 1970."""
+    """An active run (or collector); an empty collection or day stands for all. Times are seconds since 1970."""
 
     run: str
     flow: str
@@ -47,7 +47,7 @@ class Lease:
     renewed: float
 
     def alive(self, now: float | None = None) -> bool:
-        """Whether its process may still be at work."""
+        """Whether its process may still be active."""
         age = (time.time() if now is None else now) - self.renewed
         if not self.machine or self.machine != _machine():
             return age <= TIME_TO_LIVE
@@ -60,7 +60,7 @@ class Lease:
 
 
 class Held:
-    """A record in the store that a thread renews until it is let go."""
+    """A record in the store that a thread renews until it is released."""
 
     def __init__(self, store: Store, folder: str, record: Lease) -> None:
         self.store, self.path, self.record = store, f"{folder}/{checked_name(record.run, what='run')}.json", record
@@ -80,7 +80,7 @@ class Held:
                 self._write()
 
     def check(self) -> None:
-        """StoreBusyError if it was not renewed for so long that others no longer heed it."""
+        """StoreBusyError if the record was not renewed in time, so that others may ignore it."""
         age = time.time() - self.record.renewed
         if age > TIME_TO_LIVE / 2:
             raise StoreBusyError(
@@ -90,7 +90,7 @@ class Held:
             )
 
     def let_go(self) -> None:
-        """Ends it."""
+        """Stops the renewal and removes the record."""
         self._done.set()
         self._thread.join(30)
         with contextlib.suppress(StoreUnreachableError):
@@ -101,7 +101,10 @@ class Held:
 def lease(
     store: Store, run_id: str, *, flow: str, collection: str = "", day: str = "", timeout: float = 600.0
 ) -> Iterator[Lease]:
-    """What a run may use stays while this is held; waits for a collector that was first, StoreBusyError after ``timeout`` seconds."""
+    """Protects what a run may use from garbage collection while this is held.
+
+    Waits for an active collector; StoreBusyError after ``timeout`` seconds.
+    """
     held = Held(store, RUNNING, _record(run_id.lower(), flow, collection, day))
     try:
         deadline = time.monotonic() + timeout
@@ -109,7 +112,7 @@ def lease(
             if time.monotonic() > deadline:
                 raise StoreBusyError(
                     f"store {store.url}: expected the garbage collection to end within {timeout:.0f} seconds, found"
-                    f" {busy[0]} still at work; wait for it and run again"
+                    f" {busy[0]} still active; wait for it and run again"
                 )
             time.sleep(0.1)
         yield held.record
@@ -119,7 +122,7 @@ def lease(
 
 @contextmanager
 def holding(store: Store, folder: str, name: str, *, flow: str, collection: str = "", day: str = "") -> Iterator[Lease]:
-    """A record in a folder of one's own while this is held, for ``at_work(store, folder)``; nothing waits for it."""
+    """A record in a separate folder while this is held, for ``at_work(store, folder)``; nothing waits for it."""
     held = Held(store, folder, _record(name, flow, collection, day))
     try:
         yield held.record
@@ -129,15 +132,16 @@ def holding(store: Store, folder: str, name: str, *, flow: str, collection: str 
 
 @contextmanager
 def collecting(store: Store, *, timeout: float = 10.0) -> Iterator[Held]:
-    """No run begins while this is held, and no other collector works; those that began before are in ``at_work``.
+    """Prevents runs from starting and other collectors from working while this is held.
 
-    StoreBusyError if another collector does not end within ``timeout`` seconds.
+    Runs that started earlier are in ``at_work``. StoreBusyError if another collector does not end within ``timeout``
+    seconds.
     """
     deadline = time.monotonic() + timeout
     while True:
         held = Held(store, COLLECTING, _record(f"gc-{secrets.token_hex(6)}", "gc", "", ""))
         try:
-            others = [found for found in at_work(store, COLLECTING) if found.run != held.record.run]
+            others = [record for record in at_work(store, COLLECTING) if record.run != held.record.run]
             if not others:
                 yield held
                 return
@@ -147,28 +151,28 @@ def collecting(store: Store, *, timeout: float = 10.0) -> Iterator[Held]:
             raise StoreBusyError(
                 f"store {store.url}: expected no other garbage collection, found {others[0]}; wait for it and run again"
             )
-        # Two that saw each other both step back, and not for the same time.
+        # Two collectors that see each other both retreat, for random times.
         time.sleep(0.05 + secrets.randbelow(400) / 1000)
 
 
 def at_work(store: Store, folder: str = RUNNING) -> list[Lease]:
-    """The leases (or collectors) that are alive, by id."""
-    return [found for found in records(store, folder).values() if found.alive()]
+    """The active leases (or collectors), sorted by id."""
+    return [record for record in records(store, folder).values() if record.alive()]
 
 
 def records(store: Store, folder: str = RUNNING) -> dict[str, Lease]:
-    """Every lease (or collector) by path, dead ones too; CorruptArtifactError for one that cannot be read."""
-    found = {}
+    """All leases (or collectors) by path, including dead ones; CorruptArtifactError for one that cannot be read."""
+    leases = {}
     for name in store.files.names(folder):
         path = f"{folder}/{name}"
         with contextlib.suppress(FileNotFoundError):
             try:
-                found[path] = Lease(**json.loads(store.files.read(path)))
+                leases[path] = Lease(**json.loads(store.files.read(path)))
             except (ValueError, TypeError) as problem:
                 raise CorruptArtifactError(
-                    f"lease {path}: expected the record of a run, found something else; remove it if no run is at work"
+                    f"lease {path}: expected the record of a run, found something else; remove it if no run is active"
                 ) from problem
-    return found
+    return leases
 
 
 def _record(run: str, flow: str, collection: str, day: str) -> Lease:
@@ -180,7 +184,7 @@ def _record(run: str, flow: str, collection: str, day: str) -> Lease:
 
 @cache
 def _machine() -> str:
-    """What tells processes of one system and of one container apart from others; empty where the system does not say."""
+    """The identity of this boot and process namespace; empty if the system does not provide it."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -189,7 +193,7 @@ def _machine() -> str:
 
 
 def _process(pid: int) -> str:
-    """When a process of this machine began, which no later process of the same id shares; empty if there is none."""
+    """The start time of a process of this machine, which distinguishes reuses of its id; empty if there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Manifests: what an artifact is and how it came about, with a checksum over both."""
+"""Manifests: the identity of an artifact and the record of its computation, with a checksum over both."""
 
 import json
 from collections.abc import Mapping
@@ -27,9 +27,9 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an artifact is (``identity``) and how it came about (``run``).
+    """The identity of an artifact (``identity``) and the record of its computation (``run``).
 
-    Two artifacts are identical when their ``identity`` is the same.
+    Two artifacts are identical if their ``identity`` is the same.
     """
 
     identity: Mapping[str, Any]
@@ -47,7 +47,7 @@ class Manifest:
 
     @property
     def quality(self) -> Mapping[str, Any]:
-        """The quality figures."""
+        """The quality values."""
         return self.identity["quality"]
 
     def encode(self) -> bytes:
@@ -70,7 +70,7 @@ def decode_checked(data: bytes, *, where: str, advice: str = "rebuild it with --
     """The object of a JSON file with ``format`` and ``sha256``, verified; errors end in ``advice``."""
     try:
         body = json.loads(data)
-        found = body.pop("sha256")
+        checksum = body.pop("sha256")
         version = int(body["format"])
         digest = digest_of(body)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
@@ -79,15 +79,15 @@ def decode_checked(data: bytes, *, where: str, advice: str = "rebuild it with --
             f" {advice}"
         ) from problem
     check_format(version, where=where)
-    if digest != found:
+    if digest != checksum:
         raise CorruptArtifactError(
-            f"{where}: expected checksum {str(found)[:12]}, found {digest[:12]}; the file was altered: {advice}"
+            f"{where}: expected checksum {str(checksum)[:12]}, found {digest[:12]}; the file was altered: {advice}"
         )
     return body
 
 
 def check_format(version: int, *, where: str) -> None:
-    """ForeignArtifactError unless this version's readers know the format."""
+    """ForeignArtifactError unless this version can read the format."""
     if not OLDEST_STORE_FORMAT <= version <= STORE_FORMAT:
         advice = (
             "upgrade fingerpost"

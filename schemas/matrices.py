@@ -14,12 +14,15 @@ from schemas.fields import INDICES, TENSOR_BYTES, TENSOR_DTYPE, TENSOR_NAME, TEN
 
 
 def dense_table(name: str) -> Table:
-    """The contract table of a dense float32 matrix, one row a row."""
+    """The contract table of a dense float32 matrix, one table row per matrix row."""
     return Table(name, (VECTOR,), compression="none")
 
 
 def sparse_table(name: str) -> Table:
-    """The contract table of a CSR matrix, one row a row; the number of columns is a quality figure or a tensor."""
+    """The contract table of a CSR matrix, one table row per matrix row.
+
+    The number of columns is stored elsewhere, as a quality value or a tensor.
+    """
     return Table(name, (INDICES, VALUES), rule=same_lengths("indices", "values"), compression="none")
 
 
@@ -57,7 +60,7 @@ def sparse_to_arrow(matrix: sparse.csr_array) -> pa.Table:
     """A CSR matrix (n, m) with sorted indices as the rows of a sparse table (values as float32)."""
     if matrix.indptr[-1] >= 2**31:
         raise ContractError(
-            f"sparse matrix: expected fewer than 2^31 non-zeros a shard, got {matrix.indptr[-1]}; use smaller shards"
+            f"sparse matrix: expected fewer than 2^31 nonzeros per shard, got {matrix.indptr[-1]}; use smaller shards"
         )
     offsets = pa.array(matrix.indptr.astype(np.int32))
     indices = pa.ListArray.from_arrays(offsets, pa.array(matrix.indices.astype(np.int32)))
@@ -66,7 +69,7 @@ def sparse_to_arrow(matrix: sparse.csr_array) -> pa.Table:
 
 
 def sparse_from_arrow(table: pa.Table, *, columns: int) -> sparse.csr_array:
-    """The CSR matrix (n, columns) of a sparse table; ContractError if an index lies outside."""
+    """The CSR matrix (n, columns) of a sparse table; ContractError for an index out of range."""
     indices, values = table["indices"].combine_chunks(), table["values"].combine_chunks()
     if isinstance(indices, pa.ChunkedArray):
         indices, values = (
@@ -126,7 +129,7 @@ def tensors_from_arrow(table: pa.Table) -> dict[str, np.ndarray]:
 
 
 def figures_to_arrow(figures: Sequence[tuple[str, str, str, float]]) -> pa.Table:
-    """Figures as (method, setting, metric, value) as the rows of an evaluation's table."""
+    """The rows of an evaluation's table from (method, setting, metric, value)."""
     columns = list(zip(*figures, strict=True)) or [()] * 4
     *texts, values = (list(column) for column in columns)
     names = ("method", "setting", "metric")
@@ -145,12 +148,12 @@ def tensors_to_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
 
 
 def tensors_from_bytes(data: bytes) -> dict[str, np.ndarray]:
-    """The named arrays of such bytes."""
+    """The inverse of :func:`tensors_to_bytes`."""
     return tensors_from_arrow(pa.ipc.open_file(pa.BufferReader(data)).read_all())
 
 
 def _numeric(dtype: str) -> np.dtype[Any] | None:
-    """The dtype of that name if it is one that tensors may have."""
+    """The dtype of that name if it is numeric or boolean, else None."""
     try:
         kind = np.dtype(dtype)
     except TypeError:

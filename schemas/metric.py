@@ -1,6 +1,4 @@
-"""The contracts of the metric domain: rows by class, counts of pairs, their histograms, the assessment of a threshold, and
-embedders trained for one.
-"""
+"""The contracts of the metric domain: labelled rows, pair counts and histograms, thresholds, and trained embedders."""
 
 from schemas import fields as f
 from schemas.contract import Contract, Table
@@ -10,7 +8,7 @@ from schemas.releases import MEMBERS
 _CLASS = f.Field("name", f.STRING, "the name of a class", nonempty=True)
 _NAMES = Table("names", (_CLASS,), key=("name",))
 _GROUP = f.Field("name", f.STRING, "the name of a group of classes", nonempty=True)
-#: Not written where no class is in a group.
+#: Not written if no class is in a group.
 _GROUPS = Table("groups", (_CLASS, f.GROUP), key=("name",))
 
 
@@ -30,38 +28,38 @@ EMBEDDINGS = Contract(
     "metric.embeddings",
     1,
     (Table("embeddings", (f.ID, f.LABEL, f.GROUP, f.VECTOR), key=("id",), compression="none"),),
-    "the accepted rows of a file of labelled embeddings, in its order, one file a shard",
+    "the accepted rows of a file of labelled embeddings, in its order, one file per shard",
 )
 IMAGES = Contract(
     "metric.images",
     1,
     (Table("images", (f.ID, f.LABEL, f.PIXELS), key=("id",)),),
-    "the accepted images of an input with their labels, in its order, one file a shard",
+    "the accepted images of an input with their labels, in its order, one file per shard",
 )
 VECTORS = Contract(
     "metric.vectors",
     1,
     (dense_table("vectors"),),
-    "one dense row an embedding or image: as it was given, or as a trained embedder makes it",
+    "one dense row per embedding or image: imported, or computed by a trained embedder",
 )
 ROWS = Contract(
     "metric.rows",
     2,
     (_NAMES, _GROUPS, tensor_table("order"), tensor_table("bins"), dense_table("rows")),
-    "embeddings sorted by class as pairs are scored, one file a group of rows; their classes as numbers and their rows"
-    " in the input; the bins of scores",
+    "embeddings sorted by class and prepared for the measure, one file per group of rows; their class indices and their"
+    " rows in the input; the bins of scores",
 )
 PAIR_COUNTS = Contract(
     "metric.pair_counts",
     1,
     (tensor_table("counts"),),
-    "how many pairs score what by class, one file a pair of groups of rows",
+    "score histograms of pairs by class, one file per pair of row groups",
 )
 HISTOGRAMS = Contract(
     "metric.histograms",
     2,
     (_NAMES, _GROUPS, tensor_table("bins"), tensor_table("histograms")),
-    "how many positive and negative pairs of each class score what, and pairs between each two of some drawn classes",
+    "score histograms of the positive and negative pairs of each class, and of pairs between sampled classes",
 )
 ASSESSMENT = Contract(
     "metric.assessment",
@@ -74,11 +72,13 @@ ASSESSMENT = Contract(
                 _CLASS,
                 _count("positives", "pairs inside the class"),
                 _count("negatives", "pairs with one end in it"),
-                _share("far", "share of its negative pairs accepted at the threshold; null without any"),
-                _share("frr", "share of its positive pairs rejected at the threshold; null without any"),
+                _share("far", "fraction of its negative pairs accepted at the threshold; null without any"),
+                _share("frr", "fraction of its positive pairs rejected at the threshold; null without any"),
                 _share("utility", "mean utility over the calibration range; null without pairs of either kind"),
                 f.Field(
-                    "role", f.STRING, "worst: set apart by the worst share; few: too few pairs to count; else empty"
+                    "role",
+                    f.STRING,
+                    "worst: a worst class of ε-OPIS; few: too few pairs to count; else empty",
                 ),
             ),
             key=("name",),
@@ -88,12 +88,12 @@ ASSESSMENT = Contract(
             (
                 _GROUP,
                 _count("classes", "validation classes with pairs of the target's kind"),
-                _share("threshold", "what the group needs for itself; null with too few of these classes"),
+                _share("threshold", "the group's own threshold; null with too few of these classes"),
                 _share("low", "lower end of its interval"),
                 _share("high", "upper end of its interval"),
                 _share("rate", "the target's rate of these classes at the global threshold"),
-                f.Field("worth", f.pa.bool_(), "whether its interval does not hold the global threshold"),
-                _count("test_classes", "classes of it that neither threshold was chosen on"),
+                f.Field("worth", f.pa.bool_(), "whether its interval excludes the global threshold"),
+                _count("test_classes", "its classes that neither threshold was chosen on"),
                 _share("test_rate", "the target's rate of these at the global threshold"),
                 _share("own_test_rate", "the same at the group's own"),
             ),
@@ -101,14 +101,14 @@ ASSESSMENT = Contract(
         ),
         tensor_table("curves"),
     ),
-    "OPIS, the threshold chosen on validation classes, and what test classes get by it; utility along thresholds by"
-    " class; where classes are in groups, what each group needs",
+    "OPIS, the threshold chosen on validation classes, and the rates of test classes at it; utility curves by class;"
+    " thresholds of groups of classes, if there are groups",
 )
 RETRIEVAL = Contract(
     "metric.retrieval",
     1,
     (Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric")),),
-    "how well rows find those of their own class: recall@1 and mAP@R",
+    "retrieval of rows of the same class: recall@1 and mAP@R",
 )
 THRESHOLD = Contract(
     "metric.threshold",
@@ -118,12 +118,12 @@ THRESHOLD = Contract(
         Table(
             "threshold",
             (
-                _number("threshold", "a least similarity, or a largest distance"),
+                _number("threshold", "a minimum similarity, or a maximum distance"),
                 _number("low", "lower end of its interval"),
                 _number("high", "upper end of its interval"),
                 f.Field("measure", f.STRING, "cosine or euclidean", nonempty=True),
                 f.Field("rate", f.STRING, "the rate that it keeps: far or frr", nonempty=True),
-                _number("share", "what that rate is to be"),
+                _number("share", "the target value of that rate"),
                 f.Field("model", f.STRING, "the identity of the embedding model that it holds for", nonempty=True),
             ),
         ),
@@ -131,7 +131,7 @@ THRESHOLD = Contract(
             "groups",
             (
                 _GROUP,
-                _number("threshold", "its own, where one is worth it"),
+                _number("threshold", "its own threshold"),
                 _number("low", "lower end of its interval"),
                 _number("high", "upper end of its interval"),
             ),
@@ -140,7 +140,7 @@ THRESHOLD = Contract(
         Table("canaries", (f.ID, f.VECTOR), key=("id",), compression="none"),
     ),
     "one threshold for all classes, those of groups that need their own, the model that it holds for, a few of that"
-    " model's vectors to tell it by, and the artifacts that it was chosen and tested on",
+    " model's vectors to identify it, and the artifacts that it was chosen and tested on",
 )
 _TRIED = (
     _share("positive_margin", "m⁺ of TCM; null without TCM"),
@@ -149,7 +149,7 @@ _TRIED = (
 )
 _JUDGED = (
     _number("opis", "OPIS over the calibration range of validation classes"),
-    _number("worst_opis", "of the classes with the lowest utility against the others"),
+    _number("worst_opis", "ε-OPIS: of the classes with the lowest utility against the others"),
     _number("frr", "at the threshold of the target on validation classes"),
     _number("recall_at_1", "on validation classes"),
     _number("map_at_r", "on validation classes"),
@@ -157,9 +157,9 @@ _JUDGED = (
 _CHECKS = Table(
     "checks",
     (
-        _count("embedder", "its place"),
+        _count("embedder", "its index"),
         _count("step", "steps done"),
-        _number("loss", "mean over the steps since the check before"),
+        _number("loss", "mean over the steps since the previous check"),
         _number("map_at_r", "on validation classes"),
         _number("recall_at_1", "on validation classes"),
     ),
@@ -176,14 +176,16 @@ MARGINS = Contract(
                 *_TRIED,
                 *_JUDGED,
                 f.Field(
-                    "role", f.STRING, "chosen: trained with; will do: keeps recall and FRR, lowers OPIS; else empty"
+                    "role",
+                    f.STRING,
+                    "chosen: used to train; will do: keeps recall and FRR, lowers OPIS; else empty",
                 ),
             ),
             key=("place",),
         ),
         _CHECKS,
     ),
-    "margins of TCM tried by short trainings, what they gave on validation classes, and which are chosen",
+    "margins of TCM tried by short training runs, their metrics on validation classes, and the selected ones",
 )
 EMBEDDERS = Contract(
     "metric.embedders",
@@ -192,11 +194,11 @@ EMBEDDERS = Contract(
         Table(
             "embedders",
             (
-                _count("place", "of its weights: the shard"),
-                _count("seed", "that it was trained with"),
+                _count("place", "its index, and the shard of its weights"),
+                _count("seed", "the seed of its training"),
                 *_TRIED,
-                _count("step", "of the kept weights"),
-                _count("steps", "that were done"),
+                _count("step", "the step of its weights"),
+                _count("steps", "number of steps trained"),
             ),
             key=("place",),
         ),
@@ -204,7 +206,7 @@ EMBEDDERS = Contract(
         tensor_table("weights"),
         _CHECKS,
     ),
-    "networks that make embeddings, trained with and without TCM, one file of weights each; the shape of one input",
+    "embedding networks trained with and without TCM, one file of weights each; the shape of one input",
 )
 COMPARISON = Contract(
     "metric.comparison",
@@ -213,16 +215,16 @@ COMPARISON = Contract(
         Table(
             "validation",
             (
-                _count("embedder", "its place"),
+                _count("embedder", "its index"),
                 *_JUDGED,
-                f.Field("role", f.STRING, "taken: makes the embeddings; else empty"),
+                f.Field("role", f.STRING, "taken: selected to compute the embeddings; else empty"),
             ),
             key=("embedder",),
         ),
         Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric")),
         tensor_table("curves"),
     ),
-    "embedders on validation classes and on test classes, and which one is taken; utility along thresholds by class",
+    "embedders on validation classes and on test classes, and the selected one; utility curves by class",
 )
 
 CONTRACTS = (

@@ -1,8 +1,8 @@
-"""Objects of a store on object storage: requests that are tried again, and objects that one writer alone creates.
+"""Objects of a store on object storage: retried requests, and exclusive creation of objects.
 
-Where the storage refuses to create an object twice (S3's conditional put), that refusal decides. Elsewhere writers take
-turns by claims, which needs three things of the storage: who lists after a put has returned sees it, who reads after a put
-has returned sees it, and a request that was given up is never applied more than ``LEASE`` seconds after its writer's claim.
+If the storage refuses to create an object twice (S3's conditional put), that decides. Otherwise writers take turns by
+claims, which requires three guarantees of the storage: a listing after a put has returned shows it, a read after a put
+has returned sees it, and an abandoned request is never applied later than ``LEASE`` seconds after its writer's claim.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ from schemas.errors import StoreUnreachableError
 
 T = TypeVar("T")
 
-#: Tries of one request, and the pauses between them in seconds: the first, doubled each time, up to the longest.
+#: Attempts of one request, and the first and the longest pause between them in seconds; pauses double each time.
 TRIES, FIRST_PAUSE, LONGEST_PAUSE = 8, 0.1, 8.0
-#: Seconds after which a claim counts as left behind, and after which its writer begins no further request.
+#: Seconds after which a claim is considered abandoned, and after which its writer starts no further request.
 LEASE, WORK = 300.0, 120.0
-#: Seconds that a request may wait for a connection, and then for an answer.
+#: Timeouts of a request in seconds.
 TIMEOUTS = {"connect_timeout": 10, "read_timeout": 60}
 
 _S3 = {"s3", "s3a"}
-#: Storage whose refusal to create twice is one atomic step; of any other it cannot be told from outside.
+#: Storage whose conditional put is atomic; for any other this cannot be determined by a client.
 _MAY_REFUSE = _S3 | {"memory"}
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _PASSING_CODES = {
@@ -44,7 +44,7 @@ _PASSING_CODES = {
     "ConditionalRequestConflict",
     "OperationAborted",
 }
-#: Names of the clients' exceptions (and their bases) that say that a connection, not a request, went wrong.
+#: Names of clients' exceptions (and their bases) for a failed connection rather than a failed request.
 _PASSING_KINDS = {
     "ConnectionError",
     "TimeoutError",
@@ -70,28 +70,28 @@ def check_url(url: str) -> None:
         "@" in rest.split("/")[0] or re.search(r"(?i)[?&][^=]*(secret|token|password|key|sig)[^=]*=", rest)
     ):
         raise StoreUnreachableError(
-            f"store {scheme}://...: expected a URL without credentials, got one that carries them; take them out and"
-            " give them by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the provider's configuration"
-            " files"
+            f"store {scheme}://...: expected a URL without credentials, got one that contains them; remove them and"
+            " provide them by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the provider's"
+            " configuration files"
         )
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The file system of a URL and the path in it; nothing of it is cached, and it leaves trying again to us."""
+    """The file system of a URL and the path in it, without caching and without retries of its own."""
     check_url(url)
     protocol = url.partition("://")[0]
     options: dict[str, Any] = {"use_listings_cache": False}
     if protocol in _S3:
         configured = fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
         options["config_kwargs"] = {**TIMEOUTS, **configured, "retries": {"max_attempts": 0}}
-    found, path = fsspec.core.url_to_fs(url, **options)
+    fs, path = fsspec.core.url_to_fs(url, **options)
     if protocol in _S3:
-        found.retries = 1
-    return found, path
+        fs.retries = 1
+    return fs, path
 
 
 def without_secrets(text: str) -> str:
-    """A message in which no secret of the environment or of fsspec's configuration is left."""
+    """A message with the secrets of the environment and of fsspec's configuration redacted."""
     named = re.compile(r"(?i)secret|token|password|credential|access_key|auth_string")
     settings = [(name, value) for section in fsspec.config.conf.values() for name, value in _items(section)]
     for name, value in [*os.environ.items(), *settings]:
@@ -122,39 +122,39 @@ class Objects:
             return None
 
     def write(self, path: str, data: bytes) -> None:
-        """Puts an object in its place."""
+        """Writes an object, replacing an existing one."""
         self._tried(lambda: self.fs.pipe_file(path, data))
 
     def names(self, folder: str) -> list[str]:
-        """The last parts of the paths directly below a folder; none if there is nothing."""
+        """The names directly below a folder; empty if there are none."""
         try:
-            found = self._tried(lambda: self.fs.ls(folder, detail=False, refresh=True))
+            listed = self._tried(lambda: self.fs.ls(folder, detail=False, refresh=True))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        paths = (str(path).rstrip("/") for path in found)
+        paths = (str(path).rstrip("/") for path in listed)
         return [path.rsplit("/", 1)[-1] for path in paths if path.strip("/") != folder.strip("/")]
 
     def remove(self, path: str) -> None:
-        """Removes an object or all below a folder; nothing happens if it is not there."""
+        """Removes an object or everything below a folder; does nothing if it does not exist."""
         try:
             self._tried(lambda: self.fs.rm(path, recursive=True))
         except FileNotFoundError:
             return
 
     def find(self, folder: str) -> dict[str, dict[str, Any]]:
-        """Every object below a folder with what the listing says of it."""
+        """All objects below a folder with their entries in the listing."""
         return dict(self._tried(lambda: self.fs.find(folder, detail=True)))
 
     def remove_one(self, path: str) -> None:
-        """Removes one object; FileNotFoundError if the storage says that there is none."""
+        """Removes one object; FileNotFoundError if the storage reports that there is none."""
         self._tried(lambda: self.fs.rm_file(path))
 
     def create(self, path: str, data: bytes) -> bool:
-        """Puts an object in its place if there is none; False if another writer was first."""
+        """Creates an object if there is none; False if another writer was first."""
         return self._put_new(path, data) if self.refuses_second() else self._create_by_claim(path, data)
 
     def refuses_second(self) -> bool:
-        """Whether the storage itself refuses to create an object twice; found by trying, once in a process."""
+        """Whether the storage itself refuses to create an object twice; tested once per process."""
         if self._protocol() not in _MAY_REFUSE:
             return False
         where = f"{self._protocol()}://{self.root}"
@@ -177,8 +177,11 @@ class Objects:
         return str(self.fs.protocol if isinstance(self.fs.protocol, str) else self.fs.protocol[0])
 
     def _put_new(self, path: str, data: bytes) -> bool:
-        """A conditional put. One that was applied and lost its answer is refused when it is sent again, by us or by the client
-        below us, so the object carries a mark by which its writer knows it."""
+        """A conditional put; False if the object exists already.
+
+        A put that was applied but whose response was lost is refused when it is retried, by us or by the client, so the
+        object carries a mark that identifies its writer.
+        """
         mark = uuid.uuid4().hex
         marked = {"Metadata": {"writer": mark}} if self._protocol() in _S3 else {}
 
@@ -194,7 +197,10 @@ class Objects:
         return self._tried(put)
 
     def _create_by_claim(self, path: str, data: bytes) -> bool:
-        """Writes only while the own claim stands alone: of two writers, the one that looks later sees the other's claim or its object."""
+        """Writes only while our claim is the only one.
+
+        Of two writers, the one that lists later sees the other's claim or its object.
+        """
         folder = f"{self.root}/.claims/{hashlib.sha256(path.encode()).hexdigest()[:32]}"
         mine = uuid.uuid4().hex
         waiting = time.monotonic()
@@ -218,11 +224,11 @@ class Objects:
         raise TimeoutError(f"claims of other writers for {2 * LEASE:.0f} s")
 
     def _others(self, folder: str, mine: str) -> list[str]:
-        """The claims of others; one that is older than the lease, by the storage's own clock, is taken away."""
-        found = self.names(folder)
-        if mine not in found:
+        """The claims of other writers; claims older than the lease, by the storage's clock, are removed."""
+        claims = self.names(folder)
+        if mine not in claims:
             raise OSError("a listing without what was just written, so the storage cannot be shared by writers")
-        others = [name for name in found if name != mine]
+        others = [name for name in claims if name != mine]
         if others:
             now = self._tried(lambda: self.fs.modified(f"{folder}/{mine}"))
             for name in others:
@@ -235,7 +241,7 @@ class Objects:
         return others
 
     def _tried(self, request: Callable[[], T], *, until: float = float("inf")) -> T:
-        """The answer to a request, sent again after a growing random pause where the failure may pass."""
+        """The response to a request, retried after growing random pauses if the failure may be transient."""
         for number in range(1, TRIES + 1):
             if time.monotonic() > until:
                 raise TimeoutError(f"no answer within {WORK:.0f} s")
@@ -255,7 +261,7 @@ class Objects:
 
 
 def may_pass(problem: BaseException) -> bool:
-    """Whether a failure is one of the moment: throttling, a fault of the server, a lost or slow connection."""
+    """Whether a failure may be transient: throttling, a server error, a lost or slow connection."""
     for cause in _causes(problem):
         kinds = {kind.__name__ for kind in type(cause).__mro__}
         if "SSLError" in kinds or "SSLCertVerificationError" in kinds:
@@ -266,7 +272,7 @@ def may_pass(problem: BaseException) -> bool:
 
 
 def _refused(problem: BaseException) -> bool:
-    """Whether it says that the object is there already."""
+    """Whether an error means that the object exists already."""
     return isinstance(problem, FileExistsError) or any(
         _code(cause) in {"PreconditionFailed", "412"} for cause in _causes(problem)
     )
@@ -277,12 +283,12 @@ def _reason(problem: BaseException) -> str:
 
 
 def _causes(problem: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     current: BaseException | None = problem
-    while current is not None and len(found) < 5:
-        found.append(current)
+    while current is not None and len(causes) < 5:
+        causes.append(current)
         current = current.__cause__ or current.__context__
-    return found
+    return causes
 
 
 def _response(problem: BaseException) -> dict[str, Any]:
@@ -295,5 +301,5 @@ def _code(problem: BaseException) -> str:
 
 
 def _status(problem: BaseException) -> int:
-    found = (_response(cause).get("ResponseMetadata", {}).get("HTTPStatusCode") for cause in _causes(problem))
-    return next((int(status) for status in found if status), 0)
+    codes = (_response(cause).get("ResponseMetadata", {}).get("HTTPStatusCode") for cause in _causes(problem))
+    return next((int(status) for status in codes if status), 0)

@@ -1,4 +1,4 @@
-"""Pins: artifacts that are kept until someone takes the pin off again, with who set it and why."""
+"""Pins: artifacts that garbage collection keeps until they are unpinned, with who pinned them and why."""
 
 import getpass
 import json
@@ -16,7 +16,7 @@ FOLDER = ".pins"
 
 @dataclass(frozen=True)
 class Pin:
-    """An artifact that is kept, why, and since when by whom."""
+    """A pinned artifact, the reason, and by whom and when it was pinned."""
 
     ref: str
     reason: str
@@ -25,18 +25,18 @@ class Pin:
 
 
 def pin(store: Store, ref: Ref, *, reason: str = "") -> Pin:
-    """Keeps an artifact and all that it was made of; MissingArtifactError if there is none."""
+    """Pins an artifact and all its inputs; MissingArtifactError if it does not exist."""
     store.manifest(ref)
-    kept = Pin(str(ref), reason, f"{_user()}@{socket.gethostname()}", datetime.now(UTC).isoformat(timespec="seconds"))
-    body = {"format": STORE_FORMAT, "pin": asdict(kept)}
+    record = Pin(str(ref), reason, f"{_user()}@{socket.gethostname()}", datetime.now(UTC).isoformat(timespec="seconds"))
+    body = {"format": STORE_FORMAT, "pin": asdict(record)}
     store.files.write(_path(ref), json.dumps({**body, "sha256": digest_of(body)}, indent=1).encode())
-    return kept
+    return record
 
 
 def unpin(store: Store, ref: Ref) -> None:
-    """Takes a pin off; MissingArtifactError if there is none."""
+    """Removes a pin; MissingArtifactError if there is none."""
     if store.files.size(_path(ref)) is None:
-        pinned = ", ".join(found.ref for found in pins(store)) or "none"
+        pinned = ", ".join(record.ref for record in pins(store)) or "none"
         raise MissingArtifactError(
             f"pin: expected {ref} to be pinned, found it is not (pinned: {pinned}); nothing was changed"
         )
@@ -44,18 +44,18 @@ def unpin(store: Store, ref: Ref) -> None:
 
 
 def pins(store: Store) -> list[Pin]:
-    """Every pin, by artifact; CorruptArtifactError for one that cannot be read."""
-    found = []
+    """All pins, sorted by artifact; CorruptArtifactError for one that cannot be read."""
+    records = []
     for name in store.files.names(FOLDER):
         where, advice = f"pin {FOLDER}/{name}", "restore it, or remove it and pin the artifact again"
         try:
             body = decode_checked(store.files.read(f"{FOLDER}/{name}"), where=where, advice=advice)
-        except FileNotFoundError:  # taken off meanwhile
+        except FileNotFoundError:  # removed concurrently
             continue
         if "pin" not in body:
             raise CorruptArtifactError(f"{where}: expected a pin, found {sorted(body)}; {advice}")
-        found.append(Pin(**body["pin"]))
-    return found
+        records.append(Pin(**body["pin"]))
+    return records
 
 
 def _path(ref: Ref) -> str:

@@ -1,8 +1,8 @@
-"""Publishing: which artifact of a collection is live, decided by gates, with every move kept.
+"""Publishing: the live artifact of a collection's product, guarded by gates, with a record of every move.
 
-A pointer is a row of numbered files ``.published/<collection>/<product>/<generation>.json``, each created by one writer
-only; the highest is what is live. So the pointer moves atomically, the files are the audit log, and of two
-promotions at once one gets the number.
+A pointer is a series of numbered files ``.published/<collection>/<product>/<generation>.json``, each created by exactly
+one writer; the highest is live. So the pointer moves atomically, the files are the audit log, and of two concurrent
+promotions only one succeeds.
 """
 
 import getpass
@@ -23,7 +23,7 @@ from schemas.store import Store
 
 @dataclass(frozen=True)
 class Gate:
-    """A figure of a candidate and the bound it must keep (``at_least`` or ``at_most``)."""
+    """A value of a candidate and the bound that it must satisfy (``at_least`` or ``at_most``)."""
 
     name: str
     value: float
@@ -32,7 +32,7 @@ class Gate:
 
     @property
     def holds(self) -> bool:
-        """Whether the figure keeps the bound (a NaN never does)."""
+        """Whether the gate passes: the value satisfies the bound (NaN never does)."""
         return self.value >= self.bound if self.kind == "at_least" else self.value <= self.bound
 
     def __str__(self) -> str:
@@ -47,8 +47,9 @@ class Gate:
 class Publication:
     """One move of a pointer.
 
-    A move "forget" says which earlier versions were written anew (``replaced``: old to new) and which could not be
-    (``lost``: with the reason); "withdraw" is one after which nothing is live.
+    action: "promote", "rollback", "forget" or "withdraw". A "forget" lists the earlier versions that were rebuilt
+    (``replaced``: old to new) and those that could not be (``lost``: with the reason); after "withdraw" nothing is
+    live.
     """
 
     generation: int
@@ -64,7 +65,7 @@ class Publication:
 
     @property
     def artifact(self) -> Ref:
-        """What became live."""
+        """The artifact that became live."""
         return Ref.parse(self.ref)
 
 
@@ -80,11 +81,11 @@ class Pointer:
         self.folder = f".published/{collection}/{product}"
 
     def history(self) -> list[Publication]:
-        """Every move, oldest first."""
+        """All moves, oldest first."""
         return [self._read(name) for name in self.store.files.names(self.folder)]
 
     def live(self) -> Publication | None:
-        """What is live; None if nothing was ever published, or all of it withdrawn."""
+        """The live version; None if nothing was ever published, or everything was withdrawn."""
         newest = self._newest()
         return newest if newest is not None and newest.action != "withdraw" else None
 
@@ -101,12 +102,12 @@ class Pointer:
         return Publication(**body["publication"])
 
     def required(self) -> Publication:
-        """What is live; MissingArtifactError if nothing is."""
+        """The live version; MissingArtifactError if there is none."""
         live = self.live()
         if live is None:
             raise MissingArtifactError(
                 f"{self.collection}/{self.product}: expected a live version, found none in store {self.store.url}; run"
-                " `fingerpost run nightly`, or `fingerpost status` to see what there is"
+                " `fingerpost run nightly`, or list the versions with `fingerpost status`"
             )
         return live
 
@@ -124,10 +125,10 @@ class Pointer:
     ) -> Publication:
         """Makes a committed artifact live.
 
-        Every file of it and of its inputs is verified first. GateError if a gate does not hold; PublicationConflictError if
-        the pointer is no longer at generation ``after`` (default: what it is now) when the move is made. Promoting what is
-        live already changes nothing. Gates named in ``despite`` are recorded as they are but do not block, and the reason
-        that is kept says which of them did not hold.
+        Every file of the artifact and of its inputs is verified first. GateError if a gate does not pass;
+        PublicationConflictError if the pointer is no longer at generation ``after`` (default: the present one) when the
+        move is made. Promoting the live version changes nothing. Gates named in ``despite`` are recorded but do not
+        block, and the recorded reason names those that did not pass.
         """
         failed = [str(gate) for gate in gates if not gate.holds and gate.name not in despite]
         waived = [str(gate) for gate in gates if not gate.holds and gate.name in despite]
@@ -135,7 +136,7 @@ class Pointer:
         if failed:
             live = self.live()
             raise GateError(
-                f"{self.collection}/{self.product}: expected every gate to hold, found {'; '.join(failed)};"
+                f"{self.collection}/{self.product}: expected every gate to pass, found {'; '.join(failed)};"
                 f" {f'{live.ref} stays live' if live else 'nothing is live'}"
             )
         live, last = self.live(), self._newest()
@@ -175,12 +176,12 @@ class Pointer:
                 return now
             raise PublicationConflictError(
                 f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found"
-                f" {now.generation} ({now.ref}, by {now.by}); look at it and promote again"
+                f" {now.generation} ({now.ref}, by {now.by}); check it and promote again"
             )
         return move
 
     def rollback(self, *, reason: str = "") -> Publication:
-        """Makes the version live that was live before the present one; MissingArtifactError if there was none."""
+        """Makes the previous version live again; MissingArtifactError if there is none."""
         moves = self.history()
         earlier = self._line(moves)[:-1]
         if not earlier:
@@ -192,28 +193,28 @@ class Pointer:
         if why := {ref: why for move in moves for ref, why in move.lost.items()}.get(target.ref):
             raise MissingArtifactError(
                 f"{self.collection}/{self.product}: expected generation {target.generation} ({target.ref}) to roll back"
-                f" to, found it removed because a document in it was forgotten, and not written anew ({why}); nothing"
-                " was changed: run the flow for that day, or promote another version"
+                f" to, found it removed because a document in it was forgotten, and not rebuilt ({why}); nothing was"
+                " changed: run the flow for that day, or promote another version"
             )
         return self.promote(
             target.artifact, gates=[], action="rollback", reason=reason or f"back to generation {target.generation}"
         )
 
     def forget(self, replaced: Mapping[str, str], lost: Mapping[str, str], *, reason: str) -> Publication | None:
-        """Takes versions that were written anew for the old ones, live and rollback targets alike; None if none is concerned.
+        """Replaces versions by their rebuilt ones, live and rollback targets alike; None if no version is affected.
 
-        If the live one is lost, the newest earlier one that is not becomes live; if all are, nothing is.
+        If the live version is lost, the newest earlier one that is not lost becomes live; if all are lost, nothing is.
         """
         line = self.line()
         if not any(move.ref in replaced or move.ref in lost for move in line):
             return None
-        here = {move.ref for move in self.history()}
-        replaced = {old: new for old, new in replaced.items() if old in here}
-        lost = {old: why for old, why in lost.items() if old in here}
+        published = {move.ref for move in self.history()}
+        replaced = {old: new for old, new in replaced.items() if old in published}
+        lost = {old: why for old, why in lost.items() if old in published}
         for move in reversed(line):
             if move.ref not in lost:
-                kept = Ref.parse(replaced.get(move.ref, move.ref))
-                return self.promote(kept, gates=[], action="forget", reason=reason, replaced=replaced, lost=lost)
+                target = Ref.parse(replaced.get(move.ref, move.ref))
+                return self.promote(target, gates=[], action="forget", reason=reason, replaced=replaced, lost=lost)
         newest = max(move.generation for move in self.history())
         move = replace(
             line[-1],
@@ -229,12 +230,12 @@ class Pointer:
         return self._append(move, newest)
 
     def line(self) -> list[Publication]:
-        """The versions that rollbacks would go back through, the live one last."""
+        """The versions that rollbacks would return to, in order, the live one last."""
         return self._line(self.history())
 
     @staticmethod
     def _line(moves: list[Publication]) -> list[Publication]:
-        """The versions as a stack: a rollback takes off what it undid, so that two rollbacks go back two versions."""
+        """The versions as a stack: a rollback pops the version that it undid, so two rollbacks go back two versions."""
         stack: list[Publication] = []
         for move in moves:
             if move.action == "rollback" and len(stack) > 1:
@@ -261,7 +262,10 @@ def products(store: Store) -> list[tuple[str, str]]:
 
 
 def published_collection(store: Store, collection: str | None = None, *, product: str) -> str:
-    """The collection that is meant: the one named, else the built-in sample or the only one with that product published."""
+    """The collection named, else the built-in sample or the only collection with that product published.
+
+    MissingArtifactError if several collections have it.
+    """
     names = sorted({name for name, published in products(store) if published == product})
     if collection:
         return collection

@@ -5,10 +5,10 @@ from contextlib import suppress
 
 
 def parsed(source: str | bytes) -> ast.Module:
-    """The tree of a source; SyntaxError or ValueError if it is none.
+    """The syntax tree of a source; SyntaxError or ValueError if it cannot be parsed.
 
-    CPython up to 3.11.7 counts the depth of all threads' trees in one place and raises SystemError for a tree beside which
-    another thread made one (python/cpython#106905); such a one is made again.
+    CPython up to 3.11.7 counts the recursion depth of all threads' parsers together and may raise SystemError if
+    several parse concurrently (python/cpython#106905); parsing is retried then.
     """
     for _ in range(99):
         with suppress(SystemError):

@@ -1,4 +1,4 @@
-"""References: the name, day and fingerprint under which an artifact lies in a store."""
+"""References: the name, day and fingerprint under which an artifact is stored."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16,64}")
 
 
 def checked_name(value: str, *, what: str = "name") -> str:
-    """The name itself if it is safe as one path component; UnsafeNameError otherwise."""
+    """The name itself if it is safe as a path component; UnsafeNameError otherwise."""
     if not isinstance(value, str) or not _NAME.fullmatch(value) or ".." in value:
         raise UnsafeNameError(
             f"{what}: expected lower-case letters, digits, '_', '-' and single '.', at most 100, got {value!r};"
@@ -31,7 +31,7 @@ def checked_day(value: str) -> str:
             return value
     except (TypeError, ValueError):
         pass
-    raise UnsafeNameError(f"day: expected a calendar day YYYY-MM-DD, got {value!r}; give such a day")
+    raise UnsafeNameError(f"day: expected a calendar day YYYY-MM-DD, got {value!r}; correct it")
 
 
 def checked_fingerprint(value: str) -> str:
@@ -44,7 +44,7 @@ def checked_fingerprint(value: str) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value that digests are taken of (sorted keys, no spaces, no NaN)."""
+    """The canonical JSON text of a value, for digests (sorted keys, no spaces, no NaN)."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -74,7 +74,7 @@ class Ref:
 
     @property
     def identity(self) -> str:
-        """What makes a consumer's fingerprint change: the name and the fingerprint, not the day."""
+        """The part of the reference that enters consumers' fingerprints: name and fingerprint, not the day."""
         return f"{former_name(self.name)}:{self.fingerprint}"
 
     @classmethod
@@ -88,8 +88,8 @@ class Ref:
         return cls(parts[0], parts[1].removeprefix("day="), parts[2])
 
 
-#: What artifacts were called before they got contracts of their own. In fingerprints they keep that name, since they hold
-#: the same data: what was made of them, a trained ranker for example, is not computed again.
+#: Names of artifacts before they had separate contracts. Fingerprints keep the old name, since the data are the same:
+#: artifacts computed from them, such as a trained ranker, are not recomputed.
 FORMER_NAMES = {
     "metric.embeddings": "corpus.documents",
     "metric.images": "corpus.documents",
@@ -104,7 +104,7 @@ def former_name(name: str) -> str:
 
 
 def same_kind(first: str, second: str) -> bool:
-    """Whether artifacts of two names can be compared: the names are equal, or one is the former name of the other."""
+    """Whether artifacts of two names can be compared: the names are equal, or one is the other's former name."""
     return first == second or former_name(first) == second or first == former_name(second)
 
 

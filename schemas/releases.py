@@ -1,4 +1,4 @@
-"""Releases: artifacts that are published, each with the table of the artifacts that it consists of, and the one reader of it."""
+"""Releases: published artifacts with a table of their members, and its only reader."""
 
 from collections.abc import Callable, Mapping
 
@@ -26,10 +26,10 @@ def members_table(members: Mapping[str, Ref]) -> pa.Table:
 
 
 def read_members(store: Store, ref: Ref) -> dict[str, Ref]:
-    """The artifacts that a release consists of by role, in the order in which they were written.
+    """The members of a release by role, in stored order.
 
-    Of a release written before its contract had the table they are derived from the manifests of its inputs.
-    ForeignArtifactError for an artifact that is no release.
+    For a release whose contract did not have the table yet they are derived from the manifests of its inputs.
+    ForeignArtifactError for an artifact that is not a release.
     """
     manifest = store.manifest(ref)
     if not any(entry.table == MEMBERS.name for entry in manifest.files):
@@ -46,8 +46,8 @@ def read_members(store: Store, ref: Ref) -> dict[str, Ref]:
 
 
 def _inputs(manifest: Manifest) -> dict[str, Ref]:
-    """The artifacts that an artifact was made of, by the name of the input."""
-    return {name: Ref.parse(given["ref"]) for name, given in manifest.identity["inputs"].items() if "ref" in given}
+    """The artifacts among an artifact's inputs, by name."""
+    return {name: Ref.parse(entry["ref"]) for name, entry in manifest.identity["inputs"].items() if "ref" in entry}
 
 
 def _threshold_members(store: Store, manifest: Manifest) -> dict[str, Ref]:
@@ -72,5 +72,5 @@ def _threshold_members(store: Store, manifest: Manifest) -> dict[str, Ref]:
     return members
 
 
-#: How members of releases are derived that were written before their contract had the table.
+#: Functions that derive the members of releases whose contract did not have the table yet.
 _WITHOUT_TABLE: dict[str, Callable[[Store, Manifest], dict[str, Ref]]] = {"metric.threshold": _threshold_members}

@@ -1,7 +1,7 @@
 """Artifacts: Parquet files under ``<name>/day=<day>/<fingerprint>/`` and a manifest that is written last.
 
-No manifest, no artifact. Files carry their checksum in their name, so two writers of one fingerprint cannot damage each
-other; the manifest is created by one of them. Every read verifies checksums and the contract.
+No manifest, no artifact. Files have their checksum in their name, so two writers of one fingerprint cannot damage each
+other's files; the manifest is created by one of them. Every read verifies checksums and the contract.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from schemas.refs import Ref, checked_name
 
 
 class Store:
-    """A folder or fsspec URL full of artifacts."""
+    """A store of artifacts in a folder or at an fsspec URL."""
 
     def __init__(self, url: str) -> None:
         self.files = Files(url)
@@ -40,18 +40,18 @@ class Store:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The folder or URL."""
         return self.files.url
 
     def prepare(self) -> "Store":
-        """Creates the store if it is not there, and refuses one of a format it cannot read."""
+        """Creates the store if it does not exist, and refuses one of a format that it cannot read."""
         self.files.create("store.json", json.dumps({"format": STORE_FORMAT}).encode())
         return self.checked()
 
     def checked(self) -> "Store":
         """The store itself if it exists in a format that can be read."""
         try:
-            found = int(json.loads(self.files.read("store.json"))["format"])
+            version = int(json.loads(self.files.read("store.json"))["format"])
         except FileNotFoundError as problem:
             raise MissingArtifactError(
                 f"store {self.url}: expected a store, found none; run `fingerpost run nightly` or set FINGERPOST_STORE"
@@ -60,7 +60,7 @@ class Store:
             raise CorruptArtifactError(
                 f"store {self.url}: expected store.json with a format number, found something else; restore that file"
             ) from problem
-        check_format(found, where=f"store {self.url}")
+        check_format(version, where=f"store {self.url}")
         return self
 
     def has(self, ref: Ref) -> bool:
@@ -73,26 +73,27 @@ class Store:
             data = self.files.read(f"{ref}/manifest.json")
         except FileNotFoundError as problem:
             raise MissingArtifactError(
-                f"artifact {ref}: expected a committed artifact, found no manifest; run the flow that makes it"
+                f"artifact {ref}: expected a committed artifact, found no manifest; run the flow that computes it"
             ) from problem
         return Manifest.decode(data, where=f"artifact {ref}, manifest.json")
 
     def open(self, ref: Ref, *contracts: Contract) -> "Artifact":
-        """An artifact to read from; its manifest must fit the name and version of the contract, or of one of several."""
+        """An artifact for reading; ForeignArtifactError unless it is of one of the contracts in a readable version."""
         manifest = self.manifest(ref)
         name, version = manifest.identity["contract"]["name"], manifest.identity["contract"]["version"]
         for contract in contracts:
             if name == contract.name and contract.readable_from <= version <= contract.version:
                 return Artifact(self, ref, contract, manifest)
-        expected = " or ".join(f"{one.name} version {one.readable_from} to {one.version}" for one in contracts)
+        expected = " or ".join(f"{c.name} version {c.readable_from} to {c.version}" for c in contracts)
         raise ForeignArtifactError(
-            f"artifact {ref}: expected contract {expected}, found {name} version {version}; rebuild it with this version"
+            f"artifact {ref}: expected contract {expected}, found {name} version {version}; rebuild it with this"
+            " version"
         )
 
     def write_table(
         self, ref: Ref, contract: Contract, table_name: str, data: pa.Table, *, shard: int = 0
     ) -> FileEntry:
-        """Checks a table against its contract and writes it as one file of a not yet committed artifact."""
+        """Checks a table against its contract and writes it as one file of an artifact that is not committed yet."""
         table = contract.table(table_name)
         table.check(data, where=f"artifact {ref}, table '{table_name}', shard {shard}")
         sink = io.BytesIO()
@@ -113,18 +114,18 @@ class Store:
         )
 
     def read_table(self, entry: FileEntry, contract: Contract, *, where: str) -> pa.Table:
-        """One file of an artifact, its checksum and its contract verified."""
+        """One file of an artifact, verified against its checksum and its contract."""
         try:
             content = self.files.read(entry.path)
         except FileNotFoundError as problem:
             raise CorruptArtifactError(
                 f"{where}: expected {entry.path}, found no such file; rebuild the artifact with --force"
             ) from problem
-        found = hashlib.sha256(content).hexdigest()
-        if found != entry.sha256:
+        checksum = hashlib.sha256(content).hexdigest()
+        if checksum != entry.sha256:
             raise CorruptArtifactError(
                 f"{where}: expected {entry.path} with checksum {entry.sha256[:12]} and {entry.bytes} bytes, "
-                f"found {found[:12]} and {len(content)}; the file was altered: rebuild the artifact with --force"
+                f"found {checksum[:12]} and {len(content)}; the file was altered: rebuild the artifact with --force"
             )
         try:
             data = pq.read_table(pa.BufferReader(content))
@@ -135,7 +136,7 @@ class Store:
         return contract.table(entry.table).check(data, where=f"{where}, {entry.path}")
 
     def commit(self, ref: Ref, manifest: Manifest, *, replace: bool = False) -> Manifest:
-        """Makes an artifact exist, and returns the manifest that counts: another writer's if it was first."""
+        """Commits an artifact and returns the manifest in effect: another writer's if that was first."""
         _files.reached("before-manifest")
         path = f"{ref}/manifest.json"
         if replace:
@@ -146,7 +147,7 @@ class Store:
         return manifest
 
     def refs(self, name: str | None = None) -> Iterable[Ref]:
-        """The committed artifacts, by name, day and fingerprint."""
+        """The committed artifacts, sorted by name, day and fingerprint."""
         for folder in (
             [checked_name(name)]
             if name
@@ -161,18 +162,18 @@ class Store:
                         yield ref
 
     def holds(self, entry: FileEntry) -> bool:
-        """Whether a file is there with its checksum; reads all of it."""
+        """Whether a file exists with its checksum; reads all of it."""
         try:
             return hashlib.sha256(self.files.read(entry.path)).hexdigest() == entry.sha256
         except FileNotFoundError:
             return False
 
     def intact(self, manifest: Manifest) -> bool:
-        """Whether every file of a manifest is there with its size (checksums are verified on read)."""
+        """Whether every file of a manifest exists with its size (checksums are verified on read)."""
         return all(self.files.size(entry.path) == entry.bytes for entry in manifest.files)
 
     def verify(self, ref: Ref, *, seen: set[str] | None = None) -> int:
-        """Reads every file of an artifact and of its inputs against the checksums; the number of bytes read."""
+        """Verifies the checksums of all files of an artifact and of its inputs; returns the number of bytes read."""
         seen = set() if seen is None else seen
         if str(ref) in seen:
             return 0
@@ -185,9 +186,9 @@ class Store:
                     " rebuild the artifact with --force"
                 )
             total += entry.bytes
-        for given in manifest.identity["inputs"].values():
-            if "ref" in given:
-                total += self.verify(Ref.parse(given["ref"]), seen=seen)
+        for source in manifest.identity["inputs"].values():
+            if "ref" in source:
+                total += self.verify(Ref.parse(source["ref"]), seen=seen)
         return total
 
 
@@ -223,12 +224,12 @@ class Artifact:
 
     @property
     def quality(self) -> Mapping[str, Any]:
-        """The quality figures of the manifest."""
+        """The quality values of the manifest."""
         return self.manifest.quality
 
 
 def find_store() -> str:
-    """Where the store is: ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above, else one here."""
+    """The store: ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above, else one here."""
     if url := os.environ.get("FINGERPOST_STORE"):
         return url
     here = Path.cwd()

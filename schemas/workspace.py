@@ -1,4 +1,4 @@
-"""The working state of a stage that is not committed yet."""
+"""The workspace of a stage that is not committed yet: records of finished shards, and checkpoints."""
 
 import contextlib
 import hashlib
@@ -15,9 +15,10 @@ from schemas.store import Store
 
 
 class Workspace:
-    """The working state of a stage that is not committed yet: one record a finished shard, and checkpoints.
+    """The working state of a stage that is not committed yet: one record per finished shard, and checkpoints.
 
-    No other stage reads it; it goes after the commit. ``part`` sets the checkpoints of one of its shards apart.
+    No other stage reads it; it is removed after the commit. part: the shard whose checkpoints these are, if they are
+    those of one shard.
     """
 
     def __init__(self, store: Store, ref: Ref, *, part: int | None = None) -> None:
@@ -26,7 +27,7 @@ class Workspace:
         self.folder = f".work/{ref.name}-{ref.day}-{ref.fingerprint}"
 
     def finish_shard(self, shard: int, entries: list[FileEntry], figures: Mapping[str, Any]) -> None:
-        """Records that a shard's files are in place."""
+        """Records that a shard's files are written."""
         body = {"format": STORE_FORMAT, "entries": [asdict(entry) for entry in entries], "figures": dict(figures)}
         self.store.files.write(
             f"{self.folder}/shard-{shard:05d}.json", json.dumps({**body, "sha256": digest_of(body)}).encode()
@@ -34,7 +35,7 @@ class Workspace:
         _files.reached("between-shards")
 
     def finished_shards(self) -> dict[int, tuple[list[FileEntry], dict[str, Any]]]:
-        """The shards whose record and files are whole; anything else will be computed again."""
+        """The shards whose record and files are complete; all others are recomputed."""
         done = {}
         for name in self.store.files.names(self.folder):
             if name.startswith("shard-"):
@@ -48,7 +49,7 @@ class Workspace:
         return done
 
     def save_checkpoint(self, position: int, content: bytes) -> None:
-        """Keeps the newest two checkpoints."""
+        """Saves a checkpoint and removes all but the newest two."""
         self.store.files.write(
             f"{self.folder}/{self._prefix}{position:012d}-{hashlib.sha256(content).hexdigest()[:16]}",
             content,
@@ -59,7 +60,7 @@ class Workspace:
         _files.reached("after-checkpoint")
 
     def newest_checkpoint(self) -> tuple[int, bytes] | None:
-        """The position and content of the newest whole checkpoint."""
+        """The position and content of the newest intact checkpoint; None if there is none."""
         for name in reversed(self._checkpoints()):
             _, position, checksum = name.split("-")
             try:
@@ -71,20 +72,20 @@ class Workspace:
         return None
 
     def checkpoint(self, position: int) -> bytes:
-        """The content of the checkpoint at a position; CorruptArtifactError if it is gone or altered."""
+        """The content of the checkpoint at a position; CorruptArtifactError if it is missing or altered."""
         for name in self._checkpoints():
             if int(name.split("-")[1]) == position:
                 content = self.store.files.read(f"{self.folder}/{name}")
                 if hashlib.sha256(content).hexdigest()[:16] == name.split("-")[2]:
                     return content
         raise CorruptArtifactError(
-            f"working state of {self.ref}: expected a whole checkpoint at {position}, found none; run again"
+            f"working state of {self.ref}: expected an intact checkpoint at {position}, found none; run again"
         )
 
     def _checkpoints(self) -> list[str]:
         return [name for name in self.store.files.names(self.folder) if name.startswith(self._prefix)]
 
     def clear(self) -> None:
-        """Removes it; what another run of the stage puts there meanwhile may stay."""
+        """Removes the working state; files that another run of the stage adds concurrently may remain."""
         with contextlib.suppress(StoreUnreachableError):
             self.store.files.remove(self.folder)

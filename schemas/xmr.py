@@ -1,4 +1,4 @@
-"""The contracts of the xmr domain: interactions, label features, tree, weights, predictions, evaluation and the released ranker."""
+"""The contracts of the xmr domain, from interactions and label features to evaluation and the released ranker."""
 
 from schemas import fields as f
 from schemas.contract import Contract, Table
@@ -14,17 +14,20 @@ INTERACTIONS = Contract(
         sparse_table("targets"),
         sparse_table("negatives"),
     ),
-    "queries and the labels chosen for them: one row of weights over the labels a query, what each query is used for,"
-    " and, if an input says so, the labels that were not wanted",
+    "queries and the labels chosen for them: one row of label weights per query, the split of each query, and, if an"
+    " input has them, negative labels",
 )
 QUERIES = Contract(
     "xmr.queries",
     1,
     (Table("queries", (f.QUERY_ID, f.TEXT, f.DOCUMENT_DAY), key=("id",)),),
-    "the texts whose n-grams are counted: queries to train on and what labels say, or queries that were held out",
+    "the texts whose n-grams are counted: training queries and texts of labels, or held-out queries",
 )
 LABEL_FEATURES = Contract(
-    "xmr.label_features", 1, (sparse_table("features"),), "what labels are clustered by, one file a block of labels"
+    "xmr.label_features",
+    1,
+    (sparse_table("features"),),
+    "the features that labels are clustered by, by block",
 )
 TREE = Contract(
     "xmr.tree",
@@ -36,48 +39,51 @@ MODEL = Contract(
     "xmr.model",
     1,
     (tensor_table("weights"), sparse_table("matches")),
-    "chunks of weights in the order of levels and parents, one file a block of parents; the parents predicted for each "
-    "training row, level by level from the second",
+    "chunks of weights in the order of levels and parents, one file per block of parents; the parents predicted for"
+    " each training row, level by level from the second",
 )
 PREDICTIONS = Contract(
     "xmr.predictions",
     1,
     (Table("ranking", (f.QUERY_ROW, f.LABELS, f.SCORES), compression="none"),),
-    "the labels ranked for the queries that were held out; 4294967295 and 0 where there are fewer",
+    "the labels ranked for the held-out queries, padded with 4294967295 and 0",
 )
 CALIBRATION = Contract(
-    "xmr.calibration", 1, (tensor_table("calibration"),), "how scores become chances: knots and levels of a rising line"
+    "xmr.calibration",
+    1,
+    (tensor_table("calibration"),),
+    "the map of scores to probabilities: knots and levels of an isotonic function",
 )
 _FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 EVALUATION = Contract(
-    "xmr.evaluation", 1, (_FIGURES,), "how good rankings of held-out queries are, whole and by label frequency"
+    "xmr.evaluation", 1, (_FIGURES,), "ranking metrics on held-out queries, overall and by label frequency"
 )
 DENSE_LABELS = Contract(
     "xmr.dense_labels",
     1,
     (tensor_table("dense"),),
-    "what queries are multiplied with, and vectors of labels by their texts and by their rows; a baseline",
+    "a dense baseline: the projection of queries, and vectors of labels by their texts and by their rows",
 )
 TOWERS = Contract(
     "xmr.towers",
     1,
     (tensor_table("towers"),),
-    "a two-tower network: what hashed n-grams of queries are multiplied with, vectors of labels, document frequencies",
+    "a two-tower network: the embedding of hashed n-grams of queries, vectors of labels, document frequencies",
 )
 COMPARISON = Contract(
     "xmr.comparison",
     1,
     (_FIGURES,),
-    "the ranker and its baselines on the same test queries, whole and by label frequency",
+    "the ranker and its baselines on the same test queries, overall and by label frequency",
 )
 SWEEP = Contract(
-    "xmr.sweep", 1, (_FIGURES,), "what recall costs: figures of the ranker pruned at thresholds and searched with beams"
+    "xmr.sweep", 1, (_FIGURES,), "recall against cost: metrics of the ranker by pruning threshold and beam width"
 )
 RANKER = Contract(
     "xmr.ranker",
     1,
     (MEMBERS,),
-    "a ranker that answers: the artifacts that belong together",
+    "a released ranker: the artifacts that it consists of",
 )
 
 CONTRACTS = (

@@ -3,9 +3,10 @@
 #: The name of the built-in sample, as a source and as the collection that it is published under.
 SAMPLE = "python-docs"
 
-#: The built-in interactions: a page to what its "See Also" names, and a first sentence to its object.
+#: The built-in interactions: pages with the objects that their "See Also" names, and first sentences with their
+#: objects.
 SEE_ALSO_SAMPLE = "python-docs-see-also"
 NAMES_SAMPLE = "python-docs-names"
 
-#: The embeddings of the built-in sample: vectors of documents, the package as class.
+#: The embeddings of the built-in sample: vectors of documents, with the package as class.
 PACKAGES_SAMPLE = "python-docs-packages"

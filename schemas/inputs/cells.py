@@ -1,4 +1,4 @@
-"""The values of a column as texts or vectors, whatever an input holds them as."""
+"""Conversion of the values of a column to texts, vectors or numbers, whatever types an input has."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-#: Called with the place of a cell in its column, why it is bad and what was found.
+#: Called with the index of a bad cell in its column, the reason, and what was found.
 Report = Callable[[int, str, str], None]
 
-#: The columns whose values are keys, so that whole numbers will do as texts.
+#: The columns whose values are keys, for which integers are accepted as texts.
 KEYS = frozenset({"id", "label", "query_id", "group"})
 
 VECTORS = pa.list_(pa.float32())
@@ -31,7 +31,7 @@ _KINDS = {
 
 
 def text_cells(name: str, cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
-    """A text column with "" for what is absent or bad; numbers are texts in ``KEYS`` alone, dates in ``day`` alone."""
+    """A text column with "" for absent and bad cells; integers are accepted in ``KEYS`` only, dates in ``day`` only."""
     cells = _plain(cells) if isinstance(cells, pa.Array) else cells
     if isinstance(cells, pa.Array) and not _is_textual(name, cells.type):
         cells = pa.array([_text_of(name, i, value, report) for i, value in enumerate(cells.to_pylist())], pa.string())
@@ -51,7 +51,10 @@ def text_cells(name: str, cells: "pa.Array | Sequence[Any]", report: Report) -> 
 
 
 def vector_cells(cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
-    """A column of float32 lists, null where there is none or it is not a list of numbers; null numbers stay null."""
+    """A column of float32 lists, null for absent cells and for cells that are not lists of numbers.
+
+    Null numbers stay null.
+    """
     cells = _plain(cells) if isinstance(cells, pa.Array) else cells
     if isinstance(cells, pa.Array):
         if pa.types.is_null(cells.type) or (_is_list(cells.type) and _is_number(cells.type.value_type)):
@@ -72,7 +75,7 @@ def vector_cells(cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
 
 
 def number_cells(name: str, cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
-    """A column of float64, null where there is no number; those that float64 cannot hold become infinite."""
+    """A column of float64, null for cells that are not numbers; numbers beyond float64 become infinite."""
     cells = _plain(cells) if isinstance(cells, pa.Array) else cells
     if isinstance(cells, pa.Array):
         if _is_number(cells.type) or pa.types.is_decimal(cells.type):
@@ -89,7 +92,7 @@ def number_cells(name: str, cells: "pa.Array | Sequence[Any]", report: Report) -
 
 @dataclass(frozen=True)
 class VectorFigures:
-    """About each vector of a column: its length (int64, -1 for null), and how many of its numbers are not finite or 0."""
+    """Each vector's length (int64, -1 for null), number of values that are not finite, and number of zeros."""
 
     lengths: np.ndarray
     not_finite: np.ndarray
@@ -157,7 +160,7 @@ def _is_day(text: str) -> bool:
 
 
 def _plain(cells: pa.Array) -> pa.Array:
-    """The array without extension types, dictionaries and views."""
+    """The array with extension types, dictionaries and views replaced by plain ones."""
     cells = cells.storage if isinstance(cells, pa.ExtensionArray) else cells
     cells = cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
     if pa.types.is_list_view(cells.type) or pa.types.is_large_list_view(cells.type):
@@ -166,7 +169,7 @@ def _plain(cells: pa.Array) -> pa.Array:
 
 
 def _is_textual(name: str, found: pa.DataType) -> bool:
-    """Whether all values of an Arrow type can be taken as texts in this column."""
+    """Whether all values of an Arrow type are accepted as texts in this column."""
     types = pa.types
     if types.is_null(found) or types.is_string(found) or types.is_large_string(found) or types.is_string_view(found):
         return True

@@ -1,4 +1,4 @@
-"""The columns that rows of an input have, which of its columns they are, and what a reading gives."""
+"""The columns of an input's rows, their mapping to the file's columns, and the result of reading."""
 
 import difflib
 from collections import Counter
@@ -14,7 +14,7 @@ COLUMNS = (*TEXT_COLUMNS, "vector")
 
 
 def schema_of(columns: Sequence[str]) -> pa.Schema:
-    """The types of rows: texts, and a list of float32 in the last column."""
+    """The schema of rows: texts, and a list of float32 in the last column."""
     *texts, vector = columns
     return pa.schema([*((name, pa.string()) for name in texts), (vector, pa.list_(pa.float32()))])
 
@@ -27,10 +27,11 @@ QUARANTINE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Form:
-    """What the rows of an input hold: all their columns, those that must be there, and those of which one must.
+    """The columns of an input's rows.
 
-    A column of ``instead`` that is empty takes the value of another one. ``option`` is how a person maps a column, if that can be. What is
-    to be forgotten may stand in any of ``keys``.
+    names: all columns. needed: required columns. some: columns of which at least one is required. instead: empty column
+    to the column whose value it gets. option: the command-line option that maps a column, "" if there is none. keys:
+    columns in which a key to be forgotten may occur.
     """
 
     names: tuple[str, ...]
@@ -41,7 +42,7 @@ class Form:
     keys: tuple[str, ...] = ("id",)
 
     def keys_of(self, column: str) -> tuple[str, ...]:
-        """Where the keys of a column to be forgotten stand: those of ids in all of ``keys``."""
+        """The columns in which keys of a column may occur: ids in all of ``keys``."""
         return self.keys if column == "id" else (column,)
 
 
@@ -50,7 +51,7 @@ DOCUMENTS = Form(COLUMNS, needed=("id",), some=("title", "text", "vector"))
 
 @dataclass(frozen=True)
 class DocumentBatch:
-    """The good rows in their columns, the bad ones with a reason each, and how often each reason occurs."""
+    """The accepted rows in their columns, the quarantined ones with a reason each, and their number by reason."""
 
     accepted: pa.Table
     quarantined: pa.Table
@@ -59,13 +60,13 @@ class DocumentBatch:
 
 @dataclass
 class Quarantine:
-    """Bad rows as they are found; a row counts once, with the first reason found for it, behind ``prefix``."""
+    """The bad rows found so far; a row is recorded once, with its first reason, after ``prefix``."""
 
     found: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     prefix: str = ""
 
     def add(self, row: int, key: object, reason: str, detail: str) -> None:
-        """Sets a row aside; ``row`` is its position in the input, from 0."""
+        """Quarantines a row; ``row`` is its position in the input, from 0."""
         if row not in self.found:
             self.found[row] = ("" if key is None else _storable(str(key)), self.prefix + reason, _storable(detail))
 
@@ -79,12 +80,12 @@ class Quarantine:
         return pa.Table.from_arrays(columns, schema=QUARANTINE_SCHEMA)
 
     def reasons(self) -> dict[str, int]:
-        """How often each reason occurs, by reason."""
+        """The number of rows by reason, sorted by reason."""
         return dict(sorted(Counter(reason for _, reason, _ in self.found.values()).items()))
 
 
 def checked_mapping(mapping: Mapping[str, str], form: Form = DOCUMENTS) -> dict[str, str]:
-    """The mapping of our columns to an input's; InputError where it names a column that its rows do not have."""
+    """The mapping of our columns to an input's; InputError for a column that its rows do not have."""
     for ours in mapping:
         if ours not in form.names:
             guess = _closest(ours, form.names) or (form.some or form.needed)[0]
@@ -100,8 +101,8 @@ def chosen_columns(
 ) -> dict[str, str]:
     """Our columns to the input's, for all of ours that it has.
 
-    InputError, beginning with ``where``, if a mapped column or one that is needed is absent, if there is none of those
-    of which one must be, or if a column that is needed occurs twice.
+    InputError, beginning with ``where``, if a mapped or required column is missing, if all of ``form.some`` are
+    missing, or if a chosen column occurs twice.
     """
     listed = ", ".join(found) or "none"
     for ours, theirs in mapping.items():
@@ -140,7 +141,7 @@ def _advice(ours: str, wanted: str, found: Sequence[str], form: Form) -> str:
 
 
 def _closest(wanted: str, found: Sequence[str]) -> str:
-    """The name most like ``wanted``, whatever its case; empty if none is."""
+    """The name most similar to ``wanted``, ignoring case; empty if none is similar."""
     lower = {name.lower(): name for name in reversed(found)}
     close = difflib.get_close_matches(wanted.lower(), list(lower), n=1, cutoff=0.5)
     return lower[close[0]] if close else next((name for name in found if wanted.lower() in name.lower()), "")

@@ -1,4 +1,4 @@
-"""Reading users' documents: Parquet (a file or a folder of files), CSV and JSON Lines, also compressed with gzip."""
+"""Reader of users' documents: Parquet (a file or a folder of files), CSV and JSON Lines, also compressed with gzip."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +15,8 @@ def read_documents(
 ) -> DocumentBatch:
     """Reads an input; ``mapping`` is our column to the input's, where they differ; ``suppressed`` rows are left out.
 
-    Bad rows are set aside with a reason each, by their position in the input, from 0, through all its files. InputError
-    for an input that as a whole cannot be read: names its file, what was expected, what was found and what to do.
+    Bad rows are quarantined with a reason each, by their position in the input, from 0, across all its files.
+    InputError for an input that cannot be read at all.
     """
     reading = Reading(checked_mapping(mapping or {}), suppressed=suppressed)
     batches = (batch for file in input_files(path) for batch in read_file(file, reading))

@@ -23,9 +23,9 @@ EMBEDDINGS = Form(
 
 @dataclass(frozen=True)
 class EmbeddingFile:
-    """A Parquet, CSV or JSON Lines file (or a folder of Parquet files) of id, label, group and vector, without ``suppressed`` ids.
+    """A Parquet, CSV or JSON Lines file (or a folder of Parquet files) of id, label, group and vector.
 
-    ``mapping`` has pairs (our column, the file's) where they differ.
+    mapping: pairs (our column, the file's) where they differ. suppressed: ids to leave out.
     """
 
     path: str
@@ -36,11 +36,11 @@ class EmbeddingFile:
         return self.path
 
     def check(self) -> None:
-        """InputError where there are no files that can be read."""
+        """InputError if there are no readable files."""
         input_files(self.path)
 
     def identity(self) -> str:
-        """sha256 over contents and mapping, and the digests of the suppressed ids among them; InputError if it cannot be read."""
+        """sha256 over contents, mapping and the digests of suppressed ids in them; InputError if it cannot be read."""
         identity = input_fingerprint(self.path, dict(self.mapping))
         if self.suppressed is None:
             return identity
@@ -51,7 +51,7 @@ class EmbeddingFile:
         return digest_of([identity, sorted(reading.dropped)]) if reading.dropped else identity
 
     def read(self) -> DocumentBatch:
-        """Its rows, the bad ones set aside; InputError if it cannot be read."""
+        """The rows, bad ones quarantined; InputError if it cannot be read."""
         return read_embeddings(self.path, mapping=dict(self.mapping), suppressed=self.suppressed)
 
 
@@ -62,9 +62,10 @@ def read_embeddings(
     suppressed: Suppressed | None = None,
     form: Form = EMBEDDINGS,
 ) -> DocumentBatch:
-    """The rows (id, label, group, vector) of a file; label and group are "" where a row has none.
+    """The rows (id, label, group, vector) of a file; label and group are "" if a row has none.
 
-    Bad rows are set aside with a reason each: those of documents, and rows without a vector. InputError for a file that cannot be read.
+    Bad rows are quarantined with a reason each: the reasons of documents, and rows without a vector. InputError for a
+    file that cannot be read.
     """
     reading = Reading(checked_mapping(mapping or {}, form), suppressed=suppressed, form=form)
     batches = (batch for file in input_files(path) for batch in read_file(file, reading))
@@ -74,7 +75,7 @@ def read_embeddings(
 
 
 def _with_vectors(batches: Iterator[RawBatch], quarantine: Quarantine) -> Iterator[RawBatch]:
-    """The rows with their texts trimmed; those without a vector go to the quarantine."""
+    """The rows with their texts trimmed; those without a vector are quarantined."""
     for batch in batches:
         keys: Any = batch.columns["id"]
 

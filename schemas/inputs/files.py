@@ -1,4 +1,4 @@
-"""The files of an input: which they are, what they are by name, and how their bytes and lines are read."""
+"""The files of an input: their paths, their formats by name, and their bytes and lines."""
 
 import gzip
 import hashlib
@@ -21,31 +21,31 @@ _KINDS = {
 
 
 def input_files(path: str | Path) -> list[Path]:
-    """The files of an input, sorted by name; InputError if there are none that can be read.
+    """The files of an input, sorted by name; InputError if there are no readable files.
 
-    A folder holds Parquet files alone; names that start with a dot or an underscore do not count.
+    A folder holds only Parquet files; names that start with a dot or an underscore are ignored.
     """
-    given = Path(path)
-    if not given.exists():
+    root = Path(path)
+    if not root.exists():
         raise InputError(f"{path}: expected a file or folder, found nothing there; check the path")
-    if not given.is_dir():
-        kind_of(given)
-        return [given]
-    files = sorted(file for file in given.iterdir() if not file.name.startswith((".", "_")))
+    if not root.is_dir():
+        kind_of(root)
+        return [root]
+    files = sorted(file for file in root.iterdir() if not file.name.startswith((".", "_")))
     if not files:
         raise InputError(f"{path}: expected a folder with Parquet files, found it empty; check the path")
     for file in files:
         if file.is_dir() or kind_of(file) != "Parquet":
             what = "the folder " if file.is_dir() else ""
             raise InputError(
-                f"{path}: expected a folder with Parquet files alone, found {what}{file.name}; "
-                "move it away, or give files of other kinds one by one"
+                f"{path}: expected a folder with only Parquet files, found {what}{file.name}; "
+                "move it away, or pass files of other formats individually"
             )
     return files
 
 
 def kind_of(file: Path) -> str:
-    """What a file is by its name: Parquet, CSV or JSON Lines; InputError for another name."""
+    """The format of a file by its name: Parquet, CSV or JSON Lines; InputError for another name."""
     suffixes = [suffix.lower() for suffix in file.suffixes]
     suffix = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     if suffix not in _KINDS:
@@ -57,7 +57,7 @@ def kind_of(file: Path) -> str:
 
 
 def input_fingerprint(path: str | Path, mapping: Mapping[str, str]) -> str:
-    """sha256 over the contents of an input's files, their kinds and the mapping; not over where they lie."""
+    """sha256 over the contents of an input's files, their formats and the mapping; independent of their paths."""
     digest = hashlib.sha256(json.dumps(sorted(mapping.items())).encode())
     for file in input_files(path):
         digest.update(f"\0{kind_of(file)}\0{is_compressed(file)}\0".encode())
@@ -73,7 +73,7 @@ def is_compressed(file: Path) -> bool:
 
 @contextmanager
 def opened(file: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, decompressed; InputError for one that is empty or refuses to be read."""
+    """The decompressed bytes of a file; InputError if it is empty or cannot be read."""
     with _readable(file):
         if not file.stat().st_size:
             raise InputError(f"{file}: expected rows, found an empty file; write it again, or remove it")
@@ -86,7 +86,7 @@ def _readable(file: Path) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
-        raise InputError(f"{file}: expected a whole gzip file, found {problem}; compress it again") from problem
+        raise InputError(f"{file}: expected a complete gzip file, found {problem}; compress it again") from problem
     except OSError as problem:
         raise InputError(
             f"{file}: expected a file that can be read, found {problem.strerror or problem}; check its permissions and"
@@ -95,7 +95,7 @@ def _readable(file: Path) -> Iterator[None]:
 
 
 def lines_of(file: Path, handle: Iterable[bytes]) -> Iterator[str]:
-    """The lines of UTF-8 text, with or without byte order mark, each with its end; InputError for other encodings."""
+    """The lines of UTF-8 text, with or without byte order mark, including line ends; InputError for other encodings."""
     for number, line in enumerate(handle, start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")

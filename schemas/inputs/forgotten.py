@@ -1,4 +1,4 @@
-"""Inputs without the rows that are to be forgotten: from outside, or rebuilt from what a store still holds."""
+"""Inputs without suppressed rows: from outside, or rebuilt from the artifacts of a store."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from schemas.matrices import sparse_from_arrow
 from schemas.refs import Ref, digest_of
 from schemas.store import Artifact, Store
 
-#: The files that a collection is made of, by what their rows are.
+#: The forms of the files of a collection, by the type of their rows.
 FORMS: dict[str, Form] = {
     "documents": DOCUMENTS,
     "interactions": INTERACTIONS,
@@ -34,13 +34,13 @@ FORMS: dict[str, Form] = {
     "image": IMAGE_FILE,
 }
 
-#: In which columns of a stored table a key stands: the id, and of a query also its whole text.
+#: The columns of stored queries in which a key may occur: the id, and the complete text.
 _QUERY_KEYS = ("id", "text")
 
 
 @dataclass(frozen=True)
 class SuppressedFile:
-    """A file of documents without suppressed rows; one that holds none of them is what it was."""
+    """A file of documents without suppressed rows; its identity is that of the file if it holds none."""
 
     source: FileSource
     suppressed: Suppressed
@@ -49,18 +49,20 @@ class SuppressedFile:
         return str(self.source)
 
     def identity(self) -> str:
-        """The file's, and the digests of the suppressed keys that it holds."""
-        found = sorted(scan(self.source, self.suppressed).dropped)
-        return with_digests(self.source.identity(), found)
+        """The identity of the file with the digests of the suppressed keys in it."""
+        return with_digests(self.source.identity(), sorted(scan(self.source, self.suppressed).dropped))
 
     def read(self) -> DocumentBatch:
-        """Its other rows, the bad ones set aside."""
+        """The other rows, bad ones quarantined."""
         return read_documents(self.source.path, mapping=dict(self.source.mapping), suppressed=self.suppressed)
 
 
 @dataclass(frozen=True)
 class SuppressedDocs:
-    """The built-in sample without suppressed documents. All suppressed keys count: to look for them is to parse everything."""
+    """The built-in sample without suppressed documents.
+
+    All suppressed keys enter its identity, since finding those that occur would require parsing everything.
+    """
 
     source: PythonDocsSource
     suppressed: Suppressed
@@ -69,27 +71,27 @@ class SuppressedDocs:
         return str(self.source)
 
     def identity(self) -> str:
-        """The sample's, and the digests of all suppressed keys."""
+        """The identity of the sample with the digests of all suppressed keys."""
         return with_digests(self.source.identity(), sorted(digest for digest, _ in self.suppressed.entries))
 
     def distribution(self, name: str) -> Distribution:
-        """The other documents of one distribution, and what they refer to among others."""
-        found = self.source.distribution(name)
-        links = rows_without(found.links, self.suppressed)
+        """The other documents of one distribution, and their links to other documents."""
+        extract = self.source.distribution(name)
+        links = rows_without(extract.links, self.suppressed)
         targets = [[key for key in row if not self.suppressed.match(key)] for row in links["targets"].to_pylist()]
-        place = links.column_names.index("targets")
-        links = links.set_column(place, links.schema.field(place), pa.array(targets, pa.list_(pa.string())))
-        return Distribution(rows_without(found.documents, self.suppressed), links, found.unparsed)
+        column = links.column_names.index("targets")
+        links = links.set_column(column, links.schema.field(column), pa.array(targets, pa.list_(pa.string())))
+        return Distribution(rows_without(extract.documents, self.suppressed), links, extract.unparsed)
 
     def read(self) -> DocumentBatch:
         """The other documents of all distributions."""
-        found = self.source.read()
-        return DocumentBatch(rows_without(found.accepted, self.suppressed), found.quarantined, found.reasons)
+        batch = self.source.read()
+        return DocumentBatch(rows_without(batch.accepted, self.suppressed), batch.quarantined, batch.reasons)
 
 
 @dataclass(frozen=True)
 class StoredInput:
-    """An input that is gone, as its documents and quarantine are in the store, without suppressed rows."""
+    """A missing input, rebuilt from its documents and quarantine in the store, without suppressed rows."""
 
     store: Store
     documents: Ref
@@ -99,34 +101,37 @@ class StoredInput:
         return f"what {self.documents} was made of"
 
     def identity(self) -> str:
-        """That of the input that is gone, and the digests of the suppressed keys."""
-        (given,) = self.store.manifest(self.documents).identity["input_identities"].values()
-        return with_digests(str(given), sorted(digest for digest, _ in self.suppressed.entries))
+        """The identity of the missing input with the digests of the suppressed keys."""
+        (original,) = self.store.manifest(self.documents).identity["input_identities"].values()
+        return with_digests(str(original), sorted(digest for digest, _ in self.suppressed.entries))
 
     def read(self) -> DocumentBatch:
-        """The other rows, and those that were set aside."""
+        """The other rows, and the quarantined ones."""
         opened = self.store.open(self.documents, corpus.DOCUMENTS)
-        bad, reasons = _set_aside(self.store, self.documents, self.suppressed)
+        bad, reasons = _quarantined(self.store, self.documents, self.suppressed)
         return DocumentBatch(rows_without(opened.read("documents"), self.suppressed), bad, reasons)
 
 
 @dataclass(frozen=True)
 class StoredLabelled(StoredInput):
-    """Labelled embeddings or images whose input is gone, without suppressed rows."""
+    """Labelled embeddings or images whose input is missing, without suppressed rows."""
 
     def read(self) -> DocumentBatch:
-        """The other rows (id, label, and a group of embeddings; the vector or the pixels), and those that were set aside."""
+        """The other rows and the quarantined ones.
+
+        Columns: id, label, the group of embeddings, and the vector or the pixels.
+        """
         opened = self.store.open(self.documents, metric.EMBEDDINGS, metric.IMAGES, corpus.DOCUMENTS)
         rows = opened.read(opened.contract.tables[0].name)
         if opened.contract is corpus.DOCUMENTS:  # as version 0.1 kept them
             rows = rows.select(["id", "package", "kind", "vector"]).rename_columns(list(EMBEDDINGS.names))
-        bad, reasons = _set_aside(self.store, self.documents, self.suppressed)
+        bad, reasons = _quarantined(self.store, self.documents, self.suppressed)
         return DocumentBatch(rows_without(rows, self.suppressed), bad, reasons)
 
 
 @dataclass(frozen=True)
 class StoredInteractions:
-    """Interactions whose input is gone, as they and their quarantine are in the store, without suppressed queries and labels."""
+    """Missing interactions, rebuilt from the store with their quarantine, without suppressed queries and labels."""
 
     store: Store
     interactions: Ref
@@ -136,57 +141,62 @@ class StoredInteractions:
         return f"what {self.interactions} was made of"
 
     def identity(self) -> str:
-        """That of the input that is gone, and the digests of the suppressed keys."""
-        (given,) = self.store.manifest(self.interactions).identity["input_identities"].values()
-        return with_digests(str(given), sorted(digest for digest, _ in self.suppressed.entries))
+        """The identity of the missing input with the digests of the suppressed keys."""
+        (original,) = self.store.manifest(self.interactions).identity["input_identities"].values()
+        return with_digests(str(original), sorted(digest for digest, _ in self.suppressed.entries))
 
     def read(self) -> InteractionBatch:
-        """The other queries, labels and pairs, and the rows that were set aside.
+        """The other queries, labels and pairs, and the quarantined rows.
 
-        A query that has no label any more goes, and a label of which nothing but its id was known if no query is left to it.
+        Queries without a remaining label are removed, and so are labels without a remaining query, a name and a text.
         """
         opened = self.store.open(self.interactions, xmr.INTERACTIONS)
         queries, labels = opened.read("queries").drop_columns(["split"]), opened.read("labels")
         weights = sparse_from_arrow(opened.read("targets"), columns=labels.num_rows).tocoo()
         row, column = weights.row.astype(np.int64), weights.col.astype(np.int64)
-        asked = ~np.array(holding(queries, self.suppressed, _QUERY_KEYS), dtype=bool)
-        wanted = ~np.array(holding(labels, self.suppressed), dtype=bool)
-        pairs = asked[row] & wanted[column]
-        asked &= np.bincount(row[pairs], minlength=len(asked)) > 0
-        lost = np.bincount(column, minlength=len(wanted)).astype(bool)
+        keep_query = ~np.array(holding(queries, self.suppressed, _QUERY_KEYS), dtype=bool)
+        keep_label = ~np.array(holding(labels, self.suppressed), dtype=bool)
+        pairs = keep_query[row] & keep_label[column]
+        keep_query &= np.bincount(row[pairs], minlength=len(keep_query)) > 0
+        lost = np.bincount(column, minlength=len(keep_label)).astype(bool)
         lost[column[pairs]] = False
-        wanted &= ~(lost & _known_by_id(labels))
-        new_row, new_column = np.cumsum(asked) - 1, np.cumsum(wanted) - 1
+        keep_label &= ~(lost & _known_by_id(labels))
+        new_row, new_column = np.cumsum(keep_query) - 1, np.cumsum(keep_label) - 1
         order = np.flatnonzero(pairs)[np.lexsort((column[pairs], row[pairs]))]
-        found = (new_row[row[order]], new_column[column[order]], weights.data[order])
+        arrays = (new_row[row[order]], new_column[column[order]], weights.data[order])
         types = (np.int32, np.int32, np.float32)
-        table = pa.table([pa.array(a.astype(t)) for a, t in zip(found, types, strict=True)], schema=PAIR_SCHEMA)
-        bad, reasons = _set_aside(self.store, self.interactions, self.suppressed)
-        unwanted = _unwanted(opened, asked, wanted)
+        table = pa.table([pa.array(a.astype(t)) for a, t in zip(arrays, types, strict=True)], schema=PAIR_SCHEMA)
+        bad, reasons = _quarantined(self.store, self.interactions, self.suppressed)
+        negatives = _negatives(opened, keep_query, keep_label)
         return InteractionBatch(
-            queries.filter(pa.array(asked)), labels.filter(pa.array(wanted)), table, bad, reasons, negatives=unwanted
+            queries.filter(pa.array(keep_query)),
+            labels.filter(pa.array(keep_label)),
+            table,
+            bad,
+            reasons,
+            negatives=negatives,
         )
 
 
-def _unwanted(opened: Artifact, asked: np.ndarray, wanted: np.ndarray) -> pa.Table | None:
-    """The negatives of the queries and labels that stay, in the new row numbers; None where no input said so."""
+def _negatives(opened: Artifact, keep_query: np.ndarray, keep_label: np.ndarray) -> pa.Table | None:
+    """The negatives of the remaining queries and labels, in the new row numbers; None if there was no input of them."""
     if "negatives" not in opened.quality:
         return None
-    found = sparse_from_arrow(opened.read("negatives"), columns=len(wanted)).tocoo()
-    stays = asked[found.row] & wanted[found.col]
-    rows, columns = (np.cumsum(asked) - 1)[found.row[stays]], (np.cumsum(wanted) - 1)[found.col[stays]]
+    stored = sparse_from_arrow(opened.read("negatives"), columns=len(keep_label)).tocoo()
+    keep = keep_query[stored.row] & keep_label[stored.col]
+    rows, columns = (np.cumsum(keep_query) - 1)[stored.row[keep]], (np.cumsum(keep_label) - 1)[stored.col[keep]]
     return pa.table([pa.array(rows.astype(np.int32)), pa.array(columns.astype(np.int32))], schema=NEGATIVE_SCHEMA)
 
 
 def _known_by_id(labels: pa.Table) -> np.ndarray:
-    """Which labels have neither a name of their own nor a text (bool)."""
+    """Mask of the labels that have neither a name of their own nor a text (bool)."""
     rows = zip(*(labels[name].to_pylist() for name in ("id", "name", "text")), strict=True)
     return np.array([key == name and not text for key, name, text in rows], dtype=bool)
 
 
-def _set_aside(store: Store, made: Ref, suppressed: Suppressed) -> tuple[pa.Table, dict[str, int]]:
-    """The quarantine of an import without suppressed rows, and how often each reason occurs."""
-    companion = Ref.parse(store.manifest(made).run["companions"][corpus.QUARANTINE.name])
+def _quarantined(store: Store, imported: Ref, suppressed: Suppressed) -> tuple[pa.Table, dict[str, int]]:
+    """The quarantine of an import without suppressed rows, and the number of its rows by reason."""
+    companion = Ref.parse(store.manifest(imported).run["companions"][corpus.QUARANTINE.name])
     bad = rows_without(store.open(companion, corpus.QUARANTINE).read("rows"), suppressed)
     return bad, dict(sorted(Counter(bad["reason"].to_pylist()).items()))
 
@@ -194,14 +204,14 @@ def _set_aside(store: Store, made: Ref, suppressed: Suppressed) -> tuple[pa.Tabl
 def suppressing(
     source: "FileSource | PythonDocsSource", suppressed: Suppressed | None
 ) -> "FileSource | PythonDocsSource | SuppressedFile | SuppressedDocs":
-    """The source without what is to be forgotten; the source itself where nothing is."""
+    """The source without suppressed rows; the source itself if no keys are suppressed."""
     if suppressed is None:
         return source
     return SuppressedFile(source, suppressed) if isinstance(source, FileSource) else SuppressedDocs(source, suppressed)
 
 
 def scan(source: FileSource, suppressed: Suppressed, *, form: Form = DOCUMENTS, keep: bool = False) -> Reading:
-    """A reading of a whole file that counts its suppressed rows, and keeps their values if asked to."""
+    """Reads a complete input and counts its suppressed rows; keeps their values with ``keep``."""
     mapping = checked_mapping(dict(source.mapping), form)
     reading = Reading(mapping, suppressed=suppressed, forgotten=[] if keep else None, keys_only=not keep, form=form)
     for file in input_files(source.path):
@@ -211,28 +221,28 @@ def scan(source: FileSource, suppressed: Suppressed, *, form: Form = DOCUMENTS, 
 
 
 def rows_without(table: pa.Table, suppressed: Suppressed) -> pa.Table:
-    """The rows of a table whose key is not suppressed; lines that were no rows go if they mention one."""
-    return table.filter(pa.array([not found for found in holding(table, suppressed)], pa.bool_()))
+    """The rows of a table whose key is not suppressed, without malformed lines that mention a suppressed key."""
+    return table.filter(pa.array([not hit for hit in holding(table, suppressed)], pa.bool_()))
 
 
 def keys_in(contract: str, table: str) -> tuple[str, ...]:
-    """The columns of a stored table in which a key may stand, where they are more than its id."""
+    """The columns of a stored table in which a key may occur."""
     return _QUERY_KEYS if (contract, table) == (xmr.INTERACTIONS.name, "queries") else ("id",)
 
 
 def holding(table: pa.Table, suppressed: Suppressed, columns: Sequence[str] = ()) -> list[bool]:
-    """Whether each row of documents, queries, labels or of a quarantine is about a suppressed key, by these columns."""
-    is_quarantine = "detail" in table.column_names  # which has the key of a row as its id, whatever its column
+    """Whether each row of documents, queries, labels or of a quarantine has a suppressed key in these columns."""
+    is_quarantine = "detail" in table.column_names  # its column ``id`` has the key of a row, whatever the key's column
     chosen = ("id",) if is_quarantine else columns or (suppressed.column,)
-    found = [any(map(suppressed.match, keys)) for keys in zip(*(table[n].to_pylist() for n in chosen), strict=True)]
+    hits = [any(map(suppressed.match, keys)) for keys in zip(*(table[n].to_pylist() for n in chosen), strict=True)]
     if not is_quarantine:
-        return found
-    said = zip(table["reason"].to_pylist(), table["detail"].to_pylist(), strict=True)
-    return [hit or _mentions(suppressed, *row) for hit, row in zip(found, said, strict=True)]
+        return hits
+    reasons = zip(table["reason"].to_pylist(), table["detail"].to_pylist(), strict=True)
+    return [hit or _mentions(suppressed, *row) for hit, row in zip(hits, reasons, strict=True)]
 
 
 def _mentions(suppressed: Suppressed, reason: str, detail: str) -> bool:
-    """Whether a line that is no row, a key that is no text, or a label that is not known holds a suppressed key."""
+    """Whether a malformed line, a key that is not text, or an unknown label holds a suppressed key."""
     reason = reason.rpartition(": ")[2]
     starts = tuple(f"{column} is " for column in {suppressed.column, "id", *INTERACTIONS.keys})
     no_text = reason == "wrong type" and detail.startswith(starts)
@@ -240,5 +250,5 @@ def _mentions(suppressed: Suppressed, reason: str, detail: str) -> bool:
 
 
 def with_digests(identity: str, digests: list[str]) -> str:
-    """An identity that also says what was left out; itself where nothing was."""
+    """An identity combined with the digests of what was left out; the identity itself if nothing was."""
     return digest_of([identity, digests]) if digests else identity

@@ -1,4 +1,4 @@
-"""The readers of Parquet, CSV and JSON Lines: from a file to batches of raw columns."""
+"""Readers of Parquet, CSV and JSON Lines: batches of raw columns from a file."""
 
 import csv
 import json
@@ -17,18 +17,18 @@ from schemas.inputs.columns import DOCUMENTS, Form, Quarantine, chosen_columns
 from schemas.inputs.files import is_compressed, kind_of, lines_of, opened
 from schemas.inputs.suppression import Suppressed, without_rows
 
-#: Rows that are held as Python objects at a time.
+#: Rows that are in memory as Python objects at a time.
 _LINES = 8192
 
-#: Rows of a Parquet file that are decoded at a time; their texts must fit into one array, which ends at 2 GiB.
+#: Rows of a Parquet file decoded at a time; their texts must fit into one array of at most 2 GiB.
 _ROWS = 16384
-#: Held while the limit of a CSV's fields is raised.
+#: Held while the size limit of CSV fields is raised.
 _FIELD_LIMIT = threading.Lock()
 
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Some rows of an input: our column to its values (an Arrow array or a list), and the rows' positions."""
+    """A batch of rows: our column to its values (an Arrow array or a list), and the rows' positions in the input."""
 
     columns: Mapping[str, "pa.Array | Sequence[Any]"]
     rows: Sequence[int]
@@ -36,11 +36,12 @@ class RawBatch:
 
 @dataclass
 class Reading:
-    """A reading of an input under way: the mapping, what was set aside so far, and how many rows were met.
+    """The state of reading an input.
 
-    Rows of ``suppressed`` keys are left out everywhere: ``dropped`` counts them by digest, ``forgotten`` takes their
-    values if it is a list. With ``keys_only``, other columns are not read. ``key_columns`` have the keys where it is not
-    the one that they are called by.
+    mapping: our columns to the input's. quarantine: the bad rows so far. met: number of rows so far.
+    suppressed: keys whose rows are left out. dropped: their number by digest. forgotten: receives their values if it is
+    a list. keys_only: read no other columns. form: the columns of the rows. key_columns: columns with the keys, by
+    default those of ``form``.
     """
 
     mapping: Mapping[str, str]
@@ -54,11 +55,11 @@ class Reading:
     key_columns: tuple[str, ...] = ()
 
     def chosen(self, file: Path, found: Sequence[str]) -> dict[str, str]:
-        """Our columns to those of a file that has the columns ``found``; InputError if they will not do."""
+        """Our columns to those of a file with the columns ``found``; InputError if they do not suffice."""
         return chosen_columns(str(file), found, self.mapping, self.form)
 
     def wanted(self, chosen: dict[str, str]) -> dict[str, str]:
-        """The columns to read: all that were chosen, or those of suppressed keys."""
+        """The columns to read: all chosen ones, or those of suppressed keys."""
         if self.keys_only and self.suppressed is not None:
             keys = self._key_columns()
             needed = {*keys, *(self.form.instead.get(column) for column in keys)}
@@ -69,10 +70,10 @@ class Reading:
         return self.key_columns or (self.form.keys_of(self.suppressed.column) if self.suppressed is not None else ())
 
     def invalid(self, detail: str, line: str = "") -> None:
-        """A line that is no row is set aside; it has a position all the same."""
-        found = self.suppressed.mentioned(f"{detail} {line}") if self.suppressed else set()
-        if found:
-            self.dropped.update(found)
+        """Quarantines a malformed line, which has a position like a row."""
+        digests = self.suppressed.mentioned(f"{detail} {line}") if self.suppressed else set()
+        if digests:
+            self.dropped.update(digests)
             if self.forgotten is not None:
                 self.forgotten.append({"text": line})
         else:
@@ -80,26 +81,26 @@ class Reading:
         self.met += 1
 
     def kept(self, batch: RawBatch) -> RawBatch:
-        """The batch without the rows that are to be forgotten."""
+        """The batch without the suppressed rows."""
         if self.suppressed is None:
             return batch
         matches: list[set[str]] = [set() for _ in batch.rows]
         for keys in (self._keys(batch, column) for column in self._key_columns()):
             for row, value in enumerate(keys if keys is not None else ()):
                 matches[row] |= self.suppressed.match(value)
-        gone = {row for row, found in enumerate(matches) if found}
-        if not gone:
+        removed = {row for row, digests in enumerate(matches) if digests}
+        if not removed:
             return batch
-        for row in sorted(gone):
+        for row in sorted(removed):
             self.dropped.update(matches[row])
             if self.forgotten is not None:
                 values = {name: column[row] for name, column in batch.columns.items()}
                 self.forgotten.append({n: v.as_py() if isinstance(v, pa.Scalar) else v for n, v in values.items()})
-        columns = without_rows(dict(batch.columns), gone, len(batch.rows))
-        return RawBatch(columns, [position for row, position in enumerate(batch.rows) if row not in gone])
+        columns = without_rows(dict(batch.columns), removed, len(batch.rows))
+        return RawBatch(columns, [position for row, position in enumerate(batch.rows) if row not in removed])
 
     def _keys(self, batch: RawBatch, column: str) -> "pa.Array | Sequence[Any] | None":
-        """The values of a column of keys, or those that stand in for the ones that are empty."""
+        """The values of a key column, empty ones replaced by those of the column given in ``form.instead``."""
         keys, others = batch.columns.get(column), batch.columns.get(self.form.instead.get(column, ""))
         if keys is None or others is None:
             return others if keys is None else keys
@@ -116,7 +117,7 @@ class Reading:
 
 
 def read_file(file: Path, reading: Reading) -> Iterator[RawBatch]:
-    """The rows of a file, in order; lines that are no rows go to the quarantine. InputError if it has no rows at all."""
+    """The rows of a file, in order; malformed lines are quarantined. InputError for a file without rows."""
     before = reading.met
     with opened(file) as handle:
         for batch in _READERS[kind_of(file)](file, handle, reading):
@@ -131,8 +132,8 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
         parquet = pq.ParquetFile(source)
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
-            f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or name it as"
-            " what it is"
+            f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or rename it to"
+            " its format"
         ) from problem
     chosen = reading.wanted(reading.chosen(file, parquet.schema_arrow.names))
     try:
@@ -143,7 +144,7 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
             yield RawBatch(columns, reading.take(batch.num_rows))
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
-            f"{file}: expected whole Parquet pages with UTF-8 texts, found {_line(problem)}; write it again"
+            f"{file}: expected intact Parquet pages with UTF-8 texts, found {_line(problem)}; write it again"
         ) from problem
 
 
@@ -156,30 +157,30 @@ def _read_csv(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBa
     header = next((record for _, record in records if record), None)
     if header is None or isinstance(header, csv.Error):
         raise InputError(
-            f"{file}: expected a first line with the columns' names, found {header or 'none'}; give a CSV with a header"
+            f"{file}: expected a first line with the columns' names, found {header or 'none'}; add a header line"
         )
     names = [name.strip() for name in header]
     chosen = reading.wanted(reading.chosen(file, names))
-    places = {ours: names.index(theirs) for ours, theirs in chosen.items()}
-    kept: list[list[str]] = []
+    positions = {ours: names.index(theirs) for ours, theirs in chosen.items()}
+    pending: list[list[str]] = []
     rows: list[int] = []
     for line, record in records:
         if isinstance(record, csv.Error):
             reading.invalid(f"line {line}: {record}")
         elif len(record) == len(names):
-            kept.append(record)
+            pending.append(record)
             rows += reading.take(1)
         elif record:
             fields = ",".join(record)
             reading.invalid(f"line {line}: {len(record)} fields where the header has {len(names)}: {fields}", fields)
-        if len(kept) == _LINES:
-            yield _csv_batch(kept, rows, places)
-            kept, rows = [], []
-    yield _csv_batch(kept, rows, places)
+        if len(pending) == _LINES:
+            yield _csv_batch(pending, rows, positions)
+            pending, rows = [], []
+    yield _csv_batch(pending, rows, positions)
 
 
-def _csv_batch(records: list[list[str]], rows: list[int], places: Mapping[str, int]) -> RawBatch:
-    columns: dict[str, Sequence[Any]] = {ours: [r[place] for r in records] for ours, place in places.items()}
+def _csv_batch(records: list[list[str]], rows: list[int], positions: Mapping[str, int]) -> RawBatch:
+    columns: dict[str, Sequence[Any]] = {ours: [r[i] for r in records] for ours, i in positions.items()}
     if "vector" in columns:
         columns["vector"] = [_vector_of(text) for text in columns["vector"]]
     if "weight" in columns:
@@ -188,9 +189,9 @@ def _csv_batch(records: list[list[str]], rows: list[int], places: Mapping[str, i
 
 
 def csv_records(file: Path, handle: Iterable[bytes]) -> Iterator[tuple[int, "list[str] | csv.Error"]]:
-    """The records of a CSV with the number of the line they end in; a csv.Error stands for a malformed one.
+    """The records of a CSV with the number of their last line; a csv.Error stands for a malformed record.
 
-    InputError for a quote that is never closed: it would swallow all that follows it.
+    InputError for a quote that is never closed, since it would include all that follows.
     """
     reader = csv.reader(lines_of(file, handle), strict=True)
     while True:
@@ -203,7 +204,7 @@ def csv_records(file: Path, handle: Iterable[bytes]) -> Iterator[tuple[int, "lis
             if "unexpected end" in str(problem):
                 raise InputError(
                     f"{file}: expected every quote to be closed, found one from line {first} that is not; "
-                    "close it, or double it where it belongs to the text"
+                    "close it, or double it if it is part of the text"
                 ) from problem
             yield reader.line_num, problem
         else:
@@ -211,7 +212,7 @@ def csv_records(file: Path, handle: Iterable[bytes]) -> Iterator[tuple[int, "lis
 
 
 def _next_record(reader: "Iterator[list[str]]") -> list[str]:
-    """The next record, however long its fields; the limit is one of the whole process, therefore put back at once."""
+    """The next record, however long its fields; the limit is global to the process and therefore restored at once."""
     with _FIELD_LIMIT:
         limit = csv.field_size_limit(2**31 - 1)
         try:
@@ -221,7 +222,7 @@ def _next_record(reader: "Iterator[list[str]]") -> list[str]:
 
 
 def _vector_of(text: str) -> Any:
-    """The list of a JSON array in a CSV field; what is none stays text, and is set aside as of wrong type."""
+    """The list of a JSON array in a CSV field; other text is returned as is, and later quarantined as wrong type."""
     if not text.strip():
         return None
     try:
@@ -232,7 +233,7 @@ def _vector_of(text: str) -> Any:
 
 
 def _number_of(text: str) -> Any:
-    """The number in a CSV field; what is none stays text, and is set aside as of wrong type."""
+    """The number in a CSV field; other text is returned as is, and later quarantined as wrong type."""
     try:
         return float(text) if text.strip() else None
     except ValueError:
@@ -242,8 +243,8 @@ def _number_of(text: str) -> Any:
 def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
     wanted = {ours: reading.mapping.get(ours, ours) for ours in reading.form.names}
     before, first_problem = reading.met, ""
-    found: dict[str, None] = {}
-    kept: list[dict[str, Any]] = []
+    keys: dict[str, None] = {}
+    pending: list[dict[str, Any]] = []
     rows: list[int] = []
     for number, line in enumerate(lines_of(file, handle), start=1):
         if not line.strip():
@@ -254,24 +255,24 @@ def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterato
             first_problem = first_problem or problem
             reading.invalid(problem, line)
         else:
-            found.update(dict.fromkeys(record))
-            kept.append(record)
+            keys.update(dict.fromkeys(record))
+            pending.append(record)
             rows += reading.take(1)
-        if len(kept) == _LINES:
-            yield RawBatch({ours: [r.get(theirs) for r in kept] for ours, theirs in wanted.items()}, rows)
-            kept, rows = [], []
-    if found:
-        reading.chosen(file, list(found))
+        if len(pending) == _LINES:
+            yield RawBatch({ours: [r.get(theirs) for r in pending] for ours, theirs in wanted.items()}, rows)
+            pending, rows = [], []
+    if keys:
+        reading.chosen(file, list(keys))
     elif reading.met > before:
         raise InputError(
             f"{file}: expected JSON Lines, one object in each line, found {first_problem or 'objects without keys'}; "
-            "write each row as an object in a line of its own"
+            "write each row as an object on a separate line"
         )
-    yield RawBatch({ours: [r.get(theirs) for r in kept] for ours, theirs in wanted.items()}, rows)
+    yield RawBatch({ours: [r.get(theirs) for r in pending] for ours, theirs in wanted.items()}, rows)
 
 
 def json_object(line: str) -> dict[str, Any] | str:
-    """The object of a line, or what is wrong with it."""
+    """The object of a line, or a description of the error."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as problem:

@@ -22,19 +22,19 @@ from schemas.inputs.suppression import Suppressed
 from schemas.refs import digest_of
 
 IMAGES = Form(("id", "label", "image"), needed=("id", "label", "image"), option="--set metric.columns.", keys=("id",))
-#: The columns that rows of images have, whatever they are read from.
+#: The columns of rows of images.
 COLUMNS = ("id", "label", "pixels")
-#: A file that is one image, its id being its path.
+#: A file that is one image, whose id is its path.
 IMAGE_FILE = Form(("id",), needed=("id",))
-#: Files of a folder that are images, by the end of their names.
+#: Suffixes of image files.
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-#: Images that are decoded at a time.
+#: Images decoded at a time.
 _BATCH = 1024
 
 
 @dataclass(frozen=True)
 class ImageShape:
-    """What images are made into: ``height`` × ``width`` pixels, grey (1 channel) or red, green and blue (3)."""
+    """The shape that images are resized to: ``height`` × ``width`` pixels, grey (1 channel) or RGB (3)."""
 
     height: int = 28
     width: int = 28
@@ -53,21 +53,24 @@ class ImageShape:
         return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
 
     def pixels(self, data: bytes) -> np.ndarray:
-        """A decoded image, float32 of 0 to 255, row by row; ValueError for what is no image."""
+        """The pixels of an encoded image, float32 of 0 to 255, row by row; ValueError if it cannot be decoded."""
         try:
-            with Image.open(io.BytesIO(data)) as found:
-                made = found.convert("L" if self.channels == 1 else "RGB").resize(
+            with Image.open(io.BytesIO(data)) as image:
+                resized = image.convert("L" if self.channels == 1 else "RGB").resize(
                     (self.width, self.height), Image.Resampling.BOX
                 )
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError, SyntaxError) as problem:
             raise ValueError(str(problem) or type(problem).__name__) from problem
-        return np.asarray(made, dtype=np.float32).ravel()
+        return np.asarray(resized, dtype=np.float32).ravel()
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """A folder with a subfolder of image files for each class, or Parquet files of id, label and image (encoded bytes, or a
-    struct with such in ``bytes``), without ``suppressed`` ids. The id of a file is its path within the folder.
+    """Labelled images: a folder with a subfolder of image files per class, or Parquet files of id, label and image.
+
+    An image in Parquet is encoded bytes, or a struct with them in ``bytes``. The id of a file is its path within the
+    folder. shape: the shape that images are resized to. mapping: pairs (our column, the file's) where they differ.
+    suppressed: ids to leave out.
     """
 
     path: str
@@ -80,7 +83,7 @@ class ImageFiles:
         return self.path
 
     def check(self) -> None:
-        """InputError where there are no images that can be read."""
+        """InputError if there are no readable images."""
         if _is_tree(self.path):
             self._files()
         else:
@@ -105,7 +108,7 @@ class ImageFiles:
         return digest_of(["images", contents, list(self.shape.array)])
 
     def read(self) -> DocumentBatch:
-        """Its rows, the bad ones set aside; InputError if it cannot be read."""
+        """The rows, bad ones quarantined; InputError if it cannot be read."""
         reading = Reading(checked_mapping(dict(self.mapping), self.form), suppressed=self.suppressed, form=self.form)
         if _is_tree(self.path):
             batches: Iterator[RawBatch] = self._tree_batches()
@@ -116,13 +119,13 @@ class ImageFiles:
 
     def _files(self) -> list[tuple[str, Path]]:
         """Ids and image files of all classes, sorted by id; InputError without any."""
-        found = files_by_class(self.path) or []
-        if not found:
+        files = files_by_class(self.path) or []
+        if not files:
             raise InputError(
-                f"{self.path}: expected a subfolder of images ({', '.join(ENDINGS[:3])}, …) for each class, found none;"
-                " check the path"
+                f"{self.path}: expected a subfolder of images ({', '.join(ENDINGS[:3])}, …) for each class, found"
+                " none; check the path"
             )
-        return [(key, file) for key, file in found if self.suppressed is None or not self.suppressed.match(key)]
+        return [(key, file) for key, file in files if self.suppressed is None or not self.suppressed.match(key)]
 
     def _tree_batches(self) -> Iterator[RawBatch]:
         files = self._files()
@@ -136,7 +139,7 @@ class ImageFiles:
             yield RawBatch(columns, range(begin, begin + len(part)))
 
     def _decoded(self, batch: RawBatch, quarantine: Quarantine) -> RawBatch:
-        """The batch with pixels instead of encoded images; those that cannot be decoded go to the quarantine."""
+        """The batch with pixels instead of encoded images; images that cannot be decoded are quarantined."""
         keys: Any = batch.columns["id"]
 
         def report(i: int, reason: str, detail: str) -> None:
@@ -162,7 +165,7 @@ class ImageFiles:
 
 
 def files_by_class(path: str) -> list[tuple[str, Path]] | None:
-    """Ids and image files of a folder with a subfolder for each class, sorted by id; None for Parquet."""
+    """Ids and image files of a folder with a subfolder per class, sorted by id; None for Parquet."""
     if not _is_tree(path):
         return None
     root = Path(path)
@@ -176,15 +179,15 @@ def files_by_class(path: str) -> list[tuple[str, Path]] | None:
 
 
 def _is_tree(path: str) -> bool:
-    """Whether a path is a folder of folders, not of Parquet files; InputError where there is nothing."""
-    given = Path(path)
-    if not given.exists():
+    """Whether a path is a folder of folders, not of Parquet files; InputError if it does not exist."""
+    root = Path(path)
+    if not root.exists():
         raise InputError(f"{path}: expected a folder or file of images, found nothing there; check the path")
-    if not given.is_dir():
-        if kind_of(given) != "Parquet":
-            raise InputError(f"{path}: expected Parquet or a folder of images, found {kind_of(given)}; convert it")
+    if not root.is_dir():
+        if kind_of(root) != "Parquet":
+            raise InputError(f"{path}: expected Parquet or a folder of images, found {kind_of(root)}; convert it")
         return False
-    return any(entry.is_dir() for entry in given.iterdir())
+    return any(entry.is_dir() for entry in root.iterdir())
 
 
 def _smaller(batch: RawBatch) -> Iterator[RawBatch]:

@@ -1,4 +1,4 @@
-"""Row by row: what is an interaction or a label in users' files, and why the rest is not."""
+"""Reader and row checks of interactions and labels in users' files."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ INTERACTIONS = Form(
 )
 LABELS = Form(("id", "name", "text"), needed=("id",), option="--set xmr.columns.")
 
-#: What becomes of a row whose label the labels input does not have.
+#: Treatment of rows whose label is not in the labels input.
 UnknownLabels = Literal["keep", "quarantine"]
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -32,7 +32,7 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def split_mapping(mapping: Mapping[str, str], *, labelled: bool) -> tuple[dict[str, str], dict[str, str]]:
-    """The parts of a mapping for interactions and for labels; InputError for a column that none of them has."""
+    """The parts of a mapping for interactions and for labels; InputError for a column that neither of them has."""
     both = Form(INTERACTIONS.names + (LABELS.names if labelled else ()), ("query",), option=INTERACTIONS.option)
     checked = checked_mapping(mapping, both)
     return tuple(
@@ -50,8 +50,8 @@ def read_interactions(
 ) -> InteractionBatch:
     """Reads interactions and, if there are any, labels; ``mapping`` is our column to the input's, where they differ.
 
-    Bad rows are set aside with a reason each, by their position in their input, from 0; reasons of the labels' rows begin
-    with "label". InputError for an input that as a whole cannot be read.
+    Bad rows are quarantined with a reason each, by their position in their input, from 0; reasons of the labels' rows
+    begin with "label". InputError for an input that cannot be read at all.
     """
     of_rows, of_labels = split_mapping(mapping or {}, labelled=bool(labels_path))
     labels, bad_labels = LABEL_SCHEMA.empty_table(), Quarantine()
@@ -62,9 +62,9 @@ def read_interactions(
             reading.quarantine,
         )
     reading = _rows_reading(of_rows, suppressed)
-    found = check_interactions(_batches(path, reading), quarantine=reading.quarantine)
+    rows = check_interactions(_batches(path, reading), quarantine=reading.quarantine)
     only = bool(labels_path) and unknown_labels == "quarantine"
-    tables = merged(found, labels, quarantine=reading.quarantine, only_labels=only)
+    tables = merged(rows, labels, quarantine=reading.quarantine, only_labels=only)
     bad = pa.concat_tables([reading.quarantine.table(), bad_labels.table()])
     return InteractionBatch(*tables, bad, dict(sorted((reading.quarantine.reasons() | bad_labels.reasons()).items())))
 
@@ -72,7 +72,7 @@ def read_interactions(
 def suppressed_in(
     path: str, labels_path: str, of_rows: Mapping[str, str], of_labels: Mapping[str, str], suppressed: Suppressed | None
 ) -> list[str]:
-    """The digests of the suppressed keys that interactions and labels hold, sorted; other columns are not read."""
+    """The sorted digests of the suppressed keys in interactions and labels; other columns are not read."""
     if suppressed is None:
         return []
     readings = [(path, _rows_reading(of_rows, suppressed, keys_only=True))]
@@ -85,15 +85,15 @@ def suppressed_in(
 
 
 def _rows_reading(mapping: Mapping[str, str], suppressed: Suppressed | None, *, keys_only: bool = False) -> Reading:
-    """A reading of interactions; what has to be forgotten as an id is neither a query, by id or text, nor a label."""
+    """A reading of interactions; a suppressed id matches a query, by id or text, and a label."""
     return Reading(mapping, suppressed=suppressed, keys_only=keys_only, form=INTERACTIONS)
 
 
 def _labels_reading(mapping: Mapping[str, str], suppressed: Suppressed | None, *, keys_only: bool = False) -> Reading:
-    """A reading of labels, whose ids are what interactions have as ``label``."""
+    """A reading of labels, whose ids are the column ``label`` of interactions."""
     mine = suppressed if suppressed is not None and suppressed.column in ("id", "label") else None
-    set_aside = Quarantine(prefix="label: ")
-    return Reading(mapping, set_aside, suppressed=mine, keys_only=keys_only, form=LABELS, key_columns=("id",))
+    bad = Quarantine(prefix="label: ")
+    return Reading(mapping, bad, suppressed=mine, keys_only=keys_only, form=LABELS, key_columns=("id",))
 
 
 def _batches(path: str | Path, reading: Reading) -> Iterable[RawBatch]:
@@ -101,18 +101,18 @@ def _batches(path: str | Path, reading: Reading) -> Iterable[RawBatch]:
 
 
 def check_interactions(batches: Iterable[RawBatch], *, quarantine: Quarantine) -> Interactions:
-    """The rows that are interactions, texts trimmed; the others are set aside.
+    """The valid interactions, texts trimmed; the others are quarantined.
 
-    A row has the first of these reasons that fits: wrong type, no query, no label, weight not finite, weight not positive.
-    A weight is 1 where there is none; a query without ``query_id`` is known by its text.
+    A row gets the first applicable reason of: wrong type, no query, no label, weight not finite, weight not positive. A
+    missing weight is 1; a query without ``query_id`` is identified by its text.
     """
     tables, rows = [INTERACTION_SCHEMA.empty_table()], [np.zeros(0, dtype=np.int64)]
     for batch in batches:
         tables.append(_interactions_of(batch, quarantine))
         rows.append(np.asarray(batch.rows, dtype=np.int64))
-    found = Interactions(pa.concat_tables(tables), np.concatenate(rows))
+    checked = Interactions(pa.concat_tables(tables), np.concatenate(rows))
     bad = np.fromiter(quarantine.found, dtype=np.int64, count=len(quarantine.found))
-    return found.where(~np.isin(found.rows, bad))
+    return checked.where(~np.isin(checked.rows, bad))
 
 
 def _interactions_of(batch: RawBatch, quarantine: Quarantine) -> pa.Table:
@@ -135,7 +135,7 @@ def _interactions_of(batch: RawBatch, quarantine: Quarantine) -> pa.Table:
 
 
 def check_labels(batches: Iterable[RawBatch], *, quarantine: Quarantine) -> pa.Table:
-    """The rows that are labels, ids trimmed and distinct; the others are set aside with a reason each."""
+    """The valid labels, ids trimmed and distinct; the others are quarantined with a reason each."""
     tables, rows = [LABEL_SCHEMA.empty_table()], [np.zeros(0, dtype=np.int64)]
     seen: dict[str, int] = {}
     for batch in batches:
@@ -155,18 +155,18 @@ def check_labels(batches: Iterable[RawBatch], *, quarantine: Quarantine) -> pa.T
 
 
 class RowReport:
-    """Sets rows of a batch aside by their place in it; the first of their ``keys`` that is not empty names them."""
+    """Quarantines rows of a batch by their index in it; a row's id is the first of its ``keys`` that is not empty."""
 
     def __init__(self, batch: RawBatch, quarantine: Quarantine, *keys: Any) -> None:
         self.batch, self.quarantine, self.keys = batch, quarantine, keys
 
     def __call__(self, i: int, reason: str, detail: str) -> None:
-        found = (cells[i].as_py() if isinstance(cells[i], pa.Scalar) else cells[i] for cells in self.keys)
+        keys = (cells[i].as_py() if isinstance(cells[i], pa.Scalar) else cells[i] for cells in self.keys)
         self.quarantine.add(
-            self.batch.rows[i], next((key for key in found if key not in (None, "")), None), reason, detail
+            self.batch.rows[i], next((key for key in keys if key not in (None, "")), None), reason, detail
         )
 
     def every(self, mask: pa.Array, reason: str, detail: str) -> None:
-        """Sets all rows of a mask aside."""
+        """Quarantines all rows of a mask."""
         for i in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
             self(i, reason, detail)

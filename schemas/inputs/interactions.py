@@ -1,4 +1,4 @@
-"""Interactions: which labels were chosen for which queries, from users' files or from the built-in sample."""
+"""Sources of interactions (labels chosen for queries): users' files, or the built-in sample."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -45,10 +45,10 @@ _TWO_WORDS = re.compile(r"\w\W+\w")
 
 
 class InteractionSource(Protocol):
-    """Interactions from outside the store; as a text, what people call them."""
+    """Interactions from outside the store; ``str`` is their name for users."""
 
     def __str__(self) -> str:
-        """Its path or name."""
+        """The path or name."""
         ...
 
     def identity(self) -> str:
@@ -56,18 +56,18 @@ class InteractionSource(Protocol):
         ...
 
     def read(self) -> InteractionBatch:
-        """Its queries, labels and pairs, the bad rows set aside."""
+        """The queries, labels and pairs, bad rows quarantined."""
         ...
 
 
 @dataclass(frozen=True)
 class InteractionFile:
-    """A file of interactions (or a folder of Parquet files), and one of labels or none.
+    """A file of interactions (or a folder of Parquet files), and optionally one of labels and one of negatives.
 
-    ``mapping`` has pairs (our column, the file's) where they differ; the columns of both files have different names.
-    ``negatives_path`` is a file of labels that were not wanted (query or query_id, label), in our names.
-    Rows of ``suppressed`` queries (by ``query_id``), labels (by ``label``) or either (by ``id``, which may also be the whole
-    text of a query) are left out.
+    mapping: pairs (our column, the file's) where they differ; the columns of both files have different names.
+    negatives_path: a file of rejected labels (query or query_id, label), with our column names.
+    suppressed: queries (by ``query_id``), labels (by ``label``) or either (by ``id``, which may also be the complete
+        text of a query) whose rows are left out.
     """
 
     path: str
@@ -81,7 +81,7 @@ class InteractionFile:
         return self.path
 
     def identity(self) -> str:
-        """A digest of contents, mapping, what becomes of unknown labels and the suppressed keys that the files hold.
+        """A digest of contents, mapping, the treatment of unknown labels, and the suppressed keys in the files.
 
         InputError if it cannot be read.
         """
@@ -96,19 +96,19 @@ class InteractionFile:
         return digest_of([*parts, digests] if digests else parts)
 
     def read(self) -> InteractionBatch:
-        """Its queries, labels and pairs, the bad rows set aside; InputError if it cannot be read."""
-        found = read_interactions(
+        """The queries, labels and pairs, bad rows quarantined; InputError if it cannot be read."""
+        batch = read_interactions(
             self.path,
             self.labels_path,
             mapping=dict(self.mapping),
             unknown_labels=self.unknown_labels,
             suppressed=self.suppressed,
         )
-        return with_negatives(found, self.negatives_path, self.suppressed) if self.negatives_path else found
+        return with_negatives(batch, self.negatives_path, self.suppressed) if self.negatives_path else batch
 
 
 class _PagesSource:
-    """What the sources that read the pages of installed distributions have in common."""
+    """Base class of the sources that read the pages of installed distributions."""
 
     distributions: tuple[str, ...]
     suppressed: Suppressed | None
@@ -125,7 +125,7 @@ class _PagesSource:
         return digest_of([self.name, python_docs_fingerprint(self.distributions), digests])
 
     def pages(self, distribution: str) -> "DistributionPages":
-        """The pages of one distribution; the work that can be shared out."""
+        """The pages of one distribution; the unit of parallel work."""
         from schemas.inputs.python_docs.links import pages_of
 
         return pages_of(distribution)
@@ -149,9 +149,10 @@ class _PagesSource:
 
 @dataclass(frozen=True)
 class SeeAlsoSource(_PagesSource):
-    """A page's name and text to the objects that its "See Also" names; the text is without that section.
+    """Pages (name and text, without the "See Also" section) with the objects that their "See Also" names.
 
-    Queries have the ids of the sample's documents, labels too. ``figures`` says how many names were listed and resolved.
+    Queries and labels have the ids of the sample's documents. The batch's ``figures`` count the names listed and
+    resolved.
     """
 
     distributions: tuple[str, ...]
@@ -181,10 +182,10 @@ class SeeAlsoSource(_PagesSource):
 
 @dataclass(frozen=True)
 class FirstSentenceSource(_PagesSource):
-    """The first sentence of a page to its object, under the name it is known by; the label's text is the rest of the page.
+    """First sentences of pages with their objects; a label's name is the object's preferred name, its text the rest.
 
-    Sentences stay as they are, an object's own name in them too. One that several objects have is one query with
-    several labels; those of fewer than two words, and directives, are left out with their objects.
+    Sentences are unchanged, including an object's own name. A sentence of several objects is one query with several
+    labels; sentences of fewer than two words, and directives, are left out with their objects.
     """
 
     distributions: tuple[str, ...]
@@ -213,6 +214,6 @@ def _batch(
     columns = [pa.array(texts, pa.string()), pa.array(targets, pa.string()), pa.array(np.ones(count))]
     columns += [pa.array([""] * count, pa.string()), pa.array(keys, pa.string())]
     rows = Interactions(pa.Table.from_arrays(columns, schema=INTERACTION_SCHEMA), np.arange(count))
-    given = [dict(zip(LABEL_SCHEMA.names, label, strict=True)) for label in labels]
-    queries, known, numbers = merged(rows, pa.Table.from_pylist(given, schema=LABEL_SCHEMA), quarantine=Quarantine())
+    records = [dict(zip(LABEL_SCHEMA.names, label, strict=True)) for label in labels]
+    queries, known, numbers = merged(rows, pa.Table.from_pylist(records, schema=LABEL_SCHEMA), quarantine=Quarantine())
     return InteractionBatch(queries, known, numbers, figures=figures)

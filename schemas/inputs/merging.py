@@ -1,4 +1,4 @@
-"""From rows that say what was chosen for a query to distinct queries, labels and weighted pairs of both."""
+"""Merging of interaction rows to distinct queries, distinct labels and weighted pairs of both."""
 
 from dataclasses import dataclass, field
 
@@ -26,11 +26,10 @@ INTERACTION_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class InteractionBatch:
-    """Distinct queries and labels, and the pairs of their row numbers with the weights; bad rows with a reason each.
+    """Distinct queries and labels, and weighted pairs of their row numbers; bad rows with a reason each.
 
-    Pairs are sorted by query, then label, each once; so are ``negatives``, pairs that were not wanted, None where no input
-    says so. ``reasons`` says how often each reason occurs, ``figures`` what else was
-    counted.
+    pairs, negatives: distinct, sorted by query, then label; ``negatives`` are rejected labels, None if there is no
+    input of them. quarantined: the bad rows. reasons: number of bad rows by reason. figures: further counts.
     """
 
     queries: pa.Table
@@ -44,37 +43,37 @@ class InteractionBatch:
 
 @dataclass(frozen=True)
 class Interactions:
-    """Rows in the columns of interactions, with their positions in the input (int64)."""
+    """Checked rows in the columns of interactions, with their positions in the input (int64)."""
 
     table: pa.Table
     rows: np.ndarray
 
     def where(self, good: np.ndarray) -> "Interactions":
-        """Those of a mask (bool)."""
+        """The rows selected by a mask (bool)."""
         return self if good.all() else Interactions(self.table.filter(pa.array(good)), self.rows[good])
 
 
 def merged(
-    found: Interactions, labels: pa.Table, *, quarantine: Quarantine, only_labels: bool = False
+    rows: Interactions, labels: pa.Table, *, quarantine: Quarantine, only_labels: bool = False
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Queries, labels and pairs of checked rows, the first two in the order in which they appear first.
+    """Queries, labels and pairs of checked rows, queries and labels in order of first appearance.
 
-    ``labels`` (distinct) come first; with ``only_labels`` a row with another label is set aside. One ``query_id`` is
-    one query, whose text is that of its first row; a row that has another text with it is set aside. The day of a query is
-    the newest of its rows. Weights of one query and label add up in the order of the rows.
+    ``labels`` (distinct) come first; with ``only_labels`` rows with another label are quarantined. One ``query_id`` is
+    one query, whose text is that of its first row; rows that have another text are quarantined. The day of a query is
+    the newest of its rows. Weights of the same query and label are summed in the order of the rows.
     """
     if only_labels:
-        found = _of_labels(found, labels["id"], quarantine)
-    found = _of_one_text(found, quarantine)
-    table = found.table
+        rows = _of_labels(rows, labels["id"], quarantine)
+    rows = _of_one_text(rows, quarantine)
+    table = rows.table
     queries, first, ids = _codes(table["query_id"])
     days = table["day"].take(pa.array(_newest(queries, len(ids), table["day"])))
     query_table = pa.table([ids, table["query"].take(pa.array(first)), days], schema=QUERY_SCHEMA)
     label_codes, _, names = _codes(pa.chunked_array([*labels["id"].chunks, *table["label"].chunks], pa.string()))
     label_table = _with_new(labels, names)
     keys = queries * np.int64(max(len(names), 1)) + label_codes[labels.num_rows :]
-    distinct, places = np.unique(keys, return_inverse=True)
-    sums = np.bincount(places, weights=table["weight"].to_numpy(), minlength=len(distinct))
+    distinct, pair_of = np.unique(keys, return_inverse=True)
+    sums = np.bincount(pair_of, weights=table["weight"].to_numpy(), minlength=len(distinct))
     weights = np.minimum(sums, np.finfo(np.float32).max).astype(np.float32)
     columns = [
         (distinct // max(len(names), 1)).astype(np.int32),
@@ -84,38 +83,38 @@ def merged(
     return query_table, label_table, pa.table([pa.array(column) for column in columns], schema=PAIR_SCHEMA)
 
 
-def _of_labels(found: Interactions, known: pa.ChunkedArray, quarantine: Quarantine) -> Interactions:
-    good = pc.is_in(found.table["label"], value_set=known.combine_chunks()).to_numpy()
+def _of_labels(rows: Interactions, known: pa.ChunkedArray, quarantine: Quarantine) -> Interactions:
+    good = pc.is_in(rows.table["label"], value_set=known.combine_chunks()).to_numpy()
     for i in np.flatnonzero(~good).tolist():
-        detail = f"{found.table['label'][i].as_py()!r} is not in the labels"
-        quarantine.add(int(found.rows[i]), found.table["query_id"][i].as_py(), "unknown label", detail)
-    return found.where(good)
+        detail = f"{rows.table['label'][i].as_py()!r} is not in the labels"
+        quarantine.add(int(rows.rows[i]), rows.table["query_id"][i].as_py(), "unknown label", detail)
+    return rows.where(good)
 
 
-def _of_one_text(found: Interactions, quarantine: Quarantine) -> Interactions:
-    codes, first, _ = _codes(found.table["query_id"])
-    texts, _, _ = _codes(found.table["query"])
+def _of_one_text(rows: Interactions, quarantine: Quarantine) -> Interactions:
+    codes, first, _ = _codes(rows.table["query_id"])
+    texts, _, _ = _codes(rows.table["query"])
     good = texts == texts[first[codes]] if len(codes) else np.ones(0, dtype=bool)
     for i in np.flatnonzero(~good).tolist():
-        key, origin = found.table["query_id"][i].as_py(), int(found.rows[first[codes[i]]])
-        quarantine.add(int(found.rows[i]), key, "other text", f"row {origin} has another query of this query_id")
-    return found.where(good)
+        key, origin = rows.table["query_id"][i].as_py(), int(rows.rows[first[codes[i]]])
+        quarantine.add(int(rows.rows[i]), key, "other text", f"row {origin} has another query of this query_id")
+    return rows.where(good)
 
 
 def _codes(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, pa.Array]:
-    """Each value's number (int64) by first appearance, the row where each appears first, and the distinct values."""
+    """Each value's code (int64) by first appearance, the first row of each code, and the distinct values."""
     if not len(values):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), pa.array([], pa.string())
-    chunks = values.dictionary_encode().chunks  # of one dictionary, which grows
+    chunks = values.dictionary_encode().chunks  # of one growing dictionary
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in chunks]).astype(np.int64)
     distinct = max((chunk.dictionary for chunk in chunks), key=len)
     first = np.zeros(len(distinct), dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last assignment stays
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # the last assignment wins
     return codes, first, distinct
 
 
 def _newest(queries: np.ndarray, count: int, days: pa.ChunkedArray) -> np.ndarray:
-    """For each query a row that has its newest day (int64)."""
+    """For each query the row with its newest day (int64)."""
     rows = np.arange(len(queries))
     codes, _, distinct = _codes(days)
     order = np.argsort(np.array(distinct.to_pylist(), dtype=object), kind="stable")
@@ -128,9 +127,9 @@ def _newest(queries: np.ndarray, count: int, days: pa.ChunkedArray) -> np.ndarra
 
 
 def _with_new(labels: pa.Table, ids: pa.Array) -> pa.Table:
-    """The labels, and behind them those of ``ids`` that are not among them, without text; a label without name is called by its id."""
+    """The labels followed by the other ``ids``, which have no text; a label without a name is named by its id."""
     new = ids[labels.num_rows :]
-    given = labels.cast(LABEL_SCHEMA)
-    names = pc.if_else(pc.equal(given["name"], ""), given["id"], given["name"])
-    texts = pa.chunked_array([*given["text"].chunks, pa.array([""] * len(new), pa.string())], pa.string())
+    known = labels.cast(LABEL_SCHEMA)
+    names = pc.if_else(pc.equal(known["name"], ""), known["id"], known["name"])
+    texts = pa.chunked_array([*known["text"].chunks, pa.array([""] * len(new), pa.string())], pa.string())
     return pa.table([ids, pa.chunked_array([*names.chunks, new], pa.string()), texts], schema=LABEL_SCHEMA)

@@ -1,4 +1,4 @@
-"""Labels that a query's user did not want, given beside the interactions: what rankers learn to keep apart."""
+"""Reader of negatives: labels that were rejected for a query, as further training data of rankers."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,12 +29,12 @@ NEGATIVE_SCHEMA = pa.schema([("query", pa.int32()), ("label", pa.int32())])
 def check_negatives(
     batches: Iterable[RawBatch], queries: pa.Table, labels: pa.Table, *, quarantine: Quarantine
 ) -> pa.Table:
-    """The pairs of row numbers of ``queries`` and ``labels`` that the rows name, sorted, each once; other rows are set aside.
+    """The distinct pairs of row numbers of ``queries`` and ``labels`` in the rows, sorted; bad rows are quarantined.
 
-    A query is named by its id or, without one, by its text. Reasons: wrong type, no query, no label, unknown query, unknown
-    label.
+    A query is identified by its id or, without one, by its text. Reasons: wrong type, no query, no label, unknown
+    query, unknown label.
     """
-    found = [np.zeros((0, 2), dtype=np.int64)]
+    parts = [np.zeros((0, 2), dtype=np.int64)]
     for batch in batches:
         absent = pa.nulls(len(batch.rows))
         report = RowReport(batch, quarantine, *(batch.columns.get(name, absent) for name in ("query_id", "query")))
@@ -46,26 +46,27 @@ def check_negatives(
         report.keys = (keys,)
         report.every(pc.equal(keys, ""), "no query", "neither a query nor its id is given")
         report.every(pc.equal(texts["label"], ""), "no label", "the label is empty")
-        places = [
-            _places(names, known["id"], report, what)
+        columns = [
+            _indices(names, known["id"], report, what)
             for names, known, what in ((keys, queries, "query"), (texts["label"], labels, "label"))
         ]
         good = ~np.isin(np.asarray(batch.rows), list(quarantine.found))
-        found.append(np.stack([column[good] for column in places], axis=1))
-    pairs = np.unique(np.concatenate(found), axis=0).astype(np.int32)
+        parts.append(np.stack([column[good] for column in columns], axis=1))
+    pairs = np.unique(np.concatenate(parts), axis=0).astype(np.int32)
     return pa.table([pa.array(pairs[:, 0]), pa.array(pairs[:, 1])], schema=NEGATIVE_SCHEMA)
 
 
-def _places(names: pa.Array, known: pa.ChunkedArray, report: RowReport, what: str) -> np.ndarray:
-    """Where each name stands among the known ones (int64); a row whose name does not is set aside."""
-    found = pc.fill_null(pc.index_in(names, value_set=known.combine_chunks()), -1)
-    report.every(pc.equal(found, -1), f"unknown {what}", f"no interaction has this {what}")
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+def _indices(names: pa.Array, known: pa.ChunkedArray, report: RowReport, what: str) -> np.ndarray:
+    """The index of each name among the known ones (int64); rows with unknown names are quarantined."""
+    indices = pc.fill_null(pc.index_in(names, value_set=known.combine_chunks()), -1)
+    report.every(pc.equal(indices, -1), f"unknown {what}", f"no interaction has this {what}")
+    return np.asarray(indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def with_negatives(batch: InteractionBatch, path: str, suppressed: Suppressed | None) -> InteractionBatch:
-    """The batch with the negatives of a file in our own column names; bad rows are set aside with the others, their reasons
-    beginning with "negative". InputError if the file cannot be read.
+    """The batch with the negatives of a file that has our own column names.
+
+    Bad rows are added to the quarantine with reasons that begin with "negative". InputError if the file cannot be read.
     """
     reading = _reading(suppressed)
     pairs = check_negatives(_batches(path, reading), batch.queries, batch.labels, quarantine=reading.quarantine)
@@ -75,7 +76,7 @@ def with_negatives(batch: InteractionBatch, path: str, suppressed: Suppressed | 
 
 
 def suppressed_negatives(path: str, suppressed: Suppressed | None) -> list[str]:
-    """The digests of the suppressed keys that such a file holds, sorted."""
+    """The sorted digests of the suppressed keys in a file of negatives."""
     if suppressed is None:
         return []
     reading = _reading(suppressed, keys_only=True)

@@ -1,4 +1,4 @@
-"""Reading real queries, and the answers that people judged, for the comparison of a candidate with what is live."""
+"""Reader of real queries and relevance judgements, for the comparison of a candidate with the live version."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ COLUMNS = ("query", "id", "grade")
 
 @dataclass(frozen=True)
 class Question:
-    """A query, the grades (above 0 is relevant) of the documents judged for it, and where the file has it first."""
+    """A query, the grades of its judged documents (relevant if above 0), and its first position in the file."""
 
     text: str
     judged: Mapping[str, float] = field(default_factory=dict)
@@ -27,10 +27,10 @@ class Question:
 
 
 def read_queries(path: str | Path) -> list[Question]:
-    """The queries of a CSV, JSON Lines or Parquet file, each once, in order; InputError where the file cannot be used.
+    """The distinct queries of a CSV, JSON Lines or Parquet file, in order; InputError if the file cannot be used.
 
-    The column ``query`` is needed. A row with an ``id`` judges that document for its query, with a ``grade`` from 0 (1 if
-    the file has no such column); several rows of one query belong together.
+    The column ``query`` is required. A row with an ``id`` is a judgement of that document for its query, with a
+    ``grade`` from 0 (1 if the file has no such column); rows of the same query are merged.
     """
     file = Path(path)
     if not file.is_file():
@@ -39,58 +39,58 @@ def read_queries(path: str | Path) -> list[Question]:
             " path"
         )
     judged: dict[str, dict[str, float]] = {}
-    places: dict[str, str] = {}
+    first: dict[str, str] = {}
     with opened(file) as handle:
-        for place, row in _READERS[kind_of(file)](file, handle):
-            text = _text(file, place, "query", row.get("query"))
+        for position, row in _READERS[kind_of(file)](file, handle):
+            text = _text(file, position, "query", row.get("query"))
             if not text:
                 raise InputError(
-                    f"{file}: expected a query in every row, found none in {place}; fill it in or leave the row out"
+                    f"{file}: expected a query in every row, found none in {position}; fill it in or leave the row out"
                 )
-            places.setdefault(text, place)
+            first.setdefault(text, position)
             grades = judged.setdefault(text, {})
-            key = _text(file, place, "id", row.get("id"))
+            key = _text(file, position, "id", row.get("id"))
             if not key:
                 continue
-            grade = _grade(file, place, row.get("grade", 1))
+            grade = _grade(file, position, row.get("grade", 1))
             if grades.setdefault(key, grade) != grade:
                 raise InputError(
                     f"{file}: expected one grade of {key!r} for {text!r}, found {grades[key]:g} and {grade:g}"
-                    f" ({place}); keep one"
+                    f" ({position}); keep one"
                 )
     if not judged:
         raise InputError(f"{file}: expected rows with queries, found none; write it again")
-    return [Question(text, grades, places[text]) for text, grades in judged.items()]
+    return [Question(text, grades, first[text]) for text, grades in judged.items()]
 
 
-def _text(file: Path, place: str, column: str, value: Any) -> str:
+def _text(file: Path, position: str, column: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool) and column == "id":
         return str(value)
     if not isinstance(value, str):
-        raise InputError(f"{file}: expected text as {column}, found {value!r} in {place}; write it as text")
+        raise InputError(f"{file}: expected text as {column}, found {value!r} in {position}; write it as text")
     return " ".join(value.split()) if column == "query" else value.strip()
 
 
-def _grade(file: Path, place: str, value: Any) -> float:
+def _grade(file: Path, position: str, value: Any) -> float:
     try:
         grade = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         grade = math.nan
     if not 0 <= grade <= 100:
-        raise InputError(f"{file}: expected a grade from 0 to 100, found {value!r} in {place}; correct it")
+        raise InputError(f"{file}: expected a grade from 0 to 100, found {value!r} in {position}; correct it")
     return grade
 
 
-def _check_columns(file: Path, found: list[str]) -> None:
-    if "query" not in found:
+def _check_columns(file: Path, names: list[str]) -> None:
+    if "query" not in names:
         raise InputError(
-            f"{file}: expected a column 'query', found {', '.join(found) or 'none'}; name the column of the queries so"
+            f"{file}: expected a column 'query', found {', '.join(names) or 'none'}; rename the column of the queries"
         )
-    if "grade" in found and "id" not in found:
+    if "grade" in names and "id" not in names:
         raise InputError(
-            f"{file}: expected a column 'id' beside 'grade', found {', '.join(found)}; say which documents are judged"
+            f"{file}: expected a column 'id' with 'grade', found {', '.join(names)}; add the ids of judged documents"
         )
 
 
@@ -108,9 +108,7 @@ def _csv_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, An
             if record:
                 yield f"line {reader.line_num}", dict(zip(header, record, strict=True))
     except csv.Error as problem:
-        raise InputError(
-            f"{file}: expected CSV, found {problem} in line {reader.line_num}; mend that line"
-        ) from problem
+        raise InputError(f"{file}: expected CSV, found {problem} in line {reader.line_num}; fix that line") from problem
 
 
 def _json_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -121,11 +119,11 @@ def _json_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, A
             row = json.loads(line)
         except (ValueError, RecursionError) as problem:
             raise InputError(
-                f"{file}: expected one JSON object a line, found {problem} in line {number}; mend that line"
+                f"{file}: expected one JSON object per line, found {problem} in line {number}; fix that line"
             ) from problem
         if not isinstance(row, dict):
             raise InputError(
-                f"{file}: expected one JSON object a line, found {type(row).__name__} in line {number}; mend that line"
+                f"{file}: expected one JSON object per line, found {type(row).__name__} in line {number}; fix that line"
             )
         _check_columns(file, list(row))
         yield f"line {number}", row

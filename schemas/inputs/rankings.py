@@ -1,4 +1,4 @@
-"""Files of queries to rank labels for, and the files that rankings (and other answers to a file) are written to."""
+"""Files of queries to rank labels for, and the writer of rankings and other results."""
 
 import json
 import os
@@ -26,12 +26,12 @@ SCHEMA = pa.schema(
         ("chance", pa.float32()),
     ]
 )
-#: Rows that are written together.
+#: Rows per write.
 _ROWS = 65_536
 
 
 def read_texts(path: str | Path) -> list[str]:
-    """The column ``query`` of a Parquet, CSV or JSON Lines file, row by row; InputError for a file or a row without."""
+    """The column ``query`` of a Parquet, CSV or JSON Lines file; InputError if it is missing in the file or a row."""
     texts: list[str] = []
     reading = Reading({}, form=QUERIES)
     for file in input_files(path):
@@ -44,12 +44,15 @@ def read_texts(path: str | Path) -> list[str]:
                 texts.append(value)
     if reading.quarantine.found:
         row, (_, reason, detail) = min(reading.quarantine.found.items())
-        raise InputError(f"{path}: expected rows that can be read, found {reason} ({detail}) in row {row}; mend it")
+        raise InputError(f"{path}: expected readable rows, found {reason} ({detail}) in row {row}; fix it")
     return texts
 
 
 class RowWriter:
-    """Writes rows of a schema one by one to a Parquet (.parquet) or JSON Lines (.jsonl) file, which is there whole or not at all."""
+    """Atomic writer of a Parquet (.parquet) or JSON Lines (.jsonl) file, row by row.
+
+    InputError for another file name and for a folder that does not exist.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema = SCHEMA) -> None:
         if path.suffix not in {".parquet", ".jsonl"}:
@@ -69,7 +72,7 @@ class RowWriter:
         return self
 
     def add(self, *values: Any) -> None:
-        """One row; of a ranking: the query, a label's place from 1, its id, name, score, and the chance that it is right."""
+        """Adds a row; of a ranking: the query, a label's rank from 1, its id, name, score, and probability."""
         self._rows.append(values)
         if len(self._rows) >= _ROWS:
             self._flush()

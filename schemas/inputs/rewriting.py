@@ -1,6 +1,7 @@
-"""Taking rows out of users' files: the other rows of CSV and JSON Lines stay byte for byte, Parquet keeps schema and compression.
+"""Removal of rows from users' files.
 
-A file is written beside its place, flushed and renamed. What was compressed with gzip is compressed again.
+The other rows of CSV and JSON Lines stay byte for byte the same; Parquet keeps its schema and compression. A file is
+written under a temporary name, flushed and renamed; gzip files are compressed again.
 """
 
 import csv
@@ -26,7 +27,7 @@ from schemas.inputs.suppression import Suppressed
 
 @dataclass(frozen=True)
 class _Rule:
-    """Which rows go: those in whose columns of keys a suppressed one stands."""
+    """The rule for removing rows: those with a suppressed key in one of the key columns."""
 
     mapping: Mapping[str, str]
     suppressed: Suppressed
@@ -34,33 +35,33 @@ class _Rule:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Our names of these columns."""
+        """Our names of the key columns."""
         return self.form.keys_of(self.suppressed.column)
 
     def columns(self, file: Path, names: list[str]) -> list[str]:
-        """The file's names of those that it has; InputError if it has none."""
+        """The file's names of its key columns; InputError if it has none."""
         chosen = chosen_columns(str(file), names, self.mapping, self.form)
-        found = [chosen[key] for key in self.keys if key in chosen]
-        if not found:
+        columns = [chosen[key] for key in self.keys if key in chosen]
+        if not columns:
             raise InputError(
                 f"{file}: expected a column for {' or '.join(self.keys)}, found none; map it with"
                 f" {self.form.option}{self.keys[0]}=…"
             )
-        return found
+        return columns
 
-    def goes(self, values: Iterable[Any]) -> bool:
-        """Whether a row goes that has these values in the columns."""
+    def removes(self, values: Iterable[Any]) -> bool:
+        """Whether a row with these values in the key columns is removed."""
         return any(map(self.suppressed.match, values))
 
     def mentioned(self, line: str) -> bool:
-        """Whether a line that is no row goes."""
+        """Whether a malformed line is removed."""
         return bool(self.suppressed.mentioned(line))
 
 
 def remove_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
-    """Writes a file without the rows of suppressed keys and without malformed lines that mention one; how many went.
+    """Removes the rows of suppressed keys, and malformed lines that mention one, from a file; returns their number.
 
-    A file that has none is not touched, and one that is an image goes whole. InputError if it cannot be read or written.
+    A file without such rows is not modified; an image file is deleted. InputError if it cannot be read or written.
     """
     if form is IMAGE_FILE:
         file.unlink()
@@ -73,7 +74,7 @@ def remove_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, 
 
 
 def count_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
-    """How many rows and lines `remove_rows` would take out."""
+    """The number of rows and lines that `remove_rows` would remove."""
     if form is IMAGE_FILE:
         return int(file.exists())
     return _without(file.resolve(), _Rule(mapping, suppressed, form))[1]
@@ -88,15 +89,15 @@ def _without(target: Path, rule: _Rule) -> tuple[bytes, int]:
 
 
 def _joined(parts: Iterator[tuple[bytes, bool]]) -> tuple[bytes, int]:
-    kept, removed = io.BytesIO(), 0
-    for data, goes in parts:
-        removed += goes
-        kept.write(b"" if goes else data)
-    return kept.getvalue(), removed
+    rest, removed = io.BytesIO(), 0
+    for data, remove in parts:
+        removed += remove
+        rest.write(b"" if remove else data)
+    return rest.getvalue(), removed
 
 
 class _Recorded:
-    """The lines of a file, with those that were handed out since they were last taken."""
+    """The lines of a file, recording those that were read since the last call of ``take``."""
 
     def __init__(self, handle: IO[bytes]) -> None:
         self.handle, self.lines = handle, list[bytes]()
@@ -107,38 +108,38 @@ class _Recorded:
             yield line
 
     def take(self) -> bytes:
-        """The bytes of these lines."""
+        """The bytes of the recorded lines, which are then cleared."""
         data = b"".join(self.lines)
         self.lines.clear()
         return data
 
 
 def _csv_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[bytes, bool]]:
-    """The records of a CSV as they are written, header first, and whether each is to go."""
+    """The records of a CSV as bytes, header first, and whether each is to be removed."""
     recorded = _Recorded(handle)
     names: list[str] = []
     for _, record in csv_records(file, recorded):
         data = recorded.take()
         if not names and record and not isinstance(record, csv.Error):
             names = [name.strip() for name in record]
-            places = [names.index(name) for name in rule.columns(file, names)]
+            positions = [names.index(name) for name in rule.columns(file, names)]
             yield data, False
         elif not names or not record:
             yield data, False
         elif isinstance(record, csv.Error) or len(record) != len(names):
             yield data, rule.mentioned(data.decode("utf-8", "backslashreplace"))
         else:
-            yield data, rule.goes(record[place] for place in places)
+            yield data, rule.removes(record[position] for position in positions)
     yield recorded.take(), False
 
 
 def _json_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[bytes, bool]]:
-    """The lines of JSON Lines, and whether each is to go."""
+    """The lines of JSON Lines, and whether each is to be removed."""
     names = [rule.mapping.get(key, key) for key in rule.keys]
     for line in handle:
         text = line.decode("utf-8-sig", "backslashreplace")
         record = json_object(text) if text.strip() else {}
-        yield line, rule.mentioned(text) if isinstance(record, str) else rule.goes(record.get(name) for name in names)
+        yield line, rule.mentioned(text) if isinstance(record, str) else rule.removes(map(record.get, names))
 
 
 def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, int]:
@@ -150,56 +151,56 @@ def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, in
             for number in range(parquet.num_row_groups):
                 rows = parquet.read_row_group(number)
                 keys = zip(*(rows[name].to_pylist() for name in names), strict=True)
-                keep = [not rule.goes(values) for values in keys]
+                keep = [not rule.removes(values) for values in keys]
                 removed += len(keep) - sum(keep)
-                kept = _with_own_dictionaries(rows.filter(pa.array(keep, pa.bool_())))
-                writer.write_table(kept, row_group_size=max(len(keep), 1))
+                rest = _with_own_dictionaries(rows.filter(pa.array(keep, pa.bool_())))
+                writer.write_table(rest, row_group_size=max(len(keep), 1))
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
-            f"{file}: expected Parquet that can be written again, found {' '.join(str(problem).split())}; take the rows"
-            " out by hand"
+            f"{file}: expected Parquet that can be rewritten, found {' '.join(str(problem).split())}; remove the rows"
+            " by hand"
         ) from problem
     return sink.getvalue(), removed
 
 
 def _with_own_dictionaries(rows: pa.Table) -> pa.Table:
-    """The rows with dictionaries of their own values alone: a filter leaves in them what it took away."""
-    for place, field in enumerate(rows.schema):
+    """The rows with dictionaries of their own values only: a filter does not remove values from dictionaries."""
+    for position, field in enumerate(rows.schema):
         if pa.types.is_dictionary(field.type):
-            values = rows.column(place).cast(field.type.value_type)
-            rows = rows.set_column(place, field, values.dictionary_encode().cast(field.type))
+            values = rows.column(position).cast(field.type.value_type)
+            rows = rows.set_column(position, field, values.dictionary_encode().cast(field.type))
     return rows
 
 
 def _compression(metadata: pq.FileMetaData) -> "dict[str, str] | str":
-    """The compression of each column, as its first pages have it."""
+    """The compression of each column in the first row group."""
     if not metadata.num_row_groups:
         return "snappy"
     group = metadata.row_group(0)
-    found = {group.column(i).path_in_schema: group.column(i).compression.lower() for i in range(metadata.num_columns)}
-    return {path: "none" if codec == "uncompressed" else codec for path, codec in found.items()}
+    codecs = {group.column(i).path_in_schema: group.column(i).compression.lower() for i in range(metadata.num_columns)}
+    return {path: "none" if codec == "uncompressed" else codec for path, codec in codecs.items()}
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Puts the content in a file's place with the permissions of what was there, whole or not at all."""
-    beside = target.with_name(f".{target.name}.rewritten")
+    """Replaces the content of a file atomically, preserving its permissions."""
+    temporary = target.with_name(f".{target.name}.rewritten")
     try:
         if not os.access(target, os.W_OK):
             raise PermissionError(0, "it is write-protected")
-        with open(beside, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        shutil.copymode(target, beside)
-        os.replace(beside, target)
+        shutil.copymode(target, temporary)
+        os.replace(temporary, target)
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
     except OSError as problem:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise InputError(
-            f"{target}: expected a file that can be written, found {problem.strerror or problem}; take the rows out by"
-            " hand, or make it writable and run again"
+            f"{target}: expected a writable file, found {problem.strerror or problem}; remove the rows by hand, or make"
+            " it writable and run again"
         ) from problem

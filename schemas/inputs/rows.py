@@ -1,4 +1,4 @@
-"""Row by row: what is a document, an embedding or an image, and why the rest is not."""
+"""Row checks of documents, embeddings and images."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class _Part:
 
 
 def check_rows(table: pa.Table) -> DocumentBatch:
-    """The rows of a table in the columns of documents that are documents; the others are set aside."""
+    """The valid documents of a table in the columns of documents; the others are quarantined."""
     batches, start = [], 0
     for batch in table.to_batches():
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
@@ -35,12 +35,12 @@ def check_rows(table: pa.Table) -> DocumentBatch:
 def check_batches(
     batches: Iterable[RawBatch], *, quarantine: Quarantine, columns: Sequence[str] = COLUMNS
 ) -> DocumentBatch:
-    """Takes over the rows that are documents, or have other ``columns``: an id, texts, and a vector in the last.
+    """Accepts the valid rows of ``columns`` (an id, texts, and a vector in the last) and quarantines the others.
 
-    The others are set aside. Missing columns count as empty. ``quarantine`` may hold what was set aside while reading. A row has the first of these
-    reasons that fits: no id, wrong type, vector not finite, zero vector, empty text, vector of wrong length, duplicate id.
-    The length of vectors is the most frequent one among the rows without an earlier fault (of equals the smaller); of
-    the rows of one id that are good otherwise, the first stays.
+    Missing columns count as empty. quarantine: may hold rows that were quarantined while reading. A row gets the first
+    applicable reason of: no id, wrong type, vector not finite, zero vector, empty text, vector of wrong length,
+    duplicate id. The length of vectors is the most frequent one among the rows without another fault (on a tie the
+    smallest); of otherwise valid rows with the same id, the first is accepted.
     """
     parts = [_typed(batch, quarantine, columns) for batch in batches]
     if not parts:
@@ -55,7 +55,7 @@ def check_batches(
 
 
 def _typed(batch: RawBatch, quarantine: Quarantine, names: Sequence[str]) -> _Part:
-    """The columns in their types, and the faults that show without the other rows."""
+    """The columns in their types; reports the faults that can be detected row by row."""
     absent = pa.nulls(len(batch.rows))
     raw_ids = batch.columns.get("id", absent)
     keys: Any = raw_ids
@@ -66,7 +66,7 @@ def _typed(batch: RawBatch, quarantine: Quarantine, names: Sequence[str]) -> _Pa
 
     ids = pc.utf8_trim_whitespace(text_cells("id", raw_ids, report))
     keys = ids
-    for i in _places(pc.equal(ids, "")):
+    for i in _indices(pc.equal(ids, "")):
         report(i, "no id", "the id is empty")
     columns = {"id": ids}
     for name in names[1:-1]:
@@ -76,7 +76,7 @@ def _typed(batch: RawBatch, quarantine: Quarantine, names: Sequence[str]) -> _Pa
     _check_vectors(figures, vectors, report)
     if {"title", "text"} <= columns.keys():
         blank = [pc.equal(pc.utf8_trim_whitespace(columns[name]), "") for name in ("title", "text")]
-        for i in _places(pc.and_(pc.and_(*blank), vectors.is_null())):
+        for i in _indices(pc.and_(pc.and_(*blank), vectors.is_null())):
             report(i, "empty text", "neither title nor text nor vector")
     table = pa.Table.from_arrays([*columns.values(), vectors], schema=schema_of(names))
     return _Part(table, np.asarray(batch.rows, dtype=np.int64), figures.lengths)
@@ -85,11 +85,11 @@ def _typed(batch: RawBatch, quarantine: Quarantine, names: Sequence[str]) -> _Pa
 def _check_vectors(figures: VectorFigures, vectors: pa.Array, report: Any) -> None:
     for i in np.flatnonzero(figures.not_finite).tolist():
         values = np.array(vectors[i].as_py(), dtype=np.float32)
-        place = int(np.flatnonzero(~np.isfinite(values))[0])
+        position = int(np.flatnonzero(~np.isfinite(values))[0])
         report(
             i,
             "vector not finite",
-            f"number {place} of {len(values)} is null, NaN, infinite or over the range of float32",
+            f"number {position} of {len(values)} is null, NaN, infinite or over the range of float32",
         )
     for i in np.flatnonzero((figures.lengths > 0) & (figures.zeros == figures.lengths)).tolist():
         report(i, "zero vector", f"all its {figures.lengths[i]} numbers are 0")
@@ -97,29 +97,30 @@ def _check_vectors(figures: VectorFigures, vectors: pa.Array, report: Any) -> No
 
 def _check_lengths(lengths: np.ndarray, ids: pa.ChunkedArray, rows: np.ndarray, quarantine: Quarantine) -> None:
     good = _good(rows, quarantine)
-    found, counts = np.unique(lengths[good & (lengths > 0)], return_counts=True)
-    usual = int(found[np.argmax(counts)]) if len(found) else 0  # argmax takes the first, thus the smaller, of equals
+    distinct, counts = np.unique(lengths[good & (lengths > 0)], return_counts=True)
+    # On a tie argmax returns the first, which is the smallest.
+    usual = int(distinct[np.argmax(counts)]) if len(distinct) else 0
     for i in np.flatnonzero(good & (lengths >= 0) & ((lengths != usual) | (lengths == 0))).tolist():
         others = f"most have {usual}" if usual else "expected some"
         quarantine.add(int(rows[i]), ids[i].as_py(), "vector of wrong length", f"{lengths[i]} numbers, {others}")
 
 
 def _check_unique(ids: pa.ChunkedArray, rows: np.ndarray, quarantine: Quarantine) -> None:
-    places = np.flatnonzero(_good(rows, quarantine))
-    codes = pa.concat_arrays(chunk.indices for chunk in ids.dictionary_encode().chunks).to_numpy()[places]
+    positions = np.flatnonzero(_good(rows, quarantine))
+    codes = pa.concat_arrays(chunk.indices for chunk in ids.dictionary_encode().chunks).to_numpy()[positions]
     if not len(codes):
         return
     first = np.zeros(codes.max() + 1, dtype=np.int64)
-    first[codes[::-1]] = places[::-1]  # the last assignment stays
-    for i, code in zip(*(a[first[codes] != places].tolist() for a in (places, codes)), strict=True):
+    first[codes[::-1]] = positions[::-1]  # the last assignment wins
+    for i, code in zip(*(a[first[codes] != positions].tolist() for a in (positions, codes)), strict=True):
         quarantine.add(int(rows[i]), ids[i].as_py(), "duplicate id", f"row {rows[first[code]]} has it")
 
 
 def _good(rows: np.ndarray, quarantine: Quarantine) -> np.ndarray:
-    """Whether each row has not been set aside (bool)."""
+    """Mask of the rows that are not quarantined (bool)."""
     return ~np.isin(rows, np.fromiter(quarantine.found, dtype=np.int64, count=len(quarantine.found)))
 
 
-def _places(mask: pa.Array) -> list[int]:
-    places: list[int] = np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist()
-    return places
+def _indices(mask: pa.Array) -> list[int]:
+    indices: list[int] = np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist()
+    return indices

@@ -1,4 +1,4 @@
-"""The built-in interactions as files, in the columns that a reading of interactions takes."""
+"""The built-in interactions as files, in the columns that the reader of interactions expects."""
 
 from pathlib import Path
 
@@ -27,9 +27,9 @@ def write_sample(name: str, folder: Path, distributions: tuple[str, ...] | None 
 
 
 def write_interactions(batch: InteractionBatch, folder: Path) -> list[Path]:
-    """Writes ``interactions.parquet`` and ``labels.parquet`` into ``folder``, made if it is missing; returns the paths.
+    """Writes ``interactions.parquet`` and ``labels.parquet`` into ``folder``, which is created; returns the paths.
 
-    To read them gives the queries, labels and pairs of the batch again, those of queries and pairs in their order.
+    Reading them gives the queries, labels and pairs of the batch again, queries and pairs in the same order.
     """
     queries = batch.queries.take(batch.pairs["query"])
     rows = {"query": queries["text"], "label": batch.labels["id"].take(batch.pairs["label"])}

@@ -1,4 +1,4 @@
-"""What a run can read: a user's file, or the built-in sample, whose reader is loaded only where it is used."""
+"""Sources of documents: a user's file, or the built-in sample, whose reader is loaded only when it is used."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,9 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Distribution:
-    """The documents of a distribution, what its pages refer to (`LINK_SCHEMA`), and how many of its sources could not be
-    parsed.
-    """
+    """The documents of a distribution, the links of its pages (`LINK_SCHEMA`), and its number of unparsed sources."""
 
     documents: pa.Table
     links: pa.Table
@@ -34,22 +32,22 @@ class Distribution:
 
 
 class DistributionSource(Protocol):
-    """The documentation of installed distributions, one by one."""
+    """The documentation of installed distributions, each separately."""
 
     def identity(self) -> str:
         """A digest of its content."""
         ...
 
     def distribution(self, name: str) -> "Distribution":
-        """What one distribution says."""
+        """The documentation of one distribution."""
         ...
 
 
 class InputSource(Protocol):
-    """An input from outside the store; as a text, what people call it."""
+    """An input from outside the store; ``str`` is its name for users."""
 
     def __str__(self) -> str:
-        """Its path or name."""
+        """The path or name."""
         ...
 
     def identity(self) -> str:
@@ -57,7 +55,7 @@ class InputSource(Protocol):
         ...
 
     def read(self) -> DocumentBatch:
-        """Its rows, the bad ones set aside."""
+        """The rows, bad ones quarantined."""
         ...
 
 
@@ -76,7 +74,7 @@ class FileSource:
         return input_fingerprint(self.path, dict(self.mapping))
 
     def read(self) -> DocumentBatch:
-        """Its rows, the bad ones set aside; InputError if it cannot be read."""
+        """The rows, bad ones quarantined; InputError if it cannot be read."""
         return read_documents(self.path, mapping=dict(self.mapping))
 
 
@@ -96,7 +94,7 @@ class PythonDocsSource:
         return python_docs_fingerprint(self.distributions)
 
     def distribution(self, name: str) -> Distribution:
-        """What one distribution says."""
+        """The documentation of one distribution."""
         from schemas.inputs.python_docs.links import extract_with_links
 
         return Distribution(*extract_with_links(name))
@@ -107,8 +105,8 @@ class PythonDocsSource:
 
 
 def read_distribution(name: str) -> tuple[pa.Table, int]:
-    """The documents of one distribution, and how many of its sources could not be parsed."""
+    """The documents of one distribution, and its number of unparsed sources."""
     from schemas.inputs.python_docs import extract_distribution
 
-    found = extract_distribution(name)
-    return found.rows, found.unparsed
+    extraction = extract_distribution(name)
+    return extraction.rows, extraction.unparsed

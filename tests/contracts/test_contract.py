@@ -92,7 +92,7 @@ def test_a_good_table_passes_unchanged() -> None:
 def test_what_each_check_says(table: pa.Table, message: str) -> None:
     with pytest.raises(ContractError, match=message) as caught:
         THINGS.check(table, where="here")
-    assert str(caught.value).endswith("; mend the producer, or rebuild the artifact")
+    assert str(caught.value).endswith("; fix the producer, or rebuild the artifact")
 
 
 def test_a_key_is_what_all_its_columns_say() -> None:

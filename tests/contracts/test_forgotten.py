@@ -124,7 +124,7 @@ def test_a_file_without_the_key_is_not_touched_and_one_that_cannot_be_written_is
     assert file.stat() == before
     file.write_text(f"id,text\n{KEY},b\n")
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(InputError, match=r"expected a file that can be written, found it is write-protected"):
+    with pytest.raises(InputError, match=r"expected a writable file, found it is write-protected"):
         remove_rows(file, {}, WANTED)
     assert list(tmp_path.iterdir()) == [file]
 

@@ -229,7 +229,7 @@ GOOD = b"id,title\n1,one\n"
         ("a.jsonl", b"", "a.jsonl: expected rows, found an empty file"),
         ("a.parquet", b"", "a.parquet: expected rows, found an empty file"),
         ("a.csv.gz", gzip.compress(b"", mtime=0), "expected a first line with the columns' names, found none"),
-        ("a.csv", b"\n\n", "expected a first line with the columns' names, found none; give a CSV with a header"),
+        ("a.csv", b"\n\n", "expected a first line with the columns' names, found none; add a header line"),
         ("a.csv", b"id,title\n", "a.csv: expected rows, found none; write it again, or remove it"),
         ("a.jsonl", b"\n \n", "a.jsonl: expected rows, found none"),
         (
@@ -245,14 +245,14 @@ GOOD = b"id,title\n1,one\n"
         (
             "a.parquet",
             GOOD,
-            "a.parquet: expected a Parquet file, found something else (.*); write it again, or name it as",
+            "a.parquet: expected a Parquet file, found something else (.*); write it again, or rename it",
         ),
-        ("a.csv.gz", GOOD, "a.csv.gz: expected a whole gzip file, found .*; compress it again"),
-        ("a.parquet.gz", GOOD, "a.parquet.gz: expected a whole gzip file, found .*; compress it again"),
+        ("a.csv.gz", GOOD, "a.csv.gz: expected a complete gzip file, found .*; compress it again"),
+        ("a.parquet.gz", GOOD, "a.parquet.gz: expected a complete gzip file, found .*; compress it again"),
         (
             "a.csv.gz",
             gzip.compress(GOOD, mtime=0)[:-9],
-            "a.csv.gz: expected a whole gzip file, found .*; compress it again",
+            "a.csv.gz: expected a complete gzip file, found .*; compress it again",
         ),
         (
             "a.csv",
@@ -367,7 +367,7 @@ def test_damaged_parquet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.parquet: expected a Parquet file, found something else"):
         read_documents(path)
     path.write_bytes(whole[:8] + bytes(b ^ 0x5A for b in whole[8:300]) + whole[300:])
-    with pytest.raises(InputError, match=r"a\.parquet: expected whole Parquet pages .*; write it again"):
+    with pytest.raises(InputError, match=r"a\.parquet: expected intact Parquet pages .*; write it again"):
         read_documents(path)
 
 
@@ -375,7 +375,7 @@ def test_parquet_of_another_encoding(tmp_path: Path) -> None:
     latin = pa.array([b"caf\xe9"]).cast(pa.string(), safe=False)
     pq.write_table(pa.table({"id": ["1"], "title": latin}), tmp_path / "a.parquet")
     with pytest.raises(
-        InputError, match=r"expected whole Parquet pages with UTF-8 texts, found .*UTF8.*; write it again"
+        InputError, match=r"expected intact Parquet pages with UTF-8 texts, found .*UTF8.*; write it again"
     ):
         read_documents(tmp_path / "a.parquet")
 

@@ -154,7 +154,7 @@ def test_a_shard_with_too_many_non_zeros_is_refused() -> None:
         indptr = np.array([0, 2**31])
 
     with pytest.raises(
-        ContractError, match=r"expected fewer than 2\^31 non-zeros a shard, got 2147483648; use smaller"
+        ContractError, match=r"expected fewer than 2\^31 nonzeros per shard, got 2147483648; use smaller"
     ):
         sparse_to_arrow(Huge())  # type: ignore[arg-type]
 

@@ -87,7 +87,7 @@ def test_a_gate_that_fails_leaves_what_is_live(pointer: Pointer) -> None:
         pointer.promote(things_ref(2), gates=gates)
     assert (
         str(caught.value)
-        == "toys/test.things: expected every gate to hold, found documents 3 (at least 10); share nan (at most 0.05); "
+        == "toys/test.things: expected every gate to pass, found documents 3 (at least 10); share nan (at most 0.05); "
         f"{things_ref(1)} stays live"
     )
     assert pointer.required().artifact == things_ref(1)
@@ -135,7 +135,7 @@ def test_a_pointer_moved_meanwhile_is_a_conflict_and_leaves_no_gap(pointer: Poin
         with pytest.raises(
             PublicationConflictError,
             match=(
-                rf"toys/test.things: expected generation {after} to be the newest, found 2 \({things_ref(2)}, by .*look"
+                rf"toys/test.things: expected generation {after} to be the newest, found 2 \({things_ref(2)}, by .*promote again"
             ),
         ):
             promoted(pointer, 3, after=after)
@@ -256,7 +256,7 @@ def test_versions_written_anew_take_the_place_of_the_old_ones(tmp_path: Path) ->
     assert (move.action, move.ref, move.generation) == ("forget", moves[2].ref, 4)
     assert pointer.forget({moves[0].ref: str(new)}, {}, reason="again") is None
     assert [one.ref for one in pointer.line()] == [str(new), moves[1].ref, moves[2].ref]
-    with pytest.raises(MissingArtifactError, match=r"not written anew \(its input is gone\); nothing was changed"):
+    with pytest.raises(MissingArtifactError, match=r"not rebuilt \(its input is gone\); nothing was changed"):
         pointer.rollback()
     assert pointer.required().ref == moves[2].ref
 

@@ -100,7 +100,7 @@ def test_a_path_stays_below_the_root_or_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("day", ["2026-02-30", "2026-1-2", "20260102", "2026-W01-1", "day=2026-01-02", None, 20260102])
 def test_a_day_is_a_calendar_day(day: object) -> None:
-    with pytest.raises(UnsafeNameError, match=r"day: expected a calendar day YYYY-MM-DD, got .*; give such a day"):
+    with pytest.raises(UnsafeNameError, match=r"day: expected a calendar day YYYY-MM-DD, got .*; correct it"):
         checked_day(day)  # type: ignore[arg-type]
 
 

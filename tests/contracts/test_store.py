@@ -271,7 +271,7 @@ def test_a_full_disk_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch
             lambda: commit_things(store, things_ref(3), seed=3),
             lambda: Workspace(store, things_ref(3)).finish_shard(0, [], {}),
         ):
-            with pytest.raises(StoreUnreachableError, match="No space left on device; free some space and run again"):
+            with pytest.raises(StoreUnreachableError, match="No space left on device; free some disk space"):
                 attempt()
     assert sorted(store.files.fs.find(store.files.root)) == before
     assert read_everything(store, things_ref(1))["things"]["id"][0].as_py() == "1-0-0"
@@ -315,7 +315,7 @@ def test_working_state_keeps_the_newest_two_checkpoints_and_takes_up_a_whole_one
     assert workspace.newest_checkpoint() == (256, b"state at 256")
     for position in (1024, 128):
         with pytest.raises(
-            CorruptArtifactError, match=f"expected a whole checkpoint at {position}, found none; run again"
+            CorruptArtifactError, match=f"expected an intact checkpoint at {position}, found none; run again"
         ):
             workspace.checkpoint(position)
 

@@ -84,7 +84,7 @@ def test_a_block_that_is_lost_and_not_replaced_is_an_error(
     with monkeypatch.context() as patch:
         patch.setattr(Workspace, "save_checkpoint", lose)
         with pytest.raises(
-            CorruptArtifactError, match=r"working state of corpus.projection/day=.*: expected a whole checkpoint at 2"
+            CorruptArtifactError, match=r"working state of corpus.projection/day=.*: expected an intact checkpoint at 2"
         ):
             fitted(env, features)
     assert fitted(env, features)

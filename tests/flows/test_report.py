@@ -382,7 +382,7 @@ def test_a_failed_gate_leaves_what_is_live(made: Made) -> None:
     complete(made)
     failed = made.record(
         state="failed",
-        error="GateError: shop/ann.index: expected every gate to hold",
+        error="GateError: shop/ann.index: expected every gate to pass",
         gates=[{"gate": "recall_at_10 0.5 (at least 0.95)", "holds": False}],
     )
     page = Page(render(made.store, failed))

@@ -194,7 +194,7 @@ def test_a_missed_gate_keeps_the_threshold_that_is_live(faces: Path) -> None:
 def test_a_threshold_that_costs_too_much_is_held_back_and_the_run_may_go_on(faces: Path) -> None:
     store, costly = Store(str(faces / ".fingerpost")), {"metric.gates.frr": 0.001, "metric.target.share": 0.001}
     before = Pointer(store, "faces", PRODUCT).required()
-    with pytest.raises(GateError, match=r"expected every gate to hold, found threshold_frr 0\.\d+ \(at most 0.001\)"):
+    with pytest.raises(GateError, match=r"expected every gate to pass, found threshold_frr 0\.\d+ \(at most 0.001\)"):
         run_flow("tune_thresholds", request_for(faces, **costly), quiet=True)
     run_flow("tune_thresholds", request_for(faces, **costly, **{"metric.gates.missed": "note"}), quiet=True)
     record = runs(store, newest=1)[0]

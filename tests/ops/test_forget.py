@@ -203,7 +203,7 @@ def test_a_version_that_cannot_be_made_again_is_gone_all_the_same(three_days: Pa
     assert traces(three_days) == []
     pointer = Pointer(store, "letters", PRODUCT)
     assert pointer.required().artifact.day == DAYS[1]
-    with pytest.raises(MissingArtifactError, match="a document in it was forgotten, and not written anew"):
+    with pytest.raises(MissingArtifactError, match="a document in it was forgotten, and not rebuilt"):
         pointer.rollback()
 
 

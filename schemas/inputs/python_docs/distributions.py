@@ -77,7 +77,7 @@ _EXCLUDED = frozenset(
 
 @dataclass(frozen=True, order=True)
 class SourceFile:
-    """One Python source of a distribution: its dotted module name, where it lies, whether it is a package."""
+    """One Python source of a distribution: its dotted module name, its path, and whether it is a package."""
 
     module: str
     path: Path

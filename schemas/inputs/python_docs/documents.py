@@ -18,7 +18,7 @@ DOCUMENT_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Extraction:
-    """The documents of a distribution, sorted by title, and how many of its sources could not be parsed."""
+    """The documents of a distribution, sorted by title, and its number of unparsed sources."""
 
     rows: pa.Table
     unparsed: int
@@ -26,7 +26,7 @@ class Extraction:
 
 @dataclass(frozen=True)
 class ParsedDistribution:
-    """The public objects of a distribution, with and without docstring, and the namespaces they were found in."""
+    """The public objects of a distribution, with and without docstring, and their namespaces."""
 
     distribution: str
     spaces: Namespaces

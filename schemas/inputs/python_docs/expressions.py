@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Import:
-    """What a name is bound to by an import: a module, or an attribute of one."""
+    """The target of an import: a module, or an attribute of one."""
 
     module: str
     attribute: str | None = None

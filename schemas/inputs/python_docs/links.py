@@ -1,4 +1,4 @@
-"""What the documented objects of installed packages refer to in "See Also", and their first sentences."""
+"""References in the "See Also" sections of installed packages' documented objects, and their first sentences."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ LINK_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Page:
-    """A public object: its id among the sample's documents, its names (the one it is known by first) and its docstring.
+    """A public object: its id among the sample's documents, its names (the preferred one first) and its docstring.
 
-    ``text`` is without "See Also", and empty if the object has no docstring. Of the names listed there, ``targets`` are ids
-    of the same distribution, ``elsewhere`` the names that nothing in it answers to.
+    text: the docstring without "See Also"; empty without a docstring. targets: ids of the same distribution that "See
+    Also" lists. elsewhere: listed names that the distribution does not have.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Page:
 
 @dataclass(frozen=True)
 class DistributionPages:
-    """The public objects of a distribution, sorted by name, and how many of its sources could not be parsed."""
+    """The public objects of a distribution, sorted by name, and its number of unparsed sources."""
 
     distribution: str
     pages: tuple[Page, ...]
@@ -43,7 +43,7 @@ class DistributionPages:
 
 @dataclass(frozen=True)
 class Links:
-    """Ids to the ids that their "See Also" names, and how many names were listed, resolved, and of the object itself.
+    """Ids to the ids in their "See Also", and the numbers of names listed, resolved, and of the object itself.
 
     Several names of one object on one page count once.
     """
@@ -61,8 +61,10 @@ def pages_of(distribution: str) -> DistributionPages:
 
 
 def extract_with_links(distribution: str) -> tuple[pa.Table, pa.Table, int]:
-    """The documents of an installed distribution, its pages as rows of `LINK_SCHEMA`, and how many of its sources could not
-    be parsed; all are parsed once. Raises InputError if it is missing.
+    """The documents of an installed distribution, and its pages as rows of `LINK_SCHEMA`.
+
+    The third value is the number of sources that could not be parsed. Each source is parsed once. Raises InputError if
+    the distribution is missing.
     """
     parsed = parse_distribution(distribution)
     pages = _pages(parsed)
@@ -135,7 +137,7 @@ def sentence_of(page: Page) -> tuple[str, str]:
 
 
 def _ids(parsed: ParsedDistribution) -> dict[int, str]:
-    """Objects (by ``id()``) to their ids: those of documents as among the sample's, then the others where one is free."""
+    """Objects (by ``id()``) to their ids: first documented objects as in the sample, then others if an id is free."""
     taken: set[str] = set()
     ids: dict[int, str] = {}
     documented = {id(found): document(found, package=parsed.distribution) is not None for found in parsed.objects}
@@ -149,7 +151,7 @@ def _ids(parsed: ParsedDistribution) -> dict[int, str]:
 
 
 class _Names:
-    """The objects of a distribution by every name that leads to them."""
+    """The objects of a distribution by all their names."""
 
     def __init__(self, parsed: ParsedDistribution, ids: dict[int, str]) -> None:
         self.spaces, self.ids = parsed.spaces, ids
@@ -168,10 +170,10 @@ class _Names:
                     self.ends.setdefault(".".join(parts[start:]), {})[id(found)] = found
 
     def resolved(self, written: str, origin: PublicObject) -> str | None:
-        """The id of the object that a name stands for where ``origin`` writes it; None if that is not certain.
+        """The id of the object that a name in the docstring of ``origin`` refers to; None if that is ambiguous.
 
-        In this order: from within its class and the modules around it, by any of its names; as a full name; as its source
-        would read it; a name with a leading dot, or one with a private start, as the end of just one full name.
+        Tried in this order: relative to its class and the enclosing modules, under any of its names; as a full name; as
+        resolved in its source; a name with a leading dot or a private first part as the end of exactly one full name.
         """
         is_end, name = written.startswith("."), written.lstrip(".")
         found = next((o for path in self._paths(name, origin) if (o := self._at(path)) is not None), None)

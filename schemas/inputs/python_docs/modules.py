@@ -31,7 +31,7 @@ class Definition:
 
     @property
     def name(self) -> str:
-        """Its own name, without those of the classes around it."""
+        """The last part of the name, without the enclosing classes."""
         return self.qualname.rpartition(".")[2]
 
 
@@ -204,7 +204,7 @@ def _call(module: Module, call: ast.Call) -> bool:
 
 
 def _add_newdoc(module: Module, arguments: list[ast.expr]) -> None:
-    if len(arguments) == 2:  # those of compiled functions beside the file: (name, doc)
+    if len(arguments) == 2:  # those of the package's compiled functions: (name, doc)
         place, (name, doc) = module.name.rpartition(".")[0] + "._ufuncs", arguments
     elif len(arguments) == 3 and isinstance(arguments[0], ast.Constant):
         place, name, doc = str(arguments[0].value), arguments[1], arguments[2]

@@ -1,4 +1,4 @@
-"""What a name stands for in a module, found from sources alone: definitions, imports, stars and aliases followed."""
+"""Resolution of names in modules from sources only, following definitions, imports, star imports and aliases."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Namespaces:
         self._names.clear()
 
     def target(self, module: str, name: str) -> Target | None:
-        """What ``name`` stands for in ``module``; None if that is not defined in these sources.
+        """The object that ``name`` refers to in ``module``; None if it is not defined in these sources.
 
         Definitions win over imports, which commonly replace them by compiled twins; later imports over earlier.
         """
@@ -43,7 +43,7 @@ class Namespaces:
         return self._targets[key]
 
     def expression(self, module: str, dotted: str) -> Target | None:
-        """What ``a.b.c`` stands for in ``module``; the attributes of an object are those of its class."""
+        """The object that ``a.b.c`` refers to in ``module``; the attributes of an object are those of its class."""
         first, *rest = dotted.split(".")
         found = self.target(module, first)
         for part in rest:
@@ -61,7 +61,7 @@ class Namespaces:
         return self._exports[module]
 
     def names(self, module: str) -> tuple[str, ...]:
-        """The names a star import takes: those of ``__all__``, or all that are bound and have no leading underscore."""
+        """The names of a star import: those of ``__all__``, or all bound names without a leading underscore."""
         if module not in self._names:
             self._names[module] = ()
             listed = self.exported(module)

@@ -1,4 +1,4 @@
-"""What a docstring says in its parts: its first sentence, and the names that its "See Also" sections list."""
+"""Parts of a docstring: its first sentence, and the names that its "See Also" sections list."""
 
 import re
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ _SENTENCE = re.compile(r"(.+?[.!?])(?=\s+[^a-z\s]|\s*$)", re.DOTALL)
 def split_see_also(text: str) -> tuple[str, tuple[str, ...]]:
     """A cleaned docstring without its "See Also" sections, and the names they list, as written, each once.
 
-    Sections are those of numpydoc (underlined), of Google's style (a colon, then an indented block) and Sphinx's
-    ``.. seealso::``. Names of pages and labels are left out; a leading dot stays, for it says that a name is only an end.
+    Sections are those of numpydoc (underlined), of Google's style (a colon, then an indented block) and Sphinx's ``..
+    seealso::``. Names of pages and labels are left out; a leading dot stays, for it says that a name is only an end.
     """
     lines = text.split("\n")
     kept: list[str] = []

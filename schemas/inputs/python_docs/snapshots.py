@@ -1,4 +1,4 @@
-"""Daily snapshots of the sample with fixed dates: each holds all rows of the one before, and some packages more."""
+"""Daily snapshots of the sample with fixed dates; each holds all rows of the previous one and further packages."""
 
 import datetime
 from pathlib import Path
