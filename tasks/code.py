@@ -1,8 +1,8 @@
-"""The hash of the code that a stage runs: what must be computed again when code changes, and nothing else.
+"""The hash of the code that a stage runs, which decides what a change of code recomputes.
 
 It covers the stage, the functions of its own file that it uses, every ``tasks`` module, input reader and matrix codec
-that these import, and the compiled extensions' ``SOURCE_HASH``. Comments and docstrings do not count, nor does whether
-a stage only observes, which says nothing about what it computes.
+that these import, and the compiled extensions' ``SOURCE_HASH``. Comments and docstrings do not count, nor does the
+declaration that a stage only observes, which does not affect its results.
 """
 
 import ast
@@ -21,7 +21,7 @@ from ext.sources import EXTENSIONS, source_hash
 from schemas.errors import FingerpostError
 from schemas.python_source import parsed
 
-#: Modules whose code decides results. The stage machinery and the loaders only move them.
+#: Modules whose code determines results. The stage machinery and the loaders only transport them.
 _HASHED = ("tasks.", "schemas.matrices", "schemas.inputs")
 _UNHASHED = tuple(
     f"tasks.{name}" for name in ("stage", "stage_run", "environment", "shards", "ledger", "code", "same_code", "recent")
@@ -29,16 +29,16 @@ _UNHASHED = tuple(
 
 
 class StaleExtensionError(FingerpostError):
-    """A compiled extension was not built from the sources that lie beside it."""
+    """A compiled extension was not built from the sources in its folder."""
 
 
-#: The hashes that were computed where the code is taken not to change.
+#: Cached hashes within :func:`unchanging_code`.
 _known: ContextVar[dict[Callable[..., Any], str] | None] = ContextVar("fingerpost_code", default=None)
 
 
 @contextmanager
 def unchanging_code() -> Iterator[None]:
-    """Within it the hash of a stage is computed once, for many plans in a row."""
+    """Caches the hash of each stage inside it, for many plans in a row."""
     token = _known.set({})
     try:
         yield
@@ -47,7 +47,7 @@ def unchanging_code() -> Iterator[None]:
 
 
 def code_hash(function: Callable[..., Any]) -> str:
-    """The hash (hexadecimal) of everything a stage function runs; StaleExtensionError for an outdated binary."""
+    """The hash (hexadecimal) of all code that a stage function runs; StaleExtensionError for an outdated binary."""
     known = _known.get()
     if known is None:
         return _code_hash(function)
@@ -73,13 +73,13 @@ def _code_hash(function: Callable[..., Any]) -> str:
 
 @lru_cache(maxsize=1024)
 def _own_code(source: str, root: str, module: str) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The statements of a source that a function of it needs, without comments, and the modules that they import from."""
+    """The statements of a source that one of its functions needs, and the modules that they import from."""
     nodes, modules = _reachable(parsed(source), root, module)
     return tuple(_text_of(node) for node in nodes), frozenset(modules)
 
 
 def _text_of(tree: ast.AST) -> str:
-    """The source of a tree without comments and docstrings, and without what a stage is declared to be for; the tree changes."""
+    """The source of a tree without comments, docstrings and ``observes`` declarations; modifies the tree."""
     for node in ast.walk(tree):
         for decorator in getattr(node, "decorator_list", ()):
             if isinstance(decorator, ast.Call):
@@ -143,16 +143,16 @@ def _is_first_party(name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _source_of(name: str) -> Path | None:
-    """The file of a first-party module; neither it nor a module above it runs, which may load much (torch, for example)."""
+    """The file of a first-party module, found without running it or its packages, which may import torch."""
     root, *path = name.split(".")
-    place = Path(next(iter(import_module(root).__path__))).joinpath(*path)
+    base = Path(next(iter(import_module(root).__path__))).joinpath(*path)
     endings = (".py", *EXTENSION_SUFFIXES)
-    files = [place / "__init__.py", *(place.with_name(place.name + ending) for ending in endings)]
+    files = [base / "__init__.py", *(base.with_name(base.name + ending) for ending in endings)]
     return next((file for file in files if file.is_file()), None)
 
 
 def _closure(modules: Iterable[str]) -> set[str]:
-    """The first-party modules that these are or import, transitively."""
+    """The first-party modules among ``modules`` and all that they import, transitively."""
     seen: set[str] = set()
     todo = [name for name in modules if _is_first_party(name)]
     while todo:
@@ -168,7 +168,7 @@ def _closure(modules: Iterable[str]) -> set[str]:
 
 @lru_cache(maxsize=1024)
 def _imported(text: str, module: str) -> tuple[str, ...]:
-    """The first-party modules that a source imports anywhere in it."""
+    """The first-party modules that a source imports anywhere."""
     nodes = ast.walk(parsed(text))
     return tuple(sorted({name for node in nodes for _, name in _imports(node, module) if _is_first_party(name)}))
 
@@ -187,12 +187,12 @@ def _text_hash(text: str) -> str:
 
 
 def extension_hash(name: str) -> str:
-    """The hash compiled into an extension; StaleExtensionError if the sources beside it have another."""
+    """The hash compiled into an extension; StaleExtensionError if its present sources have another."""
     compiled = str(import_module(f"ext.{name}").SOURCE_HASH)
-    beside = source_hash(name)
-    if beside is not None and compiled != beside:
+    present = source_hash(name)
+    if present is not None and compiled != present:
         raise StaleExtensionError(
-            f"ext.{name}: expected a build of the sources beside it ({beside}), found one of {compiled}; rebuild: `make"
+            f"ext.{name}: expected a build of its present sources ({present}), found one of {compiled}; rebuild: `make"
             " build`"
         )
     return compiled

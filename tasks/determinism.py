@@ -1,4 +1,4 @@
-"""Torch on one thread and with the same bits in every run."""
+"""Torch on one thread and bit-for-bit reproducible."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import torch
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch takes one thread and deterministic algorithms; afterwards it is as it was."""
+    """Runs torch on one thread with deterministic algorithms; restores the earlier settings on exit."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -22,7 +22,7 @@ def one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def seeded(*seed: int) -> Iterator[None]:
-    """Within it torch's own random numbers follow from the seed alone; afterwards they go on as before."""
+    """Seeds torch's random numbers; restores the state of the generator on exit."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) >> 1)
         yield

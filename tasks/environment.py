@@ -1,4 +1,4 @@
-"""What a run gives to its stages, and what stages know of the world around them."""
+"""The environment of stages: the context that a run provides to them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,20 +13,20 @@ from tasks.shards import Executor, SerialExecutor
 
 
 class Progress(Protocol):
-    """Where people see how far a stage is."""
+    """Display of a stage's progress."""
 
     def begin(self, stage: str, total: int) -> None:
-        """A stage starts on ``total`` steps."""
+        """A stage of ``total`` steps starts."""
 
     def advance(self, stage: str, done: int) -> None:
-        """``done`` of them are finished."""
+        """``done`` of the steps are finished."""
 
     def end(self, record: StageRecord) -> None:
         """A stage ended, reused or run."""
 
 
 class SilentProgress:
-    """Shows nothing."""
+    """Progress that displays nothing."""
 
     def begin(self, stage: str, total: int) -> None:
         """Nothing."""
@@ -48,13 +48,18 @@ class Source(Protocol):
 
 @dataclass
 class Environment:
-    """What a run gives to its stages: where to store and compute, for which day and collection, what to force.
+    """The context of a run's stages.
 
-    With ``planning``, stages compute nothing: they note what they would do in ``planned``. ``asked`` is the artifact that
-    each stage, by its name with its part, was asked for, finished or not; ``before`` the same of the last run for this day, to
-    tell what changed since. ``running`` is the stage that is at work, with its part. ``part`` tells apart the notes on stages
-    that a flow has more than once. ``observed`` are the artifacts of stages that only observe.
-    ``because`` is kept with the reason of every stage that is computed, ``notes`` are what else a plan and a report say.
+    store, executor, threads: where artifacts are stored, where shards run, and threads for kernels.
+    collection, day, part: what the run computes; ``part`` distinguishes stages that a flow has more than once.
+    forced: names of stages to recompute. stale_on_versions: whether package versions are part of fingerprints.
+    records: the stages so far. rerun: artifacts recomputed because of ``forced``.
+    planning: compute nothing; ``planned`` collects what stages would do.
+    asked: the artifact requested of each stage, finished or not, by full name; before: the same of the last run for
+    this
+        day, to report what changed since.
+    observed: artifacts of stages that only observe. running: full name of the current stage.
+    because: added to the reason of every stage that is computed. notes: further remarks for plan and report.
     """
 
     store: Store
@@ -79,7 +84,7 @@ class Environment:
 
     @property
     def ledger(self) -> Ledger:
-        """The notes on this collection's earlier artifacts."""
+        """The ledger of this collection and part."""
         return Ledger(self.store, f"{self.collection}.{self.part}" if self.part else self.collection)
 
 
@@ -88,7 +93,7 @@ _current: ContextVar[Environment] = ContextVar("fingerpost_environment")
 
 @contextmanager
 def environment(env: Environment) -> Iterator[Environment]:
-    """Stages called inside run in this environment."""
+    """Makes stages called inside it run in this environment."""
     token = _current.set(env)
     try:
         yield env
@@ -97,7 +102,7 @@ def environment(env: Environment) -> Iterator[Environment]:
 
 
 def current_environment() -> Environment:
-    """The environment that stages called now run in."""
+    """The environment of stages called now; FingerpostError outside of a run."""
     try:
         return _current.get()
     except LookupError as problem:

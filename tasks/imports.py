@@ -1,4 +1,4 @@
-"""What the stages that import an input have in common: the quarantine with its limit, and rows in shards."""
+"""Shared parts of the stages that import an input: the quarantine with its limit, and rows in shards."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from tasks.stage_run import StageRun
 
 
 def write_quarantine(run: StageRun, source: object, batch: DocumentBatch, params: ImportParams) -> dict[str, Any]:
-    """Writes the bad rows of an input, with a reason each, beside the artifact; their number and fraction as quality figures.
+    """Writes the bad rows of an input, with a reason each, as a companion artifact; returns their number and fraction.
 
-    QuarantineLimitError where they are more than the limit, or no row is good.
+    QuarantineLimitError if the fraction exceeds the limit, or no row is good.
     """
     good, bad = batch.accepted.num_rows, batch.quarantined.num_rows
     share = bad / max(bad + good, 1)
@@ -24,13 +24,13 @@ def write_quarantine(run: StageRun, source: object, batch: DocumentBatch, params
         counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
         raise QuarantineLimitError(
             f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad}"
-            f" bad of {bad + good} ({counts}); mend the input, or raise corpus.imports.quarantine_share;"
+            f" bad of {bad + good} ({counts}); fix the input, or raise corpus.imports.quarantine_share;"
             f" the rows are in {run.companions[QUARANTINE.name]}"
         )
     return {"quarantined": bad, "quarantine_share": round(share, 6)}
 
 
 def write_rows(run: StageRun, table: str, rows: pa.Table, params: ImportParams) -> None:
-    """Writes the good rows of an input as a table of the artifact, one file per shard."""
+    """Writes the accepted rows of an input as a table of the artifact, one file per shard."""
     for shard in row_shards(rows.num_rows, params.rows_per_shard):
         run.write(table, rows.slice(shard.start, shard.stop - shard.start), shard=shard.index)

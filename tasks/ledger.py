@@ -1,4 +1,4 @@
-"""What is remembered of a collection's stages: the newest artifact of each, accepted code, and the record of a stage's run."""
+"""The ledger of a collection's stages: newest artifacts, accepted code, and the records of runs and days."""
 
 import getpass
 import json
@@ -15,7 +15,7 @@ from schemas.store import Store
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a stage is expected to cost, from the last time that it was computed: seconds, peak memory in MB, bytes stored."""
+    """Expected cost of a stage, from its last computation: seconds, peak memory in MB, bytes stored."""
 
     seconds: float
     peak_mb: float
@@ -23,7 +23,7 @@ class Estimate:
 
     @classmethod
     def of(cls, manifest: Manifest | None) -> "Estimate | None":
-        """What an earlier artifact did cost."""
+        """The cost of an earlier artifact; None if it is unknown."""
         if manifest is None or "seconds" not in manifest.run:
             return None
         return cls(
@@ -35,9 +35,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """What a stage would do: be reused or run, why, and at what cost if that is known.
+    """The plan of a stage: whether it would run, why, and its estimated cost if known.
 
-    ``observes``: it decides neither whether a day is stale nor what a release consists of.
+    observes: the stage affects neither whether a day is stale nor the members of a release.
     """
 
     stage: str
@@ -51,16 +51,19 @@ class PlannedStage:
 
     @property
     def name(self) -> str:
-        """The stage and, where a flow has it more than once, the part that it belongs to."""
+        """The stage's name with its part, if a flow has the stage more than once."""
         return full_name(self.stage, self.part)
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What a stage did in a run: reused or computed, why, rows, seconds, shards, peak memory in MB, quality figures.
+    """The record of a stage in a run.
 
-    ``bytes`` is what its artifact stores, ``estimate`` what it was expected to cost, ``inputs`` what it was made of, ``part``
-    what tells it apart where a flow has the stage more than once; ``observes`` says that it is no part of a release.
+    computed: computed or reused, and the reason. rows: by table. seconds, peak_mb: cost in seconds and MB. shards_run,
+    shards_resumed: shards computed, and taken from an interrupted run. quality, measured: quality values, and values
+    that depend on the machine. companions: further artifacts by contract. bytes: size of the artifact. estimate: the
+    expected cost. inputs: references or digests by name. part: distinguishes stages that a flow has more than once.
+    observes: the stage is not a member of a release.
     """
 
     stage: str
@@ -83,12 +86,12 @@ class StageRecord:
 
     @property
     def name(self) -> str:
-        """The stage and, where a flow has it more than once, the part that it belongs to."""
+        """The stage's name with its part, if a flow has the stage more than once."""
         return full_name(self.stage, self.part)
 
     @classmethod
     def reused(cls, stage: str, ref: Ref, manifest: Manifest, *, reason: str, seconds: float) -> "StageRecord":
-        """The record of a stage whose artifact was there."""
+        """The record of a stage whose artifact was reused."""
         return cls._of(stage, ref, manifest, computed=False, reason=reason, seconds=round(seconds, 3))
 
     @classmethod
@@ -126,20 +129,20 @@ class StageRecord:
 
 
 def full_name(name: str, part: str) -> str:
-    """A stage or artifact with the part of a flow that it belongs to, if it has one."""
+    """The name of a stage or artifact with its part of the flow, if it has one."""
     return f"{name} ({part})" if part else name
 
 
 def stages_by_name(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The stages of a run's record by name, with their parts where they have one; of equal names the first."""
-    found: dict[str, dict[str, Any]] = {}
+    """The stages of a run's record by full name; of equal names the first."""
+    stages: dict[str, dict[str, Any]] = {}
     for stage in record["stages"]:
-        found.setdefault(full_name(stage["stage"], stage.get("part", "")), stage)
-    return found
+        stages.setdefault(full_name(stage["stage"], stage.get("part", "")), stage)
+    return stages
 
 
 class Ledger:
-    """Hints by collection; losing them costs an explanation, never a result."""
+    """Hints by collection; without them explanations are lost, never results."""
 
     def __init__(self, store: Store, collection: str) -> None:
         self.store, self.collection = store, checked_name(collection, what="collection")
@@ -152,15 +155,15 @@ class Ledger:
             return None
 
     def same(self, artifact: str, fingerprint: str) -> Ref | None:
-        """An artifact of that name and fingerprint, of whatever day."""
+        """An artifact of that name and fingerprint, of any day."""
         try:
-            found = Ref.parse(json.loads(self.store.files.read(self._hint(artifact, fingerprint)))["ref"])
-            return found if self.store.has(found) else None
+            ref = Ref.parse(json.loads(self.store.files.read(self._hint(artifact, fingerprint)))["ref"])
+            return ref if self.store.has(ref) else None
         except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, FingerpostError):
             return None
 
     def note(self, artifact: str, ref: Ref) -> None:
-        """Remembers the newest artifact of a name, and where its fingerprint is to be found."""
+        """Records the newest artifact of a name, and the artifact of its fingerprint."""
         content = json.dumps({"ref": str(ref)}).encode()
         if self.latest(artifact) != ref:
             self.store.files.write(f".index/{self.collection}/{artifact}.json", content)
@@ -171,14 +174,17 @@ class Ledger:
         return f".index/{self.collection}/{artifact}/{fingerprint}.json"
 
     def accepted(self, stage: str, code: str) -> str | None:
-        """The older code hash that this one was accepted as, if it was."""
+        """The older code hash as which this one was accepted, if it was."""
         try:
             return str(json.loads(self.store.files.read(f".accepted/{stage}/{code}.json"))["as"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def accept(self, stage: str, code: str, artifact: str, *, reason: str) -> dict[str, str]:
-        """Adopts the newest artifact of a stage as what the present code makes, and keeps who did so and when."""
+        """Accepts the newest artifact of a stage as the result of the present code, and records by whom and when.
+
+        MissingArtifactError without an artifact; FingerpostError if it is of the present code already.
+        """
         newest = self.latest(artifact)
         if newest is None:
             raise MissingArtifactError(
@@ -204,36 +210,36 @@ class Ledger:
 
 
 def input_texts(inputs: Mapping[str, Any]) -> dict[str, str]:
-    """The inputs of a manifest by name: references, or the digests of sources from outside."""
-    return {name: str(given.get("ref") or given.get("source", "")) for name, given in inputs.items()}
+    """The inputs of a manifest by name: references, or the digests of external sources."""
+    return {name: str(entry.get("ref") or entry.get("source", "")) for name, entry in inputs.items()}
 
 
 def save_partition(store: Store, body: dict[str, Any]) -> None:
-    """Keeps what became of a day of a flow and collection: its newest run's end."""
-    where = f".partitions/{checked_name(body['flow'])}/{checked_name(body['collection'])}/{body['day']}.json"
-    store.files.write(where, json.dumps(body, indent=1, default=_plain).encode())
+    """Saves the outcome of a day of a flow and collection: the end of its newest run."""
+    path = f".partitions/{checked_name(body['flow'])}/{checked_name(body['collection'])}/{body['day']}.json"
+    store.files.write(path, json.dumps(body, indent=1, default=_plain).encode())
 
 
 def partition(store: Store, flow: str, collection: str, day: str) -> dict[str, Any]:
-    """What became of one day; empty if it never ran or its record cannot be read."""
+    """The outcome of one day; empty if it never ran or its record cannot be read."""
     path = f".partitions/{checked_name(flow)}/{checked_name(collection)}/{checked_day(day)}.json"
     try:
-        found = json.loads(store.files.read(path))
-        return found if isinstance(found, dict) else {}
+        record = json.loads(store.files.read(path))
+        return record if isinstance(record, dict) else {}
     except (FileNotFoundError, ValueError):
         return {}
 
 
 def partitions(store: Store, flow: str, collection: str) -> dict[str, dict[str, Any]]:
-    """What became of the days of a flow and collection, by day; a record that cannot be read is left out."""
+    """The outcomes of the days of a flow and collection, by day; a record that cannot be read is left out."""
     folder = f".partitions/{checked_name(flow)}/{checked_name(collection)}"
-    found = {}
+    records = {}
     for name in store.files.names(folder):
         try:
-            found[name.removesuffix(".json")] = json.loads(store.files.read(f"{folder}/{name}"))
+            records[name.removesuffix(".json")] = json.loads(store.files.read(f"{folder}/{name}"))
         except (FileNotFoundError, ValueError):
             continue
-    return found
+    return records
 
 
 def partitioned(store: Store) -> list[tuple[str, str]]:
@@ -246,7 +252,7 @@ def partitioned(store: Store) -> list[tuple[str, str]]:
 
 
 def save_run(store: Store, run_id: str, body: dict[str, Any]) -> None:
-    """Keeps the record of a flow run for `history`, `status` and the report."""
+    """Saves the record of a flow run for `history`, `status` and the report."""
     store.files.write(f".runs/{run_id}.json", json.dumps(body, indent=1, default=_plain).encode())
 
 
@@ -256,14 +262,14 @@ def runs(store: Store, *, newest: int = 20) -> list[dict[str, Any]]:
 
 
 def run_ids(store: Store) -> list[str]:
-    """The ids of all flow runs that ended, oldest first."""
+    """The ids of all finished flow runs, oldest first."""
     return sorted(name.removesuffix(".json") for name in store.files.names(".runs") if name.endswith(".json"))
 
 
 def read_run(store: Store, run_id: str) -> dict[str, Any]:
     """The record of a flow run; FileNotFoundError if there is none."""
-    found: dict[str, Any] = json.loads(store.files.read(f".runs/{run_id}.json"))
-    return found
+    record: dict[str, Any] = json.loads(store.files.read(f".runs/{run_id}.json"))
+    return record
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a process read last, kept because the next shard or stage often asks for the same."""
+"""A cache of what a process read last, since the next shard or stage often reads the same."""
 
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -8,10 +8,10 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """Values by key, the latest only.
+    """An LRU cache of values by key.
 
-    Without ``bytes_of`` one value, which is dropped before another is made, so that there are never two in memory; with it,
-    values that together have at most ``limit`` bytes, the least recently used dropped first.
+    Without ``bytes_of`` it holds one value, which is dropped before another is made, so that there are never two in
+    memory. With it, it holds values of at most ``limit`` bytes in total and drops the least recently used first.
     """
 
     def __init__(self, limit: int = 0, bytes_of: Callable[[V], int] | None = None) -> None:
@@ -20,7 +20,7 @@ class Recent(Generic[K, V]):
         self._values: dict[K, V] = {}
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        """The value of a key, made where it is not there."""
+        """The value of a key, made by ``make`` if it is not cached."""
         if key in self._values:
             value = self._values.pop(key)
         else:

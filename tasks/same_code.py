@@ -1,11 +1,11 @@
-"""Code that makes, bit for bit, the artifacts of an earlier version: what an upgrade does not compute again.
+"""Table of code that produces the artifacts of an earlier version bit for bit, so that an upgrade recomputes nothing.
 
-``same_code.json`` holds {stage: {hash of its present code: the earlier hash}}; a stage's artifacts keep the fingerprint of
-the earlier one. ``python -m tests.golden.same_code`` writes it after a change of form that the golden artifacts prove to
-change no result. Any further change of the code changes its hash, which is then in no table.
+``same_code.json`` holds {stage: {hash of its present code: the earlier hash}}; a stage's artifacts keep the fingerprint
+of the earlier code. ``python -m tests.golden.same_code`` writes it after a refactoring that the golden artifacts prove
+to change no result. Any further change of the code changes its hash, which then has no entry.
 
-The hashes are of ``ast.unparse``, whose text may differ from one Python to the next; the table is written by 3.11. Where it
-does not match, stages are computed again; nothing else depends on it.
+The hashes are of ``ast.unparse``, whose text may differ between Python versions; the table is written by 3.11. Without
+a matching entry, stages are recomputed; nothing else depends on it.
 """
 
 import json
@@ -23,5 +23,5 @@ def _table() -> Mapping[str, Mapping[str, str]]:
 
 
 def known_as(stage: str, code: str) -> str:
-    """The hash of the earlier code that a stage's present code (its hash) equals; the same where there is none."""
+    """The hash of the earlier code that a stage's present code is equivalent to; ``code`` itself without an entry."""
     return _table().get(stage, {}).get(code, code)

@@ -1,7 +1,7 @@
-"""Shards: how a stage is cut into pieces that run anywhere and are committed one by one.
+"""Shards: the pieces of a stage, which run anywhere and are committed independently.
 
-Boundaries depend on row counts and parameters, never on workers; results come back in shard order whatever order they
-were computed in.
+Boundaries depend on row counts and parameters, never on workers; results are returned in shard order, whatever order
+they were computed in.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Shard:
-    """Rows ``start`` to ``stop`` (exclusive) of the whole."""
+    """Rows ``start`` to ``stop`` (exclusive) of all rows, as shard number ``index``."""
 
     index: int
     start: int
@@ -40,7 +40,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardOutput:
-    """What a shard function returns: its tables by name and figures that the stage sums up."""
+    """The result of a shard function: tables by name, and values that the stage aggregates."""
 
     tables: Mapping[str, pa.Table]
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class ShardOutput:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What became of a shard: its files, its figures, and what it cost (seconds, MB)."""
+    """The outcome of a shard: its files, its values, and its cost (seconds, peak memory in MB)."""
 
     entries: list[FileEntry]
     figures: dict[str, Any]
@@ -57,7 +57,7 @@ class ShardReport:
 
 
 class Executor(Protocol):
-    """Where shards run."""
+    """Execution of shards, in this process or elsewhere."""
 
     def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
         """The (position, result) pairs of ``function`` over ``items``, as they complete."""
@@ -65,7 +65,7 @@ class Executor(Protocol):
 
 
 class SerialExecutor:
-    """Runs one item after the other in this process."""
+    """Sequential execution in this process."""
 
     def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
         """The (position, result) pairs in order."""
@@ -80,12 +80,12 @@ def row_shards(rows: int, rows_per_shard: int) -> list[Shard]:
 
 
 def even_shards(count: int, size: int) -> list[Shard]:
-    """Shards of ``size`` things that cover ``count`` of them; at least one."""
+    """Shards of ``size`` items that cover ``count`` items; at least one."""
     return [Shard(i, start, min(start + size, count)) for i, start in enumerate(range(0, max(count, 1), size))]
 
 
 def shards_of(entries: Sequence[FileEntry]) -> list[Shard]:
-    """A shard for each file of a table, so that what is made of it keeps its boundaries."""
+    """One shard per file of a table, so that results keep its boundaries."""
     shards, start = [], 0
     for entry in entries:
         shards.append(Shard(entry.shard, start, start + entry.rows))
@@ -95,7 +95,7 @@ def shards_of(entries: Sequence[FileEntry]) -> list[Shard]:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """A shard function with everything it needs on another machine."""
+    """A shard function with everything that it needs on another machine."""
 
     store: Store
     ref: Ref
@@ -104,7 +104,7 @@ class ShardJob:
     arguments: Mapping[str, Any]
 
     def __call__(self, shard: Shard) -> ShardReport:
-        """Runs one shard, writes its files and records them in the stage's working state."""
+        """Runs one shard, writes its files and records them in the stage's workspace."""
         started = time.perf_counter()
         reset_peak_memory()
         with threadpool_limits(1):
@@ -119,26 +119,26 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class PassJob:
-    """A function of a shard whose result goes back to the stage instead of into the artifact."""
+    """A function of a shard whose result is returned to the stage instead of written to the artifact."""
 
     store: Store
     function: Callable[..., Any]
     arguments: Mapping[str, Any]
 
     def __call__(self, shard: Shard) -> Any:
-        """Runs it on one shard."""
+        """Runs the function on one shard."""
         with threadpool_limits(1):
             return self.function(self.store, shard, **self.arguments)
 
 
 def reset_peak_memory() -> None:
-    """Forgets the peak so far, where the system can (Linux); elsewhere the peak stays that of the whole process."""
+    """Resets the peak memory if the system supports it (Linux); elsewhere the peak remains that of the process."""
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 
 
 def available_memory() -> int:
-    """Bytes that this process could still take: of the machine, or of the control group that it runs in."""
+    """Available memory in bytes, of the machine or of the control group of this process."""
     left = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with contextlib.suppress(OSError), open("/proc/meminfo") as file:
         left = next((int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:")), left)
@@ -149,7 +149,7 @@ def available_memory() -> int:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process held since the peak was last reset, in MB."""
+    """Peak memory of this process since the last reset, in MB."""
     with contextlib.suppress(OSError), open("/proc/self/status") as file:
         for line in file:
             if line.startswith("VmHWM:"):

@@ -1,7 +1,7 @@
 """The ``@stage`` decorator: fingerprint, reuse or run, check, commit, record.
 
-A stage is a function ``(run, *inputs, **parameters)`` that writes tables through ``run``. Called inside a flow it
-becomes a Prefect task and returns the reference of its artifact, computed or reused.
+A stage is a function ``(run, *inputs, **parameters)`` that writes tables through ``run``. Called inside a flow, it runs
+as a Prefect task and returns the reference of its artifact, computed or reused.
 """
 
 import functools
@@ -31,7 +31,7 @@ from tasks.same_code import known_as
 from tasks.shards import peak_memory_mb, reset_peak_memory
 from tasks.stage_run import StageRun, identity_of
 
-#: What only some stages need, and an installation may lack.
+#: Packages that only some stages need, and that may not be installed.
 _EXTRAS = ("torch", "pytorch-metric-learning")
 
 
@@ -41,17 +41,17 @@ class Stage:
 
     function: Callable[..., None]
     contract: Contract
-    #: Its artifact is shown, kept and compared; it is no member of a release and makes no day stale.
+    #: Its artifact is shown, kept and compared, but it is not a member of a release and makes no day stale.
     observes: bool = False
 
     @property
     def name(self) -> str:
-        """The stage's name, as commands and tables show it."""
+        """The stage's name in commands and tables."""
         return self.function.__name__
 
     @property
     def code(self) -> str:
-        """The hash of the code that it runs, or of earlier code that is known to make the same."""
+        """The hash of the code that it runs, or of earlier code known to be equivalent."""
         return known_as(self.name, code_hash(self.function))
 
     def __call__(self, *inputs: "Ref | Source", **parameters: Any) -> Ref:
@@ -70,7 +70,7 @@ class Stage:
         return Ref.parse(named())
 
     def execute(self, env: Environment, *inputs: "Ref | Source", **parameters: Any) -> Ref:
-        """The same without Prefect; where the environment is for planning, the reference that it would have."""
+        """Reuses or computes the artifact without Prefect; when planning, only returns the reference it would have."""
         started, env.running = time.perf_counter(), full_name(self.name, env.part)
         self._check_observed(env, inputs)
         parts = self._parts(env, inputs, parameters)
@@ -83,7 +83,7 @@ class Stage:
         if self.observes:
             env.observed.add(str(ref))
         earlier = env.ledger.same(self.contract.name, fingerprint) or self._before(env)
-        forced = self.name in env.forced or any(isinstance(given, Ref) and str(given) in env.rerun for given in inputs)
+        forced = self.name in env.forced or any(isinstance(ref, Ref) and str(ref) in env.rerun for ref in inputs)
         if env.planning:
             env.planned.append(self._planned(env, ref, parts, earlier, forced=forced))
             return ref
@@ -113,27 +113,27 @@ class Stage:
         return ref
 
     def _check_observed(self, env: Environment, inputs: Sequence["Ref | Source"]) -> None:
-        """FingerpostError where a stage whose artifact counts would depend on one that only observes."""
+        """FingerpostError if a stage that does not observe depends on one that only observes."""
         observed = [ref for ref in inputs if isinstance(ref, Ref) and str(ref) in env.observed]
         if observed and not self.observes:
             raise FingerpostError(
-                f"stage {self.name}: expected inputs whose stages do more than observe, got {observed[0]}; leave it out,"
-                f" or declare {self.name} with observes=True"
+                f"stage {self.name}: expected inputs of stages that do not only observe, got {observed[0]}; leave it"
+                f" out, or declare {self.name} with observes=True"
             )
 
     def _before(self, env: Environment) -> Ref | None:
-        """What this stage made for the day the last time, or for any day."""
-        given = env.before.get(full_name(self.name, env.part))
-        ref = Ref.parse(given) if given else None
+        """The artifact of this stage in the last run for the day, or the newest of any day."""
+        text = env.before.get(full_name(self.name, env.part))
+        ref = Ref.parse(text) if text else None
         return ref if ref is not None and env.store.has(ref) else env.ledger.latest(self.contract.name)
 
     def _planned(
         self, env: Environment, ref: Ref, parts: Mapping[str, Any], earlier: Ref | None, *, forced: bool
     ) -> PlannedStage:
-        there = committed = _readable(env.store, ref)
-        if there is None and earlier is not None and earlier.fingerprint == ref.fingerprint:
-            there = _readable(env.store, earlier)
-        runs = forced or there is None or not env.store.intact(there)
+        existing = committed = _readable(env.store, ref)
+        if existing is None and earlier is not None and earlier.fingerprint == ref.fingerprint:
+            existing = _readable(env.store, earlier)
+        runs = forced or existing is None or not env.store.intact(existing)
         if forced:
             env.rerun.add(str(ref))
         reason = self._reason(env, parts, earlier, forced=forced) if runs else ""
@@ -144,17 +144,17 @@ class Stage:
             str(ref),
             runs,
             reason,
-            self._estimate(env, there) if runs else None,
+            self._estimate(env, existing) if runs else None,
             input_texts(parts["inputs"]),
             env.part,
             self.observes,
         )
 
-    def _estimate(self, env: Environment, there: Manifest | None = None) -> Estimate | None:
-        return Estimate.of(there or _readable(env.store, env.ledger.latest(self.contract.name)))
+    def _estimate(self, env: Environment, existing: Manifest | None = None) -> Estimate | None:
+        return Estimate.of(existing or _readable(env.store, env.ledger.latest(self.contract.name)))
 
     def differs(self, env: Environment, ref: Ref, **parameters: Any) -> str:
-        """Why the stage would make another artifact than this one even of the same inputs; empty if it would not."""
+        """Why the stage would produce an artifact other than ``ref`` from the same inputs; empty if it would not."""
         manifest, parts = env.store.manifest(ref), self._parts(env, (), parameters)
         reasons = _changes(manifest.identity, {**parts, "input_identities": manifest.identity["input_identities"]})
         if env.stale_on_versions and manifest.run.get("versions") != package_versions():
@@ -162,7 +162,7 @@ class Stage:
         return "; ".join(reasons)
 
     def _input_names(self, count: int) -> list[str]:
-        """The names of the inputs, as the function calls them; those of ``*members`` are numbered."""
+        """The names of the inputs in the function's signature; those of ``*members`` are numbered."""
         names: list[str] = []
         for parameter in list(inspect.signature(self.function).parameters.values())[1:]:
             if parameter.kind is parameter.VAR_POSITIONAL:
@@ -176,9 +176,9 @@ class Stage:
     ) -> dict[str, Any]:
         code = self.code
         accepted = env.ledger.accepted(self.name, code)
-        given = dict(zip(self._input_names(len(inputs)), inputs, strict=True))
+        named = dict(zip(self._input_names(len(inputs)), inputs, strict=True))
         identities = {
-            name: value.identity if isinstance(value, Ref) else value.identity() for name, value in given.items()
+            name: value.identity if isinstance(value, Ref) else value.identity() for name, value in named.items()
         }
         return {
             "contract": {"name": self.contract.name, "version": self.contract.version},
@@ -193,7 +193,7 @@ class Stage:
             "input_identities": identities,
             "inputs": {
                 name: {"ref": str(value)} if isinstance(value, Ref) else {"source": identities[name]}
-                for name, value in given.items()
+                for name, value in named.items()
             },
             "code": accepted or code,
             "accepted": accepted is not None,
@@ -201,7 +201,7 @@ class Stage:
         }
 
     def _reusable(self, env: Environment, ref: Ref, earlier: Ref | None) -> Manifest | None:
-        """The manifest of this fingerprint, of this day or carried over from an earlier one."""
+        """The manifest of this fingerprint, of this day or carried over from another day."""
         if env.store.has(ref):
             manifest = env.store.manifest(ref)
             return manifest if env.store.intact(manifest) else self._refuse_damaged(ref, manifest, env.store)
@@ -213,8 +213,8 @@ class Stage:
     def _refuse_damaged(self, ref: Ref, manifest: Manifest, store: Store) -> Manifest:
         lost = [entry.path for entry in manifest.files if store.files.size(entry.path) != entry.bytes]
         raise MissingArtifactError(
-            f"artifact {ref}: expected {lost[0]} as the manifest lists it, found it missing or of another size; run"
-            f" again with --force {self.name}"
+            f"artifact {ref}: expected {lost[0]} as the manifest lists it, found it missing or of another size; rerun"
+            f" with --force {self.name}"
         )
 
     def _reason(self, env: Environment, parts: Mapping[str, Any], earlier: Ref | None, *, forced: bool) -> str:
@@ -248,7 +248,7 @@ class Stage:
                 self.function(run, *inputs, **parameters)
             _check_unchanged(inputs, parts["input_identities"])
         except FingerpostError:
-            # Another run of the same stage may have finished first, and cleared the working state under this one.
+            # Another run of the same stage may have finished first and cleared the shared workspace.
             if forced or not env.store.has(ref):
                 raise
             seconds = time.perf_counter() - started
@@ -276,7 +276,7 @@ class Stage:
             **cost,
         }
         manifest = env.store.commit(ref, Manifest(identity, about), replace=forced)
-        # Only now, since a run that is stopped before this line goes on with these files.
+        # Only now, since a run that is killed before this line resumes with these files.
         for path in {entry.path for entry in run.entries} - {entry.path for entry in manifest.files}:
             env.store.files.remove(path)
         run.workspace.clear()
@@ -285,7 +285,7 @@ class Stage:
         return StageRecord.ran(self.name, ref, manifest, reason=reason, estimate=estimate)
 
     def _share_unchanged(self, env: Environment, entries: list[FileEntry]) -> list[FileEntry]:
-        """The entries, with whole files that an earlier artifact of this stage already holds referred to instead."""
+        """The entries, referring to identical files of an earlier artifact of this stage where there are any."""
         earlier = _readable(env.store, env.ledger.latest(self.contract.name))
         known = {(e.table, e.sha256): e for e in earlier.files} if earlier else {}
         shared = []
@@ -298,7 +298,7 @@ class Stage:
 
 
 def _readable(store: Store, ref: Ref | None) -> Manifest | None:
-    """The manifest of an earlier artifact; None if it is gone or damaged, which must not stop what does not need it."""
+    """The manifest of an earlier artifact; None if it is missing or damaged, which must not stop a run."""
     try:
         return store.manifest(ref) if ref is not None else None
     except (MissingArtifactError, CorruptArtifactError, ForeignArtifactError):
@@ -306,7 +306,7 @@ def _readable(store: Store, ref: Ref | None) -> Manifest | None:
 
 
 def _changes(before: Mapping[str, Any], parts: Mapping[str, Any]) -> list[str]:
-    """What a stage is asked for otherwise than an earlier artifact of it was."""
+    """The differences between an earlier artifact of a stage and the requested one."""
     reasons = []
     if changed := changed_keys(before["parameters"], parts["parameters"]):
         reasons.append(f"parameters changed ({_some(changed)})")
@@ -320,30 +320,30 @@ def _changes(before: Mapping[str, Any], parts: Mapping[str, Any]) -> list[str]:
 
 
 def _in_fingerprints(contract: Mapping[str, Any]) -> dict[str, Any]:
-    """Name and version of a contract, by the name that fingerprints have."""
+    """Name and version of a contract, with its name in fingerprints."""
     return {**contract, "name": former_name(contract["name"])}
 
 
 def _check_unchanged(inputs: Sequence["Ref | Source"], identities: Mapping[str, str]) -> None:
-    """InputError for a source that is no longer what the fingerprint was made of."""
-    for given, identity in zip(inputs, identities.values(), strict=True):
-        if not isinstance(given, Ref) and given.identity() != identity:
+    """InputError for a source that changed since its fingerprint was computed."""
+    for source, identity in zip(inputs, identities.values(), strict=True):
+        if not isinstance(source, Ref) and source.identity() != identity:
             raise InputError(
-                f"{given}: expected the input to stay as it is while it is read, found it changed; run again"
+                f"{source}: expected the input to stay unchanged while it is read, found it changed; run again"
             )
 
 
 def _some(keys: list[str]) -> str:
-    """The first few of some keys, and how many there are beyond."""
+    """The first four keys, and the number of the others."""
     return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
 
 
 def stage(contract: Contract, *, observes: bool = False) -> Callable[[Callable[..., None]], Stage]:
-    """Makes a stage of a function ``(run, *inputs, **parameters)`` that writes one artifact of this contract.
+    """Decorates a function ``(run, *inputs, **parameters)`` that writes one artifact of this contract as a stage.
 
-    A stage that ``observes`` makes a summary, a figure or a plot: its artifact is recorded, shown, kept and compared like
-    others, but is no member of a release and makes neither a day stale nor a new version. Only stages that observe too
-    may have it as an input.
+    A stage that ``observes`` computes a summary, a metric or a plot: its artifact is recorded, shown, kept and compared
+    like others, but is not a member of a release and makes neither a day stale nor a new version. Only other observing
+    stages may use it as an input.
     """
 
     def decorate(function: Callable[..., None]) -> Stage:
@@ -354,12 +354,12 @@ def stage(contract: Contract, *, observes: bool = False) -> Callable[[Callable[.
 
 @functools.lru_cache(maxsize=1)
 def package_versions() -> dict[str, str]:
-    """The versions of what results may depend on, of extras where they are installed."""
-    found = {}
+    """The versions of packages that results may depend on; extras only if they are installed."""
+    versions = {}
     for name in ("numpy", "scipy", "pyarrow", "pandas", "dask", "prefect", "pillow", *_EXTRAS):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             if name not in _EXTRAS:
                 raise
-    return found
+    return versions

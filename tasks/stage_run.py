@@ -1,4 +1,4 @@
-"""One execution of a stage: the door through which its body reads, writes and fans out."""
+"""The execution of a stage: reading and writing of artifacts, and distribution over shards."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,7 +17,12 @@ from tasks.shards import PassJob, Shard, ShardJob, ShardOutput
 
 @dataclass
 class StageRun:
-    """One execution of a stage: the door through which its body reads, writes and fans out."""
+    """One execution of a stage, through which its function reads, writes and distributes work.
+
+    entries: the files written so far. quality, measured: values for the manifest; those that depend on the machine in
+    ``measured``. companions: further artifacts by contract. shards_run, shards_resumed: shards computed, and taken from
+    an interrupted run. peak_mb: peak memory of the shards in MB.
+    """
 
     env: Environment
     contract: Contract
@@ -38,7 +43,7 @@ class StageRun:
 
     @property
     def workspace(self) -> Workspace:
-        """The stage's working state."""
+        """The stage's workspace."""
         return Workspace(self.store, self.ref)
 
     @property
@@ -47,11 +52,11 @@ class StageRun:
         return self.env.threads
 
     def threads_of(self, shards: Sequence[Shard]) -> int:
-        """Threads of each of some shards, where there are fewer of these than cores; results do not depend on it."""
+        """Threads per shard if there are fewer shards than cores; results do not depend on it."""
         return max(1, self.threads // len(shards))
 
     def write(self, table: str, data: pa.Table, *, shard: int = 0) -> None:
-        """Writes a table that the stage made in one piece."""
+        """Writes a table of the artifact that was not computed by shards."""
         self.entries.append(self.store.write_table(self.ref, self.contract, table, data, shard=shard))
 
     def write_companion(self, contract: Contract, tables: Mapping[str, pa.Table], *, quality: Mapping[str, Any]) -> Ref:
@@ -66,10 +71,10 @@ class StageRun:
     def map_shards(
         self, function: Callable[..., ShardOutput], shards: Sequence[Shard], **arguments: Any
     ) -> list[dict[str, Any]]:
-        """Runs ``function(store, shard, **arguments)`` for every shard not finished yet; their figures in shard order.
+        """Runs ``function(store, shard, **arguments)`` for every unfinished shard; the values of all in shard order.
 
-        Each shard's files are in place and recorded before the next result is waited for, so that after a kill only
-        the shards in flight are computed again.
+        Each shard's files are written and recorded before the next result is awaited, so that after a kill only the
+        shards in flight are recomputed.
         """
         finished = {} if self.replace else self.workspace.finished_shards()
         todo = [shard for shard in shards if shard.index not in finished]
@@ -87,7 +92,7 @@ class StageRun:
         return [finished[shard.index][1] for shard in shards]
 
     def gather(self, function: Callable[..., Any], shards: Sequence[Shard], **arguments: Any) -> list[Any]:
-        """The results of ``function(store, shard, **arguments)`` in shard order, for sums over shards."""
+        """The results of ``function(store, shard, **arguments)`` in shard order, for aggregation over shards."""
         results: dict[int, Any] = dict(self.env.executor.map(PassJob(self.store, function, arguments), list(shards)))
         return [results[position] for position in range(len(shards))]
 
@@ -96,14 +101,14 @@ class StageRun:
         self.env.progress.begin(self.contract.name, total)
 
     def advance(self, done: int) -> None:
-        """Shows how many of them are done."""
+        """Shows the number of steps done."""
         self.env.progress.advance(self.contract.name, done)
 
 
 def identity_of(
     contract: Contract, parts: Mapping[str, Any], entries: list[FileEntry], quality: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What an artifact is: contract, parameters, inputs, code, rows, quality figures and files."""
+    """The identity of an artifact: contract, parameters, inputs, code, rows, quality values and files."""
     rows: dict[str, int] = {table.name: 0 for table in contract.tables}
     for entry in entries:
         rows[entry.table] += entry.rows

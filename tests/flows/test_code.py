@@ -156,7 +156,7 @@ def test_the_sources_of_an_extension_count(
     with pytest.raises(
         StaleExtensionError,
         match=(
-            rf"ext.{extension}: expected a build of the sources beside it \(.*\), found one of other; rebuild: `make"
+            rf"ext.{extension}: expected a build of its present sources \(.*\), found one of other; rebuild: `make"
             r" build`"
         ),
     ):

@@ -260,8 +260,8 @@ def test_a_damaged_file_on_reuse_names_the_way_out(lab: Lab, content: bytes | No
     with pytest.raises(
         MissingArtifactError,
         match=(
-            f"artifact {record.ref}: expected {path} as the manifest lists it, found it missing or of another size; run"
-            " again with --force make_things"
+            f"artifact {record.ref}: expected {path} as the manifest lists it, found it missing or of another size; rerun"
+            " with --force make_things"
         ),
     ):
         lab.run()
@@ -343,7 +343,7 @@ def test_another_run_that_finishes_first_is_the_one_that_counts(
     def other_first(workspace: Workspace, *args: object) -> None:
         monkeypatch.setattr(Workspace, "finish_shard", finish)
         lab.run(lab.env(day=day), content="b")
-        raise CorruptArtifactError("working state: expected a whole checkpoint, found none; run again")
+        raise CorruptArtifactError("working state: expected an intact checkpoint, found none; run again")
 
     monkeypatch.setattr(Workspace, "finish_shard", other_first)
     record = lab.run(lab.env(day=day), content="b")[0]
@@ -426,7 +426,7 @@ def test_a_source_that_changes_while_it_is_read_is_refused(lab: Lab) -> None:
             Growing.asked += 1
             return f"content {Growing.asked}"
 
-    with pytest.raises(InputError, match=r"growing.csv: expected the input to stay as it is while it is read"):
+    with pytest.raises(InputError, match=r"growing.csv: expected the input to stay unchanged"):
         make_things.execute(lab.env(), Growing("x"), params=MakeParams())
     assert not list(lab.store.refs())
 
