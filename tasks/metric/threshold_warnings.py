@@ -3,6 +3,8 @@
 A threshold is warned about if it was chosen on fewer than ``FEW_CLASSES`` classes with pairs of the target's kind, or
 if a rate deviates from the target by more than ``FACTOR`` in either direction: the rate of held-out classes, of the
 test classes, or at either end of the threshold's interval. Simulated hit rates: tests/bench/RESULTS.md.
+
+The sentences are part of artifacts: changing their wording changes the identity of every assessment.
 """
 
 import math
@@ -27,14 +29,14 @@ def threshold_warnings(pairs: PairHistograms, choice: ThresholdChoice, tested: C
     out = []
     if classes < FEW_CLASSES:
         out.append(
-            f"the threshold was chosen on {classes} classes, fewer than {FEW_CLASSES}; provide more classes, or a"
-            " larger fraction of them for validation (validation_share)"
+            f"the threshold was chosen on {classes} classes, fewer than {FEW_CLASSES}; give more classes, or choose on"
+            " a larger share of them (validation_share)"
         )
-    measured = [(f"{name} of held-out classes is", choice.held_out)]
+    measured = [(f"{name} of classes left out while choosing is", choice.held_out)]
     if tested is not None:
-        measured.append((f"{name} of the test classes is", _rate(tested, rate)))
+        measured.append((f"{name} of the classes that test it is", _rate(tested, rate)))
     out += [
-        f"{words} {_percent(value)}, {deviation}; provide more classes, or set a target with a safety margin"
+        f"{words} {_percent(value)}, {deviation}; give more classes, or set a target that leaves room"
         for words, value, deviation in _deviating(measured, choice.target.share)
     ]
     ends = [_rate(class_rates(pairs, end), rate) for end in choice.interval]
@@ -42,7 +44,7 @@ def threshold_warnings(pairs: PairHistograms, choice: ThresholdChoice, tested: C
         low, high = (_percent(end) for end in sorted(ends))
         out.append(
             f"at the ends of its interval {name} is {low} and {high} for a target of {_percent(choice.target.share)};"
-            " provide more classes"
+            " give more classes"
         )
     return out
 
