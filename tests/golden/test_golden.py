@@ -13,7 +13,8 @@ from tests.golden import tiny
 from tests.golden.same_code import BEFORE, table
 
 GOLDEN = json.loads(tiny.FILE.read_text())
-#: Stages whose artifacts are others on purpose since the golden ones, and why; ``same_code`` leaves them out by --except.
+#: Stages whose artifacts are others on purpose since the golden ones, and why; ``same_code`` leaves them out by
+#: --except.
 CHANGED: dict[str, str] = {}
 #: What may change in artifacts that are made of such ones: references to them are in it.
 _FOLLOWS = ("identity", "inputs", "parameters")
