@@ -15,7 +15,7 @@ from tasks.ann.finger_tables import build_tables
 from tasks.ann.graph import from_adjacency
 from tasks.ann.neighbors import neighbor_graph
 from tests.oracles import finger_split
-from tests.unit.ann.test_finger_basis import decaying
+from tests.support.vectors import decaying
 
 
 @pytest.fixture(autouse=True)
