@@ -11,10 +11,10 @@ up: build  ## Prefect's server and worker and Dask on this machine, until Ctrl-C
 
 # Three processes even on two cores: many tests wait for processes that they started.
 test: check  ## all checks and tests
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 test-fast: check  ## all checks, and the tests without stacks, clusters and killed processes: for every commit
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not stack and not prefect and not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not stack and not prefect and not slow"
 
 check: build  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -22,6 +22,7 @@ from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ann.open import PRODUCT, live
 from tasks.ledger import runs
+from tests.support.kills import Killed
 from tests.worlds import texts
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
@@ -205,10 +206,6 @@ def test_a_version_that_cannot_be_made_again_is_gone_all_the_same(three_days: Pa
     assert pointer.required().artifact.day == DAYS[1]
     with pytest.raises(MissingArtifactError, match="a document in it was forgotten, and not written anew"):
         pointer.rollback()
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL at a named point."""
 
 
 @pytest.fixture

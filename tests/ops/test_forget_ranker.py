@@ -20,10 +20,10 @@ from schemas.xmr import QUERIES
 from tasks.ann.open import PRODUCT as INDEX
 from tasks.ledger import runs
 from tasks.xmr.open import PRODUCT, live
-from tests.ops.test_forget import Killed
+from tests.support.kills import Killed
+from tests.support.shop_rankers import asked
 from tests.unit.xmr.later import write_more
 from tests.unit.xmr.shop import write_shop
-from tests.unit.xmr.test_refresh_flow import asked
 from tests.worlds import texts
 
 pytestmark = pytest.mark.usefixtures("plain_runs")

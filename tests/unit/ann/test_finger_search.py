@@ -16,7 +16,7 @@ from tasks.ann.search import Metric, VectorError
 from tests.data import data_folder
 from tests.oracles import finger_estimate, finger_search
 from tests.support.graphs import build_tables, neighbor_graph
-from tests.unit.ann.test_finger_basis import decaying
+from tests.support.vectors import decaying
 
 METRICS: tuple[Metric, ...] = ("l2", "ip", "cosine")
 
