@@ -33,8 +33,11 @@ def inputs() -> list[tuple[Domain, InputFile]]:
 
 
 def imported_by(stage: str, part: str = "") -> InputFile | None:
-    """The kind of file that a stage imports, in a part of its flow; None for a stage that imports none."""
-    return next((file for _, file in inputs() if (file.stage, file.part) == (stage, part)), None)
+    """The kind of file that a stage imports, or imported in earlier versions, in a part of its flow; None if it imports none."""
+    return next(
+        (file for _, file in inputs() if stage in (file.stage, *file.formerly) and part == file.part),
+        None,
+    )
 
 
 def with_needs(domain: Domain) -> list[Domain]:
