@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from flows.run.executor import DaskExecutor
 from schemas import corpus
 from schemas import metric as contracts
+from schemas.manifests import Manifest
 from schemas.matrices import tensors_from_arrow
 from schemas.refs import Ref
 from schemas.releases import read_members
