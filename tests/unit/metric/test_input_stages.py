@@ -25,7 +25,7 @@ from tasks.metric.stages.inputs import import_embeddings, import_images, take_em
 from tasks.metric.stages.thresholds import arrange_classes
 from tasks.shards import SerialExecutor
 from tests.contracts.test_inputs_images import SHAPE, tree
-from tests.unit.metric.test_stages import committed
+from tests.unit.metric.worlds import committed
 from tests.worlds import DAY
 
 ROWS = 60
