@@ -137,12 +137,13 @@ def has_lineage(domain: Domain) -> Iterator[str]:
 
 
 def has_openlineage(domain: Domain) -> Iterator[str]:
-    record = record_of(domain, *domain.inputs)
-    last = list(events(Store("memory://domains"), record))[-1]
+    last = list(events(Store("memory://domains"), record_of(domain)))[-1] if domain.products else {"outputs": ()}
     outputs = {output["name"].rpartition("/")[2] for output in last["outputs"]}
-    inputs = {given["name"] for given in last["inputs"]}
     yield from (f"event with {product.name}" for product in domain.products if product.name not in outputs)
-    yield from (f"event with {file.title}" for file in domain.inputs if f"/in/{file.title}.csv" not in inputs)
+    for file in domain.inputs:
+        last = list(events(Store("memory://domains"), record_of(domain, file)))[-1]
+        if [given["name"] for given in last["inputs"]] != [f"/in/{file.title}.csv"]:
+            yield f"event with {file.title}"
 
 
 def has_quarantine(domain: Domain) -> Iterator[str]:
