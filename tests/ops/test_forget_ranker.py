@@ -131,7 +131,7 @@ def test_a_query_is_nowhere_any_more(shop: Path) -> None:
     before, index = line(store), line(store, INDEX)
     assert {name.split("/")[0] for name in traces(shop / "store", *OF_VISITOR)} >= {
         "xmr.interactions",
-        "corpus.documents",
+        "xmr.queries",
         "corpus.ngrams",
         "corpus.quarantine",
     }
