@@ -88,7 +88,7 @@ class Ref:
         return cls(parts[0], parts[1].removeprefix("day="), parts[2])
 
 
-#: What artifacts were called before they got contracts of their own. In fingerprints they keep that name, since they hold
+#: The names of artifacts before they got contracts of their own. In fingerprints they keep that name, since they hold
 #: the same data: what was made of them, a trained ranker for example, is not computed again.
 FORMER_NAMES = {
     "metric.embeddings": "corpus.documents",

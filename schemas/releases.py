@@ -1,4 +1,4 @@
-"""Releases: artifacts that are published, each with the table of the artifacts that it consists of, and the one reader of it."""
+"""Releases: published artifacts, the table of the artifacts that each consists of, and the one reader of it."""
 
 from collections.abc import Callable, Mapping
 

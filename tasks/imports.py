@@ -13,7 +13,7 @@ from tasks.stage_run import StageRun
 
 
 def write_quarantine(run: StageRun, source: object, batch: DocumentBatch, params: ImportParams) -> dict[str, Any]:
-    """Writes the bad rows of an input, with a reason each, beside the artifact; their number and fraction as quality figures.
+    """Writes the bad rows of an input with a reason each as a companion; their number and fraction as figures.
 
     QuarantineLimitError where they are more than the limit, or no row is good.
     """

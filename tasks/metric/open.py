@@ -33,10 +33,10 @@ PRODUCT = contracts.THRESHOLD.name
 _MEASURES: tuple[Measure, ...] = ("cosine", "euclidean")
 
 
-#: What holds labelled rows: a user's embeddings or images, or the documents of a collection (of version 0.1 all of these).
+#: What holds labelled rows: a user's embeddings or images, or documents (in version 0.1 all of these).
 LABELLED = (contracts.EMBEDDINGS, contracts.IMAGES, corpus.DOCUMENTS)
-#: The columns of labels and of groups as the parameters of stages call them for embeddings and images. They are the columns
-#: of documents in which version 0.1 kept them: by their own names every embedder would have to be trained again.
+#: The columns of labels and of groups as parameters of stages call them for embeddings and images: the columns of
+#: documents in which version 0.1 kept them. By their own names every embedder would have to be trained again.
 LABEL_PARAMETER, GROUP_PARAMETER = "package", "kind"
 _COLUMNS = {LABEL_PARAMETER: "label", GROUP_PARAMETER: "group"}
 
@@ -94,7 +94,7 @@ def read_names(artifact: Artifact) -> np.ndarray:
 
 
 def read_groups(artifact: Artifact) -> np.ndarray | None:
-    """The groups of the classes of an artifact in the order of their names, "" for none; None where none is in a group."""
+    """The groups of the classes of an artifact by the order of names, "" for none; None where none is in a group."""
     if not artifact.entries("groups"):
         return None
     return np.array(artifact.read("groups")["group"].to_pylist(), dtype=str)
@@ -202,7 +202,7 @@ def live(collection: str | None = None, *, store: str | None = None) -> LiveThre
 def threshold_for(index: "LiveIndex") -> CalibratedThreshold:
     """The live threshold of an index's collection, which is of the model that made the index's vectors.
 
-    ForeignModelError where it is not, where that cannot be told, and where the index does not measure as the threshold does.
+    ForeignModelError where it is not, where that is unknown, and where the index measures otherwise than the threshold.
     """
     found = live(str(index.manifest.run["collection"]), store=index.store.url)
     made = found.threshold

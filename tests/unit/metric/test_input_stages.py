@@ -1,4 +1,4 @@
-"""The stages that import embeddings and images: own contracts and columns, and what an earlier version stored as documents."""
+"""The stages that import embeddings and images: their contracts and columns, and rows of version 0.1."""
 
 from pathlib import Path
 
