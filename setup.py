@@ -40,8 +40,10 @@ setup(
     packages=PACKAGES,
     package_data={
         "ext": ["*.pyi"],
+        "tasks": ["same_code.json"],
         "infra": ["profiles/*.toml", "*.yaml", "kubernetes/*.yaml", "prometheus/*", "Dockerfile", "RUNBOOK.md"],
-        "flows.report": ["*.html", "*.css"],
+        # The page of a report, and the section of each domain.
+        **{name: ["*.html"] for name in PACKAGES if name.endswith(".report")},
     },
     ext_modules=cythonize(
         extensions,

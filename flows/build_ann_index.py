@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.domains.inputs import retrieval_params
+from flows.domains.ann.evaluation import retrieval_params
 from flows.featurize_corpus import featurize_corpus
 from flows.run.crashes import tell_when_crashed
 from flows.run.publishing import make_live
@@ -48,6 +48,6 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
                 tfidf=settings.corpus.tfidf,
                 params=retrieval_params(settings),
             )
-        roles = tuple(sorted(made))
-        made["index"] = index = assemble_index(*(made[role] for role in roles), roles=roles)
+        members = run.members(made)
+        made["index"] = index = assemble_index(*members.values(), roles=tuple(members))
         make_live(run, index)

@@ -4,27 +4,16 @@ import sys
 
 import typer
 
+from flows import domains
 from flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
-from flows.domains.metric import commands as metric
-from flows.domains.xmr import commands as ranking
+from flows.domains.domain import named
 from flows.run.loggers import quieten
 from schemas.errors import FingerpostError
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    help="From documents to published, checked, versioned retrieval artifacts.",
-)
-
-#: In the order in which help lists them.
+_HELP = "From documents to published, checked, versioned retrieval artifacts."
+#: In the order in which help lists them, before and after the commands of the domains.
+_FIRST = (pipeline.run,)
 _COMMANDS = (
-    pipeline.run,
-    pipeline.query,
-    ranking.rank,
-    metric.threshold,
-    metric.embed,
     pipeline.status,
     pipeline.history,
     pipeline.promote,
@@ -49,9 +38,25 @@ _COMMANDS = (
     watching.lineage,
     watching.freshness,
 )
-for _command in _COMMANDS:
-    app.command()(_command)
-app.add_typer(backfilling.backfill, name="backfill")
+
+
+def application() -> typer.Typer:
+    """The command with all its subcommands, those of the domains among them."""
+    application = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        help=_HELP,
+    )
+    own = [named(command) for domain in domains.DOMAINS for command in domain.commands]
+    for command in (*_FIRST, *own, *_COMMANDS):
+        application.command()(command)
+    application.add_typer(backfilling.backfill, name="backfill")
+    return application
+
+
+app = application()
 
 
 def main() -> None:

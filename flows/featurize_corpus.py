@@ -2,19 +2,12 @@
 
 from prefect import flow
 
-from flows.domains.inputs import computes_vectors, input_of
+from flows.domains.corpus.inputs import computes_vectors, input_of
 from flows.run.crashes import tell_when_crashed
 from flows.run.request import RunRequest
 from flows.run.runtime import named, running
-from tasks.corpus.stages.features import (
-    count_ngrams,
-    embed_documents,
-    fit_projection,
-    import_documents,
-    merge_vocabulary,
-    take_vectors,
-    weigh_terms,
-)
+from tasks.corpus.stages.documents import import_documents, take_vectors
+from tasks.corpus.stages.features import count_ngrams, embed_documents, fit_projection, merge_vocabulary, weigh_terms
 
 
 @flow(name="featurize_corpus", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])

@@ -2,9 +2,9 @@
 
 from prefect import flow
 
-from flows.domains.inputs import interactions_of
 from flows.domains.xmr.baselines import compare
 from flows.domains.xmr.features import features_of
+from flows.domains.xmr.inputs import interactions_of
 from flows.domains.xmr.refresh import refreshed
 from flows.domains.xmr.steps import maker
 from flows.domains.xmr.training import measure, train
@@ -26,8 +26,8 @@ def train_ranker(request: RunRequest = RunRequest()) -> None:
             made |= features_of(run, taken)
             made |= train(run, made)
         made |= measure(run, made)
-        roles = tuple(sorted(made))
-        ranker = assemble_ranker(*(made[role] for role in roles), roles=roles)
+        members = run.members(made)
+        ranker = assemble_ranker(*members.values(), roles=tuple(members))
         if xmr.baselines.compared:
             run.refs |= {f"ranker_{role}": ref for role, ref in compare(xmr, made | {"ranker": ranker}).items()}
         run.refs |= {f"ranker_{role}": ref for role, ref in made.items()} | {"ranker": ranker}

@@ -5,12 +5,12 @@ from typing import Literal
 from prefect import flow
 
 from flows.domains.metric.embedders import embedded
-from flows.domains.metric.inputs import Labelled, classes_of, labelled, note_cautions
-from flows.domains.xmr.features import apart
+from flows.domains.metric.inputs import Labelled, labelled, note_cautions
+from flows.domains.metric.sources import classes_of
 from flows.run.crashes import tell_when_crashed
 from flows.run.publishing import make_live
 from flows.run.request import RunRequest
-from flows.run.runtime import Run, named, running
+from flows.run.runtime import Run, named, running, scoped
 from schemas.refs import Ref
 from tasks.metric.assessment import AssessmentParams
 from tasks.metric.stages.thresholds import (
@@ -37,20 +37,22 @@ def tune_thresholds(request: RunRequest = RunRequest()) -> None:
         if metric.trains:
             given = embedded(run, given)
         elif metric.lacks_neural:
-            run.env.notes.append(NO_NEURAL)
-            run.progress.say(NO_NEURAL)
+            run.note(NO_NEURAL)
         made = _counted(run, given, "validation") | _counted(run, given, "test")
         params = AssessmentParams(
             metric.target, metric.over, metric.opis, metric.level, least_group_classes=metric.least_group_classes
         )
         made["assessment"] = assess_threshold(made["validation_pairs"], made["test_pairs"], params=params)
         made["retrieval"] = measure_retrieval(made["test_rows"], queries=metric.queries)
+        members = {role: made[role] for role in ("validation_rows", "test_rows", "test_pairs")} | dict(given.trained)
         made["release"] = threshold = release_threshold(
             made["validation_pairs"],
             given.vectors,
             given.documents,
             made["assessment"],
             made["retrieval"],
+            *members.values(),
+            roles=tuple(members),
             target=metric.target,
             level=metric.level,
             model=given.model,
@@ -65,7 +67,7 @@ def _counted(run: Run, given: Labelled, side: Literal["validation", "test"]) -> 
     """The rows of the classes on one side of the split, and what their pairs score."""
     metric = run.settings.metric
     classes = classes_of(metric, given.column, side, given.group)
-    with apart(run, side):
+    with scoped(run, side):
         rows = arrange_classes(
             given.vectors,
             given.documents,

@@ -11,11 +11,10 @@ from flows.run.alerts import redeliver
 from flows.run.crashes import tell_of_prefect_runs
 from flows.run.failures import tell_of_dead_runs, tell_of_late_days
 from flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness
-from flows.run.settings import load_settings
+from flows.run.profiles import load_settings
 from schemas.errors import FingerpostError
 from schemas.refs import checked_name
-from schemas.store import Store
-from tasks.ann.open import find_store
+from schemas.store import Store, find_store
 
 _log = logging.getLogger("fingerpost.watch")
 

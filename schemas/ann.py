@@ -3,6 +3,7 @@
 from schemas import fields as f
 from schemas.contract import Contract, Table
 from schemas.matrices import dense_table, tensor_table
+from schemas.releases import MEMBERS
 
 _FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 
@@ -46,7 +47,7 @@ RETRIEVAL = Contract(
 INDEX = Contract(
     "ann.index",
     1,
-    (Table("members", (f.ROLE, f.REFERENCE), key=("role",)),),
+    (MEMBERS,),
     "a searchable index: the artifacts that belong together",
 )
 

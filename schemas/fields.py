@@ -53,10 +53,17 @@ REASON = Field("reason", STRING, "why a row was set aside", nonempty=True)
 DETAIL = Field("detail", STRING, "what was found in it")
 INPUT_ROW = Field("row", pa.int64(), "its position in the input, from 0")
 
+# Labelled rows
+LABEL = Field("label", STRING, "the class of a row; empty for none")
+GROUP = Field("group", STRING, "the group that a class is in; empty for none")
+
 # Matrices
 INDICES = Field("indices", pa.list_(pa.int32()), "columns of the non-zeros of a row, ascending")
 VALUES = Field("values", pa.list_(pa.float32()), "the non-zeros of a row")
 VECTOR = Field("vector", pa.float32(), "a dense row", vector=True, finite=True)
+PIXELS = Field(
+    "pixels", pa.float32(), "an image: its values from 0 to 255 row by row, channels last", vector=True, finite=True
+)
 TENSOR_NAME = Field("name", STRING, "the tensor's name", nonempty=True)
 TENSOR_DTYPE = Field("dtype", STRING, "its numpy dtype, little-endian", nonempty=True)
 TENSOR_SHAPE = Field("shape", pa.list_(pa.int64()), "its shape")

@@ -5,14 +5,13 @@ embedders trained for one.
 from schemas import fields as f
 from schemas.contract import Contract, Table
 from schemas.matrices import dense_table, tensor_table
+from schemas.releases import MEMBERS
 
 _CLASS = f.Field("name", f.STRING, "the name of a class", nonempty=True)
 _NAMES = Table("names", (_CLASS,), key=("name",))
 _GROUP = f.Field("name", f.STRING, "the name of a group of classes", nonempty=True)
 #: Not written where no class is in a group.
-_GROUPS = Table(
-    "groups", (_CLASS, f.Field("group", f.STRING, "the group that it is in; empty for none")), key=("name",)
-)
+_GROUPS = Table("groups", (_CLASS, f.GROUP), key=("name",))
 
 
 def _count(name: str, about: str) -> f.Field:
@@ -27,6 +26,24 @@ def _number(name: str, about: str) -> f.Field:
     return f.Field(name, f.pa.float64(), about, finite=True)
 
 
+EMBEDDINGS = Contract(
+    "metric.embeddings",
+    1,
+    (Table("embeddings", (f.ID, f.LABEL, f.GROUP, f.VECTOR), key=("id",), compression="none"),),
+    "the accepted rows of a file of labelled embeddings, in its order, one file a shard",
+)
+IMAGES = Contract(
+    "metric.images",
+    1,
+    (Table("images", (f.ID, f.LABEL, f.PIXELS), key=("id",)),),
+    "the accepted images of an input with their labels, in its order, one file a shard",
+)
+VECTORS = Contract(
+    "metric.vectors",
+    1,
+    (dense_table("vectors"),),
+    "one dense row an embedding or image: as it was given, or as a trained embedder makes it",
+)
 ROWS = Contract(
     "metric.rows",
     2,
@@ -95,8 +112,9 @@ RETRIEVAL = Contract(
 )
 THRESHOLD = Contract(
     "metric.threshold",
-    2,
+    3,
     (
+        MEMBERS,
         Table(
             "threshold",
             (
@@ -121,8 +139,8 @@ THRESHOLD = Contract(
         ),
         Table("canaries", (f.ID, f.VECTOR), key=("id",), compression="none"),
     ),
-    "one threshold for all classes, those of groups that need their own, the model that it holds for, and a few of that"
-    " model's vectors to tell it by",
+    "one threshold for all classes, those of groups that need their own, the model that it holds for, a few of that"
+    " model's vectors to tell it by, and the artifacts that it was chosen and tested on",
 )
 _TRIED = (
     _share("positive_margin", "m⁺ of TCM; null without TCM"),
@@ -207,4 +225,17 @@ COMPARISON = Contract(
     "embedders on validation classes and on test classes, and which one is taken; utility along thresholds by class",
 )
 
-CONTRACTS = (ROWS, PAIR_COUNTS, HISTOGRAMS, ASSESSMENT, RETRIEVAL, MARGINS, EMBEDDERS, COMPARISON, THRESHOLD)
+CONTRACTS = (
+    EMBEDDINGS,
+    IMAGES,
+    VECTORS,
+    ROWS,
+    PAIR_COUNTS,
+    HISTOGRAMS,
+    ASSESSMENT,
+    RETRIEVAL,
+    MARGINS,
+    EMBEDDERS,
+    COMPARISON,
+    THRESHOLD,
+)

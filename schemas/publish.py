@@ -15,6 +15,7 @@ from typing import Any
 
 from schemas import files as _files
 from schemas.errors import CorruptArtifactError, GateError, MissingArtifactError, PublicationConflictError
+from schemas.inputs import SAMPLE
 from schemas.manifests import STORE_FORMAT, decode_checked
 from schemas.refs import Ref, checked_name, digest_of
 from schemas.store import Store
@@ -257,6 +258,21 @@ def products(store: Store) -> list[tuple[str, str]]:
         for collection in store.files.names(".published")
         for product in store.files.names(f".published/{collection}")
     ]
+
+
+def published_collection(store: Store, collection: str | None = None, *, product: str) -> str:
+    """The collection that is meant: the one named, else the built-in sample or the only one with that product published."""
+    names = sorted({name for name, published in products(store) if published == product})
+    if collection:
+        return collection
+    if SAMPLE in names or not names:
+        return SAMPLE
+    if len(names) > 1:
+        raise MissingArtifactError(
+            f"collection: expected one to be named, since {len(names)} are live: {', '.join(names)}; name it"
+            " (--collection)"
+        )
+    return names[0]
 
 
 def _user() -> str:

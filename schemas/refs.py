@@ -75,7 +75,7 @@ class Ref:
     @property
     def identity(self) -> str:
         """What makes a consumer's fingerprint change: the name and the fingerprint, not the day."""
-        return f"{self.name}:{self.fingerprint}"
+        return f"{former_name(self.name)}:{self.fingerprint}"
 
     @classmethod
     def parse(cls, text: str) -> "Ref":
@@ -86,6 +86,26 @@ class Ref:
                 f"reference: expected name/day=YYYY-MM-DD/fingerprint, got {text!r}; copy it from `fingerpost history`"
             )
         return cls(parts[0], parts[1].removeprefix("day="), parts[2])
+
+
+#: What artifacts were called before they got contracts of their own. In fingerprints they keep that name, since they hold
+#: the same data: what was made of them, a trained ranker for example, is not computed again.
+FORMER_NAMES = {
+    "metric.embeddings": "corpus.documents",
+    "metric.images": "corpus.documents",
+    "metric.vectors": "corpus.vectors",
+    "xmr.queries": "corpus.documents",
+}
+
+
+def former_name(name: str) -> str:
+    """The name of a contract in fingerprints."""
+    return FORMER_NAMES.get(name, name)
+
+
+def same_kind(first: str, second: str) -> bool:
+    """Whether artifacts of two names can be compared: the names are equal, or one is the former name of the other."""
+    return first == second or former_name(first) == second or first == former_name(second)
 
 
 def changed_keys(before: Mapping[str, Any], after: Mapping[str, Any], *, prefix: str = "") -> list[str]:

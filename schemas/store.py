@@ -7,8 +7,10 @@ other; the manifest is created by one of them. Every read verifies checksums and
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -75,16 +77,17 @@ class Store:
             ) from problem
         return Manifest.decode(data, where=f"artifact {ref}, manifest.json")
 
-    def open(self, ref: Ref, contract: Contract) -> "Artifact":
-        """An artifact to read from; its manifest must fit the contract's name and version."""
+    def open(self, ref: Ref, *contracts: Contract) -> "Artifact":
+        """An artifact to read from; its manifest must fit the name and version of the contract, or of one of several."""
         manifest = self.manifest(ref)
         name, version = manifest.identity["contract"]["name"], manifest.identity["contract"]["version"]
-        if name != contract.name or not contract.readable_from <= version <= contract.version:
-            raise ForeignArtifactError(
-                f"artifact {ref}: expected contract {contract.name} version {contract.readable_from} to"
-                f" {contract.version}, found {name} version {version}; rebuild it with this version"
-            )
-        return Artifact(self, ref, contract, manifest)
+        for contract in contracts:
+            if name == contract.name and contract.readable_from <= version <= contract.version:
+                return Artifact(self, ref, contract, manifest)
+        expected = " or ".join(f"{one.name} version {one.readable_from} to {one.version}" for one in contracts)
+        raise ForeignArtifactError(
+            f"artifact {ref}: expected contract {expected}, found {name} version {version}; rebuild it with this version"
+        )
 
     def write_table(
         self, ref: Ref, contract: Contract, table_name: str, data: pa.Table, *, shard: int = 0
@@ -222,3 +225,14 @@ class Artifact:
     def quality(self) -> Mapping[str, Any]:
         """The quality figures of the manifest."""
         return self.manifest.quality
+
+
+def find_store() -> str:
+    """Where the store is: ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above, else one here."""
+    if url := os.environ.get("FINGERPOST_STORE"):
+        return url
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".fingerpost" / "store.json").is_file():
+            return str(folder / ".fingerpost")
+    return str(here / ".fingerpost")

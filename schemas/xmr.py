@@ -3,6 +3,7 @@
 from schemas import fields as f
 from schemas.contract import Contract, Table
 from schemas.matrices import sparse_table, tensor_table
+from schemas.releases import MEMBERS
 
 INTERACTIONS = Contract(
     "xmr.interactions",
@@ -15,6 +16,12 @@ INTERACTIONS = Contract(
     ),
     "queries and the labels chosen for them: one row of weights over the labels a query, what each query is used for,"
     " and, if an input says so, the labels that were not wanted",
+)
+QUERIES = Contract(
+    "xmr.queries",
+    1,
+    (Table("queries", (f.QUERY_ID, f.TEXT, f.DOCUMENT_DAY), key=("id",)),),
+    "the texts whose n-grams are counted: queries to train on and what labels say, or queries that were held out",
 )
 LABEL_FEATURES = Contract(
     "xmr.label_features", 1, (sparse_table("features"),), "what labels are clustered by, one file a block of labels"
@@ -69,12 +76,13 @@ SWEEP = Contract(
 RANKER = Contract(
     "xmr.ranker",
     1,
-    (Table("members", (f.ROLE, f.REFERENCE), key=("role",)),),
+    (MEMBERS,),
     "a ranker that answers: the artifacts that belong together",
 )
 
 CONTRACTS = (
     INTERACTIONS,
+    QUERIES,
     LABEL_FEATURES,
     TREE,
     MODEL,

@@ -1,18 +1,19 @@
 """The hash of the code that a stage runs: what must be computed again when code changes, and nothing else.
 
 It covers the stage, the functions of its own file that it uses, every ``tasks`` module, input reader and matrix codec
-that these import, and the compiled extensions' ``SOURCE_HASH``. Comments and docstrings do not count.
+that these import, and the compiled extensions' ``SOURCE_HASH``. Comments and docstrings do not count, nor does whether
+a stage only observes, which says nothing about what it computes.
 """
 
 import ast
 import hashlib
-import importlib
-import importlib.util
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from schemas.python_source import parsed
 
 #: Modules whose code decides results. The stage machinery and the loaders only move them.
 _HASHED = ("tasks.", "schemas.matrices", "schemas.inputs")
-_UNHASHED = tuple(f"tasks.{name}" for name in ("stage", "stage_run", "environment", "shards", "ledger", "code"))
+_UNHASHED = tuple(
+    f"tasks.{name}" for name in ("stage", "stage_run", "environment", "shards", "ledger", "code", "same_code", "recent")
+)
 
 
 class StaleExtensionError(FingerpostError):
@@ -76,9 +79,11 @@ def _own_code(source: str, root: str, module: str) -> tuple[tuple[str, ...], fro
 
 
 def _text_of(tree: ast.AST) -> str:
-    """The source of a tree without comments and docstrings."""
-    tree = parsed(ast.unparse(tree))
+    """The source of a tree without comments and docstrings, and without what a stage is declared to be for; the tree changes."""
     for node in ast.walk(tree):
+        for decorator in getattr(node, "decorator_list", ()):
+            if isinstance(decorator, ast.Call):
+                decorator.keywords = [word for word in decorator.keywords if word.arg != "observes"]
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
             and ast.get_docstring(node, clean=False) is not None
@@ -132,18 +137,18 @@ def _imports(statement: ast.AST, module: str) -> Iterator[tuple[str, str]]:
 
 def _is_first_party(name: str) -> bool:
     return name.startswith("ext.") or (
-        name.startswith(_HASHED) and name not in _UNHASHED and not name.endswith(".open") and ".stages" not in name
+        name.startswith(_HASHED) and name not in _UNHASHED and not name.endswith(".open")
     )
 
 
 @lru_cache(maxsize=1024)
 def _source_of(name: str) -> Path | None:
-    """The file of a module, found without running it."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, AttributeError):
-        return None
-    return Path(spec.origin) if spec and spec.origin else None
+    """The file of a first-party module; neither it nor a module above it runs, which may load much (torch, for example)."""
+    root, *path = name.split(".")
+    place = Path(next(iter(import_module(root).__path__))).joinpath(*path)
+    endings = (".py", *EXTENSION_SUFFIXES)
+    files = [place / "__init__.py", *(place.with_name(place.name + ending) for ending in endings)]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _closure(modules: Iterable[str]) -> set[str]:
@@ -183,7 +188,7 @@ def _text_hash(text: str) -> str:
 
 def extension_hash(name: str) -> str:
     """The hash compiled into an extension; StaleExtensionError if the sources beside it have another."""
-    compiled = str(importlib.import_module(f"ext.{name}").SOURCE_HASH)
+    compiled = str(import_module(f"ext.{name}").SOURCE_HASH)
     beside = source_hash(name)
     if beside is not None and compiled != beside:
         raise StaleExtensionError(

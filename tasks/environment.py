@@ -51,8 +51,9 @@ class Environment:
     """What a run gives to its stages: where to store and compute, for which day and collection, what to force.
 
     With ``planning``, stages compute nothing: they note what they would do in ``planned``. ``asked`` is the artifact that
-    each stage was asked for, finished or not; ``before`` the same of the last run for this day, to tell what changed since.
-    ``running`` is the stage that is at work. ``part`` tells apart the notes on stages that a flow has more than once.
+    each stage, by its name with its part, was asked for, finished or not; ``before`` the same of the last run for this day, to
+    tell what changed since. ``running`` is the stage that is at work, with its part. ``part`` tells apart the notes on stages
+    that a flow has more than once. ``observed`` are the artifacts of stages that only observe.
     ``because`` is kept with the reason of every stage that is computed, ``notes`` are what else a plan and a report say.
     """
 
@@ -69,6 +70,7 @@ class Environment:
     planning: bool = False
     planned: list[PlannedStage] = field(default_factory=list)
     asked: dict[str, str] = field(default_factory=dict)
+    observed: set[str] = field(default_factory=set)
     before: Mapping[str, str] = field(default_factory=dict)
     running: str = ""
     part: str = ""

@@ -35,7 +35,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """What a stage would do: be reused or run, why, and at what cost if that can be told."""
+    """What a stage would do: be reused or run, why, and at what cost if that is known.
+
+    ``observes``: it decides neither whether a day is stale nor what a release consists of.
+    """
 
     stage: str
     ref: str
@@ -44,6 +47,7 @@ class PlannedStage:
     estimate: Estimate | None = None
     inputs: dict[str, str] = field(default_factory=dict)
     part: str = ""
+    observes: bool = False
 
     @property
     def name(self) -> str:
@@ -56,7 +60,7 @@ class StageRecord:
     """What a stage did in a run: reused or computed, why, rows, seconds, shards, peak memory in MB, quality figures.
 
     ``bytes`` is what its artifact stores, ``estimate`` what it was expected to cost, ``inputs`` what it was made of, ``part``
-    what tells it apart where a flow has the stage more than once.
+    what tells it apart where a flow has the stage more than once; ``observes`` says that it is no part of a release.
     """
 
     stage: str
@@ -75,6 +79,7 @@ class StageRecord:
     estimate: Estimate | None = None
     inputs: dict[str, str] = field(default_factory=dict)
     part: str = ""
+    observes: bool = False
 
     @property
     def name(self) -> str:

@@ -84,6 +84,15 @@ def even_shards(count: int, size: int) -> list[Shard]:
     return [Shard(i, start, min(start + size, count)) for i, start in enumerate(range(0, max(count, 1), size))]
 
 
+def shards_of(entries: Sequence[FileEntry]) -> list[Shard]:
+    """A shard for each file of a table, so that what is made of it keeps its boundaries."""
+    shards, start = [], 0
+    for entry in entries:
+        shards.append(Shard(entry.shard, start, start + entry.rows))
+        start += entry.rows
+    return shards
+
+
 @dataclass(frozen=True)
 class ShardJob:
     """A shard function with everything it needs on another machine."""

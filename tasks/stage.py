@@ -22,11 +22,12 @@ from threadpoolctl import threadpool_limits
 
 from schemas.contract import Contract
 from schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, InputError, MissingArtifactError
-from schemas.refs import Ref, canonical_json, changed_keys, digest_of
+from schemas.refs import Ref, canonical_json, changed_keys, digest_of, former_name
 from schemas.store import FileEntry, Manifest, Store
 from tasks.code import code_hash
 from tasks.environment import Environment, Source, current_environment
-from tasks.ledger import Estimate, PlannedStage, StageRecord, input_texts
+from tasks.ledger import Estimate, PlannedStage, StageRecord, full_name, input_texts
+from tasks.same_code import known_as
 from tasks.shards import peak_memory_mb, reset_peak_memory
 from tasks.stage_run import StageRun, identity_of
 
@@ -40,11 +41,18 @@ class Stage:
 
     function: Callable[..., None]
     contract: Contract
+    #: Its artifact is shown, kept and compared; it is no member of a release and makes no day stale.
+    observes: bool = False
 
     @property
     def name(self) -> str:
         """The stage's name, as commands and tables show it."""
         return self.function.__name__
+
+    @property
+    def code(self) -> str:
+        """The hash of the code that it runs, or of earlier code that is known to make the same."""
+        return known_as(self.name, code_hash(self.function))
 
     def __call__(self, *inputs: "Ref | Source", **parameters: Any) -> Ref:
         """Reuses or computes the artifact as a Prefect task of the running flow."""
@@ -63,13 +71,17 @@ class Stage:
 
     def execute(self, env: Environment, *inputs: "Ref | Source", **parameters: Any) -> Ref:
         """The same without Prefect; where the environment is for planning, the reference that it would have."""
-        started, env.running = time.perf_counter(), self.name
+        started, env.running = time.perf_counter(), full_name(self.name, env.part)
+        self._check_observed(env, inputs)
         parts = self._parts(env, inputs, parameters)
         fingerprint = digest_of(
-            {key: parts[key] for key in ("contract", "parameters", "input_identities", "code", "versions")}
+            {key: parts[key] for key in ("parameters", "input_identities", "code", "versions")}
+            | {"contract": _in_fingerprints(parts["contract"])}
         )[:32]
         ref = Ref(self.contract.name, env.day, fingerprint)
-        env.asked[self.name] = str(ref)
+        env.asked[full_name(self.name, env.part)] = str(ref)
+        if self.observes:
+            env.observed.add(str(ref))
         earlier = env.ledger.same(self.contract.name, fingerprint) or self._before(env)
         forced = self.name in env.forced or any(isinstance(given, Ref) and str(given) in env.rerun for given in inputs)
         if env.planning:
@@ -94,15 +106,24 @@ class Stage:
                 reason=self._reason(env, parts, earlier, forced=forced),
             )
         env.ledger.note(self.contract.name, ref)
-        record = replace(record, part=env.part)
+        record = replace(record, part=env.part, observes=self.observes)
         env.records.append(record)
         env.progress.end(record)
         env.running = ""
         return ref
 
+    def _check_observed(self, env: Environment, inputs: Sequence["Ref | Source"]) -> None:
+        """FingerpostError where a stage whose artifact counts would depend on one that only observes."""
+        observed = [ref for ref in inputs if isinstance(ref, Ref) and str(ref) in env.observed]
+        if observed and not self.observes:
+            raise FingerpostError(
+                f"stage {self.name}: expected inputs whose stages do more than observe, got {observed[0]}; leave it out,"
+                f" or declare {self.name} with observes=True"
+            )
+
     def _before(self, env: Environment) -> Ref | None:
         """What this stage made for the day the last time, or for any day."""
-        given = env.before.get(self.name)
+        given = env.before.get(full_name(self.name, env.part))
         ref = Ref.parse(given) if given else None
         return ref if ref is not None and env.store.has(ref) else env.ledger.latest(self.contract.name)
 
@@ -126,6 +147,7 @@ class Stage:
             self._estimate(env, there) if runs else None,
             input_texts(parts["inputs"]),
             env.part,
+            self.observes,
         )
 
     def _estimate(self, env: Environment, there: Manifest | None = None) -> Estimate | None:
@@ -152,7 +174,7 @@ class Stage:
     def _parts(
         self, env: Environment, inputs: Sequence["Ref | Source"], parameters: Mapping[str, Any]
     ) -> dict[str, Any]:
-        code = code_hash(self.function)
+        code = self.code
         accepted = env.ledger.accepted(self.name, code)
         given = dict(zip(self._input_names(len(inputs)), inputs, strict=True))
         identities = {
@@ -292,9 +314,14 @@ def _changes(before: Mapping[str, Any], parts: Mapping[str, Any]) -> list[str]:
         reasons.append(f"input changed ({_some(changed)})")
     if before["code"] != parts["code"]:
         reasons.append("code changed")
-    if before["contract"] != parts["contract"]:
+    if _in_fingerprints(before["contract"]) != _in_fingerprints(parts["contract"]):
         reasons.append("contract changed")
     return reasons
+
+
+def _in_fingerprints(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and version of a contract, by the name that fingerprints have."""
+    return {**contract, "name": former_name(contract["name"])}
 
 
 def _check_unchanged(inputs: Sequence["Ref | Source"], identities: Mapping[str, str]) -> None:
@@ -311,11 +338,16 @@ def _some(keys: list[str]) -> str:
     return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
 
 
-def stage(contract: Contract) -> Callable[[Callable[..., None]], Stage]:
-    """Makes a stage of a function ``(run, *inputs, **parameters)`` that writes one artifact of this contract."""
+def stage(contract: Contract, *, observes: bool = False) -> Callable[[Callable[..., None]], Stage]:
+    """Makes a stage of a function ``(run, *inputs, **parameters)`` that writes one artifact of this contract.
+
+    A stage that ``observes`` makes a summary, a figure or a plot: its artifact is recorded, shown, kept and compared like
+    others, but is no member of a release and makes neither a day stale nor a new version. Only stages that observe too
+    may have it as an input.
+    """
 
     def decorate(function: Callable[..., None]) -> Stage:
-        return Stage(function, contract)
+        return Stage(function, contract, observes)
 
     return decorate
 

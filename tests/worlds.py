@@ -197,6 +197,7 @@ def build_index(
     from tasks.corpus.ngrams import FamilyParams, NgramParams
     from tasks.corpus.rerank import RerankParams
     from tasks.corpus.stages import features as corpus
+    from tasks.corpus.stages.documents import import_documents
     from tasks.corpus.svd import SvdParams
     from tasks.corpus.tfidf import TfidfParams
 
@@ -209,9 +210,7 @@ def build_index(
         "cosine",
     )
     made = {}
-    made["documents"] = corpus.import_documents.execute(
-        env, FileSource(str(documents)), params=ImportParams(rows_per_shard)
-    )
+    made["documents"] = import_documents.execute(env, FileSource(str(documents)), params=ImportParams(rows_per_shard))
     made["ngrams"] = corpus.count_ngrams.execute(env, made["documents"], params=ngrams)
     made["vocabulary"] = corpus.merge_vocabulary.execute(env, made["ngrams"], params=ngrams)
     made["features"] = corpus.weigh_terms.execute(env, made["ngrams"], made["vocabulary"], params=tfidf)

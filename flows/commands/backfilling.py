@@ -8,13 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened, pair
+from flows.commands.options import CollectionOption, FlowArgument, JsonOption, ProfileOption, StoreOption, opened, pair
 from schemas.errors import FingerpostError
 
-ProfileOption = Annotated[
-    str,
-    typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file: the one that the days run with"),
-]
 InputOption = Annotated[
     str,
     typer.Option("--input", "-i", help="file of documents; {day} in it stands for the day", show_default=False),
@@ -39,9 +35,7 @@ IdArgument = Annotated[str, typer.Argument(metavar="ID", help="as `fingerpost ba
 
 
 def partitions(
-    flow: Annotated[
-        str, typer.Argument(help="nightly, featurize_corpus, build_ann_index, train_ranker or tune_thresholds")
-    ],
+    flow: FlowArgument,
     first: Annotated[
         str, typer.Option("--from", help="first day YYYY-MM-DD; by default the first that ever ran", show_default=False)
     ] = "",
@@ -64,8 +58,8 @@ def partitions(
     """
     from flows.ops.backfill.partition_calendar import calendar
     from flows.ops.backfill.partitions import Partitions
-    from flows.ops.keep.live import wide_console
     from flows.run.calendar import days_between
+    from flows.run.console import wide_console
 
     found = Partitions(flow, _request(profile, source, columns, collection, (), store, settings))
     known = found.known_days()
@@ -107,9 +101,7 @@ backfill = typer.Typer(
 
 @backfill.command("FLOW")
 def start(
-    flow: Annotated[
-        str, typer.Argument(help="nightly, featurize_corpus, build_ann_index, train_ranker or tune_thresholds")
-    ],
+    flow: FlowArgument,
     first: Annotated[str, typer.Option("--from", help="first day YYYY-MM-DD, included")],
     last: Annotated[str, typer.Option("--to", help="last day YYYY-MM-DD, included")],
     reprocess: Annotated[
@@ -271,18 +263,18 @@ def work(backfill_id: IdArgument, store: StoreOption = "") -> None:
     from flows.ops.backfill.days import work as run_days
     from flows.ops.backfill.days import worker_name
     from flows.ops.backfill.record import Backfill
-    from flows.run.start import hush
+    from flows.run.start import silence_loggers
 
-    hush()
+    silence_loggers()
     run_days(Backfill.load(opened(store), backfill_id), worker_name())
 
 
 def _lead(one: Any, home: str, planned: list[float | None], *, as_json: bool) -> None:
     """Runs it to its end and shows how it goes."""
     from flows.ops.backfill.progress import check, run_to_end, summary
-    from flows.run.start import hush
+    from flows.run.start import silence_loggers
 
-    hush()
+    silence_loggers()
 
     def tell(end: Any, course: Any) -> None:
         done = f"{len(course.ended)}/{len(course.control.days)}"

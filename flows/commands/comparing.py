@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened
+from flows.commands.options import (
+    DEFAULT_PRODUCT,
+    PRODUCT_QUERIES,
+    CollectionOption,
+    JsonOption,
+    ProductOption,
+    StoreOption,
+    opened,
+)
 
 _VERSION = "a reference, the beginning of a fingerprint, live, live~1 (the version before), a day, or a run"
 
@@ -15,7 +23,7 @@ _VERSION = "a reference, the beginning of a fingerprint, live, live~1 (the versi
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help=_VERSION)],
     after: Annotated[str, typer.Argument(metavar="B", help="the same, of what it is compared with")],
-    product: Annotated[str, typer.Option(help="whose live and days are meant: ann.index or xmr.ranker")] = "ann.index",
+    product: ProductOption = DEFAULT_PRODUCT,
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
@@ -44,12 +52,15 @@ def diff(
 
 
 def why(
-    query: Annotated[str, typer.Argument(help="what was asked")],
+    query: Annotated[str, typer.Argument(help=f"what was asked ({PRODUCT_QUERIES})")],
     between: Annotated[
         tuple[str, str], typer.Option("--between", metavar="A B", help=f"the two versions: {_VERSION}")
     ] = ("live~1", "live"),
+    product: ProductOption = DEFAULT_PRODUCT,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="number of answers")] = 10,
-    method: Annotated[str, typer.Option(help="finger, hnsw, or auto: the faster on each index")] = "auto",
+    method: Annotated[
+        str, typer.Option(help="the way of searching, where a product has several; auto: the faster on each version")
+    ] = "auto",
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
@@ -61,14 +72,16 @@ def why(
         fingerpost why "shortest path in a graph" --between live~1 live
 
         fingerpost why "read a csv file" --between 2026-01-01 2026-01-02 --collection snapshots -k 5
+
+        fingerpost why "sort by key" --product xmr.ranker
     """
     from flows.ops.compare import why as work
-    from flows.ops.compare.versions import find_index
+    from flows.ops.compare.versions import find_product
     from flows.ops.compare.why_tables import show_why
 
     there = opened(store)
-    before, after = (find_index(there, text, collection=collection or None) for text in between)
-    found = work.why(there, query, before, after, k=k, method=method)
+    before, after = (find_product(there, text, collection=collection or None, product=product) for text in between)
+    found = work.why(there, before, after, query, k=k, method=method)
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
     else:
@@ -77,11 +90,17 @@ def why(
 
 def replay(
     queries: Annotated[
-        Path, typer.Option("--queries", "-q", help="CSV, JSON Lines or Parquet file: query, and if judged id and grade")
+        Path,
+        typer.Option(
+            "--queries",
+            "-q",
+            help=f"CSV, JSON Lines or Parquet file: query ({PRODUCT_QUERIES}), and if judged id and grade",
+        ),
     ],
     candidate: Annotated[
-        str, typer.Option(help=f"the index to try; by default the newest ({_VERSION})", show_default=False)
+        str, typer.Option(help=f"the version to try; by default the newest ({_VERSION})", show_default=False)
     ] = "",
+    product: ProductOption = DEFAULT_PRODUCT,
     live: Annotated[
         bool, typer.Option("--live", help="answer with the live version alone: what it gives today")
     ] = False,
@@ -101,12 +120,15 @@ def replay(
         fingerpost replay --queries queries.csv
 
         fingerpost replay --queries judged.csv --candidate 2026-01-02 --collection snapshots --profile nightly
+
+        fingerpost replay --queries queries.csv --product xmr.ranker
     """
     from flows.ops.compare.replay_tables import compare_with_live, show_replay
 
     found, gates = compare_with_live(
         opened(store),
         str(queries),
+        product=product,
         candidate=candidate,
         live_alone=live,
         k=k or 0,

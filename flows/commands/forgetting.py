@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened
+from flows import domains
+from flows.commands.options import DEFAULT_PRODUCT, CollectionOption, JsonOption, StoreOption, opened
 
 
 def forget(
@@ -39,15 +40,13 @@ def forget(
     """
     from flows.ops.erase.forget import forget as erase
     from flows.ops.erase.forget import listing, summary
-    from schemas.publish import products
-    from tasks.ann.open import PRODUCT, published_collection
-    from tasks.metric.open import PRODUCT as THRESHOLD
-    from tasks.xmr.open import PRODUCT as RANKER
+    from schemas.publish import products as published
+    from schemas.publish import published_collection
 
     found = opened(store)
-    there = {product for _, product in products(found)}
-    published = next((product for product in (PRODUCT, RANKER, THRESHOLD) if product in there), PRODUCT)
-    name = collection or published_collection(found, product=published)
+    live = {product for _, product in published(found)}
+    product = next((name for name in domains.products() if name in live), DEFAULT_PRODUCT)
+    name = collection or published_collection(found, product=product)
     touched = listing(found, key, name)
     if not as_json:
         for line in summary(touched):

@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import domains
+from flows.run.flow_names import flow_names
 from schemas.errors import FingerpostError
 
 StoreOption = Annotated[
@@ -24,13 +26,23 @@ CollectionOption = Annotated[
         show_default=False,
     ),
 ]
+ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")]
+FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
+#: What is published, for people: "ann.index or xmr.ranker or ...".
+PRODUCT_NAMES = " or ".join(domains.products())
+ProductOption = Annotated[str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}")]
+#: What is asked of each product that answers queries, for people.
+PRODUCT_QUERIES = "; ".join(
+    f"{name}: {product.queries}" for name, product in domains.products().items() if product.queries
+)
+#: The product that a command means where none is named.
+DEFAULT_PRODUCT = next(iter(domains.products()))
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def opened(store: str) -> Any:
     """The store of an option, which must exist."""
-    from schemas.store import Store
-    from tasks.ann.open import find_store
+    from schemas.store import Store, find_store
 
     return Store(store or find_store()).checked()
 

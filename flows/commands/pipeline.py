@@ -6,17 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened, pair
+from flows.commands.options import (
+    DEFAULT_PRODUCT,
+    PRODUCT_NAMES,
+    CollectionOption,
+    FlowArgument,
+    JsonOption,
+    ProductOption,
+    ProfileOption,
+    StoreOption,
+    opened,
+    pair,
+)
 from schemas.errors import FingerpostError
 
 
 def run(
-    flow: Annotated[
-        str, typer.Argument(help="nightly, featurize_corpus, build_ann_index, train_ranker or tune_thresholds")
-    ],
-    profile: Annotated[
-        str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")
-    ] = "quick",
+    flow: FlowArgument,
+    profile: ProfileOption = "quick",
     source: Annotated[
         str | None,
         typer.Option(
@@ -105,67 +112,6 @@ def run(
     typer.echo(report)
 
 
-def query(
-    text: Annotated[str, typer.Argument(help="what to look for", show_default=False)] = "",
-    like: Annotated[
-        str, typer.Option(help="instead: the documents nearest to the one with this id", show_default=False)
-    ] = "",
-    vectors: Annotated[
-        Path | None,
-        typer.Option(
-            help="instead: nearest documents of every vector in a Parquet, CSV or JSON Lines file of ids and vectors",
-            show_default=False,
-        ),
-    ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="number of answers")] = 10,
-    kind: Annotated[
-        str | None, typer.Option(help="only documents of this kind, for example function", show_default=False)
-    ] = None,
-    package: Annotated[str | None, typer.Option(help="only documents of this package", show_default=False)] = None,
-    method: Annotated[str, typer.Option(help="finger, hnsw, or auto: the faster on this index")] = "auto",
-    within: Annotated[
-        str,
-        typer.Option(
-            help=(
-                "only answers whose vectors are at least so similar (of an l2 index: at most so far): a number, or"
-                " 'threshold' for the live threshold of the collection; -k is the most there are"
-            ),
-            show_default=False,
-        ),
-    ] = "",
-    as_json: JsonOption = False,
-    collection: CollectionOption = "",
-    store: StoreOption = "",
-) -> None:
-    """Answers from the live index: names, kinds, similarities and first sentences.
-
-    Examples:
-
-        fingerpost query "return a sorted copy of an array"
-
-        fingerpost query "shortest path in a graph" --package networkx --json
-
-        fingerpost query --like numpy.sort
-
-        fingerpost query --like face-17 --collection faces --within threshold -k 100
-    """
-    from flows.domains.ann.query import ask
-
-    ask(
-        text=text,
-        like=like,
-        vectors=vectors,
-        k=k,
-        kind=kind,
-        package=package,
-        method=method,
-        within=within,
-        as_json=as_json,
-        collection=collection or None,
-        store=store or None,
-    )
-
-
 def status(as_json: JsonOption = False, store: StoreOption = "") -> None:
     """Shows what is live in the store, and the newest run of each collection.
 
@@ -193,12 +139,7 @@ def history(
 def promote(
     reference: Annotated[
         str,
-        typer.Argument(
-            help=(
-                "ann.index/day=..., xmr.ranker/day=... or metric.threshold/day=YYYY-MM-DD/fingerprint, as `fingerpost"
-                " history` prints it"
-            )
-        ),
+        typer.Argument(help=f"{PRODUCT_NAMES}/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"),
     ],
     reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
     profile: Annotated[str, typer.Option("--profile", "-p", help="whose gates must hold")] = "quick",
@@ -211,7 +152,7 @@ def promote(
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Makes an index or a ranker live if it is whole and its gates hold, those of real queries (replay.queries) among them.
+    """Makes a version of a product live if it is complete and passes its gates, those of real queries (replay.queries) too.
 
     Examples:
 
@@ -219,10 +160,10 @@ def promote(
 
         fingerpost promote ann.index/day=2026-01-02/0123456789abcdef --profile nightly --despite replay --reason "new tokenizer"
     """
-    from flows.ops.keep.live import promote_index
+    from flows.ops.keep.live import promote as make_live
 
     typer.echo(
-        promote_index(
+        make_live(
             opened(store), reference, collection=collection or None, profile=profile, reason=reason, despite=despite
         )
     )
@@ -230,9 +171,7 @@ def promote(
 
 def rollback(
     reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
-    product: Annotated[
-        str, typer.Option(help="which product: ann.index, xmr.ranker or metric.threshold")
-    ] = "ann.index",
+    product: ProductOption = DEFAULT_PRODUCT,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
@@ -246,9 +185,7 @@ def rollback(
 
 
 def config(
-    profile: Annotated[
-        str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")
-    ] = "quick",
+    profile: ProfileOption = "quick",
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="a setting by dotted key", show_default=False)
     ] = None,
@@ -258,7 +195,7 @@ def config(
 
     Example: fingerpost config --profile nightly
     """
-    from flows.run.settings import in_force, load_settings
+    from flows.run.profiles import in_force, load_settings
 
     found, origins = load_settings(profile, overrides=dict(pair(text, "--set", "key=value") for text in settings or ()))
     values = in_force(found)
@@ -340,14 +277,12 @@ def accept(
 
     Example: fingerpost accept build_graph --reason "renamed a variable"
     """
-    from flows.run.catalog import STAGES
-    from tasks.code import code_hash
+    from flows.run.catalog import stages
     from tasks.ledger import Ledger
 
-    if stage not in STAGES:
-        raise FingerpostError(f"stage: expected one of {', '.join(STAGES)}, got {stage!r}; correct it")
-    found = STAGES[stage]
-    note = Ledger(opened(store), collection).accept(
-        stage, code_hash(found.function), found.contract.name, reason=reason
-    )
+    known = stages()
+    if stage not in known:
+        raise FingerpostError(f"stage: expected one of {', '.join(known)}, got {stage!r}; correct it")
+    found = known[stage]
+    note = Ledger(opened(store), collection).accept(stage, found.code, found.contract.name, reason=reason)
     typer.echo(f"accepted {note['ref']} as the work of the present code of {stage}")

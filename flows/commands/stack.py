@@ -58,7 +58,7 @@ def up(
     """
     from flows.ops.stack import children, stack
     from flows.ops.stack.state import described, find_home
-    from tasks.ann.open import find_store
+    from schemas.store import find_store
 
     place = store or find_store()
     options = children.options_of(
@@ -146,10 +146,10 @@ def doctor(as_json: JsonOption = False, home: HomeOption = "", store: StoreOptio
 
     Example: fingerpost doctor
     """
-    from flows.ops.keep.live import wide_console
     from flows.ops.stack.doctor import diagnose
     from flows.ops.stack.state import find_home, read_state
-    from tasks.ann.open import find_store
+    from flows.run.console import wide_console
+    from schemas.store import find_store
 
     state = read_state(find_home(home))
     found = list(diagnose(home=home, store=store or (state.store if state and state.runs else find_store())))

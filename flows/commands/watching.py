@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import CollectionOption, JsonOption, StoreOption, opened
+from flows.commands.options import DEFAULT_PRODUCT, CollectionOption, JsonOption, ProductOption, StoreOption, opened
 
 
 def metrics(
@@ -33,7 +33,10 @@ def metrics(
 
 
 def lineage(
-    reference: Annotated[str, typer.Argument(help="an artifact; by default the live index", show_default=False)] = "",
+    reference: Annotated[
+        str, typer.Argument(help="an artifact; by default the live version of --product", show_default=False)
+    ] = "",
+    product: ProductOption = DEFAULT_PRODUCT,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="print a Mermaid diagram")] = False,
     openlineage: Annotated[
         bool, typer.Option("--openlineage", help="print the OpenLineage events of the newest run with it")
@@ -48,18 +51,21 @@ def lineage(
 
         fingerpost lineage
 
+        fingerpost lineage --product xmr.ranker
+
         fingerpost lineage ann.index/day=2026-01-02/0123456789abcdef --mermaid
     """
-    from flows.run.lineage import printed
+    from flows.run.lineage import as_json as json_of
+    from flows.run.lineage import as_mermaid, as_tree, committed, lineage_of
+    from flows.run.openlineage import lines_of
 
-    typer.echo(
-        printed(
-            opened(store),
-            reference,
-            collection=collection or None,
-            form="openlineage" if openlineage else "mermaid" if mermaid else "json" if as_json else "tree",
-        )
-    )
+    found = opened(store)
+    ref = committed(found, reference, collection=collection or None, product=product)
+    if openlineage:
+        typer.echo(lines_of(found, ref))
+    else:
+        form = as_mermaid if mermaid else json_of if as_json else as_tree
+        typer.echo(form(lineage_of(found, ref)))
 
 
 def freshness(

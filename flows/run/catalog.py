@@ -1,21 +1,23 @@
-"""The stages that there are, by name: every ``Stage`` in the modules of ``tasks/<domain>/stages/``."""
+"""The stages that there are, by name: every ``Stage`` in the modules of each domain's package of stages."""
 
 import pkgutil
 from importlib import import_module
 
-import tasks
+from flows import domains
 from tasks.stage import Stage
 
 
-def _found() -> dict[str, Stage]:
-    stages: dict[str, Stage] = {}
-    for domain in pkgutil.iter_modules(tasks.__path__):
-        if domain.ispkg:
-            package = import_module(f"tasks.{domain.name}.stages")
-            for module in pkgutil.iter_modules(package.__path__):
-                names = vars(import_module(f"{package.__name__}.{module.name}"))
-                stages |= {stage.name: stage for stage in names.values() if isinstance(stage, Stage)}
-    return stages
+def stages() -> dict[str, Stage]:
+    """The stages of all domains, by name."""
+    known: dict[str, Stage] = {}
+    for domain in domains.DOMAINS:
+        package = import_module(domain.stage_package)
+        for module in pkgutil.iter_modules(package.__path__):
+            names = vars(import_module(f"{package.__name__}.{module.name}"))
+            known |= {stage.name: stage for stage in names.values() if isinstance(stage, Stage)}
+    return known
 
 
-STAGES: dict[str, Stage] = _found()
+def stage_names() -> list[str]:
+    """The names of all stages, sorted."""
+    return sorted(stages())

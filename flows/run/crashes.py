@@ -16,10 +16,10 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 
+from flows.domains.settings import Settings
 from flows.run.alerts import Alert, tell
 from flows.run.failures import occasion, tell_of_crash
 from flows.run.request import RunRequest
-from flows.run.settings import Settings
 from schemas.errors import FingerpostError, UnsafeNameError
 from schemas.refs import checked_name
 from schemas.store import Store

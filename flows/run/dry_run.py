@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from flows.ops.keep.live import wide_console
+from flows.run.console import wide_console
 from flows.run.plan import Plan, figures, plan_in
 from flows.run.request import RunRequest
 from flows.run.runtime import planning

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from flows.domains.settings import Settings
 from flows.run.alerts import Alert, WebhookError, alerts, post, tell, without_secrets
 from flows.run.freshness import Deadline, Freshness
-from flows.run.settings import Settings
 from schemas.leases import Lease, records
 from schemas.store import Store
 from tasks.ledger import run_ids

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from flows.run.profiles import load_settings
 from flows.run.redaction import public_url
-from flows.run.settings import load_settings
 from schemas.errors import FingerpostError
 from schemas.store import Store
 from tasks.ledger import partitioned, partitions

@@ -4,22 +4,21 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
+from flows import domains
+from flows.domains.domain import Domain, InputFile, named
+from flows.run.profiles import settings_read, value_at
 from flows.run.redaction import public_url
 from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
-from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
-from schemas.publish import Pointer, products
+from schemas.publish import Pointer, products, published_collection
 from schemas.refs import Ref
 from schemas.store import Store
-from schemas.xmr import INTERACTIONS
-from tasks.ann.open import PRODUCT, published_collection
 from tasks.ledger import input_texts, runs
 
 #: How many runs are looked through for the one that made an artifact.
 _RUNS = 200
-#: Inputs that no file holds.
-BUILT_IN = {SAMPLE, SEE_ALSO_SAMPLE, NAMES_SAMPLE}
 
 
 @dataclass(frozen=True)
@@ -76,23 +75,52 @@ def run_with(store: Store, ref: Ref) -> dict[str, Any] | None:
 
 
 def ends_of(record: Mapping[str, Any]) -> list[Ref]:
-    """What a run is for: its index and its ranker, or what its last stage made where it has neither."""
-    found = [ref for role in ("index", "ranker") if (ref := record.get("refs", {}).get(role))]
-    return [Ref.parse(ref) for ref in found or [stage["ref"] for stage in record["stages"][-1:]]]
+    """What a run is for: the products among its references, or what its last stage made where there are none."""
+    refs = record.get("refs", {})
+    published = [ref for product in domains.products().values() if (ref := refs.get(product.role))]
+    return [Ref.parse(ref) for ref in published or [stage["ref"] for stage in record["stages"][-1:]]]
 
 
-def source_path(record: Mapping[str, Any], artifact: str = "") -> str:
-    """What a run read for an artifact: a path, or what is built in; empty if the record does not say."""
-    settings = record.get("settings", {})
-    source, chosen = (str(settings.get(name, "")) for name in ("input.source", "xmr.input"))
-    ranked = artifact == INTERACTIONS.name and chosen and (source == SAMPLE or chosen not in BUILT_IN)
-    return chosen if ranked else source
+def built_in() -> set[str]:
+    """What may be named as an input and is in no file."""
+    return {name for _, file in domains.inputs() for name in file.builtin}
 
 
-def source_name(record: Mapping[str, Any], artifact: str = "") -> str:
+def source_path(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
+    """What a stage of a run (its record; the ``ref`` alone where no record has it) read from outside the store: a path, or
+    what is built in; empty if the record does not say.
+    """
+    if not record.get("settings"):
+        return ""
+    domain, file = _input_of(stage)
+    settings = settings_read(record["settings"])
+    uses = named(domain.files)(settings, record["flow"]) if domain.files else []
+    # A flow that runs by itself may read a file that another setting names than in a nightly.
+    use = next((use for use in uses if use.setting == file.setting), next(iter(uses), None))
+    return use.path if use else str(value_at(settings, file.setting.split(".")))
+
+
+def source_name(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
     """The same for people, without its folder and without credentials."""
-    source = source_path(record, artifact) or "input"
-    return f"{source}, built in" if source in BUILT_IN else public_url(source).rsplit("/", 1)[-1]
+    source = source_path(record, stage) or "input"
+    return f"{source}, built in" if source in built_in() else public_url(source).rsplit("/", 1)[-1]
+
+
+def _input_of(stage: Mapping[str, Any]) -> tuple[Domain, InputFile]:
+    """The kind of file that a stage reads: what is declared for the stage, else for its artifact, else the first of the
+    artifact's domain, and of all.
+    """
+    known, artifact = domains.inputs(), Ref.parse(stage["ref"]).name
+    own = [(domain, file) for domain, file in known if domain.word == artifact.partition(".")[0]]
+    asked = (stage.get("stage", ""), stage.get("part", ""))
+    return next(
+        chain(
+            (one for one in known if (one[1].stage, one[1].part) == asked),
+            (one for one in known if one[1].artifact == artifact),
+            own,
+            known,
+        )
+    )
 
 
 def _walk(
@@ -111,7 +139,8 @@ def _walk(
         if "ref" in manifest.identity["inputs"][role]:
             _walk(store, Ref.parse(text), stages, record, nodes)
         else:
-            nodes.setdefault(text, Node(text, source_name(record, ref.name), quality={"digest": text[:12]}))
+            title = source_name(record, stage or {"ref": str(ref)})
+            nodes.setdefault(text, Node(text, title, quality={"digest": text[:12]}))
     state = ("computed" if stage["computed"] else "reused") if stage else ""
     nodes[str(ref)] = Node(
         str(ref),
@@ -126,26 +155,17 @@ def _walk(
     )
 
 
-def printed(store: Store, reference: str, *, collection: str | None, form: str) -> str:
-    """The lineage of an artifact, or of the live index, as a tree, mermaid, json or openlineage."""
-    ref = Ref.parse(reference) if reference else live_index(store, collection)
+def committed(store: Store, reference: str, *, collection: str | None, product: str) -> Ref:
+    """The artifact of a reference or, where that is empty, the live version of a product of the collection, or of the only one
+    that has one; MissingArtifactError if it is not in the store.
+    """
+    if reference:
+        ref = Ref.parse(reference)
+    else:
+        name = published_collection(store, collection, product=product)
+        ref = Pointer(store, name, product).required().artifact
     store.manifest(ref)
-    if form != "openlineage":
-        return {"tree": as_tree, "mermaid": as_mermaid, "json": as_json}[form](lineage_of(store, ref))
-    from flows.run.openlineage import events
-
-    record = run_with(store, ref)
-    if record is None:
-        raise MissingArtifactError(
-            f"artifact {ref}: expected a run that made or reused it, found none among the newest {_RUNS}; run the flow"
-            " again"
-        )
-    return "\n".join(json.dumps(event) for event in events(store, record))
-
-
-def live_index(store: Store, collection: str | None) -> Ref:
-    """The live index of a collection, or of the only one that there is."""
-    return Pointer(store, published_collection(store, collection), PRODUCT).required().artifact
+    return ref
 
 
 def as_json(lineage: Lineage) -> str:

@@ -15,10 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from flows.run.lineage import BUILT_IN, ends_of, source_name, source_path
+from flows.run.lineage import built_in, ends_of, run_with, source_name, source_path
 from flows.run.redaction import public_url, without_credentials
 from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
-from schemas.inputs import SAMPLE
 from schemas.refs import Ref
 from schemas.store import Store
 from tasks.ledger import stages_by_name
@@ -59,6 +58,16 @@ def keep(store: Store, record: Mapping[str, Any]) -> None:
         _log.warning("the events of run %s could not be exported", record["id"], exc_info=True)
 
 
+def lines_of(store: Store, ref: Ref) -> str:
+    """The events of the newest run that made or reused an artifact, as JSON Lines; MissingArtifactError without such a run."""
+    record = run_with(store, ref)
+    if record is None:
+        raise MissingArtifactError(
+            f"artifact {ref}: expected a run that made or reused it, found none among the newest ones; run the flow again"
+        )
+    return "\n".join(json.dumps(event) for event in events(store, record))
+
+
 def events(store: Store, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The events of a run's record, in order of time."""
     return _Events(store, record).all()
@@ -78,9 +87,8 @@ class _Events:
         sources: list[dict[str, Any]] = []
         for name, stage in stages_by_name(record).items():
             given = list(dict.fromkeys(stage["inputs"].values()))
-            artifact = Ref.parse(stage["ref"]).name
-            inputs = [self._input(text, artifact) for text in given]
-            sources += [self._input(text, artifact) for text in given if not _is_ref(text)]
+            inputs = [self._input(text, stage) for text in given]
+            sources += [self._input(text, stage) for text in given if not _is_ref(text)]
             yield self._event("START", clock, name, inputs=inputs)
             clock = min(clock + timedelta(seconds=stage["seconds"]), ended)
             facets = {"fingerpost_stage": _stage_facet(stage)}
@@ -138,16 +146,16 @@ class _Events:
         first, last = (datetime.combine(day + timedelta(days=more), time(), tzinfo=zone) for more in (0, 1))
         return {"nominalStartTime": _moment(first), "nominalEndTime": _moment(last)}
 
-    def _input(self, text: str, artifact: str) -> dict[str, Any]:
-        """An input of an artifact (its contract's name)."""
+    def _input(self, text: str, stage: Mapping[str, Any]) -> dict[str, Any]:
+        """An input of a stage (its record)."""
         if _is_ref(text):
             return self._dataset(Ref.parse(text))
-        source = source_path(self.record, artifact) or SAMPLE
+        source = source_path(self.record, stage) or "input"
         facets = {"version": _facet("version", datasetVersion=text)}
-        if source in BUILT_IN:
+        if source in built_in():
             return {"namespace": _NAMESPACE, "name": source, "facets": facets}
         place = urlsplit(_uri(source))
-        facets["dataSource"] = _facet("dataSource", name=source_name(self.record, artifact), uri=place.geturl())
+        facets["dataSource"] = _facet("dataSource", name=source_name(self.record, stage), uri=place.geturl())
         namespace = f"{place.scheme}://{place.netloc}" if place.netloc else place.scheme
         return {
             "namespace": namespace,

@@ -3,23 +3,18 @@
 Keys carry flow and collection, so that the UI keeps the versions of each over time. Nothing here can fail a run.
 """
 
-import base64
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
-from flows.domains.xmr.report.sweep_plot import sweep_svg
 from flows.report.contents import Contents, gather
-from flows.report.page import consistency_plots, embedder_plots
-from flows.report.plots import correlation_svg, on_white, recall_distances_svg, recall_speed_svg
+from flows.report.plots import data_uri, on_white
 from flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
 from flows.run.redaction import without_credentials
-from schemas.corpus import DOCUMENTS
 from schemas.store import Store
 from tasks.ledger import full_name
 
@@ -114,7 +109,7 @@ def quality_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def summary(record: Mapping[str, Any], contents: Contents, pictures: Mapping[str, str]) -> str:
+def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tuple[str, str]]) -> str:
     """The page's main part: how it ended, publication and gates, quarantine, cost, plots."""
     parts = [
         f"# {_cell(record['flow'])} of {_cell(record['collection'])}, {record['day']}",
@@ -125,47 +120,22 @@ def summary(record: Mapping[str, Any], contents: Contents, pictures: Mapping[str
         "## Publication",
         _publication(record),
         "## Quarantine",
-        _quarantine(record, contents),
+        _quarantine(contents),
     ]
     if cost := record.get("accuracy"):
         parts += ["## Cost: expected and actual", _cost(cost)]
     if pictures:
-        parts += ["## Plots", *(f"### {title}\n\n![{title}]({uri})" for title, uri in pictures.items())]
+        parts += ["## Plots", *(f"### {title}\n\n![{title}]({uri})" for title, uri in pictures)]
     if contents.problems:
         parts += ["## Not shown", *(f"- {_cell(problem)}" for problem in contents.problems)]
     return "\n\n".join(parts) + "\n"
 
 
-def plots(contents: Contents) -> dict[str, str]:
-    """The plots that there are figures for, as data URIs by title."""
-    found: dict[str, str] = {}
-    search, finger = contents.search, contents.finger
-    if search and search.curves:
-        if search.timed:
-            found["Speed over recall"] = _data_uri(lambda: recall_speed_svg(search.curves, k=search.k))
-        found["Distances over recall"] = _data_uri(lambda: recall_distances_svg(search.curves, k=search.k))
-    if finger and len(finger.statistics) > 1:
-        ranks, values = [row.rank for row in finger.statistics], [row.correlation for row in finger.statistics]
-        found["Correlation by directions kept"] = _data_uri(lambda: correlation_svg(ranks, values, chosen=finger.rank))
-    if sweep := contents.sweep:
-        found["Recall over model size"] = _data_uri(lambda: sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen))
-        if sweep.timed:
-            found["Recall over latency"] = _data_uri(
-                lambda: sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen, value="latency_ms")
-            )
-    if contents.consistency:
-        titles = {"utility": "Utility by class over thresholds", "operating": "Operating points of classes"}
-        for name, svg in consistency_plots(contents.consistency).items():
-            found[titles[name]] = _data_uri(partial(str, svg))
-    if contents.embedders:
-        titles = {
-            "utility_pair": "Utility by class without and with TCM",
-            "points_pair": "Operating points without and with TCM",
-            "courses": "Training of embedders",
-        }
-        for name, svg in embedder_plots(contents.embedders).items():
-            found[titles[name]] = _data_uri(partial(str, svg))
-    return found
+def plots(contents: Contents) -> list[tuple[str, str]]:
+    """The plots of every domain's section: title, data URI."""
+    return [
+        (plot.title, data_uri(on_white(plot.svg))) for section in contents.sections for plot in section.plots.values()
+    ]
 
 
 def lineage_page(lineage: Lineage) -> str:
@@ -197,14 +167,15 @@ def _publication(record: Mapping[str, Any]) -> str:
     return f"{said}\n\n{gates}" if record["gates"] else said
 
 
-def _quarantine(record: Mapping[str, Any], contents: Contents) -> str:
-    documents = contents.quality(DOCUMENTS.name)
-    if contents.quarantine is None:
-        return "No rows were set aside." if documents else "No input was imported."
-    rows = sum(contents.quarantine.reasons.values())
-    share = f" ({100 * rows / (rows + documents['documents']):.2f} % of the input)" if documents else ""
-    # Only reasons and counts: what the rows hold is the user's data.
-    return f"{rows:,} rows were set aside{share}.\n\n{table(('reason', 'rows'), contents.quarantine.reasons.items())}"
+def _quarantine(contents: Contents) -> str:
+    """Rows, share and reasons for each input; only reasons and counts, since what the rows hold is the user's data."""
+    parts = []
+    for quarantine in contents.quarantines:
+        share = "" if quarantine.share is None else f" ({100 * quarantine.share:.2f} % of the input)"
+        parts.append(f"{_cell(quarantine.title)}: {quarantine.rows:,} rows were quarantined{share}.")
+        if quarantine.reasons:
+            parts.append(table(("reason", "rows"), quarantine.reasons.items()))
+    return "\n\n".join(parts) or "No record of quarantined rows."
 
 
 def _cost(cost: Mapping[str, float]) -> str:
@@ -225,10 +196,6 @@ def _cost(cost: Mapping[str, float]) -> str:
 
 def _ratio(actual: float, expected: float) -> str:
     return f"{actual / expected:.2f}" if expected else ""
-
-
-def _data_uri(draw: Callable[[], str]) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(on_white(draw()).encode()).decode()}"
 
 
 def _cell(text: str) -> str:

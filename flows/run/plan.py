@@ -1,7 +1,7 @@
 """What a run would do, why and at what cost; and afterwards, how far off that was."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.environment import Environment
 from tasks.ledger import PlannedStage, StageRecord
@@ -35,6 +35,11 @@ class Plan:
     def runs(self) -> list[PlannedStage]:
         """The stages that would be computed."""
         return [stage for stage in self.stages if stage.runs]
+
+    @property
+    def decisive(self) -> "Plan":
+        """The same without the stages that only observe: what decides whether a day is stale."""
+        return replace(self, stages=tuple(stage for stage in self.stages if not stage.observes))
 
     @property
     def cost(self) -> Cost:

@@ -1,21 +1,34 @@
 """Real queries, answered by a candidate and by what is live, and what the comparison says. Imports no Prefect."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from flows.domains import products
+from flows.domains.domain import named
 from schemas.errors import FingerpostError, InputError
 from schemas.inputs.queries import Question, read_queries
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.open import LiveIndex
 
 #: How many changed queries an error names, and how many answers of each.
 WORST = 3
 _NAMED = 4
+
+
+class Answerer(Protocol):
+    """A version of a product as it answers queries; ``Product.answers`` names what opens one."""
+
+    def answer(self, texts: Sequence[str], k: int) -> list[list[str]]:
+        """The ids of the first k answers of each text, best first; none of a text that it knows nothing of."""
+        ...
+
+    def holds(self, ids: Collection[str]) -> set[str]:
+        """Which of some ids it could answer with."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -115,7 +128,16 @@ class Replay:
 
 
 def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int) -> Replay:
-    """Answers every query of a file with both versions, one after the other in memory; InputError where the file is at fault."""
+    """Answers every query of a file with both versions, one after the other in memory.
+
+    InputError where the file is at fault: where it has no query that is answered, or judges ids that no version has.
+    """
+    product = products().get(candidate.name)
+    if product is None or not product.answers:
+        raise FingerpostError(
+            f"replay: expected a version that answers queries ({_that_answer()}), got {candidate}; compare it with"
+            " `fingerpost diff`"
+        )
     questions = read_queries(file)
     judged = {key for question in questions for key in question.judged}
     ours, known = _answers(store, candidate, questions, k, judged)
@@ -124,7 +146,12 @@ def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int)
         theirs, known_live = _answers(store, live, questions, k, judged)
         known |= known_live
     unknown = sorted(judged - known)
-    _check_judged(file, judged, unknown)
+    _check_judged(file, judged, unknown, product.title)
+    if not any(ours) and not any(theirs or []):
+        raise InputError(
+            f"{file}: expected queries that the {product.title} answers, found no answer to any of"
+            f" {len(questions):,}; give queries of this collection"
+        )
     queries = [
         _compared(question, ours[place], theirs[place] if theirs is not None else None, known, k)
         for place, question in enumerate(questions)
@@ -133,7 +160,7 @@ def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int)
 
 
 def ndcg(answers: Sequence[str], judged: Mapping[str, float], k: int) -> float | None:
-    """nDCG of the first k answers with gains 2^grade - 1, ideal over all that is judged; None if nothing judged is relevant."""
+    """nDCG of the first k answers with gains 2^grade - 1, ideal over all that is judged; None if nothing is relevant."""
     gains = np.array([2.0 ** judged.get(key, 0.0) - 1 for key in answers[:k]])
     best = np.sort([2.0**grade - 1 for grade in judged.values()])[::-1][:k]
     ideal = float(best @ _discounts(len(best)))
@@ -148,13 +175,12 @@ def _answers(
     store: Store, ref: Ref, questions: Sequence[Question], k: int, judged: set[str]
 ) -> tuple[list[list[str]], set[str]]:
     """The ids of the answers of each question, and which judged ids the version has."""
-    index = LiveIndex(store, ref)
-    if "features" not in index.members:
-        raise FingerpostError(
-            f"replay: expected an index made from texts, got {ref}, made from vectors; leave replay.queries empty"
-        )
-    found = [[answer.id for answer in index.query(question.text, k=k).answers] for question in questions]
-    return found, judged & set(index.documents["id"].to_pylist())
+    version: Answerer = named(products()[ref.name].answers)(store, ref)
+    return version.answer([question.text for question in questions], k), version.holds(judged)
+
+
+def _that_answer() -> str:
+    return " or ".join(product.name for product in products().values() if product.answers)
 
 
 def _compared(question: Question, ours: list[str], theirs: list[str] | None, known: set[str], k: int) -> ReplayedQuery:
@@ -165,14 +191,14 @@ def _compared(question: Question, ours: list[str], theirs: list[str] | None, kno
     return ReplayedQuery(question.text, ours, theirs, positions, ndcg(ours, judged, k), before)
 
 
-def _check_judged(file: str, judged: set[str], unknown: list[str]) -> None:
-    """InputError if most judged ids are in no version: such a file is for other documents.
+def _check_judged(file: str, judged: set[str], unknown: list[str], title: str) -> None:
+    """InputError if most judged ids are in no version: such a file is for another collection.
 
-    A few may be missing, since documents go with time; queries that nothing known is judged for are left out of nDCG.
+    A few may be missing, since rows go with time; queries that nothing known is judged for are left out of nDCG.
     """
     if judged and 2 * len(unknown) > len(judged):
         raise InputError(
-            f"{file}: expected judged ids that are in the index, found {len(unknown)} of {len(judged)} that are not:"
+            f"{file}: expected judged ids that are in the {title}, found {len(unknown)} of {len(judged)} that are not:"
             f" {_some(unknown)}; correct the ids, or give the queries of this collection"
         )
 

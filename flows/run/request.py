@@ -1,5 +1,6 @@
 """What one asks a flow for: the parameter of every flow, and the form that Prefect's UI shows."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,16 +8,18 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from flows.domains.settings import Settings
 from flows.run.calendar import logical_day
-from flows.run.catalog import STAGES
+from flows.run.catalog import stage_names
+from flows.run.profiles import file_settings, load_settings, profile_names, read_profile, value_at, with_values
 from flows.run.redaction import without_credentials
-from flows.run.settings import Settings, SettingsError, load_settings, profile_names
-from tasks.ann.open import find_store
+from flows.run.section import SettingsError
+from schemas.store import find_store
 
 #: Stands in an input's path for the day of the run.
 DAY = "{day}"
 
-StageName = Annotated[str, Field(json_schema_extra={"enum": sorted(STAGES)})]
+StageName = Annotated[str, Field(json_schema_extra=lambda schema: schema.update(enum=stage_names()))]
 
 
 class RunRequest(BaseModel):
@@ -62,7 +65,8 @@ class RunRequest(BaseModel):
     def of(cls, **given: Any) -> "RunRequest":
         """A request of what was given; SettingsError in one line where something cannot be used."""
         if "profile" in given:
-            load_settings(given["profile"])
+            # Names what there is; the settings themselves are read once, when the request is resolved.
+            read_profile(given["profile"])
         try:
             return cls(**given)
         except ValidationError as problem:
@@ -82,18 +86,9 @@ class RunRequest(BaseModel):
             timezone=settings.run.timezone,
             lag_days=settings.schedule.lag_days,
         )
-        source = settings.input.source.replace(DAY, day)
-        ranked = {name: getattr(settings.xmr, name).replace(DAY, day) for name in ("input", "labels", "negatives")}
-        embeddings = settings.metric.input.replace(DAY, day)
-        return settings.model_copy(
-            update={
-                "day": day,
-                "store": settings.store or find_store(),
-                "input": settings.input.model_copy(update={"source": source}),
-                "xmr": settings.xmr.model_copy(update=ranked),
-                "metric": settings.metric.model_copy(update={"input": embeddings}),
-            }
-        )
+        paths = {path: value_at(settings, path) for path, mark in file_settings().items() if mark.dated}
+        dated = {path: value.replace(DAY, day) for path, value in paths.items()}
+        return with_values(settings, {**dated, ("day",): day, ("store",): settings.store or find_store()})
 
     def for_any_day(self) -> Settings:
         """The settings in force, with `DAY` still in the paths; SettingsError names the key that cannot be used."""
@@ -119,6 +114,21 @@ class RunRequest(BaseModel):
             overrides["input.collection"] = self.collection
         given = {"day": self.day, "store": self.store, "force": self.force}
         return overrides | {key: value for key, value in given.items() if value}
+
+
+@dataclass(frozen=True)
+class ResolvedRequest:
+    """A request and the settings that it means, read once."""
+
+    request: RunRequest
+    settings: Settings
+
+    @classmethod
+    def of(cls, request: RunRequest, *, scheduled: datetime | None = None) -> "ResolvedRequest":
+        """The request resolved for the moment at which it was scheduled (aware; default now), its day and store settled."""
+        settings = request.resolve(scheduled)
+        settled = request.model_copy(update={"day": settings.day, "store": settings.store})
+        return cls(settled, settings)
 
 
 def collection_of(source: str) -> str:

@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
@@ -18,18 +18,20 @@ from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from flows.domains.settings import Settings
 from flows.run import openlineage
 from flows.run.executor import DaskExecutor
 from flows.run.failures import deadline_kept, tell_of_failure
 from flows.run.page import prefect_run, show_run
 from flows.run.plan import Plan, accuracy, plan_in, rows_of
+from flows.run.profiles import in_force, limits_digest
 from flows.run.progress import RunProgress
-from flows.run.request import RunRequest
-from flows.run.settings import Settings, SettingsError, in_force
+from flows.run.request import ResolvedRequest, RunRequest
+from flows.run.section import SettingsError
 from schemas.errors import FingerpostError
 from schemas.leases import lease
 from schemas.publish import Publication
-from schemas.refs import Ref, digest_of
+from schemas.refs import Ref
 from schemas.store import Store
 from tasks.environment import Environment, environment
 from tasks.ledger import partition, save_partition, save_run
@@ -52,6 +54,15 @@ class Run:
     refs: dict[str, Ref] = field(default_factory=dict)
     publications: list[Publication] = field(default_factory=list)
     gates: list[dict[str, Any]] = field(default_factory=list)
+
+    def members(self, made: Mapping[str, Ref]) -> dict[str, Ref]:
+        """What a release of these artifacts by role consists of, sorted by role: all but those that stages only observe in."""
+        return {role: made[role] for role in sorted(made) if str(made[role]) not in self.env.observed}
+
+    def note(self, text: str) -> None:
+        """Says something in the run, its plan and its report."""
+        self.env.notes.append(text)
+        self.progress.say(text)
 
     def record(self, *, state: str, error: str = "", kind: str = "") -> dict[str, Any]:
         """The run as it is kept."""
@@ -103,7 +114,7 @@ class Run:
             "deadline": deadline_kept(self.settings, record["prefect"]),
             "quarantined": sum(int(count) for count in found if count),
             "stages": self.env.asked,
-            "limits": digest_of(self.settings.gates.model_dump(mode="json"))[:16],
+            "limits": limits_digest(self.settings),
             "backfill": backfilling.get(),
         }
 
@@ -121,6 +132,8 @@ _run: ContextVar[Run | None] = ContextVar("fingerpost_run", default=None)
 watching: ContextVar[Watching] = ContextVar("fingerpost_watching")
 #: The backfill (and the attempt in it) that runs days now; it is kept with each day.
 backfilling: ContextVar[str] = ContextVar("fingerpost_backfill", default="")
+#: The request that was resolved last: between a command and the flow that it starts, and from a flow's name to its body.
+resolved: ContextVar[ResolvedRequest | None] = ContextVar("fingerpost_resolved", default=None)
 executor_override: ContextVar[Executor | None] = ContextVar("fingerpost_executor", default=None)
 
 
@@ -147,15 +160,15 @@ def without_heartbeat() -> AbstractContextManager[Any]:
 
 def named() -> str:
     """The name of the flow run that begins: flow, collection and day."""
-    request = RunRequest.model_validate(flow_run.parameters.get("request") or {})
-    settings = request.resolve(_scheduled())
+    surrounding = _run.get()
+    settings = surrounding.settings if surrounding is not None else settings_of(_asked())
     return f"{flow_run.flow_name} {settings.input.collection} {settings.day}"
 
 
 @contextmanager
 def planning(flow: str, request: RunRequest) -> Iterator[Run]:
     """A run in which stages only say what they would do; it writes nothing."""
-    settings = request.resolve(_scheduled())
+    settings = settings_of(request)
     _check_forced(settings.force)
     run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True))
     run.env.planning = True
@@ -165,6 +178,20 @@ def planning(flow: str, request: RunRequest) -> Iterator[Run]:
             yield run
     finally:
         _run.reset(token)
+
+
+def _asked() -> RunRequest:
+    """The request that Prefect starts the running flow with."""
+    return RunRequest.model_validate(flow_run.parameters.get("request") or {})
+
+
+def settings_of(request: RunRequest) -> Settings:
+    """The settings of a request, resolved where nobody did so before in this process."""
+    known = resolved.get()
+    if known is None or known.request != request:
+        known = ResolvedRequest.of(request, scheduled=_scheduled())
+        resolved.set(known)
+    return known.settings
 
 
 def _scheduled() -> datetime | None:
@@ -185,7 +212,7 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
             yield run
         _show_plan(plan_in(flow, run.env))
         return
-    settings = request.resolve(_scheduled())
+    settings = settings_of(request)
     _check_forced(settings.force)
     store = Store(settings.store).prepare()
     given = executor_override.get()
@@ -294,8 +321,26 @@ def _write_report(run: Run, record: dict[str, Any]) -> None:
 
 
 def _check_forced(forced: Sequence[str]) -> None:
-    from flows.run.catalog import STAGES
+    if forced:
+        # Loads the code of all domains, which a run that forces nothing can do without.
+        from flows.run.catalog import stages
 
-    unknown = sorted(set(forced) - set(STAGES))
-    if unknown:
-        raise SettingsError(f"force: expected stages among {', '.join(STAGES)}, got {', '.join(unknown)}; correct it")
+        known = stages()
+        if unknown := sorted(set(forced) - set(known)):
+            raise SettingsError(
+                f"force: expected stages among {', '.join(known)}, got {', '.join(unknown)}; correct it"
+            )
+
+
+@contextmanager
+def scoped(run: Run, part: str) -> Iterator[None]:
+    """A scope in which stages are remembered under the name of a part, so that the reason why one runs again compares it
+    with itself and not with the same stage over other inputs.
+    """
+    env = run.env
+    kept = env.part
+    env.part = part
+    try:
+        yield
+    finally:
+        env.part = kept

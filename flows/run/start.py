@@ -13,37 +13,31 @@ quieten()
 from prefect import Flow  # noqa: E402
 from prefect.settings import PREFECT_API_URL  # noqa: E402
 
-from flows.build_ann_index import build_ann_index  # noqa: E402
-from flows.domains.inputs import has_interactions  # noqa: E402
-from flows.domains.metric.inputs import embedding_source, tunes  # noqa: E402
-from flows.featurize_corpus import featurize_corpus  # noqa: E402
-from flows.nightly import nightly  # noqa: E402
+from flows import domains  # noqa: E402
+from flows.domains.domain import named  # noqa: E402
+from flows.domains.settings import Settings  # noqa: E402
 from flows.run.api import Api, ApiError  # noqa: E402
-from flows.run.request import RunRequest  # noqa: E402
+from flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
+from flows.run.request import ResolvedRequest, RunRequest  # noqa: E402
 from flows.run.rewriting import rewriting  # noqa: E402
-from flows.run.runtime import Watching, watching, without_heartbeat  # noqa: E402
+from flows.run.runtime import Watching, resolved, watching, without_heartbeat  # noqa: E402
+from flows.run.section import SettingsError  # noqa: E402
 from flows.run.server import own_server, serving  # noqa: E402
-from flows.run.settings import SAMPLE_INTERACTIONS, SettingsError  # noqa: E402
-from flows.train_ranker import train_ranker  # noqa: E402
-from flows.tune_thresholds import tune_thresholds  # noqa: E402
-from schemas.inputs import SAMPLE  # noqa: E402
 from schemas.inputs.files import input_files  # noqa: E402
 from schemas.inputs.queries import read_queries  # noqa: E402
 
-FLOWS: "dict[str, Flow[..., Any]]" = {
-    flow.name: flow for flow in (featurize_corpus, build_ann_index, train_ranker, tune_thresholds, nightly)
-}
-
 
 def known(name: str) -> "Flow[..., Any]":
-    """The flow of that name; SettingsError if there is none."""
-    if name not in FLOWS:
-        raise SettingsError(f"flow: expected one of {', '.join(FLOWS)}, got {name!r}; correct it")
-    return FLOWS[name]
+    """The flow of that name, loaded now; SettingsError if there is none."""
+    flows = flow_names()
+    if name not in flows:
+        raise SettingsError(f"flow: expected one of {', '.join(flows)}, got {name!r}; correct it")
+    flow: Flow[..., Any] = named(flows[name])
+    return flow
 
 
-def hush() -> None:
-    """Silences the loggers whose lines say nothing to who watches a run in a terminal."""
+def silence_loggers() -> None:
+    """Silences the loggers whose lines say nothing to people who watch a run in a terminal."""
     for noisy in (
         "distributed",
         "prefect.server",
@@ -68,31 +62,42 @@ def check_server() -> None:
 
 def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: Path | None = None) -> str:
     """Runs a flow to its end and returns the path of its report; the flow's own errors are raised."""
-    known(name)
+    flow = known(name)
     check_server()
-    settings = request.resolve()
-    tuned = name == tune_thresholds.name or (name == nightly.name and tunes(settings))
-    embedded = embedding_source(settings, name, None) if tuned and rewriting.get() is None else None
-    if embedded is not None:
-        embedded.check()
-    if settings.input.source not in (SAMPLE, embedded and embedded.path) and rewriting.get() is None:
-        input_files(settings.input.source)
-    trains = name in {train_ranker.name, nightly.name} and has_interactions(settings)
-    if trains and settings.xmr.input not in SAMPLE_INTERACTIONS and rewriting.get() is None:
-        for given in filter(None, (settings.xmr.input, settings.xmr.labels, settings.xmr.negatives)):
-            input_files(given)
+    settled = ResolvedRequest.of(request)
+    settings = settled.settings
+    if rewriting.get() is None:
+        check_inputs(settings, name)
     if settings.replay.queries:
         read_queries(settings.replay.queries)
-    hush()
+    silence_loggers()
     shown = Watching(quiet, log_file)
-    token = watching.set(shown)
+    token, known_request = watching.set(shown), resolved.set(settled)
     try:
         with ExitStack() as stack:
             if server := stack.enter_context(own_server()):
                 stack.enter_context(without_heartbeat())
                 server.wait()
             # The day is settled here, so that a run which starts before midnight is not one of the next day.
-            FLOWS[name](request.model_copy(update={"day": settings.day, "store": settings.store}))
+            flow(settled.request)
     finally:
+        resolved.reset(known_request)
         watching.reset(token)
     return str(shown.ended[-1].get("report", ""))
+
+
+def check_inputs(settings: Settings, flow: str) -> None:
+    """InputError where a file that a flow is to read is missing or cannot be one, before anything starts."""
+    for domain, uses in domains.files_read(settings, flow).items():
+        if flow == NIGHTLY:
+            reads = not (domain.skipped and named(domain.skipped)(settings))
+        else:
+            reads = any(domain in domains.with_needs(other) for other in domains.DOMAINS if other.flow_name == flow)
+        if not reads:
+            continue
+        source = named(domain.source)(settings, flow, None)
+        if hasattr(source, "check"):
+            source.check()
+            continue
+        for use in uses:
+            input_files(use.path)

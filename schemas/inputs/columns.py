@@ -12,7 +12,14 @@ from schemas.errors import InputError
 TEXT_COLUMNS = ("id", "title", "text", "kind", "package", "signature", "day")
 COLUMNS = (*TEXT_COLUMNS, "vector")
 
-DOCUMENT_SCHEMA = pa.schema([*((name, pa.string()) for name in TEXT_COLUMNS), ("vector", pa.list_(pa.float32()))])
+
+def schema_of(columns: Sequence[str]) -> pa.Schema:
+    """The types of rows: texts, and a list of float32 in the last column."""
+    *texts, vector = columns
+    return pa.schema([*((name, pa.string()) for name in texts), (vector, pa.list_(pa.float32()))])
+
+
+DOCUMENT_SCHEMA = schema_of(COLUMNS)
 QUARANTINE_SCHEMA = pa.schema(
     [("row", pa.int64()), ("id", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
 )
@@ -43,7 +50,7 @@ DOCUMENTS = Form(COLUMNS, needed=("id",), some=("title", "text", "vector"))
 
 @dataclass(frozen=True)
 class DocumentBatch:
-    """The good rows in the columns of documents, the bad ones with a reason each, and how often each reason occurs."""
+    """The good rows in their columns, the bad ones with a reason each, and how often each reason occurs."""
 
     accepted: pa.Table
     quarantined: pa.Table

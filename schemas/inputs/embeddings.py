@@ -1,4 +1,4 @@
-"""Embeddings with a label each, from users' files, as documents whose package is the label, and whose kind its group."""
+"""Labelled embeddings from users' files."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +19,6 @@ from schemas.refs import digest_of
 EMBEDDINGS = Form(
     ("id", "label", "group", "vector"), needed=("id", "label", "vector"), option="--set metric.columns.", keys=("id",)
 )
-#: The columns of documents that hold the label, and the group that it is in.
-CLASS_COLUMN, GROUP_COLUMN = "package", "kind"
 
 
 @dataclass(frozen=True)
@@ -64,16 +62,19 @@ def read_embeddings(
     suppressed: Suppressed | None = None,
     form: Form = EMBEDDINGS,
 ) -> DocumentBatch:
-    """The rows of a file as documents, label and group in ``CLASS_COLUMN`` and ``GROUP_COLUMN``, "" where a row has none.
+    """The rows (id, label, group, vector) of a file; label and group are "" where a row has none.
 
     Bad rows are set aside with a reason each: those of documents, and rows without a vector. InputError for a file that cannot be read.
     """
     reading = Reading(checked_mapping(mapping or {}, form), suppressed=suppressed, form=form)
     batches = (batch for file in input_files(path) for batch in read_file(file, reading))
-    return check_batches(_as_documents(batches, reading.quarantine), quarantine=reading.quarantine)
+    return check_batches(
+        _with_vectors(batches, reading.quarantine), quarantine=reading.quarantine, columns=EMBEDDINGS.names
+    )
 
 
-def _as_documents(batches: Iterator[RawBatch], quarantine: Quarantine) -> Iterator[RawBatch]:
+def _with_vectors(batches: Iterator[RawBatch], quarantine: Quarantine) -> Iterator[RawBatch]:
+    """The rows with their texts trimmed; those without a vector go to the quarantine."""
     for batch in batches:
         keys: Any = batch.columns["id"]
 
@@ -82,8 +83,8 @@ def _as_documents(batches: Iterator[RawBatch], quarantine: Quarantine) -> Iterat
             quarantine.add(batch.rows[i], key, reason, detail)
 
         texts = {
-            ours: pc.utf8_trim_whitespace(text_cells(name, batch.columns.get(name, pa.nulls(len(batch.rows))), report))
-            for name, ours in (("label", CLASS_COLUMN), ("group", GROUP_COLUMN))
+            name: pc.utf8_trim_whitespace(text_cells(name, batch.columns.get(name, pa.nulls(len(batch.rows))), report))
+            for name in ("label", "group")
         }
         vectors = vector_cells(batch.columns["vector"], report)
         for i, missing in enumerate(vectors.is_null().to_pylist()):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from schemas import corpus, xmr
+from schemas import corpus, metric, xmr
 from schemas.inputs.columns import DOCUMENTS, DocumentBatch, Form, checked_mapping
 from schemas.inputs.documents import read_documents
 from schemas.inputs.embeddings import EMBEDDINGS
@@ -108,6 +108,20 @@ class StoredInput:
         opened = self.store.open(self.documents, corpus.DOCUMENTS)
         bad, reasons = _set_aside(self.store, self.documents, self.suppressed)
         return DocumentBatch(rows_without(opened.read("documents"), self.suppressed), bad, reasons)
+
+
+@dataclass(frozen=True)
+class StoredLabelled(StoredInput):
+    """Labelled embeddings or images whose input is gone, without suppressed rows."""
+
+    def read(self) -> DocumentBatch:
+        """The other rows (id, label, and a group of embeddings; the vector or the pixels), and those that were set aside."""
+        opened = self.store.open(self.documents, metric.EMBEDDINGS, metric.IMAGES, corpus.DOCUMENTS)
+        rows = opened.read(opened.contract.tables[0].name)
+        if opened.contract is corpus.DOCUMENTS:  # as version 0.1 kept them
+            rows = rows.select(["id", "package", "kind", "vector"]).rename_columns(list(EMBEDDINGS.names))
+        bad, reasons = _set_aside(self.store, self.documents, self.suppressed)
+        return DocumentBatch(rows_without(rows, self.suppressed), bad, reasons)
 
 
 @dataclass(frozen=True)

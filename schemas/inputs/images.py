@@ -1,4 +1,4 @@
-"""Images with a label each, from users' folders and files, as documents whose package is the label and whose vector is the pixels."""
+"""Labelled images from users' folders and files."""
 
 import hashlib
 import io
@@ -15,7 +15,6 @@ from PIL import Image, UnidentifiedImageError
 from schemas.errors import InputError
 from schemas.inputs.cells import text_cells
 from schemas.inputs.columns import DocumentBatch, Form, Quarantine, checked_mapping
-from schemas.inputs.embeddings import CLASS_COLUMN
 from schemas.inputs.files import input_files, input_fingerprint, kind_of
 from schemas.inputs.formats import RawBatch, Reading, read_file
 from schemas.inputs.rows import check_batches
@@ -23,6 +22,8 @@ from schemas.inputs.suppression import Suppressed
 from schemas.refs import digest_of
 
 IMAGES = Form(("id", "label", "image"), needed=("id", "label", "image"), option="--set metric.columns.", keys=("id",))
+#: The columns that rows of images have, whatever they are read from.
+COLUMNS = ("id", "label", "pixels")
 #: A file that is one image, its id being its path.
 IMAGE_FILE = Form(("id",), needed=("id",))
 #: Files of a folder that are images, by the end of their names.
@@ -111,7 +112,7 @@ class ImageFiles:
         else:
             batches = (batch for file in input_files(self.path) for batch in read_file(file, reading))
         decoded = (self._decoded(part, reading.quarantine) for batch in batches for part in _smaller(batch))
-        return check_batches(decoded, quarantine=reading.quarantine)
+        return check_batches(decoded, quarantine=reading.quarantine, columns=COLUMNS)
 
     def _files(self) -> list[tuple[str, Path]]:
         """Ids and image files of all classes, sorted by id; InputError without any."""
@@ -157,7 +158,7 @@ class ImageFiles:
                 report(i, "not an image", str(problem))
                 pixels.append(None)
         vectors = pa.array(pixels, pa.list_(pa.float32()))
-        return RawBatch({"id": keys, CLASS_COLUMN: pc.utf8_trim_whitespace(labels), "vector": vectors}, batch.rows)
+        return RawBatch({"id": keys, "label": pc.utf8_trim_whitespace(labels), "pixels": vectors}, batch.rows)
 
 
 def files_by_class(path: str) -> list[tuple[str, Path]] | None:

@@ -1,6 +1,6 @@
-"""Row by row: what is a document, and why the rest is not."""
+"""Row by row: what is a document, an embedding or an image, and why the rest is not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.inputs.cells import VectorFigures, text_cells, vector_cells, vector_figures
-from schemas.inputs.columns import DOCUMENT_SCHEMA, TEXT_COLUMNS, DocumentBatch, Quarantine
+from schemas.inputs.columns import COLUMNS, DocumentBatch, Quarantine, schema_of
 from schemas.inputs.formats import RawBatch
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows in the columns of documents, with their positions in the input (int64) and their vectors' lengths (-1: none)."""
+    """Rows in their columns, with their positions in the input (int64) and their vectors' lengths (-1: none)."""
 
     table: pa.Table
     rows: np.ndarray
@@ -32,17 +32,19 @@ def check_rows(table: pa.Table) -> DocumentBatch:
     return check_batches(batches, quarantine=Quarantine())
 
 
-def check_batches(batches: Iterable[RawBatch], *, quarantine: Quarantine) -> DocumentBatch:
-    """Takes over the rows that are documents and sets the others aside.
+def check_batches(
+    batches: Iterable[RawBatch], *, quarantine: Quarantine, columns: Sequence[str] = COLUMNS
+) -> DocumentBatch:
+    """Takes over the rows that are documents, or have other ``columns``: an id, texts, and a vector in the last.
 
-    Missing columns count as empty. ``quarantine`` may hold what was set aside while reading. A row has the first of these
+    The others are set aside. Missing columns count as empty. ``quarantine`` may hold what was set aside while reading. A row has the first of these
     reasons that fits: no id, wrong type, vector not finite, zero vector, empty text, vector of wrong length, duplicate id.
     The length of vectors is the most frequent one among the rows without an earlier fault (of equals the smaller); of
     the rows of one id that are good otherwise, the first stays.
     """
-    parts = [_typed(batch, quarantine) for batch in batches]
+    parts = [_typed(batch, quarantine, columns) for batch in batches]
     if not parts:
-        return DocumentBatch(DOCUMENT_SCHEMA.empty_table(), quarantine.table(), quarantine.reasons())
+        return DocumentBatch(schema_of(columns).empty_table(), quarantine.table(), quarantine.reasons())
     rows = np.concatenate([part.rows for part in parts])
     lengths = np.concatenate([part.lengths for part in parts])
     table = pa.concat_tables([part.table for part in parts])
@@ -52,7 +54,7 @@ def check_batches(batches: Iterable[RawBatch], *, quarantine: Quarantine) -> Doc
     return DocumentBatch(accepted, quarantine.table(), quarantine.reasons())
 
 
-def _typed(batch: RawBatch, quarantine: Quarantine) -> _Part:
+def _typed(batch: RawBatch, quarantine: Quarantine, names: Sequence[str]) -> _Part:
     """The columns in their types, and the faults that show without the other rows."""
     absent = pa.nulls(len(batch.rows))
     raw_ids = batch.columns.get("id", absent)
@@ -67,15 +69,16 @@ def _typed(batch: RawBatch, quarantine: Quarantine) -> _Part:
     for i in _places(pc.equal(ids, "")):
         report(i, "no id", "the id is empty")
     columns = {"id": ids}
-    for name in TEXT_COLUMNS[1:]:
+    for name in names[1:-1]:
         columns[name] = text_cells(name, batch.columns.get(name, absent), report)
-    vectors = vector_cells(batch.columns.get("vector", absent), report)
+    vectors = vector_cells(batch.columns.get(names[-1], absent), report)
     figures = vector_figures(vectors)
     _check_vectors(figures, vectors, report)
-    blank = [pc.equal(pc.utf8_trim_whitespace(columns[name]), "") for name in ("title", "text")]
-    for i in _places(pc.and_(pc.and_(*blank), vectors.is_null())):
-        report(i, "empty text", "neither title nor text nor vector")
-    table = pa.Table.from_arrays([*columns.values(), vectors], schema=DOCUMENT_SCHEMA)
+    if {"title", "text"} <= columns.keys():
+        blank = [pc.equal(pc.utf8_trim_whitespace(columns[name]), "") for name in ("title", "text")]
+        for i in _places(pc.and_(pc.and_(*blank), vectors.is_null())):
+            report(i, "empty text", "neither title nor text nor vector")
+    table = pa.Table.from_arrays([*columns.values(), vectors], schema=schema_of(names))
     return _Part(table, np.asarray(batch.rows, dtype=np.int64), figures.lengths)
 
 

@@ -2,10 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-#: The least similarity (l2: the largest distance) of answers; "threshold": the live one of the collection.
-Radius = float | Literal["threshold"] | None
+#: The minimum similarity (l2: the maximum distance) of answers, if there is one.
+Radius = float | None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ext import finger
 from ext.hnsw import normalise_rows
-from tasks.ann.finger_basis import FingerBasis, FingerParams, checked_rows, fit_basis
+from tasks.ann.finger_basis import FingerBasis, checked_rows
 from tasks.ann.graph import Graph
 from tasks.ann.search import Metric, check_metric, no_direction
 
@@ -113,16 +113,3 @@ def compared_rows(vectors: np.ndarray, graph: Graph, metric: Metric) -> np.ndarr
         if bad >= 0:
             raise no_direction("vectors", bad)
     return rows
-
-
-def build_tables(
-    vectors: np.ndarray, graph: Graph, metric: Metric, *, params: FingerParams | None = None, threads: int = 1
-) -> FingerTables:
-    """Fit a basis and make the tables of all nodes.
-
-    vectors: (n, dim) float32, one row a node. Raises VectorError as :func:`compared_rows` does.
-    """
-    rows = compared_rows(vectors, graph, metric)
-    basis = fit_basis(rows, graph, params=params)
-    projections = project_rows(rows, basis, threads=threads)
-    return range_tables(rows, projections, graph.indptr, graph.indices, basis=basis, begin=0, threads=threads)

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.graph import NONE, Graph, from_table
-from tasks.ann.search import Index, Metric, SearchResult
+from tasks.ann.search import Index, SearchResult
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,3 @@ def neighbor_table(index: Index, lo: int, hi: int, k: int, *, ef: int, threads: 
         raise ValueError(f"rows: expected a range within 0 to {n}, got {lo} to {hi}; cut it to the index")
     found = index.search(index.vectors[lo:hi], k + 1, ef=max(ef, k + 1), threads=threads)
     return without_self(found, np.arange(lo, hi))
-
-
-def neighbor_graph(vectors: ArrayLike, k: int, metric: Metric, *, entry_points: ArrayLike | None = None) -> Graph:
-    """The exact graph of k nearest neighbours of vectors (n, d): one level, evenly spaced entry points by default."""
-    index = ExactIndex(vectors, metric)
-    table = neighbor_table(index, 0, len(index.vectors), k, ef=1)
-    return from_table(np.where(table.ids == NONE, -1, table.ids.astype(np.int64)), entry_points)

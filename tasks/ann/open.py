@@ -6,12 +6,10 @@
     answers = live().query("return a sorted copy of an array")
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +19,13 @@ from numpy.typing import ArrayLike
 
 from schemas import ann as contracts
 from schemas import corpus
-from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.inputs import SAMPLE
+from schemas.errors import FingerpostError
 from schemas.manifests import Manifest
-from schemas.matrices import dense_from_arrow, tensors_from_arrow
-from schemas.publish import Pointer, products
+from schemas.matrices import tensors_from_arrow
+from schemas.publish import Pointer, published_collection
 from schemas.refs import Ref
-from schemas.store import Artifact, Store
+from schemas.releases import read_members
+from schemas.store import Artifact, Store, find_store
 from tasks.ann.answers import Answer, Answers, Radius, radius_of, told_radius
 from tasks.ann.engine import Engine
 from tasks.ann.finger_basis import FingerBasis
@@ -37,11 +35,10 @@ from tasks.ann.graph import NONE, Graph, UpperLevel
 from tasks.ann.hnsw import HnswIndex
 from tasks.ann.search import Index
 from tasks.ann.within import rows_within
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.open import read_components, read_features, read_vocabulary
+from tasks.corpus.open import read_components, read_features, read_featurizer, read_vectors
 from tasks.corpus.rerank import RerankParams
 from tasks.corpus.svd import project
-from tasks.corpus.tfidf import Featurizer, TfidfParams
+from tasks.corpus.tfidf import Featurizer
 
 PRODUCT = contracts.INDEX.name
 
@@ -49,11 +46,6 @@ PRODUCT = contracts.INDEX.name
 def kernel_metric(metric: str) -> Any:
     """The metric of the kernels: stored vectors are of norm 1 already, and inner product also takes rows of zeros."""
     return "ip" if metric == "cosine" else metric
-
-
-def read_vectors(artifact: Artifact) -> np.ndarray:
-    """All vectors, float32 (n, d)."""
-    return np.ascontiguousarray(dense_from_arrow(artifact.read("vectors")))
 
 
 def read_graph(artifact: Artifact) -> Graph:
@@ -103,11 +95,7 @@ class LiveIndex:
     def __init__(self, store: Store, ref: Ref, *, method: str = "auto") -> None:
         self.store, self.ref = store, ref
         release = store.open(ref, contracts.INDEX)
-        table = release.read("members")
-        self.members = {
-            role: Ref.parse(text)
-            for role, text in zip(table["role"].to_pylist(), table["ref"].to_pylist(), strict=True)
-        }
+        self.members = read_members(store, ref)
         self.manifest: Manifest = release.manifest
         self.metric: str = release.quality["metric"]
         speedup = release.manifest.run["measured"]["finger_speedup"]
@@ -143,13 +131,8 @@ class LiveIndex:
     @cached_property
     def featurizer(self) -> Featurizer:
         """Turns query texts into the features that the documents have."""
-        vocabulary = read_vocabulary(self._open("vocabulary", corpus.VOCABULARY))
-        ngrams = self.store.manifest(self.members["ngrams"]).identity["parameters"]["params"]
-        tfidf = self.store.manifest(self.members["features"]).identity["parameters"]["params"]
-        families = tuple(FamilyParams(**family) for family in ngrams.pop("families"))
-        weights = tuple(tfidf.pop("family_weights"))
-        return Featurizer(
-            vocabulary, NgramParams(families=families, **ngrams), TfidfParams(family_weights=weights, **tfidf)
+        return read_featurizer(
+            self.store, **{role: self._member(role) for role in ("vocabulary", "ngrams", "features")}
         )
 
     @cached_property
@@ -183,8 +166,8 @@ class LiveIndex:
     ) -> Answers:
         """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity.
 
-        within: only those whose dense vectors are at least so similar (l2: at most so far): a number, or "threshold" for the live
-        threshold of the collection. Without it the candidates are a fixed number.
+        within: only those whose dense vectors have at least this similarity (l2: at most this distance), for example
+        ``threshold_for(index).threshold`` of tasks.metric.open. Without it the candidates are a fixed number.
         """
         self.load("featurizer", "features", "components", "documents", "index")
         radius = self._radius(within)
@@ -270,10 +253,6 @@ class LiveIndex:
         return self._answers(pairs[:k], len(pairs), found.counters.distances, found.counters.estimates)
 
     def _radius(self, within: Radius) -> float | None:
-        if within == "threshold":
-            from tasks.metric.open import threshold_for
-
-            return threshold_for(self).search_radius()
         return None if within is None else radius_of(float(within), self.metric)
 
     def _filter(self, kind: str | None, package: str | None) -> np.ndarray:
@@ -304,12 +283,15 @@ class LiveIndex:
         return Answers(answers, candidates, distances, estimates, self.method)
 
     def _open(self, role: str, contract: Any) -> Artifact:
+        return self.store.open(self._member(role), contract)
+
+    def _member(self, role: str) -> Ref:
         if role not in self.members:
             raise FingerpostError(
                 f"index {self.ref}: expected {role} in one made from texts, found one made from vectors; ask with"
                 " --like ID or --vectors FILE"
             )
-        return self.store.open(self.members[role], contract)
+        return self.members[role]
 
 
 def live(collection: str | None = None, *, store: str | None = None, method: str = "auto") -> LiveIndex:
@@ -319,31 +301,5 @@ def live(collection: str | None = None, *, store: str | None = None, method: str
     ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above. Raises MissingArtifactError where nothing is live.
     """
     opened = Store(store or find_store()).checked()
-    chosen = published_collection(opened, collection)
+    chosen = published_collection(opened, collection, product=PRODUCT)
     return LiveIndex(opened, Pointer(opened, chosen, PRODUCT).required().artifact, method=method)
-
-
-def published_collection(store: Store, collection: str | None = None, *, product: str = PRODUCT) -> str:
-    """The collection that is meant: the one named, else the built-in sample or the only one with that product published."""
-    names = sorted({name for name, published in products(store) if published == product})
-    if collection:
-        return collection
-    if SAMPLE in names or not names:
-        return SAMPLE
-    if len(names) > 1:
-        raise MissingArtifactError(
-            f"collection: expected one to be named, since {len(names)} are live: {', '.join(names)}; name it"
-            " (--collection)"
-        )
-    return names[0]
-
-
-def find_store() -> str:
-    """Where the store is: ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above, else one here."""
-    if url := os.environ.get("FINGERPOST_STORE"):
-        return url
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / ".fingerpost" / "store.json").is_file():
-            return str(folder / ".fingerpost")
-    return str(here / ".fingerpost")

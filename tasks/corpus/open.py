@@ -5,8 +5,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.matrices import sparse_from_arrow, tensors_from_arrow
-from schemas.store import Artifact
+from schemas import corpus as contracts
+from schemas.matrices import dense_from_arrow, sparse_from_arrow, tensors_from_arrow
+from schemas.refs import Ref
+from schemas.store import Artifact, Store
+from schemas.xmr import QUERIES
+from tasks.corpus.ngrams import FamilyParams, NgramParams
+from tasks.corpus.tfidf import Featurizer, TfidfParams
 from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 
 
@@ -18,6 +23,38 @@ def read_vocabulary(artifact: Artifact) -> Vocabulary:
         FamilyVocabulary(terms.get(family_name(i)), frequencies[family_name(i)]) for i in range(len(frequencies))
     )
     return Vocabulary(artifact.quality["documents"], families)
+
+
+def open_texts(store: Store, ref: Ref) -> tuple[Artifact, str]:
+    """Documents or the queries of a ranker, and the name of the table that holds their rows."""
+    artifact = store.open(ref, contracts.DOCUMENTS, QUERIES)
+    return artifact, artifact.contract.tables[0].name
+
+
+def read_texts(store: Store, ref: Ref, shard: int) -> tuple[list[str], list[str]]:
+    """Titles ("" for queries) and texts of a shard of documents or queries."""
+    artifact, table = open_texts(store, ref)
+    rows = artifact.read(table, shard=shard)
+    texts: list[str] = rows["text"].to_pylist()
+    return rows["title"].to_pylist() if "title" in rows.column_names else [""] * len(texts), texts
+
+
+def read_featurizer(store: Store, *, vocabulary: Ref, ngrams: Ref, features: Ref) -> Featurizer:
+    """Turns texts into features as those of these artifacts were made: over their vocabulary, with their parameters."""
+    counting = dict(store.manifest(ngrams).identity["parameters"]["params"])
+    weighing = dict(store.manifest(features).identity["parameters"]["params"])
+    families = tuple(FamilyParams(**family) for family in counting.pop("families"))
+    weights = tuple(weighing.pop("family_weights"))
+    return Featurizer(
+        read_vocabulary(store.open(vocabulary, contracts.VOCABULARY)),
+        NgramParams(families=families, **counting),
+        TfidfParams(family_weights=weights, **weighing),
+    )
+
+
+def read_vectors(artifact: Artifact) -> np.ndarray:
+    """All vectors, float32 (n, d)."""
+    return np.ascontiguousarray(dense_from_arrow(artifact.read("vectors")))
 
 
 def read_components(artifact: Artifact) -> np.ndarray:

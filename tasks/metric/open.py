@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import corpus
 from schemas import metric as contracts
 from schemas.matrices import dense_from_arrow, tensors_from_arrow
-from schemas.publish import Pointer
+from schemas.publish import Pointer, published_collection
 from schemas.refs import Ref
-from schemas.store import Artifact, Store
-from tasks.ann.open import LiveIndex, find_store, published_collection, read_vectors
+from schemas.releases import read_members
+from schemas.store import Artifact, Store, find_store
+from tasks.corpus.open import read_vectors
 from tasks.metric.calibrated import CalibratedThreshold, ForeignModelError
 from tasks.metric.embedders import BackboneParams, Embedder, TrainingParams
 from tasks.metric.margins import TcmParams
@@ -22,9 +24,50 @@ from tasks.metric.partial_counts import histograms_of
 from tasks.metric.scores import Measure, ScoreBins
 from tasks.metric.thresholds import Target
 
+if TYPE_CHECKING:
+    # Opening a threshold loads no search.
+    from tasks.ann.open import LiveIndex
+
 PRODUCT = contracts.THRESHOLD.name
 
 _MEASURES: tuple[Measure, ...] = ("cosine", "euclidean")
+
+
+#: What holds labelled rows: a user's embeddings or images, or the documents of a collection (of version 0.1 all of these).
+LABELLED = (contracts.EMBEDDINGS, contracts.IMAGES, corpus.DOCUMENTS)
+#: The columns of labels and of groups as the parameters of stages call them for embeddings and images. They are the columns
+#: of documents in which version 0.1 kept them: by their own names every embedder would have to be trained again.
+LABEL_PARAMETER, GROUP_PARAMETER = "package", "kind"
+_COLUMNS = {LABEL_PARAMETER: "label", GROUP_PARAMETER: "group"}
+
+
+def open_labelled(store: Store, ref: Ref) -> tuple[Artifact, str]:
+    """Labelled embeddings, images or documents, and the name of the table that holds their rows."""
+    artifact = store.open(ref, *LABELLED)
+    return artifact, artifact.contract.tables[0].name
+
+
+def read_labelled(store: Store, ref: Ref) -> pa.Table:
+    """All rows of labelled embeddings, images or documents."""
+    artifact, table = open_labelled(store, ref)
+    return artifact.read(table)
+
+
+def texts_of(rows: pa.Table, column: str) -> list[str]:
+    """A column of labelled rows as a parameter calls it; "" in all rows where they have no such column."""
+    name = column if column in rows.column_names else _COLUMNS.get(column, column)
+    return rows[name].to_pylist() if name in rows.column_names else [""] * rows.num_rows
+
+
+def given_vectors(rows: pa.Table) -> np.ndarray:
+    """The vectors or pixels of labelled rows, float32 (n, d): the last column, whose lists have one length."""
+    column = rows.columns[-1].combine_chunks()
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+
+
+def open_vectors(store: Store, ref: Ref) -> Artifact:
+    """Vectors of embeddings, images or documents."""
+    return store.open(ref, contracts.VECTORS, corpus.VECTORS)
 
 
 def bins_tensors(bins: ScoreBins) -> dict[str, np.ndarray]:
@@ -115,6 +158,11 @@ class LiveThreshold:
         return self.store.open(self.ref, contracts.THRESHOLD)
 
     @cached_property
+    def members(self) -> dict[str, Ref]:
+        """The artifacts that it was chosen and tested on, by role."""
+        return read_members(self.store, self.ref)
+
+    @cached_property
     def threshold(self) -> CalibratedThreshold:
         """What it is, and for which model."""
         return read_threshold(self.artifact)
@@ -126,28 +174,21 @@ class LiveThreshold:
 
     def embedder(self) -> Embedder | None:
         """The trained embedder whose vectors it holds for; None where the vectors were given as they are."""
-        vectors = self.store.manifest(Ref.parse(self.artifact.manifest.identity["inputs"]["vectors"]["ref"]))
-        inputs = vectors.identity["inputs"]
-        if "embedders" not in inputs:
+        members = self.members
+        if "embedders" not in members:
             return None
-        comparison = self.store.open(Ref.parse(inputs["comparison"]["ref"]), contracts.COMPARISON)
-        return read_embedder(
-            self.store.open(Ref.parse(inputs["embedders"]["ref"]), contracts.EMBEDDERS), taken_place(comparison)
-        )
+        comparison = self.store.open(members["comparison"], contracts.COMPARISON)
+        return read_embedder(self.store.open(members["embedders"], contracts.EMBEDDERS), taken_place(comparison))
 
     def embeddings(self) -> tuple[list[str], list[str], np.ndarray]:
         """Ids, classes ("" for rows without) and vectors float32 (n, d) of what it was chosen and tested on."""
-        identity = self.artifact.manifest.identity
-        vectors, documents, pairs = (
-            Ref.parse(identity["inputs"][name]["ref"]) for name in ("vectors", "documents", "histograms")
-        )
-        rows = Ref.parse(self.store.manifest(pairs).identity["inputs"]["rows"]["ref"])
-        column = self.store.manifest(rows).identity["parameters"]["classes"]["column"]
-        table = self.store.open(documents, corpus.DOCUMENTS).read("documents")
+        members = self.members
+        column = self.store.manifest(members["validation_rows"]).identity["parameters"]["classes"]["column"]
+        rows = read_labelled(self.store, members["documents"])
         return (
-            table["id"].to_pylist(),
-            table[column].to_pylist(),
-            read_vectors(self.store.open(vectors, corpus.VECTORS)),
+            rows["id"].to_pylist(),
+            texts_of(rows, column),
+            read_vectors(open_vectors(self.store, members["vectors"])),
         )
 
 
@@ -158,7 +199,7 @@ def live(collection: str | None = None, *, store: str | None = None) -> LiveThre
     return LiveThreshold(opened, Pointer(opened, name, PRODUCT).required().artifact, name)
 
 
-def threshold_for(index: LiveIndex) -> CalibratedThreshold:
+def threshold_for(index: "LiveIndex") -> CalibratedThreshold:
     """The live threshold of an index's collection, which is of the model that made the index's vectors.
 
     ForeignModelError where it is not, where that cannot be told, and where the index does not measure as the threshold does.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from tasks.metric.crossing import crossings
 from tasks.metric.intervals import score_interval
@@ -154,15 +154,6 @@ class Curve:
     thresholds: NDArray[np.float64]
     far: NDArray[np.float64]
     frr: NDArray[np.float64]
-
-
-def class_curves(pairs: Pairs, scores: ArrayLike) -> Curve:
-    """The curves of each class at ascending scores (g,); NaN without such pairs."""
-    wanted = np.asarray(scores, dtype=np.float64)
-    accepted, wrong = pairs.accepted(wanted)
-    with np.errstate(invalid="ignore"):
-        far, frr = wrong / pairs.negatives[:, None], 1 - accepted / pairs.positives[:, None]
-    return Curve(np.array([threshold_of(score, pairs.measure) for score in wanted]), far, frr)
 
 
 def global_curve(pairs: PairHistograms) -> Curve:

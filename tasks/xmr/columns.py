@@ -15,13 +15,6 @@ _Merged = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint16], NDAr
 _NOTHING: _Merged = (np.empty(0, np.uint32), np.zeros(1, np.uint32), np.empty(0, np.uint16), np.empty(0, np.float32))
 
 
-def pick_columns(chunk: Chunk, places: NDArray[np.int64]) -> Chunk:
-    """The chunk with only the columns at these places (ascending), numbered anew."""
-    rank = np.full(len(chunk[4]), -1, dtype=np.int64)
-    rank[places] = np.arange(len(places))
-    return merge_columns([(chunk, rank)], len(places))
-
-
 def merge_columns(parts: Sequence[Placed], width: int) -> Chunk:
     """One chunk of ``width`` columns: column c of each part goes to its place, -1 leaves it out; bits stay as they are."""
     bias = np.zeros(width, dtype=np.float32)

@@ -1,30 +1,22 @@
-"""The memory that label features, tree and rankers need beside the program itself: stated before, kept by blocks of labels.
+"""Estimates of the memory that label features, tree and rankers need beside the program itself.
 
-A statement is made of counts: rows, their entries, how often features and labels occur. What a label's rows have in common is
-not counted but expected, as if entries were drawn by the features' frequencies; rows of one label have more in common, so
-that this is an upper bound on average. How many weights pass the threshold is the only part that data decides: as many as
-stated are let through, a block that has more is refused.
+Training keeps within them by blocks of labels. An estimate is made of counts: rows, their entries, how often features and
+labels occur. How many features a label's rows have in common is not counted but expected, as if entries were sampled by the
+features' frequencies; rows of one label have more in common, so that this is an upper bound on average. How many weights
+pass the threshold is the only part that data decides: as many as estimated are let through, a block that has more is refused.
+tests/bench/RESULTS.md compares the estimates with met peaks, and with the bound of labels times features.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.blocks import BlockParams, parent_blocks
 from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.label_features import BLOCK_LABELS, EmbeddingParams
-from tasks.xmr.model import ChunkBlock, RankerModel
-from tasks.xmr.sparse_rows import checked_rows, normalised_rows
-from tasks.xmr.training import (
-    LevelProblem,
-    LevelTrainer,
-    TrainingParams,
-    active_rows,
-    predicted_parents,
-)
+from tasks.xmr.training import TrainingParams
 from tasks.xmr.tree import LabelTree
 
 #: Thresholds, and weights over them as a share of the features of a label's rows, for entries of typical size 1 at a cost of
@@ -47,10 +39,18 @@ class MemoryNeedError(ValueError):
 
 @dataclass(frozen=True)
 class ProblemShape:
-    """What needs depend on: rows, their entries, features, features that more than one row has, the root mean square of
-    entries, label-row pairs, entries of each label's rows float64 (labels,), and a line (``drawn``, ``distinct``):
-    how many different features that many entries have. Where the tree is known, ``nodes`` and such features of each level
-    above the labels, and labels of its largest ``leaf``; labels are then in its order.
+    """What the needs of training depend on.
+
+    rows: to train on.
+    entries: nonzero features of all rows.
+    features: columns, those without an entry among them.
+    shared: features that more than one row has.
+    size: root mean square of the entries.
+    pairs: of a row and a label of it.
+    reach: float64 (labels,): entries of the rows of each label; in the tree's order of labels where it is known.
+    drawn, distinct: float64 (points,): a line that says how many different features a number of entries is expected to have.
+    nodes: where the tree is known, nodes of each level above the labels, and different features of their rows, summed.
+    leaf: where the tree is known, labels of its largest leaf; else 0.
     """
 
     rows: int
@@ -144,9 +144,14 @@ class ProblemShape:
 
 
 @dataclass(frozen=True)
-class MemoryStatement:
-    """Bytes by part of a step (parts that are not there at once are left out), and labels solved together; of training also
-    the weights that are let through, on the levels above the labels and in a block of these.
+class MemoryEstimate:
+    """What a step is estimated to take.
+
+    step: its name in messages.
+    parts: bytes by part; parts that are not there at once are left out.
+    block: labels solved together.
+    most_upper: of training, the weights that are let through on the levels above the labels.
+    most_block: of training, the weights that are let through in a block of labels.
     """
 
     step: str
@@ -196,26 +201,24 @@ def level_widths(labels: int, clusters: ClusterParams) -> list[int]:
 
 def embedding_need(
     shape: ProblemShape, params: EmbeddingParams = EmbeddingParams(), *, block: int = 0, given: int = 0
-) -> MemoryStatement:
+) -> MemoryEstimate:
     """What label features of ``block`` labels (0: all) take; ``given``: entries of label features that are joined to them."""
     width = min(block or shape.labels, shape.labels)
     matrices = 8 * (shape.entries + shape.pairs + given) + 16 * shape.rows
     turned = 28 * shape.pairs + 8 * shape.labels
     if params.method == "pii":
         parts = {"matrices": matrices, "labels_by_row": turned, "result": 24 * shape.pairs}
-        return MemoryStatement("label features", parts | {"slack": _SLACK}, width)
+        return MemoryEstimate("label features", parts | {"slack": _SLACK}, width)
     found, part = shape.of_neighbours(width), shape.of_neighbours(min(width, BLOCK_LABELS))
     joined = 32 * (found + given) if params.method != "pifa" else 0
     # While a part is summed, its rows are there in float64; when all are, parts and whole, or the whole as it is written.
     result = max(8 * found + 24 * shape.entries + 44 * part, 24 * found + joined)
     scaled = 4 * shape.entries + 8 * shape.rows if params.normalise else 0
     parts = {"matrices": matrices, "scaled": scaled, "labels_by_row": turned, "result": int(result), "slack": _SLACK}
-    return MemoryStatement("label features", parts, width)
+    return MemoryEstimate("label features", parts, width)
 
 
-def clustering_need(
-    labels: int, entries: int, columns: int, params: ClusterParams = ClusterParams()
-) -> MemoryStatement:
+def clustering_need(labels: int, entries: int, columns: int, params: ClusterParams = ClusterParams()) -> MemoryEstimate:
     """What the tree over label features (labels, columns) with so many entries takes; it is split in one piece."""
     if params.splits(labels) == 0:
         parts = {"label_features": 8 * entries + 16 * labels, "slack": _SLACK}
@@ -226,7 +229,7 @@ def clustering_need(
         # Features renumbered within a node, in memory that doubles as it grows; sums of both halves.
         splits = 14 * entries + 32 * columns + 60 * labels
         parts = {"label_features": 8 * entries + 16 * labels, "splits": splits, "slack": _SLACK}
-    return MemoryStatement("the label tree", parts, labels)
+    return MemoryEstimate("the label tree", parts, labels)
 
 
 def memory_need(
@@ -236,7 +239,7 @@ def memory_need(
     *,
     threads: int = 1,
     block: int = 0,
-) -> MemoryStatement:
+) -> MemoryEstimate:
     """What training holds at once beside the loaded program, with ``block`` labels solved together (0: all).
 
     ``clusters`` says which tree there will be, where the shape knows of none.
@@ -253,7 +256,7 @@ def memory_need(
     solved = (WEIGHT_BYTES if width > smallest else _SOLVED_ALONE) * max([mine, *upper])
     largest = 16 * real * max(shape.shared, rows)
     group = 16 * (shape.shared * real + rows * (real + 1)) + 4 * rows + largest
-    return MemoryStatement(
+    return MemoryEstimate(
         "training",
         {
             # As given, and scaled with the places of the same.
@@ -272,80 +275,17 @@ def memory_need(
 
 
 def fitting(
-    state: Callable[[int], MemoryStatement], budget: int, largest: int, least: int = 1, *, remedy: str
-) -> MemoryStatement:
-    """The statement with the largest blocks that ``budget`` bytes allow, halving from ``largest`` labels down to ``least``.
+    estimate: Callable[[int], MemoryEstimate], budget: int, largest: int, smallest: int = 1, *, remedy: str
+) -> MemoryEstimate:
+    """The estimate with the largest blocks that ``budget`` bytes allow, halving from ``largest`` labels to ``smallest``.
 
     MemoryNeedError names the need where even the smallest does not fit, and the ``remedy``.
     """
     block = largest
     while True:
-        found = state(block)
+        found = estimate(block)
         if found.total <= budget:
             return found
-        if block <= least:
+        if block <= smallest:
             raise MemoryNeedError(f"memory: expected a need of at most {budget / 2**20:.1f} MiB, got {found}; {remedy}")
-        block = max(least, block // 2)
-
-
-def block_for(
-    budget: int,
-    shape: ProblemShape,
-    training: TrainingParams = TrainingParams(),
-    clusters: ClusterParams = ClusterParams(),
-    *,
-    threads: int = 1,
-) -> MemoryStatement:
-    """The statement of training with the largest blocks that ``budget`` bytes allow."""
-    return fitting(
-        lambda block: memory_need(shape, training, clusters, threads=threads, block=block),
-        budget,
-        shape.labels,
-        shape.smallest_block(clusters),
-        remedy="give more memory, fewer threads, or a larger threshold",
-    )
-
-
-def train_blocks(
-    features: sparse.csr_array,
-    labels: sparse.csr_array,
-    tree: LabelTree,
-    statement: MemoryStatement,
-    params: TrainingParams = TrainingParams(),
-    *,
-    threads: int = 1,
-) -> Iterator[tuple[int, ChunkBlock]]:
-    """Level and block after block of the model, in the order that prediction reads; write each before asking for the next.
-
-    Holds upper levels, which predict negatives, and one block of the labels. The blocks are the ones of train_ranker, cut.
-    """
-    rows = checked_rows(features, "features")
-    rows = normalised_rows(rows) if params.normalise else rows
-    targets = tree.targets(checked_rows(labels, "labels", columns=tree.labels))
-    for matrix in targets:
-        matrix.data = np.ones_like(matrix.data)
-    levels: list[tuple[ChunkBlock, ...]] = []
-    upper = 0
-    for level in range(tree.depth):
-        last, predicted = level == tree.depth - 1, None
-        if level and "man" in params.negatives:
-            partial = RankerModel(rows.shape[1], tree, tuple(levels), params.normalise)
-            predicted = predicted_parents(rows, partial, params.beam, threads=threads)
-            del partial
-        active = active_rows(targets[level - 1] if level else None, params.negatives, predicted=predicted)
-        trainer = LevelTrainer(rows, LevelProblem(tree, level, targets[level], active), params.solver)
-        del active, predicted
-        kept: list[ChunkBlock] = []
-        for start, stop in parent_blocks(tree, level, BlockParams(labels=statement.block)):
-            block, _ = trainer.solve_block(range(start, stop), threads=threads)
-            upper += 0 if last else len(block.values)
-            met, stated = (len(block.values), statement.most_block) if last else (upper, statement.most_upper)
-            if met > stated:
-                raise MemoryNeedError(
-                    f"level {level}: expected at most {stated} weights as stated, got {met}; "
-                    "raise the threshold, or set max_nonzeros"
-                )
-            if not last:
-                kept.append(block)
-            yield level, block
-        levels.append(tuple(kept))
+        block = max(smallest, block // 2)

@@ -12,7 +12,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +22,13 @@ from schemas import corpus
 from schemas import xmr as contracts
 from schemas.manifests import FileEntry, Manifest
 from schemas.matrices import fixed_matrix, sparse_from_arrow, tensors_from_arrow
-from schemas.publish import Pointer
+from schemas.publish import Pointer, published_collection
 from schemas.refs import Ref
-from schemas.store import Artifact, Store
-from tasks.ann.open import find_store, published_collection
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.open import read_features, read_vocabulary
-from tasks.corpus.tfidf import Featurizer, TfidfParams
+from schemas.releases import read_members
+from schemas.store import Artifact, Store, find_store
+from tasks.corpus.open import read_features, read_featurizer
+from tasks.corpus.tfidf import Featurizer
+from tasks.recent import Recent
 from tasks.xmr.blocks import block_of, by_level, tree_of
 from tasks.xmr.calibration import IsotonicCalibrator
 from tasks.xmr.ensembles import Ensemble
@@ -115,25 +114,22 @@ def rows_of(queries: pa.Table, parts: tuple[str, ...]) -> np.ndarray:
 
 
 #: The rows that were read last, since many shards in a row read the same.
-_last: dict[tuple[str, Ref, Ref, RowParams], TrainingRows] = {}
+_training_rows: Recent[tuple[str, Ref, Ref, RowParams], TrainingRows] = Recent()
 
 
 def read_training(store: Store, interactions: Ref, features: Ref, params: RowParams) -> TrainingRows:
     """The rows that a ranker is trained on, kept until others are asked for."""
     key = (store.url, interactions, features, params)
-    if key not in _last:
-        _last.clear()
-        artifact = store.open(interactions, contracts.INTERACTIONS)
-        mine = rows_of(artifact.read("queries"), (TRAINING,))
-        rows = read_features(store.open(features, corpus.FEATURES))
-        unwanted = read_negatives(artifact)
-        _last[key] = training_rows(
-            rows,
-            read_targets(artifact)[mine],
-            params,
-            None if unwanted is None else checked_rows(unwanted[mine], "negatives"),
-        )
-    return _last[key]
+    return _training_rows.get(key, lambda: _read_training(store, interactions, features, params))
+
+
+def _read_training(store: Store, interactions: Ref, features: Ref, params: RowParams) -> TrainingRows:
+    artifact = store.open(interactions, contracts.INTERACTIONS)
+    mine = rows_of(artifact.read("queries"), (TRAINING,))
+    rows = read_features(store.open(features, corpus.FEATURES))
+    unwanted = read_negatives(artifact)
+    negatives = None if unwanted is None else checked_rows(unwanted[mine], "negatives")
+    return training_rows(rows, read_targets(artifact)[mine], params, negatives)
 
 
 def read_ranking(store: Store, interactions: Ref, predictions: Ref, part: str) -> tuple[Ranking, sparse.csr_array]:
@@ -194,14 +190,6 @@ def numbered(role: str, place: int) -> str:
     return f"{role}_{place}" if place else role
 
 
-def read_members(artifact: Artifact) -> dict[str, Ref]:
-    """The artifacts of a ranker by role."""
-    table = artifact.read("members")
-    return {
-        role: Ref.parse(text) for role, text in zip(table["role"].to_pylist(), table["ref"].to_pylist(), strict=True)
-    }
-
-
 @dataclass(frozen=True)
 class RankedLabel:
     """One answer: the label's id and name, its score (higher is better), and the chance that it is right, by held-out
@@ -222,20 +210,15 @@ class LiveRanker:
     def __init__(self, store: Store, ref: Ref, *, mapped: str | Path | None = None) -> None:
         self.store, self.ref = store, ref
         release = store.open(ref, contracts.RANKER)
-        self.members = read_members(release)
+        self.members = read_members(store, ref)
         self.manifest: Manifest = release.manifest
         self._mapped = Path(mapped) if mapped else None
 
     @cached_property
     def featurizer(self) -> Featurizer:
         """Turns query texts into the features that training queries had."""
-        vocabulary = read_vocabulary(self.store.open(self.members["vocabulary"], corpus.VOCABULARY))
-        ngrams = self._parameters("ngrams", "params")
-        tfidf = self._parameters("features", "params")
-        families = tuple(FamilyParams(**family) for family in ngrams.pop("families"))
-        weights = tuple(tfidf.pop("family_weights"))
-        return Featurizer(
-            vocabulary, NgramParams(families=families, **ngrams), TfidfParams(family_weights=weights, **tfidf)
+        return read_featurizer(
+            self.store, **{role: self.members[role] for role in ("vocabulary", "ngrams", "features")}
         )
 
     @cached_property
@@ -292,10 +275,6 @@ class LiveRanker:
                 ]
             )
         return answers
-
-    def _parameters(self, role: str, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.store.manifest(self.members[role]).identity["parameters"][name]
-        return dict(found)
 
 
 def live(collection: str | None = None, *, store: str | None = None, mapped: str | Path | None = None) -> LiveRanker:

@@ -4,7 +4,6 @@ New labels join the leaf whose centre their features are nearest to. A column th
 same tree with the same negatives would make of it; every other column keeps its bits.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,16 +13,9 @@ from scipy import sparse
 from tasks.xmr.columns import merge_columns
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.leaves import Came, embedded, grow_tree
-from tasks.xmr.model import Chunk, ChunkBlock, RankerModel, join_chunks, split_chunks
-from tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
-from tasks.xmr.training import (
-    LevelProblem,
-    LevelTrainer,
-    SolveCounters,
-    TrainingParams,
-    active_rows,
-    predicted_parents,
-)
+from tasks.xmr.model import Chunk, ChunkBlock, join_chunks, split_chunks
+from tasks.xmr.sparse_rows import MatrixError, checked_rows
+from tasks.xmr.training import LevelTrainer, SolveCounters, TrainingParams
 from tasks.xmr.tree import Children, LabelTree
 
 
@@ -49,32 +41,6 @@ class RefreshParams:
         for name, least in (("max_leaf_size", 1), ("leaf_growth", 1.0), ("node_gain", 0.0), ("label_gain", 0.0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}; raise it")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a refresh starts from: the model, its labels' features (labels, m), and the positives of each level's nodes
-    when they were last solved, as :func:`positives_of` counts them for a fresh training.
-    """
-
-    model: RankerModel
-    label_features: sparse.csr_array
-    positives: tuple[NDArray[np.int64], ...]
-
-
-@dataclass(frozen=True)
-class Refreshed:
-    """The refreshed ranker; ``solved``: for each level which nodes were solved again; blocks without such are the old ones."""
-
-    model: RankerModel
-    positives: tuple[NDArray[np.int64], ...]
-    solved: tuple[NDArray[np.bool_], ...]
-    counters: list[SolveCounters] = field(default_factory=list)
-
-    @property
-    def share_solved(self) -> float:
-        """Share of label columns that were solved again."""
-        return float(self.solved[-1].mean())
 
 
 def positives_of(tree: LabelTree, labels: sparse.csr_array) -> tuple[NDArray[np.int64], ...]:
@@ -116,8 +82,8 @@ def nodes_to_solve(
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Which nodes of a level are solved again, and the positives int64 that each was solved with before (0: a new label).
 
-    now, before: positives of the level's nodes, before in their numbers then. gained, origin: as refresh_ranker's; they
-    count on the ``last`` level alone.
+    now, before: positives of the level's nodes, before in their numbers then. gained bool (labels,): has rows that it had not
+    before; origin int64 (labels,): the number before, -1 for a new label. These count on the ``last`` level alone.
     """
     if not last:
         return np.abs(now - before) > params.node_gain * before, before
@@ -138,7 +104,7 @@ def drifted_tree(
     1 - cosine of it before and now.
 
     rows (n, d): as labels are embedded by, scaled to length one where ``params.embedding`` says so; targets (n, labels),
-    origin (labels,): as refresh_ranker's; label_features (labels before, d). gained bool (labels,): which labels are to have
+    origin int64 (labels,): the number before, -1 for a new label; label_features (labels before, d). gained bool (labels,): which labels are to have
     other features than before, beside those that are new.
     """
     if params.embedding.method != "pifa":
@@ -146,77 +112,6 @@ def drifted_tree(
     chosen = np.flatnonzero(gained | (origin < 0))
     came = Came(chosen, embedded(rows, targets, chosen) if len(chosen) else label_features[:0])
     return grow_tree(tree, origin, label_features, came, capacity=int(params.max_leaf_size * params.leaf_growth))
-
-
-def refresh_ranker(
-    features: sparse.csr_array,
-    labels: sparse.csr_array,
-    gained: NDArray[np.bool_],
-    origin: NDArray[np.int64],
-    before: Trained,
-    params: RefreshParams = RefreshParams(),
-    *,
-    tree: LabelTree | None = None,
-    counted: int | None = None,
-    threads: int = 1,
-) -> Refreshed:
-    """Solves what changed. features: all rows, old and new (n, d); labels: their labels (n, labels), numbered anew.
-
-    gained bool (labels,): has rows that it had not before; origin int64 (labels,): the number before, -1 for new labels.
-    Labels before that no origin names are dropped. tree: what drifted_tree gave, where it was called before. counted: only
-    the first so many rows count as positives, as in ``before.positives``.
-    """
-    old = before.model
-    rows = checked_rows(features, "features", columns=old.features)
-    rows = normalised_rows(rows) if old.normalised else rows
-    targets = checked_rows(labels, "labels", columns=len(origin))
-    if tree is None:
-        used = rows if old.normalised or not params.embedding.normalise else normalised_rows(rows)
-        none = np.zeros(len(origin), dtype=np.bool_)
-        tree, _ = drifted_tree(used, targets, none, origin, old.tree, before.label_features, params)
-    problems = tree.targets(targets)
-    levels: list[tuple[ChunkBlock, ...]] = []
-    counters, solved, positives = [], [], []
-    for level, mine in enumerate(problems):
-        mine.data = np.ones_like(mine.data)
-        now = np.bincount(mine[:counted].indices, minlength=mine.shape[1])
-        last = level == tree.depth - 1
-        again, then = nodes_to_solve(now, before.positives[level], gained, origin, params, last=last)
-        trainer = None
-        if again.any():
-            active = _active(
-                rows, problems, level, RankerModel(old.features, tree, tuple(levels), old.normalised), params, threads
-            )
-            trainer = LevelTrainer(rows, LevelProblem(tree, level, mine, active), params.training.solver)
-        numbers, children = origin if last else np.arange(len(again)), tree.children(level)
-        made = [
-            refresh_block(block, children, again, numbers, trainer, warm=params.warm, threads=threads)
-            for block in old.levels[level]
-        ]
-        levels.append(tuple(block for block, _ in made))
-        counters.append(sum((total for _, total in made), SolveCounters()))
-        solved.append(again)
-        positives.append(np.where(again, now, then))
-    model = RankerModel(old.features, tree, tuple(levels), old.normalised)
-    return Refreshed(model, tuple(positives), tuple(solved), counters)
-
-
-def _active(
-    rows: sparse.csr_array,
-    targets: Sequence[sparse.csr_array],
-    level: int,
-    partial: RankerModel,
-    params: RefreshParams,
-    threads: int,
-) -> sparse.csr_array | None:
-    """The rows that each parent of a level sees, as in training."""
-    negatives = params.training.negatives
-    if level == 0:
-        return None
-    predicted = None
-    if "man" in negatives:
-        predicted = predicted_parents(rows, partial, params.training.beam, threads=threads)
-    return active_rows(targets[level - 1], negatives, predicted=predicted)
 
 
 def refresh_block(

@@ -85,23 +85,6 @@ class SweepPoint:
     latency_ms: float | None = None
 
 
-def size_threshold(model: RankerModel, share: float = 0.5) -> float:
-    """A threshold that leaves at most this share of the model's bytes, and not much less."""
-    sizes = np.concatenate([np.abs(block.values) for blocks in model.levels for block in blocks])
-    if share >= 1 or len(sizes) == 0:
-        return 0.0
-    sizes.sort()
-    part = share
-    for _ in range(20):
-        at = min(int(len(sizes) * (1 - part)), len(sizes) - 1)
-        threshold = float(np.nextafter(sizes[at], np.float32(np.inf)))
-        found = prune(model, threshold=threshold).nbytes / model.nbytes
-        if found <= share:
-            return threshold
-        part *= 0.99 * share / found
-    return float(np.nextafter(sizes[-1], np.float32(np.inf)))
-
-
 def sweep_settings(
     model: RankerModel | Sequence[RankerModel],
     queries: sparse.csr_array,
@@ -176,18 +159,6 @@ def _median_ms(
         _combined([ranker.rank(row, k, params=params) for ranker in rankers], k, combination)
         seconds.append(clock() - begin)
     return 1000 * float(np.median(seconds)) if seconds else None
-
-
-def pareto_front(points: Sequence[SweepPoint]) -> list[SweepPoint]:
-    """Points that no other beats: none has at least the recall with at most the bytes and time, and one of them better."""
-    return [point for point in points if not any(_beats(other, point) for other in points)]
-
-
-def _beats(other: SweepPoint, point: SweepPoint) -> bool:
-    pairs = [(-other.recall, -point.recall), (other.bytes, point.bytes)]
-    if other.latency_ms is not None and point.latency_ms is not None:
-        pairs.append((other.latency_ms, point.latency_ms))
-    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 
 def choose(

@@ -1,22 +1,26 @@
 """Training rankers level by level: which rows a cluster sees, and what its labels are solved with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from ext.ranker_solve import LOSSES, MAX_LABELS, Solver
-from tasks.xmr.model import Chunk, ChunkBlock, ModelError, RankerModel, join_chunks, split_chunks
+from tasks.xmr.model import Chunk, ChunkBlock, ModelError, RankerModel, join_chunks
 from tasks.xmr.ranking import BeamParams, Ranker, ranked_matrix
-from tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
+from tasks.xmr.sparse_rows import MatrixError
 from tasks.xmr.tree import LabelTree
 
 #: tfn: rows of the true parents; man: rows whose predicted parents these are; user: as given.
 Negatives = Literal["tfn", "man", "tfn+man", "user"]
 NEGATIVES: tuple[Negatives, ...] = ("tfn", "man", "tfn+man", "user")
+
+#: Where the weights of a level are (arrays, or files), and where the predicted parents of all rows.
+Weights = TypeVar("Weights")
+Parents = TypeVar("Parents")
 
 #: Below this the solver's float32 would not settle.
 _PRECISE_EPS = 1e-2
@@ -242,14 +246,6 @@ class TrainingParams:
     normalise: bool = True
 
 
-@dataclass(frozen=True)
-class Training:
-    """A trained model and what each level cost."""
-
-    model: RankerModel
-    counters: list[SolveCounters] = field(default_factory=list)
-
-
 def predicted_parents(
     features: sparse.csr_array, partial: RankerModel, beam: BeamParams, *, threads: int = 1
 ) -> sparse.csr_array:
@@ -258,45 +254,22 @@ def predicted_parents(
     return ranked_matrix(ranker.rank(features, beam.beam, threads=threads), ranker.labels)
 
 
-def train_ranker(
-    features: sparse.csr_array,
-    labels: sparse.csr_array,
-    tree: LabelTree,
-    params: TrainingParams = TrainingParams(),
+def train_levels(
+    depth: int,
+    negatives: Negatives,
     *,
-    given: Mapping[int, sparse.csr_array] | None = None,
-    relevance: Sequence[sparse.csr_array] | None = None,
-    warm: RankerModel | None = None,
-    threads: int = 1,
-) -> Training:
-    """All levels in one process, as the stages do it in blocks of parents.
+    predict: Callable[[Sequence[Weights]], Parents],
+    solve: Callable[[int, Parents | None], Weights],
+    solves: Callable[[int], bool] = lambda level: True,
+) -> list[Weights]:
+    """The weights of all levels from the top: every training and every refresh, wherever its blocks are solved.
 
-    features: rows (n, d); labels: their labels (n, tree.labels). given: for "user" negatives by level (rows, parents).
-    relevance: a matrix for each level in the pattern of its targets, whose entries are factors on cost_positive.
+    predict: the parents that the weights so far predict for the rows; called before a level, but the first, whose negatives
+    are matcher-aware. solve: the weights of a level by these parents (None where they are not needed). solves: whether any
+    node of a level is solved at all; a refresh keeps weights.
     """
-    rows = checked_rows(features, "features")
-    rows = normalised_rows(rows) if params.normalise else rows
-    targets = tree.targets(checked_rows(labels, "labels", columns=tree.labels))
-    for matrix in targets:
-        matrix.data = np.ones_like(matrix.data)
-    levels: list[tuple[ChunkBlock, ...]] = []
-    counters: list[SolveCounters] = []
-    for level in range(tree.depth):
-        predicted = None
-        if level and "man" in params.negatives:
-            predicted = predicted_parents(
-                rows, RankerModel(rows.shape[1], tree, tuple(levels), params.normalise), params.beam
-            )
-        above = targets[level - 1] if level else None
-        active = active_rows(above, params.negatives, predicted=predicted, given=(given or {}).get(level))
-        costs = targets[level] if relevance is None else checked_rows(relevance[level], "relevance")
-        trainer = LevelTrainer(rows, LevelProblem(tree, level, costs, active), params.solver)
-        start = (
-            {parent: chunk for block in warm.levels[level] for parent, chunk, _ in split_chunks(block)}
-            if warm
-            else None
-        )
-        block, total = trainer.solve_block(range(tree.width(level - 1)), warm=start, threads=threads)
-        levels.append((block,))
-        counters.append(total)
-    return Training(RankerModel(rows.shape[1], tree, tuple(levels), params.normalise), counters)
+    levels: list[Weights] = []
+    for level in range(depth):
+        matched = bool(level) and "man" in negatives and solves(level)
+        levels.append(solve(level, predict(levels) if matched else None))
+    return levels

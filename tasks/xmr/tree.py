@@ -54,6 +54,14 @@ class LabelTree:
         """Nodes of a level; -1 is the root's."""
         return len(self.parents[level]) if level >= 0 else 1
 
+    def figures(self) -> dict[str, object]:
+        """Levels, nodes of each, and labels of the largest leaf, as manifests keep them."""
+        return {
+            "depth": self.depth,
+            "widths": [self.width(level) for level in range(self.depth)],
+            "largest_leaf": int(np.diff(self.children(self.depth - 1).start).max()),
+        }
+
     def children(self, level: int) -> Children:
         """The nodes of a level by their parent."""
         parents = self.parents[level]

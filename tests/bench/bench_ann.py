@@ -83,7 +83,7 @@ class Ours:
             return HnswIndex(self._data.vectors, graph, self._data.metric)
         from tasks.ann.finger_basis import FingerParams
         from tasks.ann.finger_search import FingerIndex
-        from tasks.ann.finger_tables import build_tables
+        from tests.support.graphs import build_tables
 
         params = FingerParams(estimator=self._screen)  # type: ignore[arg-type]
         tables = build_tables(self._data.vectors, graph, self._data.metric, params=params)

@@ -42,9 +42,10 @@ from tasks.xmr.interactions import (
 from tasks.xmr.label_features import embed_labels
 from tasks.xmr.ranking import Ranker
 from tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams
-from tasks.xmr.training import SolverParams, TrainingParams, train_ranker
+from tasks.xmr.training import SolverParams, TrainingParams
 from tests.bench.results import ROOT, Row, cpu_seconds, print_table, write_rows
 from tests.data import data_file
+from tests.support.rankers import train_ranker
 
 DATA = ("python-docs-see-also", "debian12", "python-docs-names")
 #: What the printed table has room for; the file has everything.

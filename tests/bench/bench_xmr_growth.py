@@ -26,14 +26,14 @@ from scipy import sparse  # noqa: E402
 from tasks.xmr.blocks import BlockParams, parent_blocks  # noqa: E402
 from tasks.xmr.clustering import ClusterParams, cluster_labels, tree_of_leaves  # noqa: E402
 from tasks.xmr.label_features import embed_labels  # noqa: E402
-from tasks.xmr.memory import ProblemShape, clustering_need, embedding_need, memory_need, train_blocks  # noqa: E402
+from tasks.xmr.memory import ProblemShape, clustering_need, embedding_need, memory_need  # noqa: E402
 from tasks.xmr.model import Chunk, ChunkBlock, RankerModel, join_chunks  # noqa: E402
 from tasks.xmr.ranking import Ranker  # noqa: E402
 from tasks.xmr.sparse_rows import checked_rows  # noqa: E402
-from tasks.xmr.training import train_ranker  # noqa: E402
 from tasks.xmr.tree import LabelTree  # noqa: E402
 from tests.bench.bench_xmr import task_folder  # noqa: E402
 from tests.bench.results import ROOT, cpu_seconds, print_table, results_folder, write_rows  # noqa: E402
+from tests.support.rankers import train_blocks, train_ranker  # noqa: E402
 
 DATASET = "debian12"
 #: How far drawn weights are from those they are drawn from: the deviation of the logarithm of their ratio.
@@ -211,7 +211,8 @@ def measure_training(folder: Path) -> dict[str, float]:
     Path("/proc/self/clear_refs").write_text("5")  # the most memory counts from here on
     shape = ProblemShape.of(x, y, tree)
     stated = memory_need(shape)
-    seconds, blocks = cpu_seconds(lambda: [block for _, block in train_blocks(x, y, tree, stated)])
+    blocks: list[ChunkBlock] = []
+    seconds, _ = cpu_seconds(lambda: train_blocks(x, y, tree, stated, take=lambda _, block: blocks.append(block)))
     peak, labels = status("VmHWM") - before, y.shape[1]
     return {
         "labels": labels,

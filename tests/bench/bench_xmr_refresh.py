@@ -43,15 +43,21 @@ from tasks.xmr.metrics import hits, precision_at  # noqa: E402
 from tasks.xmr.model import RankerModel, prune  # noqa: E402
 from tasks.xmr.open import read_model, read_tree  # noqa: E402
 from tasks.xmr.ranking import Ranker  # noqa: E402
-from tasks.xmr.refresh import Refreshed, Trained, gained_labels, positives_of, refresh_ranker  # noqa: E402
+from tasks.xmr.refresh import gained_labels, positives_of  # noqa: E402
 from tasks.xmr.sparse_rows import checked_rows  # noqa: E402
 from tasks.xmr.stages import refresh as refresh_stages  # noqa: E402
 from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree  # noqa: E402
-from tasks.xmr.stages.training import cluster_labels, embed_labels, train_rankers  # noqa: E402
-from tasks.xmr.sweep import size_threshold  # noqa: E402
-from tasks.xmr.training import train_ranker  # noqa: E402
+from tasks.xmr.stages.training import train_rankers  # noqa: E402
+from tasks.xmr.stages.trees import cluster_labels, embed_labels  # noqa: E402
 from tests.bench.bench_xmr import PARTS, task_folder  # noqa: E402
 from tests.bench.results import cpu_seconds, print_table, write_rows  # noqa: E402
+from tests.support.rankers import (  # noqa: E402
+    Refreshed,
+    Trained,
+    refresh_ranker,
+    size_threshold,
+    train_ranker,
+)
 
 DAY = "2026-01-05"
 #: How often retrain and refresh are run as stages.
@@ -221,8 +227,8 @@ class Days:
 
     def timed(self, make: Callable[[], dict[str, Ref]]) -> tuple[dict[str, float], dict[str, Ref]]:
         """CPU seconds of what is made, in all and by stage, with nothing of it in the store or in memory before."""
-        for kept in (opened._last, refresh_stages._kept, refresh_stages._compared_imports):
-            kept.clear()
+        for recent in (opened._training_rows, refresh_stages._stored_blocks, refresh_stages._compared_imports):
+            recent.clear()
         already = len(self.env.records)
         seconds, made = cpu_seconds(make)
         parts = {

@@ -43,7 +43,8 @@ class Ours:
         from tasks.xmr.clustering import ClusterParams, cluster_labels
         from tasks.xmr.label_features import embed_labels
         from tasks.xmr.ranking import BeamParams, Ranker
-        from tasks.xmr.training import SolverParams, TrainingParams, train_ranker
+        from tasks.xmr.training import SolverParams, TrainingParams
+        from tests.support.rankers import train_ranker
 
         beam = BeamParams(post_processor=options["post_processor"]) if "post_processor" in options else BeamParams()
         begin = time.process_time()

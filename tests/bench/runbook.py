@@ -228,7 +228,7 @@ def _older_code(world: World) -> None:
     older = world.folder / "older"
     for package in ("ext", "flows", "infra", "schemas", "tasks"):
         shutil.copytree(ROOT / package, older / package, ignore=shutil.ignore_patterns("__pycache__"))
-    stages = older / "tasks" / "ann" / "stages.py"
+    stages = older / "tasks" / "ann" / "stages" / "index.py"
     text, changes = re.subn(
         r"(?s)(def build_graph\(.*?\n)(    run\.|    [a-z_, ]+ = )", r"\1    older = 1\n\2", stages.read_text(), count=1
     )

@@ -22,10 +22,11 @@ from tasks.xmr.clustering import ClusterParams, cluster_labels
 from tasks.xmr.label_features import embed_labels
 from tasks.xmr.metrics import hits
 from tasks.xmr.ranking import Ranker
-from tasks.xmr.training import SolverParams, TrainingParams, train_ranker
+from tasks.xmr.training import SolverParams, TrainingParams
 from tests.bench.results import ROOT, print_table
 from tests.bench.xmr_inputs import debian_task
 from tests.data import data_file
+from tests.support.rankers import train_ranker
 
 #: Features and labels of the rows to fit, then of those held out, and which of the latter belong together.
 Fold = tuple[sparse.csr_matrix, sparse.csr_matrix, sparse.csr_matrix, sparse.csr_matrix, np.ndarray]

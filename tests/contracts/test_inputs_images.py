@@ -12,19 +12,7 @@ from PIL import Image
 from schemas.errors import InputError
 from schemas.inputs.images import ImageFiles, ImageShape
 from schemas.inputs.suppression import Suppressed
-from tests.support.letters import encoded
-
-SHAPE = ImageShape(16, 12, 1)
-
-
-def tree(folder: Path) -> Path:
-    """Two classes of three images, and a file that is none."""
-    for number in range(6):
-        file = folder / "images" / f"class {number % 2}" / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(encoded(number))
-    (folder / "images" / "class 0" / "notes.txt").write_text("no image")
-    return folder / "images"
+from tests.support.letters import SHAPE, encoded, tree
 
 
 def parquet(folder: Path, cells: list[Any], name: str = "image") -> Path:
@@ -47,10 +35,10 @@ def test_a_folder_by_class_becomes_rows_of_pixels(tmp_path: Path) -> None:
     batch = ImageFiles(str(tree(tmp_path)), SHAPE).read()
     rows = batch.accepted.to_pylist()
     assert [row["id"] for row in rows] == [f"class {n % 2}/{n}.png" for n in (0, 2, 4, 1, 3, 5)]
-    assert [row["package"] for row in rows] == ["class 0"] * 3 + ["class 1"] * 3
+    assert [row["label"] for row in rows] == ["class 0"] * 3 + ["class 1"] * 3
     assert batch.quarantined.num_rows == 0
     with Image.open(tmp_path / "images" / "class 0" / "2.png") as picture:
-        assert rows[1]["vector"] == np.asarray(picture, np.float32).ravel().tolist()
+        assert rows[1]["pixels"] == np.asarray(picture, np.float32).ravel().tolist()
 
 
 def test_parquet_has_encoded_bytes_or_structs_of_them_and_bad_ones_are_set_aside(tmp_path: Path) -> None:
@@ -60,15 +48,15 @@ def test_parquet_has_encoded_bytes_or_structs_of_them_and_bad_ones_are_set_aside
     assert reasons == [(4, "not an image"), (5, "no image")]
     structs = [{"bytes": one, "path": "x.png"} for one in good]
     nested = ImageFiles(str(parquet(tmp_path, structs)), SHAPE).read()
-    assert nested.accepted["vector"].to_pylist() == plain.accepted["vector"].to_pylist()
+    assert nested.accepted["pixels"].to_pylist() == plain.accepted["pixels"].to_pylist()
     mapped = ImageFiles(str(parquet(tmp_path, good, "picture")), SHAPE, (("image", "picture"),)).read()
-    assert mapped.accepted["vector"].to_pylist() == plain.accepted["vector"].to_pylist()
+    assert mapped.accepted["pixels"].to_pylist() == plain.accepted["pixels"].to_pylist()
 
 
 def test_images_are_scaled_and_coloured_as_asked(tmp_path: Path) -> None:
     path = str(parquet(tmp_path, [encoded(0, "JPEG", (40, 30), "RGB"), encoded(1, "PNG", (12, 16))]))
     for shape, numbers in ((ImageShape(10, 20, 3), 600), (ImageShape(8, 8), 64)):
-        found = ImageFiles(path, shape).read().accepted["vector"].to_pylist()
+        found = ImageFiles(path, shape).read().accepted["pixels"].to_pylist()
         assert [len(row) for row in found] == [numbers] * 2
         assert all(0 <= value <= 255 for value in found[0])
     assert ImageShape(10, 20, 3).array == (10, 20, 3)

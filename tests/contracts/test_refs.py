@@ -8,10 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import corpus, metric, xmr
 from schemas.errors import FingerpostError, UnsafeNameError
 from schemas.files import Files
 from schemas.publish import Pointer
-from schemas.refs import Ref, canonical_json, changed_keys, checked_day, checked_fingerprint, checked_name, digest_of
+from schemas.refs import (
+    FORMER_NAMES,
+    Ref,
+    canonical_json,
+    changed_keys,
+    checked_day,
+    checked_fingerprint,
+    checked_name,
+    digest_of,
+    same_kind,
+)
 from schemas.store import Store
 from tasks.ledger import Ledger
 from tests.strategies import ESCAPES, unsafe_names
@@ -139,3 +150,26 @@ def test_changed_keys_are_dotted_and_sorted() -> None:
     after = {"params": {"rank": 3, "seed": 0}, "new": {"x": 1}, "same": [1]}
     assert changed_keys(before, after) == ["gone", "new", "params.rank"]
     assert changed_keys(after, after) == []
+
+
+def test_what_got_a_contract_of_its_own_keeps_its_name_in_fingerprints() -> None:
+    assert Ref("xmr.queries", "2026-01-05", "0" * 32).identity == f"corpus.documents:{'0' * 32}"
+    assert Ref("xmr.model", "2026-01-05", "0" * 32).identity == f"xmr.model:{'0' * 32}"
+    contracts = {contract.name: contract for module in (corpus, metric, xmr) for contract in module.CONTRACTS}
+    for name, former in FORMER_NAMES.items():
+        # A version that holds other data needs another fingerprint, and no former name.
+        assert (contracts[name].version, contracts[former].version) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("xmr.queries", "xmr.queries", True),
+        ("xmr.queries", "corpus.documents", True),
+        ("corpus.documents", "xmr.queries", True),
+        ("xmr.queries", "metric.embeddings", False),
+        ("corpus.vectors", "corpus.documents", False),
+    ],
+)
+def test_artifacts_are_compared_under_their_former_name_too(first: str, second: str, same: bool) -> None:
+    assert same_kind(first, second) is same

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from ext import finger, sources
 from tasks.ann.finger_basis import FingerParams
 from tasks.ann.finger_search import FingerIndex
-from tasks.ann.finger_tables import build_tables
 from tasks.ann.graph import from_adjacency
-from tasks.ann.neighbors import neighbor_graph
 from tests.oracles import finger_split
+from tests.support.graphs import build_tables, neighbor_graph
 from tests.support.vectors import decaying
 
 

@@ -22,6 +22,7 @@ import pandas  # noqa: F401  (imported late by readers; once here is enough)
 
 import schemas.files
 import tasks.ann.stages.index
+import tasks.corpus.stages.documents
 import tasks.corpus.stages.features
 import tasks.shards
 from schemas.store import Store
@@ -130,7 +131,8 @@ def _ended(child: int, case: dict[str, Any], started: float) -> int:
 
 def main() -> None:
     """Serves cases until the input ends."""
-    for found in (*vars(tasks.corpus.stages.features).values(), *vars(tasks.ann.stages.index).values()):
+    modules = (tasks.corpus.stages.documents, tasks.corpus.stages.features, tasks.ann.stages.index)
+    for found in (value for module in modules for value in vars(module).values()):
         if isinstance(found, Stage):
             code_hash(found.function)
     tasks.shards.BLOCK_ROWS = tasks.ann.stages.index._STEP_ROWS = tasks.corpus.stages.features._PASS_ROWS = BLOCK_ROWS

@@ -12,6 +12,7 @@ from schemas.workspace import Workspace
 from tasks.corpus.documents import ImportParams
 from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.stages import features as corpus
+from tasks.corpus.stages.documents import import_documents
 from tasks.corpus.svd import SvdParams
 from tasks.corpus.tfidf import TfidfParams
 from tasks.environment import Environment
@@ -28,7 +29,7 @@ def documents(tmp_path: Path) -> Path:
 
 def features_in(env: Environment, documents: Path) -> Ref:
     params = NgramParams((FamilyParams("word", 1, 1, max_terms=60),))
-    rows = corpus.import_documents.execute(env, FileSource(str(documents)), params=ImportParams())
+    rows = import_documents.execute(env, FileSource(str(documents)), params=ImportParams())
     ngrams = corpus.count_ngrams.execute(env, rows, params=params)
     vocabulary = corpus.merge_vocabulary.execute(env, ngrams, params=params)
     return corpus.weigh_terms.execute(env, ngrams, vocabulary, params=TfidfParams(family_weights=(1.0,)))

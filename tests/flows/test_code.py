@@ -13,10 +13,11 @@ from schemas.errors import FingerpostError
 from tasks import code
 from tasks.ann.stages import index as ann
 from tasks.code import StaleExtensionError, code_hash
+from tasks.corpus.stages import documents
 from tasks.corpus.stages import features as corpus
 from tasks.stage import Stage
 
-STAGES = {s.name: s for module in (corpus, ann) for s in vars(module).values() if isinstance(s, Stage)}
+STAGES = {s.name: s for module in (documents, corpus, ann) for s in vars(module).values() if isinstance(s, Stage)}
 Edit = Callable[[str, Callable[[str], str]], None]
 
 
@@ -196,3 +197,11 @@ def test_a_tree_that_another_threads_tree_disturbed_is_made_again(monkeypatch: p
     monkeypatch.setattr(ast, "parse", sometimes)
     assert code_hash(STAGES["build_graph"].function) == before
     assert not disturbed
+
+
+def test_whether_a_stage_observes_is_no_code_of_it() -> None:
+    texts = [
+        code._text_of(ast.parse(f"@stage(CONTRACT{more})\ndef made_up(run):\n    pass\n"))
+        for more in ("", ", observes=True", ", other=True")
+    ]
+    assert texts[0] == texts[1] != texts[2]

@@ -37,8 +37,8 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
             "ann.hnsw.neighbours (from command line): expected a known key, one of ef_construction, max_neighbors",
         ),
         (
-            ("run", "nightly", "--set", "gates.recall_at_10=2"),
-            "gates.recall_at_10 (from command line): Input should be less than or equal to 1",
+            ("run", "nightly", "--set", "ann.gates.recall_at_10=2"),
+            "ann.gates.recall_at_10 (from command line): Input should be less than or equal to 1",
         ),
         (("run", "nightly", "--set", "ann.hnsw.max_neighbors=1"), "max_neighbors: expected 2 to 1024, got 1"),
         (("run", "nightly", "--day", "2026-02-30"), "day: expected a calendar day YYYY-MM-DD"),
@@ -48,7 +48,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (
             ("run", "monthly"),
             (
-                "flow: expected one of featurize_corpus, build_ann_index, train_ranker, tune_thresholds, nightly, got"
+                "flow: expected one of nightly, featurize_corpus, build_ann_index, train_ranker, tune_thresholds, got"
                 " 'monthly'"
             ),
         ),

@@ -15,6 +15,7 @@ from schemas.store import Store
 from tasks.ann.open import PRODUCT, live
 from tasks.corpus.svd import project
 from tasks.ledger import runs
+from tasks.metric.open import threshold_for
 from tests.support.products import ran, request_for, write_csv
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
@@ -42,7 +43,7 @@ def test_nightly_publishes_an_index_that_answers_and_then_reuses_everything(tmp_
     assert near.answers[:5] == index.query("hammer and saw", k=5, within=0.5).answers
     assert (near.within, near.more, index.query("hammer and saw", k=5, within=0.5).more) == (0.5, False, True)
     with pytest.raises(MissingArtifactError, match=r"products/metric\.threshold: expected a live version, found none"):
-        index.query("hammer and saw", within="threshold")
+        threshold_for(index)
     first = Pointer(Store(str(store)), "products", PRODUCT).required()
 
     run_flow("nightly", request_for(store, products), quiet=True)
@@ -108,7 +109,7 @@ def test_a_missed_gate_keeps_the_old_version_live(tmp_path: Path, products: Path
     first = Pointer(Store(str(store)), "products", PRODUCT).required()
     products.write_text("\n".join(products.read_text().splitlines()[:100]) + "\n")
     with pytest.raises(GateError, match=r"documents 99 \(at least 200\).*stays live"):
-        run_flow("nightly", request_for(store, products, **{"gates.documents": 200}), quiet=True)
+        run_flow("nightly", request_for(store, products, **{"ann.gates.documents": 200}), quiet=True)
     assert Pointer(Store(str(store)), "products", PRODUCT).required() == first
     failed = runs(Store(str(store)), newest=1)[0]
     assert failed["state"] == "failed"

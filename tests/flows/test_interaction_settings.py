@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from flows.domains.inputs import interaction_source
+from flows.domains.xmr.sources import interaction_source
 from flows.run.request import RunRequest
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from schemas.inputs.interactions import InteractionFile
 
 

@@ -11,9 +11,9 @@ from flows.ops.backfill.partition_calendar import calendar
 from flows.ops.backfill.partitions import Partition
 from flows.ops.keep.live import show_history, wide_console
 from flows.run.api import ApiError
+from flows.run.profiles import load_settings
 from flows.run.request import RunRequest
 from flows.run.runtime import part
-from flows.run.settings import load_settings
 from flows.run.start import run_flow
 from schemas.store import Store
 from tasks.ledger import save_run

@@ -10,11 +10,12 @@ import pytest
 import tasks.code
 from flows.ops.backfill.partition_calendar import calendar, calendar_markdown
 from flows.ops.backfill.partitions import Partition, Partitions
-from flows.ops.keep.live import wide_console
 from flows.run.calendar import days_between
+from flows.run.console import wide_console
+from flows.run.dry_run import plan_of
 from flows.run.request import RunRequest
 from flows.run.start import run_flow
-from schemas.errors import FingerpostError
+from schemas.errors import FingerpostError, QuarantineLimitError
 from schemas.leases import lease
 from schemas.store import Store
 from tasks.ledger import partition, save_partition
@@ -54,6 +55,11 @@ class World:
         with contextlib.suppress(FingerpostError):
             run_flow(FLOW, self.request().for_day(day), quiet=True)
 
+    @property
+    def stages(self) -> int:
+        """How many stages a day has."""
+        return len(plan_of(FLOW, self.request().for_day(DAYS[0])).stages)
+
     def state(self, day: str, **settings: object) -> tuple[str, str]:
         [found] = Partitions(FLOW, self.request(**settings)).of([day])
         return found.state, found.reason
@@ -81,6 +87,29 @@ def test_every_day_has_the_state_of_what_became_of_it(world: World) -> None:
     assert found[4].reason.startswith("no input: ")
     assert (found[0].seconds, found[4].seconds) == (0.0, None)
     assert world.state("2025-12-31")[0] == "missing"
+
+
+@pytest.mark.parametrize(
+    ("flow", "setting", "head", "row"),
+    [
+        ("train_ranker", "xmr.input", "query,label", "a query without label,"),
+        ("tune_thresholds", "metric.input", "id,label,vector", "a-row-without-vector,a label,"),
+    ],
+)
+def test_bad_rows_of_any_input_are_counted(flow: str, setting: str, head: str, row: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("\n".join([head, *[row] * 7]) + "\n")
+    asked = RunRequest(
+        profile="tiny",
+        store=str(tmp_path / "store"),
+        day=DAYS[0],
+        collection="products",
+        settings={setting: str(path)},
+    )
+    with pytest.raises(QuarantineLimitError):
+        run_flow(flow, asked, quiet=True)
+    [found] = Partitions(flow, asked).of([DAYS[0]])
+    assert (found.state, found.quarantined) == ("quarantined", 7)
 
 
 def test_looking_at_states_writes_nothing(world: World) -> None:
@@ -119,7 +148,7 @@ def test_a_failed_day_stays_failed_until_something_changes(world: World) -> None
     world.drop(DAYS[2], seed=3, bad=29)
     assert world.state(DAYS[2]) == ("stale", "changed since it failed: import_documents")
     world.drop(DAYS[2], seed=3, bad=30)
-    assert world.state(DAYS[2], **{"gates.recall_at_10": 0.1}) == ("stale", "changed since it failed: gates")
+    assert world.state(DAYS[2], **{"ann.gates.recall_at_10": 0.1}) == ("stale", "changed since it failed: gates")
 
 
 def test_a_day_that_failed_without_its_input_is_missing_until_that_is_there(world: World) -> None:
@@ -148,11 +177,11 @@ def test_a_day_whose_run_was_cut_off_is_missing_and_one_that_runs_is_running(wor
     kept = partition(store, FLOW, "products", DAYS[0])
     save_partition(store, {**kept, "state": "failed", "error": "stopped", "error_kind": ""})
     assert world.state(DAYS[0])[0] == "missing"
-    assert world.state(DAYS[0])[1].startswith("interrupted: 6 of 6 stages")
+    assert world.state(DAYS[0])[1].startswith(f"interrupted: {world.stages} of {world.stages} stages")
     with lease(store, "someone", flow=FLOW, collection="products", day=DAYS[0]):
         assert world.state(DAYS[0])[0] == "running"
     store.files.write(f".partitions/{FLOW}/products/{DAYS[0]}.json", b"{torn")
-    assert world.state(DAYS[0]) == ("missing", "interrupted: 6 of 6 stages are there")
+    assert world.state(DAYS[0]) == ("missing", f"interrupted: {world.stages} of {world.stages} stages are there")
     save_partition(store, kept)
     assert world.state(DAYS[0]) == ("fresh", "")
 
@@ -189,12 +218,13 @@ def test_the_calendar_has_every_day_under_its_weekday_and_the_reasons(capsys: py
 def test_a_year_is_looked_at_quickly(world: World) -> None:
     """The code is hashed once, not once a day."""
     calls: list[str] = []
+    stages = world.stages
     plain = tasks.code._code_hash
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks.code, "_code_hash", lambda f: calls.append(f.__name__) or plain(f))
         request = world.request().model_copy(update={"input": str(world.folder / f"drop-{DAYS[0]}.csv")})
         assert len(Partitions(FLOW, request).of(days_between("2025-01-01", "2025-01-31"))) == 31
-    assert len(calls) == len(set(calls)) == 6
+    assert len(calls) == len(set(calls)) == stages
 
 
 def test_states_as_json(world: World, capsys: pytest.CaptureFixture[str]) -> None:

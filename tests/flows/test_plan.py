@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from flows.run.calendar import days_between, logical_day
 from flows.run.dry_run import plan_of
 from flows.run.request import RunRequest, collection_of
-from flows.run.settings import SettingsError
-from flows.run.start import FLOWS, run_flow
+from flows.run.section import SettingsError
+from flows.run.start import known, run_flow
 from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ann.open import PRODUCT
@@ -104,7 +104,7 @@ def test_a_day_that_fails_is_remembered_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_the_parameter_model_makes_a_form_and_refuses_what_it_does_not_know() -> None:
-    schema = json.dumps(FLOWS["nightly"].parameters.model_dump())
+    schema = json.dumps(known("nightly").parameters.model_dump())
     assert '"enum"' in schema
     assert "additionalProperties" in schema
     with pytest.raises(SettingsError, match="day"):
@@ -157,7 +157,7 @@ def test_a_plan_names_what_is_damaged(tmp_path: Path) -> None:
 
 def test_a_run_that_fails_leaves_a_report_too(tmp_path: Path) -> None:
     store, source = tmp_path / "store", write_csv(tmp_path / "products.csv")
-    for settings in ({"gates.documents": 10_000}, {"corpus.imports.quarantine_share": 0.0}):
+    for settings in ({"ann.gates.documents": 10_000}, {"corpus.imports.quarantine_share": 0.0}):
         with source.open("a") as file:
             file.write(",nameless,row,x\n")
         with pytest.raises(Exception, match="expected"):

@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 
 from flows.backfill import backfill
 from flows.ops.backfill.record import BackfillError
-from flows.run.start import FLOWS, run_flow
+from flows.run.start import known, run_flow
 from schemas.publish import products
 from schemas.store import Store
 from tasks.ledger import runs
@@ -65,7 +65,7 @@ def test_a_nightly_runs_its_parts_and_leaves_its_artifacts(tmp_path: Path) -> No
 @pytest.mark.parametrize("flow", ["nightly", "featurize_corpus", "build_ann_index"])
 def test_every_flow_can_be_asked_for_a_plan_alone(tmp_path: Path, flow: str) -> None:
     store, source = tmp_path / "store", write_csv(tmp_path / "products.csv")
-    FLOWS[flow](request_for(store, source).model_copy(update={"dry_run": True}))
+    known(flow)(request_for(store, source).model_copy(update={"dry_run": True}))
     assert not store.exists()
 
 

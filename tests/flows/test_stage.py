@@ -13,6 +13,7 @@ from schemas.errors import CorruptArtifactError, FingerpostError, InputError, Mi
 from schemas.refs import Ref
 from schemas.store import Store
 from schemas.workspace import Workspace
+from tasks import same_code
 from tasks import stage as stage_module
 from tasks.code import code_hash
 from tasks.environment import Environment, current_environment, environment
@@ -62,6 +63,12 @@ def count_things(run: StageRun, *made: Ref, scale: int) -> None:
     """Counts toys."""
     rows = [run.store.open(ref, MADE).rows("things") * scale for ref in made]
     run.write("counts", pa.table({"id": [str(ref) for ref in made], "df": pa.array(rows, pa.int64())}))
+
+
+@stage(COUNTED, observes=True)
+def observe_things(run: StageRun, *made: Ref) -> None:
+    """Counts toys for a report."""
+    run.write("counts", pa.table({"id": [str(ref) for ref in made], "df": pa.array([1] * len(made), pa.int64())}))
 
 
 class Lab:
@@ -147,6 +154,18 @@ def test_changed_code_is_said_and_can_be_accepted(lab: Lab, monkeypatch: pytest.
         MissingArtifactError, match="stage make_things: expected an artifact of others to accept, found none"
     ):
         Ledger(lab.store, "others").accept("make_things", "x", MADE.name, reason="")
+
+
+def test_code_that_is_known_to_be_equal_is_not_computed_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = lab.run()
+    monkeypatch.setattr(stage_module, "code_hash", lambda function: f"{function.__name__}-changed")
+    known = {"make_things": {"make_things-changed": code_hash(make_things.function)}}
+    monkeypatch.setattr(same_code, "_table", lambda: known)
+    first, second = lab.run()
+    assert (first.reason, first.computed, first.ref) == ("reused", False, before[0].ref)
+    assert (second.reason, second.computed) == ("code changed", True)
+    monkeypatch.setattr(stage_module, "code_hash", lambda function: f"{function.__name__}-changed again")
+    assert lab.run()[0].reason == "code changed"
 
 
 def test_an_accepted_note_says_who_and_why(lab: Lab) -> None:
@@ -410,3 +429,18 @@ def test_a_source_that_changes_while_it_is_read_is_refused(lab: Lab) -> None:
     with pytest.raises(InputError, match=r"growing.csv: expected the input to stay as it is while it is read"):
         make_things.execute(lab.env(), Growing("x"), params=MakeParams())
     assert not list(lab.store.refs())
+
+
+@pytest.mark.parametrize("planning", [False, True])
+def test_a_stage_that_observes_is_recorded_as_one_and_nothing_that_counts_depends_on_it(
+    lab: Lab, planning: bool
+) -> None:
+    env = lab.env()
+    env.planning = planning
+    made = make_things.execute(env, FixedSource("a"), params=MakeParams())
+    observed = observe_things.execute(env, made)
+    assert env.observed == {str(observed)}
+    assert [stage.observes for stage in (env.planned if planning else env.records)] == [False, True]
+    assert observe_things.execute(env, made, observed).name == COUNTED.name
+    with pytest.raises(FingerpostError, match=r"stage count_things: .*got test\.counted/.*observes=True"):
+        count_things.execute(env, made, observed, scale=1)

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.domains.inputs import has_interactions
+from flows.domains.xmr.sources import skipped
 from flows.report.page import render
 from flows.run.dry_run import plan_of
 from flows.run.request import RunRequest
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from flows.run.start import run_flow
 from schemas.errors import GateError
 from schemas.publish import Pointer
@@ -120,7 +120,7 @@ def test_a_missed_gate_keeps_the_ranker_that_is_live(shop: Path) -> None:
     store = Store(str(shop / ".fingerpost"))
     before = Pointer(store, "shop", PRODUCT).required()
     with pytest.raises(GateError, match=r"shop/xmr.ranker: .*ranker_labels 96 \(at least 97\)"):
-        run_flow("train_ranker", request_for(shop, **{"gates.ranker_labels": 97, "xmr.predicted": 21}), quiet=True)
+        run_flow("train_ranker", request_for(shop, **{"xmr.gates.labels": 97, "xmr.predicted": 21}), quiet=True)
     assert Pointer(store, "shop", PRODUCT).required() == before
 
 
@@ -225,7 +225,7 @@ def test_a_ranker_of_a_file_of_its_own_is_trained_by_name(tmp_path: Path) -> Non
 
 def test_interactions_of_the_sample_go_with_the_sample_alone(tmp_path: Path) -> None:
     def wanted(**given: object) -> bool:
-        return has_interactions(RunRequest(profile="tiny", **given).resolve())  # type: ignore[arg-type]
+        return not skipped(RunRequest(profile="tiny", **given).resolve())  # type: ignore[arg-type]
 
     assert not wanted()
     assert wanted(settings={"xmr.input": "python-docs-names"})
@@ -237,7 +237,11 @@ def test_interactions_of_the_sample_go_with_the_sample_alone(tmp_path: Path) -> 
 
 def test_first_sentences_of_the_sample_lead_to_their_objects(tmp_path: Path) -> None:
     settings = {"xmr.input": "python-docs-names", "xmr.predicted": 20, "input.distributions": ["typing_extensions"]}
-    settings |= {"gates.sample_documents": 1, "xmr.interactions.calibration_share": 0.0, "ann.hnsw.max_neighbors": 4}
+    settings |= {
+        "ann.gates.sample_documents": 1,
+        "xmr.interactions.calibration_share": 0.0,
+        "ann.hnsw.max_neighbors": 4,
+    }
     request = RunRequest(profile="tiny", store=str(tmp_path), day="2026-01-05", settings=settings)
     run_flow("train_ranker", request, quiet=True)
     ranker = live(store=str(tmp_path))

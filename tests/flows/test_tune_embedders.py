@@ -17,12 +17,12 @@ from flows.domains.metric.settings import MetricSettings
 from flows.report.page import render
 from flows.run.dry_run import plan_of
 from flows.run.request import RunRequest
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from flows.run.start import run_flow
 from schemas import metric as contracts
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.open import read_vectors
+from tasks.corpus.open import read_vectors
 from tasks.ledger import runs
 from tasks.metric.calibrated import ForeignModelError
 from tasks.metric.open import live
@@ -45,8 +45,8 @@ QUICK: dict[str, Any] = {
     "metric.training.backbone.dimensions": 6,
     "metric.opis.draws": 20,
     "metric.target.share": 0.05,
-    "gates.threshold_rate": 0,
-    "gates.threshold_frr": 1,
+    "metric.gates.rate": 0,
+    "metric.gates.frr": 1,
 }
 
 
@@ -101,10 +101,12 @@ def test_the_published_threshold_holds_for_the_taken_embedder(tuned: Path) -> No
     embedder = made.embedder()
     assert embedder is not None
     ids, _, embedded = made.embeddings()
-    given = read_vectors(
-        store.open(Ref.parse(record["refs"]["threshold_vectors"]), __import__("schemas.corpus").corpus.VECTORS)
-    )
+    given = read_vectors(store.open(Ref.parse(record["refs"]["threshold_vectors"]), contracts.VECTORS))
     np.testing.assert_array_equal(embed(embedder, given), embedded)
+    parts = {role.removeprefix("threshold_"): Ref.parse(ref) for role, ref in record["refs"].items()}
+    roles = ("assessment", "comparison", "documents", "embedders", "margins", "retrieval", "test_pairs", "test_rows")
+    expected = {role: parts[role] for role in (*roles, "validation_pairs", "validation_rows")}
+    assert made.members == expected | {"vectors": parts["embeddings"]}
     assert made.threshold.model.startswith("faces+")
     assert made.threshold.check(ids=ids, vectors=embedded) == 8
     with pytest.raises(ForeignModelError, match="expected vectors of 6 dimensions"):

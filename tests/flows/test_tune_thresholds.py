@@ -11,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.domains.metric.inputs import tunes
+from flows.domains.metric.gates import threshold_gates
+from flows.domains.metric.settings import ThresholdGates
+from flows.domains.metric.sources import skipped
+from flows.domains.settings import Settings
 from flows.report.page import render
 from flows.run.dry_run import plan_of
-from flows.run.gates import kept_back, threshold_gates
+from flows.run.gates import held_back
 from flows.run.request import RunRequest
-from flows.run.settings import GateSettings
 from flows.run.start import run_flow
 from schemas import metric as contracts
 from schemas.errors import FingerpostError, GateError, InputError, MissingArtifactError
@@ -28,7 +30,7 @@ from schemas.store import Store
 from tasks.ann.open import live as live_index
 from tasks.ledger import runs
 from tasks.metric.calibrated import ForeignModelError
-from tasks.metric.open import PRODUCT, live
+from tasks.metric.open import PRODUCT, live, threshold_for
 from tests.support.embedding_files import DAY, write
 from tests.support.report_pages import Page
 from tests.unit.metric.worlds import embeddings
@@ -173,18 +175,18 @@ def test_a_missed_gate_keeps_the_threshold_that_is_live(faces: Path) -> None:
     with pytest.raises(GateError, match=r"faces/metric.threshold: .*threshold_recall_at_1 0\.\d+ \(at least 0.9999\)"):
         run_flow(
             "tune_thresholds",
-            request_for(faces, **{"gates.threshold_recall_at_1": 0.9999, "metric.seed": 1}),
+            request_for(faces, **{"metric.gates.recall_at_1": 0.9999, "metric.seed": 1}),
             quiet=True,
         )
     assert Pointer(store, "faces", PRODUCT).required() == before
 
 
-def test_a_threshold_that_costs_too_much_is_kept_back_and_the_run_may_go_on(faces: Path) -> None:
-    store, costly = Store(str(faces / ".fingerpost")), {"gates.threshold_frr": 0.001, "metric.target.share": 0.001}
+def test_a_threshold_that_costs_too_much_is_held_back_and_the_run_may_go_on(faces: Path) -> None:
+    store, costly = Store(str(faces / ".fingerpost")), {"metric.gates.frr": 0.001, "metric.target.share": 0.001}
     before = Pointer(store, "faces", PRODUCT).required()
     with pytest.raises(GateError, match=r"expected every gate to hold, found threshold_frr 0\.\d+ \(at most 0.001\)"):
         run_flow("tune_thresholds", request_for(faces, **costly), quiet=True)
-    run_flow("tune_thresholds", request_for(faces, **costly, **{"gates.threshold_missed": "note"}), quiet=True)
+    run_flow("tune_thresholds", request_for(faces, **costly, **{"metric.gates.missed": "note"}), quiet=True)
     record = runs(store, newest=1)[0]
     assert (record["state"], record["publications"]) == ("completed", [])
     assert any(not gate["holds"] and gate["gate"].startswith("threshold_frr") for gate in record["gates"])
@@ -205,23 +207,26 @@ def test_a_thresholds_cost_is_the_rate_that_it_does_not_keep() -> None:
     names = ("threshold_classes", "quarantine_share", "threshold_rate_over_target")
     for rate, cost, bound in (("far", "threshold_frr", 0.5), ("frr", "threshold_far", 0.2)):
         manifest = Manifest({"quality": quality | {"rate": rate}}, {})
-        gates = {gate.name: gate for gate in threshold_gates(manifest, GateSettings())}
+        gates = {gate.name: gate for gate in threshold_gates(manifest, ThresholdGates())}
         assert list(gates) == [*names, cost]
         assert (gates[cost].value, gates[cost].bound) == (quality["test_" + cost.removeprefix("threshold_")], bound)
-        off = threshold_gates(manifest, GateSettings(threshold_frr=1, threshold_far=1))
+        off = threshold_gates(manifest, ThresholdGates(frr=1, far=1))
         assert [gate.name for gate in off] == list(names)
 
 
-def test_the_samples_threshold_alone_is_kept_back_by_itself() -> None:
-    ref, settings = Ref(PRODUCT, DAY, "0" * 32), GateSettings()
+def test_the_samples_threshold_alone_is_held_back_by_itself() -> None:
+    ref, settings = Ref(PRODUCT, DAY, "0" * 32), Settings()
     missed, held = Gate("threshold_frr", 0.94, 0.5, "at_most"), Gate("threshold_frr", 0.4, 0.5, "at_most")
-    assert kept_back(ref, SAMPLE, [missed, held], settings).startswith(
+    assert held_back(ref, SAMPLE, [missed, held], settings).startswith(
         "The threshold is not published: threshold_frr 0.94 (at most 0.5); "
     )
-    assert kept_back(ref, SAMPLE, [held], settings) == ""
-    assert kept_back(ref, "faces", [missed], settings) == ""
-    assert kept_back(Ref("ann.index", DAY, "0" * 32), SAMPLE, [missed], settings) == ""
-    assert kept_back(ref, SAMPLE, [missed], GateSettings(sample_threshold_missed="fail")) == ""
+    assert held_back(ref, SAMPLE, [held], settings) == ""
+    assert held_back(ref, "faces", [missed], settings) == ""
+    assert held_back(Ref("ann.index", DAY, "0" * 32), SAMPLE, [missed], settings) == ""
+    assert (
+        held_back(ref, SAMPLE, [missed], Settings.model_validate({"metric": {"gates": {"sample_missed": "fail"}}}))
+        == ""
+    )
 
 
 def test_the_report_shows_the_threshold_and_its_worst_classes(faces: Path) -> None:
@@ -241,7 +246,9 @@ def test_the_report_shows_the_threshold_and_its_worst_classes(faces: Path) -> No
 def test_a_nightly_tunes_the_threshold_of_its_documents_where_it_is_asked_to(tmp_path: Path) -> None:
     vectors, ids, labels = vectors_of(1)
     write(tmp_path / "faces.parquet", vectors, ids, labels, "package")
-    asked_for = request_for(tmp_path, **{"metric.input": "documents", "gates.recall_at_10": 0.3, "metric.model": ""})
+    asked_for = request_for(
+        tmp_path, **{"metric.input": "documents", "ann.gates.recall_at_10": 0.3, "metric.model": ""}
+    )
     assert "release_threshold" not in {
         stage.stage
         for stage in plan_of("nightly", request_for(tmp_path, **{"metric.input": "python-docs-packages"})).stages
@@ -274,7 +281,7 @@ def test_a_nightly_tunes_the_threshold_of_its_documents_where_it_is_asked_to(tmp
     with pytest.raises(
         ForeignModelError, match=r"expected the vector of 'face \d+' that model camera 1 gives, .* of another model"
     ):
-        live_index(store=store.url).similar("face 3", within="threshold")
+        threshold_for(live_index(store=store.url))
     with pytest.raises(FingerpostError, match="the vectors are of another model"):
         queried("--like", "face 3", "--within", "threshold", "--store", store.url)
 
@@ -285,13 +292,13 @@ def answers_within_the_threshold(store: Store, threshold: float, vectors: np.nda
     index, more = live_index(store=store.url), 0
     for row in (0, 17, 200, 399):
         near = [ids[at] for at in np.flatnonzero(unit @ unit[row] >= threshold) if at != row]
-        found = index.similar(ids[row], k=ROWS, within="threshold")
+        found = index.similar(ids[row], k=ROWS, within=threshold_for(index).threshold)
         assert {answer.id for answer in found.answers} == set(near)
         assert found.within == pytest.approx(threshold)
         assert not found.more
         by_vector = index.search(vectors[row], k=ROWS, within=threshold).answers
         assert [answer.id for answer in by_vector] == [ids[row], *(answer.id for answer in found.answers)]
-        few = index.similar(ids[row], k=2, within="threshold")
+        few = index.similar(ids[row], k=2, within=threshold_for(index).threshold)
         assert (few.answers, few.more) == (found.answers[:2], len(near) > 2)
         more += few.more
     assert more
@@ -333,11 +340,13 @@ def test_the_live_threshold_refuses_vectors_of_another_model(faces: Path, tmp_pa
 
 def test_the_profiles_tune_the_samples_threshold_where_its_packages_are_enough() -> None:
     for profile in ("quick", "nightly", "full"):
-        assert tunes(RunRequest(profile=profile).resolve())
-        assert not tunes(RunRequest(profile=profile, settings={"input.distributions": ["networkx", "numpy"]}).resolve())
-        assert not tunes(RunRequest(profile=profile, input="products.csv").resolve())
-    assert not tunes(RunRequest(profile="tiny").resolve())
-    assert tunes(RunRequest(profile="tiny", input="products.csv", settings={"metric.input": "documents"}).resolve())
+        assert not skipped(RunRequest(profile=profile).resolve())
+        assert skipped(RunRequest(profile=profile, settings={"input.distributions": ["networkx", "numpy"]}).resolve())
+        assert skipped(RunRequest(profile=profile, input="products.csv").resolve())
+    assert skipped(RunRequest(profile="tiny").resolve())
+    assert not skipped(
+        RunRequest(profile="tiny", input="products.csv", settings={"metric.input": "documents"}).resolve()
+    )
 
 
 def asked_plainly(*arguments: str) -> str:

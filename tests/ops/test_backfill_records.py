@@ -16,7 +16,7 @@ from flows.ops.backfill.record import MOST_CRASHES, Backfill, BackfillError, Bac
 from flows.ops.backfill.runs import Deployed
 from flows.run.calendar import days_between
 from flows.run.request import RunRequest
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from schemas.leases import holding
 from schemas.store import Store
 from tasks.ledger import save_partition

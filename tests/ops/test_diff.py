@@ -15,7 +15,7 @@ import tasks.corpus.stages.features
 import tasks.stage
 from flows.ops.compare.diff import ArtifactDiff, Diff, diff
 from flows.ops.compare.diff_tables import show_diff
-from flows.ops.compare.versions import find_index, find_version
+from flows.ops.compare.versions import find_product, find_version
 from flows.ops.compare.why import Why, why
 from flows.ops.compare.why_tables import show_why
 from schemas import ann, corpus
@@ -50,7 +50,7 @@ class World:
         return diff(self.store, *(find_version(self.store, str(self.refs[name])) for name in (before, after)))
 
     def why(self, query: str, before: str, after: str) -> Why:
-        return why(self.store, query, self.refs[before], self.refs[after], k=8, method="hnsw")
+        return why(self.store, self.refs[before], self.refs[after], query, k=8, method="hnsw")
 
 
 def changed_documents(source: Path, target: Path) -> Path:
@@ -239,12 +239,12 @@ def test_versions_are_found_by_every_name(world: World) -> None:
     assert gates["recall_at_10"] == ("0.9 (at least 0.3)", None)
     with pytest.raises(MissingArtifactError, match=r"live~2: expected at least 3 versions of toys/ann.index, found 2"):
         find_version(store, "live~2", collection="toys")
-    with pytest.raises(MissingArtifactError, match=r"day 2030-01-01 of toys: expected an index"):
+    with pytest.raises(MissingArtifactError, match=r"day 2030-01-01 of toys: expected an artifact ann.index"):
         find_version(store, "2030-01-01", collection="toys")
     with pytest.raises(FingerpostError, match=r"expected a reference .* got 'yesterday'"):
         find_version(store, "yesterday")
     with pytest.raises(FingerpostError, match=r"expected an artifact ann.index, found corpus.documents"):
-        find_index(store, str(LiveIndex(store, base).members["documents"]))
+        find_product(store, str(LiveIndex(store, base).members["documents"]), product=PRODUCT)
     documents = LiveIndex(store, base).members["documents"]
     # The quarantine of the same import has the same fingerprint; of equal artifacts the newest day is meant.
     assert find_version(store, documents.fingerprint[:12]).ref == Ref(
@@ -372,7 +372,7 @@ def test_a_query_without_known_words_has_no_answers_and_says_so(
 def test_vectors_of_the_input_are_aligned_by_id_and_their_moves_measured(tmp_path: Path) -> None:
     from schemas.inputs.sources import FileSource
     from tasks.corpus.documents import ImportParams
-    from tasks.corpus.stages.features import import_documents, take_vectors
+    from tasks.corpus.stages.documents import import_documents, take_vectors
 
     store, rng = Store(str(tmp_path / "store")).prepare(), np.random.default_rng(0)
     old = {f"v{row}": rng.standard_normal(6) for row in range(40)}

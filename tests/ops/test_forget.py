@@ -61,7 +61,7 @@ def request(folder: Path, day: str, **settings: object) -> RunRequest:
         day=day,
         input=str(folder / "letters-{day}.csv"),
         collection="letters",
-        settings={"gates.recall_at_10": 0.3, "corpus.imports.rows_per_shard": 4096, **settings},
+        settings={"ann.gates.recall_at_10": 0.3, "corpus.imports.rows_per_shard": 4096, **settings},
     )
 
 

@@ -13,10 +13,10 @@ from flows.ops.erase.absence import needles_of
 from flows.run.request import RunRequest
 from flows.run.start import run_flow
 from schemas import files as store_files
-from schemas.corpus import DOCUMENTS
 from schemas.inputs.interactions import InteractionFile
 from schemas.publish import Pointer
 from schemas.store import Store
+from schemas.xmr import QUERIES
 from tasks.ann.open import PRODUCT as INDEX
 from tasks.ledger import runs
 from tasks.xmr.open import PRODUCT, live
@@ -32,7 +32,12 @@ pytestmark = pytest.mark.usefixtures("plain_runs")
 VISITOR, SAID = "visitor-4711", "quixelbrandt mirabolanthe for my knee"
 LABEL, NAMED, TOLD = "article-0815", "zwetschgenknoedel set", "Hexenschusspflaster of the house."
 DAYS = ("2026-03-01", "2026-03-02")
-SMALL = {"xmr.predicted": 5, "xmr.clusters.flat_labels": 0, "xmr.clusters.max_leaf_size": 10, "gates.recall_at_10": 0.3}
+SMALL = {
+    "xmr.predicted": 5,
+    "xmr.clusters.flat_labels": 0,
+    "xmr.clusters.max_leaf_size": 10,
+    "ann.gates.recall_at_10": 0.3,
+}
 
 
 def write_clicks(folder: Path) -> None:
@@ -291,7 +296,7 @@ def test_a_document_of_the_sample_takes_its_links_along(tmp_path: Path) -> None:
     """Interactions of the built-in sample come from the documents' pages."""
     settings = {"xmr.input": "python-docs-see-also", "xmr.predicted": 5, "input.distributions": ["pillow"]}
     settings |= {
-        "gates.sample_documents": 1,
+        "ann.gates.sample_documents": 1,
         "xmr.interactions.test_share": 0.0,
         "xmr.interactions.calibration_share": 0.0,
     }
@@ -304,6 +309,6 @@ def test_a_document_of_the_sample_takes_its_links_along(tmp_path: Path) -> None:
     assert outcome.proof["findings"] == []
     ranker = live(store=store.url)
     assert key not in ranker.labels[0]
-    queries = store.open(ranker.members["queries"], DOCUMENTS).read("documents")["id"].to_pylist()
+    queries = store.open(ranker.members["queries"], QUERIES).read("queries")["id"].to_pylist()
     assert f"query {key}" not in queries
     assert f"label {key}" not in queries

@@ -70,16 +70,14 @@ def test_an_embedding_is_nowhere_any_more(gone: bool, tmp_path: Path) -> None:
         path.unlink()
 
     touched = erasing.listing(store, key, "portraits")
-    assert {ref.split("/")[0] for ref in touched.holders} >= {"corpus.documents", "metric.threshold"}
+    assert {ref.split("/")[0] for ref in touched.holders} >= {"metric.embeddings", "metric.threshold"}
     assert {ref.split("/")[0] for ref in touched.condemned} >= {
         "metric.rows",
         "metric.pair_counts",
         "metric.histograms",
     }
     assert [(file.form, file.rows) for file in touched.inputs] == ([] if gone else [("embeddings", 1)])
-    assert [(again.flow, again.stored_embeddings, again.stored) for again in touched.again] == [
-        ("tune_thresholds", gone, False)
-    ]
+    assert [(plan.flow, plan.stored) for plan in touched.reruns] == [("tune_thresholds", ["metric"] if gone else [])]
 
     outcome = erasing.forget(store, key, "portraits")
 
@@ -116,8 +114,8 @@ def test_an_image_goes_with_the_embedder_that_was_trained_on_it(tmp_path: Path) 
         "metric.training.params.classes_per_batch": 4,
         "metric.training.variants": ["without"],
         "metric.opis.draws": 0,
-        "gates.threshold_rate": 0,
-        "gates.threshold_frr": 1,
+        "metric.gates.rate": 0,
+        "metric.gates.frr": 1,
     }
     asked = RunRequest(profile="tiny", store=str(tmp_path / "store"), day=DAY, collection="letters", settings=settings)
     run_flow("tune_thresholds", asked, quiet=True)

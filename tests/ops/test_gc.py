@@ -392,7 +392,7 @@ def test_a_run_and_a_promotion_hold_a_lease(tmp_path: Path, monkeypatch: pytest.
         "schemas.publish.Pointer.promote", lambda *_, **__: held.extend(at_work(store)) or raise_enough()
     )
     with pytest.raises(FingerpostError, match="enough"):
-        reading.promote_index(store, str(ref), collection="toys", profile="tiny", reason="")
+        reading.promote(store, str(ref), collection="toys", profile="tiny", reason="")
     assert (held[-1].flow, held[-1].collection, held[-1].day) == ("promote", "toys", DAY)
     assert records(store) == {}
 

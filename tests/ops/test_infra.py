@@ -14,7 +14,7 @@ import typer.main
 import yaml
 
 from flows.cli import app
-from flows.run.settings import Settings
+from flows.domains.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import uuid
 from datetime import datetime
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from flows import domains
 from flows.cli import app
-from flows.run.lineage import Lineage, as_mermaid, as_tree, lineage_of
+from flows.run.lineage import Lineage, as_mermaid, as_tree, ends_of, lineage_of, source_name, source_path
 from flows.run.openlineage import events
 from schemas.refs import Ref
 from schemas.store import Store
@@ -192,3 +195,71 @@ def test_a_failed_run_says_which_stage_failed_and_shows_no_secret(made: tuple[St
     assert found[-1]["run"]["facets"]["nominalTime"]["nominalStartTime"] == "2026-01-04T23:00:00.000Z"
     assert (found[-1]["inputs"][0]["namespace"], found[-1]["inputs"][0]["name"]) == ("s3://bucket", "in/day.csv")
     assert not {"passw0rd", "t0ken"} & set(re.findall(r"\w+", json.dumps(found)))
+
+
+def nightly_of_three(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as of a nightly that read a file of documents, one of interactions and one of embeddings."""
+    day, files = "2026-01-05", {"input.source": "/in/documents.csv", "xmr.input": "/in/clicks.csv"}
+    refs = {"index": "ann.index", "ranker": "xmr.ranker", "threshold_release": "metric.threshold"}
+    stages = [
+        stage | {"stage": file.stage, "part": file.part, "ref": f"{file.artifact}/day={day}/{number:032x}"}
+        for number, (_, file) in enumerate(domains.inputs())
+        for stage in record["stages"]
+        if stage["stage"] == "import_documents"
+    ]
+    stages += [
+        record["stages"][-1] | {"stage": f"release_{role}", "ref": f"{name}/day={day}/{'a' * 32}"}
+        for role, name in refs.items()
+    ]
+    return {
+        **record,
+        "settings": record["settings"] | files | {"metric.input": "/in/faces.parquet", "metric.kind": "vectors"},
+        "stages": stages,
+        "refs": {role: f"{name}/day={day}/{'a' * 32}" for role, name in refs.items()},
+    }
+
+
+def test_a_nightly_ends_in_all_that_it_publishes(made: tuple[Store, dict[str, Any]]) -> None:
+    store, record = made[0], nightly_of_three(made[1])
+    names = ["ann.index", "xmr.ranker", "metric.threshold"]
+    assert [ref.name for ref in ends_of(record)] == names
+    assert [d["name"].rsplit("/", 1)[-1] for d in list(events(store, record))[-1]["outputs"]] == names
+
+
+def test_each_import_names_the_file_that_it_read(made: tuple[Store, dict[str, Any]]) -> None:
+    store, record = made[0], nightly_of_three(made[1])
+    paths = {stage["stage"] + stage["part"]: source_path(record, stage) for stage in record["stages"][:3]}
+    assert list(paths.values()) == ["/in/documents.csv", "/in/clicks.csv", "/in/faces.parquet"]
+    assert [d["name"] for d in list(events(store, record))[-1]["inputs"]] == list(paths.values())
+    alone = {**record, "flow": "train_ranker", "settings": record["settings"] | {"xmr.input": ""}}
+    assert source_name(alone, record["stages"][1]) == "documents.csv", "run by itself it reads the input"
+    sample = {**record, "settings": record["settings"] | {"input.source": "python-docs"}}
+    assert source_name(sample, {"stage": "extract_documentation", "ref": record["stages"][0]["ref"]}) == (
+        "python-docs, built in"
+    )
+    assert source_name({"flow": "nightly", "stages": []}, {}) == "input", "no record says what was read"
+
+
+def test_the_command_shows_any_product_that_is_live(made: tuple[Store, dict[str, Any]]) -> None:
+    store, record = made
+    asked = ["lineage", "--store", store.url]
+    assert (
+        json.loads(CliRunner().invoke(app, [*asked, "--product", "ann.index", "--json"]).stdout)["target"]
+        == (record["stages"][-1]["ref"])
+    )
+    none = CliRunner().invoke(app, [*asked, "--product", "xmr.ranker"])
+    assert "xmr.ranker" in str(none.exception)
+
+
+def test_lineage_needs_no_prefect() -> None:
+    """Not even to tell which file a stage read."""
+    script = (
+        "import sys\n"
+        "from flows.run.lineage import source_path\n"
+        "import flows.run.openlineage\n"
+        "stage = {'stage': 'import_documents', 'part': 'embeddings', 'ref': 'corpus.documents/day=2026-01-05/' + 'a' * 32}\n"
+        "print(source_path({'flow': 'nightly', 'settings': {'input.source': 'a.csv'}}, stage))\n"
+        "assert not {'prefect', 'distributed', 'dask'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -7,12 +7,14 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
+from flows import domains
 from flows.cli import app
 from flows.ops.watch.exposition import make_server, text
 from flows.ops.watch.metrics import registry
@@ -53,7 +55,7 @@ def test_the_figures_of_a_real_run(tmp_path: Path) -> None:
         == quality["assemble_index"]["recall_at_10"]
     )
     assert one(found, "fingerpost_quality", **toys, artifact="ann.graph", figure="nodes") == 80
-    assert one(found, "fingerpost_quarantine_ratio", **toys) == 0
+    assert one(found, "fingerpost_quarantine_ratio", **toys, input="documents") == 0
     assert one(found, "fingerpost_runs_total", **toys, flow="nightly", state="completed") == 1
     assert one(found, "fingerpost_runs_total", **toys, flow="nightly", state="failed") == 0
     assert one(found, "fingerpost_live_generation", **toys, product="ann.index") == 1
@@ -64,6 +66,35 @@ def test_the_figures_of_a_real_run(tmp_path: Path) -> None:
     assert one(found, "fingerpost_partition_late", **toys, flow="nightly") == 0
     listed = sum(entry.size for entry in store.files.listing().values())
     assert one(found, "fingerpost_store_bytes") == listed
+
+
+def test_each_input_has_a_share_of_bad_rows_of_its_own(tmp_path: Path) -> None:
+    """Whatever contract its rows have: two imports may make artifacts of the same one."""
+    store, inputs = Store(str(tmp_path / "store")).prepare(), [file for _, file in domains.inputs()]
+    stages = [
+        imported(file.stage, file.part, ref=f"{file.artifact}/day=2026-01-05/{number:032x}", share=(1 + number) / 100)
+        for number, file in enumerate(inputs)
+    ]
+    note_run(store, "20260105T030000000-aaaaaa", stages=stages)
+    found = figures(store)
+    shares = {
+        file.title: one(found, "fingerpost_quarantine_ratio", collection="toys", input=file.title) for file in inputs
+    }
+    assert list(shares.values()) == [(1 + number) / 100 for number in range(len(inputs))]
+
+
+def imported(stage: str, part: str, *, ref: str, share: float) -> dict[str, Any]:
+    """The record of an import."""
+    return {
+        "stage": stage,
+        "part": part,
+        "ref": ref,
+        "computed": False,
+        "rows": {},
+        "shards_run": 0,
+        "shards_resumed": 0,
+        "quality": {"quarantine_share": share},
+    }
 
 
 def test_late_days_grow_late_by_the_clock_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.ops.backfill.partitions import Partitions
 from flows.ops.compare.diff import diff
 from flows.ops.compare.versions import find_version
 from flows.ops.keep.gc import plan_collection
@@ -16,7 +17,7 @@ from flows.run.dry_run import plan_of
 from flows.run.lineage import ends_of, lineage_of
 from flows.run.page import lineage_page, stage_rows
 from flows.run.request import RunRequest
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from flows.run.start import run_flow
 from schemas.publish import Pointer
 from schemas.store import Store
@@ -26,6 +27,12 @@ from tests.support.products import write_csv
 from tests.unit.xmr.shop import write_shop
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
+
+#: What a nightly of documents alone says.
+SKIPPED = (
+    "No ranker is trained: xmr.input names no interactions",
+    "No threshold is tuned: metric.input names no embeddings",
+)
 
 
 def request(folder: Path, **settings: object) -> RunRequest:
@@ -69,11 +76,12 @@ def test_the_profiles_train_the_samples_ranker_and_say_where_there_is_none(tmp_p
         assert plan.notes == ()
         plan = plan_of("nightly", RunRequest(profile=profile, store=store, input=source))
         assert not [stage.ref for stage in plan.stages if stage.ref.startswith("xmr.")]
-        (note,) = plan.notes
-        assert note.startswith("No ranker is trained: xmr.input is python-docs-see-also, which goes with the built-in")
-    assert plan_of("nightly", RunRequest(profile="tiny", store=store)).notes == (
-        "No ranker is trained: xmr.input names no interactions",
-    )
+        ranker, threshold = plan.notes
+        assert ranker.startswith(
+            "No ranker is trained: xmr.input is python-docs-see-also, which goes with the built-in"
+        )
+        assert threshold.startswith("No threshold is tuned: metric.input is python-docs-packages, which goes with the")
+    assert plan_of("nightly", RunRequest(profile="tiny", store=store)).notes == SKIPPED
 
 
 def test_a_list_of_the_command_line_is_written_as_in_a_profile() -> None:
@@ -90,8 +98,8 @@ def test_a_run_without_a_ranker_says_so_in_its_record_and_report(tmp_path: Path)
     write_csv(tmp_path / "products.csv", rows=120)
     asked = request(tmp_path, **{"xmr.input": "", "xmr.labels": ""})
     report = run_flow("nightly", asked, quiet=True)
-    assert runs(Store(str(tmp_path / "store")))[0]["notes"] == ["No ranker is trained: xmr.input names no interactions"]
-    assert "No ranker is trained: xmr.input names no interactions." in Path(report).read_text()
+    assert runs(Store(str(tmp_path / "store")))[0]["notes"] == list(SKIPPED)
+    assert all(f"{note}." in Path(report).read_text() for note in SKIPPED)
 
 
 def test_stages_that_a_run_has_more_than_once_are_told_apart(nights: Path) -> None:
@@ -104,6 +112,10 @@ def test_stages_that_a_run_has_more_than_once_are_told_apart(nights: Path) -> No
     plan = plan_of("nightly", request(nights).for_day("2026-01-07"))
     assert [stage.name for stage in plan.stages] == list(stages_by_name(later))
     assert plan.runs == []
+    days = Partitions("nightly", request(nights)).of(["2026-01-05", "2026-01-06"])
+    assert [day.state for day in days] == ["stale", "fresh"], "the interactions of the first day are others by now"
+    assert "import_interactions, list_queries (queries), " in days[0].reason
+    assert "import_documents" not in days[0].reason
     assert {store.manifest(ref).run.get("collection", "shop") for ref in store.refs()} == {"shop"}
 
     found = diff(store, find_version(store, earlier["id"]), find_version(store, later["id"]))
@@ -129,6 +141,8 @@ def test_figures_of_documents_are_not_those_of_queries(nights: Path) -> None:
     queries = value("fingerpost_quality", artifact="corpus.documents (queries)", figure="queries")
     assert queries is not None
     assert 100 < queries < 200
+    assert value("fingerpost_quarantine_ratio", input="documents") == 0
+    assert value("fingerpost_quarantine_ratio", input="interactions") == 0, "the newest run's, without the bad row"
     assert value("fingerpost_recall_ratio", artifact="xmr.ranker", k="10") is not None
     assert value("fingerpost_live_generation", product="xmr.ranker") == 2
     for name in ("count_ngrams", "count_ngrams (queries)", "train_rankers"):
@@ -152,8 +166,8 @@ def test_report_and_lineage_show_both_products(nights: Path) -> None:
     store = Store(str(nights / "store"))
     later, earlier = runs(store)
     contents = gather(store, later)
-    assert [(found.title, found.is_made) for found in contents.live] == [("Index", True), ("Ranker", True)]
-    assert [found.is_made for found in gather(store, earlier).live] == [False, False], "moved since"
+    assert [(found.title, found.is_published) for found in contents.live] == [("index", True), ("ranker", True)]
+    assert [found.is_published for found in gather(store, earlier).live] == [False, False], "moved since"
     page = render(store, earlier)
     assert "no label" in page
     assert "count_ngrams (queries)" in page

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows.domains.ann.gates import index_gates
+from flows.domains.ann.settings import IndexGates
 from flows.ops.compare.replay_tables import compare_with_live, show_replay
-from flows.ops.keep.live import promote_index
-from flows.run.gates import index_gates, publish, replay_beside_live, replay_gates
+from flows.ops.keep.live import promote
+from flows.run.gates import publish, replay_gates, replay_with_live
 from flows.run.replay import Replay, ndcg, replay
-from flows.run.settings import GateSettings, ReplaySettings
+from flows.run.settings import ReplaySettings
 from schemas.errors import FingerpostError, GateError, InputError, PublicationConflictError
 from schemas.inputs.queries import read_queries
 from schemas.publish import Pointer, Publication
@@ -24,6 +25,7 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.ann.open import PRODUCT, LiveIndex
 from tasks.environment import Environment
+from tests.support.queries import write_queries
 from tests.worlds import build_index, write_documents
 
 QUERIES = (
@@ -33,7 +35,7 @@ QUERIES = (
     "string pattern match",
     "month year date",
 )
-GATES = GateSettings(recall_at_10=0.3)
+GATES = IndexGates(recall_at_10=0.3)
 K = 5
 
 
@@ -54,7 +56,7 @@ class World:
     def promote(self, name: str, version: str, settings: ReplaySettings) -> Publication:
         """What the last step of a flow does."""
         ref = self.refs[version]
-        replayed = replay_beside_live(self.store, name, ref, settings)
+        replayed = replay_with_live(self.store, name, ref, settings)
         gates = index_gates(self.store.manifest(ref), GATES) + replay_gates(replayed, settings)
         return publish(self.store, name, ref, gates, replayed=replayed)
 
@@ -83,14 +85,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(
         store, {"base": build(documents), "more": build(more), "half": build(half), "rank": build(documents, rank=2)}
     )
-
-
-def write_queries(
-    path: Path, rows: Sequence[Sequence[object]], columns: Sequence[str] = ("query", "id", "grade")
-) -> str:
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([columns, *rows])
-    return str(path)
 
 
 @pytest.fixture
@@ -185,14 +179,14 @@ def test_where_nothing_is_live_the_judged_figure_is_recorded_and_bounds_nothing(
 
 def test_without_queries_and_for_what_is_live_nothing_is_replayed(world: World, plain: str) -> None:
     name = world.collection("nothing")
-    assert replay_beside_live(world.store, name, world.refs["rank"], ReplaySettings()) is None
-    assert replay_beside_live(world.store, name, world.refs["base"], ReplaySettings(queries=plain)) is None
+    assert replay_with_live(world.store, name, world.refs["rank"], ReplaySettings()) is None
+    assert replay_with_live(world.store, name, world.refs["base"], ReplaySettings(queries=plain)) is None
 
 
 def test_what_was_compared_with_must_still_be_live(world: World, plain: str) -> None:
     name = world.collection("moved")
     settings = ReplaySettings(queries=plain, k=K, overlap=0.0)
-    replayed = replay_beside_live(world.store, name, world.refs["rank"], settings)
+    replayed = replay_with_live(world.store, name, world.refs["rank"], settings)
     world.promote(name, "more", ReplaySettings())
     with pytest.raises(PublicationConflictError, match="promote again"):
         publish(world.store, name, world.refs["rank"], replay_gates(replayed, settings), replayed=replayed)
@@ -202,32 +196,38 @@ def test_what_was_compared_with_must_still_be_live(world: World, plain: str) -> 
 def test_an_operator_overrules_with_a_reason_that_is_kept(world: World, plain: str, tmp_path: Path) -> None:
     name = world.collection("overruled")
     profile = tmp_path / "strict.toml"
-    profile.write_text(f'[gates]\nrecall_at_10 = 0.3\n[replay]\nqueries = "{plain}"\nk = {K}\noverlap = 0.99\n')
+    profile.write_text(f'[ann.gates]\nrecall_at_10 = 0.3\n[replay]\nqueries = "{plain}"\nk = {K}\noverlap = 0.99\n')
     given: dict[str, Any] = {"collection": name, "profile": str(profile)}
     reference = str(world.refs["rank"])
     with pytest.raises(GateError, match="replay_overlap"):
-        promote_index(world.store, reference, reason="", **given)
+        promote(world.store, reference, reason="", **given)
     with pytest.raises(FingerpostError, match="--despite: expected --reason with it"):
-        promote_index(world.store, reference, reason=" ", despite="replay", **given)
+        promote(world.store, reference, reason=" ", despite="replay", **given)
     with pytest.raises(FingerpostError, match="--despite: expected replay, got 'recall_at_10'"):
-        promote_index(world.store, reference, reason="x", despite="recall_at_10", **given)
-    assert "generation 2" in promote_index(
-        world.store, reference, reason="smaller on purpose", despite="replay", **given
-    )
+        promote(world.store, reference, reason="x", despite="recall_at_10", **given)
+    assert "generation 2" in promote(world.store, reference, reason="smaller on purpose", despite="replay", **given)
     move = Pointer(world.store, name, PRODUCT).required()
     assert move.reason.startswith("despite replay_overlap 0.")
     assert move.reason.endswith(": smaller on purpose")
     assert next(gate for gate in move.gates if gate["name"] == "replay_overlap")["value"] < 0.99
     profile.write_text(profile.read_text().replace("recall_at_10 = 0.3", "recall_at_10 = 1\ndocuments = 400"))
     with pytest.raises(GateError, match=r"documents 250 \(at least 400\)"):
-        promote_index(world.store, str(world.refs["half"]), reason="other gates stay", despite="replay", **given)
+        promote(world.store, str(world.refs["half"]), reason="other gates stay", despite="replay", **given)
 
 
 def test_the_command_compares_without_promoting(world: World, judged: str, capsys: pytest.CaptureFixture[str]) -> None:
     name = world.collection("shown")
 
     def compared(**options: Any) -> tuple[Replay, list[Any]]:
-        given = {"candidate": "", "live_alone": False, "k": K, "profile": "quick", "collection": name, **options}
+        given = {
+            "product": PRODUCT,
+            "candidate": "",
+            "live_alone": False,
+            "k": K,
+            "profile": "quick",
+            "collection": name,
+            **options,
+        }
         return compare_with_live(world.store, judged, **given)
 
     found, gates = compared(candidate=world.refs["rank"].fingerprint[:12])

@@ -4,10 +4,11 @@ import json
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from rich.table import Table
 
-from flows.ops.keep.live import wide_console
+from flows.run.console import wide_console
 from schemas.errors import FingerpostError
 from tasks.ann.answers import Answers, Radius, radius_of
 from tasks.ann.open import LiveIndex, live
@@ -33,8 +34,9 @@ def ask(
         raise FingerpostError(
             "query: expected one of a text, --like ID and --vectors FILE, got none or several; give one"
         )
-    index, radius = live(collection, store=store, method=method), _radius(within)
+    given, index = _given(within), live(collection, store=store, method=method)
     try:
+        radius = _live_threshold(index) if given == "threshold" else given
         if vectors is not None:
             results = _by_vectors(index, vectors, k=k, kind=kind, package=package, within=radius)
         elif like:
@@ -50,7 +52,14 @@ def ask(
             _show(question, found, index)
 
 
-def _radius(within: str) -> Radius:
+def _live_threshold(index: LiveIndex) -> float:
+    """The live threshold of the index's collection; ForeignModelError where it is of another model."""
+    from tasks.metric.open import threshold_for  # only for those who ask for it: it loads all of metric
+
+    return threshold_for(index).threshold
+
+
+def _given(within: str) -> float | Literal["threshold"] | None:
     if within in ("", "threshold"):
         return "threshold" if within else None
     try:

@@ -12,11 +12,11 @@ from rich.progress import track
 
 from schemas.errors import FingerpostError
 from schemas.inputs.columns import DocumentBatch
-from schemas.inputs.embeddings import CLASS_COLUMN, EMBEDDINGS, read_embeddings
+from schemas.inputs.embeddings import EMBEDDINGS, read_embeddings
 from schemas.inputs.images import IMAGES, ImageFiles, ImageShape
 from schemas.inputs.rankings import RowWriter
 from tasks.metric.embedders import Embedder
-from tasks.metric.open import live
+from tasks.metric.open import given_vectors, live
 
 SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("vector", pa.list_(pa.float32()))])
 #: Labels are kept where there are some; an embedder needs none.
@@ -41,7 +41,7 @@ def embed_file(
             "compare your vectors with it directly (fingerpost threshold --check)"
         )
     batch = _read(source, mapping, embedder)
-    ids, labels = (batch.accepted[name].to_pylist() for name in ("id", CLASS_COLUMN))
+    ids, labels = (batch.accepted[name].to_pylist() for name in ("id", "label"))
     rows = _inputs(source, batch, embedder)
     try:
         from tasks.metric.trainer import embed
@@ -76,7 +76,7 @@ def _inputs(source: Path, batch: DocumentBatch, embedder: Embedder) -> NDArray[n
     if not count:
         reasons = ", ".join(f"{times} {reason}" for reason, times in batch.reasons.items()) or "none"
         raise FingerpostError(f"{source}: expected rows that can be embedded, found {reasons}; mend the file")
-    flat = batch.accepted["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(count, -1)
+    flat = given_vectors(batch.accepted)
     if flat.shape[1] != int(np.prod(embedder.shape)):
         raise FingerpostError(
             f"{source}: expected vectors of {embedder.shape[0]} numbers as the embedder was trained on, found"

@@ -5,10 +5,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from flows.domains.metric.inputs import Labelled, classes_of
+from flows.domains.metric.inputs import Labelled
 from flows.domains.metric.settings import MetricSettings
+from flows.domains.metric.sources import classes_of
 from flows.run.runtime import Run
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from schemas.refs import digest_of
 from tasks.metric.assessment import AssessmentParams
 from tasks.metric.comparison import ComparisonParams
@@ -42,12 +43,12 @@ def embedded(run: Run, given: Labelled) -> Labelled:
     made["comparison"] = compare_embedders(
         given.vectors, given.documents, made["embedders"], recipe=recipe, params=compared
     )
-    made["embeddings"] = vectors = embed_rows(
+    vectors = embed_rows(
         given.vectors, made["embedders"], made["comparison"], shape=recipe.shape, rows_per_shard=metric.rows_per_shard
     )
-    run.refs |= {f"threshold_{role}": ref for role, ref in made.items()}
+    run.refs |= {f"threshold_{role}": ref for role, ref in made.items()} | {"threshold_embeddings": vectors}
     # A threshold of the embedder holds neither for what it was given nor for another embedder's vectors.
-    return replace(given, vectors=vectors, model=f"{given.model}+{made['embedders'].fingerprint[:12]}")
+    return replace(given, trained=made, vectors=vectors, model=f"{given.model}+{made['embedders'].fingerprint[:12]}")
 
 
 def _comparison(metric: MetricSettings) -> ComparisonParams:

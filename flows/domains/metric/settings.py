@@ -1,11 +1,11 @@
 """What a run uses to choose a threshold: the section ``metric`` of the settings."""
 
 import importlib.util
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from flows.domains.xmr.settings import Section
+from flows.run.section import NamesFile, Section
 from schemas.inputs import PACKAGES_SAMPLE
 from schemas.inputs.images import ImageShape
 from tasks.metric.comparison import Taken
@@ -67,10 +67,50 @@ class EmbedderSettings(Section):
         return self
 
 
+class ThresholdGates(Section):
+    """What a threshold must reach, on the classes that it was not chosen on, before it becomes live."""
+
+    rate: float = Field(
+        default=3.0,
+        ge=0,
+        description="maximum rate on the test classes, as a multiple of the target rate; 0 disables the gate",
+    )
+    classes: int = Field(default=2, ge=2, description="minimum number of test classes")
+    frr: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="maximum FRR on the test classes of a threshold for a FAR; 1 disables the gate",
+    )
+    far: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="maximum FAR on the test classes of a threshold for a FRR; 1 disables the gate",
+    )
+    recall_at_1: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="minimum fraction of test embeddings whose nearest other one is of their class",
+    )
+    quarantine_share: float = Field(
+        default=0.05, ge=0, le=1, description="maximum fraction of the embeddings' rows that are quarantined"
+    )
+    missed: Literal["fail", "note"] = Field(
+        default="fail",
+        description="what a run does whose threshold misses a gate: fail, or note it, leave what is live and go on",
+    )
+    sample_missed: Literal["fail", "note"] = Field(
+        default="note",
+        description="what it does for the built-in sample, whose packages are classes that lie close together",
+    )
+
+
 class MetricSettings(Section):
     """From embeddings and their labels to one threshold for all classes."""
 
-    input: str = Field(
+    input: Annotated[str, NamesFile(OWN_EMBEDDINGS)] = Field(
         default="",
         description=(
             "Parquet, CSV or JSON Lines file of embeddings (id, label, vector); or 'documents' for the vectors of the"
@@ -145,6 +185,7 @@ class MetricSettings(Section):
         le=1000,
         description="embeddings kept with the threshold, by which those of another model are told",
     )
+    gates: ThresholdGates = ThresholdGates()
 
     @property
     def trains(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import FingerpostError, InputError
-from schemas.inputs.embeddings import CLASS_COLUMN, EMBEDDINGS, GROUP_COLUMN, read_embeddings
+from schemas.inputs.embeddings import EMBEDDINGS, read_embeddings
 from tasks.metric.assessment import AssessmentParams, assess
 from tasks.metric.calibrated import Migration, migrate
 from tasks.metric.classes import class_groups, in_validation
@@ -70,8 +70,8 @@ def read_given(path: str | Path, mapping: Mapping[str, str], *, labelled: bool =
         )
     rows = batch.accepted
     vectors = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(rows.num_rows, -1)
-    labels = np.array(rows[CLASS_COLUMN].to_pylist(), dtype=str)
-    groups = np.array(rows[GROUP_COLUMN].to_pylist(), dtype=str)
+    labels = np.array(rows["label"].to_pylist(), dtype=str)
+    groups = np.array(rows["group"].to_pylist(), dtype=str)
     numbers = np.ascontiguousarray(vectors, dtype=np.float32)
     return Embeddings(str(path), rows["id"].to_pylist(), labels, numbers, groups if (groups != "").any() else None)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flows.run.settings import XmrSettings
+from flows.domains.xmr.settings import XmrSettings
 from schemas.refs import Ref
 from tasks.xmr.stages.baselines import compare_rankers, fit_dense_labels, train_towers
 

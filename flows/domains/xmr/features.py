@@ -1,37 +1,20 @@
 """The features of a ranker's queries, as part of the flow that trains it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from flows.domains.xmr.steps import HELD, maker
-from flows.run.runtime import Run
+from flows.run.runtime import Run, scoped
 from schemas.refs import Ref
 
 
 def features_of(run: Run, interactions: Ref, *, vocabulary: Ref | None = None) -> dict[str, Ref]:
     """Features of the queries to train on and of those held out, by role; over the vocabulary of the former, or a given one."""
     make, made = maker(run), {}
-    with apart(run, "queries"):
+    with scoped(run, "queries"):
         made["queries"] = make("queries", interactions)
         made["ngrams"] = make("ngrams", made["queries"])
         made["vocabulary"] = terms = vocabulary or make("vocabulary", made["ngrams"])
         made["features"] = make("features", made["ngrams"], terms)
-    with apart(run, "held-out"):
+    with scoped(run, "held-out"):
         made[f"{HELD}queries"] = make(f"{HELD}queries", interactions)
         made[f"{HELD}ngrams"] = make(f"{HELD}ngrams", made[f"{HELD}queries"])
         made[f"{HELD}features"] = make(f"{HELD}features", made[f"{HELD}ngrams"], terms)
     return made
-
-
-@contextmanager
-def apart(run: Run, part: str) -> Iterator[None]:
-    """Within it stages are remembered apart from the same ones over the collection's documents, so that the reason why one
-    runs again compares it with itself.
-    """
-    env = run.env
-    kept = env.part, env.asked, env.before
-    env.part, env.asked, env.before = part, {}, {}
-    try:
-        yield
-    finally:
-        env.part, env.asked, env.before = kept

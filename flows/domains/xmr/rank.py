@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from flows.ops.keep.live import wide_console
+from flows.run.console import wide_console
 from schemas.errors import FingerpostError
 from tasks.xmr.open import LiveRanker, RankedLabel, live
 

@@ -9,35 +9,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from flows.domains.xmr.features import apart, features_of
+from flows.domains.xmr.features import features_of
+from flows.domains.xmr.settings import XmrSettings
 from flows.domains.xmr.steps import HELD, steps_of
 from flows.run.rewriting import rewriting
-from flows.run.runtime import Run
-from flows.run.settings import XmrSettings
+from flows.run.runtime import Run, scoped
 from schemas import xmr as contracts
 from schemas.contract import Contract
 from schemas.corpus import DOCUMENTS, FEATURES, NGRAMS, VOCABULARY
 from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
 from schemas.publish import Pointer
 from schemas.refs import Ref
+from schemas.releases import read_members
 from schemas.store import Store
 from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.open import member_roles, numbered, read_members
+from tasks.xmr.open import member_roles, numbered
 from tasks.xmr.refresh import RefreshParams
 from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
 
 #: The role under which a refreshed ranker names the release of its base.
 BASE = "base"
 #: What a base must have.
-_MEMBERS: dict[str, Contract] = {
-    "interactions": contracts.INTERACTIONS,
-    "queries": DOCUMENTS,
-    "ngrams": NGRAMS,
-    "vocabulary": VOCABULARY,
-    "features": FEATURES,
-    "label_features": contracts.LABEL_FEATURES,
-    "tree": contracts.TREE,
-    "model": contracts.MODEL,
+_MEMBERS: dict[str, tuple[Contract, ...]] = {
+    "interactions": (contracts.INTERACTIONS,),
+    "queries": (contracts.QUERIES, DOCUMENTS),  # documents of version 0.1
+    "ngrams": (NGRAMS,),
+    "vocabulary": (VOCABULARY,),
+    "features": (FEATURES,),
+    "label_features": (contracts.LABEL_FEATURES,),
+    "tree": (contracts.TREE,),
+    "model": (contracts.MODEL,),
 }
 
 
@@ -99,7 +100,7 @@ def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
     for place, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
         params, (tree, model) = refresh_params(xmr, clusters), (numbered(role, place) for role in ("tree", "model"))
         # Trees and weights of a full training are remembered apart from these, which other stages make.
-        with apart(run, numbered("refreshed", place)):
+        with scoped(run, numbered("refreshed", place)):
             made[tree] = refresh_tree(
                 taken,
                 made["features"],
@@ -151,10 +152,10 @@ def base_of(run: Run, taken: Ref) -> Base:
 
 
 def _named_by(store: Store, release: Ref) -> Base:
-    members = read_members(store.open(release, contracts.RANKER))
+    members = read_members(store, release)
     if BASE in members:
         release = members[BASE]
-        members = read_members(store.open(release, contracts.RANKER))
+        members = read_members(store, release)
     missing = sorted(set(_MEMBERS) - set(members))
     if missing:
         raise MissingArtifactError(f"{release}: expected it to name {', '.join(missing)}, found none; train it again")
@@ -169,8 +170,8 @@ def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:
     contracts_by_role = _MEMBERS | {
         role: _MEMBERS[role.split("_")[0]] for role in base.members if _NUMBERED.fullmatch(role)
     }
-    for role, contract in contracts_by_role.items():
-        manifest = store.open(base.members[role], contract).manifest
+    for role, readable in contracts_by_role.items():
+        manifest = store.open(base.members[role], *readable).manifest
         if not store.intact(manifest):
             raise CorruptArtifactError(
                 f"artifact {base.members[role]}: expected its files, found one missing or of another size"

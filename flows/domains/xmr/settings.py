@@ -1,9 +1,10 @@
 """What a ranker is made with: the section ``xmr`` of the settings."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from flows.run.section import NamesFile, Section
 from schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
 from schemas.inputs.interaction_rows import UnknownLabels
 from tasks.corpus.bm25 import Bm25Params
@@ -22,13 +23,6 @@ from tasks.xmr.ranking import BeamParams
 from tasks.xmr.sweep import SweepParams
 from tasks.xmr.towers import TowerParams
 from tasks.xmr.training import TrainingParams
-
-
-class Section(BaseModel):
-    """A part of the settings: no other keys, and nothing changes after it was checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 #: Interactions of the built-in sample: a page's text and its "See Also" targets, a first sentence and its object.
 SAMPLE_INTERACTIONS = (SEE_ALSO_SAMPLE, NAMES_SAMPLE)
@@ -81,17 +75,34 @@ class RefreshSettings(Section):
     )
 
 
+class RankerGates(Section):
+    """What a ranker must reach before it becomes live."""
+
+    recall_at_10: float = Field(
+        default=0.0, ge=0, le=1, description="minimum recall@10 on queries held out for testing"
+    )
+    sample_recall_at_10: float = Field(
+        default=0.15, ge=0, le=1, description="minimum recall@10 of the built-in sample's ranker"
+    )
+    labels: int = Field(default=1, ge=1, description="minimum number of labels")
+    quarantine_share: float = Field(
+        default=0.05, ge=0, le=1, description="maximum fraction of the interactions' rows that are quarantined"
+    )
+
+
 class XmrSettings(Section):
     """From queries and the labels chosen for them to a ranker."""
 
-    input: str = Field(
+    input: Annotated[str, NamesFile(SAMPLE_INTERACTIONS)] = Field(
         default="",
         description=(
             "Parquet, CSV or JSON Lines file of interactions (query, label, weight, day, query_id), or of the built-in"
             " sample python-docs-see-also or python-docs-names; empty trains nothing in nightly"
         ),
     )
-    labels: str = Field(default="", description="file of labels (id, name, text), if there is one")
+    labels: Annotated[str, NamesFile()] = Field(
+        default="", description="file of labels (id, name, text), if there is one"
+    )
     unknown_labels: UnknownLabels = Field(
         default="keep",
         description=(
@@ -99,7 +110,7 @@ class XmrSettings(Section):
             " quarantine sets the row aside"
         ),
     )
-    negatives: str = Field(
+    negatives: Annotated[str, NamesFile()] = Field(
         default="",
         description=(
             "file of labels that were not wanted (query or query_id, label, in these names), for xmr.training.negatives"
@@ -128,6 +139,7 @@ class XmrSettings(Section):
     predicted: int = Field(default=100, ge=1, le=10000, description="labels ranked for each query that is held out")
     calibrated: int = Field(default=10, ge=1, le=10000, description="of these, the first that chances are fitted to")
     baselines: BaselineSettings = BaselineSettings()
+    gates: RankerGates = RankerGates()
 
     @model_validator(mode="after")
     def _combinable(self) -> "XmrSettings":

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flows.domains.inputs import sample_of
+from flows.domains.settings import Settings
+from flows.domains.xmr.sources import sample_of
 from flows.run.runtime import Run
-from flows.run.settings import Settings
 from schemas.refs import Ref
 from tasks.corpus.stages.features import count_ngrams, merge_vocabulary, weigh_terms
 from tasks.stage import Stage
 from tasks.xmr.open import numbered
-from tasks.xmr.stages.training import cluster_labels, embed_labels, import_interactions, list_queries, train_rankers
+from tasks.xmr.stages.interactions import import_interactions, list_queries
+from tasks.xmr.stages.training import train_rankers
+from tasks.xmr.stages.trees import cluster_labels, embed_labels
 
 #: Roles of what is made of held-out queries begin with this.
 HELD = "held_"

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from flows.domains.xmr.features import apart
 from flows.domains.xmr.steps import maker
-from flows.run.runtime import Run
+from flows.run.runtime import Run, scoped
 from schemas.refs import Ref
 from tasks.xmr.open import member_roles, numbered
 from tasks.xmr.stages.release import (
@@ -86,4 +85,4 @@ def _predictions(run: Run, made: Mapping[str, Ref]) -> list[Ref]:
 
 def _member(run: Run, place: int) -> AbstractContextManager[None]:
     """Within it the stages of a further member are remembered apart from the first one's."""
-    return apart(run, f"member-{place + 1}") if place else nullcontext()
+    return scoped(run, f"member-{place + 1}") if place else nullcontext()

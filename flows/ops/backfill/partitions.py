@@ -4,16 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flows import domains
+from flows.domains.settings import Settings
 from flows.run.dry_run import plan_of
 from flows.run.plan import Plan
+from flows.run.profiles import limits_digest
 from flows.run.request import RunRequest
-from flows.run.settings import Settings
+from schemas.corpus import QUARANTINE
 from schemas.errors import FingerpostError, InputError
 from schemas.leases import at_work
-from schemas.refs import Ref, digest_of
+from schemas.refs import Ref
 from schemas.store import Store
 from tasks.code import unchanging_code
-from tasks.ledger import partition, partitions
+from tasks.ledger import full_name, partition, partitions
 
 #: The states there are, with the sign and the colour of each in a calendar.
 STATES = {
@@ -72,7 +75,7 @@ class Partitions:
         self.settings: Settings = self.request.resolve()
         self.collection = self.settings.input.collection
         self.store = Store(self.settings.store)
-        self._limits = digest_of(self.settings.gates.model_dump(mode="json"))[:16]
+        self._limits = limits_digest(self.settings)
 
     def known_days(self) -> list[str]:
         """The days that ever ran."""
@@ -97,7 +100,9 @@ class Partitions:
             plan, refused = plan_of(self.flow, self.request.for_day(day)), ""
         except InputError as problem:
             plan, refused = None, " ".join(str(problem).split())
-        about = {"day": day, "run": record.get("run", ""), "seconds": _seconds(plan)}
+        # A day that lacks nothing but observations needs no run.
+        needed = plan if plan is None or plan.decisive.runs else plan.decisive
+        about = {"day": day, "run": record.get("run", ""), "seconds": _seconds(needed)}
         if day in running:
             return Partition(state="running", **about)
         state, reason = self._told(record, plan, refused)
@@ -112,33 +117,42 @@ class Partitions:
                 if state == "completed"
                 else ("missing", f"no input: {refused}")
             )
-        changed = _changed(record, plan)
+        decisive = plan.decisive
+        changed = _changed(record, decisive)
         if state == "completed":
-            if plan.runs:
-                return ("stale", plan.reason) if changed else ("missing", f"gone: {plan.runs[0].stage}")
+            if decisive.runs:
+                return ("stale", decisive.reason) if changed else ("missing", f"gone: {decisive.runs[0].name}")
             return ("stale", f"its newest run was another one: {', '.join(changed)}") if changed else ("fresh", "")
         if state == "failed" and not interrupted(record):
             if not record.get("stages"):
                 # Nothing was asked for yet, as without an input; a plan could be made now.
                 return "stale", f"changed since it failed: {error}"
+            # It may have failed in a stage that only observes, and a change of that one cure it.
+            changed = _changed(record, plan)
             if changed or record.get("limits", self._limits) != self._limits:
                 return "stale", f"changed since it failed: {', '.join(changed) or 'gates'}"
             return ("quarantined" if record["error_kind"] == "QuarantineLimitError" else "failed"), error
-        there = sum(self.store.has(Ref.parse(stage.ref)) for stage in plan.stages)
+        there = sum(self.store.has(Ref.parse(stage.ref)) for stage in decisive.stages)
         if state is None and not there:
             return "missing", "never run"
         cause = f" ({error})" if record.get("error_kind") else ""
-        return "missing", f"interrupted: {there} of {len(plan.stages)} stages are there{cause}"
+        return "missing", f"interrupted: {there} of {len(decisive.stages)} stages are there{cause}"
 
     def _quarantined(self, record: Mapping[str, Any], state: str) -> int:
-        """The bad rows of a day; where they were too many, its run had no figures of them."""
-        if state == "quarantined" and (made := (record.get("stages") or {}).get("import_documents")):
-            try:
-                ref = Ref.parse(made)
-                return int(self.store.manifest(Ref("corpus.quarantine", ref.day, ref.fingerprint)).quality["rows"])
-            except (FingerpostError, KeyError):
-                return 0
-        return int(record.get("quarantined", 0))
+        """The bad rows of a day; where those of an input were too many, its run had no figures of them."""
+        if state != "quarantined":
+            return int(record.get("quarantined", 0))
+        asked: Mapping[str, str] = record.get("stages") or {}
+        imports = (asked.get(full_name(file.stage, file.part), "") for _, file in domains.inputs())
+        return sum(self._rows_quarantined(made) for made in imports if made)
+
+    def _rows_quarantined(self, made: str) -> int:
+        """The rows in the quarantine of an import, finished or not."""
+        try:
+            ref = Ref.parse(made)
+            return int(self.store.manifest(Ref(QUARANTINE.name, ref.day, ref.fingerprint)).quality["rows"])
+        except (FingerpostError, KeyError):
+            return 0
 
 
 def counts(found: Iterable[Partition]) -> dict[str, int]:
@@ -159,7 +173,7 @@ def _changed(record: Mapping[str, Any], plan: Plan) -> list[str]:
     """
     asked: Mapping[str, str] = record.get("stages") or {}
     whole = record.get("state") == "completed"
-    return [stage.stage for stage in plan.stages if asked.get(stage.stage, "" if whole else stage.ref) != stage.ref]
+    return [stage.name for stage in plan.stages if asked.get(stage.name, "" if whole else stage.ref) != stage.ref]
 
 
 def _seconds(plan: Plan | None) -> float | None:

@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from flows.ops.backfill.partitions import Partition, interrupted
+from flows.run.flow_names import NIGHTLY, flow_names
 from flows.run.request import RunRequest
-from flows.run.settings import SettingsError
+from flows.run.section import SettingsError
 from schemas.errors import FingerpostError
 from schemas.refs import checked_day, checked_name
 from schemas.store import Store
@@ -34,14 +35,7 @@ class BackfillError(FingerpostError):
     """A backfill that cannot be steered so, or some of whose days failed."""
 
 
-class FlowName(StrEnum):
-    """The flows whose days can be run."""
-
-    nightly = "nightly"
-    featurize_corpus = "featurize_corpus"
-    build_ann_index = "build_ann_index"
-    train_ranker = "train_ranker"
-    tune_thresholds = "tune_thresholds"
+FlowName = Annotated[str, Field(json_schema_extra=lambda schema: schema.update(enum=list(flow_names())))]
 
 
 class Reprocess(StrEnum):
@@ -64,7 +58,7 @@ class BackfillRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    flow: FlowName = Field(default=FlowName.nightly, description="the flow whose days are run")
+    flow: FlowName = Field(default=NIGHTLY, description="the flow whose days are run")
     first_day: str = Field(default="", pattern=rf"({_DAY})|(^$)", description="first calendar day YYYY-MM-DD, included")
     last_day: str = Field(default="", pattern=rf"({_DAY})|(^$)", description="last calendar day YYYY-MM-DD, included")
     reprocess: Reprocess = Field(
@@ -87,6 +81,8 @@ class BackfillRequest(BaseModel):
     def _whole(self) -> "BackfillRequest":
         if self.resume:
             return self
+        if self.flow not in flow_names():
+            raise ValueError(f"flow: expected one of {', '.join(flow_names())}, got {self.flow!r}; correct it")
         for key in ("first_day", "last_day"):
             if not getattr(self, key):
                 raise ValueError(f"{key}: expected a day YYYY-MM-DD, got nothing; give the first and the last day")

@@ -1,4 +1,7 @@
-"""Why two versions differ: the stages whose own parameters, code or input data differ, first causes first. Imports no Prefect."""
+"""Why two versions differ: the stages whose own parameters, code or input data differ, first causes first.
+
+Imports no Prefect.
+"""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.manifests import Manifest
-from schemas.refs import Ref, changed_keys
+from schemas.refs import Ref, changed_keys, same_kind
 from schemas.store import Store
 from tasks.ledger import runs
 
@@ -73,7 +76,10 @@ def shown(value: Any) -> str:
 
 
 def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
-    """An artifact and all that it is made of, by name, what others are made of first; a second of a name says for what it is."""
+    """An artifact and all that it is made of, by name, what others are made of first.
+
+    A second one of a name says what it is for, and has a number from the third on.
+    """
     found: dict[str, tuple[Ref, Manifest]] = {}
 
     def visit(here: Ref, role: str) -> None:
@@ -84,7 +90,10 @@ def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
         for name, given in sorted(manifest.identity["inputs"].items()):
             if "ref" in given:
                 visit(Ref.parse(given["ref"]), name)
-        found[here.name if here.name not in found else f"{here.name} ({role})"] = here, manifest
+        name, number = here.name, 1
+        while name in found:
+            name, number = f"{here.name} ({role}{f' {number}' if number > 1 else ''})", number + 1
+        found[name] = here, manifest
 
     visit(ref, ref.name)
     return found
@@ -93,6 +102,7 @@ def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
 def causes(store: Store, before: Ref, after: Ref) -> list[Cause]:
     """Every artifact behind two versions that differs by itself, in the order in which they are made."""
     left, right = lineage(store, before), lineage(store, after)
+    left = {_named_now(name, left[name][0], right): made for name, made in left.items()}
     stages = stage_names(store)
     order = [*right, *(name for name in left if name not in right)]
     found = (
@@ -105,6 +115,15 @@ def causes(store: Store, before: Ref, after: Ref) -> list[Cause]:
         for name in order
     )
     return [cause for cause in found if cause.kinds]
+
+
+def _named_now(name: str, ref: Ref, others: Mapping[str, tuple[Ref, Manifest]]) -> str:
+    """The key that an artifact has in another lineage, where its contract may have got another name since."""
+    if name in others:
+        return name
+    role = name.removeprefix(ref.name)
+    renamed = (other.name + role for other, _ in others.values() if same_kind(other.name, ref.name))
+    return next((other for other in renamed if other in others), name)
 
 
 def cause_of(name: str, before: Manifest | None, after: Manifest | None, stage: str = "") -> Cause:

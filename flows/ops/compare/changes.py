@@ -1,6 +1,9 @@
-"""What changed in the data of two artifacts of one contract: documents, vocabulary, neighbours, vectors, figures. Imports no Prefect."""
+"""What changed in the data of two artifacts of one contract, as its domain compares it.
 
-from collections.abc import Callable
+Rows and figures, which many contracts have, are compared here. Imports no Prefect.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,17 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.ops.compare.causes import difference_of, lineage
-from schemas import ann, corpus, xmr
+from flows import domains
+from flows.domains.domain import named
+from flows.ops.compare.causes import difference_of
 from schemas.contract import Contract
-from schemas.matrices import dense_from_arrow, fixed_matrix, tensors_from_arrow
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.corpus.open import read_vocabulary
 
 #: How many changed things are named.
 FIRST = 5
-_NONE = 0xFFFFFFFF
 _BLOCK = 4096
 
 
@@ -33,268 +34,156 @@ class DataChange:
 
 
 def data_changes(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """What the special part of a contract finds; nothing for a contract without one."""
-    found = _PARTS.get(before.name)
-    return found(store, before, after) if found else []
+    """What the domain of a contract finds in two artifacts of it; nothing where counts of rows and files say enough."""
+    if before.name != after.name:
+        return [DataChange("rows", note=f"not compared: the contract {before.name} is {after.name} since")]
+    compare = next((domain.changes[before.name] for domain in domains.DOMAINS if before.name in domain.changes), "")
+    if not compare:
+        return []
+    found: list[DataChange] = named(compare)(store, before, after)
+    return found
 
 
-def _read(store: Store, ref: Ref, contract: Contract, table: str) -> pa.Table:
-    return store.open(ref, contract).read(table)
+def tables_of(store: Store, before: Ref, after: Ref, contract: Contract, table: str) -> tuple[pa.Table, pa.Table]:
+    """A table of both artifacts; one without rows where an artifact has no such file."""
+    sides = [store.open(ref, contract) for ref in (before, after)]
+    nothing = pa.schema([(column.name, column.type) for column in contract.table(table).fields]).empty_table()
+    left, right = (side.read(table) if side.entries(table) else nothing for side in sides)
+    return left, right
 
 
-def rows_in(left: pa.Table, right: pa.Table) -> np.ndarray:
-    """For every row of ``right`` the row of ``left`` with the same id, -1 where there is none: int64."""
-    found = pc.index_in(right["id"], value_set=left["id"].combine_chunks())
+def rows_in(left: pa.Table, right: pa.Table, key: str = "id") -> np.ndarray:
+    """For every row of ``right`` the row of ``left`` with the same key, -1 where there is none: int64."""
+    found = pc.index_in(right[key], value_set=left[key].combine_chunks())
     return found.fill_null(-1).to_numpy().astype(np.int64)
 
 
-def changed_columns(left: pa.Table, right: pa.Table) -> dict[str, np.ndarray]:
-    """For two tables of the same rows, which rows differ in each column but the id."""
-    return {name: _unequal(left[name], right[name]) for name in left.column_names if name != "id"}
+def changed_columns(left: pa.Table, right: pa.Table, key: str = "id") -> dict[str, np.ndarray]:
+    """For two tables of the same rows, which rows differ in each column but the key."""
+    return {name: _unequal(left[name], right[name]) for name in left.column_names if name != key}
 
 
 def _unequal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
-    if not pa.types.is_list(left.type):
-        return np.asarray(pc.not_equal(left, right).to_numpy(), dtype=bool)
+    if not (pa.types.is_list(left.type) or pa.types.is_fixed_size_list(left.type)):
+        differs = pc.fill_null(pc.not_equal(left, right), False)
+        return np.asarray(pc.or_(differs, pc.xor(pc.is_null(left), pc.is_null(right))).to_numpy(), dtype=bool)
     if left.null_count == right.null_count == len(left):
         return np.zeros(len(left), dtype=bool)
     pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
     return np.fromiter((one != other for one, other in pairs), dtype=bool, count=len(left))
 
 
-def _documents(contract: Contract, *tables: str) -> Callable[[Store, Ref, Ref], list[DataChange]]:
-    def compare(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-        return [_rows(store, before, after, contract, table) for table in tables or ("documents",)]
-
-    return compare
-
-
-def _rows(store: Store, before: Ref, after: Ref, contract: Contract, table: str) -> DataChange:
-    """What changed in the rows of a table with ids."""
-    left, right = (_read(store, ref, contract, table) for ref in (before, after))
-    there = rows_in(left, right)
+def row_changes(
+    store: Store, before: Ref, after: Ref, contract: Contract, table: str, *, key: str = "id", about: str = ""
+) -> DataChange:
+    """Which rows of a table came, went or changed, by the column that names them."""
+    left, right = tables_of(store, before, after, contract, table)
+    there = rows_in(left, right, key)
     new = np.flatnonzero(there < 0)
     gone = np.setdiff1d(np.arange(left.num_rows), there)
     common = np.flatnonzero(there >= 0)
-    columns = changed_columns(left.take(there[common]), right.take(common))
-    changed = np.flatnonzero(np.logical_or.reduce(list(columns.values()))) if len(common) else common
+    columns = changed_columns(left.take(there[common]), right.take(common), key)
+    changed = common[:0]
+    if columns:
+        changed = np.flatnonzero(np.logical_or.reduce(list(columns.values())))
     figures: dict[str, Any] = {
         "before": left.num_rows,
         "after": right.num_rows,
         "added": len(new),
         "removed": len(gone),
-        "changed": len(changed),
     }
+    if columns:
+        figures["changed"] = len(changed)
     figures |= {f"changed {name}": int(rows.sum()) for name, rows in columns.items() if rows.any()}
     examples = [
-        f"{what}: {', '.join(names[:FIRST])}{' …' if len(names) > FIRST else ''}"
+        f"{what}: {listed(names)}"
         for what, names in (
-            ("added", right["id"].take(new[: FIRST + 1]).to_pylist()),
-            ("removed", left["id"].take(gone[: FIRST + 1]).to_pylist()),
-            ("changed", right["id"].take(common[changed[: FIRST + 1]]).to_pylist()),
+            ("added", right[key].take(new[: FIRST + 1]).to_pylist()),
+            ("removed", left[key].take(gone[: FIRST + 1]).to_pylist()),
+            ("changed", right[key].take(common[changed[: FIRST + 1]]).to_pylist()),
         )
         if names
     ]
-    return DataChange(table, figures, examples)
+    return DataChange(about or table, figures, examples)
 
 
-def _vocabulary(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    left, right = (read_vocabulary(store.open(ref, corpus.VOCABULARY)) for ref in (before, after))
-    names = [_family_labels(store, ref) for ref in (before, after)]
+def moved_most(
+    store: Store, before: Ref, after: Ref, contract: Contract, table: str, columns: Sequence[str], *, key: str
+) -> list[DataChange]:
+    """For columns of numbers, how many rows of a table have another one, and whose moved most.
+
+    ``key`` is the column that names rows; a null is another value than a number, and no move.
+    """
+    left, right = tables_of(store, before, after, contract, table)
+    there = rows_in(left, right, key)
+    common = np.flatnonzero(there >= 0)
+    names = right[key].take(common).to_pylist()
     found = []
-    for place, (one, other) in enumerate(zip(left.families, right.families, strict=False)):
-        label = names[1][place] if names[0][place] == names[1][place] else f"{names[0][place]} → {names[1][place]}"
-        if one.terms is None or other.terms is None:
-            figures: dict[str, Any] = {"columns before": one.size, "columns after": other.size}
-            note = "hashed: columns have no terms that could be compared"
-            found.append(DataChange(f"vocabulary, {label}", figures, note=note))
-            continue
-        here, there = (
-            dict(zip(one.terms, one.frequencies.tolist(), strict=True)),
-            dict(zip(other.terms, other.frequencies.tolist(), strict=True)),
+    for column in columns:
+        old, new = (
+            side[column].to_numpy().astype(np.float64) for side in (left.take(there[common]), right.take(common))
         )
-        gone, new = sorted(here.keys() - there.keys()), sorted(there.keys() - here.keys())
-        shifts = sorted(
-            ((there[t] / right.documents - here[t] / left.documents, t) for t in here.keys() & there.keys()),
-            key=lambda pair: (-abs(pair[0]), pair[1]),
-        )
-        figures = {
-            "columns before": len(here),
-            "columns after": len(there),
-            "terms in": len(new),
-            "terms out": len(gone),
-            "share of columns in": _share(len(new), len(there)),
-            "share of columns out": _share(len(gone), len(here)),
-            "terms of another document frequency": sum(here[t] != there[t] for t in here.keys() & there.keys()),
-        }
-        examples = [
-            f"{what}: {', '.join(repr(term) for term in sorted(terms, key=lambda term: (-counts[term], term))[:FIRST])}"
-            for what, terms, counts in (("in", new, there), ("out", gone, here))
-            if terms
-        ]
-        examples += [
-            f"share of documents with {term!r}: {shift:+.2%} ({here[term]} → {there[term]} documents)"
-            for shift, term in shifts[:FIRST]
-            if shift
-        ]
-        found.append(DataChange(f"vocabulary, {label}", figures, examples))
-    if len(left.families) != len(right.families):
-        found.append(
-            DataChange("vocabulary", {"families before": len(left.families), "families after": len(right.families)})
-        )
+        differs = ~((old == new) | (np.isnan(old) & np.isnan(new)))
+        moves = np.where(np.isnan(new - old), 0.0, new - old)
+        worst = [row for row in np.argsort(-np.abs(moves), kind="stable")[:FIRST] if moves[row]]
+        figures: dict[str, Any] = {"in both": len(common), "of another value": int(differs.sum())}
+        if differs.any():
+            figures["largest move"] = round(float(np.abs(moves).max()), 9)
+        examples = [f"{names[row]}: {old[row]:.6g} → {new[row]:.6g} ({moves[row]:+.6g})" for row in worst]
+        found.append(DataChange(f"{column} of {table}", figures, examples))
     return found
 
 
-def _family_labels(store: Store, ref: Ref) -> list[str]:
-    families = store.manifest(ref).identity["parameters"]["params"]["families"]
-    return [f"{family['kind']} {family['ngram_min']}-{family['ngram_max']}" for family in families]
-
-
-def _neighbors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    left, right = (_behind(store, ref) for ref in (before, after))
-    tables = [fixed_matrix(_read(store, ref, ann.NEIGHBORS, "neighbors")["neighbors"]) for ref in (before, after)]
-    k = min(tables[0].shape[1], tables[1].shape[1])
-    there = rows_in(left, right)
-    common = np.flatnonzero(there >= 0)
-    if not len(common):
-        return [DataChange("neighbours", {"documents in both": 0}, note="no document is in both")]
-    # Neighbours of the later version by their rows in the earlier one; new documents get numbers of their own.
-    names = np.where(there >= 0, there, left.num_rows + np.arange(right.num_rows))
-    old = np.where(tables[0] == _NONE, -1, tables[0].astype(np.int64))[there[common], :k]
-    later = tables[1].astype(np.int64)[common, :k]
-    new = np.where(later == _NONE, -2, names[np.minimum(later, right.num_rows - 1)])
-    kept, lost_gone = _kept(old, new, np.isin(np.arange(left.num_rows), there, invert=True))
-    sizes = np.maximum((old >= 0).sum(axis=1), (new >= 0).sum(axis=1))
-    overlap = np.where(sizes > 0, kept / np.maximum(sizes, 1), 1.0)
-    changed = overlap < 1
-    worst = np.lexsort((common, overlap))[:FIRST]
-    ids, titles = right["id"].take(common[worst]).to_pylist(), right["title"].take(common[worst]).to_pylist()
-    figures = {
-        "k": k,
-        "documents in both": len(common),
-        "lists that changed": int(changed.sum()),
-        "share of lists that changed": _share(int(changed.sum()), len(common)),
-        "mean overlap": round(float(overlap.mean()), 6),
-        "neighbours lost": int(((old >= 0).sum(axis=1) - kept).sum()),
-        "of these, documents that are gone": lost_gone,
-        "neighbours that are new documents": int((new >= left.num_rows).sum()),
-    }
+def figure_changes(store: Store, before: Ref, after: Ref, contract: Contract) -> DataChange:
+    """Which of the figures of an evaluation have other values, those that changed most in proportion first."""
+    tables = tables_of(store, before, after, contract, "figures")
+    left, right = (
+        {f"{row['method']} {row['setting']} {row['metric']}": row["value"] for row in table.to_pylist()}
+        for table in tables
+    )
+    shared = [key for key in left if key in right]
+    differ = sorted(
+        (key for key in shared if left[key] != right[key]), key=lambda key: (-_relative(left[key], right[key]), key)
+    )
     examples = [
-        f"most changed: {key}{f' ({title})' if title and title != key else ''}, {int(kept[row])} of {int(sizes[row])}"
-        " neighbours stayed"
-        for key, title, row in zip(ids, titles, worst, strict=True)
-        if changed[row]
+        f"{key}: {left[key]:.6g} → {right[key]:.6g} ({difference_of(left[key], right[key]):+.6g})"
+        for key in differ[:FIRST]
     ]
-    return [DataChange("neighbours", figures, examples)]
+    figures = {
+        "figures in both": len(shared),
+        "of another value": len(differ),
+        "only before": len(left) - len(shared),
+        "only after": len(right) - len(shared),
+    }
+    return DataChange(f"figures of {contract.name}", figures, examples)
 
 
-def _kept(old: np.ndarray, new: np.ndarray, gone: np.ndarray) -> tuple[np.ndarray, int]:
-    """How many neighbours of each row stayed, and how many of all lost ones are documents that are gone."""
-    kept = np.zeros(len(old), dtype=np.int64)
-    lost_gone = 0
+def kept_entries(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Which entries of rows ``old`` (n, k) are in the same row of ``new`` (n, k): bool (n, k); one below 0 is none."""
+    kept = np.zeros(old.shape, dtype=bool)
     for begin in range(0, len(old), _BLOCK):
         part = slice(begin, begin + _BLOCK)
-        stays = (old[part, :, None] == new[part, None, :]).any(axis=2) & (old[part] >= 0)
-        kept[part] = stays.sum(axis=1)
-        lost = old[part][~stays & (old[part] >= 0)]
-        lost_gone += int(gone[lost].sum())
-    return kept, lost_gone
+        kept[part] = (old[part, :, None] == new[part, None, :]).any(axis=2) & (old[part] >= 0)
+    return kept
 
 
-def _vectors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    bases = [lineage(store, ref).get(corpus.PROJECTION.name) for ref in (before, after)]
-    if (bases[0] is None) != (bases[1] is None):
-        return [
-            DataChange("vectors", note="not comparable: one version computes them, the other takes those of the input")
-        ]
-    if bases[0] and bases[1]:
-        contents = [[entry.sha256 for entry in manifest.files] for _, manifest in bases]  # type: ignore[misc]
-        if bases[0][0].fingerprint != bases[1][0].fingerprint and contents[0] != contents[1]:
-            return [DataChange("vectors", note="not comparable: they are of different bases (projections)")]
-    left, right = (_behind(store, ref) for ref in (before, after))
-    old, new = (np.asarray(dense_from_arrow(_read(store, ref, corpus.VECTORS, "vectors"))) for ref in (before, after))
-    if old.shape[1] != new.shape[1]:
-        return [DataChange("vectors", note=f"not comparable: {old.shape[1]} and {new.shape[1]} dimensions")]
-    there = rows_in(left, right)
-    common = np.flatnonzero(there >= 0)
-    moved = np.linalg.norm(old[there[common]].astype(np.float64) - new[common], axis=1)
-    worst = [row for row in np.lexsort((common, -moved))[:FIRST] if moved[row] > 0]
-    figures = {
-        "documents in both": len(common),
-        "vectors that moved": int((moved > 0).sum()),
-        "mean move": round(float(moved.mean()), 6) if len(common) else 0.0,
-        "largest move": round(float(moved.max(initial=0.0)), 6),
-    }
-    names = right["id"].take(common[worst]).to_pylist()
-    examples = [f"moved most: {name}, by {moved[row]:.4g}" for name, row in zip(names, worst, strict=True)]
-    note = "" if bases[0] else "vectors of the input: whether one model made both is not known here"
-    return [DataChange("vectors", figures, examples, note)]
+def listed(names: Sequence[Any]) -> str:
+    """The first few names, and whether there are more."""
+    return f"{', '.join(str(name) for name in names[:FIRST])}{' …' if len(names) > FIRST else ''}"
 
 
-def _projection(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    old, new = (
-        tensors_from_arrow(_read(store, ref, corpus.PROJECTION, "projection"))["singular_values"]
-        for ref in (before, after)
-    )
-    k = min(len(old), len(new))
-    change = np.abs(new[:k] - old[:k]) / np.maximum(np.abs(old[:k]), 1e-12)
-    figures = {
-        "rank before": len(old),
-        "rank after": len(new),
-        "largest relative change of a singular value": round(float(change.max(initial=0.0)), 6),
-    }
-    return [DataChange("projection", figures)]
+def share(part: int, whole: int) -> float:
+    """A part as a fraction of the whole; 0 of nothing."""
+    return round(part / whole, 6) if whole else 0.0
 
 
-def _figures(contract: Contract) -> Callable[[Store, Ref, Ref], list[DataChange]]:
-    def compare(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-        sides = []
-        for ref in (before, after):
-            rows = _read(store, ref, contract, "figures").to_pylist()
-            sides.append({f"{row['method']} {row['setting']} {row['metric']}": row["value"] for row in rows})
-        left, right = sides
-        shared = [key for key in left if key in right]
-        differ = sorted(
-            (key for key in shared if left[key] != right[key]), key=lambda key: (-_relative(left[key], right[key]), key)
-        )
-        examples = [
-            f"{key}: {left[key]:.6g} → {right[key]:.6g} ({difference_of(left[key], right[key]):+.6g})"
-            for key in differ[:FIRST]
-        ]
-        figures = {
-            "figures in both": len(shared),
-            "of another value": len(differ),
-            "only before": len(left) - len(shared),
-            "only after": len(right) - len(shared),
-        }
-        return [DataChange(f"figures of {contract.name}", figures, examples)]
-
-    return compare
-
-
-def _behind(store: Store, ref: Ref) -> pa.Table:
-    """The ids and titles of the documents that an artifact's rows are."""
-    documents, _ = lineage(store, ref)[corpus.DOCUMENTS.name]
-    return _read(store, documents, corpus.DOCUMENTS, "documents").select(["id", "title"])
+def counted(values: Iterable[Any]) -> dict[Any, int]:
+    """How often each value is there, in the order in which they come first."""
+    found: dict[Any, int] = {}
+    for value in values:
+        found[value] = found.get(value, 0) + 1
+    return found
 
 
 def _relative(before: float, after: float) -> float:
     return abs(after - before) / max(abs(before), abs(after), 1e-12)
-
-
-def _share(part: int, whole: int) -> float:
-    return round(part / whole, 6) if whole else 0.0
-
-
-_PARTS: dict[str, Callable[[Store, Ref, Ref], list[DataChange]]] = {
-    corpus.EXTRACTS.name: _documents(corpus.EXTRACTS),
-    corpus.DOCUMENTS.name: _documents(corpus.DOCUMENTS),
-    corpus.VOCABULARY.name: _vocabulary,
-    corpus.PROJECTION.name: _projection,
-    corpus.VECTORS.name: _vectors,
-    ann.NEIGHBORS.name: _neighbors,
-    ann.EVALUATION.name: _figures(ann.EVALUATION),
-    ann.RETRIEVAL.name: _figures(ann.RETRIEVAL),
-    xmr.INTERACTIONS.name: _documents(xmr.INTERACTIONS, "queries", "labels"),
-    xmr.EVALUATION.name: _figures(xmr.EVALUATION),
-}

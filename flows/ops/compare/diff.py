@@ -1,8 +1,9 @@
-"""What differs between two artifacts, two indexes with all that they consist of, or two runs. Imports no Prefect."""
+"""What differs between two artifacts, two releases with all that they consist of, or two runs. Imports no Prefect."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.domains import products
 from flows.ops.compare.causes import (
     Cause,
     Change,
@@ -16,15 +17,12 @@ from flows.ops.compare.causes import (
 )
 from flows.ops.compare.changes import DataChange, data_changes
 from flows.ops.compare.versions import Version, publications_of
-from schemas import ann, xmr
 from schemas.errors import FingerpostError
 from schemas.manifests import Manifest
-from schemas.refs import Ref
+from schemas.refs import Ref, same_kind
+from schemas.releases import read_members
 from schemas.store import Store
 from tasks.ledger import stages_by_name
-
-#: What is published: what people call it, and its contract, whose members it consists of.
-_RELEASES = {ann.INDEX.name: ("index", ann.INDEX), xmr.RANKER.name: ("ranker", xmr.RANKER)}
 
 
 @dataclass(frozen=True)
@@ -77,16 +75,21 @@ def diff(store: Store, before: Version, after: Version) -> Diff:
     """The difference of two versions: of runs if both are runs, of artifacts otherwise."""
     if before.run is not None and after.run is not None:
         return _runs(store, before.run, after.run)
-    name = (before.ref or after.ref or Ref("ann.index", "2000-01-01", "0" * 16)).name
-    left, right = before.artifact(name), after.artifact(name)
-    if left.name != right.name:
+    known = before.ref or after.ref
+    assert known is not None
+    left, right = before.artifact(known.name), after.artifact(known.name)
+    if not same_kind(left.name, right.name):
         raise FingerpostError(
             f"diff: expected two artifacts of one kind, got {left} and {right}; compare like with like"
         )
-    members = _members(store, left, right)
-    gates = changes(*(_gates_of(store, ref) for ref in (left, right))) if left.name in _RELEASES else []
-    kind = _RELEASES[left.name][0] if left.name in _RELEASES else "artifact"
-    return Diff(str(left), str(right), kind, causes(store, left, right), members, gates)
+    product = products().get(left.name)
+    if product is None:
+        whole = diff_artifacts(store, left, right)
+        return Diff(str(left), str(right), "artifact", causes(store, left, right), [whole])
+    members = _pairs(store, read_members(store, left), read_members(store, right))
+    members.append(diff_artifacts(store, left, right))
+    gates = changes(*(_gates_of(store, ref) for ref in (left, right)))
+    return Diff(str(left), str(right), product.title, causes(store, left, right), members, gates)
 
 
 def diff_artifacts(store: Store, before: Ref, after: Ref, *, role: str = "", stage: str = "") -> ArtifactDiff:
@@ -113,26 +116,13 @@ def diff_artifacts(store: Store, before: Ref, after: Ref, *, role: str = "", sta
     )
 
 
-def _members(store: Store, before: Ref, after: Ref) -> list[ArtifactDiff]:
-    """The artifact itself and, of an index or a ranker, all that it consists of."""
-    whole = diff_artifacts(store, before, after)
-    if before.name not in _RELEASES:
-        return [whole]
-    return [*_pairs(store, _roles(store, before), _roles(store, after)), whole]
-
-
-def _roles(store: Store, release: Ref) -> dict[str, Ref]:
-    table = store.open(release, _RELEASES[release.name][1]).read("members")
-    return {role: Ref.parse(ref) for role, ref in zip(table["role"].to_pylist(), table["ref"].to_pylist(), strict=True)}
-
-
 def _pairs(store: Store, left: dict[str, Ref], right: dict[str, Ref]) -> list[ArtifactDiff]:
     stages, found = stage_names(store), list[ArtifactDiff]()
     for role in _order(store, left, right):
         if role not in left or role not in right:
             state = "only after" if role in right else "only before"
             found.append(ArtifactDiff(role, str(left.get(role, "")), str(right.get(role, "")), state))
-        elif left[role].name == right[role].name:
+        elif same_kind(left[role].name, right[role].name):
             found.append(diff_artifacts(store, left[role], right[role], role=role, stage=stage_of(stages, right[role])))
     return found
 
@@ -192,7 +182,7 @@ def _did(record: dict[str, Any] | None) -> str:
 
 
 def _gates_of(store: Store, ref: Ref) -> dict[str, str]:
-    """The gates that an index or a ranker was measured by when it was last promoted."""
+    """The gates that a release was measured by when it was last promoted."""
     moves = publications_of(store, ref)
     return {gate["name"]: _gate_text(gate) for gate in moves[-1].gates} if moves else {"published": "never"}
 

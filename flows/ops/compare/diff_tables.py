@@ -8,7 +8,7 @@ from rich.table import Table
 
 from flows.ops.compare.causes import Change, shown
 from flows.ops.compare.diff import Diff
-from flows.ops.keep.live import wide_console
+from flows.run.console import wide_console
 
 
 def show_diff(found: Diff) -> None:
@@ -50,7 +50,7 @@ def show_diff(found: Diff) -> None:
 
 
 def _of_all(found: Diff, field: str) -> list[tuple[str, Change]]:
-    """The changes of all artifacts; what an index repeats of its members is left out."""
+    """The changes of all artifacts; what a release repeats of its members is left out."""
     seen: list[Change] = []
     kept = []
     for artifact in found.artifacts:

@@ -4,34 +4,45 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows.ops.compare.diff_tables import table_of
-from flows.ops.compare.versions import find_index
-from flows.ops.keep.live import wide_console
+from flows.ops.compare.versions import find_product
+from flows.run.console import wide_console
 from flows.run.gates import replay_gates
+from flows.run.profiles import load_settings
 from flows.run.replay import Replay, replay
-from flows.run.settings import load_settings
 from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.publish import Gate, Pointer
+from schemas.publish import Gate, Pointer, published_collection
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.open import PRODUCT, published_collection
 from tasks.ledger import Ledger
 
 _SHOWN = 20
 
 
 def compare_with_live(
-    store: Store, queries: str, *, candidate: str, live_alone: bool, k: int, profile: str, collection: str | None
+    store: Store,
+    queries: str,
+    *,
+    product: str,
+    candidate: str,
+    live_alone: bool,
+    k: int,
+    profile: str,
+    collection: str | None,
 ) -> tuple[Replay, list[Gate]]:
-    """Replays a file of queries, and says which gates would hold."""
+    """Replays a file of queries with a product, and says which gates would hold."""
     if candidate and live_alone:
         raise FingerpostError("replay: expected one of --candidate and --live, got both; give one")
     settings = load_settings(profile)[0].replay
-    name = published_collection(store, collection)
-    current = Pointer(store, name, PRODUCT).live()
+    name = published_collection(store, collection, product=product)
+    pointer = Pointer(store, name, product)
     if live_alone:
-        ours, theirs = Pointer(store, name, PRODUCT).required().artifact, None
+        ours, theirs = pointer.required().artifact, None
     else:
-        ours = find_index(store, candidate, collection=name) if candidate else _newest(store, name)
+        current = pointer.live()
+        if candidate:
+            ours = find_product(store, candidate, collection=name, product=product)
+        else:
+            ours = _newest(store, name, product)
         theirs = current.artifact if current else None
     found = replay(store, ours, theirs, file=queries, k=k or settings.k)
     return found, replay_gates(found, settings)
@@ -50,7 +61,7 @@ def show_replay(found: Replay, gates: list[Gate]) -> None:
         console.print(f"{'holds ' if gate.holds else 'MISSED'} {gate}", markup=False)
     if found.unknown_judged:
         some = f"{', '.join(found.unknown_judged[:4])}{' …' if len(found.unknown_judged) > 4 else ''}"
-        console.print(f"{len(found.unknown_judged)} judged ids are in no index compared: {some}", markup=False)
+        console.print(f"{len(found.unknown_judged)} judged ids are in no version compared: {some}", markup=False)
     if not found.changed:
         if found.live:
             console.print("no answer changed")
@@ -90,10 +101,10 @@ def _answers(console: Console, found: Replay) -> None:
     console.print(table)
 
 
-def _newest(store: Store, collection: str) -> Ref:
-    newest = Ledger(store, collection).latest(PRODUCT)
+def _newest(store: Store, collection: str, product: str) -> Ref:
+    newest = Ledger(store, collection).latest(product)
     if newest is None:
         raise MissingArtifactError(
-            f"replay: expected an index of {collection}, found none; run `fingerpost run nightly`"
+            f"replay: expected an artifact {product} of {collection}, found none; run `fingerpost run nightly`"
         )
     return newest

@@ -1,15 +1,18 @@
-"""What people call a version: a reference, the beginning of a fingerprint, live, live~1, a day, or a run. Imports no Prefect."""
+"""What people call a version: a reference, the beginning of a fingerprint, live, live~1, a day, or a run.
+
+Imports no Prefect.
+"""
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from flows.domains import products
 from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.publish import Pointer, Publication
+from schemas.publish import Pointer, Publication, published_collection
 from schemas.refs import Ref, checked_day
 from schemas.store import Store
-from tasks.ann.open import PRODUCT, published_collection
 from tasks.ledger import runs
 
 _FORMS = (
@@ -41,10 +44,12 @@ class Version:
         raise FingerpostError(f"run {self.run['id']}: expected an artifact {contract}, found none; name another run")
 
 
-def find_version(store: Store, text: str, *, collection: str | None = None, product: str = PRODUCT) -> Version:
-    """The version that a text names, of a product where it is live or a day; MissingArtifactError if there is none,
-    FingerpostError if there are several.
+def find_version(store: Store, text: str, *, collection: str | None = None, product: str = "") -> Version:
+    """The version that a text names; MissingArtifactError if there is none, FingerpostError if there are several.
+
+    What is live or of a day is a version of ``product``, by default of the first one that there is.
     """
+    product = product or next(iter(products()))
     if "/day=" in text:
         ref = Ref.parse(text)
         store.manifest(ref)
@@ -54,7 +59,7 @@ def find_version(store: Store, text: str, *, collection: str | None = None, prod
         return Version(text, _published(store, chosen, int(found[1] or 0), product))
     if _DAY.fullmatch(text):
         chosen = published_collection(store, collection, product=product)
-        return Version(text, index_of_day(store, chosen, checked_day(text), product))
+        return Version(text, product_of_day(store, chosen, checked_day(text), product))
     if _RUN.fullmatch(text):
         return Version(text, run=_run(store, text))
     if found := _PREFIX.fullmatch(text):
@@ -62,16 +67,16 @@ def find_version(store: Store, text: str, *, collection: str | None = None, prod
     raise FingerpostError(f"version: expected {_FORMS}, got {text!r}; correct it")
 
 
-def find_index(store: Store, text: str, *, collection: str | None = None) -> Ref:
-    """The index that a text names; FingerpostError if it names something else."""
-    ref = find_version(store, text, collection=collection).artifact(PRODUCT)
-    if ref.name != PRODUCT:
-        raise FingerpostError(f"version {text}: expected an artifact {PRODUCT}, found {ref}; see `fingerpost history`")
+def find_product(store: Store, text: str, *, product: str, collection: str | None = None) -> Ref:
+    """The version of a product that a text names; FingerpostError if it names something else."""
+    ref = find_version(store, text, collection=collection, product=product).artifact(product)
+    if ref.name != product:
+        raise FingerpostError(f"version {text}: expected an artifact {product}, found {ref}; see `fingerpost history`")
     return ref
 
 
 def publications_of(store: Store, ref: Ref) -> list[Publication]:
-    """The promotions of an artifact in its collection, oldest first; rollbacks do not count, since they check no gate."""
+    """The promotions of an artifact in its collection, oldest first; rollbacks check no gate and do not count."""
     collection = store.manifest(ref).run.get("collection")
     if collection is None:
         return []
@@ -79,8 +84,8 @@ def publications_of(store: Store, ref: Ref) -> list[Publication]:
     return [move for move in moves if move.ref == str(ref) and move.action != "rollback"]
 
 
-def index_of_day(store: Store, collection: str, day: str, product: str = PRODUCT) -> Ref:
-    """The index (or another product) of a day: the one published last, else the one of the newest run, else the only one."""
+def product_of_day(store: Store, collection: str, day: str, product: str) -> Ref:
+    """A product's version of a day: the one published last, else the one of the newest run, else the only one."""
     for move in reversed(Pointer(store, collection, product).history()):
         if move.artifact.day == day:
             return move.artifact
@@ -91,9 +96,7 @@ def index_of_day(store: Store, collection: str, day: str, product: str = PRODUCT
                     return Ref.parse(made["ref"])
     there = [ref for ref in store.refs(product) if ref.day == day]
     mine = [ref for ref in there if store.manifest(ref).run.get("collection") == collection]
-    return _only(
-        mine, f"day {day} of {collection}", f"an {'index' if product == PRODUCT else 'artifact'} {product}", store
-    )
+    return _only(mine, f"day {day} of {collection}", f"an artifact {product}", store)
 
 
 def _published(store: Store, collection: str, back: int, product: str) -> Ref:

@@ -5,7 +5,7 @@ from rich.markup import escape
 from flows.ops.compare.causes import shown
 from flows.ops.compare.diff_tables import table_of
 from flows.ops.compare.why import Why
-from flows.ops.keep.live import wide_console
+from flows.run.console import wide_console
 
 _TERMS = 12
 
@@ -20,11 +20,11 @@ def show_why(found: Why) -> None:
     )
     table = table_of("\nanswers", "before>", "after>", "id", "name", "score before>", "after>", "because")
     for move in found.moves:
-        places = [str(place) if place else "–" for place in (move.before, move.after)]
-        scores = ["" if score is None else f"{score:.3f}" for score in (move.score_before, move.score_after)]
+        positions = [str(position) if position else "–" for position in (move.before, move.after)]
+        scores = ["" if score is None else f"{score:.3g}" for score in (move.score_before, move.score_after)]
         because = f"{move.kind}: {move.because}" if move.because else move.kind
         title = move.title if move.title != move.id else ""
-        table.add_row(*places, *(escape(cell) for cell in (move.id, title, *scores, because)))
+        table.add_row(*positions, *(escape(cell) for cell in (move.id, title, *scores, because)))
     console.print(table if found.moves else "\nno answers in either version")
     console.print()
     for sentence in found.verdict:

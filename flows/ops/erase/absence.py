@@ -19,7 +19,7 @@ from schemas.store import Store
 #: Shorter ones turn up by chance in compressed bytes; they are looked for as whole cells only.
 _LEAST_BYTES = 6
 #: The columns in which rows say something; what they refer to by id is searched.
-_SAID = ["id", "title", "name", "text", "kind", "package", "signature", "names", "elsewhere"]
+_SAID = ["id", "title", "name", "text", "kind", "package", "label", "group", "signature", "names", "elsewhere"]
 #: The most texts, and the most words of these, that are looked for.
 _TEXTS, _WORDS = 200, 50
 

@@ -1,4 +1,4 @@
-"""What a key touches: the inputs and artifacts that hold it, what was made of these, and which runs must be made again.
+"""What a key touches: the inputs and artifacts that hold it, what was made of these, and which runs must be rerun.
 
 Looks only; changes nothing.
 """
@@ -8,16 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
-from flows.domains.inputs import interaction_source, source_of
-from flows.domains.metric.inputs import PART, embedding_source
+from flows import domains
+from flows.domains.domain import named
 from flows.ops.erase.inputs import InputFile, inputs_with, texts_of
+from flows.run.profiles import in_force, renamed
 from flows.run.request import RunRequest
-from flows.run.settings import Settings, in_force
 from schemas.decoding import columns_of
 from schemas.errors import FingerpostError
 from schemas.forgotten import Forgotten
-from schemas.inputs.forgotten import holding, keys_in, suppressing
-from schemas.inputs.sources import PythonDocsSource
+from schemas.inputs.forgotten import holding, keys_in
 from schemas.inputs.suppression import Suppressed
 from schemas.manifests import Manifest
 from schemas.publish import Pointer, products
@@ -30,26 +29,22 @@ _ANY_SALT = b"looking"
 
 
 @dataclass(frozen=True)
-class Again:
-    """A run to be made again: for its day, from its inputs or (``stored``, ``stored_interactions``, ``stored_embeddings``) from
-    what the store holds of them. Without ``index``, ``ranker`` or ``threshold`` that part stays: nothing in it is forgotten,
-    and its input is gone.
+class RerunPlan:
+    """A run to be rerun for its day.
+
+    imported: by domain, the artifact that its input became. stored: domains that read what the store holds, because their
+    input is gone. left: domains whose part stays as it is: nothing in it is forgotten, and its input is gone. seconds: what
+    the artifacts to be replaced took when they were made.
     """
 
     run: str
     flow: str
     collection: str
     day: str
-    documents: str
-    stored: bool
     seconds: float
-    interactions: str = ""
-    stored_interactions: bool = False
-    embeddings: str = ""
-    stored_embeddings: bool = False
-    index: bool = True
-    ranker: bool = True
-    threshold: bool = True
+    imported: dict[str, str] = field(default_factory=dict)
+    stored: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -61,7 +56,7 @@ class Affected:
     inputs: list[InputFile] = field(default_factory=list)
     holders: dict[str, int] = field(default_factory=dict)
     condemned: list[str] = field(default_factory=list)
-    again: list[Again] = field(default_factory=list)
+    reruns: list[RerunPlan] = field(default_factory=list)
     lost: dict[str, str] = field(default_factory=dict)
     publications: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -74,13 +69,13 @@ class Affected:
 
     @property
     def days(self) -> list[str]:
-        """The days that are made again."""
-        return sorted({again.day for again in self.again})
+        """The days that are rerun."""
+        return sorted({plan.day for plan in self.reruns})
 
     @property
     def seconds(self) -> float:
         """What that took when it was made."""
-        return sum(again.seconds for again in self.again)
+        return sum(plan.seconds for plan in self.reruns)
 
 
 class Inventory:
@@ -190,7 +185,7 @@ def rows_about(content: bytes, wanted: Suppressed, columns: tuple[str, ...]) -> 
 
 
 def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, Any]]) -> None:
-    """The runs to be made again: the newest of each day and flow, and those of what is published; what cannot be is lost."""
+    """The runs to be rerun: the newest of each day and flow, and those of what is published; what cannot be is lost."""
     condemned = set(found.condemned)
     hit = [record for record in records if record["state"] == "completed" and condemned & set(used_by(record))]
     chosen = {(r["flow"], r["collection"], r["day"]): r for r in hit}
@@ -208,41 +203,39 @@ def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, 
         refs = [ref for ref in used_by(record) if ref in condemned and ref not in counted]
         counted.update(refs)
         seconds = sum(float(inventory.manifests[ref].run.get("seconds", 0.0)) for ref in refs)
-        found.again.append(_made_again(inventory, record, condemned, round(seconds, 3)))
+        found.reruns.append(_rerun_plan(inventory, record, condemned, round(seconds, 3)))
 
 
-def _made_again(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> Again:
-    """How a run is made again: each part from its input, from the store where that is gone, or not at all."""
-    made = {
-        "index": made_by(record, "import_documents"),
-        "ranker": made_by(record, "import_interactions"),
-        "threshold": made_by(record, "import_documents", PART),
-    }
-    there = {kind: not ref or _input_is_there(inventory, record, ref, kind) for kind, ref in made.items()}
-    hit = {_part_of(role) for role, ref in record["refs"].items() if ref in condemned}
-    again = {kind: there[kind] or kind in hit for kind in made}
-    # Without a file of its own, a threshold is one of the index's vectors.
-    again["threshold"] = again["threshold"] if made["threshold"] else again["index"]
-    stored = {kind: not there[kind] and kind in hit for kind in made}
-    return Again(
+def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> RerunPlan:
+    """How a run is rerun: each domain from its input, from the store where that is gone, or not at all."""
+    imported: dict[str, str] = {}
+    for domain, file in domains.inputs():
+        for stage in (file.stage, *file.formerly):
+            imported[domain.word] = imported.get(domain.word) or made_by(record, stage, file.part)
+    gone = {word for word, ref in imported.items() if ref and not _input_is_there(inventory, record, ref, word)}
+    hit = {_domain_of(role) for role, ref in record["refs"].items() if ref in condemned}
+    stored, left = gone & hit, gone - hit
+    # A domain without an input of its own is made of another's, and stays where that does.
+    for domain in domains.DOMAINS:
+        if domain.needs and not imported.get(domain.word) and set(domain.needs) <= left:
+            left.add(domain.word)
+    order = [domain.word for domain in domains.DOMAINS]
+    return RerunPlan(
         record["id"],
         record["flow"],
         record["collection"],
         record["day"],
-        made["index"],
-        stored["index"],
         seconds,
-        interactions=made["ranker"],
-        stored_interactions=stored["ranker"],
-        embeddings=made["threshold"],
-        stored_embeddings=stored["threshold"],
-        **again,
+        {word: ref for word, ref in imported.items() if ref},
+        [word for word in order if word in stored],
+        [word for word in order if word in left],
     )
 
 
-def _part_of(role: str) -> str:
-    """Which part of a nightly an artifact of that role belongs to."""
-    return next((kind for kind in ("ranker", "threshold") if role.startswith(kind)), "index")
+def _domain_of(role: str) -> str:
+    """The domain that an artifact of that role in a run's record belongs to; what no domain claims is the first one's."""
+    owner = next((domain for domain in domains.DOMAINS if domain.roles and role.startswith(domain.roles)), None)
+    return (owner or domains.DOMAINS[0]).word
 
 
 def made_by(record: Mapping[str, Any], stage: str, part: str = "") -> str:
@@ -251,12 +244,13 @@ def made_by(record: Mapping[str, Any], stage: str, part: str = "") -> str:
     return next((str(one["ref"]) for one in found), "")
 
 
-def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, kind: str) -> bool:
-    """Whether the input of a part of a run is still what its documents (or, of a ranker, its interactions) were made of."""
+def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, word: str) -> bool:
+    """Whether the input of a domain in a run is still what its artifact was made of."""
     try:
         settings = request_of(record, inventory.store).resolve()
         suppressed = Forgotten(inventory.store, record["collection"]).suppressed()
-        now = _source_of(settings, record["flow"], kind, suppressed).identity()
+        source = named(domains.domain_of(word).source)(settings, record["flow"], suppressed)
+        now = source.identity()
     except FingerpostError:
         return False
     if made not in inventory.manifests:
@@ -269,18 +263,10 @@ def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, 
     return bool(now == recorded)
 
 
-def _source_of(settings: Settings, flow: str, kind: str, suppressed: Suppressed | None) -> Any:
-    """What a part of a run reads from outside the store."""
-    own = {"ranker": interaction_source, "threshold": embedding_source}
-    if kind in own and (found := own[kind](settings, flow, suppressed)) is not None:
-        return found
-    given = PythonDocsSource(settings.input.distributions) if kind == "ranker" else source_of(settings)
-    return suppressing(given, suppressed)
-
-
 def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
-    """The request that gives a recorded run again: the one that was made if it still means the same, or its settings one by one."""
-    settings = {key: value for key, value in record["settings"].items() if key not in {"store", "day", "force"}}
+    """The request that repeats a recorded run: the one that was made if it still means the same, else its settings."""
+    recorded = renamed(record["settings"])
+    settings = {key: value for key, value in recorded.items() if key not in {"store", "day", "force"}}
     if record.get("request"):
         with_day = {**record["request"], "day": record["day"], "store": store.url, "force": (), "dry_run": False}
         try:
@@ -289,7 +275,7 @@ def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
                 return request
         except (FingerpostError, TypeError):
             pass
-    known = {key: value for key, value in settings.items() if key in in_force(Settings())}
+    known = {key: value for key, value in settings.items() if key in in_force(domains.settings.Settings())}
     return RunRequest.of(profile="quick", day=record["day"], store=store.url, settings=known)
 
 

@@ -2,7 +2,7 @@
 is gone.
 
 The steps, each safe to be repeated: list what is touched and keep that in a sealed journal; suppress the key; take it out
-of the input files; make the touched runs again, oldest first; let pointers and pins name the new versions; remove the old
+of the input files; rerun the touched runs, oldest first; let pointers and pins name the new versions; remove the old
 ones; clean records and reports; search everything. Killed anywhere, the same command goes on.
 """
 
@@ -15,13 +15,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from flows import domains
+from flows.domains.domain import named
 from flows.ops.erase.absence import Absence, Needles, digest_of_texts, needles_of, search
-from flows.ops.erase.affected import Affected, Again, Inventory, affected_by, request_of, tables_with_keys, used_by
-from flows.ops.erase.inputs import wanted_in
+from flows.ops.erase.affected import Affected, Inventory, RerunPlan, affected_by, request_of, tables_with_keys, used_by
+from flows.ops.erase.inputs import InputFile, wanted_in
 from flows.ops.erase.traces import clean_records, remove_artifacts
 from flows.run.rewriting import Rewriting, rewriting
+from flows.run.section import SettingsError
 from flows.run.server import own_server
-from flows.run.settings import SettingsError
 from schemas import files as _files
 from schemas.errors import (
     ContractError,
@@ -33,7 +35,7 @@ from schemas.errors import (
     StoreBusyError,
 )
 from schemas.forgotten import Forgotten, Journal, checked_key, now, salt_of, save_proof
-from schemas.inputs.forgotten import FORMS, StoredInput, StoredInteractions
+from schemas.inputs.forgotten import FORMS
 from schemas.inputs.rewriting import count_rows, remove_rows
 from schemas.inputs.suppression import Suppressed
 from schemas.leases import at_work, collecting, lease
@@ -43,7 +45,7 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.ledger import runs
 
-#: Why a version cannot be made again for good; anything else stops the job, which is taken up when that is mended.
+#: Why a version cannot be rebuilt for good; anything else stops the job, which goes on when that is fixed.
 _FINAL = (InputError, SettingsError, ContractError, CorruptArtifactError, ForeignArtifactError, MissingArtifactError)
 
 
@@ -71,7 +73,7 @@ def listing(store: Store, key: str, collection: str) -> Affected:
 def forget(store: Store, key: str, collection: str, *, say: Callable[[str], None] = lambda line: None) -> Outcome:
     """Forgets a document, query or label of a collection, or goes on with that; StoreBusyError while a run is at work in the store.
 
-    InputError and the like of a version that cannot be made again cost that version; what may pass is raised.
+    InputError and the like of a version that cannot be rebuilt cost that version; what may pass is raised.
     """
     key = checked_key(key)
     busy = at_work(store)
@@ -95,7 +97,7 @@ class _Job:
         """All steps, from where the journal says that they are."""
         from flows.run.start import check_server
 
-        # Before the inputs are touched: the days to be made again need it.
+        # Before the inputs are touched: the days to be rerun need it.
         check_server()
         self.state = self.journal.load() or self._begin()
         self.affected = _affected(self.state["affected"])
@@ -105,10 +107,10 @@ class _Job:
         _files.reached("forget-suppressed")
         self._inputs()
         # One server for all of them.
-        with own_server() if self.affected.again else nullcontext():
-            for again in self.affected.again:
-                if again.run not in self.state["made"] and again.run not in self.state["failed"]:
-                    self._again(again)
+        with own_server() if self.affected.reruns else nullcontext():
+            for plan in self.affected.reruns:
+                if plan.run not in self.state["made"] and plan.run not in self.state["failed"]:
+                    self._rerun(plan)
         self._move()
         _files.reached("forget-moved")
         removed = self._remove()
@@ -160,45 +162,42 @@ class _Job:
                 self.journal.save(self.state)
             _files.reached("forget-input")
 
-    def _again(self, again: Again) -> None:
-        """Makes one run again and keeps which artifact took the place of which."""
+    def _rerun(self, plan: RerunPlan) -> None:
+        """Reruns one run and keeps which artifact replaced which."""
         from flows.run.start import run_flow
 
-        record = next((r for r in runs(self.store, newest=1_000_000) if r["id"] == again.run), None)
+        record = next((r for r in runs(self.store, newest=1_000_000) if r["id"] == plan.run), None)
         try:
             if record is None:
-                raise MissingArtifactError(f"run {again.run}: expected its record, found none")
-            token = rewriting.set(self._rewriting(again))
+                raise MissingArtifactError(f"run {plan.run}: expected its record, found none")
+            token = rewriting.set(self._rewriting(plan))
             try:
-                report = run_flow(again.flow, request_of(record, self.store), quiet=True)
+                report = run_flow(plan.flow, request_of(record, self.store), quiet=True)
             finally:
                 rewriting.reset(token)
             made = next(r for r in runs(self.store, newest=50) if r["id"] == Path(report).stem)
         except _FINAL as problem:
-            self.state["failed"][again.run] = str(problem)
-            self._note(f"{again.day}: {again.flow} cannot be made again: {problem}")
+            self.state["failed"][plan.run] = str(problem)
+            self._note(f"{plan.day}: {plan.flow} cannot be rerun: {problem}")
             return
         pairs = {old: new for old, new in counterparts(record, made).items() if old in self.affected.condemned}
         if same := [ref for ref in pairs.values() if ref in self.affected.condemned]:
             raise FingerpostError(
-                f"{again.day}: expected new versions without it, found {same[0]} again; nothing was removed: look at"
+                f"{plan.day}: expected new versions without it, found {same[0]} again; nothing was removed: look at"
                 " its input"
             )
-        self.state["made"][again.run] = pairs
+        self.state["made"][plan.run] = pairs
         self.journal.save(self.state)
-        self.say(f"again  {again.flow} {again.collection} {again.day}: {len(pairs)} artifact(s) written anew")
-        _files.reached("forget-again")
+        self.say(f"rerun  {plan.flow} {plan.collection} {plan.day}: {len(pairs)} artifact(s) rewritten")
+        _files.reached("forget-rerun")
 
-    def _rewriting(self, again: Again) -> Rewriting:
+    def _rewriting(self, plan: RerunPlan) -> Rewriting:
         wanted = Suppressed.of([self.key], salt_of(self.store))
-        documents = StoredInput(self.store, Ref.parse(again.documents), wanted) if again.stored else None
-        interactions = None
-        if again.stored_interactions:
-            interactions = StoredInteractions(self.store, Ref.parse(again.interactions), wanted)
-        embeddings = StoredInput(self.store, Ref.parse(again.embeddings), wanted) if again.stored_embeddings else None
-        return Rewriting(
-            documents, interactions, embeddings, index=again.index, ranker=again.ranker, threshold=again.threshold
-        )
+        sources = {
+            word: named(domains.domain_of(word).stored)(self.store, Ref.parse(plan.imported[word]), wanted)
+            for word in plan.stored
+        }
+        return Rewriting(sources, frozenset(plan.left))
 
     @property
     def _replaced(self) -> dict[str, str]:
@@ -209,7 +208,7 @@ class _Job:
         replaced, condemned = self._replaced, self.affected.condemned
         failed = "; ".join(dict.fromkeys(self.state["failed"].values())).replace(self.key, "[forgotten]")
         lost = {
-            ref: self.affected.lost.get(ref) or failed or "it was not made again"
+            ref: self.affected.lost.get(ref) or failed or "it was not rebuilt"
             for ref in condemned
             if ref not in replaced
         }
@@ -304,15 +303,8 @@ class _Job:
 
 
 def _affected(saved: dict[str, Any]) -> Affected:
-    from flows.ops.erase.inputs import InputFile
-
-    return Affected(
-        **{
-            **saved,
-            "inputs": [InputFile(**one) for one in saved["inputs"]],
-            "again": [Again(**one) for one in saved["again"]],
-        }
-    )
+    plans = [RerunPlan(**plan) for plan in saved["reruns"]]
+    return Affected(**{**saved, "inputs": [InputFile(**file) for file in saved["inputs"]], "reruns": plans})
 
 
 def counterparts(record: dict[str, Any], made: dict[str, Any]) -> dict[str, str]:
@@ -342,12 +334,12 @@ def summary(touched: Affected) -> list[str]:
         lines.append(f"holds  {ref}: {rows} row(s)")
     if touched.condemned:
         lines.append(f"remove {len(touched.condemned)} artifact(s): these and all that was made of them")
-    for again in touched.again:
-        stored = again.stored or again.stored_interactions or again.stored_embeddings
+    for plan in touched.reruns:
+        stored = bool(plan.stored)
         source = "what the store holds of its input" if stored else "its input"
-        lines.append(f"again  {again.flow} {again.collection} {again.day} from {source}, about {again.seconds:.1f} s")
-    if touched.again:
-        lines.append(f"again  {len(touched.days)} day(s), about {touched.seconds:.1f} s in all")
+        lines.append(f"rerun  {plan.flow} {plan.collection} {plan.day} from {source}, about {plan.seconds:.1f} s")
+    if touched.reruns:
+        lines.append(f"rerun  {len(touched.days)} day(s), about {touched.seconds:.1f} s in all")
     lines += [f"moved  {publication}" for publication in touched.publications]
     lines += [f"lost   {ref}: {why}" for ref, why in touched.lost.items()]
     lines += [

@@ -6,21 +6,18 @@ Looks only; changes nothing.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flows.domains.inputs import interaction_files
-from flows.domains.metric.inputs import embedding_columns
-from flows.domains.metric.settings import MetricSettings
+from flows import domains
+from flows.domains.domain import FileUse
+from flows.run.profiles import settings_read
 from flows.run.request import DAY, RunRequest
-from flows.run.settings import InputSettings, Settings, XmrSettings
 from schemas.errors import FingerpostError
-from schemas.inputs import SAMPLE
 from schemas.inputs.files import input_files
 from schemas.inputs.forgotten import FORMS, scan
 from schemas.inputs.images import files_by_class
-from schemas.inputs.interaction_rows import split_mapping
 from schemas.inputs.rewriting import count_rows
 from schemas.inputs.sources import FileSource
 from schemas.inputs.suppression import Suppressed
@@ -51,7 +48,8 @@ def texts_of(row: Mapping[str, Any], wanted: Suppressed) -> list[str]:
 def inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[str]) -> list[InputFile]:
     """The files that the runs of the collections read and that hold the key, days that never ran included."""
     found: dict[tuple[str, str], InputFile] = {}
-    for form, path, columns in input_sources(records):
+    for use in input_sources(records):
+        form, path, columns = use.form, use.path, dict(use.columns)
         try:
             if form == "images" and (pictures := files_by_class(path)) is not None:
                 named = [str(file) for key, file in pictures if wanted.match(key)]
@@ -81,15 +79,12 @@ def wanted_in(file: Path, wanted: Suppressed) -> bool:
         return False
 
 
-def input_sources(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, dict[str, str]]]:
-    """What rows are, the paths that runs read them from, and the mapping of their columns; a path with a day in it gives
-    every file that fits it.
-    """
-    found: dict[tuple[str, str], dict[str, str]] = {}
+def input_sources(records: Iterable[Mapping[str, Any]]) -> list[FileUse]:
+    """The files that runs read; a path with a day in it gives every file that fits it."""
+    uses: dict[tuple[str, str], FileUse] = {}
     patterns = dict[str, None]()
     for record in records:
-        for form, path, columns in _files_of(_paths_in(record["settings"]), record["flow"]):
-            found[form, path] = columns
+        uses |= {(use.form, use.path): use for use in _read_by(settings_read(record["settings"]), record["flow"])}
         request = {**(record.get("request") or {}), "day": "", "force": (), "dry_run": False}
         patterns[json.dumps([record["flow"], request], sort_keys=True)] = None
     for flow, request in map(json.loads, patterns):
@@ -97,44 +92,14 @@ def input_sources(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, 
             settings = RunRequest.of(**request).for_any_day()
         except (FingerpostError, TypeError):
             continue  # its profile is gone, for example; the days that ran are known from their records
-        for form, pattern, columns in _files_of(settings, flow):
-            for path in _matching(pattern):
-                found.setdefault((form, path), columns)
-    return [(form, path, columns) for (form, path), columns in found.items()]
+        for use in _read_by(settings, flow):
+            for path in _matching(use.path):
+                uses.setdefault((use.form, path), replace(use, path=path))
+    return list(uses.values())
 
 
-def _paths_in(settings: Mapping[str, Any]) -> Settings:
-    """The settings of a record that say where inputs are, whatever became of its others."""
-
-    def known(section: str, *names: str) -> dict[str, Any]:
-        return {name: settings[f"{section}.{name}"] for name in names if f"{section}.{name}" in settings}
-
-    # A threshold's without the checks of its other settings, which are not looked at.
-    metric = MetricSettings.model_construct(**known("metric", "input", "columns", "kind"))
-    return Settings(
-        input=InputSettings(source=settings["input.source"], columns=settings["input.columns"]),
-        xmr=XmrSettings(**known("xmr", "input", "labels", "negatives", "columns")),
-    ).model_copy(update={"metric": metric})
-
-
-def _files_of(settings: Settings, flow: str) -> list[tuple[str, str, dict[str, str]]]:
-    """What a flow reads from files: the form of the rows, the path and the mapping of the columns."""
-    files, source = interaction_files(settings, flow), settings.input.source
-    embedded = embedding_columns(settings, flow)
-    found = []
-    if source != SAMPLE and source not in {files.path if files else "", embedded[0] if embedded else ""}:
-        found.append(("documents", source, dict(settings.input.columns)))
-    if files is not None:
-        of_rows, of_labels = split_mapping(files.columns, labelled=bool(files.labels))
-        found.append(("interactions", files.path, of_rows))
-        if files.labels:
-            found.append(("labels", files.labels, of_labels))
-        if files.negatives:
-            found.append(("negatives", files.negatives, {}))
-    if embedded is not None:
-        form = "images" if settings.metric.kind == "images" else "embeddings"
-        found.append((form, embedded[0], dict(embedded[1])))
-    return found
+def _read_by(settings: Any, flow: str) -> list[FileUse]:
+    return [use for uses in domains.files_read(settings, flow).values() for use in uses]
 
 
 def _matching(pattern: str) -> list[str]:

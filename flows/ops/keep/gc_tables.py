@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.ops.keep.gc import Explanation, Plan
-from flows.ops.keep.live import wide_console
+from flows.run.console import wide_console
 
 
 def show_plan(plan: Plan, *, dry_run: bool) -> None:

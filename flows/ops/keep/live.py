@@ -5,29 +5,24 @@ import secrets
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from flows.domains import products
+from flows.run.console import wide_console
 from schemas.errors import FingerpostError
 from schemas.leases import lease
-from schemas.publish import Pointer, products
+from schemas.publish import Pointer, published_collection
+from schemas.publish import products as published
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.open import PRODUCT, published_collection
 from tasks.ledger import runs
-
-
-def wide_console() -> Console:
-    """A console as wide as the terminal, or wide enough for a line each where the output goes to a file or pipe."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
 
 
 def show_status(store: Store, *, as_json: bool) -> None:
     """What is live, and the newest run of every collection."""
     live = {
         f"{collection}/{product}": asdict(newest_move)
-        for collection, product in products(store)
+        for collection, product in published(store)
         if (newest_move := Pointer(store, collection, product).live()) is not None
     }
     newest: dict[str, dict[str, Any]] = {}
@@ -64,7 +59,7 @@ def show_history(store: Store, *, newest: int, as_json: bool) -> None:
     records = runs(store, newest=newest)
     moves = {
         f"{collection}/{product}": [asdict(move) for move in Pointer(store, collection, product).history()]
-        for collection, product in products(store)
+        for collection, product in published(store)
     }
     if as_json:
         print(json.dumps({"runs": records, "publications": moves}, indent=1))
@@ -107,34 +102,34 @@ def _why(record: dict[str, Any]) -> str:
     return "; ".join(causes) or "all reused"
 
 
-def promote_index(
+def promote(
     store: Store, reference: str, *, collection: str | None, profile: str, reason: str, despite: str = ""
 ) -> str:
-    """Makes an index live if it is whole and the profile's gates hold; ``despite`` "replay" overrules those of real queries."""
-    from flows.run.gates import GATES, REPLAY_GATES, publish, replay_beside_live, replay_gates
-    from flows.run.settings import load_settings
+    """Makes a product live if it is complete and the profile's gates hold; ``despite`` "replay" overrules those of real queries."""
+    from flows.run.gates import REPLAY_GATES, gates_of, publish, replay_gates, replay_with_live
+    from flows.run.profiles import load_settings
 
     if despite not in {"", "replay"}:
         raise FingerpostError(f"--despite: expected replay, got {despite!r}; no other gate can be overruled")
     if despite and not reason.strip():
         raise FingerpostError("--despite: expected --reason with it, found none; say why, for the audit log")
     ref = Ref.parse(reference)
-    if ref.name not in GATES:
+    if ref.name not in products():
         raise FingerpostError(
-            f"promote: expected an artifact {' or '.join(GATES)}, got {ref}; see `fingerpost history`"
+            f"promote: expected an artifact {' or '.join(products())}, got {ref}; see `fingerpost history`"
         )
     settings, _ = load_settings(profile)
     manifest = store.manifest(ref)
     name = collection or str(manifest.run.get("collection") or published_collection(store, product=ref.name))
-    replayed = replay_beside_live(store, name, ref, settings.replay)
-    gates = GATES[ref.name](manifest, settings.gates) + replay_gates(replayed, settings.replay)
+    replayed = replay_with_live(store, name, ref, settings.replay)
+    gates = gates_of(ref, manifest, settings) + replay_gates(replayed, settings.replay)
     overruled = REPLAY_GATES if despite else ()
     with lease(store, f"promote-{secrets.token_hex(6)}", flow="promote", collection=name, day=ref.day):
         move = publish(store, name, ref, gates, reason=reason, replayed=replayed, despite=overruled)
     return f"{name}/{ref.name}: {move.ref} is live, generation {move.generation}"
 
 
-def roll_back(store: Store, *, collection: str | None, reason: str, product: str = PRODUCT) -> str:
+def roll_back(store: Store, *, collection: str | None, reason: str, product: str) -> str:
     """Makes the version of a product live again that was live before."""
     name = published_collection(store, collection, product=product)
     move = Pointer(store, name, product).rollback(reason=reason)

@@ -219,14 +219,6 @@ def with_ports(options: Options) -> Options:
     return replace(options, **found)
 
 
-def has_command(name: str) -> bool:
-    from flows.cli import app
-
-    return any(
-        (command.name or getattr(command.callback, "__name__", "")) == name for command in app.registered_commands
-    )
-
-
 def worker_name(options: Options) -> str:
     """Begins alike for all stacks of one folder of one machine."""
     return f"stack-{socket.gethostname()}-{hashlib.sha256(str(options.home).encode()).hexdigest()[:6]}"

@@ -59,7 +59,7 @@ def adapted(
     file: dict[str, Any], *, profile: str = "", only: tuple[str, ...] = (), paused: bool = False
 ) -> dict[str, Any]:
     """The file with another profile (and its time zone), some of its entries, or all of them paused."""
-    from flows.run.settings import load_settings
+    from flows.run.profiles import load_settings
 
     names = [entry["name"] for entry in file["deployments"]]
     if unknown := sorted(set(only) - set(names)):

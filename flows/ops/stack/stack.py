@@ -25,7 +25,6 @@ from flows.ops.stack.children import (
     POOL,
     Options,
     children_of,
-    has_command,
     with_ports,
     worker_name,
 )
@@ -107,7 +106,7 @@ def _first_state(options: Options) -> State:
         ui=server,
         dask=f"{'tls' if options.tls else 'tcp'}://{LOOPBACK}:{options.dask_port}",
         dashboard=f"http://{LOOPBACK}:{options.dashboard_port}/status",
-        metrics=f"http://{LOOPBACK}:{options.metrics_port}/metrics" if has_command("metrics") else "",
+        metrics=f"http://{LOOPBACK}:{options.metrics_port}/metrics",
         pool=POOL,
         database=urlsplit(options.database).scheme.split("+")[0] or "sqlite",
         auth=bool(options.auth),

@@ -58,7 +58,7 @@ def find_home(given: str = "", *, store: str = "") -> Path:
     for folder in (here, *here.parents):
         if (folder / FOLDER).is_dir():
             return folder / FOLDER
-    from tasks.ann.open import find_store
+    from schemas.store import find_store
 
     place = store or find_store()
     return (Path(place).absolute().parent if "://" not in place else here) / FOLDER

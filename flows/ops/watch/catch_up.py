@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flows.domains.settings import Settings
 from flows.run.api import Api
 from flows.run.calendar import logical_day
-from flows.run.settings import Settings
 from schemas.errors import FingerpostError
 from schemas.store import Store
 from tasks.ledger import partitions

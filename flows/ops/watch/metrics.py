@@ -4,7 +4,7 @@ Records do not change once they are written, so each is read once; what depends 
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from flows import domains
 from flows.run.alerts import undelivered
 from flows.run.freshness import Deadline, freshness, recorded_deadline
-from schemas.corpus import DOCUMENTS
 from schemas.errors import FingerpostError
 from schemas.publish import Pointer, products
 from schemas.refs import Ref
@@ -45,6 +45,7 @@ class _Totals:
     last: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     computed: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     quality: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    quarantined: dict[tuple[str, str], float] = field(default_factory=dict)
     bytes: int = 0
 
     def add(self, record: Mapping[str, Any]) -> None:
@@ -57,6 +58,8 @@ class _Totals:
             name = (collection, stage_name)
             artifact = full_name(Ref.parse(stage["ref"]).name, stage.get("part", ""))
             self.quality[collection, artifact] = stage["quality"]
+            if (file := domains.imported_by(stage["stage"], stage.get("part", ""))) is not None:
+                self.quarantined[collection, file.title] = float(stage["quality"].get("quarantine_share", 0.0))
             self.shards[name] += stage["shards_run"]
             self.resumed[name] += stage["shards_resumed"]
             if stage["computed"]:
@@ -137,7 +140,12 @@ class StoreCollector:
             labels,
             since,
         )
-        yield _gauge("fingerpost_quarantined_rows", "Rows set aside in the newest day", labels, quarantined)
+        yield _gauge(
+            "fingerpost_quarantined_rows",
+            "Rows of all inputs that were quarantined in the newest day",
+            labels,
+            quarantined,
+        )
 
     def _live_metrics(self, now: datetime) -> Iterator[Metric]:
         labels = ["collection", "product"]
@@ -199,7 +207,6 @@ def _stage_metrics(totals: _Totals) -> Iterator[Metric]:
 def _quality_metrics(totals: _Totals) -> Iterator[Metric]:
     figures: dict[tuple[str, ...], float] = {}
     recalls: dict[tuple[str, ...], float] = {}
-    shares: dict[tuple[str, ...], float] = defaultdict(float)
     for (collection, artifact), quality in totals.quality.items():
         for name, value in quality.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
@@ -207,8 +214,6 @@ def _quality_metrics(totals: _Totals) -> Iterator[Metric]:
             figures[collection, artifact, name] = float(value)
             if found := _RECALL.fullmatch(name):
                 recalls[collection, artifact, found[1]] = float(value)
-        if artifact == DOCUMENTS.name:
-            shares[(collection,)] = float(quality.get("quarantine_share", 0.0))
     labels = ["collection", "artifact"]
     yield _gauge("fingerpost_quality", "Quality figures of the newest artifacts", [*labels, "figure"], figures)
     yield _gauge(
@@ -218,7 +223,10 @@ def _quality_metrics(totals: _Totals) -> Iterator[Metric]:
         recalls,
     )
     yield _gauge(
-        "fingerpost_quarantine_ratio", "Share of the newest input's rows that were set aside", ["collection"], shares
+        "fingerpost_quarantine_ratio",
+        "Fraction of the newest rows of each input (documents, interactions, ...) that were quarantined",
+        ["collection", "input"],
+        totals.quarantined,
     )
 
 

@@ -1,6 +1,7 @@
 """The stages of the ann domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,10 +26,10 @@ from tasks.ann.finger_tables import project_rows, range_tables
 from tasks.ann.graph import Graph
 from tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
 from tasks.ann.neighbors import NeighborParams, neighbor_table
-from tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph, read_vectors
-from tasks.ann.retrieval import RetrievalParams, evaluate_known_items
+from tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph
+from tasks.ann.retrieval import RetrievalParams, Sample, evaluate_known_items
 from tasks.corpus.ngrams import NgramParams
-from tasks.corpus.open import read_components, read_features, read_vocabulary
+from tasks.corpus.open import read_components, read_features, read_vectors, read_vocabulary
 from tasks.corpus.tfidf import Featurizer, TfidfParams
 from tasks.shards import Shard, ShardOutput, row_shards
 from tasks.stage import stage
@@ -44,17 +45,7 @@ CHECKPOINT_SECONDS = 30.0
 def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
     """Builds the HNSW graph over all vectors; the same for any number of threads, and taken up again after a kill."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
-    kernel = kernel_params(params)
-    saved = run.workspace.newest_checkpoint()
-    builder = HnswBuilder.restore(rows, kernel, tensors_from_bytes(saved[1])) if saved else HnswBuilder(rows, kernel)
-    run.begin(builder.size)
-    last = time.monotonic()
-    while builder.inserted < builder.size:
-        builder.insert_until(builder.inserted + _STEP_ROWS, threads=run.threads)
-        run.advance(builder.inserted)
-        if time.monotonic() - last >= CHECKPOINT_SECONDS and builder.inserted < builder.size:
-            run.workspace.save_checkpoint(builder.inserted, tensors_to_bytes(builder.state()))
-            last = time.monotonic()
+    builder = _inserted(run, rows, kernel_params(params))
     graph = builder.graph()
     run.write("graph", tensors_to_arrow(graph_arrays(graph)))
     degrees = np.diff(graph.indptr)
@@ -67,6 +58,21 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
         "metric": params.metric,
         "build_distances": builder.counters.distances,
     }
+
+
+def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilder:
+    """A builder with all rows inserted, from the newest checkpoint if there is one; saves its state from time to time."""
+    saved = run.workspace.newest_checkpoint()
+    builder = HnswBuilder.restore(rows, kernel, tensors_from_bytes(saved[1])) if saved else HnswBuilder(rows, kernel)
+    run.begin(builder.size)
+    last = time.monotonic()
+    while builder.inserted < builder.size:
+        builder.insert_until(builder.inserted + _STEP_ROWS, threads=run.threads)
+        run.advance(builder.inserted)
+        if time.monotonic() - last >= CHECKPOINT_SECONDS and builder.inserted < builder.size:
+            run.workspace.save_checkpoint(builder.inserted, tensors_to_bytes(builder.state()))
+            last = time.monotonic()
+    return builder
 
 
 @stage(contracts.FINGER_BASIS)
@@ -191,19 +197,20 @@ def evaluate_retrieval(
         progress=run,
     )
     run.write("figures", figures_to_arrow(found.figures))
-    ids = rows["id"].to_pylist()
-    run.write(
-        "samples",
-        pa.table(
-            {
-                "query": pa.array([s.query for s in found.samples], pa.string()),
-                "rank": pa.array([s.rank for s in found.samples], pa.int64()),
-                "id": pa.array([ids[s.row] for s in found.samples], pa.string()),
-                "title": pa.array([s.title for s in found.samples], pa.string()),
-            }
-        ),
-    )
+    run.write("samples", _samples_table(found.samples, rows["id"].to_pylist()))
     run.quality, run.measured = found.quality, found.measured
+
+
+def _samples_table(samples: Sequence[Sample], ids: list[str]) -> pa.Table:
+    """Sample queries and what was found for them."""
+    return pa.table(
+        {
+            "query": pa.array([sample.query for sample in samples], pa.string()),
+            "rank": pa.array([sample.rank for sample in samples], pa.int64()),
+            "id": pa.array([ids[sample.row] for sample in samples], pa.string()),
+            "title": pa.array([sample.title for sample in samples], pa.string()),
+        }
+    )
 
 
 @stage(contracts.INDEX)

@@ -1,14 +1,12 @@
-"""The stages of the corpus domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
+"""The stages that make features and vectors of documents."""
 
 from functools import reduce
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas import corpus as contracts
-from schemas.errors import CorruptArtifactError, FingerpostError, QuarantineLimitError
-from schemas.inputs.sources import DistributionSource, InputSource, check_rows
+from schemas.errors import CorruptArtifactError
 from schemas.matrices import (
     dense_to_arrow,
     sparse_from_arrow,
@@ -21,10 +19,18 @@ from schemas.matrices import (
 from schemas.refs import Ref
 from schemas.store import Artifact, Store
 from schemas.workspace import Workspace
-from tasks.corpus.documents import ImportParams
 from tasks.corpus.fields import split_fields
 from tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_shard
-from tasks.corpus.open import family_name, read_components, read_rows, read_terms, read_vocabulary, terms_table
+from tasks.corpus.open import (
+    family_name,
+    open_texts,
+    read_components,
+    read_rows,
+    read_terms,
+    read_texts,
+    read_vocabulary,
+    terms_table,
+)
 from tasks.corpus.svd import SvdModel, SvdParams, finish, orthonormalize, pass_shard, project, projection, start_block
 from tasks.corpus.tfidf import TfidfParams, weigh_counts
 from tasks.corpus.vocabulary import (
@@ -33,72 +39,22 @@ from tasks.corpus.vocabulary import (
     merge_frequencies,
     select_vocabulary,
 )
-from tasks.shards import BLOCK_ROWS, Shard, ShardOutput, row_shards
+from tasks.shards import BLOCK_ROWS, Shard, ShardOutput, row_shards, shards_of
 from tasks.stage import stage
 from tasks.stage_run import StageRun
 
 
-@stage(contracts.EXTRACTS)
-def extract_documentation(run: StageRun, packages: DistributionSource, *, distributions: tuple[str, ...]) -> None:
-    """Parses the sources of installed distributions into documents, one shard a distribution."""
-    shards = [Shard(index, index, index + 1) for index in range(len(distributions))]
-    figures = run.map_shards(_extract_distribution, shards, packages=packages, distributions=distributions)
-    run.quality = {
-        "documents": sum(f["documents"] for f in figures),
-        "unparsed_files": sum(f["unparsed"] for f in figures),
-    }
-
-
-def _extract_distribution(
-    store: Store, shard: Shard, *, packages: DistributionSource, distributions: tuple[str, ...]
-) -> ShardOutput:
-    found = packages.distribution(distributions[shard.index])
-    tables = {"documents": found.documents, "links": found.links}
-    return ShardOutput(tables, {"documents": found.documents.num_rows, "unparsed": found.unparsed})
-
-
-@stage(contracts.DOCUMENTS)
-def import_documents(run: StageRun, source: "Ref | InputSource", *, params: ImportParams) -> None:
-    """Takes the good rows of an input over as documents and sets the bad ones aside with a reason each."""
-    if isinstance(source, Ref):
-        batch = check_rows(run.store.open(source, contracts.EXTRACTS).read("documents"))
-    else:
-        batch = source.read()
-    accepted, bad = batch.accepted, batch.quarantined.num_rows
-    share = bad / max(bad + accepted.num_rows, 1)
-    run.write_companion(
-        contracts.QUARANTINE, {"rows": batch.quarantined}, quality={"rows": bad, "reasons": dict(batch.reasons)}
-    )
-    if share > params.quarantine_share or not accepted.num_rows:
-        counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
-        raise QuarantineLimitError(
-            f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad}"
-            f" bad of {bad + accepted.num_rows} ({counts}); mend the input, or raise corpus.imports.quarantine_share;"
-            f" the rows are in {run.companions[contracts.QUARANTINE.name]}"
-        )
-    for shard in row_shards(accepted.num_rows, params.rows_per_shard):
-        run.write("documents", accepted.slice(shard.start, shard.stop - shard.start), shard=shard.index)
-    has_vectors = accepted["vector"].null_count == 0
-    run.quality = {
-        "documents": accepted.num_rows,
-        "quarantined": bad,
-        "quarantine_share": round(share, 6),
-        "vectors": has_vectors,
-        "texts": any(pc.any(pc.greater(pc.binary_length(accepted[name]), 0)).as_py() for name in ("title", "text")),
-    }
-
-
 @stage(contracts.NGRAMS)
 def count_ngrams(run: StageRun, documents: Ref, *, params: NgramParams) -> None:
-    """Counts the n-grams of every field of every document, shard by shard."""
-    shards = _shards(run.store.open(documents, contracts.DOCUMENTS), "documents")
+    """Counts the n-grams of every field of every document or query, shard by shard."""
+    texts, table = open_texts(run.store, documents)
+    shards = shards_of(texts.entries(table))
     figures = run.map_shards(_count_shard, shards, documents=documents, params=params)
     run.quality = {"documents": sum(f["documents"] for f in figures), "non_zeros": sum(f["non_zeros"] for f in figures)}
 
 
 def _count_shard(store: Store, shard: Shard, *, documents: Ref, params: NgramParams) -> ShardOutput:
-    rows = store.open(documents, contracts.DOCUMENTS).read("documents", shard=shard.index)
-    counted = count_shard(*split_fields(rows["title"].to_pylist(), rows["text"].to_pylist()), params)
+    counted = count_shard(*split_fields(*read_texts(store, documents, shard.index)), params)
     tables = {
         "terms": terms_table([family.terms for family in counted.families]),
         "frequencies": tensors_to_arrow(
@@ -117,7 +73,7 @@ def merge_vocabulary(run: StageRun, ngrams: Ref, *, params: NgramParams) -> None
     """Adds up the document frequencies of all shards and chooses the terms that become columns."""
     counted = run.store.open(ngrams, contracts.NGRAMS)
     merged = reduce(
-        merge_frequencies, (_frequencies(counted, shard, params) for shard in _shards(counted, "frequencies"))
+        merge_frequencies, (_frequencies(counted, shard, params) for shard in shards_of(counted.entries("frequencies")))
     )
     vocabulary = select_vocabulary(merged, params)
     run.write("terms", terms_table([family.terms for family in vocabulary.families]))
@@ -133,7 +89,7 @@ def merge_vocabulary(run: StageRun, ngrams: Ref, *, params: NgramParams) -> None
 @stage(contracts.FEATURES)
 def weigh_terms(run: StageRun, ngrams: Ref, vocabulary: Ref, *, params: TfidfParams) -> None:
     """Turns the counts of every shard into TF-IDF rows of norm 1 over the vocabulary."""
-    shards = _shards(run.store.open(ngrams, contracts.NGRAMS), "frequencies")
+    shards = shards_of(run.store.open(ngrams, contracts.NGRAMS).entries("frequencies"))
     figures = run.map_shards(_weigh_shard, shards, ngrams=ngrams, vocabulary=vocabulary, params=params)
     columns = run.store.open(vocabulary, contracts.VOCABULARY).quality["columns"]
     run.quality = {
@@ -161,6 +117,23 @@ def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
     """Fits the randomized truncated SVD in a fixed number of readings of the features, each one a checkpoint."""
     artifact = run.store.open(features, contracts.FEATURES)
     rows, columns = artifact.rows("features"), artifact.quality["columns"]
+    image, basis = _last_pass(run, features, params, rows=rows, columns=columns)
+    model: SvdModel = finish(image, basis, params)
+    arrays: dict[str, np.ndarray] = {
+        "components": projection(model, whitening=params.whitening),
+        "singular_values": model.singular_values,
+    }
+    run.write("projection", tensors_to_arrow(arrays))
+    run.quality = {
+        "rank": model.components.shape[1],
+        "energy_kept": round(float((model.singular_values**2).sum()) / max(rows, 1), 6),
+    }
+
+
+def _last_pass(
+    run: StageRun, features: Ref, params: SvdParams, *, rows: int, columns: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the features ``params.passes`` times, each time a checkpoint; the last image, and the basis that it is of."""
     run.begin(params.passes)
     saved = run.workspace.newest_checkpoint()
     first = saved[0] if saved else 0
@@ -185,16 +158,7 @@ def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
         if number < params.passes:
             _save_block(run.workspace, number, orthonormalize(image))
         run.advance(number)
-    model: SvdModel = finish(image, basis, params)
-    arrays: dict[str, np.ndarray] = {
-        "components": projection(model, whitening=params.whitening),
-        "singular_values": model.singular_values,
-    }
-    run.write("projection", tensors_to_arrow(arrays))
-    run.quality = {
-        "rank": model.components.shape[1],
-        "energy_kept": round(float((model.singular_values**2).sum()) / max(rows, 1), 6),
-    }
+    return image, basis
 
 
 def _pass_shard(
@@ -207,7 +171,7 @@ def _pass_shard(
 @stage(contracts.VECTORS)
 def embed_documents(run: StageRun, features: Ref, projection: Ref) -> None:
     """Projects every row of features on the directions of the SVD and normalises it."""
-    shards = _shards(run.store.open(features, contracts.FEATURES), "features")
+    shards = shards_of(run.store.open(features, contracts.FEATURES).entries("features"))
     figures = run.map_shards(_embed_shard, shards, features=features, projection=projection)
     run.quality = {
         "documents": sum(f["rows"] for f in figures),
@@ -226,36 +190,6 @@ def _embed_shard(store: Store, shard: Shard, *, features: Ref, projection: Ref) 
     return ShardOutput(
         {"vectors": dense_to_arrow(rows)}, {"rows": len(rows), "dimensions": rows.shape[1], "zero": zero}
     )
-
-
-@stage(contracts.VECTORS)
-def take_vectors(run: StageRun, documents: Ref, *, normalize: bool) -> None:
-    """Takes over the vectors that came with the documents, scaled to norm 1 if asked for."""
-    artifact = run.store.open(documents, contracts.DOCUMENTS)
-    if not artifact.quality["vectors"]:
-        raise FingerpostError(
-            f"artifact {documents}: expected a vector in every row, found rows without; give text to all, or vectors"
-            " to all"
-        )
-    figures = run.map_shards(_take_shard, _shards(artifact, "documents"), documents=documents, normalize=normalize)
-    run.quality = {"documents": sum(f["rows"] for f in figures), "dimensions": figures[0]["dimensions"], "zero_rows": 0}
-
-
-def _take_shard(store: Store, shard: Shard, *, documents: Ref, normalize: bool) -> ShardOutput:
-    column = store.open(documents, contracts.DOCUMENTS).read("documents", shard=shard.index)["vector"].combine_chunks()
-    rows = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    if normalize:
-        rows = rows / np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))[:, None]
-    return ShardOutput({"vectors": dense_to_arrow(rows)}, {"rows": len(rows), "dimensions": rows.shape[1]})
-
-
-def _shards(artifact: Artifact, table: str) -> list[Shard]:
-    """The shards of an artifact, so that what is made of it keeps its boundaries."""
-    shards, start = [], 0
-    for entry in artifact.entries(table):
-        shards.append(Shard(entry.shard, start, start + entry.rows))
-        start += entry.rows
-    return shards
 
 
 def _frequencies(artifact: Artifact, shard: Shard, params: NgramParams) -> Frequencies:

@@ -9,20 +9,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas import corpus
 from schemas import metric as contracts
 from schemas.errors import FingerpostError
 from schemas.matrices import dense_to_arrow, figures_to_arrow, tensors_from_bytes, tensors_to_arrow, tensors_to_bytes
 from schemas.refs import Ref
 from schemas.store import Store
 from schemas.workspace import Workspace
-from tasks.ann.open import read_vectors
+from tasks.corpus.open import read_vectors
 from tasks.metric.classes import ClassParams, chosen_rows
 from tasks.metric.comparison import ComparisonParams, Scored, on_validation, scored, taken_embedder
 from tasks.metric.embedders import BackboneParams, Check, Embedder, TrainingParams
 from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, will_do
 from tasks.metric.margins import TcmParams
-from tasks.metric.open import read_embedder, taken_place
+from tasks.metric.open import open_vectors, read_embedder, read_labelled, taken_place, texts_of
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
@@ -60,8 +59,8 @@ class _Sides:
 
 
 def _sides(store: Store, vectors: Ref, documents: Ref, recipe: Recipe, *wanted: str) -> _Sides:
-    labels = store.open(documents, corpus.DOCUMENTS).read("documents")[recipe.classes.column].to_pylist()
-    given = shaped(read_vectors(store.open(vectors, corpus.VECTORS)), recipe.shape, vectors)
+    labels = texts_of(read_labelled(store, documents), recipe.classes.column)
+    given = shaped(read_vectors(open_vectors(store, vectors)), recipe.shape, vectors)
     named = np.array(labels, dtype=str)
     rows, names = {}, {}
     for side in wanted:
@@ -101,31 +100,31 @@ def search_margins(
     trials = [Trial(tcm, **figures["trial"]) for tcm, figures in zip(tried, found, strict=True)]
     best = chosen(trials, params)
     roles = ["will do" if place and will_do(trial, trials[0], params) else "" for place, trial in enumerate(trials)]
-    good = sum(role != "" for role in roles)
+    acceptable = sum(role != "" for role in roles)
     roles[best] = "chosen"
-    run.write(
-        "trials",
-        pa.table(
-            {
-                "place": pa.array(range(len(trials)), pa.int64()),
-                **_tried_columns(tried),
-                **_judged_columns(trials),
-                "role": roles,
-            }
-        ),
-    )
-    tcm = trials[best].tcm
+    run.write("trials", _trials_table(trials, roles))
+    run.quality = {"trials": len(trials), "will_do": acceptable} | _margins_quality(trials[best], trials[0])
+
+
+def _trials_table(trials: Sequence[Trial], roles: list[str]) -> pa.Table:
+    """Trials, and what became of each."""
+    numbers = pa.array(range(len(trials)), pa.int64())
+    tried = _tried_columns([trial.tcm for trial in trials])
+    return pa.table({"place": numbers, **tried, **_judged_columns(trials), "role": roles})
+
+
+def _margins_quality(best: Trial, without: Trial) -> dict[str, float]:
+    """The margins that were chosen, and what they gain."""
+    tcm = best.tcm
     assert tcm is not None
-    run.quality = {
-        "trials": len(trials),
-        "will_do": good,
+    return {
         "positive_margin": tcm.positive_margin,
         "negative_margin": tcm.negative_margin,
         "weight": tcm.positive_weight,
-        "opis": trials[best].opis,
-        "opis_without": trials[0].opis,
-        "recall_at_1": trials[best].recall_at_1,
-        "recall_at_1_without": trials[0].recall_at_1,
+        "opis": best.opis,
+        "opis_without": without.opis,
+        "recall_at_1": best.recall_at_1,
+        "recall_at_1_without": without.recall_at_1,
     }
 
 
@@ -173,15 +172,9 @@ def train_embedders(
 
     Margins are those that were searched for, or ``tcm`` where none were.
     """
-    with_tcm = tcm
-    if margins:
-        found = run.store.open(margins[0], contracts.MARGINS).quality
-        with_tcm = TcmParams(found["positive_margin"], found["negative_margin"], found["weight"], found["weight"])
-    jobs = [
-        (recipe.training.seed + seed, with_tcm if variant == "with" else None)
-        for variant in variants
-        for seed in range(seeds)
-    ]
+    with_tcm = _searched(run.store, margins[0]) if margins else tcm
+    first = recipe.training.seed
+    jobs = [(first + seed, with_tcm if variant == "with" else None) for variant in variants for seed in range(seeds)]
     figures = run.map_shards(
         _embedder_shard,
         even_shards(len(jobs), 1),
@@ -191,18 +184,7 @@ def train_embedders(
         jobs=jobs,
         work=run.ref,
     )
-    run.write(
-        "embedders",
-        pa.table(
-            {
-                "place": pa.array(range(len(jobs)), pa.int64()),
-                "seed": pa.array([seed for seed, _ in jobs], pa.int64()),
-                **_tried_columns([margins for _, margins in jobs]),
-                "step": pa.array([f["step"] for f in figures], pa.int64()),
-                "steps": pa.array([f["steps"] for f in figures], pa.int64()),
-            }
-        ),
-    )
+    run.write("embedders", _embedders_table(jobs, figures))
     run.write("shape", tensors_to_arrow({"shape": np.array(figures[0]["shape"], dtype=np.int64)}))
     run.quality = {
         "embedders": len(jobs),
@@ -210,6 +192,26 @@ def train_embedders(
         "rows": figures[0]["rows"],
         "validation_map_at_r": round(float(np.mean([f["map_at_r"] for f in figures])), 6),
     }
+
+
+def _searched(store: Store, margins: Ref) -> TcmParams:
+    """The margins that a search chose."""
+    quality = store.open(margins, contracts.MARGINS).quality
+    weight = quality["weight"]
+    return TcmParams(quality["positive_margin"], quality["negative_margin"], weight, weight)
+
+
+def _embedders_table(jobs: list[tuple[int, TcmParams | None]], figures: list[dict[str, Any]]) -> pa.Table:
+    """Seed and margins of each embedder, and the steps that it was trained for and is of."""
+    return pa.table(
+        {
+            "place": pa.array(range(len(jobs)), pa.int64()),
+            "seed": pa.array([seed for seed, _ in jobs], pa.int64()),
+            **_tried_columns([margins for _, margins in jobs]),
+            "step": pa.array([f["step"] for f in figures], pa.int64()),
+            "steps": pa.array([f["steps"] for f in figures], pa.int64()),
+        }
+    )
 
 
 def _embedder_shard(
@@ -288,16 +290,18 @@ def compare_embedders(
     roles = ["taken" if row == place else "" for row in range(len(trials))]
     numbers = pa.array(range(len(trials)), pa.int64())
     run.write("validation", pa.table({"embedder": numbers, **_judged_columns(trials), "role": roles}))
-    named = [
-        ("with" if part.validation.tcm else "without", f"seed {row['seed']}")
-        for part, row in zip(parts, table, strict=True)
-    ]
-    figures = [
-        (*name, metric, value) for name, part in zip(named, parts, strict=True) for metric, value in part.test.items()
-    ]
-    run.write("figures", figures_to_arrow(figures))
+    run.write("figures", figures_to_arrow(_test_figures(parts, [row["seed"] for row in table])))
     run.write("curves", tensors_to_arrow(_curves(parts)))
     run.quality = {"embedders": len(parts), "taken": place, "tcm": trials[place].tcm is not None} | _means(parts)
+
+
+def _test_figures(parts: Sequence[Scored], seeds: Sequence[int]) -> list[tuple[str, str, str, float]]:
+    """What test classes get by each embedder."""
+    return [
+        ("with" if part.validation.tcm else "without", f"seed {seed}", metric, value)
+        for part, seed in zip(parts, seeds, strict=True)
+        for metric, value in part.test.items()
+    ]
 
 
 def _score_shard(
@@ -340,16 +344,16 @@ def _means(parts: Sequence[Scored]) -> dict[str, float]:
     return out
 
 
-@stage(corpus.VECTORS)
+@stage(contracts.VECTORS)
 def embed_rows(
     run: StageRun, vectors: Ref, embedders: Ref, comparison: Ref, *, shape: tuple[int, ...], rows_per_shard: int
 ) -> None:
     """Embeds all rows by the embedder that was taken, one shard a range of rows."""
     place = taken_place(run.store.open(comparison, contracts.COMPARISON))
-    shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), rows_per_shard)
+    shards = row_shards(open_vectors(run.store, vectors).rows("vectors"), rows_per_shard)
     figures = run.map_shards(_embed_shard, shards, vectors=vectors, embedders=embedders, place=place, shape=shape)
     run.quality = {
-        "documents": sum(f["rows"] for f in figures),
+        "rows": sum(f["rows"] for f in figures),
         "dimensions": figures[0]["dimensions"],
         "embedder": place,
     }
@@ -360,7 +364,7 @@ def _embed_shard(
 ) -> ShardOutput:
     from tasks.metric.trainer import embed
 
-    rows = shaped(read_vectors(store.open(vectors, corpus.VECTORS))[shard.start : shard.stop], shape, vectors)
+    rows = shaped(read_vectors(open_vectors(store, vectors))[shard.start : shard.stop], shape, vectors)
     found = embed(read_embedder(store.open(embedders, contracts.EMBEDDERS), place), rows)
     return ShardOutput({"vectors": dense_to_arrow(found)}, {"rows": len(found), "dimensions": found.shape[1]})
 

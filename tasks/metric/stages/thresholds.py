@@ -5,25 +5,36 @@ from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from schemas import corpus
 from schemas import metric as contracts
 from schemas.errors import FingerpostError
 from schemas.matrices import dense_from_arrow, dense_to_arrow, figures_to_arrow, tensors_from_arrow, tensors_to_arrow
 from schemas.refs import Ref
+from schemas.releases import members_table
 from schemas.store import Artifact, Store
-from tasks.ann.open import read_vectors
+from tasks.corpus.open import read_vectors
 from tasks.metric.assessment import AssessmentParams, assess
-from tasks.metric.calibrated import calibrated
+from tasks.metric.calibrated import CalibratedThreshold, calibrated
 from tasks.metric.class_pairs import ClassPairs, count_between, drawn_classes, drawn_rows
 from tasks.metric.classes import ClassParams, chosen_rows, class_groups
 from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
-from tasks.metric.open import bins_tensors, read_bins, read_groups, read_histograms, read_names
+from tasks.metric.open import (
+    bins_tensors,
+    open_labelled,
+    open_vectors,
+    read_bins,
+    read_groups,
+    read_histograms,
+    read_labelled,
+    read_names,
+    texts_of,
+)
 from tasks.metric.pairs import PairHistograms
 from tasks.metric.partial_counts import added_up, count_groups, histogram_arrays
 from tasks.metric.retrieval import evenly, ranked_hits, summary
-from tasks.metric.scores import Measure, ScoreBins, bins_covering, bounded_bins, class_rows
-from tasks.metric.thresholds import Target, choose_threshold
+from tasks.metric.scores import ClassRows, Measure, ScoreBins, bins_covering, bounded_bins, class_rows
+from tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold
 from tasks.shards import Shard, ShardOutput, even_shards, row_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
@@ -54,33 +65,43 @@ def arrange_classes(
 
     ``memory_mb`` bounds the histograms of all pairs: where classes are many, there are fewer bins.
     """
-    told = run.store.open(documents, corpus.DOCUMENTS).read("documents")
-    labels = told[classes.column].to_pylist()
-    given = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    table = read_labelled(run.store, documents)
+    labels = texts_of(table, classes.column)
+    given = read_vectors(open_vectors(run.store, vectors))
     with _usable(documents):
         chosen = chosen_rows(labels, classes)
         names = np.array([labels[row] for row in chosen], dtype=str)
         data = class_rows(given[chosen], names, measure)
-        taken = bins_covering(data.rows, measure, bounded_bins(bins, len(data.names), memory_mb))
-    order = np.argsort(names, kind="stable")
+        score_bins = bins_covering(data.rows, measure, bounded_bins(bins, len(data.names), memory_mb))
+    _write_rows(run, data, chosen[np.argsort(names, kind="stable")], score_bins, rows_per_shard)
+    run.quality = {"left_out": len(labels) - len(chosen)} | _rows_quality(data, score_bins)
+    if classes.group:
+        groups, several = class_groups(names, texts_of(table.take(chosen), classes.group), data.names)
+        _write_groups(run, data.names, groups)
+        run.quality |= {"grouped_classes": int((groups != "").sum()), "classes_of_several_groups": several}
+
+
+def _write_rows(
+    run: StageRun, data: ClassRows, order: NDArray[np.integer], bins: ScoreBins, rows_per_shard: int
+) -> None:
+    """Writes rows sorted by class; ``order``: where each was in what was given."""
     run.write("names", pa.table({"name": pa.array([str(name) for name in data.names], pa.string())}))
-    run.write("order", tensors_to_arrow({"classes": data.classes, "rows": chosen[order].astype(np.int64)}))
-    run.write("bins", tensors_to_arrow(bins_tensors(taken)))
+    run.write("order", tensors_to_arrow({"classes": data.classes, "rows": order.astype(np.int64)}))
+    run.write("bins", tensors_to_arrow(bins_tensors(bins)))
     for shard in row_shards(len(data.rows), rows_per_shard):
         run.write("rows", dense_to_arrow(data.rows[shard.start : shard.stop]), shard=shard.index)
-    run.quality = {
+
+
+def _rows_quality(data: ClassRows, bins: ScoreBins) -> dict[str, object]:
+    """The figures of rows sorted by class."""
+    return {
         "rows": len(data.rows),
         "classes": len(data.names),
         "lone_classes": int((np.bincount(data.classes) == 1).sum()),
-        "left_out": len(labels) - len(chosen),
         "dimensions": data.rows.shape[1],
-        "measure": measure,
-        "bins": taken.count,
+        "measure": bins.measure,
+        "bins": bins.count,
     }
-    if classes.group:
-        groups, several = class_groups(names, told[classes.group].take(chosen).to_pylist(), data.names)
-        _write_groups(run, data.names, groups)
-        run.quality |= {"grouped_classes": int((groups != "").sum()), "classes_of_several_groups": several}
 
 
 def _write_groups(run: StageRun, names: np.ndarray, groups: np.ndarray | None) -> None:
@@ -206,7 +227,8 @@ def release_threshold(
     documents: Ref,
     assessment: Ref,
     retrieval: Ref,
-    *,
+    *others: Ref,
+    roles: tuple[str, ...] = (),
     target: Target,
     level: float,
     model: str,
@@ -214,53 +236,72 @@ def release_threshold(
 ) -> None:
     """Chooses the threshold that others use, with the model's identity and some of its vectors as canaries.
 
-    Its quality has what was measured on other classes, for the gates.
+    Its members are its inputs; ``roles`` are those of the others. Its quality has what was measured on other classes,
+    for the gates.
     """
+    named = ("validation_pairs", "vectors", "documents", "assessment", "retrieval")
+    members = (histograms, vectors, documents, assessment, retrieval, *others)
+    run.write("members", members_table(dict(zip((*named, *roles), members, strict=True))))
     pairs = read_histograms(run.store.open(histograms, contracts.HISTOGRAMS))
-    given = run.store.open(documents, corpus.DOCUMENTS)
-    ids = given.read("documents")["id"].to_pylist()
-    rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    given, table = open_labelled(run.store, documents)
+    ids = given.read(table)["id"].to_pylist()
+    rows = read_vectors(open_vectors(run.store, vectors))
     with _usable(histograms):
         choice = choose_threshold(pairs, target, level=level)
     assessed = run.store.open(assessment, contracts.ASSESSMENT)
+    groups, count = _own_thresholds(assessed), min(canaries, len(ids))
+    release = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=count, groups=groups)
+    run.quality = _write_threshold(run, release, target) | _chosen(choice, target, len(pairs.names))
+    run.quality |= {"groups": len(groups), "quarantine_share": given.quality["quarantine_share"]}
+    run.quality |= _tested(assessed, run.store.open(retrieval, contracts.RETRIEVAL))
+
+
+def _chosen(choice: ThresholdChoice, target: Target, classes: int) -> dict[str, float]:
+    """The rates of a threshold on the classes that it was chosen on."""
+    return {
+        f"held_out_{target.rate}": choice.held_out,
+        "far": choice.rates.global_far,
+        "frr": choice.rates.global_frr,
+        "classes": classes,
+    }
+
+
+def _own_thresholds(assessed: Artifact) -> dict[str, tuple[float, float, float]]:
+    """The threshold and its interval of each group of classes that is to have its own."""
     groups = assessed.read("groups").to_pylist() if assessed.entries("groups") else []
-    own = {group["name"]: (group["threshold"], group["low"], group["high"]) for group in groups if group["worth"]}
-    count = min(canaries, len(ids))
-    made = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=count, groups=own)
-    values = {
-        "threshold": made.threshold,
-        "low": made.interval[0],
-        "high": made.interval[1],
-        "measure": made.measure,
+    return {group["name"]: (group["threshold"], group["low"], group["high"]) for group in groups if group["worth"]}
+
+
+def _write_threshold(run: StageRun, release: CalibratedThreshold, target: Target) -> dict[str, object]:
+    """Writes the tables of a release; the values of its threshold."""
+    values: dict[str, object] = {
+        "threshold": release.threshold,
+        "low": release.interval[0],
+        "high": release.interval[1],
+        "measure": release.measure,
         "rate": target.rate,
         "share": target.share,
-        "model": made.model,
+        "model": release.model,
     }
     run.write("threshold", pa.table({name: [value] for name, value in values.items()}))
-    kept = dense_to_arrow(made.canaries).add_column(0, "id", pa.array(made.canary_ids, pa.string()))
-    run.write("canaries", kept)
-    if own:
-        threshold, low, high = zip(*own.values(), strict=True)
-        run.write("groups", pa.table({"name": list(own), "threshold": threshold, "low": low, "high": high}))
-    tested = assessed.quality
-    found = run.store.open(retrieval, contracts.RETRIEVAL).quality
-    run.quality = (
-        values
-        | {
-            f"held_out_{target.rate}": choice.held_out,
-            "far": choice.rates.global_far,
-            "frr": choice.rates.global_frr,
-            "classes": len(pairs.names),
-            "test_classes": tested["classes"],
-            "test_far": tested["far"],
-            "test_frr": tested["frr"],
-            "opis": tested["opis"],
-            "groups": len(own),
-            "cautions": tested["cautions"],
-            "quarantine_share": given.quality["quarantine_share"],
-        }
-        | {name: found[name] for name in ("recall_at_1", "map_at_r") if name in found}
-    )
+    canaries = dense_to_arrow(release.canaries).add_column(0, "id", pa.array(release.canary_ids, pa.string()))
+    run.write("canaries", canaries)
+    if release.groups:
+        threshold, low, high = zip(*release.groups.values(), strict=True)
+        run.write("groups", pa.table({"name": list(release.groups), "threshold": threshold, "low": low, "high": high}))
+    return values
+
+
+def _tested(assessed: Artifact, retrieval: Artifact) -> dict[str, object]:
+    """What was measured on other classes than the threshold was chosen on."""
+    tested, ranked = assessed.quality, retrieval.quality
+    return {
+        "test_classes": tested["classes"],
+        "test_far": tested["far"],
+        "test_frr": tested["frr"],
+        "opis": tested["opis"],
+        "cautions": tested["cautions"],
+    } | {name: ranked[name] for name in ("recall_at_1", "map_at_r") if name in ranked}
 
 
 def _groups_of(counted: list[Artifact], pairs: list[PairHistograms]) -> tuple[np.ndarray, np.ndarray] | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from schemas import corpus
 from schemas import xmr as contracts
@@ -28,10 +29,18 @@ from tasks.stage import stage
 from tasks.stage_run import StageRun
 from tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
 from tasks.xmr.evaluation import Contender, Examination, FeaturizedTexts, JudgeParams, judge_all
-from tasks.xmr.interactions import TEST, TRAINING, RowParams, label_text, query_text, training_rows
+from tasks.xmr.interactions import (
+    TEST,
+    TRAINING,
+    RowParams,
+    TrainingRows,
+    label_text,
+    query_text,
+    training_rows,
+)
 from tasks.xmr.label_features import embed_labels
 from tasks.xmr.open import LiveRanker, read_targets
-from tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams
+from tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams, Towers, TowerTraining
 from tasks.xmr.two_tower import train_towers as fit_towers
 
 #: A training that takes longer saves its state this often (seconds), and so loses no more than that to a kill.
@@ -41,12 +50,10 @@ _OF_MEMBERS = re.compile(r"(tree|model|pruned)(_\d+)?")
 _FAMILIES = len(TOWER_NGRAMS.families)
 
 
-@stage(contracts.DENSE_LABELS)
+@stage(contracts.DENSE_LABELS, observes=True)
 def fit_dense_labels(run: StageRun, interactions: Ref, features: Ref, *, params: SvdParams, rows: RowParams) -> None:
     """Embeds labels by the SVD of the training rows: from their own texts, and as the mean of their rows."""
-    targets = read_targets(run.store.open(interactions, contracts.INTERACTIONS))[
-        _rows(run.store, interactions, TRAINING)
-    ]
+    targets = _chosen(run.store, interactions, TRAINING)
     data = training_rows(read_features(run.store.open(features, corpus.FEATURES)), targets, rows)
     model = factorize([data.features], params, energy=data.features.shape[0])
     components = projection(model, whitening=params.whitening)
@@ -57,17 +64,31 @@ def fit_dense_labels(run: StageRun, interactions: Ref, features: Ref, *, params:
     run.quality = {"labels": len(of_text), "named": named, "seen": seen, "dimensions": components.shape[1]}
 
 
-@stage(contracts.TOWERS)
+@stage(contracts.TOWERS, observes=True)
 def train_towers(run: StageRun, interactions: Ref, *, label_words: int, params: TowerParams, rows: RowParams) -> None:
     """Trains the two-tower network on hashed n-grams; taken up again after a kill. With a limit of seconds the result
     depends on the machine.
     """
     queries, labels = _texts(run.store, interactions, TRAINING, label_words)
-    targets = read_targets(run.store.open(interactions, contracts.INTERACTIONS))[
-        _rows(run.store, interactions, TRAINING)
-    ]
     featurizer = featurizer_of(queries + labels, TOWER_NGRAMS, TOWER_TFIDF)
-    data = training_rows(featurizer.transform(queries + labels), targets, rows)
+    chosen = _chosen(run.store, interactions, TRAINING)
+    data = training_rows(featurizer.transform(queries + labels), chosen, rows)
+    training = _fitted(run, data, params)
+    run.write("towers", tensors_to_arrow(_tower_arrays(training.towers, featurizer.vocabulary)))
+    run.quality = {
+        "labels": len(training.towers.vectors),
+        "dimensions": training.towers.vectors.shape[1],
+        "rows": data.features.shape[0],
+        "epochs": len(training.recalls),
+        "best_epoch": training.best + 1,
+        "steps": training.steps,
+        "validation_recall_at_10": round(training.recalls[training.best], 6),
+        "out_of_time": training.out_of_time,
+    }
+
+
+def _fitted(run: StageRun, data: TrainingRows, params: TowerParams) -> TowerTraining:
+    """The network trained, from the newest checkpoint if there is one; saves its state from time to time."""
     saved = run.workspace.newest_checkpoint()
     run.begin(params.epochs)
     last = time.monotonic()
@@ -80,7 +101,7 @@ def train_towers(run: StageRun, interactions: Ref, *, label_words: int, params: 
             last = time.monotonic()
 
     try:
-        training = fit_towers(
+        return fit_towers(
             data.features,
             data.label_features,
             data.targets,
@@ -95,25 +116,16 @@ def train_towers(run: StageRun, interactions: Ref, *, label_words: int, params: 
         raise FingerpostError(
             "two-tower network: expected torch, found none; install the extra neural, or leave the network out"
         ) from problem
-    frequencies = {
-        f"frequencies_{place}": family.frequencies for place, family in enumerate(featurizer.vocabulary.families)
-    }
-    arrays = {"components": training.towers.components, "vectors": training.towers.vectors}
-    documents = {"documents": np.array([featurizer.vocabulary.documents], dtype=np.int64)}
-    run.write("towers", tensors_to_arrow(arrays | documents | frequencies))
-    run.quality = {
-        "labels": len(training.towers.vectors),
-        "dimensions": training.towers.vectors.shape[1],
-        "rows": data.features.shape[0],
-        "epochs": len(training.recalls),
-        "best_epoch": training.best + 1,
-        "steps": training.steps,
-        "validation_recall_at_10": round(training.recalls[training.best], 6),
-        "out_of_time": training.out_of_time,
-    }
 
 
-@stage(contracts.COMPARISON)
+def _tower_arrays(towers: Towers, vocabulary: Vocabulary) -> dict[str, NDArray[np.generic]]:
+    """The network, and the vocabulary of its features, as named arrays."""
+    frequencies = {f"frequencies_{place}": family.frequencies for place, family in enumerate(vocabulary.families)}
+    documents = np.array([vocabulary.documents], dtype=np.int64)
+    return {"components": towers.components, "vectors": towers.vectors, "documents": documents, **frequencies}
+
+
+@stage(contracts.COMPARISON, observes=True)
 def compare_rankers(
     run: StageRun,
     interactions: Ref,
@@ -132,34 +144,40 @@ def compare_rankers(
     """
     store = run.store
     queries, labels = _texts(store, interactions, TEST, label_words)
-    targets = read_targets(store.open(interactions, contracts.INTERACTIONS))
-    trained = targets[_rows(store, interactions, TRAINING)]
+    trained = _chosen(store, interactions, TRAINING)
     counts = np.bincount(trained.indices, minlength=len(labels)).astype(np.int64)
-    test = Examination(queries, targets[_rows(store, interactions, TEST)], counts, trained.shape[0])
+    test = Examination(queries, _chosen(store, interactions, TEST), counts, trained.shape[0])
     release = LiveRanker(store, ranker)
-    featurizer, made = release.featurizer, release.members
-    roles = ["label_features", *(role for role in made if _OF_MEMBERS.fullmatch(role))]
-    ours = Contender(
-        "ranker",
-        FeaturizedTexts(featurizer, release.ranker),
-        sum(_seconds(store, made[role]) for role in roles),
-        int(release.manifest.quality["bytes"]),
-    )
-    often = FrequentLabels(counts)
-    contenders: list[Contender[list[str]]] = [ours, Contender("frequent", often, 0.0, often.nbytes)]
-    started = time.perf_counter()
-    words = Bm25Labels(labels, bm25)
-    contenders.append(Contender("bm25", words, time.perf_counter() - started, words.nbytes))
-    contenders += _dense(store, dense_labels, featurizer, dense)
+    contenders = [_ours(release), _frequent(counts), _bm25(labels, bm25)]
+    contenders += _dense(store, dense_labels, release.featurizer, dense)
     contenders += [_network(store, ref, dense) for ref in towers]
     cards = judge_all(contenders, test, params, clock=time.perf_counter)
     run.write("figures", figures_to_arrow([figure for card in cards for figure in card.figures()]))
-    run.quality = {"queries": len(queries), "labels": len(labels)} | {
-        f"{card.name}_recall_at_10": round(card.metrics["recall_at_10"], 6)
-        for card in cards
-        if "recall_at_10" in card.metrics
-    }
+    recalls = {card.name: card.metrics["recall_at_10"] for card in cards if "recall_at_10" in card.metrics}
+    run.quality = {"queries": len(queries), "labels": len(labels)}
+    run.quality |= {f"{name}_recall_at_10": round(recall, 6) for name, recall in recalls.items()}
     run.measured = {card.name: card.measured() for card in cards}
+
+
+def _ours(release: LiveRanker) -> Contender[list[str]]:
+    """The release; its seconds are those of its label features, trees and weights."""
+    roles = ["label_features", *(role for role in release.members if _OF_MEMBERS.fullmatch(role))]
+    seconds = sum(_seconds(release.store, release.members[role]) for role in roles)
+    answers = FeaturizedTexts(release.featurizer, release.ranker)
+    return Contender("ranker", answers, seconds, int(release.manifest.quality["bytes"]))
+
+
+def _frequent(counts: NDArray[np.int64]) -> Contender[list[str]]:
+    """The most frequent labels, whatever the query."""
+    labels = FrequentLabels(counts)
+    return Contender("frequent", labels, 0.0, labels.nbytes)
+
+
+def _bm25(labels: list[str], params: Bm25Params) -> Contender[list[str]]:
+    """BM25 over the texts of the labels."""
+    started = time.perf_counter()
+    index = Bm25Labels(labels, params)
+    return Contender("bm25", index, time.perf_counter() - started, index.nbytes)
 
 
 def _dense(store: Store, ref: Ref, featurizer: Featurizer, params: DenseParams) -> list[Contender[list[str]]]:
@@ -192,6 +210,11 @@ def _texts(store: Store, interactions: Ref, part: str, label_words: int) -> tupl
     labels = artifact.read("labels").to_pylist()
     told = [label_text(one["id"], one["name"], one["text"]).split()[:label_words] for one in labels]
     return [query_text(text) for text in queries], [" ".join(words) for words in told]
+
+
+def _chosen(store: Store, interactions: Ref, part: str) -> sparse.csr_array:
+    """What was chosen for the queries of a part, CSR (queries, labels)."""
+    return read_targets(store.open(interactions, contracts.INTERACTIONS))[_rows(store, interactions, part)]
 
 
 def _rows(store: Store, interactions: Ref, part: str) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What the stages of training do about memory: state the need, compare it with what there is, and choose blocks that keep it."""
+"""The memory that stages of training may take: the estimated need, compared with what is available, and blocks that keep it."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,17 +12,154 @@ from schemas.store import Store
 from tasks.shards import Shard, available_memory
 from tasks.stage_run import StageRun
 from tasks.xmr.blocks import BlockParams
+from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.interactions import RowParams
-from tasks.xmr.memory import WEIGHT_BYTES, MemoryNeedError, MemoryStatement, ProblemShape, fitting
+from tasks.xmr.label_features import EmbeddingParams
+from tasks.xmr.memory import (
+    WEIGHT_BYTES,
+    MemoryEstimate,
+    MemoryNeedError,
+    ProblemShape,
+    clustering_need,
+    embedding_need,
+    fitting,
+    memory_need,
+)
 from tasks.xmr.open import read_training, read_tree
+from tasks.xmr.stages.levels import LevelInputs
 
 _log = logging.getLogger("fingerpost.run")
 
 
-def problem_of(
+@dataclass(frozen=True)
+class MemoryBudget:
+    """Blocks and threads that keep an estimate."""
+
+    run: StageRun
+    #: Labels solved together.
+    labels: int
+    #: Threads of one process.
+    threads: int
+    #: Weights that a block may have.
+    most_weights: int
+    #: What a manifest keeps of the estimate.
+    figures: dict[str, float]
+
+    @classmethod
+    def within(
+        cls,
+        run: StageRun,
+        need: Callable[[int, int], MemoryEstimate],
+        blocks: BlockParams,
+        available: int,
+        *,
+        inputs: Sequence[Ref],
+        labels: int,
+        smallest: int = 1,
+    ) -> "MemoryBudget":
+        """The largest blocks within ``blocks.memory_mb``, as far as ``available`` bytes of the machine have that for each
+        process.
+
+        need: what a number of labels and of threads need beside the files that are read. FingerpostError names the figures.
+        """
+        # As they lie in the store, and put together: Arrow gives memory back late.
+        read = 2 * sum(entry.bytes for ref in inputs for entry in run.store.manifest(ref).files)
+
+        def estimate(block: int, threads: int = 1) -> MemoryEstimate:
+            of_arrays = need(block, threads)
+            return replace(of_arrays, parts=of_arrays.parts | {"files": read})
+
+        budget = min(available // _processes(run), blocks.memory_mb * 2**20 or available)
+        try:
+            chosen = _within_limits(estimate, blocks, budget, min(blocks.labels, labels), smallest)
+        except MemoryNeedError as problem:
+            raise FingerpostError(str(problem)) from problem
+        threads = next(
+            count for count in range(run.threads, 0, -1) if count == 1 or estimate(chosen.block, count).total <= budget
+        )
+        _log.info("%s: %s, of %.1f MiB", run.contract.name, chosen, budget / 2**20)
+        spare = (budget - chosen.total) // WEIGHT_BYTES
+        weights = max(chosen.most_block, chosen.most_upper) + spare
+        return cls(run, chosen.block, threads, weights, chosen.figures())
+
+    def threads_of(self, shards: Sequence[Shard]) -> int:
+        """Threads of each of some shards, as far as memory allows."""
+        return min(self.threads, self.run.threads_of(shards))
+
+
+def _within_limits(
+    estimate: Callable[[int], MemoryEstimate], blocks: BlockParams, budget: int, largest: int, smallest: int
+) -> MemoryEstimate:
+    """The estimate within ``blocks.memory_mb``, which chooses the blocks, and within the bytes of the machine, which refuses."""
+    if blocks.memory_mb:
+        remedy = "raise xmr.blocks.memory_mb"
+        chosen = fitting(estimate, blocks.memory_mb * 2**20, largest, min(smallest, largest), remedy=remedy)
+    else:
+        chosen = estimate(largest)
+    remedy = "set xmr.blocks.memory_mb to have fewer labels made together, lower run.workers, or give more memory"
+    return fitting(lambda _: chosen, budget, 0, remedy=remedy)
+
+
+def embedding_budget(
+    run: StageRun,
+    interactions: Ref,
+    features: Ref,
+    params: EmbeddingParams,
+    rows: RowParams,
+    blocks: BlockParams,
+    *,
+    labels: int,
+) -> MemoryBudget:
+    """Blocks of labels whose features are made together."""
+    shape, available = _problem(run, interactions, features, rows)
+    given = shape.entries if params.method in ("pifa_concatenated", "pifa_blended") else 0
+    return MemoryBudget.within(
+        run,
+        lambda block, _: embedding_need(shape, params, block=block, given=given),
+        blocks,
+        available,
+        inputs=(interactions, features),
+        labels=labels,
+    )
+
+
+def clustering_budget(run: StageRun, label_features: Ref, params: ClusterParams, blocks: BlockParams) -> MemoryBudget:
+    """What clustering needs, which is all labels together."""
+    quality = run.store.manifest(label_features).quality
+    labels, entries, columns = (quality[name] for name in ("labels", "non_zeros", "columns"))
+    (available,) = run.gather(_available, [Shard(0, 0, 1)])
+    return MemoryBudget.within(
+        run,
+        lambda *_: clustering_need(labels, entries, columns, params),
+        blocks,
+        available,
+        inputs=(label_features,),
+        labels=labels,
+        smallest=labels,
+    )
+
+
+def training_budget(
+    run: StageRun, inputs: LevelInputs, blocks: BlockParams, *, labels: int
+) -> tuple[int, MemoryBudget]:
+    """How many rows are trained on, and the blocks of labels that are solved together."""
+    shape, available = _problem(run, inputs.interactions, inputs.features, inputs.rows, inputs.tree)
+    budget = MemoryBudget.within(
+        run,
+        lambda block, threads: memory_need(shape, inputs.training, threads=threads, block=block),
+        blocks,
+        available,
+        inputs=(inputs.interactions, inputs.features),
+        labels=labels,
+        smallest=shape.leaf,
+    )
+    return shape.rows, budget
+
+
+def _problem(
     run: StageRun, interactions: Ref, features: Ref, rows: RowParams, tree: Ref | None = None
 ) -> tuple[ProblemShape, int]:
-    """The shape of what is trained on, and the memory that is left where shards run."""
+    """The shape of what is trained on, and the bytes that are available where shards run."""
     (found,) = run.gather(_shape, [Shard(0, 0, 1)], interactions=interactions, features=features, rows=rows, tree=tree)
     return cast(tuple[ProblemShape, int], found)
 
@@ -30,74 +167,14 @@ def problem_of(
 def _shape(
     store: Store, shard: Shard, *, interactions: Ref, features: Ref, rows: RowParams, tree: Ref | None
 ) -> tuple[ProblemShape, int]:
-    room = available_memory()
+    available = available_memory()
     data = read_training(store, interactions, features, rows)
     chain = read_tree(store.open(tree, contracts.TREE)) if tree else None
-    return ProblemShape.of(data.features, data.targets, chain), room
+    return ProblemShape.of(data.features, data.targets, chain), available
 
 
-def room_of(store: Store, shard: Shard) -> int:
+def _available(store: Store, shard: Shard) -> int:
     return available_memory()
-
-
-@dataclass(frozen=True)
-class KeptMemory:
-    """A statement that is kept: labels solved together, threads, and weights that a block may have."""
-
-    run: StageRun
-    labels: int
-    threads: int
-    most_weights: int
-    figures: dict[str, float]
-
-    @classmethod
-    def within(
-        cls,
-        run: StageRun,
-        state: Callable[[int, int], MemoryStatement],
-        blocks: BlockParams,
-        room: int,
-        *,
-        inputs: Sequence[Ref],
-        labels: int,
-        least: int = 1,
-    ) -> "KeptMemory":
-        """The largest blocks within ``blocks.memory_mb``, as far as the ``room`` of the machine has that for each process.
-
-        ``state``: what so many labels and threads need beside what is read. FingerpostError names the figures.
-        """
-        # As they lie in the store, and put together: Arrow gives memory back late.
-        read = 2 * sum(entry.bytes for ref in inputs for entry in run.store.manifest(ref).files)
-
-        def stated(block: int, threads: int = 1) -> MemoryStatement:
-            found = state(block, threads)
-            return replace(found, parts=found.parts | {"files": read})
-
-        most, processes = min(blocks.labels, labels), _processes(run)
-        budget = min(room // processes, blocks.memory_mb * 2**20 or room)
-        try:
-            if blocks.memory_mb:
-                remedy = "raise xmr.blocks.memory_mb"
-                found = fitting(stated, blocks.memory_mb * 2**20, most, min(least, most), remedy=remedy)
-            else:
-                found = stated(most)
-            remedy = (
-                "set xmr.blocks.memory_mb to have fewer labels made together, lower run.workers, or give more memory"
-            )
-            fitting(lambda _: found, budget, 0, remedy=remedy)
-        except MemoryNeedError as problem:
-            raise FingerpostError(str(problem)) from problem
-        threads = next(
-            count for count in range(run.threads, 0, -1) if count == 1 or stated(found.block, count).total <= budget
-        )
-        _log.info("%s: %s, of %.1f MiB", run.contract.name, found, budget / 2**20)
-        spare = (budget - found.total) // WEIGHT_BYTES
-        weights = max(found.most_block, found.most_upper) + spare
-        return cls(run, found.block, threads, weights, found.figures())
-
-    def threads_of(self, shards: Sequence[Shard]) -> int:
-        """Threads of each of some shards, as far as memory allows."""
-        return min(self.threads, self.run.threads_of(shards))
 
 
 def _processes(run: StageRun) -> int:

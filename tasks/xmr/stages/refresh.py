@@ -3,9 +3,8 @@
 A refresh always starts from the last full training, so that what was left unsolved adds up against that one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,20 +14,22 @@ from scipy import sparse
 
 from schemas import xmr as contracts
 from schemas.manifests import FileEntry
-from schemas.matrices import sparse_from_arrow, sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
+from schemas.matrices import tensors_to_arrow
 from schemas.refs import Ref
 from schemas.store import Store
+from tasks.recent import Recent
 from tasks.shards import Shard, ShardOutput, even_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import BlockParams, block_arrays, block_of, by_level, tree_arrays
-from tasks.xmr.drift import Change, DriftLimits, HeldOut, compare_models, measure_drift, must_retrain
-from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams, level_problem
+from tasks.xmr.blocks import BlockParams, block_arrays, by_level, tree_arrays
+from tasks.xmr.drift import Change, DriftLimits, DriftReport, HeldOut, compare_models, measure_drift, must_retrain
+from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams
 from tasks.xmr.model import ChunkBlock, RankerModel
 from tasks.xmr.open import read_held, read_label_features, read_targets, read_training, read_tree, rows_of
 from tasks.xmr.refresh import RefreshParams, drifted_tree, gained_labels, nodes_to_solve, positives_of, refresh_block
 from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.training import LevelTrainer, predicted_parents
+from tasks.xmr.stages.levels import LevelInputs, LevelShards, read_block
+from tasks.xmr.training import train_levels
 from tasks.xmr.tree import LabelTree
 
 
@@ -54,13 +55,10 @@ def refresh_tree(
     run.write("tree", tensors_to_arrow(tree_arrays(tree)))
     run.quality = {
         "labels": tree.labels,
-        "depth": tree.depth,
-        "widths": [tree.width(level) for level in range(tree.depth)],
-        "largest_leaf": int(np.diff(tree.children(tree.depth - 1).start).max()),
         "new_labels": int((new.origin < 0).sum()),
         "centroid_mean": round(float(distances.mean()), 6),
         "centroid_most": round(float(distances.max()), 6),
-    }
+    } | tree.figures()
 
 
 @stage(contracts.MODEL)
@@ -84,182 +82,174 @@ def refresh_rankers(
 
     The features are those of the old vocabulary, the blocks of parents those that the old model was trained in.
     """
-    store = run.store
-    chain, old_chain = (read_tree(store.open(ref, contracts.TREE)) for ref in (tree, old_tree))
-    new = _New.since(store, interactions, old_interactions)
-    before, now = positives_of(old_chain, new.targets_before), positives_of(chain, new.targets)
-    data, origin = read_training(store, interactions, features, rows), new.origin
-    fan_out = _FanOut(run, chain, _Given(interactions, features, tree, params, rows), blocks, old_model)
-    solved: list[NDArray[np.bool_]] = []
-    for level in range(chain.depth):
-        last = level == chain.depth - 1
-        again, _ = nodes_to_solve(now[level], before[level], new.gained, origin, params, last=last)
-        fan_out.solve(level, again, origin if last else np.arange(len(again)), data.features.shape[0])
-        solved.append(again)
-    held = _compared(
-        run,
-        interactions,
-        held_features,
-        tree,
-        old_tree,
-        old_model,
-        origin,
-        blocks,
-        any(again.any() for again in solved[:-1]),
-    )
-    _kept.clear()
+    old_chain = read_tree(run.store.open(old_tree, contracts.TREE))
+    inputs = LevelInputs(interactions, features, tree, params.training, rows)
+    changes = _Changes.since(run.store, inputs, old_interactions, old_chain, params)
+    levels = _refresh_levels(run, inputs, changes, _old_blocks(run, old_model, old_chain.depth), blocks, params)
+    held = _compare(run, inputs, changes, held_features, old_tree, old_model, queries_per_shard=blocks.rows)
+    _stored_blocks.clear()
     _compared_imports.clear()
-    centres = (store.manifest(tree).quality["centroid_mean"], store.manifest(tree).quality["centroid_most"])
-    change = Change(origin, new.gained, new.fresh, solved[-1])
-    report = measure_drift(old_chain, chain, change, centres, data.features, held)
-    drift = {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(report).items()}
-    run.quality = {
-        "features": data.features.shape[1],
-        "normalised": params.training.normalise,
-        "labels": chain.labels,
-        "rows": data.features.shape[0],
-        "weights": fan_out.weights,
-        "bytes": fan_out.bytes,
-        "solved": [int(again.sum()) for again in solved],
-        "drift": drift,
+    report = _drift(run, inputs, old_chain, changes, held)
+    run.quality = _model_quality(run, inputs, levels) | {
+        "solved": [int(again.sum()) for again in changes.solved],
+        "drift": {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(report).items()},
         "must_retrain": must_retrain(report, limits),
     }
 
 
+#: A stored block of the old weights: the parents that it has, and its file.
+_OldBlock = tuple[Shard, FileEntry]
+
+
 @dataclass(frozen=True)
-class _Given:
-    """What every shard of a refresh is told."""
+class _Changes:
+    """What came since the old interactions, and bool (nodes,) for each level which of its nodes are solved again."""
 
-    interactions: Ref
-    features: Ref
-    tree: Ref
-    params: RefreshParams
-    rows: RowParams
+    new: "_New"
+    solved: list[NDArray[np.bool_]]
+
+    @classmethod
+    def since(
+        cls, store: Store, inputs: LevelInputs, old_interactions: Ref, old_tree: LabelTree, params: RefreshParams
+    ) -> "_Changes":
+        """Compares two imports over the trees then and now."""
+        tree = inputs.read_tree(store)
+        new = _New.since(store, inputs.interactions, old_interactions)
+        before, now = positives_of(old_tree, new.targets_before), positives_of(tree, new.targets)
+        solved = []
+        for level in range(tree.depth):
+            last = level == tree.depth - 1
+            again, _ = nodes_to_solve(now[level], before[level], new.gained, new.origin, params, last=last)
+            solved.append(again)
+        return cls(new, solved)
+
+    def origin_of(self, level: int) -> NDArray[np.int64]:
+        """int64 (nodes,): the numbers of a level's nodes before; only those of labels have changed."""
+        return self.new.origin if level == len(self.solved) - 1 else np.arange(len(self.solved[level]))
 
 
-@dataclass
-class _FanOut:
-    """The shards of a refresh, numbered through over all levels so that their files do not collide."""
+def _old_blocks(run: StageRun, old_model: Ref, depth: int) -> list[list[_OldBlock]]:
+    """The old weights by level, in the blocks of parents that they were trained in."""
+    entries = run.store.open(old_model, contracts.MODEL).entries("weights")
+    places = run.gather(_where_shard, [Shard(i, i, i + 1) for i in range(len(entries))], entries=entries)
+    by_level: list[list[_OldBlock]] = [[] for _ in range(depth)]
+    for entry, (level, start, stop) in zip(entries, places, strict=True):
+        by_level[level].append((Shard(len(by_level[level]), start, stop), entry))
+    return by_level
 
-    run: StageRun
-    tree: LabelTree
-    given: _Given
-    blocks: BlockParams
-    old_model: Ref
-    number: int = 0
-    weights: int = 0
-    bytes: int = 0
 
-    def __post_init__(self) -> None:
-        entries = self.run.store.open(self.old_model, contracts.MODEL).entries("weights")
-        places = self.run.gather(_where_shard, [Shard(i, i, i + 1) for i in range(len(entries))], entries=entries)
-        self._old: list[list[tuple[Shard, FileEntry]]] = [[] for _ in range(self.tree.depth)]
-        for entry, (level, start, stop) in zip(entries, places, strict=True):
-            self._old[level].append((Shard(len(self._old[level]), start, stop), entry))
-        self._new: list[FileEntry] = []
+def _refresh_levels(
+    run: StageRun,
+    inputs: LevelInputs,
+    changes: _Changes,
+    old: list[list[_OldBlock]],
+    blocks: BlockParams,
+    params: RefreshParams,
+) -> LevelShards:
+    """Refreshes the blocks of all levels."""
+    rows = inputs.read_rows(run.store).features.shape[0]
+    levels = LevelShards(run, inputs, rows, blocks.rows, run.threads_of, read=_read_block)
 
-    def solve(self, level: int, again: NDArray[np.bool_], origin: NDArray[np.int64], count: int) -> None:
-        """Makes the blocks of a level; before that, if any of its nodes is solved, leads blocks of rows to their parents."""
-        matches: list[FileEntry] = []
-        if level and again.any() and "man" in self.given.params.training.negatives:
-            matches = self._map(_match_shard, even_shards(count, self.blocks.rows), weights=list(self._new))
-        shards = [shard for shard, _ in self._old[level]]
-        old = {self.number + shard.index: entry for shard, entry in self._old[level]}
-        self._new += self._map(
-            _refresh_shard, shards, level=level, again=again, origin=origin, old=old, matches=matches
+    def solve(level: int, matches: list[FileEntry] | None) -> list[FileEntry]:
+        return levels.solve(
+            _refresh_shard,
+            [shard for shard, _ in old[level]],
+            level=level,
+            again=changes.solved[level],
+            origin=changes.origin_of(level),
+            old={levels.number + shard.index: entry for shard, entry in old[level]},
+            matches=matches or [],
+            warm=params.warm,
         )
 
-    def _map(self, function: Callable[..., ShardOutput], shards: list[Shard], **arguments: Any) -> list[FileEntry]:
-        run, before = self.run, len(self.run.entries)
-        mine = [Shard(self.number + shard.index, shard.start, shard.stop) for shard in shards]
-        self.number += len(shards)
-        figures = run.map_shards(function, mine, given=self.given, threads=run.threads_of(mine), **arguments)
-        self.weights += sum(one.get("weights", 0) for one in figures)
-        self.bytes += sum(one.get("bytes", 0) for one in figures)
-        return run.entries[before:]
+    train_levels(
+        len(old),
+        params.training.negatives,
+        predict=levels.predict,
+        solve=solve,
+        solves=lambda level: bool(changes.solved[level].any()),
+    )
+    return levels
+
+
+def _model_quality(run: StageRun, inputs: LevelInputs, levels: LevelShards) -> dict[str, object]:
+    """The figures of the refreshed weights."""
+    data = inputs.read_rows(run.store)
+    return {
+        "features": data.features.shape[1],
+        "normalised": inputs.training.normalise,
+        "labels": data.targets.shape[1],
+        "rows": data.features.shape[0],
+        "weights": levels.sum("weights"),
+        "bytes": levels.sum("bytes"),
+    }
+
+
+def _drift(run: StageRun, inputs: LevelInputs, old_tree: LabelTree, changes: _Changes, held: HeldOut) -> DriftReport:
+    """How far the refreshed ranker is from the last full training."""
+    quality, new = run.store.manifest(inputs.tree).quality, changes.new
+    change = Change(new.origin, new.gained, new.fresh, changes.solved[-1])
+    centres = (quality["centroid_mean"], quality["centroid_most"])
+    features = inputs.read_rows(run.store).features
+    return measure_drift(old_tree, inputs.read_tree(run.store), change, centres, features, held)
 
 
 def _where_shard(store: Store, shard: Shard, *, entries: Sequence[FileEntry]) -> tuple[int, int, int]:
     """The level of a stored block, its first parent and the one after its last."""
-    level, block = _block(store, entries[shard.index])
+    level, block = _read_block(store, entries[shard.index])
     return level, int(block.parents[0]), int(block.parents[-1]) + 1
-
-
-def _match_shard(
-    store: Store, shard: Shard, *, given: _Given, weights: Sequence[FileEntry], threads: int
-) -> ShardOutput:
-    """The parents that the levels above, as they are now, predict for some rows."""
-    data = read_training(store, given.interactions, given.features, given.rows)
-    chain, training = read_tree(store.open(given.tree, contracts.TREE)), given.params.training
-    levels = by_level([_block(store, entry) for entry in weights])
-    partial = RankerModel(data.features.shape[1], chain, levels, training.normalise)
-    found = predicted_parents(data.features[shard.start : shard.stop], partial, training.beam, threads=threads)
-    return ShardOutput({"matches": sparse_to_arrow(found)}, {"non_zeros": int(found.nnz)})
 
 
 def _refresh_shard(
     store: Store,
     shard: Shard,
     *,
-    given: _Given,
+    inputs: LevelInputs,
     level: int,
     again: NDArray[np.bool_],
     origin: NDArray[np.int64],
     old: Mapping[int, FileEntry],
     matches: Sequence[FileEntry],
+    warm: bool,
     threads: int,
 ) -> ShardOutput:
     """A block of parents with what changed solved; where nothing of it is, no training row is read."""
-    _, block = _block(store, old[shard.index])
-    children = read_tree(store.open(given.tree, contracts.TREE)).children(level)
+    _, block = _read_block(store, old[shard.index])
+    children = inputs.read_tree(store).children(level)
     nodes = children.ids[children.start[shard.start] : children.start[shard.stop]]
-    trainer = _trainer(store, given, level, matches) if again[nodes].any() else None
-    made, counters = refresh_block(block, children, again, origin, trainer, warm=given.params.warm, threads=threads)
-    figures = asdict(counters) | {"weights": len(made.values), "bytes": made.nbytes}
-    return ShardOutput({"weights": tensors_to_arrow(block_arrays(made, level))}, figures)
+    trainer = inputs.trainer(store, level, matches) if again[nodes].any() else None
+    refreshed, counters = refresh_block(block, children, again, origin, trainer, warm=warm, threads=threads)
+    figures = asdict(counters) | {"weights": len(refreshed.values), "bytes": refreshed.nbytes}
+    return ShardOutput({"weights": tensors_to_arrow(block_arrays(refreshed, level))}, figures)
 
 
-def _trainer(store: Store, given: _Given, level: int, matches: Sequence[FileEntry]) -> LevelTrainer:
-    """What solves the nodes of a level on all rows, just as training does."""
-    data, training = read_training(store, given.interactions, given.features, given.rows), given.params.training
-    chain, predicted = read_tree(store.open(given.tree, contracts.TREE)), None
-    if matches:
-        parts = [store.read_table(entry, contracts.MODEL, where=entry.path) for entry in matches]
-        predicted = sparse_from_arrow(pa.concat_tables(parts), columns=chain.width(level - 1))
-    problem = level_problem(data, chain, level, training, given.rows, predicted=predicted)
-    scaled = data.scaled if training.normalise else data.features
-    return LevelTrainer(scaled, problem, training.solver)
-
-
-def _compared(
+def _compare(
     run: StageRun,
-    interactions: Ref,
-    features: Ref,
-    tree: Ref,
+    inputs: LevelInputs,
+    changes: _Changes,
+    held_features: Ref,
     old_tree: Ref,
     old_model: Ref,
-    origin: NDArray[np.int64],
-    blocks: BlockParams,
-    leaves: bool,
+    *,
+    queries_per_shard: int,
 ) -> HeldOut:
     """What the old and the refreshed model answer to the held-out queries, in blocks of these."""
-    held = rows_of(run.store.open(interactions, contracts.INTERACTIONS).read("queries"), (CALIBRATION, TEST))
-    weights = [entry for entry in run.entries if entry.table == "weights"]
-    shards = even_shards(len(held), blocks.rows)
-    found = run.gather(
+    queries = run.store.open(inputs.interactions, contracts.INTERACTIONS).read("queries")
+    shards = even_shards(len(rows_of(queries, (CALIBRATION, TEST))), queries_per_shard)
+    parts = run.gather(
         _compare_shard,
         shards,
-        interactions=interactions,
-        features=features,
-        tree=tree,
-        weights=weights,
+        interactions=inputs.interactions,
+        features=held_features,
+        tree=inputs.tree,
+        weights=[entry for entry in run.entries if entry.table == "weights"],
         old_tree=old_tree,
         old_model=old_model,
-        origin=origin,
-        leaves=leaves,
+        origin=changes.new.origin,
+        leaves=any(again.any() for again in changes.solved[:-1]),
         threads=run.threads_of(shards),
     )
-    return sum(found, HeldOut())
+    return sum(parts, HeldOut())
 
 
 def _compare_shard(
@@ -281,7 +271,7 @@ def _compare_shard(
         RankerModel(
             artifact.quality["features"],
             grown,
-            by_level([_block(store, entry) for entry in entries]),
+            by_level([_read_block(store, entry) for entry in entries]),
             artifact.quality["normalised"],
         )
         for grown, entries in (
@@ -294,21 +284,13 @@ def _compare_shard(
     return compare_models(before, after, origin, queries[mine], truth[mine], leaves=leaves, threads=threads)
 
 
-#: Weights by checksum, those read last, up to so many bytes: the old ones are placed, changed and compared in turn, often by
-#: one process.
-_kept: dict[str, tuple[int, ChunkBlock]] = {}
-KEPT_BYTES = 256 * 2**20
+#: Weights by checksum, up to so many bytes: the old ones are placed, changed and compared in turn, often by one process.
+_stored_blocks: Recent[str, tuple[int, ChunkBlock]] = Recent(256 * 2**20, lambda stored: stored[1].nbytes)
 
 
-def _block(store: Store, entry: FileEntry) -> tuple[int, ChunkBlock]:
+def _read_block(store: Store, entry: FileEntry) -> tuple[int, ChunkBlock]:
     """A stored block and its level, read again only where too much was read since."""
-    found = _kept.pop(entry.sha256, None)
-    if found is None:
-        found = block_of(tensors_from_arrow(store.read_table(entry, contracts.MODEL, where=entry.path)))
-    _kept[entry.sha256] = found
-    while sum(block.nbytes for _, block in _kept.values()) > KEPT_BYTES:
-        del _kept[next(iter(_kept))]
-    return found
+    return _stored_blocks.get(entry.sha256, lambda: read_block(store, entry))
 
 
 @dataclass(frozen=True)
@@ -326,11 +308,7 @@ class _New:
     @classmethod
     def since(cls, store: Store, interactions: Ref, old: Ref) -> "_New":
         """Compares two imports, once for both stages; labels and queries are the same by id."""
-        key = (store.url, interactions, old)
-        if key not in _compared_imports:
-            _compared_imports.clear()
-            _compared_imports[key] = cls._since(store, interactions, old)
-        return _compared_imports[key]
+        return _compared_imports.get((store.url, interactions, old), lambda: cls._since(store, interactions, old))
 
     @classmethod
     def _since(cls, store: Store, interactions: Ref, old: Ref) -> "_New":
@@ -347,7 +325,8 @@ class _New:
         return nodes_to_solve(now, before, self.gained, self.origin, params, last=True)[0]
 
 
-_compared_imports: dict[tuple[str, Ref, Ref], _New] = {}
+#: The last two imports that were compared, for both stages of a refresh.
+_compared_imports: Recent[tuple[str, Ref, Ref], _New] = Recent()
 
 
 def _places(ids: pa.Array, among: pa.Array) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """The stages from trained rankers to one that answers: prediction, calibration, evaluation, and the release itself."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -301,11 +301,18 @@ def assemble_ranker(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> Non
         ),
     )
     by_role = dict(zip(roles, members, strict=True))
-    interactions, predictions, evaluation = (
-        run.store.manifest(by_role[role]).quality for role in ("interactions", "predictions", "evaluation")
-    )
-    models = [run.store.manifest(by_role[model]).quality for _, model in member_roles(by_role)]
-    run.quality = {
+    wanted = ["interactions", "predictions", "evaluation", *(model for _, model in member_roles(by_role))]
+    run.quality = _release_quality(*(run.store.manifest(by_role[role]).quality for role in wanted))
+
+
+def _release_quality(
+    interactions: Mapping[str, Any],
+    predictions: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    *models: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The figures of a release, of those of its members."""
+    return {
         "labels": interactions["labels"],
         "queries": interactions["queries"],
         "quarantine_share": interactions["quarantine_share"],

@@ -6,9 +6,9 @@ import pytest
 from tasks.ann.finger_basis import FingerBasis, FingerParams, fit_basis
 from tasks.ann.finger_cosines import estimated_cosines
 from tasks.ann.graph import Graph, from_adjacency
-from tasks.ann.neighbors import neighbor_graph
 from tasks.ann.search import VectorError
 from tests.oracles import finger_split
+from tests.support.graphs import neighbor_graph
 from tests.support.vectors import decaying
 
 

@@ -8,14 +8,14 @@ import pytest
 from tasks.ann.exact import ExactIndex
 from tasks.ann.finger_basis import FingerParams
 from tasks.ann.finger_search import FingerIndex
-from tasks.ann.finger_tables import FingerTables, build_tables
+from tasks.ann.finger_tables import FingerTables
 from tasks.ann.graph import Graph, from_adjacency
 from tasks.ann.hnsw import HnswIndex, HnswParams, build
-from tasks.ann.neighbors import neighbor_graph
 from tasks.ann.recall import recall
 from tasks.ann.search import Metric, VectorError
 from tests.data import data_folder
 from tests.oracles import finger_estimate, finger_search
+from tests.support.graphs import build_tables, neighbor_graph
 from tests.support.vectors import decaying
 
 METRICS: tuple[Metric, ...] = ("l2", "ip", "cosine")

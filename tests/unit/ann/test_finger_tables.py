@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from ext import finger
 from tasks.ann.finger_basis import FingerParams, fit_basis
 from tasks.ann.finger_search import FingerIndex
-from tasks.ann.finger_tables import FingerTables, build_tables, compared_rows, join_ranges, project_rows, range_tables
+from tasks.ann.finger_tables import FingerTables, compared_rows, join_ranges, project_rows, range_tables
 from tasks.ann.graph import Graph, from_adjacency
-from tasks.ann.neighbors import neighbor_graph
 from tasks.ann.search import VectorError
 from tests.oracles import finger_split
+from tests.support.graphs import build_tables, neighbor_graph
 from tests.support.vectors import decaying
 
 CODES = [

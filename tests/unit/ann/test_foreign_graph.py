@@ -8,11 +8,11 @@ import pytest
 from tasks.ann.exact import ExactIndex
 from tasks.ann.finger_basis import FingerParams
 from tasks.ann.finger_search import FingerIndex
-from tasks.ann.finger_tables import build_tables
 from tasks.ann.graph import Graph, from_adjacency
 from tasks.ann.hnsw import HnswIndex
 from tasks.ann.recall import recall
 from tests.golden.make_faiss_graph import points
+from tests.support.graphs import build_tables
 
 FILE = Path(__file__).resolve().parents[2] / "golden" / "faiss_graph.npz"
 #: Measured 1.0 over twenty seeds of queries at ef 60, less a margin.

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tasks.ann.exact import ExactIndex
 from tasks.ann.graph import NONE, Graph, GraphError, UpperLevel, faults, from_adjacency, from_table, reachable
 from tasks.ann.hnsw import HnswIndex
-from tasks.ann.neighbors import neighbor_graph
 from tasks.ann.recall import recall
+from tests.support.graphs import neighbor_graph
 
 U32, I64 = np.uint32, np.int64
 

@@ -13,15 +13,18 @@ from threadpoolctl import threadpool_limits
 from flows.run.executor import DaskExecutor
 from schemas import corpus
 from schemas import metric as contracts
+from schemas.manifests import Manifest
 from schemas.matrices import tensors_from_arrow
 from schemas.refs import Ref
+from schemas.releases import read_members
+from schemas.store import Store
 from tasks.environment import Environment
 from tasks.metric.assessment import AssessmentParams, assess
 from tasks.metric.calibrated import ForeignModelError, calibrated
 from tasks.metric.classes import ClassParams, chosen_rows, in_validation
 from tasks.metric.groups import group_thresholds
 from tasks.metric.histograms import pair_histograms
-from tasks.metric.open import read_bins, read_groups, read_histograms, read_threshold
+from tasks.metric.open import LiveThreshold, read_bins, read_groups, read_histograms, read_threshold
 from tasks.metric.opis import OpisParams
 from tasks.metric.retrieval import retrieval
 from tasks.metric.scores import Measure, bins_covering, bounded_bins
@@ -140,6 +143,56 @@ def test_the_released_threshold_knows_its_model(tmp_path: Path) -> None:
     tested, searched = (env.store.manifest(one).quality for one in measured)
     assert (quality["test_far"], quality["opis"]) == (tested["far"], tested["opis"])
     assert quality["recall_at_1"] == searched["recall_at_1"]
+
+
+def as_version_2(store: Store, ref: Ref) -> Ref:
+    """The threshold as the version before wrote it: without the table of members."""
+    manifest, older = store.manifest(ref), Ref(ref.name, ref.day, ref.fingerprint[::-1])
+    identity = dict(manifest.identity) | {"contract": {"name": ref.name, "version": 2}}
+    for key in ("schema", "rows"):
+        identity[key] = {name: value for name, value in identity[key].items() if name != "members"}
+    identity["files"] = [entry for entry in identity["files"] if entry["table"] != "members"]
+    identity["inputs"] = {name: given for name, given in identity["inputs"].items() if not name.startswith("others_")}
+    store.commit(older, Manifest(identity, manifest.run))
+    return older
+
+
+def test_members_of_a_threshold_are_the_same_where_they_are_derived(tmp_path: Path) -> None:
+    env, vectors, packages = world(tmp_path)
+    inputs = [Ref(contract.name, DAY, "0" * 32) for contract in (corpus.VECTORS, corpus.DOCUMENTS)]
+    made = make(env)
+    retrieval_ref = stages.measure_retrieval.execute(env, made["test rows"], queries=50)
+    others = {"validation_rows": made["validation rows"], "test_rows": made["test rows"], "test_pairs": made["test"]}
+    ref = stages.release_threshold.execute(
+        env,
+        made["validation"],
+        *inputs,
+        made["assessment"],
+        retrieval_ref,
+        *others.values(),
+        roles=tuple(others),
+        target=PARAMS.target,
+        level=0.95,
+        model="toy 1",
+        canaries=4,
+    )
+    members = read_members(env.store, ref)
+    assert members == others | {
+        "validation_pairs": made["validation"],
+        "vectors": inputs[0],
+        "documents": inputs[1],
+        "assessment": made["assessment"],
+        "retrieval": retrieval_ref,
+    }
+    older = as_version_2(env.store, ref)
+    assert read_members(env.store, older) == members
+    for release in (ref, older):
+        threshold = LiveThreshold(env.store, release, "toys")
+        ids, labels, rows = threshold.embeddings()
+        assert (ids, labels) == ([f"d{row}" for row in range(ROWS)], packages)
+        assert (rows == vectors).all()
+        assert threshold.embedder() is None
+        assert threshold.threshold.model == "toy 1"
 
 
 def test_groups_go_from_documents_to_the_released_threshold(tmp_path: Path) -> None:

@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from tasks.metric.classes import class_groups
 from tasks.metric.groups import group_columns, group_thresholds
 from tasks.metric.histograms import pair_histograms
-from tasks.metric.pairs import PairHistograms, exact_pairs
+from tasks.metric.pairs import PairHistograms, Pairs, exact_pairs
 from tasks.metric.scores import Measure, ScoreBins, bins_covering, score_of, threshold_of
 from tasks.metric.thresholds import (
+    Curve,
     Target,
     ThresholdChoice,
     choose_threshold,
-    class_curves,
     class_rates,
     equal_error,
     fnmr_at_fmr,
@@ -22,6 +23,15 @@ from tests.unit.metric.worlds import embeddings
 
 MEASURES = ("cosine", "euclidean")
 TARGETS = (Target("far", 0.05), Target("frr", 0.1))
+
+
+def class_curves(pairs: Pairs, scores: ArrayLike) -> Curve:
+    """The curves of each class at ascending scores (g,); NaN without such pairs."""
+    wanted = np.asarray(scores, dtype=np.float64)
+    accepted, wrong = pairs.accepted(wanted)
+    with np.errstate(invalid="ignore"):
+        far, frr = wrong / pairs.negatives[:, None], 1 - accepted / pairs.positives[:, None]
+    return Curve(np.array([threshold_of(score, pairs.measure) for score in wanted]), far, frr)
 
 
 def world(classes: int, seed: int, measure: Measure = "cosine") -> tuple[np.ndarray, np.ndarray, ScoreBins]:

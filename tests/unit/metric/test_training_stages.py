@@ -88,10 +88,10 @@ def test_embedders_are_trained_compared_and_one_is_taken(serial: tuple[Environme
     assert comparison.quality["tcm"] == (place > 1)
     figures = {(row["method"], row["setting"]) for row in comparison.read("figures").to_pylist()}
     assert figures == {(side, f"seed {seed}") for side in ("without", "with") for seed in (0, 1)}
-    from tasks.ann.open import read_vectors
+    from tasks.corpus.open import read_vectors
     from tasks.metric.trainer import embed
 
-    found = read_vectors(env.store.open(made["vectors"], corpus.VECTORS))
+    found = read_vectors(env.store.open(made["vectors"], contracts.VECTORS))
     expected = embed(read_embedder(artifact, place), read_vectors(env.store.open(INPUTS[0], corpus.VECTORS)))
     np.testing.assert_array_equal(found, expected)
 

@@ -3,10 +3,10 @@
 import numpy as np
 from scipy import sparse
 
-from tasks.xmr.interfaces import LabelIndexer, LeafMatcher, RankerTrainer, Scorer
 from tasks.xmr.metrics import hits, precision_at
 from tasks.xmr.ranking import NONE, Matcher, Ranking
 from tasks.xmr.tree import LabelTree
+from tests.support.ranker_parts import LabelIndexer, LeafMatcher, RankerTrainer, Scorer
 
 
 def check_ranking(found: Ranking, queries: int, k: int, ids: int) -> None:

@@ -9,8 +9,8 @@ from schemas.refs import Ref
 from tasks.corpus.stages import features as corpus
 from tasks.xmr.drift import DriftLimits
 from tasks.xmr.refresh import RefreshParams
+from tasks.xmr.stages import interactions as interactions_stages
 from tasks.xmr.stages import refresh as refresh_stages
-from tasks.xmr.stages import training as xmr
 from tests.unit.xmr.shop import Shop
 
 #: What is new: twelve queries for each of two labels that were not there, and nine for one that was.
@@ -44,9 +44,11 @@ class Later:
         """The artifacts of a refresh by role, ``old`` the shop's."""
         shop, new = self.shop, {}
         source = InteractionFile(str(interactions), str(interactions.parent / "labels.csv"))
-        new["interactions"] = taken = xmr.import_interactions.execute(env, source, params=shop.interactions)
+        new["interactions"] = taken = interactions_stages.import_interactions.execute(
+            env, source, params=shop.interactions
+        )
         for role, held in (("features", False), ("held_features", True)):
-            queries = xmr.list_queries.execute(
+            queries = interactions_stages.list_queries.execute(
                 env, taken, held_out=held, label_words=0 if held else 50, rows_per_shard=300
             )
             counted = corpus.count_ngrams.execute(env, queries, params=shop.ngrams)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +31,18 @@ class Logged:
         with open(self.log, "a") as file:
             file.write(json.dumps([*place, os.getpid()]) + "\n")
         if place in self.victims:
-            marker = f"{self.log}.{place[0]}"
+            marker = marker_of(self.log, place)
             try:
                 os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
             except FileExistsError:
                 return self.job(shard)
             os.kill(os.getpid(), signal.SIGKILL)
         return self.job(shard)
+
+
+def marker_of(log: "str | Path", place: Place) -> str:
+    """The file that says that a process was killed at a shard's fan-out."""
+    return f"{log}.{place[0]}.{zlib.crc32(place[1].encode()):08x}"
 
 
 def place_of(job: "ShardJob | PassJob", shard: Shard) -> Place:

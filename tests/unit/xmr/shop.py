@@ -16,8 +16,10 @@ from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.interactions import InteractionParams, RowParams
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.ranking import BeamParams
+from tasks.xmr.stages import interactions as interactions_stages
 from tasks.xmr.stages import release as ranking
-from tasks.xmr.stages import training as xmr
+from tasks.xmr.stages import training as training_stages
+from tasks.xmr.stages import trees as trees_stages
 from tasks.xmr.training import TrainingParams
 
 _KINDS = ["hammer", "saw", "drill", "bread", "soup", "cheese", "lamp", "chair", "sofa", "shirt", "coat", "glove"]
@@ -63,21 +65,27 @@ class Shop:
         """Every artifact by its role."""
         source = self.source or InteractionFile(str(interactions), str(interactions.parent / "labels.csv"))
         made: dict[str, Ref] = {}
-        made["interactions"] = taken = xmr.import_interactions.execute(env, source, params=self.interactions)
-        made["queries"] = xmr.list_queries.execute(env, taken, held_out=False, label_words=50, rows_per_shard=300)
+        made["interactions"] = taken = interactions_stages.import_interactions.execute(
+            env, source, params=self.interactions
+        )
+        made["queries"] = interactions_stages.list_queries.execute(
+            env, taken, held_out=False, label_words=50, rows_per_shard=300
+        )
         made["ngrams"] = corpus.count_ngrams.execute(env, made["queries"], params=self.ngrams)
         made["vocabulary"] = words = corpus.merge_vocabulary.execute(env, made["ngrams"], params=self.ngrams)
         made["features"] = features = corpus.weigh_terms.execute(env, made["ngrams"], words, params=self.tfidf)
-        made["held_queries"] = xmr.list_queries.execute(env, taken, held_out=True, label_words=0, rows_per_shard=300)
+        made["held_queries"] = interactions_stages.list_queries.execute(
+            env, taken, held_out=True, label_words=0, rows_per_shard=300
+        )
         made["held_ngrams"] = corpus.count_ngrams.execute(env, made["held_queries"], params=self.ngrams)
         made["held_features"] = corpus.weigh_terms.execute(env, made["held_ngrams"], words, params=self.tfidf)
-        made["label_features"] = xmr.embed_labels.execute(
+        made["label_features"] = trees_stages.embed_labels.execute(
             env, taken, features, params=self.embedding, rows=self.rows, blocks=self.blocks
         )
-        made["tree"] = tree = xmr.cluster_labels.execute(
+        made["tree"] = tree = trees_stages.cluster_labels.execute(
             env, made["label_features"], params=self.clusters, blocks=self.blocks
         )
-        made["model"] = xmr.train_rankers.execute(
+        made["model"] = training_stages.train_rankers.execute(
             env, taken, features, tree, params=self.training, rows=self.rows, blocks=self.blocks
         )
         made["predictions"] = ranking.predict_labels.execute(

@@ -21,7 +21,7 @@ from tasks.shards import SerialExecutor
 from tasks.xmr.baselines import DenseParams
 from tasks.xmr.evaluation import JudgeParams
 from tasks.xmr.stages import baselines
-from tasks.xmr.stages import training as xmr
+from tasks.xmr.stages import interactions as interactions_stages
 from tasks.xmr.towers import TowerParams
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY
@@ -109,7 +109,7 @@ def test_a_network_cut_off_goes_on_where_it_was(
     again = world(tmp_path)
     file = write_shop(tmp_path)
     source = InteractionFile(str(file), str(file.parent / "labels.csv"))
-    taken = xmr.import_interactions.execute(again, source, params=Shop().interactions)
+    taken = interactions_stages.import_interactions.execute(again, source, params=Shop().interactions)
     monkeypatch.setattr(baselines, "CHECKPOINT_SECONDS", 0.0)
     real = baselines.tensors_to_bytes
     saved: list[Any] = []

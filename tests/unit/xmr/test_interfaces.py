@@ -10,7 +10,13 @@ from sklearn.cluster import KMeans
 from tasks.xmr.calibration import calibration_error
 from tasks.xmr.clustering import ClusterParams, merged_tree
 from tasks.xmr.ensembles import COMBINATIONS, combine
-from tasks.xmr.interfaces import (
+from tasks.xmr.label_features import embed_labels
+from tasks.xmr.metrics import hits
+from tasks.xmr.ranking import NONE, Ranker, Ranking
+from tasks.xmr.sparse_rows import checked_rows, normalised_rows
+from tasks.xmr.training import SolverParams, TrainingParams
+from tasks.xmr.tree import LabelTree
+from tests.support.ranker_parts import (
     ClusterIndexer,
     LinearScorer,
     LinearTrainer,
@@ -22,12 +28,7 @@ from tasks.xmr.interfaces import (
     train_ensemble,
     train_pipeline,
 )
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.metrics import hits
-from tasks.xmr.ranking import NONE, Ranker, Ranking
-from tasks.xmr.sparse_rows import checked_rows, normalised_rows
-from tasks.xmr.training import SolverParams, TrainingParams, train_ranker
-from tasks.xmr.tree import LabelTree
+from tests.support.rankers import train_ranker
 from tests.unit.xmr.conformance import check_indexer, check_matcher, check_ranker, check_scorer, check_trainer
 from tests.unit.xmr.worlds import leaf_centroids, topic_problem
 

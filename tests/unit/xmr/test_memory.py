@@ -13,18 +13,10 @@ from scipy import sparse
 
 from tasks.xmr.clustering import ClusterParams, cluster_labels
 from tasks.xmr.label_features import EmbeddingParams, embed_labels
-from tasks.xmr.memory import (
-    MemoryNeedError,
-    ProblemShape,
-    block_for,
-    clustering_need,
-    embedding_need,
-    level_widths,
-    memory_need,
-    train_blocks,
-)
-from tasks.xmr.model import RankerModel
-from tasks.xmr.training import SolverParams, TrainingParams, train_ranker
+from tasks.xmr.memory import MemoryNeedError, ProblemShape, clustering_need, embedding_need, level_widths, memory_need
+from tasks.xmr.model import ChunkBlock, RankerModel
+from tasks.xmr.training import SolverParams, TrainingParams
+from tests.support.rankers import block_for, train_blocks, train_ranker
 from tests.unit.xmr.worlds import topic_problem
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,9 +30,10 @@ import numpy as np
 from scipy import sparse
 from tasks.xmr.clustering import ClusterParams, cluster_labels
 from tasks.xmr.label_features import embed_labels
-from tasks.xmr.memory import ProblemShape, clustering_need, embedding_need, memory_need, train_blocks
+from tasks.xmr.memory import ProblemShape, clustering_need, embedding_need, memory_need
 from tasks.xmr.sparse_rows import checked_rows
 from tasks.xmr.tree import LabelTree
+from tests.support.rankers import train_blocks
 
 def status(name):
     return int(Path("/proc/self/status").read_text().split(name + ":")[1].split()[0]) * 1024
@@ -65,7 +58,9 @@ def run(step, stated, share, block, threads):
             tree = LabelTree(tuple(np.load(folder / f"{level}.npy") for level in range(len(list(folder.glob("*.npy"))))))
             statement = memory_need(ProblemShape.of(x, y, tree), threads=threads, block=block)
             assert statement.total == stated, (statement.total, stated)
-            made = sum(len(block.values) for _, block in train_blocks(x, y, tree, statement, threads=threads))
+            sizes = []
+            train_blocks(x, y, tree, statement, take=lambda level, block: sizes.append(len(block.values)), threads=threads)
+            made = sum(sizes)
     return status("VmHWM") - before, made
 
 for line in sys.stdin:
@@ -186,7 +181,8 @@ def test_blocks_make_the_model_of_the_whole() -> None:
     x, y = topic_problem(0)
     tree = cluster_labels(embed_labels(x, y), CLUSTERS)
     statement = memory_need(ProblemShape.of(x, y), clusters=CLUSTERS, block=10)
-    parts = list(train_blocks(x, y, tree, statement))
+    parts: list[tuple[int, ChunkBlock]] = []
+    train_blocks(x, y, tree, statement, take=lambda level, block: parts.append((level, block)))
     assert len(parts) > tree.depth
     assert [level for level, _ in parts] == sorted(level for level, _ in parts)
     levels = tuple(tuple(block for at, block in parts if at == level) for level in range(tree.depth))
@@ -257,5 +253,5 @@ def test_more_weights_than_stated_are_refused() -> None:
     tree = cluster_labels(embed_labels(x, y), CLUSTERS)
     params = TrainingParams(solver=SolverParams(max_nonzeros=1))
     statement = replace(memory_need(ProblemShape.of(x, y), params, CLUSTERS), most_upper=1)
-    with pytest.raises(MemoryNeedError, match=r"level 0: expected at most \d+ weights as stated, got \d+"):
-        list(train_blocks(x, y, tree, statement))
+    with pytest.raises(MemoryNeedError, match=r"level 0: expected at most \d+ weights as estimated, got \d+"):
+        train_blocks(x, y, tree, statement, take=lambda level, block: None)

@@ -9,8 +9,9 @@ from scipy import sparse
 from tasks.xmr.label_features import EmbeddingParams, embed_labels
 from tasks.xmr.ranking import BeamParams, Ranker
 from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.training import SolverParams, Training, TrainingParams, train_ranker
+from tasks.xmr.training import SolverParams, TrainingParams
 from tasks.xmr.tree import LabelTree
+from tests.support.rankers import Training, train_ranker
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "pecos_model.npz"
 Golden = dict[str, np.ndarray]

@@ -18,7 +18,8 @@ from tasks.xmr.model import prune
 from tasks.xmr.open import LiveRanker, member_roles, numbered, open_ranker, read_held, read_model, read_tree
 from tasks.xmr.ranking import NONE, BeamParams
 from tasks.xmr.stages import release as ranking
-from tasks.xmr.stages import training as xmr
+from tasks.xmr.stages import training as training_stages
+from tasks.xmr.stages import trees as trees_stages
 from tasks.xmr.sweep import SweepParams, sweep_settings
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY
@@ -130,10 +131,10 @@ def ensemble(env: Environment, old: dict[str, Ref], combination: Combination) ->
     taken, held = new["interactions"], new["held_features"]
     shapes = [*EnsembleParams(seeds=(0, 5)).clusterings(shop.clusters), replace(shop.clusters, branching=2)]
     for place, clusters in enumerate(shapes[1:], start=1):
-        tree = new[f"tree_{place}"] = xmr.cluster_labels.execute(
+        tree = new[f"tree_{place}"] = trees_stages.cluster_labels.execute(
             env, new["label_features"], params=clusters, blocks=shop.blocks
         )
-        new[f"model_{place}"] = xmr.train_rankers.execute(
+        new[f"model_{place}"] = training_stages.train_rankers.execute(
             env, taken, new["features"], tree, params=shop.training, rows=shop.rows, blocks=shop.blocks
         )
     pairs = [new[role] for pair in member_roles(new) for role in pair]

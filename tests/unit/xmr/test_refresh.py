@@ -7,23 +7,17 @@ import pytest
 from scipy import sparse
 
 from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.columns import merge_columns, pick_columns
+from tasks.xmr.columns import merge_columns
 from tasks.xmr.drift import Change, DriftLimits, HeldOut, compare_models, measure_drift, must_retrain
 from tasks.xmr.label_features import embed_labels
 from tasks.xmr.leaves import embedded
 from tasks.xmr.metrics import hits, precision_at
 from tasks.xmr.model import split_chunks
 from tasks.xmr.ranking import Ranker
-from tasks.xmr.refresh import (
-    RefreshParams,
-    Trained,
-    drifted_tree,
-    gained_labels,
-    positives_of,
-    refresh_ranker,
-)
+from tasks.xmr.refresh import RefreshParams, drifted_tree, gained_labels, positives_of
 from tasks.xmr.sparse_rows import MatrixError, checked_rows
-from tasks.xmr.training import SolverParams, TrainingParams, train_ranker
+from tasks.xmr.training import SolverParams, TrainingParams
+from tests.support.rankers import Trained, pick_columns, refresh_ranker, train_ranker
 from tests.unit.xmr.worlds import leaf_centroids, topic_problem
 
 TFN = TrainingParams(negatives="tfn")

@@ -206,10 +206,10 @@ def test_a_base_in_pieces_or_of_another_version_is_named(days: Days, monkeypatch
         days.store, Ref.parse(days.second["refs"]["ranker"])
     )
     newer = replace(contracts.MODEL, version=contracts.MODEL.version + 2, readable_from=contracts.MODEL.version + 1)
-    monkeypatch.setitem(refreshing._MEMBERS, "model", newer)
+    monkeypatch.setitem(refreshing._MEMBERS, "model", (newer,))
     base = refreshing._named_by(days.store, release)
     with pytest.raises(refreshing.ForeignArtifactError, match=r"expected contract xmr\.model version"):
         refreshing._check_whole(days.store, base, thoroughly=False)
-    monkeypatch.setitem(refreshing._MEMBERS, "towers", contracts.TOWERS)
+    monkeypatch.setitem(refreshing._MEMBERS, "towers", (contracts.TOWERS,))
     with pytest.raises(refreshing.MissingArtifactError, match="expected it to name towers, found none; train it again"):
         refreshing._named_by(days.store, release)

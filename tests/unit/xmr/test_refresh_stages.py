@@ -18,9 +18,10 @@ from tasks.xmr.blocks import BlockParams
 from tasks.xmr.drift import DriftLimits
 from tasks.xmr.model import ChunkBlock
 from tasks.xmr.open import open_ranker, read_label_features, read_model, read_training, read_tree
-from tasks.xmr.refresh import RefreshParams, Trained, positives_of, refresh_ranker
-from tasks.xmr.stages import training as xmr
+from tasks.xmr.refresh import RefreshParams, positives_of
+from tasks.xmr.stages import training as training_stages
 from tasks.xmr.training import TrainingParams
+from tests.support.rankers import Trained, refresh_ranker
 from tests.unit.xmr.later import Later, write_more
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY
@@ -70,7 +71,7 @@ def test_a_refresh_solves_what_is_new_and_says_how_far_it_went(made) -> None:
 def test_what_shards_solve_is_what_one_process_solves_in_one_piece(made, negatives: Any) -> None:
     env, old, path = made
     shop = Shop(training=TrainingParams(negatives=negatives))
-    model = xmr.train_rankers.execute(
+    model = training_stages.train_rankers.execute(
         env, old["interactions"], old["features"], old["tree"], params=shop.training, rows=shop.rows, blocks=shop.blocks
     )
     later = Later(shop, RefreshParams(training=shop.training, max_leaf_size=8, label_gain=0.1, node_gain=0.05))

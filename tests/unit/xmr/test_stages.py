@@ -21,14 +21,17 @@ from tasks.stage_run import StageRun
 from tasks.xmr.blocks import BlockParams, parent_blocks
 from tasks.xmr.calibration import IsotonicCalibrator
 from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.interactions import InteractionParams, RowParams, label_text, splits_of
+from tasks.xmr.interactions import InteractionParams, RowParams, label_text, level_problem, splits_of
 from tasks.xmr.label_features import EmbeddingParams, embed_labels
-from tasks.xmr.memory import MemoryStatement, memory_need
-from tasks.xmr.open import LiveRanker, live, read_label_features, read_model, read_tree
+from tasks.xmr.memory import MemoryEstimate, memory_need
+from tasks.xmr.open import LiveRanker, live, read_label_features, read_model, read_training, read_tree
 from tasks.xmr.ranking import NONE, Ranker
-from tasks.xmr.stages import memory_budget as memory_stages
-from tasks.xmr.stages import training as xmr
-from tasks.xmr.training import TrainingParams, train_ranker
+from tasks.xmr.stages import interactions as interactions_stages
+from tasks.xmr.stages import memory_budget
+from tasks.xmr.stages import training as training_stages
+from tasks.xmr.stages import trees as trees_stages
+from tasks.xmr.training import TrainingParams
+from tests.support.rankers import train_ranker
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY, identities
 
@@ -60,7 +63,7 @@ def test_what_is_made_of_shards_is_what_one_process_makes_in_one_piece(
     made: tuple[Environment, dict[str, Ref]],
 ) -> None:
     env, refs = made
-    data = xmr.read_training(env.store, refs["interactions"], refs["features"], RowParams())
+    data = read_training(env.store, refs["interactions"], refs["features"], RowParams())
     chosen = data.targets.copy()
     tree = cluster_labels(embed_labels(data.features, data.targets), Shop().clusters)
     whole = train_ranker(data.features, chosen, tree, Shop().training).model
@@ -121,9 +124,7 @@ def test_held_out_queries_leave_no_trace_in_what_is_trained(made: tuple[Environm
     assert {part: parts.count(part) for part in set(parts)} == {
         part: quality[part] for part in ("training", "calibration", "test")
     }
-    from schemas import corpus
-
-    listed = env.store.open(refs["queries"], corpus.DOCUMENTS).read("documents")["id"].to_pylist()
+    listed = env.store.open(refs["queries"], contracts.QUERIES).read("queries")["id"].to_pylist()
     held = {f"query {key}" for key, part in zip(queries["id"].to_pylist(), parts, strict=True) if part != "training"}
     assert held
     assert not held & set(listed)
@@ -153,13 +154,13 @@ def test_weights_of_interactions_can_be_costs(
 ) -> None:
     env, refs = made
     weighted = RowParams(label_rows=False, weighted=True)
-    data = xmr.read_training(env.store, refs["interactions"], refs["features"], weighted)
+    data = read_training(env.store, refs["interactions"], refs["features"], weighted)
     assert data.features.shape[0] == data.queries == 599
     tree = read_tree(env.store.open(refs["tree"], contracts.TREE))
-    last = xmr.level_problem(data, tree, 2, TrainingParams(negatives="tfn"), weighted, predicted=None)
+    last = level_problem(data, tree, 2, TrainingParams(negatives="tfn"), weighted, predicted=None)
     assert last.targets.max() == 1
     assert (
-        xmr.level_problem(data, tree, 1, TrainingParams(negatives="tfn"), weighted, predicted=None).targets.data == 1
+        level_problem(data, tree, 1, TrainingParams(negatives="tfn"), weighted, predicted=None).targets.data == 1
     ).all()
 
 
@@ -200,7 +201,7 @@ def pair(forked_workers: None) -> Iterator[DaskExecutor]:
 def test_an_input_with_too_many_bad_rows_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("query,label\nred hammer,a\n,b\n,c\n")
     with pytest.raises(QuarantineLimitError, match=r"at most 5.0% bad rows.*found 2 bad beside 1 good \(2 no query\)"):
-        xmr.import_interactions.execute(
+        interactions_stages.import_interactions.execute(
             world(tmp_path), InteractionFile(str(tmp_path / "bad.csv")), params=InteractionParams()
         )
 
@@ -213,19 +214,19 @@ def test_less_memory_makes_smaller_blocks_of_the_same_weights(
 
     def made_within(megabytes: int) -> tuple[Ref, Ref]:
         blocks = BlockParams(labels=96, rows=200, memory_mb=megabytes)
-        features = xmr.embed_labels.execute(
+        features = trees_stages.embed_labels.execute(
             env, *asked.values(), params=EmbeddingParams(), rows=RowParams(), blocks=blocks
         )
-        model = xmr.train_rankers.execute(
+        model = training_stages.train_rankers.execute(
             env, *asked.values(), refs["tree"], params=Shop().training, rows=RowParams(), blocks=blocks
         )
         return features, model
 
-    def stated(step: str) -> Callable[..., MemoryStatement]:
-        return lambda *_, block, **__: MemoryStatement(step, {"labels": block * 2**20}, block, 10**6, 10**6)
+    def stated(step: str) -> Callable[..., MemoryEstimate]:
+        return lambda *_, block, **__: MemoryEstimate(step, {"labels": block * 2**20}, block, 10**6, 10**6)
 
-    monkeypatch.setattr(xmr, "embedding_need", stated("label features"))
-    monkeypatch.setattr(xmr, "memory_need", stated("training"))
+    monkeypatch.setattr(memory_budget, "embedding_need", stated("label features"))
+    monkeypatch.setattr(memory_budget, "memory_need", stated("training"))
     roomy, tight = made_within(1000), made_within(30)
     tree = read_tree(env.store.open(refs["tree"], contracts.TREE))
     models = [read_model(env.store.open(model, contracts.MODEL), tree) for _, model in (roomy, tight)]
@@ -243,10 +244,10 @@ def test_less_memory_makes_smaller_blocks_of_the_same_weights(
             r" xmr\.blocks\.memory_mb"
         ),
     ):
-        xmr.train_rankers.execute(
+        training_stages.train_rankers.execute(
             env, *asked.values(), refs["tree"], params=Shop().training, rows=RowParams(), blocks=BlockParams(96, 200, 5)
         )
-    monkeypatch.setattr(memory_stages, "available_memory", lambda: 20 * 2**20)
+    monkeypatch.setattr(memory_budget, "available_memory", lambda: 20 * 2**20)
     with pytest.raises(
         FingerpostError, match=r"at most 20\.0 MiB, got .*; set xmr\.blocks\.memory_mb to have fewer labels"
     ):
@@ -259,14 +260,14 @@ def test_what_is_needed_is_stated_and_logged(
     made: tuple[Environment, dict[str, Ref]], caplog: pytest.LogCaptureFixture
 ) -> None:
     env, refs = made
-    shape, room = memory_stages.problem_of(
+    shape, available = memory_budget._problem(
         StageRun(env, contracts.MODEL, refs["model"], replace=False),
         refs["interactions"],
         refs["features"],
         RowParams(),
         refs["tree"],
     )
-    assert room > 2**20
+    assert available > 2**20
     read = 2 * sum(
         entry.bytes for role in ("interactions", "features") for entry in env.store.manifest(refs[role]).files
     )
@@ -277,7 +278,7 @@ def test_what_is_needed_is_stated_and_logged(
     }
     assert {"label_features", "tree"} <= {role for role in refs if "memory" in env.store.manifest(refs[role]).quality}
     with caplog.at_level("INFO", logger="fingerpost.run"):
-        xmr.cluster_labels.execute(env, refs["label_features"], params=Shop().clusters, blocks=BlockParams(31))
+        trees_stages.cluster_labels.execute(env, refs["label_features"], params=Shop().clusters, blocks=BlockParams(31))
     assert "xmr.tree: 8." in caplog.text
     assert "for the label tree with blocks of 96 labels" in caplog.text
 
@@ -287,7 +288,7 @@ def test_negatives_of_users_need_a_file(made: tuple[Environment, dict[str, Ref]]
     with pytest.raises(
         FingerpostError, match=r"got user without a file of them; choose one, or name the file in xmr\.negatives"
     ):
-        xmr.train_rankers.execute(
+        training_stages.train_rankers.execute(
             env,
             refs["interactions"],
             refs["features"],
@@ -321,7 +322,7 @@ def test_what_users_did_not_want_is_what_rankers_are_told_apart_from(pair: DaskE
     refs = shop.make(env, tmp_path / "interactions.csv")
     quality = env.store.manifest(refs["interactions"]).quality
     assert quality["quarantined"] == 2
-    data = xmr.read_training(env.store, refs["interactions"], refs["features"], RowParams())
+    data = read_training(env.store, refs["interactions"], refs["features"], RowParams())
     assert data.negatives is not None
     assert data.negatives.shape == data.targets.shape
     assert 0 < data.negatives.nnz < quality["negatives"]  # those of held-out queries are not trained on
@@ -337,7 +338,7 @@ def test_what_users_did_not_want_is_what_rankers_are_told_apart_from(pair: DaskE
 
     before = env.store.manifest(refs["model"]).digest
     two = replace(env, executor=pair, forced=frozenset({"train_rankers"}), records=[])
-    again = xmr.train_rankers.execute(
+    again = training_stages.train_rankers.execute(
         two,
         refs["interactions"],
         refs["features"],
@@ -355,7 +356,7 @@ def test_every_label_representation_makes_a_tree(
     made: tuple[Environment, dict[str, Ref]], method: Any, tmp_path: Path
 ) -> None:
     env, refs = made
-    features = xmr.embed_labels.execute(
+    features = trees_stages.embed_labels.execute(
         env,
         refs["interactions"],
         refs["features"],
@@ -363,7 +364,7 @@ def test_every_label_representation_makes_a_tree(
         rows=RowParams(),
         blocks=BlockParams(40),
     )
-    tree = xmr.cluster_labels.execute(env, features, params=Shop().clusters, blocks=BlockParams(40))
+    tree = trees_stages.cluster_labels.execute(env, features, params=Shop().clusters, blocks=BlockParams(40))
     assert env.store.manifest(tree).quality["widths"] == [4, 16, 96]
 
 

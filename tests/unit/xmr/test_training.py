@@ -13,15 +13,9 @@ from tasks.xmr.label_features import embed_labels
 from tasks.xmr.model import ModelError, RankerModel, prune, split_chunks
 from tasks.xmr.ranking import BeamParams, Ranker
 from tasks.xmr.sparse_rows import MatrixError, checked_rows
-from tasks.xmr.training import (
-    LevelProblem,
-    LevelTrainer,
-    SolverParams,
-    TrainingParams,
-    active_rows,
-    train_ranker,
-)
+from tasks.xmr.training import LevelProblem, LevelTrainer, SolverParams, TrainingParams, active_rows
 from tasks.xmr.tree import LabelTree
+from tests.support.rankers import train_ranker
 from tests.unit.xmr.worlds import topic_problem
 
 EXACT = SolverParams(

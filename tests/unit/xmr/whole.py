@@ -19,7 +19,7 @@ from unittest import mock
 
 from flows.run import publishing
 from flows.run import runtime as running
-from flows.run.catalog import STAGES
+from flows.run.catalog import stages
 from flows.run.progress import RunProgress
 from flows.run.request import RunRequest
 from flows.train_ranker import train_ranker
@@ -122,7 +122,7 @@ def dying(stage: str) -> Iterator[None]:
 
     def written(run: StageRun, *given: Any, **named: Any) -> None:
         write(run, *given, **named)
-        if run.env.running == stage:
+        if run.env.running.partition(" (")[0] == stage:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with mock.patch.object(StageRun, "write", written):
@@ -142,7 +142,7 @@ def main() -> None:
     for late in ("pandas", "tasks.xmr.tower_net", "schemas.inputs.python_docs.links"):
         importlib.import_module(late)
     with unchanging_code():
-        for stage in STAGES.values():
+        for stage in stages().values():
             code_hash(stage.function)
         for line in sys.stdin:
             child = os.fork()

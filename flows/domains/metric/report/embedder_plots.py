@@ -7,30 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.domains.metric.report.embedders import SIDES, Curves
-from flows.report.plots import _GRID, _INK, _LOOKS, _MUTED, _RANKERS, _drawn_once, _figure, _svg
+from flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure, style_axes
 
-_COLOURS = {"without": _LOOKS["finger"][1], "with": _RANKERS["ranker"][0]}
+_COLOURS = {"without": SERIES[1][0], "with": SERIES[0][0]}
 _TITLES = {side: words[0].upper() + words[1:] for side, words in SIDES.items()}
 #: Classes that are drawn at most.
 DRAWN = 200
 
 
-@_drawn_once
+@drawn_once
 def utility_pair_svg(curves: Mapping[str, Curves], *, size: tuple[float, float] = (9.6, 3.9)) -> str:
     """Utility over thresholds, a light curve a class and their mean, without and with TCM; the article's figure."""
     figure, panels = _panels(curves, size)
     for side, axes in panels.items():
         found = curves[side]
         for row in _some(found.utility):
-            axes.plot(found.thresholds, row, color=_MUTED, linewidth=0.8, alpha=0.3)
+            axes.plot(found.thresholds, row, color=MUTED, linewidth=0.8, alpha=0.3)
         axes.plot(found.thresholds, np.nanmean(found.utility, axis=0), color=_COLOURS[side], linewidth=2.4)
-        axes.set_xlabel("cosine similarity that a pair must reach", color=_INK)
-        axes.set_title(_TITLES[side], color=_INK, fontsize=10)
-    next(iter(panels.values())).set_ylabel("utility", color=_INK)
-    return _svg(figure)
+        axes.set_xlabel("cosine similarity that a pair must reach", color=INK)
+        axes.set_title(_TITLES[side], color=INK, fontsize=10)
+    next(iter(panels.values())).set_ylabel("utility", color=INK)
+    return as_svg(figure)
 
 
-@_drawn_once
+@drawn_once
 def points_pair_svg(curves: Mapping[str, Curves], *, size: tuple[float, float] = (9.6, 3.9)) -> str:
     """FRR over FAR of each class at its embedder's threshold, without and with TCM."""
     figure, panels = _panels(curves, size)
@@ -39,27 +39,27 @@ def points_pair_svg(curves: Mapping[str, Curves], *, size: tuple[float, float] =
         axes.plot(
             100 * found.far, 100 * found.frr, color=_COLOURS[side], marker="o", markersize=3, linestyle="", alpha=0.5
         )
-        axes.set_xlabel("FAR of a class, %", color=_INK)
-        axes.set_title(_TITLES[side], color=_INK, fontsize=10)
-    next(iter(panels.values())).set_ylabel("FRR of a class, %", color=_INK)
-    return _svg(figure)
+        axes.set_xlabel("FAR of a class, %", color=INK)
+        axes.set_title(_TITLES[side], color=INK, fontsize=10)
+    next(iter(panels.values())).set_ylabel("FRR of a class, %", color=INK)
+    return as_svg(figure)
 
 
-@_drawn_once
+@drawn_once
 def courses_svg(
     checks: Sequence[tuple[str, int, Sequence[int], Sequence[float]]], *, size: tuple[float, float] = (6.4, 3.9)
 ) -> str:
     """mAP@R of validation classes over training steps, a curve an embedder (side, seed, steps, mAP@R)."""
-    figure, axes = _figure(size)
+    figure, axes = new_figure(size)
     told: set[str] = set()
     for side, _, steps, values in checks:
         label = "_nolegend_" if side in told else SIDES[side]
         told.add(side)
         axes.plot(steps, values, color=_COLOURS[side], marker="o", markersize=3, linewidth=1.4, label=label)
-    axes.set_xlabel("training steps", color=_INK)
-    axes.set_ylabel("mAP@R of validation classes", color=_INK)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=_INK, fontsize=9)
-    return _svg(figure)
+    axes.set_xlabel("training steps", color=INK)
+    axes.set_ylabel("mAP@R of validation classes", color=INK)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, fontsize=9)
+    return as_svg(figure)
 
 
 def _panels(curves: Mapping[str, Curves], size: tuple[float, float]) -> tuple[Any, dict[str, Any]]:
@@ -70,12 +70,7 @@ def _panels(curves: Mapping[str, Curves], size: tuple[float, float]) -> tuple[An
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(1, len(sides), sharex=True, sharey=True, squeeze=False)[0]
     for axes in grid:
-        axes.patch.set_alpha(0)
-        axes.tick_params(colors=_MUTED, labelsize=9, length=0)
-        axes.grid(color=_GRID, linewidth=0.8)
-        for place, spine in axes.spines.items():
-            spine.set_visible(place == "bottom")
-            spine.set_color(_GRID)
+        style_axes(axes)
     return figure, dict(zip(sides, grid, strict=True))
 
 

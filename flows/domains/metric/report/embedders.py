@@ -59,6 +59,11 @@ class Embedders:
     margins: tuple[float, float, float] | None
 
     @property
+    def columns(self) -> dict[str, str]:
+        """The figures of the table, with their headings."""
+        return COLUMNS
+
+    @property
     def table(self) -> list[tuple[str, int, list[tuple[float, float] | None]]]:
         """Each side in words, its seeds, and the mean and standard deviation (0 for one seed) of every column."""
         rows = []

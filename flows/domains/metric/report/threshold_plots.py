@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from flows.report.plots import _INK, _LOOKS, _MUTED, _RANKERS, _drawn_once, _figure, _svg
+from flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure
 
-_MEAN, _WORST = _RANKERS["ranker"][0], _LOOKS["finger"][1]
+_MEAN, _WORST = SERIES[0][0], SERIES[1][0]
 _AXES = {"cosine": "cosine similarity that a pair must reach", "euclidean": "distance that a pair may have"}
 
 
-@_drawn_once
+@drawn_once
 def utility_svg(
     thresholds: Sequence[float],
     curves: Sequence[tuple[str, str, Sequence[float]]],
@@ -22,7 +22,7 @@ def utility_svg(
 
     A vertical line marks the ``chosen`` threshold where it is in the range.
     """
-    figure, axes = _figure(size)
+    figure, axes = new_figure(size)
     named = {"": False, "worst": False}
     for _, role, utilities in sorted(curves, key=lambda curve: curve[1] == "worst"):
         worst = role == "worst"
@@ -31,22 +31,22 @@ def utility_svg(
         axes.plot(
             thresholds,
             utilities,
-            color=_WORST if worst else _MUTED,
+            color=_WORST if worst else MUTED,
             linewidth=1.0,
             alpha=0.7 if worst else 0.35,
             label=told or "_nolegend_",
         )
     axes.plot(thresholds, mean, color=_MEAN, linewidth=2.4, label="mean of classes")
     if chosen is not None and min(thresholds) <= chosen <= max(thresholds):
-        axes.axvline(chosen, color=_INK, linewidth=1.0, linestyle="--", label="threshold")
-    axes.set_xlabel(_AXES[measure], color=_INK)
-    axes.set_ylabel("utility", color=_INK)
+        axes.axvline(chosen, color=INK, linewidth=1.0, linestyle="--", label="threshold")
+    axes.set_xlabel(_AXES[measure], color=INK)
+    axes.set_ylabel("utility", color=INK)
     axes.margins(x=0.02, y=0.06)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, labelcolor=_INK, fontsize=9)
-    return _svg(figure)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, labelcolor=INK, fontsize=9)
+    return as_svg(figure)
 
 
-@_drawn_once
+@drawn_once
 def operating_svg(
     points: Sequence[tuple[float, float, str]],
     *,
@@ -58,7 +58,7 @@ def operating_svg(
 
     Where FARs differ by more than 20 times their axis is logarithmic, from a hundredth of the largest on.
     """
-    figure, axes = _figure(size)
+    figure, axes = new_figure(size)
     rates = [point[0] for point in points] + [share] * (rate == "far")
     largest = max(rates, default=0.0) or 1.0
     if min(rates, default=0.0) * 20 < largest:
@@ -77,12 +77,12 @@ def operating_svg(
                 label=name,
             )
     line = axes.axvline if rate == "far" else axes.axhline
-    line(share, color=_INK, linewidth=1.0, linestyle="--", label=f"target {rate.upper()}")
+    line(share, color=INK, linewidth=1.0, linestyle="--", label=f"target {rate.upper()}")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda number, _: f"{100 * number:g} %")
-    axes.set_xlabel("FAR: pairs of two classes that pass", color=_INK)
-    axes.set_ylabel("FRR: pairs of one class that do not", color=_INK)
+    axes.set_xlabel("FAR: pairs of two classes that pass", color=INK)
+    axes.set_ylabel("FRR: pairs of one class that do not", color=INK)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, labelcolor=_INK, fontsize=9)
-    return _svg(figure)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, labelcolor=INK, fontsize=9)
+    return as_svg(figure)

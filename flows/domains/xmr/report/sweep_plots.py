@@ -1,14 +1,15 @@
-"""The plot of a ranker's sweep: recall over size and over latency, a curve a beam."""
+"""The plots of a ranker's sweep: recall over size and over latency, a curve a beam."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flows.report.plots import _INK, _LOOKS, _SPARE, _drawn_once, _figure, _svg
+from flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
 
-_COLOURS = [(colour, marker) for _, colour, marker in _LOOKS.values()] + list(_SPARE)
+#: Colour and marker of each beam, in turn.
+_COLOURS = SERIES[:4]
 
 
-@_drawn_once
+@drawn_once
 def sweep_svg(
     points: Sequence[Mapping[str, Any]],
     *,
@@ -23,7 +24,7 @@ def sweep_svg(
     """
     if value not in ("bytes", "latency_ms"):
         raise ValueError(f"value: expected bytes or latency_ms, got {value!r}; choose one of them")
-    figure, axes = _figure(size)
+    figure, axes = new_figure(size)
     shown = [point for point in points if point[value] is not None]
     scale = 1e-6 if value == "bytes" else 1.0
     beams = sorted({point["beam"] for point in shown})
@@ -46,11 +47,11 @@ def sweep_svg(
             if chosen is not None and (point["threshold"], beam) == tuple(chosen):
                 axes.plot([x], [y], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=colour)
                 axes.annotate(
-                    "chosen", (x, y), xytext=(0, -18), textcoords="offset points", ha="center", color=_INK, fontsize=9
+                    "chosen", (x, y), xytext=(0, -18), textcoords="offset points", ha="center", color=INK, fontsize=9
                 )
-    axes.set_xlabel("model size in MB" if value == "bytes" else "milliseconds a query (median)", color=_INK)
-    axes.set_ylabel(f"recall@{k}", color=_INK)
+    axes.set_xlabel("model size in MB" if value == "bytes" else "milliseconds a query (median)", color=INK)
+    axes.set_ylabel(f"recall@{k}", color=INK)
     axes.margins(x=0.08, y=0.18)
     if shown:
-        axes.legend(frameon=False, labelcolor=_INK, fontsize=9)
-    return _svg(figure)
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+    return as_svg(figure)

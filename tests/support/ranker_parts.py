@@ -19,8 +19,9 @@ from tasks.xmr.metrics import hits
 from tasks.xmr.model import RankerModel
 from tasks.xmr.ranking import NONE, BeamParams, Matcher, Ranker, Ranking
 from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.training import TrainingParams, train_ranker
+from tasks.xmr.training import TrainingParams
 from tasks.xmr.tree import LabelTree
+from tests.support.rankers import train_ranker
 
 
 class LabelIndexer(Protocol):

@@ -1,0 +1,33 @@
+"""An index as it answers real queries, for ``replay``. Imports no Prefect."""
+
+from collections.abc import Collection, Sequence
+
+from schemas.errors import FingerpostError
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ann.open import LiveIndex
+
+
+class IndexAnswers:
+    """Texts answered with the ids of documents."""
+
+    def __init__(self, index: LiveIndex) -> None:
+        self._index = index
+
+    def answer(self, texts: Sequence[str], k: int) -> list[list[str]]:
+        """The ids of the first k documents of each text."""
+        return [[answer.id for answer in self._index.query(text, k=k).answers] for text in texts]
+
+    def holds(self, ids: Collection[str]) -> set[str]:
+        """Which of some ids are those of documents."""
+        return set(ids) & set(self._index.documents["id"].to_pylist())
+
+
+def answerer(store: Store, ref: Ref) -> IndexAnswers:
+    """An index that was made from texts; FingerpostError for another."""
+    index = LiveIndex(store, ref)
+    if "features" not in index.members:
+        raise FingerpostError(
+            f"replay: expected an index made from texts, got {ref}, made from vectors; leave replay.queries empty"
+        )
+    return IndexAnswers(index)

@@ -1,0 +1,80 @@
+"""What changed in neighbours, figures and sample answers of an index. Imports no Prefect."""
+
+import numpy as np
+import pyarrow as pa
+
+from flows.domains.corpus.changes import documents_behind
+from flows.ops.compare.changes import FIRST, DataChange, figure_changes, kept_entries, rows_in, share, tables_of
+from schemas import ann
+from schemas.matrices import fixed_matrix
+from schemas.refs import Ref
+from schemas.store import Store
+
+_NONE = 0xFFFFFFFF
+
+
+def evaluation(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Figures of recall and work."""
+    return [figure_changes(store, before, after, ann.EVALUATION)]
+
+
+def retrieval(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Figures of known-item retrieval, and the sample queries that are answered otherwise."""
+    left, right = (_samples(table) for table in tables_of(store, before, after, ann.RETRIEVAL, "samples"))
+    both = sorted(left.keys() & right.keys())
+    changed = [query for query in both if left[query] != right[query]]
+    samples = DataChange(
+        "sample queries",
+        {"in both": len(both), "answered otherwise": len(changed)},
+        [f"{query!r}: first {left[query][0]} → {right[query][0]}" for query in changed[:FIRST]],
+    )
+    return [figure_changes(store, before, after, ann.RETRIEVAL), samples]
+
+
+def _samples(table: pa.Table) -> dict[str, list[str]]:
+    """The ids of the answers of each sample query, best first."""
+    found: dict[str, list[str]] = {}
+    for row in sorted(table.to_pylist(), key=lambda row: (row["query"], row["rank"])):
+        found.setdefault(row["query"], []).append(row["id"])
+    return found
+
+
+def neighbors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """How many neighbours of the documents in both versions stayed, and whose changed most."""
+    left, right = (documents_behind(store, ref) for ref in (before, after))
+    tables = [fixed_matrix(table["neighbors"]) for table in tables_of(store, before, after, ann.NEIGHBORS, "neighbors")]
+    k = min(tables[0].shape[1], tables[1].shape[1])
+    there = rows_in(left, right)
+    common = np.flatnonzero(there >= 0)
+    if not len(common):
+        return [DataChange("neighbours", {"documents in both": 0}, note="no document is in both")]
+    # Neighbours of the later version by their rows in the earlier one; new documents get numbers of their own.
+    names = np.where(there >= 0, there, left.num_rows + np.arange(right.num_rows))
+    old = np.where(tables[0] == _NONE, -1, tables[0].astype(np.int64))[there[common], :k]
+    later = tables[1].astype(np.int64)[common, :k]
+    new = np.where(later == _NONE, -2, names[np.minimum(later, right.num_rows - 1)])
+    stays = kept_entries(old, new)
+    kept, lost = stays.sum(axis=1), old[~stays & (old >= 0)]
+    gone = np.isin(np.arange(left.num_rows), there, invert=True)
+    sizes = np.maximum((old >= 0).sum(axis=1), (new >= 0).sum(axis=1))
+    overlap = np.where(sizes > 0, kept / np.maximum(sizes, 1), 1.0)
+    changed = overlap < 1
+    worst = np.lexsort((common, overlap))[:FIRST]
+    ids, titles = right["id"].take(common[worst]).to_pylist(), right["title"].take(common[worst]).to_pylist()
+    figures = {
+        "k": k,
+        "documents in both": len(common),
+        "lists that changed": int(changed.sum()),
+        "share of lists that changed": share(int(changed.sum()), len(common)),
+        "mean overlap": round(float(overlap.mean()), 6),
+        "neighbours lost": len(lost),
+        "of these, documents that are gone": int(gone[lost].sum()),
+        "neighbours that are new documents": int((new >= left.num_rows).sum()),
+    }
+    examples = [
+        f"most changed: {key}{f' ({title})' if title and title != key else ''}, {int(kept[row])} of {int(sizes[row])}"
+        " neighbours stayed"
+        for key, title, row in zip(ids, titles, worst, strict=True)
+        if changed[row]
+    ]
+    return [DataChange("neighbours", figures, examples)]

@@ -1,0 +1,21 @@
+"""The gates that an index must pass before it becomes live. Imports no Prefect."""
+
+from flows.domains.ann.settings import IndexGates
+from schemas.inputs import SAMPLE
+from schemas.manifests import Manifest
+from schemas.publish import Gate
+
+
+def index_gates(manifest: Manifest, settings: IndexGates) -> list[Gate]:
+    """What an index must fulfil; re-ranked answers must not be worse than BM25's where both were measured."""
+    quality = manifest.quality
+    minimum = settings.sample_documents if manifest.run["collection"] == SAMPLE else settings.documents
+    gates = [
+        Gate("recall_at_10", float(quality["recall_at_10"]), settings.recall_at_10),
+        Gate("documents", float(quality["documents"]), float(minimum)),
+        Gate("quarantine_share", float(quality["quarantine_share"]), settings.quarantine_share, "at_most"),
+    ]
+    if settings.reranked_over_bm25 > 0 and quality.get("known_items", 0) > 0:
+        ratio = float(quality["reranked_mrr"]) / max(float(quality["bm25_mrr"]), 1e-9)
+        gates.append(Gate("reranked_mrr_over_bm25", ratio, settings.reranked_over_bm25))
+    return gates

@@ -1,0 +1,1 @@
+"""The section of an index in the report."""

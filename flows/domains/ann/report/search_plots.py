@@ -1,0 +1,139 @@
+"""The plots of an index: speed and work over recall, and how well FINGER estimates."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
+
+#: How the methods are drawn: name in the legend, colour, marker; and what methods of other names take in turn.
+LOOKS = {"hnsw": ("plain HNSW", *SERIES[0]), "finger": ("FINGER", *SERIES[1])}
+_SPARE = SERIES[2:4]
+#: Recalls that the axis may name.
+_TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99999)
+
+
+@dataclass(frozen=True)
+class SearchPoint:
+    """One search width of one method: recall, distances and estimates a query, and queries per second if a clock ran."""
+
+    ef: int
+    recall: float
+    distances: float
+    estimates: float
+    speed: float | None = None
+
+
+Curves = Mapping[str, Sequence[SearchPoint]]
+
+
+@drawn_once
+def recall_speed_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] = (6.4, 3.9)) -> str:
+    """Queries per second over recall, one curve a method, every point labelled with its search width.
+
+    The recall axis is logarithmic in what is missed. Points without a speed are left out.
+    """
+    timed = {name: [point for point in points if point.speed is not None] for name, points in curves.items()}
+    return _search_plot(timed, "speed", k=k, size=size, ylabel="queries per second")
+
+
+@drawn_once
+def recall_distances_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] = (6.4, 3.9)) -> str:
+    """Full distances computed a query over recall, one curve a method."""
+    return _search_plot(curves, "distances", k=k, size=size, ylabel="full distances a query")
+
+
+@drawn_once
+def correlation_svg(
+    ranks: Sequence[int], correlations: Sequence[float], *, chosen: int, size: tuple[float, float] = (6.4, 2.9)
+) -> str:
+    """Correlation of true and estimated residual cosines by number of directions; the chosen number is marked."""
+    figure, axes = new_figure(size)
+    colour = LOOKS["finger"][1]
+    axes.plot(ranks, correlations, color=colour, marker="s", markersize=5, linewidth=1.8)
+    for rank, value in zip(ranks, correlations, strict=True):
+        if rank == chosen:
+            axes.plot([rank], [value], marker="o", markersize=13, markerfacecolor="none", markeredgecolor=colour)
+            axes.annotate(
+                f"in use: {rank}",
+                (rank, value),
+                xytext=(0, -18),
+                textcoords="offset points",
+                ha="center",
+                color=INK,
+                fontsize=9,
+            )
+    axes.set_xlabel("directions kept", color=INK)
+    axes.set_ylabel("correlation", color=INK)
+    axes.set_xticks(list(ranks))
+    axes.margins(x=0.08, y=0.25)
+    return as_svg(figure)
+
+
+def _search_plot(curves: Curves, value: str, *, k: int, size: tuple[float, float], ylabel: str) -> str:
+    figure, axes = new_figure(size)
+    heights = {name: _mean([getattr(point, value) for point in points]) for name, points in curves.items()}
+    places = _recall_axis(axes, [point.recall for points in curves.values() for point in points])
+    spare = iter(_SPARE * len(curves))
+    drawn: list[tuple[str, str, list[tuple[SearchPoint, float, float]]]] = []
+    for name, points in curves.items():
+        label, colour, marker = LOOKS.get(name) or (name, *next(spare))
+        ordered = sorted(points, key=lambda point: point.ef)
+        across, values = [places[point.recall] for point in ordered], [getattr(point, value) for point in ordered]
+        axes.plot(across, values, color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
+        drawn.append((name, colour, list(zip(ordered, across, values, strict=True))))
+    axes.set_xlabel(f"recall@{k}", color=INK)
+    axes.set_ylabel(ylabel, color=INK)
+    axes.yaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
+    axes.margins(y=0.14)
+    axes.set_ylim(bottom=0)
+    for name, colour, points_at in drawn:
+        _label_widths(
+            axes, points_at, colour=colour, above=heights[name] >= max(heights.values()), rising=value != "speed"
+        )
+    if any(curves.values()):
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+    return as_svg(figure)
+
+
+def _label_widths(
+    axes: Any, points: Sequence[tuple[SearchPoint, float, float]], *, colour: str, above: bool, rising: bool
+) -> None:
+    """Search widths beside their points, on the outer side of the curves and off the slope; none over another."""
+    left = above == rising
+    taken: list[tuple[float, float]] = []
+    for point, place, height in points:
+        x, y = axes.transData.transform((place, height)) * 72 / axes.figure.dpi
+        if any(abs(x - other) < 28 and abs(y - level) < 9 for other, level in taken):
+            continue
+        taken.append((x, y))
+        axes.annotate(
+            f"ef {point.ef}",
+            (place, height),
+            xytext=(-5 if left else 5, 4 if above else -11),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            color=colour,
+            fontsize=8,
+        )
+
+
+def _recall_axis(axes: Any, recalls: Sequence[float]) -> dict[float, float]:
+    """Where recalls lie on an axis by the logarithm of what is missed, so that 0.99 and 0.999 stand apart; its ticks set."""
+    missed = [1 - recall for recall in recalls if recall < 1]
+    least = min(missed, default=1e-3) / 2
+    places = {recall: -math.log10(max(1 - recall, least)) for recall in recalls}
+    ticks = {-math.log10(1 - tick): f"{tick:g}" for tick in _TICKS if 1 - tick >= least * 1.5}
+    if len(missed) < len(recalls):
+        ticks[-math.log10(least)] = "1"
+    low, high = min(places.values(), default=0.0), max(places.values(), default=1.0)
+    margin = max(0.08 * (high - low), 0.12)
+    shown = [place for place in ticks if low - 0.9 * margin <= place <= high + margin]
+    axes.set_xlim(low - margin, high + margin)
+    axes.set_xticks(shown, [ticks[place] for place in shown])
+    return places
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,94 @@
+"""The section of an index on the report and on the page of a run."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from flows.domains.ann.report.retrieval import Retrieval, read_retrieval
+from flows.domains.ann.report.search import Finger, Search, read_finger, read_search
+from flows.domains.ann.report.search_plots import correlation_svg, recall_distances_svg, recall_speed_svg
+from flows.report import formats
+from flows.report.plots import Plot
+from flows.report.reading import Attempts, quality_of, stage_of
+from schemas import ann
+from schemas.store import Store
+
+
+@dataclass(frozen=True)
+class Contents:
+    """An index: its search, FINGER and retrieval, None where the run has none, and the quality figures of its parts."""
+
+    search: Search | None
+    finger: Finger | None
+    retrieval: Retrieval | None
+    graph: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, Any] = field(default_factory=dict)
+    evaluated: dict[str, Any] = field(default_factory=dict)
+    retrieved: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def gather(store: Store, record: dict[str, Any]) -> Contents | None:
+    """The contents of a run that built an index; None where it built none."""
+    names = (ann.GRAPH, ann.EVALUATION, ann.FINGER_BASIS, ann.RETRIEVAL)
+    graph, evaluation, basis, retrieval = (stage_of(record, contract.name) for contract in names)
+    if not (graph or evaluation or basis or retrieval):
+        return None
+    attempt = Attempts()
+    return Contents(
+        search=attempt(partial(read_search, store, evaluation), None) if evaluation else None,
+        finger=attempt(partial(read_finger, store, basis), None) if basis else None,
+        retrieval=attempt(partial(read_retrieval, store, retrieval), None) if retrieval else None,
+        graph=quality_of(record, ann.GRAPH.name),
+        tables=quality_of(record, ann.FINGER_TABLES.name),
+        evaluated=quality_of(record, ann.EVALUATION.name),
+        retrieved=quality_of(record, ann.RETRIEVAL.name),
+        problems=attempt.problems,
+    )
+
+
+def plots(contents: Contents) -> dict[str, Plot]:
+    """The plots that there are figures for."""
+    drawn: dict[str, Plot] = {}
+    search, finger = contents.search, contents.finger
+    if search and search.curves:
+        if search.timed:
+            drawn["speed"] = Plot(
+                "Speed over recall",
+                "Queries per second over recall for plain HNSW and FINGER search; the figures are in the table below",
+                recall_speed_svg(search.curves, k=search.k),
+                "Recall against speed: up and to the right is better.",
+            )
+        drawn["distances"] = Plot(
+            "Distances over recall",
+            "Full distances a query over recall for plain HNSW and FINGER search; the figures are in the table below",
+            recall_distances_svg(search.curves, k=search.k),
+            "Recall against work: down and to the right is better.",
+        )
+    if finger and len(finger.statistics) > 1:
+        ranks, values = [row.rank for row in finger.statistics], [row.correlation for row in finger.statistics]
+        drawn["correlation"] = Plot(
+            "Correlation by directions kept",
+            "Correlation of true and estimated cosines by number of directions; the figures are in the table",
+            correlation_svg(ranks, values, chosen=finger.rank),
+            "Correlation of the true and the estimated cosines of residuals.",
+        )
+    return drawn
+
+
+def cards(contents: Contents) -> list[tuple[str, str]]:
+    """Size of the vectors, recall, and what FINGER and re-ranking gain."""
+    shown = []
+    if contents.graph:
+        shown.append(("dimensions", formats.count(contents.graph["dimensions"])))
+    shown += [
+        (f"recall@{name.removeprefix('recall_at_')} (plain)", formats.figure(value))
+        for name, value in contents.evaluated.items()
+        if name.startswith("recall_at_")
+    ]
+    if contents.search and contents.search.speedup is not None:
+        shown.append(("FINGER / plain speed", f"{contents.search.speedup:.2f}×"))
+    if contents.retrieved.get("known_items"):
+        reranked, bm25 = contents.retrieved["reranked_mrr"], contents.retrieved["bm25_mrr"]
+        shown.append(("MRR re-ranked / BM25", f"{reranked:.3f} / {bm25:.3f}"))
+    return shown

@@ -1,0 +1,269 @@
+"""Why two indexes answer a query differently: what of it data, the graph search, parameters or code moved.
+
+Where an answer's move can be attributed exactly from what is stored, it is: by leaving documents out of a ranking, by
+exact search instead of the graph, by giving a document its old text. For the rest, the stages that differ are named.
+Imports no Prefect.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from flows.domains.corpus.terms import named_terms
+from flows.ops.compare.causes import Cause, Change, causes, changes
+from flows.ops.compare.changes import changed_columns, rows_in
+from flows.ops.compare.why import Move, Why, named_causes, no_moves, position_without, positions_of, ranked_moves
+from schemas.errors import FingerpostError
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.ann.engine import Engine
+from tasks.ann.exact import ExactIndex
+from tasks.ann.open import LiveIndex, kernel_metric
+from tasks.corpus.fields import split_fields
+from tasks.corpus.ngrams import count_shard
+from tasks.corpus.svd import project
+from tasks.corpus.tfidf import weigh_counts
+
+#: The artifacts that the answers of a text query are made from; what only measures an index moves no answer.
+ANSWERING = (
+    "corpus.extracts",
+    "corpus.documents",
+    "corpus.ngrams",
+    "corpus.vocabulary",
+    "corpus.features",
+    "corpus.projection",
+    "corpus.vectors",
+    "ann.graph",
+)
+_FINGER = ("ann.finger_basis", "ann.finger_tables")
+
+
+class Side:
+    """One version and everything that answers the query in it."""
+
+    def __init__(self, store: Store, ref: Ref, text: str, k: int, method: str) -> None:
+        self.index, self.text, self.k = LiveIndex(store, ref, method=method), text, k
+        if "features" not in self.index.members:
+            raise FingerpostError(
+                f"why: expected an index made from texts, got {ref}, made from vectors; compare them with `fingerpost"
+                " diff`"
+            )
+        self.ids: list[str] = self.index.documents["id"].to_pylist()
+        self._farthest = float("inf")
+        self.row_of = {key: row for row, key in enumerate(self.ids)}
+
+    @cached_property
+    def features(self) -> sparse.csr_array:
+        """The query's features."""
+        return self.index.featurizer.transform([self.text])
+
+    @cached_property
+    def served(self) -> list[tuple[str, float]]:
+        """The answers as the version gives them."""
+        return [(answer.id, answer.score) for answer in self.index.query(self.text, k=self.k).answers]
+
+    @cached_property
+    def ranking(self) -> list[tuple[str, float]]:
+        """All candidates of exact search in the order of their scores."""
+        if not self.features.nnz:
+            return []
+        found = self.engine.candidates(self.features)
+        self._farthest = float(found.similarities[found.rows >= 0].min(initial=np.inf))
+        rows, scores = self.engine.ordered(self.features, found.rows, found.similarities)
+        return [(self.ids[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True) if row >= 0]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each candidate of exact search, from 1."""
+        return positions_of(self.ranking)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What answers, with exact search in place of the graph."""
+        own = self.index.engine
+        exact = ExactIndex(self.index.vectors, kernel_metric(self.index.metric))
+        return Engine(own.featurizer, own.components, own.features, exact, own.params)
+
+    @cached_property
+    def terms(self) -> dict[str, float]:
+        """The query's terms with their weights."""
+        return named_terms(self.index.featurizer, self.features)
+
+    def place_without(self, key: str, others: set[str]) -> int:
+        """The place of a document if others were not there; 0 if it is no candidate."""
+        return position_without(self.places, key, others)
+
+    def place_with_text(self, key: str, title: str, text: str) -> int:
+        """The place a document would have here with another text, all else as it is; 0 if it would be no candidate."""
+        featurizer = self.index.featurizer
+        counted = count_shard(*split_fields([title], [text]), featurizer.ngrams)
+        row = weigh_counts(counted, featurizer.vocabulary, featurizer.tfidf)
+        dense = float((project(self.features, self.engine.components) @ project(row, self.engine.components).T)[0, 0])
+        others = [(other, score) for other, score in self.ranking if other != key]
+        if len(self.ranking) < len(self.ids) and dense < self._farthest:
+            return 0
+        share = self.engine.params.dense_share
+        score = (1 - share) * float((self.features @ row.T).toarray()[0, 0]) + share * dense
+        return 1 + sum(other > score for _, other in others)
+
+
+def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: str) -> Why:
+    """The documents that a text is answered with in two versions, and what moved them."""
+    left, right = (Side(store, ref, query, k, method) for ref in (before, after))
+    every = causes(store, before, after)
+    finger = _FINGER if "finger" in (left.index.method, right.index.method) else ()
+    roots = [cause for cause in every if cause.artifact in (*ANSWERING, *finger) or _serves(cause)]
+    moves = _Comparison(left, right).moves()
+    versions = changes(*(side.index.manifest.run.get("versions", {}) for side in (left, right)))
+    return Why(
+        query,
+        k,
+        str(before),
+        str(after),
+        (left.index.method, right.index.method),
+        moves,
+        _verdict(moves, roots, left, right, versions),
+        changes(left.terms, right.terms),
+        roots,
+        [cause for cause in every if cause not in roots],
+        versions,
+    )
+
+
+def _serves(cause: Cause) -> bool:
+    """Whether a cause is in how answers are put in order, which the evaluation of retrieval keeps."""
+    return any(".rerank." in change.key for change in cause.parameters)
+
+
+class _Comparison:
+    """Two sides, and what of the moves between them can be told exactly."""
+
+    def __init__(self, left: Side, right: Side) -> None:
+        self.left, self.right = left, right
+        there = rows_in(left.index.documents, right.index.documents)
+        self.new = {right.ids[row] for row in np.flatnonzero(there < 0)}
+        self.gone = left.row_of.keys() - right.row_of.keys()
+        old, new = left.index.documents.take(there[there >= 0]), right.index.documents.filter(there >= 0)
+        columns = changed_columns(old.select(["id", "title", "text"]), new.select(["id", "title", "text"]))
+        rows = np.flatnonzero(columns["title"] | columns["text"])
+        self.changed = set(new["id"].take(rows).to_pylist())
+
+    def moves(self) -> list[Move]:
+        """Every answer of either version, in the order of the later one, then those that left."""
+        return ranked_moves(self.left.served, self.right.served, self._title, self._reason)
+
+    def _title(self, key: str) -> str:
+        side = self.right if key in self.right.row_of else self.left
+        title: str = side.index.documents["title"][side.row_of[key]].as_py()
+        return title
+
+    def _reason(self, key: str, before: int, after: int, kept_order: bool) -> tuple[str, str]:
+        if before == after:
+            return "same", ""
+        if key in self.gone:
+            return "data", "the document is gone"
+        if key in self.new:
+            return "data", "the document is new"
+        if before and after:
+            return self._moved(key, kept_order)
+        return self._left(key) if before else self._entered(key)
+
+    def _left(self, key: str) -> tuple[str, str]:
+        k = self.right.k
+        if 0 < (place := self.right.places.get(key, 0)) <= k:
+            return "graph", f"the later graph search misses it: exact search has it at {place}"
+        if not 0 < (place := self.left.places.get(key, 0)) <= k:
+            return "graph", f"the earlier graph search missed nearer ones: exact search had it at {place or 'none'}"
+        if columns := self._changed(key):
+            place = self._with_old_text(key)
+            if 0 < place <= k:
+                return "data", f"its {' and '.join(columns)} changed: with the old text it would be at {place}"
+        if 0 < (place := self.right.place_without(key, self.new | self._risen(key, self.left))) <= k:
+            return "data", f"new or changed documents are before it: without them it would be at {place}"
+        return "scores", self._score_words(key)
+
+    def _entered(self, key: str) -> tuple[str, str]:
+        k = self.left.k
+        if 0 < (place := self.left.places.get(key, 0)) <= k:
+            return "graph", f"the earlier graph search missed it: exact search had it at {place}"
+        if not 0 < (place := self.right.places.get(key, 0)) <= k:
+            return "graph", f"the later graph search misses nearer ones: exact search has it at {place or 'none'}"
+        if columns := self._changed(key):
+            place = self._with_old_text(key)
+            if not 0 < place <= k:
+                return (
+                    "data",
+                    f"its {' and '.join(columns)} changed: with the old text it would be at {place or 'none'}",
+                )
+        if 0 < (place := self.left.place_without(key, self.gone | self._risen(key, self.right))) <= k:
+            return "data", f"documents before it are gone or changed: without them it was at {place} already"
+        return "scores", self._score_words(key)
+
+    def _risen(self, key: str, side: Side) -> set[str]:
+        """The changed documents that do not stand before this one in the other version too."""
+        limit = side.places[key]
+        return {other for other in self.changed if other != key and side.places.get(other, limit) >= limit}
+
+    def _moved(self, key: str, kept_order: bool) -> tuple[str, str]:
+        if kept_order:
+            return "follows", "others came or left; the order of those that stayed is the same"
+        if columns := self._changed(key):
+            return "data", f"its {' and '.join(columns)} changed"
+        places = [side.places.get(key, 0) for side in (self.left, self.right)]
+        if places[0] == places[1] > 0:
+            return "graph", f"exact search has it at {places[0]} in both versions"
+        touched = self.new | self.gone | self.changed
+        among = [side.place_without(key, touched) for side in (self.left, self.right)]
+        if among[0] == among[1] > 0:
+            return "follows", "others came, left or changed; among the rest it keeps its place"
+        return "scores", self._score_words(key)
+
+    def _changed(self, key: str) -> list[str]:
+        """Which of title and text of a document changed; only these decide its features."""
+        pairs = [self._cells(key, name) for name in ("title", "text")]
+        return [name for name, (old, new) in zip(("title", "text"), pairs, strict=True) if old != new]
+
+    def _cells(self, key: str, column: str) -> tuple[Any, Any]:
+        old, new = (side.index.documents[column][side.row_of[key]].as_py() for side in (self.left, self.right))
+        return old, new
+
+    def _with_old_text(self, key: str) -> int:
+        return self.right.place_with_text(key, self._cells(key, "title")[0], self._cells(key, "text")[0])
+
+    def _score_words(self, key: str) -> str:
+        old, new = (dict(side.ranking).get(key) for side in (self.left, self.right))
+        words = [f"{score:.3f}" if score is not None else "no candidate" for score in (old, new)]
+        places = [str(side.places.get(key, "none")) for side in (self.left, self.right)]
+        return f"its own {words[0]} → {words[1]}, exact place {places[0]} → {places[1]}"
+
+
+def _verdict(moves: list[Move], roots: list[Cause], left: Side, right: Side, versions: list[Change]) -> list[str]:
+    """What is established, in sentences."""
+    kinds = [move.kind for move in moves if move.kind not in {"same", "follows"}]
+    if not kinds:
+        return [no_moves(moves)]
+    exact = [[key for key, _ in side.ranking[: side.k]] for side in (left, right)]
+    words = []
+    counts = {kind: kinds.count(kind) for kind in ("data", "graph", "scores")}
+    if counts["data"]:
+        words.append(f"{counts['data']} of {len(kinds)} changes are because documents came, went or changed")
+    if counts["graph"]:
+        same = "; exact search gives the same answers in both versions" if exact[0] == exact[1] else ""
+        words.append(
+            f"{counts['graph']} of {len(kinds)} changes are because the graph search is approximate and missed"
+            f" documents{same}"
+        )
+    if counts["scores"]:
+        cause = (
+            "the query's own terms or weights changed"
+            if left.terms != right.terms
+            else "the query's features are the same, those of documents or their candidates changed"
+        )
+        words.append(f"{counts['scores']} of {len(kinds)} changes are because scores moved; {cause}")
+    same_search = left.index.method == right.index.method or not counts["graph"]
+    words += named_causes(roots, versions, alone=same_search)
+    if left.index.method != right.index.method:
+        words.append(f"the searches differ: {left.index.method} and {right.index.method}, each the faster on its index")
+    return words

@@ -1,0 +1,161 @@
+"""What changed in documents, vocabularies, projections and vectors. Imports no Prefect."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flows.ops.compare.causes import lineage
+from flows.ops.compare.changes import FIRST, DataChange, counted, row_changes, rows_in, share, tables_of
+from schemas import corpus, metric
+from schemas.contract import Contract
+from schemas.matrices import dense_from_arrow, tensors_from_arrow
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.corpus.open import read_vocabulary
+
+#: What vectors are computed with; those of different ones cannot be compared.
+_BASES = {corpus.PROJECTION.name: "projections", metric.EMBEDDERS.name: "embedders"}
+
+
+def extracts(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Documents of packages that came, went or changed."""
+    return [row_changes(store, before, after, corpus.EXTRACTS, "documents")]
+
+
+def documents(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Documents that came, went or changed."""
+    return [row_changes(store, before, after, corpus.DOCUMENTS, "documents")]
+
+
+def quarantine(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """How many rows were quarantined for each reason."""
+    old, new = (
+        counted(table["reason"].to_pylist()) for table in tables_of(store, before, after, corpus.QUARANTINE, "rows")
+    )
+    figures = {"rows before": sum(old.values()), "rows after": sum(new.values())}
+    examples = [
+        f"{reason}: {old.get(reason, 0)} → {new.get(reason, 0)}"
+        for reason in sorted(old.keys() | new.keys())
+        if old.get(reason) != new.get(reason)
+    ]
+    return [DataChange("quarantined rows", figures, examples)]
+
+
+def vocabulary(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Which terms of each family came or went, and whose document frequency moved most."""
+    left, right = (read_vocabulary(store.open(ref, corpus.VOCABULARY)) for ref in (before, after))
+    names = [_family_labels(store, ref) for ref in (before, after)]
+    found = []
+    for place, (one, other) in enumerate(zip(left.families, right.families, strict=False)):
+        label = names[1][place] if names[0][place] == names[1][place] else f"{names[0][place]} → {names[1][place]}"
+        if one.terms is None or other.terms is None:
+            figures: dict[str, Any] = {"columns before": one.size, "columns after": other.size}
+            note = "hashed: columns have no terms that could be compared"
+            found.append(DataChange(f"vocabulary, {label}", figures, note=note))
+            continue
+        here, there = (
+            dict(zip(one.terms, one.frequencies.tolist(), strict=True)),
+            dict(zip(other.terms, other.frequencies.tolist(), strict=True)),
+        )
+        gone, new = sorted(here.keys() - there.keys()), sorted(there.keys() - here.keys())
+        shifts = sorted(
+            ((there[t] / right.documents - here[t] / left.documents, t) for t in here.keys() & there.keys()),
+            key=lambda pair: (-abs(pair[0]), pair[1]),
+        )
+        figures = {
+            "columns before": len(here),
+            "columns after": len(there),
+            "terms in": len(new),
+            "terms out": len(gone),
+            "share of columns in": share(len(new), len(there)),
+            "share of columns out": share(len(gone), len(here)),
+            "terms of another document frequency": sum(here[t] != there[t] for t in here.keys() & there.keys()),
+        }
+        examples = [
+            f"{what}: {', '.join(repr(term) for term in sorted(terms, key=lambda term: (-counts[term], term))[:FIRST])}"
+            for what, terms, counts in (("in", new, there), ("out", gone, here))
+            if terms
+        ]
+        examples += [
+            f"share of documents with {term!r}: {shift:+.2%} ({here[term]} → {there[term]} documents)"
+            for shift, term in shifts[:FIRST]
+            if shift
+        ]
+        found.append(DataChange(f"vocabulary, {label}", figures, examples))
+    if len(left.families) != len(right.families):
+        found.append(
+            DataChange("vocabulary", {"families before": len(left.families), "families after": len(right.families)})
+        )
+    return found
+
+
+def _family_labels(store: Store, ref: Ref) -> list[str]:
+    families = store.manifest(ref).identity["parameters"]["params"]["families"]
+    return [f"{family['kind']} {family['ngram_min']}-{family['ngram_max']}" for family in families]
+
+
+def vectors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """How far the vectors of documents in both versions moved, where one basis or one input made both."""
+    return vector_changes(store, before, after, corpus.VECTORS, documents_behind)
+
+
+def vector_changes(
+    store: Store, before: Ref, after: Ref, contract: Contract, behind: Callable[[Store, Ref], pa.Table]
+) -> list[DataChange]:
+    """The same of a contract's vectors; ``behind`` gives the rows that an artifact's vectors are of, with their ids."""
+    old_bases, new_bases = (
+        {name: made[name] for name in _BASES if name in made}
+        for made in (lineage(store, ref) for ref in (before, after))
+    )
+    if old_bases.keys() != new_bases.keys():
+        return [
+            DataChange("vectors", note="not comparable: one version computes them, the other takes those of the input")
+        ]
+    for name, kind in _BASES.items():
+        if name in old_bases:
+            (old_ref, old_made), (new_ref, new_made) = old_bases[name], new_bases[name]
+            contents = [[entry.sha256 for entry in manifest.files] for manifest in (old_made, new_made)]
+            if old_ref.fingerprint != new_ref.fingerprint and contents[0] != contents[1]:
+                return [DataChange("vectors", note=f"not comparable: they are of different bases ({kind})")]
+    left, right = (behind(store, ref) for ref in (before, after))
+    old, new = (np.asarray(dense_from_arrow(table)) for table in tables_of(store, before, after, contract, "vectors"))
+    if old.shape[1] != new.shape[1]:
+        return [DataChange("vectors", note=f"not comparable: {old.shape[1]} and {new.shape[1]} dimensions")]
+    there = rows_in(left, right)
+    common = np.flatnonzero(there >= 0)
+    moved = np.linalg.norm(old[there[common]].astype(np.float64) - new[common], axis=1)
+    worst = [row for row in np.lexsort((common, -moved))[:FIRST] if moved[row] > 0]
+    figures = {
+        "documents in both": len(common),
+        "vectors that moved": int((moved > 0).sum()),
+        "mean move": round(float(moved.mean()), 6) if len(common) else 0.0,
+        "largest move": round(float(moved.max(initial=0.0)), 6),
+    }
+    names = right["id"].take(common[worst]).to_pylist()
+    examples = [f"moved most: {name}, by {moved[row]:.4g}" for name, row in zip(names, worst, strict=True)]
+    note = "" if old_bases else "vectors of the input: whether one model made both is not known here"
+    return [DataChange("vectors", figures, examples, note)]
+
+
+def projection(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Ranks, and how far singular values moved."""
+    old, new = (
+        tensors_from_arrow(table)["singular_values"]
+        for table in tables_of(store, before, after, corpus.PROJECTION, "projection")
+    )
+    k = min(len(old), len(new))
+    change = np.abs(new[:k] - old[:k]) / np.maximum(np.abs(old[:k]), 1e-12)
+    figures = {
+        "rank before": len(old),
+        "rank after": len(new),
+        "largest relative change of a singular value": round(float(change.max(initial=0.0)), 6),
+    }
+    return [DataChange("projection", figures)]
+
+
+def documents_behind(store: Store, ref: Ref) -> pa.Table:
+    """The ids and titles of the documents that an artifact's rows are."""
+    documents, _ = lineage(store, ref)[corpus.DOCUMENTS.name]
+    return store.open(documents, corpus.DOCUMENTS).read("documents").select(["id", "title"])

@@ -1,0 +1,50 @@
+"""Which input a run reads: a user's file of documents, or the built-in sample."""
+
+from flows.domains.corpus.sources import source_of
+from flows.domains.settings import Settings
+from flows.run.rewriting import instead_of
+from flows.run.runtime import Run
+from schemas.forgotten import Forgotten
+from schemas.inputs import SAMPLE
+from schemas.inputs.forgotten import suppressing
+from schemas.inputs.sources import InputSource, PythonDocsSource
+from schemas.inputs.suppression import Suppressed
+from schemas.refs import Ref
+from tasks.corpus.stages.documents import extract_documentation
+from tasks.environment import current_environment
+
+
+def input_of(settings: Settings) -> "Ref | InputSource":
+    """A user's file, or the extracts of the built-in sample, without what is to be forgotten."""
+    stored = instead_of("corpus")
+    if stored is not None:
+        return stored
+    if settings.input.source == SAMPLE:
+        return extracts(settings)
+    return suppressing(source_of(settings), suppressed_keys(settings))
+
+
+def suppressed_keys(settings: Settings) -> Suppressed | None:
+    """The keys of the collection that are to be forgotten; None where there are none."""
+    return Forgotten(current_environment().store, settings.input.collection).suppressed()
+
+
+def extracts(settings: Settings) -> Ref:
+    """The documentation of the built-in sample, parsed once for documents and interactions."""
+    if asked := current_environment().asked.get(extract_documentation.name):
+        return Ref.parse(asked)
+    distributions = settings.input.distributions
+    source = suppressing(PythonDocsSource(distributions), suppressed_keys(settings))
+    return extract_documentation(source, distributions=distributions)
+
+
+def computes_vectors(run: Run, documents: Ref) -> bool:
+    """Whether vectors are made from the texts, rather than taken from the input.
+
+    A plan for documents that are not there yet goes by the newest of the collection, or supposes texts.
+    """
+    choice, store = run.settings.input.vectors, run.env.store
+    if choice != "auto":
+        return choice == "computed"
+    there = documents if store.has(documents) else run.env.ledger.latest(documents.name)
+    return there is None or bool(store.manifest(there).quality["texts"])

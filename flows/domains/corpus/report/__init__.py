@@ -1,0 +1,1 @@
+"""The cards of an input in the report."""

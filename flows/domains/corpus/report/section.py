@@ -1,0 +1,30 @@
+"""What the report and the page of a run show of documents: cards, and no section of their own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flows.domains.corpus import CORPUS
+from flows.report import formats
+from flows.report.reading import quality_of
+from schemas.store import Store
+
+_INPUT = CORPUS.inputs[0]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Documents that were imported, and rows that were quarantined."""
+
+    documents: int
+    quarantined: int
+
+
+def gather(_: Store, record: dict[str, Any]) -> Contents | None:
+    """The counts of a run that imported documents; None where it imported none."""
+    quality = quality_of(record, _INPUT.artifact, part=_INPUT.part)
+    return Contents(quality["documents"], quality["quarantined"]) if "quarantined" in quality else None
+
+
+def cards(contents: Contents) -> list[tuple[str, str]]:
+    """Documents, and quarantined rows."""
+    return [("documents", formats.count(contents.documents)), ("quarantined", formats.count(contents.quarantined))]

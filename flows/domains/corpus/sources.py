@@ -1,0 +1,30 @@
+"""What documents come from outside the store, by the settings alone: a user's file, or the built-in sample.
+
+Imports no Prefect.
+"""
+
+from flows.domains.domain import FileUse
+from flows.domains.settings import Settings
+from schemas.inputs import SAMPLE
+from schemas.inputs.forgotten import suppressing
+from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
+from schemas.inputs.suppression import Suppressed
+
+
+def source_of(settings: Settings) -> FileSource | PythonDocsSource:
+    """What comes from outside the store: a user's file, or the installed packages."""
+    given = settings.input
+    if given.source != SAMPLE:
+        return FileSource(given.source, tuple(sorted(given.columns.items())))
+    return PythonDocsSource(given.distributions)
+
+
+def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InputSource:
+    """What comes from outside the store, without what is to be forgotten."""
+    return suppressing(source_of(settings), suppressed)
+
+
+def files_of(settings: Settings, flow: str) -> list[FileUse]:
+    """The user's file of documents, if there is one."""
+    source = settings.input.source
+    return [] if source == SAMPLE else [FileUse("documents", source, settings.input.columns, "input.source")]

@@ -1,0 +1,87 @@
+"""What embeddings come from outside the store, by the settings alone: a user's file, or the collection's input.
+
+Imports no Prefect.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from flows.domains.corpus.sources import source_of
+from flows.domains.domain import FileUse
+from flows.domains.metric.settings import OWN_EMBEDDINGS, MetricSettings
+from flows.domains.settings import Settings
+from schemas.inputs import PACKAGES_SAMPLE, SAMPLE
+from schemas.inputs.embeddings import EmbeddingFile
+from schemas.inputs.forgotten import suppressing
+from schemas.inputs.images import ImageFiles
+from schemas.inputs.sources import InputSource
+from schemas.inputs.suppression import Suppressed
+from tasks.metric.classes import ClassParams, Part, side_of
+
+
+def skipped(settings: Settings) -> str:
+    """Why a nightly tunes no threshold; empty if it tunes one.
+
+    The embeddings of the built-in sample go with it alone, if its packages are enough for either side of the split.
+    """
+    metric, sample = settings.metric, settings.input.source == SAMPLE
+    if not metric.input:
+        return "No threshold is tuned: metric.input names no embeddings"
+    if metric.input != PACKAGES_SAMPLE:
+        return ""
+    if not sample:
+        return (
+            f"No threshold is tuned: metric.input is {PACKAGES_SAMPLE}, which goes with the built-in sample alone; name"
+            f" embeddings of {settings.input.collection} there to tune one"
+        )
+    sides = Counter(side_of(name, classes_of(metric, metric.label, "all")) for name in settings.input.distributions)
+    if sides["validation"] >= 3 and sides["test"] >= 2 and (not metric.trains or sides["training"] >= 2):
+        return ""
+    return f"No threshold is tuned: {len(settings.input.distributions)} package(s) are too few classes for a split"
+
+
+def classes_of(metric: MetricSettings, column: str, part: Part, group: str = "") -> ClassParams:
+    """The classes of a column of documents on one side of the split."""
+    share = metric.training.share if metric.trains else 0.0
+    return ClassParams(column, part, metric.validation_share, metric.least_rows, metric.seed, share, group)
+
+
+def embedding_columns(settings: Settings, flow: str) -> tuple[str, Mapping[str, str]] | None:
+    """The file that a flow's threshold is tuned on and the mapping of its columns; None where it is the collection's documents.
+
+    Run by itself, ``tune_thresholds`` reads the input that was asked for, unless the settings name embeddings.
+    """
+    metric, given = settings.metric, settings.input
+    if metric.input and metric.input not in OWN_EMBEDDINGS:
+        return metric.input, metric.columns
+    asked = flow == "tune_thresholds" and metric.input in ("", PACKAGES_SAMPLE) and given.source != SAMPLE
+    return (given.source, given.columns or metric.columns) if asked else None
+
+
+def embedding_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> EmbeddingFile | ImageFiles | None:
+    """The file that a flow's threshold is tuned on, without what is to be forgotten; None where it is the collection's documents."""
+    found = embedding_columns(settings, flow)
+    if found is None:
+        return None
+    path, mapping = found[0], tuple(sorted(found[1].items()))
+    if settings.metric.kind == "images":
+        return ImageFiles(path, settings.metric.images, mapping, suppressed)
+    return EmbeddingFile(path, mapping, suppressed)
+
+
+def suppressed_source(
+    settings: Settings, flow: str, suppressed: Suppressed | None
+) -> EmbeddingFile | ImageFiles | InputSource:
+    """What a threshold is tuned on from outside the store, without what is to be forgotten."""
+    source = embedding_source(settings, flow, suppressed)
+    return source if source is not None else suppressing(source_of(settings), suppressed)
+
+
+def files_of(settings: Settings, flow: str) -> list[FileUse]:
+    """The file that a flow's threshold is tuned on; none where it is the collection's documents."""
+    columns = embedding_columns(settings, flow)
+    if columns is None:
+        return []
+    path, mapping = columns
+    setting = "metric.input" if path == settings.metric.input else "input.source"
+    return [FileUse("images" if settings.metric.kind == "images" else "embeddings", path, dict(mapping), setting)]

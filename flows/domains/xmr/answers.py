@@ -1,0 +1,31 @@
+"""A ranker as it answers real queries, for ``replay``. Imports no Prefect."""
+
+from collections.abc import Collection, Sequence
+
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.xmr.open import LiveRanker
+
+#: Queries that are ranked together.
+_TOGETHER = 4096
+
+
+class RankerAnswers:
+    """Texts answered with the ids of labels."""
+
+    def __init__(self, ranker: LiveRanker) -> None:
+        self._ranker = ranker
+
+    def answer(self, texts: Sequence[str], k: int) -> list[list[str]]:
+        """The ids of the k best labels of each text."""
+        parts = (list(texts[start : start + _TOGETHER]) for start in range(0, len(texts), _TOGETHER))
+        return [[label.id for label in found] for part in parts for found in self._ranker.rank_many(part, k)]
+
+    def holds(self, ids: Collection[str]) -> set[str]:
+        """Which of some ids are those of labels."""
+        return set(ids) & set(self._ranker.labels[0])
+
+
+def answerer(store: Store, ref: Ref) -> RankerAnswers:
+    """A ranker's answers."""
+    return RankerAnswers(LiveRanker(store, ref))

@@ -1,0 +1,97 @@
+"""What interactions come from outside the store, by the settings alone: a user's files, or the built-in sample's.
+
+Imports no Prefect.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flows.domains.domain import FileUse
+from flows.domains.settings import Settings
+from flows.domains.xmr.settings import SAMPLE_INTERACTIONS
+from schemas.inputs import NAMES_SAMPLE, SAMPLE
+from schemas.inputs.forgotten import suppressing
+from schemas.inputs.interaction_rows import split_mapping
+from schemas.inputs.interactions import InteractionFile, InteractionSource
+from schemas.inputs.sources import InputSource, PythonDocsSource
+from schemas.inputs.suppression import Suppressed
+
+
+def skipped(settings: Settings) -> str:
+    """Why a nightly trains no ranker; empty if it trains one."""
+    chosen, source = settings.xmr.input, settings.input.source
+    if not chosen:
+        return "No ranker is trained: xmr.input names no interactions"
+    if chosen in SAMPLE_INTERACTIONS and source != SAMPLE:
+        return (
+            f"No ranker is trained: xmr.input is {chosen}, which goes with the built-in sample alone; name interactions"
+            f" of {settings.input.collection} there to train one"
+        )
+    return ""
+
+
+@dataclass(frozen=True)
+class InteractionFiles:
+    """Files of interactions and (or "") of labels, with our column name to theirs where they differ, and of negatives."""
+
+    path: str
+    labels: str
+    columns: Mapping[str, str]
+    negatives: str = ""
+
+
+def interaction_files(settings: Settings, flow: str) -> InteractionFiles | None:
+    """The files that a flow's ranker is trained on; None where those are the built-in sample's.
+
+    Run by itself, ``train_ranker`` reads the input that was asked for, with the columns that were mapped, unless the settings
+    name a file of interactions.
+    """
+    xmr, given = settings.xmr, settings.input
+    if xmr.input and xmr.input not in SAMPLE_INTERACTIONS:
+        return InteractionFiles(xmr.input, xmr.labels, xmr.columns, xmr.negatives)
+    if flow == "train_ranker" and given.source != SAMPLE:
+        return InteractionFiles(given.source, xmr.labels, given.columns or xmr.columns, xmr.negatives)
+    return None
+
+
+def files_of(settings: Settings, flow: str) -> list[FileUse]:
+    """The files of interactions, labels and negatives that a flow's ranker is trained on."""
+    files = interaction_files(settings, flow)
+    if files is None:
+        return []
+    of_rows, of_labels = split_mapping(files.columns, labelled=bool(files.labels))
+    setting = "xmr.input" if files.path == settings.xmr.input else "input.source"
+    uses = [FileUse("interactions", files.path, of_rows, setting)]
+    if files.labels:
+        uses.append(FileUse("labels", files.labels, of_labels, "xmr.labels"))
+    if files.negatives:
+        uses.append(FileUse("negatives", files.negatives, {}, "xmr.negatives"))
+    return uses
+
+
+def interaction_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InteractionSource | None:
+    """The files that a flow's ranker is trained on, without what is to be forgotten; None for the built-in sample."""
+    files = interaction_files(settings, flow)
+    if files is None:
+        return None
+    return InteractionFile(
+        files.path,
+        files.labels,
+        tuple(sorted(files.columns.items())),
+        settings.xmr.unknown_labels,
+        suppressed,
+        files.negatives,
+    )
+
+
+def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InteractionSource | InputSource:
+    """What a ranker is trained on from outside the store, without what is to be forgotten."""
+    source = interaction_source(settings, flow, suppressed)
+    return source if source is not None else suppressing(PythonDocsSource(settings.input.distributions), suppressed)
+
+
+def sample_of(settings: Settings, flow: str) -> str:
+    """Which of the built-in sample's interactions a flow's ranker is trained on: first sentences where the settings name
+    none; empty where it reads files.
+    """
+    return "" if interaction_files(settings, flow) else settings.xmr.input or NAMES_SAMPLE

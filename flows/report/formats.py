@@ -1,0 +1,34 @@
+"""Numbers and moments as people read them, for pages and cards."""
+
+
+def count(value: float) -> str:
+    """A whole number with separators of thousands."""
+    return f"{value:,.0f}"
+
+
+def figure(value: float) -> str:
+    """A quality figure with four digits."""
+    return f"{value:.4f}"
+
+
+def percent(value: float) -> str:
+    """A fraction as a percentage with one digit."""
+    return f"{100 * value:.1f} %"
+
+
+def rate(value: float | None) -> str:
+    """A rate that may be tiny, or not be known."""
+    return "–" if value is None else f"{100 * value:.3g} %"
+
+
+def when(moment: str) -> str:
+    """A stored UTC moment."""
+    return moment.replace("T", " ").replace("+00:00", " UTC")
+
+
+def seconds(value: float) -> str:
+    """Seconds with as many digits as matter; minutes and hours where there are some."""
+    if value < 60:
+        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,43 @@
+"""Reading a run's record and its artifacts for a section whose parts fail independently of each other."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from schemas.errors import FingerpostError
+from schemas.refs import Ref
+
+T = TypeVar("T")
+
+
+class Attempts:
+    """Reads parts of a page; what cannot be read is named in ``problems``, each problem once, and the rest goes on."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def __call__(self, read: Callable[[], T], otherwise: T) -> T:
+        """What ``read`` returns, or ``otherwise`` where it raises a FingerpostError."""
+        try:
+            return read()
+        except FingerpostError as problem:
+            self.note(str(problem))
+            return otherwise
+
+    def note(self, *problems: str) -> None:
+        """Adds problems that others met, those that are not named yet."""
+        self.problems += [problem for problem in dict.fromkeys(problems) if problem not in self.problems]
+
+
+def stage_of(record: Mapping[str, Any], artifact: str, *, part: str | None = None) -> dict[str, Any] | None:
+    """The first stage of a run's record that has an artifact of this contract, in that part of the flow if one is given.
+
+    None if there is none.
+    """
+    of_contract = (stage for stage in record["stages"] if Ref.parse(stage["ref"]).name == artifact)
+    return next((stage for stage in of_contract if part in (None, stage.get("part", ""))), None)
+
+
+def quality_of(record: Mapping[str, Any], artifact: str, *, part: str | None = None) -> dict[str, Any]:
+    """The quality figures of the same stage; empty if there is none."""
+    stage = stage_of(record, artifact, part=part)
+    return dict(stage["quality"]) if stage else {}

@@ -1,0 +1,254 @@
+"""What a run uses, read and checked before anything starts: defaults, profile, environment, command line, in this order."""
+
+import logging
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+from pydantic import BaseModel, ValidationError
+
+from flows import domains
+from flows.domains.settings import Settings
+from flows.run.section import NamesFile, SettingsError
+from schemas.refs import digest_of
+
+T = TypeVar("T")
+
+_log = logging.getLogger("fingerpost.settings")
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with the package."""
+    return sorted(
+        file.name.removesuffix(".toml")
+        for file in resources.files("infra.profiles").iterdir()
+        if file.name.endswith(".toml")
+    )
+
+
+def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> tuple[Settings, dict[str, str]]:
+    """The settings in force and, by dotted key, where each that is not a default came from.
+
+    ``profile`` is a name or a TOML file. ``overrides`` are dotted keys with values from the command line. Environment
+    variables ``FINGERPOST_SET_<SECTION>__<KEY>`` come between. SettingsError names the key and what is allowed.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in (
+        (f"profile {profile}", _flat(read_profile(profile))),
+        ("environment", _environment()),
+        ("command line", overrides or {}),
+    ):
+        for key, value in renamed(layer, origin=origin).items():
+            _put(values, key, _listed(value))
+            origins[key] = origin
+    try:
+        return domains.settings.Settings(
+            **{"profile": profile if profile in profile_names() else Path(profile).stem, **values}
+        ), origins
+    except ValidationError as problem:
+        raise SettingsError(_explain(problem, origins)) from problem
+
+
+def read_profile(profile: str) -> dict[str, Any]:
+    """What a profile says, unchecked; SettingsError where it is none or no TOML."""
+    folder: Path | None = None
+    if profile in profile_names():
+        text = resources.files("infra.profiles").joinpath(f"{profile}.toml").read_text()
+    elif profile.endswith(".toml") and Path(profile).is_file():
+        text, folder = Path(profile).read_text(), Path(profile).absolute().parent
+    else:
+        raise SettingsError(
+            f"profile: expected one of {', '.join(profile_names())} or a TOML file, got {profile!r}; choose one of them"
+        )
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise SettingsError(f"profile {profile}: expected TOML, found {problem}; fix that line") from problem
+    return _relative_to(folder, tree) if folder else tree
+
+
+def _walk(section: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, tuple[Any, ...]]]:
+    """Every field of a section and of those in it: its path, its type, and the marks on it."""
+    if is_dataclass(section):
+        types = get_type_hints(section)
+        fields = [(entry.name, types[entry.name], ()) for entry in dataclass_fields(section)]
+    else:
+        fields = [(name, entry.annotation, tuple(entry.metadata)) for name, entry in section.model_fields.items()]
+    for name, kind, marks in fields:
+        path = (*prefix, name)
+        yield path, kind, marks
+        if _is_section(kind):
+            yield from _walk(kind, path)
+
+
+def file_settings(settings: type[BaseModel] | None = None) -> dict[tuple[str, ...], NamesFile]:
+    """The settings that name files, by the path of their keys."""
+    walked = _walk(settings or domains.settings.Settings)
+    return {path: mark for path, _, marks in walked for mark in marks if isinstance(mark, NamesFile)}
+
+
+def _mappings() -> set[str]:
+    """The settings whose values are mappings of the user's own keys, by dotted key."""
+    return {".".join(path) for path, kind, _ in _walk(domains.settings.Settings) if get_origin(kind) in (dict, Mapping)}
+
+
+def value_at(settings: BaseModel, path: Sequence[str]) -> Any:
+    """The value of a setting by the path of its keys."""
+    value: Any = settings
+    for key in path:
+        value = getattr(value, key)
+    return value
+
+
+def with_values(settings: T, values: Mapping[tuple[str, ...], Any]) -> T:
+    """The settings with some values replaced, by the path of their keys; the values are not checked."""
+    sections: dict[str, dict[tuple[str, ...], Any]] = {}
+    for (head, *rest), value in values.items():
+        sections.setdefault(head, {})[tuple(rest)] = value
+    update = {
+        key: inner[()] if () in inner else with_values(getattr(settings, key), inner) for key, inner in sections.items()
+    }
+    if isinstance(settings, BaseModel):
+        return settings.model_copy(update=update)
+    changed = copy(settings)
+    for key, value in update.items():
+        object.__setattr__(changed, key, value)
+    return changed
+
+
+def _relative_to(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a user's profile, whose paths are relative to its folder: a scheduled run starts in another one."""
+    for *sections, key in file_settings():
+        node: Any = tree
+        for section in sections:
+            node = node.get(section) if isinstance(node, dict) else None
+        value = node.get(key) if isinstance(node, dict) else None
+        if isinstance(node, dict) and isinstance(value, str) and value not in {"", *_builtin()} and "://" not in value:
+            node[key] = str(folder / value)
+    return tree
+
+
+def _builtin() -> set[str]:
+    """What may stand where a file is named and is none."""
+    return {name for mark in file_settings().values() for name in mark.builtin}
+
+
+#: Sections of earlier versions and keys in them that are warned about once.
+_warned: set[str] = set()
+
+
+def renamed(values: Mapping[str, Any], *, origin: str = "") -> dict[str, Any]:
+    """Settings by dotted key with the keys of earlier versions replaced; with an ``origin``, each is warned about once."""
+    shared: dict[str, list[str]] = {}
+    for domain in domains.DOMAINS:
+        for old, new in domain.former.items():
+            shared.setdefault(old, []).extend(new)
+    current: dict[str, Any] = {}
+    for key, value in values.items():
+        for name in shared.get(key, [key]):
+            current.setdefault(name, value)
+        if key in shared and origin and key not in _warned:
+            _warned.add(key)
+            _log.warning("%s: %s is called %s now; rename it", origin, key, " and ".join(shared[key]))
+    return current
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    mappings = _mappings()
+    for key, value in tree.items():
+        if isinstance(value, dict) and f"{prefix}{key}" not in mappings:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _listed(value: Any) -> Any:
+    """The list that a text from command line or environment writes as TOML does; what is none stays as it is."""
+    if not (isinstance(value, str) and value.startswith("[") and value.endswith("]")):
+        return value
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _environment() -> dict[str, Any]:
+    prefix = "FINGERPOST_SET_"
+    return {
+        key.removeprefix(prefix).lower().replace("__", "."): value
+        for key, value in os.environ.items()
+        if key.startswith(prefix)
+    }
+
+
+def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    for key in path:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise SettingsError(f"{dotted}: expected {key} to be a section, found a value; fix the key")
+    tree[last] = value
+
+
+def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
+    first = problem.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    where = f" (from {origins[key]})" if key in origins else ""
+    if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return (
+            f"{key}{where}: expected a known key, one of {', '.join(_allowed(first['loc'][:-1]))}; correct or remove it"
+        )
+    return f"{key}{where}: {first['msg']}, got {first.get('input')!r}; see `fingerpost config`"
+
+
+def _allowed(path: tuple[Any, ...]) -> list[str]:
+    node: Any = domains.settings.Settings()
+    for part in path:
+        node = getattr(node, str(part))
+    return sorted(vars(node)) if is_dataclass(node) else sorted(type(node).model_fields)
+
+
+def in_force(settings: Settings) -> dict[str, Any]:
+    """Every setting by dotted key."""
+    return _flat(_plain(settings))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {key: _plain(getattr(value, key)) for key in type(value).model_fields}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {key: _plain(item) for key, item in vars(value).items()}
+    return value
+
+
+def limits_digest(settings: Settings) -> str:
+    """A digest of the gates of all domains: what a day that failed is tried again for when it changes."""
+    sections = {name: getattr(settings, name) for name in type(settings).model_fields}
+    gates = {name: part.gates.model_dump(mode="json") for name, part in sections.items() if hasattr(part, "gates")}
+    return digest_of(gates)[:16]
+
+
+def settings_read(values: Mapping[str, Any]) -> Settings:
+    """The settings of a run's record (by dotted key), unchecked: what is missing or unknown today is the default.
+
+    For looking at what a run read; not for running it again.
+    """
+    known = renamed(values)
+    tree: dict[tuple[str, ...], Any] = {}
+    for path, kind, _ in _walk(domains.settings.Settings):
+        if ".".join(path) in known and not _is_section(kind):
+            tree[path] = known[".".join(path)]
+    return with_values(domains.settings.Settings(), tree)
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, BaseModel))

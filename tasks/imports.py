@@ -1,0 +1,36 @@
+"""What the stages that import an input have in common: the quarantine with its limit, and rows in shards."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.corpus import QUARANTINE
+from schemas.errors import QuarantineLimitError
+from schemas.inputs.columns import DocumentBatch
+from tasks.corpus.documents import ImportParams
+from tasks.shards import row_shards
+from tasks.stage_run import StageRun
+
+
+def write_quarantine(run: StageRun, source: object, batch: DocumentBatch, params: ImportParams) -> dict[str, Any]:
+    """Writes the bad rows of an input, with a reason each, beside the artifact; their number and fraction as quality figures.
+
+    QuarantineLimitError where they are more than the limit, or no row is good.
+    """
+    good, bad = batch.accepted.num_rows, batch.quarantined.num_rows
+    share = bad / max(bad + good, 1)
+    run.write_companion(QUARANTINE, {"rows": batch.quarantined}, quality={"rows": bad, "reasons": dict(batch.reasons)})
+    if share > params.quarantine_share or not good:
+        counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
+        raise QuarantineLimitError(
+            f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad}"
+            f" bad of {bad + good} ({counts}); mend the input, or raise corpus.imports.quarantine_share;"
+            f" the rows are in {run.companions[QUARANTINE.name]}"
+        )
+    return {"quarantined": bad, "quarantine_share": round(share, 6)}
+
+
+def write_rows(run: StageRun, table: str, rows: pa.Table, params: ImportParams) -> None:
+    """Writes the good rows of an input as a table of the artifact, one file per shard."""
+    for shard in row_shards(rows.num_rows, params.rows_per_shard):
+        run.write(table, rows.slice(shard.start, shard.stop - shard.start), shard=shard.index)

@@ -1,0 +1,57 @@
+"""The stages that import what a threshold is tuned on: labelled embeddings or images, and their vectors."""
+
+import numpy as np
+import pyarrow as pa
+
+from schemas import metric as contracts
+from schemas.inputs.sources import InputSource
+from schemas.matrices import dense_to_arrow, fixed_lists
+from schemas.refs import Ref
+from schemas.store import Store
+from tasks.corpus.documents import ImportParams
+from tasks.imports import write_quarantine, write_rows
+from tasks.metric.open import given_vectors, open_labelled
+from tasks.shards import Shard, ShardOutput
+from tasks.stage import stage
+from tasks.stage_run import StageRun
+
+
+@stage(contracts.EMBEDDINGS)
+def import_embeddings(run: StageRun, source: InputSource, *, params: ImportParams) -> None:
+    """Takes the good rows of a file of labelled embeddings and quarantines the bad ones with a reason each."""
+    batch = source.read()
+    figures, rows = write_quarantine(run, source, batch, params), batch.accepted
+    columns = {name: rows[name] for name in ("id", "label", "group")} | {"vector": fixed_lists(given_vectors(rows))}
+    write_rows(run, "embeddings", pa.table(columns), params)
+    run.quality = {"embeddings": rows.num_rows} | figures
+
+
+@stage(contracts.IMAGES)
+def import_images(run: StageRun, source: InputSource, *, params: ImportParams) -> None:
+    """Takes the good images of an input with their labels and quarantines the bad ones with a reason each."""
+    batch = source.read()
+    figures, rows = write_quarantine(run, source, batch, params), batch.accepted
+    columns = {name: rows[name] for name in ("id", "label")} | {"pixels": fixed_lists(given_vectors(rows))}
+    write_rows(run, "images", pa.table(columns), params)
+    run.quality = {"images": rows.num_rows} | figures
+
+
+@stage(contracts.VECTORS)
+def take_embeddings(run: StageRun, documents: Ref, *, normalize: bool) -> None:
+    """Takes the vectors of labelled embeddings, or the pixels of images, scaled to norm 1 if asked for."""
+    artifact, table = open_labelled(run.store, documents)
+    ends = np.cumsum([0, *(entry.rows for entry in artifact.entries(table))]).tolist()
+    shards = [
+        Shard(entry.shard, start, stop)
+        for entry, start, stop in zip(artifact.entries(table), ends[:-1], ends[1:], strict=True)
+    ]
+    figures = run.map_shards(_take_shard, shards, documents=documents, normalize=normalize)
+    run.quality = {"rows": sum(f["rows"] for f in figures), "dimensions": figures[0]["dimensions"]}
+
+
+def _take_shard(store: Store, shard: Shard, *, documents: Ref, normalize: bool) -> ShardOutput:
+    artifact, table = open_labelled(store, documents)
+    rows = given_vectors(artifact.read(table, shard=shard.index))
+    if normalize:
+        rows = rows / np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))[:, None]
+    return ShardOutput({"vectors": dense_to_arrow(rows)}, {"rows": len(rows), "dimensions": rows.shape[1]})

@@ -1,0 +1,133 @@
+"""The stages that import interactions and list their queries."""
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from schemas import corpus
+from schemas import xmr as contracts
+from schemas.errors import QuarantineLimitError
+from schemas.inputs import SEE_ALSO_SAMPLE
+from schemas.inputs.interactions import FirstSentenceSource, InteractionBatch, InteractionSource, SeeAlsoSource
+from schemas.matrices import sparse_to_arrow
+from schemas.refs import Ref
+from schemas.store import Artifact, Store
+from tasks.shards import even_shards
+from tasks.stage import stage
+from tasks.stage_run import StageRun
+from tasks.xmr.interactions import (
+    CALIBRATION,
+    SPLITS,
+    TEST,
+    TRAINING,
+    InteractionParams,
+    label_text,
+    query_text,
+    splits_of,
+)
+from tasks.xmr.open import rows_of
+
+
+@stage(contracts.INTERACTIONS)
+def import_interactions(
+    run: StageRun, source: "Ref | InteractionSource", *, params: InteractionParams, sample: str = ""
+) -> None:
+    """Imports queries, labels and what was chosen, quarantines bad rows, and holds out queries to test and to calibrate.
+
+    Of the extracts of the built-in sample, ``sample`` says which of its interactions are meant.
+    """
+    batch = _sample_interactions(run.store, source, sample) if isinstance(source, Ref) else source.read()
+    bad = batch.quarantined.num_rows
+    run.write_companion(
+        corpus.QUARANTINE, {"rows": batch.quarantined}, quality={"rows": bad, "reasons": dict(batch.reasons)}
+    )
+    share = bad / max(bad + batch.pairs.num_rows, 1)
+    parts = splits_of(batch.queries["id"].to_pylist(), params)
+    if share > params.quarantine_share or TRAINING not in parts:
+        raise _too_bad(source, batch, params, run.companions[corpus.QUARANTINE.name])
+    targets = _matrix(batch, batch.pairs, batch.pairs["weight"].to_numpy().astype(np.float32))
+    run.write("queries", batch.queries.append_column("split", pa.array(parts, pa.string())))
+    run.write("labels", batch.labels)
+    run.write("targets", sparse_to_arrow(targets))
+    if batch.negatives is not None:
+        ones = np.ones(batch.negatives.num_rows, np.float32)
+        run.write("negatives", sparse_to_arrow(_matrix(batch, batch.negatives, ones)))
+    run.quality = _quality(batch, parts, targets.nnz, share)
+
+
+def _too_bad(
+    source: object, batch: InteractionBatch, params: InteractionParams, quarantine: str
+) -> QuarantineLimitError:
+    """The error of an import with too many bad rows, or without a query to train on."""
+    counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows to train on"
+    return QuarantineLimitError(
+        f"{source}: expected at most {params.quarantine_share:.1%} bad rows and a query to train on, found"
+        f" {batch.quarantined.num_rows} bad beside {batch.pairs.num_rows} good ({counts}); mend the input, or raise"
+        f" xmr.interactions.quarantine_share; the rows are in {quarantine}"
+    )
+
+
+def _matrix(batch: InteractionBatch, pairs: pa.Table, values: np.ndarray) -> sparse.csr_array:
+    """Values float32 (pairs,) of pairs of queries and labels as CSR (queries, labels), ascending in each row."""
+    rows, columns = (pairs[name].to_numpy() for name in ("query", "label"))
+    matrix = sparse.csr_array((values, (rows, columns)), shape=(batch.queries.num_rows, batch.labels.num_rows))
+    matrix.sort_indices()
+    return matrix
+
+
+def _quality(batch: InteractionBatch, parts: list[str], pairs: int, share: float) -> dict[str, object]:
+    """The figures of an import."""
+    counts = {
+        "queries": batch.queries.num_rows,
+        "labels": batch.labels.num_rows,
+        "pairs": pairs,
+        "quarantined": batch.quarantined.num_rows,
+        "quarantine_share": round(share, 6),
+        "named_labels": sum(map(bool, _label_texts(batch.labels))),
+    }
+    unwanted = {} if batch.negatives is None else {"negatives": batch.negatives.num_rows}
+    return counts | {name: parts.count(name) for name in SPLITS} | dict(batch.figures) | unwanted
+
+
+def _sample_interactions(store: Store, extracts: Ref, sample: str) -> InteractionBatch:
+    from schemas.inputs.python_docs.links import DistributionPages, pages_from
+
+    artifact, found = store.open(extracts, corpus.EXTRACTS), []
+    for entry in artifact.entries("links"):
+        documents, links = (artifact.read(name, shard=entry.shard) for name in ("documents", "links"))
+        found.append(DistributionPages("", pages_from(documents, links), 0))
+    found.append(DistributionPages("", (), artifact.quality["unparsed_files"]))
+    return (SeeAlsoSource(()) if sample == SEE_ALSO_SAMPLE else FirstSentenceSource(())).batch(found)
+
+
+@stage(contracts.QUERIES)
+def list_queries(run: StageRun, interactions: Ref, *, held_out: bool, label_words: int, rows_per_shard: int) -> None:
+    """Lists the texts whose n-grams are counted: queries that were held out, or queries to train on and then what labels
+    say about themselves in their first words, one row per label.
+    """
+    artifact = run.store.open(interactions, contracts.INTERACTIONS)
+    queries = artifact.read("queries")
+    mine = rows_of(queries, (CALIBRATION, TEST) if held_out else (TRAINING,))
+    keys = [f"query {key}" for key in queries["id"].take(mine).to_pylist()]
+    texts = [query_text(text) for text in queries["text"].take(mine).to_pylist()]
+    days = queries["day"].take(mine).to_pylist()
+    if not held_out:
+        own_keys, own_texts = _label_rows(artifact, label_words)
+        keys, texts, days = keys + own_keys, texts + own_texts, days + [""] * len(own_keys)
+    columns = {"id": keys, "text": texts, "day": days}
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    for shard in even_shards(len(keys), rows_per_shard):
+        run.write("queries", table.slice(shard.start, shard.stop - shard.start), shard=shard.index)
+    run.quality = {"rows": len(keys), "queries": len(mine)}
+
+
+def _label_rows(artifact: Artifact, label_words: int) -> tuple[list[str], list[str]]:
+    """Keys and texts of the labels, each text its first words."""
+    labels = artifact.read("labels")
+    keys = [f"label {key}" for key in labels["id"].to_pylist()]
+    return keys, [" ".join(text.split()[:label_words]) for text in _label_texts(labels)]
+
+
+def _label_texts(labels: pa.Table) -> list[str]:
+    columns = (labels[name].to_pylist() for name in ("id", "name", "text"))
+    return [label_text(key, name, text) for key, name, text in zip(*columns, strict=True)]

@@ -1,0 +1,110 @@
+"""The stages that make the tree of labels: their features, and the clustering of these."""
+
+import numpy as np
+
+from schemas import xmr as contracts
+from schemas.manifests import FileEntry
+from schemas.matrices import sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
+from schemas.refs import Ref
+from schemas.store import Artifact, Store
+from tasks.shards import Shard, ShardOutput, even_shards
+from tasks.stage import stage
+from tasks.stage_run import StageRun
+from tasks.xmr.blocks import BlockParams, tree_arrays, upper_splits
+from tasks.xmr.clustering import ClusterParams, split_subtree, tree_of_leaves
+from tasks.xmr.interactions import RowParams
+from tasks.xmr.label_features import EmbeddingParams
+from tasks.xmr.label_features import embed_labels as embed_block
+from tasks.xmr.open import read_label_features, read_training
+from tasks.xmr.stages.memory_budget import clustering_budget, embedding_budget
+from tasks.xmr.tree import LabelTree
+
+
+@stage(contracts.LABEL_FEATURES)
+def embed_labels(
+    run: StageRun, interactions: Ref, features: Ref, *, params: EmbeddingParams, rows: RowParams, blocks: BlockParams
+) -> None:
+    """Gives labels the features that they are clustered by, one shard a block of labels."""
+    labels = run.store.open(interactions, contracts.INTERACTIONS).quality["labels"]
+    budget = embedding_budget(run, interactions, features, params, rows, blocks, labels=labels)
+    figures = run.map_shards(
+        _embed_shard,
+        even_shards(labels, budget.labels),
+        interactions=interactions,
+        features=features,
+        params=params,
+        rows=rows,
+    )
+    run.quality = {
+        "labels": labels,
+        "memory": budget.figures,
+        "columns": figures[0]["columns"],
+        "non_zeros": sum(f["non_zeros"] for f in figures),
+        "empty_rows": sum(f["empty"] for f in figures),
+    }
+
+
+def _embed_shard(
+    store: Store, shard: Shard, *, interactions: Ref, features: Ref, params: EmbeddingParams, rows: RowParams
+) -> ShardOutput:
+    data = read_training(store, interactions, features, rows)
+    given = data.label_features if params.method in ("pifa_concatenated", "pifa_blended") else None
+    found = embed_block(data.features, data.targets, params, given=given, begin=shard.start, end=shard.stop)
+    empty = int((np.diff(found.indptr) == 0).sum())
+    figures = {"columns": found.shape[1], "non_zeros": int(found.nnz), "empty": empty}
+    return ShardOutput({"features": sparse_to_arrow(found)}, figures)
+
+
+@stage(contracts.TREE)
+def cluster_labels(run: StageRun, label_features: Ref, *, params: ClusterParams, blocks: BlockParams) -> None:
+    """Splits all labels a few times, then each part by itself, one shard a subtree, and merges the leaves to a tree."""
+    artifact = run.store.open(label_features, contracts.LABEL_FEATURES)
+    labels = artifact.quality["labels"]
+    budget = clustering_budget(run, label_features, params, blocks)
+    depth, upper = params.splits(labels), upper_splits(labels, params, blocks)
+    leaves = _write_upper(run, artifact, params, upper)
+    shards = [Shard(place, place, place + 1) for place in range(leaves)]
+    run.map_shards(
+        _subtree_shard,
+        shards,
+        label_features=label_features,
+        upper=run.entries[-1],
+        level=upper,
+        depth=depth - upper,
+        params=params,
+    )
+    tree = _merged_tree(run, params)
+    run.write("tree", tensors_to_arrow(tree_arrays(tree)))
+    run.quality = {"labels": labels, "memory": budget.figures} | tree.figures()
+
+
+def _write_upper(run: StageRun, artifact: Artifact, params: ClusterParams, depth: int) -> int:
+    """Makes and writes the first splits of all labels; how many parts there are then."""
+    members = np.arange(artifact.quality["labels"], dtype=np.uint32)
+    order, sizes = split_subtree(read_label_features(artifact), members, params, depth=depth)
+    run.write("upper", tensors_to_arrow({"order": order, "sizes": sizes}))
+    return len(sizes)
+
+
+def _merged_tree(run: StageRun, params: ClusterParams) -> LabelTree:
+    """The tree over the leaves of all subtrees."""
+    parts = [_tensors(run.store, entry) for entry in run.entries if entry.table == "subtrees"]
+    order, sizes = (np.concatenate([part[name] for part in parts]) for name in ("order", "sizes"))
+    return tree_of_leaves(order, sizes, params)
+
+
+def _subtree_shard(
+    store: Store, shard: Shard, *, label_features: Ref, upper: FileEntry, level: int, depth: int, params: ClusterParams
+) -> ShardOutput:
+    artifact = store.open(label_features, contracts.LABEL_FEATURES)
+    split = _tensors(store, upper)
+    ends = np.cumsum(split["sizes"])
+    members = split["order"][ends[shard.index] - split["sizes"][shard.index] : ends[shard.index]]
+    order, sizes = split_subtree(
+        read_label_features(artifact), members, params, depth=depth, level=level, place=shard.index
+    )
+    return ShardOutput({"subtrees": tensors_to_arrow({"order": order, "sizes": sizes})}, {"leaves": len(sizes)})
+
+
+def _tensors(store: Store, entry: FileEntry) -> dict[str, np.ndarray]:
+    return tensors_from_arrow(store.read_table(entry, contracts.TREE, where=entry.path))

@@ -1,0 +1,146 @@
+"""What stages make, against what an earlier version made of the same inputs: bit for bit, down to the fingerprints."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.run.catalog import stages
+from tasks.same_code import FILE, known_as
+from tests.golden import tiny
+from tests.golden.same_code import BEFORE, FORMER_STAGES, table
+
+GOLDEN = json.loads(tiny.FILE.read_text())
+#: Stages whose artifacts are others on purpose since the golden ones, and why; ``same_code`` leaves them out by --except.
+CHANGED: dict[str, str] = {"release_threshold": "a threshold has a table of members"}
+#: Stages whose artifacts got a contract of their own: other columns and figures, the same data, and the same fingerprint.
+RENAMED = ("list_queries", "import_embeddings", "take_embeddings", "embed_rows")
+_OF_CONTRACT = ("contract", "schema", "rows", "quality", "files", "identity")
+#: What may change in artifacts that are made of such ones: references to them are in it.
+_FOLLOWS = ("identity", "inputs", "parameters")
+_REFERENCES = "members/00000"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return tiny.artifacts(tmp_path_factory.mktemp("golden"))
+
+
+def of_changed(artifacts: Mapping[str, Mapping[str, Any]], changed: Iterable[str]) -> set[str]:
+    """The artifacts that are made of those of changed stages, however far."""
+    found = {name for name in artifacts if tiny.stage_of(name) in changed}
+    size = 0
+    while size < len(found):
+        size = len(found)
+        found |= {name for name, one in artifacts.items() if not found.isdisjoint(one["inputs"].values())}
+    return found
+
+
+def differences(
+    golden: Mapping[str, Mapping[str, Any]],
+    made: Mapping[str, Mapping[str, Any]],
+    *,
+    changed: Iterable[str] = (),
+    fields: Iterable[str],
+) -> list[str]:
+    """In words, how artifacts are other than the golden ones, in some fields of their descriptions."""
+    follow, renamed = of_changed(golden, changed), of_changed(golden, RENAMED)
+    names = [name for name in golden.keys() | made.keys() if tiny.stage_of(name) not in changed]
+    found = [f"{name}: {'new' if name in made else 'gone'}" for name in names if (name in golden) != (name in made)]
+    for name in sorted(golden.keys() & made.keys() & set(names)):
+        for field in fields:
+            if (tiny.stage_of(name) in RENAMED and field in _OF_CONTRACT) or (name in renamed and field == "identity"):
+                continue
+            before, now = golden[name][field], made[name][field]
+            if field == "files" and name in follow | renamed:
+                before, now = ({**files, _REFERENCES: ""} for files in (before, now))
+            if before != now and not (name in follow and field in _FOLLOWS):
+                found.append(f"{name}: {field}: expected {before}, got {now}")
+    return found
+
+
+def elsewhere() -> list[str]:
+    """Where this machine and its packages are not those that the golden artifacts were made by, in words."""
+    here = tiny.surroundings()
+    return [f"{name} {here[name]} (golden: {was})" for name, was in GOLDEN["surroundings"].items() if here[name] != was]
+
+
+def golden_here() -> dict[str, dict[str, Any]]:
+    """The golden artifacts of the cases that can be run here, by what their stages are called now."""
+    neural = {case.collection for case in tiny.CASES if case.neural}
+    return {
+        _named_now(name): one | {"inputs": {role: _named_now(given) for role, given in one["inputs"].items()}}
+        for name, one in GOLDEN["artifacts"].items()
+        if tiny.has_neural() or name.split()[0] not in neural
+    }
+
+
+def _named_now(name: str) -> str:
+    """The name of an artifact with the present name of its stage, which differs in the part that imports embeddings."""
+    now = {
+        f" embeddings {former}": f" embeddings {stage}" for stage, former in FORMER_STAGES.items() if stage in RENAMED
+    }
+    return next((name.replace(old, new) for old, new in now.items() if name.endswith(old)), name)
+
+
+def test_what_artifacts_are_has_not_changed(made: dict[str, dict[str, Any]]) -> None:
+    fields = ("contract", "schema", "parameters", "inputs")
+    assert differences(golden_here(), made, changed=CHANGED, fields=fields) == []
+
+
+def test_artifacts_are_the_same_bit_for_bit(made: dict[str, dict[str, Any]]) -> None:
+    """Where only the code is others: if no result changed, ``python -m tests.golden.same_code``."""
+    if others := elsewhere():
+        pytest.skip(f"bytes and hashes of code are compared where the versions are the same, here: {'; '.join(others)}")
+    fields = ("rows", "quality", "files", "code", "identity")
+    assert differences(golden_here(), made, changed=CHANGED, fields=fields) == []
+
+
+def test_every_stage_but_those_of_installed_packages_is_compared() -> None:
+    compared = {tiny.stage_of(_named_now(name)) for name in GOLDEN["artifacts"]}
+    # Images and documents with vectors have no golden artifacts: these stages do what those of embeddings do.
+    others = {"import_images", "take_vectors"}
+    assert set(stages()) - compared - set(CHANGED) == {"extract_documentation"} | others
+
+
+def test_a_difference_is_found() -> None:
+    golden = GOLDEN["artifacts"]
+    name, below = "docs 2026-01-05 count_ngrams", "docs 2026-01-05 merge_vocabulary"
+    other = golden | {name: golden[name] | {"rows": {}}, below: golden[below] | {"identity": ""}}
+    fields = ("rows", "identity")
+    assert [text.split(": ")[0] for text in differences(golden, other, fields=fields)] == [name, below]
+    assert differences(golden, other, changed=["count_ngrams"], fields=fields) == []
+    assert differences(golden, {k: v for k, v in golden.items() if k != name}, fields=()) == [f"{name}: gone"]
+
+
+def test_the_table_of_equal_code_names_stages_and_code_of_the_version_before() -> None:
+    before, entries = json.loads(BEFORE.read_text()), json.loads(FILE.read_text())
+    assert set(entries) <= set(stages())
+    assert not set(entries) & set(CHANGED)
+    for stage, hashes in entries.items():
+        former = before[FORMER_STAGES.get(stage, stage)]
+        assert set(hashes.values()) == {former}
+        assert set(hashes).isdisjoint(hashes.values())
+        assert all(known_as(stage, code) == former for code in hashes)
+
+
+def test_code_that_is_in_no_table_stays_what_it_is() -> None:
+    assert known_as("build_graph", "f" * 32) == "f" * 32
+    assert known_as("no_stage", "f" * 32) == "f" * 32
+
+
+def test_the_table_has_the_stages_whose_code_changed_but_those_excepted() -> None:
+    before, now = {"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "4", "c": "5", "d": "6"}
+    assert table(before, now) == {"b": {"4": "2"}, "c": {"5": "3"}}
+    assert table(before, now, excepted=["c"]) == {"b": {"4": "2"}}
+    assert table({"take_vectors": "1"}, {"take_embeddings": "2"}) == {"take_embeddings": {"2": "1"}}
+    with pytest.raises(ValueError, match="expected stages among a, b, c, d, got e"):
+        table(before, now, excepted=["e"])
+
+
+def test_the_table_is_package_data() -> None:
+    root = Path(__file__).resolve().parents[2]
+    assert FILE.parent == root / "tasks"
+    assert '"tasks": ["same_code.json"]' in (root / "setup.py").read_text()

@@ -1,0 +1,81 @@
+"""What the toy domain reads."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from flows.domains.domain import FileUse
+from schemas.corpus import QUARANTINE
+from schemas.inputs.forgotten import rows_without, suppressing, with_digests
+from schemas.inputs.sources import FileSource
+from schemas.inputs.suppression import Suppressed
+from schemas.refs import Ref
+from schemas.store import Store
+from tests.toy.contracts import WORDS
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Accepted words, quarantined rows, and how often each reason occurs."""
+
+    words: pa.Table
+    quarantined: pa.Table
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True)
+class WordFile:
+    """A file of words, read as documents are."""
+
+    source: Any
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+    def identity(self) -> str:
+        """The file's."""
+        return str(self.source.identity())
+
+    def read(self) -> Batch:
+        """Its words."""
+        batch = self.source.read()
+        return Batch(batch.accepted.select(["id", "text"]), batch.quarantined, dict(batch.reasons))
+
+
+@dataclass(frozen=True)
+class StoredWords:
+    """The words of an input that is gone, as the store holds them."""
+
+    store: Store
+    words: Ref
+    suppressed: Suppressed
+
+    def __str__(self) -> str:
+        return f"the input of {self.words}"
+
+    def identity(self) -> str:
+        """That of the input that is gone, and the suppressed keys."""
+        (given,) = self.store.manifest(self.words).identity["input_identities"].values()
+        return with_digests(str(given), sorted(digest for digest, _ in self.suppressed.entries))
+
+    def read(self) -> Batch:
+        """The words that are left."""
+        companion = Ref.parse(self.store.manifest(self.words).run["companions"][QUARANTINE.name])
+        bad = rows_without(self.store.open(companion, QUARANTINE).read("rows"), self.suppressed)
+        return Batch(rows_without(self.store.open(self.words, WORDS).read("words"), self.suppressed), bad, {})
+
+
+def skipped(settings: Any) -> str:
+    """Why a nightly builds no glossary."""
+    return "" if settings.toy.input else "No glossary is built: toy.input names no words"
+
+
+def files_of(settings: Any, flow: str) -> list[FileUse]:
+    """The file of words."""
+    return [FileUse("documents", settings.toy.input, {}, "toy.input")] if settings.toy.input else []
+
+
+def suppressed_source(settings: Any, flow: str, suppressed: Suppressed | None) -> WordFile:
+    """The file of words without what is to be forgotten."""
+    return WordFile(suppressing(FileSource(settings.toy.input, ()), suppressed))

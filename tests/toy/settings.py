@@ -1,0 +1,27 @@
+"""The section ``toy`` of the settings, and settings that have it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from flows.domains.settings import Settings as OwnSettings
+from flows.run.section import NamesFile, Section
+
+
+class GlossaryGates(Section):
+    """What a glossary must reach before it becomes live."""
+
+    words: int = Field(default=1, ge=1, description="minimum number of words")
+
+
+class ToySettings(Section):
+    """From words to a glossary."""
+
+    input: Annotated[str, NamesFile()] = Field(default="", description="file of words (id, text)")
+    gates: GlossaryGates = GlossaryGates()
+
+
+class Settings(OwnSettings):
+    """Everything that a run uses, with the toy's section."""
+
+    toy: ToySettings = ToySettings()
