@@ -16,7 +16,8 @@ class Table:
     """A named table: its columns in order, its key, and a check across columns if it needs one.
 
     ``key`` columns are unique within a file. ``rule`` returns what is wrong, or an empty string.
-    ``compression`` is for the stored file: "zstd" for text, "none" for numbers that do not shrink.
+    ``compression`` is for the stored file: "zstd" for text, "none" for numbers that do not shrink. ``holds_keys`` are the
+    columns in which a user's key stands that can be forgotten, where these are not ``id`` alone.
     """
 
     name: str
@@ -24,6 +25,12 @@ class Table:
     key: tuple[str, ...] = ()
     rule: Callable[[pa.Table], str] | None = None
     compression: str = "zstd"
+    holds_keys: tuple[str, ...] = ()
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns in which a user's key stands that can be forgotten."""
+        return self.holds_keys or tuple(column.name for column in self.fields if column.name == "id")
 
     def check(self, table: pa.Table, *, where: str) -> pa.Table:
         """The table itself if it keeps the contract; ContractError naming ``where`` and the column otherwise."""

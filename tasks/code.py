@@ -73,7 +73,7 @@ def _code_hash(function: Callable[..., Any]) -> str:
 
 @lru_cache(maxsize=1024)
 def _own_code(source: str, root: str, module: str) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The statements of a source that a function of it needs, without comments, and the modules that they import from."""
+    """The statements that a function needs of its source, without comments, and the modules that they import from."""
     nodes, modules = _reachable(parsed(source), root, module)
     return tuple(_text_of(node) for node in nodes), frozenset(modules)
 

@@ -10,8 +10,8 @@ V = TypeVar("V")
 class Recent(Generic[K, V]):
     """Values by key, the latest only.
 
-    Without ``bytes_of`` one value, which is dropped before another is made, so that there are never two in memory; with it,
-    values that together have at most ``limit`` bytes, the least recently used dropped first.
+    Without ``bytes_of`` one value, which is dropped before another is made, so that there are never two in memory; with
+    it, values that together have at most ``limit`` bytes, the least recently used dropped first.
     """
 
     def __init__(self, limit: int = 0, bytes_of: Callable[[V], int] | None = None) -> None:

@@ -30,7 +30,8 @@ class Form:
     """What the rows of an input hold: all their columns, those that must be there, and those of which one must.
 
     A column of ``instead`` that is empty takes the value of another one. ``option`` is how a person maps a column, if that can be. What is
-    to be forgotten may stand in any of ``keys``.
+    to be forgotten may stand in any of ``keys``. A CSV has ``vectors`` as JSON arrays and ``numbers`` as text. Where the file ``is_row``,
+    it is one row as a whole, its id being its path.
     """
 
     names: tuple[str, ...]
@@ -39,6 +40,9 @@ class Form:
     instead: Mapping[str, str] = field(default_factory=dict)
     option: str = "--map "
     keys: tuple[str, ...] = ("id",)
+    vectors: tuple[str, ...] = ("vector",)
+    numbers: tuple[str, ...] = ("weight",)
+    is_row: bool = False
 
     def keys_of(self, column: str) -> tuple[str, ...]:
         """Where the keys of a column to be forgotten stand: those of ids in all of ``keys``."""

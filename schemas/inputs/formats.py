@@ -173,17 +173,16 @@ def _read_csv(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBa
             fields = ",".join(record)
             reading.invalid(f"line {line}: {len(record)} fields where the header has {len(names)}: {fields}", fields)
         if len(kept) == _LINES:
-            yield _csv_batch(kept, rows, places)
+            yield _csv_batch(kept, rows, places, reading.form)
             kept, rows = [], []
-    yield _csv_batch(kept, rows, places)
+    yield _csv_batch(kept, rows, places, reading.form)
 
 
-def _csv_batch(records: list[list[str]], rows: list[int], places: Mapping[str, int]) -> RawBatch:
+def _csv_batch(records: list[list[str]], rows: list[int], places: Mapping[str, int], form: Form) -> RawBatch:
+    parsers = {**dict.fromkeys(form.vectors, _vector_of), **dict.fromkeys(form.numbers, _number_of)}
     columns: dict[str, Sequence[Any]] = {ours: [r[place] for r in records] for ours, place in places.items()}
-    if "vector" in columns:
-        columns["vector"] = [_vector_of(text) for text in columns["vector"]]
-    if "weight" in columns:
-        columns["weight"] = [_number_of(text) for text in columns["weight"]]
+    for name in columns.keys() & parsers.keys():
+        columns[name] = [parsers[name](text) for text in columns[name]]
     return RawBatch(columns, rows)
 
 

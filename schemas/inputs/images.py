@@ -24,8 +24,8 @@ from schemas.refs import digest_of
 IMAGES = Form(("id", "label", "image"), needed=("id", "label", "image"), option="--set metric.columns.", keys=("id",))
 #: The columns that rows of images have, whatever they are read from.
 COLUMNS = ("id", "label", "pixels")
-#: A file that is one image, its id being its path.
-IMAGE_FILE = Form(("id",), needed=("id",))
+#: A file that is one image.
+IMAGE_FILE = Form(("id",), needed=("id",), is_row=True)
 #: Files of a folder that are images, by the end of their names.
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 #: Images that are decoded at a time.

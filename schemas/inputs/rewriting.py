@@ -20,7 +20,6 @@ from schemas.errors import InputError
 from schemas.inputs.columns import DOCUMENTS, Form, chosen_columns
 from schemas.inputs.files import is_compressed, kind_of, opened
 from schemas.inputs.formats import csv_records, json_object
-from schemas.inputs.images import IMAGE_FILE
 from schemas.inputs.suppression import Suppressed
 
 
@@ -60,9 +59,9 @@ class _Rule:
 def remove_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
     """Writes a file without the rows of suppressed keys and without malformed lines that mention one; how many went.
 
-    A file that has none is not touched, and one that is an image goes whole. InputError if it cannot be read or written.
+    A file that has none is not touched, and one that is a row as a whole goes. InputError if it cannot be read or written.
     """
-    if form is IMAGE_FILE:
+    if form.is_row:
         file.unlink()
         return 1
     target = file.resolve()
@@ -74,7 +73,7 @@ def remove_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, 
 
 def count_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
     """How many rows and lines `remove_rows` would take out."""
-    if form is IMAGE_FILE:
+    if form.is_row:
         return int(file.exists())
     return _without(file.resolve(), _Rule(mapping, suppressed, form))[1]
 

@@ -141,9 +141,9 @@ def test_a_query_is_nowhere_any_more(shop: Path) -> None:
         (f"clicks-{DAYS[0]}.csv", 4, "interactions"),
         (f"clicks-{DAYS[1]}.csv", 1, "interactions"),
     }
-    assert [(again.flow, again.day, again.stored_interactions) for again in touched.again] == [
-        ("nightly", DAYS[0], False),
-        ("train_ranker", DAYS[1], False),
+    assert [(plan.flow, plan.day, plan.stored) for plan in touched.reruns] == [
+        ("nightly", DAYS[0], []),
+        ("train_ranker", DAYS[1], []),
     ]
     assert touched.publications == ["shop/xmr.ranker: 2 of 2 version(s), the live one too"]
     assert SAID in touched.texts
@@ -174,7 +174,7 @@ def test_a_label_is_forgotten_with_its_document_and_goes_on_where_it_was_killed(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(shop / "store"))
-    points = ["forget-listed", "forget-input", "forget-again", "forget-moved"]
+    points = ["forget-listed", "forget-input", "forget-rerun", "forget-moved"]
 
     def reached(point: str) -> None:
         if points and point == points[0]:
@@ -211,9 +211,9 @@ def test_a_ranker_whose_interactions_are_gone_is_written_anew_from_the_store(sho
     for name in (f"clicks-{DAYS[0]}.csv", f"clicks-{DAYS[1]}.csv", "products.parquet"):
         (shop / name).unlink()
     touched = erasing.listing(store, VISITOR, "shop")
-    assert [(a.stored, a.stored_interactions, a.index, a.ranker) for a in touched.again] == [
-        (False, True, False, True),
-        (False, True, True, True),
+    assert [(plan.stored, plan.left) for plan in touched.reruns] == [
+        (["xmr"], ["corpus", "ann", "metric"]),
+        (["xmr"], []),
     ]
     index = line(store, INDEX)
     outcome = erasing.forget(store, VISITOR, "shop")

@@ -46,6 +46,11 @@ METRIC = Domain(
     files="flows.domains.metric.sources:files_of",
     source="flows.domains.metric.sources:suppressed_source",
     stored="schemas.inputs.forgotten:StoredLabelled",
+    forms={
+        "embeddings": "schemas.inputs.embeddings:EMBEDDINGS",
+        "images": "schemas.inputs.images:IMAGES",
+        "image": "schemas.inputs.images:IMAGE_FILE",
+    },
     changes={
         "metric.embeddings": "flows.domains.metric.changes:embeddings",
         "metric.images": "flows.domains.metric.changes:images",

@@ -1,4 +1,4 @@
-"""The stages of the ann domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
+"""The stages that make and measure a nearest-neighbour index."""
 
 import time
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
 
 
 def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilder:
-    """A builder with all rows inserted, from the newest checkpoint if there is one; saves its state from time to time."""
+    """A builder with all rows inserted, from the newest checkpoint if any; saves its state from time to time."""
     saved = run.workspace.newest_checkpoint()
     builder = HnswBuilder.restore(rows, kernel, tensors_from_bytes(saved[1])) if saved else HnswBuilder(rows, kernel)
     run.begin(builder.size)
@@ -77,7 +77,7 @@ def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilde
 
 @stage(contracts.FINGER_BASIS)
 def fit_finger(run: StageRun, vectors: Ref, graph: Ref, *, params: FingerParams) -> None:
-    """Fits the residual directions to the graph, chooses their number by correlation, and projects every vector on them."""
+    """Fits residual directions to the graph, chooses their number by correlation, and projects every vector on them."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
     basis = fit_basis(rows, adjacency, params=params)
@@ -181,7 +181,7 @@ def evaluate_retrieval(
     tfidf: TfidfParams,
     params: RetrievalParams,
 ) -> None:
-    """Asks for known documents by their own first sentence: dense, re-ranked and BM25, with the sentence and without it."""
+    """Searches known documents by their first sentence, kept in them or not: dense, re-ranked and BM25."""
     rows = run.store.open(documents, corpus.DOCUMENTS).read("documents")
     found = evaluate_known_items(
         titles=rows["title"].to_pylist(),

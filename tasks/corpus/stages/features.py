@@ -133,7 +133,7 @@ def fit_projection(run: StageRun, features: Ref, *, params: SvdParams) -> None:
 def _last_pass(
     run: StageRun, features: Ref, params: SvdParams, *, rows: int, columns: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the features ``params.passes`` times, each time a checkpoint; the last image, and the basis that it is of."""
+    """Reads the features ``params.passes`` times, with a checkpoint each; the last image, and the basis of it."""
     run.begin(params.passes)
     saved = run.workspace.newest_checkpoint()
     first = saved[0] if saved else 0
@@ -147,7 +147,8 @@ def _last_pass(
                 _pass_shard, shards, features=features, number=number, workspace=run.workspace, energy=float(rows)
             )
         except CorruptArtifactError:
-            # Another run of this stage is ahead and has removed the block: its own next one is the same as ours would be.
+            # Another run of this stage is ahead and has removed the block: its own next one is the same as ours would
+            # be.
             newest = run.workspace.newest_checkpoint()
             if newest is None or newest[0] <= number:
                 raise

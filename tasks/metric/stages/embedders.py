@@ -34,8 +34,9 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained on what: the rows' classes, the shape of one input (vectors where it is empty), network and training.
+    """What is trained on what.
 
+    classes: of the rows. shape: of one input; empty for vectors. backbone, training: the network and its training.
     code: a digest of the source of a user's module, so that a change of it is noticed.
     """
 
@@ -88,7 +89,7 @@ def shaped(rows: Rows, shape: tuple[int, ...], what: object) -> Rows:
 def search_margins(
     run: StageRun, vectors: Ref, documents: Ref, *, recipe: Recipe, params: MarginParams, compared: ComparisonParams
 ) -> None:
-    """Trains shortly without TCM and with each of some margins, and chooses margins on validation classes; a shard a trial."""
+    """Trains shortly without TCM and with each of some margins, a shard per trial; chooses on validation classes."""
     short = replace(
         recipe, training=replace(recipe.training, steps=min(params.steps, recipe.training.steps), patience=0)
     )
@@ -274,7 +275,7 @@ def _trained(
 def compare_embedders(
     run: StageRun, vectors: Ref, documents: Ref, embedders: Ref, *, recipe: Recipe, params: ComparisonParams
 ) -> None:
-    """Measures every embedder on validation and on test classes, one shard each, and takes one by validation classes."""
+    """Measures embedders on validation and test classes, one shard each, and takes one by validation classes."""
     table = run.store.open(embedders, contracts.EMBEDDERS).read("embedders").to_pylist()
     parts = run.gather(
         _score_shard,

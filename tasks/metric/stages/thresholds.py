@@ -1,4 +1,4 @@
-"""The stages of the metric domain. Each reads, calls a pure function and writes; as little logic as possible lives here."""
+"""The stages that count pairs of rows by class, and choose, assess and release a threshold."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -191,7 +191,10 @@ def assess_threshold(run: StageRun, validation: Ref, test: Ref, *, params: Asses
 
 @stage(contracts.RETRIEVAL)
 def measure_retrieval(run: StageRun, rows: Ref, *, queries: int) -> None:
-    """Measures recall@1 and mAP@R by exact search, one shard a group of rows; at most ``queries`` rows ask, evenly by class."""
+    """Measures recall@1 and mAP@R by exact search, one shard per group of rows.
+
+    At most ``queries`` rows are queries, evenly by class.
+    """
     artifact = run.store.open(rows, contracts.ROWS)
     entries = artifact.entries("rows")
     ends = np.cumsum([0, *(entry.rows for entry in entries)]).tolist()

@@ -1,5 +1,5 @@
-"""One worker process, two, and either a worker or the run itself killed (SIGKILL) in each stage of the ranker's flow: the same
-artifacts, and what a kill costs is a shard.
+"""One worker process, two, and either a worker or the run itself killed (SIGKILL) in each stage of the ranker's flow:
+the same artifacts, and what a kill costs is a shard.
 """
 
 import json
