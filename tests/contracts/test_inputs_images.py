@@ -12,19 +12,7 @@ from PIL import Image
 from schemas.errors import InputError
 from schemas.inputs.images import ImageFiles, ImageShape
 from schemas.inputs.suppression import Suppressed
-from tests.support.letters import encoded
-
-SHAPE = ImageShape(16, 12, 1)
-
-
-def tree(folder: Path) -> Path:
-    """Two classes of three images, and a file that is none."""
-    for number in range(6):
-        file = folder / "images" / f"class {number % 2}" / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(encoded(number))
-    (folder / "images" / "class 0" / "notes.txt").write_text("no image")
-    return folder / "images"
+from tests.support.letters import SHAPE, encoded, tree
 
 
 def parquet(folder: Path, cells: list[Any], name: str = "image") -> Path:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -15,101 +14,10 @@ from flows.domains.ann.report.search_plots import SearchPoint, recall_distances_
 from flows.report.contents import gather
 from flows.report.page import render, write
 from schemas import ann, corpus
-from schemas.matrices import dense_to_arrow, tensors_to_arrow
 from schemas.publish import Gate, Pointer
 from schemas.refs import Ref
 from schemas.store import Store
-from tasks.ann.finger_basis import FingerBasis
-from tasks.ann.finger_cosines import RankStatistics
-from tests.support.report_pages import Made, Page, figure_table
-
-NASTY = "<script>alert(1)</script>"
-DOCUMENTS = {"documents": 1234, "quarantined": 3, "quarantine_share": 0.002425, "vectors": False, "texts": True}
-INDEX = {"documents": 1234, "quarantine_share": 0.002425, "recall_at_10": 0.9812, "metric": "cosine"}
-
-
-def add_documents(made: Made, *, bad: bool = True, reused: bool = False) -> str:
-    reasons = ["empty text", "duplicate id", "empty text"] if bad else []
-    rows = pa.table(
-        {
-            "row": pa.array(range(len(reasons)), pa.int64()),
-            "id": pa.array([f"bad-{n}" for n in range(len(reasons))], pa.string()),
-            "reason": pa.array(reasons, pa.string()),
-            "detail": pa.array([f"<img src=x onerror=alert({n})>" for n in range(len(reasons))], pa.string()),
-        }
-    )
-    quarantine, _ = made.commit(corpus.QUARANTINE, {"rows": rows}, {"rows": len(reasons)})
-    return made.stage(
-        "import_documents",
-        corpus.DOCUMENTS,
-        {},
-        DOCUMENTS,
-        inputs=("0123",),
-        reused=reused,
-        companions={corpus.QUARANTINE.name: str(quarantine)},
-    )
-
-
-def add_index(made: Made, documents: str, *, speedup: float = 0.83, timed: bool = True, reused: bool = False) -> str:
-    vectors = made.stage("embed_documents", corpus.VECTORS, {}, {}, inputs=(documents,), reused=reused)
-    graph = made.stage(
-        "build_graph",
-        ann.GRAPH,
-        {},
-        inputs=(vectors,),
-        reused=reused,
-        quality={
-            "nodes": 1234,
-            "edges": 20000,
-            "levels": 3,
-            "mean_degree": 16.207,
-            "dimensions": 64,
-            "metric": "cosine",
-        },
-    )
-    statistics = tuple(
-        RankStatistics(rank, 0.1 * rank / 8, 0.1, 0.2, 0.1, 0.2, 0.05, 0.11, 999) for rank in (8, 16, 24)
-    )
-    basis = FingerBasis("int8", np.eye(16, 64, dtype=np.float32), 1.0, 0.1, 1e-6, statistics)
-    tables = {"basis": tensors_to_arrow(basis.arrays()), "projections": dense_to_arrow(np.zeros((2, 16), np.float32))}
-    fitted = made.stage(
-        "fit_finger",
-        ann.FINGER_BASIS,
-        tables,
-        {},
-        inputs=(vectors, graph),
-        params={"correlation_threshold": 0.9, "rank": None},
-        reused=reused,
-    )
-    figures = [
-        (method, f"ef={ef}", metric, value)
-        for method, work in (("hnsw", 10.0), ("finger", 4.0))
-        for ef in (20, 100)
-        for metric, value in (
-            ("recall", 0.9 + ef / 1250),
-            ("distances", work * ef),
-            ("estimates", 6.0 * ef),
-            ("expansions", ef + 1.0),
-        )
-    ]
-    measured = {
-        "queries_per_second": {"20": {"hnsw": 50123.0, "finger": 40000.0}, "100": {"hnsw": 9000.0, "finger": 8000.0}},
-        "finger_speedup": speedup,
-    }
-    evaluation = made.stage(
-        "evaluate_index",
-        ann.EVALUATION,
-        {"figures": figure_table(figures)},
-        {"recall_at_10": 0.9812, "finger_recall_at_10": 0.98},
-        inputs=(vectors, graph, fitted),
-        params={"k": 10, "queries": 500},
-        measured=measured if timed else {},
-        reused=reused,
-    )
-    members = pa.table({"role": ["documents", "evaluation"], "ref": [documents, evaluation]})
-    return made.stage(
-        "assemble_index", ann.INDEX, {"members": members}, INDEX, inputs=(documents, evaluation), reused=reused
-    )
+from tests.support.report_pages import NASTY, Made, Page, add_documents, add_index, figure_table
 
 
 def add_retrieval(made: Made) -> None:

@@ -19,7 +19,7 @@ from schemas import corpus
 from schemas.errors import MissingArtifactError
 from schemas.publish import Pointer
 from schemas.store import Store
-from tests.flows.test_report import NASTY, Made, Page, add_documents, add_index
+from tests.support.report_pages import NASTY, Made, Page, add_documents, add_index
 from tests.worlds import THINGS, commit_things, things_ref
 
 HERE = "tests.flows.test_report_sections"

@@ -24,7 +24,7 @@ from tasks.metric.open import open_labelled, open_vectors, read_labelled, texts_
 from tasks.metric.stages.inputs import import_embeddings, import_images, take_embeddings
 from tasks.metric.stages.thresholds import arrange_classes
 from tasks.shards import SerialExecutor
-from tests.contracts.test_inputs_images import SHAPE, tree
+from tests.support.letters import SHAPE, tree
 from tests.unit.metric.worlds import committed
 from tests.worlds import DAY
 
