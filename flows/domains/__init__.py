@@ -10,7 +10,7 @@ from flows.domains.xmr import XMR
 
 if TYPE_CHECKING:  # they bring pyarrow along
     from schemas.contract import Contract
-    from schemas.inputs.columns import Form
+    from schemas.inputs.forms import Form
 
 #: In the order in which a nightly runs them.
 DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, METRIC)

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import InputError
-from schemas.inputs.columns import DOCUMENTS, Form, Quarantine, chosen_columns
 from schemas.inputs.files import is_compressed, kind_of, lines_of, opened
+from schemas.inputs.forms import DOCUMENTS, Form, Quarantine, chosen_columns
 from schemas.inputs.suppression import Suppressed, without_rows
 
 #: Rows that are held as Python objects at a time.

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from PIL import Image, UnidentifiedImageError
 
 from schemas.errors import InputError
-from schemas.inputs.cells import text_cells
-from schemas.inputs.columns import DocumentBatch, Form, Quarantine, checked_mapping
+from schemas.inputs.checks_cells import text_cells
+from schemas.inputs.checks_rows import check_batches
 from schemas.inputs.files import input_files, input_fingerprint, kind_of
 from schemas.inputs.formats import RawBatch, Reading, read_file
-from schemas.inputs.rows import check_batches
+from schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import digest_of
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import InputError
-from schemas.inputs.columns import DOCUMENTS, Form, chosen_columns
 from schemas.inputs.files import is_compressed, kind_of, opened
 from schemas.inputs.formats import csv_records, json_object
+from schemas.inputs.forms import DOCUMENTS, Form, chosen_columns
 from schemas.inputs.suppression import Suppressed
 
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from schemas.errors import CorruptArtifactError, InputError
 from schemas.forgotten import Forgotten, Journal, checked_key
 from schemas.inputs.documents import read_documents
-from schemas.inputs.forgotten import SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
 from schemas.inputs.interaction_rows import INTERACTIONS, LABELS
 from schemas.inputs.negatives import NEGATIVES
 from schemas.inputs.rewriting import remove_rows
 from schemas.inputs.sources import FileSource, PythonDocsSource
+from schemas.inputs.stored import SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
 from schemas.inputs.suppression import Suppressed
 from schemas.store import Store
 

@@ -112,7 +112,7 @@ def test_a_helper_of_a_helper_counts(edit: Edit) -> None:
 
 def test_readers_of_inputs_count_for_what_reads_them(edit: Edit) -> None:
     before = hashes()
-    edit("schemas.inputs.columns", lambda source: source + "\nMORE = 1\n")
+    edit("schemas.inputs.forms", lambda source: source + "\nMORE = 1\n")
     assert {"import_documents", "extract_documentation"} <= changed(before)
     assert not changed(before) & {"count_ngrams", "build_graph"}
 

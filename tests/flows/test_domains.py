@@ -24,7 +24,7 @@ from flows.run.lineage import ends_of, source_path
 from flows.run.openlineage import events
 from flows.run.profiles import file_settings, load_settings
 from flows.run.request import RunRequest
-from schemas.inputs.columns import Form
+from schemas.inputs.forms import Form
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
 from schemas.store import Store

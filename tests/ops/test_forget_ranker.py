@@ -226,7 +226,7 @@ def test_a_ranker_whose_interactions_are_gone_is_written_anew_from_the_store(sho
 
 
 def test_what_is_rebuilt_from_the_store_is_what_the_rest_of_the_file_gives(shop: Path) -> None:
-    from schemas.inputs.forgotten import StoredInteractions
+    from schemas.inputs.stored import StoredInteractions
     from schemas.inputs.suppression import Suppressed
     from schemas.refs import Ref
 

@@ -32,7 +32,7 @@ XMR = Domain(
     skipped="flows.domains.xmr.sources:skipped",
     files="flows.domains.xmr.sources:files_of",
     source="flows.domains.xmr.sources:suppressed_source",
-    stored="schemas.inputs.forgotten:StoredInteractions",
+    stored="schemas.inputs.stored:StoredInteractions",
     forms={
         "interactions": "schemas.inputs.interaction_rows:INTERACTIONS",
         "labels": "schemas.inputs.interaction_rows:LABELS",

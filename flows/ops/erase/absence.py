@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from flows import domains
 from schemas.decoding import columns_of, decoded_texts, equals, holds
-from schemas.inputs.forgotten import holding
+from schemas.inputs.stored import holding
 from schemas.inputs.suppression import Suppressed
 from schemas.store import Store
 

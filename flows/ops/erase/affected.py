@@ -16,7 +16,7 @@ from flows.run.request import RunRequest
 from schemas.decoding import columns_of
 from schemas.errors import FingerpostError
 from schemas.forgotten import Forgotten
-from schemas.inputs.forgotten import holding
+from schemas.inputs.stored import holding
 from schemas.inputs.suppression import Suppressed
 from schemas.manifests import Manifest
 from schemas.publish import Pointer, products

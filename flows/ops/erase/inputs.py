@@ -16,10 +16,10 @@ from flows.run.profiles import settings_read
 from flows.run.request import DAY, RunRequest
 from schemas.errors import FingerpostError
 from schemas.inputs.files import input_files
-from schemas.inputs.forgotten import scan
 from schemas.inputs.images import files_by_class
 from schemas.inputs.rewriting import count_rows
 from schemas.inputs.sources import FileSource
+from schemas.inputs.stored import scan
 from schemas.inputs.suppression import Suppressed
 
 

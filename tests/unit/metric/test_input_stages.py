@@ -11,8 +11,8 @@ from flows.ops.compare.changes import data_changes
 from schemas import corpus, metric
 from schemas.errors import ForeignArtifactError, QuarantineLimitError
 from schemas.inputs.embeddings import EmbeddingFile
-from schemas.inputs.forgotten import StoredLabelled
 from schemas.inputs.images import ImageFiles
+from schemas.inputs.stored import StoredLabelled
 from schemas.inputs.suppression import Suppressed
 from schemas.matrices import dense_from_arrow
 from schemas.refs import Ref

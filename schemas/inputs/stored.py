@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import corpus, metric, xmr
-from schemas.inputs.columns import DOCUMENTS, TEXT_COLUMNS, DocumentBatch, Form, checked_mapping
 from schemas.inputs.documents import read_documents
 from schemas.inputs.embeddings import EMBEDDINGS
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
+from schemas.inputs.forms import DOCUMENTS, TEXT_COLUMNS, DocumentBatch, Form, checked_mapping
 from schemas.inputs.merging import PAIR_SCHEMA, InteractionBatch
 from schemas.inputs.negatives import NEGATIVE_SCHEMA
 from schemas.inputs.sources import Distribution, FileSource, PythonDocsSource
