@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[3]
 
 #: Stages of both days, in their order, in which a run is killed.
-KILLED = ("import_interactions", "merge_vocabulary", "train_towers", "assemble_ranker", "refresh_tree")
+KILLED = ("import_interactions", "merge_vocabulary", "assemble_ranker", "train_towers", "refresh_tree")
 COUNTING = {"features._count_shard", "features._weigh_shard"}
 
 
