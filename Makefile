@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run up test test-fast check build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-metric bench-ops runbook soak clean
+.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-metric bench-ops runbook soak clean
 
 run: build  ## the main job on the built-in sample, to a published index and a report
 	@$(BIN)/fingerpost run nightly --profile quick
@@ -11,15 +11,22 @@ up: build  ## Prefect's server and worker and Dask on this machine, until Ctrl-C
 
 # Three processes even on two cores: many tests wait for processes that they started.
 test: check  ## all checks and tests
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 test-fast: check  ## all checks, and the tests without stacks, clusters and killed processes: for every commit
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not stack and not prefect and not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not stack and not prefect and not slow"
 
 check: build  ## format, lint, types, import contracts
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target style types contracts
+
+style:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+
+types:
 	@$(BIN)/mypy
+
+contracts:
 	@$(BIN)/lint-imports
 
 build:  ## the virtual environment and the extensions

@@ -16,7 +16,8 @@ class Table:
     """A named table: its columns in order, its key, and a check across columns if it needs one.
 
     key: columns that are unique within a file. rule: returns the violation found, or an empty string. compression: of
-    the stored file: "zstd" for text, "none" for numbers that do not compress.
+    the stored file: "zstd" for text, "none" for numbers that do not compress. holds_keys: columns that may hold a
+    user's key to be forgotten, if these are not ``id`` alone.
     """
 
     name: str
@@ -24,6 +25,12 @@ class Table:
     key: tuple[str, ...] = ()
     rule: Callable[[pa.Table], str] | None = None
     compression: str = "zstd"
+    holds_keys: tuple[str, ...] = ()
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns in which a user's key stands that can be forgotten."""
+        return self.holds_keys or tuple(column.name for column in self.fields if column.name == "id")
 
     def check(self, table: pa.Table, *, where: str) -> pa.Table:
         """The table itself if it satisfies the contract; otherwise ContractError naming ``where`` and the column."""

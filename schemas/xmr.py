@@ -9,7 +9,8 @@ INTERACTIONS = Contract(
     "xmr.interactions",
     1,
     (
-        Table("queries", (f.QUERY_ID, f.TEXT, f.DOCUMENT_DAY, f.SPLIT), key=("id",)),
+        # A query may be its own key: it stands in the text too.
+        Table("queries", (f.QUERY_ID, f.TEXT, f.DOCUMENT_DAY, f.SPLIT), key=("id",), holds_keys=("id", "text")),
         Table("labels", (f.ID, f.LABEL_NAME, f.TEXT), key=("id",)),
         sparse_table("targets"),
         sparse_table("negatives"),

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from schemas.corpus import QUARANTINE
 from schemas.errors import QuarantineLimitError
-from schemas.inputs.columns import DocumentBatch
+from schemas.inputs.forms import DocumentBatch
 from tasks.corpus.documents import ImportParams
 from tasks.shards import row_shards
 from tasks.stage_run import StageRun

@@ -131,7 +131,7 @@ class Stage:
         self, env: Environment, ref: Ref, parts: Mapping[str, Any], earlier: Ref | None, *, forced: bool
     ) -> PlannedStage:
         existing = committed = _readable(env.store, ref)
-        if existing is None and earlier is not None and earlier.fingerprint == ref.fingerprint:
+        if existing is None and earlier is not None and _same_artifact(earlier, ref):
             existing = _readable(env.store, earlier)
         runs = forced or existing is None or not env.store.intact(existing)
         if forced:
@@ -205,7 +205,7 @@ class Stage:
         if env.store.has(ref):
             manifest = env.store.manifest(ref)
             return manifest if env.store.intact(manifest) else self._refuse_damaged(ref, manifest, env.store)
-        if earlier is None or earlier.fingerprint != ref.fingerprint:
+        if earlier is None or not _same_artifact(earlier, ref):
             return None
         carried = _readable(env.store, earlier)
         return env.store.commit(ref, carried) if carried is not None and env.store.intact(carried) else None
@@ -295,6 +295,11 @@ class Stage:
                 entry = replace(entry, path=same.path)
             shared.append(entry)
         return shared
+
+
+def _same_artifact(earlier: Ref, ref: Ref) -> bool:
+    """Whether an earlier artifact is the same on another day; one of a former contract has a different form."""
+    return (earlier.name, earlier.fingerprint) == (ref.name, ref.fingerprint)
 
 
 def _readable(store: Store, ref: Ref | None) -> Manifest | None:

@@ -19,12 +19,8 @@ from hypothesis import settings
 from flows.run.loggers import quieten
 from flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
+from tests.support.groups import SHARED, group_of, long_first, scheduling, write_groups
 from tests.support.plain_runs import without_prefect
-
-#: The groups of tests whose order over processes matters, the one that takes longest first.
-_FIRST = ("stack", "slow", "prefect")
-#: Groups of tests that share what a session starts once, and the fixture that says so.
-_SHARED = {"stack": "stack", "prefect": "prefect_server"}
 
 # A busy machine is no failure.
 settings.register_profile("fingerpost", deadline=None)
@@ -46,23 +42,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups the tests for processes that share them out, and sets the groups that take long first.
-
-    All tests of the one stack are a group, those of the one Prefect harness are another; the rest of a file is a group, since its tests
-    may share what they are tried on.
-    """
-
-    def place(item: pytest.Item) -> tuple[int, bool]:
-        first = [_FIRST.index(mark.name) for mark in item.iter_markers() if mark.name in _FIRST]
-        return min(first, default=len(_FIRST)), not item.nodeid.startswith(("tests/ops", "tests/faults", "tests/flows"))
-
+    """Marks the tests that share a stack or a harness, and sets those of groups that take long first."""
+    groups = {item.nodeid: group_of(item) for item in items}
     for item in items:
-        needed = set(getattr(item, "fixturenames", ()))
-        shared = next((name for name, fixture in _SHARED.items() if fixture in needed), "")
-        if shared:
-            item.add_marker(shared)
-        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
-    items.sort(key=place)
+        if groups[item.nodeid] in SHARED:
+            item.add_marker(groups[item.nodeid])
+    items.sort(key=long_first)
+    if SESSION in os.environ:
+        write_groups(Path(os.environ[SESSION]), groups)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Gives each group of tests to one process."""
+    return scheduling(Path(os.environ[SESSION]), config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,16 @@
 """The domains: ``DOMAINS`` is the one list of them, and everything that walks domains walks it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.domains.ann import ANN
 from flows.domains.corpus import CORPUS
 from flows.domains.domain import Domain, FileUse, InputFile, Product, named
 from flows.domains.metric import METRIC
 from flows.domains.xmr import XMR
+
+if TYPE_CHECKING:  # they bring pyarrow along
+    from schemas.contract import Contract
+    from schemas.inputs.forms import Form
 
 #: In the order in which a nightly runs them.
 DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, METRIC)
@@ -33,8 +37,27 @@ def inputs() -> list[tuple[Domain, InputFile]]:
 
 
 def imported_by(stage: str, part: str = "") -> InputFile | None:
-    """The kind of file that a stage imports, in a part of its flow; None for a stage that imports none."""
-    return next((file for _, file in inputs() if (file.stage, file.part) == (stage, part)), None)
+    """The kind of file that a stage imports, or did in an earlier version, in a part of its flow; None if it imports none."""
+    return next((file for _, file in inputs() if stage in file.stages and part == file.part), None)
+
+
+def contracts() -> "dict[str, Contract]":
+    """What is stored, by the name of the contract."""
+    tuples = (named(domain.contracts or f"schemas.{domain.word}:CONTRACTS") for domain in DOMAINS)
+    return {contract.name: contract for some in tuples for contract in some}
+
+
+def key_columns(contract: str, table: str) -> tuple[str, ...]:
+    """The columns of a stored table in which a user's key stands; of what no contract has any more, its id."""
+    known = contracts().get(contract)
+    tables = known.tables if known else ()
+    return next((found.key_columns for found in tables if found.name == table), ("id",))
+
+
+def form_of(name: str) -> "Form":
+    """What the rows of a kind of file are; KeyError if no domain declares it."""
+    form: Form = named({name: form for domain in DOMAINS for name, form in domain.forms.items()}[name])
+    return form
 
 
 def with_needs(domain: Domain) -> list[Domain]:
@@ -49,8 +72,12 @@ def with_needs(domain: Domain) -> list[Domain]:
 
 
 def files_read(settings: Any, flow: str) -> dict[Domain, list[FileUse]]:
-    """The user's files that a flow would read for each domain; a file that two domains name is the later one's."""
+    """The user's files that a flow would read for each domain.
+
+    The file of a setting that two domains read is the later one's: a part that runs by itself may take what others read as
+    documents. A file that two settings name is read by both, each in its own form.
+    """
     uses = {domain: named(domain.files)(settings, flow) for domain in DOMAINS if domain.files}
-    owner = {use.path: domain for domain, files in uses.items() for use in files}
-    mine = {domain: [use for use in files if owner[use.path] is domain] for domain, files in uses.items()}
+    owner = {(use.setting, use.path): domain for domain, files in uses.items() for use in files}
+    mine = {domain: [use for use in files if owner[use.setting, use.path] is domain] for domain, files in uses.items()}
     return {domain: files for domain, files in mine.items() if files}

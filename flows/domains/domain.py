@@ -61,11 +61,16 @@ class InputFile:
     #: Values of the setting that name no file.
     builtin: frozenset[str] = frozenset()
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What its stage is called, now and in earlier versions."""
+        return (self.stage, *self.formerly)
+
 
 @dataclass(frozen=True)
 class FileUse:
-    """A file, or a path with ``{day}`` in it, that a flow reads under some settings: the form of its rows (a key of
-    ``schemas.inputs.forgotten.FORMS``), the path, our column name to the file's, and the setting that names it.
+    """A file, or a path with ``{day}`` in it, that a flow reads under some settings: the form of its rows (a key of a domain's
+    ``forms``), the path, our column name to the file's, and the setting that names it.
     """
 
     form: str
@@ -110,8 +115,12 @@ class Domain:
     source: str = ""
     #: ``(store, ref, suppressed) -> source``: what the store still holds of an input that is gone.
     stored: str = ""
-    #: (contract, table) -> the columns in which a key that can be forgotten stands, where these are not ``id`` alone.
-    keys: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    #: What the rows of its files are -> ``"module:FORM"``, which says in which columns a key to be forgotten stands.
+    forms: Mapping[str, str] = field(default_factory=dict)
+    #: How the ids of stored rows are made of a key, where they are not the key alone: ``"query {key}"``.
+    written_keys: tuple[str, ...] = ()
+    #: Where its contracts are, whose tables say in which columns keys stand; empty is ``schemas.<word>:CONTRACTS``.
+    contracts: str = ""
     #: Contract -> ``"module:function"`` of ``(store, before, after) -> list[DataChange]``, for ``diff``; empty where the
     #: numbers of rows, files and quality figures say enough, as of a release, whose members are compared one by one.
     changes: Mapping[str, str] = field(default_factory=dict)

@@ -134,7 +134,7 @@ def _quarantines(store: Store, record: dict[str, Any], attempt: Attempts) -> lis
     found = []
     for stage in record["stages"]:
         if ref := stage["companions"].get(corpus.QUARANTINE.name):
-            title, share = input_title(stage["stage"], stage.get("part", "")), stage["quality"].get("quarantine_share")
+            title, share = _input_title(stage["stage"], stage.get("part", "")), stage["quality"].get("quarantine_share")
             found.append(attempt(partial(_quarantine, store, ref, title, share), None))
     if named_in_error := _QUARANTINE_REF.search(record["error"]):
         title = _refused_title(record.get("failed_stage", ""))
@@ -146,15 +146,15 @@ def _quarantines(store: Store, record: dict[str, Any], attempt: Attempts) -> lis
     return list(known.values())
 
 
-def input_title(stage: str, part: str = "") -> str:
+def _input_title(stage: str, part: str) -> str:
     """What people call the input that a stage imports; the stage itself where no domain declares it."""
-    titles = (file.title for _, file in domains.inputs() if (file.stage, file.part) == (stage, part))
-    return next(titles, full_name(stage, part))
+    file = domains.imported_by(stage, part)
+    return file.title if file is not None else full_name(stage, part)
 
 
 def _refused_title(failed_stage: str) -> str:
     """The same for the stage that a record names as failed, with its part if it has one."""
-    titles = {full_name(file.stage, file.part): file.title for _, file in domains.inputs()}
+    titles = {full_name(stage, file.part): file.title for _, file in domains.inputs() for stage in file.stages}
     return titles.get(failed_stage, failed_stage or "input")
 
 

@@ -112,10 +112,10 @@ def _input_of(stage: Mapping[str, Any]) -> tuple[Domain, InputFile]:
     """
     known, artifact = domains.inputs(), Ref.parse(stage["ref"]).name
     own = [(domain, file) for domain, file in known if domain.word == artifact.partition(".")[0]]
-    asked = (stage.get("stage", ""), stage.get("part", ""))
+    imported = domains.imported_by(stage.get("stage", ""), stage.get("part", ""))
     return next(
         chain(
-            (one for one in known if (one[1].stage, one[1].part) == asked),
+            (one for one in known if one[1] is imported),
             (one for one in known if one[1].artifact == artifact),
             own,
             known,

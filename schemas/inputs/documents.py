@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from schemas.inputs.columns import DocumentBatch, checked_mapping
+from schemas.inputs.checks_rows import check_batches
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
-from schemas.inputs.rows import check_batches
+from schemas.inputs.forms import DocumentBatch, checked_mapping
 from schemas.inputs.suppression import Suppressed
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.inputs.cells import text_cells, vector_cells
-from schemas.inputs.columns import DocumentBatch, Form, Quarantine, checked_mapping
+from schemas.inputs.checks_cells import text_cells, vector_cells
+from schemas.inputs.checks_rows import check_batches
 from schemas.inputs.files import input_files, input_fingerprint
 from schemas.inputs.formats import RawBatch, Reading, read_file
-from schemas.inputs.rows import check_batches
+from schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import digest_of
 

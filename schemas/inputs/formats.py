@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import InputError
-from schemas.inputs.columns import DOCUMENTS, Form, Quarantine, chosen_columns
 from schemas.inputs.files import is_compressed, kind_of, lines_of, opened
+from schemas.inputs.forms import DOCUMENTS, Form, Quarantine, chosen_columns
 from schemas.inputs.suppression import Suppressed, without_rows
 
 #: Rows that are in memory as Python objects at a time.
@@ -174,17 +174,16 @@ def _read_csv(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBa
             fields = ",".join(record)
             reading.invalid(f"line {line}: {len(record)} fields where the header has {len(names)}: {fields}", fields)
         if len(pending) == _LINES:
-            yield _csv_batch(pending, rows, positions)
+            yield _csv_batch(pending, rows, positions, reading.form)
             pending, rows = [], []
-    yield _csv_batch(pending, rows, positions)
+    yield _csv_batch(pending, rows, positions, reading.form)
 
 
-def _csv_batch(records: list[list[str]], rows: list[int], positions: Mapping[str, int]) -> RawBatch:
+def _csv_batch(records: list[list[str]], rows: list[int], positions: Mapping[str, int], form: Form) -> RawBatch:
+    parsers = {**dict.fromkeys(form.vectors, _vector_of), **dict.fromkeys(form.numbers, _number_of)}
     columns: dict[str, Sequence[Any]] = {ours: [r[i] for r in records] for ours, i in positions.items()}
-    if "vector" in columns:
-        columns["vector"] = [_vector_of(text) for text in columns["vector"]]
-    if "weight" in columns:
-        columns["weight"] = [_number_of(text) for text in columns["weight"]]
+    for name in columns.keys() & parsers.keys():
+        columns[name] = [parsers[name](text) for text in columns[name]]
     return RawBatch(columns, rows)
 
 

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from PIL import Image, UnidentifiedImageError
 
 from schemas.errors import InputError
-from schemas.inputs.cells import text_cells
-from schemas.inputs.columns import DocumentBatch, Form, Quarantine, checked_mapping
+from schemas.inputs.checks_cells import text_cells
+from schemas.inputs.checks_rows import check_batches
 from schemas.inputs.files import input_files, input_fingerprint, kind_of
 from schemas.inputs.formats import RawBatch, Reading, read_file
-from schemas.inputs.rows import check_batches
+from schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import digest_of
 
@@ -25,7 +25,7 @@ IMAGES = Form(("id", "label", "image"), needed=("id", "label", "image"), option=
 #: The columns of rows of images.
 COLUMNS = ("id", "label", "pixels")
 #: A file that is one image, whose id is its path.
-IMAGE_FILE = Form(("id",), needed=("id",))
+IMAGE_FILE = Form(("id",), needed=("id",), is_row=True)
 #: Suffixes of image files.
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 #: Images decoded at a time.

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.inputs.cells import number_cells, text_cells
-from schemas.inputs.columns import Form, Quarantine, checked_mapping
+from schemas.inputs.checks_cells import number_cells, text_cells
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import RawBatch, Reading, read_file
+from schemas.inputs.forms import Form, Quarantine, checked_mapping
 from schemas.inputs.merging import INTERACTION_SCHEMA, LABEL_SCHEMA, InteractionBatch, Interactions, merged
 from schemas.inputs.suppression import Suppressed
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
-from schemas.inputs.columns import Quarantine
 from schemas.inputs.files import input_fingerprint
+from schemas.inputs.forms import Quarantine
 from schemas.inputs.interaction_rows import UnknownLabels, read_interactions, split_mapping, suppressed_in
 from schemas.inputs.merging import (
     INTERACTION_SCHEMA,

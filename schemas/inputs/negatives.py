@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.inputs.cells import text_cells
-from schemas.inputs.columns import Form, Quarantine
+from schemas.inputs.checks_cells import text_cells
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import RawBatch, Reading, read_file
+from schemas.inputs.forms import Form, Quarantine
 from schemas.inputs.interaction_rows import RowReport
 from schemas.inputs.merging import InteractionBatch
 from schemas.inputs.suppression import Suppressed

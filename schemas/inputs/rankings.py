@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import InputError
-from schemas.inputs.columns import Form
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
+from schemas.inputs.forms import Form
 
 QUERIES = Form(("query",), needed=("query",), option="")
 SCHEMA = pa.schema(

@@ -18,10 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import InputError
-from schemas.inputs.columns import DOCUMENTS, Form, chosen_columns
 from schemas.inputs.files import is_compressed, kind_of, opened
 from schemas.inputs.formats import csv_records, json_object
-from schemas.inputs.images import IMAGE_FILE
+from schemas.inputs.forms import DOCUMENTS, Form, chosen_columns
 from schemas.inputs.suppression import Suppressed
 
 
@@ -61,9 +60,10 @@ class _Rule:
 def remove_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
     """Removes the rows of suppressed keys, and malformed lines that mention one, from a file; returns their number.
 
-    A file without such rows is not modified; an image file is deleted. InputError if it cannot be read or written.
+    A file without such rows is not modified; a file that is one row is deleted. InputError if it cannot be read or
+    written.
     """
-    if form is IMAGE_FILE:
+    if form.is_row:
         file.unlink()
         return 1
     target = file.resolve()
@@ -75,7 +75,7 @@ def remove_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, 
 
 def count_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
     """The number of rows and lines that `remove_rows` would remove."""
-    if form is IMAGE_FILE:
+    if form.is_row:
         return int(file.exists())
     return _without(file.resolve(), _Rule(mapping, suppressed, form))[1]
 

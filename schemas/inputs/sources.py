@@ -6,10 +6,10 @@ from typing import Protocol
 import pyarrow as pa
 
 from schemas.inputs import SAMPLE
-from schemas.inputs.columns import DocumentBatch
+from schemas.inputs.checks_rows import check_rows
 from schemas.inputs.documents import read_documents
 from schemas.inputs.files import input_fingerprint
-from schemas.inputs.rows import check_rows
+from schemas.inputs.forms import DocumentBatch
 
 __all__ = [
     "Distribution",

@@ -16,7 +16,7 @@ _NOTHING: _Merged = (np.empty(0, np.uint32), np.zeros(1, np.uint32), np.empty(0,
 
 
 def merge_columns(parts: Sequence[Placed], width: int) -> Chunk:
-    """One chunk of ``width`` columns: column c of each part goes to its place, -1 leaves it out; bits stay as they are."""
+    """One chunk of ``width`` columns: column c of each part goes to its place, -1 leaves it out; bits stay."""
     bias = np.zeros(width, dtype=np.float32)
     merged: list[tuple[_Merged, NDArray[np.int64]]] = []
     for (features, start, columns, values, mine), places in parts:

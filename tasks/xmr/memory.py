@@ -1,10 +1,11 @@
 """Estimates of the memory that label features, tree and rankers need beside the program itself.
 
-Training keeps within them by blocks of labels. An estimate is made of counts: rows, their entries, how often features and
-labels occur. How many features a label's rows have in common is not counted but expected, as if entries were sampled by the
-features' frequencies; rows of one label have more in common, so that this is an upper bound on average. How many weights
-pass the threshold is the only part that data decides: as many as estimated are let through, a block that has more is refused.
-tests/bench/RESULTS.md compares the estimates with met peaks, and with the bound of labels times features.
+Training keeps within them by blocks of labels. An estimate is made of counts: rows, their entries, how often features
+and labels occur. How many features a label's rows have in common is not counted but expected, as if entries were
+sampled by the features' frequencies; rows of one label have more in common, so that this is an upper bound on average.
+How many weights pass the threshold is the only part that data decides: as many as estimated are let through, a block
+that has more is refused. tests/bench/RESULTS.md compares the estimates with met peaks, and with the bound of labels
+times features.
 """
 
 from collections.abc import Callable
@@ -19,15 +20,16 @@ from tasks.xmr.label_features import BLOCK_LABELS, EmbeddingParams
 from tasks.xmr.training import TrainingParams
 from tasks.xmr.tree import LabelTree
 
-#: Thresholds, and weights over them as a share of the features of a label's rows, for entries of typical size 1 at a cost of
-#: 0.7: the most met on debian12 (0.5 to 0.01: 0.1, 0.5, 1.2, 2.1, 3.6, 5.2, 6.9, 9.7, 12.4, 20.4) and delicious (0.2 to 0.8,
-#: then below these), and a quarter more. At a cost of 1 there are as many over a threshold that is a fifth higher.
+#: Thresholds, and weights over them as a share of the features of a label's rows, for entries of typical size 1 at a
+#: cost of 0.7: the most met on debian12 (0.5 to 0.01: 0.1, 0.5, 1.2, 2.1, 3.6, 5.2, 6.9, 9.7, 12.4, 20.4) and delicious
+#: (0.2 to 0.8, then below these), and a quarter more. At a cost of 1 there are as many over a threshold that is a fifth
+#: higher.
 _THRESHOLDS = np.array([0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5])
 _SHARES = np.array([25.5, 15.5, 12.2, 8.6, 6.5, 4.5, 2.9, 2.05, 1.05, 0.28])
 #: From this threshold on a label has hardly a weight for a feature that none of its rows has.
 _OWN_FEATURES = 0.05
-#: Bytes of a weight while its block is solved (of a cluster, then of the block, where it is the only one of both), and of one
-#: that predicts, with its lookups.
+#: Bytes of a weight while its block is solved (of a cluster, then of the block, where it is the only one of both), and
+#: of one that predicts, with its lookups.
 WEIGHT_BYTES, _SOLVED_ALONE, _STORED, _PREDICTING = 20, 28, 9, 15
 #: What the allocator and small objects take beside all that.
 _SLACK = 8 * 2**20
@@ -48,7 +50,8 @@ class ProblemShape:
     size: root mean square of the entries.
     pairs: of a row and a label of it.
     reach: float64 (labels,): entries of the rows of each label; in the tree's order of labels where it is known.
-    drawn, distinct: float64 (points,): a line that says how many different features a number of entries is expected to have.
+    drawn, distinct: float64 (points,): a line that says how many different features a number of entries is expected to
+    have.
     nodes: where the tree is known, nodes of each level above the labels, and different features of their rows, summed.
     leaf: where the tree is known, labels of its largest leaf; else 0.
     """
@@ -202,7 +205,7 @@ def level_widths(labels: int, clusters: ClusterParams) -> list[int]:
 def embedding_need(
     shape: ProblemShape, params: EmbeddingParams = EmbeddingParams(), *, block: int = 0, given: int = 0
 ) -> MemoryEstimate:
-    """What label features of ``block`` labels (0: all) take; ``given``: entries of label features that are joined to them."""
+    """What features of ``block`` labels (0: all) take; ``given``: entries of label features that are joined to them."""
     width = min(block or shape.labels, shape.labels)
     matrices = 8 * (shape.entries + shape.pairs + given) + 16 * shape.rows
     turned = 28 * shape.pairs + 8 * shape.labels
@@ -211,7 +214,7 @@ def embedding_need(
         return MemoryEstimate("label features", parts | {"slack": _SLACK}, width)
     found, part = shape.of_neighbours(width), shape.of_neighbours(min(width, BLOCK_LABELS))
     joined = 32 * (found + given) if params.method != "pifa" else 0
-    # While a part is summed, its rows are there in float64; when all are, parts and whole, or the whole as it is written.
+    # While a part is summed, its rows are there in float64; then parts and whole, or the whole as it is written.
     result = max(8 * found + 24 * shape.entries + 44 * part, 24 * found + joined)
     scaled = 4 * shape.entries + 8 * shape.rows if params.normalise else 0
     parts = {"matrices": matrices, "scaled": scaled, "labels_by_row": turned, "result": int(result), "slack": _SLACK}
@@ -277,7 +280,7 @@ def memory_need(
 def fitting(
     estimate: Callable[[int], MemoryEstimate], budget: int, largest: int, smallest: int = 1, *, remedy: str
 ) -> MemoryEstimate:
-    """The estimate with the largest blocks that ``budget`` bytes allow, halving from ``largest`` labels to ``smallest``.
+    """The estimate with the largest blocks within ``budget`` bytes, halving from ``largest`` labels to ``smallest``.
 
     MemoryNeedError names the need where even the smallest does not fit, and the ``remedy``.
     """

@@ -1,7 +1,7 @@
 """Refreshing a ranker without training it again: features and tree stay, only columns with new positives are solved.
 
-New labels join the leaf whose centre their features are nearest to. A column that is solved again is what a training on the
-same tree with the same negatives would make of it; every other column keeps its bits.
+New labels join the leaf whose centre their features are nearest to. A column that is solved again is what a training on
+the same tree with the same negatives would make of it; every other column keeps its bits.
 """
 
 from dataclasses import dataclass, field
@@ -23,10 +23,11 @@ from tasks.xmr.tree import Children, LabelTree
 class RefreshParams:
     """What a refresh solves again, how, and how far leaves may grow.
 
-    A label with new rows is solved again once its positives have changed by more than ``label_gain`` of those it was last
-    solved with, a node above the labels by more than ``node_gain``; 0: with every new row. A leaf takes new labels up to
-    ``leaf_growth`` times ``max_leaf_size`` while any other leaf has room. ``warm``: start from the old weights; that pays
-    where eps is small and no weight was pruned, at the default settings they are further from the solution than zero is.
+    A label with new rows is solved again once its positives have changed by more than ``label_gain`` of those it was
+    last solved with, a node above the labels by more than ``node_gain``; 0: with every new row. A leaf takes new labels
+    up to ``leaf_growth`` times ``max_leaf_size`` while any other leaf has room. ``warm``: start from the old weights;
+    that pays where eps is small and no weight was pruned, at the default settings they are further from the solution
+    than zero is.
     """
 
     training: TrainingParams = field(default_factory=lambda: TrainingParams(negatives="tfn"))
@@ -80,10 +81,11 @@ def nodes_to_solve(
     *,
     last: bool,
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which nodes of a level are solved again, and the positives int64 that each was solved with before (0: a new label).
+    """Which nodes of a level are solved again, and the positives int64 of each when last solved (0: a new label).
 
-    now, before: positives of the level's nodes, before in their numbers then. gained bool (labels,): has rows that it had not
-    before; origin int64 (labels,): the number before, -1 for a new label. These count on the ``last`` level alone.
+    now, before: positives of the level's nodes, before in their numbers then. gained bool (labels,): has rows that it
+    had not before; origin int64 (labels,): the number before, -1 for a new label. These count on the ``last`` level
+    alone.
     """
     if not last:
         return np.abs(now - before) > params.node_gain * before, before
@@ -100,12 +102,12 @@ def drifted_tree(
     label_features: sparse.csr_array,
     params: RefreshParams = RefreshParams(),
 ) -> tuple[LabelTree, NDArray[np.float64]]:
-    """The tree with new labels in the leaves nearest to their rows, and float64 (leaves,) how far each leaf's centre has gone:
-    1 - cosine of it before and now.
+    """The tree with new labels in the leaves nearest to their rows, and float64 (leaves,) how far each leaf's centre
+    has gone: 1 - cosine of it before and now.
 
-    rows (n, d): as labels are embedded by, scaled to length one where ``params.embedding`` says so; targets (n, labels),
-    origin int64 (labels,): the number before, -1 for a new label; label_features (labels before, d). gained bool (labels,): which labels are to have
-    other features than before, beside those that are new.
+    rows (n, d): as labels are embedded by, scaled to length one where ``params.embedding`` says so; targets (n,
+    labels), origin int64 (labels,): the number before, -1 for a new label; label_features (labels before, d). gained
+    bool (labels,): which labels are to have other features than before, beside those that are new.
     """
     if params.embedding.method != "pifa":
         raise ValueError(f"refresh: expected labels embedded by pifa, got {params.embedding.method}; train again")
@@ -126,8 +128,8 @@ def refresh_block(
 ) -> tuple[ChunkBlock, SolveCounters]:
     """A block of a level with the columns of ``again`` solved; the very block where nothing changed.
 
-    children: of the level now. again bool, origin int64: whether each node is solved, and its number before, -1 for a new
-    one. trainer: of the level; None where none of these is solved.
+    children: of the level now. again bool, origin int64: whether each node is solved, and its number before, -1 for a
+    new one. trainer: of the level; None where none of these is solved.
     """
     ids = [children.of(parent) for parent in block.parents.tolist()]
     nodes = np.concatenate([*ids, np.empty(0, np.uint32)])
@@ -152,7 +154,7 @@ def refresh_chunk(
     warm: bool = False,
     threads: int = 1,
 ) -> tuple[Chunk, SolveCounters]:
-    """One parent's chunk for its children ``ids`` now, from that of its children ``old``; those of ``again`` are solved."""
+    """One parent's chunk for its children ``ids``, from that of its children ``old``; those of ``again`` are solved."""
     place = np.full(len(old), -1, dtype=np.int64)
     before = np.searchsorted(old, np.maximum(origin, 0))
     kept = np.flatnonzero((origin >= 0) & ~again)

@@ -19,12 +19,13 @@ class NoSettingError(ValueError):
 
 @dataclass(frozen=True)
 class SweepParams:
-    """Thresholds (0: weights as trained) and beams to try, recall at ``k``, and the limits that pick the setting; 0: no limit.
+    """Thresholds (0: weights as trained) and beams to try, recall at ``k``, and limits for the setting; 0: no limit.
 
-    ``megabytes`` bounds the model, ``latency_ms`` a query. Since a choice must not depend on a clock, a query's milliseconds
-    are its counted work over ``work_per_ms``, a figure of the machine that serves (13,400 to 18,600 on debian12 from threshold
-    0.1 to 0.3 and beam 5 to 20, one thread); what a clock said for ``timed`` queries stands beside it, to correct it by. With
-    ``least_recall`` the smallest model that reaches it is picked. ``on`` sweeps without any limit too.
+    ``megabytes`` bounds the model, ``latency_ms`` a query. Since a choice must not depend on a clock, a query's
+    milliseconds are its counted work over ``work_per_ms``, a figure of the machine that serves (13,400 to 18,600 on
+    debian12 from threshold 0.1 to 0.3 and beam 5 to 20, one thread); what a clock said for ``timed`` queries stands
+    beside it, to correct it by. With ``least_recall`` the smallest model that reaches it is picked. ``on`` sweeps
+    without any limit too.
     """
 
     on: bool = False
@@ -70,8 +71,8 @@ class SweepParams:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One setting: precision at 1, precision and recall at k, bytes and weights of the model, a query's mean work (chunks
-    multiplied and features found in them, which depends on no clock) and its median milliseconds.
+    """One setting: precision at 1, precision and recall at k, bytes and weights of the model, a query's mean work
+    (chunks multiplied and features found in them, which depends on no clock) and its median milliseconds.
     """
 
     threshold: float
@@ -101,8 +102,8 @@ def sweep_settings(
     """A point for each threshold and beam, in that order; a threshold below the model's own changes nothing.
 
     queries: rows (q, d) whose true labels are ``truth``. clock: counts seconds; the median of single queries over the
-    first ``timed_rows`` rows is then the latency. Several models are an ensemble: all are cut alike, their bytes and work
-    are sums.
+    first ``timed_rows`` rows is then the latency. Several models are an ensemble: all are cut alike, their bytes and
+    work are sums.
     """
     models = [model] if isinstance(model, RankerModel) else list(model)
     rows, true = checked_rows(queries, "queries"), checked_rows(truth, "truth", columns=models[0].tree.labels)
@@ -171,7 +172,8 @@ def choose(
 ) -> SweepPoint:
     """The setting of the best recall within the limits; with ``least_recall`` the smallest one that reaches it.
 
-    Ties go to fewer bytes, then to the narrower beam. NoSettingError names the limit that comes nearest where none holds.
+    Ties go to fewer bytes, then to the narrower beam. NoSettingError names the limit that comes nearest where none
+    holds.
     """
     if latency_ms is not None and any(point.latency_ms is None for point in points):
         raise ValueError("latency_ms: expected points with a latency, got some without; sweep with a clock")

@@ -30,12 +30,12 @@ _PRECISE_EPS = 1e-2
 class SolverParams:
     """One label's problem: 1/2 |w|^2 + sum of cost * loss, the bias regularised like a feature of that value.
 
-    A weight below ``threshold`` is not stored; of a label at most ``max_nonzeros`` are (0: all). Stops where the spread of
-    projected gradients is at most ``eps``, or after ``max_iter`` passes. A label's value, and no other node's, is lowered by
-    ``frequency_discount`` times the logarithm of its positive rows: regularisation keeps the values of rare labels small,
-    so that frequent ones come before their turn (the idea of logit adjustment, Menon et al., ICLR 2021). PECOS has costs of
-    1, a threshold of 0.1 and no discount; these are what validation rows of a sparse and of a dense data set favour together
-    (tests/bench/tune_xmr.py).
+    A weight below ``threshold`` is not stored; of a label at most ``max_nonzeros`` are (0: all). Stops where the spread
+    of projected gradients is at most ``eps``, or after ``max_iter`` passes. A label's value, and no other node's, is
+    lowered by ``frequency_discount`` times the logarithm of its positive rows: regularisation keeps the values of rare
+    labels small, so that frequent ones come before their turn (the idea of logit adjustment, Menon et al., ICLR 2021).
+    PECOS has costs of 1, a threshold of 0.1 and no discount; these are what validation rows of a sparse and of a dense
+    data set favour together (tests/bench/tune_xmr.py).
     """
 
     loss: str = "squared_hinge"
@@ -85,7 +85,7 @@ class SolveCounters:
 
 @dataclass(frozen=True)
 class LevelProblem:
-    """A level's task: ``targets`` CSR (rows, nodes) with costs above 0, ``active`` CSR (rows, parents) of what each sees.
+    """A level's task: ``targets`` CSR (rows, nodes) of costs above 0, ``active`` CSR (rows, parents) of what each sees.
 
     ``active`` None: every parent sees every row. Positive rows are always seen.
     """
@@ -217,7 +217,9 @@ def active_rows(
     predicted: sparse.csr_array | None = None,
     given: sparse.csr_array | None = None,
 ) -> sparse.csr_array | None:
-    """Which rows each parent sees: None (all) on the first level, else by the true parents, the predicted ones, or both."""
+    """Which rows each parent sees: None (all) on the first level, else by the true parents, the predicted ones, or
+    both.
+    """
     if negatives not in NEGATIVES:
         raise ValueError(f"negatives: expected one of {NEGATIVES}, got {negatives!r}; choose one of them")
     if targets_above is None:
@@ -236,8 +238,8 @@ def active_rows(
 class TrainingParams:
     """Solver, source of negatives, the beam that predicts them, and whether rows are scaled to length one first.
 
-    A narrow beam adds the few wrong parents that a query would be led to: most of what matcher-aware negatives are worth,
-    for a fraction of their rows.
+    A narrow beam adds the few wrong parents that a query would be led to: most of what matcher-aware negatives are
+    worth, for a fraction of their rows.
     """
 
     solver: SolverParams = SolverParams()
@@ -264,9 +266,9 @@ def train_levels(
 ) -> list[Weights]:
     """The weights of all levels from the top: every training and every refresh, wherever its blocks are solved.
 
-    predict: the parents that the weights so far predict for the rows; called before a level, but the first, whose negatives
-    are matcher-aware. solve: the weights of a level by these parents (None where they are not needed). solves: whether any
-    node of a level is solved at all; a refresh keeps weights.
+    predict: the parents that the weights so far predict for the rows; called before a level, but the first, whose
+    negatives are matcher-aware. solve: the weights of a level by these parents (None where they are not needed).
+    solves: whether any node of a level is solved at all; a refresh keeps weights.
     """
     levels: list[Weights] = []
     for level in range(depth):

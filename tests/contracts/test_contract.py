@@ -139,3 +139,68 @@ def test_a_finite_column_that_may_have_nulls_may_have_them() -> None:
     table.check(pa.table({"share": pa.array([0.5, None])}), where="here")
     with pytest.raises(ContractError, match="column 'share': expected finite numbers, found 1 that are NaN"):
         table.check(pa.table({"share": pa.array([0.5, None, float("nan")])}), where="here")
+
+
+#: Columns of texts in which no key of a user's stands that could be forgotten, or (targets, elsewhere) one of a row that goes with
+#: the keys of the same file. The label of an embedding is its class; one of interactions is a key.
+NO_KEYS = {
+    "day",
+    "detail",
+    "dtype",
+    "elsewhere",
+    "family",
+    "group",
+    "kind",
+    "measure",
+    "method",
+    "metric",
+    "metric.embeddings.label",
+    "metric.images.label",
+    "model",
+    "name",
+    "names",
+    "package",
+    "query",
+    "rate",
+    "reason",
+    "ref",
+    "role",
+    "setting",
+    "signature",
+    "split",
+    "targets",
+    "term",
+    "text",
+    "title",
+}
+
+
+def uncovered(contracts: tuple[Contract, ...]) -> list[str]:
+    """The columns of texts that are neither declared to hold keys nor known to hold none."""
+    return [
+        f"{contract.name}, table {table.name}: {column.name}"
+        for contract in contracts
+        for table in contract.tables
+        for column in table.fields
+        if column.type in (pa.string(), pa.large_string(), pa.list_(pa.string()))
+        and not {column.name, f"{contract.name}.{column.name}"} & {*table.key_columns, *NO_KEYS}
+    ]
+
+
+def test_every_column_that_may_hold_a_key_is_declared() -> None:
+    """A new column of texts is put into `holds_keys` of its table, or into NO_KEYS with a thought."""
+    assert uncovered(CONTRACTS) == []
+    entity = Table("links", (f.ID, Field("entity", f.STRING, "the user's key of an entity")))
+    assert uncovered((Contract("kg.links", 1, (entity,), "links"),)) == ["kg.links, table links: entity"]
+    declared = Table("links", entity.fields, holds_keys=("id", "entity"))
+    assert uncovered((Contract("kg.links", 1, (declared,), "links"),)) == []
+
+
+def test_a_table_names_the_columns_in_which_keys_stand() -> None:
+    assert THINGS.key_columns == ("id",)
+    assert xmr.INTERACTIONS.table("queries").key_columns == ("id", "text")
+    assert corpus.QUARANTINE.table("rows").key_columns == ("id",)
+    assert corpus.VOCABULARY.table("terms").key_columns == ()
+    for contract in CONTRACTS:
+        for table in contract.tables:
+            assert set(table.key_columns) <= {column.name for column in table.fields}

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from schemas.errors import CorruptArtifactError, InputError
 from schemas.forgotten import Forgotten, Journal, checked_key
 from schemas.inputs.documents import read_documents
-from schemas.inputs.forgotten import FORMS, SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
+from schemas.inputs.interaction_rows import INTERACTIONS, LABELS
+from schemas.inputs.negatives import NEGATIVES
 from schemas.inputs.rewriting import remove_rows
 from schemas.inputs.sources import FileSource, PythonDocsSource
+from schemas.inputs.stored import SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
 from schemas.inputs.suppression import Suppressed
 from schemas.store import Store
 
@@ -145,10 +147,10 @@ def test_interactions_go_by_the_querys_id_its_text_or_the_label(tmp_path: Path, 
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     else:
         file.write_text("\n".join(["said,query_id,sku", *(",".join(row.values()) for row in rows)]) + "\n")
-    found = scan(FileSource(str(file), tuple(mapping.items())), WANTED, form=FORMS["interactions"], keep=True)
+    found = scan(FileSource(str(file), tuple(mapping.items())), WANTED, form=INTERACTIONS, keep=True)
     assert [row["query"] for row in found.forgotten or ()] == [KEY, "a saw", "a drill"]
-    assert remove_rows(file, mapping, WANTED, FORMS["interactions"]) == 3
-    assert not scan(FileSource(str(file), tuple(mapping.items())), WANTED, form=FORMS["interactions"]).dropped
+    assert remove_rows(file, mapping, WANTED, INTERACTIONS) == 3
+    assert not scan(FileSource(str(file), tuple(mapping.items())), WANTED, form=INTERACTIONS).dropped
     left = pq.read_table(file).to_pylist() if kind == "parquet" else file.read_text()
     assert [word in str(left) for word in ("a hammer", "and more", "a saw", "a drill")] == [True, True, False, False]
 
@@ -157,20 +159,20 @@ def test_interactions_go_by_the_querys_id_its_text_or_the_label(tmp_path: Path, 
 def test_what_was_not_wanted_goes_by_the_query_or_the_label(tmp_path: Path, named: str) -> None:
     file = tmp_path / "negatives.csv"
     file.write_text(f"{named},label\nq1,h\n{KEY},h\nq2,{KEY}\n")
-    assert remove_rows(file, {}, WANTED, FORMS["negatives"]) == 2
+    assert remove_rows(file, {}, WANTED, NEGATIVES) == 2
     assert file.read_text() == f"{named},label\nq1,h\n"
 
 
 def test_labels_go_by_their_id_alone(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(f"id,name,text\nh,hammer,{KEY}\n{KEY},saw,sharp\n")
-    assert remove_rows(file, {}, WANTED, FORMS["labels"]) == 1
+    assert remove_rows(file, {}, WANTED, LABELS) == 1
     assert file.read_text() == f"id,name,text\nh,hammer,{KEY}\n"
     file.write_text("sku,name\nh,hammer\n")
     with pytest.raises(
         InputError, match=r"expected a column 'id', found sku, name; map it, for example --set xmr\.columns\.id=sku"
     ):
-        remove_rows(file, {}, WANTED, FORMS["labels"])
+        remove_rows(file, {}, WANTED, LABELS)
 
 
 def test_suppressed_rows_are_neither_documents_nor_quarantined(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from schemas.contract import Table
 from schemas.corpus import DOCUMENTS
 from schemas.errors import InputError
-from schemas.inputs.columns import COLUMNS
 from schemas.inputs.documents import read_documents
 from schemas.inputs.files import input_fingerprint
 from schemas.inputs.formats import csv_records
+from schemas.inputs.forms import COLUMNS
 from schemas.inputs.sources import FileSource
 
 DOCUMENT_TABLE: Table = DOCUMENTS.table("documents")

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.corpus import DOCUMENTS, QUARANTINE
-from schemas.inputs.columns import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, DocumentBatch
 from schemas.inputs.documents import read_documents
+from schemas.inputs.forms import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, DocumentBatch
 from schemas.inputs.sources import InputSource, PythonDocsSource, check_rows, read_distribution
 
 

@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import InputError
-from schemas.inputs.forgotten import rows_without
 from schemas.inputs.interactions import (
     LABEL_SCHEMA,
     PAIR_SCHEMA,
@@ -26,6 +25,7 @@ from schemas.inputs.interactions import (
     InteractionSource,
     read_interactions,
 )
+from schemas.inputs.stored import rows_without
 from schemas.inputs.suppression import Suppressed
 
 Row = dict[str, Any]

@@ -17,7 +17,7 @@ from schemas.inputs.python_docs.links import Page, links_of, pages_of
 from schemas.inputs.python_docs.sections import split_see_also, split_sentence
 from schemas.inputs.sample_files import write_sample
 from schemas.inputs.suppression import Suppressed
-from tests.contracts.test_python_docs import install
+from tests.support.distributions import install
 
 CARP = {
     "carp/__init__.py": (

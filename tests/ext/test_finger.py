@@ -14,7 +14,7 @@ from tasks.ann.finger_search import FingerIndex
 from tasks.ann.graph import from_adjacency
 from tests.oracles import finger_split
 from tests.support.graphs import build_tables, neighbor_graph
-from tests.unit.ann.test_finger_basis import decaying
+from tests.support.vectors import decaying
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ from tasks.environment import Environment
 from tasks.ledger import StageRecord
 from tasks.shards import Shard, ShardJob, ShardReport
 from tasks.stage import Stage
+from tests.support import toy_pipeline
 from tests.worlds import DAY, identities, run_pipeline
 
 #: Rows of a block, and so of a shard and of a step of the graph's build: a tenth of the usual, to be quick.
@@ -56,7 +57,11 @@ def run(case: dict[str, Any]) -> None:
     env = Environment(Store(case["store"]).prepare(), "toys", DAY)
     dying = timed(case.get("stage", ""), case.get("delay", 0.0), lambda: os.kill(os.getpid(), signal.SIGKILL))
     with dying:
-        publication = run_pipeline(env, Path(case["documents"]), rows_per_shard=BLOCK_ROWS)
+        publication = (
+            toy_pipeline.run_toys(env, Path(case["documents"]))
+            if case.get("toys")
+            else run_pipeline(env, Path(case["documents"]), rows_per_shard=BLOCK_ROWS)
+        )
     result = {
         "seconds": time.perf_counter() - started,
         "visits": visits,
@@ -131,7 +136,7 @@ def _ended(child: int, case: dict[str, Any], started: float) -> int:
 
 def main() -> None:
     """Serves cases until the input ends."""
-    modules = (tasks.corpus.stages.documents, tasks.corpus.stages.features, tasks.ann.stages.index)
+    modules = (tasks.corpus.stages.documents, tasks.corpus.stages.features, tasks.ann.stages.index, toy_pipeline)
     for found in (value for module in modules for value in vars(module).values()):
         if isinstance(found, Stage):
             code_hash(found.function)

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from ext.sources import EXTENSIONS
+from flows.run import catalog
 from schemas.errors import FingerpostError
 from tasks import code
 from tasks.ann.stages import index as ann
@@ -111,7 +112,7 @@ def test_a_helper_of_a_helper_counts(edit: Edit) -> None:
 
 def test_readers_of_inputs_count_for_what_reads_them(edit: Edit) -> None:
     before = hashes()
-    edit("schemas.inputs.columns", lambda source: source + "\nMORE = 1\n")
+    edit("schemas.inputs.forms", lambda source: source + "\nMORE = 1\n")
     assert {"import_documents", "extract_documentation"} <= changed(before)
     assert not changed(before) & {"count_ngrams", "build_graph"}
 
@@ -131,6 +132,20 @@ def test_of_a_stages_own_file_only_what_it_uses_counts(edit: Edit) -> None:
         ),
     )
     assert changed(before) == {"weigh_terms"}
+
+
+@pytest.mark.parametrize(
+    ("module", "users"),
+    [
+        ("tasks.xmr.stages.memory_budget", {"embed_labels", "cluster_labels", "train_rankers"}),
+        ("tasks.xmr.stages.levels", {"train_rankers", "refresh_rankers"}),
+    ],
+)
+def test_what_stages_share_counts_for_those_that_use_it(edit: Edit, module: str, users: set[str]) -> None:
+    ranker = {name: stage for name, stage in catalog.stages().items() if stage.contract.name.startswith("xmr.")}
+    before = {name: code_hash(stage.function) for name, stage in ranker.items()}
+    edit(module, lambda source: source + "\nMORE = 1\n")
+    assert {name for name, stage in ranker.items() if code_hash(stage.function) != before[name]} == users
 
 
 def test_a_constant_of_its_own_file_counts(edit: Edit) -> None:

@@ -24,10 +24,10 @@ from schemas.store import Store
 from tasks.ledger import runs
 from tasks.stage import Stage, stage
 from tasks.stage_run import StageRun
-from tests.flows.test_flows import write_csv
-from tests.flows.test_report import Page
+from tests.support.products import write_csv
+from tests.support.report_pages import Page
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("plain_runs")
 
 FLOW, DAY = "build_ann_index", "2026-01-01"
 SUMMARY = Contract("test.summary", 1, (Table("counts", (f.ID, f.DOCUMENT_FREQUENCY)),), "a summary")
@@ -52,7 +52,7 @@ def gate_vectors(run: StageRun, vectors: Ref) -> None:
 
 
 @pytest.fixture(scope="module")
-def request_of(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> RunRequest:
+def request_of(plain_runs: None, tmp_path_factory: pytest.TempPathFactory) -> RunRequest:
     """A store with a day's index."""
     folder = tmp_path_factory.mktemp("observing")
     request = RunRequest(

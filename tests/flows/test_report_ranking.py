@@ -9,7 +9,7 @@ from flows.report.contents import gather
 from flows.report.page import render
 from flows.run.page import plots as run_page_plots
 from schemas import xmr
-from tests.flows.test_report import Made, Page, figure_table
+from tests.support.report_pages import Made, Page, figure_table
 
 METHODS = {"frequent": 0.1, "bm25": 0.4, "ranker": 0.8765, "two_tower": 0.7}
 MEASURED = {

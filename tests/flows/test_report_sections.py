@@ -19,7 +19,7 @@ from schemas import corpus
 from schemas.errors import MissingArtifactError
 from schemas.publish import Pointer
 from schemas.store import Store
-from tests.flows.test_report import NASTY, Made, Page, add_documents, add_index
+from tests.support.report_pages import NASTY, Made, Page, add_documents, add_index
 from tests.worlds import THINGS, commit_things, things_ref
 
 HERE = "tests.flows.test_report_sections"
@@ -149,7 +149,8 @@ def test_rows_are_quarantined_by_input_with_the_share_of_that_input(made: Made) 
     for stage, part, bad, share in (
         ("import_documents", "", 3, 0.002425),
         ("import_interactions", "", 0, 0.0),
-        ("import_documents", "embeddings", 5, 0.5),
+        ("import_embeddings", "embeddings", 5, 0.5),
+        ("import_images", "embeddings", 7, 0.7),
         ("import_toys", "", 1, 0.01),
         ("import_others", "spare", 2, 0.2),
     ):
@@ -162,11 +163,14 @@ def test_rows_are_quarantined_by_input_with_the_share_of_that_input(made: Made) 
         ("documents", 3, 0.002425),
         ("interactions", 0, 0.0),
         ("embeddings", 5, 0.5),
+        ("images", 7, 0.7),
         ("toys", 1, 0.01),
         ("import_others (spare)", 2, 0.2),
     ]
     text = Page(render(made.store, record)).text("quarantine")
-    assert re.search(r"Documents 3 rows.*0\.242 %.*Interactions None.*Embeddings 5 rows.*50 %.*Toys 1 rows.*1 %", text)
+    assert re.search(
+        r"Documents 3 rows.*0\.242 %.*Interactions None.*Embeddings 5 rows.*50 %.*Images 7 rows.*Toys 1 rows.*1 %", text
+    )
     said = run_page(made.store, record)
     assert re.search(r"documents: 3 rows .*\(0\.24 % of the input\)", said)
     assert re.search(r"interactions: 0 rows .*\(0\.00 % of the input\)", said)
@@ -175,7 +179,12 @@ def test_rows_are_quarantined_by_input_with_the_share_of_that_input(made: Made) 
 
 @pytest.mark.parametrize(
     ("failed", "title"),
-    [("import_documents", "Documents"), ("import_documents (embeddings)", "Embeddings"), ("import_toys", "Toys")],
+    [
+        ("import_documents", "Documents"),
+        ("import_documents (embeddings)", "Embeddings"),
+        ("import_images (embeddings)", "Images"),
+        ("import_toys", "Toys"),
+    ],
 )
 def test_a_refused_input_is_named(made: Made, failed: str, title: str) -> None:
     error = f"QuarantineLimitError: expected at most 5.0% bad rows; the rows are in {add_quarantine(made, 4)}"

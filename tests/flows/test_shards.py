@@ -3,9 +3,7 @@
 import itertools
 import os
 import random
-import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,8 +13,8 @@ from hypothesis import strategies as st
 from flows.run.runtime import DaskExecutor
 from schemas.store import Store
 from tasks.environment import Environment
-from tasks.ledger import StageRecord
 from tasks.shards import BLOCK_ROWS, Executor, SerialExecutor, row_shards
+from tests.support.kills import Deadly
 from tests.worlds import DAY, identities, run_pipeline, write_documents
 
 pytestmark = pytest.mark.slow
@@ -52,33 +50,6 @@ def pair(forked_workers: None) -> Iterator[DaskExecutor]:
     executor = DaskExecutor(2)
     yield executor
     executor.close()
-
-
-@dataclass
-class Deadly:
-    """A progress that kills a worker at certain steps, and so in the middle of a stage's shards."""
-
-    executor: DaskExecutor
-    at: set[int]
-    choice: random.Random
-    steps: int = 0
-    killed: list[int] = field(default_factory=list)
-
-    def begin(self, stage: str, total: int) -> None:
-        """Nothing."""
-
-    def advance(self, stage: str, done: int) -> None:
-        """Kills at its step."""
-        self.steps += 1
-        if self.steps in self.at:
-            pids = sorted(self.executor.client.run(os.getpid).values())
-            victim = self.choice.choice(pids)
-            assert victim != os.getpid()
-            os.kill(victim, signal.SIGKILL)
-            self.killed.append(victim)
-
-    def end(self, record: StageRecord) -> None:
-        """Nothing."""
 
 
 def made_by(executor: Executor, documents: Path, folder: Path, progress: Deadly | None = None) -> dict[str, str]:

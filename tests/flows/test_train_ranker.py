@@ -21,30 +21,12 @@ from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ledger import runs
 from tasks.xmr.open import PRODUCT, live
-from tests.flows.test_report import Page
 from tests.support.commands import fingerpost, refused
+from tests.support.report_pages import Page
+from tests.support.shop_rankers import request_for
 from tests.unit.xmr.shop import write_shop
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
-
-SMALL = {
-    "xmr.clusters.flat_labels": 0,
-    "xmr.clusters.max_leaf_size": 10,
-    "xmr.blocks.labels": 50,
-    "xmr.predicted": 20,
-}
-
-
-def request_for(folder: Path, **settings: object) -> RunRequest:
-    """The tiny profile over a shop's interactions and labels."""
-    given = {"xmr.input": str(folder / "interactions.csv"), "xmr.labels": str(folder / "labels.csv"), **SMALL}
-    return RunRequest(
-        profile="tiny",
-        store=str(folder / ".fingerpost"),
-        day="2026-01-05",
-        collection="shop",
-        settings=given | settings,
-    )
 
 
 @pytest.fixture(scope="module")

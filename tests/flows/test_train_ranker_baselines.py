@@ -9,8 +9,8 @@ from flows.run.dry_run import plan_of
 from flows.run.start import run_flow
 from schemas.store import Store
 from tasks.ledger import runs
-from tests.flows.test_report import Page
-from tests.flows.test_train_ranker import request_for
+from tests.support.report_pages import Page
+from tests.support.shop_rankers import request_for
 from tests.unit.xmr.shop import write_shop
 
 pytest.importorskip("torch")

@@ -26,9 +26,9 @@ from tasks.corpus.open import read_vectors
 from tasks.ledger import runs
 from tasks.metric.calibrated import ForeignModelError
 from tasks.metric.open import live
-from tests.contracts.test_inputs_images import letters
-from tests.flows.test_report import Page
-from tests.flows.test_tune_thresholds import DAY, write
+from tests.support.embedding_files import DAY, write
+from tests.support.letters import letters
+from tests.support.report_pages import Page
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("plain_runs")

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -33,27 +31,19 @@ from tasks.ann.open import live as live_index
 from tasks.ledger import runs
 from tasks.metric.calibrated import ForeignModelError
 from tasks.metric.open import PRODUCT, live, threshold_for
-from tests.flows.test_report import Page
+from tests.support.embedding_files import DAY, write
+from tests.support.report_pages import Page
 from tests.unit.metric.worlds import embeddings
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
-ROWS, CLASSES, DAY = 400, 16, "2026-01-05"
+ROWS, CLASSES = 400, 16
 
 
 def vectors_of(seed: int = 0) -> tuple[np.ndarray, list[str], list[str]]:
     """Vectors, ids and labels of a small world."""
     vectors, labels = embeddings(CLASSES, ROWS, 8, seed)
     return vectors, [f"face {row}" for row in range(ROWS)], [f"person {label}" for label in labels]
-
-
-def write(
-    path: Path, vectors: np.ndarray, ids: list[Any], labels: list[Any], name: str = "label", **more: list[Any]
-) -> Path:
-    """A Parquet file of embeddings."""
-    rows = pa.array([row.tolist() for row in vectors], pa.list_(pa.float32()))
-    pq.write_table(pa.table({"id": ids, name: labels, "vector": rows} | more), path)
-    return path
 
 
 def cameras(labels: list[str]) -> list[int | None]:

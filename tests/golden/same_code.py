@@ -1,9 +1,11 @@
-"""Writes ``tasks/same_code.json``: the present code of each stage, as that of the version before whose artifacts it makes.
+"""Writes ``tasks/same_code.json``: the present code of each stage, as that of the version before whose artifacts it
+makes.
 
     python -m tests.golden.same_code                          after a change of form alone
     python -m tests.golden.same_code --except STAGE,STAGE     without stages whose artifacts changed on purpose
 
-``code_of_0_1.json`` holds the hashes {stage: code} of the version before. tests/golden/test_golden.py compares artifacts.
+``code_of_0_1.json`` holds the hashes {stage: code} of the version before. tests/golden/test_golden.py compares
+artifacts.
 """
 
 import argparse
@@ -33,7 +35,7 @@ def present_code() -> dict[str, str]:
 def table(
     before: Mapping[str, str], now: Mapping[str, str], *, excepted: Sequence[str] = ()
 ) -> dict[str, dict[str, str]]:
-    """{stage: {hash now: hash before}} of the stages whose code changed; ValueError for an exception that is no stage."""
+    """{stage: {hash now: hash before}} of stages whose code changed; ValueError for an exception that is no stage."""
     unknown = sorted(set(excepted) - set(now))
     if unknown:
         raise ValueError(f"--except: expected stages among {', '.join(now)}, got {', '.join(unknown)}; correct it")

@@ -1,7 +1,7 @@
 """The four domains under the tiny profile over inputs made from a seed, and what ``manifests_tiny.json`` keeps of them.
 
-``python -m tests.golden.tiny`` writes that file. The version whose code ``code_of_0_1.json`` names wrote it; it is written
-again only where artifacts change on purpose.
+``python -m tests.golden.tiny`` writes that file. The version whose code ``code_of_0_1.json`` names wrote it; it is
+written again only where artifacts change on purpose.
 """
 
 import importlib.metadata
@@ -206,7 +206,7 @@ def _make_live(run: Any, ref: Ref) -> None:
 
 
 def artifacts(folder: Path) -> dict[str, dict[str, Any]]:
-    """What every artifact of the cases is, by collection, day, part and stage; without cases that cannot be run here."""
+    """What every artifact is, by collection, day, part and stage; without cases that cannot be run here."""
     write_inputs(folder)
     described: dict[str, dict[str, Any]] = {}
     names: dict[str, str] = {}

@@ -171,7 +171,7 @@ def test_a_backfill_can_be_read_again_and_an_unknown_one_is_named() -> None:
         ({"last_day": ""}, "last_day: expected a day"),
         ({"reprocess": "some"}, "'missing', 'failed' or 'all'"),
         ({"max_active": 0}, "greater than or equal to 1"),
-        ({"flow": "weekly"}, "'nightly'"),
+        ({"flow": "weekly"}, "expected one of nightly, .*tune_thresholds.* got 'weekly'"),
         ({"run": RunRequest(day="2026-01-01")}, "expected no day"),
     ],
 )

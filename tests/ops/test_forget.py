@@ -11,17 +11,20 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.ops.erase import forget as erasing
+from flows.ops.erase.former import current
 from flows.run.api import ApiError
 from flows.run.request import RunRequest
 from flows.run.start import run_flow
 from schemas import files as store_files
 from schemas.errors import MissingArtifactError, QuarantineLimitError, StoreBusyError
+from schemas.forgotten import Journal
 from schemas.leases import lease
 from schemas.pins import pin, pins
 from schemas.publish import Pointer
 from schemas.store import Store
 from tasks.ann.open import PRODUCT, live
 from tasks.ledger import runs
+from tests.support.kills import Killed
 from tests.worlds import texts
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
@@ -125,7 +128,7 @@ def test_a_document_is_nowhere_any_more(three_days: Path) -> None:
     touched = erasing.listing(store, KEY, "letters")
     assert touched.days == [DAYS[0], DAYS[2]]
     assert sorted(file.rows for file in touched.inputs) == [2, 2]
-    assert not any(again.stored for again in touched.again)
+    assert not any(plan.stored or plan.left for plan in touched.reruns)
     assert touched.seconds > 0
     assert "the live one too" in touched.publications[0]
     assert len(traces(three_days)) > 10, "looking changes nothing"
@@ -179,7 +182,7 @@ def test_versions_whose_input_is_gone_are_written_anew_from_the_store(
     write_protected = write_day(three_days, "2026-03-09", with_key=True)
     monkeypatch.setattr("os.access", lambda path, _: Path(path) != write_protected)
     touched = erasing.listing(store, KEY, "letters")
-    assert [again.stored for again in touched.again] == [True, True]
+    assert [plan.stored for plan in touched.reruns] == [["corpus"], ["corpus"]]
     assert [file.path for file in touched.inputs] == [str(write_protected)], "a day that never ran"
     outcome = erasing.forget(store, KEY, "letters")
     assert outcome.clean
@@ -207,10 +210,6 @@ def test_a_version_that_cannot_be_made_again_is_gone_all_the_same(three_days: Pa
         pointer.rollback()
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL at a named point."""
-
-
 @pytest.fixture
 def kill_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The points at which the job dies, each once, in order."""
@@ -231,7 +230,7 @@ def test_a_job_that_is_killed_anywhere_is_finished_by_the_same_command(three_day
         "forget-listed",
         "forget-suppressed",
         "forget-input",
-        "forget-again",
+        "forget-rerun",
         "before-manifest",
         "before-pointer",
         "forget-moved",
@@ -250,6 +249,66 @@ def test_a_job_that_is_killed_anywhere_is_finished_by_the_same_command(three_day
     assert traces(three_days) == []
     assert [move.artifact.day for move in Pointer(store, "letters", PRODUCT).line()] == list(DAYS)
     assert not list((three_days / "store" / ".forgotten" / "letters" / "jobs").iterdir())
+
+
+def test_a_job_that_the_version_before_began_is_finished(three_days: Path, kill_at: list[str]) -> None:
+    """Its journal has the runs under other keys."""
+    store = Store(str(three_days / "store"))
+    (three_days / f"letters-{DAYS[0]}.csv").unlink()
+    kill_at.append("forget-listed")
+    with pytest.raises(Killed):
+        erasing.forget(store, KEY, "letters")
+    journal = Journal(store, "letters", KEY)
+    state = journal.load()
+    assert state is not None
+    before = erasing.listing(store, KEY, "letters")
+    plans = state["affected"].pop("reruns")
+    state["affected"]["again"] = [
+        {
+            **{key: plan[key] for key in ("run", "flow", "collection", "day", "seconds")},
+            "documents": plan["imported"]["corpus"],
+            "stored": "corpus" in plan["stored"],
+            "interactions": "",
+            "stored_interactions": False,
+            "embeddings": "",
+            "stored_embeddings": False,
+            "index": True,
+            "ranker": True,
+            "threshold": True,
+        }
+        for plan in plans
+    ]
+    journal.save(state)
+    assert erasing.listing(store, KEY, "letters").reruns == before.reruns
+    assert [plan.stored for plan in before.reruns] == [["corpus"], []]
+    outcome = erasing.forget(store, KEY, "letters")
+    assert outcome.clean
+    assert outcome.proof["versions_lost"] == 0
+    assert traces(three_days) == []
+    assert [move.artifact.day for move in Pointer(store, "letters", PRODUCT).line()] == list(DAYS)
+
+
+def test_plans_of_the_version_before_are_read_with_all_their_parts() -> None:
+    """A ranker from the store, an index that stays, and a threshold of an own file."""
+    plan = {"run": "r", "flow": "nightly", "collection": "shop", "day": DAYS[0], "seconds": 1.5}
+    saved = {
+        **plan,
+        "documents": "corpus.documents/a",
+        "stored": False,
+        "interactions": "xmr.interactions/b",
+        "stored_interactions": True,
+        "embeddings": "corpus.documents/c",
+        "stored_embeddings": False,
+        "index": False,
+        "ranker": True,
+        "threshold": True,
+    }
+    imported = {"corpus": "corpus.documents/a", "xmr": "xmr.interactions/b", "metric": "corpus.documents/c"}
+    assert current({"key": KEY, "again": [saved]}) == {
+        "key": KEY,
+        "reruns": [{**plan, "imported": imported, "stored": ["xmr"], "left": ["corpus", "ann"]}],
+    }
+    assert current({"key": KEY, "reruns": []}) == {"key": KEY, "reruns": []}
 
 
 def test_nothing_is_done_while_a_run_is_at_work(three_days: Path) -> None:
@@ -333,7 +392,7 @@ def test_the_command_lists_first_and_asks_and_cleans_records(three_days: Path) -
     common = [KEY, "--store", str(store), "--collection", "letters"]
     listed = CliRunner().invoke(app, ["forget", *common, "--dry-run"])
     assert listed.exit_code == 0, listed.output
-    assert f"again  nightly letters {DAYS[0]} from its input, about" in listed.output
+    assert f"rerun  nightly letters {DAYS[0]} from its input, about" in listed.output
     assert "moved  letters/ann.index: 2 of 3 version(s), the live one too" in listed.output
     refused = CliRunner().invoke(app, ["forget", *common], input="n\n")
     assert refused.exit_code == 1

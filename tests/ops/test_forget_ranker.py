@@ -20,10 +20,10 @@ from schemas.xmr import QUERIES
 from tasks.ann.open import PRODUCT as INDEX
 from tasks.ledger import runs
 from tasks.xmr.open import PRODUCT, live
-from tests.ops.test_forget import Killed
+from tests.support.kills import Killed
+from tests.support.shop_rankers import asked
 from tests.unit.xmr.later import write_more
 from tests.unit.xmr.shop import write_shop
-from tests.unit.xmr.test_refresh_flow import asked
 from tests.worlds import texts
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
@@ -131,7 +131,7 @@ def test_a_query_is_nowhere_any_more(shop: Path) -> None:
     before, index = line(store), line(store, INDEX)
     assert {name.split("/")[0] for name in traces(shop / "store", *OF_VISITOR)} >= {
         "xmr.interactions",
-        "corpus.documents",
+        "xmr.queries",
         "corpus.ngrams",
         "corpus.quarantine",
     }
@@ -141,9 +141,9 @@ def test_a_query_is_nowhere_any_more(shop: Path) -> None:
         (f"clicks-{DAYS[0]}.csv", 4, "interactions"),
         (f"clicks-{DAYS[1]}.csv", 1, "interactions"),
     }
-    assert [(again.flow, again.day, again.stored_interactions) for again in touched.again] == [
-        ("nightly", DAYS[0], False),
-        ("train_ranker", DAYS[1], False),
+    assert [(plan.flow, plan.day, plan.stored) for plan in touched.reruns] == [
+        ("nightly", DAYS[0], []),
+        ("train_ranker", DAYS[1], []),
     ]
     assert touched.publications == ["shop/xmr.ranker: 2 of 2 version(s), the live one too"]
     assert SAID in touched.texts
@@ -174,7 +174,7 @@ def test_a_label_is_forgotten_with_its_document_and_goes_on_where_it_was_killed(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(str(shop / "store"))
-    points = ["forget-listed", "forget-input", "forget-again", "forget-moved"]
+    points = ["forget-listed", "forget-input", "forget-rerun", "forget-moved"]
 
     def reached(point: str) -> None:
         if points and point == points[0]:
@@ -211,9 +211,9 @@ def test_a_ranker_whose_interactions_are_gone_is_written_anew_from_the_store(sho
     for name in (f"clicks-{DAYS[0]}.csv", f"clicks-{DAYS[1]}.csv", "products.parquet"):
         (shop / name).unlink()
     touched = erasing.listing(store, VISITOR, "shop")
-    assert [(a.stored, a.stored_interactions, a.index, a.ranker) for a in touched.again] == [
-        (False, True, False, True),
-        (False, True, True, True),
+    assert [(plan.stored, plan.left) for plan in touched.reruns] == [
+        (["xmr"], ["corpus", "ann", "metric"]),
+        (["xmr"], []),
     ]
     index = line(store, INDEX)
     outcome = erasing.forget(store, VISITOR, "shop")
@@ -226,7 +226,7 @@ def test_a_ranker_whose_interactions_are_gone_is_written_anew_from_the_store(sho
 
 
 def test_what_is_rebuilt_from_the_store_is_what_the_rest_of_the_file_gives(shop: Path) -> None:
-    from schemas.inputs.forgotten import StoredInteractions
+    from schemas.inputs.stored import StoredInteractions
     from schemas.inputs.suppression import Suppressed
     from schemas.refs import Ref
 

@@ -17,7 +17,7 @@ from schemas.store import Store
 from tasks.ledger import runs
 from tasks.metric.calibrated import canary_rows
 from tasks.metric.open import PRODUCT, live
-from tests.contracts.test_inputs_images import letters
+from tests.support.letters import letters
 from tests.unit.metric.worlds import embeddings
 
 pytestmark = pytest.mark.usefixtures("plain_runs")

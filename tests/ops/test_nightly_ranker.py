@@ -138,7 +138,7 @@ def test_figures_of_documents_are_not_those_of_queries(nights: Path) -> None:
         return found.get_sample_value(name, {"collection": "shop", **labels})
 
     assert value("fingerpost_quality", artifact="corpus.documents", figure="documents") == 120
-    queries = value("fingerpost_quality", artifact="corpus.documents (queries)", figure="queries")
+    queries = value("fingerpost_quality", artifact="xmr.queries (queries)", figure="queries")
     assert queries is not None
     assert 100 < queries < 200
     assert value("fingerpost_quarantine_ratio", input="documents") == 0

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.ann.open import PRODUCT, LiveIndex
 from tasks.environment import Environment
+from tests.support.queries import write_queries
 from tests.worlds import build_index, write_documents
 
 QUERIES = (
@@ -85,14 +85,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(
         store, {"base": build(documents), "more": build(more), "half": build(half), "rank": build(documents, rank=2)}
     )
-
-
-def write_queries(
-    path: Path, rows: Sequence[Sequence[object]], columns: Sequence[str] = ("query", "id", "grade")
-) -> str:
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([columns, *rows])
-    return str(path)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tasks.xmr.open import PRODUCT, LiveRanker
 from tasks.xmr.ranking import BeamParams
 from tasks.xmr.stages import release, training
 from tasks.xmr.training import TrainingParams
-from tests.ops.test_replay import write_queries
+from tests.support.queries import write_queries
 from tests.unit.xmr.shop import Shop, write_shop
 
 QUERIES = ("cheap saw red", "hammer in green", "blue drill", "lamp grey small", "white shirts", "bread in pink")

@@ -20,7 +20,7 @@ from schemas.store import Store
 from tasks.environment import Environment
 from tasks.metric.open import PRODUCT
 from tests.ops.faces import faces, tune, turned
-from tests.ops.test_replay import write_queries
+from tests.support.queries import write_queries
 
 KEYS = ("face 3", "face 100", "face 222")
 

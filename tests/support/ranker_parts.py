@@ -1,4 +1,5 @@
-"""The three parts of a ranker that can be replaced: indexing, matching, ranking; and the pipeline that joins any of them.
+"""The three parts of a ranker that can be replaced: indexing, matching, ranking; and the pipeline that joins any of
+them.
 
 What an implementation must do is in tests/unit/xmr/conformance.py: give yours to those checks.
 """
@@ -27,8 +28,8 @@ from tests.support.rankers import train_ranker
 class LabelIndexer(Protocol):
     """Indexing: a tree over labels.
 
-    index: label features CSR float32 (labels, m), one row a label -> a tree with exactly these labels, every one under one
-    leaf; the same tree for the same features.
+    index: label features CSR float32 (labels, m), one row a label -> a tree with exactly these labels, every one under
+    one leaf; the same tree for the same features.
     """
 
     def index(self, label_features: sparse.csr_array) -> LabelTree: ...
@@ -37,8 +38,8 @@ class LabelIndexer(Protocol):
 class LeafMatcher(Protocol):
     """Matching: which leaves of the tree are worth ranking.
 
-    match: queries CSR float32 (q, d) -> leaves uint32 (q, beam) in [0, leaves), distinct in a row, best first, with scores
-    float32 that do not rise; padded with NONE and 0. A query's do not depend on its companions.
+    match: queries CSR float32 (q, d) -> leaves uint32 (q, beam) in [0, leaves), distinct in a row, best first, with
+    scores float32 that do not rise; padded with NONE and 0. A query's do not depend on its companions.
     """
 
     @property
@@ -50,8 +51,8 @@ class LeafMatcher(Protocol):
 class Scorer(Protocol):
     """Ranking: scores of the labels of given leaves.
 
-    score: queries CSR float32 (q, d) and leaves uint32 (q, beam), padded with NONE -> the k best labels among those leaves:
-    ids uint32 (q, k), scores float32 (q, k) not below 0, best first, ties by label; padded with NONE and 0.
+    score: queries CSR float32 (q, d) and leaves uint32 (q, beam), padded with NONE -> the k best labels among those
+    leaves: ids uint32 (q, k), scores float32 (q, k) not below 0, best first, ties by label; padded with NONE and 0.
     """
 
     @property
@@ -61,8 +62,8 @@ class Scorer(Protocol):
 
 
 class RankerTrainer(Protocol):
-    """Training of matching and ranking: features CSR float32 (n, d), labels CSR (n, labels), the tree -> a matcher of text
-    to labels, deterministic for the same arguments.
+    """Training of matching and ranking: features CSR float32 (n, d), labels CSR (n, labels), the tree -> a matcher of
+    text to labels, deterministic for the same arguments.
     """
 
     def train(
@@ -118,7 +119,7 @@ class LinearScorer:
         return self.model.tree.labels
 
     def score(self, queries: sparse.csr_array, matched: Ranking, k: int, *, threads: int = 1) -> Ranking:
-        """Labels of the matched leaves by their ranker; exact but slow beside the beam search that does both at once."""
+        """Labels of the matched leaves by their ranker; exact, but slower than the beam search that does both."""
         # With every leaf in the beam and values left as they are, this is the plain product.
         wide = BeamParams(self.model.tree.width(self.model.tree.depth - 2), post_processor="noop")
         plain = Ranker(self.model, wide)

@@ -39,7 +39,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a model is trained on, as the solver takes it: rows (n, d) and, of each level, which of its nodes each has."""
+    """What the solver takes: rows (n, d) and, of each level, which of its nodes each row has."""
 
     rows: sparse.csr_array
     targets: list[sparse.csr_array]
@@ -124,7 +124,8 @@ def train_blocks(
     take: Callable[[int, ChunkBlock], None],
     threads: int = 1,
 ) -> None:
-    """The blocks of train_ranker, cut to those of an estimate; ``take`` gets level and block, in the order of prediction.
+    """The blocks of train_ranker, cut to those of an estimate; ``take`` gets level and block, in the order of
+    prediction.
 
     Holds upper levels, which predict negatives, and one block of the labels.
     """
@@ -181,7 +182,9 @@ class Trained:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """The refreshed ranker; ``solved``: for each level which nodes were solved again; blocks without such are the old ones."""
+    """The refreshed ranker; ``solved``: for each level which nodes were solved again; blocks without such are the old
+    ones.
+    """
 
     model: RankerModel
     positives: tuple[NDArray[np.int64], ...]
@@ -208,9 +211,9 @@ def refresh_ranker(
 ) -> Refreshed:
     """Solves what changed. features: all rows, old and new (n, d); labels: their labels (n, labels), renumbered.
 
-    gained bool (labels,): has rows that it had not before; origin int64 (labels,): the number before, -1 for new labels.
-    Labels before that no origin names are dropped. tree: what drifted_tree gave, where it was called before. counted: only
-    the first so many rows count as positives, as in ``before.positives``.
+    gained bool (labels,): has rows that it had not before; origin int64 (labels,): the number before, -1 for new
+    labels. Labels before that no origin names are dropped. tree: what drifted_tree gave, where it was called before.
+    counted: only the first so many rows count as positives, as in ``before.positives``.
     """
     old = before.model
     rows = checked_rows(features, "features", columns=old.features)
@@ -294,7 +297,7 @@ def size_threshold(model: RankerModel, share: float = 0.5) -> float:
 
 
 def pareto_front(points: Sequence[SweepPoint]) -> list[SweepPoint]:
-    """Points that no other beats: none has at least the recall with at most the bytes and time, and one of them better."""
+    """Points that no other beats, by having at least the recall at no more bytes and time, one of them better."""
     return [point for point in points if not any(_beats(other, point) for other in points)]
 
 

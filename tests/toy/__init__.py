@@ -32,5 +32,6 @@ TOY = Domain(
         cards="tests.toy.report.section:cards",
     ),
     commands=("tests.toy.commands:define",),
+    contracts="tests.toy.contracts:CONTRACTS",
     stages="tests.toy.stages",
 )

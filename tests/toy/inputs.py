@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from flows.domains.domain import FileUse
 from schemas.corpus import QUARANTINE
-from schemas.inputs.forgotten import rows_without, suppressing, with_digests
 from schemas.inputs.sources import FileSource
+from schemas.inputs.stored import rows_without, suppressing, with_digests
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
 from schemas.store import Store

@@ -17,7 +17,8 @@ CORPUS = Domain(
     ),
     files="flows.domains.corpus.sources:files_of",
     source="flows.domains.corpus.sources:suppressed_source",
-    stored="schemas.inputs.forgotten:StoredInput",
+    stored="schemas.inputs.stored:StoredInput",
+    forms={"documents": "schemas.inputs.forms:DOCUMENTS"},
     changes={
         "corpus.extracts": "flows.domains.corpus.changes:extracts",
         "corpus.documents": "flows.domains.corpus.changes:documents",

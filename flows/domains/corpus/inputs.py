@@ -6,8 +6,8 @@ from flows.run.rewriting import instead_of
 from flows.run.runtime import Run
 from schemas.forgotten import Forgotten
 from schemas.inputs import SAMPLE
-from schemas.inputs.forgotten import suppressing
 from schemas.inputs.sources import InputSource, PythonDocsSource
+from schemas.inputs.stored import suppressing
 from schemas.inputs.suppression import Suppressed
 from schemas.refs import Ref
 from tasks.corpus.stages.documents import extract_documentation

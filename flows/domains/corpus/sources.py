@@ -6,8 +6,8 @@ Imports no Prefect.
 from flows.domains.domain import FileUse
 from flows.domains.settings import Settings
 from schemas.inputs import SAMPLE
-from schemas.inputs.forgotten import suppressing
 from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
+from schemas.inputs.stored import suppressing
 from schemas.inputs.suppression import Suppressed
 
 

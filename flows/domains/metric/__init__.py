@@ -45,7 +45,12 @@ METRIC = Domain(
     skipped="flows.domains.metric.sources:skipped",
     files="flows.domains.metric.sources:files_of",
     source="flows.domains.metric.sources:suppressed_source",
-    stored="schemas.inputs.forgotten:StoredLabelled",
+    stored="schemas.inputs.stored:StoredLabelled",
+    forms={
+        "embeddings": "schemas.inputs.embeddings:EMBEDDINGS",
+        "images": "schemas.inputs.images:IMAGES",
+        "image": "schemas.inputs.images:IMAGE_FILE",
+    },
     changes={
         "metric.embeddings": "flows.domains.metric.changes:embeddings",
         "metric.images": "flows.domains.metric.changes:images",

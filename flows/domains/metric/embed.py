@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import track
 
 from schemas.errors import FingerpostError
-from schemas.inputs.columns import DocumentBatch
 from schemas.inputs.embeddings import EMBEDDINGS, read_embeddings
+from schemas.inputs.forms import DocumentBatch
 from schemas.inputs.images import IMAGES, ImageFiles, ImageShape
 from schemas.inputs.rankings import RowWriter
 from tasks.metric.embedders import Embedder

@@ -12,9 +12,9 @@ from flows.domains.metric.settings import OWN_EMBEDDINGS, MetricSettings
 from flows.domains.settings import Settings
 from schemas.inputs import PACKAGES_SAMPLE, SAMPLE
 from schemas.inputs.embeddings import EmbeddingFile
-from schemas.inputs.forgotten import suppressing
 from schemas.inputs.images import ImageFiles
 from schemas.inputs.sources import InputSource
+from schemas.inputs.stored import suppressing
 from schemas.inputs.suppression import Suppressed
 from tasks.metric.classes import ClassParams, Part, side_of
 

@@ -32,9 +32,14 @@ XMR = Domain(
     skipped="flows.domains.xmr.sources:skipped",
     files="flows.domains.xmr.sources:files_of",
     source="flows.domains.xmr.sources:suppressed_source",
-    stored="schemas.inputs.forgotten:StoredInteractions",
-    # A query may be its own key: it stands in the text too.
-    keys={("xmr.interactions", "queries"): ("id", "text")},
+    stored="schemas.inputs.stored:StoredInteractions",
+    forms={
+        "interactions": "schemas.inputs.interaction_rows:INTERACTIONS",
+        "labels": "schemas.inputs.interaction_rows:LABELS",
+        "negatives": "schemas.inputs.negatives:NEGATIVES",
+    },
+    # How the list of a ranker's texts names them.
+    written_keys=("query {key}", "label {key}"),
     changes={
         "xmr.interactions": "flows.domains.xmr.changes:interactions",
         "xmr.queries": "",

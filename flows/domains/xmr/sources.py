@@ -10,10 +10,10 @@ from flows.domains.domain import FileUse
 from flows.domains.settings import Settings
 from flows.domains.xmr.settings import SAMPLE_INTERACTIONS
 from schemas.inputs import NAMES_SAMPLE, SAMPLE
-from schemas.inputs.forgotten import suppressing
 from schemas.inputs.interaction_rows import split_mapping
 from schemas.inputs.interactions import InteractionFile, InteractionSource
 from schemas.inputs.sources import InputSource, PythonDocsSource
+from schemas.inputs.stored import suppressing
 from schemas.inputs.suppression import Suppressed
 
 

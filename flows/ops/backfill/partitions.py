@@ -143,7 +143,8 @@ class Partitions:
         if state != "quarantined":
             return int(record.get("quarantined", 0))
         asked: Mapping[str, str] = record.get("stages") or {}
-        imports = (asked.get(full_name(file.stage, file.part), "") for _, file in domains.inputs())
+        names = (full_name(stage, file.part) for _, file in domains.inputs() for stage in file.stages)
+        imports = (asked.get(name, "") for name in names)
         return sum(self._rows_quarantined(made) for made in imports if made)
 
     def _rows_quarantined(self, made: str) -> int:

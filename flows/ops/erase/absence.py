@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows import domains
 from schemas.decoding import columns_of, decoded_texts, equals, holds
-from schemas.inputs.forgotten import holding
+from schemas.inputs.stored import holding
 from schemas.inputs.suppression import Suppressed
 from schemas.store import Store
 
@@ -34,8 +35,9 @@ class Needles:
 
     @property
     def cells(self) -> list[bytes]:
-        """The ids that stand for the key: its own, and those of a query and of a label in the ranker's list of texts."""
-        return [f"{what}{self.key}".encode("utf-8", "backslashreplace") for what in ("", "query ", "label ")]
+        """The ids that stand for the key: the key, and how domains write it where it stands among others."""
+        written = [form.format(key=self.key) for domain in domains.DOMAINS for form in domain.written_keys]
+        return [cell.encode("utf-8", "backslashreplace") for cell in (self.key, *written)]
 
     @property
     def forms(self) -> list[bytes]:
@@ -118,7 +120,7 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
         hit = any(form in path.encode() or form in content for form in forms)
         if path.endswith(".parquet"):
             found.decoded += 1
-            hit = hit or _in_parquet(content, forms, needles.cells)
+            hit = hit or _in_parquet(content, _key_columns(path), forms, needles.cells)
         elif path.endswith(".json"):
             hit = hit or _in_json(content, needles.key)
         if hit:
@@ -126,13 +128,17 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
     return found
 
 
-def _in_parquet(content: bytes, forms: list[bytes], cells: list[bytes]) -> bool:
-    """Whether a decoded cell has one of the forms, or a cell of ids is the key; of queries, which are split, a text too."""
+def _key_columns(path: str) -> tuple[str, ...]:
+    """The columns of a stored file in which keys stand: its contract and table are in its path."""
+    contract, table = path.split("/")[0], path.rsplit("/", 1)[-1].rsplit("-", 2)[0]
+    return domains.key_columns(contract, table)
+
+
+def _in_parquet(content: bytes, columns: tuple[str, ...], forms: list[bytes], cells: list[bytes]) -> bool:
+    """Whether a decoded cell has one of the forms, or a cell of the columns of keys is the key."""
     try:
-        found = columns_of(content, ["id", "text", "split"])
-        names = ("id", "text") if "split" in found.column_names else ("id",)
-        columns = [found[name] for name in names if name in found.column_names]
-        ids = [chunk.cast(pa.large_string()).cast(pa.large_binary()) for column in columns for chunk in column.chunks]
+        keys = columns_of(content, list(columns)).columns
+        ids = [chunk.cast(pa.large_string()).cast(pa.large_binary()) for column in keys for chunk in column.chunks]
         if any(equals(chunk, cell) for chunk in ids for cell in cells):
             return True
         return any(holds(texts, form) for texts in decoded_texts(content) for form in forms)

@@ -16,7 +16,7 @@ from flows.run.request import RunRequest
 from schemas.decoding import columns_of
 from schemas.errors import FingerpostError
 from schemas.forgotten import Forgotten
-from schemas.inputs.forgotten import holding, keys_in
+from schemas.inputs.stored import holding
 from schemas.inputs.suppression import Suppressed
 from schemas.manifests import Manifest
 from schemas.publish import Pointer, products
@@ -174,7 +174,7 @@ def tables_with_keys(
     """The files of an artifact in whose rows keys stand (and which have some other columns), and in which columns."""
     contract, schema = Ref.parse(ref).name, manifest.identity["schema"]
     tables = [entry for entry in manifest.files if {column, *also} <= set(schema.get(entry.table, {}))]
-    return {entry.path: keys_in(contract, entry.table) if column == "id" else (column,) for entry in tables}
+    return {entry.path: domains.key_columns(contract, entry.table) if column == "id" else (column,) for entry in tables}
 
 
 def rows_about(content: bytes, wanted: Suppressed, columns: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -210,14 +210,15 @@ def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[
     """How a run is rerun: each domain from its input, from the store where that is gone, or not at all."""
     imported: dict[str, str] = {}
     for domain, file in domains.inputs():
-        for stage in (file.stage, *file.formerly):
-            imported[domain.word] = imported.get(domain.word) or made_by(record, stage, file.part)
-    gone = {word for word, ref in imported.items() if ref and not _input_is_there(inventory, record, ref, word)}
+        for stage in file.stages:
+            if ref := made_by(record, stage, file.part):
+                imported.setdefault(domain.word, ref)
+    gone = {word for word, ref in imported.items() if not _input_is_there(inventory, record, ref, word)}
     hit = {_domain_of(role) for role, ref in record["refs"].items() if ref in condemned}
     stored, left = gone & hit, gone - hit
     # A domain without an input of its own is made of another's, and stays where that does.
     for domain in domains.DOMAINS:
-        if domain.needs and not imported.get(domain.word) and set(domain.needs) <= left:
+        if domain.needs and domain.word not in imported and set(domain.needs) <= left:
             left.add(domain.word)
     order = [domain.word for domain in domains.DOMAINS]
     return RerunPlan(
@@ -226,7 +227,7 @@ def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[
         record["collection"],
         record["day"],
         seconds,
-        {word: ref for word, ref in imported.items() if ref},
+        imported,
         [word for word in order if word in stored],
         [word for word in order if word in left],
     )

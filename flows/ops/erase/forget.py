@@ -19,6 +19,7 @@ from flows import domains
 from flows.domains.domain import named
 from flows.ops.erase.absence import Absence, Needles, digest_of_texts, needles_of, search
 from flows.ops.erase.affected import Affected, Inventory, RerunPlan, affected_by, request_of, tables_with_keys, used_by
+from flows.ops.erase.former import current
 from flows.ops.erase.inputs import InputFile, wanted_in
 from flows.ops.erase.traces import clean_records, remove_artifacts
 from flows.run.rewriting import Rewriting, rewriting
@@ -35,7 +36,6 @@ from schemas.errors import (
     StoreBusyError,
 )
 from schemas.forgotten import Forgotten, Journal, checked_key, now, salt_of, save_proof
-from schemas.inputs.forgotten import FORMS
 from schemas.inputs.rewriting import count_rows, remove_rows
 from schemas.inputs.suppression import Suppressed
 from schemas.leases import at_work, collecting, lease
@@ -152,7 +152,7 @@ class _Job:
         wanted = Suppressed.of([self.key], salt_of(self.store))
         for file in self.affected.inputs:
             try:
-                rows = remove_rows(Path(file.path), file.columns, wanted, FORMS[file.form])
+                rows = remove_rows(Path(file.path), file.columns, wanted, domains.form_of(file.form))
             except (InputError, OSError) as problem:
                 self._note(f"not rewritten: {problem}")
                 continue
@@ -276,7 +276,7 @@ class _Job:
         wanted, left = Suppressed.of([self.key], salt_of(self.store)), 0
         for file in self.affected.inputs:
             try:
-                path, form = Path(file.path), FORMS[file.form]
+                path, form = Path(file.path), domains.form_of(file.form)
                 left += bool(path.exists() and count_rows(path, file.columns, wanted, form))
             except InputError:
                 left += wanted_in(Path(file.path), wanted)
@@ -303,8 +303,9 @@ class _Job:
 
 
 def _affected(saved: dict[str, Any]) -> Affected:
-    plans = [RerunPlan(**plan) for plan in saved["reruns"]]
-    return Affected(**{**saved, "inputs": [InputFile(**file) for file in saved["inputs"]], "reruns": plans})
+    touched = current(saved)
+    plans = [RerunPlan(**plan) for plan in touched["reruns"]]
+    return Affected(**{**touched, "inputs": [InputFile(**file) for file in touched["inputs"]], "reruns": plans})
 
 
 def counterparts(record: dict[str, Any], made: dict[str, Any]) -> dict[str, str]:

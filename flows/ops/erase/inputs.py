@@ -16,10 +16,10 @@ from flows.run.profiles import settings_read
 from flows.run.request import DAY, RunRequest
 from schemas.errors import FingerpostError
 from schemas.inputs.files import input_files
-from schemas.inputs.forgotten import FORMS, scan
 from schemas.inputs.images import files_by_class
 from schemas.inputs.rewriting import count_rows
 from schemas.inputs.sources import FileSource
+from schemas.inputs.stored import scan
 from schemas.inputs.suppression import Suppressed
 
 
@@ -61,14 +61,15 @@ def inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[s
         for file in files:
             try:
                 source = FileSource(str(file), tuple(sorted(columns.items())))
-                reading = scan(source, wanted, form=FORMS[form], keep=True)
-                rows, problem = count_rows(file, columns, wanted, FORMS[form]), ""
+                reading = scan(source, wanted, form=domains.form_of(form), keep=True)
+                rows, problem = count_rows(file, columns, wanted, domains.form_of(form)), ""
                 texts += [t for row in reading.forgotten or () for t in texts_of(row, wanted) if t not in texts]
             except FingerpostError as error:
                 rows, problem = 0, str(error)
             if rows or (problem and wanted_in(file, wanted)):
                 found[form, str(file.resolve())] = InputFile(str(file), columns, rows, problem, form)
-    return list(found.values())
+    readable = {file.path for file in found.values() if not file.problem}
+    return [file for file in found.values() if not file.problem or file.path not in readable]
 
 
 def wanted_in(file: Path, wanted: Suppressed) -> bool:

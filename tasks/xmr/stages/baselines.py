@@ -137,10 +137,10 @@ def compare_rankers(
     dense: DenseParams,
     params: JudgeParams,
 ) -> None:
-    """Asks a ranker's release, the most frequent labels, BM25, dense retrieval and the network, if there is one, the test queries.
+    """Compares a ranker's release with frequent labels, BM25, dense retrieval and the network, if any, on test queries.
 
-    Every contender gets texts, so that the time of a single query includes that of its features. ``seconds`` are those of
-    the stages that made what a contender answers from.
+    Every contender gets texts, so that the time of a single query includes that of its features. ``seconds`` are those
+    of the stages that made what a contender answers from.
     """
     store = run.store
     queries, labels = _texts(store, interactions, TEST, label_words)

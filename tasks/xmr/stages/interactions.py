@@ -32,7 +32,7 @@ from tasks.xmr.open import rows_of
 def import_interactions(
     run: StageRun, source: "Ref | InteractionSource", *, params: InteractionParams, sample: str = ""
 ) -> None:
-    """Imports queries, labels and what was chosen, quarantines bad rows, and holds out queries to test and to calibrate.
+    """Imports queries, labels and what was chosen, quarantines bad rows, and holds out queries.
 
     Of the extracts of the built-in sample, ``sample`` says which of its interactions are meant.
     """

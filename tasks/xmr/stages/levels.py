@@ -62,8 +62,8 @@ class LevelInputs:
 class LevelShards:
     """The shards of all levels, numbered through so that their files do not collide.
 
-    rows: how many there are to train on, of which ``block_rows`` are routed together. threads_of: threads of each of some
-    shards.
+    rows: how many there are to train on, of which ``block_rows`` are routed together. threads_of: threads of each of
+    some shards.
     """
 
     run: StageRun

@@ -1,4 +1,4 @@
-"""The memory that stages of training may take: the estimated need, compared with what is available, and blocks that keep it."""
+"""The memory that stages of training may take: estimated, compared with what is available, and kept by blocks."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,21 +12,9 @@ from schemas.store import Store
 from tasks.shards import Shard, available_memory
 from tasks.stage_run import StageRun
 from tasks.xmr.blocks import BlockParams
-from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.interactions import RowParams
-from tasks.xmr.label_features import EmbeddingParams
-from tasks.xmr.memory import (
-    WEIGHT_BYTES,
-    MemoryEstimate,
-    MemoryNeedError,
-    ProblemShape,
-    clustering_need,
-    embedding_need,
-    fitting,
-    memory_need,
-)
+from tasks.xmr.memory import WEIGHT_BYTES, MemoryEstimate, MemoryNeedError, ProblemShape, fitting
 from tasks.xmr.open import read_training, read_tree
-from tasks.xmr.stages.levels import LevelInputs
 
 _log = logging.getLogger("fingerpost.run")
 
@@ -57,10 +45,10 @@ class MemoryBudget:
         labels: int,
         smallest: int = 1,
     ) -> "MemoryBudget":
-        """The largest blocks within ``blocks.memory_mb``, as far as ``available`` bytes of the machine have that for each
-        process.
+        """The largest blocks within ``blocks.memory_mb`` and within each process's part of ``available`` bytes.
 
-        need: what a number of labels and of threads need beside the files that are read. FingerpostError names the figures.
+        need: what a number of labels and of threads need beside the files that are read. FingerpostError names the
+        figures.
         """
         # As they lie in the store, and put together: Arrow gives memory back late.
         read = 2 * sum(entry.bytes for ref in inputs for entry in run.store.manifest(ref).files)
@@ -90,7 +78,7 @@ class MemoryBudget:
 def _within_limits(
     estimate: Callable[[int], MemoryEstimate], blocks: BlockParams, budget: int, largest: int, smallest: int
 ) -> MemoryEstimate:
-    """The estimate within ``blocks.memory_mb``, which chooses the blocks, and within the bytes of the machine, which refuses."""
+    """The estimate with the largest blocks within ``blocks.memory_mb``; refused where it is over ``budget``."""
     if blocks.memory_mb:
         remedy = "raise xmr.blocks.memory_mb"
         chosen = fitting(estimate, blocks.memory_mb * 2**20, largest, min(smallest, largest), remedy=remedy)
@@ -100,63 +88,7 @@ def _within_limits(
     return fitting(lambda _: chosen, budget, 0, remedy=remedy)
 
 
-def embedding_budget(
-    run: StageRun,
-    interactions: Ref,
-    features: Ref,
-    params: EmbeddingParams,
-    rows: RowParams,
-    blocks: BlockParams,
-    *,
-    labels: int,
-) -> MemoryBudget:
-    """Blocks of labels whose features are made together."""
-    shape, available = _problem(run, interactions, features, rows)
-    given = shape.entries if params.method in ("pifa_concatenated", "pifa_blended") else 0
-    return MemoryBudget.within(
-        run,
-        lambda block, _: embedding_need(shape, params, block=block, given=given),
-        blocks,
-        available,
-        inputs=(interactions, features),
-        labels=labels,
-    )
-
-
-def clustering_budget(run: StageRun, label_features: Ref, params: ClusterParams, blocks: BlockParams) -> MemoryBudget:
-    """What clustering needs, which is all labels together."""
-    quality = run.store.manifest(label_features).quality
-    labels, entries, columns = (quality[name] for name in ("labels", "non_zeros", "columns"))
-    (available,) = run.gather(_available, [Shard(0, 0, 1)])
-    return MemoryBudget.within(
-        run,
-        lambda *_: clustering_need(labels, entries, columns, params),
-        blocks,
-        available,
-        inputs=(label_features,),
-        labels=labels,
-        smallest=labels,
-    )
-
-
-def training_budget(
-    run: StageRun, inputs: LevelInputs, blocks: BlockParams, *, labels: int
-) -> tuple[int, MemoryBudget]:
-    """How many rows are trained on, and the blocks of labels that are solved together."""
-    shape, available = _problem(run, inputs.interactions, inputs.features, inputs.rows, inputs.tree)
-    budget = MemoryBudget.within(
-        run,
-        lambda block, threads: memory_need(shape, inputs.training, threads=threads, block=block),
-        blocks,
-        available,
-        inputs=(inputs.interactions, inputs.features),
-        labels=labels,
-        smallest=shape.leaf,
-    )
-    return shape.rows, budget
-
-
-def _problem(
+def problem_of(
     run: StageRun, interactions: Ref, features: Ref, rows: RowParams, tree: Ref | None = None
 ) -> tuple[ProblemShape, int]:
     """The shape of what is trained on, and the bytes that are available where shards run."""
@@ -169,11 +101,12 @@ def _shape(
 ) -> tuple[ProblemShape, int]:
     available = available_memory()
     data = read_training(store, interactions, features, rows)
-    chain = read_tree(store.open(tree, contracts.TREE)) if tree else None
-    return ProblemShape.of(data.features, data.targets, chain), available
+    label_tree = read_tree(store.open(tree, contracts.TREE)) if tree else None
+    return ProblemShape.of(data.features, data.targets, label_tree), available
 
 
-def _available(store: Store, shard: Shard) -> int:
+def available_of(store: Store, shard: Shard) -> int:
+    """The bytes that are available where shards run."""
     return available_memory()
 
 

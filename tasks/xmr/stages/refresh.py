@@ -45,13 +45,13 @@ def refresh_tree(
     params: RefreshParams,
     rows: RowParams,
 ) -> None:
-    """The old tree with new labels in their nearest leaves, and without those that are gone; states how far leaves drifted."""
+    """The old tree with new labels in their nearest leaves and without removed ones, and how far its leaves drifted."""
     data = read_training(run.store, interactions, features, rows)
     old = read_label_features(run.store.open(old_label_features, contracts.LABEL_FEATURES))
     new = _New.since(run.store, interactions, old_interactions)
-    chain = read_tree(run.store.open(old_tree, contracts.TREE))
+    label_tree = read_tree(run.store.open(old_tree, contracts.TREE))
     used = data.scaled if params.embedding.normalise else data.features
-    tree, distances = drifted_tree(used, data.targets, new.solved(params), new.origin, chain, old, params)
+    tree, distances = drifted_tree(used, data.targets, new.solved(params), new.origin, label_tree, old, params)
     run.write("tree", tensors_to_arrow(tree_arrays(tree)))
     run.quality = {
         "labels": tree.labels,
@@ -77,19 +77,19 @@ def refresh_rankers(
     blocks: BlockParams,
     limits: DriftLimits,
 ) -> None:
-    """Solves the labels with new rows and the new ones level by level, one shard a block of parents, as training does; states
-    the share solved, the drift, and why to train again, if so.
+    """Solves the labels with new rows and the new ones level by level, one shard a block of parents, as training does;
+    states the share solved, the drift, and why to train again, if so.
 
     The features are those of the old vocabulary, the blocks of parents those that the old model was trained in.
     """
-    old_chain = read_tree(run.store.open(old_tree, contracts.TREE))
+    old_label_tree = read_tree(run.store.open(old_tree, contracts.TREE))
     inputs = LevelInputs(interactions, features, tree, params.training, rows)
-    changes = _Changes.since(run.store, inputs, old_interactions, old_chain, params)
-    levels = _refresh_levels(run, inputs, changes, _old_blocks(run, old_model, old_chain.depth), blocks, params)
+    changes = _Changes.since(run.store, inputs, old_interactions, old_label_tree, params)
+    levels = _refresh_levels(run, inputs, changes, _old_blocks(run, old_model, old_label_tree.depth), blocks, params)
     held = _compare(run, inputs, changes, held_features, old_tree, old_model, queries_per_shard=blocks.rows)
     _stored_blocks.clear()
     _compared_imports.clear()
-    report = _drift(run, inputs, old_chain, changes, held)
+    report = _drift(run, inputs, old_label_tree, changes, held)
     run.quality = _model_quality(run, inputs, levels) | {
         "solved": [int(again.sum()) for again in changes.solved],
         "drift": {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(report).items()},
@@ -266,7 +266,7 @@ def _compare_shard(
     leaves: bool,
     threads: int,
 ) -> HeldOut:
-    chain, artifact = read_tree(store.open(old_tree, contracts.TREE)), store.open(old_model, contracts.MODEL)
+    label_tree, artifact = read_tree(store.open(old_tree, contracts.TREE)), store.open(old_model, contracts.MODEL)
     before, after = (
         RankerModel(
             artifact.quality["features"],
@@ -275,7 +275,7 @@ def _compare_shard(
             artifact.quality["normalised"],
         )
         for grown, entries in (
-            (chain, artifact.entries("weights")),
+            (label_tree, artifact.entries("weights")),
             (read_tree(store.open(tree, contracts.TREE)), weights),
         )
     )
@@ -284,7 +284,8 @@ def _compare_shard(
     return compare_models(before, after, origin, queries[mine], truth[mine], leaves=leaves, threads=threads)
 
 
-#: Weights by checksum, up to so many bytes: the old ones are placed, changed and compared in turn, often by one process.
+#: Weights by checksum, up to so many bytes: the old ones are placed, changed and compared in turn, often by one
+#: process.
 _stored_blocks: Recent[str, tuple[int, ChunkBlock]] = Recent(256 * 2**20, lambda stored: stored[1].nbytes)
 
 
@@ -295,8 +296,8 @@ def _read_block(store: Store, entry: FileEntry) -> tuple[int, ChunkBlock]:
 
 @dataclass(frozen=True)
 class _New:
-    """What came since the old interactions: the labels' numbers before (-1: new), which have a training query that they had
-    not, which training queries are new; and the labels of the training queries, now and before.
+    """What came since the old interactions: the labels' numbers before (-1: new), which have a training query that they
+    had not, which training queries are new; and the labels of the training queries, now and before.
     """
 
     origin: NDArray[np.int64]

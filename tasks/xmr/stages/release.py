@@ -141,8 +141,9 @@ def _outcomes(ranking: Ranking, truth: sparse.csr_array, k: int) -> tuple[np.nda
 
 @stage(contracts.EVALUATION)
 def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref, *members: Ref) -> None:
-    """Measures the rankings of the queries held out to test: whole, and by how often a label was seen; of an ensemble also
-    those of each member.
+    """Measures the rankings of the test queries, in all and by how often a label was seen.
+
+    ``members``: of an ensemble, the rankings of each member, measured too.
     """
     named = {"ranker": predictions} | {f"member_{place}": ref for place, ref in enumerate(members, start=1)}
     counts, rows = label_counts(run.store, interactions)
@@ -183,8 +184,9 @@ def sweep_ranker(
     beam: BeamParams,
     combination: Combination = "average",
 ) -> None:
-    """Measures recall, size and work at each threshold and beam on the queries held out to calibrate, one shard a threshold,
-    and names the setting that the limits pick. What a clock said is kept beside it. ``members``: tree and weights of each
+    """Measures recall, size and work at each threshold and beam on the calibration queries, one shard per threshold.
+
+    Names the setting that the limits pick; times are kept apart from its quality. ``members``: tree and weights of each
     ranker of the ensemble in turn.
     """
     shards = even_shards(len(params.thresholds), 1)

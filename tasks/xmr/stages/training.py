@@ -14,9 +14,10 @@ from tasks.stage import stage
 from tasks.stage_run import StageRun
 from tasks.xmr.blocks import BlockParams, block_arrays, parent_blocks
 from tasks.xmr.interactions import RowParams
+from tasks.xmr.memory import memory_need
 from tasks.xmr.open import read_tree
 from tasks.xmr.stages.levels import LevelInputs, LevelShards
-from tasks.xmr.stages.memory_budget import training_budget
+from tasks.xmr.stages.memory_budget import MemoryBudget, problem_of
 from tasks.xmr.training import TrainingParams, train_levels
 
 
@@ -35,24 +36,24 @@ def train_rankers(
     are routed to the parents that the levels above predict for them.
     """
     _check_negatives(run, interactions, params)
-    chain = read_tree(run.store.open(tree, contracts.TREE))
+    label_tree = read_tree(run.store.open(tree, contracts.TREE))
     inputs = LevelInputs(interactions, features, tree, params, rows)
-    count, budget = training_budget(run, inputs, blocks, labels=chain.labels)
+    count, budget = _budget(run, inputs, blocks, labels=label_tree.labels)
     cut = replace(blocks, labels=budget.labels)
     levels = LevelShards(run, inputs, count, blocks.rows, budget.threads_of)
 
     def solve(level: int, matches: list[FileEntry] | None) -> list[FileEntry]:
-        shards = [Shard(i, start, stop) for i, (start, stop) in enumerate(parent_blocks(chain, level, cut))]
+        shards = [Shard(i, start, stop) for i, (start, stop) in enumerate(parent_blocks(label_tree, level, cut))]
         return levels.solve(_solve_shard, shards, level=level, matches=matches or [], most=budget.most_weights)
 
-    train_levels(chain.depth, params.negatives, predict=levels.predict, solve=solve)
+    train_levels(label_tree.depth, params.negatives, predict=levels.predict, solve=solve)
     run.quality = {
         "features": run.store.open(features, corpus.FEATURES).quality["columns"],
         "normalised": params.normalise,
-        "labels": chain.labels,
+        "labels": label_tree.labels,
         "rows": count,
         "memory": budget.figures,
-    } | _sums(levels, chain.depth)
+    } | _sums(levels, label_tree.depth)
 
 
 def _check_negatives(run: StageRun, interactions: Ref, params: TrainingParams) -> None:
@@ -62,6 +63,21 @@ def _check_negatives(run: StageRun, interactions: Ref, params: TrainingParams) -
             "xmr.training.negatives: expected tfn, man or tfn+man, got user without a file of them; choose one, or name"
             " the file in xmr.negatives"
         )
+
+
+def _budget(run: StageRun, inputs: LevelInputs, blocks: BlockParams, *, labels: int) -> tuple[int, MemoryBudget]:
+    """How many rows are trained on, and the blocks of labels that are solved together."""
+    shape, available = problem_of(run, inputs.interactions, inputs.features, inputs.rows, inputs.tree)
+    budget = MemoryBudget.within(
+        run,
+        lambda block, threads: memory_need(shape, inputs.training, threads=threads, block=block),
+        blocks,
+        available,
+        inputs=(inputs.interactions, inputs.features),
+        labels=labels,
+        smallest=shape.leaf,
+    )
+    return shape.rows, budget
 
 
 def _sums(levels: LevelShards, depth: int) -> dict[str, object]:

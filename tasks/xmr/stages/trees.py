@@ -15,8 +15,9 @@ from tasks.xmr.clustering import ClusterParams, split_subtree, tree_of_leaves
 from tasks.xmr.interactions import RowParams
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.label_features import embed_labels as embed_block
+from tasks.xmr.memory import clustering_need, embedding_need
 from tasks.xmr.open import read_label_features, read_training
-from tasks.xmr.stages.memory_budget import clustering_budget, embedding_budget
+from tasks.xmr.stages.memory_budget import MemoryBudget, available_of, problem_of
 from tasks.xmr.tree import LabelTree
 
 
@@ -26,7 +27,7 @@ def embed_labels(
 ) -> None:
     """Gives labels the features that they are clustered by, one shard a block of labels."""
     labels = run.store.open(interactions, contracts.INTERACTIONS).quality["labels"]
-    budget = embedding_budget(run, interactions, features, params, rows, blocks, labels=labels)
+    budget = _embedding_budget(run, interactions, features, params, rows, blocks, labels=labels)
     figures = run.map_shards(
         _embed_shard,
         even_shards(labels, budget.labels),
@@ -42,6 +43,29 @@ def embed_labels(
         "non_zeros": sum(f["non_zeros"] for f in figures),
         "empty_rows": sum(f["empty"] for f in figures),
     }
+
+
+def _embedding_budget(
+    run: StageRun,
+    interactions: Ref,
+    features: Ref,
+    params: EmbeddingParams,
+    rows: RowParams,
+    blocks: BlockParams,
+    *,
+    labels: int,
+) -> MemoryBudget:
+    """Blocks of labels whose features are made together."""
+    shape, available = problem_of(run, interactions, features, rows)
+    given = shape.entries if params.method in ("pifa_concatenated", "pifa_blended") else 0
+    return MemoryBudget.within(
+        run,
+        lambda block, _: embedding_need(shape, params, block=block, given=given),
+        blocks,
+        available,
+        inputs=(interactions, features),
+        labels=labels,
+    )
 
 
 def _embed_shard(
@@ -60,7 +84,7 @@ def cluster_labels(run: StageRun, label_features: Ref, *, params: ClusterParams,
     """Splits all labels a few times, then each part by itself, one shard a subtree, and merges the leaves to a tree."""
     artifact = run.store.open(label_features, contracts.LABEL_FEATURES)
     labels = artifact.quality["labels"]
-    budget = clustering_budget(run, label_features, params, blocks)
+    budget = _clustering_budget(run, label_features, params, blocks)
     depth, upper = params.splits(labels), upper_splits(labels, params, blocks)
     leaves = _write_upper(run, artifact, params, upper)
     shards = [Shard(place, place, place + 1) for place in range(leaves)]
@@ -76,6 +100,22 @@ def cluster_labels(run: StageRun, label_features: Ref, *, params: ClusterParams,
     tree = _merged_tree(run, params)
     run.write("tree", tensors_to_arrow(tree_arrays(tree)))
     run.quality = {"labels": labels, "memory": budget.figures} | tree.figures()
+
+
+def _clustering_budget(run: StageRun, label_features: Ref, params: ClusterParams, blocks: BlockParams) -> MemoryBudget:
+    """What clustering needs, which is all labels together."""
+    quality = run.store.manifest(label_features).quality
+    labels, entries, columns = (quality[name] for name in ("labels", "non_zeros", "columns"))
+    (available,) = run.gather(available_of, [Shard(0, 0, 1)])
+    return MemoryBudget.within(
+        run,
+        lambda *_: clustering_need(labels, entries, columns, params),
+        blocks,
+        available,
+        inputs=(label_features,),
+        labels=labels,
+        smallest=labels,
+    )
 
 
 def _write_upper(run: StageRun, artifact: Artifact, params: ClusterParams, depth: int) -> int:

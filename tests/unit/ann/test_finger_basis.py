@@ -9,16 +9,7 @@ from tasks.ann.graph import Graph, from_adjacency
 from tasks.ann.search import VectorError
 from tests.oracles import finger_split
 from tests.support.graphs import neighbor_graph
-
-
-def decaying(n: int, dim: int, *, seed: int, clusters: int = 12, apart: float = 2.0) -> np.ndarray:
-    """Clustered vectors whose spectrum decays with the root of the rank, float32 (n, dim)."""
-    random = np.random.default_rng(seed)
-    spread = (1.0 + np.arange(dim)) ** -0.5
-    centres = random.normal(size=(clusters, dim)) * spread * apart
-    rotation = np.linalg.qr(random.normal(size=(dim, dim)))[0]
-    rows = centres[random.integers(0, clusters, size=n)] + random.normal(size=(n, dim)) * spread
-    return (rows @ rotation + 0.5).astype(np.float32)
+from tests.support.vectors import decaying
 
 
 @pytest.fixture(scope="module")

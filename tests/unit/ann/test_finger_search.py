@@ -1,5 +1,6 @@
 """Screened search: equal to plain search where estimates are exact, close to it and cheaper where they are not."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from tasks.ann.search import Metric, VectorError
 from tests.data import data_folder
 from tests.oracles import finger_estimate, finger_search
 from tests.support.graphs import build_tables, neighbor_graph
-from tests.unit.ann.test_finger_basis import decaying
+from tests.support.vectors import decaying
 
 METRICS: tuple[Metric, ...] = ("l2", "ip", "cosine")
 
@@ -157,14 +158,17 @@ def test_all_signs_may_differ() -> None:
     assert FingerIndex(vectors, graph, tables, "l2").estimate(query, 0) == pytest.approx(expected, rel=1e-5)
 
 
-def compare(vectors: np.ndarray, queries: np.ndarray, graph: Graph, metric: Metric, estimator: str, ef: int):
-    """Recall lost to plain search of the same graph, and the share of its full distances that is left."""
+def compare(
+    vectors: np.ndarray, queries: np.ndarray, graph: Graph, metric: Metric, estimator: str, *widths: int
+) -> Iterator[tuple[float, float]]:
+    """For each width of the search: recall lost to plain search of the same graph, and the share of its full distances that is left."""
     params = FingerParams(estimator=estimator)  # type: ignore[arg-type]
     index = FingerIndex(vectors, graph, build_tables(vectors, graph, metric, params=params), metric)
     exact = ExactIndex(vectors, metric).search(queries, 10)
-    plain, screened = (found.search(queries, 10, ef=ef) for found in (HnswIndex(vectors, graph, metric), index))
-    share = screened.counters.distances / plain.counters.distances
-    return recall(plain, exact) - recall(screened, exact), share
+    for ef in widths:
+        plain, screened = (found.search(queries, 10, ef=ef) for found in (HnswIndex(vectors, graph, metric), index))
+        share = screened.counters.distances / plain.counters.distances
+        yield recall(plain, exact) - recall(screened, exact), share
 
 
 # Largest loss and share seen with five seeds, with a margin. Bits say little about these residuals, whose spectrum
@@ -191,8 +195,7 @@ def test_recall_stays_and_distances_fall(
     both = decaying(3150, 96, seed=12)
     vectors, queries = both[:3000].copy(), both[3000:].copy()
     graph = make_graph(kind, vectors, metric)
-    for ef in (20, 80):
-        lost, share = compare(vectors, queries, graph, metric, estimator, ef)
+    for lost, share in compare(vectors, queries, graph, metric, estimator, 20, 80):
         assert lost <= most_lost
         assert share <= most_share
 
@@ -201,8 +204,8 @@ def test_half_the_distances_go_where_the_spectrum_decays() -> None:
     both = decaying(5150, 96, seed=0, clusters=100, apart=1.0)
     vectors, queries = both[:5000].copy(), both[5000:].copy()
     graph = build(vectors, HnswParams(max_neighbors=16, ef_construction=80, metric="l2"))[0]
-    for ef, most_lost in ((20, 0.02), (80, 0.005)):
-        lost, share = compare(vectors, queries, graph, "l2", "low_rank", ef)
+    found = compare(vectors, queries, graph, "l2", "low_rank", 20, 80)
+    for (lost, share), most_lost in zip(found, (0.02, 0.005), strict=True):
         assert lost <= most_lost
         assert share < 0.5
 
@@ -296,7 +299,6 @@ def test_handwritten_digits(
     digits: tuple[np.ndarray, np.ndarray, Graph], estimator: str, most_lost: float, most_share: float
 ) -> None:
     vectors, queries, graph = digits
-    for ef in (20, 80):
-        lost, share = compare(vectors, queries, graph, "l2", estimator, ef)
+    for lost, share in compare(vectors, queries, graph, "l2", estimator, 20, 80):
         assert lost <= most_lost
         assert share <= most_share

@@ -15,7 +15,7 @@ from tasks.ann.graph import Graph, from_adjacency
 from tasks.ann.search import VectorError
 from tests.oracles import finger_split
 from tests.support.graphs import build_tables, neighbor_graph
-from tests.unit.ann.test_finger_basis import decaying
+from tests.support.vectors import decaying
 
 CODES = [
     FingerParams(rank=12, precision="float32"),

@@ -1,4 +1,4 @@
-"""The stages that import embeddings and images: own contracts and columns, and what an earlier version stored as documents."""
+"""The stages that import embeddings and images: their contracts and columns, and rows of version 0.1."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from flows.ops.compare.changes import data_changes
 from schemas import corpus, metric
 from schemas.errors import ForeignArtifactError, QuarantineLimitError
 from schemas.inputs.embeddings import EmbeddingFile
-from schemas.inputs.forgotten import StoredLabelled
 from schemas.inputs.images import ImageFiles
+from schemas.inputs.stored import StoredLabelled
 from schemas.inputs.suppression import Suppressed
 from schemas.matrices import dense_from_arrow
 from schemas.refs import Ref
@@ -24,8 +24,8 @@ from tasks.metric.open import open_labelled, open_vectors, read_labelled, texts_
 from tasks.metric.stages.inputs import import_embeddings, import_images, take_embeddings
 from tasks.metric.stages.thresholds import arrange_classes
 from tasks.shards import SerialExecutor
-from tests.contracts.test_inputs_images import SHAPE, tree
-from tests.unit.metric.test_stages import committed
+from tests.support.letters import SHAPE, tree
+from tests.unit.metric.worlds import committed
 from tests.worlds import DAY
 
 ROWS = 60

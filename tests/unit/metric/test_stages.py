@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -15,7 +14,7 @@ from flows.run.executor import DaskExecutor
 from schemas import corpus
 from schemas import metric as contracts
 from schemas.manifests import Manifest
-from schemas.matrices import dense_to_arrow, tensors_from_arrow
+from schemas.matrices import tensors_from_arrow
 from schemas.refs import Ref
 from schemas.releases import read_members
 from schemas.store import Store
@@ -31,13 +30,10 @@ from tasks.metric.retrieval import retrieval
 from tasks.metric.scores import Measure, bins_covering, bounded_bins
 from tasks.metric.stages import thresholds as stages
 from tasks.metric.thresholds import Target, choose_threshold, class_rates
-from tasks.shards import Executor, SerialExecutor
-from tasks.stage_run import identity_of
-from tests.flows.test_shards import Deadly
-from tests.unit.metric.worlds import embeddings
+from tests.support.kills import Deadly
+from tests.unit.metric.worlds import CLASSES, ROWS, embeddings, world
 from tests.worlds import DAY, identities
 
-ROWS, CLASSES = 9_000, 300
 PARAMS = AssessmentParams(target=Target("far", 0.02), opis=OpisParams(draws=50, least_pairs=3))
 
 
@@ -58,40 +54,6 @@ class Shuffled:
                 raise RuntimeError("the machine is gone")
             self.ran.append(position)
             yield position, function(items[position])
-
-
-def committed(store: Store, contract: Any, tables: dict[str, pa.Table], quality: dict[str, Any] | None = None) -> Ref:
-    """An input artifact of some tables."""
-    ref = Ref(contract.name, DAY, "0" * 32)
-    entries = [store.write_table(ref, contract, name, table) for name, table in tables.items()]
-    parts = {"parameters": {}, "inputs": {}, "code": ""}
-    store.commit(ref, Manifest(identity_of(contract, parts, entries, quality or {}), {}))
-    return ref
-
-
-def world(
-    folder: Path, executor: Executor | None = None, *, kinds: bool = False
-) -> tuple[Environment, np.ndarray, list[str]]:
-    """A store with vectors and documents whose package is their class; the last ten have none.
-
-    ``kinds``: the third of the classes that is tightest has one kind, the widest third another.
-    """
-    store = Store(str(folder / "store")).prepare()
-    vectors, labels = embeddings(CLASSES, ROWS, 8, 0)
-    packages = [f"package {label}" for label in labels[:-10]] + [""] * 10
-    texts = {name: [""] * ROWS for name in ("title", "text", "kind", "signature", "day")}
-    columns = {"id": [f"d{row}" for row in range(ROWS)], **texts, "package": packages}
-    if kinds:
-        columns["kind"] = [("tight", "", "wide")[3 * label // CLASSES] for label in labels]
-    table = pa.table(
-        {
-            f.name: pa.nulls(ROWS, f.type) if f.name == "vector" else pa.array(columns[f.name], f.type)
-            for f in corpus.DOCUMENTS.table("documents").fields
-        }
-    )
-    committed(store, corpus.DOCUMENTS, {"documents": table}, {"quarantine_share": 0.0})
-    committed(store, corpus.VECTORS, {"vectors": dense_to_arrow(vectors)})
-    return Environment(store, "toys", DAY, executor or SerialExecutor()), vectors, packages
 
 
 def make(

@@ -25,8 +25,8 @@ from tasks.metric.margins import TcmParams
 from tasks.metric.open import read_embedder, selected_index
 from tasks.metric.opis import OpisParams
 from tasks.metric.stages import embedders as stages
-from tests.unit.metric.test_stages import DAY, world
-from tests.worlds import identities
+from tests.unit.metric.worlds import world
+from tests.worlds import DAY, identities
 
 pytest.importorskip("torch")
 

@@ -1,4 +1,6 @@
-"""Shards that write down where they began, some of which kill their process; apart from the tests, which import what no shard needs."""
+"""Shards that write down where they began, some of which kill their process; apart from the tests, which import what no
+shard needs.
+"""
 
 import json
 import os

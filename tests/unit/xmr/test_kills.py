@@ -1,5 +1,5 @@
-"""One worker process, two, and either a worker or the run itself killed (SIGKILL) in each stage of the ranker's flow: the same
-artifacts, and what a kill costs is a shard.
+"""One worker process, two, and either a worker or the run itself killed (SIGKILL) in each stage of the ranker's flow:
+the same artifacts, and what a kill costs is a shard.
 """
 
 import json
@@ -25,6 +25,8 @@ pytest.importorskip("torch")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[3]
 
+#: Stages of both days, in their order, in which a run is killed.
+KILLED = ("import_interactions", "merge_vocabulary", "assemble_ranker", "train_towers", "refresh_tree")
 COUNTING = {"features._count_shard", "features._weigh_shard"}
 
 
@@ -146,7 +148,8 @@ def test_a_worker_killed_in_each_fan_out_repeats_its_shard_and_not_a_layer(lab: 
     assert len({pid for _, pid in begun}) >= len(victims)
 
 
-def test_a_run_killed_in_each_stage_without_shards_goes_on_where_it_was(lab: Lab) -> None:
+def test_a_run_killed_in_stages_without_shards_goes_on_where_it_was(lab: Lab) -> None:
+    """Of both days, with and without checkpoints; every point of a stage at which a run can die is in tests/faults/test_kill.py."""
     order = [record.stage for record in lab.records if record.shards_run == 0]
     order = list(dict.fromkeys(order))
     assert set(order) >= {
@@ -161,8 +164,9 @@ def test_a_run_killed_in_each_stage_without_shards_goes_on_where_it_was(lab: Lab
         "compare_rankers",
         "refresh_tree",
     }
+    assert [stage for stage in order if stage in KILLED] == list(KILLED)
     driver = lab.driver
-    for stage in order:
+    for stage in KILLED:
         assert driver.run(lab.days, stage) == signal.SIGKILL, stage
     assert driver.run(lab.days) == 0
     assert made(driver.store) == lab.expected

@@ -20,21 +20,14 @@ from schemas.refs import Ref, digest_of
 from schemas.store import Store
 from tasks.ledger import runs
 from tasks.xmr.open import LiveRanker, live
-from tests.flows.test_report import Page
-from tests.flows.test_train_ranker import request_for
+from tests.support.report_pages import Page
+from tests.support.shop_rankers import asked
 from tests.unit.xmr.later import write_more
 from tests.unit.xmr.shop import write_shop
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
-#: The shop is small: one query more or less is much, and what comes has words of its own.
-LIVE = {"xmr.refresh.mode": "live", "xmr.refresh.limits.terms_lost": 0.9, "xmr.refresh.limits.precision_loss": 0.05}
 TRAINING = {"merge_vocabulary", "embed_labels", "cluster_labels", "train_rankers"}
-
-
-def asked(folder: Path, day: int, file: str = "more.csv", **settings: object) -> RunRequest:
-    given = {"xmr.input": str(folder / file), **LIVE, **settings}
-    return request_for(folder, **given).model_copy(update={"day": f"2026-01-{day:02d}"})
 
 
 class Days:

@@ -225,8 +225,8 @@ def test_less_memory_makes_smaller_blocks_of_the_same_weights(
     def stated(step: str) -> Callable[..., MemoryEstimate]:
         return lambda *_, block, **__: MemoryEstimate(step, {"labels": block * 2**20}, block, 10**6, 10**6)
 
-    monkeypatch.setattr(memory_budget, "embedding_need", stated("label features"))
-    monkeypatch.setattr(memory_budget, "memory_need", stated("training"))
+    monkeypatch.setattr(trees_stages, "embedding_need", stated("label features"))
+    monkeypatch.setattr(training_stages, "memory_need", stated("training"))
     roomy, tight = made_within(1000), made_within(30)
     tree = read_tree(env.store.open(refs["tree"], contracts.TREE))
     models = [read_model(env.store.open(model, contracts.MODEL), tree) for _, model in (roomy, tight)]
@@ -260,7 +260,7 @@ def test_what_is_needed_is_stated_and_logged(
     made: tuple[Environment, dict[str, Ref]], caplog: pytest.LogCaptureFixture
 ) -> None:
     env, refs = made
-    shape, available = memory_budget._problem(
+    shape, available = memory_budget.problem_of(
         StageRun(env, contracts.MODEL, refs["model"], replace=False),
         refs["interactions"],
         refs["features"],

@@ -1,5 +1,6 @@
 """Training of levels: against LIBLINEAR on the right rows, negatives, blocks, costs, pruning, warm starts."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,7 +14,15 @@ from tasks.xmr.label_features import embed_labels
 from tasks.xmr.model import ModelError, RankerModel, prune, split_chunks
 from tasks.xmr.ranking import BeamParams, Ranker
 from tasks.xmr.sparse_rows import MatrixError, checked_rows
-from tasks.xmr.training import LevelProblem, LevelTrainer, SolverParams, TrainingParams, active_rows
+from tasks.xmr.training import (
+    LevelProblem,
+    LevelTrainer,
+    Negatives,
+    SolverParams,
+    TrainingParams,
+    active_rows,
+    train_levels,
+)
 from tasks.xmr.tree import LabelTree
 from tests.support.rankers import train_ranker
 from tests.unit.xmr.worlds import topic_problem
@@ -215,3 +224,26 @@ def test_models_are_checked(world) -> None:
         SolverParams(eps=0.0)
     with pytest.raises(ValueError, match="post_processor: expected"):
         BeamParams(post_processor="l7-hinge")
+
+
+@pytest.mark.parametrize(
+    ("negatives", "solved", "predicted"),
+    [("tfn", {0, 1, 2}, []), ("man", {0, 1, 2}, [1, 2]), ("tfn+man", {0, 2}, [2]), ("user", {0, 1, 2}, [])],
+)
+def test_parents_are_predicted_by_all_levels_above_where_a_node_is_solved(
+    negatives: Negatives, solved: set[int], predicted: list[int]
+) -> None:
+    seen: list[int] = []
+
+    def predict(above: Sequence[str]) -> int:
+        assert list(above) == ["first", "second", "third"][: len(above)]
+        seen.append(len(above))
+        return len(above)
+
+    def solve(level: int, parents: int | None) -> str:
+        assert parents == (level if level in predicted else None)
+        return ["first", "second", "third"][level]
+
+    levels = train_levels(3, negatives, predict=predict, solve=solve, solves=lambda level: level in solved)
+    assert levels == ["first", "second", "third"]
+    assert seen == predicted

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from flows import domains
 from flows.domains.metric import METRIC
 from flows.domains.metric.report.consistency import Consistency, operating_points, read_consistency
 from flows.domains.metric.report.embedder_plots import courses_svg, points_pair_svg, utility_pair_svg
@@ -11,31 +12,29 @@ from flows.domains.metric.report.embedders import Embedders, read_embedders
 from flows.domains.metric.report.threshold_plots import operating_svg, utility_svg
 from flows.report import formats
 from flows.report.plots import Plot
-from flows.report.reading import Attempts, quality_of
+from flows.report.reading import Attempts
 from schemas.store import Store
-
-_INPUT = METRIC.inputs[0]
 
 
 @dataclass(frozen=True)
 class Contents:
     """A threshold on classes that it was not chosen on, and the embedders that were trained for it; None without one.
 
-    ``imported`` has the quality figures of an imported file of embeddings.
+    ``imported``: rows and quarantined rows of each imported file, by what people call it.
     """
 
     consistency: Consistency | None
     embedders: Embedders | None
-    imported: dict[str, Any] = field(default_factory=dict)
+    imported: dict[str, tuple[int, int]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
-    """The contents of a run that imported embeddings, trained embedders or tuned a threshold; None where it did none."""
+    """The contents of a run that imported a file for a threshold, trained embedders or tuned one; None where it did not."""
     attempt = Attempts()
     consistency = attempt(partial(read_consistency, store, record), None)
     embedders = attempt(partial(read_embedders, store, record), None)
-    imported = quality_of(record, _INPUT.artifact, part=_INPUT.part)
+    imported = _imported(record)
     if not (consistency or embedders or imported or attempt.problems):
         return None
     return Contents(consistency, embedders, imported, attempt.problems)
@@ -49,14 +48,23 @@ def plots(contents: Contents) -> dict[str, Plot]:
 def cards(contents: Contents) -> list[tuple[str, str]]:
     """Imported and quarantined embeddings; the threshold, and the rate that it is to keep."""
     shown, chosen = [], contents.consistency
-    if contents.imported:
-        shown.append(("embeddings", formats.count(contents.imported["documents"])))
-        shown.append(("quarantined embeddings", formats.count(contents.imported["quarantined"])))
+    for title, (rows, quarantined) in contents.imported.items():
+        shown.append((title, formats.count(rows)))
+        shown.append((f"quarantined {title}", formats.count(quarantined)))
     if chosen is not None:
         shown.append(
             (f"threshold for {chosen.rate.upper()} {formats.percent(chosen.share)}", f"{chosen.threshold:.4f}")
         )
     return shown
+
+
+def _imported(record: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    files = [(stage, domains.imported_by(stage["stage"], stage.get("part", ""))) for stage in record["stages"]]
+    return {
+        file.title: (sum(stage["rows"].values()), int(stage["quality"]["quarantined"]))
+        for stage, file in files
+        if file is not None and file in METRIC.inputs
+    }
 
 
 def _embedder_plots(embedders: Embedders | None) -> dict[str, Plot]:

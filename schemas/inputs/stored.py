@@ -8,34 +8,21 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import corpus, metric, xmr
-from schemas.inputs.columns import DOCUMENTS, DocumentBatch, Form, checked_mapping
 from schemas.inputs.documents import read_documents
 from schemas.inputs.embeddings import EMBEDDINGS
 from schemas.inputs.files import input_files
 from schemas.inputs.formats import Reading, read_file
-from schemas.inputs.images import IMAGE_FILE, IMAGES
-from schemas.inputs.interaction_rows import INTERACTIONS, LABELS
+from schemas.inputs.forms import DOCUMENTS, TEXT_COLUMNS, DocumentBatch, Form, checked_mapping
 from schemas.inputs.merging import PAIR_SCHEMA, InteractionBatch
-from schemas.inputs.negatives import NEGATIVE_SCHEMA, NEGATIVES
+from schemas.inputs.negatives import NEGATIVE_SCHEMA
 from schemas.inputs.sources import Distribution, FileSource, PythonDocsSource
 from schemas.inputs.suppression import Suppressed
 from schemas.matrices import sparse_from_arrow
 from schemas.refs import Ref, digest_of
 from schemas.store import Artifact, Store
 
-#: The forms of the files of a collection, by the type of their rows.
-FORMS: dict[str, Form] = {
-    "documents": DOCUMENTS,
-    "interactions": INTERACTIONS,
-    "labels": LABELS,
-    "negatives": NEGATIVES,
-    "embeddings": EMBEDDINGS,
-    "images": IMAGES,
-    "image": IMAGE_FILE,
-}
-
-#: The columns of stored queries in which a key may occur: the id, and the complete text.
-_QUERY_KEYS = ("id", "text")
+#: Columns that hold no keys, whatever the form of the rows.
+_SAID = frozenset({*TEXT_COLUMNS, "vector", "image", "weight", "name", "group"} - {"id"})
 
 
 @dataclass(frozen=True)
@@ -154,7 +141,8 @@ class StoredInteractions:
         queries, labels = opened.read("queries").drop_columns(["split"]), opened.read("labels")
         weights = sparse_from_arrow(opened.read("targets"), columns=labels.num_rows).tocoo()
         row, column = weights.row.astype(np.int64), weights.col.astype(np.int64)
-        keep_query = ~np.array(holding(queries, self.suppressed, _QUERY_KEYS), dtype=bool)
+        key_columns = xmr.INTERACTIONS.table("queries").key_columns
+        keep_query = ~np.array(holding(queries, self.suppressed, key_columns), dtype=bool)
         keep_label = ~np.array(holding(labels, self.suppressed), dtype=bool)
         pairs = keep_query[row] & keep_label[column]
         keep_query &= np.bincount(row[pairs], minlength=len(keep_query)) > 0
@@ -225,11 +213,6 @@ def rows_without(table: pa.Table, suppressed: Suppressed) -> pa.Table:
     return table.filter(pa.array([not hit for hit in holding(table, suppressed)], pa.bool_()))
 
 
-def keys_in(contract: str, table: str) -> tuple[str, ...]:
-    """The columns of a stored table in which a key may occur."""
-    return _QUERY_KEYS if (contract, table) == (xmr.INTERACTIONS.name, "queries") else ("id",)
-
-
 def holding(table: pa.Table, suppressed: Suppressed, columns: Sequence[str] = ()) -> list[bool]:
     """Whether each row of documents, queries, labels or of a quarantine has a suppressed key in these columns."""
     is_quarantine = "detail" in table.column_names  # its column ``id`` has the key of a row, whatever the key's column
@@ -244,8 +227,8 @@ def holding(table: pa.Table, suppressed: Suppressed, columns: Sequence[str] = ()
 def _mentions(suppressed: Suppressed, reason: str, detail: str) -> bool:
     """Whether a malformed line, a key that is not text, or an unknown label holds a suppressed key."""
     reason = reason.rpartition(": ")[2]
-    starts = tuple(f"{column} is " for column in {suppressed.column, "id", *INTERACTIONS.keys})
-    no_text = reason == "wrong type" and detail.startswith(starts)
+    column, said, _ = detail.partition(" is ")
+    no_text = reason == "wrong type" and bool(said) and (column == suppressed.column or column not in _SAID)
     return (no_text or reason in ("invalid line", "unknown label")) and bool(suppressed.mentioned(detail))
 
 

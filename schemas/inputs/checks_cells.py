@@ -1,7 +1,7 @@
 """Conversion of the values of a column to texts, vectors or numbers, whatever types an input has."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 #: Called with the index of a bad cell in its column, the reason, and what was found.
 Report = Callable[[int, str, str], None]
 
-#: The columns whose values are keys, for which integers are accepted as texts.
+#: The columns whose values are keys, for which integers are accepted as texts; readers of other columns pass their own.
 KEYS = frozenset({"id", "label", "query_id", "group"})
 
 VECTORS = pa.list_(pa.float32())
@@ -30,13 +30,18 @@ _KINDS = {
 }
 
 
-def text_cells(name: str, cells: "pa.Array | Sequence[Any]", report: Report) -> pa.Array:
-    """A text column with "" for absent and bad cells; integers are accepted in ``KEYS`` only, dates in ``day`` only."""
+def text_cells(
+    name: str, cells: "pa.Array | Sequence[Any]", report: Report, *, keys: Collection[str] = KEYS
+) -> pa.Array:
+    """A text column with "" for absent and bad cells; integers are accepted in ``keys`` only, dates in ``day`` only."""
+    is_key = name in keys
     cells = _plain(cells) if isinstance(cells, pa.Array) else cells
-    if isinstance(cells, pa.Array) and not _is_textual(name, cells.type):
-        cells = pa.array([_text_of(name, i, value, report) for i, value in enumerate(cells.to_pylist())], pa.string())
+    if isinstance(cells, pa.Array) and not _is_textual(name, cells.type, is_key=is_key):
+        cells = pa.array(
+            [_text_of(name, i, value, report, is_key=is_key) for i, value in enumerate(cells.to_pylist())], pa.string()
+        )
     elif not isinstance(cells, pa.Array):
-        cells = _texts_of(name, cells, report)
+        cells = _texts_of(name, cells, report, is_key=is_key)
     elif pa.types.is_timestamp(cells.type):
         cells = cells.cast(pa.timestamp(cells.type.unit)).cast(pa.date32(), safe=False)
     texts = cells.cast(pa.date32(), safe=False) if pa.types.is_date64(cells.type) else cells
@@ -112,15 +117,15 @@ def vector_figures(vectors: pa.Array) -> VectorFigures:
     return VectorFigures(lengths, count(~np.isfinite(values)), count(values == 0))
 
 
-def _texts_of(name: str, cells: Sequence[Any], report: Report) -> pa.Array:
+def _texts_of(name: str, cells: Sequence[Any], report: Report, *, is_key: bool) -> pa.Array:
     try:
         return pa.array(cells, pa.string())
     except (TypeError, ValueError):
-        return pa.array([_text_of(name, i, value, report) for i, value in enumerate(cells)], pa.string())
+        return pa.array([_text_of(name, i, value, report, is_key=is_key) for i, value in enumerate(cells)], pa.string())
 
 
-def _text_of(name: str, i: int, value: Any, report: Report) -> str | None:
-    if name in KEYS and isinstance(value, int) and not isinstance(value, bool):
+def _text_of(name: str, i: int, value: Any, report: Report, *, is_key: bool) -> str | None:
+    if is_key and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, bytes):  # some writers of Parquet do not mark texts as such
         with suppress(UnicodeDecodeError):
@@ -132,7 +137,7 @@ def _text_of(name: str, i: int, value: Any, report: Report) -> str | None:
             report(i, "wrong type", f"{name} holds half of a surrogate pair, which is no text: {value!r}")
             return None
         return value
-    expected = "text or a whole number" if name in KEYS else "text"
+    expected = "text or a whole number" if is_key else "text"
     report(i, "wrong type", f"{name} is {_named(value)}, not {expected}")
     return None
 
@@ -168,12 +173,12 @@ def _plain(cells: pa.Array) -> pa.Array:
     return cells
 
 
-def _is_textual(name: str, found: pa.DataType) -> bool:
+def _is_textual(name: str, found: pa.DataType, *, is_key: bool) -> bool:
     """Whether all values of an Arrow type are accepted as texts in this column."""
     types = pa.types
     if types.is_null(found) or types.is_string(found) or types.is_large_string(found) or types.is_string_view(found):
         return True
-    return (name in KEYS and types.is_integer(found)) or (
+    return (is_key and types.is_integer(found)) or (
         name == "day" and (types.is_date(found) or types.is_timestamp(found))
     )
 

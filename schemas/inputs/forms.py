@@ -31,7 +31,8 @@ class Form:
 
     names: all columns. needed: required columns. some: columns of which at least one is required. instead: empty column
     to the column whose value it gets. option: the command-line option that maps a column, "" if there is none. keys:
-    columns in which a key to be forgotten may occur.
+    columns in which a key to be forgotten may occur. vectors, numbers: columns that a CSV holds as JSON arrays and as
+    numbers in text. is_row: each file is one row, whose id is the file's path.
     """
 
     names: tuple[str, ...]
@@ -40,6 +41,9 @@ class Form:
     instead: Mapping[str, str] = field(default_factory=dict)
     option: str = "--map "
     keys: tuple[str, ...] = ("id",)
+    vectors: tuple[str, ...] = ("vector",)
+    numbers: tuple[str, ...] = ("weight",)
+    is_row: bool = False
 
     def keys_of(self, column: str) -> tuple[str, ...]:
         """The columns in which keys of a column may occur: ids in all of ``keys``."""

@@ -1,0 +1,330 @@
+"""Every domain is in every shared room: what a new one lacks fails here by name, as in `metric has no deployment`."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import domains
+from flows.cli import application
+from flows.domains.domain import Domain, InputFile, Product, Section, named
+from flows.domains.settings import Settings
+from flows.ops.backfill.record import BackfillRequest
+from flows.ops.erase.inputs import input_sources, inputs_with
+from flows.ops.stack.deployments import read_file
+from flows.run import section
+from flows.run.catalog import stage_names, stages
+from flows.run.flow_names import flow_names
+from flows.run.lineage import ends_of, source_path
+from flows.run.openlineage import events
+from flows.run.profiles import file_settings, load_settings
+from flows.run.request import RunRequest
+from schemas.inputs.forms import Form
+from schemas.inputs.suppression import Suppressed
+from schemas.refs import Ref
+from schemas.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Domains without a section of the report, and why.
+NO_REPORT: dict[str, str] = {}
+#: Domains without a command of their own, and why.
+NO_COMMAND = {"corpus": "what it makes is asked through an index"}
+#: A domain that is declared and of which nothing else was written.
+BARE = Domain(
+    word="bare",
+    flow="flows.train_nothing:train_nothing",
+    needs=("later",),
+    products=(
+        Product(
+            name="bare.thing",
+            contract="schemas.bare:THING",
+            title="thing",
+            role="thing",
+            gates="flows.domains.bare.gates:thing_gates",
+            open="tasks.bare.open:live",
+        ),
+    ),
+    inputs=(InputFile(title="documents", setting="bare.input", artifact="bare.rows", stage="import_rows"),),
+)
+Check = Callable[[Domain], Iterator[str]]
+
+
+def has_settings(domain: Domain) -> Iterator[str]:
+    field = Settings.model_fields.get(domain.word)
+    if field is None or not isinstance(field.default, section.Section):
+        yield "field of Settings with a section"
+        return
+    marks = {".".join(path): mark for path, mark in file_settings().items()}
+    for file in domain.inputs:
+        if file.setting not in marks:
+            yield f"setting {file.setting} that is marked as naming a file"
+        elif set(marks[file.setting].builtin) != file.builtin:
+            yield f"the same values that name no file in {file.setting} and in its input"
+
+
+def has_stages(domain: Domain) -> Iterator[str]:
+    """As they stand in the sources, wherever these are: to --force, to accept and in the form of the user interface."""
+    folder = ROOT / "tasks" / domain.word
+    sources = "".join(path.read_text() for path in sorted(folder.rglob("*.py")))
+    known, offered = stages(), RunRequest.model_json_schema()["properties"]["force"]["items"]["enum"]
+    written = re.findall(r"^@stage\b(?:.*\n)+?def (\w+)", sources, re.MULTILINE)
+    if not written:
+        yield f"stage in {folder.name}"
+    yield from (f"stage {name} in the catalog" for name in written if name not in known)
+    yield from (f"stage {name} to force" for name in written if name not in offered or name not in stage_names())
+    yield from (f"stage {file.stage} for its input" for file in domain.inputs if file.stage not in known)
+
+
+def has_flow(domain: Domain) -> Iterator[str]:
+    if flow_names().get(domain.flow_name) != domain.flow:
+        yield "flow among those that can be run by name"
+    elif named(domain.flow).name != domain.flow_name:
+        yield f"flow called {domain.flow_name}"
+    order = [other.word for other in domains.DOMAINS]
+    place = order.index(domain.word) if domain.word in order else -1
+    yield from (f"place after {need}, which it needs" for need in domain.needs if need not in order[: max(place, 0)])
+    if any(other.word in domain.needs for other in domains.DOMAINS[place:]):
+        yield "place after what it needs"
+
+
+def has_gates(domain: Domain) -> Iterator[str]:
+    own = getattr(Settings(), domain.word, None)
+    for product in domain.products:
+        if not hasattr(own, "gates"):
+            yield f"gates in its settings for {product.name}"
+        elif product.name not in domains.products() or not callable(named(product.gates)):
+            yield f"gates of {product.name}"
+        elif named(product.contract).name != product.name:
+            yield f"contract of {product.name}"
+        elif "members" not in {table.name for table in named(product.contract).tables}:
+            yield f"table of members of {product.name}"
+
+
+def has_report(domain: Domain) -> Iterator[str]:
+    if domain.report is None:
+        if domain.word not in NO_REPORT:
+            yield "section of the report, nor a reason for none"
+        return
+    package, _, template = domain.report.template.partition(":")
+    if template and not resources.files(package).joinpath(template).is_file():
+        yield f"template {domain.report.template}"
+
+
+def has_diff(domain: Domain) -> Iterator[str]:
+    own = contracts_of(domain)
+    if not own:
+        yield "contract to compare"
+    yield from (
+        f"comparison of {name}, nor one that is said to need none" for name in own if name not in domain.changes
+    )
+    yield from (f"contract {name}, which it compares" for name in domain.changes if name not in own)
+
+
+def has_lineage(domain: Domain) -> Iterator[str]:
+    for file in domain.inputs:
+        record = record_of(domain, file)
+        if source_path(record, record["stages"][0]) != f"/in/{file.title}.csv":
+            yield f"lineage that names the file of {file.title}"
+    for product in domain.products:
+        record = record_of(domain)
+        if product.name not in [ref.name for ref in ends_of(record)]:
+            yield f"lineage that ends in {product.name}"
+
+
+def has_openlineage(domain: Domain) -> Iterator[str]:
+    last = list(events(Store("memory://domains"), record_of(domain)))[-1] if domain.products else {"outputs": ()}
+    outputs = {output["name"].rpartition("/")[2] for output in last["outputs"]}
+    yield from (f"event with {product.name}" for product in domain.products if product.name not in outputs)
+    for file in domain.inputs:
+        last = list(events(Store("memory://domains"), record_of(domain, file)))[-1]
+        if [given["name"] for given in last["inputs"]] != [f"/in/{file.title}.csv"]:
+            yield f"event with {file.title}"
+
+
+def has_quarantine(domain: Domain) -> Iterator[str]:
+    titles = Counter(file.title for other in {*domains.DOMAINS, domain} for file in other.inputs)
+    for file in domain.inputs:
+        if domains.imported_by(file.stage, file.part) is not file:
+            yield f"quarantine of {file.title} that is its own"
+        if titles[file.title] > 1:
+            yield f"title of an input that no other has: {file.title}"
+
+
+def has_keys(domain: Domain) -> Iterator[str]:
+    for file in domain.inputs:
+        if not (domain.source and domain.stored and domain.files):
+            yield f"way to forget what is in {file.title}"
+            continue
+        record = record_of(domain, file)
+        uses = [use for use in input_sources([record]) if use.path == f"/in/{file.title}.csv"]
+        if not uses:
+            yield f"file of {file.title} that is looked through"
+        for use in uses:
+            if use.form not in domain.forms or not isinstance(domains.form_of(use.form), Form):
+                yield f"form {use.form} of the rows of {file.title}"
+        contract = domains.contracts().get(file.artifact)
+        if contract is None or not any(table.key_columns for table in contract.tables):
+            yield f"table of {file.artifact} that holds keys"
+
+
+def has_commands(domain: Domain) -> Iterator[str]:
+    known = {command.callback for command in application().registered_commands}
+    own = [named(command) for command in domain.commands]
+    yield from (f"command {one.__name__}" for one in own if one not in known)
+    if not own and domain.word not in NO_COMMAND:
+        yield "command, nor a reason for none"
+
+
+def has_deployment(domain: Domain) -> Iterator[str]:
+    entries = {entry["name"]: entry for entry in read_file()["deployments"]}
+    entry = entries.get(domain.flow_name)
+    if entry is None:
+        yield "deployment"
+    elif entry["entrypoint"] != domain.flow.replace(":", "."):
+        yield f"deployment of {domain.flow}"
+
+
+def has_freshness(domain: Domain) -> Iterator[str]:
+    """A flow that a schedule can run leaves a deadline with each day."""
+    entries = {entry["name"]: entry for entry in read_file()["deployments"]}
+    if not entries.get(domain.flow_name, {}).get("schedules"):
+        yield "schedule, and so no deadline of its days"
+
+
+def has_backfill(domain: Domain) -> Iterator[str]:
+    try:
+        BackfillRequest.of(flow=domain.flow_name, first_day="2026-01-05", last_day="2026-01-06")
+    except section.SettingsError:
+        yield "days that can be backfilled"
+
+
+def has_profiles(domain: Domain) -> Iterator[str]:
+    """Those that people begin with run it over the built-in sample, if there is one of it."""
+    for profile in ("quick", "nightly", "full"):
+        settings, _ = load_settings(profile)
+        if not hasattr(settings, domain.word):
+            yield f"section that profile {profile} could have"
+        elif domain.skipped and any(file.builtin for file in domain.inputs) and named(domain.skipped)(settings):
+            yield f"part of a nightly by profile {profile}"
+
+
+def has_names(domain: Domain) -> Iterator[str]:
+    """Whatever the declaration names is there."""
+    for reference in references(domain):
+        try:
+            named(reference)
+        except (ImportError, AttributeError) as problem:
+            yield f"{reference} ({problem})"
+
+
+ROOMS: Mapping[str, Check] = {
+    "settings": has_settings,
+    "stages": has_stages,
+    "flow": has_flow,
+    "gates": has_gates,
+    "report": has_report,
+    "diff": has_diff,
+    "lineage": has_lineage,
+    "openlineage": has_openlineage,
+    "quarantine": has_quarantine,
+    "keys": has_keys,
+    "commands": has_commands,
+    "deployment": has_deployment,
+    "freshness": has_freshness,
+    "backfill": has_backfill,
+    "profiles": has_profiles,
+    "names": has_names,
+}
+
+
+def contracts_of(domain: Domain) -> list[str]:
+    try:
+        return [contract.name for contract in named(domain.contracts or f"schemas.{domain.word}:CONTRACTS")]
+    except ImportError:
+        return []
+
+
+def references(value: Any) -> Iterator[str]:
+    """The ``"module:function"`` that a declaration has, wherever in it; templates are files, and contracts may be named so."""
+    if isinstance(value, str) and re.fullmatch(r"[a-z_][\w.]*:\w+", value):
+        yield value
+    elif isinstance(value, Section):
+        yield from (found for name in ("gather", "plots", "cards") for found in references(getattr(value, name)))
+    elif is_dataclass(value):
+        yield from (found for field in fields(value) for found in references(getattr(value, field.name)))
+    elif isinstance(value, Mapping):
+        yield from (found for item in value.values() for found in references(item))
+    elif isinstance(value, tuple):
+        yield from (found for item in value for found in references(item))
+
+
+def record_of(domain: Domain, *read: InputFile) -> dict[str, Any]:
+    """The record of a nightly as it would be with all products of a domain, and with some of its files."""
+    ends = [
+        (product.role, str(Ref(product.name, "2026-01-05", f"{number:032x}")))
+        for number, product in enumerate(domain.products)
+    ]
+    imports = [
+        stage_of(file.stage, file.part, str(Ref(file.artifact, "2026-01-05", "f" * 32)), f"digest of {file.title}")
+        for file in read
+    ]
+    return {
+        "id": "20260105T030000000-aaaaaa",
+        "flow": "nightly",
+        "collection": "toys",
+        "day": "2026-01-05",
+        "state": "completed",
+        "error": "",
+        "at": "2026-01-05T03:00:00+00:00",
+        "seconds": 1.0,
+        "settings": {"input.source": "/in/others.csv", **{file.setting: f"/in/{file.title}.csv" for file in read}},
+        "refs": dict(ends),
+        "stages": [*imports, *(stage_of("release", role, ref, "") for role, ref in ends)],
+    }
+
+
+def stage_of(stage: str, part: str, ref: str, source: str) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "part": part,
+        "ref": ref,
+        "computed": True,
+        "reason": "first run",
+        "seconds": 0.1,
+        "peak_mb": 1.0,
+        "rows": {},
+        "bytes": 0,
+        "quality": {},
+        "inputs": {"source": source} if source else {},
+    }
+
+
+@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("domain", domains.DOMAINS, ids=lambda domain: domain.word)
+def test_every_domain_is_everywhere(domain: Domain, room: str) -> None:
+    missing = [f"{domain.word} has no {what}" for what in ROOMS[room](domain)]
+    assert not missing, "; ".join(missing)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_domain_that_is_declared_alone_is_missed_everywhere(room: str) -> None:
+    assert list(ROOMS[room](BARE))
+
+
+def test_a_file_that_two_settings_name_is_looked_through_in_either_form(tmp_path: Path) -> None:
+    """A label of interactions is no id of an embedding; as documents the file cannot be read, which hides nothing."""
+    path = tmp_path / "both.csv"
+    path.write_text("id,label,vector,query\na,pike,[1],what bites\nb,carp,[2],what swims\n")
+    settings = {"input.source": str(path), "xmr.input": str(path), "metric.input": str(path)}
+    record = {"flow": "nightly", "settings": settings}
+    assert sorted(use.form for use in input_sources([record])) == ["documents", "embeddings", "interactions"]
+    [found] = inputs_with([record], Suppressed.of(["carp"], b"salt"), [])
+    assert (found.form, found.rows, found.problem) == ("interactions", 1, "")
+    assert inputs_with([record], Suppressed.of(["nobody"], b"salt"), []) == []
+    alone = {"flow": "train_ranker", "settings": {"input.source": str(path)}}
+    assert [use.form for use in input_sources([alone])] == ["interactions"]

@@ -1,0 +1,40 @@
+"""Stand-ins for a kill, and progresses that kill workers."""
+
+import os
+import random
+import signal
+from dataclasses import dataclass, field
+
+from flows.run.runtime import DaskExecutor
+from tasks.ledger import StageRecord
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL at a named point."""
+
+
+@dataclass
+class Deadly:
+    """A progress that kills a worker at certain steps, and so in the middle of a stage's shards."""
+
+    executor: DaskExecutor
+    at: set[int]
+    choice: random.Random
+    steps: int = 0
+    killed: list[int] = field(default_factory=list)
+
+    def begin(self, stage: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, stage: str, done: int) -> None:
+        """Kills at its step."""
+        self.steps += 1
+        if self.steps in self.at:
+            pids = sorted(self.executor.client.run(os.getpid).values())
+            victim = self.choice.choice(pids)
+            assert victim != os.getpid()
+            os.kill(victim, signal.SIGKILL)
+            self.killed.append(victim)
+
+    def end(self, record: StageRecord) -> None:
+        """Nothing."""
