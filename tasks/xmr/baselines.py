@@ -1,4 +1,4 @@
-"""What a trained ranker is measured against: the most frequent labels, BM25 over label text, dense retrieval of labels."""
+"""Baselines of a trained ranker: most frequent labels, BM25 over label texts, dense retrieval of labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,23 +18,23 @@ from tasks.corpus.vocabulary import Vocabulary, select_vocabulary, shard_frequen
 from tasks.xmr.ranking import NONE, RankCounters, Ranking
 from tasks.xmr.sparse_rows import MatrixError
 
-#: Single words, as BM25 is used.
+#: Single words, the usual terms of BM25.
 WORDS = NgramParams((FamilyParams("word", 1, 1, max_terms=1_000_000),), name_weight=0, first_weight=0, body_weight=1)
 
 
 def count_texts(texts: Sequence[str], params: NgramParams) -> ShardCounts:
-    """The n-grams of texts that have a body alone; the parameters must give the body a weight."""
+    """N-gram counts of texts that consist of a body only, which needs a weight in the parameters."""
     nothing = [""] * len(texts)
     return count_shard(nothing, nothing, list(texts), params)
 
 
 def featurizer_of(texts: Sequence[str], ngrams: NgramParams, tfidf: TfidfParams) -> Featurizer:
-    """What turns texts into TF-IDF rows, its vocabulary chosen from these texts."""
+    """A TF-IDF featurizer with a vocabulary selected from these texts."""
     return Featurizer(select_vocabulary(shard_frequencies(count_texts(texts, ngrams)), ngrams), ngrams, tfidf)
 
 
 def padded(ids: NDArray[np.uint32], scores: NDArray[np.float32], k: int) -> Ranking:
-    """A ranking of k columns from one of fewer; scores of padding are 0."""
+    """A ranking of exactly k columns, truncated or padded; scores of padding are 0."""
     missing = ((0, 0), (0, max(0, k - ids.shape[1])))
     filled = np.pad(ids[:, :k], missing, constant_values=NONE)
     kept = np.pad(scores[:, :k], missing)
@@ -47,10 +47,10 @@ def _check_k(k: int) -> None:
 
 
 class FrequentLabels:
-    """Answers every query with the labels that training rows have most often; ties by label."""
+    """Ranks the most frequent labels of the training rows for every query; ties by label."""
 
     def __init__(self, counts: NDArray[np.int64]) -> None:
-        """counts: how often each label was seen, (labels,); labels never seen are not answered."""
+        """counts: int64 (labels,), training rows of each label; labels without rows are not ranked."""
         order = np.argsort(-counts, kind="stable")
         self._ids = order[counts[order] > 0].astype(np.uint32)
         self._shares = (counts[self._ids] / max(int(counts.sum()), 1)).astype(np.float32)
@@ -58,11 +58,11 @@ class FrequentLabels:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what it keeps."""
+        """Bytes of labels and scores."""
         return self._ids.nbytes + self._shares.nbytes
 
     def rank(self, queries: list[str] | sparse.csr_array, k: int = 10) -> Ranking:
-        """The same k labels for each query, scored by their share of all training labels."""
+        """The same k labels for each query, scored by their fraction of all training pairs."""
         _check_k(k)
         rows = len(queries) if isinstance(queries, list) else int(queries.shape[0])
         ids, shares = np.repeat(self._ids[None, :k], rows, axis=0), np.repeat(self._shares[None, :k], rows, axis=0)
@@ -70,10 +70,10 @@ class FrequentLabels:
 
 
 class Bm25Labels:
-    """Labels by BM25 of their text; a label that shares no word with the query is not answered."""
+    """Ranks labels by BM25 of their texts; labels that share no word with the query are not ranked."""
 
     def __init__(self, texts: Sequence[str], params: Bm25Params = Bm25Params()) -> None:
-        """texts: one a label, empty where it has none."""
+        """texts: one per label, empty for a label without text."""
         counts = count_texts(texts, WORDS)
         self._vocabulary: Vocabulary = select_vocabulary(shard_frequencies(counts), WORDS)
         self._featurizer = Featurizer(self._vocabulary, WORDS, TfidfParams(family_weights=(1.0,)))
@@ -82,13 +82,13 @@ class Bm25Labels:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of weights and words."""
+        """Bytes of weights and vocabulary."""
         weights = self._weights
         words = sum(len(term.encode()) + 1 for term in self._vocabulary.families[0].terms or [])
         return int(weights.data.nbytes + weights.indices.nbytes + weights.indptr.nbytes + words)
 
     def rank(self, queries: Sequence[str], k: int = 10) -> Ranking:
-        """The k best labels of each text, ties by label."""
+        """The k best labels for each text, ties by label."""
         _check_k(k)
         rows = _known_counts(self._featurizer.count(list(queries)), self._vocabulary)
         if self.labels == 0 or self._vocabulary.size == 0:
@@ -98,7 +98,7 @@ class Bm25Labels:
 
 
 def _known_counts(counts: ShardCounts, vocabulary: Vocabulary) -> sparse.csr_array:
-    """Counts of the vocabulary's words, CSR float32 (texts, words)."""
+    """Term counts restricted to the vocabulary, CSR float32 (texts, words)."""
     family = counts.families[0]
     columns = vocabulary.families[0].columns(family.terms)
     size = vocabulary.families[0].size
@@ -112,7 +112,7 @@ def _known_counts(counts: ShardCounts, vocabulary: Vocabulary) -> sparse.csr_arr
 
 @dataclass(frozen=True)
 class DenseParams:
-    """The graph over label vectors and the width of its search; ``exact``: all labels are compared instead."""
+    """Graph over label vectors and search width ``ef``; ``exact``: exhaustive search instead."""
 
     hnsw: HnswParams = field(default_factory=HnswParams)
     ef: int = 200
@@ -120,15 +120,18 @@ class DenseParams:
 
 
 class DenseLabels:
-    """Labels by the cosine of their vectors with the query's projected features, found in our own graph index."""
+    """Ranks labels by cosine of their vectors and the projected query, with an HNSW index."""
 
     def __init__(
         self, components: NDArray[np.float32], vectors: NDArray[np.float32], params: DenseParams = DenseParams()
     ) -> None:
-        """components: (features, rank) that queries are multiplied with; vectors: (labels, rank), zeros for none."""
+        """components: float32 (features, rank), projection of queries. vectors: float32 (labels, rank), zeros for none.
+
+        Raises MatrixError for different ranks.
+        """
         if components.shape[1] != vectors.shape[1]:
             raise MatrixError(
-                f"label vectors: expected {components.shape[1]} columns, got {vectors.shape[1]}; project them alike"
+                f"label vectors: expected {components.shape[1]} columns, got {vectors.shape[1]}; use one projection"
             )
         self._components = np.ascontiguousarray(components, dtype=np.float32)
         self._known = np.flatnonzero(np.abs(vectors).max(axis=1, initial=0) > 0).astype(np.uint32)
@@ -148,7 +151,7 @@ class DenseLabels:
     def of_features(
         cls, components: NDArray[np.float32], features: sparse.csr_array, params: DenseParams = DenseParams()
     ) -> "DenseLabels":
-        """From sparse label features (labels, features): those of label texts, or PIFA."""
+        """An index over label features CSR (labels, features): those of label texts, or PIFA."""
         return cls(components, project(features, components), params)
 
     @property
@@ -158,16 +161,16 @@ class DenseLabels:
         return int(self._components.nbytes + vectors + self._graph_bytes + self._known.nbytes)
 
     def rank(self, queries: sparse.csr_array, k: int = 10) -> Ranking:
-        """The k nearest labels of each row of features (q, features), scored by cosine."""
+        """The k nearest labels for each query of CSR (q, features), scored by cosine."""
         _check_k(k)
         dense = project(queries, self._components)
         ids = np.full((len(dense), k), NONE, dtype=np.uint32)
         scores = np.zeros((len(dense), k), dtype=np.float32)
-        # A query without a known feature points nowhere and gets no answer.
+        # A query without a known feature is the zero vector and gets no answer.
         rows = np.flatnonzero(np.abs(dense).max(axis=1, initial=0) > 0)
         if self._index is not None and len(rows):
-            found: SearchResult = self._index.search(dense[rows], k, ef=max(self._ef, k))
-            real = found.ids != NONE
-            ids[rows] = np.where(real, self._known[np.where(real, found.ids, 0)], NONE)
-            scores[rows] = np.where(real, 1 - found.distances, 0)
+            neighbours: SearchResult = self._index.search(dense[rows], k, ef=max(self._ef, k))
+            is_label = neighbours.ids != NONE
+            ids[rows] = np.where(is_label, self._known[np.where(is_label, neighbours.ids, 0)], NONE)
+            scores[rows] = np.where(is_label, 1 - neighbours.distances, 0)
         return Ranking(ids, scores)

@@ -1,4 +1,4 @@
-"""How far a refreshed ranker has gone from the one that was trained, and when it must be trained again."""
+"""Drift of a refreshed ranker from the last full training, and limits that require training again."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,12 @@ from tasks.xmr.tree import LabelTree
 
 @dataclass(frozen=True)
 class Change:
-    """What is new since the training that a refresh starts from.
+    """Changes since the training that a refresh starts from.
 
-    origin int64 (labels,): each label's number then, -1 for a new one; gained bool (labels,): it has rows that it had not;
-    fresh bool (q,): of the first q rows, which are queries, those that were not there; solved bool (labels,): labels that
-    the refresh solved again.
+    origin: int64 (labels,), the label's former number, -1 for a new label.
+    gained: bool (labels,), labels with new rows.
+    fresh: bool (q,), new ones among the first q rows, which are the queries.
+    solved: bool (labels,), labels that the refresh solved again.
     """
 
     origin: NDArray[np.int64]
@@ -28,9 +29,12 @@ class Change:
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Held-out rows: how many, labels right among the first ``k`` of each with the old and the refreshed model, and how many
-    rows have another best leaf. Blocks of rows add up.
+class HeldOutComparison:
+    """Comparison of the old and the refreshed model on held-out queries; results of blocks of queries can be added.
+
+    rows: number of queries.
+    right_before, right_after: true labels among the first k, of the old and the refreshed model.
+    moved: number of queries whose best leaf differs.
     """
 
     rows: int = 0
@@ -38,8 +42,8 @@ class HeldOut:
     right_after: int = 0
     moved: int = 0
 
-    def __add__(self, other: "HeldOut") -> "HeldOut":
-        return HeldOut(
+    def __add__(self, other: "HeldOutComparison") -> "HeldOutComparison":
+        return HeldOutComparison(
             self.rows + other.rows,
             self.right_before + other.right_before,
             self.right_after + other.right_after,
@@ -49,12 +53,15 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What a refresh did. Shares are of all labels now, except ``removed_share``, of those before.
+    """Drift measures of a refresh. Shares are fractions of all labels now, ``removed_share`` of the labels before.
 
-    unsolved_share: labels with new rows that were left as they are. terms_lost: how many fewer terms of the vocabulary a row
-    has that is new than one that is not, as a share of the latter's. centroid_mean, centroid_most: 1 - cosine of a leaf's
-    centre before and now. top_leaf_changed: share of held-out rows that another leaf is the best for. precision_before,
-    precision_after: at ``k``, of held-out rows, of the old and the refreshed model. largest_leaf: labels of the fullest leaf.
+    labels: number of labels now.
+    unsolved_share: labels with new rows that were not solved again.
+    terms_lost: relative decrease of the mean number of vocabulary terms from known to new queries.
+    centroid_mean, centroid_most: mean and maximum of 1 - cosine of a leaf's centroid before and now.
+    largest_leaf: number of labels of the largest leaf.
+    top_leaf_changed: fraction of held-out queries whose best leaf differs.
+    precision_before, precision_after: precision at ``k`` on held-out queries, of the old and the refreshed model.
     """
 
     labels: int
@@ -74,7 +81,7 @@ class DriftReport:
 
 @dataclass(frozen=True)
 class DriftLimits:
-    """Past any of these a ranker is trained again; leaf_size 0: no limit."""
+    """Maximum drift; beyond any of these limits a full training is required. leaf_size 0: no limit."""
 
     new_share: float = 0.1
     removed_share: float = 0.2
@@ -104,18 +111,20 @@ _SHARES = (
 
 
 def must_retrain(report: DriftReport, limits: DriftLimits = DriftLimits()) -> str:
-    """Why a full training is due: every limit that is passed, in one line; empty where a refresh will do."""
-    found = []
+    """Every exceeded limit, in one line: the reasons for a full training; empty where the refresh suffices."""
+    exceeded = []
     for name in _SHARES:
         value, limit = getattr(report, name), getattr(limits, name)
         if value > limit:
-            found.append(f"{name}: expected at most {limit:g}, got {value:.4g}")
+            exceeded.append(f"{name}: expected at most {limit:g}, got {value:.4g}")
     if limits.leaf_size and report.largest_leaf > limits.leaf_size:
-        found.append(f"largest_leaf: expected at most {limits.leaf_size} labels, got {report.largest_leaf}")
+        exceeded.append(f"largest_leaf: expected at most {limits.leaf_size} labels, got {report.largest_leaf}")
     loss = report.precision_before - report.precision_after
     if loss > limits.precision_loss:
-        found.append(f"precision at {report.k}: expected a loss of at most {limits.precision_loss:g}, got {loss:.4g}")
-    return "; ".join(found)
+        exceeded.append(
+            f"precision at {report.k}: expected a loss of at most {limits.precision_loss:g}, got {loss:.4g}"
+        )
+    return "; ".join(exceeded)
 
 
 def compare_models(
@@ -129,25 +138,31 @@ def compare_models(
     k: int = 1,
     leaves: bool = True,
     threads: int = 1,
-) -> HeldOut:
-    """What both models answer to held-out rows (q, d) whose labels are ``truth`` (q, labels now); ``leaves``: their best
-    leaves are compared too, which only differ where nodes above the labels were solved.
+) -> HeldOutComparison:
+    """Compares the rankings of both models on held-out queries.
+
+    origin: int64 (labels now,), the label's number in ``before``, -1 for a new label.
+    queries: CSR (q, d).
+    truth: CSR (q, labels now).
+    leaves: also compare the best leaves, which can only differ where nodes above the labels were solved.
     """
     if queries.shape[0] == 0:
-        return HeldOut()
+        return HeldOutComparison()
     number = np.full(before.tree.labels, NONE, dtype=np.uint32)
     number[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
-    theirs = Ranker(before, beam).rank(queries, k, threads=threads)
-    renamed = np.where(theirs.ids == NONE, NONE, number[np.minimum(theirs.ids, before.tree.labels - 1)])
-    mine = Ranker(after, beam).rank(queries, k, threads=threads)
+    old_ranking = Ranker(before, beam).rank(queries, k, threads=threads)
+    renamed = np.where(old_ranking.ids == NONE, NONE, number[np.minimum(old_ranking.ids, before.tree.labels - 1)])
+    new_ranking = Ranker(after, beam).rank(queries, k, threads=threads)
     moved, upper = 0, after.tree.depth - 1
     if upper and leaves:
         tops = [
             Ranker(model, beam, levels=upper).rank(queries, 1, threads=threads).ids[:, 0] for model in (before, after)
         ]
         moved = int((tops[0] != tops[1]).sum())
-    right_before, right_after = (int(hits(found, truth).sum()) for found in (Ranking(renamed, theirs.scores), mine))
-    return HeldOut(queries.shape[0], right_before, right_after, moved)
+    right_before, right_after = (
+        int(hits(ranking, truth).sum()) for ranking in (Ranking(renamed, old_ranking.scores), new_ranking)
+    )
+    return HeldOutComparison(queries.shape[0], right_before, right_after, moved)
 
 
 def measure_drift(
@@ -156,12 +171,16 @@ def measure_drift(
     change: Change,
     centres: tuple[float, float],
     features: sparse.csr_array,
-    held: HeldOut,
+    comparison: HeldOutComparison,
     *,
     k: int = 1,
 ) -> DriftReport:
-    """The report on a refresh. centres: mean and largest of what drifted_tree gives; features (n, d): of all rows now."""
-    known, asked = change.origin >= 0, max(held.rows, 1)
+    """The drift report of a refresh.
+
+    centres: mean and maximum of the centroid drift of drifted_tree.
+    features: CSR (n, d), all rows now, queries first.
+    """
+    known, queries = change.origin >= 0, max(comparison.rows, 1)
     return DriftReport(
         labels=tree.labels,
         new_share=float((~known).mean()),
@@ -172,9 +191,9 @@ def measure_drift(
         centroid_mean=centres[0],
         centroid_most=centres[1],
         largest_leaf=int(np.bincount(tree.parents[-1], minlength=tree.width(tree.depth - 2)).max()),
-        top_leaf_changed=held.moved / asked,
-        precision_before=held.right_before / (asked * k),
-        precision_after=held.right_after / (asked * k),
+        top_leaf_changed=comparison.moved / queries,
+        precision_before=comparison.right_before / (queries * k),
+        precision_after=comparison.right_after / (queries * k),
         k=k,
     )
 

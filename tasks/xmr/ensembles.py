@@ -1,4 +1,4 @@
-"""Several rankers asked together: which trees they have, and how their rankings are made one."""
+"""Ensembles of rankers over different trees, and the combination of their rankings (as in PECOS, JMLR 23(98), 2022)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +12,16 @@ from scipy import sparse
 from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.ranking import NONE, BeamParams, Matcher, Ranking
 
-#: average: of scores; rank: of 1 / rank; sigmoid: of the sigmoids of scores; softmax: of softmaxes over a model's list.
+#: What is averaged over models: scores; 1 / rank; sigmoids of scores; the softmax over a model's list.
 Combination = Literal["average", "rank", "sigmoid", "softmax"]
 COMBINATIONS: tuple[Combination, ...] = ("average", "rank", "sigmoid", "softmax")
 
 
 @dataclass(frozen=True)
 class EnsembleParams:
-    """A ranker for each combination of a clustering's seed, most labels a leaf, and children a node; where one of these is
-    empty, that of the one clustering. Up to ``flat_labels`` labels have no tree that could differ.
+    """One ranker for each combination of clustering seed, leaf size and branching.
+
+    An empty tuple stands for the value of the main clustering. Up to ``flat_labels`` labels have no tree to vary.
     """
 
     seeds: tuple[int, ...] = ()
@@ -36,19 +37,19 @@ class EnsembleParams:
         for name in ("seeds", "leaf_sizes", "branchings"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
-                raise ValueError(f"{name}: expected different numbers, got {values}; leave out what is repeated")
+                raise ValueError(f"{name}: expected different numbers, got {values}; remove duplicates")
 
     def clusterings(self, clusters: ClusterParams) -> list[ClusterParams]:
-        """How the labels of each member are clustered, the first member's first."""
-        given = (
+        """Clustering parameters of each member, in order."""
+        values = (
             self.seeds or (clusters.seed,),
             self.leaf_sizes or (clusters.max_leaf_size,),
             self.branchings or (clusters.branching,),
         )
-        return [replace(clusters, seed=s, max_leaf_size=size, branching=b) for s, size, b in product(*given)]
+        return [replace(clusters, seed=s, max_leaf_size=size, branching=b) for s, size, b in product(*values)]
 
     def check(self, beam: BeamParams) -> None:
-        """ValueError for scores that this combination cannot average."""
+        """Raises ValueError for scores that this combination cannot average."""
         if self.combination == "average" and not beam.transform()[2]:
             raise ValueError(
                 f"combination: expected rank, sigmoid or softmax for scores below 0 ({beam.post_processor}), got"
@@ -58,8 +59,10 @@ class EnsembleParams:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several rankers asked together, their lists combined; itself a Matcher. Each is asked for ``depth`` labels, or for as
-    many as are wanted if these are more: a label's place depends on what others list beside it.
+    """Rankers that answer together, with their lists combined; itself a Matcher.
+
+    Each member is queried for ``depth`` labels, or for k if that is more: the combined rank of a label depends on the
+    other lists.
     """
 
     members: Sequence[Matcher]
@@ -72,13 +75,13 @@ class Ensemble:
         return self.members[0].labels
 
     def rank(self, queries: sparse.csr_array, k: int = 10, *, threads: int = 1) -> Ranking:
-        """The k best labels of the combined lists."""
+        """The k best labels of the combined lists for each query of CSR (q, features)."""
         depth = max(k, self.depth)
         return combine([member.rank(queries, depth, threads=threads) for member in self.members], k, self.method)
 
 
 def _votes(ranking: Ranking, method: Combination) -> NDArray[np.float64]:
-    """What a model says for each of its labels, 0 for padding."""
+    """Contribution of a model to each of its labels, float64 (q, k); 0 for padding."""
     real = ranking.ids != NONE
     scores = np.where(real, ranking.scores, 0.0).astype(np.float64)
     if method == "rank":
@@ -95,9 +98,10 @@ def _votes(ranking: Ranking, method: Combination) -> NDArray[np.float64]:
 
 
 def combine(rankings: Sequence[Ranking], k: int, method: Combination = "average") -> Ranking:
-    """The k best labels by the mean over models, a label that a model does not list counting 0; ties by label.
+    """The k best labels by the mean over models, where a label that a model does not list counts 0; ties by label.
 
-    Scores must be above 0 where better than missing, so models with log- or noop scores go with rank, sigmoid or softmax.
+    Listed labels must score above 0, so that models with log- or noop scores need "rank", "sigmoid" or "softmax".
+    Raises ValueError for an unknown method and for rankings of different queries.
     """
     if method not in COMBINATIONS:
         raise ValueError(f"combination: expected one of {COMBINATIONS}, got {method!r}; choose one of them")
@@ -108,7 +112,7 @@ def combine(rankings: Sequence[Ranking], k: int, method: Combination = "average"
     order = np.argsort(ids, axis=1, kind="stable")
     ids, votes = np.take_along_axis(ids, order, 1), np.take_along_axis(votes, order, 1)
     total = votes.copy()
-    # A label stands at most once a model, side by side after sorting: its first place takes the sum, in model order.
+    # A label occurs at most once per model; after sorting, the first of its occurrences gets the sum, in model order.
     for step in range(1, len(rankings)):
         same = ids[:, :-step] == ids[:, step:]
         total[:, :-step] += np.where(same, votes[:, step:], 0)

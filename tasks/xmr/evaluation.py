@@ -1,4 +1,4 @@
-"""Rankers and baselines on the same test rows: quality, bands of label frequency, latency of single queries, cost."""
+"""Evaluation of rankers and baselines on the same test queries: quality, frequency buckets, latency and cost."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.corpus.tfidf import Featurizer
-from tasks.xmr.metrics import CUTOFFS, Band, bands, evaluate, hits
+from tasks.xmr.metrics import CUTOFFS, FrequencyBucket, evaluate, frequency_buckets, hits
 from tasks.xmr.ranking import NONE, Ranking
 from tasks.xmr.sparse_rows import MatrixError
 
-#: A figure: method, setting, metric, value.
+#: A measured value: method, setting, metric, value.
 Figure = tuple[str, str, str, float]
 
 Q = TypeVar("Q", list[str], sparse.csr_array)
@@ -21,29 +21,31 @@ Q_contra = TypeVar("Q_contra", contravariant=True)
 
 
 class Answers(Protocol[Q_contra]):
-    """Anything that ranks labels for queries: our ranker for rows of features, a baseline for texts."""
+    """Anything that ranks labels for queries: a ranker for rows of features, a baseline for texts."""
 
     def rank(self, queries: Q_contra, k: int = 10) -> Ranking: ...
 
 
 class FeaturizedTexts:
-    """Texts for what ranks rows of features; a text without a known term is not answered."""
+    """Adapts a ranker of feature rows to texts; a text without a known term gets no answer."""
 
     def __init__(self, featurizer: Featurizer, ranker: Answers[sparse.csr_array]) -> None:
         self._featurizer = featurizer
         self._ranker = ranker
 
     def rank(self, queries: Sequence[str], k: int = 10) -> Ranking:
-        """The k best labels of each text."""
+        """The k best labels for each text."""
         rows = self._featurizer.transform(list(queries))
-        found = self._ranker.rank(rows, k)
+        ranking = self._ranker.rank(rows, k)
         known = (np.diff(rows.indptr) > 0)[:, None]
-        return Ranking(np.where(known, found.ids, NONE), np.where(known, found.scores, np.float32(0)), found.counters)
+        return Ranking(
+            np.where(known, ranking.ids, NONE), np.where(known, ranking.scores, np.float32(0)), ranking.counters
+        )
 
 
 @dataclass(frozen=True)
-class Contender(Generic[Q]):
-    """A system to be judged, the seconds that its training took and the bytes that it keeps."""
+class Candidate(Generic[Q]):
+    """A system to evaluate, with its training time in seconds and its size in bytes."""
 
     name: str
     answers: Answers[Q]
@@ -53,7 +55,14 @@ class Contender(Generic[Q]):
 
 @dataclass(frozen=True)
 class JudgeParams:
-    """Labels asked for in the quality figures and the bands, and single queries that are timed with ``timed_k`` labels."""
+    """Parameters of an evaluation.
+
+    k: labels ranked per query for the quality metrics.
+    band_k: labels per query that count for the frequency buckets.
+    timed: maximum number of single queries that are timed, with ``timed_k`` labels each.
+    warm_up: queries answered before timing starts.
+    seed: of the sample of timed queries.
+    """
 
     k: int = 100
     band_k: int = 10
@@ -75,33 +84,47 @@ class JudgeParams:
 
 @dataclass(frozen=True)
 class Scorecard:
-    """``metrics`` and ``bands`` depend on the data alone; ``latency`` (milliseconds by percentile) and ``seconds`` do not."""
+    """The results of one candidate.
+
+    metrics, buckets, unanswered (fraction of queries without an answer): depend on the data only.
+    latency: milliseconds by percentile.
+    seconds, nbytes: training time and size.
+    """
 
     name: str
     metrics: dict[str, float]
-    bands: list[Band]
+    buckets: list[FrequencyBucket]
     latency: dict[str, float]
     seconds: float
     nbytes: int
     unanswered: float = field(default=0.0)
 
     def figures(self) -> list[Figure]:
-        """What depends on the data alone as rows: all queries, and each band."""
-        whole = {**self.metrics, "unanswered": self.unanswered}
-        rows: list[Figure] = [(self.name, "all", metric, value) for metric, value in whole.items()]
-        for band in self.bands:
-            named = {key: float(value) for key, value in asdict(band).items() if key not in ("least", "most")}
-            rows += [(self.name, f"seen {band.least}-{band.most}", key, value) for key, value in named.items()]
+        """Rows of the values that depend on the data only: over all queries, and for each frequency bucket."""
+        overall = {**self.metrics, "unanswered": self.unanswered}
+        rows: list[Figure] = [(self.name, "all", metric, value) for metric, value in overall.items()]
+        for bucket in self.buckets:
+            values = {key: float(value) for key, value in asdict(bucket).items() if key not in ("minimum", "maximum")}
+            rows += [
+                (self.name, f"seen {bucket.minimum}-{bucket.maximum}", key, value) for key, value in values.items()
+            ]
         return rows
 
     def measured(self) -> dict[str, float]:
-        """What a clock said, and bytes."""
+        """Latency, training time in seconds, and bytes."""
         return {**self.latency, "seconds": round(self.seconds, 3), "bytes": self.nbytes}
 
 
 @dataclass(frozen=True)
-class Examination(Generic[Q]):
-    """Test queries and their true labels, with how often each label was seen in how many training rows."""
+class Evaluation(Generic[Q]):
+    """Test queries with their true labels.
+
+    truth: CSR (queries, labels).
+    counts: int64 (labels,), positive training rows of each label.
+    rows: number of training rows.
+
+    Raises MatrixError for shapes that do not fit.
+    """
 
     queries: Q
     truth: sparse.csr_array
@@ -112,8 +135,8 @@ class Examination(Generic[Q]):
         queries = _length(self.queries)
         if self.truth.shape != (queries, len(self.counts)):
             raise MatrixError(
-                f"truth: expected {(queries, len(self.counts))}, got {self.truth.shape}; one row a query, one column a"
-                " label"
+                f"truth: expected {(queries, len(self.counts))}, got {self.truth.shape}; pass one row per query"
+                " and one column per label"
             )
 
 
@@ -121,55 +144,60 @@ def _length(queries: list[str] | sparse.csr_array) -> int:
     return len(queries) if isinstance(queries, list) else int(queries.shape[0])
 
 
-def judge(
-    contender: Contender[Q],
-    test: Examination[Q],
+def evaluate_candidate(
+    candidate: Candidate[Q],
+    test: Evaluation[Q],
     params: JudgeParams = JudgeParams(),
     *,
     clock: Callable[[], float],
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> Scorecard:
-    """All figures of one contender; every query is ranked in one call, then a sample one by one against the clock."""
-    ranking = contender.answers.rank(test.queries, params.k)
-    found = hits(ranking, test.truth)
+    """Evaluates one candidate: all queries in one call, then a sample of single queries for the latency.
+
+    clock: seconds, for example time.perf_counter.
+    """
+    ranking = candidate.answers.rank(test.queries, params.k)
+    hit = hits(ranking, test.truth)
     return Scorecard(
-        name=contender.name,
+        name=candidate.name,
         metrics=evaluate(ranking, test.truth, counts=test.counts, rows=test.rows, cutoffs=cutoffs),
-        bands=bands(ranking, found, test.truth, test.counts, params.band_k),
-        latency=latency(contender.answers, test.queries, params, clock=clock),
-        seconds=contender.seconds,
-        nbytes=contender.nbytes,
+        buckets=frequency_buckets(ranking, hit, test.truth, test.counts, params.band_k),
+        latency=latency(candidate.answers, test.queries, params, clock=clock),
+        seconds=candidate.seconds,
+        nbytes=candidate.nbytes,
         unanswered=float((ranking.ids == NONE).all(axis=1).mean()) if len(ranking.ids) else 0.0,
     )
 
 
 def latency(answers: Answers[Q], queries: Q, params: JudgeParams, *, clock: Callable[[], float]) -> dict[str, float]:
-    """Milliseconds of single queries at the 50th, 95th and 99th percentile, the same sample for every contender."""
+    """Milliseconds of single queries at the 50th, 95th and 99th percentile, with the same sample for all candidates."""
     count = _length(queries)
     if not count:
         return {}
     chosen = np.random.default_rng(params.seed).permutation(count)[: params.timed].tolist()
     for row in chosen[: params.warm_up]:
         answers.rank(queries[row : row + 1], params.timed_k)
-    taken = []
+    milliseconds = []
     for row in chosen:
         query = queries[row : row + 1]
         started = clock()
         answers.rank(query, params.timed_k)
-        taken.append(1000 * (clock() - started))
-    return {f"p{share}_ms": round(float(np.percentile(taken, share)), 4) for share in (50, 95, 99)}
+        milliseconds.append(1000 * (clock() - started))
+    return {
+        f"p{percentile}_ms": round(float(np.percentile(milliseconds, percentile)), 4) for percentile in (50, 95, 99)
+    }
 
 
-def judge_all(
-    contenders: Sequence[Contender[Q]],
-    test: Examination[Q],
+def evaluate_all(
+    candidates: Sequence[Candidate[Q]],
+    test: Evaluation[Q],
     params: JudgeParams = JudgeParams(),
     *,
     clock: Callable[[], float],
     cutoffs: Sequence[int] = CUTOFFS,
 ) -> list[Scorecard]:
-    """Every contender on the same queries; names must differ."""
-    names = [contender.name for contender in contenders]
+    """Evaluates every candidate on the same queries; raises ValueError for duplicate names."""
+    names = [candidate.name for candidate in candidates]
     if len(set(names)) != len(names):
-        raise ValueError(f"contenders: expected different names, got {names}; rename one")
-    return [judge(contender, test, params, clock=clock, cutoffs=cutoffs) for contender in contenders]
+        raise ValueError(f"candidates: expected different names, got {names}; rename one")
+    return [evaluate_candidate(candidate, test, params, clock=clock, cutoffs=cutoffs) for candidate in candidates]

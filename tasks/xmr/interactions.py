@@ -1,4 +1,4 @@
-"""Queries and the labels chosen for them: what each query is for, and the rows that a ranker is trained on."""
+"""Queries and the labels chosen for them: the split of queries, and the rows that a ranker is trained on."""
 
 import hashlib
 import re
@@ -15,14 +15,17 @@ from tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
 from tasks.xmr.training import LevelProblem, TrainingParams, active_rows
 from tasks.xmr.tree import LabelTree
 
-#: What a query is used for.
+#: The splits of queries.
 TRAINING, CALIBRATION, TEST = SPLITS = ("training", "calibration", "test")
 
 
 @dataclass(frozen=True)
 class InteractionParams:
-    """Shares of the queries that are held out to test and to calibrate, drawn by a hash of a query's id and the seed, and
-    the share of bad rows above which an import fails.
+    """Parameters of an import.
+
+    test_share, calibration_share: fractions of the queries held out for test and calibration, sampled by a hash of
+        query id and ``seed``.
+    quarantine_share: maximum fraction of quarantined rows; an import with more fails.
     """
 
     test_share: float = 0.1
@@ -43,10 +46,10 @@ class InteractionParams:
 
 @dataclass(frozen=True)
 class RowParams:
-    """Which rows are trained on.
+    """Selection and weights of training rows.
 
-    label_rows: the name and text of each label is a row of its own, so that a label which no query was seen for can be
-    found. weighted: weights of interactions, over the largest of their query, are factors on the cost of a positive.
+    label_rows: add name and text of each label as a row, so that labels without a query can be ranked.
+    weighted: multiply the cost of a positive by the weight of its interaction, relative to the largest of the query.
     """
 
     label_rows: bool = True
@@ -54,24 +57,25 @@ class RowParams:
 
 
 def splits_of(ids: Sequence[str], params: InteractionParams) -> list[str]:
-    """What each query is for; a query keeps its part whatever other queries there are."""
+    """The split of each query; it depends on the query's id and the seed only, not on other queries."""
     held = params.test_share + params.calibration_share
-    found = []
+    splits = []
     for key in ids:
         digest = hashlib.blake2b(f"{params.seed} {key}".encode("utf-8", "surrogatepass"), digest_size=8)
-        place = int.from_bytes(digest.digest(), "big") / 2**64
-        found.append(TEST if place < params.test_share else CALIBRATION if place < held else TRAINING)
-    return found
+        fraction = int.from_bytes(digest.digest(), "big") / 2**64
+        splits.append(TEST if fraction < params.test_share else CALIBRATION if fraction < held else TRAINING)
+    return splits
 
 
 def query_text(text: str) -> str:
-    """A query as its features are made: in one line, so that all of it is one field."""
+    """Normalised text of a query, on one line, so that it is featurized as a single field."""
     return " ".join(text.split())
 
 
 def label_text(key: str, name: str, text: str) -> str:
-    """What a label says about itself: its name, the words in the name, and its text; empty where there is only an id of
-    one word, which says nothing.
+    """Text of a label: its name, the words in the name, and its text.
+
+    Empty where there is nothing but an id of one word, which carries no information.
     """
     if not text.strip() and name in {"", key} and len(re.findall(r"\w+", key)) < 2 and not name_parts(key):
         return ""
@@ -80,10 +84,13 @@ def label_text(key: str, name: str, text: str) -> str:
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Features (n, d) and weights of labels (n, labels), rows of queries first; ``queries`` is how many these are.
+    """The rows that a ranker is trained on: first those of queries, then those of label texts, if selected.
 
-    label_features (labels, d): the labels' own texts, which are the rest of the rows where they are trained on. negatives
-    (n, labels): labels that were not wanted for a row, None where nobody said.
+    features: CSR (n, d).
+    targets: CSR (n, labels), weights of the positives.
+    queries: number of rows of queries.
+    label_features: CSR (labels, d), features of the label texts.
+    negatives: CSR (n, labels), user-supplied negatives; None where there are none.
     """
 
     features: sparse.csr_array
@@ -94,12 +101,12 @@ class TrainingRows:
 
     @cached_property
     def scaled(self) -> sparse.csr_array:
-        """The features scaled to length one, made once."""
+        """The features scaled to unit length, computed once."""
         return normalised_rows(self.features)
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """How many queries have each label."""
+        """Number of queries of each label, int64 (labels,)."""
         seen = self.targets[: self.queries].indices
         return np.bincount(seen, minlength=self.targets.shape[1]).astype(np.int64)
 
@@ -107,44 +114,46 @@ class TrainingRows:
 def training_rows(
     features: sparse.csr_array, targets: sparse.csr_array, params: RowParams, negatives: sparse.csr_array | None = None
 ) -> TrainingRows:
-    """The rows to train on, of features whose first rows are the queries' and the others the labels' own.
+    """Training rows from the features of queries and label texts; labels without a known word add no row.
 
-    features: (queries + labels, d). targets: weights (queries, labels), negatives of the same shape. Labels without known
-    words give no row.
+    features: CSR (queries + labels, d), queries first.
+    targets: CSR (queries, labels), weights.
+    negatives: CSR (queries, labels), user-supplied negatives.
     """
     rows, chosen = checked_rows(features, "features"), checked_rows(targets, "targets")
     queries, labels = chosen.shape
-    given = checked_rows(rows[queries:], "label features")
+    label_features = checked_rows(rows[queries:], "label features")
     if not params.label_rows:
-        return TrainingRows(checked_rows(rows[:queries], "features"), chosen, queries, given, negatives)
-    named = np.flatnonzero(np.diff(given.indptr))
+        return TrainingRows(checked_rows(rows[:queries], "features"), chosen, queries, label_features, negatives)
+    with_text = np.flatnonzero(np.diff(label_features.indptr))
     own = sparse.csr_array(
-        (np.ones(len(named), np.float32), named.astype(np.int32), np.arange(len(named) + 1)), shape=(len(named), labels)
+        (np.ones(len(with_text), np.float32), with_text.astype(np.int32), np.arange(len(with_text) + 1)),
+        shape=(len(with_text), labels),
     )
-    kept = np.concatenate([np.arange(queries), queries + named])
+    kept = np.concatenate([np.arange(queries), queries + with_text])
     return TrainingRows(
         rows if len(kept) == rows.shape[0] else checked_rows(rows[kept], "features"),
         checked_rows(sparse.vstack([chosen, own], format="csr"), "targets"),
         queries,
-        given,
+        label_features,
         None if negatives is None else _longer(negatives, len(kept)),
     )
 
 
 def _longer(matrix: sparse.csr_array, rows: int) -> sparse.csr_array:
-    """The matrix with empty rows at its end."""
+    """The matrix with empty rows appended."""
     missing = sparse.csr_array((rows - matrix.shape[0], matrix.shape[1]), dtype=np.float32)
     return checked_rows(sparse.vstack([matrix, missing], format="csr"), "negatives")
 
 
 def relative_costs(targets: sparse.csr_array) -> sparse.csr_array:
-    """Weights over the largest of their row, as factors on the cost of a positive."""
+    """Weights relative to the maximum of their row: factors on the costs of positives."""
     costs = checked_rows(targets.copy(), "targets")
     sizes = np.diff(costs.indptr)
     filled = np.flatnonzero(sizes)
     if len(filled):
-        most = np.maximum.reduceat(costs.data, costs.indptr[filled])
-        costs.data = costs.data / np.repeat(most, sizes[filled])
+        maxima = np.maximum.reduceat(costs.data, costs.indptr[filled])
+        costs.data = costs.data / np.repeat(maxima, sizes[filled])
     return costs
 
 
@@ -157,20 +166,22 @@ def level_problem(
     *,
     predicted: sparse.csr_array | None,
 ) -> LevelProblem:
-    """What one level is solved on: the true parents, the predicted ones or those above labels that were not wanted, and the
-    costs of positives at the labels.
+    """The problem of one level: targets, with costs on the last level, and the rows of each parent by ``negatives``.
+
+    predicted: CSR (rows, parents), the predicted parents, for matcher-aware negatives. Raises MatrixError for
+    user-supplied negatives without any.
     """
     chosen = data.targets.copy()
     chosen.data = np.ones_like(chosen.data)
     targets = tree.targets(chosen)
     above = targets[level - 1] if level else None
-    given = None
+    user_parents = None
     if level and params.negatives == "user":
         if data.negatives is None:
             raise MatrixError(
-                "user negatives: expected labels that were not wanted, got none; give some, or others than user"
+                "user negatives: expected labels that were not chosen, got none; pass some, or select other negatives"
             )
-        given = tree.targets(data.negatives)[level - 1]
-    active = active_rows(above, params.negatives, predicted=predicted, given=given)
+        user_parents = tree.targets(data.negatives)[level - 1]
+    active = active_rows(above, params.negatives, predicted=predicted, user_parents=user_parents)
     last = level == tree.depth - 1
     return LevelProblem(tree, level, relative_costs(data.targets) if last and rows.weighted else targets[level], active)

@@ -1,7 +1,7 @@
-"""A ranker's weights: for every parent a chunk of its children's columns, stored by feature; chunks lie in blocks.
+"""Weights of a ranker: one chunk per parent with the weight columns of its children, grouped by feature, in blocks.
 
-A block holds some parents of one level, a level any number of blocks, so that no more than a block needs to be in memory
-while training, and each array can be mapped from a file while ranking.
+The chunked layout is that of MSCM (Etter et al., WWW 2022). A block holds some parents of one level, and a level any
+number of blocks: training keeps one block in memory, and prediction can map each array from a file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,17 +15,26 @@ from tasks.xmr.tree import LabelTree
 
 
 class ModelError(ValueError):
-    """Weights that make no ranker."""
+    """Weights that are inconsistent with each other or with the tree."""
 
 
 @dataclass(frozen=True)
 class ChunkBlock:
-    """Chunks of the parents (c,) of one level.
+    """The chunks of some parents of one level.
 
-    features uint32 [feature_start[i]:feature_start[i + 1]] ascend in chunk i; its ``start`` uint32, one more than features
-    and beginning at feature_start[i] + i, points into ``columns`` (uint8, or uint16 in a block with more than 256
-    children a parent) and ``values`` float32 from entry_start[i] on. Children: ids uint32 and bias float32 (times the bias
-    feature) from child_start[i] on; a column is a child's place in its chunk.
+    parents: uint32 (c,).
+    feature_start: int64 (c + 1,), the range of chunk i in ``features``.
+    features: uint32, ascending within a chunk.
+    start: uint32, one entry more per chunk than it has features, beginning at feature_start[i] + i; offsets into
+        ``columns`` and ``values``, relative to entry_start[i].
+    entry_start: int64 (c + 1,), the range of chunk i in ``columns`` and ``values``.
+    columns: uint8, or uint16 where a parent of the block has more than 256 children; index of the child in its chunk.
+    values: float32, the weights.
+    child_start: int64 (c + 1,), the range of chunk i in ``ids`` and ``bias``.
+    ids: uint32, the children as nodes of the level.
+    bias: float32, to be multiplied by the bias feature.
+
+    Raises ModelError for arrays of inconsistent lengths.
     """
 
     parents: NDArray[np.uint32]
@@ -41,7 +50,7 @@ class ChunkBlock:
 
     def __post_init__(self) -> None:
         count = len(self.parents)
-        found = (
+        lengths = (
             len(self.feature_start),
             len(self.entry_start),
             len(self.child_start),
@@ -54,8 +63,10 @@ class ChunkBlock:
         features, entries = int(self.feature_start[-1]), int(self.entry_start[-1])
         children = int(self.child_start[-1])
         expected = (count + 1,) * 3 + (features + count, features, entries, children, children)
-        if found != expected or len(self.values) != entries:
-            raise ModelError(f"chunks: expected arrays of lengths {expected}, got {found}; take them from one training")
+        if lengths != expected or len(self.values) != entries:
+            raise ModelError(
+                f"chunks: expected arrays of lengths {expected}, got {lengths}; take them from one training"
+            )
 
     @property
     def nbytes(self) -> int:
@@ -63,29 +74,33 @@ class ChunkBlock:
         return sum(getattr(self, field.name).nbytes for field in fields(self))
 
     def feature_ends(self) -> NDArray[np.int64]:
-        """For each feature of each chunk where its entries end, counted over the whole block."""
+        """Index after the last entry of each feature of each chunk, int64, over all entries of the block."""
         chunk = np.repeat(np.arange(len(self.parents)), np.diff(self.feature_start))
-        place = np.arange(len(self.features)) + chunk + 1
-        return self.entry_start[chunk] + self.start[place]
+        end_index = np.arange(len(self.features)) + chunk + 1
+        return self.entry_start[chunk] + self.start[end_index]
 
     def coordinates(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Feature and child (place in ``ids``) of every entry."""
+        """Feature and child (index into ``ids``) of every entry, int64 each."""
         ends = self.feature_ends()
         features = np.repeat(self.features, np.diff(ends, prepend=0))
         children = self.columns.astype(np.int64) + np.repeat(self.child_start[:-1], np.diff(self.entry_start))
         return features.astype(np.int64), children
 
     def weights(self, features: int, nodes: int) -> sparse.csc_array:
-        """The plain matrix (features, nodes of the level) with the columns of this block filled; without the bias."""
+        """Unchunked matrix (features, nodes of the level) with the columns of this block filled; without the bias."""
         rows, children = self.coordinates()
         return sparse.csc_array((self.values, (rows, self.ids[children])), shape=(features, nodes))
 
 
 @dataclass(frozen=True)
 class RankerModel:
-    """The tree, the number of features, and for each level the blocks that hold its weights.
+    """A label tree with the weights of each of its levels.
 
-    normalised: rows were scaled to length one for training, and queries are when they are ranked.
+    features: number of features.
+    levels: the blocks of each level, from the top.
+    normalised: rows were scaled to unit length for training; queries are scaled when they are ranked.
+
+    Raises ModelError where the blocks of a level do not cover its nodes exactly once.
     """
 
     features: int
@@ -99,7 +114,7 @@ class RankerModel:
             if len(ids) != self.tree.width(level) or len(np.unique(ids)) != len(ids):
                 raise ModelError(
                     f"model level {level}: expected weights of {self.tree.width(level)} nodes, got {len(ids)}; "
-                    "join the blocks of the whole level"
+                    "join all blocks of the level"
                 )
 
     @property
@@ -109,26 +124,26 @@ class RankerModel:
 
     @property
     def nonzeros(self) -> int:
-        """Stored weights, bias not counted."""
+        """Number of stored weights, without the bias."""
         return sum(len(block.values) for blocks in self.levels for block in blocks)
 
     def weights(self, level: int) -> sparse.csc_array:
-        """The plain matrix (features, nodes) of a level."""
+        """Unchunked matrix (features, nodes) of a level."""
         nodes = self.tree.width(level)
-        whole = sparse.csc_array((self.features, nodes), dtype=np.float32)
+        matrix = sparse.csc_array((self.features, nodes), dtype=np.float32)
         for block in self.levels[level]:
-            whole = whole + block.weights(self.features, nodes)
-        return whole
+            matrix = matrix + block.weights(self.features, nodes)
+        return matrix
 
     def bias(self, level: int) -> NDArray[np.float32]:
-        """The bias of each node of a level."""
+        """Bias of each node of a level, float32 (nodes,)."""
         out = np.zeros(self.tree.width(level), dtype=np.float32)
         for block in self.levels[level]:
             out[block.ids] = block.bias
         return out
 
 
-#: What the solver gives for one parent: features, start, columns, values, bias.
+#: The solver's result for one parent: features, start, columns, values, bias.
 Chunk = tuple[
     NDArray[np.uint32],
     NDArray[np.uint32],
@@ -143,12 +158,12 @@ def _starts(sizes: Sequence[int]) -> NDArray[np.int64]:
 
 
 def join_chunks(parents: NDArray[np.uint32], chunks: Sequence[Chunk], ids: Sequence[NDArray[np.uint32]]) -> ChunkBlock:
-    """One block of the chunks of ``parents`` and the ids of their children."""
+    """A block of the chunks of ``parents`` (c,); ``ids``: the children of each parent, uint32."""
     width = max((len(children) for children in ids), default=0)
-    kind = np.uint8 if width <= 256 else np.uint16
+    column_dtype = np.uint8 if width <= 256 else np.uint16
 
-    def joined(place: int, dtype: type) -> NDArray:
-        parts = [chunk[place] for chunk in chunks]
+    def joined(part: int, dtype: type) -> NDArray:
+        parts = [chunk[part] for chunk in chunks]
         return np.concatenate([*parts, np.empty(0, dtype)]).astype(dtype, copy=False)
 
     return ChunkBlock(
@@ -157,7 +172,7 @@ def join_chunks(parents: NDArray[np.uint32], chunks: Sequence[Chunk], ids: Seque
         features=joined(0, np.uint32),
         start=joined(1, np.uint32),
         entry_start=_starts([len(chunk[3]) for chunk in chunks]),
-        columns=joined(2, kind),
+        columns=joined(2, column_dtype),
         values=joined(3, np.float32),
         child_start=_starts([len(children) for children in ids]),
         ids=np.concatenate([*ids, np.empty(0, np.uint32)]).astype(np.uint32),
@@ -166,35 +181,33 @@ def join_chunks(parents: NDArray[np.uint32], chunks: Sequence[Chunk], ids: Seque
 
 
 def split_chunks(block: ChunkBlock) -> Iterator[tuple[int, Chunk, NDArray[np.uint32]]]:
-    """The chunks of a block one by one: parent, chunk, ids of its children."""
-    for at, parent in enumerate(block.parents.tolist()):
-        rows = slice(int(block.feature_start[at]), int(block.feature_start[at + 1]))
-        entries = slice(int(block.entry_start[at]), int(block.entry_start[at + 1]))
-        children = slice(int(block.child_start[at]), int(block.child_start[at + 1]))
-        start = block.start[rows.start + at : rows.stop + at + 1]
+    """Iterates over the chunks of a block: parent, chunk, ids of its children."""
+    for i, parent in enumerate(block.parents.tolist()):
+        rows = slice(int(block.feature_start[i]), int(block.feature_start[i + 1]))
+        entries = slice(int(block.entry_start[i]), int(block.entry_start[i + 1]))
+        children = slice(int(block.child_start[i]), int(block.child_start[i + 1]))
+        start = block.start[rows.start + i : rows.stop + i + 1]
         chunk = (block.features[rows], start, block.columns[entries], block.values[entries], block.bias[children])
         yield parent, chunk, block.ids[children]
 
 
 def keep_entries(block: ChunkBlock, keep: NDArray[np.bool_], bias: NDArray[np.float32]) -> ChunkBlock:
-    """The block with only the entries where ``keep`` (entries,) holds, and another bias."""
+    """The block restricted to the entries selected by ``keep`` (entries,), with the given bias (children,)."""
     chunk_of_feature = np.repeat(np.arange(len(block.parents)), np.diff(block.feature_start))
     sizes = np.diff(block.feature_ends(), prepend=0)
     feature_of_entry = np.repeat(np.arange(len(block.features)), sizes)
-    left = np.bincount(feature_of_entry[keep], minlength=len(block.features))
-    stays = left > 0
-    chunks, feature_start = (
-        chunk_of_feature[stays],
-        _starts(np.bincount(chunk_of_feature[stays], minlength=len(block.parents)).tolist()),
-    )
+    entries_left = np.bincount(feature_of_entry[keep], minlength=len(block.features))
+    nonempty = entries_left > 0
+    chunks = chunk_of_feature[nonempty]
+    feature_start = _starts(np.bincount(chunks, minlength=len(block.parents)).tolist())
     entries = np.bincount(chunk_of_feature[feature_of_entry[keep]], minlength=len(block.parents))
     entry_start = _starts(entries.tolist())
     start = np.zeros(len(chunks) + len(block.parents), dtype=np.uint32)
-    start[np.arange(len(chunks)) + chunks + 1] = np.cumsum(left[stays]) - entry_start[chunks]
+    start[np.arange(len(chunks)) + chunks + 1] = np.cumsum(entries_left[nonempty]) - entry_start[chunks]
     return ChunkBlock(
         parents=block.parents,
         feature_start=feature_start,
-        features=block.features[stays],
+        features=block.features[nonempty],
         start=start,
         entry_start=entry_start,
         columns=block.columns[keep],
@@ -206,9 +219,10 @@ def keep_entries(block: ChunkBlock, keep: NDArray[np.bool_], bias: NDArray[np.fl
 
 
 def prune_block(block: ChunkBlock, *, threshold: float = 0.0, max_nonzeros: int = 0) -> ChunkBlock:
-    """Only weights of at least ``threshold``, and of each child the ``max_nonzeros`` largest (0: all), ties by feature.
+    """The block without weights below ``threshold`` in absolute value.
 
-    The bias is held to the threshold and does not count.
+    Of each child, at most the ``max_nonzeros`` largest weights are kept (0: all), ties by feature. The threshold
+    applies to the bias too, which does not count towards ``max_nonzeros``.
     """
     size = np.abs(block.values)
     keep = size >= np.float32(threshold)
@@ -224,7 +238,7 @@ def prune_block(block: ChunkBlock, *, threshold: float = 0.0, max_nonzeros: int 
 
 
 def prune(model: RankerModel, *, threshold: float = 0.0, max_nonzeros: int = 0) -> RankerModel:
-    """The model with every block pruned as :func:`prune_block` does."""
+    """The model with every block pruned by :func:`prune_block`."""
     levels = tuple(
         tuple(prune_block(block, threshold=threshold, max_nonzeros=max_nonzeros) for block in blocks)
         for blocks in model.levels

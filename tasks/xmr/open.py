@@ -1,6 +1,6 @@
-"""From committed xmr artifacts to a ranker that answers, without Prefect or Dask.
+"""Readers of committed xmr artifacts, up to a ranker that answers queries, without Prefect or Dask.
 
-``live()`` opens what is published::
+``live()`` opens the published ranker::
 
     from tasks.xmr.open import live
     answers = live().rank("return a sorted copy of an array")
@@ -29,10 +29,10 @@ from schemas.store import Artifact, Store, find_store
 from tasks.corpus.open import read_features, read_featurizer
 from tasks.corpus.tfidf import Featurizer
 from tasks.recent import Recent
-from tasks.xmr.blocks import block_of, by_level, tree_of
 from tasks.xmr.calibration import IsotonicCalibrator
 from tasks.xmr.ensembles import Ensemble
 from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams, TrainingRows, query_text, training_rows
+from tasks.xmr.label_blocks import block_of, by_level, tree_of
 from tasks.xmr.model import RankerModel
 from tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
 from tasks.xmr.sparse_rows import checked_rows
@@ -42,34 +42,34 @@ PRODUCT = contracts.RANKER.name
 
 
 def read_targets(artifact: Artifact) -> sparse.csr_array:
-    """What was chosen for each query, with weights: CSR (queries, labels)."""
+    """Chosen labels of each query: CSR of weights (queries, labels)."""
     return sparse_from_arrow(artifact.read("targets"), columns=artifact.quality["labels"])
 
 
 def read_negatives(artifact: Artifact) -> sparse.csr_array | None:
-    """Which labels were not wanted for each query: CSR of ones (queries, labels); None where no input said so."""
+    """User-supplied negatives of each query: CSR of ones (queries, labels); None where the input has none."""
     if "negatives" not in artifact.quality:
         return None
     return sparse_from_arrow(artifact.read("negatives"), columns=artifact.quality["labels"])
 
 
 def read_label_features(artifact: Artifact) -> sparse.csr_array:
-    """What labels are clustered by, CSR (labels, columns)."""
+    """Label features, CSR (labels, columns): the input of the clustering."""
     matrix = sparse_from_arrow(artifact.read("features"), columns=artifact.quality["columns"])
     matrix.indptr, matrix.indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
     return matrix
 
 
 def read_tree(artifact: Artifact) -> LabelTree:
-    """The tree of its artifact."""
+    """The label tree of an artifact."""
     return tree_of(tensors_from_arrow(artifact.read("tree")))
 
 
 def read_model(artifact: Artifact, tree: LabelTree, *, mapped: Path | None = None) -> RankerModel:
-    """The weights of their artifact, read block by block.
+    """The model of an artifact, read block by block.
 
-    With ``mapped``, the arrays of each block are put into files of that folder, once, and mapped from there: of a model
-    larger than memory only what queries touch is read. What does not hold its checksum is refused before it is put there.
+    With ``mapped``, the arrays of each block are written to files of that folder once and mapped from there: of a model
+    larger than memory, only the parts that queries touch are read. Checksums are verified before the files are written.
     """
     blocks = []
     for entry in artifact.entries("weights"):
@@ -84,22 +84,22 @@ def _block(artifact: Artifact, entry: FileEntry) -> dict[str, np.ndarray]:
 
 
 def _mapped(artifact: Artifact, entry: FileEntry, folder: Path) -> dict[str, np.ndarray]:
-    """The arrays of a block, mapped from files that are named by its checksum; the list of them is written last."""
-    place = folder / entry.sha256
-    listed = place / "arrays.json"
-    if not listed.is_file():
-        place.mkdir(parents=True, exist_ok=True)
+    """The arrays of a block, mapped from files in a folder named by its checksum; their list is written last."""
+    block_folder = folder / entry.sha256
+    listing = block_folder / "arrays.json"
+    if not listing.is_file():
+        block_folder.mkdir(parents=True, exist_ok=True)
         arrays = _block(artifact, entry)
         for name, array in arrays.items():
-            partial = place / f"{name}.{hashlib.sha256(str(id(arrays)).encode()).hexdigest()[:8]}"
+            partial = block_folder / f"{name}.{hashlib.sha256(str(id(arrays)).encode()).hexdigest()[:8]}"
             partial.write_bytes(array.tobytes())
-            partial.replace(place / name)
-        forms = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
-        partial = place / "arrays.partial"
-        partial.write_text(json.dumps(forms))
-        partial.replace(listed)
-    forms = json.loads(listed.read_text())
-    return {name: _map(place / name, dtype, tuple(shape)) for name, (dtype, shape) in forms.items()}
+            partial.replace(block_folder / name)
+        shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
+        partial = block_folder / "arrays.partial"
+        partial.write_text(json.dumps(shapes))
+        partial.replace(listing)
+    shapes = json.loads(listing.read_text())
+    return {name: _map(block_folder / name, dtype, tuple(shape)) for name, (dtype, shape) in shapes.items()}
 
 
 def _map(file: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -109,16 +109,16 @@ def _map(file: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def rows_of(queries: pa.Table, parts: tuple[str, ...]) -> np.ndarray:
-    """The rows of the queries that are for one of these parts."""
+    """Indices of the queries of some splits, int64."""
     return np.flatnonzero(pc.is_in(queries["split"], value_set=pa.array(parts)).to_numpy())
 
 
-#: The rows that were read last, since many shards in a row read the same.
+#: The training rows read last, because consecutive shards read the same.
 _training_rows: Recent[tuple[str, Ref, Ref, RowParams], TrainingRows] = Recent()
 
 
 def read_training(store: Store, interactions: Ref, features: Ref, params: RowParams) -> TrainingRows:
-    """The rows that a ranker is trained on, kept until others are asked for."""
+    """The rows that a ranker is trained on, cached until others are read."""
     key = (store.url, interactions, features, params)
     return _training_rows.get(key, lambda: _read_training(store, interactions, features, params))
 
@@ -133,19 +133,19 @@ def _read_training(store: Store, interactions: Ref, features: Ref, params: RowPa
 
 
 def read_ranking(store: Store, interactions: Ref, predictions: Ref, part: str) -> tuple[Ranking, sparse.csr_array]:
-    """The predictions for the queries of a part, and what was chosen for these."""
+    """The predictions for the queries of a split, and the chosen labels of these, CSR (queries, labels)."""
     artifact = store.open(interactions, contracts.INTERACTIONS)
     table = store.open(predictions, contracts.PREDICTIONS).read("ranking")
     held = table["query"].to_numpy()
-    places = np.flatnonzero(np.isin(held, rows_of(artifact.read("queries"), (part,))))
-    ids, scores = (fixed_matrix(table[name])[places] for name in ("labels", "scores"))
-    return Ranking(ids, scores), read_targets(artifact)[held[places]]
+    rows = np.flatnonzero(np.isin(held, rows_of(artifact.read("queries"), (part,))))
+    ids, scores = (fixed_matrix(table[name])[rows] for name in ("labels", "scores"))
+    return Ranking(ids, scores), read_targets(artifact)[held[rows]]
 
 
 def read_held(
     store: Store, interactions: Ref, features: Ref, parts: tuple[str, ...]
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Features and labels of the queries of some parts that were held out."""
+    """Features CSR (q, d) and chosen labels CSR (q, labels) of the held-out queries of some splits."""
     artifact = store.open(interactions, contracts.INTERACTIONS)
     queries = artifact.read("queries")
     held, mine = rows_of(queries, (CALIBRATION, TEST)), rows_of(queries, parts)
@@ -154,7 +154,7 @@ def read_held(
 
 
 def label_counts(store: Store, interactions: Ref) -> tuple[np.ndarray, int]:
-    """How many training queries have each label, and how many of them there are."""
+    """Number of training queries of each label, int64 (labels,), and of all training queries."""
     artifact = store.open(interactions, contracts.INTERACTIONS)
     mine = rows_of(artifact.read("queries"), (TRAINING,))
     chosen = read_targets(artifact)[mine]
@@ -162,38 +162,40 @@ def label_counts(store: Store, interactions: Ref) -> tuple[np.ndarray, int]:
 
 
 def open_ranker(store: Store, tree: Ref, model: Ref, beam: BeamParams, *, mapped: Path | None = None) -> Ranker:
-    """A ranker over a committed tree and its weights, searched with the beam of :func:`beam_of`."""
-    chain = read_tree(store.open(tree, contracts.TREE))
-    weights = read_model(store.open(model, contracts.MODEL), chain, mapped=mapped)
+    """A ranker over a committed tree and its weights, with the beam of :func:`beam_of`."""
+    label_tree = read_tree(store.open(tree, contracts.TREE))
+    weights = read_model(store.open(model, contracts.MODEL), label_tree, mapped=mapped)
     return Ranker(weights, beam_of(store, model, beam))
 
 
 def beam_of(store: Store, model: Ref, beam: BeamParams) -> BeamParams:
-    """The beam that a sweep chose for a model, else the one given."""
+    """The beam that a sweep chose for the model, if any, else ``beam``."""
     return replace(beam, beam=store.manifest(model).quality.get("beam", beam.beam))
 
 
 def member_roles(members: Collection[str]) -> list[tuple[str, str]]:
-    """The roles of the tree and of the weights that answer for each ranker of an ensemble, the first with plain names.
+    """Roles of the tree and the weights of each ranker of an ensemble; those of the first have no number.
 
-    Where a sweep picked a setting, the weights are those that it left.
+    Where a sweep chose a setting, the weights are the pruned ones.
     """
-    found: list[tuple[str, str]] = []
-    while (tree := numbered("tree", len(found))) in members:
-        pruned, model = (numbered(name, len(found)) for name in ("pruned", "model"))
-        found.append((tree, pruned if pruned in members else model))
-    return found
+    roles: list[tuple[str, str]] = []
+    while (tree := numbered("tree", len(roles))) in members:
+        pruned, model = (numbered(name, len(roles)) for name in ("pruned", "model"))
+        roles.append((tree, pruned if pruned in members else model))
+    return roles
 
 
-def numbered(role: str, place: int) -> str:
-    """A role of the ensemble's member at a place: the first's has no number."""
-    return f"{role}_{place}" if place else role
+def numbered(role: str, index: int) -> str:
+    """Role of an ensemble's member at an index; that of the first has no number."""
+    return f"{role}_{index}" if index else role
 
 
 @dataclass(frozen=True)
 class RankedLabel:
-    """One answer: the label's id and name, its score (higher is better), and the chance that it is right, by held-out
-    queries; None where there were none.
+    """One answer.
+
+    score: higher is better.
+    chance: calibrated probability that the label is right; None where no queries were held out for calibration.
     """
 
     id: str
@@ -203,8 +205,9 @@ class RankedLabel:
 
 
 class LiveRanker:
-    """A ranker release, opened part by part as questions need it. Every file is verified against its checksum when it is
-    read. ``mapped`` is a folder to map weights from, for a model larger than memory.
+    """A ranker release, opened lazily; every file is verified against its checksum when it is read.
+
+    ``mapped``: folder to map weights from, for a model larger than memory.
     """
 
     def __init__(self, store: Store, ref: Ref, *, mapped: str | Path | None = None) -> None:
@@ -216,21 +219,21 @@ class LiveRanker:
 
     @cached_property
     def featurizer(self) -> Featurizer:
-        """Turns query texts into the features that training queries had."""
+        """Maps query texts to the features of the training queries."""
         return read_featurizer(
             self.store, **{role: self.members[role] for role in ("vocabulary", "ngrams", "features")}
         )
 
     @cached_property
     def ranker(self) -> Ranker | Ensemble:
-        """The tree and its weights, or all of an ensemble's, asked as they were when the release was evaluated."""
+        """The ranker, or the ensemble, with the search parameters that the release was evaluated with."""
         quality = self.manifest.quality
         beam = BeamParams(quality["beam"], quality["post_processor"])
-        found = [
+        rankers = [
             open_ranker(self.store, self.members[tree], self.members[model], beam, mapped=self._mapped)
             for tree, model in member_roles(self.members)
         ]
-        return found[0] if len(found) == 1 else Ensemble(found, quality["combination"], quality["depth"])
+        return rankers[0] if len(rankers) == 1 else Ensemble(rankers, quality["combination"], quality["depth"])
 
     @cached_property
     def labels(self) -> tuple[list[str], list[str]]:
@@ -240,48 +243,51 @@ class LiveRanker:
 
     @cached_property
     def calibrator(self) -> IsotonicCalibrator | None:
-        """What turns scores into chances; None where nothing was held out to fit it."""
+        """Maps scores to probabilities; None where no queries were held out to fit it."""
         if "calibration" not in self.members:
             return None
-        found = tensors_from_arrow(
+        arrays = tensors_from_arrow(
             self.store.open(self.members["calibration"], contracts.CALIBRATION).read("calibration")
         )
-        return IsotonicCalibrator(found["knots"], found["levels"]) if len(found["knots"]) else None
+        return IsotonicCalibrator(arrays["knots"], arrays["levels"]) if len(arrays["knots"]) else None
 
     def load(self) -> "LiveRanker":
-        """Reads and verifies everything now; the ranker itself."""
+        """Reads and verifies all parts now; returns the ranker itself."""
         for part in ("featurizer", "ranker", "labels", "calibrator"):
             getattr(self, part)
         return self
 
     def rank(self, text: str, k: int = 10) -> list[RankedLabel]:
-        """The k best labels for a text; none for a text whose words are all unknown."""
+        """The k best labels for a text; none for a text without a known word."""
         return self.rank_many([text], k)[0]
 
     def rank_many(self, texts: list[str], k: int = 10, *, threads: int = 1) -> list[list[RankedLabel]]:
         """The k best labels for each text."""
         rows = self.featurizer.transform([query_text(text) for text in texts])
-        found = self.ranker.rank(rows, k, threads=threads)
+        ranking = self.ranker.rank(rows, k, threads=threads)
         keys, names = self.labels
-        chances = self.calibrator.chances(found.scores).tolist() if self.calibrator else None
-        known = (rows.indptr[1:] > rows.indptr[:-1]).tolist()
+        probabilities = self.calibrator.probabilities(ranking.scores).tolist() if self.calibrator else None
+        has_features = (rows.indptr[1:] > rows.indptr[:-1]).tolist()
         answers: list[list[RankedLabel]] = []
-        for place, (ids, scores) in enumerate(zip(found.ids.tolist(), found.scores.tolist(), strict=True)):
+        for row, (ids, scores) in enumerate(zip(ranking.ids.tolist(), ranking.scores.tolist(), strict=True)):
             answers.append(
                 [
-                    RankedLabel(keys[label], names[label], score, chances[place][at] if chances else None)
-                    for at, (label, score) in enumerate(zip(ids, scores, strict=True))
-                    if known[place] and label != NONE
+                    RankedLabel(keys[label], names[label], score, probabilities[row][rank] if probabilities else None)
+                    for rank, (label, score) in enumerate(zip(ids, scores, strict=True))
+                    if has_features[row] and label != NONE
                 ]
             )
         return answers
 
 
 def live(collection: str | None = None, *, store: str | None = None, mapped: str | Path | None = None) -> LiveRanker:
-    """The published ranker of a collection, ready to answer.
+    """The published ranker of a collection.
 
-    Without a collection, the only one there is (or ``python-docs``). ``store`` is a folder or URL; by default
-    ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above. Raises MissingArtifactError where nothing is live.
+    collection: by default the only one with a published ranker, or ``python-docs``.
+    store: folder or URL; by default ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above.
+    mapped: folder to map weights from, for a model larger than memory.
+
+    Raises MissingArtifactError where no ranker is published.
     """
     opened = Store(store or find_store()).checked()
     chosen = published_collection(opened, collection, product=PRODUCT)

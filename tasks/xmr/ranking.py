@@ -1,4 +1,4 @@
-"""Ranking labels for queries: beam search down the tree of a trained model."""
+"""Prediction with XR-Linear (PECOS, JMLR 23(98), 2022): beam search down the label tree of a trained model."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ext.ranker_beam import NONE, Searcher
 from tasks.xmr.model import RankerModel
 from tasks.xmr.sparse_rows import MatrixError, checked_rows
 
-#: How query and chunk are intersected; "chosen": for each chunk by its density.
+#: How query and chunk are intersected (MSCM, Etter et al., WWW 2022); "chosen": per chunk, by its density.
 Lookup = Literal["chosen", "march", "binary", "hash", "dense"]
 
 _POST = re.compile(r"(log-)?(?:l([1-6])-hinge|(sigmoid))|(noop)")
@@ -20,10 +20,11 @@ _POST = re.compile(r"(log-)?(?:l([1-6])-hinge|(sigmoid))|(noop)")
 
 @dataclass(frozen=True)
 class BeamParams:
-    """Nodes kept a level, and what becomes of a value: l1-hinge to l6-hinge, sigmoid, these with log-, or noop.
+    """Parameters of the beam search.
 
-    Hinge (exp(-max(0, 1 - v)^p)) and sigmoid are multiplied along the path, with log- their logarithms are added; noop is
-    the label's value alone.
+    beam: number of nodes kept per level.
+    post_processor: l1-hinge to l6-hinge, exp(-max(0, 1 - v)^p) of a node's value v, or sigmoid, multiplied along the
+        path; with the prefix log-, their logarithms, added; noop: the label's value only.
     """
 
     beam: int = 10
@@ -39,7 +40,7 @@ class BeamParams:
             )
 
     def transform(self) -> tuple[str, int, bool]:
-        """Kernel's transform, power of the hinge, and whether scores are products."""
+        """The kernel's transform, the power of the hinge, and whether scores are products."""
         match = _POST.fullmatch(self.post_processor)
         assert match is not None
         log, power, sigmoid, noop = match.groups()
@@ -50,7 +51,7 @@ class BeamParams:
 
 @dataclass(frozen=True)
 class RankCounters:
-    """Chunks multiplied in each way, chunks left out as they could not add anything, features found in chunks."""
+    """Chunks multiplied by each lookup, chunks skipped as they cannot contribute, and features matched in chunks."""
 
     march: int = 0
     binary: int = 0
@@ -70,7 +71,7 @@ class Ranking:
 
 
 class Matcher(Protocol):
-    """Anything that ranks labels for sparse rows: our ranker, or what replaces it."""
+    """Anything that ranks labels for sparse rows: a ranker, or an ensemble."""
 
     @property
     def labels(self) -> int: ...
@@ -79,12 +80,12 @@ class Matcher(Protocol):
 
 
 class Ranker:
-    """A loaded model: ``Ranker(model).rank(rows, k)``; it keeps references to the model's arrays."""
+    """A model ready for prediction: ``Ranker(model).rank(rows, k)``. Keeps references to the model's arrays."""
 
     def __init__(
         self, model: RankerModel, params: BeamParams = BeamParams(), *, lookup: Lookup = "chosen", levels: int = 0
     ) -> None:
-        """``levels``: rank the nodes of that many levels from the top instead of the labels."""
+        """``levels``: rank the nodes of this level, counted from the top, instead of the labels; 0: the labels."""
         if lookup not in get_args(Lookup):
             raise ValueError(f"lookup: expected one of {get_args(Lookup)}, got {lookup!r}; choose one of them")
         depth = levels or len(model.levels)
@@ -112,18 +113,21 @@ class Ranker:
 
     @property
     def labels(self) -> int:
-        """How many labels (or nodes) it ranks."""
+        """Number of labels (or nodes) that are ranked."""
         return self._nodes
 
     @property
     def lookup_bytes(self) -> int:
-        """Memory of the lookups beside the weights."""
+        """Bytes of the lookups, in addition to the weights."""
         return self._searcher.lookup_bytes
 
     def rank(
         self, queries: sparse.csr_array, k: int = 10, *, params: BeamParams | None = None, threads: int = 1
     ) -> Ranking:
-        """The k best labels of each row of ``queries`` (q, features), as far as the beam finds them."""
+        """The k best labels within the beam for each query of CSR (q, features).
+
+        Raises ValueError for k or threads below 1, MatrixError for another number of columns and non-finite values.
+        """
         chosen = params or self.params
         if k < 1 or threads < 1:
             raise ValueError(f"k and threads: expected at least 1, got {k} and {threads}; raise them")
@@ -133,7 +137,7 @@ class Ranker:
         try:
             return self._search(rows, k, chosen, threads)
         except ValueError:
-            # Not ascending, or not finite: put in order, and refused where that does not help.
+            # Indices not ascending, or non-finite values: sort and retry; checked_rows refuses the latter.
             return self._search(checked_rows(rows, "queries"), k, chosen, threads)
 
     def _search(self, rows: sparse.csr_array, k: int, params: BeamParams, threads: int) -> Ranking:
@@ -154,7 +158,7 @@ class Ranker:
 
 
 def ranked_matrix(ranking: Ranking, labels: int) -> sparse.csr_array:
-    """The ranked labels as CSR of ones (q, labels)."""
+    """The ranked labels, CSR of ones (q, labels)."""
     real = ranking.ids != NONE
     indptr = np.concatenate(([0], np.cumsum(real.sum(axis=1))))
     matrix = sparse.csr_array(

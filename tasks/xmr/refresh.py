@@ -1,7 +1,7 @@
-"""Refreshing a ranker without training it again: features and tree stay, only columns with new positives are solved.
+"""Incremental refresh of a ranker: features and tree are kept, only columns with new positives are solved again.
 
-New labels join the leaf whose centre their features are nearest to. A column that is solved again is what a training on
-the same tree with the same negatives would make of it; every other column keeps its bits.
+New labels join the leaf with the nearest centroid. A column that is solved again equals that of a full training on the
+same tree with the same negatives; every other column is copied bit for bit.
 """
 
 from dataclasses import dataclass, field
@@ -10,24 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.columns import merge_columns
+from tasks.xmr.chunk_merge import merge_columns
 from tasks.xmr.label_features import EmbeddingParams
-from tasks.xmr.leaves import Came, embedded, grow_tree
 from tasks.xmr.model import Chunk, ChunkBlock, join_chunks, split_chunks
 from tasks.xmr.sparse_rows import MatrixError, checked_rows
 from tasks.xmr.training import LevelTrainer, SolveCounters, TrainingParams
 from tasks.xmr.tree import Children, LabelTree
+from tasks.xmr.tree_growth import ChangedLabels, embedded, grow_tree
 
 
 @dataclass(frozen=True)
 class RefreshParams:
-    """What a refresh solves again, how, and how far leaves may grow.
+    """Which nodes a refresh solves again, how they are solved, and how far leaves may grow.
 
-    A label with new rows is solved again once its positives have changed by more than ``label_gain`` of those it was
-    last solved with, a node above the labels by more than ``node_gain``; 0: with every new row. A leaf takes new labels
-    up to ``leaf_growth`` times ``max_leaf_size`` while any other leaf has room. ``warm``: start from the old weights;
-    that pays where eps is small and no weight was pruned, at the default settings they are further from the solution
-    than zero is.
+    training: solver and negatives.
+    embedding: label features, which decide the leaf of a new label.
+    max_leaf_size: maximum number of labels per leaf of the full training.
+    leaf_growth: a leaf accepts new labels up to this multiple of ``max_leaf_size``, unless all leaves are full.
+    label_gain: a label with new rows is solved again once its number of positives has changed by more than this
+        fraction of the number at its last solve; 0: with every new row.
+    node_gain: the same for nodes above the labels.
+    warm: whether the solver starts from the old weights. This pays off for a small eps and unpruned weights; at the
+        default settings the old weights are further from the solution than zero.
     """
 
     training: TrainingParams = field(default_factory=lambda: TrainingParams(negatives="tfn"))
@@ -39,20 +43,21 @@ class RefreshParams:
     warm: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("max_leaf_size", 1), ("leaf_growth", 1.0), ("node_gain", 0.0), ("label_gain", 0.0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}; raise it")
+        for name, minimum in (("max_leaf_size", 1), ("leaf_growth", 1.0), ("node_gain", 0.0), ("label_gain", 0.0)):
+            if getattr(self, name) < minimum:
+                raise ValueError(f"{name}: expected at least {minimum}, got {getattr(self, name)}; raise it")
 
 
 def positives_of(tree: LabelTree, labels: sparse.csr_array) -> tuple[NDArray[np.int64], ...]:
-    """How many rows each node of each level has, from the rows' labels (n, tree.labels)."""
+    """Number of positive rows of each node, int64 (nodes,) per level; ``labels``: CSR (rows, tree.labels)."""
     return tuple(np.bincount(level.indices, minlength=level.shape[1]) for level in tree.targets(labels))
 
 
 def gained_labels(labels: sparse.csr_array, before: sparse.csr_array, origin: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which labels (columns of ``labels``) have a row that they had not ``before``, whose rows come first.
+    """Labels (columns of ``labels``) with a positive row that they did not have ``before``, bool (labels,).
 
-    origin int64: for each label its column before, -1 for a new one.
+    The first rows of ``labels`` are the rows of ``before``. origin: int64 (labels,), the column of each label in
+    ``before``, -1 for a new label.
     """
     now, old = checked_rows(labels, "labels"), checked_rows(before, "labels before")
     if old.shape[0] > now.shape[0] or len(origin) != now.shape[1]:
@@ -60,15 +65,15 @@ def gained_labels(labels: sparse.csr_array, before: sparse.csr_array, origin: ND
             f"labels: expected at least {old.shape[0]} rows and {len(origin)} columns, got {now.shape}; keep the old"
             " rows"
         )
-    place = np.full(old.shape[1], -1, dtype=np.int64)
-    place[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
+    column_now = np.full(old.shape[1], -1, dtype=np.int64)
+    column_now[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
     rows = np.repeat(np.arange(old.shape[0]), np.diff(old.indptr))
-    mine = place[old.indices]
+    columns = column_now[old.indices]
     width = np.int64(now.shape[1])
-    known = rows[mine >= 0] * width + mine[mine >= 0]
-    asked = np.repeat(np.arange(now.shape[0]), np.diff(now.indptr)) * width + now.indices
+    old_pairs = rows[columns >= 0] * width + columns[columns >= 0]
+    pairs = np.repeat(np.arange(now.shape[0]), np.diff(now.indptr)) * width + now.indices
     gained = origin < 0
-    gained[now.indices[~np.isin(asked, known, assume_unique=True)]] = True
+    gained[now.indices[~np.isin(pairs, old_pairs, assume_unique=True)]] = True
     return gained
 
 
@@ -81,11 +86,12 @@ def nodes_to_solve(
     *,
     last: bool,
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which nodes of a level are solved again, and the positives int64 of each when last solved (0: a new label).
+    """Nodes of a level to solve again, bool (nodes,), and their positives at the last solve, int64 (0: new label).
 
-    now, before: positives of the level's nodes, before in their numbers then. gained bool (labels,): has rows that it
-    had not before; origin int64 (labels,): the number before, -1 for a new label. These count on the ``last`` level
-    alone.
+    now: positives of the level's nodes, int64 (nodes,).
+    before: positives at the last solve, in the numbering of that time.
+    gained: bool (labels,), whether a label has new rows; used for the ``last`` level only.
+    origin: int64 (labels,), the label's former number, -1 for a new label; used for the ``last`` level only.
     """
     if not last:
         return np.abs(now - before) > params.node_gain * before, before
@@ -102,43 +108,52 @@ def drifted_tree(
     label_features: sparse.csr_array,
     params: RefreshParams = RefreshParams(),
 ) -> tuple[LabelTree, NDArray[np.float64]]:
-    """The tree with new labels in the leaves nearest to their rows, and float64 (leaves,) how far each leaf's centre
-    has gone: 1 - cosine of it before and now.
+    """The tree with new labels in the nearest leaves, and the drift of each leaf's centroid, float64 (leaves,).
 
-    rows (n, d): as labels are embedded by, scaled to length one where ``params.embedding`` says so; targets (n,
-    labels), origin int64 (labels,): the number before, -1 for a new label; label_features (labels before, d). gained
-    bool (labels,): which labels are to have other features than before, beside those that are new.
+    Drift is 1 - cosine of the centroid before and now.
+
+    rows: CSR (n, d), scaled to unit length if ``params.embedding`` normalises.
+    targets: CSR (n, labels).
+    gained: bool (labels,), known labels whose features are recomputed; new labels always are.
+    origin: int64 (labels,), the label's former number, -1 for a new label.
+    label_features: CSR (labels before, d).
+
+    Raises ValueError for an embedding other than PIFA.
     """
     if params.embedding.method != "pifa":
         raise ValueError(f"refresh: expected labels embedded by pifa, got {params.embedding.method}; train again")
     chosen = np.flatnonzero(gained | (origin < 0))
-    came = Came(chosen, embedded(rows, targets, chosen) if len(chosen) else label_features[:0])
-    return grow_tree(tree, origin, label_features, came, capacity=int(params.max_leaf_size * params.leaf_growth))
+    changed = ChangedLabels(chosen, embedded(rows, targets, chosen) if len(chosen) else label_features[:0])
+    return grow_tree(tree, origin, label_features, changed, capacity=int(params.max_leaf_size * params.leaf_growth))
 
 
 def refresh_block(
     block: ChunkBlock,
     children: Children,
-    again: NDArray[np.bool_],
+    to_solve: NDArray[np.bool_],
     origin: NDArray[np.int64],
     trainer: LevelTrainer | None,
     *,
     warm: bool = False,
     threads: int = 1,
 ) -> tuple[ChunkBlock, SolveCounters]:
-    """A block of a level with the columns of ``again`` solved; the very block where nothing changed.
+    """A block of a level with the columns selected by ``to_solve`` solved again; ``block`` itself if nothing changed.
 
-    children: of the level now. again bool, origin int64: whether each node is solved, and its number before, -1 for a
-    new one. trainer: of the level; None where none of these is solved.
+    children: the level's nodes by parent, now.
+    to_solve: bool (nodes,), whether a node is solved again.
+    origin: int64 (nodes,), the node's former number, -1 for a new node.
+    trainer: that of the level; None where no node of the block is solved.
     """
     ids = [children.of(parent) for parent in block.parents.tolist()]
     nodes = np.concatenate([*ids, np.empty(0, np.uint32)])
-    if np.array_equal(nodes, block.ids) and not again[nodes].any() and (origin[nodes] == nodes).all():
+    if np.array_equal(nodes, block.ids) and not to_solve[nodes].any() and (origin[nodes] == nodes).all():
         return block, SolveCounters()
     chunks, total = [], SolveCounters()
-    for (parent, chunk, old), mine in zip(split_chunks(block), ids, strict=True):
-        made, counters = refresh_chunk(parent, chunk, old, mine, origin[mine], again[mine], trainer, warm, threads)
-        chunks.append(made)
+    for (parent, chunk, old), node_ids in zip(split_chunks(block), ids, strict=True):
+        refreshed, counters = refresh_chunk(
+            parent, chunk, old, node_ids, origin[node_ids], to_solve[node_ids], trainer, warm, threads
+        )
+        chunks.append(refreshed)
         total += counters
     return join_chunks(block.parents, chunks, ids), total
 
@@ -149,25 +164,28 @@ def refresh_chunk(
     old: NDArray[np.uint32],
     ids: NDArray[np.uint32],
     origin: NDArray[np.int64],
-    again: NDArray[np.bool_],
+    to_solve: NDArray[np.bool_],
     trainer: LevelTrainer | None,
     warm: bool = False,
     threads: int = 1,
 ) -> tuple[Chunk, SolveCounters]:
-    """One parent's chunk for its children ``ids``, from that of its children ``old``; those of ``again`` are solved."""
-    place = np.full(len(old), -1, dtype=np.int64)
+    """The chunk of one parent for its children ``ids``, from the chunk of its former children ``old``.
+
+    Children selected by ``to_solve`` are solved; the columns of the others are copied.
+    """
+    kept_columns = np.full(len(old), -1, dtype=np.int64)
     before = np.searchsorted(old, np.maximum(origin, 0))
-    kept = np.flatnonzero((origin >= 0) & ~again)
-    place[before[kept]] = kept
-    parts = [(chunk, place)]
-    todo, total = np.flatnonzero(again), SolveCounters()
-    if len(todo) and trainer is not None:
+    kept = np.flatnonzero((origin >= 0) & ~to_solve)
+    kept_columns[before[kept]] = kept
+    parts = [(chunk, kept_columns)]
+    solve_at, total = np.flatnonzero(to_solve), SolveCounters()
+    if len(solve_at) and trainer is not None:
         start = None
         if warm:
-            known = np.flatnonzero(origin[todo] >= 0)
+            solved_before = np.flatnonzero(origin[solve_at] >= 0)
             from_old = np.full(len(old), -1, dtype=np.int64)
-            from_old[before[todo[known]]] = known
-            start = merge_columns([(chunk, from_old)], len(todo))
-        made, total = trainer.solve(parent, warm=start, only=todo, threads=threads)
-        parts.append((made[:5], todo))
+            from_old[before[solve_at[solved_before]]] = solved_before
+            start = merge_columns([(chunk, from_old)], len(solve_at))
+        solved, total = trainer.solve(parent, warm=start, only=solve_at, threads=threads)
+        parts.append((solved[:5], solve_at))
     return merge_columns(parts, len(ids)), total

@@ -1,4 +1,4 @@
-"""Threshold by beam: what recall costs in bytes and time, and the setting that a budget allows."""
+"""Sweep over pruning thresholds and beam widths: recall against model size and work, and a choice within limits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,18 +14,24 @@ from tasks.xmr.sparse_rows import checked_rows
 
 
 class NoSettingError(ValueError):
-    """No setting of a sweep keeps the limits."""
+    """No setting of a sweep meets the limits."""
 
 
 @dataclass(frozen=True)
 class SweepParams:
-    """Thresholds (0: weights as trained) and beams to try, recall at ``k``, and limits for the setting; 0: no limit.
+    """Grid and limits of a sweep; a limit of 0 is none.
 
-    ``megabytes`` bounds the model, ``latency_ms`` a query. Since a choice must not depend on a clock, a query's
-    milliseconds are its counted work over ``work_per_ms``, a figure of the machine that serves (13,400 to 18,600 on
-    debian12 from threshold 0.1 to 0.3 and beam 5 to 20, one thread); what a clock said for ``timed`` queries stands
-    beside it, to correct it by. With ``least_recall`` the smallest model that reaches it is picked. ``on`` sweeps
-    without any limit too.
+    on: sweep even without a limit.
+    thresholds: pruning thresholds; 0: weights as trained.
+    beams: beam widths.
+    k: rank at which recall is measured.
+    megabytes: maximum model size in MB.
+    least_recall: minimum recall; the smallest model that reaches it is chosen.
+    latency_ms: maximum estimated latency of a query in milliseconds. The choice must not depend on a clock, so that the
+        estimate is the counted work over ``work_per_ms``.
+    work_per_ms: throughput of the serving machine (13,400 to 18,600 on debian12, thresholds 0.1 to 0.3, beams 5 to 20,
+        one thread); the measured latency is reported as well, to calibrate it.
+    timed: number of queries whose latency is measured.
     """
 
     on: bool = False
@@ -55,24 +61,28 @@ class SweepParams:
 
     @property
     def picks(self) -> bool:
-        """Whether a limit is set, so that its setting is published."""
+        """Whether a limit is set, so that the chosen setting is published."""
         return bool(self.megabytes or self.least_recall or self.latency_ms)
 
     @property
     def limits(self) -> dict[str, float]:
-        """The limits that are set, as :func:`choose` takes them."""
-        given = {
+        """The limits that are set, as keyword arguments of :func:`choose`."""
+        limits = {
             "megabytes": self.megabytes,
             "least_recall": self.least_recall,
             "work": self.latency_ms * self.work_per_ms,
         }
-        return {name: value for name, value in given.items() if value}
+        return {name: value for name, value in limits.items() if value}
 
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One setting: precision at 1, precision and recall at k, bytes and weights of the model, a query's mean work
-    (chunks multiplied and features found in them, which depends on no clock) and its median milliseconds.
+    """Results of one setting.
+
+    precision, recall: at k.
+    bytes, nonzeros: size and stored weights of the model.
+    work: mean work of a query, chunks multiplied plus features matched in them; independent of the clock.
+    latency_ms: median milliseconds of a query, None where not measured.
     """
 
     threshold: float
@@ -99,23 +109,24 @@ def sweep_settings(
     clock: Callable[[], float] | None = None,
     timed_rows: int = 500,
 ) -> list[SweepPoint]:
-    """A point for each threshold and beam, in that order; a threshold below the model's own changes nothing.
+    """One point for each threshold and beam, in that order; a threshold below that of the model has no effect.
 
-    queries: rows (q, d) whose true labels are ``truth``. clock: counts seconds; the median of single queries over the
-    first ``timed_rows`` rows is then the latency. Several models are an ensemble: all are cut alike, their bytes and
-    work are sums.
+    model: a model, or those of an ensemble, which are pruned alike; bytes and work are then sums.
+    queries: CSR (q, d).
+    truth: CSR (q, labels).
+    clock: seconds; if set, the latency is the median over single queries of the first ``timed_rows`` rows.
     """
     models = [model] if isinstance(model, RankerModel) else list(model)
     rows, true = checked_rows(queries, "queries"), checked_rows(truth, "truth", columns=models[0].tree.labels)
     singles = [rows[[row]] for row in range(min(timed_rows, rows.shape[0]))] if clock else []
     sizes, out = np.diff(true.indptr), []
     for threshold in thresholds:
-        cuts = [prune(one, threshold=threshold) for one in models]
+        cuts = [prune(trained, threshold=threshold) for trained in models]
         rankers = [Ranker(cut, params) for cut in cuts]
         for beam in beams:
             chosen = BeamParams(beam, params.post_processor)
             rankings = [ranker.rank(rows, k, params=chosen) for ranker in rankers]
-            found = hits(_combined(rankings, k, combination), true)
+            hit = hits(_combined(rankings, k, combination), true)
             latency = None
             if clock:
                 latency = _median_ms(rankers, singles, k, chosen, combination, clock)
@@ -123,9 +134,9 @@ def sweep_settings(
                 SweepPoint(
                     threshold=threshold,
                     beam=beam,
-                    precision_at_1=precision_at(found, 1),
-                    precision=precision_at(found, k),
-                    recall=recall_at(found, sizes, k),
+                    precision_at_1=precision_at(hit, 1),
+                    precision=precision_at(hit, k),
+                    recall=recall_at(hit, sizes, k),
                     bytes=sum(cut.nbytes for cut in cuts),
                     nonzeros=sum(cut.nonzeros for cut in cuts),
                     work=sum(map(work_of, rankings)),
@@ -140,7 +151,7 @@ def _combined(rankings: Sequence[Ranking], k: int, combination: Combination) -> 
 
 
 def work_of(ranking: Ranking) -> float:
-    """A query's mean work: chunks multiplied and features found in them."""
+    """Mean work of a query: chunks multiplied plus features matched in them."""
     counters = ranking.counters
     chunks = counters.march + counters.binary + counters.hash + counters.dense
     return (chunks + counters.hits) / max(len(ranking.ids), 1)
@@ -170,29 +181,29 @@ def choose(
     megabytes: float | None = None,
     least_recall: float | None = None,
 ) -> SweepPoint:
-    """The setting of the best recall within the limits; with ``least_recall`` the smallest one that reaches it.
+    """The setting with the best recall within the limits; with ``least_recall``, the smallest that reaches it.
 
-    Ties go to fewer bytes, then to the narrower beam. NoSettingError names the limit that comes nearest where none
-    holds.
+    Ties go to fewer bytes, then to the narrower beam. Raises NoSettingError with the violated limit and the nearest
+    value where no setting meets it, ValueError for a limit on latencies that were not measured.
     """
     if latency_ms is not None and any(point.latency_ms is None for point in points):
         raise ValueError("latency_ms: expected points with a latency, got some without; sweep with a clock")
-    left = list(points)
+    allowed = list(points)
     if latency_ms is not None:
-        left = _within(left, "latency", "ms", lambda point: point.latency_ms or 0.0, latency_ms)
+        allowed = _within(allowed, "latency", "ms", lambda point: point.latency_ms or 0.0, latency_ms)
     if work is not None:
-        left = _within(left, "work", "chunks and features a query", lambda point: point.work, work)
+        allowed = _within(allowed, "work", "chunks and features a query", lambda point: point.work, work)
     if megabytes is not None:
-        left = _within(left, "size", "MB", lambda point: point.bytes / 1e6, megabytes)
+        allowed = _within(allowed, "size", "MB", lambda point: point.bytes / 1e6, megabytes)
     if least_recall is not None:
-        best = max((point.recall for point in left), default=0.0)
-        left = [point for point in left if point.recall >= least_recall]
-        if not left:
+        best = max((point.recall for point in allowed), default=0.0)
+        allowed = [point for point in allowed if point.recall >= least_recall]
+        if not allowed:
             raise NoSettingError(f"recall: expected at least {least_recall:g}, got at most {best:.4g}; lower it")
-        return min(left, key=lambda point: (point.bytes, point.beam, -point.recall, point.threshold))
-    if not left:
+        return min(allowed, key=lambda point: (point.bytes, point.beam, -point.recall, point.threshold))
+    if not allowed:
         raise NoSettingError("sweep: expected at least one point, got none; give thresholds and beams")
-    return min(left, key=lambda point: (-point.recall, point.bytes, point.beam, point.threshold))
+    return min(allowed, key=lambda point: (-point.recall, point.bytes, point.beam, point.threshold))
 
 
 def _within(
@@ -200,6 +211,6 @@ def _within(
 ) -> list[SweepPoint]:
     kept = [point for point in points if value(point) <= limit]
     if points and not kept:
-        least = min(value(point) for point in points)
-        raise NoSettingError(f"{name}: expected at most {limit:g} {unit}, got at least {least:.4g} {unit}; raise it")
+        nearest = min(value(point) for point in points)
+        raise NoSettingError(f"{name}: expected at most {limit:g} {unit}, got at least {nearest:.4g} {unit}; raise it")
     return kept

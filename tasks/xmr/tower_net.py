@@ -1,4 +1,4 @@
-"""The weights of a two-tower network and one step of their training; all that needs torch is here."""
+"""Weights and training step of a two-tower network; the only module of the domain that imports torch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _LAYERS = ("query_layer", "label_layer")
 
 
 class _Bag(torch.autograd.Function):
-    """Weighted sums of looked-up rows, as a product with a sparse matrix; each row's gradient is made once a batch."""
+    """Weighted sums of embedding rows as a sparse matrix product; each row's gradient is computed once per batch."""
 
     @staticmethod
     def forward(ctx: Any, part: torch.Tensor, rows: sparse.csr_array) -> torch.Tensor:
@@ -27,7 +27,7 @@ class _Bag(torch.autograd.Function):
 
 
 class TowerNet:
-    """An embedding of every n-gram, a layer for each tower, and with ``own`` a vector of each label's own."""
+    """An embedding per n-gram, a dense layer per tower and, with ``own``, a vector per label."""
 
     def __init__(self, features: int, labels: int, size: int, *, own: bool, seed: int) -> None:
         random = torch.Generator().manual_seed(seed)
@@ -35,7 +35,7 @@ class TowerNet:
         self._net = {"table": table, "query_layer": torch.eye(size), "label_layer": torch.eye(size)}
         if own:
             self._net["label_vectors"] = 0.1 * torch.randn(labels, size, generator=random) * size**-0.5
-        # Sums of the mean squares of gradients: one a row of what is looked up, one an entry of a layer.
+        # Adagrad state, sums of squared gradients: the mean per embedding row, each entry of a dense layer.
         self._squares = {
             name: torch.zeros(tensor.shape if name in _LAYERS else tensor.shape[:1])
             for name, tensor in self._net.items()
@@ -43,35 +43,38 @@ class TowerNet:
         self.keep()
 
     def keep(self) -> None:
-        """Takes the present weights for the best."""
+        """Keeps a copy of the current weights as the best."""
         self._best = {name: tensor.clone() for name, tensor in self._net.items()}
 
     def weights(self, *, best: bool) -> dict[str, NDArray[np.float32]]:
-        """The best or the present weights by name."""
+        """The best or the current weights by name."""
         return {name: tensor.numpy() for name, tensor in (self._best if best else self._net).items()}
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Everything, as copies by name."""
+        """Copies of all arrays by name."""
         parts = {"net": self._net, "best": self._best, "squares": self._squares}
         return {f"{part}_{name}": tensor.numpy().copy() for part, of in parts.items() for name, tensor in of.items()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Goes back to a state; ValueError for one of another network."""
+        """Restores a state; raises ValueError for the state of another network."""
         for part in (self._net, self._best, self._squares):
             prefix = "net" if part is self._net else "best" if part is self._best else "squares"
             for name, tensor in part.items():
-                found = state.get(f"{prefix}_{name}")
-                if found is None or found.shape != tuple(tensor.shape):
-                    raise ValueError(f"state: expected {name} of shape {tuple(tensor.shape)}, got another; start again")
-                part[name] = torch.from_numpy(np.array(found))
+                array = state.get(f"{prefix}_{name}")
+                if array is None or array.shape != tuple(tensor.shape):
+                    raise ValueError(
+                        f"state: expected {name} of shape {tuple(tensor.shape)}, got another; train from the start"
+                    )
+                part[name] = torch.from_numpy(np.array(array))
 
     def logits(self, batch: Batch, temperature: float) -> tuple[torch.Tensor, dict[str, torch.Tensor], dict[str, Any]]:
-        """Cosines of all queries and labels of a batch over the temperature, corrected for how often each label is drawn
-        and without a query's other labels; the weights that they depend on, and the rows of those that are looked up.
+        """Logits of a batch, the weights that they depend on, and the row indices of the embeddings among these.
+
+        Logits (b, b) are cosines over the temperature with the logQ correction; a query's other true labels are masked.
         """
         both = sparse.vstack([batch.queries, batch.labels], format="csr")
-        used, places = np.unique(both.indices, return_inverse=True)
-        both = sparse.csr_array((both.data, places.astype(np.int32), both.indptr), shape=(both.shape[0], len(used)))
+        used, columns = np.unique(both.indices, return_inverse=True)
+        both = sparse.csr_array((both.data, columns.astype(np.int32), both.indptr), shape=(both.shape[0], len(used)))
         distinct, own = np.unique(batch.numbers, return_inverse=True)
         looked_up = {"table": used, "label_vectors": distinct}
         rows = {name: torch.from_numpy(looked_up[name].astype(np.int64)) for name in self._net if name in looked_up}
@@ -88,7 +91,7 @@ class TowerNet:
         return cosines.masked_fill(torch.from_numpy(batch.also), -torch.inf), leaves, rows
 
     def step(self, batch: Batch, *, temperature: float, rate: float) -> float:
-        """One step down the softmax loss of a batch; the loss before it."""
+        """One gradient step on the softmax loss of a batch; returns the loss before the step."""
         logits, leaves, rows = self.logits(batch, temperature)
         losses = torch.nn.functional.cross_entropy(logits, torch.arange(len(batch.numbers)), reduction="none")
         loss = (losses * torch.from_numpy(batch.weights)).mean()
@@ -100,7 +103,7 @@ class TowerNet:
         return float(loss.detach())
 
     def _descend(self, name: str, gradient: torch.Tensor, rows: torch.Tensor | None, rate: float) -> None:
-        """Adagrad, for what is looked up with one rate a row."""
+        """Adagrad; embeddings have one learning rate per row."""
         squares = self._squares[name]
         if rows is None:
             squares += gradient.square()

@@ -1,4 +1,4 @@
-"""What a two-tower network is made of and leaves behind; needs no torch."""
+"""Parameters, batches and results of a two-tower network, without torch."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.tfidf import TfidfParams
 from tasks.xmr.baselines import DenseLabels, DenseParams
 
-#: Hashed n-grams of queries and labels alike: the towers' input.
+#: Hashed n-grams of both queries and labels: the input of the towers.
 TOWER_NGRAMS = NgramParams(
     (FamilyParams("word", 1, 2, buckets=1 << 17), FamilyParams("char", 3, 3, buckets=1 << 15)),
     name_weight=0,
@@ -24,9 +24,14 @@ TOWER_TFIDF = TfidfParams(sublinear=True, family_weights=(1.0, 0.6))
 class TowerParams:
     """Size and training of the towers.
 
-    ``validation``: share of rows (at most ``validation_rows``) whose recall@10 decides when to stop, after ``patience``
-    epochs without a better one. ``seconds``: no step begins later (0: no limit); where it cuts, results depend on the
-    machine. ``label_vectors``: a label has a vector of its own beside its text's.
+    batch: pairs per step.
+    epochs: maximum number of epochs.
+    patience: epochs without a better validation recall after which training stops.
+    rate: learning rate of the embeddings.
+    temperature: divisor of the cosines in the softmax.
+    label_vectors: a label has a trained vector of its own in addition to that of its text.
+    validation: fraction of rows, at most ``validation_rows``, that are held out; their recall@10 decides when to stop.
+    seconds: time limit, 0 for none; no step starts later. Where it applies, results depend on the machine.
     """
 
     dimensions: int = 64
@@ -47,26 +52,37 @@ class TowerParams:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}; raise it")
         if not (self.rate > 0 and self.temperature > 0 and 0 < self.validation < 1 and self.seconds >= 0):
             raise ValueError(
-                "two towers: expected rate and temperature above 0, validation of 0 to 1, seconds of at least 0, got "
+                "two towers: expected rate and temperature above 0, validation from 0 to 1, seconds of at least 0, got "
                 f"{self.rate}, {self.temperature}, {self.validation}, {self.seconds}; correct them"
             )
 
 
 @dataclass(frozen=True)
 class Towers:
-    """Trained towers as plain arrays, which need no torch: (features, d) for queries, vectors (labels, d) of length one."""
+    """Trained towers as plain arrays, for use without torch.
+
+    components: float32 (features, d), the projection of queries.
+    vectors: float32 (labels, d), unit vectors, or zeros.
+    """
 
     components: NDArray[np.float32]
     vectors: NDArray[np.float32]
 
     def index(self, params: DenseParams = DenseParams()) -> DenseLabels:
-        """The labels in a graph index."""
+        """A graph index over the labels."""
         return DenseLabels(self.components, self.vectors, params)
 
 
 @dataclass(frozen=True)
 class TowerTraining:
-    """Towers of the best epoch, recall@10 of the validation rows after each epoch, and whether time cut it short."""
+    """Result of a training.
+
+    towers: of the best epoch.
+    recalls: recall@10 of the validation rows after each epoch.
+    best: index of the best epoch.
+    steps: number of steps.
+    out_of_time: whether the time limit ended it.
+    """
 
     towers: Towers
     recalls: list[float]
@@ -77,8 +93,13 @@ class TowerTraining:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs of a query and a label: features of both (b, d), each label's number, which other labels in the batch the
-    query has too (b, b), the logarithm of each label's share of all pairs, and each pair's weight.
+    """A batch of b pairs of a query and a label.
+
+    queries, labels: CSR (b, d), features of both.
+    numbers: int64 (b,), the labels.
+    also: bool (b, b), which other labels of the batch are true for the query; they are masked.
+    log_shares: float32 (b,), logarithm of each label's fraction of all pairs, for the logQ correction.
+    weights: float32 (b,), weights of the pairs.
     """
 
     queries: sparse.csr_array

@@ -1,4 +1,4 @@
-"""Training rankers level by level: which rows a cluster sees, and what its labels are solved with."""
+"""Level-wise training of XR-Linear (PECOS, JMLR 23(98), 2022): negative sampling, and one linear problem per node."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,28 +14,38 @@ from tasks.xmr.ranking import BeamParams, Ranker, ranked_matrix
 from tasks.xmr.sparse_rows import MatrixError
 from tasks.xmr.tree import LabelTree
 
-#: tfn: rows of the true parents; man: rows whose predicted parents these are; user: as given.
+#: Rows that a node is solved on. tfn (teacher forcing): those with the true parent; man (matcher-aware): those with the
+#: parent among the predicted ones; user: those of user-supplied negatives.
 Negatives = Literal["tfn", "man", "tfn+man", "user"]
 NEGATIVES: tuple[Negatives, ...] = ("tfn", "man", "tfn+man", "user")
 
-#: Where the weights of a level are (arrays, or files), and where the predicted parents of all rows.
+#: The weights of a level and the predicted parents of all rows, as arrays or as files.
 Weights = TypeVar("Weights")
 Parents = TypeVar("Parents")
 
-#: Below this the solver's float32 would not settle.
+#: For a smaller eps the solver does not converge in float32.
 _PRECISE_EPS = 1e-2
 
 
 @dataclass(frozen=True)
 class SolverParams:
-    """One label's problem: 1/2 |w|^2 + sum of cost * loss, the bias regularised like a feature of that value.
+    """The problem of one label: minimise 1/2 |w|^2 + sum of cost * loss.
 
-    A weight below ``threshold`` is not stored; of a label at most ``max_nonzeros`` are (0: all). Stops where the spread
-    of projected gradients is at most ``eps``, or after ``max_iter`` passes. A label's value, and no other node's, is
-    lowered by ``frequency_discount`` times the logarithm of its positive rows: regularisation keeps the values of rare
-    labels small, so that frequent ones come before their turn (the idea of logit adjustment, Menon et al., ICLR 2021).
-    PECOS has costs of 1, a threshold of 0.1 and no discount; these are what validation rows of a sparse and of a dense
-    data set favour together (tests/bench/tune_xmr.py).
+    The solver is dual coordinate descent (Hsieh et al., ICML 2008).
+
+    loss: one of LOSSES.
+    cost_positive, cost_negative: costs of the loss of positive and negative rows.
+    bias: value of the bias feature, which is regularised like any other; 0: no bias.
+    eps: stop where the spread of the projected gradients is at most this.
+    max_iter: maximum number of passes.
+    threshold: smaller weights are not stored.
+    max_nonzeros: maximum number of stored weights per label; 0: no maximum.
+    frequency_discount: a label's value is lowered by this times the logarithm of its positive rows; nodes above the
+        labels are not affected. Regularisation keeps the values of rare labels small, so that frequent labels rank too
+        high; the idea is that of logit adjustment (Menon et al., ICLR 2021).
+
+    PECOS uses costs of 1, a threshold of 0.1 and no discount; the defaults here are a compromise over validation rows
+    of a sparse and a dense data set (tests/bench/tune_xmr.py).
     """
 
     loss: str = "squared_hinge"
@@ -61,13 +71,13 @@ class SolverParams:
 
     @property
     def precise(self) -> bool:
-        """Whether float64 is needed inside the solver."""
+        """Whether the solver has to compute in float64."""
         return self.eps < _PRECISE_EPS or self.loss == "logistic"
 
 
 @dataclass(frozen=True)
 class SolveCounters:
-    """Labels solved, their passes, (row, label) pairs of one pass, and the sum of dual objectives."""
+    """Number of labels solved, their passes, (row, label) pairs per pass, and the sum of dual objectives."""
 
     labels: int = 0
     passes: int = 0
@@ -85,9 +95,12 @@ class SolveCounters:
 
 @dataclass(frozen=True)
 class LevelProblem:
-    """A level's task: ``targets`` CSR (rows, nodes) of costs above 0, ``active`` CSR (rows, parents) of what each sees.
+    """The problem of one level.
 
-    ``active`` None: every parent sees every row. Positive rows are always seen.
+    targets: CSR (rows, nodes), costs above 0 of the positives.
+    active: CSR (rows, parents), the rows that a parent's children are solved on besides their positives; None: all.
+
+    Raises MatrixError for shapes that do not fit the tree.
     """
 
     tree: LabelTree
@@ -101,18 +114,18 @@ class LevelProblem:
             raise MatrixError(f"targets: expected {nodes} columns, got {self.targets.shape[1]}; use the tree's nodes")
         if self.active is not None and self.active.shape != (self.targets.shape[0], parents):
             raise MatrixError(
-                f"active rows: expected {(self.targets.shape[0], parents)}, got {self.active.shape}; one column a"
-                " parent"
+                f"active rows: expected {(self.targets.shape[0], parents)}, got {self.active.shape}; pass one"
+                " column per parent"
             )
 
 
 class LevelTrainer:
-    """Solves the parents of one level, any of them in any order: a parent's chunk depends on nothing else."""
+    """Solves parents of one level, in any order: the chunk of a parent does not depend on the others."""
 
     def __init__(self, features: sparse.csr_array, problem: LevelProblem, params: SolverParams) -> None:
         if features.shape[0] != problem.targets.shape[0]:
             raise MatrixError(
-                f"targets: expected {features.shape[0]} rows, got {problem.targets.shape[0]}; give the same"
+                f"targets: expected {features.shape[0]} rows, got {problem.targets.shape[0]}; pass the same rows"
             )
         self._params = params
         self._discount = params.frequency_discount if problem.level == problem.tree.depth - 1 else 0.0
@@ -128,7 +141,7 @@ class LevelTrainer:
         self._solver = Solver(features.indptr, features.indices, features.data, features.shape[1])
 
     def rows_of(self, parent: int) -> NDArray[np.uint32]:
-        """The rows that a parent's children are solved on, ascending."""
+        """The rows that the children of a parent are solved on, uint32, ascending."""
         if self._active is None:
             return self._all
         first, last = self._children.start[parent], self._children.start[parent + 1]
@@ -144,9 +157,12 @@ class LevelTrainer:
         only: NDArray[np.int64] | None = None,
         threads: int = 1,
     ) -> tuple[Chunk, SolveCounters]:
-        """The chunk of one parent; ``warm``: weights of the same children to start from.
+        """The chunk of one parent.
 
-        ``only``: places of the children to solve, ascending; the chunk then has just their columns, with the same bits.
+        warm: weights of the same children to start from.
+        only: int64, ascending indices of the children to solve; the chunk then has only their columns, with equal bits.
+
+        Raises ModelError for more than MAX_LABELS children.
         """
         first, last = int(self._children.start[parent]), int(self._children.start[parent + 1])
         if last - first > MAX_LABELS:
@@ -182,7 +198,7 @@ class LevelTrainer:
         return (features, start, columns, values, bias), counters
 
     def _shifts(self, sizes: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """What children with so many positives are worth more than solved; None above the labels."""
+        """Offsets of the values of children with these numbers of positives, float32; None above the labels."""
         if self._discount == 0:
             return None
         return (-self._discount * np.log(np.maximum(sizes, 1))).astype(np.float32)
@@ -190,7 +206,7 @@ class LevelTrainer:
     def solve_block(
         self, parents: Sequence[int], *, warm: Mapping[int, Chunk] | None = None, threads: int = 1
     ) -> tuple[ChunkBlock, SolveCounters]:
-        """The chunks of some parents as a block; ``warm``: weights to start from by parent."""
+        """The chunks of some parents as a block; ``warm``: weights to start from, by parent."""
         chunks, ids, total = [], [], SolveCounters()
         for parent in parents:
             chunk, counters = self.solve(parent, warm=(warm or {}).get(parent), threads=threads)
@@ -202,7 +218,7 @@ class LevelTrainer:
 
 
 def columns_of(chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
-    """A chunk by child: start int64, features uint32, values, bias; as the solver takes weights to start from."""
+    """A chunk grouped by child, as initial weights of the solver: start int64, features uint32, values, bias."""
     features, start, columns, values, bias = chunk
     of_entry = np.repeat(features, start[1:] - start[:-1])
     order = np.argsort(columns, kind="stable")
@@ -215,31 +231,39 @@ def active_rows(
     negatives: Negatives,
     *,
     predicted: sparse.csr_array | None = None,
-    given: sparse.csr_array | None = None,
+    user_parents: sparse.csr_array | None = None,
 ) -> sparse.csr_array | None:
-    """Which rows each parent sees: None (all) on the first level, else by the true parents, the predicted ones, or
-    both.
+    """Rows that the children of each parent are solved on, CSR (rows, parents); None (all) on the first level.
+
+    targets_above: CSR (rows, parents), the true parents; None on the first level.
+    predicted: CSR (rows, parents), the predicted parents, for matcher-aware negatives.
+    user_parents: CSR (rows, parents), the parents of user-supplied negatives.
+
+    Raises ValueError for unknown negatives, MatrixError where the matrix they need is missing or of another shape.
     """
     if negatives not in NEGATIVES:
         raise ValueError(f"negatives: expected one of {NEGATIVES}, got {negatives!r}; choose one of them")
     if targets_above is None:
         return None
-    if negatives == "tfn" or (negatives == "user" and given is None):
+    if negatives == "tfn" or (negatives == "user" and user_parents is None):
         return targets_above
-    found = given if negatives == "user" else predicted
-    if found is None or found.shape != targets_above.shape:
+    negative_parents = user_parents if negatives == "user" else predicted
+    if negative_parents is None or negative_parents.shape != targets_above.shape:
         raise MatrixError(
-            f"{negatives} negatives: expected a matrix {targets_above.shape}, got {found}; one column a parent"
+            f"{negatives} negatives: expected a matrix {targets_above.shape}, got {negative_parents}; pass"
+            " one column per parent"
         )
-    return (targets_above + found).tocsr() if negatives == "tfn+man" else found.tocsr()
+    return (targets_above + negative_parents).tocsr() if negatives == "tfn+man" else negative_parents.tocsr()
 
 
 @dataclass(frozen=True)
 class TrainingParams:
-    """Solver, source of negatives, the beam that predicts them, and whether rows are scaled to length one first.
+    """Parameters of training.
 
-    A narrow beam adds the few wrong parents that a query would be led to: most of what matcher-aware negatives are
-    worth, for a fraction of their rows.
+    negatives: source of negative rows.
+    beam: beam search that predicts matcher-aware negatives. A narrow beam adds the few wrong parents that a query is
+        routed to: most of the benefit of matcher-aware negatives for a fraction of their rows.
+    normalise: whether rows are scaled to unit length first.
     """
 
     solver: SolverParams = SolverParams()
@@ -251,7 +275,7 @@ class TrainingParams:
 def predicted_parents(
     features: sparse.csr_array, partial: RankerModel, beam: BeamParams, *, threads: int = 1
 ) -> sparse.csr_array:
-    """The nodes of a partial model's last level that its beam ends in, CSR of ones (rows, nodes)."""
+    """Nodes of the last level of a partial model that the beam search keeps, CSR of ones (rows, nodes)."""
     ranker = Ranker(partial, beam, levels=len(partial.levels))
     return ranked_matrix(ranker.rank(features, beam.beam, threads=threads), ranker.labels)
 
@@ -264,11 +288,12 @@ def train_levels(
     solve: Callable[[int, Parents | None], Weights],
     solves: Callable[[int], bool] = lambda level: True,
 ) -> list[Weights]:
-    """The weights of all levels from the top: every training and every refresh, wherever its blocks are solved.
+    """The weights of all levels from the top; the loop of training and refresh, wherever blocks are solved.
 
-    predict: the parents that the weights so far predict for the rows; called before a level, but the first, whose
-    negatives are matcher-aware. solve: the weights of a level by these parents (None where they are not needed).
-    solves: whether any node of a level is solved at all; a refresh keeps weights.
+    predict: the parents that the weights so far predict for the rows; called for matcher-aware negatives before each
+        level but the first.
+    solve: the weights of a level, from the predicted parents (None where they are not needed).
+    solves: whether any node of a level is solved; a refresh may keep all its weights.
     """
     levels: list[Weights] = []
     for level in range(depth):

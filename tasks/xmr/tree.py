@@ -1,4 +1,7 @@
-"""The tree of labels: levels of nodes, each with its parent on the level above; the last level is the labels."""
+"""The label tree, a chain of cluster assignments (PECOS, JMLR 23(98), 2022): each node has a parent one level above.
+
+The nodes of the last level are the labels.
+"""
 
 from dataclasses import dataclass
 
@@ -10,12 +13,16 @@ from tasks.xmr.sparse_rows import checked_rows
 
 
 class TreeError(ValueError):
-    """Parents that make no tree."""
+    """Parents or parameters that do not form a tree."""
 
 
 @dataclass(frozen=True)
 class Children:
-    """The children of each node: ``ids`` uint32 [start[p]:start[p + 1]], ascending; ``start`` int64 (parents + 1,)."""
+    """The children of each parent.
+
+    start: int64 (parents + 1,), the range of parent p in ``ids``.
+    ids: uint32, ascending for each parent.
+    """
 
     start: NDArray[np.int64]
     ids: NDArray[np.uint32]
@@ -27,7 +34,10 @@ class Children:
 
 @dataclass(frozen=True)
 class LabelTree:
-    """``parents[t]`` int32: for each node of level t its parent on level t - 1; on level 0 all have the root, 0."""
+    """Levels of nodes; ``parents[t]``: int32 (nodes of level t,), their parents on level t - 1 (level 0: the root, 0).
+
+    Raises TreeError for parents out of range.
+    """
 
     parents: tuple[NDArray[np.int32], ...]
 
@@ -37,7 +47,9 @@ class LabelTree:
         above = 1
         for level, parents in enumerate(self.parents):
             if parents.ndim != 1 or len(parents) == 0 or parents.min() < 0 or parents.max() >= above:
-                raise TreeError(f"tree level {level}: expected parents of 0 to {above - 1} for its nodes, got others")
+                raise TreeError(
+                    f"tree level {level}: expected parents of 0 to {above - 1} for its nodes, got others; rebuild it"
+                )
             above = len(parents)
 
     @property
@@ -51,11 +63,11 @@ class LabelTree:
         return len(self.parents[-1])
 
     def width(self, level: int) -> int:
-        """Nodes of a level; -1 is the root's."""
+        """Number of nodes of a level; 1 for the root, level -1."""
         return len(self.parents[level]) if level >= 0 else 1
 
     def figures(self) -> dict[str, object]:
-        """Levels, nodes of each, and labels of the largest leaf, as manifests keep them."""
+        """Depth, nodes of each level, and labels of the largest leaf, for the manifest."""
         return {
             "depth": self.depth,
             "widths": [self.width(level) for level in range(self.depth)],
@@ -63,14 +75,14 @@ class LabelTree:
         }
 
     def children(self, level: int) -> Children:
-        """The nodes of a level by their parent."""
+        """The nodes of a level grouped by parent."""
         parents = self.parents[level]
         counts = np.bincount(parents, minlength=self.width(level - 1))
         start = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
         return Children(start, np.argsort(parents, kind="stable").astype(np.uint32))
 
     def lift(self, targets: sparse.csr_array, level: int) -> sparse.csr_array:
-        """Which nodes of ``level`` are above each row's entries on level + 1: CSR of ones."""
+        """Nodes of ``level`` above the targets of each row on level + 1: CSR of ones (rows, nodes)."""
         parents = self.parents[level + 1]
         up = sparse.csr_array(
             (np.ones(len(parents), np.float32), parents, np.arange(len(parents) + 1)),
@@ -82,7 +94,7 @@ class LabelTree:
         return checked_rows(lifted, "targets")
 
     def targets(self, labels: sparse.csr_array) -> list[sparse.csr_array]:
-        """For each level which of its nodes each row has below or at them; the last is the labels themselves."""
+        """Targets of the rows on each level, CSR (rows, nodes): of ones above the labels, the last is ``labels``."""
         levels = [checked_rows(labels, "targets", columns=self.labels)]
         for level in range(self.depth - 2, -1, -1):
             levels.insert(0, self.lift(levels[0], level))
@@ -90,7 +102,7 @@ class LabelTree:
 
 
 def merged_tree(leaf_of_label: NDArray[np.int32], leaves: int, branching: int) -> LabelTree:
-    """The tree whose leaf clusters are merged ``branching`` at a time, neighbours first, until that few are left."""
+    """The tree over leaf clusters, merged ``branching`` neighbours at a time until at most that many remain."""
     levels = [leaf_of_label.astype(np.int32)]
     width = leaves
     while width > branching:

@@ -1,7 +1,7 @@
-"""A two-tower network: n-grams of query and label embedded in one space, trained against the labels of other rows.
+"""A two-tower network: n-grams of queries and labels embedded in one space, trained with in-batch negatives.
 
 Sources: Huang et al., CIKM 2013 (n-gram towers); Yi et al., RecSys 2019 (in-batch softmax with the logQ correction).
-Deviations: one dense layer a tower that begins as the identity; a label has, beside its text, a vector of its own.
+Deviations: one dense layer per tower, initialised to the identity; a label has a vector of its own besides its text's.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from tasks.xmr.towers import Batch, TowerParams, Towers, TowerTraining
 
 @dataclass
 class _Progress:
-    """Where a training stands; everything but the clock is in its state."""
+    """Progress of a training; all of its state but the clock."""
 
     epoch: int = 0
     steps: int = 0
@@ -30,7 +30,7 @@ class _Progress:
 
 
 class TowerTrainer:
-    """Trains epoch by epoch, so that a long training can be stopped and taken up again."""
+    """Trains epoch by epoch, so that a long training can be stopped and resumed."""
 
     def __init__(
         self,
@@ -39,17 +39,24 @@ class TowerTrainer:
         targets: sparse.csr_array,
         params: TowerParams = TowerParams(),
     ) -> None:
-        """queries: features (n, d); labels: features of their texts (l, d), rows may be empty; targets: (n, l), weights."""
+        """Checks the data and holds out the validation rows.
+
+        queries: CSR (n, d).
+        labels: CSR (l, d), features of label texts; rows may be empty.
+        targets: CSR (n, l), weights of the pairs.
+
+        Raises MatrixError for shapes that do not fit, and for fewer than 2 rows.
+        """
         self.params = params
         self._queries, self._labels = checked_rows(queries, "queries"), checked_rows(labels, "labels")
         self._targets = checked_rows(targets, "targets", columns=labels.shape[0])
         if queries.shape[1] != labels.shape[1] or queries.shape[0] != targets.shape[0]:
             raise MatrixError(
-                "two towers: expected queries and labels of one vocabulary and a target row a query, got "
-                f"{queries.shape}, {labels.shape}, {targets.shape}; featurize both alike"
+                "two towers: expected queries and labels of one vocabulary and one target row per query, got "
+                f"{queries.shape}, {labels.shape}, {targets.shape}; featurize both with one vocabulary"
             )
         self._split()
-        # Only here, so that everything else can be imported without torch.
+        # Local imports: torch is optional, and this module must be importable without it.
         from tasks.determinism import one_thread
         from tasks.xmr.tower_net import TowerNet
 
@@ -63,13 +70,15 @@ class TowerTrainer:
         rows = self._targets.shape[0]
         held = min(int(np.ceil(rows * self.params.validation)), self.params.validation_rows, rows - 1)
         if held < 1:
-            raise MatrixError(f"queries: expected at least 2 rows, got {rows}; some are held out for validation")
+            raise MatrixError(
+                f"queries: expected at least 2 rows, got {rows}; add rows, some are held out for validation"
+            )
         order = np.random.default_rng([self.params.seed, 1]).permutation(rows)
         self._held = np.sort(order[:held])
-        mine = np.ones(rows, dtype=bool)
-        mine[self._held] = False
+        is_training = np.ones(rows, dtype=bool)
+        is_training[self._held] = False
         of_entry = np.repeat(np.arange(rows), np.diff(self._targets.indptr))
-        chosen = mine[of_entry]
+        chosen = is_training[of_entry]
         self._pairs = np.stack([of_entry[chosen], self._targets.indices[chosen]], axis=1)
         if not len(self._pairs):
             raise MatrixError("targets: expected at least one label outside the validation rows, got none; add rows")
@@ -87,7 +96,7 @@ class TowerTrainer:
         )
 
     def run_epoch(self, *, until: float = np.inf, clock: Callable[[], float] | None = None) -> None:
-        """All pairs once, in the order of the seed and the epoch, then the recall of the validation rows."""
+        """One pass over all pairs, in an order fixed by seed and epoch, then the recall of the validation rows."""
         order = np.random.default_rng([self.params.seed, 2, self._at.epoch]).permutation(len(self._pairs))
         with self._one_thread():
             for begin in range(0, len(order), self.params.batch):
@@ -106,25 +115,25 @@ class TowerTrainer:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of finished epochs."""
         return self._at.epoch
 
     @property
     def finished(self) -> bool:
-        """Whether another epoch is not to be run."""
+        """Whether training is complete."""
         at = self._at
         return at.out_of_time or at.epoch >= self.params.epochs or at.epoch - 1 - at.best >= self.params.patience > 0
 
     def _recall(self) -> float:
-        """Recall@10 of the validation rows with the present weights."""
+        """Recall@10 of the validation rows with the current weights."""
         towers = self._towers(best=False)
         dense = project(self._queries[self._held], towers.components)
         scores = dense @ towers.vectors.T
         k = min(10, scores.shape[1])
         ids = np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.uint32)
         truth = self._targets[self._held]
-        found = hits(Ranking(ids, np.zeros(ids.shape, np.float32)), truth)
-        return recall_at(found, np.diff(truth.indptr).astype(np.int64), k)
+        hit = hits(Ranking(ids, np.zeros(ids.shape, np.float32)), truth)
+        return recall_at(hit, np.diff(truth.indptr).astype(np.int64), k)
 
     def _towers(self, *, best: bool) -> Towers:
         arrays = self._net.weights(best=best)
@@ -141,7 +150,7 @@ class TowerTrainer:
         return TowerTraining(self._towers(best=True), list(at.recalls), at.best, at.steps, at.out_of_time)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """What :meth:`restore` needs beside data and parameters, as arrays by name; between epochs."""
+        """The state between epochs, as arrays by name: all that :meth:`restore` needs besides data and parameters."""
         at = self._at
         return self._net.state() | {
             "progress": np.array([at.epoch, at.steps, at.best, int(at.out_of_time)], dtype=np.int64),
@@ -149,7 +158,7 @@ class TowerTrainer:
         }
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Goes on where the trainer with this state stopped, to the identical towers."""
+        """Resumes from a saved state, with results identical to those of an uninterrupted training."""
         try:
             self._net.restore(state)
         except ValueError as problem:
@@ -168,10 +177,15 @@ def train_towers(
     save: Callable[[int, dict[str, NDArray[np.generic]]], None] | None = None,
     clock: Callable[[], float] | None = None,
 ) -> TowerTraining:
-    """All epochs until recall no longer grows or time is up; ``save`` gets the state after each, ``state`` takes it up."""
+    """Trains until the recall no longer improves or the time limit is reached.
+
+    state: a saved state to resume from.
+    save: called with epoch and state after each epoch.
+    clock: seconds; required for a time limit, else ValueError.
+    """
     if params.seconds and clock is None:
         raise ValueError(
-            f"clock: expected one for a limit of {params.seconds:g} seconds, got none; give time.monotonic"
+            f"clock: expected one for a limit of {params.seconds:g} seconds, got none; pass time.monotonic"
         )
     until = clock() + params.seconds if clock is not None and params.seconds else np.inf
     trainer = TowerTrainer(queries, labels, targets, params)

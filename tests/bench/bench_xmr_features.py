@@ -28,7 +28,7 @@ from tasks.corpus.tfidf import Featurizer, TfidfParams
 from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 from tasks.xmr.baselines import Bm25Labels, DenseLabels, FrequentLabels, featurizer_of
 from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.evaluation import Contender, Examination, FeaturizedTexts, JudgeParams, Scorecard, judge
+from tasks.xmr.evaluation import Candidate, Evaluation, FeaturizedTexts, JudgeParams, Scorecard, evaluate_candidate
 from tasks.xmr.interactions import (
     TEST,
     InteractionParams,
@@ -121,9 +121,9 @@ class Task:
         """How many training queries have each label."""
         return np.bincount(self.targets.indices, minlength=self.targets.shape[1])
 
-    def examination(self) -> Examination[list[str]]:
-        """The test rows, with what propensities and bands need."""
-        return Examination(self.asked, self.truth, self.counts, len(self.queries))
+    def evaluation(self) -> Evaluation[list[str]]:
+        """The test rows, with what propensities and frequency buckets need."""
+        return Evaluation(self.asked, self.truth, self.counts, len(self.queries))
 
 
 def task_of(name: str, batch: InteractionBatch, *, rows: int) -> Task:
@@ -202,7 +202,7 @@ def rows_of(task: Task, features: Features) -> tuple[Featurizer, TrainingRows]:
     return featurizer, training_rows(rows, task.targets, RowParams(label_rows=task.label_rows))
 
 
-def ranker(task: Task, features: Features, threshold: float = SolverParams().threshold) -> Contender[list[str]]:
+def ranker(task: Task, features: Features, threshold: float = SolverParams().threshold) -> Candidate[list[str]]:
     """Our ranker at its defaults but for the pruning; seconds from texts to the model."""
     pruning = TrainingParams(solver=SolverParams(threshold=threshold))
 
@@ -213,10 +213,10 @@ def ranker(task: Task, features: Features, threshold: float = SolverParams().thr
 
     seconds, (featurizer, model) = cpu_seconds(train)
     name = f"ranker, {features.name}" + (f", pruned at {threshold:g}" if threshold != LIGHT else "")
-    return Contender(name, FeaturizedTexts(featurizer, Ranker(model)), seconds, model.nbytes)
+    return Candidate(name, FeaturizedTexts(featurizer, Ranker(model)), seconds, model.nbytes)
 
 
-def dense(task: Task, *, of_text: bool, rank: int = 128) -> Contender[list[str]]:
+def dense(task: Task, *, of_text: bool, rank: int = 128) -> Candidate[list[str]]:
     """The nearest labels by SVD: of their texts, or of the mean of their rows (PIFA)."""
 
     def train() -> tuple[Featurizer, DenseLabels]:
@@ -228,10 +228,10 @@ def dense(task: Task, *, of_text: bool, rank: int = 128) -> Contender[list[str]]
 
     seconds, (featurizer, answers) = cpu_seconds(train)
     name = "dense, label texts" if of_text else "dense, PIFA"
-    return Contender(name, FeaturizedTexts(featurizer, answers), seconds, answers.nbytes)
+    return Candidate(name, FeaturizedTexts(featurizer, answers), seconds, answers.nbytes)
 
 
-def towers(task: Task, limit: float) -> tuple[Contender[list[str]], dict[str, Any]]:
+def towers(task: Task, limit: float) -> tuple[Candidate[list[str]], dict[str, Any]]:
     """The two-tower network; ``limit`` seconds of clock at most."""
     from tasks.xmr.two_tower import train_towers
 
@@ -248,7 +248,7 @@ def towers(task: Task, limit: float) -> tuple[Contender[list[str]], dict[str, An
 
     seconds, (featurizer, answers, training) = cpu_seconds(train)
     about = {"epochs": len(training.recalls), "best_epoch": training.best + 1, "out_of_time": training.out_of_time}
-    return Contender("two towers", FeaturizedTexts(featurizer, answers), seconds, answers.nbytes), about
+    return Candidate("two towers", FeaturizedTexts(featurizer, answers), seconds, answers.nbytes), about
 
 
 def shown(task: Task, card: Scorecard, **more: Any) -> dict[str, Any]:
@@ -263,8 +263,8 @@ def shown(task: Task, card: Scorecard, **more: Any) -> dict[str, Any]:
     )
     row: dict[str, Any] = {"dataset": task.name, "contender": card.name, "setting": f"{len(task.queries)} rows"}
     row |= {name: 100 * card.metrics[name] for name in names}
-    for band in card.bands:
-        row[f"seen_{band.least}_recall"] = 100 * band.recall
+    for bucket in card.buckets:
+        row[f"seen_{bucket.minimum}_recall"] = 100 * bucket.recall
     return row | card.latency | {"train_s": card.seconds, "MB": card.nbytes / 2**20} | more
 
 
@@ -309,23 +309,23 @@ def claims(rows: list[dict[str, Any]]) -> list[Row]:
 
 def measure(task: Task, limit: float, keep: Callable[[list[dict[str, Any]]], object]) -> list[dict[str, Any]]:
     """All feature families with the ranker, then the baselines; ``keep`` is given the rows so far after each."""
-    test, params = task.examination(), JudgeParams(timed=300)
+    test, params = task.evaluation(), JudgeParams(timed=300)
     rows: list[dict[str, Any]] = []
 
-    def judged(contender: Contender[list[str]], **more: Any) -> None:
-        rows.append(shown(task, judge(contender, test, params, clock=time.perf_counter), **more))
+    def judged(candidate: Candidate[list[str]], **more: Any) -> None:
+        rows.append(shown(task, evaluate_candidate(candidate, test, params, clock=time.perf_counter), **more))
         keep(rows)
         figures = f"P@1 {rows[-1]['precision_at_1']:.1f}, recall@10 {rows[-1]['recall_at_10']:.1f}"
-        print(f"{task.name} {contender.name}: {figures}, {contender.seconds:.1f} s", flush=True)
+        print(f"{task.name} {candidate.name}: {figures}, {candidate.seconds:.1f} s", flush=True)
 
     for features in FEATURES:
         judged(ranker(task, features, LIGHT))
     for features in (FEATURES[0], ALL):
         judged(ranker(task, features))
     often = FrequentLabels(task.counts)
-    judged(Contender("most frequent", often, 0.0, often.nbytes))
+    judged(Candidate("most frequent", often, 0.0, often.nbytes))
     seconds, bm25 = cpu_seconds(lambda: Bm25Labels(task.label_texts))
-    judged(Contender("BM25", bm25, seconds, bm25.nbytes))
+    judged(Candidate("BM25", bm25, seconds, bm25.nbytes))
     for of_text in (True, False):
         judged(dense(task, of_text=of_text))
     network, about = towers(task, limit)

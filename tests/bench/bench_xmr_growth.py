@@ -1,6 +1,6 @@
 """What more labels cost: ``python -m tests.bench.bench_xmr_growth [--labels 10000 100000 1000000] [--train 2000 8000 16000]``.
 
-Prediction: trees of the default shape over label sets of any size, with weights drawn from the columns of a model trained on
+Prediction: trees of the default shape over label sets of any size, with weights sampled from the columns of a model trained on
 debian12, asked debian12's test rows at beam 10. Training: debian12 with some of its labels, each in a process of its own.
 CPU seconds of one thread.
 """
@@ -23,8 +23,8 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy import sparse  # noqa: E402
 
-from tasks.xmr.blocks import BlockParams, parent_blocks  # noqa: E402
 from tasks.xmr.clustering import ClusterParams, cluster_labels, tree_of_leaves  # noqa: E402
+from tasks.xmr.label_blocks import BlockParams, parent_blocks  # noqa: E402
 from tasks.xmr.label_features import embed_labels  # noqa: E402
 from tasks.xmr.memory import ProblemShape, clustering_need, embedding_need, memory_need  # noqa: E402
 from tasks.xmr.model import Chunk, ChunkBlock, RankerModel, join_chunks  # noqa: E402
@@ -36,7 +36,7 @@ from tests.bench.results import ROOT, cpu_seconds, print_table, results_folder, 
 from tests.support.rankers import train_blocks, train_ranker  # noqa: E402
 
 DATASET = "debian12"
-#: How far drawn weights are from those they are drawn from: the deviation of the logarithm of their ratio.
+#: How far sampled weights are from those they are sampled from: the deviation of the logarithm of their ratio.
 _SPREAD = 0.25
 
 
@@ -63,7 +63,7 @@ class Source:
     def draw(self, height: int, place: float, count: int) -> Chunk:
         """A chunk of ``count`` columns: the pattern of the trained chunk at the same place (0 to 1), other weights.
 
-        Above the trained model's top, its top. So a path down the drawn tree stays with one topic, as a trained one does.
+        Above the trained model's top, its top. So a path down the sampled tree stays with one topic, as a trained one does.
         """
         height = min(height, len(self._weights) - 1)
         key = (height, int(place * (len(self._children[height].start) - 1)), count)
@@ -88,8 +88,8 @@ class Source:
         return features.astype(np.uint32), start, columns[order], part.data[order], self._bias[height][chosen]
 
 
-def drawn_model(source: Source, tree: LabelTree) -> RankerModel:
-    """A model of that tree with drawn weights, in blocks as a training leaves them."""
+def sampled_model(source: Source, tree: LabelTree) -> RankerModel:
+    """A model of that tree with sampled weights, in blocks as a training leaves them."""
     levels: list[tuple[ChunkBlock, ...]] = []
     for level in range(tree.depth):
         children, parents = tree.children(level), tree.width(level - 1)
@@ -130,11 +130,11 @@ def level_microseconds(model: RankerModel, queries: sparse.csr_array) -> list[fl
 
 
 def prediction_rows(labels: Sequence[int], repeats: int) -> list[dict[str, Any]]:
-    """Microseconds a query, in one call and row by row, of a trained model and of drawn ones, in turns."""
+    """Microseconds a query, in one call and row by row, of a trained model and of sampled ones, in turns."""
     trained, queries = trained_model(), read(task_folder(DATASET), "X_test")
     source = Source(trained)
-    named = [("trained", trained), ("drawn like it", drawn_model(source, trained.tree))]
-    named += [("drawn", drawn_model(source, plain_tree(count))) for count in labels]
+    named = [("trained", trained), ("sampled, same tree", sampled_model(source, trained.tree))]
+    named += [("sampled", sampled_model(source, plain_tree(count))) for count in labels]
     rankers = [Ranker(model) for _, model in named]
     single = [queries[row : row + 1] for row in range(queries.shape[0])]
     taken: list[tuple[list[float], list[float]]] = [([], []) for _ in rankers]
@@ -166,7 +166,7 @@ def prediction_rows(labels: Sequence[int], repeats: int) -> list[dict[str, Any]]
                 "us_to_level": level_microseconds(model, queries),
             }
         )
-    first = next((row for row in rows if row["contender"] == "drawn"), rows[0])
+    first = next((row for row in rows if row["contender"] == "sampled"), rows[0])
     for row in rows:
         row["batch_growth"], row["single_growth"] = (
             row["batch_us"] / first["batch_us"],
@@ -181,7 +181,7 @@ def read(folder: Path, part: str) -> sparse.csr_array:
 
 
 def write_part(folder: Path, labels: int, seed: int = 0) -> None:
-    """Some of the labels, drawn, and the training rows that have one of them, as ``X`` and ``Y``."""
+    """A sample of the labels, and the training rows that have one of them, as ``X`` and ``Y``."""
     x, y = (read(task_folder(DATASET), part) for part in ("X_train", "Y_train"))
     chosen: NDArray[np.int64] = np.sort(np.random.default_rng(seed).choice(y.shape[1], labels, replace=False))
     part = checked_rows(y[:, chosen], "labels")
@@ -253,9 +253,9 @@ def plot(predicted: Sequence[dict[str, Any]], trained: Sequence[dict[str, Any]],
     from matplotlib import pyplot
 
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 4))
-    drawn = [row for row in predicted if row["contender"] == "drawn"]
+    sampled = [row for row in predicted if row["contender"] == "sampled"]
     curves = (
-        (left, drawn, {"batch_us": "in one call", "single_us": "row by row"}, "µs a query, beam 10"),
+        (left, sampled, {"batch_us": "in one call", "single_us": "row by row"}, "µs a query, beam 10"),
         (middle, trained, {"ms_a_label": "tree and rankers"}, "ms of training a label"),
         (right, trained, {"stated_mb": "stated", "peak_mb": "met"}, "MiB of training"),
     )
@@ -265,8 +265,8 @@ def plot(predicted: Sequence[dict[str, Any]], trained: Sequence[dict[str, Any]],
         axes.set(xscale="log", xlabel="labels", title=title, ylim=(0, None))
         axes.grid(alpha=0.3)
         axes.legend()
-    if drawn:
-        left.axhline(3 * drawn[0]["batch_us"], color="grey", linestyle=":")
+    if sampled:
+        left.axhline(3 * sampled[0]["batch_us"], color="grey", linestyle=":")
     figure.tight_layout()
     figure.savefig(path)
 

@@ -246,7 +246,7 @@ class CalibratedRanker:
     def rank(self, queries: sparse.csr_array, k: int = 10, *, threads: int = 1) -> Ranking:
         """The ranker's labels with chances for scores, 0 where a list is short."""
         found = self.ranker.rank(queries, k, threads=threads)
-        chances = np.where(found.ids == NONE, 0, self.calibrator.chances(found.scores)).astype(np.float32)
+        chances = np.where(found.ids == NONE, 0, self.calibrator.probabilities(found.scores)).astype(np.float32)
         return Ranking(found.ids, chances, found.counters)
 
 

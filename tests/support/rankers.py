@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.blocks import BlockParams, parent_blocks
+from tasks.xmr.chunk_merge import merge_columns
 from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.columns import merge_columns
+from tasks.xmr.label_blocks import BlockParams, parent_blocks
 from tasks.xmr.memory import MemoryEstimate, MemoryNeedError, ProblemShape, fitting, memory_need
 from tasks.xmr.model import Chunk, ChunkBlock, RankerModel, prune, split_chunks
 from tasks.xmr.refresh import RefreshParams, drifted_tree, nodes_to_solve, refresh_block
@@ -76,7 +76,7 @@ class Problem:
     ) -> LevelTrainer:
         """What solves the nodes of a level."""
         above = self.targets[level - 1] if level else None
-        active = active_rows(above, self.params.negatives, predicted=predicted, given=given)
+        active = active_rows(above, self.params.negatives, predicted=predicted, user_parents=given)
         targets = self.targets[level] if costs is None else checked_rows(costs, "relevance")
         return LevelTrainer(self.rows, LevelProblem(self.tree, level, targets, active), self.params.solver)
 
@@ -140,7 +140,7 @@ def train_blocks(
         for start, stop in parent_blocks(tree, level, BlockParams(labels=estimate.block)):
             block, _ = trainer.solve_block(range(start, stop), threads=threads)
             upper += 0 if last else len(block.values)
-            met, most = (len(block.values), estimate.most_block) if last else (upper, estimate.most_upper)
+            met, most = (len(block.values), estimate.max_block_weights) if last else (upper, estimate.max_upper_weights)
             if met > most:
                 raise MemoryNeedError(f"level {level}: expected at most {most} weights as estimated, got {met}")
             if not last:

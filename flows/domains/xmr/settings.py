@@ -12,12 +12,12 @@ from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.svd import SvdParams
 from tasks.corpus.tfidf import TfidfParams
 from tasks.xmr.baselines import DenseParams
-from tasks.xmr.blocks import BlockParams
 from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.drift import DriftLimits
 from tasks.xmr.ensembles import EnsembleParams
 from tasks.xmr.evaluation import JudgeParams
 from tasks.xmr.interactions import InteractionParams, RowParams
+from tasks.xmr.label_blocks import BlockParams
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.ranking import BeamParams
 from tasks.xmr.sweep import SweepParams

@@ -1,4 +1,4 @@
-"""The stages of the ranker's baselines, and the one that compares all of them on the same test queries."""
+"""The stages that fit the baselines of a ranker, and the one that compares all on the same test queries."""
 
 import re
 import time
@@ -28,7 +28,7 @@ from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 from tasks.stage import stage
 from tasks.stage_run import StageRun
 from tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
-from tasks.xmr.evaluation import Contender, Examination, FeaturizedTexts, JudgeParams, judge_all
+from tasks.xmr.evaluation import Candidate, Evaluation, FeaturizedTexts, JudgeParams, evaluate_all
 from tasks.xmr.interactions import (
     TEST,
     TRAINING,
@@ -43,16 +43,16 @@ from tasks.xmr.open import LiveRanker, read_targets
 from tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams, Towers, TowerTraining
 from tasks.xmr.two_tower import train_towers as fit_towers
 
-#: A training that takes longer saves its state this often (seconds), and so loses no more than that to a kill.
+#: Minimum seconds between two checkpoints of a training.
 CHECKPOINT_SECONDS = 30.0
-#: The roles of what an ensemble's members are made of; the first member's have no number.
+#: Roles of the trees and weights of an ensemble's members; those of the first have no number.
 _OF_MEMBERS = re.compile(r"(tree|model|pruned)(_\d+)?")
 _FAMILIES = len(TOWER_NGRAMS.families)
 
 
 @stage(contracts.DENSE_LABELS, observes=True)
 def fit_dense_labels(run: StageRun, interactions: Ref, features: Ref, *, params: SvdParams, rows: RowParams) -> None:
-    """Embeds labels by the SVD of the training rows: from their own texts, and as the mean of their rows."""
+    """Embeds labels by an SVD of the training rows: from label texts, and as the mean of their rows."""
     targets = _chosen(run.store, interactions, TRAINING)
     data = training_rows(read_features(run.store.open(features, corpus.FEATURES)), targets, rows)
     model = factorize([data.features], params, energy=data.features.shape[0])
@@ -66,8 +66,9 @@ def fit_dense_labels(run: StageRun, interactions: Ref, features: Ref, *, params:
 
 @stage(contracts.TOWERS, observes=True)
 def train_towers(run: StageRun, interactions: Ref, *, label_words: int, params: TowerParams, rows: RowParams) -> None:
-    """Trains the two-tower network on hashed n-grams; taken up again after a kill. With a limit of seconds the result
-    depends on the machine.
+    """Trains the two-tower network on hashed n-grams; a rerun after a kill resumes from the newest checkpoint.
+
+    With a time limit, the result depends on the machine.
     """
     queries, labels = _texts(run.store, interactions, TRAINING, label_words)
     featurizer = featurizer_of(queries + labels, TOWER_NGRAMS, TOWER_TFIDF)
@@ -88,7 +89,10 @@ def train_towers(run: StageRun, interactions: Ref, *, label_words: int, params: 
 
 
 def _fitted(run: StageRun, data: TrainingRows, params: TowerParams) -> TowerTraining:
-    """The network trained, from the newest checkpoint if there is one; saves its state from time to time."""
+    """Trains the network, from the newest checkpoint if there is one; saves checkpoints.
+
+    Raises FingerpostError where torch is not installed.
+    """
     saved = run.workspace.newest_checkpoint()
     run.begin(params.epochs)
     last = time.monotonic()
@@ -114,13 +118,13 @@ def _fitted(run: StageRun, data: TrainingRows, params: TowerParams) -> TowerTrai
         if problem.name != "torch":
             raise
         raise FingerpostError(
-            "two-tower network: expected torch, found none; install the extra neural, or leave the network out"
+            "two-tower network: expected torch, found none; install the extra neural, or disable the network"
         ) from problem
 
 
 def _tower_arrays(towers: Towers, vocabulary: Vocabulary) -> dict[str, NDArray[np.generic]]:
-    """The network, and the vocabulary of its features, as named arrays."""
-    frequencies = {f"frequencies_{place}": family.frequencies for place, family in enumerate(vocabulary.families)}
+    """Named arrays of the network and of the vocabulary of its features."""
+    frequencies = {f"frequencies_{i}": family.frequencies for i, family in enumerate(vocabulary.families)}
     documents = np.array([vocabulary.documents], dtype=np.int64)
     return {"components": towers.components, "vectors": towers.vectors, "documents": documents, **frequencies}
 
@@ -139,19 +143,19 @@ def compare_rankers(
 ) -> None:
     """Compares a ranker's release with frequent labels, BM25, dense retrieval and the network, if any, on test queries.
 
-    Every contender gets texts, so that the time of a single query includes that of its features. ``seconds`` are those
-    of the stages that made what a contender answers from.
+    Every candidate is queried with texts, so that latencies include featurization. ``seconds`` are those of the stages
+    that trained a candidate.
     """
     store = run.store
     queries, labels = _texts(store, interactions, TEST, label_words)
     trained = _chosen(store, interactions, TRAINING)
     counts = np.bincount(trained.indices, minlength=len(labels)).astype(np.int64)
-    test = Examination(queries, _chosen(store, interactions, TEST), counts, trained.shape[0])
+    test = Evaluation(queries, _chosen(store, interactions, TEST), counts, trained.shape[0])
     release = LiveRanker(store, ranker)
-    contenders = [_ours(release), _frequent(counts), _bm25(labels, bm25)]
-    contenders += _dense(store, dense_labels, release.featurizer, dense)
-    contenders += [_network(store, ref, dense) for ref in towers]
-    cards = judge_all(contenders, test, params, clock=time.perf_counter)
+    candidates = [_ours(release), _frequent(counts), _bm25(labels, bm25)]
+    candidates += _dense(store, dense_labels, release.featurizer, dense)
+    candidates += [_network(store, ref, dense) for ref in towers]
+    cards = evaluate_all(candidates, test, params, clock=time.perf_counter)
     run.write("figures", figures_to_arrow([figure for card in cards for figure in card.figures()]))
     recalls = {card.name: card.metrics["recall_at_10"] for card in cards if "recall_at_10" in card.metrics}
     run.quality = {"queries": len(queries), "labels": len(labels)}
@@ -159,61 +163,61 @@ def compare_rankers(
     run.measured = {card.name: card.measured() for card in cards}
 
 
-def _ours(release: LiveRanker) -> Contender[list[str]]:
-    """The release; its seconds are those of its label features, trees and weights."""
+def _ours(release: LiveRanker) -> Candidate[list[str]]:
+    """The release; its seconds are those of label features, trees and weights."""
     roles = ["label_features", *(role for role in release.members if _OF_MEMBERS.fullmatch(role))]
     seconds = sum(_seconds(release.store, release.members[role]) for role in roles)
     answers = FeaturizedTexts(release.featurizer, release.ranker)
-    return Contender("ranker", answers, seconds, int(release.manifest.quality["bytes"]))
+    return Candidate("ranker", answers, seconds, int(release.manifest.quality["bytes"]))
 
 
-def _frequent(counts: NDArray[np.int64]) -> Contender[list[str]]:
-    """The most frequent labels, whatever the query."""
+def _frequent(counts: NDArray[np.int64]) -> Candidate[list[str]]:
+    """The most frequent labels, for every query."""
     labels = FrequentLabels(counts)
-    return Contender("frequent", labels, 0.0, labels.nbytes)
+    return Candidate("frequent", labels, 0.0, labels.nbytes)
 
 
-def _bm25(labels: list[str], params: Bm25Params) -> Contender[list[str]]:
+def _bm25(labels: list[str], params: Bm25Params) -> Candidate[list[str]]:
     """BM25 over the texts of the labels."""
     started = time.perf_counter()
     index = Bm25Labels(labels, params)
-    return Contender("bm25", index, time.perf_counter() - started, index.nbytes)
+    return Candidate("bm25", index, time.perf_counter() - started, index.nbytes)
 
 
-def _dense(store: Store, ref: Ref, featurizer: Featurizer, params: DenseParams) -> list[Contender[list[str]]]:
-    """Dense retrieval by label texts and by rows; its seconds are those of its stage and of its graph."""
+def _dense(store: Store, ref: Ref, featurizer: Featurizer, params: DenseParams) -> list[Candidate[list[str]]]:
+    """Dense retrieval by label texts and by rows; seconds are those of the stage and of building the graph."""
     arrays = tensors_from_arrow(store.open(ref, contracts.DENSE_LABELS).read("dense"))
-    found: list[Contender[list[str]]] = []
+    candidates: list[Candidate[list[str]]] = []
     for name in ("of_text", "of_rows"):
         started = time.perf_counter()
         index = DenseLabels(arrays["components"], arrays[name], params)
         seconds = _seconds(store, ref) + time.perf_counter() - started
-        found.append(Contender(f"dense_{name}", FeaturizedTexts(featurizer, index), seconds, index.nbytes))
-    return found
+        candidates.append(Candidate(f"dense_{name}", FeaturizedTexts(featurizer, index), seconds, index.nbytes))
+    return candidates
 
 
-def _network(store: Store, ref: Ref, params: DenseParams) -> Contender[list[str]]:
-    """The two-tower network over its graph of labels."""
+def _network(store: Store, ref: Ref, params: DenseParams) -> Candidate[list[str]]:
+    """The two-tower network with a graph over its labels."""
     arrays = tensors_from_arrow(store.open(ref, contracts.TOWERS).read("towers"))
-    families = tuple(FamilyVocabulary(None, arrays[f"frequencies_{place}"]) for place in range(_FAMILIES))
+    families = tuple(FamilyVocabulary(None, arrays[f"frequencies_{i}"]) for i in range(_FAMILIES))
     featurizer = Featurizer(Vocabulary(int(arrays["documents"][0]), families), TOWER_NGRAMS, TOWER_TFIDF)
     started = time.perf_counter()
     index = DenseLabels(arrays["components"], arrays["vectors"], params)
     seconds = _seconds(store, ref) + time.perf_counter() - started
-    return Contender("two_tower", FeaturizedTexts(featurizer, index), seconds, index.nbytes)
+    return Candidate("two_tower", FeaturizedTexts(featurizer, index), seconds, index.nbytes)
 
 
 def _texts(store: Store, interactions: Ref, part: str, label_words: int) -> tuple[list[str], list[str]]:
-    """The queries of a part, and what each label says about itself in its first words."""
+    """The queries of a split, and the label texts, each truncated to ``label_words`` words."""
     artifact = store.open(interactions, contracts.INTERACTIONS)
     queries = artifact.read("queries")["text"].take(_rows(store, interactions, part)).to_pylist()
     labels = artifact.read("labels").to_pylist()
-    told = [label_text(one["id"], one["name"], one["text"]).split()[:label_words] for one in labels]
-    return [query_text(text) for text in queries], [" ".join(words) for words in told]
+    words = [label_text(label["id"], label["name"], label["text"]).split()[:label_words] for label in labels]
+    return [query_text(text) for text in queries], [" ".join(first_words) for first_words in words]
 
 
 def _chosen(store: Store, interactions: Ref, part: str) -> sparse.csr_array:
-    """What was chosen for the queries of a part, CSR (queries, labels)."""
+    """Chosen labels of the queries of a split, CSR (queries, labels)."""
     return read_targets(store.open(interactions, contracts.INTERACTIONS))[_rows(store, interactions, part)]
 
 

@@ -32,9 +32,9 @@ from tasks.xmr.open import rows_of
 def import_interactions(
     run: StageRun, source: "Ref | InteractionSource", *, params: InteractionParams, sample: str = ""
 ) -> None:
-    """Imports queries, labels and what was chosen, quarantines bad rows, and holds out queries.
+    """Imports queries, labels and chosen labels, quarantines bad rows, and splits the queries.
 
-    Of the extracts of the built-in sample, ``sample`` says which of its interactions are meant.
+    sample: name of the built-in interactions, where ``source`` is the extracts of the built-in documentation.
     """
     batch = _sample_interactions(run.store, source, sample) if isinstance(source, Ref) else source.read()
     bad = batch.quarantined.num_rows
@@ -42,33 +42,33 @@ def import_interactions(
         corpus.QUARANTINE, {"rows": batch.quarantined}, quality={"rows": bad, "reasons": dict(batch.reasons)}
     )
     share = bad / max(bad + batch.pairs.num_rows, 1)
-    parts = splits_of(batch.queries["id"].to_pylist(), params)
-    if share > params.quarantine_share or TRAINING not in parts:
+    splits = splits_of(batch.queries["id"].to_pylist(), params)
+    if share > params.quarantine_share or TRAINING not in splits:
         raise _too_bad(source, batch, params, run.companions[corpus.QUARANTINE.name])
     targets = _matrix(batch, batch.pairs, batch.pairs["weight"].to_numpy().astype(np.float32))
-    run.write("queries", batch.queries.append_column("split", pa.array(parts, pa.string())))
+    run.write("queries", batch.queries.append_column("split", pa.array(splits, pa.string())))
     run.write("labels", batch.labels)
     run.write("targets", sparse_to_arrow(targets))
     if batch.negatives is not None:
         ones = np.ones(batch.negatives.num_rows, np.float32)
         run.write("negatives", sparse_to_arrow(_matrix(batch, batch.negatives, ones)))
-    run.quality = _quality(batch, parts, targets.nnz, share)
+    run.quality = _quality(batch, splits, targets.nnz, share)
 
 
 def _too_bad(
     source: object, batch: InteractionBatch, params: InteractionParams, quarantine: str
 ) -> QuarantineLimitError:
-    """The error of an import with too many bad rows, or without a query to train on."""
+    """The error for an import with too many bad rows, or without a training query."""
     counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows to train on"
     return QuarantineLimitError(
         f"{source}: expected at most {params.quarantine_share:.1%} bad rows and a query to train on, found"
-        f" {batch.quarantined.num_rows} bad beside {batch.pairs.num_rows} good ({counts}); mend the input, or raise"
+        f" {batch.quarantined.num_rows} bad and {batch.pairs.num_rows} good ({counts}); fix the input, or raise"
         f" xmr.interactions.quarantine_share; the rows are in {quarantine}"
     )
 
 
 def _matrix(batch: InteractionBatch, pairs: pa.Table, values: np.ndarray) -> sparse.csr_array:
-    """Values float32 (pairs,) of pairs of queries and labels as CSR (queries, labels), ascending in each row."""
+    """Values float32 (pairs,) of (query, label) pairs as CSR (queries, labels), indices ascending in each row."""
     rows, columns = (pairs[name].to_numpy() for name in ("query", "label"))
     matrix = sparse.csr_array((values, (rows, columns)), shape=(batch.queries.num_rows, batch.labels.num_rows))
     matrix.sort_indices()
@@ -76,7 +76,7 @@ def _matrix(batch: InteractionBatch, pairs: pa.Table, values: np.ndarray) -> spa
 
 
 def _quality(batch: InteractionBatch, parts: list[str], pairs: int, share: float) -> dict[str, object]:
-    """The figures of an import."""
+    """The counts of an import."""
     counts = {
         "queries": batch.queries.num_rows,
         "labels": batch.labels.num_rows,
@@ -92,18 +92,19 @@ def _quality(batch: InteractionBatch, parts: list[str], pairs: int, share: float
 def _sample_interactions(store: Store, extracts: Ref, sample: str) -> InteractionBatch:
     from schemas.inputs.python_docs.links import DistributionPages, pages_from
 
-    artifact, found = store.open(extracts, corpus.EXTRACTS), []
+    artifact, pages = store.open(extracts, corpus.EXTRACTS), []
     for entry in artifact.entries("links"):
         documents, links = (artifact.read(name, shard=entry.shard) for name in ("documents", "links"))
-        found.append(DistributionPages("", pages_from(documents, links), 0))
-    found.append(DistributionPages("", (), artifact.quality["unparsed_files"]))
-    return (SeeAlsoSource(()) if sample == SEE_ALSO_SAMPLE else FirstSentenceSource(())).batch(found)
+        pages.append(DistributionPages("", pages_from(documents, links), 0))
+    pages.append(DistributionPages("", (), artifact.quality["unparsed_files"]))
+    return (SeeAlsoSource(()) if sample == SEE_ALSO_SAMPLE else FirstSentenceSource(())).batch(pages)
 
 
 @stage(contracts.QUERIES)
 def list_queries(run: StageRun, interactions: Ref, *, held_out: bool, label_words: int, rows_per_shard: int) -> None:
-    """Lists the texts whose n-grams are counted: queries that were held out, or queries to train on and then what labels
-    say about themselves in their first words, one row per label.
+    """Lists the texts to featurize: held-out queries, or training queries followed by one row per label text.
+
+    label_words: number of words of a label text that are used.
     """
     artifact = run.store.open(interactions, contracts.INTERACTIONS)
     queries = artifact.read("queries")
@@ -122,7 +123,7 @@ def list_queries(run: StageRun, interactions: Ref, *, held_out: bool, label_word
 
 
 def _label_rows(artifact: Artifact, label_words: int) -> tuple[list[str], list[str]]:
-    """Keys and texts of the labels, each text its first words."""
+    """Keys and texts of the labels, each truncated to ``label_words`` words."""
     labels = artifact.read("labels")
     keys = [f"label {key}" for key in labels["id"].to_pylist()]
     return keys, [" ".join(text.split()[:label_words]) for text in _label_texts(labels)]

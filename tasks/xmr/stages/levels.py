@@ -1,4 +1,4 @@
-"""The levels of a tree fanned out over shards: what training and refreshing have in common."""
+"""Fan-out of the levels of a tree over shards, shared by training and refresh."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.shards import Shard, ShardOutput, even_shards
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import block_of, by_level
 from tasks.xmr.interactions import RowParams, TrainingRows, level_problem
+from tasks.xmr.label_blocks import block_of, by_level
 from tasks.xmr.model import ChunkBlock, RankerModel
 from tasks.xmr.open import read_training, read_tree
 from tasks.xmr.training import LevelTrainer, TrainingParams, predicted_parents
@@ -31,7 +31,7 @@ def read_block(store: Store, entry: FileEntry) -> tuple[int, ChunkBlock]:
 
 @dataclass(frozen=True)
 class LevelInputs:
-    """What every shard of a level reads, and how its rankers are solved."""
+    """Inputs and parameters of the shards of a level."""
 
     interactions: Ref
     features: Ref
@@ -40,15 +40,15 @@ class LevelInputs:
     rows: RowParams
 
     def read_rows(self, store: Store) -> TrainingRows:
-        """The rows to train on."""
+        """The training rows."""
         return read_training(store, self.interactions, self.features, self.rows)
 
     def read_tree(self, store: Store) -> LabelTree:
-        """The tree."""
+        """The label tree."""
         return read_tree(store.open(self.tree, contracts.TREE))
 
     def trainer(self, store: Store, level: int, matches: Sequence[FileEntry]) -> LevelTrainer:
-        """What solves the nodes of a level on all rows; ``matches``: the files of their predicted parents, if any."""
+        """The trainer of a level; ``matches``: files with the predicted parents of all rows, if any."""
         data, tree, predicted = self.read_rows(store), self.read_tree(store), None
         if matches:
             parts = [store.read_table(entry, contracts.MODEL, where=entry.path) for entry in matches]
@@ -60,10 +60,13 @@ class LevelInputs:
 
 @dataclass
 class LevelShards:
-    """The shards of all levels, numbered through so that their files do not collide.
+    """The shards of all levels, numbered consecutively so that their files do not collide.
 
-    rows: how many there are to train on, of which ``block_rows`` are routed together. threads_of: threads of each of
-    some shards.
+    rows: number of training rows; ``block_rows`` of them are routed together.
+    threads_of: threads per shard, for some shards.
+    read: reads a stored block.
+    number: the number of the next shard.
+    figures: level and counts of each solved block.
     """
 
     run: StageRun
@@ -76,7 +79,7 @@ class LevelShards:
     figures: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
 
     def predict(self, above: Sequence[Sequence[FileEntry]]) -> list[FileEntry]:
-        """Routes blocks of rows to the parents that the levels above predict for them; the files of these."""
+        """Routes blocks of rows to the parents that the levels above predict; returns the files with these."""
         weights = [entry for entries in above for entry in entries]
         shards = even_shards(self.rows, self.block_rows)
         return self._map(_match_shard, shards, weights=weights, read=self.read)[0]
@@ -84,31 +87,33 @@ class LevelShards:
     def solve(
         self, function: Callable[..., ShardOutput], shards: Sequence[Shard], *, level: int, **arguments: Any
     ) -> list[FileEntry]:
-        """Makes the blocks of a level, one shard each; their files."""
+        """Solves the blocks of a level, one per shard; returns their files."""
         entries, figures = self._map(function, shards, level=level, **arguments)
         self.figures += [(level, of_shard) for of_shard in figures]
         return entries
 
     def sum(self, name: str, *, level: int | None = None) -> Any:
-        """A figure summed over the blocks of a level, or of all."""
-        return sum(figures[name] for at, figures in self.figures if level in (None, at))
+        """A count summed over the blocks of a level, or of all levels."""
+        return sum(figures[name] for block_level, figures in self.figures if level in (None, block_level))
 
     def _map(
         self, function: Callable[..., ShardOutput], shards: Sequence[Shard], **arguments: Any
     ) -> tuple[list[FileEntry], list[dict[str, Any]]]:
-        before = len(self.run.entries)
-        mine = [Shard(self.number + shard.index, shard.start, shard.stop) for shard in shards]
+        entries_before = len(self.run.entries)
+        numbered = [Shard(self.number + shard.index, shard.start, shard.stop) for shard in shards]
         self.number += len(shards)
-        figures = self.run.map_shards(function, mine, inputs=self.inputs, threads=self.threads_of(mine), **arguments)
-        return self.run.entries[before:], figures
+        figures = self.run.map_shards(
+            function, numbered, inputs=self.inputs, threads=self.threads_of(numbered), **arguments
+        )
+        return self.run.entries[entries_before:], figures
 
 
 def _match_shard(
     store: Store, shard: Shard, *, inputs: LevelInputs, weights: Sequence[FileEntry], read: ReadBlock, threads: int
 ) -> ShardOutput:
-    """The parents that the levels above, as they are now, predict for some rows."""
+    """The parents that the levels above predict for some rows."""
     data, training = inputs.read_rows(store), inputs.training
     levels = by_level([read(store, entry) for entry in weights])
     partial = RankerModel(data.features.shape[1], inputs.read_tree(store), levels, training.normalise)
-    found = predicted_parents(data.features[shard.start : shard.stop], partial, training.beam, threads=threads)
-    return ShardOutput({"matches": sparse_to_arrow(found)}, {"non_zeros": int(found.nnz)})
+    parents = predicted_parents(data.features[shard.start : shard.stop], partial, training.beam, threads=threads)
+    return ShardOutput({"matches": sparse_to_arrow(parents)}, {"non_zeros": int(parents.nnz)})

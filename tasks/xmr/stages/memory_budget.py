@@ -1,4 +1,4 @@
-"""The memory that stages of training may take: estimated, compared with what is available, and kept by blocks."""
+"""Memory budgets of the training stages: estimate, comparison with the available memory, and block sizes within it."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.shards import Shard, available_memory
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import BlockParams
 from tasks.xmr.interactions import RowParams
+from tasks.xmr.label_blocks import BlockParams
 from tasks.xmr.memory import WEIGHT_BYTES, MemoryEstimate, MemoryNeedError, ProblemShape, fitting
 from tasks.xmr.open import read_training, read_tree
 
@@ -21,16 +21,16 @@ _log = logging.getLogger("fingerpost.run")
 
 @dataclass(frozen=True)
 class MemoryBudget:
-    """Blocks and threads that keep an estimate."""
+    """Block size and number of threads within a memory estimate."""
 
     run: StageRun
-    #: Labels solved together.
+    #: Labels processed together.
     labels: int
-    #: Threads of one process.
+    #: Maximum number of threads per process.
     threads: int
-    #: Weights that a block may have.
-    most_weights: int
-    #: What a manifest keeps of the estimate.
+    #: Maximum number of weights in a block.
+    max_weights: int
+    #: Values of the estimate that the manifest records, in MiB.
     figures: dict[str, float]
 
     @classmethod
@@ -45,12 +45,15 @@ class MemoryBudget:
         labels: int,
         smallest: int = 1,
     ) -> "MemoryBudget":
-        """The largest blocks within ``blocks.memory_mb`` and within each process's part of ``available`` bytes.
+        """The largest blocks within ``blocks.memory_mb`` and each process's part of ``available`` bytes.
 
-        need: what a number of labels and of threads need beside the files that are read. FingerpostError names the
-        figures.
+        need: the estimate for a block of labels and a number of threads, without the input files.
+        inputs: artifacts whose files are read.
+        labels: maximum, ``smallest``: minimum number of labels per block.
+
+        Raises FingerpostError with the estimate where it exceeds the budget.
         """
-        # As they lie in the store, and put together: Arrow gives memory back late.
+        # Each file as stored and once concatenated: Arrow releases memory late.
         read = 2 * sum(entry.bytes for ref in inputs for entry in run.store.manifest(ref).files)
 
         def estimate(block: int, threads: int = 1) -> MemoryEstimate:
@@ -67,33 +70,35 @@ class MemoryBudget:
         )
         _log.info("%s: %s, of %.1f MiB", run.contract.name, chosen, budget / 2**20)
         spare = (budget - chosen.total) // WEIGHT_BYTES
-        weights = max(chosen.most_block, chosen.most_upper) + spare
+        weights = max(chosen.max_block_weights, chosen.max_upper_weights) + spare
         return cls(run, chosen.block, threads, weights, chosen.figures())
 
     def threads_of(self, shards: Sequence[Shard]) -> int:
-        """Threads of each of some shards, as far as memory allows."""
+        """Threads per shard, as far as the memory suffices."""
         return min(self.threads, self.run.threads_of(shards))
 
 
 def _within_limits(
     estimate: Callable[[int], MemoryEstimate], blocks: BlockParams, budget: int, largest: int, smallest: int
 ) -> MemoryEstimate:
-    """The estimate with the largest blocks within ``blocks.memory_mb``; refused where it is over ``budget``."""
+    """The estimate with the largest blocks within ``blocks.memory_mb``; MemoryNeedError where it exceeds ``budget``."""
     if blocks.memory_mb:
         remedy = "raise xmr.blocks.memory_mb"
         chosen = fitting(estimate, blocks.memory_mb * 2**20, largest, min(smallest, largest), remedy=remedy)
     else:
         chosen = estimate(largest)
-    remedy = "set xmr.blocks.memory_mb to have fewer labels made together, lower run.workers, or give more memory"
+    remedy = "set xmr.blocks.memory_mb for smaller blocks of labels, lower run.workers, or provide more memory"
     return fitting(lambda _: chosen, budget, 0, remedy=remedy)
 
 
 def problem_of(
     run: StageRun, interactions: Ref, features: Ref, rows: RowParams, tree: Ref | None = None
 ) -> tuple[ProblemShape, int]:
-    """The shape of what is trained on, and the bytes that are available where shards run."""
-    (found,) = run.gather(_shape, [Shard(0, 0, 1)], interactions=interactions, features=features, rows=rows, tree=tree)
-    return cast(tuple[ProblemShape, int], found)
+    """The shape of the training problem, and the available memory in bytes where shards run."""
+    (shape_and_memory,) = run.gather(
+        _shape, [Shard(0, 0, 1)], interactions=interactions, features=features, rows=rows, tree=tree
+    )
+    return cast(tuple[ProblemShape, int], shape_and_memory)
 
 
 def _shape(
@@ -106,11 +111,11 @@ def _shape(
 
 
 def available_of(store: Store, shard: Shard) -> int:
-    """The bytes that are available where shards run."""
+    """The available memory in bytes where shards run."""
     return available_memory()
 
 
 def _processes(run: StageRun) -> int:
-    """Processes that run shards on one machine at once; of a cluster elsewhere one is supposed."""
+    """Number of processes that run shards on one machine at a time; one is assumed for an external cluster."""
     executor = run.env.executor
     return 1 if getattr(executor, "cluster", "") else max(1, getattr(executor, "workers", 1))

@@ -1,6 +1,6 @@
-"""The stages that keep a trained ranker: a refresh with new interactions, features unchanged.
+"""The stages that refresh a trained ranker with new interactions on unchanged features.
 
-A refresh always starts from the last full training, so that what was left unsolved adds up against that one.
+A refresh always starts from the last full training, so that changes which were not solved accumulate against it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,17 @@ from tasks.recent import Recent
 from tasks.shards import Shard, ShardOutput, even_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import BlockParams, block_arrays, by_level, tree_arrays
-from tasks.xmr.drift import Change, DriftLimits, DriftReport, HeldOut, compare_models, measure_drift, must_retrain
+from tasks.xmr.drift import (
+    Change,
+    DriftLimits,
+    DriftReport,
+    HeldOutComparison,
+    compare_models,
+    measure_drift,
+    must_retrain,
+)
 from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams
+from tasks.xmr.label_blocks import BlockParams, block_arrays, by_level, tree_arrays
 from tasks.xmr.model import ChunkBlock, RankerModel
 from tasks.xmr.open import read_held, read_label_features, read_targets, read_training, read_tree, rows_of
 from tasks.xmr.refresh import RefreshParams, drifted_tree, gained_labels, nodes_to_solve, positives_of, refresh_block
@@ -45,7 +53,7 @@ def refresh_tree(
     params: RefreshParams,
     rows: RowParams,
 ) -> None:
-    """The old tree with new labels in their nearest leaves and without removed ones, and how far its leaves drifted."""
+    """Adds new labels to their nearest leaves of the old tree, removes missing labels, and measures centroid drift."""
     data = read_training(run.store, interactions, features, rows)
     old = read_label_features(run.store.open(old_label_features, contracts.LABEL_FEATURES))
     new = _New.since(run.store, interactions, old_interactions)
@@ -77,33 +85,33 @@ def refresh_rankers(
     blocks: BlockParams,
     limits: DriftLimits,
 ) -> None:
-    """Solves the labels with new rows and the new ones level by level, one shard a block of parents, as training does;
-    states the share solved, the drift, and why to train again, if so.
+    """Solves new labels and labels with new rows, level by level, one shard per block of parents.
 
-    The features are those of the old vocabulary, the blocks of parents those that the old model was trained in.
+    Features are those of the old vocabulary, and blocks of parents those of the old model. The quality records the
+    nodes solved per level, the drift, and the reasons for a full training, if any.
     """
     old_label_tree = read_tree(run.store.open(old_tree, contracts.TREE))
     inputs = LevelInputs(interactions, features, tree, params.training, rows)
     changes = _Changes.since(run.store, inputs, old_interactions, old_label_tree, params)
     levels = _refresh_levels(run, inputs, changes, _old_blocks(run, old_model, old_label_tree.depth), blocks, params)
-    held = _compare(run, inputs, changes, held_features, old_tree, old_model, queries_per_shard=blocks.rows)
+    comparison = _compare(run, inputs, changes, held_features, old_tree, old_model, queries_per_shard=blocks.rows)
     _stored_blocks.clear()
     _compared_imports.clear()
-    report = _drift(run, inputs, old_label_tree, changes, held)
+    report = _drift(run, inputs, old_label_tree, changes, comparison)
     run.quality = _model_quality(run, inputs, levels) | {
-        "solved": [int(again.sum()) for again in changes.solved],
+        "solved": [int(to_solve.sum()) for to_solve in changes.solved],
         "drift": {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(report).items()},
         "must_retrain": must_retrain(report, limits),
     }
 
 
-#: A stored block of the old weights: the parents that it has, and its file.
+#: A stored block of the old weights: the range of its parents, and its file.
 _OldBlock = tuple[Shard, FileEntry]
 
 
 @dataclass(frozen=True)
 class _Changes:
-    """What came since the old interactions, and bool (nodes,) for each level which of its nodes are solved again."""
+    """Changes since the old interactions, and the nodes to solve again, bool (nodes,) per level."""
 
     new: "_New"
     solved: list[NDArray[np.bool_]]
@@ -112,30 +120,30 @@ class _Changes:
     def since(
         cls, store: Store, inputs: LevelInputs, old_interactions: Ref, old_tree: LabelTree, params: RefreshParams
     ) -> "_Changes":
-        """Compares two imports over the trees then and now."""
+        """Compares two imports, each with its tree."""
         tree = inputs.read_tree(store)
         new = _New.since(store, inputs.interactions, old_interactions)
         before, now = positives_of(old_tree, new.targets_before), positives_of(tree, new.targets)
         solved = []
         for level in range(tree.depth):
             last = level == tree.depth - 1
-            again, _ = nodes_to_solve(now[level], before[level], new.gained, new.origin, params, last=last)
-            solved.append(again)
+            to_solve, _ = nodes_to_solve(now[level], before[level], new.gained, new.origin, params, last=last)
+            solved.append(to_solve)
         return cls(new, solved)
 
     def origin_of(self, level: int) -> NDArray[np.int64]:
-        """int64 (nodes,): the numbers of a level's nodes before; only those of labels have changed."""
+        """Former numbers of a level's nodes, int64 (nodes,); only those of labels change."""
         return self.new.origin if level == len(self.solved) - 1 else np.arange(len(self.solved[level]))
 
 
 def _old_blocks(run: StageRun, old_model: Ref, depth: int) -> list[list[_OldBlock]]:
-    """The old weights by level, in the blocks of parents that they were trained in."""
+    """The old weights by level, in the blocks of the old training."""
     entries = run.store.open(old_model, contracts.MODEL).entries("weights")
-    places = run.gather(_where_shard, [Shard(i, i, i + 1) for i in range(len(entries))], entries=entries)
-    by_level: list[list[_OldBlock]] = [[] for _ in range(depth)]
-    for entry, (level, start, stop) in zip(entries, places, strict=True):
-        by_level[level].append((Shard(len(by_level[level]), start, stop), entry))
-    return by_level
+    ranges = run.gather(_where_shard, [Shard(i, i, i + 1) for i in range(len(entries))], entries=entries)
+    blocks_of_level: list[list[_OldBlock]] = [[] for _ in range(depth)]
+    for entry, (level, start, stop) in zip(entries, ranges, strict=True):
+        blocks_of_level[level].append((Shard(len(blocks_of_level[level]), start, stop), entry))
+    return blocks_of_level
 
 
 def _refresh_levels(
@@ -155,7 +163,7 @@ def _refresh_levels(
             _refresh_shard,
             [shard for shard, _ in old[level]],
             level=level,
-            again=changes.solved[level],
+            to_solve=changes.solved[level],
             origin=changes.origin_of(level),
             old={levels.number + shard.index: entry for shard, entry in old[level]},
             matches=matches or [],
@@ -173,7 +181,7 @@ def _refresh_levels(
 
 
 def _model_quality(run: StageRun, inputs: LevelInputs, levels: LevelShards) -> dict[str, object]:
-    """The figures of the refreshed weights."""
+    """Counts of the refreshed weights."""
     data = inputs.read_rows(run.store)
     return {
         "features": data.features.shape[1],
@@ -185,17 +193,19 @@ def _model_quality(run: StageRun, inputs: LevelInputs, levels: LevelShards) -> d
     }
 
 
-def _drift(run: StageRun, inputs: LevelInputs, old_tree: LabelTree, changes: _Changes, held: HeldOut) -> DriftReport:
-    """How far the refreshed ranker is from the last full training."""
+def _drift(
+    run: StageRun, inputs: LevelInputs, old_tree: LabelTree, changes: _Changes, comparison: HeldOutComparison
+) -> DriftReport:
+    """Drift of the refreshed ranker from the last full training."""
     quality, new = run.store.manifest(inputs.tree).quality, changes.new
     change = Change(new.origin, new.gained, new.fresh, changes.solved[-1])
     centres = (quality["centroid_mean"], quality["centroid_most"])
     features = inputs.read_rows(run.store).features
-    return measure_drift(old_tree, inputs.read_tree(run.store), change, centres, features, held)
+    return measure_drift(old_tree, inputs.read_tree(run.store), change, centres, features, comparison)
 
 
 def _where_shard(store: Store, shard: Shard, *, entries: Sequence[FileEntry]) -> tuple[int, int, int]:
-    """The level of a stored block, its first parent and the one after its last."""
+    """Level of a stored block, and the range of its parents."""
     level, block = _read_block(store, entries[shard.index])
     return level, int(block.parents[0]), int(block.parents[-1]) + 1
 
@@ -206,19 +216,19 @@ def _refresh_shard(
     *,
     inputs: LevelInputs,
     level: int,
-    again: NDArray[np.bool_],
+    to_solve: NDArray[np.bool_],
     origin: NDArray[np.int64],
     old: Mapping[int, FileEntry],
     matches: Sequence[FileEntry],
     warm: bool,
     threads: int,
 ) -> ShardOutput:
-    """A block of parents with what changed solved; where nothing of it is, no training row is read."""
+    """Refreshes a block of parents; training rows are read only where a node of the block is solved."""
     _, block = _read_block(store, old[shard.index])
     children = inputs.read_tree(store).children(level)
     nodes = children.ids[children.start[shard.start] : children.start[shard.stop]]
-    trainer = inputs.trainer(store, level, matches) if again[nodes].any() else None
-    refreshed, counters = refresh_block(block, children, again, origin, trainer, warm=warm, threads=threads)
+    trainer = inputs.trainer(store, level, matches) if to_solve[nodes].any() else None
+    refreshed, counters = refresh_block(block, children, to_solve, origin, trainer, warm=warm, threads=threads)
     figures = asdict(counters) | {"weights": len(refreshed.values), "bytes": refreshed.nbytes}
     return ShardOutput({"weights": tensors_to_arrow(block_arrays(refreshed, level))}, figures)
 
@@ -232,8 +242,8 @@ def _compare(
     old_model: Ref,
     *,
     queries_per_shard: int,
-) -> HeldOut:
-    """What the old and the refreshed model answer to the held-out queries, in blocks of these."""
+) -> HeldOutComparison:
+    """Compares the old and the refreshed model on the held-out queries, in blocks of queries."""
     queries = run.store.open(inputs.interactions, contracts.INTERACTIONS).read("queries")
     shards = even_shards(len(rows_of(queries, (CALIBRATION, TEST))), queries_per_shard)
     parts = run.gather(
@@ -246,10 +256,10 @@ def _compare(
         old_tree=old_tree,
         old_model=old_model,
         origin=changes.new.origin,
-        leaves=any(again.any() for again in changes.solved[:-1]),
+        leaves=any(to_solve.any() for to_solve in changes.solved[:-1]),
         threads=run.threads_of(shards),
     )
-    return sum(parts, HeldOut())
+    return sum(parts, HeldOutComparison())
 
 
 def _compare_shard(
@@ -265,39 +275,43 @@ def _compare_shard(
     origin: NDArray[np.int64],
     leaves: bool,
     threads: int,
-) -> HeldOut:
+) -> HeldOutComparison:
     label_tree, artifact = read_tree(store.open(old_tree, contracts.TREE)), store.open(old_model, contracts.MODEL)
     before, after = (
         RankerModel(
             artifact.quality["features"],
-            grown,
+            tree_of_model,
             by_level([_read_block(store, entry) for entry in entries]),
             artifact.quality["normalised"],
         )
-        for grown, entries in (
+        for tree_of_model, entries in (
             (label_tree, artifact.entries("weights")),
             (read_tree(store.open(tree, contracts.TREE)), weights),
         )
     )
     queries, truth = read_held(store, interactions, features, (CALIBRATION, TEST))
-    mine = slice(shard.start, shard.stop)
-    return compare_models(before, after, origin, queries[mine], truth[mine], leaves=leaves, threads=threads)
+    rows = slice(shard.start, shard.stop)
+    return compare_models(before, after, origin, queries[rows], truth[rows], leaves=leaves, threads=threads)
 
 
-#: Weights by checksum, up to so many bytes: the old ones are placed, changed and compared in turn, often by one
+#: Stored blocks by checksum, up to 256 MiB: the old ones are located, refreshed and compared in turn, often by one
 #: process.
 _stored_blocks: Recent[str, tuple[int, ChunkBlock]] = Recent(256 * 2**20, lambda stored: stored[1].nbytes)
 
 
 def _read_block(store: Store, entry: FileEntry) -> tuple[int, ChunkBlock]:
-    """A stored block and its level, read again only where too much was read since."""
+    """A stored block and its level, from the cache if it is still there."""
     return _stored_blocks.get(entry.sha256, lambda: read_block(store, entry))
 
 
 @dataclass(frozen=True)
 class _New:
-    """What came since the old interactions: the labels' numbers before (-1: new), which have a training query that they
-    had not, which training queries are new; and the labels of the training queries, now and before.
+    """Changes since the old interactions.
+
+    origin: int64 (labels,), the label's former number, -1 for a new label.
+    gained: bool (labels,), labels with new training queries.
+    fresh: bool (queries,), new training queries.
+    targets, targets_before: CSR (queries, labels), chosen labels of the training queries, now and before.
     """
 
     origin: NDArray[np.int64]
@@ -308,21 +322,23 @@ class _New:
 
     @classmethod
     def since(cls, store: Store, interactions: Ref, old: Ref) -> "_New":
-        """Compares two imports, once for both stages; labels and queries are the same by id."""
+        """Compares two imports, once for both stages; labels and queries are matched by id."""
         return _compared_imports.get((store.url, interactions, old), lambda: cls._since(store, interactions, old))
 
     @classmethod
     def _since(cls, store: Store, interactions: Ref, old: Ref) -> "_New":
         (labels, ids, now), (labels_before, ids_before, before) = (_training(store, ref) for ref in (interactions, old))
-        origin, rows = _places(labels, labels_before), _places(ids, ids_before)
-        # The old rows in the order of the new ones; what is new has an empty row.
+        origin, rows = _indices_in(labels, labels_before), _indices_in(ids, ids_before)
+        # The old rows in the order of the new ones; a new query has an empty row.
         padded = sparse.vstack([before, sparse.csr_array((1, before.shape[1]), dtype=np.float32)], format="csr")
-        known = checked_rows(padded[np.where(rows < 0, len(ids_before), rows)], "labels before")
-        return cls(origin, gained_labels(now, known, origin), rows < 0, now, before)
+        old_rows = checked_rows(padded[np.where(rows < 0, len(ids_before), rows)], "labels before")
+        return cls(origin, gained_labels(now, old_rows, origin), rows < 0, now, before)
 
     def solved(self, params: RefreshParams) -> NDArray[np.bool_]:
-        """The labels that are solved again."""
-        now, before = (np.bincount(one.indices, minlength=one.shape[1]) for one in (self.targets, self.targets_before))
+        """Labels to solve again, bool (labels,)."""
+        now, before = (
+            np.bincount(targets.indices, minlength=targets.shape[1]) for targets in (self.targets, self.targets_before)
+        )
         return nodes_to_solve(now, before, self.gained, self.origin, params, last=True)[0]
 
 
@@ -330,14 +346,14 @@ class _New:
 _compared_imports: Recent[tuple[str, Ref, Ref], _New] = Recent()
 
 
-def _places(ids: pa.Array, among: pa.Array) -> NDArray[np.int64]:
-    """Where each id stands among others, -1 where it does not."""
-    found = pc.fill_null(pc.index_in(ids, value_set=among), -1)
-    return np.asarray(found.to_numpy(zero_copy_only=False)).astype(np.int64)
+def _indices_in(ids: pa.Array, among: pa.Array) -> NDArray[np.int64]:
+    """Index of each id in ``among``, int64; -1 where it is missing."""
+    indices = pc.fill_null(pc.index_in(ids, value_set=among), -1)
+    return np.asarray(indices.to_numpy(zero_copy_only=False)).astype(np.int64)
 
 
 def _training(store: Store, interactions: Ref) -> tuple[pa.Array, pa.Array, sparse.csr_array]:
-    """Ids of the labels, ids of the training queries, and what was chosen for these."""
+    """Ids of the labels, ids of the training queries, and the chosen labels of these, CSR (queries, labels)."""
     artifact = store.open(interactions, contracts.INTERACTIONS)
     queries, labels = artifact.read("queries"), artifact.read("labels")["id"].combine_chunks()
     mine = rows_of(queries, (TRAINING,))

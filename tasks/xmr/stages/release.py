@@ -1,4 +1,4 @@
-"""The stages from trained rankers to one that answers: prediction, calibration, evaluation, and the release itself."""
+"""The stages from trained rankers to a release: prediction, calibration, evaluation, sweep, pruning, assembly."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from tasks.corpus.open import read_features
 from tasks.shards import Shard, ShardOutput, even_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import BlockParams, block_arrays, block_of
 from tasks.xmr.calibration import calibration_error, fit_isotonic
 from tasks.xmr.ensembles import Combination, combine
 from tasks.xmr.evaluation import JudgeParams, Scorecard
 from tasks.xmr.interactions import CALIBRATION, TEST
-from tasks.xmr.metrics import bands, evaluate, hits
+from tasks.xmr.label_blocks import BlockParams, block_arrays, block_of
+from tasks.xmr.metrics import evaluate, frequency_buckets, hits
 from tasks.xmr.model import prune_block
 from tasks.xmr.open import (
     beam_of,
@@ -53,7 +53,7 @@ def predict_labels(
     beam: BeamParams,
     blocks: BlockParams,
 ) -> None:
-    """Ranks labels for the queries that were held out, one shard a block of queries."""
+    """Ranks labels for the held-out queries, one shard per block of queries."""
     held = _held_out(run.store, interactions)
     shards = even_shards(len(held), blocks.rows)
     figures = run.map_shards(
@@ -85,10 +85,10 @@ def _predict_shard(
 ) -> ShardOutput:
     ranker = open_ranker(store, tree, model, beam)
     rows = read_features(store.open(features, corpus.FEATURES))[shard.start : shard.stop]
-    found = ranker.rank(rows, k, threads=threads)
-    # A query of unknown words is not answered, as the live ranker does not answer it.
+    ranking = ranker.rank(rows, k, threads=threads)
+    # As with the live ranker, a query without a known word gets no answer.
     unknown = np.diff(rows.indptr) == 0
-    ids, scores = found.ids.copy(), found.scores.copy()
+    ids, scores = ranking.ids.copy(), ranking.scores.copy()
     ids[unknown], scores[unknown] = NONE, 0.0
     held = _held_out(store, interactions)[shard.start : shard.stop]
     table = _ranking_table(pa.array(held.astype(np.int32)), ids, scores)
@@ -97,9 +97,9 @@ def _predict_shard(
 
 @stage(contracts.PREDICTIONS)
 def combine_predictions(run: StageRun, *predictions: Ref, combination: Combination) -> None:
-    """The rankings of an ensemble's members, which are of the same queries, made one; one shard a block of queries."""
+    """Combines the rankings of an ensemble's members for the same queries, one shard per block of queries."""
     first = run.store.open(predictions[0], contracts.PREDICTIONS)
-    shards = [Shard(entry.shard, place, place + 1) for place, entry in enumerate(first.entries("ranking"))]
+    shards = [Shard(entry.shard, index, index + 1) for index, entry in enumerate(first.entries("ranking"))]
     figures = run.map_shards(_combine_shard, shards, predictions=predictions, combination=combination)
     run.quality = dict(first.quality) | {
         "answered": sum(f["answered"] for f in figures),
@@ -111,9 +111,9 @@ def combine_predictions(run: StageRun, *predictions: Ref, combination: Combinati
 def _combine_shard(store: Store, shard: Shard, *, predictions: Sequence[Ref], combination: Combination) -> ShardOutput:
     tables = [store.open(ref, contracts.PREDICTIONS).read("ranking", shard=shard.index) for ref in predictions]
     rankings = [Ranking(fixed_matrix(table["labels"]), fixed_matrix(table["scores"])) for table in tables]
-    found = combine(rankings, rankings[0].ids.shape[1], combination)
-    answered = {"answered": int((found.ids != NONE).any(axis=1).sum())}
-    return ShardOutput({"ranking": _ranking_table(tables[0]["query"], found.ids, found.scores)}, answered)
+    combined = combine(rankings, rankings[0].ids.shape[1], combination)
+    answered = {"answered": int((combined.ids != NONE).any(axis=1).sum())}
+    return ShardOutput({"ranking": _ranking_table(tables[0]["query"], combined.ids, combined.scores)}, answered)
 
 
 def _ranking_table(queries: "pa.ChunkedArray | pa.Array", ids: np.ndarray, scores: np.ndarray) -> pa.Table:
@@ -122,7 +122,7 @@ def _ranking_table(queries: "pa.ChunkedArray | pa.Array", ids: np.ndarray, score
 
 @stage(contracts.CALIBRATION)
 def calibrate_scores(run: StageRun, interactions: Ref, predictions: Ref, *, k: int) -> None:
-    """Fits chances to the scores of the queries held out for it, and states how far they are off on those to test."""
+    """Fits probabilities to the scores of the calibration queries, and measures their error on the test queries."""
     ranking, truth = read_ranking(run.store, interactions, predictions, CALIBRATION)
     scores, right = _outcomes(ranking, truth, k)
     fitted = fit_isotonic(scores, right) if len(scores) else None
@@ -131,7 +131,7 @@ def calibrate_scores(run: StageRun, interactions: Ref, predictions: Ref, *, k: i
     run.quality = {"queries": truth.shape[0], "outcomes": len(scores)}
     other, hit = _outcomes(*read_ranking(run.store, interactions, predictions, TEST), k)
     if fitted and len(other):
-        run.quality["calibration_error"] = round(calibration_error(fitted.chances(other), hit), 6)
+        run.quality["calibration_error"] = round(calibration_error(fitted.probabilities(other), hit), 6)
 
 
 def _outcomes(ranking: Ranking, truth: sparse.csr_array, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -141,14 +141,17 @@ def _outcomes(ranking: Ranking, truth: sparse.csr_array, k: int) -> tuple[np.nda
 
 @stage(contracts.EVALUATION)
 def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref, *members: Ref) -> None:
-    """Measures the rankings of the test queries, in all and by how often a label was seen.
+    """Evaluates the rankings of the test queries, overall and by label frequency.
 
-    ``members``: of an ensemble, the rankings of each member, measured too.
+    members: the predictions of each member of an ensemble, which are evaluated too.
     """
-    named = {"ranker": predictions} | {f"member_{place}": ref for place, ref in enumerate(members, start=1)}
+    predictions_by_name = {"ranker": predictions} | {
+        f"member_{number}": ref for number, ref in enumerate(members, start=1)
+    }
     counts, rows = label_counts(run.store, interactions)
     cards = [
-        scorecard(name, *read_ranking(run.store, interactions, ref, TEST), counts, rows) for name, ref in named.items()
+        scorecard(name, *read_ranking(run.store, interactions, ref, TEST), counts, rows)
+        for name, ref in predictions_by_name.items()
     ]
     run.write("figures", figures_to_arrow([figure for card in cards for figure in card.figures()]))
     queries = run.store.manifest(interactions).quality[TEST]
@@ -160,13 +163,16 @@ def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref, *members
 
 
 def scorecard(name: str, ranking: Ranking, truth: sparse.csr_array, counts: np.ndarray, rows: int) -> Scorecard:
-    """What rankings are worth, whole and by band of label frequency; no clock ran."""
+    """Evaluation of a ranking, overall and by label frequency, without latency.
+
+    truth: CSR (q, labels). counts: int64 (labels,), training rows of each label. rows: number of training rows.
+    """
     cutoff = min(JudgeParams().band_k, ranking.ids.shape[1])
-    found = hits(ranking, truth)
+    hit = hits(ranking, truth)
     return Scorecard(
         name=name,
         metrics=evaluate(ranking, truth, counts=counts, rows=rows),
-        bands=bands(ranking, found, truth, counts, cutoff),
+        buckets=frequency_buckets(ranking, hit, truth, counts, cutoff),
         latency={},
         seconds=0.0,
         nbytes=0,
@@ -186,11 +192,11 @@ def sweep_ranker(
 ) -> None:
     """Measures recall, size and work at each threshold and beam on the calibration queries, one shard per threshold.
 
-    Names the setting that the limits pick; times are kept apart from its quality. ``members``: tree and weights of each
-    ranker of the ensemble in turn.
+    The quality records the chosen setting; times are kept separately. members: tree and weights of each ranker of the
+    ensemble, alternating.
     """
     shards = even_shards(len(params.thresholds), 1)
-    found = run.map_shards(
+    outputs = run.map_shards(
         _sweep_shard,
         shards,
         interactions=interactions,
@@ -200,13 +206,13 @@ def sweep_ranker(
         beam=beam,
         combination=combination,
     )
-    points = [SweepPoint(**point) for figures in found for point in figures["points"]]
+    points = [SweepPoint(**point) for figures in outputs for point in figures["points"]]
     run.quality = {"points": len(points), "k": params.k} | _chosen(points, params)
     run.measured = {"latency_ms": [point.latency_ms for point in points]} if params.timed else {}
 
 
 def _chosen(points: list[SweepPoint], params: SweepParams) -> dict[str, Any]:
-    """The setting that the limits pick, or why none does."""
+    """The chosen setting, or the reason why none meets the limits."""
     try:
         point = choose(points, **params.limits)
     except NoSettingError as problem:
@@ -239,7 +245,7 @@ def _sweep_shard(
     queries, truth = read_held(store, interactions, features, (CALIBRATION,))
     if queries.shape[0] == 0:
         raise FingerpostError(
-            "sweep: expected queries held out to calibrate, found none; raise xmr.interactions.calibration_share"
+            "sweep: expected queries held out for calibration, found none; raise xmr.interactions.calibration_share"
         )
     points = sweep_settings(
         models,
@@ -271,14 +277,14 @@ def _sweep_shard(
 
 @stage(contracts.MODEL)
 def prune_rankers(run: StageRun, sweep: Ref, model: Ref) -> None:
-    """The weights of the setting that a sweep chose, one shard a block, with the beam that they are searched with."""
-    found = run.store.manifest(sweep).quality
-    chosen = found["chosen"]
+    """Prunes a model to the setting that a sweep chose, one shard per block; the quality records the beam."""
+    swept = run.store.manifest(sweep).quality
+    chosen = swept["chosen"]
     if chosen is None:
-        raise FingerpostError(f"xmr.sweep: expected a setting within the limits, found none: {found['refused']}")
+        raise FingerpostError(f"xmr.sweep: expected a setting within the limits, found none: {swept['refused']}")
     artifact = run.store.open(model, contracts.MODEL)
     entries = artifact.entries("weights")
-    shards = [Shard(entry.shard, place, place + 1) for place, entry in enumerate(entries)]
+    shards = [Shard(entry.shard, index, index + 1) for index, entry in enumerate(entries)]
     figures = run.map_shards(_prune_shard, shards, model=model, threshold=chosen["threshold"])
     kept = {name: artifact.quality[name] for name in ("features", "normalised", "labels", "rows")}
     sums = {name: sum(f[name] for f in figures) for name in ("weights", "bytes")}
@@ -295,7 +301,7 @@ def _prune_shard(store: Store, shard: Shard, *, model: Ref, threshold: float) ->
 
 @stage(contracts.RANKER)
 def assemble_ranker(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None:
-    """Names the artifacts that make up a ranker, with the figures that its gates look at."""
+    """Lists the artifacts of a ranker, with the values that its gates check."""
     run.write(
         "members",
         pa.table(
@@ -313,7 +319,7 @@ def _release_quality(
     evaluation: Mapping[str, Any],
     *models: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The figures of a release, of those of its members."""
+    """Quality of a release, from that of its members."""
     return {
         "labels": interactions["labels"],
         "queries": interactions["queries"],

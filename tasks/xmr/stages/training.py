@@ -1,4 +1,4 @@
-"""The stage that trains the rankers of all levels of a tree."""
+"""The stage that trains the rankers of all levels of a label tree."""
 
 from dataclasses import asdict, replace
 
@@ -12,8 +12,8 @@ from schemas.store import Store
 from tasks.shards import Shard, ShardOutput
 from tasks.stage import stage
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import BlockParams, block_arrays, parent_blocks
 from tasks.xmr.interactions import RowParams
+from tasks.xmr.label_blocks import BlockParams, block_arrays, parent_blocks
 from tasks.xmr.memory import memory_need
 from tasks.xmr.open import read_tree
 from tasks.xmr.stages.levels import LevelInputs, LevelShards
@@ -32,8 +32,10 @@ def train_rankers(
     rows: RowParams,
     blocks: BlockParams,
 ) -> None:
-    """Solves the rankers level by level, one shard a block of parents; before each level but the first, blocks of rows
-    are routed to the parents that the levels above predict for them.
+    """Trains the rankers level by level, one shard per block of parents.
+
+    For matcher-aware negatives, blocks of rows are routed to the parents that the levels above predict for them, before
+    each level but the first.
     """
     _check_negatives(run, interactions, params)
     label_tree = read_tree(run.store.open(tree, contracts.TREE))
@@ -44,7 +46,7 @@ def train_rankers(
 
     def solve(level: int, matches: list[FileEntry] | None) -> list[FileEntry]:
         shards = [Shard(i, start, stop) for i, (start, stop) in enumerate(parent_blocks(label_tree, level, cut))]
-        return levels.solve(_solve_shard, shards, level=level, matches=matches or [], most=budget.most_weights)
+        return levels.solve(_solve_shard, shards, level=level, matches=matches or [], max_weights=budget.max_weights)
 
     train_levels(label_tree.depth, params.negatives, predict=levels.predict, solve=solve)
     run.quality = {
@@ -57,7 +59,7 @@ def train_rankers(
 
 
 def _check_negatives(run: StageRun, interactions: Ref, params: TrainingParams) -> None:
-    """FingerpostError for the user's own negatives where the interactions came without."""
+    """Raises FingerpostError for user-supplied negatives where the interactions have none."""
     if params.negatives == "user" and "negatives" not in run.store.manifest(interactions).quality:
         raise FingerpostError(
             "xmr.training.negatives: expected tfn, man or tfn+man, got user without a file of them; choose one, or name"
@@ -66,7 +68,7 @@ def _check_negatives(run: StageRun, interactions: Ref, params: TrainingParams) -
 
 
 def _budget(run: StageRun, inputs: LevelInputs, blocks: BlockParams, *, labels: int) -> tuple[int, MemoryBudget]:
-    """How many rows are trained on, and the blocks of labels that are solved together."""
+    """Number of training rows, and the memory budget with the size of label blocks."""
     shape, available = problem_of(run, inputs.interactions, inputs.features, inputs.rows, inputs.tree)
     budget = MemoryBudget.within(
         run,
@@ -81,7 +83,7 @@ def _budget(run: StageRun, inputs: LevelInputs, blocks: BlockParams, *, labels: 
 
 
 def _sums(levels: LevelShards, depth: int) -> dict[str, object]:
-    """The figures of all blocks, by level and in all."""
+    """The counts of all blocks, by level and in total."""
     per_level = [
         {name: levels.sum(name, level=level) for name in ("labels", "pairs", "weights")} for level in range(depth)
     ]
@@ -101,13 +103,13 @@ def _solve_shard(
     level: int,
     matches: list[FileEntry],
     threads: int,
-    most: int,
+    max_weights: int,
 ) -> ShardOutput:
     trainer = inputs.trainer(store, level, matches)
     block, counters = trainer.solve_block(range(shard.start, shard.stop), threads=threads)
-    if len(block.values) > most:
+    if len(block.values) > max_weights:
         raise FingerpostError(
-            f"training, level {level}: expected at most {most} weights of a block as the memory allows, got"
+            f"training, level {level}: expected at most {max_weights} weights per block within the memory budget, got"
             f" {len(block.values)}; lower xmr.blocks.labels, or raise xmr.training.solver.threshold"
         )
     figures = asdict(counters) | {"weights": len(block.values), "bytes": block.nbytes}

@@ -1,4 +1,4 @@
-"""The stages that make the tree of labels: their features, and the clustering of these."""
+"""The stages that build the label tree: label features, and their clustering."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ from schemas.store import Artifact, Store
 from tasks.shards import Shard, ShardOutput, even_shards
 from tasks.stage import stage
 from tasks.stage_run import StageRun
-from tasks.xmr.blocks import BlockParams, tree_arrays, upper_splits
 from tasks.xmr.clustering import ClusterParams, split_subtree, tree_of_leaves
 from tasks.xmr.interactions import RowParams
+from tasks.xmr.label_blocks import BlockParams, tree_arrays, upper_splits
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.label_features import embed_labels as embed_block
 from tasks.xmr.memory import clustering_need, embedding_need
@@ -25,7 +25,7 @@ from tasks.xmr.tree import LabelTree
 def embed_labels(
     run: StageRun, interactions: Ref, features: Ref, *, params: EmbeddingParams, rows: RowParams, blocks: BlockParams
 ) -> None:
-    """Gives labels the features that they are clustered by, one shard a block of labels."""
+    """Computes label features for the clustering, one shard per block of labels."""
     labels = run.store.open(interactions, contracts.INTERACTIONS).quality["labels"]
     budget = _embedding_budget(run, interactions, features, params, rows, blocks, labels=labels)
     figures = run.map_shards(
@@ -55,12 +55,12 @@ def _embedding_budget(
     *,
     labels: int,
 ) -> MemoryBudget:
-    """Blocks of labels whose features are made together."""
+    """Memory budget with the number of labels per shard."""
     shape, available = problem_of(run, interactions, features, rows)
-    given = shape.entries if params.method in ("pifa_concatenated", "pifa_blended") else 0
+    own_entries = shape.entries if params.method in ("pifa_concatenated", "pifa_blended") else 0
     return MemoryBudget.within(
         run,
-        lambda block, _: embedding_need(shape, params, block=block, given=given),
+        lambda block, _: embedding_need(shape, params, block=block, own_entries=own_entries),
         blocks,
         available,
         inputs=(interactions, features),
@@ -72,22 +72,24 @@ def _embed_shard(
     store: Store, shard: Shard, *, interactions: Ref, features: Ref, params: EmbeddingParams, rows: RowParams
 ) -> ShardOutput:
     data = read_training(store, interactions, features, rows)
-    given = data.label_features if params.method in ("pifa_concatenated", "pifa_blended") else None
-    found = embed_block(data.features, data.targets, params, given=given, begin=shard.start, end=shard.stop)
-    empty = int((np.diff(found.indptr) == 0).sum())
-    figures = {"columns": found.shape[1], "non_zeros": int(found.nnz), "empty": empty}
-    return ShardOutput({"features": sparse_to_arrow(found)}, figures)
+    own_features = data.label_features if params.method in ("pifa_concatenated", "pifa_blended") else None
+    vectors = embed_block(
+        data.features, data.targets, params, own_features=own_features, begin=shard.start, end=shard.stop
+    )
+    empty = int((np.diff(vectors.indptr) == 0).sum())
+    figures = {"columns": vectors.shape[1], "non_zeros": int(vectors.nnz), "empty": empty}
+    return ShardOutput({"features": sparse_to_arrow(vectors)}, figures)
 
 
 @stage(contracts.TREE)
 def cluster_labels(run: StageRun, label_features: Ref, *, params: ClusterParams, blocks: BlockParams) -> None:
-    """Splits all labels a few times, then each part by itself, one shard a subtree, and merges the leaves to a tree."""
+    """Splits all labels a few times, then each part in a shard of its own, and merges the leaves into a tree."""
     artifact = run.store.open(label_features, contracts.LABEL_FEATURES)
     labels = artifact.quality["labels"]
     budget = _clustering_budget(run, label_features, params, blocks)
     depth, upper = params.splits(labels), upper_splits(labels, params, blocks)
     leaves = _write_upper(run, artifact, params, upper)
-    shards = [Shard(place, place, place + 1) for place in range(leaves)]
+    shards = [Shard(index, index, index + 1) for index in range(leaves)]
     run.map_shards(
         _subtree_shard,
         shards,
@@ -103,7 +105,7 @@ def cluster_labels(run: StageRun, label_features: Ref, *, params: ClusterParams,
 
 
 def _clustering_budget(run: StageRun, label_features: Ref, params: ClusterParams, blocks: BlockParams) -> MemoryBudget:
-    """What clustering needs, which is all labels together."""
+    """Memory budget of the clustering, which processes all labels together."""
     quality = run.store.manifest(label_features).quality
     labels, entries, columns = (quality[name] for name in ("labels", "non_zeros", "columns"))
     (available,) = run.gather(available_of, [Shard(0, 0, 1)])
@@ -119,7 +121,7 @@ def _clustering_budget(run: StageRun, label_features: Ref, params: ClusterParams
 
 
 def _write_upper(run: StageRun, artifact: Artifact, params: ClusterParams, depth: int) -> int:
-    """Makes and writes the first splits of all labels; how many parts there are then."""
+    """Computes and writes the first splits of all labels; returns the number of parts."""
     members = np.arange(artifact.quality["labels"], dtype=np.uint32)
     order, sizes = split_subtree(read_label_features(artifact), members, params, depth=depth)
     run.write("upper", tensors_to_arrow({"order": order, "sizes": sizes}))
@@ -127,7 +129,7 @@ def _write_upper(run: StageRun, artifact: Artifact, params: ClusterParams, depth
 
 
 def _merged_tree(run: StageRun, params: ClusterParams) -> LabelTree:
-    """The tree over the leaves of all subtrees."""
+    """The label tree over the leaves of all subtrees."""
     parts = [_tensors(run.store, entry) for entry in run.entries if entry.table == "subtrees"]
     order, sizes = (np.concatenate([part[name] for part in parts]) for name in ("order", "sizes"))
     return tree_of_leaves(order, sizes, params)
@@ -141,7 +143,7 @@ def _subtree_shard(
     ends = np.cumsum(split["sizes"])
     members = split["order"][ends[shard.index] - split["sizes"][shard.index] : ends[shard.index]]
     order, sizes = split_subtree(
-        read_label_features(artifact), members, params, depth=depth, level=level, place=shard.index
+        read_label_features(artifact), members, params, depth=depth, level=level, position=shard.index
     )
     return ShardOutput({"subtrees": tensors_to_arrow({"order": order, "sizes": sizes})}, {"leaves": len(sizes)})
 

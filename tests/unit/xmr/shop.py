@@ -11,9 +11,9 @@ from schemas.refs import Ref
 from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.stages import features as corpus
 from tasks.corpus.tfidf import TfidfParams
-from tasks.xmr.blocks import BlockParams
 from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.interactions import InteractionParams, RowParams
+from tasks.xmr.label_blocks import BlockParams
 from tasks.xmr.label_features import EmbeddingParams
 from tasks.xmr.ranking import BeamParams
 from tasks.xmr.stages import interactions as interactions_stages

@@ -1,4 +1,4 @@
-"""Baselines beside plain definitions, and the judging of contenders."""
+"""Baselines beside plain definitions, and the judging of candidates."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from tasks.corpus.ngrams import FamilyParams, NgramParams
 from tasks.corpus.svd import SvdParams, factorize, project, projection
 from tasks.corpus.tfidf import TfidfParams
 from tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
-from tasks.xmr.evaluation import Contender, Examination, FeaturizedTexts, JudgeParams, judge, judge_all
+from tasks.xmr.evaluation import Candidate, Evaluation, FeaturizedTexts, JudgeParams, evaluate_all, evaluate_candidate
 from tasks.xmr.label_features import embed_labels
 from tasks.xmr.metrics import evaluate, hits, recall_at
 from tasks.xmr.ranking import NONE
@@ -111,17 +111,17 @@ class Ticks:
         return (self.looks + 10 * (self.looks // 20)) / 1000
 
 
-def test_contenders_are_judged_on_the_same_rows() -> None:
+def test_candidates_are_judged_on_the_same_rows() -> None:
     truth = sparse.csr_array(np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 1, 1]], np.float32))
     counts = np.array([5, 40, 0, 2, 1])
     queries = ["red apples", "green pears", "plums in a story"]
-    test = Examination(queries, truth, counts, rows=48)
+    test = Evaluation(queries, truth, counts, rows=48)
     bm25, often = Bm25Labels(TEXTS), FrequentLabels(counts)
-    contenders = [Contender("bm25", bm25, 0.5, bm25.nbytes), Contender("frequent", often, 0.0, often.nbytes)]
-    cards = judge_all(contenders, test, JudgeParams(k=5, band_k=3), clock=Ticks())
+    candidates = [Candidate("bm25", bm25, 0.5, bm25.nbytes), Candidate("frequent", often, 0.0, often.nbytes)]
+    cards = evaluate_all(candidates, test, JudgeParams(k=5, band_k=3), clock=Ticks())
     for card, ranker in zip(cards, (bm25, often), strict=True):
         assert card.metrics == evaluate(ranker.rank(queries, 5), truth, counts=counts, rows=48)
-        assert sum(band.recall * band.occurrences for band in card.bands) == pytest.approx(
+        assert sum(bucket.recall * bucket.occurrences for bucket in card.buckets) == pytest.approx(
             hits(ranker.rank(queries, 3), truth).sum()
         )
         assert card.measured()["bytes"] == ranker.nbytes
@@ -131,10 +131,10 @@ def test_contenders_are_judged_on_the_same_rows() -> None:
     assert ("bm25", "seen 30-99", "recall") in named
     assert cards[0].metrics["precision_at_1"] == 1.0
     assert cards[0].unanswered == 0.0
-    with pytest.raises(ValueError, match="contenders: expected different names"):
-        judge_all([contenders[0]] * 2, test, clock=Ticks())
+    with pytest.raises(ValueError, match="candidates: expected different names"):
+        evaluate_all([candidates[0]] * 2, test, clock=Ticks())
     with pytest.raises(MatrixError, match=r"truth: expected \(3, 4\), got \(3, 5\)"):
-        Examination(queries, truth, counts[:4], rows=48)
+        Evaluation(queries, truth, counts[:4], rows=48)
 
 
 def test_latency_is_that_of_single_queries() -> None:
@@ -148,8 +148,10 @@ def test_latency_is_that_of_single_queries() -> None:
 
     answers, count = Counting(), 200
     truth = sparse.csr_array((count, 2), dtype=np.float32)
-    test = Examination([str(row) for row in range(count)], truth, np.array([1, 1]), rows=3)
-    card = judge(Contender("it", answers), test, JudgeParams(k=2, band_k=2, timed=100, warm_up=7), clock=Ticks())
+    test = Evaluation([str(row) for row in range(count)], truth, np.array([1, 1]), rows=3)
+    card = evaluate_candidate(
+        Candidate("it", answers), test, JudgeParams(k=2, band_k=2, timed=100, warm_up=7), clock=Ticks()
+    )
     assert answers.calls == [count] + [1] * 107
     assert card.latency["p50_ms"] == 1.0
     assert card.latency["p95_ms"] == pytest.approx(11.0)

@@ -21,7 +21,7 @@ def outcomes(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 def test_isotonic_equals_scikit_learn(seed: int, count: int) -> None:
     scores, right = outcomes(seed, count)
     expected = IsotonicRegression(out_of_bounds="clip").fit(scores, right).predict(scores)
-    np.testing.assert_allclose(fit_isotonic(scores, right).chances(scores), expected, atol=1e-6)
+    np.testing.assert_allclose(fit_isotonic(scores, right).probabilities(scores), expected, atol=1e-6)
 
 
 def test_platt_is_the_most_likely_sigmoid() -> None:
@@ -33,20 +33,20 @@ def test_platt_is_the_most_likely_sigmoid() -> None:
 
 
 @pytest.mark.parametrize("fit", [fit_platt, fit_isotonic])
-def test_chances_rise_and_are_nearer_to_the_truth(fit) -> None:
+def test_probabilities_rise_and_are_nearer_to_the_truth(fit) -> None:
     calibrator = fit(*outcomes(2, 5000))
     scores, right = outcomes(3, 5000)
-    chances = calibrator.chances(scores)
-    assert (np.diff(chances[np.argsort(scores)]) >= 0).all()
-    assert calibration_error(chances, right) < 0.03 < calibration_error(scores, right)
+    probabilities = calibrator.probabilities(scores)
+    assert (np.diff(probabilities[np.argsort(scores)]) >= 0).all()
+    assert calibration_error(probabilities, right) < 0.03 < calibration_error(scores, right)
 
 
 @pytest.mark.parametrize("right", [np.zeros(5), np.ones(5), np.array([1, 1, 1, 0, 0])])
 def test_one_sided_and_falling_outcomes_stay_finite(right) -> None:
     for fit in (fit_platt, fit_isotonic):
-        chances = fit(np.arange(5.0), right).chances(np.linspace(-5, 9, 20))
-        assert np.isfinite(chances).all()
-        assert (np.diff(chances) >= 0).all()
+        probabilities = fit(np.arange(5.0), right).probabilities(np.linspace(-5, 9, 20))
+        assert np.isfinite(probabilities).all()
+        assert (np.diff(probabilities) >= 0).all()
 
 
 def test_numbers_are_checked() -> None:

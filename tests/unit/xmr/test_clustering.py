@@ -76,7 +76,7 @@ def test_subtrees_computed_apart_make_the_same_tree(method) -> None:
     base, depth = (3 if method == "kmeans" else 2), params.splits(90)
     top, sizes = split_subtree(features, np.arange(90, dtype=np.uint32), params, depth=1)
     parts = [
-        split_subtree(features, members, params, depth=depth - 1, level=1, place=place)
+        split_subtree(features, members, params, depth=depth - 1, level=1, position=place)
         for place, members in enumerate(np.split(top, np.cumsum(sizes)[:-1]))
     ]
     assert len(parts) == base

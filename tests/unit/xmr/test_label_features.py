@@ -38,9 +38,9 @@ def test_concatenated_and_blended() -> None:
     plain = embed_labels(x, y).toarray()
     rng = np.random.default_rng(0)
     given = sparse.random_array((60, 150), density=0.1, rng=rng, dtype=np.float32, format="csr")
-    beside = embed_labels(x, y, EmbeddingParams("pifa_concatenated"), given=given).toarray()
+    beside = embed_labels(x, y, EmbeddingParams("pifa_concatenated"), own_features=given).toarray()
     assert np.array_equal(beside, np.hstack([plain, given.toarray()]))
-    mixed = embed_labels(x, y, EmbeddingParams("pifa_blended", blend=0.25), given=given).toarray()
+    mixed = embed_labels(x, y, EmbeddingParams("pifa_blended", blend=0.25), own_features=given).toarray()
     np.testing.assert_allclose(mixed, 0.25 * plain + 0.75 * given.toarray(), atol=1e-6)
     with pytest.raises(MatrixError, match="label features: expected"):
         embed_labels(x, y, EmbeddingParams("pifa_blended"))

@@ -109,11 +109,14 @@ def test_a_budget_makes_blocks_or_a_refusal() -> None:
         block_for(9 * 2**20, shape)
     assert memory_need(shape, threads=2).total > whole.total
     small = TrainingParams(solver=SolverParams(max_nonzeros=5))
-    assert memory_need(shape, small).most_block <= 5 * 3000
+    assert memory_need(shape, small).max_block_weights <= 5 * 3000
     sharp = TrainingParams(solver=SolverParams(threshold=0.3))
-    assert memory_need(shape, sharp).most_block < 0.6 * whole.most_block
+    assert memory_need(shape, sharp).max_block_weights < 0.6 * whole.max_block_weights
     assert embedding_need(shape, block=100).total < embedding_need(shape).total
-    assert embedding_need(shape, EmbeddingParams("pifa_concatenated"), given=10**6).total > embedding_need(shape).total
+    assert (
+        embedding_need(shape, EmbeddingParams("pifa_concatenated"), own_entries=10**6).total
+        > embedding_need(shape).total
+    )
 
 
 def test_what_labels_rows_have_in_common_is_expected_as_drawn() -> None:
@@ -136,6 +139,6 @@ def test_more_weights_than_stated_are_refused() -> None:
     x, y = topic_problem(0)
     tree = cluster_labels(embed_labels(x, y), CLUSTERS)
     params = TrainingParams(solver=SolverParams(max_nonzeros=1))
-    statement = replace(memory_need(ProblemShape.of(x, y), params, CLUSTERS), most_upper=1)
+    statement = replace(memory_need(ProblemShape.of(x, y), params, CLUSTERS), max_upper_weights=1)
     with pytest.raises(MemoryNeedError, match=r"level 0: expected at most \d+ weights as estimated, got \d+"):
         train_blocks(x, y, tree, statement, take=lambda level, block: None)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from tasks.xmr.metrics import bands, coverage_at, evaluate, hits, propensities
+from tasks.xmr.metrics import coverage_at, evaluate, frequency_buckets, hits, propensities
 from tasks.xmr.ranking import NONE, Ranking
 from tasks.xmr.sparse_rows import MatrixError
 
@@ -53,8 +53,8 @@ def test_figures_equal_loops(seed: int) -> None:
 def test_bands_add_up() -> None:
     ranking, truth, counts = random_world(3)
     found = hits(ranking, truth)
-    parts = bands(ranking, found, truth, counts, 5, edges=(1, 10, 30))
-    assert [(part.least, part.most) for part in parts] == [(0, 9), (10, 29), (30, max(30, counts.max()))]
+    parts = frequency_buckets(ranking, found, truth, counts, 5, edges=(1, 10, 30))
+    assert [(part.minimum, part.maximum) for part in parts] == [(0, 9), (10, 29), (30, max(30, counts.max()))]
     assert sum(part.labels for part in parts) == 12
     assert sum(part.occurrences for part in parts) == truth.nnz
     assert sum(part.recall * part.occurrences for part in parts) == pytest.approx(found[:, :5].sum())

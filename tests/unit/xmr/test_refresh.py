@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from tasks.xmr.chunk_merge import merge_columns
 from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.columns import merge_columns
-from tasks.xmr.drift import Change, DriftLimits, HeldOut, compare_models, measure_drift, must_retrain
+from tasks.xmr.drift import Change, DriftLimits, HeldOutComparison, compare_models, measure_drift, must_retrain
 from tasks.xmr.label_features import embed_labels
-from tasks.xmr.leaves import embedded
 from tasks.xmr.metrics import hits, precision_at
 from tasks.xmr.model import split_chunks
 from tasks.xmr.ranking import Ranker
 from tasks.xmr.refresh import RefreshParams, drifted_tree, gained_labels, positives_of
 from tasks.xmr.sparse_rows import MatrixError, checked_rows
 from tasks.xmr.training import SolverParams, TrainingParams
+from tasks.xmr.tree_growth import embedded
 from tests.support.rankers import Trained, pick_columns, refresh_ranker, train_ranker
 from tests.unit.xmr.worlds import leaf_centroids, topic_problem
 
@@ -185,7 +185,7 @@ def test_as_precise_as_a_retrain() -> None:
         for at in (0, 100, 200)
     ]
     whole = compare_models(before.model, after.model, origin, *held)
-    assert sum(found, HeldOut()) == whole
+    assert sum(found, HeldOutComparison()) == whole
     assert whole.rows == 300
     change = Change(origin, gained, np.arange(1200) >= 1140, after.solved[-1])
     grown, distances = drifted_tree(x, y, gained, origin, tree, features, params)

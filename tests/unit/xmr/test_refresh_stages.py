@@ -14,8 +14,8 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.environment import Environment
 from tasks.shards import SerialExecutor
-from tasks.xmr.blocks import BlockParams
 from tasks.xmr.drift import DriftLimits
+from tasks.xmr.label_blocks import BlockParams
 from tasks.xmr.model import ChunkBlock
 from tasks.xmr.open import open_ranker, read_label_features, read_model, read_training, read_tree
 from tasks.xmr.refresh import RefreshParams, positives_of

@@ -122,7 +122,7 @@ def test_negatives_decide_the_rows(world) -> None:
     assert rows("tfn") == true
     assert rows("man", predicted=guess) == both  # positives are always seen
     assert rows("tfn+man", predicted=guess) == both
-    assert rows("user", given=guess) == both
+    assert rows("user", user_parents=guess) == both
     assert rows("user") == true
     with pytest.raises(MatrixError, match="man negatives: expected a matrix"):
         active_rows(above, "man")

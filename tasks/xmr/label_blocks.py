@@ -1,4 +1,7 @@
-"""How the work of a ranker is cut: by counts and parameters alone, so that no result depends on workers."""
+"""Blocks of labels, parents and rows that are processed together, and the arrays they are stored as.
+
+Blocks depend on counts and parameters only, so that no result depends on the number of workers.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,16 +14,19 @@ from tasks.xmr.clustering import ClusterParams
 from tasks.xmr.model import ChunkBlock
 from tasks.xmr.tree import LabelTree
 
-#: The number of the level that a block belongs to, beside its arrays.
+#: Name of the array that holds the level of a stored block.
 LEVEL = "level"
 
 
 @dataclass(frozen=True)
 class BlockParams:
-    """Labels whose features, subtree or weights are made together, and rows that are ranked together.
+    """Sizes of blocks.
 
-    ``memory_mb`` is what one process may take for label features, tree or training beside the program; fewer labels are then
-    made together where so many need more. 0: as many as ``labels`` says, if the machine has the memory.
+    labels: labels whose features, subtree or weights are computed together.
+    rows: rows that are ranked together.
+    memory_mb: memory that one process may use for label features, tree or training, in MiB beyond the program itself;
+        blocks are smaller than ``labels`` where they would exceed it. 0: blocks of ``labels``, within the available
+        memory.
     """
 
     labels: int = 16_384
@@ -29,21 +35,21 @@ class BlockParams:
 
     def __post_init__(self) -> None:
         if self.memory_mb < 0:
-            raise ValueError(f"memory_mb: expected at least 0, got {self.memory_mb}; 0 is what the machine has")
+            raise ValueError(f"memory_mb: expected at least 0, got {self.memory_mb}; use 0 for all available memory")
         for name in ("labels", "rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}; raise it")
 
 
 def upper_splits(labels: int, clusters: ClusterParams, blocks: BlockParams) -> int:
-    """How many splits are made before subtrees of about ``blocks.labels`` labels go their own ways."""
+    """Number of levels to split before subtrees of about ``blocks.labels`` labels are split separately."""
     base = clusters.branching if clusters.method == "kmeans" else 2
     wanted = math.ceil(round(math.log(max(labels / blocks.labels, 1), base), 9))
     return min(wanted, clusters.splits(labels))
 
 
 def parent_blocks(tree: LabelTree, level: int, blocks: BlockParams) -> list[tuple[int, int]]:
-    """Ranges of parents, each ended by the first parent with which it has ``blocks.labels`` children."""
+    """Ranges of parents, each ending with the first parent that brings it to ``blocks.labels`` children."""
     children = np.diff(tree.children(level).start)
     ranges, start, held = [], 0, 0
     for parent, count in enumerate(children.tolist()):
@@ -55,26 +61,28 @@ def parent_blocks(tree: LabelTree, level: int, blocks: BlockParams) -> list[tupl
 
 
 def block_arrays(block: ChunkBlock, level: int) -> dict[str, NDArray]:
-    """A block as named arrays."""
-    return {one.name: getattr(block, one.name) for one in fields(block)} | {LEVEL: np.array(level, dtype=np.int64)}
+    """The named arrays of a block and its level."""
+    return {field.name: getattr(block, field.name) for field in fields(block)} | {
+        LEVEL: np.array(level, dtype=np.int64)
+    }
 
 
 def block_of(arrays: dict[str, NDArray]) -> tuple[int, ChunkBlock]:
-    """Level and block of such arrays."""
-    return int(arrays[LEVEL]), ChunkBlock(**{one.name: arrays[one.name] for one in fields(ChunkBlock)})
+    """Level and block from their named arrays."""
+    return int(arrays[LEVEL]), ChunkBlock(**{field.name: arrays[field.name] for field in fields(ChunkBlock)})
 
 
 def tree_arrays(tree: LabelTree) -> dict[str, NDArray]:
-    """A tree as named arrays, one a level."""
+    """The named arrays of a tree, one per level."""
     return {f"level_{level:02d}": parents for level, parents in enumerate(tree.parents)}
 
 
 def tree_of(arrays: dict[str, NDArray]) -> LabelTree:
-    """The tree of such arrays."""
+    """The tree from its named arrays."""
     return LabelTree(tuple(arrays[name].astype(np.int32) for name in sorted(arrays)))
 
 
 def by_level(blocks: Sequence[tuple[int, ChunkBlock]]) -> tuple[tuple[ChunkBlock, ...], ...]:
-    """Blocks with their levels as a model holds them."""
+    """Blocks grouped by level, as a model holds them."""
     depth = max((level for level, _ in blocks), default=-1) + 1
-    return tuple(tuple(block for at, block in blocks if at == level) for level in range(depth))
+    return tuple(tuple(block for block_level, block in blocks if block_level == level) for level in range(depth))
