@@ -168,7 +168,7 @@ def test_workers_of_other_code_are_refused(tmp_path: Path, elsewhere: Path) -> N
             ClusterError, match=r"Dask worker tcp://.*: expected the code .* found code of tasks \w+ instead"
         ):
             DaskExecutor(0, found.address).client  # noqa: B018
-    (elsewhere / "flows" / "clusters.py").write_text("raise ImportError('an older version')")
+    (elsewhere / "flows" / "run" / "executor.py").write_text("raise ImportError('an older version')")
     with dask_processes(tmp_path / "lacking") as found:
         found.start_worker(cwd=elsewhere, environment=others)
         with pytest.raises(
