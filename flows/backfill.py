@@ -1,4 +1,4 @@
-"""A backfill as a flow, for Prefect's UI, and the runs that a backfill asks for."""
+"""A backfill as a flow: started in Prefect's UI, and the runs that a backfill submits."""
 
 from prefect import flow
 from prefect.artifacts import (
@@ -12,7 +12,16 @@ from prefect.runtime import flow_run
 from flows.ops.backfill.days import Ended, work
 from flows.ops.backfill.partition_calendar import calendar_markdown
 from flows.ops.backfill.partitions import Partition, Partitions
-from flows.ops.backfill.progress import Course, begin, check, course_of, planned_seconds, run_to_end, select, take_up
+from flows.ops.backfill.progress import (
+    Progress,
+    begin,
+    check,
+    planned_seconds,
+    progress_of,
+    run_to_end,
+    select,
+    take_up,
+)
 from flows.ops.backfill.record import Backfill, BackfillError, BackfillRequest, settled
 from flows.run.calendar import days_between
 from flows.run.page import artifact_key
@@ -20,7 +29,7 @@ from schemas.store import Store
 
 
 def named() -> str:
-    """The name of the flow run that begins."""
+    """The name of the starting flow run."""
     request = BackfillRequest.model_validate(flow_run.parameters["request"])
     if request.resume:
         return f"backfill {request.resume}{f', up to {request.take} days' if request.take else ''}"
@@ -29,7 +38,7 @@ def named() -> str:
 
 @flow(name="backfill", flow_run_name=named, retries=0, persist_result=False)
 def backfill(request: BackfillRequest) -> None:
-    """Runs the days of a flow that are missing, failed, or all; it can be paused, cancelled, and resumed by its id."""
+    """Runs the missing, failed or all days of a flow; it can be paused, cancelled, and resumed by its id."""
     if request.dry_run:
         _show_days("would run", select(settled(request)))
         return
@@ -37,45 +46,46 @@ def backfill(request: BackfillRequest) -> None:
         _run_part(Backfill.load(Store(settled(request).run.store), request.resume), request.take)
         return
     if request.resume:
-        found = Backfill.load(Store(settled(request).run.store), request.resume)
-        take_up(found)
-        planned = planned_seconds(found)
+        job = Backfill.load(Store(settled(request).run.store), request.resume)
+        take_up(job)
+        planned = planned_seconds(job)
     else:
-        found, days = begin(request)
-        planned = [one.seconds for one in days]
-        _show_days(found.id, days)
+        job, days = begin(request)
+        planned = [partition.seconds for partition in days]
+        _show_days(job.id, days)
     progress = create_progress_artifact(
-        progress=0.0, key="backfill", description=f"{found.id}: share of days that ended"
+        progress=0.0, key="backfill", description=f"{job.id}: fraction of days that ended"
     )
 
-    def tell(end: Ended, course: Course) -> None:
-        update_progress_artifact(progress, progress=100.0 * len(course.ended) / len(course.control.days))  # type: ignore[arg-type]
+    def report(end: Ended, course: Progress) -> None:
+        percent = 100.0 * len(course.ended) / len(course.control.days)
+        update_progress_artifact(progress, progress=percent)  # type: ignore[arg-type]
 
     try:
-        course = run_to_end(found, tell, planned=planned)
+        course = run_to_end(job, report, planned=planned)
     finally:
-        _show_course(found, course_of(found))
-        show_partitions(found)
-    check(found, course)
+        _show_course(job, progress_of(job))
+        show_partitions(job)
+    check(job, course)
 
 
-def _run_part(found: Backfill, most: int) -> None:
-    """A share of the days of a backfill; fails if one of them did."""
-    days = work(found, str(flow_run.id), most=most)
-    course = course_of(found)
+def _run_part(job: Backfill, most: int) -> None:
+    """Runs some of the days of a backfill; BackfillError if one of them failed."""
+    days = work(job, str(flow_run.id), most=most)
+    course = progress_of(job)
     ends = [course.ended[day] for day in days if day in course.ended]
-    _table(found.id, ends)
+    _table(job.id, ends)
     if failed := [end for end in ends if end.state == "failed"]:
         named_days = "; ".join(f"{end.day} ({end.reason})" for end in failed)
         raise BackfillError(
-            f"backfill {found.id}: expected {len(days)} days to end well, found {len(failed)} failed: {named_days};"
-            " mend them"
+            f"backfill {job.id}: expected {len(days)} days to end well, job {len(failed)} failed: {named_days};"
+            " fix them"
         )
 
 
-def show_partitions(found: Backfill) -> None:
+def show_partitions(job: Backfill) -> None:
     """The calendar of the days of a backfill as an artifact."""
-    request = found.request
+    request = job.request
     partitions = Partitions(request.flow, request.run)
     days = partitions.of(days_between(request.first_day, request.last_day))
     create_markdown_artifact(
@@ -86,14 +96,14 @@ def show_partitions(found: Backfill) -> None:
 
 
 def _show_days(name: str, days: list[Partition]) -> None:
-    rows = [{"day": one.day, "state": one.state, "why": one.reason} for one in days]
-    create_table_artifact(table=rows, key="backfill-days", description=f"{name}: days in the order of their start")
+    rows = [{"day": partition.day, "state": partition.state, "why": partition.reason} for partition in days]
+    create_table_artifact(table=rows, key="backfill-days", description=f"{name}: days in order of their start")
 
 
-def _show_course(found: Backfill, course: Course) -> None:
-    _table(found.id, [course.ended.get(day, Ended(day, "to go")) for day in course.control.days])
+def _show_course(job: Backfill, course: Progress) -> None:
+    _table(job.id, [course.ended.get(day, Ended(day, "to go")) for day in course.control.days])
 
 
 def _table(name: str, ends: list[Ended]) -> None:
     rows = [{"day": end.day, "state": end.state, "seconds": end.seconds, "why": end.reason} for end in ends]
-    create_table_artifact(table=rows, key="backfill-ended", description=f"{name}: what became of its days")
+    create_table_artifact(table=rows, key="backfill-ended", description=f"{name}: outcome of its days")

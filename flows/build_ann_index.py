@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows.domains.ann.evaluation import retrieval_params
 from flows.featurize_corpus import featurize_corpus
-from flows.run.crashes import tell_when_crashed
+from flows.run.crashes import alert_when_crashed
 from flows.run.publishing import make_live
 from flows.run.request import RunRequest
 from flows.run.runtime import named, part, running
@@ -19,27 +19,27 @@ from tasks.ann.stages.index import (
 )
 
 
-@flow(name="build_ann_index", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+@flow(name="build_ann_index", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])
 def build_ann_index(request: RunRequest = RunRequest()) -> None:
-    """Builds, measures and publishes the index over a corpus, which is featurized first where that was not done yet."""
+    """Builds, measures and publishes the index over a corpus, which is featurized first if the run has not done so."""
     with running("build_ann_index", request) as run:
-        settings, made = run.settings, run.refs
-        if "vectors" not in made:
+        settings, refs = run.settings, run.refs
+        if "vectors" not in refs:
             part(featurize_corpus, request)
-        ann, metric, vectors = settings.ann, settings.ann.hnsw.metric, made["vectors"]
-        made["graph"] = graph = build_graph(vectors, params=ann.hnsw)
-        made["finger_basis"] = basis = fit_finger(vectors, graph, params=ann.finger)
-        made["finger_tables"] = tables = compute_finger_tables(
+        ann, metric, vectors = settings.ann, settings.ann.hnsw.metric, refs["vectors"]
+        refs["graph"] = graph = build_graph(vectors, params=ann.hnsw)
+        refs["finger_basis"] = basis = fit_finger(vectors, graph, params=ann.finger)
+        refs["finger_tables"] = tables = compute_finger_tables(
             vectors, graph, basis, rows_per_shard=ann.finger_rows_per_shard
         )
-        made["neighbors"] = find_neighbors(vectors, graph, metric=metric, params=ann.neighbors)
-        made["evaluation"] = evaluate_index(vectors, graph, basis, tables, metric=metric, params=ann.evaluation)
-        if "features" in made:
-            made["retrieval"] = evaluate_retrieval(
-                made["documents"],
-                made["features"],
-                made["vocabulary"],
-                made["projection"],
+        refs["neighbors"] = find_neighbors(vectors, graph, metric=metric, params=ann.neighbors)
+        refs["evaluation"] = evaluate_index(vectors, graph, basis, tables, metric=metric, params=ann.evaluation)
+        if "features" in refs:
+            refs["retrieval"] = evaluate_retrieval(
+                refs["documents"],
+                refs["features"],
+                refs["vocabulary"],
+                refs["projection"],
                 vectors,
                 graph,
                 metric=metric,
@@ -48,6 +48,6 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
                 tfidf=settings.corpus.tfidf,
                 params=retrieval_params(settings),
             )
-        members = run.members(made)
-        made["index"] = index = assemble_index(*members.values(), roles=tuple(members))
+        members = run.members(refs)
+        refs["index"] = index = assemble_index(*members.values(), roles=tuple(members))
         make_live(run, index)

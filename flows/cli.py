@@ -1,4 +1,4 @@
-"""The ``fingerpost`` command. What a command needs is imported when it runs, so that a query does not wait for Prefect."""
+"""The ``fingerpost`` command. Commands import what they need when they run: a query does not wait for Prefect."""
 
 import sys
 
@@ -7,11 +7,11 @@ import typer
 from flows import domains
 from flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
 from flows.domains.domain import named
-from flows.run.loggers import quieten
+from flows.run.loggers import silence
 from schemas.errors import FingerpostError
 
 _HELP = "From documents to published, checked, versioned retrieval artifacts."
-#: In the order in which help lists them, before and after the commands of the domains.
+#: The commands in the order in which help lists them, before and after those of the domains.
 _FIRST = (pipeline.run,)
 _COMMANDS = (
     pipeline.status,
@@ -41,7 +41,7 @@ _COMMANDS = (
 
 
 def application() -> typer.Typer:
-    """The command with all its subcommands, those of the domains among them."""
+    """The command with all its subcommands, including those of the domains."""
     application = typer.Typer(
         no_args_is_help=True,
         add_completion=False,
@@ -60,15 +60,15 @@ app = application()
 
 
 def main() -> None:
-    """Runs a command; a user's mistake is one line on standard error and exit code 1 (2 for wrong usage)."""
-    quieten()
+    """Runs a command; a FingerpostError is one line on standard error and exit code 1 (2 for wrong usage)."""
+    silence()
     try:
         app()
     except FingerpostError as problem:
         sys.stderr.write(f"fingerpost: {' '.join(str(problem).split())}\n")
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.stderr.write("fingerpost: stopped; what is finished stays, run again to go on\n")
+        sys.stderr.write("fingerpost: stopped; finished stages are kept, run again to continue\n")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)

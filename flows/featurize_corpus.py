@@ -3,27 +3,27 @@
 from prefect import flow
 
 from flows.domains.corpus.inputs import computes_vectors, input_of
-from flows.run.crashes import tell_when_crashed
+from flows.run.crashes import alert_when_crashed
 from flows.run.request import RunRequest
 from flows.run.runtime import named, running
 from tasks.corpus.stages.documents import import_documents, take_vectors
 from tasks.corpus.stages.features import count_ngrams, embed_documents, fit_projection, merge_vocabulary, weigh_terms
 
 
-@flow(name="featurize_corpus", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+@flow(name="featurize_corpus", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])
 def featurize_corpus(request: RunRequest = RunRequest()) -> None:
-    """Imports documents and makes their sparse and dense features.
+    """Imports documents and computes their sparse and dense features.
 
-    An input of vectors alone is taken as it is, and so is one with both where the settings say so.
+    The vectors of an input without texts are imported, and those of one with both where the settings say so.
     """
     with running("featurize_corpus", request) as run:
-        settings, corpus, made = run.settings, run.settings.corpus, run.refs
-        made["documents"] = documents = import_documents(input_of(settings), params=corpus.imports)
+        settings, corpus, refs = run.settings, run.settings.corpus, run.refs
+        refs["documents"] = documents = import_documents(input_of(settings), params=corpus.imports)
         if not computes_vectors(run, documents):
-            made["vectors"] = take_vectors(documents, normalize=settings.ann.hnsw.metric == "cosine")
+            refs["vectors"] = take_vectors(documents, normalize=settings.ann.hnsw.metric == "cosine")
             return
-        made["ngrams"] = ngrams = count_ngrams(documents, params=corpus.ngrams)
-        made["vocabulary"] = vocabulary = merge_vocabulary(ngrams, params=corpus.ngrams)
-        made["features"] = features = weigh_terms(ngrams, vocabulary, params=corpus.tfidf)
-        made["projection"] = projection = fit_projection(features, params=corpus.svd)
-        made["vectors"] = embed_documents(features, projection)
+        refs["ngrams"] = ngrams = count_ngrams(documents, params=corpus.ngrams)
+        refs["vocabulary"] = vocabulary = merge_vocabulary(ngrams, params=corpus.ngrams)
+        refs["features"] = features = weigh_terms(ngrams, vocabulary, params=corpus.tfidf)
+        refs["projection"] = projection = fit_projection(features, params=corpus.svd)
+        refs["vectors"] = embed_documents(features, projection)

@@ -1,21 +1,21 @@
-"""What a schedule runs every night."""
+"""The nightly flow: the flows of all domains."""
 
 from prefect import flow
 
 from flows import domains
 from flows.domains.domain import named as loaded
-from flows.run.crashes import tell_when_crashed
+from flows.run.crashes import alert_when_crashed
 from flows.run.request import RunRequest
 from flows.run.rewriting import Rewriting, rewriting
 from flows.run.runtime import named, part, running
 
 
-@flow(name="nightly", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+@flow(name="nightly", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])
 def nightly(request: RunRequest = RunRequest()) -> None:
     """Everything from an input to published artifacts: the flow of each domain in turn.
 
-    A domain without an input is skipped with a note (a ranker needs xmr.input, a threshold metric.input), and one that a
-    rewrite leaves as it is, silently.
+    A domain without an input is skipped with a note (a ranker needs xmr.input, a threshold metric.input); a domain that
+    a rewriting run leaves out is skipped silently.
     """
     left = (rewriting.get() or Rewriting()).left
     with running("nightly", request) as run:

@@ -8,27 +8,27 @@ from flows.domains.xmr.inputs import interactions_of
 from flows.domains.xmr.refresh import refreshed
 from flows.domains.xmr.steps import maker
 from flows.domains.xmr.training import measure, train
-from flows.run.crashes import tell_when_crashed
+from flows.run.crashes import alert_when_crashed
 from flows.run.publishing import make_live
 from flows.run.request import RunRequest
 from flows.run.runtime import named, running
 from tasks.xmr.stages.release import assemble_ranker
 
 
-@flow(name="train_ranker", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+@flow(name="train_ranker", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])
 def train_ranker(request: RunRequest = RunRequest()) -> None:
     """Trains, measures and publishes the ranker of a collection."""
     with running("train_ranker", request) as run:
-        xmr, made = run.settings.xmr, {}
-        made["interactions"] = taken = maker(run)("interactions", interactions_of(run))
-        made |= refreshed(run, taken)
-        if "model" not in made:
-            made |= features_of(run, taken)
-            made |= train(run, made)
-        made |= measure(run, made)
-        members = run.members(made)
+        xmr, artifacts = run.settings.xmr, {}
+        artifacts["interactions"] = interactions = maker(run)("interactions", interactions_of(run))
+        artifacts |= refreshed(run, interactions)
+        if "model" not in artifacts:
+            artifacts |= features_of(run, interactions)
+            artifacts |= train(run, artifacts)
+        artifacts |= measure(run, artifacts)
+        members = run.members(artifacts)
         ranker = assemble_ranker(*members.values(), roles=tuple(members))
         if xmr.baselines.compared:
-            run.refs |= {f"ranker_{role}": ref for role, ref in compare(xmr, made | {"ranker": ranker}).items()}
-        run.refs |= {f"ranker_{role}": ref for role, ref in made.items()} | {"ranker": ranker}
+            run.refs |= {f"ranker_{role}": ref for role, ref in compare(xmr, artifacts | {"ranker": ranker}).items()}
+        run.refs |= {f"ranker_{role}": ref for role, ref in artifacts.items()} | {"ranker": ranker}
         make_live(run, ranker)

@@ -5,9 +5,9 @@ from typing import Literal
 from prefect import flow
 
 from flows.domains.metric.embedders import embedded
-from flows.domains.metric.inputs import Labelled, labelled, note_cautions
+from flows.domains.metric.inputs import Labelled, labelled, note_warnings
 from flows.domains.metric.sources import classes_of
-from flows.run.crashes import tell_when_crashed
+from flows.run.crashes import alert_when_crashed
 from flows.run.publishing import make_live
 from flows.run.request import RunRequest
 from flows.run.runtime import Run, named, running, scoped
@@ -22,55 +22,59 @@ from tasks.metric.stages.thresholds import (
     release_threshold,
 )
 
-#: Said where the built-in sample's threshold is that of vectors as they are for want of packages.
+#: The note of a run whose built-in sample has no embedder because packages are missing.
 NO_NEURAL = (
-    "No embedder is trained: the extra neural (torch, pytorch-metric-learning) is not installed; the threshold is that"
-    " of the documents' vectors as they are"
+    "No embedder is trained: the extra neural (torch, pytorch-metric-learning) is not installed; the threshold is"
+    " tuned on the documents' own vectors"
 )
 
 
-@flow(name="tune_thresholds", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+@flow(name="tune_thresholds", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])
 def tune_thresholds(request: RunRequest = RunRequest()) -> None:
     """Chooses one threshold for all classes, tests it on classes that it was not chosen on, and publishes it."""
     with running("tune_thresholds", request) as run:
-        metric, given = run.settings.metric, labelled(run, request)
+        metric, inputs = run.settings.metric, labelled(run, request)
         if metric.trains:
-            given = embedded(run, given)
+            inputs = embedded(run, inputs)
         elif metric.lacks_neural:
             run.note(NO_NEURAL)
-        made = _counted(run, given, "validation") | _counted(run, given, "test")
+        artifacts = _counted(run, inputs, "validation") | _counted(run, inputs, "test")
         params = AssessmentParams(
             metric.target, metric.over, metric.opis, metric.level, least_group_classes=metric.least_group_classes
         )
-        made["assessment"] = assess_threshold(made["validation_pairs"], made["test_pairs"], params=params)
-        made["retrieval"] = measure_retrieval(made["test_rows"], queries=metric.queries)
-        members = {role: made[role] for role in ("validation_rows", "test_rows", "test_pairs")} | dict(given.trained)
-        made["release"] = threshold = release_threshold(
-            made["validation_pairs"],
-            given.vectors,
-            given.documents,
-            made["assessment"],
-            made["retrieval"],
+        artifacts["assessment"] = assess_threshold(
+            artifacts["validation_pairs"], artifacts["test_pairs"], params=params
+        )
+        artifacts["retrieval"] = measure_retrieval(artifacts["test_rows"], queries=metric.queries)
+        members = {role: artifacts[role] for role in ("validation_rows", "test_rows", "test_pairs")} | dict(
+            inputs.trained
+        )
+        artifacts["release"] = threshold = release_threshold(
+            artifacts["validation_pairs"],
+            inputs.vectors,
+            inputs.documents,
+            artifacts["assessment"],
+            artifacts["retrieval"],
             *members.values(),
             roles=tuple(members),
             target=metric.target,
             level=metric.level,
-            model=given.model,
+            model=inputs.model,
             canaries=metric.canaries,
         )
-        run.refs |= {f"threshold_{role}": ref for role, ref in made.items()}
-        note_cautions(run, threshold)
+        run.refs |= {f"threshold_{role}": ref for role, ref in artifacts.items()}
+        note_warnings(run, threshold)
         make_live(run, threshold)
 
 
-def _counted(run: Run, given: Labelled, side: Literal["validation", "test"]) -> dict[str, Ref]:
-    """The rows of the classes on one side of the split, and what their pairs score."""
+def _counted(run: Run, inputs: Labelled, side: Literal["validation", "test"]) -> dict[str, Ref]:
+    """The rows of the classes on one side of the split, and the histograms of their pairs' scores."""
     metric = run.settings.metric
-    classes = classes_of(metric, given.column, side, given.group)
+    classes = classes_of(metric, inputs.column, side, inputs.group)
     with scoped(run, side):
         rows = arrange_classes(
-            given.vectors,
-            given.documents,
+            inputs.vectors,
+            inputs.documents,
             measure=metric.measure,
             bins=metric.bins,
             memory_mb=metric.memory_mb,

@@ -1,4 +1,4 @@
-"""Tells people what they should know of: days that are late, runs that crashed, and alerts that could not be delivered."""
+"""The flow that raises alerts of late days and crashed runs, and retries alerts that could not be delivered."""
 
 import logging
 from datetime import UTC, datetime
@@ -8,8 +8,8 @@ from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.run.alerts import redeliver
-from flows.run.crashes import tell_of_prefect_runs
-from flows.run.failures import tell_of_dead_runs, tell_of_late_days
+from flows.run.crashes import alert_of_prefect_runs
+from flows.run.failures import alert_of_dead_runs, alert_of_late_days
 from flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness
 from flows.run.profiles import load_settings
 from schemas.errors import FingerpostError
@@ -20,59 +20,63 @@ _log = logging.getLogger("fingerpost.watch")
 
 
 class WatchRequest(BaseModel):
-    """What to watch beside the days that schedules run in the store."""
+    """What to watch in addition to the scheduled days of the store."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    profile: str = Field(default="nightly", description="whose deadline and time zone hold for named collections")
-    flows: tuple[str, ...] = Field(default=("nightly",), description="flows whose failures and crashes are told")
+    profile: str = Field(
+        default="nightly", description="profile whose deadline and time zone apply to the named collections"
+    )
+    flows: tuple[str, ...] = Field(default=("nightly",), description="flows whose failures and crashes raise alerts")
     collections: tuple[str, ...] = Field(
         default=(),
-        description="collections that these flows must have run for, even if no schedule ever asked for them",
+        description="collections that these flows must have run for, even without a schedule",
     )
     store: str = Field(default="", description="folder or fsspec URL; empty is what FINGERPOST_STORE names")
 
 
 @flow(name="watch_freshness", persist_result=False, retries=0)
 def watch_freshness(request: WatchRequest = WatchRequest()) -> None:
-    """Tells once of each late day and each crashed run; tries again what the webhook did not take."""
+    """Raises one alert per late day and crashed run; retries the alerts that the webhook did not accept."""
     settings, _ = load_settings(request.profile, overrides={"store": request.store} if request.store else {})
     store, now = Store(settings.store or find_store()).prepare(), datetime.now(UTC)
     outcomes = redeliver(store, now=now)
-    tell_of_dead_runs(store)
+    alert_of_dead_runs(store)
     try:
-        tell_of_prefect_runs(store, request.flows, now=now)
+        alert_of_prefect_runs(store, request.flows, now=now)
     except Exception as problem:
-        # Late days are told of even while the server has trouble.
-        _log.warning("the server could not be asked for its runs: %s", problem)
-    found = watched(store, request, now=now)
-    for one in found:
-        tell_of_late_days(store, one, now=now)
+        # Alerts of late days are raised even if the server has trouble.
+        _log.warning("the server's runs could not be read: %s", problem)
+    entries = watched(store, request, now=now)
+    for entry in entries:
+        alert_of_late_days(store, entry, now=now)
     create_table_artifact(
-        table=[_row(one) for one in found], key="freshness", description=f"as of {now:%Y-%m-%d %H:%M} UTC"
+        table=[_row(entry) for entry in entries], key="freshness", description=f"as of {now:%Y-%m-%d %H:%M} UTC"
     )
     failed = {name: why for name, why in outcomes.items() if why != "sent"}
     if failed:
-        raise FingerpostError(f"alerts: expected the webhook to take {len(failed)}, got {next(iter(failed.values()))}")
+        raise FingerpostError(
+            f"alerts: expected the webhook to accept {len(failed)}, got {next(iter(failed.values()))}"
+        )
 
 
 def watched(store: Store, request: WatchRequest, *, now: datetime) -> list[Freshness]:
-    """The freshness of what a request names, and of what else schedules run."""
+    """The freshness of the flows and collections of a request, and of those that schedules run."""
     settings, _ = load_settings(request.profile)
     named = [(checked_name(name), collection) for name in request.flows for collection in request.collections]
-    found = {(one.flow, one.collection): one for one in scheduled_freshness(store, now=now)}
+    entries = {(entry.flow, entry.collection): entry for entry in scheduled_freshness(store, now=now)}
     for name, collection in named:
-        if (name, collection) not in found:
-            found[name, collection] = named_freshness(store, name, collection, Deadline.of(settings), now=now)
-    return list(found.values())
+        if (name, collection) not in entries:
+            entries[name, collection] = named_freshness(store, name, collection, Deadline.of(settings), now=now)
+    return list(entries.values())
 
 
-def _row(one: Freshness) -> dict[str, str]:
+def _row(entry: Freshness) -> dict[str, str]:
     return {
-        "flow": one.flow,
-        "collection": one.collection,
-        "newest day": one.newest,
-        "due": one.due,
-        "since": one.deadline,
-        "late": ", ".join(f"{late.day} ({late.state})" for late in one.late),
+        "flow": entry.flow,
+        "collection": entry.collection,
+        "newest day": entry.newest,
+        "due": entry.due,
+        "since": entry.deadline,
+        "late": ", ".join(f"{late.day} ({late.state})" for late in entry.late),
     }

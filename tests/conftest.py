@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
-from flows.run.loggers import quieten
+from flows.run.loggers import silence
 from flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
 from tests.support.groups import SHARED, group_of, long_first, scheduling, write_groups
@@ -25,7 +25,7 @@ from tests.support.plain_runs import without_prefect
 # A busy machine is no failure.
 settings.register_profile("fingerpost", deadline=None)
 settings.load_profile("fingerpost")
-quieten()
+silence()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,1 +1,1 @@
-"""The commands by topic. What a command needs is imported when it runs, so that a query does not wait for Prefect."""
+"""The commands by topic. They import what they need when they run, so that a query does not wait for Prefect."""

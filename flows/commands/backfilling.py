@@ -1,4 +1,4 @@
-"""States of days, and running many of them."""
+"""The commands for the states of days and for backfills."""
 
 import json
 from dataclasses import asdict
@@ -17,11 +17,13 @@ InputOption = Annotated[
 ]
 MapOption = Annotated[
     list[str] | None,
-    typer.Option("--map", "-m", help="our column = the file's column, for example title=name", show_default=False),
+    typer.Option("--map", "-m", help="column here = column of the file, for example title=name", show_default=False),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", help="a setting by dotted key", show_default=False),
+    typer.Option(
+        "--set", "-s", help="setting by dotted key, for example ann.hnsw.max_neighbors=32", show_default=False
+    ),
 ]
 HomeOption = Annotated[
     str,
@@ -31,7 +33,9 @@ HomeOption = Annotated[
         show_default=False,
     ),
 ]
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="as `fingerpost backfill list` shows it")]
+IdArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="id of the backfill, as `fingerpost backfill list` shows it")
+]
 
 
 def partitions(
@@ -52,9 +56,9 @@ def partitions(
 ) -> None:
     """Shows a calendar of a flow's days: fresh, missing, stale (and why), failed, quarantined, running.
 
-    Name input, profile and settings as for the runs: a day is stale if they would make something else of it now.
+    Give input, profile and settings as for the runs: a day is stale if a run with them would change its artifacts.
 
-    Example: fingerpost partitions nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet" --collection products
+    Example: fingerpost partitions nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet"
     """
     from flows.ops.backfill.partition_calendar import calendar
     from flows.ops.backfill.partitions import Partitions
@@ -76,7 +80,7 @@ def partitions(
 
 
 class _FlowOrAction(TyperGroup):
-    """What is no action is the name of a flow."""
+    """A command group in which a name that is no action is the name of a flow."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands:
@@ -88,13 +92,13 @@ backfill = typer.Typer(
     cls=_FlowOrAction,
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="""Runs many days of a flow, and steers that.
+    help="""Starts and controls backfills: runs of many days of a flow.
 
     `fingerpost backfill FLOW --from DAY --to DAY` starts one (`fingerpost backfill FLOW --help` lists its options); the
-    other words below steer one by its id. What is fresh is not computed again, so a backfill that was killed, cancelled
-    or paused goes on where it was.
+    actions below control one by its id. Fresh days are not computed again, so a backfill that was killed, cancelled or
+    paused continues where it was.
 
-    Example: fingerpost backfill nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet" --collection products
+    Example: fingerpost backfill nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet"
     """,
 )
 
@@ -108,15 +112,15 @@ def start(
         str,
         typer.Option(
             help=(
-                "missing: days that are missing, stale or were interrupted; failed: failed and quarantined days; all:"
-                " every day (stages that are there are reused unless --force names them)"
+                "which days are run: missing (missing, stale or interrupted), failed (failed or quarantined), or all"
+                " (finished stages are reused unless --force names them)"
             )
         ),
     ] = "missing",
-    max_active: Annotated[int, typer.Option(min=1, max=64, help="at most so many days at a time")] = 1,
-    order: Annotated[str, typer.Option(help="newest or oldest: which day is started first")] = "newest",
+    max_active: Annotated[int, typer.Option(min=1, max=64, help="maximum number of days at a time")] = 1,
+    order: Annotated[str, typer.Option(help="which day is started first: newest or oldest")] = "newest",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="say which days would run, why, and at what cost; run nothing")
+        bool, typer.Option("--dry-run", help="show which days would run, why, and at what cost, without running them")
     ] = False,
     profile: ProfileOption = "nightly",
     source: InputOption = "",
@@ -125,13 +129,13 @@ def start(
     collection: CollectionOption = "",
     force: Annotated[
         list[str] | None,
-        typer.Option("--force", help="a stage to run again on each day, with what follows from it", show_default=False),
+        typer.Option("--force", help="stage to rerun on each day, with all that depends on it", show_default=False),
     ] = None,
     as_json: JsonOption = False,
     home: HomeOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Runs the days of a flow: in this process, or through the deployment `backfill` where PREFECT_API_URL names a server.
+    """Runs the days of a flow in this process, or through the deployment `backfill` if PREFECT_API_URL names a server.
 
     A day that fails does not stop the others; the command then ends with exit code 1 and names it.
 
@@ -158,10 +162,10 @@ def list_them(as_json: JsonOption = False, store: StoreOption = "") -> None:
 
     Example: fingerpost backfill list
     """
-    from flows.ops.backfill.progress import course_of, summary
+    from flows.ops.backfill.progress import progress_of, summary
     from flows.ops.backfill.record import backfills
 
-    found = [(one, course_of(one)) for one in backfills(opened(store))]
+    found = [(one, progress_of(one)) for one in backfills(opened(store))]
     if as_json:
         typer.echo(json.dumps([_told(one, course) for one, course in found], indent=1))
         return
@@ -173,15 +177,15 @@ def list_them(as_json: JsonOption = False, store: StoreOption = "") -> None:
 
 @backfill.command()
 def show(backfill_id: IdArgument, as_json: JsonOption = False, store: StoreOption = "") -> None:
-    """Shows what became of each day of a backfill.
+    """Shows the outcome of each day of a backfill.
 
     Example: fingerpost backfill show 20260102t030405-1a2b
     """
-    from flows.ops.backfill.progress import course_of, summary
+    from flows.ops.backfill.progress import progress_of, summary
     from flows.ops.backfill.record import Backfill
 
     one = Backfill.load(opened(store), backfill_id)
-    course = course_of(one)
+    course = progress_of(one)
     if as_json:
         typer.echo(json.dumps(_told(one, course), indent=1))
         return
@@ -194,7 +198,7 @@ def show(backfill_id: IdArgument, as_json: JsonOption = False, store: StoreOptio
 
 @backfill.command()
 def pause(backfill_id: IdArgument, store: StoreOption = "") -> None:
-    """Lets the running days finish and starts no further ones.
+    """Pauses a backfill: running days finish, and no further ones start.
 
     Example: fingerpost backfill pause 20260102t030405-1a2b
     """
@@ -205,11 +209,11 @@ def pause(backfill_id: IdArgument, store: StoreOption = "") -> None:
 def cancel(
     backfill_id: IdArgument,
     now: Annotated[
-        bool, typer.Option("--now", help="also stop the running days at once; their finished stages stay")
+        bool, typer.Option("--now", help="also stop the running days at once; their finished stages are kept")
     ] = False,
     store: StoreOption = "",
 ) -> None:
-    """Ends a backfill after the running days, or at once.
+    """Cancels a backfill after its running days, or at once.
 
     Example: fingerpost backfill cancel 20260102t030405-1a2b --now
     """
@@ -220,7 +224,7 @@ def cancel(
 def resume(
     backfill_id: IdArgument, as_json: JsonOption = False, home: HomeOption = "", store: StoreOption = ""
 ) -> None:
-    """Goes on with a backfill that was paused, cancelled, killed, or cut off by the end of the server.
+    """Resumes a backfill that was paused, cancelled, killed, or interrupted because the server stopped.
 
     Example: fingerpost backfill resume 20260102t030405-1a2b
     """
@@ -236,7 +240,7 @@ def resume(
 def retry_failed(
     backfill_id: IdArgument, as_json: JsonOption = False, home: HomeOption = "", store: StoreOption = ""
 ) -> None:
-    """Runs the failed days of a backfill once more, and those alone.
+    """Reruns only the failed days of a backfill.
 
     Example: fingerpost backfill retry-failed 20260102t030405-1a2b
     """
@@ -246,7 +250,7 @@ def retry_failed(
     one = Backfill.load(opened(store), backfill_id)
     days = try_failed_again(one)
     typer.echo(
-        f"backfill {one.id}: {len(days)} failed day{'s' if len(days) > 1 else ''} once more"
+        f"backfill {one.id}: {len(days)} failed day{'s' if len(days) > 1 else ''} rerun"
         if days
         else f"backfill {one.id}: no day failed"
     )
@@ -256,7 +260,7 @@ def retry_failed(
 
 @backfill.command(hidden=True)
 def work(backfill_id: IdArgument, store: StoreOption = "") -> None:
-    """Runs days of a backfill until none is left; backfills start it themselves.
+    """Runs days of a backfill until none is left. Backfills start this command themselves.
 
     Example: fingerpost backfill work 20260102t030405-1a2b
     """
@@ -270,7 +274,7 @@ def work(backfill_id: IdArgument, store: StoreOption = "") -> None:
 
 
 def _lead(one: Any, home: str, planned: list[float | None], *, as_json: bool) -> None:
-    """Runs it to its end and shows how it goes."""
+    """Runs a backfill to its end and shows its progress."""
     from flows.ops.backfill.progress import check, run_to_end, summary
     from flows.run.start import silence_loggers
 
@@ -296,9 +300,9 @@ def _steer(backfill_id: str, store: str, state: str, *, now: bool = False) -> No
     one = Backfill.load(opened(store), backfill_id)
     control = one.control()
     if control.state == "finished":
-        raise BackfillError(f"backfill {one.id}: expected one that goes on, found it finished; nothing to do")
-    one.steer(replace(control, state=state, now=now))
-    typer.echo(f"backfill {one.id}: {state}; `fingerpost backfill resume {one.id}` goes on")
+        raise BackfillError(f"backfill {one.id}: expected an unfinished one, found it finished; there is nothing to do")
+    one.set_control(replace(control, state=state, now=now))
+    typer.echo(f"backfill {one.id}: {state}; `fingerpost backfill resume {one.id}` continues it")
 
 
 def _told(one: Any, course: Any) -> dict[str, Any]:
@@ -326,7 +330,7 @@ def _show_selected(request: Any, days: list[Any], *, as_json: bool) -> None:
         typer.echo(f"{one.day}  {one.state:<12}{cost:>8} s  {one.reason}".rstrip())
     unknown = sum(one.seconds is None for one in days)
     known = sum(one.seconds or 0.0 for one in days)
-    rest = f", and {unknown} days that cannot be told" if unknown else ""
+    rest = f", and {unknown} days of unknown cost" if unknown else ""
     typer.echo(f"{len(days)} of {total} days would run: {known:,.1f} s of stages{rest}")
 
 

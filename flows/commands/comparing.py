@@ -1,4 +1,4 @@
-"""Comparing versions: what differs, why a query is answered otherwise, and real queries against a candidate."""
+"""The commands that compare versions: diff, why and replay."""
 
 import json
 from dataclasses import asdict
@@ -17,12 +17,18 @@ from flows.commands.options import (
     opened,
 )
 
-_VERSION = "a reference, the beginning of a fingerprint, live, live~1 (the version before), a day, or a run"
+_VERSION = "first version: reference, beginning of a fingerprint, live, live~1 (version before), day, or run"
 
 
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help=_VERSION)],
-    after: Annotated[str, typer.Argument(metavar="B", help="the same, of what it is compared with")],
+    after: Annotated[
+        str,
+        typer.Argument(
+            metavar="B",
+            help="second version: reference, beginning of a fingerprint, live, live~1 (version before), day, or run",
+        ),
+    ],
     product: ProductOption = DEFAULT_PRODUCT,
     as_json: JsonOption = False,
     collection: CollectionOption = "",
@@ -52,20 +58,20 @@ def diff(
 
 
 def why(
-    query: Annotated[str, typer.Argument(help=f"what was asked ({PRODUCT_QUERIES})")],
+    query: Annotated[str, typer.Argument(help=f"query ({PRODUCT_QUERIES})")],
     between: Annotated[
         tuple[str, str], typer.Option("--between", metavar="A B", help=f"the two versions: {_VERSION}")
     ] = ("live~1", "live"),
     product: ProductOption = DEFAULT_PRODUCT,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="number of answers")] = 10,
     method: Annotated[
-        str, typer.Option(help="the way of searching, where a product has several; auto: the faster on each version")
+        str, typer.Option(help="search method, where a product has several; auto: the faster one on each version")
     ] = "auto",
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Shows one query's answers in two versions, and whether data, the search, parameters or code moved them.
+    """Shows a query's answers in two versions, and whether data, the search, parameters or code changed them.
 
     Examples:
 
@@ -94,7 +100,7 @@ def replay(
         typer.Option(
             "--queries",
             "-q",
-            help=f"CSV, JSON Lines or Parquet file: query ({PRODUCT_QUERIES}), and if judged id and grade",
+            help=f"CSV, JSON Lines or Parquet file: query ({PRODUCT_QUERIES}); for judged queries also id and grade",
         ),
     ],
     candidate: Annotated[
@@ -102,18 +108,20 @@ def replay(
     ] = "",
     product: ProductOption = DEFAULT_PRODUCT,
     live: Annotated[
-        bool, typer.Option("--live", help="answer with the live version alone: what it gives today")
+        bool, typer.Option("--live", help="answer with the live version alone, without a comparison")
     ] = False,
     k: Annotated[
         int | None,
-        typer.Option("-k", min=1, max=1000, help="answers compared; by default the profile's", show_default=False),
+        typer.Option(
+            "-k", min=1, max=1000, help="number of answers compared; by default the profile's", show_default=False
+        ),
     ] = None,
-    profile: Annotated[str, typer.Option("--profile", "-p", help="whose limits are shown")] = "quick",
+    profile: Annotated[str, typer.Option("--profile", "-p", help="profile whose gates are checked")] = "quick",
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Answers real queries with a candidate and with what is live, and shows what would change; promotes nothing.
+    """Answers real queries with a candidate and the live version, and shows the differences; promotes nothing.
 
     Examples:
 

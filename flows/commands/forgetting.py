@@ -1,4 +1,4 @@
-"""Erasing a document, a query or a label for good."""
+"""The command that erases a document, a query or a label."""
 
 import json
 from dataclasses import asdict
@@ -13,22 +13,23 @@ from flows.commands.options import DEFAULT_PRODUCT, CollectionOption, JsonOption
 def forget(
     key: Annotated[
         str,
-        typer.Argument(
-            help="the id of the document, the query's id or text, or the id of the label", show_default=False
-        ),
+        typer.Argument(help="id of the document, id or text of the query, or id of the label", show_default=False),
     ],
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="only list what holds it and what must be computed again")
+        bool,
+        typer.Option("--dry-run", help="only list the artifacts and inputs that contain it, and what must be rerun"),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask for confirmation")] = False,
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Erases a document, a query or a label: from inputs, quarantine, shards, live and older artifacts, with a proof of absence.
+    """Erases a document, a query or a label from inputs, quarantine and all versions, with a proof of absence.
 
-    What has the key goes: documents and labels of that id, and interactions whose query (by id or text) or label it is. Lists first what holds it and what must be computed again, then asks. The id stays suppressed, so that a file delivered
-    again does not bring it back. Killed anywhere, the same command goes on. Ends with 1 if anything of it is still found.
+    Removes documents, embeddings and labels with that id, and interactions with that query (by id or text) or label. It
+    first lists what contains the key and what must be rerun, then asks for confirmation. The id stays suppressed, so
+    that a file delivered again does not bring it back. If it is killed, the same command continues. The exit code is 1
+    if anything of it is still found.
 
     Examples:
 

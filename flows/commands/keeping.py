@@ -1,4 +1,4 @@
-"""What is kept in a store and what goes."""
+"""The commands that remove and keep artifacts: gc, pin and unpin."""
 
 import json
 from typing import Annotated
@@ -7,24 +7,27 @@ import typer
 
 from flows.commands.options import JsonOption, StoreOption, opened
 
-_REF = "name/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
+_REF = "reference name/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
 
 
 def gc(
     keep_days: Annotated[
-        int, typer.Option(min=0, max=36_500, help="keep every artifact of this many days, today among them")
+        int, typer.Option(min=0, max=36_500, help="keep every artifact of this many days, including today")
     ] = 30,
     keep_rollbacks: Annotated[
-        int, typer.Option(min=0, help="how many versions back a rollback can go, whatever their age")
+        int, typer.Option(min=0, help="number of earlier live versions that are kept for rollbacks, whatever their age")
     ] = 10,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, and change nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be removed, without removing it")] = False,
     explain: Annotated[
-        str, typer.Option(metavar="REF", help="say why this artifact is kept, and change nothing", show_default=False)
+        str,
+        typer.Option(
+            metavar="REF", help="show why this artifact is kept, without removing anything", show_default=False
+        ),
     ] = "",
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Removes what no live version, rollback target, pin, recent or newest artifact or running flow needs.
+    """Removes artifacts that no live version, rollback target, pin, recent or newest artifact or running flow needs.
 
     Examples:
 
@@ -55,10 +58,10 @@ def gc(
 
 def pin(
     reference: Annotated[str, typer.Argument(metavar="REF", help=_REF)],
-    reason: Annotated[str, typer.Option(help="why, for whoever finds it later")] = "",
+    reason: Annotated[str, typer.Option(help="reason, for whoever finds the pin later")] = "",
     store: StoreOption = "",
 ) -> None:
-    """Keeps an artifact and all that it was made of until the pin is taken off.
+    """Keeps an artifact and all that it was made from until it is unpinned.
 
     Example: fingerpost pin ann.index/day=2026-01-02/0123456789abcdef --reason "the one in the paper"
     """
@@ -72,7 +75,7 @@ def unpin(
     reference: Annotated[str, typer.Argument(metavar="REF", help=_REF)],
     store: StoreOption = "",
 ) -> None:
-    """Takes a pin off, so that the artifact goes when nothing else needs it.
+    """Removes a pin; the artifact is then removed when nothing else needs it.
 
     Example: fingerpost unpin ann.index/day=2026-01-02/0123456789abcdef
     """

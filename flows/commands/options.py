@@ -13,7 +13,7 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         envvar="FINGERPOST_STORE",
-        help="folder or fsspec URL of the store; by default the nearest .fingerpost in this folder or above",
+        help="folder or fsspec URL of the store; by default the nearest .fingerpost in this or a parent folder",
         show_default=False,
     ),
 ]
@@ -22,20 +22,20 @@ CollectionOption = Annotated[
     typer.Option(
         "--collection",
         "-c",
-        help="name that results are published under; by default the one that the store has, or python-docs",
+        help="name that results are published under; by default the only collection of the store, or python-docs",
         show_default=False,
     ),
 ]
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")]
 FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]
-#: What is published, for people: "ann.index or xmr.ranker or ...".
+#: The names of all products for help texts: "ann.index or xmr.ranker or ...".
 PRODUCT_NAMES = " or ".join(domains.products())
 ProductOption = Annotated[str, typer.Option("--product", help=f"which product: {PRODUCT_NAMES}")]
-#: What is asked of each product that answers queries, for people.
+#: The query of each product that answers queries, for help texts.
 PRODUCT_QUERIES = "; ".join(
     f"{name}: {product.queries}" for name, product in domains.products().items() if product.queries
 )
-#: The product that a command means where none is named.
+#: The default product of a command.
 DEFAULT_PRODUCT = next(iter(domains.products()))
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 

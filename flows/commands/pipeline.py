@@ -1,4 +1,4 @@
-"""Running flows, asking the live index, and moving what is live."""
+"""The commands that run flows, show the state of the store, and promote or roll back versions."""
 
 import json
 from pathlib import Path
@@ -38,44 +38,47 @@ def run(
     ] = None,
     columns: Annotated[
         list[str] | None,
-        typer.Option("--map", "-m", help="our column = the file's column, for example title=name", show_default=False),
+        typer.Option(
+            "--map", "-m", help="column here = column of the file, for example title=name", show_default=False
+        ),
     ] = None,
     collection: CollectionOption = "",
     day: Annotated[
         str,
         typer.Option(
-            help="calendar day YYYY-MM-DD the run is for; by default today in the profile's time zone",
+            help="calendar day YYYY-MM-DD of the run; by default today in the profile's time zone",
             show_default=False,
         ),
     ] = "",
     force: Annotated[
         list[str] | None,
-        typer.Option("--force", help="a stage to run again, with what follows from it", show_default=False),
+        typer.Option("--force", help="stage to rerun, with all that depends on it", show_default=False),
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", "-s", help="a setting by dotted key, for example ann.hnsw.max_neighbors=32", show_default=False
+            "--set", "-s", help="setting by dotted key, for example ann.hnsw.max_neighbors=32", show_default=False
         ),
     ] = None,
     stale_on: Annotated[
-        str, typer.Option(help="'versions' computes again what other library versions made", show_default=False)
+        str, typer.Option(help="'versions' recomputes artifacts of other library versions", show_default=False)
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="say what would run or be reused, why, and at what cost; run nothing")
+        bool,
+        typer.Option("--dry-run", help="show what would run or be reused, why, and at what cost, without running it"),
     ] = False,
     as_json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print the report's path alone")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="print only the report's path")] = False,
     log_file: Annotated[Path | None, typer.Option(help="also write progress to this file", show_default=False)] = None,
     store: StoreOption = "",
 ) -> None:
-    """Runs a flow: reuses what is there, computes the rest, checks the gates, publishes, writes a report.
+    """Runs a flow: reuses finished stages, computes the rest, checks the gates, publishes, writes a report.
 
     Examples:
 
         fingerpost run nightly --profile quick
 
-        fingerpost run nightly --input products.csv --map id=sku --map title=name --map text=description --collection products
+        fingerpost run nightly --input products.csv --map id=sku --map title=name --collection products
 
         fingerpost run nightly --force build_graph
 
@@ -104,7 +107,7 @@ def run(
         return
     from flows.run.server import own_server
 
-    # It comes up while the code of the flows is loaded.
+    # The server starts up while the code of the flows is imported.
     with own_server():
         from flows.run.start import run_flow
 
@@ -127,7 +130,7 @@ def history(
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Shows the newest runs, and every move of what is live with who made it and why.
+    """Shows the newest runs, and every move of a live version with its author and reason.
 
     Example: fingerpost history -n 5
     """
@@ -141,24 +144,24 @@ def promote(
         str,
         typer.Argument(help=f"{PRODUCT_NAMES}/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"),
     ],
-    reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
-    profile: Annotated[str, typer.Option("--profile", "-p", help="whose gates must hold")] = "quick",
+    reason: Annotated[str, typer.Option(help="reason, for the audit log")] = "",
+    profile: Annotated[str, typer.Option("--profile", "-p", help="profile whose gates must pass")] = "quick",
     despite: Annotated[
         str,
         typer.Option(
-            help="replay: promote although real queries are answered otherwise; needs --reason", show_default=False
+            help="replay: promote although real queries are answered differently; needs --reason", show_default=False
         ),
     ] = "",
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Makes a version of a product live if it is complete and passes its gates, those of real queries (replay.queries) too.
+    """Makes a version of a product live if it is complete and passes its gates, including the replay of real queries.
 
     Examples:
 
         fingerpost promote ann.index/day=2026-01-02/0123456789abcdef --reason "looked at by hand"
 
-        fingerpost promote ann.index/day=2026-01-02/0123456789abcdef --profile nightly --despite replay --reason "new tokenizer"
+        fingerpost promote ann.index/day=2026-01-02/0123456789abcdef --despite replay --reason "new tokenizer"
     """
     from flows.ops.keep.live import promote as make_live
 
@@ -170,12 +173,12 @@ def promote(
 
 
 def rollback(
-    reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
+    reason: Annotated[str, typer.Option(help="reason, for the audit log")] = "",
     product: ProductOption = DEFAULT_PRODUCT,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Makes the version live again that was live before the present one.
+    """Makes the previously live version of a product live again.
 
     Example: fingerpost rollback --reason "wrong answers since this morning"
     """
@@ -191,7 +194,7 @@ def config(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prints every setting in force and where it came from.
+    """Prints every setting in force and its origin.
 
     Example: fingerpost config --profile nightly
     """
@@ -213,7 +216,7 @@ def config(
 
 
 def report(store: StoreOption = "") -> None:
-    """Writes the report of the newest run again and prints its path.
+    """Rewrites the report of the newest run and prints its path.
 
     Example: fingerpost report
     """
@@ -230,18 +233,18 @@ def report(store: StoreOption = "") -> None:
 
 
 def sample(
-    name: Annotated[str, typer.Argument(help="python-docs, python-docs-see-also or python-docs-names")],
+    name: Annotated[
+        str, typer.Argument(help="sample to write: python-docs, python-docs-see-also or python-docs-names")
+    ],
     days: Annotated[
         int,
-        typer.Option(
-            min=1, max=31, help="of python-docs: number of daily snapshots, each a growing part of the packages"
-        ),
+        typer.Option(min=1, max=31, help="for python-docs: number of daily snapshots, each with more of the packages"),
     ] = 3,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="folder to write to; by default one of the sample's name")
+        Path | None, typer.Option("--output", "-o", help="folder to write to; by default one with the sample's name")
     ] = None,
 ) -> None:
-    """Writes the built-in sample as daily snapshots with fixed dates, or its interactions and labels to train a ranker on.
+    """Writes the built-in sample as daily snapshots with fixed dates, or its interactions and labels for a ranker.
 
     Examples:
 
@@ -262,18 +265,18 @@ def sample(
         paths = write_sample(name, folder)
     else:
         known = f"{SAMPLE}, {SEE_ALSO_SAMPLE} or {NAMES_SAMPLE}"
-        raise FingerpostError(f"sample: expected {known}, got {name!r}; there is no other")
+        raise FingerpostError(f"sample: expected {known}, got {name!r}; choose one of these")
     for path in paths:
         typer.echo(path)
 
 
 def accept(
-    stage: Annotated[str, typer.Argument(help="the stage whose code changed in a way known not to matter")],
-    reason: Annotated[str, typer.Option(help="why, for the audit log")] = "",
+    stage: Annotated[str, typer.Argument(help="stage whose code changed without an effect on its results")],
+    reason: Annotated[str, typer.Option(help="reason, for the audit log")] = "",
     collection: CollectionOption = "python-docs",
     store: StoreOption = "",
 ) -> None:
-    """Adopts the newest artifact of older code as what the present code makes.
+    """Adopts the newest artifact of older code as the result of the current code.
 
     Example: fingerpost accept build_graph --reason "renamed a variable"
     """
@@ -285,4 +288,4 @@ def accept(
         raise FingerpostError(f"stage: expected one of {', '.join(known)}, got {stage!r}; correct it")
     found = known[stage]
     note = Ledger(opened(store), collection).accept(stage, found.code, found.contract.name, reason=reason)
-    typer.echo(f"accepted {note['ref']} as the work of the present code of {stage}")
+    typer.echo(f"accepted {note['ref']} as the result of the current code of {stage}")

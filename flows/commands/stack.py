@@ -1,4 +1,4 @@
-"""The stack on one machine and its deployments."""
+"""The commands for the stack on one machine and its deployments."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ HomeOption = Annotated[
     typer.Option(
         "--home",
         envvar="FINGERPOST_STACK_HOME",
-        help="folder of the stack's state, logs and database; by default .fingerpost-stack beside the store",
+        help="folder of the stack's state, logs and database; by default .fingerpost-stack next to the store",
         show_default=False,
     ),
 ]
@@ -21,18 +21,24 @@ HomeOption = Annotated[
 
 def up(
     home: HomeOption = "",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Prefect API and UI; 0 takes a free port")] = 4200,
-    dask_port: Annotated[int, typer.Option(min=0, max=65535, help="Dask scheduler")] = 8786,
-    dashboard_port: Annotated[int, typer.Option(min=0, max=65535, help="Dask dashboard")] = 8787,
-    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="metrics for Prometheus")] = 9108,
-    workers: Annotated[int, typer.Option(min=0, max=256, help="Dask worker processes; 0 is one a core")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="port of Prefect's API and UI; 0 takes a free port")
+    ] = 4200,
+    dask_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the Dask scheduler")] = 8786,
+    dashboard_port: Annotated[int, typer.Option(min=0, max=65535, help="port of the Dask dashboard")] = 8787,
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="port of the metrics for Prometheus; 0 takes a free port")
+    ] = 9108,
+    workers: Annotated[
+        int, typer.Option(min=0, max=256, help="number of Dask worker processes; 0 is one per core")
+    ] = 0,
     database: Annotated[
         str,
         typer.Option(
             envvar="FINGERPOST_DATABASE",
             help=(
                 "postgresql+asyncpg://… for the Prefect server; by default SQLite in the home folder (a URL with a"
-                " password belongs into the environment variable)"
+                " password belongs in the environment variable)"
             ),
             show_default=False,
             show_envvar=True,
@@ -42,17 +48,17 @@ def up(
         bool | None,
         typer.Option(
             "--auth/--no-auth",
-            help="basic authentication with the user:password of FINGERPOST_AUTH; by default if that is set",
+            help="basic authentication with the user:password of FINGERPOST_AUTH; by default on if that is set",
             show_default=False,
         ),
     ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="TLS between the Dask processes")] = False,
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="run in the background, return when all answer")
+        bool, typer.Option("--detach", "-d", help="run in the background, and return when all programs answer")
     ] = False,
     store: StoreOption = "",
 ) -> None:
-    """Starts a Prefect server, a worker and Dask on this machine, keeps them running, and ends them with Ctrl-C.
+    """Starts a Prefect server, a worker and Dask on this machine, and keeps them running until Ctrl-C.
 
     Example: fingerpost up --detach && fingerpost deploy
     """
@@ -88,7 +94,7 @@ def up(
 
 
 def down(home: HomeOption = "") -> None:
-    """Ends the stack and whatever a killed one left.
+    """Ends the stack and any processes that a killed one left.
 
     Example: fingerpost down
     """
@@ -109,12 +115,12 @@ def deploy(
         list[str] | None,
         typer.Option("--only", help="only the deployment of this name (may be repeated)", show_default=False),
     ] = None,
-    paused: Annotated[bool, typer.Option("--paused", help="apply them paused: nothing is scheduled")] = False,
+    paused: Annotated[
+        bool, typer.Option("--paused", help="apply the deployments paused: nothing is scheduled")
+    ] = False,
     file: Annotated[
         str,
-        typer.Option(
-            "--file", help="a deployments file instead of the packaged infra/prefect.yaml", show_default=False
-        ),
+        typer.Option("--file", help="deployments file instead of the packaged infra/prefect.yaml", show_default=False),
     ] = "",
     as_json: JsonOption = False,
     home: HomeOption = "",
@@ -142,7 +148,7 @@ def deploy(
 
 
 def doctor(as_json: JsonOption = False, home: HomeOption = "", store: StoreOption = "") -> None:
-    """Checks versions, extensions, disk, store, database, ports, clock, worker, and that a schedule makes runs.
+    """Checks versions, extensions, disk, store, database, ports, clock, worker, and that a schedule creates runs.
 
     Example: fingerpost doctor
     """

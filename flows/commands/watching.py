@@ -1,4 +1,4 @@
-"""Watching: figures for Prometheus, where an artifact comes from, which days are late."""
+"""The commands that watch: metrics, lineage and freshness."""
 
 import json
 from typing import Annotated
@@ -9,9 +9,9 @@ from flows.commands.options import DEFAULT_PRODUCT, CollectionOption, JsonOption
 
 
 def metrics(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="port that /metrics is answered on")] = 9108,
-    host: Annotated[str, typer.Option(help="address that it listens on")] = "127.0.0.1",
-    once: Annotated[bool, typer.Option("--once", help="print the figures and end")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port of /metrics")] = 9108,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    once: Annotated[bool, typer.Option("--once", help="print the metrics once and exit")] = False,
     store: StoreOption = "",
 ) -> None:
     """Serves recall, rows per second, quarantine, freshness, memory and more for Prometheus.
@@ -34,18 +34,20 @@ def metrics(
 
 def lineage(
     reference: Annotated[
-        str, typer.Argument(help="an artifact; by default the live version of --product", show_default=False)
+        str,
+        typer.Argument(help="reference of an artifact; by default the live version of --product", show_default=False),
     ] = "",
     product: ProductOption = DEFAULT_PRODUCT,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="print a Mermaid diagram")] = False,
     openlineage: Annotated[
-        bool, typer.Option("--openlineage", help="print the OpenLineage events of the newest run with it")
+        bool,
+        typer.Option("--openlineage", help="print the OpenLineage events of the newest run that made or reused it"),
     ] = False,
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Shows what an artifact was made of, back to the input.
+    """Shows what an artifact was made from, back to the input.
 
     Examples:
 
@@ -69,8 +71,10 @@ def lineage(
 
 
 def freshness(
-    flow: Annotated[str, typer.Option(help="a flow to look at, scheduled or not", show_default=False)] = "",
-    profile: Annotated[str, typer.Option("--profile", "-p", help="whose deadline holds for --flow")] = "nightly",
+    flow: Annotated[str, typer.Option(help="flow to check, scheduled or not", show_default=False)] = "",
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="profile whose deadline applies to --flow")
+    ] = "nightly",
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",

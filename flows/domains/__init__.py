@@ -1,4 +1,4 @@
-"""The domains: ``DOMAINS`` is the one list of them, and everything that walks domains walks it."""
+"""The list of domains, ``DOMAINS``, and functions that walk it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ def domain_of(word: str) -> Domain:
 
 
 def products() -> dict[str, Product]:
-    """What is published, by the name of the contract."""
+    """The products of all domains, by the name of the contract."""
     return {product.name: product for domain in DOMAINS for product in domain.products}
 
 
@@ -32,36 +32,36 @@ def publisher_of(name: str) -> Domain:
 
 
 def inputs() -> list[tuple[Domain, InputFile]]:
-    """The kinds of files that domains read."""
+    """The kinds of input files of all domains."""
     return [(domain, file) for domain in DOMAINS for file in domain.inputs]
 
 
 def imported_by(stage: str, part: str = "") -> InputFile | None:
-    """The kind of file that a stage imports, or did in an earlier version, in a part of its flow; None if it imports none."""
+    """The kind of file that a stage of a flow's part imports, also under its earlier names; None if it imports none."""
     return next((file for _, file in inputs() if stage in file.stages and part == file.part), None)
 
 
 def contracts() -> "dict[str, Contract]":
-    """What is stored, by the name of the contract."""
+    """The contracts of all domains, by name."""
     tuples = (named(domain.contracts or f"schemas.{domain.word}:CONTRACTS") for domain in DOMAINS)
     return {contract.name: contract for some in tuples for contract in some}
 
 
 def key_columns(contract: str, table: str) -> tuple[str, ...]:
-    """The columns of a stored table in which a user's key stands; of what no contract has any more, its id."""
+    """The columns of a stored table that contain users' keys; ``id`` of a table that no contract has any more."""
     known = contracts().get(contract)
     tables = known.tables if known else ()
     return next((found.key_columns for found in tables if found.name == table), ("id",))
 
 
 def form_of(name: str) -> "Form":
-    """What the rows of a kind of file are; KeyError if no domain declares it."""
+    """The form of the rows of a kind of file; KeyError if no domain declares it."""
     form: Form = named({name: form for domain in DOMAINS for name, form in domain.forms.items()}[name])
     return form
 
 
 def with_needs(domain: Domain) -> list[Domain]:
-    """A domain after those that it needs, in the order of ``DOMAINS``."""
+    """The domains that a domain needs, and itself, in the order of ``DOMAINS``."""
     words, waiting = {domain.word}, list(domain.needs)
     while waiting:
         word = waiting.pop()
@@ -72,10 +72,10 @@ def with_needs(domain: Domain) -> list[Domain]:
 
 
 def files_read(settings: Any, flow: str) -> dict[Domain, list[FileUse]]:
-    """The user's files that a flow would read for each domain.
+    """The user's files that a flow reads, by domain.
 
-    The file of a setting that two domains read is the later one's: a part that runs by itself may take what others read as
-    documents. A file that two settings name is read by both, each in its own form.
+    The file of a setting that two domains read belongs to the later one: a part that runs alone may read the file that
+    others read as documents. A file that two settings name is read by both, each in its own form.
     """
     uses = {domain: named(domain.files)(settings, flow) for domain in DOMAINS if domain.files}
     owner = {(use.setting, use.path): domain for domain, files in uses.items() for use in files}

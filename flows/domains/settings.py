@@ -1,4 +1,4 @@
-"""Everything that a run uses: the sections that every run has, and one of each domain."""
+"""The settings of a run: the shared sections, and one per domain."""
 
 from flows.domains.ann.settings import AnnSettings
 from flows.domains.corpus.settings import CorpusSettings
@@ -8,7 +8,7 @@ from flows.run.settings import CommonSettings
 
 
 class Settings(CommonSettings):
-    """Everything that a run uses; a domain's section has the domain's word."""
+    """The settings of a run; a domain's section is named by the domain's word."""
 
     corpus: CorpusSettings = CorpusSettings()
     ann: AnnSettings = AnnSettings()

@@ -1,1 +1,1 @@
-"""The operator's day: the stack, its deployments, backfills, plans, comparisons, and what is kept or removed."""
+"""What an operator does: stack, deployments, backfills, comparisons, erasure, and removal of artifacts."""

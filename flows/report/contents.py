@@ -1,4 +1,4 @@
-"""What a report shows, gathered from a run's record and its artifacts; plain values, no layout and no domain named."""
+"""The contents of a report, read from a run's record and its artifacts: plain values, without layout or domains."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _QUARANTINE_REF = re.compile(re.escape(corpus.QUARANTINE.name) + r"/day=[0-9-]{1
 class Quarantine:
     """Quarantined rows of an input: how many by reason, and the first of each reason as (row, id, detail).
 
-    ``title`` is what people call the input, ``share`` the fraction of its rows that are quarantined, None where the input
+    ``title`` is the display name of the input, ``share`` the quarantined fraction of its rows, None if the input
     was refused and so not counted.
     """
 
@@ -35,13 +35,13 @@ class Quarantine:
 
     @property
     def rows(self) -> int:
-        """How many rows are quarantined."""
+        """The number of quarantined rows."""
         return sum(self.reasons.values())
 
 
 @dataclass(frozen=True)
 class Live:
-    """A product of the collection that is live, and the move by which the run published a version of it, if it did."""
+    """A live product of the collection, and the move by which the run published a version of it, if it did."""
 
     title: str
     move: Publication
@@ -49,35 +49,35 @@ class Live:
 
     @property
     def is_published(self) -> bool:
-        """Whether what the run made live still is."""
+        """Whether the version that the run published is still live."""
         mine = self.published
         return mine is not None and (mine["ref"], mine["generation"]) == (self.move.ref, self.move.generation)
 
 
 @dataclass(frozen=True)
 class DomainSection:
-    """A domain's section: how the domain declares it, and what it gathered of the run."""
+    """A domain's section: its declaration, and its contents for the run."""
 
     declared: Section
     contents: Any
 
     @cached_property
     def plots(self) -> dict[str, Plot]:
-        """Its plots by name, for the report and the page of the run alike."""
+        """The plots by name, for the report and the page of the run."""
         drawn: dict[str, Plot] = named(self.declared.plots)(self.contents) if self.declared.plots else {}
         return drawn
 
     @property
     def cards(self) -> list[tuple[str, str]]:
-        """The few figures of it that a reader looks for first: label, figure."""
+        """The cards of the section: label, value."""
         return list(named(self.declared.cards)(self.contents)) if self.declared.cards else []
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything on the page; ``sections`` of the domains that the run has something of, in the order of the domains.
+    """Everything on the page; ``sections`` of the domains that took part in the run, in the order of the domains.
 
-    ``problems`` says what could not be read.
+    ``problems`` are the parts that could not be read.
     """
 
     record: dict[str, Any]
@@ -90,7 +90,7 @@ class Contents:
 
 
 def gather(store: Store, record: dict[str, Any]) -> Contents:
-    """The contents of a run's report; what cannot be read any more is left out and named."""
+    """The contents of a run's report; parts that cannot be read any more are left out and named."""
     attempt = Attempts()
     stages = stages_by_name(record)
     makers = {Ref.parse(stage["ref"]).identity: name for name, stage in stages.items()}
@@ -109,7 +109,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents:
 
 
 def _sections(store: Store, record: dict[str, Any], attempt: Attempts) -> list[DomainSection]:
-    """What each domain shows of the run; a section names in ``problems`` the parts of it that it could not read."""
+    """The sections of the domains; each names in ``problems`` its parts that could not be read."""
     sections = []
     for domain in domains.DOMAINS:
         if domain.report is None:
@@ -122,7 +122,7 @@ def _sections(store: Store, record: dict[str, Any], attempt: Attempts) -> list[D
 
 
 def _live(product: Product, pointer: Pointer, record: dict[str, Any]) -> Live | None:
-    """What is live of a product, and what the run published of it."""
+    """The live version of each product, and the version that the run published."""
     move = pointer.live()
     published = record.get("publications") or ([record["publication"]] if record["publication"] else [])
     mine = next((move for move in published if Ref.parse(move["ref"]).name == pointer.product), None)
@@ -130,30 +130,30 @@ def _live(product: Product, pointer: Pointer, record: dict[str, Any]) -> Live | 
 
 
 def _quarantines(store: Store, record: dict[str, Any], attempt: Attempts) -> list[Quarantine]:
-    """Of each input that the run imported; where it refused one, also of that, whose quarantine the error names."""
-    found = []
+    """The quarantines of the run's inputs, including a refused input, whose quarantine the error names."""
+    quarantines = []
     for stage in record["stages"]:
         if ref := stage["companions"].get(corpus.QUARANTINE.name):
             title, share = _input_title(stage["stage"], stage.get("part", "")), stage["quality"].get("quarantine_share")
-            found.append(attempt(partial(_quarantine, store, ref, title, share), None))
+            quarantines.append(attempt(partial(_quarantine, store, ref, title, share), None))
     if named_in_error := _QUARANTINE_REF.search(record["error"]):
         title = _refused_title(record.get("failed_stage", ""))
-        found.append(attempt(partial(_quarantine, store, named_in_error.group(), title, None), None))
+        quarantines.append(attempt(partial(_quarantine, store, named_in_error.group(), title, None), None))
     known: dict[str, Quarantine] = {}
-    for quarantine in found:
+    for quarantine in quarantines:
         if quarantine is not None:
             known.setdefault(quarantine.ref, quarantine)
     return list(known.values())
 
 
 def _input_title(stage: str, part: str) -> str:
-    """What people call the input that a stage imports; the stage itself where no domain declares it."""
+    """The display name of the input that a stage imports; the stage's name where no domain declares it."""
     file = domains.imported_by(stage, part)
     return file.title if file is not None else full_name(stage, part)
 
 
 def _refused_title(failed_stage: str) -> str:
-    """The same for the stage that a record names as failed, with its part if it has one."""
+    """The display name of the input of the stage that a record names as failed, with its part if it has one."""
     titles = {full_name(stage, file.part): file.title for _, file in domains.inputs() for stage in file.stages}
     return titles.get(failed_stage, failed_stage or "input")
 
@@ -169,7 +169,7 @@ def _quarantine(store: Store, ref: str, title: str, share: float | None) -> Quar
 
 
 def _inputs(store: Store, stage: Mapping[str, Any], makers: Mapping[str, str]) -> list[str]:
-    """The stages that a stage's inputs come from, "the input" for what came from outside."""
+    """The stages that made a stage's inputs; "the input" for one from outside the store."""
     inputs = store.manifest(Ref.parse(stage["ref"])).identity["inputs"].values()
-    refs = [Ref.parse(given["ref"]) if "ref" in given else None for given in inputs]
+    refs = [Ref.parse(entry["ref"]) if "ref" in entry else None for entry in inputs]
     return [makers.get(ref.identity, str(ref)) if ref else "the input" for ref in refs]

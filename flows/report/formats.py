@@ -1,4 +1,4 @@
-"""Numbers and moments as people read them, for pages and cards."""
+"""Formats of numbers and moments for pages and cards."""
 
 
 def count(value: float) -> str:
@@ -7,7 +7,7 @@ def count(value: float) -> str:
 
 
 def figure(value: float) -> str:
-    """A quality figure with four digits."""
+    """A quality metric with four digits."""
     return f"{value:.4f}"
 
 
@@ -17,7 +17,7 @@ def percent(value: float) -> str:
 
 
 def rate(value: float | None) -> str:
-    """A rate that may be tiny, or not be known."""
+    """A rate that may be tiny or unknown."""
     return "–" if value is None else f"{100 * value:.3g} %"
 
 
@@ -27,7 +27,7 @@ def when(moment: str) -> str:
 
 
 def seconds(value: float) -> str:
-    """Seconds with as many digits as matter; minutes and hours where there are some."""
+    """Seconds with the significant digits, or minutes and hours."""
     if value < 60:
         return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)

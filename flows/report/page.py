@@ -1,4 +1,4 @@
-"""The report of a run as one HTML page that needs nothing else."""
+"""The report of a run as one self-contained HTML page."""
 
 from functools import cache
 from importlib import resources
@@ -13,12 +13,12 @@ from flows.report.plots import data_uri
 from schemas.store import Store
 from tasks.ledger import full_name
 
-#: Settings that say where things lie, not what was done.
+#: Settings that are locations, not parameters.
 _PRIVATE = {"store"}
 
 
 def render(store: Store, record: dict[str, Any]) -> str:
-    """The page of a run's record: what was asked, done, measured and published."""
+    """The page of a run's record."""
     contents = gather(store, record)
     return (
         _environment()
@@ -35,7 +35,7 @@ def render(store: Store, record: dict[str, Any]) -> str:
 
 
 def write(store: Store, record: dict[str, Any]) -> str:
-    """Writes ``reports/<run id>.html`` and ``reports/latest.html`` into the store; the path or URL of the former."""
+    """Writes ``reports/<run id>.html`` and ``reports/latest.html`` to the store; returns the path or URL of the one."""
     page = render(store, record).encode()
     relative = f"reports/{record['id']}.html"
     for name in (relative, "reports/latest.html"):
@@ -86,6 +86,6 @@ def _sections(contents: Contents) -> list[Markup]:
 
 
 def _cards(contents: Contents) -> list[tuple[str, str]]:
-    """The few figures that a reader looks for first: label, figure."""
+    """The cards at the head of the page: label, value."""
     cards = [card for section in contents.sections for card in section.cards]
     return [*cards, ("time", formats.seconds(contents.record["seconds"]))]

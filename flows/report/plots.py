@@ -1,4 +1,4 @@
-"""Plots as standalone SVG texts that follow the reader's light or dark scheme. Matplotlib is imported when one is drawn."""
+"""Plots as standalone SVG texts that follow the reader's light or dark scheme. Drawing one imports Matplotlib."""
 
 import base64
 import functools
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-#: Colours on a light ground and what takes their place on a dark one.
+#: Colours on a light background, and their replacements on a dark one.
 INK, MUTED, GRID = "#1f2328", "#59636e", "#d1d9e1"
 #: Colours and markers of curves, in the order in which plots use them.
 SERIES = (("#0969da", "o"), ("#bc4c00", "s"), ("#1a7f37", "^"), ("#8250df", "D"), ("#9a6700", "v"))
@@ -26,7 +26,7 @@ _FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-se
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot with its title (on the page of a run), its text for who does not see it, and its caption (in the report)."""
+    """A plot with its title (on the page of a run), its alternative text, and its caption (in the report)."""
 
     title: str
     alt: str
@@ -35,7 +35,7 @@ class Plot:
 
 
 def drawn_once(draw: Callable[..., str]) -> Callable[..., str]:
-    """A function that draws each plot once: the report and the page of a run both show it, and drawing is slow."""
+    """A drawing function with a cache: the report and the page of a run show the same plot, and drawing is slow."""
     kept: dict[str, str] = {}
 
     @functools.wraps(draw)
@@ -51,14 +51,14 @@ def drawn_once(draw: Callable[..., str]) -> Callable[..., str]:
 
 
 def on_white(svg: str) -> str:
-    """The plot in its light colours on a white ground, for pages whose scheme is not the reader's system's."""
+    """The plot in light colours on white, for pages that do not follow the scheme of the reader's system."""
     start = svg.index(">", svg.index("<svg")) + 1
     light = svg[start:].replace(_dark_rules(), "")
     return f'{svg[:start]}<rect width="100%" height="100%" fill="white"/>{light}'
 
 
 def data_uri(svg: str) -> str:
-    """The plot as the address of an image."""
+    """The plot as a data URI."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
@@ -74,7 +74,7 @@ def new_figure(size: tuple[float, float]) -> tuple[Any, Any]:
 
 
 def style_axes(axes: Any) -> None:
-    """Gives axes the looks that all plots share."""
+    """Applies the style that all plots share."""
     axes.patch.set_alpha(0)
     axes.tick_params(colors=MUTED, labelsize=9, length=0)
     axes.grid(color=GRID, linewidth=0.8)
@@ -84,7 +84,7 @@ def style_axes(axes: Any) -> None:
 
 
 def as_svg(figure: Any) -> str:
-    """The figure as SVG with a transparent ground; the same bytes for the same figures."""
+    """The figure as SVG with a transparent background; the same bytes for the same values."""
     import matplotlib
 
     sink = io.StringIO()
@@ -98,7 +98,7 @@ def as_svg(figure: Any) -> str:
 
 
 def _style() -> str:
-    """Fonts of the reader's system, and the dark colours where the reader wants them."""
+    """Inserts the fonts of the reader's system, and dark colours for a dark scheme."""
     return f"text{{font-family:{_FONTS} !important}}{_dark_rules()}"
 
 

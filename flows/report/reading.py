@@ -1,4 +1,4 @@
-"""Reading a run's record and its artifacts for a section whose parts fail independently of each other."""
+"""Reading a run's record and artifacts for a section whose parts may fail independently."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class Attempts:
-    """Reads parts of a page; what cannot be read is named in ``problems``, each problem once, and the rest goes on."""
+    """Reads parts of a page; those that cannot be read are named in ``problems``, each once, and others are shown."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
 
     def __call__(self, read: Callable[[], T], otherwise: T) -> T:
-        """What ``read`` returns, or ``otherwise`` where it raises a FingerpostError."""
+        """The result of ``read``, or ``otherwise`` if it raises a FingerpostError."""
         try:
             return read()
         except FingerpostError as problem:
@@ -24,12 +24,12 @@ class Attempts:
             return otherwise
 
     def note(self, *problems: str) -> None:
-        """Adds problems that others met, those that are not named yet."""
+        """Adds problems of other parts that are not named yet."""
         self.problems += [problem for problem in dict.fromkeys(problems) if problem not in self.problems]
 
 
 def stage_of(record: Mapping[str, Any], artifact: str, *, part: str | None = None) -> dict[str, Any] | None:
-    """The first stage of a run's record that has an artifact of this contract, in that part of the flow if one is given.
+    """The first stage of a run's record with an artifact of this contract, in ``part`` of the flow if one is given.
 
     None if there is none.
     """
@@ -38,6 +38,6 @@ def stage_of(record: Mapping[str, Any], artifact: str, *, part: str | None = Non
 
 
 def quality_of(record: Mapping[str, Any], artifact: str, *, part: str | None = None) -> dict[str, Any]:
-    """The quality figures of the same stage; empty if there is none."""
+    """The quality metrics of the first stage with an artifact of this contract; empty if there is none."""
     stage = stage_of(record, artifact, part=part)
     return dict(stage["quality"]) if stage else {}

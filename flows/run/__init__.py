@@ -1,1 +1,1 @@
-"""What any run needs, and no domain is named in."""
+"""What every run needs; no domain is named here."""

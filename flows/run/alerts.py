@@ -1,7 +1,7 @@
-"""Alerts: what people are told once, however many watchers notice it. Imports no Prefect.
+"""Alerts that people get once, however many watchers notice the same event. Imports no Prefect.
 
-An alert is a file that one writer creates. Each attempt to deliver it is a file of its own, so that two watchers do not
-send it twice, and a delivery that failed is tried again by the next watch. The webhook's address is a secret: it comes
+An alert is a file that one writer creates. Each delivery attempt is a separate file, so that two watchers do not
+send it twice, and the next watch retries a delivery that failed. The webhook's address is a secret: it comes
 from the environment and is in no file, log or error.
 """
 
@@ -27,17 +27,17 @@ _FOLDER = ".alerts"
 _TIMEOUT_SECONDS = 10.0
 #: An attempt without an outcome counts as failed after this long: its watcher was killed.
 _ATTEMPT_ENDS = timedelta(minutes=2)
-#: Nobody wants to hear of what is older.
+#: Older alerts are not delivered any more.
 _STALE = timedelta(days=3)
 
 
 class WebhookError(FingerpostError):
-    """The receiver of alerts did not take one."""
+    """The receiver of alerts did not accept one."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Something that people must know: ``kind`` is failed, crashed or late; ``occasion`` tells two of one day apart."""
+    """An alert: ``kind`` is failed, crashed or late; ``occasion`` distinguishes several of one day."""
 
     kind: str
     flow: str
@@ -50,14 +50,14 @@ class Alert:
 
     @property
     def name(self) -> str:
-        """What it is stored under."""
+        """The name that it is stored under."""
         kind, flow, collection = (checked_name(part) for part in (self.kind, self.flow, self.collection))
         occasion = f"-{checked_name(self.occasion, what='occasion')}" if self.occasion else ""
         return f"{kind}-{flow}-{collection}-{checked_day(self.day)}{occasion}"
 
 
-def tell(store: Store, alert: Alert, *, now: datetime | None = None) -> bool:
-    """Keeps an alert and delivers it; whether it is new. A receiver that is down never raises: a later watch tries again."""
+def raise_alert(store: Store, alert: Alert, *, now: datetime | None = None) -> bool:
+    """Stores and delivers an alert; returns whether it is new. A failed delivery raises nothing: a watch retries it."""
     now = now or datetime.now(UTC)
     body = {**asdict(alert), "text": without_secrets(alert.text), "at": alert.at or now.isoformat(timespec="seconds")}
     if not store.files.create(f"{_FOLDER}/{alert.name}.json", json.dumps(body, indent=1).encode()):
@@ -68,7 +68,7 @@ def tell(store: Store, alert: Alert, *, now: datetime | None = None) -> bool:
 
 
 def redeliver(store: Store, *, now: datetime | None = None) -> dict[str, str]:
-    """Delivers what was not delivered yet; by name "sent" or why not."""
+    """Delivers pending alerts; returns by name "sent" or the reason why not."""
     now = now or datetime.now(UTC)
     outcomes = {}
     for name in undelivered(store, now=now):
@@ -82,7 +82,7 @@ def redeliver(store: Store, *, now: datetime | None = None) -> dict[str, str]:
 
 
 def undelivered(store: Store, *, now: datetime | None = None) -> list[str]:
-    """The names of alerts that nobody was told of, but for those too old to matter."""
+    """The names of the alerts that are not delivered yet and not too old."""
     now = now or datetime.now(UTC)
     files = set(store.files.names(_FOLDER))
     names = (name.removesuffix(".json") for name in sorted(files) if _is_alert(name))
@@ -90,7 +90,7 @@ def undelivered(store: Store, *, now: datetime | None = None) -> list[str]:
 
 
 def alerts(store: Store, *, prefix: str = "") -> Iterator[dict[str, Any]]:
-    """Every alert whose name begins so, with whether it was delivered."""
+    """Every alert whose name begins with ``prefix``, and whether it was delivered."""
     files = set(store.files.names(_FOLDER))
     for name in sorted(files):
         if _is_alert(name) and name.startswith(prefix):
@@ -100,7 +100,7 @@ def alerts(store: Store, *, prefix: str = "") -> Iterator[dict[str, Any]]:
 
 
 def post(text: str, fields: dict[str, Any]) -> bool:
-    """Posts JSON with ``text`` and more fields to the webhook; False if none is set, WebhookError if it did not take it."""
+    """Posts JSON with ``text`` and ``fields`` to the webhook; False without one, WebhookError if it refuses."""
     address = os.environ.get(WEBHOOK, "")
     if not address:
         return False
@@ -114,26 +114,26 @@ def post(text: str, fields: dict[str, Any]) -> bool:
             raise ValueError
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
             answer.read(1024)
-    # Neither the cause nor its text is kept, since both may quote the address.
+    # Neither the cause nor its text is chained: both may quote the address.
     except urllib.error.HTTPError as problem:
         raise WebhookError(
-            f"the webhook: expected it to take the alert, got status {problem.code}; mend {WEBHOOK} or its receiver"
+            f"the webhook: expected it to accept the alert, got status {problem.code}; fix {WEBHOOK} or its receiver"
         ) from None
     except (OSError, ValueError, http.client.HTTPException) as problem:
         raise WebhookError(
-            f"the webhook: expected it to take the alert, got {type(problem).__name__}; mend {WEBHOOK} or its receiver"
+            f"the webhook: expected it to accept the alert, got {type(problem).__name__}; fix {WEBHOOK} or its receiver"
         ) from None
     return True
 
 
 def without_secrets(text: str) -> str:
-    """A text without the webhook's address and without names and passwords inside of URLs."""
+    """A text with the webhook's address and the credentials of URLs removed."""
     address = os.environ.get(WEBHOOK, "")
     return without_credentials(text.replace(address, "the webhook") if address else text)
 
 
 def _deliver(store: Store, name: str, body: dict[str, Any], *, now: datetime) -> bool:
-    """One attempt, unless no webhook is set or another watcher is at it."""
+    """Makes one attempt, unless no webhook is set or another watcher is making one."""
     if not os.environ.get(WEBHOOK) or not (attempt := _claim(store, name, now)):
         return False
     try:
@@ -147,7 +147,7 @@ def _deliver(store: Store, name: str, body: dict[str, Any], *, now: datetime) ->
 
 
 def _claim(store: Store, name: str, now: datetime) -> str:
-    """The file of a new attempt that is ours alone; empty if another's is under way or already succeeded."""
+    """The file of a new attempt that this process owns; empty if another one is running or has succeeded."""
     files = store.files.names(_FOLDER)
     if f"{name}.sent" in files:
         return ""
@@ -161,7 +161,7 @@ def _claim(store: Store, name: str, now: datetime) -> str:
     attempt = f"{_FOLDER}/{name}.attempt-{number:06d}"
     if not store.files.create(attempt, json.dumps({"at": now.isoformat()}).encode()):
         return ""
-    # Another may have succeeded between the look and the claim, and taken its attempt away.
+    # Another watcher may have succeeded between the check and the claim, and removed its attempt.
     if store.files.size(f"{_FOLDER}/{name}.sent") is not None:
         store.files.remove(attempt)
         return ""

@@ -1,4 +1,4 @@
-"""A few requests to a Prefect server over plain HTTP, without importing Prefect."""
+"""Requests to a Prefect server over plain HTTP, without importing Prefect."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ class ApiError(FingerpostError):
         self.status = status
 
 
-#: Seconds between attempts where the server rolled a request back and asks to be asked again (its database was busy).
+#: Seconds between attempts where the server rolled a request back because its database was busy.
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 # The stack is on this machine: a proxy named in the environment is not asked.
@@ -28,21 +28,21 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class Api:
-    """A Prefect server by the address of its API (ending in ``/api``) and ``user:password`` where it wants them."""
+    """A Prefect server: the address of its API (ending in ``/api``), and ``user:password`` where it requires them."""
 
     url: str
     auth: str = field(default="", repr=False)
 
     def get(self, path: str) -> Any:
-        """What a path answers."""
+        """The answer to GET."""
         return self.ask("GET", path)
 
     def post(self, path: str, body: Any = None) -> Any:
-        """What a path answers to a body."""
+        """The answer to POST with a JSON body."""
         return self.ask("POST", path, {} if body is None else body)
 
     def ask(self, method: str, path: str, body: Any = None, *, timeout: float = 30.0) -> Any:
-        """Sends a request and returns the decoded answer; ApiError with the server's own words, never with credentials."""
+        """Sends a request and returns the decoded answer; ApiError has the server's message, never credentials."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/{path.lstrip('/')}", data=data, method=method)
         request.add_header("Content-Type", "application/json")
@@ -67,16 +67,14 @@ class Api:
 
     def _refusal(self, method: str, path: str, problem: urllib.error.HTTPError) -> str:
         if problem.code == 401:
-            return (
-                f"server {self.url}: expected credentials that it knows, got 401; set FINGERPOST_AUTH to user:password"
-            )
+            return f"server {self.url}: expected valid credentials, got 401; set FINGERPOST_AUTH to user:password"
         try:
             found = json.loads(problem.read())
             said = found.get("detail") or found.get("exception_message") or found
         except (ValueError, AttributeError, OSError):
             said = problem.reason
         return (
-            f"server {self.url}: expected {method} {path} to be accepted, got {problem.code} ({said}); mend the request"
+            f"server {self.url}: expected {method} {path} to be accepted, got {problem.code} ({said}); fix the request"
         )
 
     def healthy(self) -> bool:
@@ -87,7 +85,7 @@ class Api:
             return False
 
     def pages(self, path: str, body: dict[str, Any], *, most: int = 10_000) -> list[dict[str, Any]]:
-        """All items that a filter request finds, page by page."""
+        """All items that a filter request matches, page by page."""
         found: list[dict[str, Any]] = []
         while len(found) < most:
             page = self.post(path, {**body, "limit": 200, "offset": len(found)})

@@ -13,7 +13,7 @@ def logical_day(scheduled: datetime, *, timezone: str, lag_days: int = 0) -> str
 
 
 def days_between(first: str, last: str) -> Iterator[str]:
-    """The days from ``first`` to ``last``, both included; UnsafeNameError for what is no calendar day."""
+    """The days from ``first`` to ``last``, both included; UnsafeNameError for a text that is no calendar day."""
     day, end = date.fromisoformat(checked_day(first)), date.fromisoformat(checked_day(last))
     while day <= end:
         yield day.isoformat()

@@ -1,4 +1,4 @@
-"""The stages that there are, by name: every ``Stage`` in the modules of each domain's package of stages."""
+"""All stages by name: every ``Stage`` in the modules of each domain's package of stages."""
 
 import pkgutil
 from importlib import import_module

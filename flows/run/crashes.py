@@ -1,4 +1,4 @@
-"""Runs that Prefect knows to have crashed or failed, told of even where the run itself could not say so."""
+"""Alerts of runs that Prefect knows to have crashed or failed, even where the run itself could not raise one."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -17,30 +17,30 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 
 from flows.domains.settings import Settings
-from flows.run.alerts import Alert, tell
-from flows.run.failures import occasion, tell_of_crash
+from flows.run.alerts import Alert, raise_alert
+from flows.run.failures import alert_of_crash, occasion
 from flows.run.request import RunRequest
 from schemas.errors import FingerpostError, UnsafeNameError
 from schemas.refs import checked_name
 from schemas.store import Store
 
 _log = logging.getLogger("fingerpost.alerts")
-#: How long ago a run may have ended for a watch to look at it.
+#: A watch looks at runs that ended within this time.
 _WINDOW = timedelta(days=1)
 
 
-def tell_when_crashed(flow: Any, flow_run: FlowRun, state: Any) -> None:
-    """The hook of flows: called by the worker when the process of a run is gone, and by the run itself when it is ended."""
+def alert_when_crashed(flow: Any, flow_run: FlowRun, state: Any) -> None:
+    """The ``on_crashed`` hook of flows, called by the worker when a run's process is gone, and by an ended run."""
     if flow_run.parent_task_run_id is None:
         try:
             settings = _settings(flow_run)
-            _tell(Store(settings.store), flow.name, flow_run, settings)
+            _alert_of(Store(settings.store), flow.name, flow_run, settings)
         except Exception:
-            _log.warning("the crash of run %s could not be told", flow_run.id, exc_info=True)
+            _log.warning("the alert of the crash of run %s could not be raised", flow_run.id, exc_info=True)
 
 
-def tell_of_prefect_runs(store: Store, flows: tuple[str, ...], *, now: datetime) -> int:
-    """Tells of the crashed and failed runs of these flows over this store that the server knows of; how many are news."""
+def alert_of_prefect_runs(store: Store, flows: tuple[str, ...], *, now: datetime) -> int:
+    """Raises alerts of the crashed and failed runs of these flows over this store; returns how many are new."""
     wanted = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED, StateType.FAILED])),
         end_time=FlowRunFilterEndTime.model_validate({"after_": now - _WINDOW}),
@@ -56,15 +56,15 @@ def tell_of_prefect_runs(store: Store, flows: tuple[str, ...], *, now: datetime)
                 try:
                     settings = _settings(run)
                 except (FingerpostError, ValueError) as problem:
-                    news += _tell_of_unusable(store, name, run, problem)
+                    news += _alert_of_unusable(store, name, run, problem)
                     continue
                 if Store(settings.store).files.root == store.files.root:
-                    news += _tell(store, name, run, settings)
+                    news += _alert_of(store, name, run, settings)
     return news
 
 
-def _tell_of_unusable(store: Store, flow: str, run: FlowRun, problem: Exception) -> bool:
-    """Tells of a run whose request cannot be used, so that it ended before it had a record, a collection or a store."""
+def _alert_of_unusable(store: Store, flow: str, run: FlowRun, problem: Exception) -> bool:
+    """Raises an alert of a run with an invalid request, which ended before it had a record, a collection or a store."""
     moment = run.expected_start_time or datetime.now(UTC)
     request = (run.parameters or {}).get("request")
     collection = str(request.get("collection") or "") if isinstance(request, dict) else ""
@@ -74,7 +74,7 @@ def _tell_of_unusable(store: Store, flow: str, run: FlowRun, problem: Exception)
         collection = "unknown"
     text = f"Fingerpost: {flow} failed at the start, scheduled for {moment:%Y-%m-%d %H:%M} UTC: {problem}"
     name = occasion({"id": str(run.id), "attempt": run.run_count}, "")
-    return tell(store, Alert("failed", flow, collection, f"{moment:%Y-%m-%d}", text, occasion=name))
+    return raise_alert(store, Alert("failed", flow, collection, f"{moment:%Y-%m-%d}", text, occasion=name))
 
 
 def _settings(run: FlowRun) -> Settings:
@@ -82,12 +82,12 @@ def _settings(run: FlowRun) -> Settings:
     return request.resolve(run.expected_start_time)
 
 
-def _tell(store: Store, flow: str, run: FlowRun, settings: Settings) -> bool:
+def _alert_of(store: Store, flow: str, run: FlowRun, settings: Settings) -> bool:
     name = occasion({"id": str(run.id), "attempt": run.run_count}, "")
     said = run.state.message if run.state and run.state.message else "no reason given"
     if run.state_type == StateType.FAILED:
         collection, day = settings.input.collection, settings.day
         text = f"Fingerpost: {flow} of {collection} failed for {day}: {said}"
-        return tell(store, Alert("failed", flow, collection, day, text, occasion=name))
+        return raise_alert(store, Alert("failed", flow, collection, day, text, occasion=name))
     since = run.start_time or run.expected_start_time or datetime.now(UTC)
-    return tell_of_crash(store, flow, settings, name=name, reason=said, since=since)
+    return alert_of_crash(store, flow, settings, name=name, reason=said, since=since)

@@ -13,7 +13,7 @@ from flows.run.start import known
 
 
 def plan_of(flow: str, request: RunRequest) -> Plan:
-    """The plan of a flow; it computes nothing and writes nothing, and needs no Prefect server."""
+    """The plan of a flow. Computes and writes nothing, and needs no Prefect server."""
     recipe = known(flow)
     with planning(flow, request) as run:
         recipe.fn(request)

@@ -1,4 +1,4 @@
-"""Which Dask cluster a run uses: processes of this machine, one at an address, or one that a cluster class starts."""
+"""The Dask cluster of a run: processes of this machine, a scheduler at an address, or a cluster class's instance."""
 
 import asyncio
 import hashlib
@@ -27,15 +27,15 @@ from schemas.errors import FingerpostError
 
 T = TypeVar("T")
 
-#: Seconds to reach a scheduler, and for its first worker to be there.
+#: Seconds to reach a scheduler, and until its first worker has registered.
 CONNECT_SECONDS, WORKER_SECONDS = 5.0, 60.0
-#: The same for a cluster that a class starts, whose workers may wait in a queue.
+#: Seconds until the first worker of a cluster that a class starts, whose workers may wait in a queue.
 QUEUE_SECONDS = 3600.0
-#: Seconds that a scheduler without TLS has to say the first word.
+#: Seconds within which a scheduler without TLS sends its greeting.
 GREETING_SECONDS = 1.0
 
 _EXTRAS = {"dask_kubernetes": "kubernetes", "dask_jobqueue": "jobqueue"}
-#: Packages whose versions decide results or what can be sent between processes.
+#: Packages whose versions decide results, or what can be sent between processes.
 _PACKAGES = ("dask", "distributed", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
 _CODE = ("tasks", "schemas", "ext")
 
@@ -46,10 +46,10 @@ class ClusterError(FingerpostError):
 
 @dataclass
 class DaskExecutor:
-    """Runs shards as Dask futures on the cluster that is named, which is reached or started with the first shard.
+    """Runs shards as Dask futures on the named cluster, which is connected to or started with the first shard.
 
-    ``cluster`` is empty for ``workers`` processes of this machine, an address (tcp:// or tls://), or a dotted class that is
-    called with ``options`` and scaled to ``workers``.
+    ``cluster`` is empty for ``workers`` processes of this machine, an address (tcp:// or tls://), or a dotted class,
+    which is called with ``options`` and scaled to ``workers``.
     """
 
     workers: int
@@ -68,7 +68,7 @@ class DaskExecutor:
 
     @property
     def client(self) -> Client:
-        """The client, opened when first asked for."""
+        """The client, opened on first use."""
         if self._client is None:
             logging.getLogger("distributed").setLevel(logging.ERROR)
             try:
@@ -90,26 +90,26 @@ class DaskExecutor:
         return Client(self._started, set_as_default=False)
 
     def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
-        """The (position, result) pairs as they complete; a lost worker's items run again elsewhere."""
+        """The (index, result) pairs as they complete; items of a lost worker are rerun elsewhere."""
         if not items:
             return
         client = self.client
-        # Workers of other machines may come later than the comparison.
+        # Workers of other machines may register after the versions were compared.
         guarded = SameCode(function, installation().digest) if self.cluster else function
         futures = client.map(guarded, items, pure=False)
         left = {future.key: (position, future) for position, future in enumerate(futures)}
         try:
             for future, result in as_completed(futures, with_results=True, loop=client.loop):
                 if future.cancelled():
-                    # Dask hands out the exception as if it were the result.
+                    # Dask returns the exception as if it were the result.
                     raise CommClosedError("the scheduler is gone")
                 position, _ = left.pop(future.key)
-                # A result that is still wanted would be computed again if its worker died later.
+                # A future that is still referenced would be recomputed if its worker died later.
                 future.release()
                 yield position, result
         except KilledWorker as problem:
             raise ClusterError(
-                f"Dask: expected shards to finish, found that one killed its worker {problem.allowed_failures + 1}"
+                f"Dask: expected shards to finish, found one that killed its worker {problem.allowed_failures + 1}"
                 " times (too little memory, most likely); use smaller shards or larger workers"
             ) from problem
         except (FutureCancelledError, CommClosedError) as problem:
@@ -122,7 +122,7 @@ class DaskExecutor:
                 client.cancel([future for _, future in left.values()])
 
     def close(self) -> None:
-        """Stops what was started; a cluster at an address goes on."""
+        """Stops a cluster that was started here; a cluster at an address keeps running."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -133,13 +133,13 @@ class DaskExecutor:
 
 @dataclass(frozen=True)
 class SameCode(Generic[T]):
-    """A function that runs only where the code and the versions are those of the process that sent it."""
+    """A function that runs only on workers with the code and versions of the sending process."""
 
     function: Callable[[Any], T]
     expected: str
 
     def __call__(self, item: Any) -> T:
-        """Runs it; ClusterError on a worker that has other code."""
+        """Calls the function; ClusterError on a worker with other code."""
         found = installation()
         if found.digest != self.expected:
             raise ClusterError(
@@ -151,17 +151,17 @@ class SameCode(Generic[T]):
 
 @dataclass(frozen=True)
 class Installation:
-    """What a process runs: hashes of our code, and versions."""
+    """Hashes of Fingerpost's code and versions of packages, as one process has them."""
 
     parts: Mapping[str, str]
 
     @property
     def digest(self) -> str:
-        """One short hash of all of it."""
+        """One short hash of everything."""
         return hashlib.sha256(repr(sorted(self.parts.items())).encode()).hexdigest()[:16]
 
     def differences(self, other: "Installation") -> list[str]:
-        """What another has otherwise, in words."""
+        """What differs in another process, human-readable."""
         names = sorted({*self.parts, *other.parts})
         pairs = ((name, self.parts.get(name, "none"), other.parts.get(name, "none")) for name in names)
         return [f"{name} {theirs} instead of {mine}" for name, mine, theirs in pairs if mine != theirs]
@@ -169,7 +169,7 @@ class Installation:
 
 @lru_cache(maxsize=1)
 def installation() -> Installation:
-    """What this process runs: its Python, our sources and compiled extensions, the packages that decide results."""
+    """This process's Python, Fingerpost's sources and compiled extensions, and the packages that decide results."""
     from ext.sources import EXTENSIONS
 
     parts = {"Python": ".".join(platform.python_version_tuple()[:2])}
@@ -185,7 +185,7 @@ def installation() -> Installation:
 
 
 def check(workers: int, cluster: str, options: Mapping[str, Any]) -> None:
-    """Refuses, before anything starts, what cannot be a cluster; no value of the options is repeated."""
+    """ClusterError, before anything starts, for settings that name no cluster; no value of the options is quoted."""
     hidden = sorted(_secret_names(options))
     if hidden:
         raise ClusterError(
@@ -203,7 +203,7 @@ def check(workers: int, cluster: str, options: Mapping[str, Any]) -> None:
         raise ClusterError(f"run.cluster: expected an address or a dotted class, got {cluster!r}; correct it")
     elif cluster and not workers:
         raise ClusterError(
-            f"run.workers: expected at least 1 for {cluster}, got 0; set how many workers it is to start"
+            f"run.workers: expected at least 1 for {cluster}, got 0; set the number of workers that it starts"
         )
 
 
@@ -216,7 +216,7 @@ def _secret_names(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]
 
 
 def compare_workers(client: Client) -> None:
-    """Refuses workers that run other code or other versions than this process, or none of ours."""
+    """ClusterError for workers with other code or versions than this process, or without Fingerpost."""
     mine = installation()
     for worker, found in client.run(installation, on_error="return").items():
         if not isinstance(found, Installation):
@@ -239,9 +239,9 @@ def _local(workers: int) -> LocalCluster:
 
 def _made(name: str, options: Mapping[str, Any], workers: int) -> Cluster:
     """A cluster of the class, scaled."""
-    made = cluster_class(name)
+    cluster_type = cluster_class(name)
     try:
-        cluster = made(**options)
+        cluster = cluster_type(**options)
     except Exception as problem:
         raise ClusterError(
             f"{name}: expected to start with run.cluster_options {', '.join(sorted(options)) or '(none)'}, "
@@ -256,7 +256,7 @@ def _made(name: str, options: Mapping[str, Any], workers: int) -> Cluster:
 
 
 def cluster_class(name: str) -> type[Cluster]:
-    """The Dask cluster class of a dotted name; ClusterError that says what to install if it is not there."""
+    """The Dask cluster class of a dotted name; ClusterError that says what to install if it is missing."""
     module, _, last = name.rpartition(".")
     extra = _EXTRAS.get(module.split(".")[0])
     try:
@@ -269,12 +269,12 @@ def cluster_class(name: str) -> type[Cluster]:
     except AttributeError as problem:
         raise ClusterError(f"run.cluster: expected the class {name}, found none in {module}; correct it") from problem
     if not (isinstance(found, type) and issubclass(found, Cluster)):
-        raise ClusterError(f"run.cluster: expected a Dask cluster class, found that {name} is none; correct it")
+        raise ClusterError(f"run.cluster: expected a Dask cluster class, found {name}, which is none; correct it")
     return found
 
 
 def _connected(address: str) -> Client:
-    """A client of the scheduler at an address, which is looked at first so that the error can say what is wrong."""
+    """A client of the scheduler at an address, which is probed first so that the error can name what is wrong."""
     speaks_tls = _probe(address)
     if speaks_tls and address.startswith("tcp://"):
         raise ClusterError(
@@ -287,7 +287,7 @@ def _connected(address: str) -> Client:
             " tcp://"
         )
     try:
-        # The client itself waits for ever for one who listens and does not answer.
+        # The client itself waits forever for a process that listens and does not answer.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, _greet(address)).result()
         return Client(address, set_as_default=False, timeout=CONNECT_SECONDS)
@@ -304,14 +304,14 @@ def _connected(address: str) -> Client:
 
 
 async def _greet(address: str) -> None:
-    """Opens a connection as a client does, and closes it."""
+    """Opens and closes a connection as a client does."""
     arguments = Security().get_connection_args("client")
     comm = await asyncio.wait_for(connect(address, timeout=CONNECT_SECONDS, **arguments), CONNECT_SECONDS + 1)
     await comm.close()
 
 
 def _probe(address: str) -> bool:
-    """Whether whoever listens at an address speaks TLS; ClusterError if nobody does."""
+    """Whether the listener at an address speaks TLS; ClusterError if nothing listens there."""
     found = urlsplit(address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -323,7 +323,7 @@ def _probe(address: str) -> bool:
                 with context.wrap_socket(plain):
                     return True
             except ssl.SSLError as problem:
-                # An alert is the answer of one who speaks TLS and wants our certificate.
+                # A TLS alert is the answer of a listener that speaks TLS and requires a client certificate.
                 return "ALERT" in str(problem).upper()
             except OSError:
                 return False
@@ -334,9 +334,9 @@ def _probe(address: str) -> bool:
 
 
 def _speaks_first(plain: socket.socket) -> bool:
-    """Whether the other side greets before it is asked, as a scheduler without TLS does.
+    """Whether the other side sends a greeting first, as a scheduler without TLS does.
 
-    A TLS greeting sent to one is read there as the size of a message, of 64 PiB, and fills its log with errors.
+    A scheduler without TLS reads a TLS greeting as the size of a message of 64 PiB, and fills its log with errors.
     """
     plain.settimeout(GREETING_SECONDS)
     try:
@@ -353,5 +353,5 @@ def _wait_for_workers(client: Client, cluster: str, seconds: float) -> None:
     except TimeoutError as problem:
         raise ClusterError(
             f"Dask {cluster}: expected a worker within {seconds:.0f} s, found none; start workers for this scheduler,"
-            " or look into their logs"
+            " or check their logs"
         ) from problem

@@ -1,4 +1,4 @@
-"""The flows that can be run by name: the nightly, and that of each domain."""
+"""The flows that can be run by name: the nightly, and one per domain."""
 
 from flows import domains
 

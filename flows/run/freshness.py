@@ -1,4 +1,4 @@
-"""Which days should be there by now and are not. Imports no Prefect."""
+"""Days that are missing after their deadline. Imports no Prefect."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from tasks.ledger import partitioned, partitions
 
 @dataclass(frozen=True)
 class Deadline:
-    """When a day must be there: local time ``at`` (HH:MM), ``lag_days`` after it; ``days`` back are looked at."""
+    """The deadline of a day: local time ``at`` (HH:MM), ``lag_days`` after it; the last ``days`` days are checked."""
 
     timezone: str = "UTC"
     lag_days: int = 0
@@ -24,14 +24,14 @@ class Deadline:
 
     @classmethod
     def of(cls, settings: Any) -> "Deadline":
-        """The deadline that settings name."""
+        """The deadline of the settings."""
         schedule = settings.schedule
         return cls(settings.run.timezone, schedule.lag_days, schedule.deadline, schedule.catch_up_cap)
 
     def moment(self, day: str) -> datetime:
         """The moment (UTC) after which a missing day is late.
 
-        Where clocks change, the later of the two readings: nobody is late before the clock on the wall has passed it.
+        Where clocks change, the later of the two readings: no day is late before the clock on the wall has passed it.
         """
         hours, minutes = (int(part) for part in self.at.split(":"))
         wall = datetime.combine(date.fromisoformat(day) + timedelta(days=self.lag_days), time(hours, minutes))
@@ -48,7 +48,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class LateDay:
-    """A day that is missing after its deadline, since when, and the error of its last run if there was one."""
+    """A day that is missing after its deadline, since when, and the error of its last run if it had one."""
 
     day: str
     since: str
@@ -58,7 +58,7 @@ class LateDay:
 
 @dataclass(frozen=True)
 class Freshness:
-    """How far a flow and collection have come: the newest day there is, the newest that should be, and the late ones."""
+    """The newest day of a flow and collection, the newest day that is due, and the late days."""
 
     flow: str
     collection: str
@@ -71,10 +71,10 @@ class Freshness:
 def freshness(
     flow: str, collection: str, deadline: Deadline, records: Mapping[str, Mapping[str, Any]], *, now: datetime
 ) -> Freshness:
-    """What is late at an aware moment, by the records of a flow's days.
+    """The late days at an aware moment, by the records of a flow's days.
 
-    Days before the first that a schedule asked for are nobody's business, and so are those longer ago than
-    ``deadline.days``. Where no schedule ever asked, only the newest day that is due can be late.
+    Days before the first scheduled one do not count, and neither do those longer ago than
+    ``deadline.days``. Without any scheduled day, only the newest day that is due can be late.
     """
     due = deadline.due(now)
     fresh = sorted(day for day, record in records.items() if record.get("state") == "completed")
@@ -92,20 +92,20 @@ def freshness(
 
 
 def recorded_deadline(records: Mapping[str, Mapping[str, Any]]) -> Deadline | None:
-    """The deadline of the newest day that a schedule asked for; None if no schedule ever did."""
+    """The deadline of the newest scheduled day; None if no day was scheduled."""
     scheduled = [record["deadline"] for _, record in sorted(records.items()) if record.get("deadline")]
     return Deadline(**scheduled[-1]) if scheduled else None
 
 
 def scheduled_freshness(store: Store, *, now: datetime) -> list[Freshness]:
-    """The freshness of every flow and collection in a store that a schedule runs; what is run by hand is never late."""
-    found = []
+    """The freshness of every flow and collection of a store that a schedule runs; days run by hand are never late."""
+    entries = []
     for flow, collection in partitioned(store):
         records = partitions(store, flow, collection)
         deadline = recorded_deadline(records)
         if deadline is not None:
-            found.append(freshness(flow, collection, deadline, records, now=now))
-    return found
+            entries.append(freshness(flow, collection, deadline, records, now=now))
+    return entries
 
 
 def named_freshness(store: Store, flow: str, collection: str, deadline: Deadline, *, now: datetime) -> Freshness:
@@ -113,35 +113,38 @@ def named_freshness(store: Store, flow: str, collection: str, deadline: Deadline
     return freshness(flow, collection, deadline, partitions(store, flow, collection), now=now)
 
 
-def freshness_lines(found: list[Freshness]) -> list[str]:
-    """A line for each flow and collection, and one for each late day."""
+def freshness_lines(entries: list[Freshness]) -> list[str]:
+    """One line per flow and collection, and one per late day."""
     lines = []
-    for one in found:
-        state = f"{len(one.late)} late" if one.late else "fresh"
-        newest = f"newest day {one.newest}" if one.newest else "no day yet"
-        lines.append(f"{one.flow} of {one.collection}: {state}, {newest}, due {one.due} since {one.deadline}")
+    for entry in entries:
+        state = f"{len(entry.late)} late" if entry.late else "fresh"
+        newest = f"newest day {entry.newest}" if entry.newest else "no day yet"
+        lines.append(f"{entry.flow} of {entry.collection}: {state}, {newest}, due {entry.due} since {entry.deadline}")
         lines += [
             f"  {late.day} {late.state}, late since {late.since}{f': {late.error}' if late.error else ''}"
-            for late in one.late
+            for late in entry.late
         ]
     return lines
 
 
-def as_plain(found: list[Freshness]) -> list[dict[str, Any]]:
-    """The same as plain values."""
-    return [asdict(one) for one in found]
+def as_plain(entries: list[Freshness]) -> list[dict[str, Any]]:
+    """The freshness as plain values for JSON."""
+    return [asdict(entry) for entry in entries]
 
 
 def look(store: Store, *, flow: str = "", profile: str = "nightly", collection: str = "") -> list[Freshness]:
-    """The freshness of a flow under a profile's deadline, or of everything that a schedule runs; FingerpostError if there is nothing."""
+    """The freshness of a flow under a profile's deadline, or of everything that a schedule runs.
+
+    FingerpostError if no day was scheduled.
+    """
     now = datetime.now(UTC)
     if flow:
         settings, _ = load_settings(profile, overrides={"input.collection": collection} if collection else {})
         return [named_freshness(store, flow, settings.input.collection, Deadline.of(settings), now=now)]
-    found = [one for one in scheduled_freshness(store, now=now) if collection in {"", one.collection}]
-    if not found:
+    entries = [entry for entry in scheduled_freshness(store, now=now) if collection in {"", entry.collection}]
+    if not entries:
         raise FingerpostError(
             f"store {public_url(store.url)}: expected days that a schedule asked for, found none; name --flow and"
             " --profile, or deploy a schedule"
         )
-    return found
+    return entries

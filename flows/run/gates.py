@@ -10,18 +10,18 @@ from schemas.publish import Gate, Pointer, Publication
 from schemas.refs import Ref
 from schemas.store import Store
 
-#: The gates that real queries decide, all of which an operator may overrule with a reason.
+#: The gates of the replay of real queries, which an operator may overrule with a reason.
 REPLAY_GATES = ("replay_overlap", "replay_ndcg_drop")
 
 
 def gates_of(ref: Ref, manifest: Manifest, settings: CommonSettings) -> list[Gate]:
-    """The gates of a product by the settings of its domain, but for those that real queries decide."""
+    """The gates of a product by the settings of its domain, without those of the replay."""
     gates: list[Gate] = named(products()[ref.name].gates)(manifest, _limits(ref, settings))
     return gates
 
 
 def held_back(ref: Ref, collection: str, gates: list[Gate], settings: CommonSettings) -> str:
-    """Why a product that misses a gate is left unpublished without failing its run; empty where it passes or fails."""
+    """Why a product that misses a gate is not published and its run goes on; empty if it passes or the run fails."""
     missed = "; ".join(str(gate) for gate in gates if not gate.holds)
     product = products()[ref.name]
     if not missed or not product.on_missed or named(product.on_missed)(collection, _limits(ref, settings)) == "fail":
@@ -35,9 +35,9 @@ def _limits(ref: Ref, settings: CommonSettings) -> object:
 
 
 def replay_with_live(store: Store, collection: str, ref: Ref, settings: ReplaySettings) -> Replay | None:
-    """The profile's queries answered by a candidate and by what is live.
+    """The profile's queries answered by a candidate and by the live version.
 
-    None where they are not asked of the product before it is published, there are none, or it is live already.
+    None where the product is not replayed before it is published, there are no queries, or it is live already.
     """
     live = Pointer(store, collection, ref.name).live()
     if not products()[ref.name].replayed or not settings.queries or (live is not None and live.ref == str(ref)):
@@ -46,7 +46,7 @@ def replay_with_live(store: Store, collection: str, ref: Ref, settings: ReplaySe
 
 
 def replay_gates(found: Replay | None, settings: ReplaySettings) -> list[Gate]:
-    """What real queries must fulfil; where nothing is live, the judged figure is recorded and bounds nothing."""
+    """The gates of a replay; where nothing is live, the judged metric is recorded without a limit."""
     figures = found.figures if found else {}
     gates = []
     if "overlap" in figures:
@@ -70,8 +70,9 @@ def publish(
 ) -> Publication:
     """Moves the pointer of a collection's product to a candidate that passes its gates.
 
-    GateError for one that does not; of a replay it names the queries that changed most. ``despite`` are gates that may
-    be missed: an operator's decision, which is kept with the reason. What a replay was compared with must still be live.
+    GateError for one that does not; for a replay it names the queries that changed most. ``despite`` are gates that may
+    be missed: an operator's decision, which is kept with the reason. The version that a replay compared with must still
+    be live.
     """
     pointer = Pointer(store, collection, ref.name)
     live = pointer.live()

@@ -1,4 +1,4 @@
-"""From an artifact back to the input that it was made of. Imports no Prefect."""
+"""The lineage of an artifact, back to its inputs. Imports no Prefect."""
 
 import json
 import re
@@ -17,15 +17,15 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.ledger import input_texts, runs
 
-#: How many runs are looked through for the one that made an artifact.
+#: The number of newest runs that are searched for the one that made an artifact.
 _RUNS = 200
 
 
 @dataclass(frozen=True)
 class Node:
-    """An artifact, or an input from outside (``day`` and ``rows`` empty); ``inputs`` are keys of nodes by role.
+    """An artifact, or an input from outside the store (``day`` and ``rows`` empty); ``inputs``: keys of nodes by role.
 
-    ``state`` is computed or reused in the run that the lineage is of, or empty where that is not known.
+    ``state`` is computed or reused in the run of this lineage, or empty where no run is known.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Lineage:
-    """An artifact with everything that it was made of, inputs before what is made of them."""
+    """An artifact with everything that it was made from, inputs first."""
 
     target: str
     run: str
@@ -54,7 +54,7 @@ class Lineage:
 
 
 def lineage_of(store: Store, ref: Ref, record: Mapping[str, Any] | None = None) -> Lineage:
-    """The lineage of a committed artifact, as the given or the newest run with it knows it."""
+    """The lineage of a committed artifact, by the given run or the newest one that made or reused it."""
     record = record if record is not None else run_with(store, ref) or {}
     stages = {stage["ref"]: stage for stage in record.get("stages", ())}
     nodes: dict[str, Node] = {}
@@ -68,55 +68,57 @@ def lineage_of(store: Store, ref: Ref, record: Mapping[str, Any] | None = None) 
 
 
 def run_with(store: Store, ref: Ref) -> dict[str, Any] | None:
-    """The newest run whose stages made or reused an artifact; None if none of the last ones did."""
+    """The newest run whose stages made or reused an artifact; None if none of the newest runs did."""
     return next(
         (record for record in runs(store, newest=_RUNS) if any(s["ref"] == str(ref) for s in record["stages"])), None
     )
 
 
 def ends_of(record: Mapping[str, Any]) -> list[Ref]:
-    """What a run is for: the products among its references, or what its last stage made where there are none."""
+    """The products among a run's references, or the artifact of its last stage where there are none."""
     refs = record.get("refs", {})
     published = [ref for product in domains.products().values() if (ref := refs.get(product.role))]
     return [Ref.parse(ref) for ref in published or [stage["ref"] for stage in record["stages"][-1:]]]
 
 
 def built_in() -> set[str]:
-    """What may be named as an input and is in no file."""
+    """The names of inputs that are built in, not files."""
     return {name for _, file in domains.inputs() for name in file.builtin}
 
 
 def source_path(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
-    """What a stage of a run (its record; the ``ref`` alone where no record has it) read from outside the store: a path, or
-    what is built in; empty if the record does not say.
+    """The input from outside the store that a stage of a run read: a path, or the name of a built-in input.
+
+    ``stage`` is its record, or the ``ref`` alone where no record has it. Empty if the record does not name one.
     """
     if not record.get("settings"):
         return ""
     domain, file = _input_of(stage)
     settings = settings_read(record["settings"])
     uses = named(domain.files)(settings, record["flow"]) if domain.files else []
-    # A flow that runs by itself may read a file that another setting names than in a nightly.
+    # A flow that runs alone may read the file of another setting than in a nightly.
     use = next((use for use in uses if use.setting == file.setting), next(iter(uses), None))
     return use.path if use else str(value_at(settings, file.setting.split(".")))
 
 
 def source_name(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
-    """The same for people, without its folder and without credentials."""
+    """An input for display: without its folder and without credentials."""
     source = source_path(record, stage) or "input"
     return f"{source}, built in" if source in built_in() else public_url(source).rsplit("/", 1)[-1]
 
 
 def _input_of(stage: Mapping[str, Any]) -> tuple[Domain, InputFile]:
-    """The kind of file that a stage reads: what is declared for the stage, else for its artifact, else the first of the
-    artifact's domain, and of all.
+    """The kind of file that a stage reads.
+
+    As declared for the stage, else for its artifact, else the first of the artifact's domain, else the first of all.
     """
     known, artifact = domains.inputs(), Ref.parse(stage["ref"]).name
     own = [(domain, file) for domain, file in known if domain.word == artifact.partition(".")[0]]
     imported = domains.imported_by(stage.get("stage", ""), stage.get("part", ""))
     return next(
         chain(
-            (one for one in known if one[1] is imported),
-            (one for one in known if one[1].artifact == artifact),
+            (pair for pair in known if pair[1] is imported),
+            (pair for pair in known if pair[1].artifact == artifact),
             own,
             known,
         )
@@ -156,8 +158,9 @@ def _walk(
 
 
 def committed(store: Store, reference: str, *, collection: str | None, product: str) -> Ref:
-    """The artifact of a reference or, where that is empty, the live version of a product of the collection, or of the only one
-    that has one; MissingArtifactError if it is not in the store.
+    """The artifact of a reference or, where that is empty, the live version of a product of the collection.
+
+    Without a collection, that of the only one with a live version. MissingArtifactError if it is not in the store.
     """
     if reference:
         ref = Ref.parse(reference)
@@ -176,7 +179,7 @@ def as_json(lineage: Lineage) -> str:
 def as_mermaid(lineage: Lineage) -> str:
     """The lineage as a Mermaid flow chart, from the input to what is live.
 
-    An input that another input was made of has no arrow of its own, so that the picture stays readable.
+    Arrows that follow from others are left out, so that the chart stays readable.
     """
     names = {node.key: f"n{number}" for number, node in enumerate(lineage.nodes)}
     lines = ["flowchart TB"]
@@ -188,8 +191,8 @@ def as_mermaid(lineage: Lineage) -> str:
         label = "<br/>".join(_label(word) for word in words if word)
         name, shape = names[node.key], '["{}"]' if node.day else '(["{}"])'
         lines.append(f"  {name}{shape.format(label)}{f':::{node.state}' if node.state else ''}")
-    for key, given in _direct(lineage):
-        lines.append(f"  {names[given]} --> {names[key]}")
+    for key, source_key in _direct(lineage):
+        lines.append(f"  {names[source_key]} --> {names[key]}")
     for number, live in enumerate(lineage.live):
         lines += [f'  live{number}(["live: {_label(live)}"])', f"  {names[lineage.target]} --> live{number}"]
     lines += ["  classDef computed stroke-width:3px", "  classDef reused stroke-dasharray:4 3"]
@@ -197,18 +200,18 @@ def as_mermaid(lineage: Lineage) -> str:
 
 
 def _direct(lineage: Lineage) -> Iterator[tuple[str, str]]:
-    """The (node, input) pairs without those that follow from others."""
+    """The (node, input) pairs without those that follow from others (the transitive reduction)."""
     above: dict[str, set[str]] = {}
     for node in lineage.nodes:
         inputs = dict.fromkeys(node.inputs.values())
-        above[node.key] = {*inputs, *(key for given in inputs for key in above.get(given, ()))}
-        for given in inputs:
-            if not any(given in above.get(other, ()) for other in inputs):
-                yield node.key, given
+        above[node.key] = {*inputs, *(key for source_key in inputs for key in above.get(source_key, ()))}
+        for source_key in inputs:
+            if not any(source_key in above.get(other, ()) for other in inputs):
+                yield node.key, source_key
 
 
 def as_tree(lineage: Lineage) -> str:
-    """The lineage as indented text, from the artifact back to the input; what was shown above is not unfolded again."""
+    """The lineage as indented text, from the artifact back to the inputs; nodes shown above are not repeated."""
     lines = [f"live as {live}" for live in lineage.live]
     shown: set[str] = set()
 
@@ -218,18 +221,18 @@ def as_tree(lineage: Lineage) -> str:
         lines.append(f"{'  ' * depth}{_words(node, role, again=again)}")
         shown.add(key)
         if not again:
-            for name, given in node.inputs.items():
-                show(given, name, depth + 1)
+            for name, source_key in node.inputs.items():
+                show(source_key, name, depth + 1)
 
     show(lineage.target, "", 0)
     return "\n".join(lines)
 
 
 def table_rows(lineage: Lineage) -> Iterator[tuple[str, str, str, str, str]]:
-    """What, its day, its rows, computed or reused, made of what; inputs first."""
+    """The rows of a table: node, day, rows, state and inputs; inputs first."""
     titles = {node.key: node.title for node in lineage.nodes}
     for node in lineage.nodes:
-        made_of = ", ".join(titles[given] for given in dict.fromkeys(node.inputs.values()))
+        made_of = ", ".join(titles[source_key] for source_key in dict.fromkeys(node.inputs.values()))
         rows = f"{sum(node.rows.values()):,}" if node.day else ""
         yield node.title, node.day, rows, node.state or ("" if node.day else "input"), made_of
 
@@ -248,5 +251,5 @@ def _words(node: Node, role: str, *, again: bool) -> str:
 
 
 def _label(text: str) -> str:
-    """A text that Mermaid takes between quotes."""
+    """A text escaped for a Mermaid label."""
     return re.sub(r"[^\w .,:/@+=()-]", "_", text)

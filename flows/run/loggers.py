@@ -1,8 +1,8 @@
-"""Prefect without telemetry and promotion, and Dask at rest; to be called before they are imported, since they read their settings then."""
+"""Environment that silences Prefect's telemetry and promotion and slows Dask's sampling; both read it when imported."""
 
 import os
 
-#: A named server (PREFECT_API_URL) and one's own settings are left as they are.
+#: A named server (PREFECT_API_URL) and the user's own settings are left as they are.
 _QUIET_PREFECT = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -11,18 +11,18 @@ _QUIET_PREFECT = {
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }
-#: Dask looks at its loops 50 times a second and at the stacks of its workers' threads 100 times, in every process: with two
-#: workers that do nothing a tenth of a core. Fewer looks are enough to see a loop that hangs, and for the profile.
+#: By default Dask samples its loops 50 times a second and its workers' stacks 100 times, in every process: with two
+#: idle workers a tenth of a core. Fewer samples suffice to notice a hanging loop, and for the profile.
 _QUIET_DASK = {
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
     "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "100ms",
 }
 
 
-def quieten() -> None:
-    """Sets what is not set in the environment yet."""
+def silence() -> None:
+    """Sets the variables that the environment does not set yet; to be called before Prefect and Dask are imported."""
     for key, value in (_QUIET_PREFECT | _QUIET_DASK).items():
         os.environ.setdefault(key, value)
-    # One secret for all that asks the stack's server; Prefect reads it under this name.
+    # One secret for every client of the stack's server; Prefect reads it under this name.
     if os.environ.get("PREFECT_API_URL") and os.environ.get("FINGERPOST_AUTH"):
         os.environ.setdefault("PREFECT_API_AUTH_STRING", os.environ["FINGERPOST_AUTH"])

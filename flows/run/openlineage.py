@@ -1,7 +1,7 @@
-"""The events of a run after the OpenLineage specification (2-0-2), as JSON Lines. Imports no Prefect.
+"""The events of a run by the OpenLineage specification (2-0-2), as JSON Lines. Imports no Prefect.
 
 https://openlineage.io/spec/2-0-2/OpenLineage.json. A run gives START and COMPLETE or FAIL, and so does each of its
-stages as a run of its own with the flow's as parent. Data sets are named by collection and artifact, versions by reference.
+stages as a run with the flow's as parent. Data sets are named by collection and artifact, versions by reference.
 """
 
 import json
@@ -28,7 +28,7 @@ _EVENT = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _PRODUCER = "https://pypi.org/project/fingerpost/"
 _NAMESPACE = "fingerpost"
 _FOLDER = "exports/openlineage"
-#: The versions of the facets that are used.
+#: The schema versions of the facets in use.
 _FACETS = {
     "nominalTime": "facets/1-0-1/NominalTimeRunFacet.json#/$defs/NominalTimeRunFacet",
     "parent": "facets/1-2-0/ParentRunFacet.json#/$defs/ParentRunFacet",
@@ -44,14 +44,14 @@ _FACETS = {
 
 
 def export(store: Store, record: Mapping[str, Any]) -> str:
-    """Writes a run's events to ``exports/openlineage/<run id>.jsonl`` in the store; that path."""
+    """Writes a run's events to ``exports/openlineage/<run id>.jsonl`` in the store; returns that path."""
     path = f"{_FOLDER}/{record['id']}.jsonl"
     store.files.write(path, "".join(f"{json.dumps(event)}\n" for event in events(store, record)).encode())
     return path
 
 
 def keep(store: Store, record: Mapping[str, Any]) -> None:
-    """The same at the end of a run, which it cannot fail."""
+    """Exports the events at the end of a run; an error is logged and never fails the run."""
     try:
         export(store, record)
     except Exception:
@@ -59,17 +59,17 @@ def keep(store: Store, record: Mapping[str, Any]) -> None:
 
 
 def lines_of(store: Store, ref: Ref) -> str:
-    """The events of the newest run that made or reused an artifact, as JSON Lines; MissingArtifactError without such a run."""
+    """The events of the newest run that made or reused an artifact, as JSON Lines; MissingArtifactError without one."""
     record = run_with(store, ref)
     if record is None:
         raise MissingArtifactError(
-            f"artifact {ref}: expected a run that made or reused it, found none among the newest ones; run the flow again"
+            f"artifact {ref}: expected a run that made or reused it, found none among the newest; run the flow again"
         )
     return "\n".join(json.dumps(event) for event in events(store, record))
 
 
 def events(store: Store, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The events of a run's record, in order of time."""
+    """The events of a run's record, in chronological order."""
     return _Events(store, record).all()
 
 
@@ -79,7 +79,7 @@ class _Events:
     record: Mapping[str, Any]
 
     def all(self) -> Iterator[dict[str, Any]]:
-        """Stages follow each other; between the record's start and end, their times are those of their seconds."""
+        """The start and end of each stage; stages run one after the other, so these follow from their durations."""
         record = self.record
         ended = datetime.fromisoformat(record["at"])
         clock = ended - timedelta(seconds=record["seconds"])
@@ -154,12 +154,12 @@ class _Events:
         facets = {"version": _facet("version", datasetVersion=text)}
         if source in built_in():
             return {"namespace": _NAMESPACE, "name": source, "facets": facets}
-        place = urlsplit(_uri(source))
-        facets["dataSource"] = _facet("dataSource", name=source_name(self.record, stage), uri=place.geturl())
-        namespace = f"{place.scheme}://{place.netloc}" if place.netloc else place.scheme
+        uri = urlsplit(_uri(source))
+        facets["dataSource"] = _facet("dataSource", name=source_name(self.record, stage), uri=uri.geturl())
+        namespace = f"{uri.scheme}://{uri.netloc}" if uri.netloc else uri.scheme
         return {
             "namespace": namespace,
-            "name": place.path if place.scheme == "file" else place.path.strip("/"),
+            "name": uri.path if uri.scheme == "file" else uri.path.strip("/"),
             "facets": facets,
         }
 
@@ -169,14 +169,14 @@ class _Events:
         return {**made, "outputFacets": {"outputStatistics": _facet("outputStatistics", **statistics)}}
 
     def _dataset(self, ref: Ref) -> dict[str, Any]:
-        place = _uri(self.store.url)
+        uri = _uri(self.store.url)
         facets = {
             "version": _facet("version", datasetVersion=str(ref)),
-            "dataSource": _facet("dataSource", name=place, uri=place),
+            "dataSource": _facet("dataSource", name=uri, uri=uri),
         }
         if fields := self._fields(ref):
             facets["schema"] = _facet("schema", fields=fields)
-        return {"namespace": place, "name": f"{self.record['collection']}/{ref.name}", "facets": facets}
+        return {"namespace": uri, "name": f"{self.record['collection']}/{ref.name}", "facets": facets}
 
     def _fields(self, ref: Ref) -> list[dict[str, Any]]:
         try:
@@ -195,7 +195,7 @@ def _facet(facet: str, /, **fields: Any) -> dict[str, Any]:
 
 
 def _stage_facet(stage: Mapping[str, Any]) -> dict[str, Any]:
-    """What the specification has no words for: whether a stage was reused, why, and what it cost."""
+    """A facet of our own: whether a stage was reused, why, and its cost."""
     figures = {
         "computed": stage["computed"],
         "reason": stage["reason"],
@@ -213,6 +213,6 @@ def _moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _uri(place: str) -> str:
+def _uri(location: str) -> str:
     """A folder, file or URL as a URI without credentials."""
-    return public_url(place) if "://" in place else Path(place).absolute().as_uri()
+    return public_url(location) if "://" in location else Path(location).absolute().as_uri()

@@ -1,6 +1,6 @@
-"""What a run shows on its page in Prefect's UI: stages, quality, gates, quarantine, cost, plots and lineage.
+"""The page of a run in Prefect's UI: stages, quality, gates, quarantine, cost, plots and lineage.
 
-Keys carry flow and collection, so that the UI keeps the versions of each over time. Nothing here can fail a run.
+Keys contain flow and collection, so that the UI keeps the versions of each over time. Nothing here can fail a run.
 """
 
 import logging
@@ -22,25 +22,25 @@ _log = logging.getLogger("fingerpost.run_page")
 
 
 def prefect_run() -> dict[str, Any]:
-    """The running flow as Prefect knows it: id, attempt, whether a schedule asked for it, whether Prefect would try again.
+    """The running flow as Prefect knows it: id, attempt, whether a schedule started it, whether Prefect would retry it.
 
     Empty outside of a flow.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return {}
-    found = context.flow_run
+    running_flow = context.flow_run
     retries = context.flow.retries or 0 if context.flow else 0
     return {
-        "id": str(found.id),
-        "attempt": found.run_count,
-        "scheduled": bool(found.auto_scheduled),
-        "tried_again": found.run_count <= retries,
+        "id": str(running_flow.id),
+        "attempt": running_flow.run_count,
+        "scheduled": bool(running_flow.auto_scheduled),
+        "tried_again": running_flow.run_count <= retries,
     }
 
 
 def show_run(store: Store, record: Mapping[str, Any]) -> None:
-    """Puts a run's record on the page of the running flow; outside of a flow, nothing happens."""
+    """Shows a run's record on the page of the running flow; does nothing outside of a flow."""
     if FlowRunContext.get() is None:
         return
     words = f"{record['flow']} of {record['collection']}, {record['day']}: {record['state']}"
@@ -48,7 +48,7 @@ def show_run(store: Store, record: Mapping[str, Any]) -> None:
         try:
             part(store, dict(record), words)
         except Exception:
-            # A page that cannot be drawn must not cost what was computed.
+            # A page that cannot be drawn must not fail a run whose results are computed.
             _log.warning("the page of run %s lacks a part", record["id"], exc_info=True)
 
 
@@ -97,7 +97,7 @@ def stage_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def quality_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every quality figure: stage, figure, value."""
+    """Every quality metric: stage, metric, value."""
     return [
         {
             "stage": full_name(stage["stage"], stage.get("part", "")),
@@ -110,7 +110,7 @@ def quality_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tuple[str, str]]) -> str:
-    """The page's main part: how it ended, publication and gates, quarantine, cost, plots."""
+    """The page's main part: state, publication and gates, quarantine, cost, plots."""
     parts = [
         f"# {_cell(record['flow'])} of {_cell(record['collection'])}, {record['day']}",
         f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile"
@@ -139,7 +139,7 @@ def plots(contents: Contents) -> list[tuple[str, str]]:
 
 
 def lineage_page(lineage: Lineage) -> str:
-    """The lineage as a Mermaid diagram, and below it as a table for where no diagram is drawn."""
+    """The lineage as a Mermaid diagram, and as a table for viewers that draw none."""
     rows = table(("what", "day", "rows", "in this run", "made of"), table_rows(lineage))
     live = f"Live as {', '.join(lineage.live)}." if lineage.live else "Not live."
     return f"Lineage of `{lineage.target}`. {live}\n\n```mermaid\n{as_mermaid(lineage)}\n```\n\n{rows}\n"
@@ -160,7 +160,7 @@ def _publication(record: Mapping[str, Any]) -> str:
         )
     else:
         said = (
-            "Nothing new is live: a gate does not hold, or a later day is."
+            "Nothing new is live: a gate was missed, or a later day is live."
             if record["gates"]
             else "This run published nothing."
         )
@@ -168,7 +168,7 @@ def _publication(record: Mapping[str, Any]) -> str:
 
 
 def _quarantine(contents: Contents) -> str:
-    """Rows, share and reasons for each input; only reasons and counts, since what the rows hold is the user's data."""
+    """Rows, fraction and reasons per input; reasons and counts alone, since the rows are the user's data."""
     parts = []
     for quarantine in contents.quarantines:
         share = "" if quarantine.share is None else f" ({100 * quarantine.share:.2f} % of the input)"
@@ -199,5 +199,5 @@ def _ratio(actual: float, expected: float) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text that stays within its cell and is no markup."""
+    """A text escaped for a cell of a Markdown table."""
     return re.sub(r"\s+", " ", text.replace("|", "\\|").replace("<", "&lt;"))

@@ -1,4 +1,4 @@
-"""What a run would do, why and at what cost; and afterwards, how far off that was."""
+"""The plan of a run: what it would compute, why and at what cost; and afterwards, expected against actual cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from tasks.ledger import PlannedStage, StageRecord
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, peak memory in MB and bytes stored; ``unknown`` stages were never computed before and are not in it."""
+    """Seconds, peak memory in MB and bytes stored, without the ``unknown`` stages that were never computed before."""
 
     seconds: float
     peak_mb: float
@@ -23,7 +23,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a flow would do for a day of a collection."""
+    """The stages that a flow would compute or reuse for a day of a collection."""
 
     flow: str
     collection: str
@@ -38,12 +38,12 @@ class Plan:
 
     @property
     def decisive(self) -> "Plan":
-        """The same without the stages that only observe: what decides whether a day is stale."""
+        """The stages that would be computed and do more than observe: they decide whether a day is stale."""
         return replace(self, stages=tuple(stage for stage in self.stages if not stage.observes))
 
     @property
     def cost(self) -> Cost:
-        """What these are expected to cost, from the last time that each was computed."""
+        """The expected cost of the stages to compute, from the last time that each was computed."""
         known_costs = [stage.estimate for stage in self.runs if stage.estimate]
         return Cost(
             sum(cost.seconds for cost in known_costs),
@@ -54,12 +54,12 @@ class Plan:
 
     @property
     def reason(self) -> str:
-        """The first cause of what would run: the reason of the first stage that would; empty if none would."""
+        """The first cause: the reason of the first stage that would be computed; empty if none would."""
         return self.runs[0].reason if self.runs else ""
 
 
 def plan_in(flow: str, env: Environment) -> Plan:
-    """The plan that an environment for planning gathered."""
+    """The plan that a planning environment recorded."""
     return Plan(flow, env.collection, env.day, tuple(env.planned), tuple(env.notes))
 
 
@@ -90,7 +90,7 @@ def accuracy(records: Sequence[StageRecord]) -> dict[str, float]:
 
 
 def figures(stage: PlannedStage) -> tuple[str, str, str]:
-    """Seconds, peak memory and bytes of a stage for people; empty where it is reused."""
+    """Seconds, peak memory and bytes of a stage as text; empty where it is reused."""
     cost = stage.estimate
     if not stage.runs:
         return "", "", ""

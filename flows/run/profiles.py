@@ -1,4 +1,4 @@
-"""What a run uses, read and checked before anything starts: defaults, profile, environment, command line, in this order."""
+"""Loading of settings, checked before anything starts: defaults, profile, environment, command line, in this order."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ def profile_names() -> list[str]:
 
 
 def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> tuple[Settings, dict[str, str]]:
-    """The settings in force and, by dotted key, where each that is not a default came from.
+    """The settings in force and, by dotted key, the origin of each that is not a default.
 
     ``profile`` is a name or a TOML file. ``overrides`` are dotted keys with values from the command line. Environment
     variables ``FINGERPOST_SET_<SECTION>__<KEY>`` come between. SettingsError names the key and what is allowed.
@@ -57,7 +57,7 @@ def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> t
 
 
 def read_profile(profile: str) -> dict[str, Any]:
-    """What a profile says, unchecked; SettingsError where it is none or no TOML."""
+    """The content of a profile, unchecked; SettingsError if there is no such profile or it is not TOML."""
     folder: Path | None = None
     if profile in profile_names():
         text = resources.files("infra.profiles").joinpath(f"{profile}.toml").read_text()
@@ -75,7 +75,7 @@ def read_profile(profile: str) -> dict[str, Any]:
 
 
 def _walk(section: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, tuple[Any, ...]]]:
-    """Every field of a section and of those in it: its path, its type, and the marks on it."""
+    """Every field of a section and its subsections: its path, its type and its marks."""
     if is_dataclass(section):
         types = get_type_hints(section)
         fields = [(entry.name, types[entry.name], ()) for entry in dataclass_fields(section)]
@@ -95,7 +95,7 @@ def file_settings(settings: type[BaseModel] | None = None) -> dict[tuple[str, ..
 
 
 def _mappings() -> set[str]:
-    """The settings whose values are mappings of the user's own keys, by dotted key."""
+    """The dotted keys of the settings whose values map keys of the user's choice."""
     return {".".join(path) for path, kind, _ in _walk(domains.settings.Settings) if get_origin(kind) in (dict, Mapping)}
 
 
@@ -124,7 +124,7 @@ def with_values(settings: T, values: Mapping[tuple[str, ...], Any]) -> T:
 
 
 def _relative_to(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a user's profile, whose paths are relative to its folder: a scheduled run starts in another one."""
+    """The settings of a user's profile with paths made absolute: they are relative to the folder of the profile."""
     for *sections, key in file_settings():
         node: Any = tree
         for section in sections:
@@ -136,16 +136,16 @@ def _relative_to(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _builtin() -> set[str]:
-    """What may stand where a file is named and is none."""
+    """The values of a path setting that name no file."""
     return {name for mark in file_settings().values() for name in mark.builtin}
 
 
-#: Sections of earlier versions and keys in them that are warned about once.
+#: Sections of earlier versions, and the keys in them that were warned about.
 _warned: set[str] = set()
 
 
 def renamed(values: Mapping[str, Any], *, origin: str = "") -> dict[str, Any]:
-    """Settings by dotted key with the keys of earlier versions replaced; with an ``origin``, each is warned about once."""
+    """Settings by dotted key, with keys of earlier versions replaced; with ``origin``, each is warned about once."""
     shared: dict[str, list[str]] = {}
     for domain in domains.DOMAINS:
         for old, new in domain.former.items():
@@ -156,7 +156,7 @@ def renamed(values: Mapping[str, Any], *, origin: str = "") -> dict[str, Any]:
             current.setdefault(name, value)
         if key in shared and origin and key not in _warned:
             _warned.add(key)
-            _log.warning("%s: %s is called %s now; rename it", origin, key, " and ".join(shared[key]))
+            _log.warning("%s: %s is now called %s; rename it", origin, key, " and ".join(shared[key]))
     return current
 
 
@@ -172,7 +172,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _listed(value: Any) -> Any:
-    """The list that a text from command line or environment writes as TOML does; what is none stays as it is."""
+    """The list that a text from the command line or environment contains in TOML form; any other text unchanged."""
     if not (isinstance(value, str) and value.startswith("[") and value.endswith("]")):
         return value
     try:
@@ -231,16 +231,16 @@ def _plain(value: Any) -> Any:
 
 
 def limits_digest(settings: Settings) -> str:
-    """A digest of the gates of all domains: what a day that failed is tried again for when it changes."""
+    """A digest of the gates of all domains: a failed day is rerun when it changes."""
     sections = {name: getattr(settings, name) for name in type(settings).model_fields}
     gates = {name: part.gates.model_dump(mode="json") for name, part in sections.items() if hasattr(part, "gates")}
     return digest_of(gates)[:16]
 
 
 def settings_read(values: Mapping[str, Any]) -> Settings:
-    """The settings of a run's record (by dotted key), unchecked: what is missing or unknown today is the default.
+    """The settings of a run's record (by dotted key), unchecked; defaults for keys that are missing or unknown today.
 
-    For looking at what a run read; not for running it again.
+    For inspecting what a run read, not for rerunning it.
     """
     known = renamed(values)
     tree: dict[tuple[str, ...], Any] = {}

@@ -1,4 +1,4 @@
-"""Progress of stages where people watch: a line a stage in the terminal, a progress artifact in the Prefect UI."""
+"""Progress of stages: one line per stage in the terminal, a progress artifact in the Prefect UI."""
 
 import logging
 import time
@@ -13,12 +13,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from tasks.ledger import StageRecord
 
-#: Seconds between two updates of an artifact, so that watching stays cheap.
+#: Minimum seconds between two updates of an artifact.
 _UPDATE_SECONDS = 1.0
 
 
 class RunProgress:
-    """Shows stages in the terminal (unless quiet), in a log file if one is named, and in the Prefect UI."""
+    """Reports stages to the terminal (unless quiet), to a log file if one is named, and to the Prefect UI."""
 
     def __init__(self, *, quiet: bool = False, log_file: Path | None = None) -> None:
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
@@ -36,30 +36,30 @@ class RunProgress:
         self._artifacts: dict[str, UUID] = {}
         self._updated: dict[str, float] = {}
         self._log = _log_to(log_file) if log_file else None
-        # The outermost flow run's, so that its page shows the stages of its parts as well.
+        # That of the outermost flow run, so that its page also shows the stages of its parts.
         self._flow_log = get_run_logger() if FlowRunContext.get() else None
 
     def begin(self, stage: str, total: int) -> None:
-        """A stage starts on ``total`` steps."""
+        """Reports that a stage starts, with ``total`` steps."""
         self._totals[stage] = max(total, 1)
         if self.console.is_terminal and not self.console.quiet:
             self._bars.start()
             self._rows[stage] = self._bars.add_task(stage, total=max(total, 1))
         self._updated[stage] = time.monotonic()
         self._artifacts.pop(stage, None)
-        # What is done in one step is shown by the state of its task. Outside of a flow, Prefect would start a server of its own.
+        # A single step is shown by the state of its task. Outside of a flow, Prefect would start a server.
         if total <= 1 or FlowRunContext.get() is None:
             return
         artifact = create_progress_artifact(
             progress=0.0,
             key=stage.replace("_", "-").replace(".", "-"),
-            description=f"{stage}: share of its shards or steps that are done",
+            description=f"{stage}: fraction of its shards or steps that are done",
         )
         if isinstance(artifact, UUID):
             self._artifacts[stage] = artifact
 
     def advance(self, stage: str, done: int) -> None:
-        """``done`` of them are finished."""
+        """Reports that ``done`` steps are finished."""
         if stage in self._rows:
             self._bars.update(self._rows[stage], completed=done)
         now = time.monotonic()
@@ -68,13 +68,13 @@ class RunProgress:
             update_progress_artifact(self._artifacts[stage], progress=100.0 * done / self._totals[stage])
 
     def end(self, record: StageRecord) -> None:
-        """A stage ended: one line."""
+        """Reports that a stage ended, in one line."""
         if self._rows:
             for name in list(self._rows):
                 self._bars.remove_task(self._rows.pop(name))
             self._bars.stop()
         rows = ", ".join(f"{count:,} {table}" for table, count in record.rows.items())
-        resumed = f", {record.shards_resumed} shards were there" if record.shards_resumed else ""
+        resumed = f", {record.shards_resumed} shards resumed" if record.shards_resumed else ""
         mark = "ran   " if record.computed else "reused"
         why = f"{record.reason}{resumed}" if record.computed or record.reason != "reused" else ""
         line = f"{mark} {record.name:<26} {record.seconds:7.1f} s  {rows}"
@@ -82,12 +82,12 @@ class RunProgress:
         self.log(f"{line} ({why})" if why else line)
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Reports a line."""
         self.console.print(text, soft_wrap=True)
         self.log(text)
 
     def log(self, text: str) -> None:
-        """A line in the log file and in the log of the flow run that Prefect's UI shows."""
+        """Writes a line to the log file and to the flow run's log in Prefect's UI."""
         if self._log:
             self._log.info(text)
         if self._flow_log:

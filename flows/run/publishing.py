@@ -1,4 +1,4 @@
-"""The last step of a flow: from a finished product to the live one."""
+"""The last step of a flow: publishing its product."""
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -11,17 +11,17 @@ from schemas.refs import Ref
 
 
 def make_live(run: Run, ref: Ref) -> None:
-    """Checks the gates and makes a product live; nothing where a plan is made or an earlier version is rewritten."""
+    """Checks the gates and makes a product live; does nothing in a plan or a rewriting run."""
     if not run.env.planning and rewriting.get() is None:
         publish_product(run, ref)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def publish_product(run: Run, ref: Ref) -> None:
-    """Checks the gates, with real queries if there are any, and makes a product live, or fails and leaves what is live.
+    """Checks the gates, with a replay of real queries if there are any, and makes a product live, or raises GateError.
 
-    A missed gate fails nothing where the product's domain says so: it is noted.
-    The product of an earlier day than the live one's must hold the gates too, but does not take its place.
+    Where the product's domain says so, a missed gate is noted instead.
+    The product of an earlier day than the live one's must pass the gates too, but does not replace it.
     """
     store, collection, product = run.env.store, run.env.collection, ref.name
     live = Pointer(store, collection, product).live()

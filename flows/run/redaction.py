@@ -1,4 +1,4 @@
-"""Texts without the secrets that URLs may carry. Imports no Prefect."""
+"""Removal of the secrets that URLs may contain. Imports no Prefect."""
 
 import re
 
@@ -6,7 +6,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 def without_credentials(text: str) -> str:
-    """A text whose URLs have no names and passwords."""
+    """A text with user names and passwords removed from its URLs."""
     return _CREDENTIALS.sub("", text)
 
 

@@ -1,4 +1,4 @@
-"""Real queries, answered by a candidate and by what is live, and what the comparison says. Imports no Prefect."""
+"""Replay: real queries answered by a candidate and by the live version, compared. Imports no Prefect."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +14,7 @@ from schemas.inputs.queries import Question, read_queries
 from schemas.refs import Ref
 from schemas.store import Store
 
-#: How many changed queries an error names, and how many answers of each.
+#: The number of changed queries that an error names, and of answers of each.
 WORST = 3
 _NAMED = 4
 
@@ -23,17 +23,17 @@ class Answerer(Protocol):
     """A version of a product as it answers queries; ``Product.answers`` names what opens one."""
 
     def answer(self, texts: Sequence[str], k: int) -> list[list[str]]:
-        """The ids of the first k answers of each text, best first; none of a text that it knows nothing of."""
+        """The ids of the first k answers of each text, best first; empty for a text without answers."""
         ...
 
     def holds(self, ids: Collection[str]) -> set[str]:
-        """Which of some ids it could answer with."""
+        """The ids among ``ids`` that the version contains."""
         ...
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a judged answer stands, from 1, in the answers of both versions; 0 is beyond the first k."""
+    """The rank, from 1, of a judged answer in both versions; 0 is beyond the first k."""
 
     id: str
     grade: float
@@ -41,13 +41,13 @@ class Position:
     candidate: int
 
     def __str__(self) -> str:
-        before, after = (str(place) if place else "none" for place in (self.live, self.candidate))
+        before, after = (str(position) if position else "none" for position in (self.live, self.candidate))
         return f"judged {self.id} from position {before} to {after}"
 
 
 @dataclass(frozen=True)
 class ReplayedQuery:
-    """The ids that both versions answer a query with; without a live version ``live`` is None."""
+    """The ids of both versions' answers to a query; without a live version ``live`` is None."""
 
     query: str
     candidate: list[str]
@@ -68,19 +68,17 @@ class ReplayedQuery:
 
     @property
     def overlap(self) -> float:
-        """The share of the live answers that stay; 1 if there are none."""
+        """The fraction of the live answers that the candidate gives too; 1 if there are none."""
         return 1 - len(self.lost) / len(self.live) if self.live else 1.0
 
     @property
     def drop(self) -> float:
-        """How much nDCG falls from the live version to the candidate; negative if it rises, 0 if nothing is judged."""
+        """The fall of nDCG from the live version to the candidate; negative if it rises, 0 if nothing is judged."""
         return 0.0 if self.ndcg_live is None or self.ndcg_candidate is None else self.ndcg_live - self.ndcg_candidate
 
     def __str__(self) -> str:
         parts = [f"{what} {_some(keys)}" for what, keys in (("lost", self.lost), ("gained", self.gained)) if keys]
-        parts += [str(position) for position in self.judged if position.grade and position.live != position.candidate][
-            :_NAMED
-        ]
+        parts += [str(judged) for judged in self.judged if judged.grade and judged.live != judged.candidate][:_NAMED]
         return f"{self.query!r}: {', '.join(parts) or 'the same answers in another order'}"
 
 
@@ -97,17 +95,17 @@ class Replay:
 
     @cached_property
     def figures(self) -> dict[str, float]:
-        """Mean overlap, and mean nDCG of both and its drop over the judged queries, as far as there are any."""
-        found: dict[str, float] = {}
+        """Mean overlap; over the judged queries, if there are any, mean nDCG of both versions and its drop."""
+        metrics: dict[str, float] = {}
         if self.live is not None:
-            found["overlap"] = _mean([query.overlap for query in self.queries])
+            metrics["overlap"] = _mean([query.overlap for query in self.queries])
         judged = [query for query in self.queries if query.ndcg_candidate is not None]
         if judged:
-            found["ndcg_candidate"] = _mean([query.ndcg_candidate or 0.0 for query in judged])
+            metrics["ndcg_candidate"] = _mean([query.ndcg_candidate or 0.0 for query in judged])
         if judged and self.live is not None:
-            found["ndcg_live"] = _mean([query.ndcg_live or 0.0 for query in judged])
-            found["ndcg_drop"] = round(found["ndcg_live"] - found["ndcg_candidate"], 9)
-        return found
+            metrics["ndcg_live"] = _mean([query.ndcg_live or 0.0 for query in judged])
+            metrics["ndcg_drop"] = round(metrics["ndcg_live"] - metrics["ndcg_candidate"], 9)
+        return metrics
 
     @property
     def changed(self) -> list[ReplayedQuery]:
@@ -116,11 +114,11 @@ class Replay:
         return sorted(moved, key=lambda query: (-query.drop, query.overlap))
 
     def worst(self, count: int = WORST) -> str:
-        """The queries that changed most, in words."""
+        """The queries that changed most, human-readable."""
         return "; ".join(str(query) for query in self.changed[:count])
 
     def as_json(self) -> dict[str, Any]:
-        """The whole comparison as JSON holds it."""
+        """The complete comparison as JSON."""
         body = asdict(self) | {"figures": self.figures}
         for entry, query in zip(body["queries"], self.queries, strict=True):
             entry |= {"lost": query.lost, "gained": query.gained, "overlap": query.overlap}
@@ -130,7 +128,7 @@ class Replay:
 def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int) -> Replay:
     """Answers every query of a file with both versions, one after the other in memory.
 
-    InputError where the file is at fault: where it has no query that is answered, or judges ids that no version has.
+    InputError if no query of the file has an answer, or most of its judged ids are in no version.
     """
     product = products().get(candidate.name)
     if product is None or not product.answers:
@@ -153,14 +151,14 @@ def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int)
             f" {len(questions):,}; give queries of this collection"
         )
     queries = [
-        _compared(question, ours[place], theirs[place] if theirs is not None else None, known, k)
-        for place, question in enumerate(questions)
+        _compared(question, ours[position], theirs[position] if theirs is not None else None, known, k)
+        for position, question in enumerate(questions)
     ]
     return Replay(file, k, str(candidate), str(live) if live else None, queries, unknown)
 
 
 def ndcg(answers: Sequence[str], judged: Mapping[str, float], k: int) -> float | None:
-    """nDCG of the first k answers with gains 2^grade - 1, ideal over all that is judged; None if nothing is relevant."""
+    """nDCG of the first k answers with gains 2^grade - 1, ideal over all judged ids; None if nothing is relevant."""
     gains = np.array([2.0 ** judged.get(key, 0.0) - 1 for key in answers[:k]])
     best = np.sort([2.0**grade - 1 for grade in judged.values()])[::-1][:k]
     ideal = float(best @ _discounts(len(best)))
@@ -174,7 +172,7 @@ def _discounts(count: int) -> np.ndarray:
 def _answers(
     store: Store, ref: Ref, questions: Sequence[Question], k: int, judged: set[str]
 ) -> tuple[list[list[str]], set[str]]:
-    """The ids of the answers of each question, and which judged ids the version has."""
+    """The ids of the answers to each question, and the judged ids that the version contains."""
     version: Answerer = named(products()[ref.name].answers)(store, ref)
     return version.answer([question.text for question in questions], k), version.holds(judged)
 
@@ -185,16 +183,16 @@ def _that_answer() -> str:
 
 def _compared(question: Question, ours: list[str], theirs: list[str] | None, known: set[str], k: int) -> ReplayedQuery:
     judged = question.judged if known & question.judged.keys() else {}
-    places = [{key: place for place, key in enumerate(side or [], start=1)} for side in (theirs, ours)]
+    places = [{key: position for position, key in enumerate(side or [], start=1)} for side in (theirs, ours)]
     positions = [Position(key, grade, places[0].get(key, 0), places[1].get(key, 0)) for key, grade in judged.items()]
     before = None if theirs is None else ndcg(theirs, judged, k)
     return ReplayedQuery(question.text, ours, theirs, positions, ndcg(ours, judged, k), before)
 
 
 def _check_judged(file: str, judged: set[str], unknown: list[str], title: str) -> None:
-    """InputError if most judged ids are in no version: such a file is for another collection.
+    """InputError if most judged ids are in no version: such a file belongs to another collection.
 
-    A few may be missing, since rows go with time; queries that nothing known is judged for are left out of nDCG.
+    A few may be missing, since rows are removed over time; queries without a known judged id are left out of nDCG.
     """
     if judged and 2 * len(unknown) > len(judged):
         raise InputError(

@@ -1,4 +1,4 @@
-"""What one asks a flow for: the parameter of every flow, and the form that Prefect's UI shows."""
+"""The request of a run: the parameter of every flow, and the form in Prefect's UI."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +16,14 @@ from flows.run.redaction import without_credentials
 from flows.run.section import SettingsError
 from schemas.store import find_store
 
-#: Stands in an input's path for the day of the run.
+#: The placeholder for the day of the run in an input's path.
 DAY = "{day}"
 
 StageName = Annotated[str, Field(json_schema_extra=lambda schema: schema.update(enum=stage_names()))]
 
 
 class RunRequest(BaseModel):
-    """What to run, over which input, for which day. What is left empty is the profile's."""
+    """What to run, over which input, for which day. Empty fields take the profile's value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -35,24 +35,26 @@ class RunRequest(BaseModel):
     day: str = Field(
         default="",
         pattern=r"^(\d{4}-\d{2}-\d{2})?$",
-        description="calendar day YYYY-MM-DD the run is for; empty is the day that it is scheduled for",
+        description="calendar day YYYY-MM-DD of the run; empty is the day that it is scheduled for",
     )
     input: str = Field(
         default="", description="Parquet, CSV or JSON Lines file of documents; {day} in it stands for the day"
     )
-    columns: dict[str, str] = Field(default_factory=dict, description="our column name to the input's")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="name of each column here to its name in the input"
+    )
     collection: str = Field(default="", description="name that results are published under")
-    force: tuple[StageName, ...] = Field(default=(), description="stages to run again, with what follows from them")
+    force: tuple[StageName, ...] = Field(default=(), description="stages to rerun, with all that depends on them")
     store: str = Field(
         default="",
         description="folder or fsspec URL without credentials; empty is what FINGERPOST_STORE names",
-        # For the server, which would keep a parameter for good; the validator below is for everyone else.
+        # For the server, which stores parameters permanently; the validator below is for everyone else.
         json_schema_extra={"pattern": r"^(?!.*://[^/]*@)"},
     )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="settings by dotted key, for example ann.hnsw.max_neighbors"
     )
-    dry_run: bool = Field(default=False, description="say what would run and why, and run nothing")
+    dry_run: bool = Field(default=False, description="show what would run and why, without running it")
 
     @field_validator("store")
     @classmethod
@@ -62,13 +64,13 @@ class RunRequest(BaseModel):
         return value
 
     @classmethod
-    def of(cls, **given: Any) -> "RunRequest":
-        """A request of what was given; SettingsError in one line where something cannot be used."""
-        if "profile" in given:
-            # Names what there is; the settings themselves are read once, when the request is resolved.
-            read_profile(given["profile"])
+    def of(cls, **fields: Any) -> "RunRequest":
+        """A request from its fields; SettingsError in one line for an invalid one."""
+        if "profile" in fields:
+            # Checks the profile's name; the settings themselves are read once, when the request is resolved.
+            read_profile(fields["profile"])
         try:
-            return cls(**given)
+            return cls(**fields)
         except ValidationError as problem:
             first = problem.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
@@ -76,9 +78,9 @@ class RunRequest(BaseModel):
             raise SettingsError(f"{key}: {first['msg']}, got {got}; correct it") from None
 
     def resolve(self, scheduled: datetime | None = None) -> Settings:
-        """The settings in force, store and day included; ``scheduled`` is when the run was to start (aware, default now).
+        """The settings in force, with store and day; ``scheduled`` is the run's scheduled start (aware, default now).
 
-        Raises SettingsError naming the key that cannot be used.
+        SettingsError names an invalid key.
         """
         settings = self.for_any_day()
         day = settings.day or logical_day(
@@ -91,11 +93,11 @@ class RunRequest(BaseModel):
         return with_values(settings, {**dated, ("day",): day, ("store",): settings.store or find_store()})
 
     def for_any_day(self) -> Settings:
-        """The settings in force, with `DAY` still in the paths; SettingsError names the key that cannot be used."""
+        """The settings in force, with `DAY` still in the paths; SettingsError names an invalid key."""
         return load_settings(self.profile, overrides=self._overrides())[0]
 
     def for_day(self, day: str) -> "RunRequest":
-        """The same for another day."""
+        """The request for another day."""
         return self.model_copy(update={"day": day})
 
     def _overrides(self) -> dict[str, Any]:
@@ -112,26 +114,26 @@ class RunRequest(BaseModel):
             )
         if self.collection:
             overrides["input.collection"] = self.collection
-        given = {"day": self.day, "store": self.store, "force": self.force}
-        return overrides | {key: value for key, value in given.items() if value}
+        fields = {"day": self.day, "store": self.store, "force": self.force}
+        return overrides | {key: value for key, value in fields.items() if value}
 
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """A request and the settings that it means, read once."""
+    """A request and the settings that it resolves to, read once."""
 
     request: RunRequest
     settings: Settings
 
     @classmethod
     def of(cls, request: RunRequest, *, scheduled: datetime | None = None) -> "ResolvedRequest":
-        """The request resolved for the moment at which it was scheduled (aware; default now), its day and store settled."""
+        """The request resolved for its scheduled moment (aware; default now), with day and store filled in."""
         settings = request.resolve(scheduled)
         settled = request.model_copy(update={"day": settings.day, "store": settings.store})
         return cls(settled, settings)
 
 
 def collection_of(source: str) -> str:
-    """The name of a collection made of a file's name, without the day in it."""
+    """The name of a collection from a file's name, without the day in it."""
     stem = Path(source.replace(DAY, "")).name.split(".")[0].lower()
     return "".join(c if c.isalnum() else "-" for c in stem).strip("-") or "documents"

@@ -1,4 +1,4 @@
-"""Runs that rewrite earlier versions because a key is to be forgotten: they publish nothing."""
+"""Runs that rewrite earlier versions to forget a key; they publish nothing."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rewriting:
-    """What such a run reads and makes.
+    """The inputs of a rewriting run.
 
-    sources: by domain, what is read from the store instead of an input that is gone. left: domains whose part of a nightly
-    stays as it is: nothing in it was forgotten, and its input is gone.
+    sources: by domain, the artifact in the store that is read in place of a missing input.
+    left: domains that the run leaves out: nothing of theirs was forgotten, and their input is missing.
     """
 
     sources: Mapping[str, Any] = field(default_factory=dict)
@@ -22,6 +22,6 @@ rewriting: ContextVar[Rewriting | None] = ContextVar("fingerpost_rewriting", def
 
 
 def instead_of(word: str) -> Any:
-    """What the running rewrite reads instead of a domain's input; None where that input is read."""
+    """The artifact that a rewriting run reads in place of a domain's input; None where it reads the input."""
     current = rewriting.get()
     return current.sources.get(word) if current is not None else None

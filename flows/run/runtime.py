@@ -21,7 +21,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from flows.domains.settings import Settings
 from flows.run import openlineage
 from flows.run.executor import DaskExecutor
-from flows.run.failures import deadline_kept, tell_of_failure
+from flows.run.failures import alert_of_failure, deadline_kept
 from flows.run.page import prefect_run, show_run
 from flows.run.plan import Plan, accuracy, plan_in, rows_of
 from flows.run.profiles import in_force, limits_digest
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @dataclass
 class Run:
-    """What a run gathers for its record."""
+    """A run under way, and what its record is made from."""
 
     id: str
     flow: str
@@ -55,17 +55,17 @@ class Run:
     publications: list[Publication] = field(default_factory=list)
     gates: list[dict[str, Any]] = field(default_factory=list)
 
-    def members(self, made: Mapping[str, Ref]) -> dict[str, Ref]:
-        """What a release of these artifacts by role consists of, sorted by role: all but those that stages only observe in."""
-        return {role: made[role] for role in sorted(made) if str(made[role]) not in self.env.observed}
+    def members(self, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
+        """The members of a release among artifacts by role, sorted by role: all but those of observing stages."""
+        return {role: artifacts[role] for role in sorted(artifacts) if str(artifacts[role]) not in self.env.observed}
 
     def note(self, text: str) -> None:
-        """Says something in the run, its plan and its report."""
+        """Adds a note to the run's log, plan and report."""
         self.env.notes.append(text)
         self.progress.say(text)
 
     def record(self, *, state: str, error: str = "", kind: str = "") -> dict[str, Any]:
-        """The run as it is kept."""
+        """The run as it is stored."""
         return {
             "id": self.id,
             "flow": self.flow,
@@ -92,7 +92,7 @@ class Run:
         }
 
     def partition(self, record: dict[str, Any]) -> dict[str, Any]:
-        """What became of the day of this run."""
+        """The record of the run's day."""
         names = (
             "flow",
             "collection",
@@ -107,12 +107,12 @@ class Run:
             "publication",
         )
         kept = {name: record[name] for name in names}
-        found = (stage.quality.get("quarantined") for stage in self.env.records)
+        counts = (stage.quality.get("quarantined") for stage in self.env.records)
         return {
             **kept,
             "run": self.id,
             "deadline": deadline_kept(self.settings, record["prefect"]),
-            "quarantined": sum(int(count) for count in found if count),
+            "quarantined": sum(int(count) for count in counts if count),
             "stages": self.env.asked,
             "limits": limits_digest(self.settings),
             "backfill": backfilling.get(),
@@ -130,9 +130,9 @@ class Watching:
 
 _run: ContextVar[Run | None] = ContextVar("fingerpost_run", default=None)
 watching: ContextVar[Watching] = ContextVar("fingerpost_watching")
-#: The backfill (and the attempt in it) that runs days now; it is kept with each day.
+#: The backfill (and its attempt) that runs days now; it is stored with each day.
 backfilling: ContextVar[str] = ContextVar("fingerpost_backfill", default="")
-#: The request that was resolved last: between a command and the flow that it starts, and from a flow's name to its body.
+#: The request that was resolved last: shared by a command and the flow that it starts, and by a flow's name and body.
 resolved: ContextVar[ResolvedRequest | None] = ContextVar("fingerpost_resolved", default=None)
 executor_override: ContextVar[Executor | None] = ContextVar("fingerpost_executor", default=None)
 
@@ -140,7 +140,7 @@ executor_override: ContextVar[Executor | None] = ContextVar("fingerpost_executor
 def part(flow: "Flow[..., Any]", request: RunRequest) -> None:
     """Runs a flow as a part of the running one: as its subflow, or as plain code where a plan is made.
 
-    The whole is what is tried again after a failure; a part with retries of its own would multiply them.
+    Only the outermost flow is retried after a failure; retries of a part would multiply.
     """
     run = _run.get()
     if run is not None and run.env.planning:
@@ -151,9 +151,9 @@ def part(flow: "Flow[..., Any]", request: RunRequest) -> None:
 
 
 def without_heartbeat() -> AbstractContextManager[Any]:
-    """Flows called inside do not tell the server that they live: for a part of a flow that does, or where no server listens.
+    """Flows called inside send no heartbeats: for a part of a flow that sends them, or where no server listens.
 
-    Prefect waits up to a second for the thread that would tell at the end of each flow.
+    Prefect waits up to a second for the heartbeat thread at the end of each flow.
     """
     return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
@@ -167,7 +167,7 @@ def named() -> str:
 
 @contextmanager
 def planning(flow: str, request: RunRequest) -> Iterator[Run]:
-    """A run in which stages only say what they would do; it writes nothing."""
+    """A planning run: stages record what they would do, and nothing is written."""
     settings = settings_of(request)
     _check_forced(settings.force)
     run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True))
@@ -186,7 +186,7 @@ def _asked() -> RunRequest:
 
 
 def settings_of(request: RunRequest) -> Settings:
-    """The settings of a request, resolved where nobody did so before in this process."""
+    """The settings of a request, resolved unless this process has resolved it already."""
     known = resolved.get()
     if known is None or known.request != request:
         known = ResolvedRequest.of(request, scheduled=_scheduled())
@@ -202,7 +202,7 @@ def _scheduled() -> datetime | None:
 
 @contextmanager
 def running(flow: str, request: RunRequest) -> Iterator[Run]:
-    """The run that a flow belongs to: the surrounding flow's, or a new one whose records are kept at its end."""
+    """The run that a flow belongs to: the surrounding flow's, or a new one whose records are stored at its end."""
     surrounding = _run.get(None)
     if surrounding is not None:
         yield surrounding
@@ -215,8 +215,8 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
     settings = settings_of(request)
     _check_forced(settings.force)
     store = Store(settings.store).prepare()
-    given = executor_override.get()
-    executor: Executor = given or executor_of(settings)
+    override = executor_override.get()
+    executor: Executor = override or executor_of(settings)
     shown = watching.get(Watching())
     progress = RunProgress(quiet=shown.quiet, log_file=shown.log_file)
     run = _new_run(flow, request, settings, store, executor, progress)
@@ -232,13 +232,13 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         raise
     finally:
         _run.reset(token)
-        if executor is not given and isinstance(executor, DaskExecutor):
+        if executor is not override and isinstance(executor, DaskExecutor):
             executor.close()
         shown.ended.append(_finish(run, state, error, kind))
 
 
 def executor_of(settings: Settings) -> Executor:
-    """This process, or the Dask cluster that the settings name, which whoever asks for it closes."""
+    """This process, or the Dask cluster that the settings name; the caller closes it."""
     chosen = settings.run
     if not chosen.workers and not chosen.cluster:
         return SerialExecutor()
@@ -271,7 +271,7 @@ def _new_run(
 
 
 def _show_plan(plan: Plan) -> None:
-    """The plan where people watch: in Prefect's UI, and in the log of the run."""
+    """Shows the plan in Prefect's UI and in the run's log."""
     words = (
         f"{plan.flow} of {plan.collection}, {plan.day}: {len(plan.runs)} of {len(plan.stages)} stages would run:"
         f" {plan.cost}"
@@ -287,14 +287,14 @@ def _finish(run: Run, state: str, error: str, kind: str) -> dict[str, Any]:
         save_run(run.env.store, run.id, record)
         save_partition(run.env.store, run.partition(record))
     except FingerpostError as problem:
-        # What made the run fail counts more than that it cannot be written down, on a full disk for example.
+        # The error of the run matters more than one of storing its record, on a full disk for example.
         if not error:
-            tell_of_failure(
+            alert_of_failure(
                 run.env.store,
                 {**record, "state": "failed", "error": str(problem), "error_kind": type(problem).__name__},
             )
             raise
-        run.progress.say(f"record not kept: {problem}")
+        run.progress.say(f"record not stored: {problem}")
     if off := record["accuracy"]:
         run.progress.say(
             f"cost   {off['seconds']:.1f} s, {off['peak_mb']:,.0f} MB, {off['bytes'] / 1e6:.1f} MB stored in"
@@ -304,13 +304,13 @@ def _finish(run: Run, state: str, error: str, kind: str) -> dict[str, Any]:
     _write_report(run, record)
     openlineage.keep(run.env.store, record)
     show_run(run.env.store, record)
-    tell_of_failure(run.env.store, record)
+    alert_of_failure(run.env.store, record)
     run.progress.log(f"{state} {error}".strip())
     return record
 
 
 def _write_report(run: Run, record: dict[str, Any]) -> None:
-    """The report of a run; what is wrong with it is said, and fails nothing else."""
+    """Writes the report of a run; an error in it is noted and fails nothing else."""
     from flows.report.page import write
 
     try:
@@ -322,7 +322,7 @@ def _write_report(run: Run, record: dict[str, Any]) -> None:
 
 def _check_forced(forced: Sequence[str]) -> None:
     if forced:
-        # Loads the code of all domains, which a run that forces nothing can do without.
+        # Imported here: it loads the code of all domains, which a run without ``force`` does not need.
         from flows.run.catalog import stages
 
         known = stages()
@@ -334,8 +334,9 @@ def _check_forced(forced: Sequence[str]) -> None:
 
 @contextmanager
 def scoped(run: Run, part: str) -> Iterator[None]:
-    """A scope in which stages are remembered under the name of a part, so that the reason why one runs again compares it
-    with itself and not with the same stage over other inputs.
+    """A scope in which stages are recorded under the name of a part.
+
+    The reason of a rerun then compares a stage with itself, not with the same stage over other inputs.
     """
     env = run.env
     kept = env.part

@@ -8,19 +8,20 @@ from schemas.errors import FingerpostError
 
 
 class SettingsError(FingerpostError):
-    """A key or value that no run can use."""
+    """An invalid key or value of the settings."""
 
 
 class Section(BaseModel):
-    """A part of the settings: no other keys, and nothing changes after it was checked."""
+    """A section of the settings: immutable, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)
 class NamesFile:
-    """A mark: the value is a path or URL, relative to the folder of the profile that has it; ``{day}`` in it stands for the
-    day of the run where ``dated``. ``builtin`` are values that name no file.
+    """A mark: the value is a path or URL, relative to the folder of its profile.
+
+    Where ``dated``, ``{day}`` in it stands for the day of the run. ``builtin`` are values that name no file.
     """
 
     builtin: tuple[str, ...] = ()

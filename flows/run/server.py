@@ -1,7 +1,7 @@
-"""Prefect's server for a run that no server was named for: a process beside it on loopback, which ends with it.
+"""Prefect's server for a run without a named server: a process on loopback that ends with the run.
 
-Prefect would start one itself, but only when the first flow begins, and would load the server's code into the run to do so.
-Started here first, it comes up while the run loads its own code.
+Prefect would start one itself, but only when the first flow begins, and would load the server's code into the run.
+Started here first, it starts up while the run loads its own code.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from flows.run.api import Api
-from flows.run.loggers import quieten
+from flows.run.loggers import silence
 from schemas.errors import FingerpostError
 
-#: Seconds until it must answer; its database may have to be made first.
+#: Seconds until it must answer; its database may have to be created first.
 START_SECONDS = 120.0
-#: What the server of a run does without: pages, services that look after schedules, and types of blocks.
+#: What the server of a run does not need: pages, the services for schedules, and block types.
 PLAIN = {
     "PREFECT_SERVER_UI_ENABLED": "false",
     "PREFECT__SERVER_EPHEMERAL": "1",
@@ -30,25 +30,25 @@ PLAIN = {
 
 
 class ServerError(FingerpostError):
-    """A server that does not come up."""
+    """A server that does not start."""
 
 
 @dataclass
 class OwnServer:
-    """The process and the address of its API."""
+    """A server's process and the address of its API."""
 
     process: "subprocess.Popen[bytes]"
     api: str
 
     def wait(self) -> None:
-        """Returns once it answers; ServerError if it ended, or takes too long."""
+        """Returns once the server answers; ServerError if it ended or takes too long."""
         deadline = time.monotonic() + START_SECONDS
         while not Api(self.api).healthy():
             code = self.process.poll()
             if code is not None or time.monotonic() > deadline:
-                found = f"exit code {code}" if code is not None else f"no answer after {START_SECONDS:.0f} s"
+                state = f"exit code {code}" if code is not None else f"no answer after {START_SECONDS:.0f} s"
                 raise ServerError(
-                    f"Prefect's server beside this run: expected it to start, found {found}; its messages are above,"
+                    f"Prefect's server of this run: expected it to start, found {state}; its messages are above,"
                     " and its database is in PREFECT_HOME"
                 )
             time.sleep(0.05)
@@ -68,11 +68,11 @@ _serving: ContextVar[OwnServer | None] = ContextVar("fingerpost_own_server", def
 
 @contextmanager
 def own_server() -> Iterator[OwnServer | None]:
-    """Within it flows talk to a server of this process, the surrounding one if there is one; None where one is named.
+    """A context in which flows use a server of this process, or a surrounding context's; None where one is named.
 
-    It may still be coming up: ``wait`` before the first flow.
+    It may still be starting: ``wait`` before the first flow.
     """
-    quieten()
+    silence()
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     if serving := _serving.get():
@@ -92,12 +92,12 @@ def own_server() -> Iterator[OwnServer | None]:
 
 
 def serving() -> OwnServer | None:
-    """The server of this process, if it has one."""
+    """The server of this process, if there is one."""
     return _serving.get()
 
 
 def _start() -> OwnServer:
-    """Starts it on a port that is bound here, so that nobody else can take it in between."""
+    """Starts the server on a socket that is bound here, so that no other process can take its port."""
     from prefect.settings import get_current_settings
 
     env = {**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True), **PLAIN}
@@ -112,7 +112,7 @@ def _start() -> OwnServer:
             "--parent",
             str(os.getpid()),
         ]
-        # In a session of its own: Ctrl-C is for the run, which ends its server last.
+        # A new session: Ctrl-C is for the run, which ends its server last.
         process = subprocess.Popen(
             command,
             env=env,

@@ -1,4 +1,4 @@
-"""The sections of the settings that every run has: where it computes, what it reads, when it is scheduled, what is replayed."""
+"""The sections of the settings that every run has: execution, input, schedule and replay."""
 
 import os
 from typing import Annotated, Any
@@ -16,23 +16,27 @@ class RunSettings(Section):
     """Where and how a run computes; nothing here changes a result."""
 
     workers: int = Field(
-        default=0, ge=0, le=256, description="Dask worker processes; 0 runs everything in this process"
+        default=0, ge=0, le=256, description="number of Dask worker processes; 0 runs everything in this process"
     )
-    threads: int = Field(default=0, ge=0, le=256, description="threads of the graph build; 0 takes the number of cores")
+    threads: int = Field(
+        default=0, ge=0, le=256, description="number of threads of the graph build; 0 is the number of cores"
+    )
     stale_on: str = Field(
         default="",
         pattern="^(versions)?$",
-        description="'versions': what other library versions made is computed again",
+        description="'versions': artifacts of other library versions are recomputed",
     )
-    timezone: str = Field(default="UTC", description="the time zone whose calendar gives the day")
+    timezone: str = Field(default="UTC", description="time zone whose calendar gives the day of a run")
     cluster: str = Field(
         default="",
         description=(
-            "where Dask runs: empty for processes of this machine, an address such as tls://host:8786, or a cluster"
+            "Dask cluster: empty for processes of this machine, an address such as tls://host:8786, or a cluster"
             " class such as dask_kubernetes.operator.KubeCluster"
         ),
     )
-    cluster_options: dict[str, Any] = Field(default_factory=dict, description="what such a class is called with")
+    cluster_options: dict[str, Any] = Field(
+        default_factory=dict, description="keyword arguments of the cluster class that run.cluster names"
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -45,15 +49,15 @@ class RunSettings(Section):
 
 
 class InputSettings(Section):
-    """What is read: the built-in sample, or a file of documents under a collection's name."""
+    """The input: the built-in sample, or a file of documents, under a collection's name."""
 
     collection: str = Field(default=SAMPLE, description="the name that results are published under")
     source: Annotated[str, NamesFile((SAMPLE,))] = Field(
         default=SAMPLE,
-        description="python-docs, or a Parquet, CSV or JSON Lines file (or folder of Parquet files)",
+        description="python-docs (the built-in sample), or a Parquet, CSV or JSON Lines file (or a Parquet folder)",
     )
     columns: dict[str, str] = Field(
-        default_factory=dict, description="our column name to the file's, where they differ"
+        default_factory=dict, description="name of each column here to its name in the file, where they differ"
     )
     sample_queries: tuple[str, ...] = Field(
         default=(
@@ -62,14 +66,16 @@ class InputSettings(Section):
             "compute the inverse of a matrix",
             "shortest path in a graph",
         ),
-        description="queries of the built-in sample whose answers the report shows",
+        description="sample queries of the built-in sample, whose answers the report shows",
     )
     vectors: str = Field(
         default="auto",
         pattern="^(auto|given|computed)$",
-        description="auto computes vectors from texts where there are any, given takes those of the input",
+        description="auto computes vectors from texts where there are any; given uses the vectors of the input",
     )
-    distributions: tuple[str, ...] = Field(default=DISTRIBUTIONS, description="the packages of the built-in sample")
+    distributions: tuple[str, ...] = Field(
+        default=DISTRIBUTIONS, description="packages whose documentation is the built-in sample"
+    )
 
     @field_validator("collection")
     @classmethod
@@ -78,10 +84,10 @@ class InputSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """When the flows run by themselves, and by when their day must be there."""
+    """How scheduled runs get their day, its deadline, and the catch-up of missed runs."""
 
     lag_days: int = Field(
-        default=0, ge=0, le=31, description="days from the day that a run is for to the day it is scheduled on"
+        default=0, ge=0, le=31, description="number of days from the day of a run to the day it is scheduled on"
     )
     deadline: str = Field(
         default="08:00",
@@ -91,29 +97,34 @@ class ScheduleSettings(Section):
     catch_up: str = Field(
         default="latest",
         pattern="^(latest|all|skip)$",
-        description="which of the days missed while the server was down are run: the latest, all up to the cap, none",
+        description="which days missed while the server was down are run: latest, all (up to the cap), skip (none)",
     )
-    catch_up_cap: int = Field(default=7, ge=1, le=366, description="at most so many missed days, the newest")
+    catch_up_cap: int = Field(
+        default=7, ge=1, le=366, description="maximum number of missed days that are run, newest first"
+    )
 
 
 class ReplaySettings(Section):
-    """Real queries that a candidate answers compared with the live version before it replaces it."""
+    """Replay of real queries: a candidate's answers are compared with the live version's before it replaces it."""
 
     queries: Annotated[str, NamesFile(dated=False)] = Field(
-        default="", description="file of queries (query, and if there are any: id, grade); empty is off"
+        default="",
+        description="file of queries (query; for judged queries also id and grade); empty disables the replay",
     )
-    k: int = Field(default=10, ge=1, le=1000, description="answers compared for each query")
-    overlap: float = Field(default=0.5, ge=0, le=1, description="minimum mean fraction of the live answers that stay")
-    judged_drop: float = Field(default=0.02, ge=0, le=1, description="maximum fall of nDCG over judged answers")
+    k: int = Field(default=10, ge=1, le=1000, description="number of answers compared per query")
+    overlap: float = Field(
+        default=0.5, ge=0, le=1, description="minimum mean fraction of the live answers that the candidate gives too"
+    )
+    judged_drop: float = Field(default=0.02, ge=0, le=1, description="maximum fall of mean nDCG over judged queries")
 
 
 class CommonSettings(Section):
-    """What a run uses whatever its domains are; ``flows.domains.settings`` adds a section per domain."""
+    """The settings that do not depend on domains; ``flows.domains.settings`` adds a section per domain."""
 
     profile: str = "quick"
     store: Annotated[str, NamesFile(dated=False)] = ""
-    day: str = Field(default="", description="the calendar day the run is for; empty is today")
-    force: tuple[str, ...] = Field(default=(), description="stages to run again, with what follows from them")
+    day: str = Field(default="", description="calendar day YYYY-MM-DD of the run; empty is today")
+    force: tuple[str, ...] = Field(default=(), description="stages to rerun, with all that depends on them")
     run: RunSettings = RunSettings()
     input: InputSettings = InputSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -126,5 +137,5 @@ class CommonSettings(Section):
 
     @property
     def threads(self) -> int:
-        """The threads of kernels whose results do not depend on them."""
+        """The number of threads of kernels whose results do not depend on it."""
         return self.run.threads or os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Starts a flow in this process: Prefect's own server where none is named, nothing sent outside."""
+"""Starting a flow in this process, with a Prefect server of its own where none is named; nothing is sent outside."""
 
 import logging
 import os
@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from flows.run.loggers import quieten
+from flows.run.loggers import silence
 
-quieten()
+silence()
 
 from prefect import Flow  # noqa: E402
 from prefect.settings import PREFECT_API_URL  # noqa: E402
@@ -37,7 +37,7 @@ def known(name: str) -> "Flow[..., Any]":
 
 
 def silence_loggers() -> None:
-    """Silences the loggers whose lines say nothing to people who watch a run in a terminal."""
+    """Silences the loggers whose lines do not help people who watch a run in a terminal."""
     for noisy in (
         "distributed",
         "prefect.server",
@@ -50,14 +50,15 @@ def silence_loggers() -> None:
 
 
 def check_server() -> None:
-    """ApiError in one line, where Prefect would show its own code, if the server of PREFECT_API_URL does not take requests."""
+    """ApiError in one line if the server of PREFECT_API_URL accepts no requests; Prefect would show a traceback."""
     url = PREFECT_API_URL.value()
     if not url or serving() or os.environ.get("PREFECT_API_KEY"):
         return
     try:
         Api(url.rstrip("/"), os.environ.get("PREFECT_API_AUTH_STRING", "")).get("admin/version")
     except ApiError as problem:
-        raise ApiError(f"{problem} (without PREFECT_API_URL it runs on its own)", status=problem.status) from None
+        message = f"{problem} (without PREFECT_API_URL, a run starts its own server)"
+        raise ApiError(message, status=problem.status) from None
 
 
 def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: Path | None = None) -> str:
@@ -78,7 +79,7 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
             if server := stack.enter_context(own_server()):
                 stack.enter_context(without_heartbeat())
                 server.wait()
-            # The day is settled here, so that a run which starts before midnight is not one of the next day.
+            # The day is resolved here, so that a run that starts before midnight is not one of the next day.
             flow(settled.request)
     finally:
         resolved.reset(known_request)
@@ -87,7 +88,7 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
 
 
 def check_inputs(settings: Settings, flow: str) -> None:
-    """InputError where a file that a flow is to read is missing or cannot be one, before anything starts."""
+    """InputError, before anything starts, for an input file that is missing or has an unsupported form."""
     for domain, uses in domains.files_read(settings, flow).items():
         if flow == NIGHTLY:
             reads = not (domain.skipped and named(domain.skipped)(settings))

@@ -10,7 +10,7 @@ import pytest
 from flows.backfill import backfill
 from flows.ops.backfill.days import Ended
 from flows.ops.backfill.partitions import Partitions
-from flows.ops.backfill.progress import begin, check, course_of, run_to_end, select, take_up, try_failed_again
+from flows.ops.backfill.progress import begin, check, progress_of, run_to_end, select, take_up, try_failed_again
 from flows.ops.backfill.record import Backfill, BackfillError
 from schemas.leases import holding
 from schemas.store import Store
@@ -59,7 +59,7 @@ def test_days_run_in_order_a_bad_one_fails_alone_and_is_tried_again_alone(tmp_pa
         (day, "failed" if day == DAYS[1] else "completed") for day in DAYS[::-1]
     ]
     assert ran(tmp_path) == DAYS[::-1]
-    course = course_of(found)
+    course = progress_of(found)
     assert course.control.state == "finished"
     with pytest.raises(
         BackfillError, match=rf"all 4 days to end well, found 1 failed: {DAYS[1]} \(InputError.*an empty file"
@@ -78,13 +78,13 @@ def test_days_run_in_order_a_bad_one_fails_alone_and_is_tried_again_alone(tmp_pa
 def test_a_paused_backfill_goes_on_with_what_is_left(tmp_path: Path) -> None:
     drop(tmp_path, *DAYS)
     found, _ = begin(backfill_of(tmp_path, order="oldest", reprocess="all"))
-    ends = run(found, after={2: lambda: found.steer(replace(found.control(), state="paused"))})
+    ends = run(found, after={2: lambda: found.set_control(replace(found.control(), state="paused"))})
     assert [end.day for end in ends] == DAYS[:2]
-    assert course_of(found).waiting == tuple(DAYS[2:])
+    assert progress_of(found).waiting == tuple(DAYS[2:])
     take_up(found)
     assert [end.day for end in run(found)] == DAYS  # told of all, ran the rest
     assert ran(tmp_path) == DAYS
-    assert [end.state for end in course_of(found).ended.values()] == ["completed"] * 4
+    assert [end.state for end in progress_of(found).ended.values()] == ["completed"] * 4
 
 
 def test_what_became_fresh_meanwhile_is_left_out(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_day_is_stopped_at_once_where_that_is_asked_for(tmp_path: Path, monkey
 
     def cancel() -> None:
         slow.wait(60)
-        found.steer(replace(found.control(), state="cancelled", now=True))
+        found.set_control(replace(found.control(), state="cancelled", now=True))
 
     def read(path: object, **given: object) -> None:
         slow.set()
@@ -116,7 +116,7 @@ def test_a_day_is_stopped_at_once_where_that_is_asked_for(tmp_path: Path, monkey
     assert run(found) == []
     assert time.monotonic() - started < 40
     monkeypatch.undo()
-    course = course_of(found)
+    course = progress_of(found)
     assert (course.control.state, course.waiting) == ("cancelled", tuple(DAYS[:2]))
     [state] = Partitions(FLOW, found.request.run).of([DAYS[0]])
     assert (state.state, state.reason[:11]) == ("missing", "interrupted")
@@ -129,7 +129,7 @@ def test_two_do_not_lead_one_backfill(tmp_path: Path) -> None:
     found, _ = begin(backfill_of(tmp_path, last_day=DAYS[0]))
     with (
         holding(found.store, f"{found.folder}/leading", "other", flow="backfill"),
-        pytest.raises(BackfillError, match="expected nobody else to lead it"),
+        pytest.raises(BackfillError, match="expected no other process to lead it"),
     ):
         run(found)
     assert ran(tmp_path) == []
@@ -147,15 +147,15 @@ def test_what_is_lost_on_the_way_to_the_server_is_no_failure_of_the_day(
     found, _ = begin(backfill_of(tmp_path, last_day=DAYS[0]))
     monkeypatch.setattr("schemas.inputs.sources.read_documents", lost)
     with pytest.raises(
-        BackfillError, match=rf"expected the run of {DAYS[0]} to come to an end.*ConnectError.*resume {found.id}"
+        BackfillError, match=rf"expected the run of {DAYS[0]} to finish.*ConnectError.*resume {found.id}"
     ):
         run(found)
     monkeypatch.undo()
-    assert course_of(found).waiting == (DAYS[0],)
+    assert progress_of(found).waiting == (DAYS[0],)
     assert [end.state for end in run(found)] == ["completed"]
 
 
 def test_the_form_of_the_flow_has_choices_and_words() -> None:
     schema = str(backfill.parameters.model_dump())
-    for word in ("missing", "newest", "max_active", "at most so many days at a time", "BackfillRequest"):
+    for word in ("missing", "newest", "max_active", "maximum number of days at a time", "BackfillRequest"):
         assert word in schema

@@ -63,4 +63,4 @@ def test_a_run_that_ends_has_ended_its_server_and_one_that_cannot_start_is_named
         [sys.executable, "-c", RUN], env=env, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 1
-    assert "Prefect's server beside this run: expected it to start, found exit code" in done.stderr
+    assert "Prefect's server of this run: expected it to start, found exit code" in done.stderr

@@ -181,7 +181,7 @@ def test_a_day_whose_run_was_cut_off_is_missing_and_one_that_runs_is_running(wor
     with lease(store, "someone", flow=FLOW, collection="products", day=DAYS[0]):
         assert world.state(DAYS[0])[0] == "running"
     store.files.write(f".partitions/{FLOW}/products/{DAYS[0]}.json", b"{torn")
-    assert world.state(DAYS[0]) == ("missing", f"interrupted: {world.stages} of {world.stages} stages are there")
+    assert world.state(DAYS[0]) == ("missing", f"interrupted: {world.stages} of {world.stages} stages are finished")
     save_partition(store, kept)
     assert world.state(DAYS[0]) == ("fresh", "")
 

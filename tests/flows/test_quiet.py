@@ -8,7 +8,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from flows.run.loggers import quieten
+from flows.run.loggers import silence
 
 _ASKED = "import dask, distributed; print(dask.config.get('distributed.worker.profile.interval'))"
 
@@ -23,7 +23,7 @@ def test_workers_of_a_run_look_at_their_threads_ten_times_a_second() -> None:
 def test_what_is_set_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL", "20ms")
     monkeypatch.delenv("DO_NOT_TRACK")
-    quieten()
+    silence()
     assert os.environ["DO_NOT_TRACK"] == "1"
     done = subprocess.run([sys.executable, "-c", _ASKED], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "20ms"

@@ -182,7 +182,7 @@ def test_a_failed_gate_leaves_what_is_live(made: Made) -> None:
     page = Page(render(made.store, failed))
     assert "The run failed. GateError: shop/ann.index" in page.text("")
     assert "✗ fail recall_at_10 0.5" in page.text("live")
-    assert "published nothing, and left what was live" in page.text("live")
+    assert "published nothing, and left the live version" in page.text("live")
 
 
 def test_a_refused_input_shows_its_bad_rows(made: Made) -> None:

@@ -126,8 +126,8 @@ def test_the_sweep_stands_in_a_table_with_plots(made: Made) -> None:
     page = Page(render(made.store, made.record()))
     text = page.text("sweep")
     assert (
-        "Published is threshold 0.1 with beam 20: the best within at most 2.2 MB; at most 0.5 ms a query, at 40,000"
-        " units of work a ms" in text
+        "Published is threshold 0.1 with beam 20: the best within at most 2.2 MB; at most 0.5 ms per query, at 40,000"
+        " units of work per ms" in text
     )
     assert "0.1 20 0.5000 0.8000 2.0 4,321 20,000 0.400" in text
     assert "0.5 20 0.5000 0.6000 1.0 4,321 20,000 –" in text

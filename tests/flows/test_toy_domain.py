@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from flows import domains
 from flows.cli import application
 from flows.ops.backfill.partitions import Partitions
-from flows.ops.backfill.progress import begin, check, course_of, run_to_end
+from flows.ops.backfill.progress import begin, check, progress_of, run_to_end
 from flows.ops.backfill.record import BackfillRequest
 from flows.ops.compare.diff import diff
 from flows.ops.compare.versions import find_version
@@ -171,7 +171,7 @@ def test_its_days_have_states_and_are_backfilled(world: Path, monkeypatch: pytes
     )
     assert [partition.day for partition in chosen] == ["2026-01-04"]
     run_to_end(backfill, lambda end, course: None)
-    check(backfill, course_of(backfill))
+    check(backfill, progress_of(backfill))
     assert [partition.state for partition in days.of(["2026-01-04"])] == ["fresh"]
 
 

@@ -134,12 +134,12 @@ def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(
     assert len(found["answers"]) == 2
     monkeypatch.chdir(shop)
     shown = CliRunner().invoke(app, ["rank", "large red hammer"]).output
-    assert all(part in shown for part in ("hammer-red", "red hammer", found["ranker"], "chance"))
+    assert all(part in shown for part in ("hammer-red", "red hammer", found["ranker"], "probability"))
     head, first = shown.splitlines()[1:3]
-    assert head.split() == ["id", "name", "chance", "score"]
+    assert head.split() == ["id", "name", "probability", "score"]
     best = found["answers"][0]
     assert first.split() == ["1", best["id"], *best["name"].split(), f"{best['chance']:.2f}", f"{best['score']:.3g}"]
-    assert "none of its words are known" in CliRunner().invoke(app, ["rank", "qqqq"]).output
+    assert "none of its words is known" in CliRunner().invoke(app, ["rank", "qqqq"]).output
     script = (
         "import sys\nfrom flows.domains.xmr.rank import rank\nrank(text='red hammer', source=None, output=None, k=2,"
         " as_json=True, collection=None, store=None)\nassert not {'prefect', 'distributed', 'dask', 'torch', 'sklearn',"

@@ -330,7 +330,7 @@ def test_the_live_threshold_refuses_vectors_of_another_model(faces: Path, tmp_pa
     with pytest.raises(FingerpostError, match=r"expected vectors of 8 dimensions as model camera 1 gives, got 5"):
         asked_plainly(*store, "--check", str(few))
     unknown = write(tmp_path / "unknown.parquet", vectors, [f"other {i}" for i in ids], labels)
-    with pytest.raises(FingerpostError, match="that the threshold of model camera 1 is checked by, found none"):
+    with pytest.raises(FingerpostError, match=r"canaries of model camera 1 \(ids .*\), found none; add"):
         asked_plainly(*store, "--check", str(unknown))
     with pytest.raises(ForeignModelError, match="expected vectors of model camera 1, got those of camera 2"):
         live("faces", store=str(faces / ".fingerpost")).threshold.check(model="camera 2")

@@ -10,7 +10,7 @@ from prefect.states import Crashed, Failed, State
 
 from flows.nightly import nightly
 from flows.run.alerts import WEBHOOK, alerts
-from flows.run.crashes import tell_when_crashed
+from flows.run.crashes import alert_when_crashed
 from flows.run.start import run_flow
 from flows.watch_freshness import WatchRequest, watch_freshness
 from schemas.errors import FingerpostError
@@ -43,7 +43,7 @@ def test_the_watch_tells_once_of_late_days_and_of_runs_that_could_not_tell_thems
     watch = WatchRequest(profile="tiny", store=request.store, collections=("toys", "others"))
     with receiver() as hook:
         monkeypatch.setenv(WEBHOOK, hook.url)
-        tell_when_crashed(nightly, crashed, crashed.state)
+        alert_when_crashed(nightly, crashed, crashed.state)
         assert [body["kind"] for body in hook.got] == ["crashed"]
         for _ in range(2):
             watch_freshness(watch)

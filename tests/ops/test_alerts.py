@@ -13,7 +13,7 @@ from threading import Barrier
 import pytest
 
 from flows.run.alerts import WEBHOOK, Alert, alerts, redeliver, tell, undelivered
-from flows.run.failures import tell_of_dead_runs, tell_of_failure, tell_of_late_days
+from flows.run.failures import alert_of_dead_runs, alert_of_failure, alert_of_late_days
 from flows.run.freshness import scheduled_freshness
 from flows.run.runtime import running
 from schemas.errors import InputError, StoreUnreachableError
@@ -53,7 +53,7 @@ def watch(store: Store, now: datetime = NOW) -> None:
     """What a watch does about late days."""
     redeliver(store, now=now)
     for found in scheduled_freshness(store, now=now):
-        tell_of_late_days(store, found, now=now)
+        alert_of_late_days(store, found, now=now)
 
 
 def test_a_failed_run_is_told(tmp_path: Path, hook: Receiver) -> None:
@@ -105,9 +105,9 @@ def test_runs_that_complete_or_are_stopped_or_tried_again_are_not_told(
         "error": "x",
         "error_kind": "ValueError",
     }
-    tell_of_failure(store, {**record, "prefect": {"id": "abc", "attempt": 1, "tried_again": True}})
+    alert_of_failure(store, {**record, "prefect": {"id": "abc", "attempt": 1, "tried_again": True}})
     assert hook.got == []
-    tell_of_failure(store, {**record, "prefect": {"id": "abc", "attempt": 2, "tried_again": False}})
+    alert_of_failure(store, {**record, "prefect": {"id": "abc", "attempt": 2, "tried_again": False}})
     assert len(hook.got) == 1
 
 
@@ -145,7 +145,7 @@ def test_a_receiver_that_was_down_gets_the_alert_once_it_is_up(store: Store, mon
     monkeypatch.setenv(WEBHOOK, gone.url)
     watch(store)
     (outcome,) = redeliver(store, now=NOW).values()
-    assert outcome.startswith("the webhook: expected it to take the alert, got URLError")
+    assert outcome.startswith("the webhook: expected it to accept the alert, got URLError")
     with receiver() as found:
         monkeypatch.setenv(WEBHOOK, found.url)
         found.status = 500
@@ -219,15 +219,15 @@ def test_a_run_whose_process_was_killed_is_told_once(store: Store, hook: Receive
         subprocess.run([sys.executable, "-c", _DIES, store.url, run], env=dict(os.environ), check=False, timeout=200)
     # The second left a record, so it ended: only its lease was not taken away.
     note_run(store, "20260105T040000000-bbbbbb")
-    assert tell_of_dead_runs(store) == ["20260105t030000000-aaaaaa"]
-    assert tell_of_dead_runs(store) == []
+    assert alert_of_dead_runs(store) == ["20260105t030000000-aaaaaa"]
+    assert alert_of_dead_runs(store) == []
     (body,) = hook.got
     assert body["text"].startswith("Fingerpost: nightly of toys crashed for 2026-01-05: process ")
 
 
 def test_a_run_at_work_is_no_crash(store: Store, hook: Receiver) -> None:
     with lease(store, "20260105T030000000-aaaaaa", flow="nightly", collection="toys", day="2026-01-05"):
-        assert tell_of_dead_runs(store) == []
+        assert alert_of_dead_runs(store) == []
     assert hook.got == []
 
 
@@ -246,4 +246,4 @@ def test_the_worker_tells_of_a_run_that_was_killed(stack: RunningStack) -> None:
         time.sleep(0.1)
     assert [found["occasion"] for found in told] == [leases[0].run]
     assert f"process {leases[0].pid} on " in told[0]["text"]
-    assert leases[0].run not in tell_of_dead_runs(store)
+    assert leases[0].run not in alert_of_dead_runs(store)

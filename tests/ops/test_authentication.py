@@ -73,7 +73,7 @@ def test_a_command_without_credentials_is_one_line_that_names_the_variable(guard
         guarded.secrets = kept
     assert (done.returncode, wrong.returncode) == (1, 1)
     assert "FINGERPOST_AUTH: expected user:password" in done.stderr
-    assert "expected credentials that it knows, got 401; set FINGERPOST_AUTH" in wrong.stderr
+    assert "expected valid credentials, got 401; set FINGERPOST_AUTH" in wrong.stderr
     assert "nope-nope" not in wrong.stdout + wrong.stderr
 
 
@@ -169,7 +169,7 @@ def test_what_was_cut_off_counts_as_crashed_and_blocks_nothing(guarded: RunningS
         again.deployed |= guarded.deployed
         cut_off = again.api.get(f"flow_runs/{guarded.deployed['cut off']}")
         assert cut_off["state_type"] == "CRASHED"
-        assert "The stack was cut off while this ran" in cut_off["state"]["message"]
+        assert "The stack was interrupted while this ran" in cut_off["state"]["message"]
         run = again.submit("nightly", again.request(day="2026-01-03"))
         assert again.wait(run)["state_type"] == "COMPLETED", again.run_log(run)
         assert files_with_secrets(again.home, Path(again.store)) == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flows.ops.backfill.progress import course_of
+from flows.ops.backfill.progress import progress_of
 from flows.ops.backfill.record import backfills
 from flows.run.api import ApiError
 from flows.run.calendar import days_between
@@ -83,7 +83,7 @@ def test_a_backfill_asked_for_in_the_form_of_the_ui_asks_for_runs_of_its_own(
     [backfill] = [one for one in backfills(Store(stack.store)) if one.request.run.collection == "from-the-form"]
     parts = stack.api.post("flow_runs/filter", {"flow_runs": {"tags": {"all_": [f"backfill:{backfill.id}"]}}})
     assert [part["parameters"]["request"]["resume"] for part in parts] == [backfill.id]
-    course = course_of(backfill)
+    course = progress_of(backfill)
     days = (asked["last_day"], asked["first_day"])
     assert [(end.day, end.state) for end in course.ended.values()] == [(day, "completed") for day in days]
     assert course.control.state == "finished"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flows.ops.backfill import runs as backfill_runs
 from flows.ops.backfill.batches import START_SECONDS, START_SHARE, day_seconds, days_a_run, runs_to_start
 from flows.ops.backfill.partitions import STATES, Partition
-from flows.ops.backfill.progress import check, course_of, recover, take_up, try_failed_again
+from flows.ops.backfill.progress import check, progress_of, recover, take_up, try_failed_again
 from flows.ops.backfill.record import MOST_CRASHES, Backfill, BackfillError, BackfillRequest, Order, Reprocess, chosen
 from flows.ops.backfill.runs import Deployed
 from flows.run.calendar import days_between
@@ -114,14 +114,14 @@ def test_whatever_was_done_a_backfill_goes_on_with_the_rest_alone(states: list[s
                 end_day(backfill, day, state)
             if state == "interrupted":
                 end_day(backfill, day, "failed", kind="ConnectError")
-        course = course_of(backfill)
+        course = progress_of(backfill)
         ended = set(by_state.get("completed", [])) | set(by_state.get("failed", []))
         assert set(course.ended) == ended
         assert set(course.running) == set(by_state.get("held", []))
         assert set(course.lost) == set(by_state.get("lost", [])) | set(by_state.get("interrupted", []))
         take_up(backfill)
         recover(backfill, course)
-        after = course_of(backfill, course)
+        after = progress_of(backfill, course)
         assert after.lost == ()
         assert list(after.waiting) == [day for day in DAYS[::-1] if day not in ended and day not in course.running]
         assert backfill.unclaimed(control) == list(after.waiting)
@@ -131,10 +131,10 @@ def test_a_day_whose_process_dies_again_and_again_is_given_up() -> None:
     backfill = new_backfill(DAYS[:2])
     for _ in range(MOST_CRASHES):
         assert backfill.claim(backfill.control(), DAYS[0], "dead")
-        recover(backfill, course_of(backfill))
+        recover(backfill, progress_of(backfill))
     end_day(backfill, DAYS[1], "completed")
     assert backfill.claim(backfill.control(), DAYS[1], "dead")
-    course = course_of(backfill)
+    course = progress_of(backfill)
     assert course.over
     with pytest.raises(BackfillError, match=rf"all 2 days.*1 failed: {DAYS[0]} \(its process died 3 times"):
         check(backfill, course)
@@ -150,7 +150,7 @@ def test_only_failed_days_are_tried_again_and_only_when_all_ended() -> None:
     assert backfill.claim(backfill.control(), DAYS[2], "w")
     end_day(backfill, DAYS[2], "completed")
     assert try_failed_again(backfill) == [DAYS[1]]
-    course = course_of(backfill)
+    course = progress_of(backfill)
     assert (course.control.attempt, course.waiting) == (2, (DAYS[1],))
 
 

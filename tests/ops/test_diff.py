@@ -316,7 +316,7 @@ def test_why_says_that_documents_came_went_and_changed(world: World, capsys: pyt
     assert "the document is new" in capsys.readouterr().out
     gone = {row["id"] for row in documents_of(world, "base")[:20]}
     moves = [move for query in QUERIES for move in world.why(query, "base", "data").moves]
-    assert {move.because for move in moves if move.id in gone} <= {"the document is gone"}
+    assert {move.because for move in moves if move.id in gone} <= {"the document was removed"}
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_why_names_the_terms_of_a_query_that_left_the_vocabulary(world: World) -
     left = [change for change in found.terms if change.after is None]
     assert sides[0] - sides[1] == len(left) - len([change for change in found.terms if change.before is None])
     assert {cause.artifact for cause in found.causes} == {"corpus.ngrams", "corpus.vocabulary"}
-    assert any("which of them moved scores is not known" in sentence for sentence in found.verdict) or not kinds(found)
+    assert any("which of them moved scores is unknown" in sentence for sentence in found.verdict) or not kinds(found)
 
 
 def test_a_query_without_known_words_has_no_answers_and_says_so(
@@ -407,4 +407,4 @@ def test_vectors_of_the_input_are_aligned_by_id_and_their_moves_measured(tmp_pat
     assert vectors.figures["largest move"] == pytest.approx(max(moves.values()), abs=1e-5)
     assert vectors.figures["mean move"] == pytest.approx(np.mean(list(moves.values())), abs=1e-5)
     assert [example.split(",")[0] for example in vectors.examples] == ["moved most: v9", "moved most: v7"]
-    assert "whether one model made both is not known" in vectors.note
+    assert "whether the same model made both is unknown" in vectors.note

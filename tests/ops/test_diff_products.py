@@ -329,7 +329,7 @@ def test_embedders_margins_and_which_is_taken_are_compared(tmp_path: Path) -> No
         for taken, opis in ((0, 0.3), (1, 0.05))
     ]
     found = two(tmp_path / "comparison", metric.COMPARISON, *sides)
-    assert found["embedder that is taken"].figures == {"before": 0, "after": 1}
+    assert found["selected embedder"].figures == {"before": 0, "after": 1}
     assert found["opis of validation"].examples == ["1: 0.3 → 0.05 (-0.25)"]
     assert found["frr of validation"].figures == {"in both": 2, "of another value": 0}
     assert found["figures of metric.comparison"].figures["of another value"] == 1

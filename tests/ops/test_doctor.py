@@ -47,7 +47,7 @@ def test_a_package_beyond_its_bound_is_found(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_extension_of_other_sources_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "source_hash", lambda name: "0" * 16 if name == "hnsw" else None)
     found = doctor.extensions()
-    assert (found.status, found.found, found.advice) == ("fail", "hnsw is of other sources", "`make build`")
+    assert (found.status, found.found, found.advice) == ("fail", "hnsw is a build of other sources", "`make build`")
 
 
 def test_a_store_that_creates_a_file_twice_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

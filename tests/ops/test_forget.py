@@ -130,7 +130,7 @@ def test_a_document_is_nowhere_any_more(three_days: Path) -> None:
     assert sorted(file.rows for file in touched.inputs) == [2, 2]
     assert not any(plan.stored or plan.left for plan in touched.reruns)
     assert touched.seconds > 0
-    assert "the live one too" in touched.publications[0]
+    assert "including the live one" in touched.publications[0]
     assert len(traces(three_days)) > 10, "looking changes nothing"
 
     outcome = erasing.forget(store, KEY, "letters")
@@ -393,7 +393,7 @@ def test_the_command_lists_first_and_asks_and_cleans_records(three_days: Path) -
     listed = CliRunner().invoke(app, ["forget", *common, "--dry-run"])
     assert listed.exit_code == 0, listed.output
     assert f"rerun  nightly letters {DAYS[0]} from its input, about" in listed.output
-    assert "moved  letters/ann.index: 2 of 3 version(s), the live one too" in listed.output
+    assert "moved  letters/ann.index: 2 of 3 version(s), including the live one" in listed.output
     refused = CliRunner().invoke(app, ["forget", *common], input="n\n")
     assert refused.exit_code == 1
     assert len(traces(three_days)) > 10

@@ -145,7 +145,7 @@ def test_a_query_is_nowhere_any_more(shop: Path) -> None:
         ("nightly", DAYS[0], []),
         ("train_ranker", DAYS[1], []),
     ]
-    assert touched.publications == ["shop/xmr.ranker: 2 of 2 version(s), the live one too"]
+    assert touched.publications == ["shop/xmr.ranker: 2 of 2 version(s), including the live one"]
     assert SAID in touched.texts
 
     outcome = erasing.forget(store, VISITOR, "shop")

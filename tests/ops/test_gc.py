@@ -318,7 +318,7 @@ def test_the_commands_say_what_goes_and_why_the_rest_stays(tmp_path: Path) -> No
     assert f"{things_ref(1)}  dear (" in said
     dry = json.loads(fingerpost("gc", *days, "--dry-run", "--json"))
     assert f"{things_ref(1)} is kept\n  pinned by " in fingerpost("gc", *days, "--explain", str(things_ref(1)))
-    assert f"{things_ref(2)} goes: nothing reaches it" in fingerpost("gc", *days, "--explain", str(things_ref(2)))
+    assert f"{things_ref(2)} is removed: nothing reaches it" in fingerpost("gc", *days, "--explain", str(things_ref(2)))
     assert len(list(store.refs())) == 3
     done = json.loads(fingerpost("gc", *days, "--json"))
     assert {**done, "dry_run": True} == dry

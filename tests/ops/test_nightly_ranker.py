@@ -77,10 +77,8 @@ def test_the_profiles_train_the_samples_ranker_and_say_where_there_is_none(tmp_p
         plan = plan_of("nightly", RunRequest(profile=profile, store=store, input=source))
         assert not [stage.ref for stage in plan.stages if stage.ref.startswith("xmr.")]
         ranker, threshold = plan.notes
-        assert ranker.startswith(
-            "No ranker is trained: xmr.input is python-docs-see-also, which goes with the built-in"
-        )
-        assert threshold.startswith("No threshold is tuned: metric.input is python-docs-packages, which goes with the")
+        assert ranker.startswith("No ranker is trained: xmr.input is python-docs-see-also, which requires the built-in")
+        assert threshold.startswith("No threshold is tuned: metric.input is python-docs-packages, which requires the")
     assert plan_of("nightly", RunRequest(profile="tiny", store=store)).notes == SKIPPED
 
 

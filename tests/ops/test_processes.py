@@ -84,7 +84,7 @@ def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(
     watched, lines = supervisor(tmp_path, dying)
     with pytest.raises(StackError, match=r"dying: expected it to stay up, .* exit code 3.*no such disk"):
         watched.start(timeout=60, stopping=lambda: False)
-    assert lines == ["dying ended with exit code 3; starting it again (1 of 1)"]
+    assert lines == ["dying ended with exit code 3; restarting it (1 of 1)"]
     watched.stop(grace=0.3)
 
 

@@ -78,7 +78,7 @@ def test_a_killed_child_is_started_again(stack: RunningStack) -> None:
     while stack.pid("dask-workers") == before:
         assert time.monotonic() < deadline, stack.log("up")
         time.sleep(0.1)
-    assert "dask-workers ended with signal SIGKILL; starting it again (1 of 5)" in stack.log("up")
+    assert "dask-workers ended with signal SIGKILL; restarting it (1 of 5)" in stack.log("up")
     assert not psutil.pid_exists(before)
 
 

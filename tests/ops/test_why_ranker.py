@@ -120,14 +120,14 @@ def test_a_label_that_is_gone_or_new_is_said_to_be(world: World, capsys: pytest.
     assert world.answers("base", QUERIES[0])[0] == "saw-red"
     found = world.why(QUERIES[0], "base", "gone")
     moves = {move.id: move for move in found.moves}
-    assert (moves["saw-red"].kind, moves["saw-red"].because) == ("data", "the label is gone")
-    assert any("because labels came or went" in sentence for sentence in found.verdict)
+    assert (moves["saw-red"].kind, moves["saw-red"].because) == ("data", "the label was removed")
+    assert any("because labels were added or removed" in sentence for sentence in found.verdict)
     assert "xmr.interactions" in {cause.artifact for cause in found.causes}
     back = {move.id: move for move in world.why(QUERIES[0], "gone", "base").moves}
     assert (back["saw-red"].kind, back["saw-red"].because) == ("data", "the label is new")
     show_why(found)
     shown = capsys.readouterr().out
-    assert "the label is gone" in shown
+    assert "the label was removed" in shown
     assert "beam 10" in shown
     json.dumps(asdict(found))
 

@@ -110,14 +110,14 @@ def test_each_row_that_passes_in_one_version_only_is_told_why(world: World, othe
         for move in crossed.values():
             there = [move.id in {row["id"] for row in world.rows[name]} for name in ("base", other)]
             if there == [True, False]:
-                assert move.because == "the row is gone"
+                assert move.because == "the row was removed"
             elif there == [False, True]:
                 assert move.because == "the row is new"
             else:
                 assert move.kind == "threshold"
                 assert f"{world.threshold('base'):.6g} → {world.threshold(other):.6g}" in move.because
     assert any(
-        f"because the {'threshold moved' if other == 'share' else 'row'}" in s or "rows came or went" in s
+        f"because the {'threshold moved' if other == 'share' else 'row'}" in s or "rows were added or removed" in s
         for s in world.why(KEYS[0], "base", other).verdict
     )
 
@@ -159,7 +159,7 @@ def test_counts_are_of_all_rows_even_if_few_are_shown(world: World, capsys: pyte
 
 def test_a_row_that_is_asked_for_may_be_new_or_gone_but_must_be_known(world: World) -> None:
     gone = world.why("face 7", "base", "data")
-    assert {move.because for move in gone.moves} == {"the row that is asked for is gone"}
+    assert {move.because for move in gone.moves} == {"the queried row was removed"}
     with pytest.raises(FingerpostError, match=r"expected the id of a row of either version .*got 'nobody'"):
         world.why("nobody", "base", "data")
     with pytest.raises(FingerpostError, match="method: expected auto for a threshold"):

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from flows.ops.backfill.partitions import interrupted
-from flows.ops.backfill.progress import course_of
+from flows.ops.backfill.progress import progress_of
 from flows.ops.backfill.record import Backfill
 from schemas.inputs.sources import read_distribution
 from schemas.leases import at_work
@@ -86,7 +86,7 @@ class Operator:
         """How the newest backfill stands while ``process``, which is killed, leads it: its words, days, leases and records."""
         process.kill()
         said, _ = process.communicate()
-        course = course_of(Backfill.load(self.store, self.id))
+        course = progress_of(Backfill.load(self.store, self.id))
         held = "\n".join(map(str, at_work(self.store, f".backfills/{self.id}/workers")))
         records = "\n".join(
             f"{r['day']} {r['id']} {r['state']} {r['seconds']} {r['error']}" for r in runs(self.store, newest=99)

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.domains.corpus.inputs import suppressed_keys
-from flows.run.crashes import tell_when_crashed
+from flows.run.crashes import alert_when_crashed
 from flows.run.publishing import make_live
 from flows.run.request import RunRequest
 from flows.run.rewriting import instead_of
@@ -12,7 +12,7 @@ from tests.toy.inputs import suppressed_source
 from tests.toy.stages.words import import_words, measure_words, release_glossary
 
 
-@flow(name="build_glossary", flow_run_name=named, persist_result=False, on_crashed=[tell_when_crashed])
+@flow(name="build_glossary", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])
 def build_glossary(request: RunRequest = RunRequest()) -> None:
     """Builds, gates and publishes a glossary."""
     with running("build_glossary", request) as run:

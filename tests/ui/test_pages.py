@@ -93,7 +93,7 @@ def test_the_calendar_of_partitions(stack: RunningStack, page: Page, keep: Keep,
 def test_the_run_form_is_the_parameter_model(stack: RunningStack, page: Page, keep: Keep) -> None:
     """The form of the older UI; a day that is none is refused by the server, in words, and no run is made."""
     page.goto(f"{stack.ui}/deployments/deployment/{stack.deploy('nightly')}/run")
-    for text in ("calendar day YYYY-MM-DD the run is for", "stages to run again", "say what would run and why"):
+    for text in ("calendar day YYYY-MM-DD of the run", "stages to rerun", "show what would run and why"):
         expect(page.get_by_text(text).first).to_be_visible()
     keep("form")
     day = page.locator("label", has_text="Day").locator("xpath=following::textarea[1]").first

@@ -1,4 +1,4 @@
-"""An index as it answers real queries, for ``replay``. Imports no Prefect."""
+"""The answers of an index to real queries, for ``replay``. Imports no Prefect."""
 
 from collections.abc import Collection, Sequence
 
@@ -19,12 +19,12 @@ class IndexAnswers:
         return [[answer.id for answer in self._index.query(text, k=k).answers] for text in texts]
 
     def holds(self, ids: Collection[str]) -> set[str]:
-        """Which of some ids are those of documents."""
+        """The ids among ``ids`` that are those of documents."""
         return set(ids) & set(self._index.documents["id"].to_pylist())
 
 
 def answerer(store: Store, ref: Ref) -> IndexAnswers:
-    """An index that was made from texts; FingerpostError for another."""
+    """The answers of an index made from texts; FingerpostError for one made from vectors."""
     index = LiveIndex(store, ref)
     if "features" not in index.members:
         raise FingerpostError(

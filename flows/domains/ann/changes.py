@@ -1,4 +1,4 @@
-"""What changed in neighbours, figures and sample answers of an index. Imports no Prefect."""
+"""Changes of neighbours, metrics and sample answers between two indexes. Imports no Prefect."""
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +14,12 @@ _NONE = 0xFFFFFFFF
 
 
 def evaluation(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Figures of recall and work."""
+    """Changed metrics of recall and work."""
     return [figure_changes(store, before, after, ann.EVALUATION)]
 
 
 def retrieval(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Figures of known-item retrieval, and the sample queries that are answered otherwise."""
+    """Changed metrics of known-item retrieval, and the sample queries with different answers."""
     left, right = (_samples(table) for table in tables_of(store, before, after, ann.RETRIEVAL, "samples"))
     both = sorted(left.keys() & right.keys())
     changed = [query for query in both if left[query] != right[query]]
@@ -33,29 +33,29 @@ def retrieval(store: Store, before: Ref, after: Ref) -> list[DataChange]:
 
 def _samples(table: pa.Table) -> dict[str, list[str]]:
     """The ids of the answers of each sample query, best first."""
-    found: dict[str, list[str]] = {}
+    answers: dict[str, list[str]] = {}
     for row in sorted(table.to_pylist(), key=lambda row: (row["query"], row["rank"])):
-        found.setdefault(row["query"], []).append(row["id"])
-    return found
+        answers.setdefault(row["query"], []).append(row["id"])
+    return answers
 
 
 def neighbors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """How many neighbours of the documents in both versions stayed, and whose changed most."""
+    """The fraction of neighbours kept over documents in both versions, and the documents that changed most."""
     left, right = (documents_behind(store, ref) for ref in (before, after))
     tables = [fixed_matrix(table["neighbors"]) for table in tables_of(store, before, after, ann.NEIGHBORS, "neighbors")]
     k = min(tables[0].shape[1], tables[1].shape[1])
-    there = rows_in(left, right)
-    common = np.flatnonzero(there >= 0)
+    earlier_rows = rows_in(left, right)
+    common = np.flatnonzero(earlier_rows >= 0)
     if not len(common):
         return [DataChange("neighbours", {"documents in both": 0}, note="no document is in both")]
-    # Neighbours of the later version by their rows in the earlier one; new documents get numbers of their own.
-    names = np.where(there >= 0, there, left.num_rows + np.arange(right.num_rows))
-    old = np.where(tables[0] == _NONE, -1, tables[0].astype(np.int64))[there[common], :k]
+    # Neighbours of the later version as rows of the earlier one; new documents get row numbers beyond those.
+    names = np.where(earlier_rows >= 0, earlier_rows, left.num_rows + np.arange(right.num_rows))
+    old = np.where(tables[0] == _NONE, -1, tables[0].astype(np.int64))[earlier_rows[common], :k]
     later = tables[1].astype(np.int64)[common, :k]
     new = np.where(later == _NONE, -2, names[np.minimum(later, right.num_rows - 1)])
     stays = kept_entries(old, new)
     kept, lost = stays.sum(axis=1), old[~stays & (old >= 0)]
-    gone = np.isin(np.arange(left.num_rows), there, invert=True)
+    gone = np.isin(np.arange(left.num_rows), earlier_rows, invert=True)
     sizes = np.maximum((old >= 0).sum(axis=1), (new >= 0).sum(axis=1))
     overlap = np.where(sizes > 0, kept / np.maximum(sizes, 1), 1.0)
     changed = overlap < 1

@@ -1,4 +1,4 @@
-"""Asking the live index."""
+"""The command that queries the live index."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,27 +11,32 @@ from flows.commands.options import CollectionOption, JsonOption, StoreOption
 def query(
     text: Annotated[str, typer.Argument(help="what to look for", show_default=False)] = "",
     like: Annotated[
-        str, typer.Option(help="instead: the documents nearest to the one with this id", show_default=False)
+        str,
+        typer.Option(help="instead of a text: id of a document, for the documents nearest to it", show_default=False),
     ] = "",
     vectors: Annotated[
         Path | None,
         typer.Option(
-            help="instead: nearest documents of every vector in a Parquet, CSV or JSON Lines file of ids and vectors",
+            help="instead of a text: Parquet, CSV or JSON Lines file of ids and vectors, each of which is queried",
             show_default=False,
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="number of answers")] = 10,
     kind: Annotated[
-        str | None, typer.Option(help="only documents of this kind, for example function", show_default=False)
+        str | None, typer.Option(help="search only documents of this kind, for example function", show_default=False)
     ] = None,
-    package: Annotated[str | None, typer.Option(help="only documents of this package", show_default=False)] = None,
-    method: Annotated[str, typer.Option(help="finger, hnsw, or auto: the faster on this index")] = "auto",
+    package: Annotated[
+        str | None, typer.Option(help="search only documents of this package", show_default=False)
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="search method: finger, hnsw, or auto (the faster one on this index)")
+    ] = "auto",
     within: Annotated[
         str,
         typer.Option(
             help=(
-                "only answers whose vectors are at least so similar (of an l2 index: at most so far): a number, or"
-                " 'threshold' for the live threshold of the collection; -k is the most there are"
+                "minimum similarity of answers (maximum distance for an l2 index): a number, or"
+                " 'threshold' for the live threshold of the collection; -k is the maximum number of answers"
             ),
             show_default=False,
         ),
@@ -40,7 +45,7 @@ def query(
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Answers from the live index: names, kinds, similarities and first sentences.
+    """Queries the live index and prints names, kinds, similarities and first sentences.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""How an index is evaluated."""
+"""Parameters of an index's evaluation."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from tasks.ann.retrieval import RetrievalParams
 
 
 def retrieval_params(settings: Settings) -> RetrievalParams:
-    """How retrieval is evaluated; the built-in sample has sample queries of its own."""
+    """The parameters of the retrieval evaluation; the built-in sample brings its own sample queries."""
     retrieval = settings.ann.retrieval
     own = settings.input.source == SAMPLE and not retrieval.samples
     return replace(retrieval, samples=settings.input.sample_queries) if own else retrieval

@@ -7,7 +7,7 @@ from schemas.publish import Gate
 
 
 def index_gates(manifest: Manifest, settings: IndexGates) -> list[Gate]:
-    """What an index must fulfil; re-ranked answers must not be worse than BM25's where both were measured."""
+    """The gates of an index; re-ranked MRR is compared with BM25's where both were measured."""
     quality = manifest.quality
     minimum = settings.sample_documents if manifest.run["collection"] == SAMPLE else settings.documents
     gates = [

@@ -29,7 +29,7 @@ def ask(
     collection: str | None,
     store: str | None,
 ) -> None:
-    """Asks by text, by the id of a document, or by vectors, and prints the answers."""
+    """Queries by text, by the id of a document, or by vectors, and prints the answers."""
     if sum(bool(given) for given in (text, like, vectors)) != 1:
         raise FingerpostError(
             "query: expected one of a text, --like ID and --vectors FILE, got none or several; give one"
@@ -45,16 +45,16 @@ def ask(
             results = [(text, index.query(text, k=k, kind=kind, package=package, within=radius))]
     except ForeignModelError as problem:
         raise FingerpostError(str(problem)) from problem
-    for question, found in results:
+    for question, result in results:
         if as_json:
-            print(json.dumps({"query": question, "index": str(index.ref), **asdict(found)}, ensure_ascii=False))
+            print(json.dumps({"query": question, "index": str(index.ref), **asdict(result)}, ensure_ascii=False))
         else:
-            _show(question, found, index)
+            _show(question, result, index)
 
 
 def _live_threshold(index: LiveIndex) -> float:
-    """The live threshold of the index's collection; ForeignModelError where it is of another model."""
-    from tasks.metric.open import threshold_for  # only for those who ask for it: it loads all of metric
+    """The live threshold of the index's collection; ForeignModelError if it is of another model."""
+    from tasks.metric.open import threshold_for  # imported here: it loads all of metric
 
     return threshold_for(index).threshold
 
@@ -67,7 +67,7 @@ def _given(within: str) -> float | Literal["threshold"] | None:
         return float(within)
     except ValueError:
         raise FingerpostError(
-            f"--within: expected 'threshold' or a number, got {within!r}; say which answers are near enough"
+            f"--within: expected 'threshold' or a number, got {within!r}; give the minimum similarity"
         ) from None
 
 
@@ -79,7 +79,7 @@ def _by_vectors(
     rows = FileSource(str(file), ()).read().accepted
     if rows["vector"].null_count:
         raise FingerpostError(
-            f"{file}: expected a vector in every row, found {rows['vector'].null_count} without; leave them out"
+            f"{file}: expected a vector in every row, found {rows['vector'].null_count} without one; remove these rows"
         )
     return [
         (row["id"], index.search(row["vector"], k=k, kind=kind, package=package, within=within))
@@ -87,11 +87,11 @@ def _by_vectors(
     ]
 
 
-def _show(question: str, found: Answers, index: LiveIndex) -> None:
+def _show(question: str, result: Answers, index: LiveIndex) -> None:
     console = wide_console()
     table = Table(title=question, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    texts = any(answer.first_sentence for answer in found.answers)
-    keys = any(answer.title and answer.id != answer.title for answer in found.answers)
+    texts = any(answer.first_sentence for answer in result.answers)
+    keys = any(answer.title and answer.id != answer.title for answer in result.answers)
     table.add_column("", justify="right", no_wrap=True)
     if keys:
         table.add_column("id", overflow="fold", max_width=40, min_width=4)
@@ -100,34 +100,34 @@ def _show(question: str, found: Answers, index: LiveIndex) -> None:
     table.add_column("score", justify="right", no_wrap=True)
     if texts:
         table.add_column("first sentence", overflow="fold", min_width=20)
-    for place, answer in enumerate(found.answers, start=1):
+    for rank, answer in enumerate(result.answers, start=1):
         key = [answer.id] if keys else []
         sentence = [textwrap.shorten(answer.first_sentence, 120, placeholder=" …")] if texts else []
-        table.add_row(str(place), *key, answer.title or answer.id, answer.kind, f"{answer.score:.3f}", *sentence)
-    if found.answers:
+        table.add_row(str(rank), *key, answer.title or answer.id, answer.kind, f"{answer.score:.3f}", *sentence)
+    if result.answers:
         console.print(table)
     else:
         why = (
-            "none of its words are in the index"
-            if found.within is None or not found.distances
-            else "nothing is as near"
+            "none of its words is in the index"
+            if result.within is None or not result.distances
+            else "no document is that near"
         )
         console.print(f"{question}: no answer; {why}")
-    if found.within is not None:
-        console.print(_told(found, index.metric), soft_wrap=True)
+    if result.within is not None:
+        console.print(_summary(result, index.metric), soft_wrap=True)
     console.print(
-        f"[dim]{found.candidates:,} candidates, {found.distances:,} distances computed, {found.estimates:,} estimated"
-        f" ({found.method}); {index.ref}[/dim]",
+        f"[dim]{result.candidates:,} candidates, {result.distances:,} distances computed, {result.estimates:,}"
+        f" estimated ({result.method}); {index.ref}[/dim]",
         soft_wrap=True,
     )
 
 
-def _told(found: Answers, metric: str) -> str:
-    """How near all answers are, and whether there are others."""
+def _summary(result: Answers, metric: str) -> str:
+    """The limit that all answers are within, and whether there are more."""
     near = (
-        f"a Euclidean distance of at most {found.within:.4f}"
+        f"a Euclidean distance of at most {result.within:.4f}"
         if metric == "l2"
-        else f"a similarity of at least {found.within:.4f}"
+        else f"a similarity of at least {result.within:.4f}"
     )
-    others = "; there are more, ask with a larger -k" if found.more else ""
-    return f"{len(found.answers):,} answer(s) whose vectors have {near}{others}"
+    others = "; there are more, use a larger -k" if result.more else ""
+    return f"{len(result.answers):,} answer(s) whose vectors have {near}{others}"

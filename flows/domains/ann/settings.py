@@ -1,4 +1,4 @@
-"""What an index is made with and must reach: the section ``ann`` of the settings."""
+"""Parameters and gates of an index: the section ``ann`` of the settings."""
 
 from pydantic import Field
 
@@ -11,11 +11,13 @@ from tasks.ann.retrieval import RetrievalParams
 
 
 class IndexGates(Section):
-    """What an index must reach before it becomes live."""
+    """The gates of an index."""
 
     recall_at_10: float = Field(default=0.95, ge=0, le=1, description="minimum recall@10 against exact search")
     documents: int = Field(default=1, ge=1, description="minimum number of documents")
-    sample_documents: int = Field(default=15000, ge=1, description="minimum number of documents of the built-in sample")
+    sample_documents: int = Field(
+        default=15000, ge=1, description="minimum number of documents for the built-in sample"
+    )
     quarantine_share: float = Field(
         default=0.05, ge=0, le=1, description="maximum fraction of the input's rows that are quarantined"
     )

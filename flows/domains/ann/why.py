@@ -1,7 +1,7 @@
-"""Why two indexes answer a query differently: what of it data, the graph search, parameters or code moved.
+"""Why two indexes answer a query differently: because of data, the graph search, parameters or code.
 
-Where an answer's move can be attributed exactly from what is stored, it is: by leaving documents out of a ranking, by
-exact search instead of the graph, by giving a document its old text. For the rest, the stages that differ are named.
+Where the stored artifacts allow it, an answer's move is attributed exactly: by leaving documents out of a ranking, by
+exact search instead of the graph, by giving a document its old text. For other moves, the stages that differ are named.
 Imports no Prefect.
 """
 
@@ -26,7 +26,7 @@ from tasks.corpus.ngrams import count_shard
 from tasks.corpus.svd import project
 from tasks.corpus.tfidf import weigh_counts
 
-#: The artifacts that the answers of a text query are made from; what only measures an index moves no answer.
+#: The artifacts that the answers of a text query are computed from; those that only measure an index move no answer.
 ANSWERING = (
     "corpus.extracts",
     "corpus.documents",
@@ -41,7 +41,7 @@ _FINGER = ("ann.finger_basis", "ann.finger_tables")
 
 
 class Side:
-    """One version and everything that answers the query in it."""
+    """One version, and its artifacts that answer the query."""
 
     def __init__(self, store: Store, ref: Ref, text: str, k: int, method: str) -> None:
         self.index, self.text, self.k = LiveIndex(store, ref, method=method), text, k
@@ -69,34 +69,34 @@ class Side:
         """All candidates of exact search in the order of their scores."""
         if not self.features.nnz:
             return []
-        found = self.engine.candidates(self.features)
-        self._farthest = float(found.similarities[found.rows >= 0].min(initial=np.inf))
-        rows, scores = self.engine.ordered(self.features, found.rows, found.similarities)
+        candidates = self.engine.candidates(self.features)
+        self._farthest = float(candidates.similarities[candidates.rows >= 0].min(initial=np.inf))
+        rows, scores = self.engine.ordered(self.features, candidates.rows, candidates.similarities)
         return [(self.ids[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True) if row >= 0]
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """The place of each candidate of exact search, from 1."""
+        """The rank, from 1, of each candidate of exact search."""
         return positions_of(self.ranking)
 
     @cached_property
     def engine(self) -> Engine:
-        """What answers, with exact search in place of the graph."""
+        """The index with exact search instead of the graph search."""
         own = self.index.engine
         exact = ExactIndex(self.index.vectors, kernel_metric(self.index.metric))
         return Engine(own.featurizer, own.components, own.features, exact, own.params)
 
     @cached_property
     def terms(self) -> dict[str, float]:
-        """The query's terms with their weights."""
+        """The weights of the query's terms."""
         return named_terms(self.index.featurizer, self.features)
 
     def place_without(self, key: str, others: set[str]) -> int:
-        """The place of a document if others were not there; 0 if it is no candidate."""
+        """The rank of a document without some others; 0 if it is no candidate."""
         return position_without(self.places, key, others)
 
     def place_with_text(self, key: str, title: str, text: str) -> int:
-        """The place a document would have here with another text, all else as it is; 0 if it would be no candidate."""
+        """The rank of a document with another text, all else unchanged; 0 if it would be no candidate."""
         featurizer = self.index.featurizer
         counted = count_shard(*split_fields([title], [text]), featurizer.ngrams)
         row = weigh_counts(counted, featurizer.vocabulary, featurizer.tfidf)
@@ -110,7 +110,7 @@ class Side:
 
 
 def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: str) -> Why:
-    """The documents that a text is answered with in two versions, and what moved them."""
+    """The documents that answer a text in two versions, and what moved them."""
     left, right = (Side(store, ref, query, k, method) for ref in (before, after))
     every = causes(store, before, after)
     finger = _FINGER if "finger" in (left.index.method, right.index.method) else ()
@@ -133,19 +133,22 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
 
 
 def _serves(cause: Cause) -> bool:
-    """Whether a cause is in how answers are put in order, which the evaluation of retrieval keeps."""
+    """Whether a cause is in the parameters of re-ranking, which are stored with the evaluation of retrieval."""
     return any(".rerank." in change.key for change in cause.parameters)
 
 
 class _Comparison:
-    """Two sides, and what of the moves between them can be told exactly."""
+    """Two sides, and the exact attribution of the moves between them."""
 
     def __init__(self, left: Side, right: Side) -> None:
         self.left, self.right = left, right
-        there = rows_in(left.index.documents, right.index.documents)
-        self.new = {right.ids[row] for row in np.flatnonzero(there < 0)}
+        earlier_rows = rows_in(left.index.documents, right.index.documents)
+        self.new = {right.ids[row] for row in np.flatnonzero(earlier_rows < 0)}
         self.gone = left.row_of.keys() - right.row_of.keys()
-        old, new = left.index.documents.take(there[there >= 0]), right.index.documents.filter(there >= 0)
+        old, new = (
+            left.index.documents.take(earlier_rows[earlier_rows >= 0]),
+            right.index.documents.filter(earlier_rows >= 0),
+        )
         columns = changed_columns(old.select(["id", "title", "text"]), new.select(["id", "title", "text"]))
         rows = np.flatnonzero(columns["title"] | columns["text"])
         self.changed = set(new["id"].take(rows).to_pylist())
@@ -163,7 +166,7 @@ class _Comparison:
         if before == after:
             return "same", ""
         if key in self.gone:
-            return "data", "the document is gone"
+            return "data", "the document was removed"
         if key in self.new:
             return "data", "the document is new"
         if before and after:
@@ -172,43 +175,43 @@ class _Comparison:
 
     def _left(self, key: str) -> tuple[str, str]:
         k = self.right.k
-        if 0 < (place := self.right.places.get(key, 0)) <= k:
-            return "graph", f"the later graph search misses it: exact search has it at {place}"
-        if not 0 < (place := self.left.places.get(key, 0)) <= k:
-            return "graph", f"the earlier graph search missed nearer ones: exact search had it at {place or 'none'}"
+        if 0 < (rank := self.right.places.get(key, 0)) <= k:
+            return "graph", f"the later graph search misses it: exact search has it at {rank}"
+        if not 0 < (rank := self.left.places.get(key, 0)) <= k:
+            return "graph", f"the earlier graph search missed nearer ones: exact search had it at {rank or 'none'}"
         if columns := self._changed(key):
-            place = self._with_old_text(key)
-            if 0 < place <= k:
-                return "data", f"its {' and '.join(columns)} changed: with the old text it would be at {place}"
-        if 0 < (place := self.right.place_without(key, self.new | self._risen(key, self.left))) <= k:
-            return "data", f"new or changed documents are before it: without them it would be at {place}"
+            rank = self._with_old_text(key)
+            if 0 < rank <= k:
+                return "data", f"its {' and '.join(columns)} changed: with the old text it would be at {rank}"
+        if 0 < (rank := self.right.place_without(key, self.new | self._risen(key, self.left))) <= k:
+            return "data", f"new or changed documents rank before it: without them it would be at {rank}"
         return "scores", self._score_words(key)
 
     def _entered(self, key: str) -> tuple[str, str]:
         k = self.left.k
-        if 0 < (place := self.left.places.get(key, 0)) <= k:
-            return "graph", f"the earlier graph search missed it: exact search had it at {place}"
-        if not 0 < (place := self.right.places.get(key, 0)) <= k:
-            return "graph", f"the later graph search misses nearer ones: exact search has it at {place or 'none'}"
+        if 0 < (rank := self.left.places.get(key, 0)) <= k:
+            return "graph", f"the earlier graph search missed it: exact search had it at {rank}"
+        if not 0 < (rank := self.right.places.get(key, 0)) <= k:
+            return "graph", f"the later graph search misses nearer ones: exact search has it at {rank or 'none'}"
         if columns := self._changed(key):
-            place = self._with_old_text(key)
-            if not 0 < place <= k:
+            rank = self._with_old_text(key)
+            if not 0 < rank <= k:
                 return (
                     "data",
-                    f"its {' and '.join(columns)} changed: with the old text it would be at {place or 'none'}",
+                    f"its {' and '.join(columns)} changed: with the old text it would be at {rank or 'none'}",
                 )
-        if 0 < (place := self.left.place_without(key, self.gone | self._risen(key, self.right))) <= k:
-            return "data", f"documents before it are gone or changed: without them it was at {place} already"
+        if 0 < (rank := self.left.place_without(key, self.gone | self._risen(key, self.right))) <= k:
+            return "data", f"documents before it were removed or changed: without them it was at {rank} already"
         return "scores", self._score_words(key)
 
     def _risen(self, key: str, side: Side) -> set[str]:
-        """The changed documents that do not stand before this one in the other version too."""
+        """The changed documents that do not rank before this one in the other version too."""
         limit = side.places[key]
         return {other for other in self.changed if other != key and side.places.get(other, limit) >= limit}
 
     def _moved(self, key: str, kept_order: bool) -> tuple[str, str]:
         if kept_order:
-            return "follows", "others came or left; the order of those that stayed is the same"
+            return "follows", "others were added or removed; the order of the rest is the same"
         if columns := self._changed(key):
             return "data", f"its {' and '.join(columns)} changed"
         places = [side.places.get(key, 0) for side in (self.left, self.right)]
@@ -217,11 +220,11 @@ class _Comparison:
         touched = self.new | self.gone | self.changed
         among = [side.place_without(key, touched) for side in (self.left, self.right)]
         if among[0] == among[1] > 0:
-            return "follows", "others came, left or changed; among the rest it keeps its place"
+            return "follows", "others were added, removed or changed; among the rest it keeps its rank"
         return "scores", self._score_words(key)
 
     def _changed(self, key: str) -> list[str]:
-        """Which of title and text of a document changed; only these decide its features."""
+        """Those of title and text that changed in a document; only these decide its features."""
         pairs = [self._cells(key, name) for name in ("title", "text")]
         return [name for name, (old, new) in zip(("title", "text"), pairs, strict=True) if old != new]
 
@@ -236,11 +239,11 @@ class _Comparison:
         old, new = (dict(side.ranking).get(key) for side in (self.left, self.right))
         words = [f"{score:.3f}" if score is not None else "no candidate" for score in (old, new)]
         places = [str(side.places.get(key, "none")) for side in (self.left, self.right)]
-        return f"its own {words[0]} → {words[1]}, exact place {places[0]} → {places[1]}"
+        return f"its own {words[0]} → {words[1]}, exact rank {places[0]} → {places[1]}"
 
 
 def _verdict(moves: list[Move], roots: list[Cause], left: Side, right: Side, versions: list[Change]) -> list[str]:
-    """What is established, in sentences."""
+    """The findings, as sentences."""
     kinds = [move.kind for move in moves if move.kind not in {"same", "follows"}]
     if not kinds:
         return [no_moves(moves)]
@@ -248,7 +251,7 @@ def _verdict(moves: list[Move], roots: list[Cause], left: Side, right: Side, ver
     words = []
     counts = {kind: kinds.count(kind) for kind in ("data", "graph", "scores")}
     if counts["data"]:
-        words.append(f"{counts['data']} of {len(kinds)} changes are because documents came, went or changed")
+        words.append(f"{counts['data']} of {len(kinds)} changes are because documents were added, removed or changed")
     if counts["graph"]:
         same = "; exact search gives the same answers in both versions" if exact[0] == exact[1] else ""
         words.append(

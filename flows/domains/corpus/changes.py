@@ -1,4 +1,4 @@
-"""What changed in documents, vocabularies, projections and vectors. Imports no Prefect."""
+"""Changes of documents, vocabularies, projections and vectors between two versions. Imports no Prefect."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,22 +15,22 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.corpus.open import read_vocabulary
 
-#: What vectors are computed with; those of different ones cannot be compared.
+#: The artifacts that vectors are computed with; vectors of different ones cannot be compared.
 _BASES = {corpus.PROJECTION.name: "projections", metric.EMBEDDERS.name: "embedders"}
 
 
 def extracts(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Documents of packages that came, went or changed."""
+    """Extracted documents that were added, removed or changed."""
     return [row_changes(store, before, after, corpus.EXTRACTS, "documents")]
 
 
 def documents(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Documents that came, went or changed."""
+    """Documents that were added, removed or changed."""
     return [row_changes(store, before, after, corpus.DOCUMENTS, "documents")]
 
 
 def quarantine(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """How many rows were quarantined for each reason."""
+    """The number of quarantined rows by reason."""
     old, new = (
         counted(table["reason"].to_pylist()) for table in tables_of(store, before, after, corpus.QUARANTINE, "rows")
     )
@@ -44,16 +44,16 @@ def quarantine(store: Store, before: Ref, after: Ref) -> list[DataChange]:
 
 
 def vocabulary(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Which terms of each family came or went, and whose document frequency moved most."""
+    """Added and removed terms of each family, and the terms whose document frequency changed most."""
     left, right = (read_vocabulary(store.open(ref, corpus.VOCABULARY)) for ref in (before, after))
     names = [_family_labels(store, ref) for ref in (before, after)]
-    found = []
-    for place, (one, other) in enumerate(zip(left.families, right.families, strict=False)):
-        label = names[1][place] if names[0][place] == names[1][place] else f"{names[0][place]} → {names[1][place]}"
+    changes = []
+    for index, (one, other) in enumerate(zip(left.families, right.families, strict=False)):
+        label = names[1][index] if names[0][index] == names[1][index] else f"{names[0][index]} → {names[1][index]}"
         if one.terms is None or other.terms is None:
             figures: dict[str, Any] = {"columns before": one.size, "columns after": other.size}
-            note = "hashed: columns have no terms that could be compared"
-            found.append(DataChange(f"vocabulary, {label}", figures, note=note))
+            note = "hashed: columns have no terms to compare"
+            changes.append(DataChange(f"vocabulary, {label}", figures, note=note))
             continue
         here, there = (
             dict(zip(one.terms, one.frequencies.tolist(), strict=True)),
@@ -79,16 +79,16 @@ def vocabulary(store: Store, before: Ref, after: Ref) -> list[DataChange]:
             if terms
         ]
         examples += [
-            f"share of documents with {term!r}: {shift:+.2%} ({here[term]} → {there[term]} documents)"
+            f"fraction of documents with {term!r}: {shift:+.2%} ({here[term]} → {there[term]} documents)"
             for shift, term in shifts[:FIRST]
             if shift
         ]
-        found.append(DataChange(f"vocabulary, {label}", figures, examples))
+        changes.append(DataChange(f"vocabulary, {label}", figures, examples))
     if len(left.families) != len(right.families):
-        found.append(
+        changes.append(
             DataChange("vocabulary", {"families before": len(left.families), "families after": len(right.families)})
         )
-    return found
+    return changes
 
 
 def _family_labels(store: Store, ref: Ref) -> list[str]:
@@ -97,22 +97,20 @@ def _family_labels(store: Store, ref: Ref) -> list[str]:
 
 
 def vectors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """How far the vectors of documents in both versions moved, where one basis or one input made both."""
+    """Distances that the vectors of documents in both versions moved, where both have the same basis or input."""
     return vector_changes(store, before, after, corpus.VECTORS, documents_behind)
 
 
 def vector_changes(
     store: Store, before: Ref, after: Ref, contract: Contract, behind: Callable[[Store, Ref], pa.Table]
 ) -> list[DataChange]:
-    """The same of a contract's vectors; ``behind`` gives the rows that an artifact's vectors are of, with their ids."""
+    """Distances that a contract's vectors moved; ``behind`` gives the rows of an artifact's vectors, with their ids."""
     old_bases, new_bases = (
-        {name: made[name] for name in _BASES if name in made}
-        for made in (lineage(store, ref) for ref in (before, after))
+        {name: artifacts[name] for name in _BASES if name in artifacts}
+        for artifacts in (lineage(store, ref) for ref in (before, after))
     )
     if old_bases.keys() != new_bases.keys():
-        return [
-            DataChange("vectors", note="not comparable: one version computes them, the other takes those of the input")
-        ]
+        return [DataChange("vectors", note="not comparable: one version computes vectors, the other imports them")]
     for name, kind in _BASES.items():
         if name in old_bases:
             (old_ref, old_made), (new_ref, new_made) = old_bases[name], new_bases[name]
@@ -135,12 +133,12 @@ def vector_changes(
     }
     names = right["id"].take(common[worst]).to_pylist()
     examples = [f"moved most: {name}, by {moved[row]:.4g}" for name, row in zip(names, worst, strict=True)]
-    note = "" if old_bases else "vectors of the input: whether one model made both is not known here"
+    note = "" if old_bases else "vectors of the input: whether the same model made both is unknown"
     return [DataChange("vectors", figures, examples, note)]
 
 
 def projection(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Ranks, and how far singular values moved."""
+    """Ranks, and changes of singular values."""
     old, new = (
         tensors_from_arrow(table)["singular_values"]
         for table in tables_of(store, before, after, corpus.PROJECTION, "projection")
@@ -156,6 +154,6 @@ def projection(store: Store, before: Ref, after: Ref) -> list[DataChange]:
 
 
 def documents_behind(store: Store, ref: Ref) -> pa.Table:
-    """The ids and titles of the documents that an artifact's rows are."""
+    """The ids and titles of an artifact's rows."""
     documents, _ = lineage(store, ref)[corpus.DOCUMENTS.name]
     return store.open(documents, corpus.DOCUMENTS).read("documents").select(["id", "title"])

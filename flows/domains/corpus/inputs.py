@@ -1,4 +1,4 @@
-"""Which input a run reads: a user's file of documents, or the built-in sample."""
+"""The input of a run: a user's file of documents, or the built-in sample."""
 
 from flows.domains.corpus.sources import source_of
 from flows.domains.settings import Settings
@@ -15,7 +15,7 @@ from tasks.environment import current_environment
 
 
 def input_of(settings: Settings) -> "Ref | InputSource":
-    """A user's file, or the extracts of the built-in sample, without what is to be forgotten."""
+    """A user's file, or the extracts of the built-in sample, without suppressed keys."""
     stored = instead_of("corpus")
     if stored is not None:
         return stored
@@ -25,7 +25,7 @@ def input_of(settings: Settings) -> "Ref | InputSource":
 
 
 def suppressed_keys(settings: Settings) -> Suppressed | None:
-    """The keys of the collection that are to be forgotten; None where there are none."""
+    """The suppressed keys of the collection; None where there are none."""
     return Forgotten(current_environment().store, settings.input.collection).suppressed()
 
 
@@ -39,12 +39,12 @@ def extracts(settings: Settings) -> Ref:
 
 
 def computes_vectors(run: Run, documents: Ref) -> bool:
-    """Whether vectors are made from the texts, rather than taken from the input.
+    """Whether vectors are computed from the texts, rather than imported from the input.
 
-    A plan for documents that are not there yet goes by the newest of the collection, or supposes texts.
+    A plan for documents that are not imported yet uses the newest ones of the collection, or assumes texts.
     """
     choice, store = run.settings.input.vectors, run.env.store
     if choice != "auto":
         return choice == "computed"
-    there = documents if store.has(documents) else run.env.ledger.latest(documents.name)
-    return there is None or bool(store.manifest(there).quality["texts"])
+    newest = documents if store.has(documents) else run.env.ledger.latest(documents.name)
+    return newest is None or bool(store.manifest(newest).quality["texts"])

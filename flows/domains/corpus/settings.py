@@ -1,4 +1,4 @@
-"""What features and vectors are made with: the section ``corpus`` of the settings."""
+"""Parameters of features and vectors: the section ``corpus`` of the settings."""
 
 from flows.run.section import Section
 from tasks.corpus.documents import ImportParams

@@ -1,4 +1,4 @@
-"""What documents come from outside the store, by the settings alone: a user's file, or the built-in sample.
+"""The source of documents outside the store, by the settings alone: a user's file, or the built-in sample.
 
 Imports no Prefect.
 """
@@ -12,15 +12,15 @@ from schemas.inputs.suppression import Suppressed
 
 
 def source_of(settings: Settings) -> FileSource | PythonDocsSource:
-    """What comes from outside the store: a user's file, or the installed packages."""
-    given = settings.input
-    if given.source != SAMPLE:
-        return FileSource(given.source, tuple(sorted(given.columns.items())))
-    return PythonDocsSource(given.distributions)
+    """The source outside the store: a user's file, or the installed packages."""
+    chosen = settings.input
+    if chosen.source != SAMPLE:
+        return FileSource(chosen.source, tuple(sorted(chosen.columns.items())))
+    return PythonDocsSource(chosen.distributions)
 
 
 def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InputSource:
-    """What comes from outside the store, without what is to be forgotten."""
+    """The source outside the store, without suppressed keys."""
     return suppressing(source_of(settings), suppressed)
 
 

@@ -6,12 +6,12 @@ from tasks.corpus.tfidf import Featurizer
 
 
 def named_terms(featurizer: Featurizer, row: sparse.csr_array) -> dict[str, float]:
-    """A row of features as terms with weights; a column of a hashed family is its number."""
-    found = {}
+    """A row of features as weights by term; a column of a hashed family is named by its number."""
+    weights = {}
     vocabulary = featurizer.vocabulary
     for offset, family, params in zip(vocabulary.offsets, vocabulary.families, featurizer.ngrams.families, strict=True):
         for column, value in zip(row.indices.tolist(), row.data.tolist(), strict=True):
             if offset <= column < offset + family.size:
                 term = family.terms[column - offset] if family.terms is not None else f"#{column - offset}"
-                found[f"{params.kind} {term}"] = round(value, 6)
-    return found
+                weights[f"{params.kind} {term}"] = round(value, 6)
+    return weights

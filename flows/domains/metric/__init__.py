@@ -6,7 +6,7 @@ from schemas.inputs import PACKAGES_SAMPLE
 METRIC = Domain(
     word="metric",
     flow="flows.tune_thresholds:tune_thresholds",
-    # A threshold of the collection's own documents is one of their vectors.
+    # A threshold of the collection's own documents is computed from their vectors.
     needs=("corpus",),
     roles="threshold",
     products=(

@@ -1,4 +1,4 @@
-"""A threshold as it answers: which of the rows that it was tuned on pass with one of them. Imports no Prefect."""
+"""The answers of a threshold: the rows that pass with a row, among those that it was tuned on. Imports no Prefect."""
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
@@ -12,14 +12,14 @@ from schemas.store import Store
 from tasks.metric.open import LiveThreshold, read_groups, read_names
 from tasks.metric.scores import score_of, threshold_of
 
-#: Rows that are compared with one of them at once.
+#: The number of rows that are compared at once.
 _BLOCK = 65_536
 
 
 class PassingRows:
     """Ids answered with the ids of rows that pass the threshold with them, nearest first, ties in the order of rows.
 
-    Rows are compared with the threshold of the asking row's group where that group has its own.
+    Rows are compared with the threshold of the query row's group where that group has its own.
     """
 
     def __init__(self, store: Store, ref: Ref) -> None:
@@ -31,15 +31,15 @@ class PassingRows:
         self.row_of = {key: row for row, key in enumerate(self.ids)}
 
     def answer(self, texts: Sequence[str], k: int) -> list[list[str]]:
-        """The ids of the k nearest rows that pass with each id; none of an id that no row has."""
+        """The ids of the k nearest rows that pass with each id; none for an unknown id."""
         return [[key for key, _ in self.passing(text)[:k]] for text in texts]
 
     def holds(self, ids: Collection[str]) -> set[str]:
-        """Which of some ids are those of rows."""
+        """The ids among ``ids`` that are those of rows."""
         return set(ids) & self.row_of.keys()
 
     def passing(self, key: str) -> list[tuple[str, float]]:
-        """Every row that passes with one, and its similarity or distance, nearest first."""
+        """The rows that pass with a row, and their similarities or distances, nearest first."""
         if key not in self.row_of:
             return []
         scores = self.scores(key)
@@ -49,11 +49,11 @@ class PassingRows:
         return [(self.ids[row], threshold_of(float(scores[row]), measure)) for row in order if row != self.row_of[key]]
 
     def threshold_for(self, key: str) -> float:
-        """What rows are compared with for one of them: its group's own threshold, or the one for all."""
+        """The threshold of a row: that of its group, or the one for all."""
         return self.made.of(self._groups.get(self.classes[self.row_of[key]], ""))
 
     def scores(self, key: str) -> NDArray[np.float64]:
-        """What a row scores with each row, higher is closer: float64 (n,); -inf where a vector has no direction."""
+        """The scores of a row with all rows, float64 (n,), higher is closer; -inf for a zero vector."""
         cosine = self.made.measure == "cosine"
         own = self.vectors[self.row_of[key]].astype(np.float64)
         found = np.empty(len(self.ids))
@@ -69,7 +69,7 @@ class PassingRows:
 
     @cached_property
     def _groups(self) -> dict[str, str]:
-        """The group of each class that is in one."""
+        """The group of each class that belongs to one."""
         found: dict[str, str] = {}
         for role in ("validation_rows", "test_rows"):
             artifact = self.live.store.open(self.live.members[role], contracts.ROWS)
@@ -79,5 +79,5 @@ class PassingRows:
 
 
 def answerer(store: Store, ref: Ref) -> PassingRows:
-    """A threshold's answers."""
+    """The answers of a published threshold."""
     return PassingRows(store, ref)

@@ -1,4 +1,4 @@
-"""What changed in classes, rates by class, embedders and thresholds. Imports no Prefect."""
+"""Changes of classes, rates by class, embedders and thresholds between two versions. Imports no Prefect."""
 
 from typing import Any
 
@@ -25,47 +25,49 @@ from tasks.metric.open import LABELLED, read_labelled
 
 
 def embeddings(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Embeddings that came, went or changed."""
+    """Embeddings that were added, removed or changed."""
     return [row_changes(store, before, after, metric.EMBEDDINGS, "embeddings")]
 
 
 def images(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Images that came, went or changed."""
+    """Images that were added, removed or changed."""
     return [row_changes(store, before, after, metric.IMAGES, "images")]
 
 
 def vectors(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """How far the vectors of embeddings or images in both versions moved, where one embedder or one input made both."""
+    """Distances that vectors of rows in both versions moved, where both have the same embedder or input."""
     return vector_changes(store, before, after, metric.VECTORS, _labelled_behind)
 
 
 def _labelled_behind(store: Store, ref: Ref) -> pa.Table:
-    """The embeddings, images or documents that an artifact's vectors are of."""
-    made = lineage(store, ref)
-    return read_labelled(store, next(made[contract.name][0] for contract in LABELLED if contract.name in made))
+    """The embeddings, images or documents that an artifact's vectors belong to."""
+    artifacts = lineage(store, ref)
+    return read_labelled(
+        store, next(artifacts[contract.name][0] for contract in LABELLED if contract.name in artifacts)
+    )
 
 
 def rows(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Classes that came or went, and those that are in another group."""
-    found = [row_changes(store, before, after, metric.ROWS, "names", key="name", about="classes")]
-    return found + _if_any(store, before, after, metric.ROWS, "groups", about="groups of classes")
+    """Classes that were added or removed, and those whose group changed."""
+    changes = [row_changes(store, before, after, metric.ROWS, "names", key="name", about="classes")]
+    return changes + _if_any(store, before, after, metric.ROWS, "groups", about="groups of classes")
 
 
 def assessment(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Figures, the classes whose rates moved most, and the thresholds of groups."""
-    found = [figure_changes(store, before, after, metric.ASSESSMENT)]
-    found += moved_most(store, before, after, metric.ASSESSMENT, "classes", ("far", "frr", "utility"), key="name")
-    found.append(_roles(store, before, after))
-    return found + _if_any(store, before, after, metric.ASSESSMENT, "groups", about="groups of classes")
+    """Changed metrics, the classes whose rates changed most, and the thresholds of groups."""
+    changes = [figure_changes(store, before, after, metric.ASSESSMENT)]
+    changes += moved_most(store, before, after, metric.ASSESSMENT, "classes", ("far", "frr", "utility"), key="name")
+    changes.append(_roles(store, before, after))
+    return changes + _if_any(store, before, after, metric.ASSESSMENT, "groups", about="groups of classes")
 
 
 def retrieval(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Figures of how well rows find those of their class."""
+    """Changed metrics of retrieval within classes."""
     return [figure_changes(store, before, after, metric.RETRIEVAL)]
 
 
 def margins(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Trials that gave something else, and the margins that are trained with."""
+    """Trials with other results, and the margins of the training."""
     chosen = [
         ", ".join(_margins(row) for row in table.to_pylist() if row["role"] == "chosen") or "none"
         for table in tables_of(store, before, after, metric.MARGINS, "trials")
@@ -75,24 +77,24 @@ def margins(store: Store, before: Ref, after: Ref) -> list[DataChange]:
 
 
 def embedders(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Embedders that are of another seed, margin or number of steps."""
+    """Embedders with another seed, margin or number of steps."""
     return [row_changes(store, before, after, metric.EMBEDDERS, "embedders", key="place")]
 
 
 def comparison(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """The embedder that is taken, what validation classes say of each, and figures of test classes."""
-    taken = [
+    """The selected embedder, metrics of each on validation classes, and metrics on test classes."""
+    selected = [
         next((row["embedder"] for row in table.to_pylist() if row["role"] == "taken"), None)
         for table in tables_of(store, before, after, metric.COMPARISON, "validation")
     ]
     columns = ("opis", "worst_opis", "frr", "recall_at_1", "map_at_r")
-    found = [DataChange("embedder that is taken", {"before": taken[0], "after": taken[1]})]
-    found += moved_most(store, before, after, metric.COMPARISON, "validation", columns, key="embedder")
-    return [*found, figure_changes(store, before, after, metric.COMPARISON)]
+    changes = [DataChange("selected embedder", {"before": selected[0], "after": selected[1]})]
+    changes += moved_most(store, before, after, metric.COMPARISON, "validation", columns, key="embedder")
+    return [*changes, figure_changes(store, before, after, metric.COMPARISON)]
 
 
 def threshold(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """The threshold with its interval, target and model, those of groups, and how far the canaries' vectors moved."""
+    """The threshold with its interval, target and model, those of groups, and the distances that the canaries moved."""
     tables = tables_of(store, before, after, metric.THRESHOLD, "threshold")
     old, new = (table.to_pylist()[0] for table in tables)
     figures: dict[str, Any] = {}
@@ -103,23 +105,23 @@ def threshold(store: Store, before: Ref, after: Ref) -> list[DataChange]:
             continue
         move = difference_of(old[name], new[name])
         examples.append(f"{name}: {shown(old[name])} → {shown(new[name])}{'' if move is None else f' ({move:+.6g})'}")
-    found = [DataChange("threshold", figures, examples)]
-    found += _if_any(store, before, after, metric.THRESHOLD, "groups", about="thresholds of groups")
-    return [*found, _canaries(store, before, after)]
+    changes = [DataChange("threshold", figures, examples)]
+    changes += _if_any(store, before, after, metric.THRESHOLD, "groups", about="thresholds of groups")
+    return [*changes, _canaries(store, before, after)]
 
 
 def _canaries(store: Store, before: Ref, after: Ref) -> DataChange:
-    """How far the vectors of the canaries in both versions moved, as a share of their lengths."""
+    """Distances that the canaries in both versions moved, as fractions of their lengths."""
     left, right = tables_of(store, before, after, metric.THRESHOLD, "canaries")
-    there = rows_in(left, right)
-    common = np.flatnonzero(there >= 0)
+    earlier_rows = rows_in(left, right)
+    common = np.flatnonzero(earlier_rows >= 0)
     figures: dict[str, Any] = {"before": left.num_rows, "after": right.num_rows, "in both": len(common)}
     if not len(common):
-        return DataChange("canaries", figures, note="whether one model made both is not known here")
+        return DataChange("canaries", figures, note="whether the same model made both is unknown")
     old, new = (np.asarray(dense_from_arrow(table), dtype=np.float64) for table in (left, right))
     if old.shape[1] != new.shape[1]:
         return DataChange("canaries", figures, note=f"another model: {old.shape[1]} and {new.shape[1]} dimensions")
-    old, new = old[there[common]], new[common]
+    old, new = old[earlier_rows[common]], new[common]
     moves = np.linalg.norm(new - old, axis=1) / np.maximum(np.linalg.norm(old, axis=1), 1e-30)
     figures["largest move"] = round(float(moves.max()), 6)
     farthest = int(moves.argmax())
@@ -130,7 +132,7 @@ def _canaries(store: Store, before: Ref, after: Ref) -> DataChange:
 
 
 def _roles(store: Store, before: Ref, after: Ref) -> DataChange:
-    """Which classes have the worst shares."""
+    """Changes of the classes with the worst utility."""
     old, new = (
         [row["name"] for row in table.to_pylist() if row["role"] == "worst"]
         for table in tables_of(store, before, after, metric.ASSESSMENT, "classes")
@@ -148,13 +150,13 @@ def _roles(store: Store, before: Ref, after: Ref) -> DataChange:
 
 
 def _if_any(store: Store, before: Ref, after: Ref, contract: Contract, table: str, *, about: str) -> list[DataChange]:
-    """The rows of a table that is written only where there are some, by name."""
-    found = row_changes(store, before, after, contract, table, key="name", about=about)
-    return [found] if found.figures["before"] or found.figures["after"] else []
+    """The rows by name of a table that is written only if it has rows."""
+    changes = row_changes(store, before, after, contract, table, key="name", about=about)
+    return [changes] if changes.figures["before"] or changes.figures["after"] else []
 
 
 def _margins(row: dict[str, Any]) -> str:
-    """The margins of a trial in words."""
+    """The margins of a trial, human-readable."""
     if row["weight"] is None:
         return "without TCM"
     return f"m⁺ {row['positive_margin']:g}, m⁻ {row['negative_margin']:g}, weight {row['weight']:g}"

@@ -1,4 +1,4 @@
-"""Choosing a threshold for embeddings, asking for the live one, and embedding by the model that it holds for."""
+"""The commands that choose a threshold for embeddings, show the live one, and embed rows by its embedder."""
 
 import json
 import math
@@ -29,18 +29,23 @@ def threshold(
         typer.Option(
             min=0,
             max=1,
-            help="share of pairs of two classes that may pass as one; 0.01 if none is named",
+            help="target FAR: fraction of pairs of two classes that may pass as one; 0.01 by default",
             show_default=False,
         ),
     ] = None,
     frr: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="instead: share of pairs of one class that may be refused", show_default=False),
+        typer.Option(
+            min=0,
+            max=1,
+            help="instead of --far, target FRR: fraction of pairs of one class that may be refused",
+            show_default=False,
+        ),
     ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(
-            "--map", "-m", help="our column = the file's column, for example label=person", show_default=False
+            "--map", "-m", help="column here = column of the file, for example label=person", show_default=False
         ),
     ] = None,
     group: Annotated[
@@ -48,42 +53,50 @@ def threshold(
         typer.Option(
             help=(
                 "the file's column of groups of classes (cameras, languages), which get a threshold of their own where"
-                " it is worth it; 'group' if the file has one"
+                " theirs differs significantly; 'group' if the file has that column"
             ),
             show_default=False,
         ),
     ] = "",
-    measure: Annotated[str, typer.Option(help="cosine or euclidean")] = "cosine",
+    measure: Annotated[str, typer.Option(help="measure of closeness: cosine or euclidean")] = "cosine",
     migrate: Annotated[
         Path | None,
         typer.Option(
-            help="carry the threshold over to the model that made the vectors of this file: of the same ids",
+            help="file of the same ids with the vectors of another model: find the threshold with the same rate there",
             show_default=False,
         ),
     ] = None,
     old: Annotated[
         float | None,
         typer.Option(
-            "--from", help="with --migrate: the threshold in use, if it is not the one chosen here", show_default=False
+            "--from",
+            help="with --migrate: the threshold in use, if it is not the one that would be chosen",
+            show_default=False,
         ),
     ] = None,
     check: Annotated[
         Path | None,
         typer.Option(
-            help="without --input: refuse the vectors of this file if they are of another model", show_default=False
+            help="without --input: check that the vectors of this file are of the live threshold's model",
+            show_default=False,
         ),
     ] = None,
-    same_classes: Annotated[bool, typer.Option("--same-classes", help="choose and test on all classes")] = False,
-    share: Annotated[float, typer.Option("--validation-share", help="share of the classes that it is chosen on")] = 0.5,
-    seed: Annotated[int, typer.Option(help="which classes these are")] = 0,
-    worst: Annotated[int, typer.Option(min=0, help="classes listed")] = 10,
-    memory_mb: Annotated[float, typer.Option(min=1, help="most memory of the histograms")] = 512,
+    same_classes: Annotated[
+        bool, typer.Option("--same-classes", help="choose and test on all classes, without a split")
+    ] = False,
+    share: Annotated[
+        float, typer.Option("--validation-share", help="fraction of the classes that the threshold is chosen on")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(help="seed of the split into classes to choose on and classes to test on")] = 0,
+    worst: Annotated[int, typer.Option(min=0, help="number of classes listed")] = 10,
+    memory_mb: Annotated[float, typer.Option(min=1, help="maximum memory of the histograms, in MB")] = 512,
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """One threshold for all classes of your embeddings: what it is, its interval, the error rates of classes that it was not
-    chosen on, and the worst of these.
+    """Chooses one threshold for all classes of your embeddings.
+
+    Prints the threshold, its interval, its error rates on classes that it was not chosen on, and the worst of these.
 
     Examples:
 
@@ -101,7 +114,7 @@ def threshold(
 
     _check_usage(source, far, frr, migrate, old, check, share)
     mapping = dict(pair(text, "--map", "column=name") for text in columns or ()) | ({"group": group} if group else {})
-    given = {
+    arguments = {
         "mapping": mapping,
         "measure": measure,
         "share": share,
@@ -112,17 +125,17 @@ def threshold(
         "at": _first(far, frr, 0.01),
     }
     if source is None:
-        found = _live(given, migrate, old, check, far, frr, collection, store)
+        result = _live(arguments, migrate, old, check, far, frr, collection, store)
     else:
-        found = _of_file(given, source, migrate, old)
+        result = _of_file(arguments, source, migrate, old)
     if as_json:
-        typer.echo(json.dumps(_plain(found), ensure_ascii=False))
+        typer.echo(json.dumps(_plain(result), ensure_ascii=False))
     elif migrate is not None:
-        show_migration(found, worst)
+        show_migration(result, worst)
     elif source is None:
-        show_live(found)
+        show_live(result)
     else:
-        show_choice(found, worst)
+        show_choice(result, worst)
 
 
 def embed(
@@ -131,7 +144,7 @@ def embed(
         typer.Option(
             "--input",
             "-i",
-            help="what the embedder was trained on: a file of id and vector, or images (a folder by class, or Parquet)",
+            help="file of id and vector, or images (a folder by class, or Parquet), as the embedder was trained on",
             show_default=False,
         ),
     ],
@@ -146,12 +159,12 @@ def embed(
     ],
     columns: Annotated[
         list[str] | None,
-        typer.Option("--map", "-m", help="our column = the file's column, for example id=photo", show_default=False),
+        typer.Option("--map", "-m", help="column here = column of the file, for example id=photo", show_default=False),
     ] = None,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Embeds vectors or images by the trained embedder that the live threshold holds for.
+    """Embeds vectors or images with the trained embedder of the live threshold.
 
     Examples:
 
@@ -175,33 +188,31 @@ def _check_usage(
     share: float,
 ) -> None:
     if far is not None and frr is not None:
-        raise FingerpostError("threshold: expected one of --far and --frr, got both; name the one that it is to keep")
+        raise FingerpostError("threshold: expected one of --far and --frr, got both; give the target alone")
     if 1 in (far, frr):
-        raise FingerpostError("threshold: expected a rate below 1, got 1; any threshold keeps that")
+        raise FingerpostError("threshold: expected a rate below 1, got 1; give a smaller one, any threshold reaches it")
     if old is not None and migrate is None:
         raise FingerpostError("threshold: expected --migrate with --from, found none; name the file of the new model")
     if check is not None and (source is not None or migrate is not None):
-        raise FingerpostError(
-            "threshold: expected --check alone, got --input or --migrate with it; it asks for the live threshold"
-        )
+        raise FingerpostError("threshold: expected --check alone, got --input or --migrate with it; leave these out")
     if not 0 < share < 1:
-        raise FingerpostError(f"--validation-share: expected a share between 0 and 1, got {share}; 0.5 is usual")
+        raise FingerpostError(f"--validation-share: expected a fraction between 0 and 1, got {share}; 0.5 is usual")
 
 
-def _of_file(given: dict[str, Any], source: Path, migrate: Path | None, old: float | None) -> dict[str, Any]:
-    """What is printed of a file, or of two."""
+def _of_file(arguments: dict[str, Any], source: Path, migrate: Path | None, old: float | None) -> dict[str, Any]:
+    """The result for a file, or for two."""
     from flows.domains.metric.threshold import carried_over, choose, read_given
 
-    options = _options(given)
-    first = read_given(source, given["mapping"])
+    options = _options(arguments)
+    first = read_given(source, arguments["mapping"])
     if migrate is None:
         return choose(first, options)
-    second = read_given(migrate, given["mapping"], labelled=False)
+    second = read_given(migrate, arguments["mapping"], labelled=False)
     return carried_over(first, second, choose(first, options)["threshold"] if old is None else old, options)
 
 
 def _live(
-    given: dict[str, Any],
+    arguments: dict[str, Any],
     migrate: Path | None,
     old: float | None,
     check: Path | None,
@@ -210,7 +221,7 @@ def _live(
     collection: str,
     store: str,
 ) -> dict[str, Any]:
-    """What is printed of the live threshold."""
+    """The result for the live threshold."""
     from dataclasses import replace
 
     from flows.domains.metric.threshold import carried_over, embeddings_of, read_given
@@ -219,31 +230,31 @@ def _live(
 
     if far is not None or frr is not None:
         raise FingerpostError(
-            "threshold: expected --input with --far or --frr, found none; the live threshold has a target of its own"
+            "threshold: expected --input with --far or --frr, found none; the live threshold has its own target"
         )
-    found = live(collection or None, store=store or None)
-    made = found.threshold
+    published = live(collection or None, store=store or None)
+    tuned = published.threshold
     if migrate is not None:
-        options = replace(_options(given), measure=made.measure, target=made.target)
-        second = read_given(migrate, given["mapping"], labelled=False)
-        return carried_over(embeddings_of(found), second, made.threshold if old is None else old, options)
+        options = replace(_options(arguments), measure=tuned.measure, target=tuned.target)
+        second = read_given(migrate, arguments["mapping"], labelled=False)
+        return carried_over(embeddings_of(published), second, tuned.threshold if old is None else old, options)
     shown = {
-        "collection": found.collection,
-        "ref": str(found.ref),
-        "threshold": made.threshold,
-        "interval": list(made.interval),
-        "measure": made.measure,
-        "target": {"rate": made.target.rate, "share": made.target.share},
-        "model": made.model,
-        "groups": {name: list(own) for name, own in made.groups.items()},
-        "cautions": found.quality.get("cautions", []),
-    } | {name: found.quality[name] for name in ("test_classes", "test_far", "test_frr", "opis")}
+        "collection": published.collection,
+        "ref": str(published.ref),
+        "threshold": tuned.threshold,
+        "interval": list(tuned.interval),
+        "measure": tuned.measure,
+        "target": {"rate": tuned.target.rate, "share": tuned.target.share},
+        "model": tuned.model,
+        "groups": {name: list(own) for name, own in tuned.groups.items()},
+        "cautions": published.quality.get("cautions", []),
+    } | {name: published.quality[name] for name in ("test_classes", "test_far", "test_frr", "opis")}
     if check is not None:
-        shown["checked"] = checked(found, read_given(check, given["mapping"], labelled=False))
+        shown["checked"] = checked(published, read_given(check, arguments["mapping"], labelled=False))
     return shown
 
 
-def _options(given: dict[str, Any]) -> Any:
+def _options(arguments: dict[str, Any]) -> Any:
     import os
 
     from flows.domains.metric.threshold import Options
@@ -251,16 +262,16 @@ def _options(given: dict[str, Any]) -> Any:
     from tasks.metric.thresholds import Target
 
     try:
-        check_measure(given["measure"])
+        check_measure(arguments["measure"])
     except ValueError as problem:
         raise FingerpostError(str(problem)) from problem
     return Options(
-        Target(given["rate"], given["at"]),
-        given["measure"],
-        memory_mb=given["memory_mb"],
-        validation_share=given["share"],
-        seed=given["seed"],
-        split=given["split"],
+        Target(arguments["rate"], arguments["at"]),
+        arguments["measure"],
+        memory_mb=arguments["memory_mb"],
+        validation_share=arguments["share"],
+        seed=arguments["seed"],
+        split=arguments["split"],
         threads=os.cpu_count() or 1,
     )
 
@@ -270,7 +281,7 @@ def _first(*values: float | None) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN: null."""
+    """A value with NaN replaced by None: JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

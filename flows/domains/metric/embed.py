@@ -1,4 +1,4 @@
-"""The `embed` command: vectors or images of a file by the embedder that the live threshold holds for. Imports no Prefect."""
+"""The `embed` command: vectors or images of a file, embedded by the live threshold's embedder. Imports no Prefect."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,25 +19,25 @@ from tasks.metric.embedders import Embedder
 from tasks.metric.open import given_vectors, live
 
 SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("vector", pa.list_(pa.float32()))])
-#: Labels are kept where there are some; an embedder needs none.
+#: Optional columns: an embedder needs no labels, but they are kept.
 _VECTORS = replace(EMBEDDINGS, option="--map ", needed=("id", "vector"))
 _IMAGES = replace(IMAGES, option="--map ", needed=("id", "image"))
-#: Rows that are embedded and written together: whole blocks of the embedder's own.
+#: The number of rows that are embedded and written together: a multiple of the embedder's own blocks.
 _TOGETHER = 4096
 
 
 def embed_file(
     source: Path, output: Path, mapping: Mapping[str, str], *, collection: str | None, store: str | None
 ) -> str:
-    """Writes the embeddings of a file's rows, and returns what was done in a line; bad rows are left out and counted.
+    """Writes the embeddings of a file's rows and returns a one-line summary; bad rows are left out and counted.
 
-    FingerpostError where the live threshold holds for vectors as they are given, or the rows do not fit the embedder.
+    FingerpostError if the live threshold has no embedder, or the rows do not fit it.
     """
-    writer, found = RowWriter(output, SCHEMA), live(collection, store=store)
-    embedder = found.embedder()
+    writer, tuned = RowWriter(output, SCHEMA), live(collection, store=store)
+    embedder = tuned.embedder()
     if embedder is None:
         raise FingerpostError(
-            f"{found.collection}: expected a threshold of a trained embedder, found one of vectors as they were given; "
+            f"{tuned.collection}: expected a threshold of a trained embedder, found one of vectors as they were given; "
             "compare your vectors with it directly (fingerpost threshold --check)"
         )
     batch = _read(source, mapping, embedder)
@@ -58,7 +58,7 @@ def embed_file(
                 writer.add(*row)
     bad = batch.quarantined.num_rows
     reasons = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items())
-    return f"{output}: {len(rows):,} embeddings of {found.threshold.model}" + (
+    return f"{output}: {len(rows):,} embeddings of {tuned.threshold.model}" + (
         f"; left out {bad:,} ({reasons})" if bad else ""
     )
 
@@ -71,15 +71,15 @@ def _read(source: Path, mapping: Mapping[str, str], embedder: Embedder) -> Docum
 
 
 def _inputs(source: Path, batch: DocumentBatch, embedder: Embedder) -> NDArray[np.float32]:
-    """The rows as the embedder takes them; FingerpostError without any, or for vectors of another length."""
+    """The rows in the embedder's input form; FingerpostError without any, or for vectors of another length."""
     count = batch.accepted.num_rows
     if not count:
         reasons = ", ".join(f"{times} {reason}" for reason, times in batch.reasons.items()) or "none"
-        raise FingerpostError(f"{source}: expected rows that can be embedded, found {reasons}; mend the file")
+        raise FingerpostError(f"{source}: expected rows that can be embedded, found {reasons}; fix the file")
     flat = given_vectors(batch.accepted)
     if flat.shape[1] != int(np.prod(embedder.shape)):
         raise FingerpostError(
             f"{source}: expected vectors of {embedder.shape[0]} numbers as the embedder was trained on, found"
-            f" {flat.shape[1]}; give those of the same model"
+            f" {flat.shape[1]}; give vectors of the same model"
         )
     return np.ascontiguousarray(flat, dtype=np.float32).reshape(count, *embedder.shape)

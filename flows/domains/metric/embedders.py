@@ -1,4 +1,4 @@
-"""Embedders trained with and without TCM, as part of the flow that tunes a threshold."""
+"""Training of embedders with and without TCM, as part of the flow that tunes a threshold."""
 
 import importlib.util
 import sys
@@ -16,39 +16,45 @@ from tasks.metric.comparison import ComparisonParams
 from tasks.metric.stages.embedders import Recipe, compare_embedders, embed_rows, search_margins, train_embedders
 
 
-def embedded(run: Run, given: Labelled) -> Labelled:
-    """Trains embedders on the training classes and takes one; its embeddings of all rows instead of what was given."""
-    metric, made = run.settings.metric, {}
+def embedded(run: Run, rows: Labelled) -> Labelled:
+    """Trains embedders on the training classes and selects one; returns the rows with its embeddings as vectors."""
+    metric, artifacts = run.settings.metric, {}
     training, compared = metric.training, _comparison(metric)
     recipe = Recipe(
-        classes_of(metric, given.column, "training"),
+        classes_of(metric, rows.column, "training"),
         metric.images.array if metric.kind == "images" else (),
         training.backbone,
         training.params,
         module_digest(training.backbone.module),
     )
     if "with" in training.variants and training.margins.search:
-        made["margins"] = search_margins(
-            given.vectors, given.documents, recipe=recipe, params=training.margins, compared=compared
+        artifacts["margins"] = search_margins(
+            rows.vectors, rows.documents, recipe=recipe, params=training.margins, compared=compared
         )
-    made["embedders"] = train_embedders(
-        given.vectors,
-        given.documents,
-        *made.values(),
+    artifacts["embedders"] = train_embedders(
+        rows.vectors,
+        rows.documents,
+        *artifacts.values(),
         recipe=recipe,
         variants=training.variants,
         seeds=training.seeds,
         tcm=training.tcm,
     )
-    made["comparison"] = compare_embedders(
-        given.vectors, given.documents, made["embedders"], recipe=recipe, params=compared
+    artifacts["comparison"] = compare_embedders(
+        rows.vectors, rows.documents, artifacts["embedders"], recipe=recipe, params=compared
     )
     vectors = embed_rows(
-        given.vectors, made["embedders"], made["comparison"], shape=recipe.shape, rows_per_shard=metric.rows_per_shard
+        rows.vectors,
+        artifacts["embedders"],
+        artifacts["comparison"],
+        shape=recipe.shape,
+        rows_per_shard=metric.rows_per_shard,
     )
-    run.refs |= {f"threshold_{role}": ref for role, ref in made.items()} | {"threshold_embeddings": vectors}
-    # A threshold of the embedder holds neither for what it was given nor for another embedder's vectors.
-    return replace(given, trained=made, vectors=vectors, model=f"{given.model}+{made['embedders'].fingerprint[:12]}")
+    run.refs |= {f"threshold_{role}": ref for role, ref in artifacts.items()} | {"threshold_embeddings": vectors}
+    # The threshold of an embedder is valid neither for its input vectors nor for another embedder's.
+    return replace(
+        rows, trained=artifacts, vectors=vectors, model=f"{rows.model}+{artifacts['embedders'].fingerprint[:12]}"
+    )
 
 
 def _comparison(metric: MetricSettings) -> ComparisonParams:
@@ -58,19 +64,20 @@ def _comparison(metric: MetricSettings) -> ComparisonParams:
 
 
 def module_digest(name: str) -> str:
-    """A digest of the source file of the module that "package.module:Name" names, empty without one; what it imports does not
-    count. SettingsError where there is none.
+    """A digest of the source file of the module that "package.module:Name" names, without what it imports.
+
+    Empty for an empty name. SettingsError if the module cannot be imported.
     """
     if not name:
         return ""
-    place = name.partition(":")[0]
+    module = name.partition(":")[0]
     try:
-        found = importlib.util.find_spec(place)
+        spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
-        found = None
-    if found is None or not found.origin or not Path(found.origin).is_file():
+        spec = None
+    if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise SettingsError(
             f"metric.training.backbone.module: expected an importable module before ':', got {name!r}; install it, or"
             f" add its folder to PYTHONPATH (now {len(sys.path)} folders are searched)"
         )
-    return digest_of(Path(found.origin).read_text())
+    return digest_of(Path(spec.origin).read_text())

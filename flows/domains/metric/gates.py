@@ -7,9 +7,9 @@ from schemas.publish import Gate
 
 
 def threshold_gates(manifest: Manifest, settings: ThresholdGates) -> list[Gate]:
-    """What a threshold must fulfil on the classes that it was not chosen on; a target of 0 has no multiple.
+    """The gates of a threshold, on the classes that it was not chosen on; a target of 0 has no multiple.
 
-    Its cost is the rate that it does not keep: a threshold that hardly anything passes is of no use.
+    The other rate, its cost, is limited too: a threshold that hardly any pair passes is of no use.
     """
     quality = manifest.quality
     gates = [
@@ -29,5 +29,5 @@ def threshold_gates(manifest: Manifest, settings: ThresholdGates) -> list[Gate]:
 
 
 def on_missed(collection: str, settings: ThresholdGates) -> str:
-    """What a run does whose threshold misses a gate: "fail" or "note"."""
+    """The consequence of a missed gate for the run: "fail" or "note"."""
     return settings.sample_missed if collection == SAMPLE else settings.missed

@@ -1,4 +1,4 @@
-"""What a run uses to choose a threshold: the section ``metric`` of the settings."""
+"""Parameters and gates of a threshold: the section ``metric`` of the settings."""
 
 import importlib.util
 from typing import Annotated, Literal
@@ -16,23 +16,25 @@ from tasks.metric.opis import CalibrationRange, OpisParams
 from tasks.metric.scores import Measure
 from tasks.metric.thresholds import Target
 
-#: Embeddings that are those of the collection's documents: of the built-in sample alone, and of whatever collection.
+#: Values of ``input`` for the vectors of documents: of the built-in sample alone, and of any collection.
 OWN_EMBEDDINGS = (PACKAGES_SAMPLE, "documents")
 
 
 def neural_installed() -> bool:
-    """Whether embedders can be trained here; nothing is loaded for it."""
+    """Whether the packages for training embedders are installed; imports nothing."""
     return all(importlib.util.find_spec(name) for name in ("torch", "pytorch_metric_learning"))
 
 
 class EmbedderSettings(Section):
     """An embedder trained with and without the TCM loss before the threshold is chosen (the extra neural)."""
 
-    on: bool = Field(default=False, description="whether an embedder is trained; images need it")
+    on: bool = Field(
+        default=False, description="whether an embedder is trained before the threshold is chosen; required for images"
+    )
     sample: bool = Field(
         default=False,
         description=(
-            "whether one is trained for the built-in sample's packages, whatever 'on' says, where the extra neural is"
+            "whether an embedder is trained for the built-in sample, independently of 'on', if the extra neural is"
             " installed"
         ),
     )
@@ -40,19 +42,21 @@ class EmbedderSettings(Section):
         default=0.5,
         gt=0,
         lt=1,
-        description="share of the classes that it is trained on; the others are validation and test",
+        description="fraction of the classes that the embedder is trained on; the others validate and test",
     )
-    seeds: int = Field(default=1, ge=1, le=100, description="embedders of either kind, each with a seed of its own")
+    seeds: int = Field(
+        default=1, ge=1, le=100, description="number of embedders of each variant, each with its own seed"
+    )
     variants: tuple[Literal["without", "with"], ...] = Field(
         default=("without", "with"),
         min_length=1,
-        description="trained without TCM, with it, or both, which the report compares",
+        description="variants to train: without TCM, with it, or both; the report compares them",
     )
     taken: Taken = Field(
         default="auto",
         description=(
-            "which makes the embeddings: with or without TCM, or auto: with it where OPIS on validation classes is"
-            " lower and recall@1 kept"
+            "variant that makes the embeddings: with or without TCM, or auto: with it if OPIS on validation classes is"
+            " lower and recall@1 does not fall"
         ),
     )
     backbone: BackboneParams = BackboneParams()
@@ -68,42 +72,42 @@ class EmbedderSettings(Section):
 
 
 class ThresholdGates(Section):
-    """What a threshold must reach, on the classes that it was not chosen on, before it becomes live."""
+    """The gates of a threshold, measured on the classes that it was not chosen on."""
 
     rate: float = Field(
         default=3.0,
         ge=0,
-        description="maximum rate on the test classes, as a multiple of the target rate; 0 disables the gate",
+        description="maximum target rate on the test classes, as a multiple of the target; 0 disables the gate",
     )
     classes: int = Field(default=2, ge=2, description="minimum number of test classes")
     frr: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="maximum FRR on the test classes of a threshold for a FAR; 1 disables the gate",
+        description="maximum FRR on the test classes, for a threshold with a target FAR; 1 disables the gate",
     )
     far: float = Field(
         default=0.2,
         ge=0,
         le=1,
-        description="maximum FAR on the test classes of a threshold for a FRR; 1 disables the gate",
+        description="maximum FAR on the test classes, for a threshold with a target FRR; 1 disables the gate",
     )
     recall_at_1: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="minimum fraction of test embeddings whose nearest other one is of their class",
+        description="minimum recall@1: fraction of test embeddings whose nearest other embedding is of the same class",
     )
     quarantine_share: float = Field(
         default=0.05, ge=0, le=1, description="maximum fraction of the embeddings' rows that are quarantined"
     )
     missed: Literal["fail", "note"] = Field(
         default="fail",
-        description="what a run does whose threshold misses a gate: fail, or note it, leave what is live and go on",
+        description="consequence of a missed gate: fail ends the run, note records it and leaves the live version",
     )
     sample_missed: Literal["fail", "note"] = Field(
         default="note",
-        description="what it does for the built-in sample, whose packages are classes that lie close together",
+        description="consequence of a missed gate for the built-in sample, whose classes (packages) lie close together",
     )
 
 
@@ -113,40 +117,40 @@ class MetricSettings(Section):
     input: Annotated[str, NamesFile(OWN_EMBEDDINGS)] = Field(
         default="",
         description=(
-            "Parquet, CSV or JSON Lines file of embeddings (id, label, vector); or 'documents' for the vectors of the"
-            " collection's documents, 'python-docs-packages' for those of the built-in sample by package; empty tunes"
+            "Parquet, CSV or JSON Lines file of embeddings (id, label, vector), 'documents' for the vectors of the"
+            " collection's documents, or 'python-docs-packages' for the built-in sample's by package; empty tunes"
             " nothing in nightly"
         ),
     )
     columns: dict[str, str] = Field(
-        default_factory=dict, description="our column name to the file's, where they differ"
+        default_factory=dict, description="name of each column here to its name in the file, where they differ"
     )
     kind: Literal["vectors", "images"] = Field(
         default="vectors",
         description=(
-            "what a file holds: vectors, or images (a folder of them by class, or Parquet with the column image), which"
-            " need training"
+            "content of the file: vectors, or images (a folder by class, or Parquet with the column image), which"
+            " require training"
         ),
     )
     images: ImageShape = ImageShape()
     label: Literal["package", "kind", "day"] = Field(
-        default="package", description="the column of documents that is their class"
+        default="package", description="column of documents that is their class"
     )
     group: Literal["", "package", "kind", "day"] = Field(
         default="",
         description=(
-            "the column of documents whose values are groups of these classes, which get a threshold of their own where"
-            " it is worth it; a file of embeddings has them in its column group"
+            "column of documents with groups of classes, which get their own threshold where it differs significantly"
+            "; a file of embeddings has groups in its column group"
         ),
     )
     least_group_classes: int = Field(
-        default=5, ge=3, description="classes to choose on that a group must have to get a threshold of its own"
+        default=5, ge=3, description="minimum number of classes to choose on for a group's own threshold"
     )
     model: str = Field(
         default="",
         description=(
-            "the identity of the model that made the embeddings; empty takes the projection's where vectors are"
-            " computed, else the collection's name"
+            "identity of the model that made the embeddings; empty is that of the projection where vectors are"
+            " computed, otherwise the collection's name"
         ),
     )
     measure: Measure = "cosine"
@@ -154,36 +158,43 @@ class MetricSettings(Section):
         default=2048,
         ge=64,
         le=32768,
-        description="most bins of scores, a power of two: a bin is how finely a threshold is told",
+        description="maximum number of bins of scores, a power of two: the resolution of a threshold",
     )
     memory_mb: float = Field(
         default=512,
         gt=0,
         description=(
-            "most memory of the histograms, which take 16 bytes for each class and bin: many classes get fewer bins"
+            "maximum memory of the histograms in MB, at 16 bytes per class and bin: many classes get fewer bins"
         ),
     )
     rows_per_shard: int = Field(
-        default=8192, ge=4096, description="embeddings of a group; pairs of groups are counted apart"
+        default=8192, ge=4096, description="number of embeddings per shard; pairs of shards are counted separately"
     )
     validation_share: float = Field(
-        default=0.5, gt=0, lt=1, description="share of the classes that the threshold is chosen on; the others test it"
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="fraction of the classes that the threshold is chosen on; the others test it",
     )
-    least_rows: int = Field(default=2, ge=1, description="embeddings that a class must have to take part")
-    seed: int = Field(default=0, ge=0, description="which classes are on which side")
+    least_rows: int = Field(
+        default=2, ge=1, description="minimum number of embeddings of a class; smaller classes are left out"
+    )
+    seed: int = Field(default=0, ge=0, description="seed of the split of the classes")
     target: Target = Target("far", 0.01)
     over: CalibrationRange = CalibrationRange()
     opis: OpisParams = OpisParams()
     queries: int = Field(
-        default=1000, ge=1, description="most test embeddings that ask for their nearest ones, evenly by class"
+        default=1000,
+        ge=1,
+        description="maximum number of test embeddings whose nearest neighbours are searched, evenly by class",
     )
-    level: float = Field(default=0.95, gt=0, lt=1, description="how sure intervals are")
+    level: float = Field(default=0.95, gt=0, lt=1, description="confidence level of intervals")
     training: EmbedderSettings = EmbedderSettings()
     canaries: int = Field(
         default=8,
         ge=1,
         le=1000,
-        description="embeddings kept with the threshold, by which those of another model are told",
+        description="number of embeddings stored with the threshold to detect vectors of another model",
     )
     gates: ThresholdGates = ThresholdGates()
 
@@ -194,7 +205,7 @@ class MetricSettings(Section):
 
     @property
     def lacks_neural(self) -> bool:
-        """Whether the built-in sample goes without an embedder because the extra neural is not installed."""
+        """Whether the built-in sample has no embedder because the extra neural is not installed."""
         return self._sampled and not self.trains
 
     @property

@@ -1,4 +1,4 @@
-"""What embeddings come from outside the store, by the settings alone: a user's file, or the collection's input.
+"""The source of embeddings outside the store, by the settings alone: a user's file, or the collection's input.
 
 Imports no Prefect.
 """
@@ -22,7 +22,7 @@ from tasks.metric.classes import ClassParams, Part, side_of
 def skipped(settings: Settings) -> str:
     """Why a nightly tunes no threshold; empty if it tunes one.
 
-    The embeddings of the built-in sample go with it alone, if its packages are enough for either side of the split.
+    The built-in sample's embeddings need the built-in sample, with enough packages for both sides of the split.
     """
     metric, sample = settings.metric, settings.input.source == SAMPLE
     if not metric.input:
@@ -31,7 +31,7 @@ def skipped(settings: Settings) -> str:
         return ""
     if not sample:
         return (
-            f"No threshold is tuned: metric.input is {PACKAGES_SAMPLE}, which goes with the built-in sample alone; name"
+            f"No threshold is tuned: metric.input is {PACKAGES_SAMPLE}, which requires the built-in sample; name"
             f" embeddings of {settings.input.collection} there to tune one"
         )
     sides = Counter(side_of(name, classes_of(metric, metric.label, "all")) for name in settings.input.distributions)
@@ -47,23 +47,23 @@ def classes_of(metric: MetricSettings, column: str, part: Part, group: str = "")
 
 
 def embedding_columns(settings: Settings, flow: str) -> tuple[str, Mapping[str, str]] | None:
-    """The file that a flow's threshold is tuned on and the mapping of its columns; None where it is the collection's documents.
+    """The file that a flow's threshold is tuned on and the mapping of its columns; None for the collection's documents.
 
-    Run by itself, ``tune_thresholds`` reads the input that was asked for, unless the settings name embeddings.
+    Run alone, ``tune_thresholds`` reads the requested input, unless the settings name embeddings.
     """
-    metric, given = settings.metric, settings.input
+    metric, requested = settings.metric, settings.input
     if metric.input and metric.input not in OWN_EMBEDDINGS:
         return metric.input, metric.columns
-    asked = flow == "tune_thresholds" and metric.input in ("", PACKAGES_SAMPLE) and given.source != SAMPLE
-    return (given.source, given.columns or metric.columns) if asked else None
+    asked = flow == "tune_thresholds" and metric.input in ("", PACKAGES_SAMPLE) and requested.source != SAMPLE
+    return (requested.source, requested.columns or metric.columns) if asked else None
 
 
 def embedding_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> EmbeddingFile | ImageFiles | None:
-    """The file that a flow's threshold is tuned on, without what is to be forgotten; None where it is the collection's documents."""
-    found = embedding_columns(settings, flow)
-    if found is None:
+    """The file that a flow's threshold is tuned on, without suppressed keys; None for the collection's documents."""
+    file = embedding_columns(settings, flow)
+    if file is None:
         return None
-    path, mapping = found[0], tuple(sorted(found[1].items()))
+    path, mapping = file[0], tuple(sorted(file[1].items()))
     if settings.metric.kind == "images":
         return ImageFiles(path, settings.metric.images, mapping, suppressed)
     return EmbeddingFile(path, mapping, suppressed)
@@ -72,13 +72,13 @@ def embedding_source(settings: Settings, flow: str, suppressed: Suppressed | Non
 def suppressed_source(
     settings: Settings, flow: str, suppressed: Suppressed | None
 ) -> EmbeddingFile | ImageFiles | InputSource:
-    """What a threshold is tuned on from outside the store, without what is to be forgotten."""
+    """The source of a threshold outside the store, without suppressed keys."""
     source = embedding_source(settings, flow, suppressed)
     return source if source is not None else suppressing(source_of(settings), suppressed)
 
 
 def files_of(settings: Settings, flow: str) -> list[FileUse]:
-    """The file that a flow's threshold is tuned on; none where it is the collection's documents."""
+    """The files that a flow's threshold is tuned on; empty for the collection's documents."""
     columns = embedding_columns(settings, flow)
     if columns is None:
         return []

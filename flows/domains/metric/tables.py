@@ -1,4 +1,4 @@
-"""Thresholds as people read them. Imports no Prefect."""
+"""Thresholds as tables and text for the terminal. Imports no Prefect."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ _LEAST = {"cosine": "a cosine similarity of at least", "euclidean": "a Euclidean
 _RATES = {"far": "FAR", "frr": "FRR"}
 
 
-def show_choice(found: dict[str, Any], worst: int) -> None:
-    """A threshold chosen on a file: what it is, what other classes get by it, the worst of them."""
-    console, rate, share = wide_console(), found["target"]["rate"], found["target"]["share"]
-    on, test = found["chosen_on"], found["tested_on"]
+def show_choice(result: dict[str, Any], worst: int) -> None:
+    """Prints a threshold chosen on a file, its rates on other classes, and the worst of these."""
+    console, rate, share = wide_console(), result["target"]["rate"], result["target"]["share"]
+    on, test = result["chosen_on"], result["tested_on"]
     console.print(
-        f"[bold]threshold {found['threshold']:.4f}[/bold]: {_LEAST[found['measure']]} that, for {_RATES[rate]}"
-        f" {_percent(share)}; {_interval(found['interval'], found['level'])}",
+        f"[bold]threshold {result['threshold']:.4f}[/bold]: {_LEAST[result['measure']]} that, for {_RATES[rate]}"
+        f" {_percent(share)}; {_interval(result['interval'], result['level'])}",
         soft_wrap=True,
     )
-    _show_cautions(console, found["cautions"])
-    table = _table("what it gives", "classes", "rows", "FAR", "FRR")
-    told = "other classes" if test["other_classes"] else "the same classes"
+    _show_cautions(console, result["cautions"])
+    table = _table("rates", "classes", "rows", "FAR", "FRR")
+    where = "other classes" if test["other_classes"] else "the same classes"
     table.add_row("where it was chosen", *_counts(on), _percent(on["far"]), _percent(on["frr"]))
-    table.add_row(told, *_counts(test), _percent(test["far"]), _percent(test["frr"]))
+    table.add_row(where, *_counts(test), _percent(test["far"]), _percent(test["frr"]))
     console.print(table)
     console.print(
         f"{_RATES[rate]} of classes left out one by one while choosing: {_percent(on['held_out'])}", soft_wrap=True
@@ -33,20 +33,20 @@ def show_choice(found: dict[str, Any], worst: int) -> None:
         "" if test["recall_at_1"] is None else f"; recall@1 {test['recall_at_1']:.4f}, mAP@R {test['map_at_r']:.4f}"
     )
     console.print(
-        f"{told}: equal error rate {_percent(test['equal_error'])}{retrieval}; OPIS {test['opis']:.3g} (worst classes"
+        f"{where}: equal error rate {_percent(test['equal_error'])}{retrieval}; OPIS {test['opis']:.3g} (worst classes"
         f" {test['worst_opis']:.3g})",
         soft_wrap=True,
     )
-    if found["unlabelled"]:
-        console.print(f"{found['unlabelled']:,} row(s) without a label take no part", soft_wrap=True)
+    if result["unlabelled"]:
+        console.print(f"{result['unlabelled']:,} row(s) without a label were left out", soft_wrap=True)
     table = _table(f"worst classes by {_RATES[rate]}", "FAR", "FRR", "positive pairs", "negative pairs")
-    for row in found["worst"][:worst]:
+    for row in result["worst"][:worst]:
         table.add_row(
             row["name"], _percent(row["far"]), _percent(row["frr"]), f"{row['positives']:,}", f"{row['negatives']:,}"
         )
     console.print(table)
-    if found["groups"]:
-        console.print(_groups(found["groups"], _RATES[rate], test["other_classes"]))
+    if result["groups"]:
+        console.print(_groups(result["groups"], _RATES[rate], test["other_classes"]))
 
 
 def _show_cautions(console: Console, cautions: list[str]) -> None:
@@ -55,18 +55,18 @@ def _show_cautions(console: Console, cautions: list[str]) -> None:
 
 
 def _groups(rows: list[dict[str, Any]], rate: str, other: bool) -> Table:
-    """Groups of classes: what each would need, and what its classes get by the one threshold and by its own."""
-    told = "other classes" if other else "the same"
+    """Groups of classes: the threshold of each, and their rates by the common threshold and by their own."""
+    where = "other classes" if other else "the same"
     table = _table(
         "groups",
         "classes",
-        f"{rate} there",
+        f"{rate} on these",
         "own threshold",
         "interval",
-        told,
+        where,
         f"{rate}",
         f"{rate} by its own",
-        "worth it",
+        "differs",
     )
     for row in rows:
         ends = row["interval"]
@@ -84,55 +84,55 @@ def _groups(rows: list[dict[str, Any]], rate: str, other: bool) -> Table:
     return table
 
 
-def show_migration(found: dict[str, Any], worst: int) -> None:
-    """A threshold carried over to another model, beside the old one."""
-    console, rate = wide_console(), found["matched"]
-    before, after = found["before"], found["after"]
+def show_migration(result: dict[str, Any], worst: int) -> None:
+    """Prints a threshold migrated to another model, compared with the old one."""
+    console, rate = wide_console(), result["matched"]
+    before, after = result["before"], result["after"]
     console.print(
-        f"[bold]threshold {after['threshold']:.4f}[/bold] of {found['to']}: {_LEAST[found['measure']]} that;"
-        f" {_interval(after['interval'], found['level'])}; it has the {_RATES[rate]} of {before['threshold']:.4f} of"
-        f" {found['from']}",
+        f"[bold]threshold {after['threshold']:.4f}[/bold] of {result['to']}: {_LEAST[result['measure']]} that;"
+        f" {_interval(after['interval'], result['level'])}; it has the {_RATES[rate]} of {before['threshold']:.4f} of"
+        f" {result['from']}",
         soft_wrap=True,
     )
     table = _table("model", "threshold", "FAR", "FRR")
-    for name, side in ((found["from"], before), (found["to"], after)):
+    for name, side in ((result["from"], before), (result["to"], after)):
         table.add_row(name, f"{side['threshold']:.4f}", _percent(side["far"]), _percent(side["frr"]))
     console.print(table)
-    left = found["only_in_from"], found["only_in_to"]
+    left = result["only_in_from"], result["only_in_to"]
     console.print(
-        f"compared on {found['rows']:,} rows; left out are {left[0]:,} of the old model and {left[1]:,} of the new one",
+        f"compared on {result['rows']:,} rows; left out are {left[0]:,} of the old and {left[1]:,} of the new model",
         soft_wrap=True,
     )
-    table = _table(f"classes whose {_RATES[rate]} moves most", "before", "after")
-    for row in found["changes"][:worst]:
+    table = _table(f"classes whose {_RATES[rate]} changes most", "before", "after")
+    for row in result["changes"][:worst]:
         table.add_row(row["name"], _percent(row["before"]), _percent(row["after"]))
     console.print(table)
 
 
-def show_live(found: dict[str, Any]) -> None:
-    """A published threshold, and what a file of vectors was found to be."""
-    console, rate = wide_console(), found["target"]["rate"]
+def show_live(result: dict[str, Any]) -> None:
+    """Prints a published threshold, and the check of a file's vectors against its model."""
+    console, rate = wide_console(), result["target"]["rate"]
     console.print(
-        f"[bold]threshold {found['threshold']:.4f}[/bold]: {_LEAST[found['measure']]} that, for {_RATES[rate]} "
-        f"{_percent(found['target']['share'])}; interval {found['interval'][0]:.4f} to {found['interval'][1]:.4f}",
+        f"[bold]threshold {result['threshold']:.4f}[/bold]: {_LEAST[result['measure']]} that, for {_RATES[rate]} "
+        f"{_percent(result['target']['share'])}; interval {result['interval'][0]:.4f} to {result['interval'][1]:.4f}",
         soft_wrap=True,
     )
     console.print(
-        f"on {found['test_classes']} classes that it was not chosen on: FAR {_percent(found['test_far'])}, FRR"
-        f" {_percent(found['test_frr'])}"
+        f"on {result['test_classes']} classes that it was not chosen on: FAR {_percent(result['test_far'])}, FRR"
+        f" {_percent(result['test_frr'])}"
     )
-    _show_cautions(console, found["cautions"])
-    for name, (own, low, high) in found["groups"].items():
+    _show_cautions(console, result["cautions"])
+    for name, (own, low, high) in result["groups"].items():
         console.print(f"of group {name}: {own:.4f}, interval {low:.4f} to {high:.4f}", soft_wrap=True)
-    console.print(f"of model {found['model']}; other vectors need another one", soft_wrap=True)
-    if checked := found.get("checked"):
+    console.print(f"of model {result['model']}; vectors of another model need their own threshold", soft_wrap=True)
+    if checked := result.get("checked"):
         rates = f"; on these FAR {_percent(checked['far'])}, FRR {_percent(checked['frr'])}" if "far" in checked else ""
         console.print(
             f"{checked['input']}: {checked['canaries_compared']} canaries compared, the vectors are of that"
             f" model{rates}",
             soft_wrap=True,
         )
-    console.print(f"[dim]{found['ref']}[/dim]", soft_wrap=True)
+    console.print(f"[dim]{result['ref']}[/dim]", soft_wrap=True)
 
 
 def _counts(side: dict[str, Any]) -> tuple[str, str]:

@@ -1,4 +1,7 @@
-"""The `threshold` command: one threshold for all classes of a file of embeddings, or the live one. Imports no Prefect."""
+"""The `threshold` command: one threshold for all classes of a file of embeddings, or the live one.
+
+Imports no Prefect.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,13 +24,13 @@ from tasks.metric.scores import Measure, bins_covering, bounded_bins
 from tasks.metric.thresholds import Target, class_rates
 
 _GIVEN = replace(EMBEDDINGS, option="--map ")
-#: Vectors alone: of another model, or to be checked.
+#: The columns of a file of vectors alone: those of another model, or to be checked.
 _BARE = replace(_GIVEN, needed=("id", "vector"))
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Ids and labels ("" where there is none) of vectors float32 (n, d), where they are from, and groups like labels, if any."""
+    """Vectors, float32 (n, d), with ids, labels ("" for none) and groups like labels, if any, and their source."""
 
     source: str
     ids: list[str]
@@ -38,8 +41,10 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Options:
-    """How a threshold is chosen and tested. ``split``: on classes apart from those that test it; ``queries``: rows that ask for
-    their nearest ones.
+    """How a threshold is chosen and tested.
+
+    ``split``: whether it is tested on other classes than it is chosen on; ``queries``: number of rows whose nearest
+    neighbours are searched.
     """
 
     target: Target = field(default_factory=Target)
@@ -55,7 +60,7 @@ class Options:
 
 
 def read_given(path: str | Path, mapping: Mapping[str, str], *, labelled: bool = True) -> Embeddings:
-    """The embeddings of a file; InputError in one line for a file, a column or a row that cannot be used."""
+    """The embeddings of a file; InputError in one line for an invalid file, column or row."""
     form = _GIVEN if labelled else _BARE
     known = {ours: theirs for ours, theirs in mapping.items() if labelled or ours != "label"}
     batch = read_embeddings(path, mapping=known, form=form)
@@ -65,7 +70,7 @@ def read_given(path: str | Path, mapping: Mapping[str, str], *, labelled: bool =
         bad = batch.quarantined.num_rows
         raise InputError(
             f"{path}: expected a finite vector of one length with a direction, and an id of its own, in every row,"
-            f" found {first['reason']} ({first['detail']}) in row {first['row']}{named}, {bad} bad row(s) in all; mend"
+            f" found {first['reason']} ({first['detail']}) in row {first['row']}{named}, {bad} bad row(s) in all; fix"
             " or remove them"
         )
     rows = batch.accepted
@@ -77,7 +82,7 @@ def read_given(path: str | Path, mapping: Mapping[str, str], *, labelled: bool =
 
 
 def choose(given: Embeddings, options: Options) -> dict[str, Any]:
-    """The threshold of a file's embeddings, what other classes get by it, and how well rows find their own class."""
+    """The threshold of a file's embeddings, its rates on other classes, and metrics of retrieval within classes."""
     sides = _sides(given, options)
     chosen, tested = (sides["validation"], sides["test"]) if options.split else (sides["all"], sides["all"])
     with_pairs = [_pairs(given, rows, options) for rows in ((chosen, tested) if options.split else (chosen,))]
@@ -140,7 +145,7 @@ def _groups(
 
 
 def group_rows(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    """Groups as they are told: null where there is no threshold or no such class, ``interval`` for its ends."""
+    """Groups as JSON: null where there is no threshold or no such class, ``interval`` for its ends."""
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return [
         {name: row[name] for name in ("name", "classes", "threshold")}
@@ -151,7 +156,7 @@ def group_rows(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
 
 
 def _worst(columns: Mapping[str, list[Any]], rate: str) -> list[dict[str, Any]]:
-    """The classes by the target's rate, the highest first; those without such pairs are left out."""
+    """The classes by the target's rate, highest first; those without such pairs are left out."""
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     known = [row for row in rows if not np.isnan(row[rate])]
     return [
@@ -162,12 +167,12 @@ def _worst(columns: Mapping[str, list[Any]], rate: str) -> list[dict[str, Any]]:
 
 
 def _known(value: float) -> float | None:
-    """A figure; None where there is none."""
+    """A metric's value; None where there is none."""
     return None if np.isnan(value) else value
 
 
 def _sides(given: Embeddings, options: Options) -> dict[str, NDArray[np.int64]]:
-    """Rows by side of the split, and all with a label; FingerpostError where there are too few classes for it."""
+    """Rows by side of the split, and all rows with a label; FingerpostError if there are too few classes to split."""
     names, classes, sizes = np.unique(given.labels, return_inverse=True, return_counts=True)
     real = names != ""
     if real.sum() < 2:
@@ -194,7 +199,7 @@ def _sides(given: Embeddings, options: Options) -> dict[str, NDArray[np.int64]]:
 
 
 def _pairs(given: Embeddings, rows: NDArray[np.int64], options: Options) -> PairHistograms:
-    """The histograms of all pairs of some rows, within the memory."""
+    """The histograms of all pairs of some rows, within the memory limit."""
     vectors, labels = given.vectors[rows], given.labels[rows]
     try:
         count = bounded_bins(options.bins, len(np.unique(labels)), options.memory_mb)
@@ -233,7 +238,7 @@ def carried_over(old: Embeddings, new: Embeddings, threshold: float, options: Op
 
 
 def _matched(old: Embeddings, new: Embeddings) -> tuple[Embeddings, Embeddings, list[int]]:
-    """The rows of either model that have an id in common and a label, in the old one's order."""
+    """The labelled rows of both models with a common id, in the old one's order."""
     place = {key: row for row, key in enumerate(new.ids)}
     rows = [row for row, key in enumerate(old.ids) if key in place and old.labels[row]]
     if len(rows) < 2:
@@ -257,18 +262,19 @@ def embeddings_of(live: LiveThreshold) -> Embeddings:
 
 
 def check(live: LiveThreshold, given: Embeddings) -> dict[str, Any]:
-    """Whether a file's vectors are of the model that a live threshold holds for, and what they get by it if they have labels.
+    """The check that a file's vectors are of a live threshold's model, with their rates if they have labels.
 
-    FingerpostError for those of another model, and where none of the canaries is among them.
+    FingerpostError for vectors of another model, and if none of the canaries is among them.
     """
     try:
         compared = live.threshold.check(ids=given.ids, vectors=given.vectors)
     except ValueError as problem:
         raise FingerpostError(f"{given.source}: {problem}") from problem
     if not compared:
+        some = ", ".join(live.threshold.canary_ids[:3]) + ", ..."
         raise FingerpostError(
-            f"{given.source}: expected some of the ids {', '.join(live.threshold.canary_ids[:3])}, … that the threshold"
-            f" of model {live.threshold.model} is checked by, found none; add their vectors"
+            f"{given.source}: expected some canaries of model {live.threshold.model} (ids {some}), found none;"
+            " add their vectors"
         )
     out: dict[str, Any] = {"input": given.source, "canaries_compared": compared, "model": live.threshold.model}
     labels = given.labels[given.labels != ""]

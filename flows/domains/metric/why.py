@@ -1,6 +1,6 @@
-"""Why other rows pass with one of them in two versions: whether the threshold, the vectors or the rows moved.
+"""Why other rows pass with a row in two versions: because of the threshold, the vectors or the rows.
 
-Each pair is told exactly: its vectors of both versions are compared with both thresholds. Imports no Prefect.
+Each pair is attributed exactly: its vectors of both versions are compared with both thresholds. Imports no Prefect.
 """
 
 from functools import cache
@@ -14,20 +14,20 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.metric.scores import score_of, threshold_of
 
-#: Why rows pass in one version only, in words.
+#: Why rows pass in one version only, human-readable.
 _KINDS = {
-    "data": "rows came or went",
+    "data": "rows were added or removed",
     "threshold": "the threshold moved",
     "vectors": "the vectors moved",
     "both": "threshold and vectors moved",
-    "measure": "the measure is another",
+    "measure": "the measure changed",
 }
-#: What decides which rows pass, among the members of a threshold.
+#: The members of a threshold that decide which rows pass.
 _ANSWERING = ("documents", "vectors", "validation_pairs")
 
 
 def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: str) -> Why:
-    """The rows that pass with one of them, by its id, in two versions, and what moved them."""
+    """The rows that pass with the row of an id in two versions, and what moved them."""
     only_method(method, "threshold")
     comparison = _Comparison(PassingRows(store, before), PassingRows(store, after), query)
     left, right = comparison.left, comparison.right
@@ -43,12 +43,12 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
 
 
 def _serves(cause: Cause) -> bool:
-    """Whether a cause is in how the threshold is chosen from its pairs."""
+    """Whether a cause is in the choice of the threshold from its pairs."""
     return cause.artifact == contracts.THRESHOLD.name
 
 
 class _Comparison:
-    """Two versions, a row of either, and which of the others pass with it."""
+    """Two versions, a row of either, and the rows that pass with it."""
 
     def __init__(self, left: PassingRows, right: PassingRows, key: str) -> None:
         self.left, self.right, self.key = left, right, key
@@ -69,12 +69,12 @@ class _Comparison:
         return str(side.classes[side.row_of[key]])
 
     def shown(self, side: PassingRows) -> str:
-        """What a version compares the row with."""
+        """The threshold of a version for the row, with its measure."""
         value = side.threshold_for(self.key) if side.holds([self.key]) else side.made.threshold
         return f"{side.made.measure} {'≥' if side.made.measure == 'cosine' else '≤'} {value:.6g}"
 
     def reason(self, key: str, before: int, after: int, kept_order: bool) -> tuple[str, str]:
-        """What moved one row among those that pass."""
+        """What moved a row among those that pass."""
         passed, passes = (key in rows for rows in self._passes)
         if passed != passes:
             return self._crossed(key, passed=passed)
@@ -83,15 +83,15 @@ class _Comparison:
         if not (before and after):
             return "follows", f"it passes in both; others are nearer in the {'later' if before else 'earlier'}"
         if kept_order:
-            return "follows", "others came or left; the order of those that stayed is the same"
+            return "follows", "others were added or removed; the order of the rest is the same"
         return "order", "it passes in both; the order of those that pass changed"
 
     def _crossed(self, key: str, *, passed: bool) -> tuple[str, str]:
         """Why a row passes in one version only."""
-        for row, what in ((self.key, "the row that is asked for"), (key, "the row")):
+        for row, what in ((self.key, "the queried row"), (key, "the row")):
             there = [bool(side.holds([row])) for side in self.sides]
             if there != [True, True]:
-                return "data", f"{what} is {'new' if there[1] else 'gone'}"
+                return "data", f"{what} {'is new' if there[1] else 'was removed'}"
         if not self._same_measure:
             return "measure", f"{self.left.made.measure} and {self.right.made.measure} are not comparable"
         scores = [self._score(side, key) for side in self.sides]
@@ -103,9 +103,9 @@ class _Comparison:
         values = f"its {kind} {' → '.join(near)}, the threshold {' → '.join(limits)}"
         by_vectors, by_threshold = (scores[1] >= bounds[0]) != passed, (scores[0] >= bounds[1]) != passed
         if by_vectors and not by_threshold:
-            return "vectors", f"the vectors moved, and would by the same threshold: {values}"
+            return "vectors", f"the vectors moved; it would have changed with the same threshold too: {values}"
         if by_threshold and not by_vectors:
-            return "threshold", f"the threshold moved, and would with the same vectors: {values}"
+            return "threshold", f"the threshold moved; it would have changed with the same vectors too: {values}"
         return (
             "both",
             f"threshold and vectors moved, {'each enough' if by_vectors else 'neither enough alone'}: {values}",
@@ -115,7 +115,7 @@ class _Comparison:
         return float(self._scores(side)[side.row_of[key]])
 
     def verdict(self, moves: list[Move], roots: list[Cause], versions: list[Change]) -> list[str]:
-        """What is established of all rows, shown or not, in sentences."""
+        """The findings on all rows, shown or not, as sentences."""
         crossed = sorted(self._passes[0] ^ self._passes[1])
         before, after = self._passes
         both = f"{len(before & after)} rows pass in both versions"

@@ -38,7 +38,7 @@ XMR = Domain(
         "labels": "schemas.inputs.interaction_rows:LABELS",
         "negatives": "schemas.inputs.negatives:NEGATIVES",
     },
-    # How the list of a ranker's texts names them.
+    # The ids in the list of a ranker's texts.
     written_keys=("query {key}", "label {key}"),
     changes={
         "xmr.interactions": "flows.domains.xmr.changes:interactions",

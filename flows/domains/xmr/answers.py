@@ -1,4 +1,4 @@
-"""A ranker as it answers real queries, for ``replay``. Imports no Prefect."""
+"""The answers of a ranker to real queries, for ``replay``. Imports no Prefect."""
 
 from collections.abc import Collection, Sequence
 
@@ -6,7 +6,7 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.xmr.open import LiveRanker
 
-#: Queries that are ranked together.
+#: The number of queries that are ranked together.
 _TOGETHER = 4096
 
 
@@ -22,10 +22,10 @@ class RankerAnswers:
         return [[label.id for label in found] for part in parts for found in self._ranker.rank_many(part, k)]
 
     def holds(self, ids: Collection[str]) -> set[str]:
-        """Which of some ids are those of labels."""
+        """The ids among ``ids`` that are those of labels."""
         return set(ids) & set(self._ranker.labels[0])
 
 
 def answerer(store: Store, ref: Ref) -> RankerAnswers:
-    """A ranker's answers."""
+    """The answers of a published ranker."""
     return RankerAnswers(LiveRanker(store, ref))

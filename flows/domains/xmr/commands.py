@@ -1,4 +1,4 @@
-"""Asking the live ranker."""
+"""The command that ranks labels with the live ranker."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +9,13 @@ from flows.commands.options import CollectionOption, JsonOption, StoreOption
 
 
 def rank(
-    text: Annotated[str, typer.Argument(help="what labels are ranked for", show_default=False)] = "",
+    text: Annotated[str, typer.Argument(help="text to rank labels for", show_default=False)] = "",
     source: Annotated[
         Path | None,
         typer.Option(
             "--input",
             "-i",
-            help="instead: a Parquet, CSV or JSON Lines file with a column query",
+            help="instead of a text: Parquet, CSV or JSON Lines file with a column query",
             show_default=False,
         ),
     ] = None,
@@ -33,7 +33,7 @@ def rank(
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Ranks labels with the live ranker: names, scores, and the chance that each is right.
+    """Ranks labels with the live ranker: names, scores, and the probability that each is right.
 
     Examples:
 

@@ -7,7 +7,7 @@ from schemas.publish import Gate
 
 
 def ranker_gates(manifest: Manifest, settings: RankerGates) -> list[Gate]:
-    """What a ranker must fulfil; where no query was held out for testing, recall bounds nothing."""
+    """The gates of a ranker; without queries held out for testing, there is no gate on recall."""
     quality = manifest.quality
     gates = [
         Gate("ranker_labels", float(quality["labels"]), float(settings.labels)),

@@ -1,4 +1,4 @@
-"""Which interactions a ranker is trained on: a user's files, or those of the built-in sample."""
+"""The interactions that a ranker is trained on: a user's files, or those of the built-in sample."""
 
 from flows.domains.corpus.inputs import extracts, suppressed_keys
 from flows.domains.xmr.sources import interaction_source
@@ -9,7 +9,7 @@ from schemas.refs import Ref
 
 
 def interactions_of(run: Run) -> "Ref | InteractionSource":
-    """What a ranker is trained on: files of interactions, or the extracts of the built-in sample."""
+    """The source of a ranker's interactions: files, or the extracts of the built-in sample."""
     stored = instead_of("xmr")
     if stored is not None:
         return stored

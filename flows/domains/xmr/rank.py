@@ -10,7 +10,7 @@ from flows.run.console import wide_console
 from schemas.errors import FingerpostError
 from tasks.xmr.open import LiveRanker, RankedLabel, live
 
-#: Queries that are ranked and written together.
+#: The number of queries that are ranked and written together.
 _TOGETHER = 4096
 
 
@@ -24,7 +24,7 @@ def rank(
     collection: str | None,
     store: str | None,
 ) -> None:
-    """Ranks labels for a text, which are printed, or for the queries of a file, which are written to another."""
+    """Ranks and prints labels for a text, or ranks those for the queries of a file and writes them to another."""
     if bool(text.strip()) == (source is not None):
         raise FingerpostError("rank: expected a text or --input FILE, got none or both; give one")
     if (source is None) != (output is None):
@@ -50,15 +50,15 @@ def _rank_file(source: Path, output: Path, *, k: int, collection: str | None, st
         for start in range(0, len(texts), _TOGETHER):
             part = texts[start : start + _TOGETHER]
             for query, answers in zip(part, ranker.rank_many(part, k), strict=True):
-                for place, answer in enumerate(answers, start=1):
-                    writer.add(query, place, answer.id, answer.name, answer.score, answer.chance)
+                for position, answer in enumerate(answers, start=1):
+                    writer.add(query, position, answer.id, answer.name, answer.score, answer.chance)
     print(output)
 
 
 def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
     console = wide_console()
     if not found:
-        console.print(f"{text}: no answer; none of its words are known")
+        console.print(f"{text}: no answer; none of its words is known")
     else:
         table = Table(title=text, title_justify="left", box=None, pad_edge=False, header_style="bold")
         named = any(answer.name != answer.id for answer in found)
@@ -66,14 +66,14 @@ def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
         if named:
             table.add_column("id", overflow="fold", max_width=40, min_width=4)
         table.add_column("name", overflow="fold", max_width=80, min_width=20)
-        chances = any(answer.chance is not None for answer in found)
-        if chances:
-            table.add_column("chance", justify="right", no_wrap=True)
+        calibrated = any(answer.chance is not None for answer in found)
+        if calibrated:
+            table.add_column("probability", justify="right", no_wrap=True)
         table.add_column("score", justify="right", no_wrap=True)
-        for place, answer in enumerate(found, start=1):
+        for position, answer in enumerate(found, start=1):
             key = [answer.id] if named else []
-            chance = [f"{answer.chance:.2f}"] if chances and answer.chance is not None else []
-            # Scores are products along the path down the tree: small ones of good answers too.
-            table.add_row(str(place), *key, answer.name, *chance, f"{answer.score:.3g}")
+            probability = [f"{answer.chance:.2f}"] if calibrated and answer.chance is not None else []
+            # Scores are products along the path down the tree, and therefore small even for good answers.
+            table.add_row(str(position), *key, answer.name, *probability, f"{answer.score:.3g}")
         console.print(table)
     console.print(f"[dim]{ranker.ref}[/dim]", soft_wrap=True)

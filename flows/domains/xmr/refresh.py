@@ -1,7 +1,7 @@
-"""Refreshing the live ranker instead of training it anew, as part of the flow that trains one.
+"""Refresh of the live ranker instead of a full training, as part of the flow that trains one.
 
-The base of a refresh is the last full training: the live ranker's own artifacts, or those of the release that it names as
-its base. It is an input of the stages, so that the same base and interactions give the same ranker whenever they run.
+The base of a refresh is the last full training: the live ranker's own artifacts, or those of the release it names as
+base. It is an input of the stages, so the same base and interactions give the same ranker whenever they run.
 """
 
 import re
@@ -27,9 +27,9 @@ from tasks.xmr.open import member_roles, numbered
 from tasks.xmr.refresh import RefreshParams
 from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
 
-#: The role under which a refreshed ranker names the release of its base.
+#: The role of the base's release in a refreshed ranker.
 BASE = "base"
-#: What a base must have.
+#: The roles that a base must have.
 _MEMBERS: dict[str, tuple[Contract, ...]] = {
     "interactions": (contracts.INTERACTIONS,),
     "queries": (contracts.QUERIES, DOCUMENTS),  # documents of version 0.1
@@ -46,7 +46,7 @@ _NUMBERED = re.compile(r"(tree|model)_\d+")
 
 
 class NoBaseError(Exception):
-    """Why there is nothing to refresh; the ranker is trained fully."""
+    """No usable base of a refresh, with the reason; the ranker is trained fully."""
 
 
 @dataclass(frozen=True)
@@ -57,29 +57,29 @@ class Base:
     members: Mapping[str, Ref]
 
 
-def refreshed(run: Run, taken: Ref) -> dict[str, Ref]:
-    """The live ranker refreshed with the interactions: features, tree and weights by role, and the base that it names.
+def refreshed(run: Run, interactions: Ref) -> dict[str, Ref]:
+    """The live ranker refreshed with the interactions: features, tree, weights and base, by role.
 
-    Empty where the ranker is to be trained fully: refreshing is off, there is no base that fits, or the drift is past a
-    limit. Why is then shown, logged, and kept with the reason of every stage that is computed, the release's among them.
+    Empty where the ranker is to be trained fully: refresh is off, no base is usable, or the drift exceeds a
+    limit. The reason is then shown, logged, and stored with every computed stage, including the release's.
     """
     if run.settings.xmr.refresh.mode == "off":
         return {}
     try:
-        base = base_of(run, taken)
+        base = base_of(run, interactions)
         run.env.because = f"refreshed from {base.release}"
-        made = _made_from(run, taken, base)
-        _check_drift(run, _models(made))
+        artifacts = _made_from(run, interactions, base)
+        _check_drift(run, _models(artifacts))
     except NoBaseError as why:
         run.env.because = f"trained fully: {why}"
         run.progress.say(f"ranker {run.env.because}")
         return {}
-    run.progress.say(f"ranker {run.env.because}{_share(run, _models(made))}")
-    return made
+    run.progress.say(f"ranker {run.env.because}{_share(run, _models(artifacts))}")
+    return artifacts
 
 
 def refresh_params(xmr: XmrSettings, clusters: ClusterParams) -> RefreshParams:
-    """How the ranker over a clustering is refreshed, of the settings: as training does, but for its own negatives."""
+    """The refresh parameters for a clustering: those of training, except for the negatives."""
     chosen = xmr.refresh
     return RefreshParams(
         training=replace(xmr.training, negatives=chosen.negatives),
@@ -92,29 +92,29 @@ def refresh_params(xmr: XmrSettings, clusters: ClusterParams) -> RefreshParams:
     )
 
 
-def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
-    """The artifacts of a refresh; its features are counted with the vocabulary and the weights of the base."""
+def _made_from(run: Run, interactions: Ref, base: Base) -> dict[str, Ref]:
+    """The artifacts of a refresh; its features use the vocabulary and the term weights of the base."""
     xmr, old = run.settings.xmr, base.members
-    made = features_of(run, taken, vocabulary=old["vocabulary"])
+    artifacts = features_of(run, interactions, vocabulary=old["vocabulary"])
     kept = {"label_features": old["label_features"], BASE: base.release}
-    for place, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
-        params, (tree, model) = refresh_params(xmr, clusters), (numbered(role, place) for role in ("tree", "model"))
-        # Trees and weights of a full training are remembered apart from these, which other stages make.
-        with scoped(run, numbered("refreshed", place)):
-            made[tree] = refresh_tree(
-                taken,
-                made["features"],
+    for member, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
+        params, (tree, model) = refresh_params(xmr, clusters), (numbered(role, member) for role in ("tree", "model"))
+        # Trees and weights of a full training are recorded in another scope than these, which other stages make.
+        with scoped(run, numbered("refreshed", member)):
+            artifacts[tree] = refresh_tree(
+                interactions,
+                artifacts["features"],
                 old["interactions"],
                 old["label_features"],
                 old[tree],
                 params=params,
                 rows=xmr.rows,
             )
-            made[model] = refresh_rankers(
-                taken,
-                made["features"],
-                made["held_features"],
-                made[tree],
+            artifacts[model] = refresh_rankers(
+                interactions,
+                artifacts["features"],
+                artifacts["held_features"],
+                artifacts[tree],
                 old["interactions"],
                 old[tree],
                 old[model],
@@ -123,14 +123,14 @@ def _made_from(run: Run, taken: Ref, base: Base) -> dict[str, Ref]:
                 blocks=xmr.blocks,
                 limits=xmr.refresh.limits,
             )
-    return made | kept
+    return artifacts | kept
 
 
-def base_of(run: Run, taken: Ref) -> Base:
-    """The last full training that the live ranker goes back to; NoBaseError says why it cannot be refreshed from."""
+def base_of(run: Run, interactions: Ref) -> Base:
+    """The last full training behind the live ranker; NoBaseError if it is not usable as a base."""
     store, chosen = run.env.store, run.settings.xmr.refresh
     if rewriting.get() is not None:
-        raise NoBaseError("an earlier version is written anew without what is forgotten")
+        raise NoBaseError("an earlier version is rewritten without a forgotten key")
     live = Pointer(store, run.env.collection, contracts.RANKER.name).live()
     if live is None:
         raise NoBaseError(f"no ranker of {run.env.collection} is live")
@@ -139,7 +139,7 @@ def base_of(run: Run, taken: Ref) -> Base:
         _check_whole(store, base, thoroughly=not run.env.planning)
     except (CorruptArtifactError, ForeignArtifactError, MissingArtifactError) as problem:
         raise NoBaseError(f"the base of {live.ref} cannot be used: {problem}") from problem
-    if base.members["interactions"].identity == taken.identity:
+    if base.members["interactions"].identity == interactions.identity:
         raise NoBaseError(f"the interactions are those of the base {base.release}")
     age = (date.fromisoformat(run.env.day) - date.fromisoformat(base.release.day)).days
     if not 0 <= age <= chosen.base_days:
@@ -147,7 +147,7 @@ def base_of(run: Run, taken: Ref) -> Base:
             f"base {base.release}: expected one of 0 to {chosen.base_days} days before {run.env.day}, found {age}"
         )
     if why := _otherwise(run, base):
-        raise NoBaseError(f"base {base.release} was trained otherwise: {why}")
+        raise NoBaseError(f"base {base.release} was trained differently: {why}")
     return base
 
 
@@ -165,7 +165,7 @@ def _named_by(store: Store, release: Ref) -> Base:
 def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:
     """CorruptArtifactError, ForeignArtifactError or MissingArtifactError where the base is not what it was.
 
-    ``thoroughly``: every file of it and of what it was made of is read, as when it is published; else their sizes are seen.
+    ``thoroughly``: every file of its lineage is read, as when it is published; otherwise only sizes are checked.
     """
     contracts_by_role = _MEMBERS | {
         role: _MEMBERS[role.split("_")[0]] for role in base.members if _NUMBERED.fullmatch(role)
@@ -181,41 +181,39 @@ def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:
 
 
 def _otherwise(run: Run, base: Base) -> str:
-    """What a full training would do otherwise than the base's, in words; empty if nothing."""
+    """How a full training now would differ from the base's, human-readable; empty if it would not."""
     env, xmr, members = run.env, run.settings.xmr, base.members
     if xmr.embedding.method != "pifa":
-        return f"xmr.embedding.method: expected pifa, which alone can be refreshed, got {xmr.embedding.method}"
+        return f"xmr.embedding.method: expected pifa, the only one that can be refreshed, got {xmr.embedding.method}"
     clusterings = xmr.ensemble.clusterings(xmr.clusters)
-    rankers = sum(numbered("tree", place) in members for place in range(len(members)))
+    rankers = sum(numbered("tree", member) in members for member in range(len(members)))
     if rankers != len(clusterings):
         return f"xmr.ensemble: {len(clusterings)} ranker(s), the base has {rankers}"
-    found = []
+    differences = []
     for role, (stage, parameters) in steps_of(run.settings, run.flow).items():
         if role.startswith(HELD):
             continue
         why = "forced" if stage.name in env.forced else stage.differs(env, members[role], **parameters)
         if why:
-            found.append(f"{stage.name}: {why}")
-    return "; ".join(found)
+            differences.append(f"{stage.name}: {why}")
+    return "; ".join(differences)
 
 
-def _models(made: Mapping[str, Ref]) -> list[Ref]:
+def _models(artifacts: Mapping[str, Ref]) -> list[Ref]:
     """The refreshed weights of each member of the ensemble."""
-    return [made[numbered("model", place)] for place in range(len(member_roles(made)))]
+    return [artifacts[numbered("model", member)] for member in range(len(member_roles(artifacts)))]
 
 
 def _check_drift(run: Run, models: Sequence[Ref]) -> None:
-    """NoBaseError where refreshed weights say that a full training is due; a plan for what is not there takes it that it is
-    not.
-    """
+    """NoBaseError if refreshed weights require a full training; a plan without them assumes that they do not."""
     store = run.env.store
     for model in filter(store.has, models):
         if why := store.manifest(model).quality["must_retrain"]:
-            raise NoBaseError(f"the refresh is past a limit: {why}")
+            raise NoBaseError(f"the refresh exceeds a limit: {why}")
 
 
 def _share(run: Run, models: Sequence[Ref]) -> str:
     if not run.env.store.has(models[0]):
         return ""
     drift = run.env.store.manifest(models[0]).quality["drift"]
-    return f": {drift['solved_share']:.1%} of {drift['labels']:,} labels solved again, {drift['new_share']:.1%} new"
+    return f": {drift['solved_share']:.1%} of {drift['labels']:,} labels re-solved, {drift['new_share']:.1%} new"

@@ -1,4 +1,4 @@
-"""What a ranker is made with: the section ``xmr`` of the settings."""
+"""Parameters and gates of a ranker: the section ``xmr`` of the settings."""
 
 from typing import Annotated, Literal
 
@@ -24,17 +24,20 @@ from tasks.xmr.sweep import SweepParams
 from tasks.xmr.towers import TowerParams
 from tasks.xmr.training import TrainingParams
 
-#: Interactions of the built-in sample: a page's text and its "See Also" targets, a first sentence and its object.
+#: Interactions of the built-in sample: pages' texts with "See Also" targets, and first sentences with their objects.
 SAMPLE_INTERACTIONS = (SEE_ALSO_SAMPLE, NAMES_SAMPLE)
 
 
 class BaselineSettings(Section):
-    """What the ranker is compared with."""
+    """The baselines that the ranker is compared with."""
 
     compared: bool = Field(
         default=False, description="whether the ranker is compared with frequent labels, BM25 and dense retrieval"
     )
-    network: bool = Field(default=False, description="and with a trained two-tower network (the extra neural)")
+    network: bool = Field(
+        default=False,
+        description="whether the ranker is also compared with a trained two-tower network (the extra neural)",
+    )
     svd: SvdParams = SvdParams(rank=128)
     bm25: Bm25Params = Bm25Params()
     dense: DenseParams = DenseParams()
@@ -43,46 +46,58 @@ class BaselineSettings(Section):
 
 
 class RefreshSettings(Section):
-    """Whether and how the live ranker is refreshed instead of trained anew."""
+    """Whether and how the live ranker is refreshed instead of fully trained."""
 
     mode: str = Field(
         default="off",
         pattern="^(off|live)$",
-        description="off trains fully; live solves only what is new since the last full training of the live ranker",
+        description="off trains fully; live re-solves only what changed since the live ranker's last full training",
     )
     base_days: int = Field(
         default=31,
         ge=0,
         le=3660,
-        description="most days from that training to the day of the run; beyond, it is trained fully",
+        description="maximum number of days since the last full training; an older ranker is trained fully",
     )
     limits: DriftLimits = Field(
-        default=DriftLimits(), description="past any of these it is trained fully in the same run"
+        default=DriftLimits(),
+        description="limits of the drift; beyond any of them the ranker is trained fully in the same run",
     )
     negatives: Literal["tfn", "man", "tfn+man"] = Field(
-        default="tfn", description="rows that a column which is solved again sees; tfn costs least"
+        default="tfn",
+        description="training rows of a re-solved label: negatives as in xmr.training.negatives; tfn costs the least",
     )
-    leaf_growth: float = Field(default=1.25, ge=1, description="labels that a leaf may grow to, over its largest size")
+    leaf_growth: float = Field(
+        default=1.25,
+        ge=1,
+        description="maximum size of a grown leaf, as a multiple of the clustering's maximum leaf size",
+    )
     label_gain: float = Field(
-        default=0.05, ge=0, description="share of its positives by which a label has changed when it is solved again"
+        default=0.05,
+        ge=0,
+        description="fraction of a label's positives that must have changed for the label to be re-solved",
     )
-    node_gain: float = Field(default=0.2, ge=0, description="the same of a node above the labels")
+    node_gain: float = Field(
+        default=0.2,
+        ge=0,
+        description="fraction of an inner node's positives that must have changed for the node to be re-solved",
+    )
     warm: bool = Field(
         default=False,
         description=(
-            "whether solving starts from the old weights: slower where these are pruned and eps is large, as by default"
+            "whether solving starts from the old weights: slower if these are pruned and eps is large, as by default"
         ),
     )
 
 
 class RankerGates(Section):
-    """What a ranker must reach before it becomes live."""
+    """The gates of a ranker."""
 
     recall_at_10: float = Field(
         default=0.0, ge=0, le=1, description="minimum recall@10 on queries held out for testing"
     )
     sample_recall_at_10: float = Field(
-        default=0.15, ge=0, le=1, description="minimum recall@10 of the built-in sample's ranker"
+        default=0.15, ge=0, le=1, description="minimum recall@10 for the built-in sample's ranker"
     )
     labels: int = Field(default=1, ge=1, description="minimum number of labels")
     quarantine_share: float = Field(
@@ -96,37 +111,37 @@ class XmrSettings(Section):
     input: Annotated[str, NamesFile(SAMPLE_INTERACTIONS)] = Field(
         default="",
         description=(
-            "Parquet, CSV or JSON Lines file of interactions (query, label, weight, day, query_id), or of the built-in"
+            "Parquet, CSV or JSON Lines file of interactions (query, label, weight, day, query_id), or for the built-in"
             " sample python-docs-see-also or python-docs-names; empty trains nothing in nightly"
         ),
     )
-    labels: Annotated[str, NamesFile()] = Field(
-        default="", description="file of labels (id, name, text), if there is one"
-    )
+    labels: Annotated[str, NamesFile()] = Field(default="", description="optional file of labels (id, name, text)")
     unknown_labels: UnknownLabels = Field(
         default="keep",
         description=(
-            "what becomes of interactions whose label that file does not have: keep takes it as a label without a text,"
-            " quarantine sets the row aside"
+            "treatment of interactions whose label is not in the file of labels: keep imports the label without a text,"
+            " quarantine moves the row to quarantine"
         ),
     )
     negatives: Annotated[str, NamesFile()] = Field(
         default="",
         description=(
-            "file of labels that were not wanted (query or query_id, label, in these names), for xmr.training.negatives"
+            "file of labels that were not wanted (columns query or query_id, and label), for xmr.training.negatives"
             " = user"
         ),
     )
     columns: dict[str, str] = Field(
-        default_factory=dict, description="our column name to the file's, where they differ"
+        default_factory=dict, description="name of each column here to its name in the file, where they differ"
     )
     interactions: InteractionParams = InteractionParams()
     families: tuple[FamilyParams, ...] = Field(
         default=(FamilyParams("word", 1, 3, max_terms=200_000), FamilyParams("char", 3, 3, max_terms=50_000)),
-        description="the n-grams that queries are described by",
+        description="n-gram families of the queries' features",
     )
     tfidf: TfidfParams = TfidfParams()
-    label_words: int = Field(default=100, ge=0, description="words of a label's own text that are used, its name first")
+    label_words: int = Field(
+        default=100, ge=0, description="number of words of a label's own text that are used, its name first"
+    )
     rows: RowParams = RowParams()
     embedding: EmbeddingParams = EmbeddingParams()
     clusters: ClusterParams = ClusterParams()
@@ -136,8 +151,13 @@ class XmrSettings(Section):
     ensemble: EnsembleParams = EnsembleParams()
     blocks: BlockParams = BlockParams()
     refresh: RefreshSettings = RefreshSettings()
-    predicted: int = Field(default=100, ge=1, le=10000, description="labels ranked for each query that is held out")
-    calibrated: int = Field(default=10, ge=1, le=10000, description="of these, the first that chances are fitted to")
+    predicted: int = Field(default=100, ge=1, le=10000, description="number of labels ranked for each held-out query")
+    calibrated: int = Field(
+        default=10,
+        ge=1,
+        le=10000,
+        description="number of first labels of each held-out query that probabilities are fitted to",
+    )
     baselines: BaselineSettings = BaselineSettings()
     gates: RankerGates = RankerGates()
 
@@ -153,5 +173,5 @@ class XmrSettings(Section):
 
     @property
     def ngrams(self) -> NgramParams:
-        """How the n-grams of queries are counted: a query is one field."""
+        """The n-gram parameters of queries: a query is a single field."""
         return NgramParams(self.families, name_weight=0.0, first_weight=1.0, body_weight=0.0)

@@ -1,4 +1,4 @@
-"""What interactions come from outside the store, by the settings alone: a user's files, or the built-in sample's.
+"""The source of interactions outside the store, by the settings alone: a user's files, or the built-in sample's.
 
 Imports no Prefect.
 """
@@ -24,7 +24,7 @@ def skipped(settings: Settings) -> str:
         return "No ranker is trained: xmr.input names no interactions"
     if chosen in SAMPLE_INTERACTIONS and source != SAMPLE:
         return (
-            f"No ranker is trained: xmr.input is {chosen}, which goes with the built-in sample alone; name interactions"
+            f"No ranker is trained: xmr.input is {chosen}, which requires the built-in sample; name interactions"
             f" of {settings.input.collection} there to train one"
         )
     return ""
@@ -32,7 +32,7 @@ def skipped(settings: Settings) -> str:
 
 @dataclass(frozen=True)
 class InteractionFiles:
-    """Files of interactions and (or "") of labels, with our column name to theirs where they differ, and of negatives."""
+    """Files of interactions, labels and negatives ("" for none), and the mapping of their columns."""
 
     path: str
     labels: str
@@ -43,14 +43,14 @@ class InteractionFiles:
 def interaction_files(settings: Settings, flow: str) -> InteractionFiles | None:
     """The files that a flow's ranker is trained on; None where those are the built-in sample's.
 
-    Run by itself, ``train_ranker`` reads the input that was asked for, with the columns that were mapped, unless the settings
-    name a file of interactions.
+    Run alone, ``train_ranker`` reads the requested input with its column mapping, unless the settings name a file of
+    interactions.
     """
-    xmr, given = settings.xmr, settings.input
+    xmr, requested = settings.xmr, settings.input
     if xmr.input and xmr.input not in SAMPLE_INTERACTIONS:
         return InteractionFiles(xmr.input, xmr.labels, xmr.columns, xmr.negatives)
-    if flow == "train_ranker" and given.source != SAMPLE:
-        return InteractionFiles(given.source, xmr.labels, given.columns or xmr.columns, xmr.negatives)
+    if flow == "train_ranker" and requested.source != SAMPLE:
+        return InteractionFiles(requested.source, xmr.labels, requested.columns or xmr.columns, xmr.negatives)
     return None
 
 
@@ -70,7 +70,7 @@ def files_of(settings: Settings, flow: str) -> list[FileUse]:
 
 
 def interaction_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InteractionSource | None:
-    """The files that a flow's ranker is trained on, without what is to be forgotten; None for the built-in sample."""
+    """The files that a flow's ranker is trained on, without suppressed keys; None for the built-in sample."""
     files = interaction_files(settings, flow)
     if files is None:
         return None
@@ -85,13 +85,14 @@ def interaction_source(settings: Settings, flow: str, suppressed: Suppressed | N
 
 
 def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InteractionSource | InputSource:
-    """What a ranker is trained on from outside the store, without what is to be forgotten."""
+    """The source of a ranker outside the store, without suppressed keys."""
     source = interaction_source(settings, flow, suppressed)
     return source if source is not None else suppressing(PythonDocsSource(settings.input.distributions), suppressed)
 
 
 def sample_of(settings: Settings, flow: str) -> str:
-    """Which of the built-in sample's interactions a flow's ranker is trained on: first sentences where the settings name
-    none; empty where it reads files.
+    """The name of the built-in interactions that a flow's ranker is trained on; empty where it reads files.
+
+    First sentences where the settings name none.
     """
     return "" if interaction_files(settings, flow) else settings.xmr.input or NAMES_SAMPLE

@@ -1,4 +1,4 @@
-"""What makes a ranker's artifacts up to its weights: stages and their parameters, named once for who trains and who refreshes."""
+"""The stages of a ranker's artifacts up to its weights, with their parameters, for training and refresh alike."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,12 +14,12 @@ from tasks.xmr.stages.interactions import import_interactions, list_queries
 from tasks.xmr.stages.training import train_rankers
 from tasks.xmr.stages.trees import cluster_labels, embed_labels
 
-#: Roles of what is made of held-out queries begin with this.
+#: Prefix of the roles of artifacts made from held-out queries.
 HELD = "held_"
 
 
 def steps_of(settings: Settings, flow: str) -> Mapping[str, tuple[Stage, Mapping[str, Any]]]:
-    """For each role of a full training the stage that makes it, and all parameters of that stage."""
+    """The stage of each role of a full training, and all its parameters."""
     xmr, rows = settings.xmr, settings.corpus.imports.rows_per_shard
     ngrams, tfidf = {"params": xmr.ngrams}, {"params": xmr.tfidf}
     blocks = {"rows": xmr.rows, "blocks": xmr.blocks}
@@ -34,14 +34,14 @@ def steps_of(settings: Settings, flow: str) -> Mapping[str, tuple[Stage, Mapping
         f"{HELD}features": (weigh_terms, tfidf),
         "label_features": (embed_labels, {"params": xmr.embedding, **blocks}),
     }
-    for place, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
-        steps[numbered("tree", place)] = (cluster_labels, {"params": clusters, "blocks": xmr.blocks})
-        steps[numbered("model", place)] = (train_rankers, {"params": xmr.training, **blocks})
+    for member, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
+        steps[numbered("tree", member)] = (cluster_labels, {"params": clusters, "blocks": xmr.blocks})
+        steps[numbered("model", member)] = (train_rankers, {"params": xmr.training, **blocks})
     return steps
 
 
 def maker(run: Run) -> Callable[..., Ref]:
-    """A function of a role and the inputs of its stage that makes, or reuses, the artifact."""
+    """A function of a role and the inputs of its stage, which makes or reuses the artifact."""
     steps = steps_of(run.settings, run.flow)
 
     def make(role: str, *inputs: Any) -> Ref:

@@ -1,8 +1,8 @@
-"""Why two rankers answer a query differently: what of it labels, the beam, training rows or scores moved.
+"""Why two rankers answer a query differently: because of labels, the beam, training rows or scores.
 
-What is said of an answer is established from what is stored: by scoring every label instead of those that the beam
-keeps, by leaving new labels out of a ranking, by the training rows of a label in both versions. For the rest, the stages
-that differ are named. Imports no Prefect.
+A finding on an answer follows from stored artifacts: by scoring every label instead of those that the beam
+keeps, by leaving new labels out of a ranking, by the training rows of a label in both versions. For other moves, the
+stages that differ are named. Imports no Prefect.
 """
 
 from dataclasses import replace
@@ -31,12 +31,12 @@ from tasks.xmr.interactions import TRAINING, query_text
 from tasks.xmr.open import LiveRanker, member_roles, read_targets, rows_of
 from tasks.xmr.ranking import NONE, Ranker, Ranking
 
-#: What turns texts into features, among the members of a ranker.
+#: The members of a ranker that turn texts into features.
 _FEATURES = ("vocabulary", "ngrams", "features")
 
 
 class Side:
-    """One version and everything that answers the query in it."""
+    """One version, and its artifacts that answer the query."""
 
     def __init__(self, store: Store, ref: Ref, text: str, k: int) -> None:
         self.ranker, self.text, self.k = LiveRanker(store, ref), text, k
@@ -50,7 +50,7 @@ class Side:
 
     @cached_property
     def terms(self) -> dict[str, float]:
-        """The query's terms with their weights."""
+        """The weights of the query's terms."""
         return named_terms(self.ranker.featurizer, self.features)
 
     @cached_property
@@ -60,9 +60,9 @@ class Side:
 
     @cached_property
     def ranking(self) -> list[tuple[str, float]]:
-        """The labels in the order of their scores, with a beam that leaves nothing out.
+        """All labels in the order of their scores: a search whose beam prunes nothing.
 
-        Of an ensemble, each member lists as many as it does when the version answers: scores depend on it.
+        Each member of an ensemble lists as many labels as in a normal answer: scores depend on that number.
         """
         if not self.features.nnz:
             return []
@@ -84,12 +84,12 @@ class Side:
 
     @cached_property
     def beams(self) -> str:
-        """How the version searches."""
+        """The search parameters of the version, human-readable."""
         return f"beam {self.ranker.manifest.quality['beam']}, {self.ranker.manifest.quality['post_processor']}"
 
     @cached_property
     def _training(self) -> tuple[list[str], list[str], sparse.csc_array]:
-        """Keys and texts of the training queries, and what was chosen for them, by label."""
+        """Keys and texts of the training queries, and their interactions by label."""
         artifact = self.ranker.store.open(self.ranker.members["interactions"], contracts.INTERACTIONS)
         queries = artifact.read("queries")
         mine = rows_of(queries, (TRAINING,))
@@ -104,7 +104,7 @@ class Side:
         return {keys[row]: (texts[row], weight) for row, weight in pairs}
 
     def answering(self) -> list[Ref]:
-        """The artifacts that answers are made from."""
+        """The artifacts that answers are computed from."""
         members = self.ranker.members
         roles = [*_FEATURES, *(role for pair in member_roles(members) for role in pair)]
         return [members[role] for role in roles]
@@ -116,7 +116,7 @@ def _exhaustive(ranker: Ranker, features: sparse.csr_array, k: int) -> Ranking:
 
 
 def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: str) -> Why:
-    """The labels that a text is answered with in two versions, and what moved them."""
+    """The labels that answer a text in two versions, and what moved them."""
     only_method(method, "ranker")
     left, right = (Side(store, ref, query, k) for ref in (before, after))
     moves = _Comparison(left, right).moves()
@@ -139,7 +139,7 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
 
 
 def _serves(cause: Cause) -> bool:
-    """Whether a cause is in how labels are searched and combined, which the predictions keep."""
+    """Whether a cause is in the parameters of searching and combining, which are stored with the predictions."""
     searched = ("beam", "combination")
     return cause.artifact.startswith(contracts.PREDICTIONS.name) and any(
         change.key.split(".")[0] in searched for change in cause.parameters
@@ -147,13 +147,13 @@ def _serves(cause: Cause) -> bool:
 
 
 class _Comparison:
-    """Two sides, and what of the moves between them can be told exactly."""
+    """Two sides, and the exact attribution of the moves between them."""
 
     def __init__(self, left: Side, right: Side) -> None:
         self.left, self.right = left, right
         self.new = right.label_of.keys() - left.label_of.keys()
         self.gone = left.label_of.keys() - right.label_of.keys()
-        # In an ensemble a label's score depends on what is listed with it, so that none can be left out.
+        # In an ensemble a label's score depends on the other labels in the list, so that none can be left out.
         self.apart = not any(isinstance(side.ranker.ranker, Ensemble) for side in (left, right))
 
     def moves(self) -> list[Move]:
@@ -168,7 +168,7 @@ class _Comparison:
         if before == after:
             return "same", ""
         if key in self.gone:
-            return "data", "the label is gone"
+            return "data", "the label was removed"
         if key in self.new:
             return "data", "the label is new"
         if before and after:
@@ -185,7 +185,7 @@ class _Comparison:
                 f"the earlier beam search missed better ones: exhaustive scoring had it at {position or 'none'}",
             )
         if self.apart and 0 < (position := position_without(self.right.positions, key, self.new)) <= k:
-            return "data", f"new labels are before it: without them it would be at {position}"
+            return "data", f"new labels rank before it: without them it would be at {position}"
         return self._scored(key)
 
     def _entered(self, key: str) -> tuple[str, str]:
@@ -198,23 +198,23 @@ class _Comparison:
                 f"the later beam search misses better ones: exhaustive scoring has it at {position or 'none'}",
             )
         if self.apart and 0 < (position := position_without(self.left.positions, key, self.gone)) <= k:
-            return "data", f"labels before it are gone: without them it was at {position} already"
+            return "data", f"labels before it were removed: without them it was at {position} already"
         return self._scored(key)
 
     def _moved(self, key: str, kept_order: bool) -> tuple[str, str]:
         if kept_order:
-            return "follows", "others came or left; the order of those that stayed is the same"
+            return "follows", "others were added or removed; the order of the rest is the same"
         positions = [side.positions.get(key, 0) for side in (self.left, self.right)]
         if positions[0] == positions[1] > 0:
             return "beam", f"exhaustive scoring has it at {positions[0]} in both versions"
         touched = self.new | self.gone
         among = [position_without(side.positions, key, touched) for side in (self.left, self.right)]
         if self.apart and among[0] == among[1] > 0:
-            return "follows", "labels came or left; among the rest it keeps its position"
+            return "follows", "labels were added or removed; among the rest it keeps its position"
         return self._scored(key)
 
     def _scored(self, key: str) -> tuple[str, str]:
-        """What else is known of a label whose score moved."""
+        """Further findings on a label whose score moved."""
         old, new = (dict(side.ranking).get(key) for side in (self.left, self.right))
         words = [f"{score:.3g}" if score is not None else "none" for score in (old, new)]
         positions = [str(side.positions.get(key, "none")) for side in (self.left, self.right)]
@@ -230,14 +230,14 @@ class _Comparison:
 
 
 def _verdict(moves: list[Move], roots: list[Cause], left: Side, right: Side, versions: list[Change]) -> list[str]:
-    """What is established, in sentences."""
+    """The findings, as sentences."""
     kinds = [move.kind for move in moves if move.kind not in {"same", "follows"}]
     if not kinds:
         return [no_moves(moves)]
     counts = {kind: kinds.count(kind) for kind in ("data", "beam", "training", "scores")}
     words = []
     if counts["data"]:
-        words.append(f"{counts['data']} of {len(kinds)} changes are because labels came or went")
+        words.append(f"{counts['data']} of {len(kinds)} changes are because labels were added or removed")
     if counts["beam"]:
         exhaustive = [[key for key, _ in side.ranking[: side.k]] for side in (left, right)]
         same = "; exhaustive scoring gives the same labels in both versions" if exhaustive[0] == exhaustive[1] else ""

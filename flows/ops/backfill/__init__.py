@@ -1,1 +1,1 @@
-"""Days of a flow run after the fact: requests, records, progress, and the state of each day."""
+"""Backfills of the days of a flow: requests, records, progress, and the state of each day."""

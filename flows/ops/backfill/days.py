@@ -1,4 +1,4 @@
-"""The process that runs days of a backfill, one after the other, and what became of each."""
+"""The process that runs days of a backfill, one after the other, and the outcome of each."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ from flows.ops.backfill.record import Backfill, BackfillError, Control, Reproces
 from flows.run.server import own_server
 from schemas.leases import holding
 
-#: Seconds between two looks at whether a running day is to be stopped.
+#: Seconds between two checks whether a running day is to be stopped.
 _LOOK = 1.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A day of a backfill that came to an end: completed, failed or skipped (it was fresh already)."""
+    """The outcome of a day of a backfill: completed, failed or skipped (it was fresh already)."""
 
     day: str
     state: str
@@ -29,7 +29,7 @@ class Ended:
 
 
 def ended(backfill: Backfill, control: Control, day: str, record: dict[str, Any]) -> Ended | None:
-    """What became of a day that somebody took; None while it is not known."""
+    """The outcome of a claimed day; None while it is unknown."""
     if backfill.ran(control, record):
         return Ended(day, record["state"], record["seconds"], " ".join(record["error"].split()))
     claim = backfill.holder(control, day)
@@ -39,16 +39,16 @@ def ended(backfill: Backfill, control: Control, day: str, record: dict[str, Any]
 
 
 def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable[[], None] = lambda: None) -> list[str]:
-    """Runs the next day that nobody took, and so on, until none is left, ``most`` were run, or the backfill is to stop; the days that it ran.
+    """Runs unclaimed days until none is left, ``most`` were run, or the backfill is to stop; returns the days it ran.
 
-    A day that fails does not stop the others. What stops a run without saying anything about its day (no Prefect server,
-    a signal) is raised, and the day is given back.
+    A day that fails does not stop the others. An error that says nothing about the day (no Prefect server, a signal) is
+    raised, and the day is released.
     """
     from flows.run.executor import DaskExecutor
     from flows.run.runtime import executor_of, executor_override
 
     partitions = Partitions(backfill.request.flow, backfill.request.run)
-    taken: list[str] = []
+    ran: list[str] = []
     executor = executor_override.get() or executor_of(partitions.settings)
     token = executor_override.set(executor)
     try:
@@ -59,14 +59,14 @@ def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable
         ):
             if server:
                 server.wait()
-            while not most or len(taken) < most:
+            while not most or len(ran) < most:
                 control = backfill.control()
                 day = _next(backfill, control, worker) if control.state == "running" else None
                 if day is None:
                     break
                 try:
                     if _run_day(backfill, control, day, partitions):
-                        taken.append(day)
+                        ran.append(day)
                 except KeyboardInterrupt:
                     if not asked.is_set():
                         raise
@@ -76,7 +76,7 @@ def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable
         executor_override.reset(token)
         if isinstance(executor, DaskExecutor):
             executor.close()
-    return taken
+    return ran
 
 
 def _next(backfill: Backfill, control: Control, worker: str) -> str | None:
@@ -84,7 +84,7 @@ def _next(backfill: Backfill, control: Control, worker: str) -> str | None:
 
 
 def _run_day(backfill: Backfill, control: Control, day: str, partitions: Partitions) -> bool:
-    """Runs a day that was taken, unless its outcome is there already; False if so."""
+    """Runs a claimed day; False if it has an outcome already."""
     if backfill.ran(control, partitions.record(day)):
         return False
     if backfill.request.reprocess is not Reprocess.all and partitions.of([day])[0].state == "fresh":
@@ -97,8 +97,8 @@ def _run_day(backfill: Backfill, control: Control, day: str, partitions: Partiti
             backfill.release(control, day)
             if isinstance(problem, Exception):
                 raise BackfillError(
-                    f"backfill {backfill.id}: expected the run of {day} to come to an end, found it cut off"
-                    f" ({type(problem).__name__}: {problem}); `fingerpost backfill resume {backfill.id}` goes on"
+                    f"backfill {backfill.id}: expected the run of {day} to finish, found it interrupted"
+                    f" ({type(problem).__name__}: {problem}); `fingerpost backfill resume {backfill.id}` continues"
                 ) from problem
             raise
         if not isinstance(problem, Exception):
@@ -112,7 +112,7 @@ def _run_flow(backfill: Backfill, control: Control, day: str) -> None:
 
     tokens = backfilling.set(backfill.tag(control)), watching.set(Watching(quiet=True))
     try:
-        # The lease of the run says that it lives.
+        # The lease of the run shows that it is alive.
         with without_heartbeat():
             known(backfill.request.flow)(backfill.request.run.for_day(day))
     finally:
@@ -122,9 +122,9 @@ def _run_flow(backfill: Backfill, control: Control, day: str) -> None:
 
 @contextlib.contextmanager
 def _stopped_from_outside(backfill: Backfill) -> Iterator[threading.Event]:
-    """Within it the running day is interrupted if the backfill is cancelled at once, and the process ends if its parent died.
+    """A context that interrupts the running day if the backfill is cancelled at once, and ends an orphaned process.
 
-    The event says that it was. Only the main thread can be interrupted; elsewhere the day is finished first.
+    The event is set when it interrupts. Only the main thread can be interrupted; in others the day is finished first.
     """
     asked, done, parent = threading.Event(), threading.Event(), os.getppid()
     main = threading.current_thread() is threading.main_thread()
@@ -151,10 +151,10 @@ def _stopped_from_outside(backfill: Backfill) -> Iterator[threading.Event]:
             signal.signal(signal.SIGINT, before)
 
 
-#: Set in processes that must not outlive the one that started them.
+#: The environment variable of processes that must not outlive their parent.
 PARENT = "FINGERPOST_BACKFILL_PARENT"
 
 
 def worker_name() -> str:
-    """A name for this process's lease."""
+    """The name of this process's lease."""
     return f"process-{os.getpid()}-{time.time_ns():x}"

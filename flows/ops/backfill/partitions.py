@@ -1,4 +1,4 @@
-"""What became of the days of a flow and collection, derived from the store."""
+"""The states of the days of a flow and collection, derived from the store."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from schemas.store import Store
 from tasks.code import unchanging_code
 from tasks.ledger import full_name, partition, partitions
 
-#: The states there are, with the sign and the colour of each in a calendar.
+#: The states of days, with the sign and colour of each in a calendar.
 STATES = {
     "fresh": ("●", "green"),
     "missing": ("·", "white"),
@@ -27,7 +27,7 @@ STATES = {
     "quarantined": ("!", "magenta"),
     "running": ("▸", "cyan"),
 }
-#: How an error is called that says nothing about the day: its run was stopped, or lost Prefect's server.
+#: Names of errors that say nothing about the day: its run was stopped, or lost Prefect's server.
 _INTERRUPTIONS = frozenset(
     {
         "",
@@ -49,9 +49,9 @@ _INTERRUPTIONS = frozenset(
 
 @dataclass(frozen=True)
 class Partition:
-    """A day of a flow and collection: its state, why, the bad rows set aside, and what running it would cost.
+    """A day of a flow and collection: its state, the reason, its quarantined rows, and the expected cost of running it.
 
-    ``seconds`` are the stages' that would run, None where one of them was never computed before.
+    ``seconds`` are those of the stages that would run, None if one of them was never computed before.
     """
 
     day: str
@@ -63,12 +63,12 @@ class Partition:
 
 
 def interrupted(record: Mapping[str, Any]) -> bool:
-    """Whether the record of a day is of a run that was cut off."""
+    """Whether the record of a day is of an interrupted run."""
     return record.get("state") == "failed" and record.get("error_kind", "") in _INTERRUPTIONS
 
 
 class Partitions:
-    """The states of the days of a flow under a request, whose own day and forced stages do not count."""
+    """The states of the days of a flow under a request; the request's own day and forced stages do not count."""
 
     def __init__(self, flow: str, request: RunRequest) -> None:
         self.flow, self.request = flow, request.model_copy(update={"force": (), "dry_run": False})
@@ -78,15 +78,15 @@ class Partitions:
         self._limits = limits_digest(self.settings)
 
     def known_days(self) -> list[str]:
-        """The days that ever ran."""
+        """The days with a record."""
         return sorted(partitions(self.store, self.flow, self.collection))
 
     def record(self, day: str) -> dict[str, Any]:
-        """What the newest run of a day left; empty if there was none."""
+        """The record of a day's newest run; empty if there is none."""
         return partition(self.store, self.flow, self.collection, day)
 
     def of(self, days: Iterable[str]) -> list[Partition]:
-        """The states of some days, in their order; nothing is computed or written."""
+        """The states of some days, in order. Computes and writes nothing."""
         with unchanging_code():
             running = self._running()
             return [self._state(day, self.record(day), running) for day in days]
@@ -100,18 +100,18 @@ class Partitions:
             plan, refused = plan_of(self.flow, self.request.for_day(day)), ""
         except InputError as problem:
             plan, refused = None, " ".join(str(problem).split())
-        # A day that lacks nothing but observations needs no run.
+        # A day in which only observing stages would run is fresh.
         needed = plan if plan is None or plan.decisive.runs else plan.decisive
         about = {"day": day, "run": record.get("run", ""), "seconds": _seconds(needed)}
         if day in running:
             return Partition(state="running", **about)
-        state, reason = self._told(record, plan, refused)
+        state, reason = self._verdict(record, plan, refused)
         return Partition(state=state, reason=reason, quarantined=self._quarantined(record, state), **about)
 
-    def _told(self, record: Mapping[str, Any], plan: Plan | None, refused: str) -> tuple[str, str]:
+    def _verdict(self, record: Mapping[str, Any], plan: Plan | None, refused: str) -> tuple[str, str]:
         state, error = record.get("state"), " ".join(str(record.get("error", "")).split())
         if plan is None:
-            # Inputs are often not kept for long: what was made of them is there all the same.
+            # Inputs are often deleted after a while; the artifacts made from them remain.
             return (
                 ("fresh", f"no input any more: {refused}")
                 if state == "completed"
@@ -122,55 +122,55 @@ class Partitions:
         if state == "completed":
             if decisive.runs:
                 return ("stale", decisive.reason) if changed else ("missing", f"gone: {decisive.runs[0].name}")
-            return ("stale", f"its newest run was another one: {', '.join(changed)}") if changed else ("fresh", "")
+            return ("stale", f"its newest run was a different one: {', '.join(changed)}") if changed else ("fresh", "")
         if state == "failed" and not interrupted(record):
             if not record.get("stages"):
-                # Nothing was asked for yet, as without an input; a plan could be made now.
+                # The failed run planned no stage, for example without an input; now there is a plan.
                 return "stale", f"changed since it failed: {error}"
-            # It may have failed in a stage that only observes, and a change of that one cure it.
+            # It may have failed in an observing stage that has changed since.
             changed = _changed(record, plan)
             if changed or record.get("limits", self._limits) != self._limits:
                 return "stale", f"changed since it failed: {', '.join(changed) or 'gates'}"
             return ("quarantined" if record["error_kind"] == "QuarantineLimitError" else "failed"), error
-        there = sum(self.store.has(Ref.parse(stage.ref)) for stage in decisive.stages)
-        if state is None and not there:
+        finished = sum(self.store.has(Ref.parse(stage.ref)) for stage in decisive.stages)
+        if state is None and not finished:
             return "missing", "never run"
         cause = f" ({error})" if record.get("error_kind") else ""
-        return "missing", f"interrupted: {there} of {len(decisive.stages)} stages are there{cause}"
+        return "missing", f"interrupted: {finished} of {len(decisive.stages)} stages are finished{cause}"
 
     def _quarantined(self, record: Mapping[str, Any], state: str) -> int:
-        """The bad rows of a day; where those of an input were too many, its run had no figures of them."""
+        """The number of quarantined rows of a day, including those of an input that was refused for them."""
         if state != "quarantined":
             return int(record.get("quarantined", 0))
         asked: Mapping[str, str] = record.get("stages") or {}
         names = (full_name(stage, file.part) for _, file in domains.inputs() for stage in file.stages)
         imports = (asked.get(name, "") for name in names)
-        return sum(self._rows_quarantined(made) for made in imports if made)
+        return sum(self._rows_quarantined(reference) for reference in imports if reference)
 
-    def _rows_quarantined(self, made: str) -> int:
-        """The rows in the quarantine of an import, finished or not."""
+    def _rows_quarantined(self, reference: str) -> int:
+        """The number of rows in the quarantine of an import, finished or not."""
         try:
-            ref = Ref.parse(made)
+            ref = Ref.parse(reference)
             return int(self.store.manifest(Ref(QUARANTINE.name, ref.day, ref.fingerprint)).quality["rows"])
         except (FingerpostError, KeyError):
             return 0
 
 
-def counts(found: Iterable[Partition]) -> dict[str, int]:
-    """How many days there are of each state."""
-    states = [one.state for one in found]
+def counts(partitions: Iterable[Partition]) -> dict[str, int]:
+    """The number of days by state."""
+    states = [partition.state for partition in partitions]
     return {state: states.count(state) for state in STATES if state in states}
 
 
-def needing(found: Iterable[Partition]) -> Iterator[Partition]:
-    """The days that are not fresh, and those with something to say."""
-    return (one for one in found if one.state != "fresh" or one.reason)
+def needing(partitions: Iterable[Partition]) -> Iterator[Partition]:
+    """The days that are not fresh, and those with a reason."""
+    return (partition for partition in partitions if partition.state != "fresh" or partition.reason)
 
 
 def _changed(record: Mapping[str, Any], plan: Plan) -> list[str]:
-    """The stages whose artifacts would be others than those that the newest run asked for.
+    """The stages whose artifacts would differ from those of the newest run.
 
-    A run that failed asked for some of them only, and those that it did not come to count for nothing.
+    A failed run requested only some of the artifacts; stages that it did not reach do not count.
     """
     asked: Mapping[str, str] = record.get("stages") or {}
     whole = record.get("state") == "completed"

@@ -1,4 +1,4 @@
-"""The course of a backfill: from a request to its last day, through pauses, deaths of processes, and a server that goes and comes."""
+"""The progress of a backfill from its request to its last day, through pauses, dying processes, and server outages."""
 
 import contextlib
 import os
@@ -26,13 +26,13 @@ from schemas.leases import at_work, holding
 from schemas.store import Store
 from tasks.ledger import partition
 
-#: Seconds that a Prefect server may stay away before the backfill is left to be resumed: at first, and once it answered.
+#: Seconds that a Prefect server may be unreachable before the backfill stops: before and after its first answer.
 FIRST_SECONDS, SERVER_SECONDS = 60.0, 300.0
 
 
 @dataclass
-class Course:
-    """How far a backfill is: the days that ended by day, those that a live process runs, those that nobody took."""
+class Progress:
+    """The state of a backfill: ended days by day, days that a live process runs, and unclaimed days."""
 
     control: Control
     ended: dict[str, Ended] = field(default_factory=dict)
@@ -42,42 +42,42 @@ class Course:
 
     @property
     def failed(self) -> list[Ended]:
-        """The days that failed, in order."""
+        """The failed days, in order."""
         return [self.ended[day] for day in self.control.days if day in self.ended and self.ended[day].state == "failed"]
 
     @property
     def over(self) -> bool:
-        """Whether every day came to an end."""
+        """Whether every day has ended."""
         return not (self.running or self.lost or self.waiting)
 
 
-def course_of(backfill: Backfill, known: Course | None = None) -> Course:
-    """How far a backfill is by now; what is ``known`` to have ended in the same attempt is not looked at again."""
+def progress_of(backfill: Backfill, known: Progress | None = None) -> Progress:
+    """The current state of a backfill; days ``known`` to have ended in the same attempt are not read again."""
     control = backfill.control()
-    found = dict(known.ended) if known is not None and known.control.attempt == control.attempt else {}
+    outcomes = dict(known.ended) if known is not None and known.control.attempt == control.attempt else {}
     waiting = set(backfill.unclaimed(control))
     running: list[str] = []
     lost: list[str] = []
     flow, collection = backfill.request.flow, Partitions(backfill.request.flow, backfill.request.run).collection
     alive = {lease.run for lease in at_work(backfill.store, backfill.workers)}
     for day in control.days:
-        if day in waiting or day in found:
+        if day in waiting or day in outcomes:
             continue
         holder = backfill.holder(control, day)
-        # In this order: a process may end its day and let go of its lease between the two looks.
+        # In this order: a process may end its day and release its lease between the two reads.
         end = ended(backfill, control, day, partition(backfill.store, flow, collection, day))
         if end is not None:
-            found[day] = end
+            outcomes[day] = end
         elif not holder:
             waiting.add(day)
         else:
             (running if holder["worker"] in alive else lost).append(day)
-    left = tuple(day for day in control.days if day in waiting and day not in found)
-    return Course(control, found, tuple(running), tuple(lost), left)
+    left = tuple(day for day in control.days if day in waiting and day not in outcomes)
+    return Progress(control, outcomes, tuple(running), tuple(lost), left)
 
 
-def recover(backfill: Backfill, course: Course) -> None:
-    """Gives back the days whose process died, and gives up those that killed it again and again."""
+def recover(backfill: Backfill, course: Progress) -> None:
+    """Releases the days whose process died, and gives up those whose process died repeatedly."""
     if not course.lost:
         return
     crashes = backfill.crashes()
@@ -93,30 +93,30 @@ def recover(backfill: Backfill, course: Course) -> None:
 
 
 def select(request: BackfillRequest) -> list[Partition]:
-    """The days that a request would run, in order, with their states and what they would cost; nothing is written."""
+    """The days that a request would run, in order, with states and expected costs. Writes nothing."""
     days = days_between(request.first_day, request.last_day)
     return chosen(Partitions(request.flow, request.run).of(days), request.reprocess, request.order)
 
 
 def begin(request: BackfillRequest) -> tuple[Backfill, list[Partition]]:
-    """A new backfill in the store, and the days it is over."""
+    """A new backfill in the store, and its days."""
     request = settled(request)
     days = select(request)
     store = Store(request.run.store).prepare()
-    return Backfill.create(store, request, [one.day for one in days]), days
+    return Backfill.create(store, request, [partition.day for partition in days]), days
 
 
 def take_up(backfill: Backfill) -> None:
-    """Lets a backfill go on that was paused, cancelled or cut off; what its processes died of is forgotten."""
+    """Resumes a backfill that was paused, cancelled or interrupted, and resets the counts of died processes."""
     control = backfill.control()
     backfill.note_crashes({})
     if control.state != "running":
-        backfill.steer(replace(control, state="running", now=False))
+        backfill.set_control(replace(control, state="running", now=False))
 
 
 def try_failed_again(backfill: Backfill) -> list[str]:
-    """A further attempt over the days that failed in the newest one; the days."""
-    course = course_of(backfill)
+    """Starts a further attempt over the days that failed in the newest one; returns the days."""
+    course = progress_of(backfill)
     if not course.over:
         raise BackfillError(
             f"backfill {backfill.id}: expected every day to have ended, found"
@@ -126,28 +126,28 @@ def try_failed_again(backfill: Backfill) -> list[str]:
     days = tuple(end.day for end in course.failed)
     if days:
         backfill.note_crashes({})
-        backfill.steer(Control("running", course.control.attempt + 1, days))
+        backfill.set_control(Control("running", course.control.attempt + 1, days))
     return list(days)
 
 
 def run_to_end(
     backfill: Backfill,
-    tell: Callable[[Ended, Course], None],
+    tell: Callable[[Ended, Progress], None],
     *,
     home: str = "",
     planned: Sequence[float | None] = (),
     every: float = 2.0,
-) -> Course:
-    """Runs the days of a backfill until all ended or it is paused or cancelled; BackfillError if days failed, naming them.
+) -> Progress:
+    """Runs the days of a backfill until all ended or it is paused or cancelled; BackfillError names failed days.
 
-    Where PREFECT_API_URL or ``home`` names a server, days run in runs of its deployment; else in this process, or in
-    processes beside it where more than one is asked for.
+    Where PREFECT_API_URL or ``home`` names a server, days run in runs of its deployment; otherwise in this process, or
+    in child processes for more than one at a time.
     """
-    seen = Course(backfill.control())
+    seen = Progress(backfill.control())
 
     def look() -> None:
         nonlocal seen
-        before, seen = seen, course_of(backfill, seen)
+        before, seen = seen, progress_of(backfill, seen)
         for day in seen.control.days:
             if day in seen.ended and (day not in before.ended or before.control.attempt != seen.control.attempt):
                 tell(seen.ended[day], seen)
@@ -160,17 +160,17 @@ def run_to_end(
             _keep_going(backfill, place, look, lambda: seen, every)
         except BaseException as problem:
             if not isinstance(problem, Exception) and backfill.control().state == "running":
-                # Whoever stops this process means the backfill; its days are finished, and no more are begun.
-                backfill.steer(replace(backfill.control(), state="paused"))
+                # A signal to this process is meant for the backfill: running days finish, and no more start.
+                backfill.set_control(replace(backfill.control(), state="paused"))
             raise
         look()
         if seen.over and seen.control.state == "running":
-            seen.control = backfill.steer(replace(seen.control, state="finished"))
+            seen.control = backfill.set_control(replace(seen.control, state="finished"))
     return seen
 
 
 def _keep_going(
-    backfill: Backfill, place: Place, look: Callable[[], None], course: Callable[[], Course], every: float
+    backfill: Backfill, place: Place, look: Callable[[], None], course: Callable[[], Progress], every: float
 ) -> None:
     silent_since, patience, started, ended_then = 0.0, FIRST_SECONDS, 0, 0
     while True:
@@ -191,7 +191,7 @@ def _keep_going(
                 if started > (MOST_CRASHES + 1) * backfill.request.max_active:
                     raise BackfillError(
                         f"backfill {backfill.id}: expected its runs to finish days, found that {started - more} in a"
-                        " row did not; look at their logs, mend the cause and run `fingerpost backfill resume"
+                        " row did not; look at their logs, fix the cause and run `fingerpost backfill resume"
                         f" {backfill.id}`"
                     )
                 if more:
@@ -206,7 +206,7 @@ def _keep_going(
             time.sleep(every)
 
 
-def _more(backfill: Backfill, place: Place, course: Course, active: int) -> int:
+def _more(backfill: Backfill, place: Place, course: Progress, active: int) -> int:
     size = place.size or len(course.waiting)
     return runs_to_start(len(course.waiting), size=size, active=active, most=backfill.request.max_active)
 
@@ -225,19 +225,19 @@ def _place(
 
 @contextlib.contextmanager
 def _alone(backfill: Backfill) -> Iterator[None]:
-    """Only one process leads a backfill."""
+    """Holds the lease of the one process that leads a backfill; BackfillError if another one does."""
     folder = f"{backfill.folder}/leading"
     if busy := at_work(backfill.store, folder):
         raise BackfillError(
-            f"backfill {backfill.id}: expected nobody else to lead it, found process {busy[0].pid} on {busy[0].host};"
-            " let it, or pause it first"
+            f"backfill {backfill.id}: expected no other process to lead it, found {busy[0].pid} on {busy[0].host};"
+            " wait for it, or pause the backfill first"
         )
     with holding(backfill.store, folder, f"lead-{os.getpid()}", flow="backfill"):
         yield
 
 
-def summary(backfill: Backfill, course: Course) -> str:
-    """How a backfill stands, in a line."""
+def summary(backfill: Backfill, course: Progress) -> str:
+    """The state of a backfill, in one line."""
     states = [end.state for end in course.ended.values()]
     parts = [f"{states.count(state)} {state}" for state in ("completed", "failed", "skipped") if state in states]
     parts += [
@@ -253,17 +253,17 @@ def summary(backfill: Backfill, course: Course) -> str:
 
 
 def planned_seconds(backfill: Backfill) -> list[float | None]:
-    """What the days that nobody took yet are expected to cost."""
-    waiting = course_of(backfill).waiting
-    return [one.seconds for one in Partitions(backfill.request.flow, backfill.request.run).of(waiting)]
+    """The expected seconds of the unclaimed days."""
+    waiting = progress_of(backfill).waiting
+    return [partition.seconds for partition in Partitions(backfill.request.flow, backfill.request.run).of(waiting)]
 
 
-def check(backfill: Backfill, course: Course) -> None:
-    """BackfillError if days failed, naming them."""
+def check(backfill: Backfill, course: Progress) -> None:
+    """BackfillError that names the failed days, if any."""
     if failed := course.failed:
         named = "; ".join(f"{end.day} ({end.reason})" for end in failed[:5])
         more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
         raise BackfillError(
             f"backfill {backfill.id}: expected all {len(course.control.days)} days to end well, found {len(failed)}"
-            f" failed: {named}{more}; mend what they name and run `fingerpost backfill retry-failed {backfill.id}`"
+            f" failed: {named}{more}; fix what they name and run `fingerpost backfill retry-failed {backfill.id}`"
         )

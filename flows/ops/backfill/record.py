@@ -1,8 +1,8 @@
-"""What is asked of a backfill, and its record in the store: request, days in order, whether it goes on, who holds which day.
+"""The request of a backfill and its record in the store: days in order, state, and claims of days.
 
-Under ``.backfills/<id>/`` lie ``request.json``, written once; ``control.json``, the newest word of whoever steers;
-``claims-<attempt>/<day>.json``, created by the one process that runs the day; and the leases of those processes. What
-became of a day is not kept here: it is derived from the store's own record of that day.
+``.backfills/<id>/`` contains ``request.json``, written once; ``control.json``, the state that an operator set last;
+``claims-<attempt>/<day>.json``, created by the one process that runs the day; and the leases of those processes. The
+outcome of a day is not stored here: it is derived from the store's own record of that day.
 """
 
 import getpass
@@ -26,13 +26,13 @@ from schemas.refs import checked_day, checked_name
 from schemas.store import Store
 
 FOLDER = ".backfills"
-#: How often the process of a day may die before the day is given up.
+#: The number of died processes after which a day is given up.
 MOST_CRASHES = 3
 _DAY = r"^\d{4}-\d{2}-\d{2}$"
 
 
 class BackfillError(FingerpostError):
-    """A backfill that cannot be steered so, or some of whose days failed."""
+    """A request that a backfill cannot fulfil in its state, or failed days."""
 
 
 FlowName = Annotated[str, Field(json_schema_extra=lambda schema: schema.update(enum=list(flow_names())))]
@@ -54,27 +54,27 @@ class Order(StrEnum):
 
 
 class BackfillRequest(BaseModel):
-    """Which days of a flow to run again. To go on with a backfill there is, give its id in ``resume`` alone."""
+    """Which days of a flow to run. To continue an existing backfill, give only its id in ``resume``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    flow: FlowName = Field(default=NIGHTLY, description="the flow whose days are run")
+    flow: FlowName = Field(default=NIGHTLY, description="flow whose days are run")
     first_day: str = Field(default="", pattern=rf"({_DAY})|(^$)", description="first calendar day YYYY-MM-DD, included")
     last_day: str = Field(default="", pattern=rf"({_DAY})|(^$)", description="last calendar day YYYY-MM-DD, included")
     reprocess: Reprocess = Field(
         default=Reprocess.missing,
         description=(
-            "missing: days that are missing, stale or were interrupted; failed: failed and quarantined days; all: every"
-            " day, stages that are there are reused"
+            "missing: missing, stale and interrupted days; failed: failed and quarantined days; all: every"
+            " day, finished stages are reused"
         ),
     )
     order: Order = Field(default=Order.newest, description="which day is started first")
-    max_active: int = Field(default=1, ge=1, le=64, description="at most so many days at a time")
-    run: RunRequest = Field(default=RunRequest(), description="what is run for each day; its own day stays empty")
-    dry_run: bool = Field(default=False, description="say which days would run and why, and run nothing")
-    resume: str = Field(default="", description="the id of a backfill to go on with; everything else is taken from it")
+    max_active: int = Field(default=1, ge=1, le=64, description="maximum number of days at a time")
+    run: RunRequest = Field(default=RunRequest(), description="request of each day's run; its own day stays empty")
+    dry_run: bool = Field(default=False, description="show which days would run and why, without running them")
+    resume: str = Field(default="", description="id of a backfill to continue; all other fields are taken from it")
     take: int = Field(
-        default=0, ge=0, description="set by backfills themselves: run at most so many days of ``resume``"
+        default=0, ge=0, description="set by backfills themselves: maximum number of days of ``resume`` to run"
     )
 
     @model_validator(mode="after")
@@ -100,7 +100,7 @@ class BackfillRequest(BaseModel):
 
     @classmethod
     def of(cls, **given: Any) -> "BackfillRequest":
-        """A request of what was given; SettingsError in one line where something cannot be used."""
+        """A request from its fields; SettingsError in one line for an invalid one."""
         try:
             return cls(**given)
         except ValidationError as problem:
@@ -112,7 +112,7 @@ class BackfillRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Control:
-    """Whether a backfill goes on, and over which days in which order: those of its newest attempt."""
+    """The state of a backfill, and the days of its newest attempt in order."""
 
     state: str
     attempt: int
@@ -134,17 +134,17 @@ class Backfill:
 
     @classmethod
     def create(cls, store: Store, request: BackfillRequest, days: Sequence[str]) -> "Backfill":
-        """Keeps a new one, ready to run."""
+        """Stores a new backfill, ready to run."""
         now = datetime.now(UTC)
-        made = cls(store, f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}", request, getpass.getuser(), _stamp())
-        made.steer(Control("running", 1, tuple(days)))
-        body = {"id": made.id, "request": request.model_dump(mode="json"), "by": made.by, "at": made.at}
-        store.files.write(f"{made.folder}/request.json", json.dumps(body, indent=1).encode())
-        return made
+        backfill = cls(store, f"{now:%Y%m%dt%H%M%S}-{secrets.token_hex(2)}", request, getpass.getuser(), _stamp())
+        backfill.set_control(Control("running", 1, tuple(days)))
+        body = {"id": backfill.id, "request": request.model_dump(mode="json"), "by": backfill.by, "at": backfill.at}
+        store.files.write(f"{backfill.folder}/request.json", json.dumps(body, indent=1).encode())
+        return backfill
 
     @classmethod
     def load(cls, store: Store, backfill_id: str) -> "Backfill":
-        """The one of that id; BackfillError if there is none."""
+        """The backfill of that id; BackfillError if there is none."""
         try:
             body = json.loads(store.files.read(f"{FOLDER}/{checked_name(backfill_id, what='backfill')}/request.json"))
             return cls(store, body["id"], BackfillRequest(**body["request"]), body["by"], body["at"])
@@ -157,7 +157,7 @@ class Backfill:
 
     @property
     def folder(self) -> str:
-        """Where it lies in the store."""
+        """The folder in the store."""
         return f"{FOLDER}/{self.id}"
 
     @property
@@ -166,7 +166,7 @@ class Backfill:
         return f"{self.folder}/workers"
 
     def control(self) -> Control:
-        """The newest word of whoever steers it."""
+        """The state that was set last."""
         try:
             body = json.loads(self.store.files.read(f"{self.folder}/control.json"))
             return Control(**{**body, "days": tuple(body["days"])})
@@ -176,24 +176,27 @@ class Backfill:
                 " backfill over the same days, what is fresh stays"
             ) from problem
 
-    def steer(self, control: Control) -> Control:
-        """Replaces what the processes of this backfill go by."""
+    def set_control(self, control: Control) -> Control:
+        """Sets the state that the processes of this backfill follow."""
         kept = replace(control, by=getpass.getuser(), at=_stamp())
         self.store.files.write(f"{self.folder}/control.json", json.dumps(asdict(kept), indent=1).encode())
         return kept
 
     def tag(self, control: Control) -> str:
-        """What the record of a day says if this attempt ran it."""
+        """The record of a day if this attempt ran it."""
         return f"{self.id}#{control.attempt}"
 
     def ran(self, control: Control, record: dict[str, Any]) -> bool:
-        """Whether a day's record is of a run to its end, good or bad, in this attempt."""
+        """Whether a day's record is of a finished run, completed or failed, in this attempt."""
         return record.get("backfill") == self.tag(control) and not interrupted(record)
 
     # Claims
 
     def holder(self, control: Control, day: str) -> dict[str, Any]:
-        """Who took a day (``worker``); empty if nobody did. Without a worker it is settled: ``skipped``, or given up with a ``reason``."""
+        """The claim of a day by a ``worker``; empty if there is none.
+
+        Without a worker the day is settled: ``skipped``, or given up with a ``reason``.
+        """
         try:
             found: dict[str, Any] = json.loads(self.store.files.read(self._claim(control, day)))
             return found
@@ -201,25 +204,25 @@ class Backfill:
             return {}
 
     def settle(self, control: Control, day: str, *, reason: str = "") -> None:
-        """Notes a day that is not run: it was fresh already, or is given up for a reason."""
+        """Settles a day that is not run: it was fresh already, or is given up for a reason."""
         claim = {"worker": "", "skipped": not reason, "reason": reason}
         self.store.files.write(self._claim(control, day), json.dumps(claim).encode())
 
     def unclaimed(self, control: Control) -> list[str]:
-        """The days that no process took yet, in order."""
-        taken = {name.removesuffix(".json") for name in self.store.files.names(self._claims(control))}
-        return [day for day in control.days if day not in taken]
+        """The unclaimed days, in order."""
+        claimed = {name.removesuffix(".json") for name in self.store.files.names(self._claims(control))}
+        return [day for day in control.days if day not in claimed]
 
     def claim(self, control: Control, day: str, worker: str) -> bool:
-        """Takes a day, if no other process was first."""
+        """Claims a day; False if another process has claimed it."""
         return self.store.files.create(self._claim(control, day), json.dumps({"worker": worker}).encode())
 
     def release(self, control: Control, day: str) -> None:
-        """Gives a day back that was not run."""
+        """Releases a day that was not run."""
         self.store.files.remove_file(self._claim(control, day))
 
     def crashes(self) -> dict[str, int]:
-        """How often the process of each day died."""
+        """The number of died processes by day."""
         try:
             found: dict[str, int] = json.loads(self.store.files.read(f"{self.folder}/crashes.json"))
             return found
@@ -227,7 +230,7 @@ class Backfill:
             return {}
 
     def note_crashes(self, counts: dict[str, int]) -> None:
-        """Keeps these counts."""
+        """Stores the counts."""
         self.store.files.write(f"{self.folder}/crashes.json", json.dumps(counts).encode())
 
     def _claims(self, control: Control) -> str:
@@ -238,7 +241,7 @@ class Backfill:
 
 
 def backfills(store: Store) -> list[Backfill]:
-    """Those of a store that can be read, newest first."""
+    """The readable backfills of a store, newest first."""
     found = []
     for name in reversed(store.files.names(FOLDER)):
         try:
@@ -248,7 +251,7 @@ def backfills(store: Store) -> list[Backfill]:
     return found
 
 
-#: The states that each choice of days takes; a day that another run works on is left to it.
+#: The states that each choice of days includes; a day that another run works on is left to it.
 _TAKEN = {
     Reprocess.missing: {"missing", "stale"},
     Reprocess.failed: {"failed", "quarantined"},
@@ -257,13 +260,15 @@ _TAKEN = {
 
 
 def chosen(found: Iterable[Partition], reprocess: Reprocess, order: Order) -> list[Partition]:
-    """The days to run, in the order in which they start."""
-    days = sorted((one for one in found if one.state in _TAKEN[reprocess]), key=lambda one: one.day)
+    """The days to run, in order of their start."""
+    days = sorted(
+        (partition for partition in found if partition.state in _TAKEN[reprocess]), key=lambda partition: partition.day
+    )
     return days[::-1] if order is Order.newest else days
 
 
 def settled(request: BackfillRequest) -> BackfillRequest:
-    """The request as it holds in any process: with the store in force, and whole paths for files of this machine."""
+    """The request as any process can use it: with the store in force, and absolute paths of local files."""
     run = request.run
     given = {"store": _whole(run.resolve().store)}
     if run.input:

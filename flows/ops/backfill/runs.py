@@ -1,4 +1,4 @@
-"""Where the days of a backfill run: in this process, in processes beside it, or in runs of the deployment ``backfill/backfill``."""
+"""Where days of a backfill run: in this process, in child processes, or in runs of deployment ``backfill/backfill``."""
 
 import os
 import subprocess
@@ -17,32 +17,32 @@ from flows.run.server import own_server
 from schemas.leases import at_work
 
 DEPLOYMENT = "backfill/backfill"
-#: Seconds that a run of the deployment may be without a lease in the store before it counts as dead: once it runs, and
-#: while it is about to (an image may have to come first; what was to start its process may have died).
+#: Seconds that a run of the deployment may have no lease in the store before it counts as dead: once it runs, and
+#: while it is pending (an image may have to be pulled; the process that was to start it may have died).
 _SILENCE, _PENDING = 45.0, 900.0
-#: Seconds between letting go of the lease and the end of the run.
+#: Seconds between the release of the lease and the end of the run.
 _ENDING = 15.0
 _ALIVE = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"]
 
 
 class Place(Protocol):
-    """Something that runs days."""
+    """A place that runs days."""
 
     @property
     def size(self) -> int:
-        """How many days one run takes at most; 0 is as many as there are."""
+        """Maximum number of days per run; 0 is no limit."""
         ...
 
     def active(self) -> int:
-        """How many runs are at work or about to be."""
+        """The number of running and pending runs."""
         ...
 
     def start(self, runs: int) -> None:
-        """Starts so many more."""
+        """Starts ``count`` more runs."""
         ...
 
     def close(self) -> None:
-        """Ends what must not outlive this process."""
+        """Ends the runs that must not outlive this process."""
         ...
 
 
@@ -55,7 +55,7 @@ class Here:
         self.backfill, self.after_each = backfill, after_each
 
     def active(self) -> int:
-        """None between two calls of ``start``."""
+        """0: nothing runs between two calls of ``start``."""
         return 0
 
     def start(self, runs: int) -> None:
@@ -63,13 +63,13 @@ class Here:
         work(self.backfill, worker_name(), after_each=self.after_each)
 
     def close(self) -> None:
-        """Nothing is left."""
+        """Does nothing: nothing is left."""
 
 
 class Beside:
-    """Processes of this machine, each one day at a time, with one Prefect server for all of them.
+    """Child processes of this machine, each one day at a time, with one Prefect server for all of them.
 
-    Not threads: a stage counts its memory and limits the threads of numeric libraries by process.
+    Not threads: a stage measures its memory and limits the threads of numeric libraries per process.
     """
 
     size = 1
@@ -81,7 +81,7 @@ class Beside:
         self._server = ""
 
     def active(self) -> int:
-        """The processes that did not end."""
+        """The number of processes that have not ended."""
         self._processes = [process for process in self._processes if process.poll() is None]
         return len(self._processes)
 
@@ -123,7 +123,7 @@ class Beside:
 
 
 class Deployed:
-    """Runs of the deployment, found again by their tag whoever asked for them."""
+    """Runs of the deployment, found by their tag whoever submitted them."""
 
     def __init__(
         self, backfill: Backfill, api: Api, planned: Sequence[float | None], measured: Callable[[], list[float]]
@@ -135,24 +135,24 @@ class Deployed:
 
     @property
     def size(self) -> int:
-        """As many days as keep a run's start small beside them."""
+        """The number of days for which a run's start is a small fraction of its time."""
         return days_a_run(day_seconds(self.planned, self.measured()))
 
     def active(self) -> int:
-        """The runs that did not end; those whose process died unnoticed are told so to the server."""
-        found = self.api.pages("flow_runs/filter", self._filter(_ALIVE))
+        """The number of runs that have not ended; runs whose process died unnoticed are marked as crashed."""
+        alive = self.api.pages("flow_runs/filter", self._filter(_ALIVE))
         holders = {lease.run for lease in at_work(self.backfill.store, self.backfill.workers)}
         now = time.monotonic()
-        silent = [run for run in found if _silent(run) and run["id"] not in holders]
+        silent = [run for run in alive if _silent(run) and run["id"] not in holders]
         self._silent_since = {run["id"]: self._silent_since.get(run["id"], now) for run in silent}
         lost = [run for run in silent if now - self._silent_since[run["id"]] >= _ENDING]
         for run in lost:
             state = {"type": "CRASHED", "message": "its process holds no lease in the store"}
             self.api.post(f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
-        return len(found) - len(lost)
+        return len(alive) - len(lost)
 
     def start(self, runs: int) -> None:
-        """Asks for runs."""
+        """Submits ``count`` runs."""
         self._deployment = self._deployment or _deployment(self.api)
         before = int(self.api.post("flow_runs/count", self._filter(None)))
         backfill = self.backfill
@@ -176,7 +176,7 @@ class Deployed:
         return {"flow_runs": runs | ({"state": {"type": {"any_": states}}} if states else {})}
 
     def close(self) -> None:
-        """The runs are the server's and the worker's: they go on."""
+        """Does nothing: the runs belong to the server and the worker."""
 
 
 def _deployment(api: Api) -> str:
@@ -187,12 +187,12 @@ def _deployment(api: Api) -> str:
             raise
         raise BackfillError(
             f"deployment {DEPLOYMENT}: expected it on the server {api.url}, found none; `fingerpost deploy --only"
-            " backfill` makes it"
+            " backfill` creates it"
         ) from None
 
 
 def _silent(run: dict[str, Any]) -> bool:
-    """Whether a run has been running, or about to run, for so long that its process must hold a lease."""
+    """Whether a run has been running or pending for so long that its process must hold a lease."""
     if run["state_type"] == "PENDING":
         since, patience = run["state"]["timestamp"], _PENDING
     elif run["state_type"] in {"RUNNING", "CANCELLING"}:

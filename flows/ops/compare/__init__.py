@@ -1,1 +1,1 @@
-"""Two versions side by side: what differs, why, and what real queries get."""
+"""Comparison of two versions: differences, their causes, and the answers to real queries."""

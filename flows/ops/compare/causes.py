@@ -1,4 +1,4 @@
-"""Why two versions differ: the stages whose own parameters, code or input data differ, first causes first.
+"""The causes of a difference: stages whose own parameters, code or input data differ, first causes first.
 
 Imports no Prefect.
 """
@@ -16,7 +16,7 @@ from tasks.ledger import runs
 
 @dataclass(frozen=True)
 class Change:
-    """A dotted key and its two values; None where one side has none. ``difference`` is there between numbers."""
+    """A dotted key and its two values, None for a missing one; ``difference`` is set for numbers."""
 
     key: str
     before: Any
@@ -26,7 +26,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Cause:
-    """What differs in the making of one artifact itself, apart from what it is made of."""
+    """The differences in how an artifact was made, without those of its inputs."""
 
     artifact: str
     stage: str
@@ -37,7 +37,7 @@ class Cause:
 
     @property
     def kinds(self) -> list[str]:
-        """Which of data, parameters, code and other it is."""
+        """The kinds of the cause: data, parameters, code, other."""
         return [kind for kind in ("data", "parameters", "code", "other") if getattr(self, kind)]
 
     def __str__(self) -> str:
@@ -60,13 +60,13 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
 
 
 def difference_of(before: Any, after: Any) -> float | None:
-    """After less before, of two numbers."""
+    """The difference ``after - before`` of two numbers."""
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (before, after))
     return round(float(after) - float(before), 9) if numbers else None
 
 
 def shown(value: Any) -> str:
-    """A value as a table shows it."""
+    """A value as text for a table."""
     if value is None:
         return "–"
     if isinstance(value, float):
@@ -76,14 +76,14 @@ def shown(value: Any) -> str:
 
 
 def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
-    """An artifact and all that it is made of, by name, what others are made of first.
+    """An artifact and everything that it was made from, by name, inputs first.
 
-    A second one of a name says what it is for, and has a number from the third on.
+    A second artifact of the same name has its role in the key, and from the third on a number.
     """
     found: dict[str, tuple[Ref, Manifest]] = {}
 
     def visit(here: Ref, role: str) -> None:
-        # What is carried over to a later day is made of the earlier day's artifacts, which are the same.
+        # An artifact carried over to a later day is made from the earlier day's artifacts, which are the same.
         if any(known.identity == here.identity for known, _ in found.values()):
             return
         manifest = store.manifest(here)
@@ -100,7 +100,7 @@ def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
 
 
 def causes(store: Store, before: Ref, after: Ref) -> list[Cause]:
-    """Every artifact behind two versions that differs by itself, in the order in which they are made."""
+    """Every artifact in the lineage of two versions that differs by itself, in the order in which they were made."""
     left, right = lineage(store, before), lineage(store, after)
     left = {_named_now(name, left[name][0], right): made for name, made in left.items()}
     stages = stage_names(store)
@@ -118,7 +118,7 @@ def causes(store: Store, before: Ref, after: Ref) -> list[Cause]:
 
 
 def _named_now(name: str, ref: Ref, others: Mapping[str, tuple[Ref, Manifest]]) -> str:
-    """The key that an artifact has in another lineage, where its contract may have got another name since."""
+    """The key of an artifact in another lineage, in which its contract may have another name."""
     if name in others:
         return name
     role = name.removeprefix(ref.name)
@@ -127,7 +127,7 @@ def _named_now(name: str, ref: Ref, others: Mapping[str, tuple[Ref, Manifest]]) 
 
 
 def cause_of(name: str, before: Manifest | None, after: Manifest | None, stage: str = "") -> Cause:
-    """What differs in the making of one artifact itself."""
+    """The differences in how one artifact was made."""
     if before is None or after is None:
         here = Change("presence", "there" if before else None, "there" if after else None)
         return Cause(name, stage, other=[here])
@@ -143,7 +143,7 @@ def cause_of(name: str, before: Manifest | None, after: Manifest | None, stage: 
 
 
 def stage_names(store: Store) -> dict[str, str]:
-    """The stage that makes each kind of artifact, and each artifact (by identity), as far as the newest runs tell."""
+    """The stage of each kind of artifact, and of each artifact (by identity), by the records of the newest runs."""
     found: dict[str, str] = {}
     for made in (made for record in reversed(runs(store, newest=30)) for made in record["stages"]):
         ref = Ref.parse(made["ref"])
@@ -152,7 +152,7 @@ def stage_names(store: Store) -> dict[str, str]:
 
 
 def stage_of(stages: Mapping[str, str], ref: Ref) -> str:
-    """The stage that makes an artifact, of :func:`stage_names`; empty if none of the newest runs did."""
+    """The stage that makes an artifact, by :func:`stage_names`; empty if none of the newest runs did."""
     return stages.get(ref.identity, stages.get(ref.name, ""))
 
 
@@ -165,7 +165,7 @@ def _pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tup
 
 
 def _at(tree: Any, dotted: str) -> Any:
-    """The value at a dotted key; keys may hold dots themselves."""
+    """The value at a dotted key; keys may contain dots themselves."""
     if not isinstance(tree, Mapping):
         return None
     if dotted in tree:

@@ -1,6 +1,6 @@
-"""What changed in the data of two artifacts of one contract, as its domain compares it.
+"""Changes in the data of two artifacts of one contract, as its domain compares them.
 
-Rows and figures, which many contracts have, are compared here. Imports no Prefect.
+Rows and metrics, which many contracts have, are compared here. Imports no Prefect.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,14 +18,14 @@ from schemas.contract import Contract
 from schemas.refs import Ref
 from schemas.store import Store
 
-#: How many changed things are named.
+#: Maximum number of examples of a change.
 FIRST = 5
 _BLOCK = 4096
 
 
 @dataclass(frozen=True)
 class DataChange:
-    """One thing to say about changed data: figures by name, and the first few things that changed."""
+    """A change of data: figures by name, and examples."""
 
     about: str
     figures: dict[str, Any] = field(default_factory=dict)
@@ -34,9 +34,9 @@ class DataChange:
 
 
 def data_changes(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """What the domain of a contract finds in two artifacts of it; nothing where counts of rows and files say enough."""
+    """The changes that a contract's domain reports; empty where counts of rows and files suffice."""
     if before.name != after.name:
-        return [DataChange("rows", note=f"not compared: the contract {before.name} is {after.name} since")]
+        return [DataChange("rows", note=f"not compared: the contract {before.name} was renamed to {after.name}")]
     compare = next((domain.changes[before.name] for domain in domains.DOMAINS if before.name in domain.changes), "")
     if not compare:
         return []
@@ -45,7 +45,7 @@ def data_changes(store: Store, before: Ref, after: Ref) -> list[DataChange]:
 
 
 def tables_of(store: Store, before: Ref, after: Ref, contract: Contract, table: str) -> tuple[pa.Table, pa.Table]:
-    """A table of both artifacts; one without rows where an artifact has no such file."""
+    """A table of both artifacts; empty where an artifact has no such file."""
     sides = [store.open(ref, contract) for ref in (before, after)]
     nothing = pa.schema([(column.name, column.type) for column in contract.table(table).fields]).empty_table()
     left, right = (side.read(table) if side.entries(table) else nothing for side in sides)
@@ -53,13 +53,13 @@ def tables_of(store: Store, before: Ref, after: Ref, contract: Contract, table: 
 
 
 def rows_in(left: pa.Table, right: pa.Table, key: str = "id") -> np.ndarray:
-    """For every row of ``right`` the row of ``left`` with the same key, -1 where there is none: int64."""
+    """For every row of ``right`` the row of ``left`` with the same key, -1 where there is none: int64 (n,)."""
     found = pc.index_in(right[key], value_set=left[key].combine_chunks())
     return found.fill_null(-1).to_numpy().astype(np.int64)
 
 
 def changed_columns(left: pa.Table, right: pa.Table, key: str = "id") -> dict[str, np.ndarray]:
-    """For two tables of the same rows, which rows differ in each column but the key."""
+    """The rows that differ, by column without the key, of two tables with the same rows."""
     return {name: _unequal(left[name], right[name]) for name in left.column_names if name != key}
 
 
@@ -76,13 +76,13 @@ def _unequal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> np.ndarray:
 def row_changes(
     store: Store, before: Ref, after: Ref, contract: Contract, table: str, *, key: str = "id", about: str = ""
 ) -> DataChange:
-    """Which rows of a table came, went or changed, by the column that names them."""
+    """The added, removed and changed rows of a table, by its key column."""
     left, right = tables_of(store, before, after, contract, table)
-    there = rows_in(left, right, key)
-    new = np.flatnonzero(there < 0)
-    gone = np.setdiff1d(np.arange(left.num_rows), there)
-    common = np.flatnonzero(there >= 0)
-    columns = changed_columns(left.take(there[common]), right.take(common), key)
+    earlier_rows = rows_in(left, right, key)
+    new = np.flatnonzero(earlier_rows < 0)
+    gone = np.setdiff1d(np.arange(left.num_rows), earlier_rows)
+    common = np.flatnonzero(earlier_rows >= 0)
+    columns = changed_columns(left.take(earlier_rows[common]), right.take(common), key)
     changed = common[:0]
     if columns:
         changed = np.flatnonzero(np.logical_or.reduce(list(columns.values())))
@@ -110,18 +110,18 @@ def row_changes(
 def moved_most(
     store: Store, before: Ref, after: Ref, contract: Contract, table: str, columns: Sequence[str], *, key: str
 ) -> list[DataChange]:
-    """For columns of numbers, how many rows of a table have another one, and whose moved most.
+    """Changes of numeric columns: the number of rows with another value, and the rows that changed most.
 
-    ``key`` is the column that names rows; a null is another value than a number, and no move.
+    ``key`` is the column that names rows; null differs from any number, but counts for no distance.
     """
     left, right = tables_of(store, before, after, contract, table)
-    there = rows_in(left, right, key)
-    common = np.flatnonzero(there >= 0)
+    earlier_rows = rows_in(left, right, key)
+    common = np.flatnonzero(earlier_rows >= 0)
     names = right[key].take(common).to_pylist()
     found = []
     for column in columns:
         old, new = (
-            side[column].to_numpy().astype(np.float64) for side in (left.take(there[common]), right.take(common))
+            side[column].to_numpy().astype(np.float64) for side in (left.take(earlier_rows[common]), right.take(common))
         )
         differs = ~((old == new) | (np.isnan(old) & np.isnan(new)))
         moves = np.where(np.isnan(new - old), 0.0, new - old)
@@ -135,7 +135,7 @@ def moved_most(
 
 
 def figure_changes(store: Store, before: Ref, after: Ref, contract: Contract) -> DataChange:
-    """Which of the figures of an evaluation have other values, those that changed most in proportion first."""
+    """The changed metrics of an evaluation, by relative change, largest first."""
     tables = tables_of(store, before, after, contract, "figures")
     left, right = (
         {f"{row['method']} {row['setting']} {row['metric']}": row["value"] for row in table.to_pylist()}
@@ -159,7 +159,7 @@ def figure_changes(store: Store, before: Ref, after: Ref, contract: Contract) ->
 
 
 def kept_entries(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Which entries of rows ``old`` (n, k) are in the same row of ``new`` (n, k): bool (n, k); one below 0 is none."""
+    """Whether entries of ``old`` (n, k) are in the same row of ``new`` (n, k): bool (n, k); negatives are empty."""
     kept = np.zeros(old.shape, dtype=bool)
     for begin in range(0, len(old), _BLOCK):
         part = slice(begin, begin + _BLOCK)
@@ -168,17 +168,17 @@ def kept_entries(old: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def listed(names: Sequence[Any]) -> str:
-    """The first few names, and whether there are more."""
+    """The first few names, with an ellipsis if there are more."""
     return f"{', '.join(str(name) for name in names[:FIRST])}{' …' if len(names) > FIRST else ''}"
 
 
 def share(part: int, whole: int) -> float:
-    """A part as a fraction of the whole; 0 of nothing."""
+    """The fraction ``part / whole``; 0 if ``whole`` is 0."""
     return round(part / whole, 6) if whole else 0.0
 
 
 def counted(values: Iterable[Any]) -> dict[Any, int]:
-    """How often each value is there, in the order in which they come first."""
+    """The count of each value, in order of first occurrence."""
     found: dict[Any, int] = {}
     for value in values:
         found[value] = found.get(value, 0) + 1

@@ -1,4 +1,4 @@
-"""What differs between two artifacts, two releases with all that they consist of, or two runs. Imports no Prefect."""
+"""The difference of two artifacts, two releases with their members, or two runs. Imports no Prefect."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,7 @@ from tasks.ledger import stages_by_name
 
 @dataclass(frozen=True)
 class ArtifactDiff:
-    """Two artifacts side by side; ``state`` is same, changed, only before or only after."""
+    """A pair of artifacts; ``state`` is same, changed, only before or only after."""
 
     role: str
     before: str
@@ -46,7 +46,7 @@ class ArtifactDiff:
 
 @dataclass(frozen=True)
 class StagePair:
-    """What a stage did in two runs."""
+    """A stage in two runs."""
 
     stage: str
     before: str
@@ -58,7 +58,7 @@ class StagePair:
 
 @dataclass(frozen=True)
 class Diff:
-    """Everything that differs between two versions; first causes in the order in which artifacts are made."""
+    """The difference of two versions; first causes in the order in which artifacts are made."""
 
     before: str
     after: str
@@ -72,7 +72,7 @@ class Diff:
 
 
 def diff(store: Store, before: Version, after: Version) -> Diff:
-    """The difference of two versions: of runs if both are runs, of artifacts otherwise."""
+    """The difference of two versions: of runs if both are runs, otherwise of artifacts."""
     if before.run is not None and after.run is not None:
         return _runs(store, before.run, after.run)
     known = before.ref or after.ref
@@ -80,7 +80,7 @@ def diff(store: Store, before: Version, after: Version) -> Diff:
     left, right = before.artifact(known.name), after.artifact(known.name)
     if not same_kind(left.name, right.name):
         raise FingerpostError(
-            f"diff: expected two artifacts of one kind, got {left} and {right}; compare like with like"
+            f"diff: expected two artifacts of one kind, got {left} and {right}; name two of the same kind"
         )
     product = products().get(left.name)
     if product is None:
@@ -128,13 +128,13 @@ def _pairs(store: Store, left: dict[str, Ref], right: dict[str, Ref]) -> list[Ar
 
 
 def _order(store: Store, left: dict[str, Ref], right: dict[str, Ref]) -> list[str]:
-    """The roles in an order in which their artifacts can be made."""
-    made: list[str] = []
+    """The roles in topological order of their artifacts."""
+    order: list[str] = []
     for side in (right, left):
         for role in sorted(side):
-            made += [ref.identity for ref, _ in lineage(store, side[role]).values() if ref.identity not in made]
+            order += [ref.identity for ref, _ in lineage(store, side[role]).values() if ref.identity not in order]
     roles = sorted(left.keys() | right.keys())
-    return sorted(roles, key=lambda role: (made.index((right[role] if role in right else left[role]).identity), role))
+    return sorted(roles, key=lambda role: (order.index((right[role] if role in right else left[role]).identity), role))
 
 
 def _runs(store: Store, before: dict[str, Any], after: dict[str, Any]) -> Diff:
@@ -182,7 +182,7 @@ def _did(record: dict[str, Any] | None) -> str:
 
 
 def _gates_of(store: Store, ref: Ref) -> dict[str, str]:
-    """The gates that a release was measured by when it was last promoted."""
+    """The gates of a release at its last promotion."""
     moves = publications_of(store, ref)
     return {gate["name"]: _gate_text(gate) for gate in moves[-1].gates} if moves else {"published": "never"}
 
@@ -198,7 +198,7 @@ def _gate_text(gate: dict[str, Any]) -> str:
 
 
 def _files(left: Manifest, right: Manifest) -> dict[str, int]:
-    """How many files are the same, and how many bytes each version has."""
+    """The number of identical files, and the bytes of each version."""
     old, new = ({(e.table, e.sha256): e.bytes for e in manifest.files} for manifest in (left, right))
     return {
         "before": len(left.files),
@@ -210,7 +210,7 @@ def _files(left: Manifest, right: Manifest) -> dict[str, int]:
 
 
 def _cost(left: Manifest, right: Manifest) -> list[Change]:
-    """What each took, and on what; figures of a clock."""
+    """Measured times, and the machine that they were measured on."""
     keys = ("seconds", "cpu_seconds", "peak_mb", "python", "machine", "threads")
     pairs = [(key, left.run.get(key), right.run.get(key)) for key in keys]
     return [Change(key, old, new, difference_of(old, new)) for key, old, new in pairs if (old, new) != (None, None)]

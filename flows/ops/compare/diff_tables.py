@@ -1,4 +1,4 @@
-"""A difference as tables for people. Imports no Prefect."""
+"""A difference as tables for the terminal. Imports no Prefect."""
 
 from typing import Any
 
@@ -11,21 +11,23 @@ from flows.ops.compare.diff import Diff
 from flows.run.console import wide_console
 
 
-def show_diff(found: Diff) -> None:
-    """Prints a difference: first causes, what changed in the data, then figure by figure."""
+def show_diff(difference: Diff) -> None:
+    """Prints a difference: first causes, changes of the data, then changes of values."""
     console = wide_console()
-    console.print(f"before {found.before}\nafter  {found.after}", soft_wrap=True, markup=False)
-    if found.causes:
+    console.print(f"before {difference.before}\nafter  {difference.after}", soft_wrap=True, markup=False)
+    if difference.causes:
         console.print("\n[bold]first causes[/bold]")
-        for cause in found.causes:
+        for cause in difference.causes:
             console.print(f"  {cause}", soft_wrap=True, markup=False)
-    elif all(artifact.state == "same" for artifact in found.artifacts):
-        console.print("\nevery artifact of both is identical" if found.kind == "run" else "\nthe two are identical")
-    _data(console, found)
-    _changes(console, "run", [("", change) for change in found.about])
-    _changes(console, "settings", [("", change) for change in found.settings])
-    _stages(console, found)
-    _changes(console, "gates", [("", change) for change in found.gates])
+    elif all(artifact.state == "same" for artifact in difference.artifacts):
+        console.print(
+            "\nevery artifact of both is identical" if difference.kind == "run" else "\nthe two are identical"
+        )
+    _data(console, difference)
+    _changes(console, "run", [("", change) for change in difference.about])
+    _changes(console, "settings", [("", change) for change in difference.settings])
+    _stages(console, difference)
+    _changes(console, "gates", [("", change) for change in difference.gates])
     for title, field in (
         ("input data", "data"),
         ("parameters", "parameters"),
@@ -35,7 +37,7 @@ def show_diff(found: Diff) -> None:
         _changes(
             console,
             title,
-            [(str(cause.artifact), change) for cause in found.causes for change in getattr(cause, field)],
+            [(str(cause.artifact), change) for cause in difference.causes for change in getattr(cause, field)],
         )
     for title, field in (
         ("schema", "schema"),
@@ -43,19 +45,19 @@ def show_diff(found: Diff) -> None:
         ("rows", "rows"),
         ("quality", "quality"),
     ):
-        _changes(console, title, _of_all(found, field))
-    if len(found.artifacts) == 1:
-        _changes(console, "made of", _of_all(found, "inputs"))
-    _overview(console, found)
+        _changes(console, title, _of_all(difference, field))
+    if len(difference.artifacts) == 1:
+        _changes(console, "made of", _of_all(difference, "inputs"))
+    _overview(console, difference)
 
 
-def _of_all(found: Diff, field: str) -> list[tuple[str, Change]]:
-    """The changes of all artifacts; what a release repeats of its members is left out."""
+def _of_all(difference: Diff, field: str) -> list[tuple[str, Change]]:
+    """The changes of all artifacts, without those that a release repeats of its members."""
     seen: list[Change] = []
     kept = []
-    for artifact in found.artifacts:
+    for artifact in difference.artifacts:
         for change in getattr(artifact, field):
-            if artifact is not found.artifacts[-1] or field == "inputs" or change not in seen:
+            if artifact is not difference.artifacts[-1] or field == "inputs" or change not in seen:
                 kept.append((artifact.role, change))
             seen.append(change)
     return kept
@@ -69,9 +71,9 @@ def table_of(title: str, *columns: str) -> Table:
     return table
 
 
-def _overview(console: Console, found: Diff) -> None:
-    table = table_of("\nartifacts", "artifact", "state", "files>", "of them same>", "bytes>", "seconds>", "peak MB>")
-    for artifact in found.artifacts:
+def _overview(console: Console, difference: Diff) -> None:
+    table = table_of("\nartifacts", "artifact", "state", "files>", "identical>", "bytes>", "seconds>", "peak MB>")
+    for artifact in difference.artifacts:
         cost = {change.key: _arrow(change) for change in artifact.cost}
         files = artifact.files
         sizes = (
@@ -87,9 +89,9 @@ def _overview(console: Console, found: Diff) -> None:
     console.print(table)
 
 
-def _data(console: Console, found: Diff) -> None:
-    """What changed in the data, a paragraph each."""
-    for artifact in found.artifacts:
+def _data(console: Console, difference: Diff) -> None:
+    """Prints the changes of the data, one paragraph each."""
+    for artifact in difference.artifacts:
         for data in artifact.data:
             figures = ", ".join(f"{name} {shown(value)}" for name, value in data.figures.items())
             text = "; ".join(part for part in (figures, data.note) if part)
@@ -98,11 +100,11 @@ def _data(console: Console, found: Diff) -> None:
                 console.print(f"  {example}", soft_wrap=True, markup=False)
 
 
-def _stages(console: Console, found: Diff) -> None:
-    if not found.stages:
+def _stages(console: Console, difference: Diff) -> None:
+    if not difference.stages:
         return
     table = table_of("\nstages", "stage", "before", "after", "artifact", "seconds>", "peak MB>")
-    for pair in found.stages:
+    for pair in difference.stages:
         table.add_row(
             pair.stage,
             escape(pair.before),
@@ -127,11 +129,12 @@ def _changes(console: Console, title: str, items: list[tuple[str, Change]]) -> N
 
 
 def _arrow(change: Change) -> str:
-    return short(change.before) if change.before == change.after else f"{short(change.before)} → {short(change.after)}"
+    before, after = short(change.before), short(change.after)
+    return before if change.before == change.after else f"{before} → {after}"
 
 
 def short(value: Any) -> str:
-    """A value as a table shows it; of a hash or an identity the beginning."""
+    """A value as text for a table; hashes and identities are abbreviated."""
     text = shown(value)
     name, colon, last = text.rpartition(":")
     if len(last) >= 32 and all(c in "0123456789abcdef" for c in last):

@@ -1,4 +1,4 @@
-"""The `replay` command: what a candidate would change in the answers of real queries. Imports no Prefect."""
+"""The `replay` command: changes of the answers to real queries by a candidate. Imports no Prefect."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -29,7 +29,7 @@ def compare_with_live(
     profile: str,
     collection: str | None,
 ) -> tuple[Replay, list[Gate]]:
-    """Replays a file of queries with a product, and says which gates would hold."""
+    """Replays a file of queries with a product, and shows which gates would pass."""
     if candidate and live_alone:
         raise FingerpostError("replay: expected one of --candidate and --live, got both; give one")
     settings = load_settings(profile)[0].replay
@@ -44,34 +44,42 @@ def compare_with_live(
         else:
             ours = _newest(store, name, product)
         theirs = current.artifact if current else None
-    found = replay(store, ours, theirs, file=queries, k=k or settings.k)
-    return found, replay_gates(found, settings)
+    replayed = replay(store, ours, theirs, file=queries, k=k or settings.k)
+    return replayed, replay_gates(replayed, settings)
 
 
-def show_replay(found: Replay, gates: list[Gate]) -> None:
-    """Prints the figures, the gates, and the queries whose answers changed, worst first."""
+def show_replay(replayed: Replay, gates: list[Gate]) -> None:
+    """Prints the metrics, the gates, and the queries whose answers changed, worst first."""
     console = wide_console()
     console.print(
-        f"candidate {found.candidate}\nlive      {found.live or 'not compared'}", soft_wrap=True, markup=False
+        f"candidate {replayed.candidate}\nlive      {replayed.live or 'not compared'}", soft_wrap=True, markup=False
     )
     console.print(
-        f"{len(found.queries):,} queries of {found.file}, first {found.k} answers", soft_wrap=True, markup=False
+        f"{len(replayed.queries):,} queries of {replayed.file}, first {replayed.k} answers",
+        soft_wrap=True,
+        markup=False,
     )
     for gate in gates:
-        console.print(f"{'holds ' if gate.holds else 'MISSED'} {gate}", markup=False)
-    if found.unknown_judged:
-        some = f"{', '.join(found.unknown_judged[:4])}{' …' if len(found.unknown_judged) > 4 else ''}"
-        console.print(f"{len(found.unknown_judged)} judged ids are in no version compared: {some}", markup=False)
-    if not found.changed:
-        if found.live:
+        console.print(f"{'passed' if gate.holds else 'MISSED'} {gate}", markup=False)
+    if replayed.unknown_judged:
+        some = f"{', '.join(replayed.unknown_judged[:4])}{' …' if len(replayed.unknown_judged) > 4 else ''}"
+        console.print(f"{len(replayed.unknown_judged)} judged ids are in no version compared: {some}", markup=False)
+    if not replayed.changed:
+        if replayed.live:
             console.print("no answer changed")
         else:
-            _answers(console, found)
+            _answers(console, replayed)
         return
     table = table_of(
-        f"\n{len(found.changed):,} queries with other answers", "query", "overlap>", "nDCG>", "lost", "gained", "judged"
+        f"\n{len(replayed.changed):,} queries with other answers",
+        "query",
+        "overlap>",
+        "nDCG>",
+        "lost",
+        "gained",
+        "judged",
     )
-    for query in found.changed[:_SHOWN]:
+    for query in replayed.changed[:_SHOWN]:
         judged = [p for p in query.judged if p.grade and p.live != p.candidate]
         change = (
             ""
@@ -88,14 +96,14 @@ def show_replay(found: Replay, gates: list[Gate]) -> None:
         )
         table.add_row(*(escape(cell) for cell in cells))
     console.print(table)
-    if len(found.changed) > _SHOWN:
-        console.print(f"and {len(found.changed) - _SHOWN:,} more; --json lists all")
+    if len(replayed.changed) > _SHOWN:
+        console.print(f"and {len(replayed.changed) - _SHOWN:,} more; --json lists all")
 
 
-def _answers(console: Console, found: Replay) -> None:
+def _answers(console: Console, replayed: Replay) -> None:
     """The first answers of one version."""
     table = table_of("\nanswers", "query", "nDCG>", "first answers")
-    for query in found.queries[:_SHOWN]:
+    for query in replayed.queries[:_SHOWN]:
         figure = "" if query.ndcg_candidate is None else f"{query.ndcg_candidate:.3f}"
         table.add_row(*(escape(cell) for cell in (query.query, figure, ", ".join(query.candidate[:4]))))
     console.print(table)

@@ -1,4 +1,4 @@
-"""What people call a version: a reference, the beginning of a fingerprint, live, live~1, a day, or a run.
+"""Names of versions: a reference, the beginning of a fingerprint, live, live~1, a day, or a run.
 
 Imports no Prefect.
 """
@@ -27,14 +27,14 @@ _PREFIX = re.compile(r"(?:([a-z0-9_.]+)[:/])?([0-9a-f]{4,64})")
 
 @dataclass(frozen=True)
 class Version:
-    """What was named: an artifact, or the record of a run."""
+    """The object that a text names: an artifact, or the record of a run."""
 
     name: str
     ref: Ref | None = None
     run: dict[str, Any] | None = None
 
     def artifact(self, contract: str) -> Ref:
-        """The artifact itself, or the one of that contract that the run made or reused."""
+        """The artifact itself, or the artifact of that contract that the run made or reused."""
         if self.ref is not None:
             return self.ref
         assert self.run is not None
@@ -45,9 +45,9 @@ class Version:
 
 
 def find_version(store: Store, text: str, *, collection: str | None = None, product: str = "") -> Version:
-    """The version that a text names; MissingArtifactError if there is none, FingerpostError if there are several.
+    """The version that a text names; MissingArtifactError if there is none, FingerpostError if it is ambiguous.
 
-    What is live or of a day is a version of ``product``, by default of the first one that there is.
+    ``live`` and days name versions of ``product``, by default of the first product.
     """
     product = product or next(iter(products()))
     if "/day=" in text:
@@ -68,7 +68,7 @@ def find_version(store: Store, text: str, *, collection: str | None = None, prod
 
 
 def find_product(store: Store, text: str, *, product: str, collection: str | None = None) -> Ref:
-    """The version of a product that a text names; FingerpostError if it names something else."""
+    """The version of a product that a text names; FingerpostError if it names another object."""
     ref = find_version(store, text, collection=collection, product=product).artifact(product)
     if ref.name != product:
         raise FingerpostError(f"version {text}: expected an artifact {product}, found {ref}; see `fingerpost history`")
@@ -76,7 +76,7 @@ def find_product(store: Store, text: str, *, product: str, collection: str | Non
 
 
 def publications_of(store: Store, ref: Ref) -> list[Publication]:
-    """The promotions of an artifact in its collection, oldest first; rollbacks check no gate and do not count."""
+    """The promotions of an artifact in its collection, oldest first, without rollbacks, which check no gate."""
     collection = store.manifest(ref).run.get("collection")
     if collection is None:
         return []
@@ -85,7 +85,7 @@ def publications_of(store: Store, ref: Ref) -> list[Publication]:
 
 
 def product_of_day(store: Store, collection: str, day: str, product: str) -> Ref:
-    """A product's version of a day: the one published last, else the one of the newest run, else the only one."""
+    """A product's version of a day: the last published one, else that of the newest run, else the only one."""
     for move in reversed(Pointer(store, collection, product).history()):
         if move.artifact.day == day:
             return move.artifact
@@ -126,7 +126,7 @@ def _run(store: Store, text: str) -> dict[str, Any]:
 def _by_prefix(store: Store, name: str | None, prefix: str) -> Ref:
     found = [ref for ref in store.refs(name) if ref.fingerprint.startswith(prefix)]
     if len({ref.identity for ref in found}) > 1:
-        # What a stage writes beside its own artifact, such as the quarantine, has the same fingerprint.
+        # Companions of an artifact, such as the quarantine, have the same fingerprint.
         found = [ref for ref in found if "written_by" not in store.manifest(ref).run]
     newest = {ref.identity: ref for ref in sorted(found, key=lambda ref: ref.day)}
     return _only(sorted(newest.values()), f"fingerprint {prefix}", "an artifact", store)

@@ -1,4 +1,4 @@
-"""Why two versions of a product answer a query differently; each domain says it of its own. Imports no Prefect."""
+"""Why two versions of a product answer a query differently, as each domain explains it. Imports no Prefect."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from schemas.store import Store
 
 @dataclass(frozen=True)
 class Move:
-    """One answer's positions (from 1; 0 is beyond the first k) and scores in both versions, and what moved it.
+    """An answer's ranks (from 1; 0 is beyond the first k) and scores in both versions, and what moved it.
 
-    ``because`` says how that is known.
+    ``because`` is the evidence for that.
     """
 
     id: str
@@ -30,7 +30,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Why:
-    """One query in two versions; ``methods`` say how each answers it."""
+    """A query in two versions; ``methods`` are their search methods."""
 
     query: str
     k: int
@@ -61,7 +61,7 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int = 10, metho
 
 
 def only_method(method: str, title: str) -> None:
-    """FingerpostError for a search that a product without several does not have."""
+    """FingerpostError for a search method other than auto, for a product with a single one."""
     if method != "auto":
         raise FingerpostError(
             f"method: expected auto for a {title}, which is searched in one way, got {method!r}; leave it out"
@@ -69,12 +69,12 @@ def only_method(method: str, title: str) -> None:
 
 
 def positions_of(ranking: Sequence[tuple[str, float]]) -> dict[str, int]:
-    """The position of each key of a ranking, from 1."""
+    """The rank of each key of a ranking, from 1."""
     return {key: position for position, (key, _) in enumerate(ranking, start=1)}
 
 
 def position_without(positions: dict[str, int], key: str, others: Collection[str]) -> int:
-    """The position that a key would have if others were not there; 0 if it has none."""
+    """The rank of a key without some others; 0 if it has none."""
     position = positions.get(key, 0)
     return position - sum(positions[other] < position for other in others if other in positions) if position else 0
 
@@ -87,8 +87,8 @@ def ranked_moves(
 ) -> list[Move]:
     """Every answer of either version, in the order of the later one, then those that left.
 
-    ``reason`` gets the key, both positions, and whether the answers of both versions kept their order; it says the kind
-    of move and what it is because of.
+    ``reason`` gets the key, both ranks, and whether the answers in both versions kept their order; it returns the kind
+    of move and its cause.
     """
     old, new = positions_of(before), positions_of(after)
     scores = dict(before), dict(after)
@@ -103,7 +103,7 @@ def ranked_moves(
 
 
 def no_moves(moves: Sequence[Move]) -> str:
-    """What is said where no answer moved by itself."""
+    """The finding where no answer moved by itself."""
     same = all(move.kind == "same" for move in moves)
     return "the answers are the same" if same else "no answer changed positions with another"
 
@@ -111,7 +111,7 @@ def no_moves(moves: Sequence[Move]) -> str:
 def split_causes(
     store: Store, before: Ref, after: Ref, answering: Collection[Ref], serves: Callable[[Cause], bool]
 ) -> tuple[list[Cause], list[Cause]]:
-    """Why two versions differ: causes in what answers are made from, and those elsewhere.
+    """The causes of a difference: those in the artifacts that answer, and those elsewhere.
 
     ``answering`` are the artifacts of both versions that answer; ``serves`` picks other causes that decide answers too.
     """
@@ -128,20 +128,20 @@ def split_causes(
 
 
 def named_causes(roots: Sequence[Cause], versions: Sequence[Change], *, alone: bool = True) -> list[str]:
-    """What differs in what answers are made from, in sentences; ``alone``: nothing else can have moved them."""
+    """The differences in the artifacts that answer, as sentences; ``alone``: nothing else can have moved answers."""
     words = []
     listed = [f"{' and '.join(cause.kinds)}: {cause}" for cause in roots]
     if len(roots) == 1 and not versions and alone:
         words.append(
-            f"one thing differs in what answers are made from, so the answers differ because of it: {listed[0]}"
+            f"one thing differs in what answers are computed from, so the answers differ because of it: {listed[0]}"
         )
     elif roots:
         words.append(
-            f"{len(roots)} things differ in what answers are made from; which of them moved scores is not known without"
-            f" computing again: {'; '.join(listed)}"
+            f"{len(roots)} things differ in what answers are computed from; which of them moved scores is unknown"
+            f" without recomputation: {'; '.join(listed)}"
         )
     else:
-        words.append("no parameter, code or input differs in what answers are made from")
+        words.append("no parameter, code or input differs in what answers are computed from")
     if versions:
         words.append(f"library versions differ too: {', '.join(f'{c.key} {c.before} → {c.after}' for c in versions)}")
     return words

@@ -1,1 +1,1 @@
-"""Forgetting a key: what it touches, its removal, and the proof of its absence."""
+"""Erasure of a key: affected artifacts, removal, and the proof of absence."""

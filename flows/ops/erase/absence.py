@@ -1,4 +1,4 @@
-"""Proof that something is nowhere in a store: every file is read, Parquet decoded, and its bytes searched."""
+"""Proof that a key is nowhere in a store: every file is read, Parquet decoded, and its bytes searched."""
 
 import hashlib
 import html
@@ -17,17 +17,17 @@ from schemas.inputs.stored import holding
 from schemas.inputs.suppression import Suppressed
 from schemas.store import Store
 
-#: Shorter ones turn up by chance in compressed bytes; they are looked for as whole cells only.
+#: Shorter texts occur at random in compressed bytes; they are searched only as whole cells.
 _LEAST_BYTES = 6
-#: The columns in which rows say something; what they refer to by id is searched.
+#: The columns with text of rows; columns with ids are searched for the key itself.
 _SAID = ["id", "title", "name", "text", "kind", "package", "label", "group", "signature", "names", "elsewhere"]
-#: The most texts, and the most words of these, that are looked for.
+#: Maximum number of texts, and of their words, that are searched.
 _TEXTS, _WORDS = 200, 50
 
 
 @dataclass(frozen=True)
 class Needles:
-    """What is looked for: the key as a whole cell, and as bytes what nothing else in the collection says."""
+    """What is searched: the key as a whole cell, and, as bytes, texts that nothing else in the collection contains."""
 
     key: str
     distinct: tuple[str, ...]
@@ -35,13 +35,13 @@ class Needles:
 
     @property
     def cells(self) -> list[bytes]:
-        """The ids that stand for the key: the key, and how domains write it where it stands among others."""
+        """The ids of the key: the key, and the forms in which domains store it among other ids."""
         written = [form.format(key=self.key) for domain in domains.DOMAINS for form in domain.written_keys]
         return [cell.encode("utf-8", "backslashreplace") for cell in (self.key, *written)]
 
     @property
     def forms(self) -> list[bytes]:
-        """The bytes as files may hold them: as they are, in lower case, escaped as in JSON and in HTML."""
+        """The bytes as files may contain them: unchanged, in lower case, escaped for JSON and for HTML."""
         found: dict[bytes, None] = {}
         for text in self.distinct:
             for form in (text, text.lower()):
@@ -52,7 +52,7 @@ class Needles:
 
 @dataclass
 class Absence:
-    """What a search read, and where it found something (paths)."""
+    """The extent of a search, and the paths of its findings."""
 
     files: int = 0
     bytes: int = 0
@@ -64,19 +64,18 @@ class Absence:
 def needles_of(
     store: Store, key: str, texts: Iterable[str], tables: Mapping[str, tuple[str, ...]], ours: Iterable[bytes]
 ) -> Needles:
-    """The key, the texts, their lines and words, less what other rows of the tables say too (by path, with the columns that
-    keys stand in).
+    """The key, the texts, their lines and words, without those that other rows of the tables contain too.
 
-    A single word that is also one of ``ours`` (manifests, settings) or a part of a path would be found everywhere, and so
-    is left to the search in columns of ids; the key only if it is a part of a path.
+    ``tables``: columns of keys by path. A single word that is also in ``ours`` (manifests, settings) or a part of a
+    path would be found everywhere, and is searched only in columns of ids; the key only if it is a part of a path.
     """
-    given = list(dict.fromkeys(texts))[:_TEXTS]
-    lines = [line.strip() for text in given for line in text.splitlines()]
+    chosen = list(dict.fromkeys(texts))[:_TEXTS]
+    lines = [line.strip() for text in chosen for line in text.splitlines()]
     words = sorted(
-        {word for text in given for word in re.findall(r"\w{5,}", text)}, key=lambda word: (-len(word), word)
+        {word for text in chosen for word in re.findall(r"\w{5,}", text)}, key=lambda word: (-len(word), word)
     )
-    told = [key, *given, *(line for line in lines if len(line) >= 2 * _LEAST_BYTES), *words[:_WORDS]]
-    candidates = [text for text in dict.fromkeys(told) if len(text.encode("utf-8", "replace")) >= _LEAST_BYTES]
+    pieces = [key, *chosen, *(line for line in lines if len(line) >= 2 * _LEAST_BYTES), *words[:_WORDS]]
+    candidates = [text for text in dict.fromkeys(pieces) if len(text.encode("utf-8", "replace")) >= _LEAST_BYTES]
     paths = "\n".join(store.files.listing()).lower().encode()
     names = paths + b"\n".join(ours).lower()
     common = {
@@ -89,7 +88,7 @@ def needles_of(
 
 
 def _other_texts(store: Store, key: str, tables: Mapping[str, tuple[str, ...]]) -> Iterator[pa.Array]:
-    """The texts of rows that are about something else, in lower case."""
+    """The texts of rows of other keys, in lower case."""
     wanted = Suppressed.of([key], b"looking")
     for path, columns in sorted(tables.items()):
         table = columns_of(store.files.read(path), _SAID)
@@ -105,7 +104,7 @@ def _lower(text: str) -> bytes:
 
 
 def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -> Absence:
-    """Reads every file of a store but those left out, as it is and, if it is Parquet, decoded."""
+    """Searches every file of a store except ``leave_out``, as bytes and, for Parquet, decoded."""
     found, forms = Absence(), needles.forms
     for path in store.files.listing():
         if path in leave_out:
@@ -129,13 +128,13 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
 
 
 def _key_columns(path: str) -> tuple[str, ...]:
-    """The columns of a stored file in which keys stand: its contract and table are in its path."""
+    """The columns of a stored file that contain keys, by the contract and table in its path."""
     contract, table = path.split("/")[0], path.rsplit("/", 1)[-1].rsplit("-", 2)[0]
     return domains.key_columns(contract, table)
 
 
 def _in_parquet(content: bytes, columns: tuple[str, ...], forms: list[bytes], cells: list[bytes]) -> bool:
-    """Whether a decoded cell has one of the forms, or a cell of the columns of keys is the key."""
+    """Whether a decoded cell contains one of the forms, or a cell of the columns of keys is the key."""
     try:
         keys = columns_of(content, list(columns)).columns
         ids = [chunk.cast(pa.large_string()).cast(pa.large_binary()) for column in keys for chunk in column.chunks]
@@ -143,7 +142,7 @@ def _in_parquet(content: bytes, columns: tuple[str, ...], forms: list[bytes], ce
             return True
         return any(holds(texts, form) for texts in decoded_texts(content) for form in forms)
     except (pa.ArrowException, OSError):
-        return False  # its bytes were searched as they are
+        return False  # its bytes were searched undecoded
 
 
 def _in_json(content: bytes, key: str) -> bool:
@@ -166,7 +165,7 @@ def _ids(value: Any) -> Iterator[str]:
 
 
 def digest_of_texts(needles: Needles, salt: bytes) -> str:
-    """A keyed digest of what was looked for, which says nothing of it."""
+    """A keyed digest of the searched key, which does not reveal it."""
     return hashlib.blake2b(
         "\0".join((needles.key, *needles.distinct)).encode("utf-8", "backslashreplace"), key=salt[:64]
     ).hexdigest()[:32]

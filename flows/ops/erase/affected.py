@@ -1,6 +1,6 @@
-"""What a key touches: the inputs and artifacts that hold it, what was made of these, and which runs must be rerun.
+"""What contains a key: inputs and artifacts, everything made from these, and the runs that must be rerun.
 
-Looks only; changes nothing.
+Reads only; changes nothing.
 """
 
 import json
@@ -24,7 +24,7 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.ledger import runs
 
-#: What a search for one key is made with before the store's own salt is needed.
+#: The salt of a search for one key, for which the store's own salt is not needed yet.
 _ANY_SALT = b"looking"
 
 
@@ -32,9 +32,10 @@ _ANY_SALT = b"looking"
 class RerunPlan:
     """A run to be rerun for its day.
 
-    imported: by domain, the artifact that its input became. stored: domains that read what the store holds, because their
-    input is gone. left: domains whose part stays as it is: nothing in it is forgotten, and its input is gone. seconds: what
-    the artifacts to be replaced took when they were made.
+    imported: the artifact of each domain's imported input, by domain.
+    stored: domains that read this artifact, because their input is missing.
+    left: domains that are left out: nothing of theirs is forgotten, and their input is missing.
+    seconds: the time that the artifacts to be replaced took to make.
     """
 
     run: str
@@ -49,7 +50,7 @@ class RerunPlan:
 
 @dataclass
 class Affected:
-    """Everything that a key touches in the store and the inputs of a collection (and of those that share artifacts)."""
+    """Everything that contains a key in the store and inputs of a collection, and of those that share artifacts."""
 
     key: str
     collections: list[str]
@@ -64,7 +65,7 @@ class Affected:
 
     @property
     def nothing(self) -> bool:
-        """Whether neither an input nor an artifact holds the key."""
+        """Whether neither an input nor an artifact contains the key."""
         return not self.condemned and not any(file.rows for file in self.inputs)
 
     @property
@@ -74,12 +75,12 @@ class Affected:
 
     @property
     def seconds(self) -> float:
-        """What that took when it was made."""
+        """The time in seconds that the replaced artifacts took to make."""
         return sum(plan.seconds for plan in self.reruns)
 
 
 class Inventory:
-    """The manifests and run records of a store, and who uses which artifact."""
+    """The manifests and run records of a store, and the collections that use each artifact."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -88,7 +89,7 @@ class Inventory:
             try:
                 self.manifests[str(committed)] = store.manifest(committed)
             except FingerpostError:
-                continue  # it cannot be read, so nothing was made of it since; its files are searched as they are
+                continue  # unreadable, so nothing was made from it since; its files are searched undecoded
         self.records = sorted(
             runs(store, newest=1_000_000), key=lambda record: (record["day"], record["at"], record["id"])
         )
@@ -102,12 +103,12 @@ class Inventory:
                 self.users.setdefault(one, set()).update(maker)
 
     def of(self, collections: Iterable[str]) -> list[str]:
-        """The artifacts that one of the collections uses, and those of nobody."""
+        """The artifacts that one of the collections uses, and those that none uses."""
         wanted = set(collections)
         return [ref for ref in self.manifests if not self.users[ref] or self.users[ref] & wanted]
 
     def downstream(self, starts: Iterable[str]) -> set[str]:
-        """These artifacts, what was made of them, and what is committed together with any of them."""
+        """These artifacts, everything made from them, and the companions of all of these."""
         users: dict[str, set[str]] = {}
         for ref, manifest in self.manifests.items():
             for given in manifest.identity["inputs"].values():
@@ -126,7 +127,7 @@ class Inventory:
 
 
 def affected_by(store: Store, key: str, collection: str) -> Affected:
-    """What forgetting a document, query or label of a collection means."""
+    """What forgetting a document, query or label of a collection affects."""
     inventory, wanted = Inventory(store), Suppressed.of([key], _ANY_SALT)
     found = Affected(key, [collection])
     while True:
@@ -142,7 +143,7 @@ def affected_by(store: Store, key: str, collection: str) -> Affected:
     _choose_runs(inventory, found, ours)
     found.publications = [
         f"{name}/{product}: {len(hit)} of {len(line)} version(s)"
-        + (", the live one too" if line[-1].ref in condemned else "")
+        + (", including the live one" if line[-1].ref in condemned else "")
         for name, product in products(store)
         if (line := Pointer(store, name, product).line()) and (hit := [move for move in line if move.ref in condemned])
     ]
@@ -152,7 +153,7 @@ def affected_by(store: Store, key: str, collection: str) -> Affected:
 
 
 def _holders(inventory: Inventory, wanted: Suppressed, refs: Iterable[str]) -> tuple[dict[str, int], list[str]]:
-    """The artifacts whose rows are about the key, in how many rows; and the texts of those."""
+    """The artifacts with rows of the key, their number of rows, and the texts of those rows."""
     found, texts, seen = dict[str, int](), dict[str, None](), dict[str, int]()
     for ref in sorted(refs):
         for path, columns in tables_with_keys(ref, inventory.manifests[ref], wanted.column).items():
@@ -171,21 +172,21 @@ def _holders(inventory: Inventory, wanted: Suppressed, refs: Iterable[str]) -> t
 def tables_with_keys(
     ref: str, manifest: Manifest, column: str = "id", also: Iterable[str] = ()
 ) -> dict[str, tuple[str, ...]]:
-    """The files of an artifact in whose rows keys stand (and which have some other columns), and in which columns."""
+    """The files of an artifact whose rows contain keys (and other columns), with the columns of keys."""
     contract, schema = Ref.parse(ref).name, manifest.identity["schema"]
     tables = [entry for entry in manifest.files if {column, *also} <= set(schema.get(entry.table, {}))]
     return {entry.path: domains.key_columns(contract, entry.table) if column == "id" else (column,) for entry in tables}
 
 
 def rows_about(content: bytes, wanted: Suppressed, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The rows of a Parquet file that are about a key, which stands in one of the columns."""
+    """The rows of a Parquet file with a key in one of the columns."""
     table = columns_of(content, [*columns, *({"title", "name", "text", "signature", "reason", "detail"} - {*columns})])
     places = [row for row, hit in enumerate(holding(table, wanted, columns)) if hit]
     return table.take(places).to_pylist() if places else []
 
 
 def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, Any]]) -> None:
-    """The runs to be rerun: the newest of each day and flow, and those of what is published; what cannot be is lost."""
+    """The runs to be rerun: the newest of each day and flow, and those of published versions; others are lost."""
     condemned = set(found.condemned)
     hit = [record for record in records if record["state"] == "completed" and condemned & set(used_by(record))]
     chosen = {(r["flow"], r["collection"], r["day"]): r for r in hit}
@@ -207,7 +208,7 @@ def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, 
 
 
 def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> RerunPlan:
-    """How a run is rerun: each domain from its input, from the store where that is gone, or not at all."""
+    """The plan of a rerun: each domain from its input, from the store if that is missing, or not at all."""
     imported: dict[str, str] = {}
     for domain, file in domains.inputs():
         for stage in file.stages:
@@ -216,7 +217,7 @@ def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[
     gone = {word for word, ref in imported.items() if not _input_is_there(inventory, record, ref, word)}
     hit = {_domain_of(role) for role, ref in record["refs"].items() if ref in condemned}
     stored, left = gone & hit, gone - hit
-    # A domain without an input of its own is made of another's, and stays where that does.
+    # A domain without its own input is made from another domain's, and is left out where that one is.
     for domain in domains.DOMAINS:
         if domain.needs and domain.word not in imported and set(domain.needs) <= left:
             left.add(domain.word)
@@ -234,19 +235,19 @@ def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[
 
 
 def _domain_of(role: str) -> str:
-    """The domain that an artifact of that role in a run's record belongs to; what no domain claims is the first one's."""
+    """The domain of a role in a run's record; the first one for roles that no domain claims."""
     owner = next((domain for domain in domains.DOMAINS if domain.roles and role.startswith(domain.roles)), None)
     return (owner or domains.DOMAINS[0]).word
 
 
 def made_by(record: Mapping[str, Any], stage: str, part: str = "") -> str:
-    """The artifact that a stage of a run made or reused; empty if it has no such stage."""
+    """The artifact that a stage of a run made or reused; empty if the run has no such stage."""
     found = (one for one in record["stages"] if (one["stage"], one.get("part", "")) == (stage, part))
     return next((str(one["ref"]) for one in found), "")
 
 
 def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, word: str) -> bool:
-    """Whether the input of a domain in a run is still what its artifact was made of."""
+    """Whether the input of a domain in a run still is the one that its artifact was made from."""
     try:
         settings = request_of(record, inventory.store).resolve()
         suppressed = Forgotten(inventory.store, record["collection"]).suppressed()
@@ -265,7 +266,7 @@ def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, 
 
 
 def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
-    """The request that repeats a recorded run: the one that was made if it still means the same, else its settings."""
+    """The request that repeats a recorded run: the original one if it still resolves to the same, else its settings."""
     recorded = renamed(record["settings"])
     settings = {key: value for key, value in recorded.items() if key not in {"store", "day", "force"}}
     if record.get("request"):
@@ -290,11 +291,11 @@ def _plain(value: Any) -> Any:
 
 
 def used_by(record: Mapping[str, Any]) -> list[str]:
-    """The artifacts that a run made or reused, companions included."""
+    """The artifacts that a run made or reused, including companions."""
     refs = [stage["ref"] for stage in record["stages"]]
     return refs + [ref for stage in record["stages"] for ref in stage.get("companions", {}).values()]
 
 
 def companions_of(manifest: Manifest) -> list[str]:
-    """What was committed together with an artifact."""
+    """The companions of an artifact: those committed together with it."""
     return [str(Ref.parse(ref)) for ref in manifest.run.get("companions", {}).values()]

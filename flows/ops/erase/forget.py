@@ -1,9 +1,8 @@
-"""Forgetting a document, a query or a label: out of inputs, quarantine, shards, live and older artifacts, and a proof that it
-is gone.
+"""Erasure of a document, a query or a label from inputs, quarantine and all versions, with a proof of absence.
 
-The steps, each safe to be repeated: list what is touched and keep that in a sealed journal; suppress the key; take it out
-of the input files; rerun the touched runs, oldest first; let pointers and pins name the new versions; remove the old
-ones; clean records and reports; search everything. Killed anywhere, the same command goes on.
+The steps, each of which can be repeated safely: list what contains the key in a sealed journal; suppress the key;
+remove it from the input files; rerun the affected runs, oldest first; move pointers and pins to the new versions;
+remove the old ones; clean records and reports; search everything. If it is killed, the same command continues.
 """
 
 import json
@@ -45,25 +44,25 @@ from schemas.refs import Ref
 from schemas.store import Store
 from tasks.ledger import runs
 
-#: Why a version cannot be rebuilt for good; anything else stops the job, which goes on when that is fixed.
+#: Errors for which a version cannot be rebuilt at all; any other error stops the job until it is fixed.
 _FINAL = (InputError, SettingsError, ContractError, CorruptArtifactError, ForeignArtifactError, MissingArtifactError)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done and found: the proof as it is kept, and where."""
+    """The outcome of an erasure: the stored proof and its path."""
 
     proof: dict[str, Any]
     path: str
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found any more."""
+        """Whether the search found nothing."""
         return not self.proof["findings"]
 
 
 def listing(store: Store, key: str, collection: str) -> Affected:
-    """What forgetting would touch; of a job that was cut short, what it began with."""
+    """What forgetting would affect; of an interrupted job, what it started with."""
     key = checked_key(key)
     journal = Journal(store, collection, key)
     saved = journal.load()
@@ -71,33 +70,34 @@ def listing(store: Store, key: str, collection: str) -> Affected:
 
 
 def forget(store: Store, key: str, collection: str, *, say: Callable[[str], None] = lambda line: None) -> Outcome:
-    """Forgets a document, query or label of a collection, or goes on with that; StoreBusyError while a run is at work in the store.
+    """Forgets a document, query or label of a collection, or continues an interrupted erasure.
 
-    InputError and the like of a version that cannot be rebuilt cost that version; what may pass is raised.
+    StoreBusyError while a run is at work in the store. A version that cannot be rebuilt (InputError and the like) is
+    lost; other errors are raised.
     """
     key = checked_key(key)
     busy = at_work(store)
     if busy:
         raise StoreBusyError(
             f"store {store.url}: expected no run at work while something is forgotten, found {busy[0]}; wait for it and"
-            " run again"
+            " run the command again"
         )
     with lease(store, f"forget-{secrets.token_hex(4)}", flow="forget", collection=collection) as own:
         return _Job(store, key, collection, own.run, say).run()
 
 
 class _Job:
-    """One key on its way out; ``state`` is what the journal keeps."""
+    """The erasure of one key; ``state`` is stored in the journal."""
 
     def __init__(self, store: Store, key: str, collection: str, own: str, say: Callable[[str], None]) -> None:
         self.store, self.key, self.collection, self.own, self.say = store, key, collection, own, say
         self.journal = Journal(store, collection, key)
 
     def run(self) -> Outcome:
-        """All steps, from where the journal says that they are."""
+        """All steps, from the one that the journal names."""
         from flows.run.start import check_server
 
-        # Before the inputs are touched: the days to be rerun need it.
+        # Before the inputs are changed: the days to be rerun need it.
         check_server()
         self.state = self.journal.load() or self._begin()
         self.affected = _affected(self.state["affected"])
@@ -119,7 +119,7 @@ class _Job:
     def _begin(self) -> dict[str, Any]:
         affected = affected_by(self.store, self.key, self.collection)
         inventory = Inventory(self.store)
-        # What was made of a holder repeats its texts; it goes whole.
+        # Artifacts made from one that contains the key repeat its texts; they are removed completely.
         made = set(affected.condemned) - set(affected.holders)
         tables = {
             path: columns
@@ -148,7 +148,7 @@ class _Job:
         return state
 
     def _inputs(self) -> None:
-        """Takes the rows out of the files; one that cannot be written is named, and suppressed when it is read."""
+        """Removes rows from the files; one that cannot be written is named, and its rows are suppressed when read."""
         wanted = Suppressed.of([self.key], salt_of(self.store))
         for file in self.affected.inputs:
             try:
@@ -163,7 +163,7 @@ class _Job:
             _files.reached("forget-input")
 
     def _rerun(self, plan: RerunPlan) -> None:
-        """Reruns one run and keeps which artifact replaced which."""
+        """Reruns one run and records which artifact replaced which."""
         from flows.run.start import run_flow
 
         record = next((r for r in runs(self.store, newest=1_000_000) if r["id"] == plan.run), None)
@@ -183,7 +183,7 @@ class _Job:
         pairs = {old: new for old, new in counterparts(record, made).items() if old in self.affected.condemned}
         if same := [ref for ref in pairs.values() if ref in self.affected.condemned]:
             raise FingerpostError(
-                f"{plan.day}: expected new versions without it, found {same[0]} again; nothing was removed: look at"
+                f"{plan.day}: expected new versions without it, found {same[0]} again; nothing was removed: check"
                 " its input"
             )
         self.state["made"][plan.run] = pairs
@@ -204,7 +204,7 @@ class _Job:
         return {old: new for pairs in self.state["made"].values() for old, new in pairs.items()}
 
     def _move(self) -> None:
-        """Pointers and pins name the new versions."""
+        """Moves pointers and pins to the new versions."""
         replaced, condemned = self._replaced, self.affected.condemned
         failed = "; ".join(dict.fromkeys(self.state["failed"].values())).replace(self.key, "[forgotten]")
         lost = {
@@ -213,7 +213,7 @@ class _Job:
             if ref not in replaced
         }
         for name, product in products(self.store):
-            move = Pointer(self.store, name, product).forget(replaced, lost, reason="what is in it was forgotten")
+            move = Pointer(self.store, name, product).forget(replaced, lost, reason="its contents were forgotten")
             if move is not None:
                 what = "nothing is live" if move.action == "withdraw" else f"{move.ref} is live"
                 self.say(f"moved  {name}/{product}: {what}, generation {move.generation}")
@@ -224,7 +224,7 @@ class _Job:
                 unpin(self.store, Ref.parse(old.ref))
 
     def _remove(self) -> int:
-        """The old versions go, whatever keeps other artifacts; then what records and reports say of them."""
+        """Removes the old versions, whatever keeps other artifacts; then cleans records and reports of them."""
         with collecting(self.store) as held:
             others = [found for found in at_work(self.store) if found.run != self.own]
             if others:
@@ -272,7 +272,7 @@ class _Job:
         return Outcome(proof, path)
 
     def _left_in_inputs(self) -> int:
-        """How many input files could not be rewritten; their rows are left out when they are read."""
+        """The number of input files that could not be rewritten; their rows are left out when they are read."""
         wanted, left = Suppressed.of([self.key], salt_of(self.store)), 0
         for file in self.affected.inputs:
             try:
@@ -309,8 +309,9 @@ def _affected(saved: dict[str, Any]) -> Affected:
 
 
 def counterparts(record: dict[str, Any], made: dict[str, Any]) -> dict[str, str]:
-    """The artifacts of a run by those of an earlier one that they stand for: of the same role, else of the same stage where
-    each run has it once.
+    """The artifacts of a run by those of an earlier run that they replace.
+
+    Those of the same role, else of the same stage where each run has it once.
     """
     pairs: dict[str, str] = {}
     once = []
@@ -323,9 +324,9 @@ def counterparts(record: dict[str, Any], made: dict[str, Any]) -> dict[str, str]
 
 
 def summary(touched: Affected) -> list[str]:
-    """What forgetting would touch, in lines for people."""
+    """What forgetting would affect, as lines of text."""
     if touched.nothing:
-        lines = [f"{touched.key}: neither an input nor an artifact of {', '.join(touched.collections)} holds it"]
+        lines = [f"{touched.key}: neither an input nor an artifact of {', '.join(touched.collections)} contains it"]
     else:
         lines = [f"{touched.key} of {', '.join(touched.collections)}:"]
     for file in touched.inputs:
@@ -334,17 +335,17 @@ def summary(touched: Affected) -> list[str]:
     for ref, rows in touched.holders.items():
         lines.append(f"holds  {ref}: {rows} row(s)")
     if touched.condemned:
-        lines.append(f"remove {len(touched.condemned)} artifact(s): these and all that was made of them")
+        lines.append(f"remove {len(touched.condemned)} artifact(s): these and all that were made from them")
     for plan in touched.reruns:
         stored = bool(plan.stored)
-        source = "what the store holds of its input" if stored else "its input"
+        source = "the stored artifact of its input" if stored else "its input"
         lines.append(f"rerun  {plan.flow} {plan.collection} {plan.day} from {source}, about {plan.seconds:.1f} s")
     if touched.reruns:
         lines.append(f"rerun  {len(touched.days)} day(s), about {touched.seconds:.1f} s in all")
     lines += [f"moved  {publication}" for publication in touched.publications]
     lines += [f"lost   {ref}: {why}" for ref, why in touched.lost.items()]
     lines += [
-        f"kept   collection {name} has something of that id too; forget it there with --collection {name}"
+        f"kept   collection {name} contains that id too; forget it there with --collection {name}"
         for name in touched.others
     ]
     return lines

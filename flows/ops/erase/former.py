@@ -1,9 +1,9 @@
-"""Journals of jobs that an earlier version began: what they say is read as this version says it."""
+"""Reading the journals of jobs that an earlier version started."""
 
 from collections.abc import Mapping
 from typing import Any
 
-#: By domain, where a plan of version 0.1 has what its input became, whether the store is read instead, and whether it is rerun.
+#: Keys of a plan of version 0.1 by domain: its imported input, whether the store is read instead, whether it is rerun.
 _KEYS = {
     "corpus": ("documents", "stored", "index"),
     "ann": ("", "", "index"),
@@ -13,7 +13,7 @@ _KEYS = {
 
 
 def current(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """What a job touches, as a journal of this or of an earlier version has it."""
+    """What a job affects, from a journal of this or of an earlier version."""
     if "again" not in saved:
         return dict(saved)
     return {key: value for key, value in saved.items() if key != "again"} | {

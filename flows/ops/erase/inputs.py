@@ -1,6 +1,6 @@
-"""The files that runs read, and which of them hold a key that is to be forgotten.
+"""The files that runs read, and those that contain a key that is to be forgotten.
 
-Looks only; changes nothing.
+Reads only; changes nothing.
 """
 
 import json
@@ -25,9 +25,9 @@ from schemas.inputs.suppression import Suppressed
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of an input that holds the key, in how many rows; ``problem`` is why it could not be looked through.
+    """An input file with the key, and its number of rows; ``problem`` is why it could not be searched.
 
-    ``form`` is what its rows are: documents, interactions, labels, embeddings or images; or image: it is one as a whole.
+    ``form`` is that of its rows (documents, interactions, labels, embeddings or images), or image for a single image.
     """
 
     path: str
@@ -38,7 +38,7 @@ class InputFile:
 
 
 def texts_of(row: Mapping[str, Any], wanted: Suppressed) -> list[str]:
-    """What a row says in words, besides its key; of an interaction only where the query is what is wanted."""
+    """The texts of a row without its key; of an interaction only if the key is its query."""
     names = ["title", "name", "text", "signature"]
     if any(wanted.match(row.get(name)) for name in ("query_id", "query")):
         names.append("query")
@@ -46,7 +46,7 @@ def texts_of(row: Mapping[str, Any], wanted: Suppressed) -> list[str]:
 
 
 def inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[str]) -> list[InputFile]:
-    """The files that the runs of the collections read and that hold the key, days that never ran included."""
+    """The files that runs of the collections read and that contain the key, including those of days that never ran."""
     found: dict[tuple[str, str], InputFile] = {}
     for use in input_sources(records):
         form, path, columns = use.form, use.path, dict(use.columns)
@@ -57,7 +57,7 @@ def inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[s
                 continue
             files = input_files(path)
         except FingerpostError:
-            continue  # it is gone
+            continue  # it was deleted
         for file in files:
             try:
                 source = FileSource(str(file), tuple(sorted(columns.items())))
@@ -73,7 +73,7 @@ def inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[s
 
 
 def wanted_in(file: Path, wanted: Suppressed) -> bool:
-    """Whether the bytes of a file that cannot be read as rows mention the key."""
+    """Whether the bytes of a file that cannot be read as rows contain the key."""
     try:
         return bool(wanted.mentioned(file.read_bytes().decode("utf-8", "backslashreplace")))
     except OSError:
@@ -81,7 +81,7 @@ def wanted_in(file: Path, wanted: Suppressed) -> bool:
 
 
 def input_sources(records: Iterable[Mapping[str, Any]]) -> list[FileUse]:
-    """The files that runs read; a path with a day in it gives every file that fits it."""
+    """The files that runs read; a path with a placeholder for the day matches every file of that form."""
     uses: dict[tuple[str, str], FileUse] = {}
     patterns = dict[str, None]()
     for record in records:
@@ -92,7 +92,7 @@ def input_sources(records: Iterable[Mapping[str, Any]]) -> list[FileUse]:
         try:
             settings = RunRequest.of(**request).for_any_day()
         except (FingerpostError, TypeError):
-            continue  # its profile is gone, for example; the days that ran are known from their records
+            continue  # for example its profile was deleted; the days that ran are known from their records
         for use in _read_by(settings, flow):
             for path in _matching(use.path):
                 uses.setdefault((use.form, path), replace(use, path=path))
@@ -104,7 +104,7 @@ def _read_by(settings: Any, flow: str) -> list[FileUse]:
 
 
 def _matching(pattern: str) -> list[str]:
-    """The paths that a path with a day in it stands for."""
+    """The paths that a path with a placeholder for the day matches."""
     if DAY not in pattern:
         return []
     folder = Path(re.split(r"[{]", pattern, maxsplit=1)[0]).parent

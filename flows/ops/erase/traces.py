@@ -1,4 +1,4 @@
-"""Removing artifacts whatever keeps them, and what records, hints and reports still say of a forgotten document."""
+"""Removal of artifacts whatever keeps them, and of traces of a forgotten key in records, hints and reports."""
 
 import json
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ FORGOTTEN = "[forgotten]"
 
 
 def remove_artifacts(store: Store, condemned: list[str]) -> tuple[int, int]:
-    """Removes artifacts, manifests first, then the files that no other manifest lists, all working state and what was never committed.
+    """Removes artifacts, manifests first, then the files that no other manifest lists, and all uncommitted state.
 
-    How many artifacts and bytes went. Nobody else may be at work in the store.
+    Returns the number of removed artifacts and bytes. No other process may be at work in the store.
     """
     listed = store.files.listing()
     gone = [ref for ref in condemned if f"{ref}/manifest.json" in listed]
@@ -35,7 +35,7 @@ def remove_artifacts(store: Store, condemned: list[str]) -> tuple[int, int]:
 
 
 def _listed_files(store: Store) -> tuple[set[str], set[str]]:
-    """The files that manifests list, the manifests too, and the artifacts whose manifest cannot be read."""
+    """The manifests and the files that they list, and the artifacts whose manifest cannot be read."""
     kept, unreadable = set[str](), set[str]()
     for ref in store.refs():
         kept.add(f"{ref}/manifest.json")
@@ -51,7 +51,7 @@ def _is_data(path: str) -> bool:
 
 
 def clean_records(store: Store, condemned: set[str], needles: Needles) -> None:
-    """Hints to what is gone go, and so do reports of the runs that made it; records that say what was forgotten are rewritten."""
+    """Removes hints to removed artifacts and reports of their runs; rewrites records with the forgotten texts."""
     stale = [record["id"] for record in runs(store, newest=1_000_000) if _concerned(record, condemned)]
     for path in store.files.listing():
         if path.startswith(".index/") and _hint(store, path) in condemned:
@@ -85,7 +85,7 @@ def _says(store: Store, path: str, needles: Needles) -> bool:
 
 
 def _redact(store: Store, path: str, needles: Needles) -> None:
-    """Writes a record again without what was forgotten, its checksum renewed."""
+    """Rewrites a record without the forgotten texts, with a new checksum."""
     content = store.files.read(path)
     try:
         body = json.loads(content)
@@ -117,7 +117,7 @@ def _text(text: str, needles: Needles) -> str:
 
 
 def _latest_report(store: Store) -> None:
-    """The newest run's report is the one called latest."""
+    """Makes the newest run's report the latest one."""
     from flows.report.page import write
 
     newest = runs(store, newest=1)

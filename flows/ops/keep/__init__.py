@@ -1,1 +1,1 @@
-"""What is kept, live, pinned or removed."""
+"""Live, pinned, kept and removed artifacts."""

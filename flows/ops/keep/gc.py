@@ -1,7 +1,7 @@
-"""Garbage collection: removes what nothing can reach, and only that.
+"""Garbage collection: removes the artifacts and files that nothing reaches.
 
-A manifest goes first and an artifact before what it was made of, so that no artifact ever lacks a part; then the files that
-no other manifest lists. What is left where that is cut short, the next collection takes.
+Manifests are removed first, an artifact before its inputs, so that no artifact ever lacks a part; then the files that
+no other manifest lists. What an interrupted collection leaves is removed by the next one.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from schemas.pins import Pin, pin
 from schemas.refs import Ref
 from schemas.store import Store
 
-#: Files that nothing lists may belong to a write that is under way; one never lasts as long as this.
+#: Unlisted files may belong to a write in progress; no write takes as long as this.
 GRACE = timedelta(days=1)
 
 WORKING, ORPHANS, UNFINISHED, HINTS, LEASES = (
@@ -33,7 +33,7 @@ WORKING, ORPHANS, UNFINISHED, HINTS, LEASES = (
 
 @dataclass(frozen=True)
 class Row:
-    """What goes of one name: artifacts, files and bytes."""
+    """The removals of one name: artifacts, files and bytes."""
 
     name: str
     artifacts: int
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes from a store, in the order in which it goes, and why the rest is kept."""
+    """The removals from a store, in order, and the reasons why the rest is kept."""
 
     seen: Survey
     reach: Reach
@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def kept(self) -> dict[str, int]:
-        """How many artifacts are kept, by the first reason."""
+        """The number of kept artifacts, by the first reason."""
         goes = set(self.artifacts)
         kinds = [kind for ref, kind in self.reach.kept.items() if ref not in goes]
         counts = {kind: kinds.count(kind) for kind in KINDS if kind in kinds}
@@ -67,7 +67,7 @@ class Plan:
 
     @cached_property
     def removals(self) -> list[tuple[str, str]]:
-        """Every file that goes, in order, with the name that it is counted under."""
+        """Every file to remove, in order, with the name that it is counted under."""
         goes = set(self.artifacts)
         folders = set(self.works)
         working = [path for path in self.seen.listing if path.rsplit("/", 1)[0] in folders]
@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def rows(self) -> list[Row]:
-        """What goes, by the artifacts' names and then the rest."""
+        """The removals by artifacts' names, then the others."""
         counted: dict[str, list[int]] = {}
         for path, name in self.removals:
             row = counted.setdefault(name, [0, 0, 0])
@@ -95,23 +95,23 @@ class Plan:
 
     @property
     def freed(self) -> int:
-        """The bytes that go."""
+        """The number of bytes that are freed."""
         return sum(row.bytes for row in self.rows)
 
     @property
     def problem(self) -> str:
-        """What keeps the collection from doing its work; empty if nothing does."""
+        """Why nothing can be removed; empty if it can."""
         if not self.seen.damaged:
             return ""
         names = ", ".join(sorted(self.seen.damaged)[:3])
         return (
             f"store {self.seen.store.url}: expected manifests that can be read, found {len(self.seen.damaged)} that"
-            f" cannot ({names}); no artifact and no data file was removed, since they may need any: make them again"
+            f" cannot ({names}); no artifact and no data file was removed, since they may need any: rebuild these"
             " with --force, or remove those manifests"
         )
 
     def as_json(self, *, dry_run: bool) -> dict[str, Any]:
-        """The plan as plain values."""
+        """The plan as plain values for JSON."""
         return {
             "store": self.seen.store.url,
             "keep_days": self.keep_days,
@@ -135,11 +135,11 @@ def plan_collection(
     now: datetime | None = None,
     grace: timedelta = GRACE,
 ) -> Plan:
-    """What a collection at this moment would remove; changes nothing.
+    """The removals of a collection at this moment; changes nothing.
 
-    Kept are the artifacts of the last ``keep_days`` days, by their day or by when they were committed, and all that
-    `Survey.roots` names, with everything that these need. ``grace`` is for how long a file that nothing lists is kept,
-    ``keep_rollbacks`` how many versions back a rollback can go (None: to any).
+    Kept are the artifacts of the last ``keep_days`` days, by their day or their commit, the roots of
+    `Survey.roots`, and everything that these need. ``grace`` is how long an unlisted file is kept,
+    ``keep_rollbacks`` the number of versions kept for rollbacks (None: all).
     """
     now = now or datetime.now(UTC)
     seen = survey(store)
@@ -152,7 +152,7 @@ def plan_collection(
     stays = set(seen.artifacts) - goes
     old, long_ago = (now - grace).timestamp(), (now - max(grace, GRACE)).timestamp()
     works = _works(seen, before=now - max(timedelta(days=keep_days), grace))
-    there = stays | set(seen.damaged)
+    kept_refs = stays | set(seen.damaged)
     listed = {entry.path for ref in stays for entry in seen.artifacts[ref].files}
     named = {path for folder in set(seen.works) - set(works) for path in seen.works[folder].names}
     went = {entry.path for ref in goes for entry in seen.artifacts[ref].files}
@@ -168,7 +168,7 @@ def plan_collection(
     hints = [
         path
         for path, ref in seen.hints.items()
-        if ref not in there and not _leased(seen, collection=path.split("/")[1])
+        if ref not in kept_refs and not _leased(seen, collection=path.split("/")[1])
     ]
     leases = [
         path
@@ -180,7 +180,7 @@ def plan_collection(
 
 
 def _unfinished(seen: Survey, works: list[str], *, before: float) -> list[str]:
-    """The writes that did not end, outside of what goes anyway; none while a run is at work, since they may be its own."""
+    """The unfinished writes, without those that are removed anyway; none while a run is at work, which may own them."""
     if seen.running:
         return []
     return [
@@ -189,7 +189,7 @@ def _unfinished(seen: Survey, works: list[str], *, before: float) -> list[str]:
 
 
 def _works(seen: Survey, *, before: datetime) -> list[str]:
-    """The working states of stages that are committed, or whose run ended long ago; none of a day that a run works on."""
+    """The working states of stages that are committed or whose run ended long ago, without days that a run works on."""
     return [
         folder
         for folder, work in seen.works.items()
@@ -200,7 +200,7 @@ def _works(seen: Survey, *, before: datetime) -> list[str]:
 
 
 def _is_orphan(seen: Survey, path: str, ref: str, old: float) -> bool:
-    """Whether a file that nothing lists has been there for long, and not for a run that works on its day."""
+    """Whether an unlisted file is older than the grace period, and no run works on its day."""
     return seen.listing[path].modified < old and not _leased(seen, day=ref.split("/day=")[1][:10])
 
 
@@ -220,7 +220,7 @@ def collect(
     now: datetime | None = None,
     grace: timedelta = GRACE,
 ) -> Plan:
-    """Removes what a collection at this moment removes; what that was. No run begins meanwhile."""
+    """Runs a collection and returns what it removed. No run starts meanwhile."""
     with collecting(store) as held:
         plan = plan_collection(store, keep_days=keep_days, keep_rollbacks=keep_rollbacks, now=now, grace=grace)
         carry_out(plan, held)
@@ -228,7 +228,7 @@ def collect(
 
 
 def carry_out(plan: Plan, held: Held) -> None:
-    """Removes what a plan names, which must have been made while the collector's record is held."""
+    """Removes the files of a plan, which must have been made while the collector's record is held."""
     files, folders = plan.seen.store.files, set()
     for path, _ in plan.removals:
         held.check()
@@ -241,7 +241,7 @@ def carry_out(plan: Plan, held: Held) -> None:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an artifact is kept: a chain for each kind of reason; none where it goes."""
+    """Why an artifact is kept: one chain per kind of reason; none if it is removed."""
 
     ref: str
     goes: bool
@@ -250,7 +250,7 @@ class Explanation:
 
 
 def explain(plan: Plan, ref: Ref) -> Explanation:
-    """Which chains reach an artifact, and which of its files others list; MissingArtifactError if there is none."""
+    """The chains that reach an artifact, and its files that others list; MissingArtifactError without an artifact."""
     name = str(ref)
     if name in plan.seen.damaged:
         raise CorruptArtifactError(plan.seen.damaged[name])
@@ -267,6 +267,6 @@ def explain(plan: Plan, ref: Ref) -> Explanation:
 
 
 def keep(store: Store, ref: Ref, *, reason: str = "") -> Pin:
-    """Pins an artifact, so that no collection that is under way removes it at the same time."""
+    """Pins an artifact, safe against a collection in progress."""
     with lease(store, f"pin-{secrets.token_hex(6)}", flow="pin"):
         return pin(store, ref, reason=reason)

@@ -1,4 +1,4 @@
-"""A garbage collection as people read it."""
+"""A garbage collection as text for the terminal."""
 
 import json
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from flows.run.console import wide_console
 
 
 def show_plan(plan: Plan, *, dry_run: bool) -> None:
-    """What goes by name, how much that frees, what is kept and why."""
+    """Prints the removals by name, the freed bytes, and what is kept and why."""
     console = wide_console()
     table = _table("would go" if dry_run else "gone", "artifacts", "files", "size")
     for row in plan.rows:
@@ -33,17 +33,19 @@ def show_plan(plan: Plan, *, dry_run: bool) -> None:
         "pinned",
         [f"{pin.ref}  {pin.reason or 'no reason given'} ({pin.by}, {pin.at})" for pin in plan.seen.pins],
     )
-    _lines(console, "running, and nothing that they may use goes", [str(lease) for lease in plan.seen.running])
+    _lines(console, "running, and nothing that they may use is removed", [str(lease) for lease in plan.seen.running])
     _lines(console, "manifests that cannot be read", list(plan.seen.damaged.values()))
 
 
 def show_explanation(explanation: Explanation, *, as_json: bool) -> None:
-    """The chains that reach an artifact, or that none does."""
+    """Prints the chains that reach an artifact, or that none does."""
     if as_json:
         print(json.dumps(asdict(explanation), indent=1))
         return
     console = wide_console()
-    console.print(f"{explanation.ref} {'goes: nothing reaches it' if explanation.goes else 'is kept'}", soft_wrap=True)
+    console.print(
+        f"{explanation.ref} {'is removed: nothing reaches it' if explanation.goes else 'is kept'}", soft_wrap=True
+    )
     for chain in explanation.chains:
         for depth, line in enumerate(chain):
             console.print(f"{'  ' * (depth + 1)}{line}", soft_wrap=True, markup=False)
@@ -53,7 +55,7 @@ def show_explanation(explanation: Explanation, *, as_json: bool) -> None:
 
 
 def size_text(count: int) -> str:
-    """A number of bytes for people."""
+    """A number of bytes, human-readable."""
     size, unit = float(count), "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if size < 1000 or unit == "TB":

@@ -1,4 +1,4 @@
-"""The commands that look at a store or move what is live. Imports no Prefect."""
+"""The commands that show the state of a store or move live versions. Imports no Prefect."""
 
 import json
 import secrets
@@ -19,7 +19,7 @@ from tasks.ledger import runs
 
 
 def show_status(store: Store, *, as_json: bool) -> None:
-    """What is live, and the newest run of every collection."""
+    """Prints the live versions, and the newest run of every collection."""
     live = {
         f"{collection}/{product}": asdict(newest_move)
         for collection, product in published(store)
@@ -55,7 +55,7 @@ def show_status(store: Store, *, as_json: bool) -> None:
 
 
 def show_history(store: Store, *, newest: int, as_json: bool) -> None:
-    """The newest runs, and every move of every pointer."""
+    """Prints the newest runs, and every move of every pointer."""
     records = runs(store, newest=newest)
     moves = {
         f"{collection}/{product}": [asdict(move) for move in Pointer(store, collection, product).history()]
@@ -87,7 +87,7 @@ def show_history(store: Store, *, newest: int, as_json: bool) -> None:
 
 
 def _why(record: dict[str, Any]) -> str:
-    """The error of a run, or why its stages ran: without those that ran because another one had."""
+    """The error of a run, or the reasons why its stages ran, without those that only followed another one."""
     if record.get("error"):
         return str(record["error"])
     ran = [stage for stage in record["stages"] if stage["computed"]]
@@ -105,14 +105,14 @@ def _why(record: dict[str, Any]) -> str:
 def promote(
     store: Store, reference: str, *, collection: str | None, profile: str, reason: str, despite: str = ""
 ) -> str:
-    """Makes a product live if it is complete and the profile's gates hold; ``despite`` "replay" overrules those of real queries."""
+    """Makes a product live if it is complete and passes its gates; ``despite`` "replay" overrules the replay's."""
     from flows.run.gates import REPLAY_GATES, gates_of, publish, replay_gates, replay_with_live
     from flows.run.profiles import load_settings
 
     if despite not in {"", "replay"}:
-        raise FingerpostError(f"--despite: expected replay, got {despite!r}; no other gate can be overruled")
+        raise FingerpostError(f"--despite: expected replay, got {despite!r}; only the replay's gates can be overruled")
     if despite and not reason.strip():
-        raise FingerpostError("--despite: expected --reason with it, found none; say why, for the audit log")
+        raise FingerpostError("--despite: expected --reason with it, found none; give a reason for the audit log")
     ref = Ref.parse(reference)
     if ref.name not in products():
         raise FingerpostError(
@@ -130,7 +130,7 @@ def promote(
 
 
 def roll_back(store: Store, *, collection: str | None, reason: str, product: str) -> str:
-    """Makes the version of a product live again that was live before."""
+    """Makes the previously live version of a product live again."""
     name = published_collection(store, collection, product=product)
     move = Pointer(store, name, product).rollback(reason=reason)
     return f"{name}/{product}: {move.ref} is live again, generation {move.generation}"

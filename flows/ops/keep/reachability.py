@@ -1,17 +1,17 @@
-"""Which artifacts something still needs, and by which chain: roots, and what each artifact was made of."""
+"""Reachability of artifacts: roots, what each artifact needs, and the chains between them."""
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-#: Why an artifact is kept for its own sake, in the order in which reasons are told.
+#: The kinds of roots, in the order in which they are reported.
 KINDS = ("live", "rollback target", "pinned", "running", "recent", "latest")
 
 
 @dataclass(frozen=True)
 class Root:
-    """An artifact kept for its own sake: the kind of reason, and the words that explain it."""
+    """An artifact that is kept for its own sake: the kind of reason, and its explanation."""
 
     ref: str
     kind: str
@@ -20,14 +20,14 @@ class Root:
 
 @dataclass(frozen=True)
 class Reach:
-    """Artifacts by reference, with what each needs (reference to how it is called there), and the roots among them."""
+    """Artifacts by reference with what each needs (reference to its role there), and the roots among them."""
 
     needs: Mapping[str, Mapping[str, str]]
     roots: Collection[Root]
 
     @cached_property
     def kept(self) -> dict[str, str]:
-        """Each artifact that a root reaches, with the kind of the first root that does."""
+        """The reached artifacts, with the kind of the first root that reaches each."""
         found: dict[str, str] = {}
         for kind in KINDS:
             found |= dict.fromkeys(self._beyond([root.ref for root in self.roots if root.kind == kind], found), kind)
@@ -44,7 +44,7 @@ class Reach:
         return list(seen)
 
     def chains(self, ref: str) -> list[list[str]]:
-        """For each kind of root that reaches an artifact, a shortest chain from it, a line a step."""
+        """A shortest chain from each kind of root that reaches an artifact, one line per step."""
         users: dict[str, list[str]] = {}
         for user, needed in sorted(self.needs.items()):
             for name in needed:
@@ -73,7 +73,7 @@ class Reach:
         return lines
 
     def users_first(self, refs: Collection[str]) -> list[str]:
-        """The artifacts in an order in which each comes before what it needs, so that none ever lacks a part."""
+        """The artifacts in topological order, each before what it needs."""
         order: list[str] = []
         seen: set[str] = set()
         for first in sorted(refs):

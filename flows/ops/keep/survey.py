@@ -1,4 +1,4 @@
-"""What lies in a store and what each thing is: artifacts, working state, hints and what no manifest lists. Changes nothing."""
+"""A survey of a store: artifacts, working states, hints and unlisted files. Changes nothing."""
 
 import json
 import re
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Artifact:
-    """A committed artifact: its files, what it needs (reference to how it calls it), for whom and when it was made."""
+    """A committed artifact: its files, what it needs (reference to its role), its collection and commit time."""
 
     files: tuple[FileEntry, ...]
     needs: dict[str, str]
@@ -42,7 +42,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Work:
-    """The working state of a stage: its reference, the data files that it names, and when it was last written."""
+    """The working state of a stage: its reference, its data files, and when it was last written."""
 
     ref: str
     day: str
@@ -52,7 +52,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Survey:
-    """A store at one moment; ``damaged`` are the manifests that cannot be read, with what is wrong with them."""
+    """A store at one moment; ``damaged`` are the manifests that cannot be read, with the error of each."""
 
     store: Store
     listing: dict[str, Listed]
@@ -87,22 +87,22 @@ class Survey:
             body = decode_checked(self.store.files.read(path), where=path)
             return frozenset(str(entry["path"]) for entry in body["entries"])
         except (FileNotFoundError, FingerpostError, KeyError, TypeError):
-            return frozenset()  # what cannot be read is computed again
+            return frozenset()  # an unreadable state is recomputed
 
     @property
     def data(self) -> dict[str, str]:
-        """The data files that lie in artifacts' folders, with the artifact of the folder."""
+        """The data files in artifacts' folders, with the artifact of the folder."""
         return {path: match.group(1) for path in self.listing if (match := _DATA.fullmatch(path))}
 
     @property
     def unfinished(self) -> list[str]:
-        """What is left of writes that did not end."""
+        """The files of unfinished writes."""
         return [path for path in self.listing if _UNFINISHED.fullmatch(path)]
 
     def roots(self, *, now: datetime, keep_days: int, rollbacks: int | None = None) -> list[Root]:
-        """What is kept for its own sake: published, pinned, used by a run, of the last days, or the newest of its name.
+        """The artifacts kept for their own sake: published, pinned, used by a run, recent, or the newest of a name.
 
-        ``rollbacks`` is how many versions back each pointer can be rolled back (None: to any).
+        ``rollbacks`` is the number of versions by which each pointer can be rolled back (None: all).
         """
         found = [
             Root(pin.ref, "pinned", f"pinned by {pin.by}, {pin.at}{f' ({pin.reason})' if pin.reason else ''}")
@@ -123,7 +123,7 @@ class Survey:
         return found
 
     def _used(self, lease: Lease) -> Iterable[str]:
-        """What a run may take up: what its collection made or has hints of, and what is of its day, whoever made it."""
+        """The artifacts that a run may reuse: those of its collection, those that hints name, and those of its day."""
         for ref, artifact in self.artifacts.items():
             if lease.collection in {"", artifact.collection} or lease.day in {"", artifact.day}:
                 yield ref
@@ -131,8 +131,8 @@ class Survey:
 
 
 def survey(store: Store) -> Survey:
-    """Looks at everything in a store; an error where what is published, pinned or running cannot be read."""
-    leases = records(store, RUNNING)  # first: a run that ends meanwhile is spared all the same
+    """Reads everything in a store; an error if published, pinned or running artifacts cannot be read."""
+    leases = records(store, RUNNING)  # first: a run that ends meanwhile still counts as running
     kept = pins(store)
     listing = store.files.listing()
     artifacts: dict[str, Artifact] = {}
@@ -152,7 +152,7 @@ def survey(store: Store) -> Survey:
 
 
 def _read(store: Store, paths: Iterable[str]) -> list[bytes | None]:
-    """The contents of files, several at a time; None for one that has gone meanwhile."""
+    """The contents of files, read concurrently; None for one that was removed meanwhile."""
 
     def content(path: str) -> bytes | None:
         try:

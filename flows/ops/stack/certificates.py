@@ -1,4 +1,4 @@
-"""The certificate by which the Dask processes of one stack know each other."""
+"""The certificate with which the Dask processes of a stack authenticate each other."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -9,9 +9,9 @@ _VALID, _RENEW = timedelta(days=365), timedelta(days=30)
 
 
 def dask_security(folder: Path) -> dict[str, str]:
-    """Makes a key and certificate where there are none (or they end soon) and returns Dask's settings that use them.
+    """Creates a key and certificate if there are none (or they expire soon); returns Dask's settings that use them.
 
-    The certificate is its own authority, so only who can read the key (this user: mode 0600) can join.
+    The certificate is self-signed, so only a process that can read the key (this user: mode 0600) can join.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -59,7 +59,7 @@ def _make(key: Path, certificate: Path) -> None:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Writes a file that nobody else could read at any moment."""
+    """Writes a file that no other user can read at any moment."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)

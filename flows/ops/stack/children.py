@@ -1,4 +1,4 @@
-"""The programs of a stack: their commands, what each gets to know, and how one sees that they answer."""
+"""The programs of a stack: commands, environments, and readiness checks."""
 
 import contextlib
 import hashlib
@@ -22,7 +22,7 @@ from flows.run.redaction import without_credentials
 POOL = "fingerpost"
 #: ``postgresql+asyncpg://…``, or empty for SQLite in the stack's folder.
 DATABASE = "FINGERPOST_DATABASE"
-#: What the stack sets itself, or hands only to the child that needs it.
+#: Variables that the stack sets itself, or passes only to the child that needs them.
 _NOT_INHERITED = (
     AUTH,
     DATABASE,
@@ -38,7 +38,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class Options:
-    """How a stack is started; a port of 0 is a free one."""
+    """The options of a stack; a port of 0 is a free one."""
 
     home: Path
     store: str
@@ -53,7 +53,7 @@ class Options:
 
 
 def options_of(*, home: Path, store: str, auth: bool | None, database: str, **more: Any) -> Options:
-    """Options checked: absolute paths, and credentials from the environment if authentication is on."""
+    """The checked options: absolute paths, and credentials from the environment if authentication is on."""
     secret = credentials() if auth is not False else ""
     if auth and not secret:
         raise StackError(f"{AUTH}: expected user:password in the environment for --auth, found nothing; set it")
@@ -72,7 +72,7 @@ def options_of(*, home: Path, store: str, auth: bool | None, database: str, **mo
 
 
 def children_of(options: Options, state: State, *, before_work: Callable[[], None] | None = None) -> list[Child]:
-    """The programs of a stack, in the order of their start. A further one is one more entry."""
+    """The programs of a stack, in the order of their start."""
     python = (sys.executable, "-m")
     base = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
     base |= (
@@ -157,7 +157,7 @@ def children_of(options: Options, state: State, *, before_work: Callable[[], Non
 
 
 def _metrics_exporter(python: tuple[str, ...], client: dict[str, str], state: State) -> list[Child]:
-    """The exporter of `fingerpost metrics`, where this version has that command."""
+    """The exporter: `fingerpost metrics`."""
     if not state.metrics:
         return []
     port = str(urlsplit(state.metrics).port)
@@ -179,9 +179,9 @@ def _server_settings(options: Options, state: State) -> dict[str, str]:
         "PREFECT_SERVER_API_HOST": LOOPBACK,
         "PREFECT_SERVER_API_PORT": str(urlsplit(state.api).port),
         "PREFECT_UI_API_URL": state.api,
-        # A new or changed schedule has its runs within seconds.
+        # A new or changed schedule gets its runs within seconds.
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "10",
-        # Kept in files, so that places under a limit survive a restart of the server together with the runs that hold them.
+        # Stored in files, so that concurrency slots survive a restart of the server together with their runs.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }
@@ -191,12 +191,12 @@ def _server_settings(options: Options, state: State) -> dict[str, str]:
 
 
 def worker_count(options: Options) -> int:
-    """The Dask worker processes: as many as asked for, or one a core."""
+    """The number of Dask worker processes: as requested, or one per core."""
     return options.workers or os.cpu_count() or 1
 
 
 def with_ports(options: Options) -> Options:
-    """The options with a free port for every 0; StackError where a given one is taken."""
+    """The options with a free port for every 0; StackError if a given one is in use."""
     names = ("port", "dask_port", "dashboard_port", "metrics_port")
     held, found = [], {}
     try:
@@ -220,7 +220,7 @@ def with_ports(options: Options) -> Options:
 
 
 def worker_name(options: Options) -> str:
-    """Begins alike for all stacks of one folder of one machine."""
+    """The common beginning of the ids of all stacks of a folder on a machine."""
     return f"stack-{socket.gethostname()}-{hashlib.sha256(str(options.home).encode()).hexdigest()[:6]}"
 
 
@@ -232,7 +232,7 @@ def _worker_online(api: Api, state: State) -> bool:
 
 
 def _dask_workers(state: State) -> int:
-    """How many Dask workers have registered; -1 if the scheduler does not answer."""
+    """The number of registered Dask workers; -1 if the scheduler does not answer."""
     try:
         with _opener.open(state.dashboard.replace("/status", "/json/counts.json"), timeout=5.0) as answer:
             return int(json.loads(answer.read())["workers"])

@@ -1,4 +1,4 @@
-"""The deployments of infra/prefect.yaml, applied by Prefect's own deploy to the running stack."""
+"""The deployments of infra/prefect.yaml, applied to the running stack with Prefect's own deploy."""
 
 import os
 import subprocess
@@ -18,17 +18,17 @@ from flows.ops.watch.catch_up import catch_up
 from flows.run.api import Api, ApiError
 from schemas.errors import FingerpostError
 
-#: Seconds that Prefect's deploy may take.
+#: Timeout of Prefect's deploy in seconds.
 _DEPLOY_SECONDS = 180
 
 
 class DeploymentError(FingerpostError):
-    """A deployment that is not known, or that the server or Prefect refuses."""
+    """A deployment that is unknown, or that the server or Prefect refuses."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A deployment as the server has it."""
+    """A deployment on the server."""
 
     name: str
     id: str
@@ -45,7 +45,7 @@ def read_file(path: str = "") -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as problem:
         raise DeploymentError(
             f"deployments {path or 'infra/prefect.yaml'}: expected a YAML file, got {' '.join(str(problem).split())};"
-            " mend it"
+            " fix it"
         ) from problem
     if not isinstance(found, dict) or not isinstance(found.get("deployments"), list):
         raise DeploymentError(
@@ -58,7 +58,7 @@ def read_file(path: str = "") -> dict[str, Any]:
 def adapted(
     file: dict[str, Any], *, profile: str = "", only: tuple[str, ...] = (), paused: bool = False
 ) -> dict[str, Any]:
-    """The file with another profile (and its time zone), some of its entries, or all of them paused."""
+    """The deployments file with another profile (and its time zone), only some entries, or all entries paused."""
     from flows.run.profiles import load_settings
 
     names = [entry["name"] for entry in file["deployments"]]
@@ -66,8 +66,8 @@ def adapted(
         raise DeploymentError(
             f"--only: expected deployments among {', '.join(names)}, got {', '.join(unknown)}; correct it"
         )
-    made = {**file, "deployments": [deepcopy(e) for e in file["deployments"] if not only or e["name"] in only]}
-    for entry in made["deployments"]:
+    file_content = {**file, "deployments": [deepcopy(e) for e in file["deployments"] if not only or e["name"] in only]}
+    for entry in file_content["deployments"]:
         request = (entry.get("parameters") or {}).get("request")
         if request is not None and profile:
             request["profile"] = str(Path(profile).absolute()) if profile.endswith(".toml") else profile
@@ -77,7 +77,7 @@ def adapted(
                 schedule["timezone"] = settings.run.timezone
         if paused:
             entry["paused"] = True
-    return made
+    return file_content
 
 
 def deploy(
@@ -89,34 +89,34 @@ def deploy(
     file: str = "",
     say: Callable[[str], None],
 ) -> list[Deployed]:
-    """Applies the deployments file to the running stack (or the server of PREFECT_API_URL); what the server then has."""
-    made = adapted(read_file(file), profile=profile, only=only, paused=paused)
+    """Applies the deployments file to the running stack or the server of PREFECT_API_URL; returns the deployments."""
+    file_content = adapted(read_file(file), profile=profile, only=only, paused=paused)
     environment = connection(home)
     api = api_of(environment)
-    _check_pools(api, made)
-    _apply(made, environment)
+    _check_pools(api, file_content)
+    _apply(file_content, environment)
     if not paused:
-        catch_up(api, only=[entry["name"] for entry in made["deployments"]], say=say)
-    return [_deployed(api, entry) for entry in made["deployments"]]
+        catch_up(api, only=[entry["name"] for entry in file_content["deployments"]], say=say)
+    return [_deployed(api, entry) for entry in file_content["deployments"]]
 
 
-def _check_pools(api: Api, made: dict[str, Any]) -> None:
-    for pool in sorted({entry["work_pool"]["name"] for entry in made["deployments"]}):
+def _check_pools(api: Api, file_content: dict[str, Any]) -> None:
+    for pool in sorted({entry["work_pool"]["name"] for entry in file_content["deployments"]}):
         try:
             api.get(f"work_pools/{pool}")
         except ApiError as problem:
             if problem.status != 404:
                 raise
             raise DeploymentError(
-                f"work pool {pool}: expected it on the server, found none; `fingerpost up` makes it, or `prefect"
+                f"work pool {pool}: expected it on the server, found none; `fingerpost up` creates it, or `prefect"
                 f" work-pool create {pool} --type process`"
             ) from None
 
 
-def _apply(made: dict[str, Any], environment: dict[str, str]) -> None:
+def _apply(file_content: dict[str, Any], environment: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory(prefix="fingerpost-deploy-") as folder:
         path = Path(folder) / "prefect.yaml"
-        path.write_text(yaml.safe_dump(made, sort_keys=False))
+        path.write_text(yaml.safe_dump(file_content, sort_keys=False))
         done = subprocess.run(
             [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(path)],
             env={**os.environ, **environment, "NO_COLOR": "1", "COLUMNS": "200"},
@@ -130,7 +130,7 @@ def _apply(made: dict[str, Any], environment: dict[str, str]) -> None:
         said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise DeploymentError(
             f"deployments: expected Prefect to apply them, got exit code {done.returncode}"
-            f" ({said[-1] if said else 'no message'}); mend the file"
+            f" ({said[-1] if said else 'no message'}); fix the file"
         )
 
 
@@ -140,13 +140,13 @@ def _deployed(api: Api, entry: dict[str, Any]) -> Deployed:
     return Deployed(
         name=f"{flow}/{entry['name']}",
         id=str(found["id"]),
-        schedules=tuple(_told(schedule) for schedule in found["schedules"]),
+        schedules=tuple(_schedule_text(schedule) for schedule in found["schedules"]),
         paused=bool(found["paused"]),
         limit=(found.get("global_concurrency_limit") or {}).get("limit"),
     )
 
 
-def _told(schedule: dict[str, Any]) -> str:
+def _schedule_text(schedule: dict[str, Any]) -> str:
     what = schedule["schedule"]
     when = what.get("cron") or what.get("rrule") or f"every {what.get('interval')} s"
     return f"{when} {what.get('timezone') or 'UTC'}{'' if schedule['active'] else ' (off)'}"

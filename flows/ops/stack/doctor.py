@@ -1,4 +1,4 @@
-"""Checks of what a stack needs, each with what to do about it."""
+"""Checks of the requirements of a stack, each with a remedy."""
 
 import importlib
 import importlib.metadata
@@ -23,9 +23,9 @@ from flows.run.api import Api, ApiError
 from flows.run.redaction import public_url, without_credentials
 from schemas.errors import FingerpostError
 
-#: Free space below which a check warns, and below which it fails, in bytes.
+#: Free disk space in bytes below which a check warns, and below which it fails.
 DISK_WARN, DISK_FAIL = 5_000_000_000, 500_000_000
-#: Seconds that a server's clock may differ from this machine's.
+#: Maximum difference of a server's clock from this machine's, in seconds.
 CLOCK = 3.0
 #: Seconds until a new schedule must have runs; Prefect looks for schedules once a minute by default.
 SCHEDULE_SECONDS = 90.0
@@ -34,7 +34,7 @@ _PORTS = {"Prefect": 4200, "Dask": 8786, "Dask dashboard": 8787, "metrics": 9108
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check: ok, warn or fail, what was found, and what to do about it."""
+    """The outcome of a check: ok, warn or fail, the finding, and the remedy."""
 
     name: str
     status: str
@@ -43,7 +43,7 @@ class Check:
 
 
 def diagnose(*, home: str, store: str) -> Iterator[Check]:
-    """All checks, one after the other; those of a server only where one runs or is named."""
+    """All checks, one after the other; those of a server only if one runs or is named."""
     place = find_home(home, store=store)
     state = read_state(place)
     running = state is not None and state.runs
@@ -66,7 +66,7 @@ def diagnose(*, home: str, store: str) -> Iterator[Check]:
 
 
 def guarded(name: str, check: Callable[[], Check]) -> Check:
-    """A check whose own error is a failure in words."""
+    """The outcome of a check; an error that it raises is a failure."""
     try:
         return check()
     except FingerpostError as problem:
@@ -74,7 +74,7 @@ def guarded(name: str, check: Callable[[], Check]) -> Check:
 
 
 def versions() -> Iterator[Check]:
-    """Python, and every package within the bounds that Fingerpost declares (some newer ones break silently)."""
+    """Python, and packages within the bounds that Fingerpost declares (some newer ones break silently)."""
     from packaging.requirements import Requirement
 
     python = sys.version.split()[0]
@@ -103,7 +103,7 @@ def versions() -> Iterator[Check]:
 
 
 def extensions() -> Check:
-    """Whether each compiled extension is made of the sources beside it."""
+    """Whether each compiled extension is a build of its current sources."""
     from ext.sources import EXTENSIONS, source_hash
 
     stale = []
@@ -114,24 +114,24 @@ def extensions() -> Check:
             stale.append(f"{name} cannot be loaded ({problem})")
             continue
         if source_hash(name) not in {None, compiled}:
-            stale.append(f"{name} is of other sources")
+            stale.append(f"{name} is a build of other sources")
     if stale:
         return Check("extensions", "fail", "; ".join(stale), "`make build`")
     return Check("extensions", "ok", ", ".join(EXTENSIONS))
 
 
 def disk(places: dict[str, Path]) -> Iterator[Check]:
-    """The free space where the stack and a local store lie."""
+    """The free disk space of the stack's folder and a local store."""
     for name, place in places.items():
         there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
         free = shutil.disk_usage(there).free
         status = "fail" if free < DISK_FAIL else "warn" if free < DISK_WARN else "ok"
-        advice = "" if status == "ok" else "free some; `fingerpost gc --dry-run` says what can go"
+        advice = "" if status == "ok" else "free some; `fingerpost gc --dry-run` shows what can be removed"
         yield Check(f"disk of the {name}", status, f"{free / 1e9:.1f} GB free", advice)
 
 
 def conditional_writes(store: str) -> Check:
-    """Whether the store is reachable, and refuses to create a file that is there: what commits rely on."""
+    """Whether the store is reachable and refuses to create an existing file, which commits rely on."""
     from schemas.files import Files
 
     files, probe = Files(store), f".work/doctor-{secrets.token_hex(6)}"
@@ -145,9 +145,9 @@ def conditional_writes(store: str) -> Check:
                 with suppress(OSError):
                     os.rmdir(made)
     if (first, second, kept) != (True, False, b"1"):
-        advice = "use a storage with conditional writes (If-None-Match); two runs at once could damage each other here"
+        advice = "use a storage with conditional writes (If-None-Match); concurrent runs could damage each other here"
         return Check("store", "fail", f"{public_url(store)} creates one file twice", advice)
-    return Check("store", "ok", f"{public_url(store)}, conditional writes hold")
+    return Check("store", "ok", f"{public_url(store)}, conditional writes work")
 
 
 def database(state: State | None, home: Path) -> Check:
@@ -159,7 +159,7 @@ def database(state: State | None, home: Path) -> Check:
         there = next(folder for folder in (home, *home.parents) if folder.exists())
         if not os.access(there, os.W_OK):
             return Check(
-                "database", "fail", f"{there} is not writable, SQLite would lie there", "choose another --home"
+                "database", "fail", f"{there} is not writable, and SQLite would be there", "choose another --home"
             )
         return Check("database", "ok", f"sqlite in {home}")
     host, port = urlsplit(url).hostname or "", urlsplit(url).port or 5432
@@ -173,7 +173,7 @@ def database(state: State | None, home: Path) -> Check:
             "database",
             "fail",
             f"{host}:{port} does not answer ({problem.strerror or problem})",
-            "start PostgreSQL or mend FINGERPOST_DATABASE",
+            "start PostgreSQL or fix FINGERPOST_DATABASE",
         )
     return Check("database", "ok", f"postgresql at {host}:{port} answers")
 
@@ -187,14 +187,14 @@ def ports() -> Iterator[Check]:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 yield Check(
-                    f"port {port}", "warn", f"in use, {name} would want it", "give `fingerpost up` another one, or 0"
+                    f"port {port}", "warn", f"in use, {name} would use it", "give `fingerpost up` another port, or 0"
                 )
                 continue
         yield Check(f"port {port}", "ok", f"free for {name}")
 
 
 def server(home: str) -> Iterator[Check]:
-    """What only a running server can tell: its clock, its worker, and that a schedule really makes runs."""
+    """Checks of a running server: its clock, its worker, and that a schedule creates runs."""
     try:
         api = api_of(connection(home))
         version = api.get("admin/version")
@@ -217,13 +217,13 @@ def clock(api: Api) -> Check:
             "clock",
             "fail",
             f"{apart:.0f} s apart from the server's",
-            "synchronise both (NTP): days come from the clock",
+            "synchronise both (NTP): days depend on the clock",
         )
     return Check("clock", "ok", "agrees with the server's")
 
 
 def worker(api: Api) -> Check:
-    """Whether somebody takes up the runs of the work pool."""
+    """Whether a worker serves the work pool."""
     from flows.ops.stack.children import POOL
 
     try:
@@ -231,7 +231,7 @@ def worker(api: Api) -> Check:
     except ApiError as problem:
         if problem.status != 404:
             raise
-        return Check("worker", "fail", f"the server has no work pool {POOL}", "`fingerpost up` makes it")
+        return Check("worker", "fail", f"the server has no work pool {POOL}", "`fingerpost up` creates it")
     online = [one["name"] for one in found if one["status"] == "ONLINE"]
     if not online:
         return Check(
@@ -244,7 +244,7 @@ def worker(api: Api) -> Check:
 
 
 def schedules(api: Api, *, seconds: float = SCHEDULE_SECONDS) -> Check:
-    """Whether a schedule really makes runs: a deployment is made for it and removed again; nobody runs them."""
+    """Whether a schedule creates runs, tested with a temporary deployment whose runs are never executed."""
     with _temporary_deployment(api) as deployment:
         body = {"deployments": {"id": {"any_": [deployment]}}}
         deadline = time.monotonic() + seconds
@@ -272,13 +272,13 @@ def _temporary_deployment(api: Api) -> Iterator[str]:
 
 
 def webhook() -> Check:
-    """Whether alerts go anywhere."""
+    """Whether alerts are delivered to a webhook."""
     given = os.environ.get("FINGERPOST_WEBHOOK", "")
     if not given:
         return Check(
             "webhook",
             "warn",
-            "FINGERPOST_WEBHOOK is not set, nobody is told of failures",
+            "FINGERPOST_WEBHOOK is not set, so failures raise no alerts",
             "set it before `fingerpost up`",
         )
     return Check("webhook", "ok", f"set, at {urlsplit(without_credentials(given)).hostname}")

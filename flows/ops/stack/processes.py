@@ -1,7 +1,7 @@
-"""Child processes of one stack: started in sessions of their own, started again when they die, ended to the last.
+"""The child processes of a stack: started in their own sessions, restarted when they die, and all ended in the end.
 
-Every process that the stack starts carries the stack's id in its environment (`MARK`) and hands it on, so what a killed
-`fingerpost up` left is found again, and a process that merely got the same number is never touched.
+Every process that the stack starts has the stack's id in its environment (`MARK`) and passes it on, so what a killed
+`fingerpost up` left is found again, and a process that merely reuses a process id is never touched.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ import psutil
 
 from schemas.errors import FingerpostError
 
-#: The environment variable by which a stack knows its processes.
+#: The environment variable that marks a stack's processes.
 MARK = "FINGERPOST_STACK_ID"
-#: Seconds that a process has after being asked to end before it is killed.
+#: Seconds between asking a process to end and killing it.
 GRACE = 8.0
-#: So often within so many seconds is a child started again; then the stack gives up.
+#: Maximum number of restarts of a child within a window of seconds; then the stack gives up.
 RESTARTS, RESTART_WINDOW = 5, 600.0
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -31,12 +31,12 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class StackError(FingerpostError):
-    """A stack that cannot start, does not run, or lost a process for good."""
+    """A stack that cannot start, does not run, or lost a process permanently."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """One program of a stack: its command, its environment, and how one sees that it answers."""
+    """A program of a stack: its command, its environment, and its readiness check."""
 
     name: str
     command: tuple[str, ...]
@@ -44,7 +44,7 @@ class Child:
     answers: Callable[[], bool]
     #: the child that must answer before this one starts
     needs: str = ""
-    #: whether the stack ends when this one cannot be kept up; others are given up with a line
+    #: whether the stack ends when this one cannot be kept running; others are given up with a message
     essential: bool = True
     #: called once, before the first start
     first: Callable[[], None] | None = None
@@ -63,7 +63,7 @@ class _Running:
 class Supervisor:
     """Starts the children of a stack, keeps them running and ends them.
 
-    ``say`` takes one line for people; ``changed`` is called after each start of a child.
+    ``say`` gets one line of text; ``changed`` is called after each start of a child.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Supervisor:
     ) -> None:
         self._running = {child.name: _Running(child) for child in children}
         self._logs, self._say, self._changed = logs, say, changed
-        #: What the process had started before; `up` has nothing, whoever else uses a supervisor keeps its own.
+        #: The children that the process had before; none for `up`, other users of a supervisor keep theirs.
         self._others = {process.pid for process in psutil.Process().children()}
 
     def started(self) -> dict[str, dict[str, float]]:
-        """The process number and start time of each child that runs."""
+        """The process id and start time of each running child."""
         return {
             name: {"pid": entry.process.pid, "started": entry.started}
             for name, entry in self._running.items()
@@ -83,11 +83,11 @@ class Supervisor:
         }
 
     def log(self, name: str) -> Path:
-        """The file that a child's output goes to."""
+        """The log file of a child."""
         return self._logs / f"{name}.log"
 
     def start(self, *, timeout: float, stopping: Callable[[], bool]) -> None:
-        """Starts all in their order and returns when each answers; StackError names the one that does not."""
+        """Starts all children in order and returns when each answers; StackError names one that does not."""
         deadline = time.monotonic() + timeout
         while not stopping():
             self.tend()
@@ -102,7 +102,7 @@ class Supervisor:
             time.sleep(0.1)
 
     def tend(self) -> None:
-        """Starts what is not running (again) and whose needs are met; StackError where a child keeps dying."""
+        """Starts or restarts children whose needs are met; StackError if a child keeps dying."""
         ours = {entry.process.pid for entry in self._running.values() if entry.process is not None}
         reap_orphans(ours | self._others)
         for name, entry in self._running.items():
@@ -133,10 +133,10 @@ class Supervisor:
             if entry.child.essential:
                 raise StackError(told)
             entry.given_up = True
-            self._say(f"{told}; going on without it")
+            self._say(f"{told}; continuing without it")
             return
         entry.retry_at = now + min(2.0 ** (len(entry.restarts) - 1), 30.0) - 1.0
-        self._say(f"{name} ended with {how}; starting it again ({len(entry.restarts)} of {RESTARTS})")
+        self._say(f"{name} ended with {how}; restarting it ({len(entry.restarts)} of {RESTARTS})")
 
     def _launch(self, entry: _Running) -> None:
         if entry.child.first is not None and not entry.started:
@@ -155,7 +155,7 @@ class Supervisor:
         self._changed()
 
     def stop(self, *, grace: float = GRACE) -> None:
-        """Ends all, in the reverse order of their start, and whatever they started."""
+        """Ends all children in the reverse order of their start, and everything that they started."""
         for entry in reversed(self._running.values()):
             if entry.process is not None:
                 end([psutil.Process(entry.process.pid)] if entry.process.poll() is None else [], grace=grace)
@@ -167,19 +167,19 @@ class Supervisor:
 
 
 def end_with_parent() -> None:
-    """In a new process: asks the system to end it when `up` dies in a way that leaves it no time to clean up."""
+    """In a new process: asks the system to end it when `up` dies without cleaning up."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of what its dead children leave, so that nothing is lost from sight."""
+    """Makes this process the parent of orphans of its dead children, so that none is lost."""
     if _libc is not None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def reap_orphans(own: set[int]) -> None:
-    """Takes note of the end of adopted processes; ``own`` are those whose end somebody else waits for."""
+    """Reaps adopted processes that ended; ``own`` are those that other code waits for."""
     for process in psutil.Process().children():
         with contextlib.suppress(psutil.Error, ChildProcessError):
             if process.pid not in own and process.status() == psutil.STATUS_ZOMBIE:
@@ -187,7 +187,7 @@ def reap_orphans(own: set[int]) -> None:
 
 
 def start_time(pid: int) -> float:
-    """When a process started, in seconds since the epoch; 0 if it is gone."""
+    """The start time of a process in seconds since the epoch; 0 if it is gone."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:
@@ -195,12 +195,12 @@ def start_time(pid: int) -> float:
 
 
 def same_process(pid: int, started: float) -> bool:
-    """Whether a process of that number still is the one that started then."""
+    """Whether the process with that id is still the one with that start time."""
     return started > 0 and abs(start_time(pid) - started) < 0.05 and alive(pid)
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there and has not ended."""
+    """Whether a process exists and has not ended."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -208,7 +208,7 @@ def alive(pid: int) -> bool:
 
 
 def descendants_of_group(group: int) -> list[psutil.Process]:
-    """The processes of a process group; its leader's number stays reserved as long as there are any."""
+    """The processes of a process group; its leader's id stays reserved as long as there are any."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -218,7 +218,7 @@ def descendants_of_group(group: int) -> list[psutil.Process]:
 
 
 def marked(stack: str) -> list[psutil.Process]:
-    """Every process of this user that carries a stack's id, this one and those above it left out."""
+    """Every process of this user with a stack's id, without this one and its ancestors."""
     above = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
@@ -229,7 +229,7 @@ def marked(stack: str) -> list[psutil.Process]:
 
 
 def end(processes: Iterable[psutil.Process], *, grace: float = GRACE) -> int:
-    """Asks processes and all below them to end, kills those that do not, and returns how many had to be killed."""
+    """Asks processes and their descendants to end, kills those that do not, and returns the number killed."""
     family: dict[int, psutil.Process] = {}
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -250,7 +250,7 @@ def end(processes: Iterable[psutil.Process], *, grace: float = GRACE) -> int:
 
 
 def last_line(log: Path, *, most: int = 300) -> str:
-    """The last line of a log that says something."""
+    """The last line of a log that is not empty."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:

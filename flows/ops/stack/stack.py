@@ -1,4 +1,4 @@
-"""The stack on one machine: what `fingerpost up` starts, watches and ends."""
+"""The stack on one machine, which `fingerpost up` starts, watches and ends."""
 
 import contextlib
 import fcntl
@@ -51,12 +51,12 @@ from flows.run.api import Api, ApiError
 from schemas.errors import FingerpostError
 from schemas.store import Store
 
-#: Seconds until everything must answer: a server on a slow disk needs most of them for its database.
+#: Seconds until all programs must answer; a server on a slow disk needs most of them for its database.
 START_SECONDS = 180.0
 
 
 def up(options: Options, *, say: Callable[[str], None]) -> None:
-    """Starts the stack, keeps it running until it is asked to end (SIGTERM, SIGHUP, Ctrl-C), and ends it to the last process."""
+    """Starts the stack, keeps it running until SIGTERM, SIGHUP or Ctrl-C, and ends all of its processes."""
     options = with_ports(options)
     home = options.home
     (home / "logs").mkdir(parents=True, exist_ok=True)
@@ -116,18 +116,18 @@ def _first_state(options: Options) -> State:
 
 
 def _before_work(options: Options, state: State, say: Callable[[str], None]) -> None:
-    """Puts in order what an earlier stack left on the server, before a worker takes up any run."""
+    """Handles the runs that an earlier stack left on the server, before a worker takes any."""
     api = Api(state.api, options.auth)
     try:
         if not _other_workers(api, options):
             settle_interrupted(api, POOL, say=say)
         catch_up(api, say=say)
     except FingerpostError as problem:
-        say(f"what was missed is left as it is: {problem}")
+        say(f"missed runs are left unchanged: {problem}")
 
 
 def _other_workers(api: Api, options: Options) -> bool:
-    """Whether workers that are not of this folder serve the pool, from other machines on the same database."""
+    """Whether other workers serve the pool, from other machines on the same database."""
     try:
         found = api.post(f"work_pools/{POOL}/workers/filter", {})
     except ApiError as problem:
@@ -138,7 +138,7 @@ def _other_workers(api: Api, options: Options) -> bool:
 
 
 def clean_up(home: Path, *, say: Callable[[str], None]) -> int:
-    """Ends what a killed `fingerpost up` left, by its mark and by its recorded processes, and returns how many there were."""
+    """Ends the processes that a killed `fingerpost up` left, by mark and record; returns their number."""
     state = read_state(home)
     if state is None:
         return 0
@@ -154,7 +154,7 @@ def clean_up(home: Path, *, say: Callable[[str], None]) -> int:
 
 
 def down(home: Path, *, say: Callable[[str], None], timeout: float = 90.0) -> bool:
-    """Ends the stack of a folder and whatever is left of it; False if there was nothing."""
+    """Ends the stack of a folder and any processes left of it; False if there were none."""
     state = read_state(home)
     if state is None:
         return False
@@ -173,7 +173,7 @@ def down(home: Path, *, say: Callable[[str], None], timeout: float = 90.0) -> bo
 
 
 def detach(options: Options, *, say: Callable[[str], None]) -> State:
-    """Starts `fingerpost up` in the background and returns once everything answers; StackError with the reason otherwise."""
+    """Starts `fingerpost up` in the background and returns once all programs answer; StackError if they do not."""
     options = with_ports(options)
     home = options.home
     (home / "logs").mkdir(parents=True, exist_ok=True)
@@ -203,14 +203,14 @@ def detach(options: Options, *, say: Callable[[str], None]) -> State:
     if process.poll() is None:
         end([psutil.Process(process.pid)], grace=60)
     raise StackError(
-        f"stack {home}: expected everything to answer, found that it does not;"
+        f"stack {home}: expected all programs to answer, found that they do not;"
         f" {last_line(log).removeprefix('fingerpost: ')} (log: {log})"
     )
 
 
 @contextlib.contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """Holds the folder, so that it has one stack at a time."""
+    """Locks the folder, so that it has at most one stack."""
     with open(home / "stack.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -224,7 +224,7 @@ def _alone(home: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[Callable[[], bool]]:
-    """Within it the first request to end is noted (and asked for by calling what it gives); a third one ends at once."""
+    """A context that records the first request to end (also made by calling its value); a third one ends at once."""
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -244,7 +244,7 @@ def _signals() -> Iterator[Callable[[], bool]]:
 
 
 def _rotate(logs: Path) -> None:
-    """Keeps the logs of the stack before as ``.1``."""
+    """Renames the logs of the previous stack to ``.1``."""
     for log in logs.glob("*.log"):
         if log.name != "up.log":
             log.replace(log.with_suffix(".log.1"))

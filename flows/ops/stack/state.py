@@ -1,4 +1,4 @@
-"""Where a stack lives and what it says about itself: addresses and process numbers, never a secret."""
+"""The folder and the recorded state of a stack: addresses and process ids, never a secret."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from flows.ops.stack.processes import StackError, same_process
 from flows.run.api import Api
 
 FOLDER = ".fingerpost-stack"
-#: ``user:password`` of the Prefect API; asked for wherever a client of the stack is made, and kept nowhere.
+#: The variable with ``user:password`` of the Prefect API; read wherever a client of the stack is made, stored nowhere.
 AUTH = "FINGERPOST_AUTH"
 
 #: No telemetry, no promotion, nothing sent outside.
@@ -25,7 +25,7 @@ QUIET = {
 
 @dataclass(frozen=True)
 class State:
-    """What ``stack.json`` holds."""
+    """The content of ``stack.json``."""
 
     id: str
     pid: int
@@ -46,12 +46,12 @@ class State:
 
     @property
     def runs(self) -> bool:
-        """Whether the `fingerpost up` that wrote it is still there."""
+        """Whether the `fingerpost up` that wrote it is still running."""
         return same_process(self.pid, self.started)
 
 
 def find_home(given: str = "", *, store: str = "") -> Path:
-    """The folder of a stack: the one given, the nearest in this folder or above, or beside the store."""
+    """The folder of a stack: the given one, the nearest in this or a parent folder, or next to the store."""
     if given or (given := os.environ.get("FINGERPOST_STACK_HOME", "")):
         return Path(given).absolute()
     here = Path.cwd()
@@ -65,7 +65,7 @@ def find_home(given: str = "", *, store: str = "") -> Path:
 
 
 def read_state(home: Path) -> State | None:
-    """What the stack of a folder last said, whether it still runs or not."""
+    """The last state of the stack of a folder, whether it still runs or not."""
     try:
         return State(**json.loads((home / "stack.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -73,7 +73,7 @@ def read_state(home: Path) -> State | None:
 
 
 def write_state(home: Path, state: State) -> None:
-    """Replaces what the stack says, whole."""
+    """Replaces the state atomically."""
     temporary = home / f"stack.json.{os.getpid()}.tmp"
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(asdict(state), file, indent=1)
@@ -81,13 +81,13 @@ def write_state(home: Path, state: State) -> None:
 
 
 def forget_state(home: Path) -> None:
-    """Removes what the stack said."""
+    """Removes the state."""
     with contextlib.suppress(FileNotFoundError):
         (home / "stack.json").unlink()
 
 
 def running_stack(home: str = "") -> State:
-    """The stack that runs in a folder; StackError if none does."""
+    """The running stack of a folder; StackError if there is none."""
     place = find_home(home)
     state = read_state(place)
     if state is None or not state.runs:
@@ -96,7 +96,7 @@ def running_stack(home: str = "") -> State:
 
 
 def credentials() -> str:
-    """The ``user:password`` of the environment, checked for its form; empty if there is none."""
+    """The ``user:password`` of the environment, with its form checked; empty if there is none."""
     found = os.environ.get(AUTH, "")
     user, sign, password = found.partition(":")
     if found and (not sign or not user or not password):
@@ -105,7 +105,7 @@ def credentials() -> str:
 
 
 def client_environment(state: State) -> dict[str, str]:
-    """What a client of a stack has in its environment: addresses, TLS, and the credentials of this process's own."""
+    """The environment of a client of a stack: addresses, TLS, and the credentials of this process."""
     found = {**QUIET, "PREFECT_API_URL": state.api, "FINGERPOST_STORE": state.store, **state.security}
     if state.dask:
         found["FINGERPOST_SET_RUN__CLUSTER"] = state.dask
@@ -117,7 +117,7 @@ def client_environment(state: State) -> dict[str, str]:
 
 
 def connection(home: str = "") -> dict[str, str]:
-    """The environment of a client of the running stack; a server named in PREFECT_API_URL comes first."""
+    """The environment of a client of the running stack, or of the server of PREFECT_API_URL if that is set."""
     named = "" if home else os.environ.get("PREFECT_API_URL", "")
     if named:
         found = {**QUIET, "PREFECT_API_URL": named}
@@ -128,12 +128,12 @@ def connection(home: str = "") -> dict[str, str]:
 
 
 def api_of(environment: dict[str, str]) -> Api:
-    """The server that such an environment names."""
+    """The server of a client's environment."""
     return Api(environment["PREFECT_API_URL"].rstrip("/"), environment.get("PREFECT_API_AUTH_STRING", ""))
 
 
 def described(state: State) -> dict[str, Any]:
-    """The addresses that people want to know."""
+    """The addresses of the stack, as lines of text."""
     return {
         "Prefect UI": state.ui,
         "Prefect API": state.api,

@@ -1,1 +1,1 @@
-"""Metrics for people who watch, and runs that were missed."""
+"""Metrics, and the catch-up of missed runs."""

@@ -1,8 +1,8 @@
-"""What becomes of the runs that were missed while the server was down, by the profile's schedule.catch_up.
+"""The catch-up of runs that were missed while the server was down, by the profile's schedule.catch_up.
 
-The days come from the schedule and the store: the days of the scheduled times since the newest day that the store has a
-record of. Runs that Prefect had planned before and now holds as late are kept for the days to be run, one a day, and
-cancelled with the reason otherwise; days that no late run is there for are submitted through the deployment.
+The missed days are those of the scheduled times since the newest day that the store has a
+record of. Late runs that Prefect had planned before are kept for the days to be run, one per day, and the others are
+cancelled with the reason; days without a late run are submitted through the deployment.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from schemas.errors import FingerpostError
 from schemas.store import Store
 from tasks.ledger import partitions
 
-#: A run that is late by less was not missed: the server was merely restarted.
+#: A run that is less late than this was not missed: the server was merely restarted.
 GRACE = timedelta(minutes=5)
-#: No schedule is looked at further back.
+#: Maximum age of missed runs.
 HORIZON = timedelta(days=400)
 _SETTLED = {"COMPLETED", "FAILED", "CANCELLED", "RUNNING", "PENDING", "CANCELLING", "PAUSED"}
 
 
 @dataclass(frozen=True)
 class Missed:
-    """The scheduled times to be run now, by day and in their order, and the days that are left out, with the reason."""
+    """The scheduled times to be run now, by day and in order, and the days that are left out, with the reason."""
 
     run: dict[str, datetime]
     left_out: dict[str, str]
@@ -39,10 +39,10 @@ class Missed:
 def missed_days(
     scheduled: Iterable[datetime], *, have: Collection[str], timezone: str, lag_days: int, policy: str, cap: int
 ) -> Missed:
-    """Which of the days of scheduled times that have passed are to be run: the latest, all up to the cap, or none.
+    """The choice among the days of scheduled times that have passed: the latest, all up to the cap, or none.
 
-    ``scheduled`` are aware moments in any order. Several of one day count once, the last of them. Days in ``have``
-    (recorded, running or cancelled by someone) are never run, and nothing older than the newest of them is missed.
+    ``scheduled`` are aware moments in any order; of several on one day, the last counts. Days in ``have``
+    (recorded, running or cancelled by an operator) are never run, and no day older than the newest of them is missed.
     """
     times: dict[str, datetime] = {}
     for moment in sorted(scheduled):
@@ -53,7 +53,7 @@ def missed_days(
     if policy == "skip":
         return Missed({}, dict.fromkeys(days, "schedule.catch_up=skip runs no missed day"))
     if policy == "latest":
-        left_out = {day: f"schedule.catch_up=latest runs the day {latest} alone" for day in days if day != latest}
+        left_out = {day: f"schedule.catch_up=latest runs only the day {latest}" for day in days if day != latest}
         return Missed({day: times[day] for day in days if day == latest}, left_out)
     kept = days[-cap:]
     left_out = dict.fromkeys(days[: len(days) - len(kept)], f"schedule.catch_up_cap={cap} leaves out older days")
@@ -68,7 +68,7 @@ def catch_up(
     only: Collection[str] = (),
     say: Callable[[str], None],
 ) -> None:
-    """Applies the policy to the deployments of a server that have an active schedule (or to those ``only`` named)."""
+    """Applies the policy to the deployments with an active schedule (or to those named in ``only``)."""
     moment = now or datetime.now(UTC)
     for deployment in api.pages("deployments/filter", {}):
         if deployment["paused"] or (only and deployment["name"] not in only):
@@ -76,8 +76,8 @@ def catch_up(
         try:
             _catch_up(api, deployment, moment, grace, say)
         except (FingerpostError, ValidationError) as problem:
-            # One deployment that cannot be judged must keep no other one, nor the stack, from starting.
-            say(f"catch-up: {deployment['name']} is left as it is: {' '.join(str(problem).split())}")
+            # A deployment with an error must not prevent the others or the stack from starting.
+            say(f"catch-up: {deployment['name']} is left unchanged: {' '.join(str(problem).split())}")
 
 
 def _catch_up(
@@ -114,14 +114,14 @@ def _catch_up(
         if day in missed.run and day not in kept:
             kept.add(day)
             continue
-        _supersede(api, run, missed.left_out.get(day) or f"the day {day} has a newer run or is there already", say)
+        _supersede(api, run, missed.left_out.get(day) or f"the day {day} has a newer run or is finished already", say)
     for day, time in missed.run.items():
         if day not in kept:
             _submit(api, deployment, day, time, say)
 
 
 def _settings_of(deployment: dict[str, Any]) -> Settings | None:
-    """The settings of a deployment's runs; None for flows that are not asked with a RunRequest."""
+    """The settings of a deployment's runs; None for flows without a RunRequest."""
     from flows.run.request import RunRequest
 
     properties = deployment["parameter_openapi_schema"].get("definitions") or {}
@@ -131,7 +131,7 @@ def _settings_of(deployment: dict[str, Any]) -> Settings | None:
 
 
 def scheduled_times(schedule: dict[str, Any], since: datetime, until: datetime) -> list[datetime]:
-    """The moments of a Prefect schedule (as its API gives it) between two moments, by Prefect's own reckoning."""
+    """The moments of a Prefect schedule (as its API returns it) between two moments, computed by Prefect."""
     from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 
     kinds: dict[str, Any] = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
@@ -139,7 +139,7 @@ def scheduled_times(schedule: dict[str, Any], since: datetime, until: datetime) 
     made = kind.model_validate({key: value for key, value in schedule.items() if value is not None})
     found: list[datetime] = []
     while since < until:
-        # Prefect reckons at most a thousand at a time.
+        # Prefect computes at most a thousand at a time.
         part = asyncio.run(made.get_dates(n=1000, start=since, end=until))
         found += [datetime.fromtimestamp(moment.timestamp(), UTC) for moment in part]
         if len(part) < 1000:
@@ -149,7 +149,7 @@ def scheduled_times(schedule: dict[str, Any], since: datetime, until: datetime) 
 
 
 def _late_runs(api: Api, deployment: dict[str, Any], before: datetime) -> list[dict[str, Any]]:
-    """The runs of its schedule that should have started and did not, oldest first."""
+    """The scheduled runs that should have started and did not, oldest first."""
     found = _runs(api, deployment, None)
     late = [run for run in found if run["auto_scheduled"] or "catch-up" in run["tags"]]
     return [run for run in late if _moment(run["expected_start_time"]) <= before]
@@ -165,14 +165,14 @@ def _runs(api: Api, deployment: dict[str, Any], since: datetime | None) -> list[
 
 
 def _regular(run: dict[str, Any]) -> bool:
-    """Whether a run is for the day that it is scheduled on, and not for a day that someone named."""
+    """Whether a run is for the day of its schedule, and not for a day that was named explicitly."""
     request = (run["parameters"] or {}).get("request") or {}
     return bool(run["auto_scheduled"] or "catch-up" in run["tags"]) and not request.get("day")
 
 
 def _keep_newest(api: Api, deployment: dict[str, Any], late: list[dict[str, Any]], say: Callable[[str], None]) -> None:
     for run in late[:-1]:
-        _supersede(api, run, f"a later run of {deployment['name']} is due as well", say)
+        _supersede(api, run, f"a later run of {deployment['name']} is also due", say)
 
 
 def _supersede(api: Api, run: dict[str, Any], reason: str, say: Callable[[str], None]) -> None:
@@ -182,7 +182,7 @@ def _supersede(api: Api, run: dict[str, Any], reason: str, say: Callable[[str], 
 
 
 def _submit(api: Api, deployment: dict[str, Any], day: str, time: datetime, say: Callable[[str], None]) -> None:
-    """Asks for the run of a scheduled time that has passed; asked again, it is the same run unless that one crashed."""
+    """Submits the run of a scheduled time that has passed; a repeated call returns the same run unless it crashed."""
     body = {"deployments": {"id": {"any_": [deployment["id"]]}}, "flow_runs": {"tags": {"all_": ["catch-up", day]}}}
     attempts = [run for run in api.pages("flow_runs/filter", body) if run["state_type"] == "CRASHED"]
     details = {"scheduled_time": time.isoformat()}
@@ -204,9 +204,9 @@ def _submit(api: Api, deployment: dict[str, Any], day: str, time: datetime, say:
 
 
 def settle_interrupted(api: Api, pool: str, *, say: Callable[[str], None]) -> None:
-    """Marks as crashed what a stack that was cut off still has as running, which also frees its places under limits.
+    """Marks the runs of an interrupted stack as crashed, which also frees their slots under concurrency limits.
 
-    To be called while no worker of the pool is there: then nothing of it can be running.
+    To be called while the pool has no worker: then none of its runs can be running.
     """
     alive = {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}
     runs = api.pages("flow_runs/filter", {"work_pools": {"name": {"any_": [pool]}}, "flow_runs": alive})
@@ -220,7 +220,7 @@ def settle_interrupted(api: Api, pool: str, *, say: Callable[[str], None]) -> No
     state = {
         "type": "CRASHED",
         "name": "Crashed",
-        "message": "The stack was cut off while this ran. Retry it: what it committed is reused.",
+        "message": "The stack was interrupted while this ran. Retry it: committed artifacts are reused.",
     }
     tasks = api.pages(
         "task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"] for run in runs]}}, "task_runs": alive}
@@ -229,7 +229,7 @@ def settle_interrupted(api: Api, pool: str, *, say: Callable[[str], None]) -> No
         for run in found:
             api.post(f"{kind}/{run['id']}/set_state", {"state": state, "force": True})
     for run in runs:
-        say(f"{run['name']} was cut off with the stack before; it counts as crashed")
+        say(f"{run['name']} was interrupted with the previous stack; it is marked as crashed")
 
 
 def _moment(text: str) -> datetime:

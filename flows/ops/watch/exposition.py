@@ -1,4 +1,4 @@
-"""Figures over HTTP: the one page ``/metrics``. Imports no Prefect."""
+"""Metrics over HTTP: the page ``/metrics``. Imports no Prefect."""
 
 import threading
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _scraping = threading.Lock()
 
 
 def serve(store: Store, *, port: int, host: str = "127.0.0.1", ready: Callable[[str], None]) -> None:
-    """Answers ``/metrics`` until it is interrupted; ``ready`` gets the address. FingerpostError if the port is taken."""
+    """Serves ``/metrics`` until interrupted; ``ready`` gets the address. FingerpostError if the port is in use."""
     with make_server(host, port, registry(store)) as server, suppress(KeyboardInterrupt):
         ready(f"http://{host}:{server.server_port}/metrics")
         server.serve_forever()
@@ -41,7 +41,7 @@ def make_server(host: str, port: int, found: CollectorRegistry) -> ThreadingHTTP
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing: a scrape is no news."""
+            """Logs nothing: scrapes are frequent."""
 
     try:
         return ThreadingHTTPServer((host, port), Answer)
@@ -52,6 +52,6 @@ def make_server(host: str, port: int, found: CollectorRegistry) -> ThreadingHTTP
 
 
 def text(found: CollectorRegistry) -> bytes:
-    """The figures in the exposition format; one scrape at a time."""
+    """The metrics in the exposition format; one scrape at a time."""
     with _scraping:
         return generate_latest(found)

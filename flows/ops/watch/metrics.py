@@ -1,6 +1,6 @@
-"""Figures for Prometheus, computed from the records of runs and days. Imports no Prefect and opens no artifact.
+"""Metrics for Prometheus, computed from the records of runs and days. Imports no Prefect and opens no artifact.
 
-Records do not change once they are written, so each is read once; what depends on the clock is computed at every scrape.
+Records do not change once they are written, so each is read once; what depends on the clock is computed per scrape.
 """
 
 import re
@@ -28,7 +28,7 @@ _STATES = ("completed", "failed")
 
 
 def registry(store: Store, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> CollectorRegistry:
-    """A registry with this store's figures and nothing else."""
+    """A registry with only this store's metrics."""
     found = CollectorRegistry(auto_describe=False)
     found.register(StoreCollector(store, clock))
     return found
@@ -36,7 +36,7 @@ def registry(store: Store, *, clock: Callable[[], datetime] = lambda: datetime.n
 
 @dataclass
 class _Totals:
-    """What the records of all runs add up to, and the newest figures of each stage."""
+    """Totals over the records of all runs, and the newest values of each stage."""
 
     seen: set[str] = field(default_factory=set)
     runs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -49,7 +49,7 @@ class _Totals:
     bytes: int = 0
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """One more run; runs come oldest first."""
+        """Adds a run; runs come oldest first."""
         flow, collection = record["flow"], record["collection"]
         for state in _STATES:
             self.runs[flow, collection, state] += record["state"] == state
@@ -70,13 +70,13 @@ class _Totals:
 
 
 class StoreCollector:
-    """The figures of one store."""
+    """The metrics of one store."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self.store, self.clock, self._totals = store, clock, _Totals()
 
     def collect(self) -> Iterator[Metric]:
-        """All figures, as of now."""
+        """All metrics, as of now."""
         totals, now = self._refreshed(), self.clock()
         yield from _run_metrics(totals)
         yield from _stage_metrics(totals)
@@ -88,7 +88,7 @@ class StoreCollector:
         )
         yield _gauge(
             "fingerpost_alerts_undelivered",
-            "Alerts of the last days that the webhook did not take",
+            "Alerts of the last days that the webhook did not accept",
             [],
             {(): len(undelivered(self.store, now=now))},
         )
@@ -122,7 +122,7 @@ class StoreCollector:
             if found.newest:
                 passed = (deadline or Deadline()).moment(found.newest)
                 since[flow, collection] = (now - passed).total_seconds()
-            # What no schedule runs has no deadline, and so is never late.
+            # A flow without a schedule has no deadline, and is never late.
             late[flow, collection] = float(bool(deadline and found.late))
             first = found.late[0].since if deadline and found.late else ""
             behind[flow, collection] = (now - datetime.fromisoformat(first)).total_seconds() if first else 0.0
@@ -136,7 +136,7 @@ class StoreCollector:
         )
         yield _gauge(
             "fingerpost_partition_freshness_seconds",
-            "Seconds since the deadline of the newest day that is there (negative before it)",
+            "Seconds since the deadline of the newest finished day (negative before it)",
             labels,
             since,
         )
@@ -191,16 +191,19 @@ def _stage_metrics(totals: _Totals) -> Iterator[Metric]:
         labels,
         {k: s["seconds"] for k, s in computed.items()},
     )
-    yield _gauge("fingerpost_stage_rows_per_second", "Rows written a second when it was last computed", labels, speed)
+    yield _gauge("fingerpost_stage_rows_per_second", "Rows written per second when it was last computed", labels, speed)
     yield _gauge(
         "fingerpost_stage_peak_memory_bytes",
-        "Most memory that a process held when it was last computed",
+        "Maximum memory of a process when it was last computed",
         labels,
         {k: s["peak_mb"] * 1024 * 1024 for k, s in computed.items()},
     )
     yield _counter("fingerpost_stage_shards_run", "Shards computed", labels, totals.shards)
     yield _counter(
-        "fingerpost_stage_shards_resumed", "Shards that a retried or resumed run found finished", labels, totals.resumed
+        "fingerpost_stage_shards_resumed",
+        "Finished shards that a retried or resumed run reused",
+        labels,
+        totals.resumed,
     )
 
 
@@ -215,10 +218,10 @@ def _quality_metrics(totals: _Totals) -> Iterator[Metric]:
             if found := _RECALL.fullmatch(name):
                 recalls[collection, artifact, found[1]] = float(value)
     labels = ["collection", "artifact"]
-    yield _gauge("fingerpost_quality", "Quality figures of the newest artifacts", [*labels, "figure"], figures)
+    yield _gauge("fingerpost_quality", "Quality metrics of the newest artifacts", [*labels, "figure"], figures)
     yield _gauge(
         "fingerpost_recall_ratio",
-        "Share of the true nearest neighbours, or of a query's labels, that are found among k",
+        "Fraction of the true nearest neighbours, or of a query's labels, that are among the first k",
         [*labels, "k"],
         recalls,
     )

@@ -89,7 +89,7 @@ def test_the_next_day_is_refreshed_and_names_its_base(days: Days) -> None:
 def test_the_report_and_the_page_of_the_run_show_the_drift(days: Days) -> None:
     text = Page(render(days.store, days.second)).text("refresh")
     drift = next(stage for stage in days.second["stages"] if stage["stage"] == "refresh_rankers")["quality"]["drift"]
-    shown = ("labels solved again", f"{100 * drift['solved_share']:.1f} %", days.first["refs"]["ranker_model"])
+    shown = ("labels re-solved", f"{100 * drift['solved_share']:.1f} %", days.first["refs"]["ranker_model"])
     assert all(part in text for part in (*shown, f"{drift['precision_after']:.4f}", "90.0 %"))
     assert "Trained fully" not in text
     assert "Trained fully: no ranker of shop is live." in Page(render(days.store, days.first)).text("refresh")
@@ -122,7 +122,7 @@ def test_past_a_limit_the_run_trains_fully_and_says_why(days: Days, tmp_path: Pa
     before = Pointer(days.store, "shop", contracts.RANKER.name).required()
     strict = asked(days.folder, 8, **{"xmr.refresh.limits.new_share": 0.01})
     record, said = other.run(strict)
-    why = "the refresh is past a limit: new_share: expected at most 0.01, got 0.02041"
+    why = "the refresh exceeds a limit: new_share: expected at most 0.01, got 0.02041"
     assert f"ranker trained fully: {why}" in said
     assert computed(record) >= TRAINING | {"refresh_rankers"}
     assert "ranker_base" not in record["refs"]
@@ -152,11 +152,11 @@ def test_a_base_that_does_not_fit_is_not_used_and_it_is_said_why(days: Days) -> 
     assert str(base_for(asked(folder, 7)).release) == release
     changed = why_none(asked(folder, 7, **{"xmr.training.solver.cost_positive": 2.0, "xmr.label_words": 7}))
     assert (
-        changed == f"base {release} was trained otherwise: list_queries: parameters changed (label_words); "
+        changed == f"base {release} was trained differently: list_queries: parameters changed (label_words); "
         "train_rankers: parameters changed (params.solver.cost_positive)"
     )
     assert "embed_labels: forced" in why_none(asked(folder, 7).model_copy(update={"force": ("embed_labels",)}))
-    assert "pifa, which alone" in why_none(asked(folder, 7, **{"xmr.embedding.method": "pii"}))
+    assert "pifa, the only one" in why_none(asked(folder, 7, **{"xmr.embedding.method": "pii"}))
     assert why_none(asked(folder, 7, **{"xmr.ensemble.seeds": [0, 1]})).endswith(
         "xmr.ensemble: 2 ranker(s), the base has 1"
     )
@@ -167,7 +167,7 @@ def test_a_base_that_does_not_fit_is_not_used_and_it_is_said_why(days: Days) -> 
     assert why_none(elsewhere) == "no ranker of other is live"
     token = rewriting.set(Rewriting())
     try:
-        assert why_none(asked(folder, 7)) == "an earlier version is written anew without what is forgotten"
+        assert why_none(asked(folder, 7)) == "an earlier version is rewritten without a forgotten key"
     finally:
         rewriting.reset(token)
 

@@ -1,4 +1,4 @@
-"""Known-item retrieval as the report shows it, gathered from its evaluation."""
+"""Known-item retrieval for the report, read from its evaluation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from schemas.store import Store
 _METHODS = {"dense": "dense vectors", "reranked": "dense, re-ranked", "bm25": "BM25"}
 _SETTINGS = {
     "whole": "Whole texts",
-    "without_sentence": "The sentence asked for removed from its document",
+    "without_sentence": "The query sentence removed from its document",
 }
 
 
@@ -29,8 +29,8 @@ class MethodRow:
 class KnownItemTable:
     """One known-item table.
 
-    ``candidate_recall`` is the share of questions whose document is among the candidates, ``over_bm25`` the MRR of
-    re-ranked answers over that of BM25.
+    ``candidate_recall`` is the fraction of questions whose document is among the candidates, ``over_bm25`` the MRR of
+    re-ranked answers divided by that of BM25.
     """
 
     title: str
@@ -41,7 +41,7 @@ class KnownItemTable:
 
     @property
     def timed(self) -> bool:
-        """Whether a clock ran."""
+        """Whether the times were measured."""
         return any(row.milliseconds is not None for row in self.rows)
 
 
@@ -54,7 +54,7 @@ class Retrieval:
 
 
 def read_retrieval(store: Store, stage: dict[str, Any]) -> Retrieval:
-    """The known-item figures and sample answers that a stage made."""
+    """The known-item metrics and sample answers of a stage's artifact."""
     artifact = store.open(Ref.parse(stage["ref"]), ann.RETRIEVAL)
     values: dict[tuple[str, str], dict[str, float]] = {}
     for row in artifact.read("figures").to_pylist():
@@ -65,13 +65,13 @@ def read_retrieval(store: Store, stage: dict[str, Any]) -> Retrieval:
         rows = [
             MethodRow(
                 name,
-                found["mrr"],
-                found["recall_at_10"],
-                int(found["candidates"]),
+                metrics["mrr"],
+                metrics["recall_at_10"],
+                int(metrics["candidates"]),
                 times.get(method) if setting == "whole" else None,
             )
             for method, name in _METHODS.items()
-            if (found := values.get((setting, method)))
+            if (metrics := values.get((setting, method)))
         ]
         dense, ours, theirs = (values.get((setting, method), {}) for method in _METHODS)
         ratio = ours["mrr"] / theirs["mrr"] if ours and theirs.get("mrr") else None

@@ -1,4 +1,4 @@
-"""Searches of an index and estimates of FINGER as the report shows them, gathered from evaluation and basis."""
+"""Search and FINGER's estimates for the report, read from the artifacts of evaluation and basis."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,22 +23,22 @@ class Search:
 
     @property
     def rows(self) -> list[tuple[int, SearchPoint | None, SearchPoint | None]]:
-        """By search width: plain, FINGER."""
+        """Rows by search width: (ef, plain, FINGER)."""
         plain, finger = ({p.ef: p for p in self.curves.get(name, [])} for name in ("hnsw", "finger"))
         return [(ef, plain.get(ef), finger.get(ef)) for ef in sorted({*plain, *finger})]
 
     @property
     def timed(self) -> bool:
-        """Whether a clock ran."""
+        """Whether the times were measured."""
         return any(point.speed is not None for points in self.curves.values() for point in points)
 
     @property
     def speed_words(self) -> str:
-        """What the measured speed of FINGER means for queries of the index; empty where no clock ran."""
+        """A sentence on FINGER's measured speed and the search that ``auto`` uses; empty without measured times."""
         if self.speedup is None:
             return ""
         measured = (
-            f"At equal recall (the median over the recalls that both reach), FINGER answered {self.speedup:.2f} times as"
+            f"At equal recall (median over the recalls that both reach), FINGER answered {self.speedup:.2f} times as"
             " many queries per second as plain HNSW search"
         )
         if self.speedup >= 1:
@@ -51,7 +51,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Finger:
-    """How well the directions estimate, by rank; ``wanted`` is None where the rank was given."""
+    """The accuracy of the estimates by rank; ``wanted`` is None where the rank was given."""
 
     rank: int
     code: str
@@ -60,13 +60,13 @@ class Finger:
 
     @property
     def reached(self) -> bool:
-        """Whether the rank in use has the wanted correlation."""
+        """Whether the rank in use reaches the wanted correlation."""
         chosen = next((row.correlation for row in self.statistics if row.rank == self.rank), 0.0)
         return self.wanted is not None and chosen >= self.wanted
 
 
 def read_search(store: Store, stage: dict[str, Any]) -> Search:
-    """The measurements of an index that a stage made."""
+    """The measurements of an index, of a stage's artifact."""
     artifact = store.open(Ref.parse(stage["ref"]), ann.EVALUATION)
     params = artifact.manifest.identity["parameters"].get("params", {})
     speeds = stage["measured"].get("queries_per_second", {})
@@ -75,10 +75,10 @@ def read_search(store: Store, stage: dict[str, Any]) -> Search:
         width = int(row["setting"].removeprefix("ef="))
         values.setdefault((row["method"], width), {})[row["metric"]] = row["value"]
     curves: dict[str, list[SearchPoint]] = {}
-    for (method, ef), found in sorted(values.items(), key=lambda pair: pair[0][1]):
+    for (method, ef), metrics in sorted(values.items(), key=lambda pair: pair[0][1]):
         speed = speeds.get(str(ef), {}).get(method)
         curves.setdefault(method, []).append(
-            SearchPoint(ef, found["recall"], found["distances"], found["estimates"], speed)
+            SearchPoint(ef, metrics["recall"], metrics["distances"], metrics["estimates"], speed)
         )
     return Search(
         int(params.get("k", 10)),

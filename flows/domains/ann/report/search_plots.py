@@ -1,4 +1,4 @@
-"""The plots of an index: speed and work over recall, and how well FINGER estimates."""
+"""The plots of an index: speed and work over recall, and the accuracy of FINGER's estimates."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,16 @@ from typing import Any
 
 from flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
 
-#: How the methods are drawn: name in the legend, colour, marker; and what methods of other names take in turn.
+#: Name in the legend, colour and marker of each method; other methods take the further styles in turn.
 LOOKS = {"hnsw": ("plain HNSW", *SERIES[0]), "finger": ("FINGER", *SERIES[1])}
 _SPARE = SERIES[2:4]
-#: Recalls that the axis may name.
+#: Possible ticks of the recall axis.
 _TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99999)
 
 
 @dataclass(frozen=True)
 class SearchPoint:
-    """One search width of one method: recall, distances and estimates a query, and queries per second if a clock ran."""
+    """One search width of one method: recall, distances and estimates per query, queries per second if measured."""
 
     ef: int
     recall: float
@@ -30,9 +30,9 @@ Curves = Mapping[str, Sequence[SearchPoint]]
 
 @drawn_once
 def recall_speed_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] = (6.4, 3.9)) -> str:
-    """Queries per second over recall, one curve a method, every point labelled with its search width.
+    """Queries per second over recall, one curve per method, every point labelled with its search width.
 
-    The recall axis is logarithmic in what is missed. Points without a speed are left out.
+    The recall axis is logarithmic in 1 - recall. Points without a speed are left out.
     """
     timed = {name: [point for point in points if point.speed is not None] for name, points in curves.items()}
     return _search_plot(timed, "speed", k=k, size=size, ylabel="queries per second")
@@ -40,8 +40,8 @@ def recall_speed_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] =
 
 @drawn_once
 def recall_distances_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] = (6.4, 3.9)) -> str:
-    """Full distances computed a query over recall, one curve a method."""
-    return _search_plot(curves, "distances", k=k, size=size, ylabel="full distances a query")
+    """Full distances computed per query over recall, one curve per method."""
+    return _search_plot(curves, "distances", k=k, size=size, ylabel="full distances per query")
 
 
 @drawn_once
@@ -100,17 +100,17 @@ def _search_plot(curves: Curves, value: str, *, k: int, size: tuple[float, float
 def _label_widths(
     axes: Any, points: Sequence[tuple[SearchPoint, float, float]], *, colour: str, above: bool, rising: bool
 ) -> None:
-    """Search widths beside their points, on the outer side of the curves and off the slope; none over another."""
+    """Labels points with their search widths, on the outer side of the curves; labels do not overlap."""
     left = above == rising
-    taken: list[tuple[float, float]] = []
-    for point, place, height in points:
-        x, y = axes.transData.transform((place, height)) * 72 / axes.figure.dpi
-        if any(abs(x - other) < 28 and abs(y - level) < 9 for other, level in taken):
+    used: list[tuple[float, float]] = []
+    for point, position, height in points:
+        x, y = axes.transData.transform((position, height)) * 72 / axes.figure.dpi
+        if any(abs(x - other) < 28 and abs(y - level) < 9 for other, level in used):
             continue
-        taken.append((x, y))
+        used.append((x, y))
         axes.annotate(
             f"ef {point.ef}",
-            (place, height),
+            (position, height),
             xytext=(-5 if left else 5, 4 if above else -11),
             textcoords="offset points",
             ha="right" if left else "left",
@@ -120,7 +120,7 @@ def _label_widths(
 
 
 def _recall_axis(axes: Any, recalls: Sequence[float]) -> dict[float, float]:
-    """Where recalls lie on an axis by the logarithm of what is missed, so that 0.99 and 0.999 stand apart; its ticks set."""
+    """The positions of recalls on an axis logarithmic in 1 - recall, which separates 0.99 and 0.999; sets its ticks."""
     missed = [1 - recall for recall in recalls if recall < 1]
     least = min(missed, default=1e-3) / 2
     places = {recall: -math.log10(max(1 - recall, least)) for recall in recalls}
@@ -129,9 +129,9 @@ def _recall_axis(axes: Any, recalls: Sequence[float]) -> dict[float, float]:
         ticks[-math.log10(least)] = "1"
     low, high = min(places.values(), default=0.0), max(places.values(), default=1.0)
     margin = max(0.08 * (high - low), 0.12)
-    shown = [place for place in ticks if low - 0.9 * margin <= place <= high + margin]
+    shown = [position for position in ticks if low - 0.9 * margin <= position <= high + margin]
     axes.set_xlim(low - margin, high + margin)
-    axes.set_xticks(shown, [ticks[place] for place in shown])
+    axes.set_xticks(shown, [ticks[position] for position in shown])
     return places
 
 

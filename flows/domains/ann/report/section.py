@@ -16,7 +16,7 @@ from schemas.store import Store
 
 @dataclass(frozen=True)
 class Contents:
-    """An index: its search, FINGER and retrieval, None where the run has none, and the quality figures of its parts."""
+    """An index: its search, FINGER and retrieval, None where the run has none, and the quality metrics of its parts."""
 
     search: Search | None
     finger: Finger | None
@@ -48,20 +48,20 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
 
 
 def plots(contents: Contents) -> dict[str, Plot]:
-    """The plots that there are figures for."""
+    """The plots of the measurements that the run has."""
     drawn: dict[str, Plot] = {}
     search, finger = contents.search, contents.finger
     if search and search.curves:
         if search.timed:
             drawn["speed"] = Plot(
                 "Speed over recall",
-                "Queries per second over recall for plain HNSW and FINGER search; the figures are in the table below",
+                "Queries per second over recall for plain HNSW and FINGER search; the values are in the table below",
                 recall_speed_svg(search.curves, k=search.k),
                 "Recall against speed: up and to the right is better.",
             )
         drawn["distances"] = Plot(
             "Distances over recall",
-            "Full distances a query over recall for plain HNSW and FINGER search; the figures are in the table below",
+            "Full distances per query over recall for plain HNSW and FINGER search; the values are in the table below",
             recall_distances_svg(search.curves, k=search.k),
             "Recall against work: down and to the right is better.",
         )
@@ -69,7 +69,7 @@ def plots(contents: Contents) -> dict[str, Plot]:
         ranks, values = [row.rank for row in finger.statistics], [row.correlation for row in finger.statistics]
         drawn["correlation"] = Plot(
             "Correlation by directions kept",
-            "Correlation of true and estimated cosines by number of directions; the figures are in the table",
+            "Correlation of true and estimated cosines by number of directions; the values are in the table",
             correlation_svg(ranks, values, chosen=finger.rank),
             "Correlation of the true and the estimated cosines of residuals.",
         )
@@ -77,7 +77,7 @@ def plots(contents: Contents) -> dict[str, Plot]:
 
 
 def cards(contents: Contents) -> list[tuple[str, str]]:
-    """Size of the vectors, recall, and what FINGER and re-ranking gain."""
+    """Shape of the vectors, recall, and the gain of FINGER and re-ranking."""
     shown = []
     if contents.graph:
         shown.append(("dimensions", formats.count(contents.graph["dimensions"])))

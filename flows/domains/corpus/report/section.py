@@ -1,4 +1,4 @@
-"""What the report and the page of a run show of documents: cards, and no section of their own."""
+"""Documents in the report and on the page of a run: cards without a section."""
 
 from dataclasses import dataclass
 from typing import Any

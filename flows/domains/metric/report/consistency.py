@@ -1,4 +1,4 @@
-"""What a report shows of a threshold and of how differently it works across classes, gathered from the assessment."""
+"""A threshold and its consistency across classes for the report, read from the assessment."""
 
 import math
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ from schemas.matrices import tensors_from_arrow
 from schemas.refs import Ref
 from schemas.store import Store
 
-#: Classes that are listed, and at most drawn.
+#: Maximum number of classes that are listed, and that are drawn.
 LISTED, DRAWN = 10, 200
 
 
 @dataclass(frozen=True)
 class ClassPoint:
-    """What a test class gets at the threshold; None where it has no such pairs. role: worst, few or empty."""
+    """The rates of a test class at the threshold; None where it has no such pairs. role: worst, few or empty."""
 
     name: str
     far: float | None
@@ -30,9 +30,9 @@ class ClassPoint:
 class Consistency:
     """A threshold chosen on validation classes, and test classes at it and along the calibration range.
 
-    ``figures`` by (method, setting, metric); ``thresholds`` of the range with the utility of each class of ``drawn`` (name,
-    role, utilities) and the mean over all classes that count. ``groups``: rows of the assessment's table of groups;
-    ``cautions``: why the target is not safely met.
+    ``figures``: values by (method, setting, metric). ``thresholds``: the range; ``drawn``: (name, role, utilities along
+    it) of classes, and ``mean`` over all classes that count. ``groups``: rows of the assessment's table of groups.
+    ``cautions``: warnings why the target is not safely met.
     """
 
     measure: str
@@ -50,17 +50,17 @@ class Consistency:
 
     @property
     def threshold(self) -> float:
-        """As users know it: a least similarity, or a largest distance."""
+        """The threshold as users know it: a minimum similarity, or a maximum distance."""
         return self.figures["threshold", "validation", "value"]
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the threshold."""
+        """The interval of the threshold."""
         return self.figures["threshold", "validation", "low"], self.figures["threshold", "validation", "high"]
 
     @property
     def rows(self) -> list[tuple[str, list[float | None]]]:
-        """On which classes, and FAR and FRR of these; of classes left out while choosing only the rate that is kept."""
+        """Rows of (classes, FAR and FRR of these); for classes left out while choosing only the target's rate."""
         held = self.figures.get(("threshold", "validation", f"held_out_{self.rate}"))
         sides = [
             (words, [self.figures.get(("threshold", side, name)) for name in ("far", "frr")])
@@ -73,7 +73,7 @@ class Consistency:
 
     @property
     def worst(self) -> list[ClassPoint]:
-        """The classes with the highest rate of the kind that the threshold is to keep."""
+        """The classes with the highest rate of the target's kind."""
         known = [point for point in self.classes if getattr(point, self.rate) is not None]
         return sorted(known, key=lambda point: -getattr(point, self.rate))[:LISTED]
 
@@ -83,13 +83,13 @@ class Consistency:
         return sum(point.role == "few" for point in self.classes)
 
     def interval_of(self, name: str) -> tuple[float, float] | None:
-        """Of OPIS (``opis``) or its worst share (``worst opis``), if classes were resampled."""
+        """The interval of OPIS (``opis``) or of its worst classes (``worst opis``), if classes were resampled."""
         ends = [self.figures.get((name, "test", end)) for end in ("low", "high")]
         return (ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None
 
 
 def read_consistency(store: Store, record: dict[str, Any]) -> Consistency | None:
-    """The assessment of a run that tuned a threshold, and its retrieval figures; None where there is none."""
+    """The assessment of a run that tuned a threshold, with its retrieval metrics; None where there is none."""
     stages = {Ref.parse(stage["ref"]).name: stage for stage in record["stages"]}
     if metric.ASSESSMENT.name not in stages:
         return None
@@ -99,10 +99,10 @@ def read_consistency(store: Store, record: dict[str, Any]) -> Consistency | None
     classes = [ClassPoint(**row) for row in artifact.read("classes").to_pylist()]
     curves = tensors_from_arrow(artifact.read("curves"))
     counted = [row for row, point in enumerate(classes) if point.role != "few"]
-    # From the lowest mean utility to the highest, and if there are too many evenly among these.
+    # From the lowest mean utility to the highest; evenly sampled if there are too many.
     order = sorted(counted, key=lambda row: (classes[row].utility or 0.0, classes[row].name))
-    taken = [order[round(place * (len(order) - 1) / max(DRAWN - 1, 1))] for place in range(DRAWN)]
-    some = order if len(order) <= DRAWN else list(dict.fromkeys(taken))
+    sampled = [order[round(index * (len(order) - 1) / max(DRAWN - 1, 1))] for index in range(DRAWN)]
+    some = order if len(order) <= DRAWN else list(dict.fromkeys(sampled))
     drawn = [(classes[row].name, classes[row].role, curves["utility"][row].tolist()) for row in some]
     return Consistency(
         str(artifact.quality["measure"]),
@@ -121,7 +121,7 @@ def read_consistency(store: Store, record: dict[str, Any]) -> Consistency | None
 
 
 def operating_points(found: Consistency) -> list[tuple[float, float, str]]:
-    """FAR, FRR and role of the classes that have both kinds of pairs, at most ``DRAWN`` of those that are not the worst."""
+    """FAR, FRR and role of the classes with both kinds of pairs, at most ``DRAWN`` of those that are not the worst."""
     points = [(p.far, p.frr, p.role) for p in found.classes if p.far is not None and p.frr is not None]
     worst, others = [p for p in points if p[2] == "worst"], [p for p in points if p[2] != "worst"]
     step = max(1, math.ceil(len(others) / DRAWN))

@@ -1,4 +1,4 @@
-"""What a report shows of embedders trained with and without TCM, gathered from their comparison."""
+"""Embedders trained with and without TCM for the report, read from their comparison."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from schemas.matrices import tensors_from_arrow
 from schemas.refs import Ref
 from schemas.store import Store
 
-#: Figures of unseen classes that the table has, with their names there.
+#: Metrics of unseen classes in the table, with their headings.
 COLUMNS = {
     "recall_at_1": "recall@1",
     "map_at_r": "mAP@R",
@@ -27,7 +27,7 @@ SIDES = {"without": "without TCM", "with": "with TCM"}
 
 @dataclass(frozen=True, repr=False)
 class Curves:
-    """Utility (c, g) of test classes along thresholds (g,) of one embedder, and each class's FAR and FRR (c,) at its threshold."""
+    """Utility (c, g) of test classes along thresholds (g,) of an embedder, and FAR and FRR (c,) at its threshold."""
 
     thresholds: NDArray[np.float64]
     utility: NDArray[np.float64]
@@ -35,16 +35,16 @@ class Curves:
     frr: NDArray[np.float64]
 
     def __repr__(self) -> str:
-        """A digest of all numbers, by which plots of them are drawn once; numpy would leave most of them out."""
+        """A digest of all numbers, the cache key of their plots; numpy's own text would leave most of them out."""
         parts = (self.thresholds, self.utility, self.far, self.frr)
         return f"Curves({hashlib.sha256(b''.join(part.tobytes() for part in parts)).hexdigest()})"
 
 
 @dataclass(frozen=True)
 class Embedders:
-    """Embedders by side (without, with): figures of test classes by name, one a seed; trials of margins; checks while training.
+    """Embedders by side (without, with): metrics of test classes by name, one per seed; trials of margins; checks.
 
-    taken: the side and seed of the one that makes the embeddings. checks: (side, seed, steps, mAP@R) of each.
+    taken: side and seed of the selected one. checks: (side, seed, steps, mAP@R) of each while training.
     """
 
     figures: dict[str, dict[str, list[float]]]
@@ -60,12 +60,12 @@ class Embedders:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The figures of the table, with their headings."""
+        """The metrics of the table, with their headings."""
         return COLUMNS
 
     @property
     def table(self) -> list[tuple[str, int, list[tuple[float, float] | None]]]:
-        """Each side in words, its seeds, and the mean and standard deviation (0 for one seed) of every column."""
+        """Rows of (name of the side, number of seeds, mean and standard deviation (0 for one seed) of every column)."""
         rows = []
         for side, words in SIDES.items():
             if side in self.figures:
@@ -75,7 +75,7 @@ class Embedders:
         return rows
 
     def change(self, name: str) -> float | None:
-        """How much higher the mean of a figure is with TCM, as a share; None where one side is missing."""
+        """The relative change of a metric's mean with TCM; None where one side is missing."""
         if len(self.figures) < 2:
             return None
         without, with_tcm = (float(np.mean(self.figures[side][name])) for side in SIDES)
@@ -94,7 +94,7 @@ def read_embedders(store: Store, record: dict[str, Any]) -> Embedders | None:
         figures.setdefault(row["method"], {}).setdefault(row["metric"], []).append(row["value"])
     rows = trained.read("embedders").to_pylist()
     named = [("with" if row["weight"] is not None else "without", row["seed"]) for row in rows]
-    place = next(row["embedder"] for row in comparison.read("validation").to_pylist() if row["role"] == "taken")
+    selected = next(row["embedder"] for row in comparison.read("validation").to_pylist() if row["role"] == "taken")
     trials = []
     if metric.MARGINS.name in stages:
         artifact = store.open(Ref.parse(stages[metric.MARGINS.name]["ref"]), metric.MARGINS)
@@ -116,7 +116,7 @@ def read_embedders(store: Store, record: dict[str, Any]) -> Embedders | None:
     recipe = trained.manifest.identity["parameters"]["recipe"]
     return Embedders(
         figures,
-        named[place],
+        named[selected],
         trials,
         courses,
         _curves(tensors_from_arrow(comparison.read("curves"))),

@@ -18,9 +18,9 @@ from schemas.store import Store
 
 @dataclass(frozen=True)
 class Contents:
-    """A threshold on classes that it was not chosen on, and the embedders that were trained for it; None without one.
+    """A threshold on classes that it was not chosen on, and the embedders that were trained for it; None without them.
 
-    ``imported``: rows and quarantined rows of each imported file, by what people call it.
+    ``imported``: rows and quarantined rows of each imported file, by its display name.
     """
 
     consistency: Consistency | None
@@ -30,7 +30,7 @@ class Contents:
 
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
-    """The contents of a run that imported a file for a threshold, trained embedders or tuned one; None where it did not."""
+    """The contents of a run that imported a file for a threshold, trained embedders or tuned one; None for others."""
     attempt = Attempts()
     consistency = attempt(partial(read_consistency, store, record), None)
     embedders = attempt(partial(read_embedders, store, record), None)
@@ -41,12 +41,12 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
 
 
 def plots(contents: Contents) -> dict[str, Plot]:
-    """The plots that there are figures for."""
+    """The plots of the measurements that the run has."""
     return _embedder_plots(contents.embedders) | _threshold_plots(contents.consistency)
 
 
 def cards(contents: Contents) -> list[tuple[str, str]]:
-    """Imported and quarantined embeddings; the threshold, and the rate that it is to keep."""
+    """Imported and quarantined embeddings; the threshold and its target rate."""
     shown, chosen = [], contents.consistency
     for title, (rows, quarantined) in contents.imported.items():
         shown.append((title, formats.count(rows)))
@@ -75,14 +75,14 @@ def _embedder_plots(embedders: Embedders | None) -> dict[str, Plot]:
             "Utility by class without and with TCM",
             "Utility over thresholds for each unseen class, without and with TCM",
             utility_pair_svg(embedders.curves),
-            "Utility along the calibration range, a curve an unseen class, of the first seed: the closer the curves, the"
+            "Utility along the calibration range, one curve per unseen class, first seed: the closer the curves, the"
             " better one threshold serves all.",
         ),
         "points_pair": Plot(
             "Operating points without and with TCM",
             "False reject rate over false accept rate of each unseen class, without and with TCM",
             points_pair_svg(embedders.curves),
-            "What each unseen class gets at the embedder's threshold.",
+            "Error rates of each unseen class at the embedder's threshold.",
         ),
         "courses": Plot(
             "Training of embedders",
@@ -104,14 +104,14 @@ def _threshold_plots(chosen: Consistency | None) -> dict[str, Plot]:
             "Utility over thresholds for each class and their mean; the mean utility of the worst classes is in the"
             " table below",
             utility_svg(chosen.thresholds, chosen.drawn, chosen.mean, measure=chosen.measure, chosen=chosen.threshold),
-            f"Utility along the calibration range, a curve a class{some}: curves apart are classes that one threshold"
+            f"Utility over thresholds, one curve per class{some}: distant curves are classes that one threshold"
             " serves differently.",
         ),
         "operating": Plot(
             "Operating points of classes",
-            "False reject rate over false accept rate of each class at the threshold; the worst classes are in the table"
+            "False reject rate over false accept rate of each class at the threshold; the table has the worst classes"
             " below",
             operating_svg(operating_points(chosen), rate=chosen.rate, share=chosen.share),
-            "What each class gets at the threshold: down and to the left is better.",
+            "Error rates of each class at the threshold: down and to the left is better.",
         ),
     }

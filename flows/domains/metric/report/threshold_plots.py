@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure
 
 _MEAN, _WORST = SERIES[0][0], SERIES[1][0]
-_AXES = {"cosine": "cosine similarity that a pair must reach", "euclidean": "distance that a pair may have"}
+_AXES = {"cosine": "cosine similarity that a pair must reach", "euclidean": "maximum distance of a pair"}
 
 
 @drawn_once
@@ -18,7 +18,7 @@ def utility_svg(
     chosen: float | None = None,
     size: tuple[float, float] = (6.4, 3.9),
 ) -> str:
-    """Utility over thresholds, a light curve a class (name, role, utilities), the worst in another colour, and their mean.
+    """Utility over thresholds: a light curve per class (name, role, utilities), the worst coloured, and their mean.
 
     A vertical line marks the ``chosen`` threshold where it is in the range.
     """
@@ -26,7 +26,7 @@ def utility_svg(
     named = {"": False, "worst": False}
     for _, role, utilities in sorted(curves, key=lambda curve: curve[1] == "worst"):
         worst = role == "worst"
-        told = "" if named["worst" if worst else ""] else ("a class among the worst" if worst else "a class")
+        legend = "" if named["worst" if worst else ""] else ("a class among the worst" if worst else "a class")
         named["worst" if worst else ""] = True
         axes.plot(
             thresholds,
@@ -34,7 +34,7 @@ def utility_svg(
             color=_WORST if worst else MUTED,
             linewidth=1.0,
             alpha=0.7 if worst else 0.35,
-            label=told or "_nolegend_",
+            label=legend or "_nolegend_",
         )
     axes.plot(thresholds, mean, color=_MEAN, linewidth=2.4, label="mean of classes")
     if chosen is not None and min(thresholds) <= chosen <= max(thresholds):
@@ -54,9 +54,9 @@ def operating_svg(
     share: float = 0.01,
     size: tuple[float, float] = (6.4, 3.9),
 ) -> str:
-    """FRR over FAR of each class (FAR, FRR, role) at one threshold; a line marks the rate that it is to keep.
+    """FRR over FAR of each class (FAR, FRR, role) at one threshold; a line marks the target rate.
 
-    Where FARs differ by more than 20 times their axis is logarithmic, from a hundredth of the largest on.
+    Where FARs differ by more than a factor of 20, their axis is logarithmic, starting at a hundredth of the largest.
     """
     figure, axes = new_figure(size)
     rates = [point[0] for point in points] + [share] * (rate == "far")

@@ -1,4 +1,4 @@
-"""What a report shows of a ranker, its baselines and its sweep, gathered from comparison, evaluation and sweep."""
+"""A ranker, its baselines and its sweep for the report, read from comparison, evaluation and sweep."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from schemas.refs import Ref
 from schemas.store import Artifact, Store
 from tasks.xmr.sweep import SweepParams
 
-#: Methods in the order of the table, as readers call them.
+#: Display names of methods, in the order of the table.
 METHODS = {
     "ranker": "ranker (tree of linear models)",
     "two_tower": "two-tower network",
@@ -34,7 +34,7 @@ _BAND = re.compile(r"seen (\d+)-(\d+)")
 
 @dataclass(frozen=True)
 class System:
-    """One ranker or baseline: figures by metric, recall by band of label frequency, and what a clock said, if it ran."""
+    """One ranker or baseline: values by metric, recall by frequency bucket of labels, and measured times, if any."""
 
     method: str
     metrics: dict[str, float]
@@ -43,13 +43,13 @@ class System:
 
     @property
     def name(self) -> str:
-        """What readers call it."""
+        """The display name."""
         return METHODS.get(self.method, self.method.replace("_", " "))
 
 
 @dataclass(frozen=True)
 class BandRow:
-    """Labels seen ``least`` to ``most`` times in training: how many, their true occurrences, each system's recall."""
+    """The labels seen ``least`` to ``most`` times in training: number, true occurrences, and each system's recall."""
 
     least: int
     most: int
@@ -59,13 +59,13 @@ class BandRow:
 
     @property
     def name(self) -> str:
-        """The limits in words."""
+        """The limits of the bucket, human-readable."""
         return f"{self.least} to {self.most} times" if self.most > self.least else f"{self.least} times"
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """Systems on the same test queries, and the bands of labels."""
+    """Systems on the same test queries, and the frequency buckets of labels."""
 
     queries: int
     labels: int
@@ -75,23 +75,25 @@ class Ranked:
 
     @property
     def timed(self) -> bool:
-        """Whether a clock ran."""
+        """Whether the times were measured."""
         return any(system.measured for system in self.systems)
 
     @property
     def columns(self) -> list[tuple[str, str]]:
-        """The metrics that there are figures for."""
+        """The metrics that have values."""
         return [(key, title) for key, title in COLUMNS if any(key in system.metrics for system in self.systems)]
 
     def best(self, metric: str) -> float:
-        """The highest figure of a metric."""
+        """The highest value of a metric."""
         return max(system.metrics.get(metric, 0.0) for system in self.systems)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What recall at ``k`` costs: points as rows of threshold, beam, recall, bytes, weights, work and, where a clock ran,
-    latency_ms; ``chosen`` is the (threshold, beam) that the limits pick, None where there are none or none holds.
+    """Recall at ``k`` against its cost.
+
+    points: rows of threshold, beam, recall, bytes, weights, work and, where measured, latency_ms. ``chosen``: the
+    (threshold, beam) within the limits, None if no limit is set or nothing is within them.
     """
 
     k: int
@@ -102,7 +104,7 @@ class Sweep:
 
     @property
     def timed(self) -> bool:
-        """Whether a clock ran."""
+        """Whether the times were measured."""
         return any(point["latency_ms"] is not None for point in self.points)
 
     def picked(self, point: dict[str, Any]) -> bool:
@@ -121,8 +123,8 @@ def read_sweep(store: Store, stage: dict[str, Any]) -> Sweep:
         {**values, "beam": int(values["beam"]), "recall": values[f"recall_at_{params.k}"]} for values in found.values()
     ]
     times = stage["measured"].get("latency_ms") or [None] * len(points)
-    for point, taken in zip(points, times, strict=True):
-        point["latency_ms"] = taken
+    for point, latency in zip(points, times, strict=True):
+        point["latency_ms"] = latency
     chosen = quality["chosen"] if params.picks else None
     return Sweep(
         params.k,
@@ -134,21 +136,22 @@ def read_sweep(store: Store, stage: dict[str, Any]) -> Sweep:
 
 
 def _limits(params: SweepParams) -> list[str]:
-    """The limits that are set, in words."""
-    given = (
+    """The limits that are set, human-readable."""
+    limits = (
         (params.megabytes, f"at most {params.megabytes:g} MB"),
         (
             params.latency_ms,
-            f"at most {params.latency_ms:g} ms a query, at {params.work_per_ms:,.0f} units of work a ms",
+            f"at most {params.latency_ms:g} ms per query, at {params.work_per_ms:,.0f} units of work per ms",
         ),
         (params.least_recall, f"recall@{params.k} of at least {params.least_recall:g}"),
     )
-    return [words for value, words in given if value]
+    return [words for value, words in limits if value]
 
 
 def read_ranked(store: Store, record: dict[str, Any]) -> Ranked | None:
-    """The comparison of a run that trained a ranker, with what only its evaluation has: the members of an ensemble; without a
-    comparison the evaluation alone, None where there is neither.
+    """The comparison of a run that trained a ranker, with the members of an ensemble from its evaluation.
+
+    Without a comparison the evaluation alone; None where there is neither.
     """
     found: list[tuple[dict[str, Any], Artifact]] = []
     for contract in (xmr.COMPARISON, xmr.EVALUATION):

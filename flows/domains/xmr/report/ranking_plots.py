@@ -40,7 +40,7 @@ def bands_svg(
     *,
     size: tuple[float, float] = (6.4, 3.9),
 ) -> str:
-    """Recall by band of label frequency, one curve a method: curves of (method, name, a recall for each band)."""
+    """Recall by frequency bucket of labels, one curve per method: curves of (method, name, recall per bucket)."""
     figure, axes = new_figure(size)
     for method, name, recalls in curves:
         colour, marker = RANKERS.get(method, (INK, "o"))

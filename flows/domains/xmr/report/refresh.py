@@ -1,4 +1,4 @@
-"""What a report shows of a refresh of the live ranker: how much was solved again, how far it has drifted, within which limits."""
+"""A refresh of the live ranker for the report: the fraction that was re-solved, its drift, and the limits."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,23 +6,24 @@ from typing import Any
 from schemas.refs import Ref
 from schemas.store import Store
 
-#: Figures of the drift in the order of the table, as readers call them, each with its limit's name.
+#: Metrics of the drift in the order of the table: display name and the name of its limit.
 FIGURES = (
-    ("solved_share", "labels solved again"),
+    ("solved_share", "labels re-solved"),
     ("new_share", "labels that are new"),
-    ("removed_share", "labels that are gone, of those before"),
-    ("unsolved_share", "labels with new queries left as they were"),
+    ("removed_share", "labels removed, of those before"),
+    ("unsolved_share", "labels with new queries that were not re-solved"),
     ("terms_lost", "fewer known terms in a new query"),
     ("centroid_mean", "drift of the leaves' centres (1 - cosine)"),
-    ("top_leaf_changed", "held-out queries led to another leaf"),
+    ("top_leaf_changed", "held-out queries routed to another leaf"),
 )
 _FULLY = "trained fully: "
 
 
 @dataclass(frozen=True)
 class Refresh:
-    """Rows of (figure, share, limit), precision of the base and of the refreshed ranker at ``k`` with the most it may lose,
-    and why the ranker was trained fully in the same run, if it was.
+    """Rows of (metric, fraction, limit), and precision at ``k`` of the base and of the refreshed ranker.
+
+    ``loss`` is the maximum fall of precision; ``past`` says why the ranker was then trained fully, if it was.
     """
 
     base: str
@@ -35,7 +36,7 @@ class Refresh:
 
 
 def read_refresh(store: Store, record: dict[str, Any]) -> list[Refresh]:
-    """The refreshes of a run, one for each ranker of an ensemble."""
+    """The refreshes of a run, one per ranker of an ensemble."""
     return [_read(store, stage) for stage in record["stages"] if stage["stage"] == "refresh_rankers"]
 
 
@@ -53,6 +54,6 @@ def _read(store: Store, stage: dict[str, Any]) -> Refresh:
 
 
 def read_trained_fully(record: dict[str, Any]) -> str:
-    """Why a run that was to refresh trained fully, as its stages were told; empty where it did not."""
+    """Why a run that was to refresh trained fully, by the reasons of its stages; empty where it did not."""
     reasons = (stage["reason"].partition(_FULLY)[2] for stage in record["stages"])
     return next(filter(None, reasons), "")

@@ -22,7 +22,7 @@ _PREFIX = "xmr."
 class Contents:
     """A ranker compared with its baselines, its sweep and its refreshes.
 
-    ``trained_fully`` says why a ranker that was to be refreshed was trained fully; empty where it was not.
+    ``trained_fully`` is the reason why a ranker that was to be refreshed was trained fully; empty where it was not.
     """
 
     ranked: Ranked | None
@@ -34,7 +34,7 @@ class Contents:
 
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
-    """The contents of a run that imported interactions or trained a ranker; None where it did neither."""
+    """The contents of a run that imported interactions or trained a ranker; None for others."""
     if not any(Ref.parse(stage["ref"]).name.startswith(_PREFIX) for stage in record["stages"]):
         return None
     attempt, swept = Attempts(), stage_of(record, xmr.SWEEP.name)
@@ -49,7 +49,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
 
 
 def plots(contents: Contents) -> dict[str, Plot]:
-    """The plots that there are figures for."""
+    """The plots of the measurements that the run has."""
     return _ranking_plots(contents.ranked) | _sweep_plots(contents.sweep)
 
 
@@ -79,7 +79,7 @@ def _ranking_plots(ranked: Ranked | None) -> dict[str, Plot]:
         ]
         drawn["training"] = Plot(
             "Recall over training time",
-            "Recall@10 over seconds of training for each system; the figures are in the table above",
+            "Recall@10 over seconds of training for each system; the values are in the table above",
             training_svg(points),
             "Recall@10 against training time: up and to the left is better.",
         )
@@ -90,7 +90,7 @@ def _ranking_plots(ranked: Ranked | None) -> dict[str, Plot]:
         ]
         drawn["bands"] = Plot(
             "Recall by frequency of labels",
-            "Recall@10 of each system by how often a label was seen in training; the figures are in the table below",
+            "Recall@10 of each system by how often a label was seen in training; the values are in the table below",
             bands_svg([f"{row.least}–{row.most}" for row in ranked.bands], curves),
             "Recall@10 by how often a label was seen in training: the left is the long tail.",
         )
@@ -103,7 +103,7 @@ def _sweep_plots(sweep: Sweep | None) -> dict[str, Plot]:
     drawn = {
         "sweep_size": Plot(
             "Recall over model size",
-            "Recall over the size of the model for each beam; the figures are in the table below",
+            "Recall over the size of the model for each beam; the values are in the table below",
             sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen),
             f"Recall@{sweep.k} against the model's size: up and to the left is better.",
         )
@@ -111,7 +111,7 @@ def _sweep_plots(sweep: Sweep | None) -> dict[str, Plot]:
     if sweep.timed:
         drawn["sweep_time"] = Plot(
             "Recall over latency",
-            "Recall over the time of a query for each beam; the figures are in the table below",
+            "Recall over the time of a query for each beam; the values are in the table below",
             sweep_svg(sweep.points, k=sweep.k, chosen=sweep.chosen, value="latency_ms"),
             f"Recall@{sweep.k} against the time of a query: up and to the left is better.",
         )

@@ -1,11 +1,11 @@
-"""The plots of a ranker's sweep: recall over size and over latency, a curve a beam."""
+"""The plots of a ranker's sweep: recall over size and over latency, one curve per beam."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
 
-#: Colour and marker of each beam, in turn.
+#: Colours and markers of beams, in turn.
 _COLOURS = SERIES[:4]
 
 
@@ -18,7 +18,7 @@ def sweep_svg(
     value: str = "bytes",
     size: tuple[float, float] = (6.4, 3.9),
 ) -> str:
-    """Recall at k over the model's size ("bytes") or a query's time ("latency_ms"), every point marked with its threshold.
+    """Recall at k over the model's size ("bytes") or a query's time ("latency_ms"), points marked with their threshold.
 
     points: rows of the sweep's table (threshold, beam, recall, bytes, latency_ms). chosen: (threshold, beam) in use.
     """
@@ -28,8 +28,8 @@ def sweep_svg(
     shown = [point for point in points if point[value] is not None]
     scale = 1e-6 if value == "bytes" else 1.0
     beams = sorted({point["beam"] for point in shown})
-    for place, beam in enumerate(beams):
-        colour, marker = _COLOURS[place % len(_COLOURS)]
+    for index, beam in enumerate(beams):
+        colour, marker = _COLOURS[index % len(_COLOURS)]
         mine = sorted((point for point in shown if point["beam"] == beam), key=lambda point: point["threshold"])
         across, heights = [point[value] * scale for point in mine], [point["recall"] for point in mine]
         axes.plot(across, heights, color=colour, marker=marker, markersize=5, linewidth=1.8, label=f"beam {beam}")
@@ -49,7 +49,7 @@ def sweep_svg(
                 axes.annotate(
                     "chosen", (x, y), xytext=(0, -18), textcoords="offset points", ha="center", color=INK, fontsize=9
                 )
-    axes.set_xlabel("model size in MB" if value == "bytes" else "milliseconds a query (median)", color=INK)
+    axes.set_xlabel("model size in MB" if value == "bytes" else "milliseconds per query (median)", color=INK)
     axes.set_ylabel(f"recall@{k}", color=INK)
     axes.margins(x=0.08, y=0.18)
     if shown:
