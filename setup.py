@@ -5,22 +5,19 @@ from pathlib import Path
 
 import numpy
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 spec = importlib.util.spec_from_file_location("sources", Path(__file__).parent / "ext" / "sources.py")
 sources = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sources)
 
-# Automatic discovery drops a top-level package called "tasks", so the packages are listed.
-TOP = ("flows", "tasks", "ext", "schemas", "infra")
 ROOT = Path(__file__).parent
-PACKAGES = sorted(
-    ".".join(path.parent.relative_to(ROOT).parts) for top in TOP for path in (ROOT / top).rglob("__init__.py")
-)
+# Links to the folders here.
+PACKAGES = find_packages("src")
 
 extensions = [
     Extension(
-        f"ext.{name}",
+        f"fingerpost.ext.{name}",
         [f"ext/{files[0]}"],
         include_dirs=["ext", numpy.get_include()],
         depends=[f"ext/{file}" for file in files],
@@ -38,10 +35,18 @@ extensions = [
 
 setup(
     packages=PACKAGES,
+    package_dir={"": "src"},
     package_data={
-        "ext": ["*.pyi"],
-        "tasks": ["same_code.json"],
-        "infra": ["profiles/*.toml", "*.yaml", "kubernetes/*.yaml", "prometheus/*", "Dockerfile", "RUNBOOK.md"],
+        "fingerpost.ext": ["*.pyi"],
+        "fingerpost.tasks": ["same_code.json"],
+        "fingerpost.infra": [
+            "profiles/*.toml",
+            "*.yaml",
+            "kubernetes/*.yaml",
+            "prometheus/*",
+            "Dockerfile",
+            "RUNBOOK.md",
+        ],
         # The page of a report, and the section of each domain.
         **{name: ["*.html"] for name in PACKAGES if name.endswith(".report")},
     },

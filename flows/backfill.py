@@ -9,10 +9,10 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
-from flows.ops.backfill.days import Ended, work
-from flows.ops.backfill.partition_calendar import calendar_markdown
-from flows.ops.backfill.partitions import Partition, Partitions
-from flows.ops.backfill.progress import (
+from fingerpost.flows.ops.backfill.days import Ended, work
+from fingerpost.flows.ops.backfill.partition_calendar import calendar_markdown
+from fingerpost.flows.ops.backfill.partitions import Partition, Partitions
+from fingerpost.flows.ops.backfill.progress import (
     Progress,
     begin,
     check,
@@ -22,10 +22,10 @@ from flows.ops.backfill.progress import (
     select,
     take_up,
 )
-from flows.ops.backfill.record import Backfill, BackfillError, BackfillRequest, settled
-from flows.run.calendar import days_between
-from flows.run.page import artifact_key
-from schemas.store import Store
+from fingerpost.flows.ops.backfill.record import Backfill, BackfillError, BackfillRequest, settled
+from fingerpost.flows.run.calendar import days_between
+from fingerpost.flows.run.page import artifact_key
+from fingerpost.schemas.store import Store
 
 
 def named() -> str:

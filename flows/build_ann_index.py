@@ -2,13 +2,13 @@
 
 from prefect import flow
 
-from flows.domains.ann.evaluation import retrieval_params
-from flows.featurize_corpus import featurize_corpus
-from flows.run.crashes import alert_when_crashed
-from flows.run.publishing import make_live
-from flows.run.request import RunRequest
-from flows.run.runtime import named, part, running
-from tasks.ann.stages.index import (
+from fingerpost.flows.domains.ann.evaluation import retrieval_params
+from fingerpost.flows.featurize_corpus import featurize_corpus
+from fingerpost.flows.run.crashes import alert_when_crashed
+from fingerpost.flows.run.publishing import make_live
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.runtime import named, part, running
+from fingerpost.tasks.ann.stages.index import (
     assemble_index,
     build_graph,
     compute_finger_tables,

@@ -4,11 +4,11 @@ import sys
 
 import typer
 
-from flows import domains
-from flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
-from flows.domains.domain import named
-from flows.run.loggers import silence
-from schemas.errors import FingerpostError
+from fingerpost.flows import domains
+from fingerpost.flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
+from fingerpost.flows.domains.domain import named
+from fingerpost.flows.run.loggers import silence
+from fingerpost.schemas.errors import FingerpostError
 
 _HELP = "From documents to published, checked, versioned retrieval artifacts."
 #: The commands in the order in which help lists them, before and after those of the domains.

@@ -2,12 +2,18 @@
 
 from prefect import flow
 
-from flows.domains.corpus.inputs import computes_vectors, input_of
-from flows.run.crashes import alert_when_crashed
-from flows.run.request import RunRequest
-from flows.run.runtime import named, running
-from tasks.corpus.stages.documents import import_documents, take_vectors
-from tasks.corpus.stages.features import count_ngrams, embed_documents, fit_projection, merge_vocabulary, weigh_terms
+from fingerpost.flows.domains.corpus.inputs import computes_vectors, input_of
+from fingerpost.flows.run.crashes import alert_when_crashed
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.runtime import named, running
+from fingerpost.tasks.corpus.stages.documents import import_documents, take_vectors
+from fingerpost.tasks.corpus.stages.features import (
+    count_ngrams,
+    embed_documents,
+    fit_projection,
+    merge_vocabulary,
+    weigh_terms,
+)
 
 
 @flow(name="featurize_corpus", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])

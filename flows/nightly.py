@@ -2,12 +2,12 @@
 
 from prefect import flow
 
-from flows import domains
-from flows.domains.domain import named as loaded
-from flows.run.crashes import alert_when_crashed
-from flows.run.request import RunRequest
-from flows.run.rewriting import Rewriting, rewriting
-from flows.run.runtime import named, part, running
+from fingerpost.flows import domains
+from fingerpost.flows.domains.domain import named as loaded
+from fingerpost.flows.run.crashes import alert_when_crashed
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.rewriting import Rewriting, rewriting
+from fingerpost.flows.run.runtime import named, part, running
 
 
 @flow(name="nightly", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])

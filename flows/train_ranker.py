@@ -2,17 +2,17 @@
 
 from prefect import flow
 
-from flows.domains.xmr.baselines import compare
-from flows.domains.xmr.features import features_of
-from flows.domains.xmr.inputs import interactions_of
-from flows.domains.xmr.refresh import refreshed
-from flows.domains.xmr.steps import maker
-from flows.domains.xmr.training import measure, train
-from flows.run.crashes import alert_when_crashed
-from flows.run.publishing import make_live
-from flows.run.request import RunRequest
-from flows.run.runtime import named, running
-from tasks.xmr.stages.release import assemble_ranker
+from fingerpost.flows.domains.xmr.baselines import compare
+from fingerpost.flows.domains.xmr.features import features_of
+from fingerpost.flows.domains.xmr.inputs import interactions_of
+from fingerpost.flows.domains.xmr.refresh import refreshed
+from fingerpost.flows.domains.xmr.steps import maker
+from fingerpost.flows.domains.xmr.training import measure, train
+from fingerpost.flows.run.crashes import alert_when_crashed
+from fingerpost.flows.run.publishing import make_live
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.runtime import named, running
+from fingerpost.tasks.xmr.stages.release import assemble_ranker
 
 
 @flow(name="train_ranker", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])

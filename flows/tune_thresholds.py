@@ -4,16 +4,16 @@ from typing import Literal
 
 from prefect import flow
 
-from flows.domains.metric.embedders import embedded
-from flows.domains.metric.inputs import Labelled, labelled, note_warnings
-from flows.domains.metric.sources import classes_of
-from flows.run.crashes import alert_when_crashed
-from flows.run.publishing import make_live
-from flows.run.request import RunRequest
-from flows.run.runtime import Run, named, running, scoped
-from schemas.refs import Ref
-from tasks.metric.assessment import AssessmentParams
-from tasks.metric.stages.thresholds import (
+from fingerpost.flows.domains.metric.embedders import embedded
+from fingerpost.flows.domains.metric.inputs import Labelled, labelled, note_warnings
+from fingerpost.flows.domains.metric.sources import classes_of
+from fingerpost.flows.run.crashes import alert_when_crashed
+from fingerpost.flows.run.publishing import make_live
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.runtime import Run, named, running, scoped
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.metric.assessment import AssessmentParams
+from fingerpost.tasks.metric.stages.thresholds import (
     arrange_classes,
     assess_threshold,
     count_class_pairs,

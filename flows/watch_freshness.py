@@ -7,14 +7,14 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.run.alerts import redeliver
-from flows.run.crashes import alert_of_prefect_runs
-from flows.run.failures import alert_of_dead_runs, alert_of_late_days
-from flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness
-from flows.run.profiles import load_settings
-from schemas.errors import FingerpostError
-from schemas.refs import checked_name
-from schemas.store import Store, find_store
+from fingerpost.flows.run.alerts import redeliver
+from fingerpost.flows.run.crashes import alert_of_prefect_runs
+from fingerpost.flows.run.failures import alert_of_dead_runs, alert_of_late_days
+from fingerpost.flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness
+from fingerpost.flows.run.profiles import load_settings
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import checked_name
+from fingerpost.schemas.store import Store, find_store
 
 _log = logging.getLogger("fingerpost.watch")
 

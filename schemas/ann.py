@@ -1,9 +1,9 @@
 """The contracts of the ann domain: graph, FINGER tables, neighbour table, evaluations and the released index."""
 
-from schemas import fields as f
-from schemas.contract import Contract, Table
-from schemas.matrices import dense_table, tensor_table
-from schemas.releases import MEMBERS
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.matrices import dense_table, tensor_table
+from fingerpost.schemas.releases import MEMBERS
 
 _FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 

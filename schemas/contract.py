@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.errors import ContractError
-from schemas.fields import Field
-from schemas.refs import checked_name
+from fingerpost.schemas.errors import ContractError
+from fingerpost.schemas.fields import Field
+from fingerpost.schemas.refs import checked_name
 
 
 @dataclass(frozen=True)

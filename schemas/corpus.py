@@ -1,8 +1,8 @@
 """The contracts of the corpus domain: documents, n-gram counts, vocabulary, features, projection and vectors."""
 
-from schemas import fields as f
-from schemas.contract import Contract, Table, same_lengths
-from schemas.matrices import dense_table, sparse_table, tensor_table
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table, same_lengths
+from fingerpost.schemas.matrices import dense_table, sparse_table, tensor_table
 
 _DOCUMENTS = Table(
     "documents", (f.ID, f.TITLE, f.TEXT, f.KIND, f.PACKAGE, f.SIGNATURE, f.DOCUMENT_DAY, f.GIVEN_VECTOR), key=("id",)

@@ -1,7 +1,7 @@
 """Files of a store, local or on any fsspec file system: atomic writes and exclusive creation.
 
 On a local disk a file is written under a temporary name, flushed and renamed, and an exclusive file is created by hard
-link, so a reader never sees a partial file. On object storage a put is atomic, and `schemas.objects` creates
+link, so a reader never sees a partial file. On object storage a put is atomic, and `fingerpost.schemas.objects` creates
 exclusively.
 """
 
@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
-from schemas.errors import FingerpostError, StoreUnreachableError, UnsafeNameError
-from schemas.objects import Objects, file_system, without_secrets
+from fingerpost.schemas.errors import FingerpostError, StoreUnreachableError, UnsafeNameError
+from fingerpost.schemas.objects import Objects, file_system, without_secrets
 
 #: Called with the name of each point at which a crash may occur; the fault tests replace it.
 reached: Callable[[str], None] = lambda point: None  # noqa: E731

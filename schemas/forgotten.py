@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.errors import CorruptArtifactError, FingerpostError
-from schemas.inputs.suppression import Suppressed, digest_of_key
-from schemas.manifests import STORE_FORMAT, decode_checked
-from schemas.refs import checked_name, digest_of
-from schemas.store import Store
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
+from fingerpost.schemas.inputs.suppression import Suppressed, digest_of_key
+from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
+from fingerpost.schemas.refs import checked_name, digest_of
+from fingerpost.schemas.store import Store
 
 FOLDER = ".forgotten"
 _SALT = f"{FOLDER}/salt.json"

@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from schemas.errors import CorruptArtifactError, StoreBusyError, StoreUnreachableError
-from schemas.refs import checked_name
-from schemas.store import Store
+from fingerpost.schemas.errors import CorruptArtifactError, StoreBusyError, StoreUnreachableError
+from fingerpost.schemas.refs import checked_name
+from fingerpost.schemas.store import Store
 
 #: Seconds between renewals, and seconds without renewal after which a record of another machine is considered dead.
 RENEWAL, TIME_TO_LIVE = 20.0, 600.0

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import CorruptArtifactError, ForeignArtifactError
-from schemas.refs import digest_of
+from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError
+from fingerpost.schemas.refs import digest_of
 
 #: The version of the store's layout and of its manifests, and the oldest that is still read.
 STORE_FORMAT = 1

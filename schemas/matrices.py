@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from schemas.contract import Table, same_lengths
-from schemas.errors import ContractError
-from schemas.fields import INDICES, TENSOR_BYTES, TENSOR_DTYPE, TENSOR_NAME, TENSOR_SHAPE, VALUES, VECTOR
+from fingerpost.schemas.contract import Table, same_lengths
+from fingerpost.schemas.errors import ContractError
+from fingerpost.schemas.fields import INDICES, TENSOR_BYTES, TENSOR_DTYPE, TENSOR_NAME, TENSOR_SHAPE, VALUES, VECTOR
 
 
 def dense_table(name: str) -> Table:

@@ -1,9 +1,9 @@
 """The contracts of the metric domain: labelled rows, pair counts and histograms, thresholds, and trained embedders."""
 
-from schemas import fields as f
-from schemas.contract import Contract, Table
-from schemas.matrices import dense_table, tensor_table
-from schemas.releases import MEMBERS
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.matrices import dense_table, tensor_table
+from fingerpost.schemas.releases import MEMBERS
 
 _CLASS = f.Field("name", f.STRING, "the name of a class", nonempty=True)
 _NAMES = Table("names", (_CLASS,), key=("name",))

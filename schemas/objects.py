@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from schemas.errors import StoreUnreachableError
+from fingerpost.schemas.errors import StoreUnreachableError
 
 T = TypeVar("T")
 

@@ -6,10 +6,10 @@ import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from schemas.errors import CorruptArtifactError, MissingArtifactError
-from schemas.manifests import STORE_FORMAT, decode_checked
-from schemas.refs import Ref, digest_of
-from schemas.store import Store
+from fingerpost.schemas.errors import CorruptArtifactError, MissingArtifactError
+from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
+from fingerpost.schemas.refs import Ref, digest_of
+from fingerpost.schemas.store import Store
 
 FOLDER = ".pins"
 

@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas import files as _files
-from schemas.errors import CorruptArtifactError, GateError, MissingArtifactError, PublicationConflictError
-from schemas.inputs import SAMPLE
-from schemas.manifests import STORE_FORMAT, decode_checked
-from schemas.refs import Ref, checked_name, digest_of
-from schemas.store import Store
+from fingerpost.schemas import files as _files
+from fingerpost.schemas.errors import CorruptArtifactError, GateError, MissingArtifactError, PublicationConflictError
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
+from fingerpost.schemas.refs import Ref, checked_name, digest_of
+from fingerpost.schemas.store import Store
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from schemas.errors import UnsafeNameError
+from fingerpost.schemas.errors import UnsafeNameError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16,64}")

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
-from schemas import fields as f
-from schemas.contract import Contract, Table
-from schemas.errors import ForeignArtifactError
-from schemas.manifests import Manifest
-from schemas.refs import Ref
-from schemas.store import Artifact, Store
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.errors import ForeignArtifactError
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Artifact, Store
 
 #: The table that the contract of every release has.
 MEMBERS = Table("members", (f.ROLE, f.REFERENCE), key=("role",))

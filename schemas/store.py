@@ -16,17 +16,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas import files as _files
-from schemas.contract import Contract
-from schemas.errors import (
+from fingerpost.schemas import files as _files
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.errors import (
     ContractError,
     CorruptArtifactError,
     ForeignArtifactError,
     MissingArtifactError,
 )
-from schemas.files import Files
-from schemas.manifests import STORE_FORMAT, FileEntry, Manifest, check_format
-from schemas.refs import Ref, checked_name
+from fingerpost.schemas.files import Files
+from fingerpost.schemas.manifests import STORE_FORMAT, FileEntry, Manifest, check_format
+from fingerpost.schemas.refs import Ref, checked_name
 
 
 class Store:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from schemas import files as _files
-from schemas.errors import CorruptArtifactError, StoreUnreachableError
-from schemas.manifests import STORE_FORMAT, FileEntry, decode_checked
-from schemas.refs import Ref, digest_of
-from schemas.store import Store
+from fingerpost.schemas import files as _files
+from fingerpost.schemas.errors import CorruptArtifactError, StoreUnreachableError
+from fingerpost.schemas.manifests import STORE_FORMAT, FileEntry, decode_checked
+from fingerpost.schemas.refs import Ref, digest_of
+from fingerpost.schemas.store import Store
 
 
 class Workspace:

@@ -1,9 +1,9 @@
 """The contracts of the xmr domain, from interactions and label features to evaluation and the released ranker."""
 
-from schemas import fields as f
-from schemas.contract import Contract, Table
-from schemas.matrices import sparse_table, tensor_table
-from schemas.releases import MEMBERS
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.matrices import sparse_table, tensor_table
+from fingerpost.schemas.releases import MEMBERS
 
 INTERACTIONS = Contract(
     "xmr.interactions",

@@ -17,14 +17,17 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
-from ext.sources import EXTENSIONS, source_hash
-from schemas.errors import FingerpostError
-from schemas.python_source import parsed
+from fingerpost.ext.sources import EXTENSIONS, source_hash
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.python_source import parsed
 
+#: The package that ours are installed in. It does not count: artifacts of the time before it had one stay.
+_PACKAGE = "fingerpost."
 #: Modules whose code determines results. The stage machinery and the loaders only transport them.
-_HASHED = ("tasks.", "schemas.matrices", "schemas.inputs")
+_HASHED = ("fingerpost.tasks.", "fingerpost.schemas.matrices", "fingerpost.schemas.inputs")
 _UNHASHED = tuple(
-    f"tasks.{name}" for name in ("stage", "stage_run", "environment", "shards", "ledger", "code", "same_code", "recent")
+    f"fingerpost.tasks.{name}"
+    for name in ("stage", "stage_run", "environment", "shards", "ledger", "code", "same_code", "recent")
 )
 
 
@@ -67,7 +70,7 @@ def _code_hash(function: Callable[..., Any]) -> str:
     for text in texts:
         digest.update(text.encode() + b"\0")
     for name in sorted(_closure(modules)):
-        digest.update(f"{name}\0{_module_hash(name)}\0".encode())
+        digest.update(f"{name.removeprefix(_PACKAGE)}\0{_module_hash(name)}\0".encode())
     return digest.hexdigest()[:32]
 
 
@@ -81,6 +84,12 @@ def _own_code(source: str, root: str, module: str) -> tuple[tuple[str, ...], fro
 def _text_of(tree: ast.AST) -> str:
     """The source of a tree without comments, docstrings and ``observes`` declarations; modifies the tree."""
     for node in ast.walk(tree):
+        # Our modules by their names without the package.
+        if isinstance(node, ast.ImportFrom) and node.module:
+            node.module = node.module.removeprefix(_PACKAGE)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                alias.name = alias.name.removeprefix(_PACKAGE)
         for decorator in getattr(node, "decorator_list", ()):
             if isinstance(decorator, ast.Call):
                 decorator.keywords = [word for word in decorator.keywords if word.arg != "observes"]
@@ -136,7 +145,7 @@ def _imports(statement: ast.AST, module: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_first_party(name: str) -> bool:
-    return name.startswith("ext.") or (
+    return name.startswith("fingerpost.ext.") or (
         name.startswith(_HASHED) and name not in _UNHASHED and not name.endswith(".open")
     )
 
@@ -174,8 +183,8 @@ def _imported(text: str, module: str) -> tuple[str, ...]:
 
 
 def _module_hash(name: str) -> str:
-    if name.startswith("ext.") and name.removeprefix("ext.") in EXTENSIONS:
-        return extension_hash(name.removeprefix("ext."))
+    if name.startswith("fingerpost.ext.") and name.removeprefix("fingerpost.ext.") in EXTENSIONS:
+        return extension_hash(name.removeprefix("fingerpost.ext."))
     source = _source_of(name)
     assert source is not None
     return _text_hash(source.read_text())
@@ -188,11 +197,11 @@ def _text_hash(text: str) -> str:
 
 def extension_hash(name: str) -> str:
     """The hash compiled into an extension; StaleExtensionError if its present sources have another."""
-    compiled = str(import_module(f"ext.{name}").SOURCE_HASH)
+    compiled = str(import_module(f"fingerpost.ext.{name}").SOURCE_HASH)
     present = source_hash(name)
     if present is not None and compiled != present:
         raise StaleExtensionError(
-            f"ext.{name}: expected a build of its present sources ({present}), found one of {compiled}; rebuild: `make"
-            " build`"
+            f"fingerpost.ext.{name}: expected a build of its present sources ({present}), found one of {compiled};"
+            " rebuild: `make build`"
         )
     return compiled

@@ -6,10 +6,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from schemas.errors import FingerpostError
-from schemas.store import Store
-from tasks.ledger import Ledger, PlannedStage, StageRecord
-from tasks.shards import Executor, SerialExecutor
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import Ledger, PlannedStage, StageRecord
+from fingerpost.tasks.shards import Executor, SerialExecutor
 
 
 class Progress(Protocol):
@@ -108,5 +108,5 @@ def current_environment() -> Environment:
     except LookupError as problem:
         raise FingerpostError(
             "stage: expected to be called inside a run, found no environment; call the flow, or use"
-            " `tasks.stage.environment`"
+            " `fingerpost.tasks.stage.environment`"
         ) from problem

@@ -4,12 +4,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.corpus import QUARANTINE
-from schemas.errors import QuarantineLimitError
-from schemas.inputs.forms import DocumentBatch
-from tasks.corpus.documents import ImportParams
-from tasks.shards import row_shards
-from tasks.stage_run import StageRun
+from fingerpost.schemas.corpus import QUARANTINE
+from fingerpost.schemas.errors import QuarantineLimitError
+from fingerpost.schemas.inputs.forms import DocumentBatch
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.shards import row_shards
+from fingerpost.tasks.stage_run import StageRun
 
 
 def write_quarantine(run: StageRun, source: object, batch: DocumentBatch, params: ImportParams) -> dict[str, Any]:

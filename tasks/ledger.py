@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.manifests import Manifest
-from schemas.refs import Ref, checked_day, checked_name
-from schemas.store import Store
+from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.refs import Ref, checked_day, checked_name
+from fingerpost.schemas.store import Store
 
 
 @dataclass(frozen=True)

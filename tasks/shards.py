@@ -17,11 +17,11 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from schemas.contract import Contract
-from schemas.manifests import FileEntry
-from schemas.refs import Ref
-from schemas.store import Store
-from schemas.workspace import Workspace
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.manifests import FileEntry
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.schemas.workspace import Workspace
 
 #: Shards are whole blocks of this many rows, so that sums over blocks do not depend on the shards.
 BLOCK_ROWS = 4096

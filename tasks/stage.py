@@ -20,16 +20,22 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from threadpoolctl import threadpool_limits
 
-from schemas.contract import Contract
-from schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, InputError, MissingArtifactError
-from schemas.refs import Ref, canonical_json, changed_keys, digest_of, former_name
-from schemas.store import FileEntry, Manifest, Store
-from tasks.code import code_hash
-from tasks.environment import Environment, Source, current_environment
-from tasks.ledger import Estimate, PlannedStage, StageRecord, full_name, input_texts
-from tasks.same_code import known_as
-from tasks.shards import peak_memory_mb, reset_peak_memory
-from tasks.stage_run import StageRun, identity_of
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.errors import (
+    CorruptArtifactError,
+    FingerpostError,
+    ForeignArtifactError,
+    InputError,
+    MissingArtifactError,
+)
+from fingerpost.schemas.refs import Ref, canonical_json, changed_keys, digest_of, former_name
+from fingerpost.schemas.store import FileEntry, Manifest, Store
+from fingerpost.tasks.code import code_hash
+from fingerpost.tasks.environment import Environment, Source, current_environment
+from fingerpost.tasks.ledger import Estimate, PlannedStage, StageRecord, full_name, input_texts
+from fingerpost.tasks.same_code import known_as
+from fingerpost.tasks.shards import peak_memory_mb, reset_peak_memory
+from fingerpost.tasks.stage_run import StageRun, identity_of
 
 #: Packages that only some stages need, and that may not be installed.
 _EXTRAS = ("torch", "pytorch-metric-learning")

@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.contract import Contract
-from schemas.manifests import FileEntry, Manifest
-from schemas.refs import Ref
-from schemas.store import Store
-from schemas.workspace import Workspace
-from tasks.environment import Environment
-from tasks.shards import PassJob, Shard, ShardJob, ShardOutput
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.manifests import FileEntry, Manifest
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.schemas.workspace import Workspace
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import PassJob, Shard, ShardJob, ShardOutput
 
 
 @dataclass

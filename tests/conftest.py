@@ -16,8 +16,8 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
-from flows.run.loggers import silence
-from flows.run.server import PLAIN
+from fingerpost.flows.run.loggers import silence
+from fingerpost.flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
 from tests.support.groups import SHARED, group_of, long_first, scheduling, write_groups
 from tests.support.plain_runs import without_prefect
@@ -69,7 +69,7 @@ def prefect_server() -> Iterator[None]:
         command = [
             sys.executable,
             "-m",
-            "flows.run.server_process",
+            "fingerpost.flows.run.server_process",
             "--port",
             str(server.port),
             "--parent",
@@ -102,7 +102,7 @@ def forked_workers() -> Iterator[None]:
     import dask
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["distributed", "flows.run.catalog", "tests.unit.xmr.logged"]
+        ["distributed", "fingerpost.flows.run.catalog", "tests.unit.xmr.logged"]
     )
     forkserver.ensure_running()
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):

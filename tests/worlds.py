@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas import fields as f
-from schemas.contract import Contract, Table
-from schemas.manifests import Manifest
-from schemas.matrices import tensor_table, tensors_to_arrow
-from schemas.publish import Gate, Pointer, Publication, products
-from schemas.refs import Ref, digest_of
-from schemas.store import Store
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.matrices import tensor_table, tensors_to_arrow
+from fingerpost.schemas.publish import Gate, Pointer, Publication, products
+from fingerpost.schemas.refs import Ref, digest_of
+from fingerpost.schemas.store import Store
 
 DAY = "2026-01-02"
 THINGS = Contract("test.things", 2, (Table("things", (f.ID, f.TEXT), key=("id",)), tensor_table("tensors")), "toys")
@@ -101,7 +101,7 @@ def commit_at_once(url: str, rounds: int, seed: int, start: float) -> list[str]:
 
 def promote_at_once(url: str, rounds: int, seed: int, start: float) -> list[str]:
     """In a process of its own: promotes its own artifact once a round; "won N", "lost N" or "shared N" by generation."""
-    from schemas.errors import PublicationConflictError
+    from fingerpost.schemas.errors import PublicationConflictError
 
     store, outcomes = Store(url), []
     pointer = Pointer(store, "toys", THINGS.name)
@@ -185,21 +185,21 @@ def build_index(
     ef_construction: int = 16,
 ) -> Ref:
     """The same to an index that is not published."""
-    from schemas.inputs.sources import FileSource
-    from tasks.ann.evaluation import EvaluationParams
-    from tasks.ann.finger_basis import FingerParams
-    from tasks.ann.hnsw import HnswParams
-    from tasks.ann.neighbors import NeighborParams
-    from tasks.ann.retrieval import RetrievalParams
-    from tasks.ann.stages import index as ann
-    from tasks.corpus.documents import ImportParams
-    from tasks.corpus.known_items import KnownItemParams
-    from tasks.corpus.ngrams import FamilyParams, NgramParams
-    from tasks.corpus.rerank import RerankParams
-    from tasks.corpus.stages import features as corpus
-    from tasks.corpus.stages.documents import import_documents
-    from tasks.corpus.svd import SvdParams
-    from tasks.corpus.tfidf import TfidfParams
+    from fingerpost.schemas.inputs.sources import FileSource
+    from fingerpost.tasks.ann.evaluation import EvaluationParams
+    from fingerpost.tasks.ann.finger_basis import FingerParams
+    from fingerpost.tasks.ann.hnsw import HnswParams
+    from fingerpost.tasks.ann.neighbors import NeighborParams
+    from fingerpost.tasks.ann.retrieval import RetrievalParams
+    from fingerpost.tasks.ann.stages import index as ann
+    from fingerpost.tasks.corpus.documents import ImportParams
+    from fingerpost.tasks.corpus.known_items import KnownItemParams
+    from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+    from fingerpost.tasks.corpus.rerank import RerankParams
+    from fingerpost.tasks.corpus.stages import features as corpus
+    from fingerpost.tasks.corpus.stages.documents import import_documents
+    from fingerpost.tasks.corpus.svd import SvdParams
+    from fingerpost.tasks.corpus.tfidf import TfidfParams
 
     ngrams = NgramParams(
         (FamilyParams("word", 1, 1, max_terms=max_terms), FamilyParams("char", 3, 3, max_terms=max_terms))

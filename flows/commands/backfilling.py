@@ -8,8 +8,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows.commands.options import CollectionOption, FlowArgument, JsonOption, ProfileOption, StoreOption, opened, pair
-from schemas.errors import FingerpostError
+from fingerpost.flows.commands.options import (
+    CollectionOption,
+    FlowArgument,
+    JsonOption,
+    ProfileOption,
+    StoreOption,
+    opened,
+    pair,
+)
+from fingerpost.schemas.errors import FingerpostError
 
 InputOption = Annotated[
     str,
@@ -60,10 +68,10 @@ def partitions(
 
     Example: fingerpost partitions nightly --from 2026-01-01 --to 2026-01-31 --input "drops/{day}.parquet"
     """
-    from flows.ops.backfill.partition_calendar import calendar
-    from flows.ops.backfill.partitions import Partitions
-    from flows.run.calendar import days_between
-    from flows.run.console import wide_console
+    from fingerpost.flows.ops.backfill.partition_calendar import calendar
+    from fingerpost.flows.ops.backfill.partitions import Partitions
+    from fingerpost.flows.run.calendar import days_between
+    from fingerpost.flows.run.console import wide_console
 
     found = Partitions(flow, _request(profile, source, columns, collection, (), store, settings))
     known = found.known_days()
@@ -141,8 +149,8 @@ def start(
 
     Example: fingerpost backfill nightly --from 2026-01-01 --to 2026-01-31 --reprocess missing --max-active 2 --dry-run
     """
-    from flows.ops.backfill.progress import begin, select
-    from flows.ops.backfill.record import BackfillRequest
+    from fingerpost.flows.ops.backfill.progress import begin, select
+    from fingerpost.flows.ops.backfill.record import BackfillRequest
 
     run = _request(profile, source, columns, collection, tuple(force or ()), store, settings)
     request = BackfillRequest.of(
@@ -162,8 +170,8 @@ def list_them(as_json: JsonOption = False, store: StoreOption = "") -> None:
 
     Example: fingerpost backfill list
     """
-    from flows.ops.backfill.progress import progress_of, summary
-    from flows.ops.backfill.record import backfills
+    from fingerpost.flows.ops.backfill.progress import progress_of, summary
+    from fingerpost.flows.ops.backfill.record import backfills
 
     found = [(one, progress_of(one)) for one in backfills(opened(store))]
     if as_json:
@@ -181,8 +189,8 @@ def show(backfill_id: IdArgument, as_json: JsonOption = False, store: StoreOptio
 
     Example: fingerpost backfill show 20260102t030405-1a2b
     """
-    from flows.ops.backfill.progress import progress_of, summary
-    from flows.ops.backfill.record import Backfill
+    from fingerpost.flows.ops.backfill.progress import progress_of, summary
+    from fingerpost.flows.ops.backfill.record import Backfill
 
     one = Backfill.load(opened(store), backfill_id)
     course = progress_of(one)
@@ -228,8 +236,8 @@ def resume(
 
     Example: fingerpost backfill resume 20260102t030405-1a2b
     """
-    from flows.ops.backfill.progress import planned_seconds, take_up
-    from flows.ops.backfill.record import Backfill
+    from fingerpost.flows.ops.backfill.progress import planned_seconds, take_up
+    from fingerpost.flows.ops.backfill.record import Backfill
 
     one = Backfill.load(opened(store), backfill_id)
     take_up(one)
@@ -244,8 +252,8 @@ def retry_failed(
 
     Example: fingerpost backfill retry-failed 20260102t030405-1a2b
     """
-    from flows.ops.backfill.progress import planned_seconds, try_failed_again
-    from flows.ops.backfill.record import Backfill
+    from fingerpost.flows.ops.backfill.progress import planned_seconds, try_failed_again
+    from fingerpost.flows.ops.backfill.record import Backfill
 
     one = Backfill.load(opened(store), backfill_id)
     days = try_failed_again(one)
@@ -264,10 +272,10 @@ def work(backfill_id: IdArgument, store: StoreOption = "") -> None:
 
     Example: fingerpost backfill work 20260102t030405-1a2b
     """
-    from flows.ops.backfill.days import work as run_days
-    from flows.ops.backfill.days import worker_name
-    from flows.ops.backfill.record import Backfill
-    from flows.run.start import silence_loggers
+    from fingerpost.flows.ops.backfill.days import work as run_days
+    from fingerpost.flows.ops.backfill.days import worker_name
+    from fingerpost.flows.ops.backfill.record import Backfill
+    from fingerpost.flows.run.start import silence_loggers
 
     silence_loggers()
     run_days(Backfill.load(opened(store), backfill_id), worker_name())
@@ -275,8 +283,8 @@ def work(backfill_id: IdArgument, store: StoreOption = "") -> None:
 
 def _lead(one: Any, home: str, planned: list[float | None], *, as_json: bool) -> None:
     """Runs a backfill to its end and shows its progress."""
-    from flows.ops.backfill.progress import check, run_to_end, summary
-    from flows.run.start import silence_loggers
+    from fingerpost.flows.ops.backfill.progress import check, run_to_end, summary
+    from fingerpost.flows.run.start import silence_loggers
 
     silence_loggers()
 
@@ -295,7 +303,7 @@ def _lead(one: Any, home: str, planned: list[float | None], *, as_json: bool) ->
 def _steer(backfill_id: str, store: str, state: str, *, now: bool = False) -> None:
     from dataclasses import replace
 
-    from flows.ops.backfill.record import Backfill, BackfillError
+    from fingerpost.flows.ops.backfill.record import Backfill, BackfillError
 
     one = Backfill.load(opened(store), backfill_id)
     control = one.control()
@@ -343,7 +351,7 @@ def _request(
     store: str,
     settings: list[str] | None,
 ) -> Any:
-    from flows.run.request import RunRequest
+    from fingerpost.flows.run.request import RunRequest
 
     return RunRequest.of(
         profile=profile,

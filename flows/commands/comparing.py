@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import (
+from fingerpost.flows.commands.options import (
     DEFAULT_PRODUCT,
     PRODUCT_QUERIES,
     CollectionOption,
@@ -44,9 +44,9 @@ def diff(
 
         fingerpost diff live~1 live --product xmr.ranker
     """
-    from flows.ops.compare import diff as work
-    from flows.ops.compare.diff_tables import show_diff
-    from flows.ops.compare.versions import find_version
+    from fingerpost.flows.ops.compare import diff as work
+    from fingerpost.flows.ops.compare.diff_tables import show_diff
+    from fingerpost.flows.ops.compare.versions import find_version
 
     there = opened(store)
     sides = [find_version(there, text, collection=collection or None, product=product) for text in (before, after)]
@@ -81,9 +81,9 @@ def why(
 
         fingerpost why "sort by key" --product xmr.ranker
     """
-    from flows.ops.compare import why as work
-    from flows.ops.compare.versions import find_product
-    from flows.ops.compare.why_tables import show_why
+    from fingerpost.flows.ops.compare import why as work
+    from fingerpost.flows.ops.compare.versions import find_product
+    from fingerpost.flows.ops.compare.why_tables import show_why
 
     there = opened(store)
     before, after = (find_product(there, text, collection=collection or None, product=product) for text in between)
@@ -131,7 +131,7 @@ def replay(
 
         fingerpost replay --queries queries.csv --product xmr.ranker
     """
-    from flows.ops.compare.replay_tables import compare_with_live, show_replay
+    from fingerpost.flows.ops.compare.replay_tables import compare_with_live, show_replay
 
     found, gates = compare_with_live(
         opened(store),

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flows import domains
-from flows.commands.options import DEFAULT_PRODUCT, CollectionOption, JsonOption, StoreOption, opened
+from fingerpost.flows import domains
+from fingerpost.flows.commands.options import DEFAULT_PRODUCT, CollectionOption, JsonOption, StoreOption, opened
 
 
 def forget(
@@ -39,10 +39,10 @@ def forget(
 
         fingerpost forget "what somebody typed" --collection shop
     """
-    from flows.ops.erase.forget import forget as erase
-    from flows.ops.erase.forget import listing, summary
-    from schemas.publish import products as published
-    from schemas.publish import published_collection
+    from fingerpost.flows.ops.erase.forget import forget as erase
+    from fingerpost.flows.ops.erase.forget import listing, summary
+    from fingerpost.schemas.publish import products as published
+    from fingerpost.schemas.publish import published_collection
 
     found = opened(store)
     live = {product for _, product in published(found)}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import JsonOption, StoreOption, opened
+from fingerpost.flows.commands.options import JsonOption, StoreOption, opened
 
 _REF = "reference name/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
 
@@ -35,10 +35,10 @@ def gc(
 
         fingerpost gc --explain ann.index/day=2026-01-02/0123456789abcdef
     """
-    from flows.ops.keep import gc as work
-    from flows.ops.keep.gc_tables import show_explanation, show_plan
-    from schemas.errors import CorruptArtifactError
-    from schemas.refs import Ref
+    from fingerpost.flows.ops.keep import gc as work
+    from fingerpost.flows.ops.keep.gc_tables import show_explanation, show_plan
+    from fingerpost.schemas.errors import CorruptArtifactError
+    from fingerpost.schemas.refs import Ref
 
     there = opened(store)
     if explain:
@@ -65,8 +65,8 @@ def pin(
 
     Example: fingerpost pin ann.index/day=2026-01-02/0123456789abcdef --reason "the one in the paper"
     """
-    from flows.ops.keep.gc import keep
-    from schemas.refs import Ref
+    from fingerpost.flows.ops.keep.gc import keep
+    from fingerpost.schemas.refs import Ref
 
     typer.echo(f"{keep(opened(store), Ref.parse(reference), reason=reason).ref} is pinned")
 
@@ -79,8 +79,8 @@ def unpin(
 
     Example: fingerpost unpin ann.index/day=2026-01-02/0123456789abcdef
     """
-    from schemas import pins
-    from schemas.refs import Ref
+    from fingerpost.schemas import pins
+    from fingerpost.schemas.refs import Ref
 
     ref = Ref.parse(reference)
     pins.unpin(opened(store), ref)

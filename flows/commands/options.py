@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import domains
-from flows.run.flow_names import flow_names
-from schemas.errors import FingerpostError
+from fingerpost.flows import domains
+from fingerpost.flows.run.flow_names import flow_names
+from fingerpost.schemas.errors import FingerpostError
 
 StoreOption = Annotated[
     str,
@@ -42,7 +42,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 def opened(store: str) -> Any:
     """The store of an option, which must exist."""
-    from schemas.store import Store, find_store
+    from fingerpost.schemas.store import Store, find_store
 
     return Store(store or find_store()).checked()
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import (
+from fingerpost.flows.commands.options import (
     DEFAULT_PRODUCT,
     PRODUCT_NAMES,
     CollectionOption,
@@ -18,7 +18,7 @@ from flows.commands.options import (
     opened,
     pair,
 )
-from schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError
 
 
 def run(
@@ -84,7 +84,7 @@ def run(
 
         fingerpost run nightly --input "drops/{day}.parquet" --collection products --day 2026-01-02 --dry-run
     """
-    from flows.run.request import RunRequest
+    from fingerpost.flows.run.request import RunRequest
 
     overrides: dict[str, Any] = dict(pair(text, "--set", "key=value") for text in settings or ())
     if columns and source is None:
@@ -101,15 +101,15 @@ def run(
         dry_run=dry_run,
     )
     if dry_run:
-        from flows.run.dry_run import show_plan
+        from fingerpost.flows.run.dry_run import show_plan
 
         show_plan(flow, request, as_json=as_json)
         return
-    from flows.run.server import own_server
+    from fingerpost.flows.run.server import own_server
 
     # The server starts up while the code of the flows is imported.
     with own_server():
-        from flows.run.start import run_flow
+        from fingerpost.flows.run.start import run_flow
 
         report = run_flow(flow, request, quiet=quiet, log_file=log_file)
     typer.echo(report)
@@ -120,7 +120,7 @@ def status(as_json: JsonOption = False, store: StoreOption = "") -> None:
 
     Example: fingerpost status
     """
-    from flows.ops.keep.live import show_status
+    from fingerpost.flows.ops.keep.live import show_status
 
     show_status(opened(store), as_json=as_json)
 
@@ -134,7 +134,7 @@ def history(
 
     Example: fingerpost history -n 5
     """
-    from flows.ops.keep.live import show_history
+    from fingerpost.flows.ops.keep.live import show_history
 
     show_history(opened(store), newest=newest, as_json=as_json)
 
@@ -163,7 +163,7 @@ def promote(
 
         fingerpost promote ann.index/day=2026-01-02/0123456789abcdef --despite replay --reason "new tokenizer"
     """
-    from flows.ops.keep.live import promote as make_live
+    from fingerpost.flows.ops.keep.live import promote as make_live
 
     typer.echo(
         make_live(
@@ -182,7 +182,7 @@ def rollback(
 
     Example: fingerpost rollback --reason "wrong answers since this morning"
     """
-    from flows.ops.keep.live import roll_back
+    from fingerpost.flows.ops.keep.live import roll_back
 
     typer.echo(roll_back(opened(store), collection=collection or None, reason=reason, product=product))
 
@@ -198,7 +198,7 @@ def config(
 
     Example: fingerpost config --profile nightly
     """
-    from flows.run.profiles import in_force, load_settings
+    from fingerpost.flows.run.profiles import in_force, load_settings
 
     found, origins = load_settings(profile, overrides=dict(pair(text, "--set", "key=value") for text in settings or ()))
     values = in_force(found)
@@ -220,8 +220,8 @@ def report(store: StoreOption = "") -> None:
 
     Example: fingerpost report
     """
-    from flows.report.page import write
-    from tasks.ledger import runs
+    from fingerpost.flows.report.page import write
+    from fingerpost.tasks.ledger import runs
 
     found = opened(store)
     newest = runs(found, newest=1)
@@ -252,15 +252,15 @@ def sample(
 
         fingerpost sample python-docs-see-also --output links
     """
-    from schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
+    from fingerpost.schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
 
     folder = output or Path(name)
     if name == SAMPLE:
-        from schemas.inputs.python_docs import write_snapshots
+        from fingerpost.schemas.inputs.python_docs import write_snapshots
 
         paths = write_snapshots(folder, days)
     elif name in (SEE_ALSO_SAMPLE, NAMES_SAMPLE):
-        from schemas.inputs.sample_files import write_sample
+        from fingerpost.schemas.inputs.sample_files import write_sample
 
         paths = write_sample(name, folder)
     else:
@@ -280,8 +280,8 @@ def accept(
 
     Example: fingerpost accept build_graph --reason "renamed a variable"
     """
-    from flows.run.catalog import stages
-    from tasks.ledger import Ledger
+    from fingerpost.flows.run.catalog import stages
+    from fingerpost.tasks.ledger import Ledger
 
     known = stages()
     if stage not in known:

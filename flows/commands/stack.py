@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import JsonOption, StoreOption
+from fingerpost.flows.commands.options import JsonOption, StoreOption
 
 HomeOption = Annotated[
     str,
@@ -62,9 +62,9 @@ def up(
 
     Example: fingerpost up --detach && fingerpost deploy
     """
-    from flows.ops.stack import children, stack
-    from flows.ops.stack.state import described, find_home
-    from schemas.store import find_store
+    from fingerpost.flows.ops.stack import children, stack
+    from fingerpost.flows.ops.stack.state import described, find_home
+    from fingerpost.schemas.store import find_store
 
     place = store or find_store()
     options = children.options_of(
@@ -98,8 +98,8 @@ def down(home: HomeOption = "") -> None:
 
     Example: fingerpost down
     """
-    from flows.ops.stack import stack
-    from flows.ops.stack.state import find_home
+    from fingerpost.flows.ops.stack import stack
+    from fingerpost.flows.ops.stack.state import find_home
 
     place = find_home(home)
     ended = stack.down(place, say=lambda line: typer.echo(line))
@@ -129,7 +129,7 @@ def deploy(
 
     Example: fingerpost deploy --profile nightly --only nightly
     """
-    from flows.ops.stack.deployments import deploy as apply
+    from fingerpost.flows.ops.stack.deployments import deploy as apply
 
     found = apply(
         home=home,
@@ -152,10 +152,10 @@ def doctor(as_json: JsonOption = False, home: HomeOption = "", store: StoreOptio
 
     Example: fingerpost doctor
     """
-    from flows.ops.stack.doctor import diagnose
-    from flows.ops.stack.state import find_home, read_state
-    from flows.run.console import wide_console
-    from schemas.store import find_store
+    from fingerpost.flows.ops.stack.doctor import diagnose
+    from fingerpost.flows.ops.stack.state import find_home, read_state
+    from fingerpost.flows.run.console import wide_console
+    from fingerpost.schemas.store import find_store
 
     state = read_state(find_home(home))
     found = list(diagnose(home=home, store=store or (state.store if state and state.runs else find_store())))

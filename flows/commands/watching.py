@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import DEFAULT_PRODUCT, CollectionOption, JsonOption, ProductOption, StoreOption, opened
+from fingerpost.flows.commands.options import (
+    DEFAULT_PRODUCT,
+    CollectionOption,
+    JsonOption,
+    ProductOption,
+    StoreOption,
+    opened,
+)
 
 
 def metrics(
@@ -22,8 +29,8 @@ def metrics(
 
         fingerpost metrics --once
     """
-    from flows.ops.watch.exposition import serve, text
-    from flows.ops.watch.metrics import registry
+    from fingerpost.flows.ops.watch.exposition import serve, text
+    from fingerpost.flows.ops.watch.metrics import registry
 
     found = opened(store)
     if once:
@@ -57,9 +64,9 @@ def lineage(
 
         fingerpost lineage ann.index/day=2026-01-02/0123456789abcdef --mermaid
     """
-    from flows.run.lineage import as_json as json_of
-    from flows.run.lineage import as_mermaid, as_tree, committed, lineage_of
-    from flows.run.openlineage import lines_of
+    from fingerpost.flows.run.lineage import as_json as json_of
+    from fingerpost.flows.run.lineage import as_mermaid, as_tree, committed, lineage_of
+    from fingerpost.flows.run.openlineage import lines_of
 
     found = opened(store)
     ref = committed(found, reference, collection=collection or None, product=product)
@@ -89,7 +96,7 @@ def freshness(
 
         fingerpost freshness --flow nightly --profile nightly --collection python-docs --json
     """
-    from flows.run.freshness import as_plain, freshness_lines, look
+    from fingerpost.flows.run.freshness import as_plain, freshness_lines, look
 
     found = look(opened(store), flow=flow, profile=profile, collection=collection)
     typer.echo(json.dumps(as_plain(found), indent=1) if as_json else "\n".join(freshness_lines(found)))

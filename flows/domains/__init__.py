@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from flows.domains.ann import ANN
-from flows.domains.corpus import CORPUS
-from flows.domains.domain import Domain, FileUse, InputFile, Product, named
-from flows.domains.metric import METRIC
-from flows.domains.xmr import XMR
+from fingerpost.flows.domains.ann import ANN
+from fingerpost.flows.domains.corpus import CORPUS
+from fingerpost.flows.domains.domain import Domain, FileUse, InputFile, Product, named
+from fingerpost.flows.domains.metric import METRIC
+from fingerpost.flows.domains.xmr import XMR
 
 if TYPE_CHECKING:  # they bring pyarrow along
-    from schemas.contract import Contract
-    from schemas.inputs.forms import Form
+    from fingerpost.schemas.contract import Contract
+    from fingerpost.schemas.inputs.forms import Form
 
 #: In the order in which a nightly runs them.
 DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, METRIC)
@@ -43,7 +43,7 @@ def imported_by(stage: str, part: str = "") -> InputFile | None:
 
 def contracts() -> "dict[str, Contract]":
     """The contracts of all domains, by name."""
-    tuples = (named(domain.contracts or f"schemas.{domain.word}:CONTRACTS") for domain in DOMAINS)
+    tuples = (named(domain.contracts or f"fingerpost.schemas.{domain.word}:CONTRACTS") for domain in DOMAINS)
     return {contract.name: contract for some in tuples for contract in some}
 
 

@@ -1,7 +1,7 @@
 """The form of a domain's declaration: data, and functions as ``"module:function"`` that are imported when called.
 
 A declaration is light to import: it imports no Prefect, Dask, pyarrow, torch or scikit-learn. Running, gates,
-publication, report, comparison, erasure and watching walk ``flows.domains.DOMAINS``.
+publication, report, comparison, erasure and watching walk ``fingerpost.flows.domains.DOMAINS``.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Product:
     The contract has a table ``members`` with the parts of a release.
     """
 
-    #: The name of the contract, ``"xmr.ranker"``, and the contract itself, ``"schemas.xmr:RANKER"``.
+    #: The name of the contract, ``"xmr.ranker"``, and the contract itself, ``"fingerpost.schemas.xmr:RANKER"``.
     name: str
     contract: str
     #: Its display name, ``"ranker"``, and its key among the references of a run's record.
@@ -37,7 +37,7 @@ class Product:
     on_missed: str = ""
     #: Query and answers, for help texts: ``"a text, answered with documents"``.
     queries: str = ""
-    #: ``(store, ref) -> `` a :class:`flows.run.replay.Answerer`, for ``replay``.
+    #: ``(store, ref) -> `` a :class:`fingerpost.flows.run.replay.Answerer`, for ``replay``.
     answers: str = ""
     #: Whether the queries of the setting ``replay.queries`` are replayed before it is published.
     replayed: bool = False
@@ -87,7 +87,8 @@ class Section:
     #: ``(store, record) -> contents | None``, None where the run has nothing of the domain. FingerpostError for what
     #: cannot be read; contents whose parts fail independently name the missing ones in ``contents.problems``.
     gather: str
-    #: A package and a template in it, ``"flows.domains.xmr.report:section.html"``: it gets ``c`` (the contents) and
+    #: A package and a template in it, ``"fingerpost.flows.domains.xmr.report:section.html"``: it gets ``c`` (the
+    #: contents) and
     #: ``plots``. Empty where the domain shows no more than cards.
     template: str = ""
     #: ``(contents) -> {name: Plot}``: the plots of both pages.
@@ -102,7 +103,7 @@ class Domain:
 
     #: The domain's name in settings, folders and contracts.
     word: str
-    #: ``"flows.train_ranker:train_ranker"``: the flow that makes its products.
+    #: ``"fingerpost.flows.train_ranker:train_ranker"``: the flow that makes its products.
     flow: str
     #: Domains whose part of a nightly runs before, and which must be rerun if this one is rerun from stored artifacts.
     needs: tuple[str, ...] = ()
@@ -126,7 +127,7 @@ class Domain:
     #: counts of rows, files and metrics suffice, as for a release, whose members are compared one by one.
     changes: Mapping[str, str] = field(default_factory=dict)
     report: Section | None = None
-    #: Its commands, ``"flows.domains.xmr.commands:rank"``, in the order in which help lists them.
+    #: Its commands, ``"fingerpost.flows.domains.xmr.commands:rank"``, in the order in which help lists them.
     commands: tuple[str, ...] = ()
     #: Dotted keys of settings in earlier versions -> keys now.
     former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -143,4 +144,4 @@ class Domain:
     @property
     def stage_package(self) -> str:
         """The package whose modules hold the domain's stages."""
-        return self.stages or f"tasks.{self.word}.stages"
+        return self.stages or f"fingerpost.tasks.{self.word}.stages"

@@ -1,10 +1,10 @@
 """The settings of a run: the shared sections, and one per domain."""
 
-from flows.domains.ann.settings import AnnSettings
-from flows.domains.corpus.settings import CorpusSettings
-from flows.domains.metric.settings import MetricSettings
-from flows.domains.xmr.settings import XmrSettings
-from flows.run.settings import CommonSettings
+from fingerpost.flows.domains.ann.settings import AnnSettings
+from fingerpost.flows.domains.corpus.settings import CorpusSettings
+from fingerpost.flows.domains.metric.settings import MetricSettings
+from fingerpost.flows.domains.xmr.settings import XmrSettings
+from fingerpost.flows.run.settings import CommonSettings
 
 
 class Settings(CommonSettings):

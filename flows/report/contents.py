@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
-from flows import domains
-from flows.domains.domain import Product, Section, named
-from flows.report.plots import Plot
-from flows.report.reading import Attempts
-from schemas import corpus
-from schemas.publish import Pointer, Publication
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ledger import full_name, stages_by_name
+from fingerpost.flows import domains
+from fingerpost.flows.domains.domain import Product, Section, named
+from fingerpost.flows.report.plots import Plot
+from fingerpost.flows.report.reading import Attempts
+from fingerpost.schemas import corpus
+from fingerpost.schemas.publish import Pointer, Publication
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import full_name, stages_by_name
 
 _QUARANTINE_REF = re.compile(re.escape(corpus.QUARANTINE.name) + r"/day=[0-9-]{10}/[0-9a-f]{16,64}")
 

@@ -7,11 +7,11 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from flows.report import formats
-from flows.report.contents import Contents, gather
-from flows.report.plots import data_uri
-from schemas.store import Store
-from tasks.ledger import full_name
+from fingerpost.flows.report import formats
+from fingerpost.flows.report.contents import Contents, gather
+from fingerpost.flows.report.plots import data_uri
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import full_name
 
 #: Settings that are locations, not parameters.
 _PRIVATE = {"store"}
@@ -22,7 +22,7 @@ def render(store: Store, record: dict[str, Any]) -> str:
     contents = gather(store, record)
     return (
         _environment()
-        .get_template("flows.report:page.html")
+        .get_template("fingerpost.flows.report:page.html")
         .render(
             c=contents,
             record=record,

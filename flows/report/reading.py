@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from schemas.errors import FingerpostError
-from schemas.refs import Ref
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import Ref
 
 T = TypeVar("T")
 

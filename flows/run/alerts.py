@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flows.run.redaction import without_credentials
-from schemas.errors import FingerpostError
-from schemas.refs import checked_day, checked_name
-from schemas.store import Store
+from fingerpost.flows.run.redaction import without_credentials
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import checked_day, checked_name
+from fingerpost.schemas.store import Store
 
 #: The environment variable with the address that alerts are posted to.
 WEBHOOK = "FINGERPOST_WEBHOOK"

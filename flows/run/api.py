@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError
 
 
 class ApiError(FingerpostError):

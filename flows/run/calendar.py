@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from schemas.refs import checked_day
+from fingerpost.schemas.refs import checked_day
 
 
 def logical_day(scheduled: datetime, *, timezone: str, lag_days: int = 0) -> str:

@@ -3,8 +3,8 @@
 import pkgutil
 from importlib import import_module
 
-from flows import domains
-from tasks.stage import Stage
+from fingerpost.flows import domains
+from fingerpost.tasks.stage import Stage
 
 
 def stages() -> dict[str, Stage]:

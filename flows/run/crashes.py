@@ -16,13 +16,13 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 
-from flows.domains.settings import Settings
-from flows.run.alerts import Alert, raise_alert
-from flows.run.failures import alert_of_crash, occasion
-from flows.run.request import RunRequest
-from schemas.errors import FingerpostError, UnsafeNameError
-from schemas.refs import checked_name
-from schemas.store import Store
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.alerts import Alert, raise_alert
+from fingerpost.flows.run.failures import alert_of_crash, occasion
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.schemas.errors import FingerpostError, UnsafeNameError
+from fingerpost.schemas.refs import checked_name
+from fingerpost.schemas.store import Store
 
 _log = logging.getLogger("fingerpost.alerts")
 #: A watch looks at runs that ended within this time.

@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from flows.run.console import wide_console
-from flows.run.plan import Plan, figures, plan_in
-from flows.run.request import RunRequest
-from flows.run.runtime import planning
-from flows.run.start import known
+from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.plan import Plan, figures, plan_in
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.runtime import planning
+from fingerpost.flows.run.start import known
 
 
 def plan_of(flow: str, request: RunRequest) -> Plan:

@@ -23,7 +23,7 @@ from distributed.comm import CommClosedError, connect
 from distributed.deploy import Cluster
 from distributed.security import Security
 
-from schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError
 
 T = TypeVar("T")
 
@@ -170,17 +170,17 @@ class Installation:
 @lru_cache(maxsize=1)
 def installation() -> Installation:
     """This process's Python, Fingerpost's sources and compiled extensions, and the packages that decide results."""
-    from ext.sources import EXTENSIONS
+    from fingerpost.ext.sources import EXTENSIONS
 
     parts = {"Python": ".".join(platform.python_version_tuple()[:2])}
     for package in _CODE:
-        folder = Path(str(importlib.import_module(package).__path__[0]))
+        folder = Path(str(importlib.import_module(f"fingerpost.{package}").__path__[0]))
         digest = hashlib.sha256()
         for file in sorted(folder.rglob("*.py")):
             digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
         parts[f"code of {package}"] = digest.hexdigest()[:12]
     for name in EXTENSIONS:
-        parts[f"ext.{name}"] = str(importlib.import_module(f"ext.{name}").SOURCE_HASH)[:12]
+        parts[f"fingerpost.ext.{name}"] = str(importlib.import_module(f"fingerpost.ext.{name}").SOURCE_HASH)[:12]
     return Installation(parts | {package: metadata.version(package) for package in _PACKAGES})
 
 

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from flows.domains.settings import Settings
-from flows.run.alerts import Alert, WebhookError, alerts, post, raise_alert, without_secrets
-from flows.run.freshness import Deadline, Freshness
-from schemas.leases import Lease, records
-from schemas.store import Store
-from tasks.ledger import run_ids
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.alerts import Alert, WebhookError, alerts, post, raise_alert, without_secrets
+from fingerpost.flows.run.freshness import Deadline, Freshness
+from fingerpost.schemas.leases import Lease, records
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import run_ids
 
 #: The ids of flow runs; commands that hold a lease have other ids.
 _RUN = re.compile(r"\d{8}t\d{6}")

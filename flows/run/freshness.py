@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flows.run.profiles import load_settings
-from flows.run.redaction import public_url
-from schemas.errors import FingerpostError
-from schemas.store import Store
-from tasks.ledger import partitioned, partitions
+from fingerpost.flows.run.profiles import load_settings
+from fingerpost.flows.run.redaction import public_url
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import partitioned, partitions
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """The gates that a product must pass before it becomes live, and its publication. Imports no Prefect."""
 
-from flows.domains import products, publisher_of
-from flows.domains.domain import named
-from flows.run.replay import Replay, replay
-from flows.run.settings import CommonSettings, ReplaySettings
-from schemas.errors import GateError, PublicationConflictError
-from schemas.manifests import Manifest
-from schemas.publish import Gate, Pointer, Publication
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.domains import products, publisher_of
+from fingerpost.flows.domains.domain import named
+from fingerpost.flows.run.replay import Replay, replay
+from fingerpost.flows.run.settings import CommonSettings, ReplaySettings
+from fingerpost.schemas.errors import GateError, PublicationConflictError
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.publish import Gate, Pointer, Publication
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 #: The gates of the replay of real queries, which an operator may overrule with a reason.
 REPLAY_GATES = ("replay_overlap", "replay_ndcg_drop")

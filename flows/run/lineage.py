@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
 
-from flows import domains
-from flows.domains.domain import Domain, InputFile, named
-from flows.run.profiles import settings_read, value_at
-from flows.run.redaction import public_url
-from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
-from schemas.publish import Pointer, products, published_collection
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ledger import input_texts, runs
+from fingerpost.flows import domains
+from fingerpost.flows.domains.domain import Domain, InputFile, named
+from fingerpost.flows.run.profiles import settings_read, value_at
+from fingerpost.flows.run.redaction import public_url
+from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from fingerpost.schemas.publish import Pointer, products, published_collection
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import input_texts, runs
 
 #: The number of newest runs that are searched for the one that made an artifact.
 _RUNS = 200

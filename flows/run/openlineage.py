@@ -15,12 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from flows.run.lineage import built_in, ends_of, run_with, source_name, source_path
-from flows.run.redaction import public_url, without_credentials
-from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ledger import stages_by_name
+from fingerpost.flows.run.lineage import built_in, ends_of, run_with, source_name, source_path
+from fingerpost.flows.run.redaction import public_url, without_credentials
+from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import stages_by_name
 
 _log = logging.getLogger("fingerpost.openlineage")
 _SPEC = "https://openlineage.io/spec"

@@ -11,12 +11,12 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
-from flows.report.contents import Contents, gather
-from flows.report.plots import data_uri, on_white
-from flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
-from flows.run.redaction import without_credentials
-from schemas.store import Store
-from tasks.ledger import full_name
+from fingerpost.flows.report.contents import Contents, gather
+from fingerpost.flows.report.plots import data_uri, on_white
+from fingerpost.flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
+from fingerpost.flows.run.redaction import without_credentials
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import full_name
 
 _log = logging.getLogger("fingerpost.run_page")
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tasks.environment import Environment
-from tasks.ledger import PlannedStage, StageRecord
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.ledger import PlannedStage, StageRecord
 
 
 @dataclass(frozen=True)

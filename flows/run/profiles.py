@@ -13,10 +13,10 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
-from flows import domains
-from flows.domains.settings import Settings
-from flows.run.section import NamesFile, SettingsError
-from schemas.refs import digest_of
+from fingerpost.flows import domains
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.section import NamesFile, SettingsError
+from fingerpost.schemas.refs import digest_of
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ def profile_names() -> list[str]:
     """The profiles that come with the package."""
     return sorted(
         file.name.removesuffix(".toml")
-        for file in resources.files("infra.profiles").iterdir()
+        for file in resources.files("fingerpost.infra.profiles").iterdir()
         if file.name.endswith(".toml")
     )
 
@@ -60,7 +60,7 @@ def read_profile(profile: str) -> dict[str, Any]:
     """The content of a profile, unchecked; SettingsError if there is no such profile or it is not TOML."""
     folder: Path | None = None
     if profile in profile_names():
-        text = resources.files("infra.profiles").joinpath(f"{profile}.toml").read_text()
+        text = resources.files("fingerpost.infra.profiles").joinpath(f"{profile}.toml").read_text()
     elif profile.endswith(".toml") and Path(profile).is_file():
         text, folder = Path(profile).read_text(), Path(profile).absolute().parent
     else:

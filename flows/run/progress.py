@@ -11,7 +11,7 @@ from prefect.context import FlowRunContext
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from tasks.ledger import StageRecord
+from fingerpost.tasks.ledger import StageRecord
 
 #: Minimum seconds between two updates of an artifact.
 _UPDATE_SECONDS = 1.0

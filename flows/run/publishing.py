@@ -3,11 +3,11 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.run.gates import gates_of, held_back, publish, replay_gates, replay_with_live
-from flows.run.rewriting import rewriting
-from flows.run.runtime import Run
-from schemas.publish import Pointer
-from schemas.refs import Ref
+from fingerpost.flows.run.gates import gates_of, held_back, publish, replay_gates, replay_with_live
+from fingerpost.flows.run.rewriting import rewriting
+from fingerpost.flows.run.runtime import Run
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
 
 
 def make_live(run: Run, ref: Ref) -> None:

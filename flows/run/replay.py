@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from flows.domains import products
-from flows.domains.domain import named
-from schemas.errors import FingerpostError, InputError
-from schemas.inputs.queries import Question, read_queries
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.domains import products
+from fingerpost.flows.domains.domain import named
+from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.inputs.queries import Question, read_queries
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 #: The number of changed queries that an error names, and of answers of each.
 WORST = 3

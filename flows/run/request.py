@@ -8,13 +8,20 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from flows.domains.settings import Settings
-from flows.run.calendar import logical_day
-from flows.run.catalog import stage_names
-from flows.run.profiles import file_settings, load_settings, profile_names, read_profile, value_at, with_values
-from flows.run.redaction import without_credentials
-from flows.run.section import SettingsError
-from schemas.store import find_store
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.calendar import logical_day
+from fingerpost.flows.run.catalog import stage_names
+from fingerpost.flows.run.profiles import (
+    file_settings,
+    load_settings,
+    profile_names,
+    read_profile,
+    value_at,
+    with_values,
+)
+from fingerpost.flows.run.redaction import without_credentials
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.store import find_store
 
 #: The placeholder for the day of the run in an input's path.
 DAY = "{day}"

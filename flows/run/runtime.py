@@ -18,24 +18,24 @@ from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from flows.domains.settings import Settings
-from flows.run import openlineage
-from flows.run.executor import DaskExecutor
-from flows.run.failures import alert_of_failure, deadline_kept
-from flows.run.page import prefect_run, show_run
-from flows.run.plan import Plan, accuracy, plan_in, rows_of
-from flows.run.profiles import in_force, limits_digest
-from flows.run.progress import RunProgress
-from flows.run.request import ResolvedRequest, RunRequest
-from flows.run.section import SettingsError
-from schemas.errors import FingerpostError
-from schemas.leases import lease
-from schemas.publish import Publication
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.environment import Environment, environment
-from tasks.ledger import partition, save_partition, save_run
-from tasks.shards import Executor, SerialExecutor
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run import openlineage
+from fingerpost.flows.run.executor import DaskExecutor
+from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
+from fingerpost.flows.run.page import prefect_run, show_run
+from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
+from fingerpost.flows.run.profiles import in_force, limits_digest
+from fingerpost.flows.run.progress import RunProgress
+from fingerpost.flows.run.request import ResolvedRequest, RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.leases import lease
+from fingerpost.schemas.publish import Publication
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment, environment
+from fingerpost.tasks.ledger import partition, save_partition, save_run
+from fingerpost.tasks.shards import Executor, SerialExecutor
 
 T = TypeVar("T")
 
@@ -311,7 +311,7 @@ def _finish(run: Run, state: str, error: str, kind: str) -> dict[str, Any]:
 
 def _write_report(run: Run, record: dict[str, Any]) -> None:
     """Writes the report of a run; an error in it is noted and fails nothing else."""
-    from flows.report.page import write
+    from fingerpost.flows.report.page import write
 
     try:
         record["report"] = write(run.env.store, record)
@@ -323,7 +323,7 @@ def _write_report(run: Run, record: dict[str, Any]) -> None:
 def _check_forced(forced: Sequence[str]) -> None:
     if forced:
         # Imported here: it loads the code of all domains, which a run without ``force`` does not need.
-        from flows.run.catalog import stages
+        from fingerpost.flows.run.catalog import stages
 
         known = stages()
         if unknown := sorted(set(forced) - set(known)):

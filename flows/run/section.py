@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError
 
 
 class SettingsError(FingerpostError):

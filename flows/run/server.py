@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from flows.run.api import Api
-from flows.run.loggers import silence
-from schemas.errors import FingerpostError
+from fingerpost.flows.run.api import Api
+from fingerpost.flows.run.loggers import silence
+from fingerpost.schemas.errors import FingerpostError
 
 #: Seconds until it must answer; its database may have to be created first.
 START_SECONDS = 120.0
@@ -105,8 +105,9 @@ def _start() -> OwnServer:
         listening.bind(("127.0.0.1", 0))
         command = [
             sys.executable,
+            "-P",
             "-m",
-            "flows.run.server_process",
+            "fingerpost.flows.run.server_process",
             "--socket",
             str(listening.fileno()),
             "--parent",

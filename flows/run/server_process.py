@@ -99,7 +99,9 @@ class WithHeaders:
 
 def main() -> None:
     settings = get_current_settings().server
-    parser = argparse.ArgumentParser(prog="python -m flows.run.server_process", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m fingerpost.flows.run.server_process", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--host", default=settings.api.host, help="the address to listen at")
     parser.add_argument("--port", type=int, default=settings.api.port, help="its port")
     parser.add_argument("--socket", type=int, help="instead of both: the file descriptor of an inherited bound socket")

@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
-from flows.run.section import NamesFile, Section
-from schemas.inputs import SAMPLE
-from schemas.inputs.python_docs import DISTRIBUTIONS
-from schemas.refs import checked_day, checked_name
+from fingerpost.flows.run.section import NamesFile, Section
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.inputs.python_docs import DISTRIBUTIONS
+from fingerpost.schemas.refs import checked_day, checked_name
 
 
 class RunSettings(Section):
@@ -119,7 +119,7 @@ class ReplaySettings(Section):
 
 
 class CommonSettings(Section):
-    """The settings that do not depend on domains; ``flows.domains.settings`` adds a section per domain."""
+    """The settings that do not depend on domains; ``fingerpost.flows.domains.settings`` adds a section per domain."""
 
     profile: str = "quick"
     store: Annotated[str, NamesFile(dated=False)] = ""

@@ -6,25 +6,25 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from flows.run.loggers import silence
+from fingerpost.flows.run.loggers import silence
 
 silence()
 
 from prefect import Flow  # noqa: E402
 from prefect.settings import PREFECT_API_URL  # noqa: E402
 
-from flows import domains  # noqa: E402
-from flows.domains.domain import named  # noqa: E402
-from flows.domains.settings import Settings  # noqa: E402
-from flows.run.api import Api, ApiError  # noqa: E402
-from flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
-from flows.run.request import ResolvedRequest, RunRequest  # noqa: E402
-from flows.run.rewriting import rewriting  # noqa: E402
-from flows.run.runtime import Watching, resolved, watching, without_heartbeat  # noqa: E402
-from flows.run.section import SettingsError  # noqa: E402
-from flows.run.server import own_server, serving  # noqa: E402
-from schemas.inputs.files import input_files  # noqa: E402
-from schemas.inputs.queries import read_queries  # noqa: E402
+from fingerpost.flows import domains  # noqa: E402
+from fingerpost.flows.domains.domain import named  # noqa: E402
+from fingerpost.flows.domains.settings import Settings  # noqa: E402
+from fingerpost.flows.run.api import Api, ApiError  # noqa: E402
+from fingerpost.flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
+from fingerpost.flows.run.request import ResolvedRequest, RunRequest  # noqa: E402
+from fingerpost.flows.run.rewriting import rewriting  # noqa: E402
+from fingerpost.flows.run.runtime import Watching, resolved, watching, without_heartbeat  # noqa: E402
+from fingerpost.flows.run.section import SettingsError  # noqa: E402
+from fingerpost.flows.run.server import own_server, serving  # noqa: E402
+from fingerpost.schemas.inputs.files import input_files  # noqa: E402
+from fingerpost.schemas.inputs.queries import read_queries  # noqa: E402
 
 
 def known(name: str) -> "Flow[..., Any]":

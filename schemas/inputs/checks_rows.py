@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.inputs.checks_cells import VectorFigures, text_cells, vector_cells, vector_figures
-from schemas.inputs.formats import RawBatch
-from schemas.inputs.forms import COLUMNS, DocumentBatch, Quarantine, schema_of
+from fingerpost.schemas.inputs.checks_cells import VectorFigures, text_cells, vector_cells, vector_figures
+from fingerpost.schemas.inputs.formats import RawBatch
+from fingerpost.schemas.inputs.forms import COLUMNS, DocumentBatch, Quarantine, schema_of
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from schemas.inputs.checks_rows import check_batches
-from schemas.inputs.files import input_files
-from schemas.inputs.formats import Reading, read_file
-from schemas.inputs.forms import DocumentBatch, checked_mapping
-from schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.inputs.checks_rows import check_batches
+from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.formats import Reading, read_file
+from fingerpost.schemas.inputs.forms import DocumentBatch, checked_mapping
+from fingerpost.schemas.inputs.suppression import Suppressed
 
 
 def read_documents(

@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.inputs.checks_cells import text_cells, vector_cells
-from schemas.inputs.checks_rows import check_batches
-from schemas.inputs.files import input_files, input_fingerprint
-from schemas.inputs.formats import RawBatch, Reading, read_file
-from schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
-from schemas.inputs.suppression import Suppressed
-from schemas.refs import digest_of
+from fingerpost.schemas.inputs.checks_cells import text_cells, vector_cells
+from fingerpost.schemas.inputs.checks_rows import check_batches
+from fingerpost.schemas.inputs.files import input_files, input_fingerprint
+from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.refs import digest_of
 
 EMBEDDINGS = Form(
     ("id", "label", "group", "vector"), needed=("id", "label", "vector"), option="--set metric.columns.", keys=("id",)

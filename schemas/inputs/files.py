@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from schemas.errors import InputError
+from fingerpost.schemas.errors import InputError
 
 _KINDS = {
     ".parquet": "Parquet",

@@ -12,10 +12,10 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import InputError
-from schemas.inputs.files import is_compressed, kind_of, lines_of, opened
-from schemas.inputs.forms import DOCUMENTS, Form, Quarantine, chosen_columns
-from schemas.inputs.suppression import Suppressed, without_rows
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.files import is_compressed, kind_of, lines_of, opened
+from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, Quarantine, chosen_columns
+from fingerpost.schemas.inputs.suppression import Suppressed, without_rows
 
 #: Rows that are in memory as Python objects at a time.
 _LINES = 8192

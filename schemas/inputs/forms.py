@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from schemas.errors import InputError
+from fingerpost.schemas.errors import InputError
 
 TEXT_COLUMNS = ("id", "title", "text", "kind", "package", "signature", "day")
 COLUMNS = (*TEXT_COLUMNS, "vector")

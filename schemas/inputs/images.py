@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, UnidentifiedImageError
 
-from schemas.errors import InputError
-from schemas.inputs.checks_cells import text_cells
-from schemas.inputs.checks_rows import check_batches
-from schemas.inputs.files import input_files, input_fingerprint, kind_of
-from schemas.inputs.formats import RawBatch, Reading, read_file
-from schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
-from schemas.inputs.suppression import Suppressed
-from schemas.refs import digest_of
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.checks_cells import text_cells
+from fingerpost.schemas.inputs.checks_rows import check_batches
+from fingerpost.schemas.inputs.files import input_files, input_fingerprint, kind_of
+from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.refs import digest_of
 
 IMAGES = Form(("id", "label", "image"), needed=("id", "label", "image"), option="--set metric.columns.", keys=("id",))
 #: The columns of rows of images.

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.inputs.checks_cells import number_cells, text_cells
-from schemas.inputs.files import input_files
-from schemas.inputs.formats import RawBatch, Reading, read_file
-from schemas.inputs.forms import Form, Quarantine, checked_mapping
-from schemas.inputs.merging import INTERACTION_SCHEMA, LABEL_SCHEMA, InteractionBatch, Interactions, merged
-from schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.inputs.checks_cells import number_cells, text_cells
+from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.forms import Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.merging import INTERACTION_SCHEMA, LABEL_SCHEMA, InteractionBatch, Interactions, merged
+from fingerpost.schemas.inputs.suppression import Suppressed
 
 INTERACTIONS = Form(
     ("query", "label", "weight", "day", "query_id"),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
-from schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
-from schemas.inputs.files import input_fingerprint
-from schemas.inputs.forms import Quarantine
-from schemas.inputs.interaction_rows import UnknownLabels, read_interactions, split_mapping, suppressed_in
-from schemas.inputs.merging import (
+from fingerpost.schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
+from fingerpost.schemas.inputs.files import input_fingerprint
+from fingerpost.schemas.inputs.forms import Quarantine
+from fingerpost.schemas.inputs.interaction_rows import UnknownLabels, read_interactions, split_mapping, suppressed_in
+from fingerpost.schemas.inputs.merging import (
     INTERACTION_SCHEMA,
     LABEL_SCHEMA,
     PAIR_SCHEMA,
@@ -21,12 +21,12 @@ from schemas.inputs.merging import (
     Interactions,
     merged,
 )
-from schemas.inputs.negatives import suppressed_negatives, with_negatives
-from schemas.inputs.suppression import Suppressed
-from schemas.refs import digest_of
+from fingerpost.schemas.inputs.negatives import suppressed_negatives, with_negatives
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.refs import digest_of
 
 if TYPE_CHECKING:
-    from schemas.inputs.python_docs.links import DistributionPages, Page
+    from fingerpost.schemas.inputs.python_docs.links import DistributionPages, Page
 
 __all__ = [
     "LABEL_SCHEMA",
@@ -119,14 +119,14 @@ class _PagesSource:
 
     def identity(self) -> str:
         """A digest of names, versions and recorded hashes, and of all suppressed keys; reads no source."""
-        from schemas.inputs.python_docs import python_docs_fingerprint
+        from fingerpost.schemas.inputs.python_docs import python_docs_fingerprint
 
         digests = sorted(digest for digest, _ in self.suppressed.entries) if self.suppressed else []
         return digest_of([self.name, python_docs_fingerprint(self.distributions), digests])
 
     def pages(self, distribution: str) -> "DistributionPages":
         """The pages of one distribution; the unit of parallel work."""
-        from schemas.inputs.python_docs.links import pages_of
+        from fingerpost.schemas.inputs.python_docs.links import pages_of
 
         return pages_of(distribution)
 
@@ -161,7 +161,7 @@ class SeeAlsoSource(_PagesSource):
 
     def batch(self, found: "Sequence[DistributionPages]") -> InteractionBatch:
         """The queries, labels and pairs of the pages of all distributions, given in their order."""
-        from schemas.inputs.python_docs.links import links_of
+        from fingerpost.schemas.inputs.python_docs.links import links_of
 
         pages, links = self.distinct(found), links_of(found)
         pairs = [
@@ -194,7 +194,7 @@ class FirstSentenceSource(_PagesSource):
 
     def batch(self, found: "Sequence[DistributionPages]") -> InteractionBatch:
         """The queries, labels and pairs of the pages of all distributions, given in their order."""
-        from schemas.inputs.python_docs.links import sentence_of
+        from fingerpost.schemas.inputs.python_docs.links import sentence_of
 
         pairs, labels = [], []
         for key, page in self.distinct(found).items():

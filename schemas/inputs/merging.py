@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.inputs.forms import QUARANTINE_SCHEMA, Quarantine
+from fingerpost.schemas.inputs.forms import QUARANTINE_SCHEMA, Quarantine
 
 QUERY_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("day", pa.string())])
 LABEL_SCHEMA = pa.schema([("id", pa.string()), ("name", pa.string()), ("text", pa.string())])

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.inputs.checks_cells import text_cells
-from schemas.inputs.files import input_files
-from schemas.inputs.formats import RawBatch, Reading, read_file
-from schemas.inputs.forms import Form, Quarantine
-from schemas.inputs.interaction_rows import RowReport
-from schemas.inputs.merging import InteractionBatch
-from schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.inputs.checks_cells import text_cells
+from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.forms import Form, Quarantine
+from fingerpost.schemas.inputs.interaction_rows import RowReport
+from fingerpost.schemas.inputs.merging import InteractionBatch
+from fingerpost.schemas.inputs.suppression import Suppressed
 
 NEGATIVES = Form(
     ("query", "label", "query_id"),

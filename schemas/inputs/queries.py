@@ -11,8 +11,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import InputError
-from schemas.inputs.files import is_compressed, kind_of, lines_of, opened
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.files import is_compressed, kind_of, lines_of, opened
 
 COLUMNS = ("query", "id", "grade")
 

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import InputError
-from schemas.inputs.files import input_files
-from schemas.inputs.formats import Reading, read_file
-from schemas.inputs.forms import Form
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.formats import Reading, read_file
+from fingerpost.schemas.inputs.forms import Form
 
 QUERIES = Form(("query",), needed=("query",), option="")
 SCHEMA = pa.schema(

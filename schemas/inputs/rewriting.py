@@ -17,11 +17,11 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import InputError
-from schemas.inputs.files import is_compressed, kind_of, opened
-from schemas.inputs.formats import csv_records, json_object
-from schemas.inputs.forms import DOCUMENTS, Form, chosen_columns
-from schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.files import is_compressed, kind_of, opened
+from fingerpost.schemas.inputs.formats import csv_records, json_object
+from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, chosen_columns
+from fingerpost.schemas.inputs.suppression import Suppressed
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from schemas.errors import InputError
-from schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
-from schemas.inputs.interactions import FirstSentenceSource, SeeAlsoSource
-from schemas.inputs.merging import InteractionBatch
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
+from fingerpost.schemas.inputs.interactions import FirstSentenceSource, SeeAlsoSource
+from fingerpost.schemas.inputs.merging import InteractionBatch
 
 _SOURCES: dict[str, type[SeeAlsoSource] | type[FirstSentenceSource]] = {
     SEE_ALSO_SAMPLE: SeeAlsoSource,
@@ -21,7 +21,7 @@ def write_sample(name: str, folder: Path, distributions: tuple[str, ...] | None 
     """Writes the built-in interactions of a name; returns the paths of both files. InputError for another name."""
     if name not in _SOURCES:
         raise InputError(f"sample: expected {' or '.join(_SOURCES)}, got {name!r}; there is no other")
-    from schemas.inputs.python_docs import DISTRIBUTIONS
+    from fingerpost.schemas.inputs.python_docs import DISTRIBUTIONS
 
     return write_interactions(_SOURCES[name](distributions or DISTRIBUTIONS).read(), folder)
 

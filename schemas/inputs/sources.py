@@ -5,11 +5,11 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from schemas.inputs import SAMPLE
-from schemas.inputs.checks_rows import check_rows
-from schemas.inputs.documents import read_documents
-from schemas.inputs.files import input_fingerprint
-from schemas.inputs.forms import DocumentBatch
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.inputs.checks_rows import check_rows
+from fingerpost.schemas.inputs.documents import read_documents
+from fingerpost.schemas.inputs.files import input_fingerprint
+from fingerpost.schemas.inputs.forms import DocumentBatch
 
 __all__ = [
     "Distribution",
@@ -89,13 +89,13 @@ class PythonDocsSource:
 
     def identity(self) -> str:
         """sha256 over names, versions and recorded hashes; reads no source."""
-        from schemas.inputs.python_docs import python_docs_fingerprint
+        from fingerpost.schemas.inputs.python_docs import python_docs_fingerprint
 
         return python_docs_fingerprint(self.distributions)
 
     def distribution(self, name: str) -> Distribution:
         """The documentation of one distribution."""
-        from schemas.inputs.python_docs.links import extract_with_links
+        from fingerpost.schemas.inputs.python_docs.links import extract_with_links
 
         return Distribution(*extract_with_links(name))
 
@@ -106,7 +106,7 @@ class PythonDocsSource:
 
 def read_distribution(name: str) -> tuple[pa.Table, int]:
     """The documents of one distribution, and its number of unparsed sources."""
-    from schemas.inputs.python_docs import extract_distribution
+    from fingerpost.schemas.inputs.python_docs import extract_distribution
 
     extraction = extract_distribution(name)
     return extraction.rows, extraction.unparsed

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from schemas import corpus, metric, xmr
-from schemas.inputs.documents import read_documents
-from schemas.inputs.embeddings import EMBEDDINGS
-from schemas.inputs.files import input_files
-from schemas.inputs.formats import Reading, read_file
-from schemas.inputs.forms import DOCUMENTS, TEXT_COLUMNS, DocumentBatch, Form, checked_mapping
-from schemas.inputs.merging import PAIR_SCHEMA, InteractionBatch
-from schemas.inputs.negatives import NEGATIVE_SCHEMA
-from schemas.inputs.sources import Distribution, FileSource, PythonDocsSource
-from schemas.inputs.suppression import Suppressed
-from schemas.matrices import sparse_from_arrow
-from schemas.refs import Ref, digest_of
-from schemas.store import Artifact, Store
+from fingerpost.schemas import corpus, metric, xmr
+from fingerpost.schemas.inputs.documents import read_documents
+from fingerpost.schemas.inputs.embeddings import EMBEDDINGS
+from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.formats import Reading, read_file
+from fingerpost.schemas.inputs.forms import DOCUMENTS, TEXT_COLUMNS, DocumentBatch, Form, checked_mapping
+from fingerpost.schemas.inputs.merging import PAIR_SCHEMA, InteractionBatch
+from fingerpost.schemas.inputs.negatives import NEGATIVE_SCHEMA
+from fingerpost.schemas.inputs.sources import Distribution, FileSource, PythonDocsSource
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.matrices import sparse_from_arrow
+from fingerpost.schemas.refs import Ref, digest_of
+from fingerpost.schemas.store import Artifact, Store
 
 #: Columns that hold no keys, whatever the form of the rows.
 _SAID = frozenset({*TEXT_COLUMNS, "vector", "image", "weight", "name", "group"} - {"id"})

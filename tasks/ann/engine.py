@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.ann.graph import NONE
-from tasks.ann.search import Index, SearchCounters
-from tasks.corpus.rerank import RerankParams, rerank
-from tasks.corpus.svd import project
-from tasks.corpus.tfidf import Featurizer
+from fingerpost.tasks.ann.graph import NONE
+from fingerpost.tasks.ann.search import Index, SearchCounters
+from fingerpost.tasks.corpus.rerank import RerankParams, rerank
+from fingerpost.tasks.corpus.svd import project
+from fingerpost.tasks.corpus.tfidf import Featurizer
 
 
 @dataclass(frozen=True)

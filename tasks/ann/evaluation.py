@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.graph import NONE
-from tasks.ann.neighbors import without_self
-from tasks.ann.recall import recall
-from tasks.ann.search import Index, SearchResult
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.graph import NONE
+from fingerpost.tasks.ann.neighbors import without_self
+from fingerpost.tasks.ann.recall import recall
+from fingerpost.tasks.ann.search import Index, SearchResult
 
 #: One measured value: (method, setting, metric, value).
 Figure = tuple[str, str, str, float]

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ext import hnsw as kernel
-from tasks.ann.graph import MAX_NODES, NONE
-from tasks.ann.search import (
+from fingerpost.ext import hnsw as kernel
+from fingerpost.tasks.ann.graph import MAX_NODES, NONE
+from fingerpost.tasks.ann.search import (
     Metric,
     SearchCounters,
     SearchResult,
@@ -26,7 +26,7 @@ class ExactIndex:
 
     A matrix product in blocks of 4,096 rows screens candidates; all that may be among the k nearest within rounding are
     compared again by the kernel of the graph search, so that distances equal those of
-    :class:`tasks.ann.hnsw.HnswIndex` bit for bit. VectorError for bad vectors or more than ``MAX_NODES``.
+    :class:`fingerpost.tasks.ann.hnsw.HnswIndex` bit for bit. VectorError for bad vectors or more than ``MAX_NODES``.
     """
 
     def __init__(self, vectors: ArrayLike, metric: Metric) -> None:

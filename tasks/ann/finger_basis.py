@@ -14,9 +14,9 @@ from typing import Literal, Self
 
 import numpy as np
 
-from tasks.ann.finger_cosines import Estimator, RankStatistics, estimated_cosines, rank_statistics
-from tasks.ann.graph import Graph
-from tasks.ann.search import VectorError, checked_vectors
+from fingerpost.tasks.ann.finger_cosines import Estimator, RankStatistics, estimated_cosines, rank_statistics
+from fingerpost.tasks.ann.graph import Graph
+from fingerpost.tasks.ann.search import VectorError, checked_vectors
 
 #: Rows in one block of a float64 sum; part of the result's definition, because the same row in a block of another
 #: size differs in its last bits.

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ext import finger as kernel
-from tasks.ann.finger_basis import checked_rows
-from tasks.ann.finger_tables import FingerTables
-from tasks.ann.graph import Graph
-from tasks.ann.search import (
+from fingerpost.ext import finger as kernel
+from fingerpost.tasks.ann.finger_basis import checked_rows
+from fingerpost.tasks.ann.finger_tables import FingerTables
+from fingerpost.tasks.ann.graph import Graph
+from fingerpost.tasks.ann.search import (
     Metric,
     SearchCounters,
     SearchResult,

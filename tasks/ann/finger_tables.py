@@ -10,11 +10,11 @@ from typing import Self
 
 import numpy as np
 
-from ext import finger
-from ext.hnsw import normalise_rows
-from tasks.ann.finger_basis import FingerBasis, checked_rows
-from tasks.ann.graph import Graph
-from tasks.ann.search import Metric, check_metric, no_direction
+from fingerpost.ext import finger
+from fingerpost.ext.hnsw import normalise_rows
+from fingerpost.tasks.ann.finger_basis import FingerBasis, checked_rows
+from fingerpost.tasks.ann.graph import Graph
+from fingerpost.tasks.ann.search import Metric, check_metric, no_direction
 
 
 @dataclass(frozen=True)

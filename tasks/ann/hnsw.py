@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ext import hnsw as kernel
-from tasks.ann.graph import MAX_NODES, Graph, GraphError, UpperLevel
-from tasks.ann.search import (
+from fingerpost.ext import hnsw as kernel
+from fingerpost.tasks.ann.graph import MAX_NODES, Graph, GraphError, UpperLevel
+from fingerpost.tasks.ann.search import (
     Metric,
     SearchCounters,
     SearchResult,

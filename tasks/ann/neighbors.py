@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.ann.search import Index, SearchResult
+from fingerpost.tasks.ann.search import Index, SearchResult
 
 
 @dataclass(frozen=True)

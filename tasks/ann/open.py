@@ -2,7 +2,7 @@
 
 ``live()`` opens the published index::
 
-    from tasks.ann.open import live
+    from fingerpost.tasks.ann.open import live
     answers = live().query("return a sorted copy of an array")
 """
 
@@ -17,28 +17,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
-from schemas import ann as contracts
-from schemas import corpus
-from schemas.errors import FingerpostError
-from schemas.manifests import Manifest
-from schemas.matrices import tensors_from_arrow
-from schemas.publish import Pointer, published_collection
-from schemas.refs import Ref
-from schemas.releases import read_members
-from schemas.store import Artifact, Store, find_store
-from tasks.ann.answers import Answer, Answers, Radius, radius_of, within_of
-from tasks.ann.engine import Engine
-from tasks.ann.finger_basis import FingerBasis
-from tasks.ann.finger_search import FingerIndex
-from tasks.ann.finger_tables import FingerTables, join_ranges
-from tasks.ann.graph import NONE, Graph, UpperLevel
-from tasks.ann.hnsw import HnswIndex
-from tasks.ann.search import Index
-from tasks.ann.within import rows_within
-from tasks.corpus.open import read_components, read_features, read_featurizer, read_vectors
-from tasks.corpus.rerank import RerankParams
-from tasks.corpus.svd import project
-from tasks.corpus.tfidf import Featurizer
+from fingerpost.schemas import ann as contracts
+from fingerpost.schemas import corpus
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.matrices import tensors_from_arrow
+from fingerpost.schemas.publish import Pointer, published_collection
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.releases import read_members
+from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.tasks.ann.answers import Answer, Answers, Radius, radius_of, within_of
+from fingerpost.tasks.ann.engine import Engine
+from fingerpost.tasks.ann.finger_basis import FingerBasis
+from fingerpost.tasks.ann.finger_search import FingerIndex
+from fingerpost.tasks.ann.finger_tables import FingerTables, join_ranges
+from fingerpost.tasks.ann.graph import NONE, Graph, UpperLevel
+from fingerpost.tasks.ann.hnsw import HnswIndex
+from fingerpost.tasks.ann.search import Index
+from fingerpost.tasks.ann.within import rows_within
+from fingerpost.tasks.corpus.open import read_components, read_features, read_featurizer, read_vectors
+from fingerpost.tasks.corpus.rerank import RerankParams
+from fingerpost.tasks.corpus.svd import project
+from fingerpost.tasks.corpus.tfidf import Featurizer
 
 PRODUCT = contracts.INDEX.name
 
@@ -168,7 +168,8 @@ class LiveIndex:
 
         k: maximum number of answers. kind, package: only documents with these values. within: only documents whose
         dense vectors have at least this similarity (l2: at most this distance), for example
-        ``threshold_for(index).threshold`` of tasks.metric.open; without it the number of candidates is fixed.
+        ``threshold_for(index).threshold`` of fingerpost.tasks.metric.open; without it the number of candidates is
+        fixed.
         """
         self.load("featurizer", "features", "components", "documents", "index")
         radius = self._radius(within)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tasks.ann.graph import NONE
-from tasks.ann.search import SearchResult
+from fingerpost.tasks.ann.graph import NONE
+from fingerpost.tasks.ann.search import SearchResult
 
 
 def recall_per_query(found: SearchResult, exact: SearchResult) -> np.ndarray:

@@ -8,23 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.ann.engine import Engine
-from tasks.ann.evaluation import Figure
-from tasks.ann.hnsw import HnswIndex, HnswParams, build
-from tasks.ann.search import Index
-from tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
-from tasks.corpus.fields import name_parts, split_fields
-from tasks.corpus.known_items import (
+from fingerpost.tasks.ann.engine import Engine
+from fingerpost.tasks.ann.evaluation import Figure
+from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
+from fingerpost.tasks.ann.search import Index
+from fingerpost.tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
+from fingerpost.tasks.corpus.fields import name_parts, split_fields
+from fingerpost.tasks.corpus.known_items import (
     KnownItemParams,
     KnownItems,
     remove_first_sentence,
     score_ranking,
     select_known_items,
 )
-from tasks.corpus.ngrams import FamilyParams, count_family, count_shard
-from tasks.corpus.rerank import RerankParams
-from tasks.corpus.svd import project
-from tasks.corpus.tfidf import Featurizer, weigh_counts
+from fingerpost.tasks.corpus.ngrams import FamilyParams, count_family, count_shard
+from fingerpost.tasks.corpus.rerank import RerankParams
+from fingerpost.tasks.corpus.svd import project
+from fingerpost.tasks.corpus.tfidf import Featurizer, weigh_counts
 
 
 class Steps(Protocol):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.graph import NONE
-from tasks.ann.search import Index, SearchCounters, checked_vectors
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.graph import NONE
+from fingerpost.tasks.ann.search import Index, SearchCounters, checked_vectors
 
 #: Factor by which a search is widened, and the fraction of all rows from which exact search is cheaper.
 WIDER, EXACT_SHARE = 4, 1 / 8

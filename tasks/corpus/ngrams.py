@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ext.ngrams import count_ngrams, hash_ngrams
-from tasks.corpus.fields import FIELDS
+from fingerpost.ext.ngrams import count_ngrams, hash_ngrams
+from fingerpost.tasks.corpus.fields import FIELDS
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class NgramParams:
 
     @property
     def field_weights(self) -> tuple[float, ...]:
-        """The weights in the order of `tasks.corpus.fields.FIELDS`."""
+        """The weights in the order of `fingerpost.tasks.corpus.fields.FIELDS`."""
         return (self.name_weight, self.first_weight, self.body_weight)
 
 

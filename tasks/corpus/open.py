@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas import corpus as contracts
-from schemas.matrices import dense_from_arrow, sparse_from_arrow, tensors_from_arrow
-from schemas.refs import Ref
-from schemas.store import Artifact, Store
-from schemas.xmr import QUERIES
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.tfidf import Featurizer, TfidfParams
-from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
+from fingerpost.schemas import corpus as contracts
+from fingerpost.schemas.matrices import dense_from_arrow, sparse_from_arrow, tensors_from_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Artifact, Store
+from fingerpost.schemas.xmr import QUERIES
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
+from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 
 
 def read_vocabulary(artifact: Artifact) -> Vocabulary:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_family, csr_rows
-from tasks.corpus.vocabulary import Vocabulary
+from fingerpost.tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_family, csr_rows
+from fingerpost.tasks.corpus.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

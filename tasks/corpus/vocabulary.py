@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ext.ngrams import match_terms, merge_counts
-from tasks.corpus.ngrams import FamilyParams, NgramParams, ShardCounts
+from fingerpost.ext.ngrams import match_terms, merge_counts
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams, ShardCounts
 
 
 @dataclass(frozen=True)

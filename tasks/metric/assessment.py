@@ -11,11 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tasks.metric.groups import group_columns
-from tasks.metric.opis import CalibrationRange, OpisParams, OpisReport, opis
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.threshold_warnings import threshold_warnings
-from tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold, class_rates, equal_error, fnmr_at_fmr
+from fingerpost.tasks.metric.groups import group_columns
+from fingerpost.tasks.metric.opis import CalibrationRange, OpisParams, OpisReport, opis
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.threshold_warnings import threshold_warnings
+from fingerpost.tasks.metric.thresholds import (
+    Target,
+    ThresholdChoice,
+    choose_threshold,
+    class_rates,
+    equal_error,
+    fnmr_at_fmr,
+)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tasks.ann.search import checked_vectors
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.scores import Measure
-from tasks.metric.thresholds import ClassRates, Rate, Target, ThresholdChoice, choose_threshold, class_rates
+from fingerpost.tasks.ann.search import checked_vectors
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.scores import Measure
+from fingerpost.tasks.metric.thresholds import ClassRates, Rate, Target, ThresholdChoice, choose_threshold, class_rates
 
 #: Maximum distance of a canary's vector from the stored one, as a fraction of its length: it allows for float32
 #: rounding on another machine, not for another model.
@@ -81,7 +81,9 @@ class CalibratedThreshold:
             )
 
     def search_radius(self, group: str = "") -> float:
-        """The threshold as a distance of tasks.ann: 1 - similarity, or the squared Euclidean distance (l2)."""
+        """The threshold as a distance of fingerpost.tasks.ann: 1 - similarity, or the squared Euclidean distance
+        (l2).
+        """
         return 1 - self.of(group) if self.measure == "cosine" else self.of(group) ** 2
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ext.pair_counts import pair_scores
-from tasks.metric.scores import ScoreBins
+from fingerpost.ext.pair_counts import pair_scores
+from fingerpost.tasks.metric.scores import ScoreBins
 
 #: Maximum number of sampled classes, and of rows compared per sampled class.
 SAMPLED_CLASSES, SAMPLED_ROWS = 64, 64

@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tasks.metric.assessment import Assessment, AssessmentParams, assess
-from tasks.metric.histograms import pair_histograms
-from tasks.metric.margin_search import Trial
-from tasks.metric.margins import TcmParams
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.retrieval import retrieval
-from tasks.metric.scores import ScoreBins
+from fingerpost.tasks.metric.assessment import Assessment, AssessmentParams, assess
+from fingerpost.tasks.metric.histograms import pair_histograms
+from fingerpost.tasks.metric.margin_search import Trial
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.retrieval import retrieval
+from fingerpost.tasks.metric.scores import ScoreBins
 
 Taken = Literal["auto", "with", "without"]
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.margins import TcmParams
 
 LossName = Literal["multi_similarity", "smooth_ap", "contrastive", "proxy_anchor", "arcface"]
 BackboneName = Literal["head", "conv", "vit", "module"]

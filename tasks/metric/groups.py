@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tasks.metric.crossing import crossings
-from tasks.metric.intervals import half_width
-from tasks.metric.pairs import PairHistograms, tails
-from tasks.metric.scores import threshold_of
-from tasks.metric.thresholds import Rate, ThresholdChoice, class_rates, class_tails, side
+from fingerpost.tasks.metric.crossing import crossings
+from fingerpost.tasks.metric.intervals import half_width
+from fingerpost.tasks.metric.pairs import PairHistograms, tails
+from fingerpost.tasks.metric.scores import threshold_of
+from fingerpost.tasks.metric.thresholds import Rate, ThresholdChoice, class_rates, class_tails, side
 
 
 @dataclass(frozen=True)

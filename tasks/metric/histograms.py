@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ext.pair_counts import pair_counts
-from tasks.metric.class_pairs import ClassPairs, count_between, sampled_classes, sampled_rows
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.scores import ScoreBins, class_rows
+from fingerpost.ext.pair_counts import pair_counts
+from fingerpost.tasks.metric.class_pairs import ClassPairs, count_between, sampled_classes, sampled_rows
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.scores import ScoreBins, class_rows
 
 #: Rows per block.
 BLOCK_ROWS = 4096

@@ -15,8 +15,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metric.class_pairs import ClassPairs
-from tasks.metric.pairs import CLASS_BLOCK, PairHistograms, tails
+from fingerpost.tasks.metric.class_pairs import ClassPairs
+from fingerpost.tasks.metric.pairs import CLASS_BLOCK, PairHistograms, tails
 
 #: Minimum number of class pairs that the target rate amounts to, for the pairwise component to be subtracted.
 MIN_CLASS_PAIRS = 4

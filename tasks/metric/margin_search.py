@@ -7,8 +7,8 @@ the authors recommend tuning the margins to the data because of the shift betwee
 
 from dataclasses import dataclass
 
-from tasks.metric.margins import TcmParams
-from tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.pairs import PairHistograms
 
 
 @dataclass(frozen=True)

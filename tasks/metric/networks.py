@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks.metric.embedders import BackboneParams, LossName
+from fingerpost.tasks.metric.embedders import BackboneParams, LossName
 
 
 class _Unit(torch.nn.Module):

@@ -8,25 +8,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas import corpus
-from schemas import metric as contracts
-from schemas.matrices import dense_from_arrow, tensors_from_arrow
-from schemas.publish import Pointer, published_collection
-from schemas.refs import Ref
-from schemas.releases import read_members
-from schemas.store import Artifact, Store, find_store
-from tasks.corpus.open import read_vectors
-from tasks.metric.calibrated import CalibratedThreshold, ForeignModelError
-from tasks.metric.embedders import BackboneParams, Embedder, TrainingParams
-from tasks.metric.margins import TcmParams
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.partial_counts import histograms_of
-from tasks.metric.scores import Measure, ScoreBins
-from tasks.metric.thresholds import Target
+from fingerpost.schemas import corpus
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.matrices import dense_from_arrow, tensors_from_arrow
+from fingerpost.schemas.publish import Pointer, published_collection
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.releases import read_members
+from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.tasks.corpus.open import read_vectors
+from fingerpost.tasks.metric.calibrated import CalibratedThreshold, ForeignModelError
+from fingerpost.tasks.metric.embedders import BackboneParams, Embedder, TrainingParams
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.partial_counts import histograms_of
+from fingerpost.tasks.metric.scores import Measure, ScoreBins
+from fingerpost.tasks.metric.thresholds import Target
 
 if TYPE_CHECKING:
     # Opening a threshold does not load the search modules.
-    from tasks.ann.open import LiveIndex
+    from fingerpost.tasks.ann.open import LiveIndex
 
 PRODUCT = contracts.THRESHOLD.name
 

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metric.pairs import Pairs
-from tasks.metric.scores import Measure, score_of, threshold_of
+from fingerpost.tasks.metric.pairs import Pairs
+from fingerpost.tasks.metric.scores import Measure, score_of, threshold_of
 
 #: Bootstrap resamples whose class weights are in memory at a time.
 DRAW_BLOCK = 100

@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ext.pair_counts import pair_scores
-from tasks.metric.class_pairs import ClassPairs
-from tasks.metric.crossing import share_crossing
-from tasks.metric.scores import Measure, ScoreBins, class_rows
+from fingerpost.ext.pair_counts import pair_scores
+from fingerpost.tasks.metric.class_pairs import ClassPairs
+from fingerpost.tasks.metric.crossing import share_crossing
+from fingerpost.tasks.metric.scores import Measure, ScoreBins, class_rows
 
 #: Classes whose cumulative histograms are in memory at a time.
 CLASS_BLOCK = 256

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metric.class_pairs import ClassPairs
-from tasks.metric.histograms import Block, PairCounter, block_pairs, count_pairs
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.scores import ScoreBins
+from fingerpost.tasks.metric.class_pairs import ClassPairs
+from fingerpost.tasks.metric.histograms import Block, PairCounter, block_pairs, count_pairs
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.scores import ScoreBins
 
 Arrays = dict[str, NDArray[np.int64]]
 

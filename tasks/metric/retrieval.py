@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tasks.ann.exact import ExactIndex
-from tasks.metric.scores import Measure, class_rows
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.metric.scores import Measure, class_rows
 
 #: Queries per search.
 QUERY_ROWS = 1024

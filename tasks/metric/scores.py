@@ -7,8 +7,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ext import hnsw, pair_counts
-from tasks.ann.search import VectorError, checked_vectors, no_direction
+from fingerpost.ext import hnsw, pair_counts
+from fingerpost.tasks.ann.search import VectorError, checked_vectors, no_direction
 
 #: cosine: the dot product of rows scaled to length one; euclidean: minus the distance.
 Measure = Literal["cosine", "euclidean"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.margins import TcmParams
 
 
 class ThresholdConsistentMargin(torch.nn.Module):

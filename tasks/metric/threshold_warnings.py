@@ -10,8 +10,8 @@ The sentences are part of artifacts: changing their wording changes the identity
 import math
 from collections.abc import Iterator
 
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.thresholds import ClassRates, ThresholdChoice, class_rates
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.thresholds import ClassRates, ThresholdChoice, class_rates
 
 #: Below this number of classes thresholds for FAR 1 % often miss the target by more than ``FACTOR`` (see RESULTS.md).
 FEW_CLASSES = 10

@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metric.crossing import crossings
-from tasks.metric.intervals import score_interval
-from tasks.metric.pairs import CLASS_BLOCK, PairHistograms, Pairs, tails
-from tasks.metric.scores import score_of, threshold_of
+from fingerpost.tasks.metric.crossing import crossings
+from fingerpost.tasks.metric.intervals import score_interval
+from fingerpost.tasks.metric.pairs import CLASS_BLOCK, PairHistograms, Pairs, tails
+from fingerpost.tasks.metric.scores import score_of, threshold_of
 
 Rate = Literal["far", "frr"]
 

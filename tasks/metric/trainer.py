@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks.determinism import one_thread, seeded
-from tasks.metric.embedders import BackboneParams, BalancedBatches, Check, Embedder, TrainingParams
-from tasks.metric.margins import TcmParams
-from tasks.metric.networks import as_input, base_loss, network, rate_at
-from tasks.metric.retrieval import retrieval
-from tasks.metric.tcm import WithTcm
+from fingerpost.tasks.determinism import one_thread, seeded
+from fingerpost.tasks.metric.embedders import BackboneParams, BalancedBatches, Check, Embedder, TrainingParams
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.networks import as_input, base_loss, network, rate_at
+from fingerpost.tasks.metric.retrieval import retrieval
+from fingerpost.tasks.metric.tcm import WithTcm
 
 #: Rows per forward pass when embedding: fixed, since a row's last bits depend on the size of its batch.
 EMBED_ROWS = 256

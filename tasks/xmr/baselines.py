@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.hnsw import HnswIndex, HnswParams, build
-from tasks.ann.search import Index, SearchResult
-from tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
-from tasks.corpus.ngrams import FamilyParams, NgramParams, ShardCounts, count_shard, csr_rows
-from tasks.corpus.svd import project
-from tasks.corpus.tfidf import Featurizer, TfidfParams
-from tasks.corpus.vocabulary import Vocabulary, select_vocabulary, shard_frequencies
-from tasks.xmr.ranking import NONE, RankCounters, Ranking
-from tasks.xmr.sparse_rows import MatrixError
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
+from fingerpost.tasks.ann.search import Index, SearchResult
+from fingerpost.tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams, ShardCounts, count_shard, csr_rows
+from fingerpost.tasks.corpus.svd import project
+from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
+from fingerpost.tasks.corpus.vocabulary import Vocabulary, select_vocabulary, shard_frequencies
+from fingerpost.tasks.xmr.ranking import NONE, RankCounters, Ranking
+from fingerpost.tasks.xmr.sparse_rows import MatrixError
 
 #: Single words, the usual terms of BM25.
 WORDS = NgramParams((FamilyParams("word", 1, 1, max_terms=1_000_000),), name_weight=0, first_weight=0, body_weight=1)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ext.ranker_columns import merge_chunks
-from tasks.xmr.model import Chunk
+from fingerpost.ext.ranker_columns import merge_chunks
+from fingerpost.tasks.xmr.model import Chunk
 
 #: A chunk, and the index of each of its columns in the merged chunk; -1 drops the column.
 Placed = tuple[Chunk, NDArray[np.int64]]

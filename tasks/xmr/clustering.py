@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ext.ranker_split import split_rows
-from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.tree import LabelTree, TreeError, merged_tree
+from fingerpost.ext.ranker_split import split_rows
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.tree import LabelTree, TreeError, merged_tree
 
 #: spherical, euclidean: recursive 2-means, merged to the branching factor; kmeans: balanced k-means at each node.
 Clustering = Literal["spherical", "euclidean", "kmeans"]

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.metrics import hits
-from tasks.xmr.model import RankerModel
-from tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.metrics import hits
+from fingerpost.tasks.xmr.model import RankerModel
+from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
+from fingerpost.tasks.xmr.tree import LabelTree
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.ranking import NONE, BeamParams, Matcher, Ranking
+from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Matcher, Ranking
 
 #: What is averaged over models: scores; 1 / rank; sigmoids of scores; the softmax over a model's list.
 Combination = Literal["average", "rank", "sigmoid", "softmax"]

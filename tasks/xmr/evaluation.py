@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.corpus.tfidf import Featurizer
-from tasks.xmr.metrics import CUTOFFS, FrequencyBucket, evaluate, frequency_buckets, hits
-from tasks.xmr.ranking import NONE, Ranking
-from tasks.xmr.sparse_rows import MatrixError
+from fingerpost.tasks.corpus.tfidf import Featurizer
+from fingerpost.tasks.xmr.metrics import CUTOFFS, FrequencyBucket, evaluate, frequency_buckets, hits
+from fingerpost.tasks.xmr.ranking import NONE, Ranking
+from fingerpost.tasks.xmr.sparse_rows import MatrixError
 
 #: A measured value: method, setting, metric, value.
 Figure = tuple[str, str, str, float]

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.corpus.fields import name_parts
-from tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
-from tasks.xmr.training import LevelProblem, TrainingParams, active_rows
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.corpus.fields import name_parts
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
+from fingerpost.tasks.xmr.training import LevelProblem, TrainingParams, active_rows
+from fingerpost.tasks.xmr.tree import LabelTree
 
 #: The splits of queries.
 TRAINING, CALIBRATION, TEST = SPLITS = ("training", "calibration", "test")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.model import ChunkBlock
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.xmr.model import ChunkBlock
+from fingerpost.tasks.xmr.tree import LabelTree
 
 #: Name of the array that holds the level of a stored block.
 LEVEL = "level"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from tasks.xmr.sparse_rows import MatrixError, checked_rows, csr_rows, normalised_rows
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows, csr_rows, normalised_rows
 
 #: pifa: mean of a label's rows; concatenated, blended: with the labels' own features; pii: the set of a label's rows.
 Embedding = Literal["pifa", "pifa_concatenated", "pifa_blended", "pii"]

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.label_features import BLOCK_LABELS, EmbeddingParams
-from tasks.xmr.training import TrainingParams
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.xmr.label_features import BLOCK_LABELS, EmbeddingParams
+from fingerpost.tasks.xmr.training import TrainingParams
+from fingerpost.tasks.xmr.tree import LabelTree
 
 #: Thresholds, and the weights above each relative to the distinct features of a label's rows, for entries of typical
 #: size 1 and a cost of 0.7: the maximum measured on debian12 (0.5 to 0.01: 0.1, 0.5, 1.2, 2.1, 3.6, 5.2, 6.9, 9.7,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.ranking import NONE, Ranking
-from tasks.xmr.sparse_rows import MatrixError, checked_rows
+from fingerpost.tasks.xmr.ranking import NONE, Ranking
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
 
 CUTOFFS = (1, 3, 5, 10, 100)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.tree import LabelTree
 
 
 class ModelError(ValueError):

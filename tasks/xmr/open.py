@@ -2,7 +2,7 @@
 
 ``live()`` opens the published ranker::
 
-    from tasks.xmr.open import live
+    from fingerpost.tasks.xmr.open import live
     answers = live().rank("return a sorted copy of an array")
 """
 
@@ -18,25 +18,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from schemas import corpus
-from schemas import xmr as contracts
-from schemas.manifests import FileEntry, Manifest
-from schemas.matrices import fixed_matrix, sparse_from_arrow, tensors_from_arrow
-from schemas.publish import Pointer, published_collection
-from schemas.refs import Ref
-from schemas.releases import read_members
-from schemas.store import Artifact, Store, find_store
-from tasks.corpus.open import read_features, read_featurizer
-from tasks.corpus.tfidf import Featurizer
-from tasks.recent import Recent
-from tasks.xmr.calibration import IsotonicCalibrator
-from tasks.xmr.ensembles import Ensemble
-from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams, TrainingRows, query_text, training_rows
-from tasks.xmr.label_blocks import block_of, by_level, tree_of
-from tasks.xmr.model import RankerModel
-from tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
-from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.tree import LabelTree
+from fingerpost.schemas import corpus
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.manifests import FileEntry, Manifest
+from fingerpost.schemas.matrices import fixed_matrix, sparse_from_arrow, tensors_from_arrow
+from fingerpost.schemas.publish import Pointer, published_collection
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.releases import read_members
+from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.tasks.corpus.open import read_features, read_featurizer
+from fingerpost.tasks.corpus.tfidf import Featurizer
+from fingerpost.tasks.recent import Recent
+from fingerpost.tasks.xmr.calibration import IsotonicCalibrator
+from fingerpost.tasks.xmr.ensembles import Ensemble
+from fingerpost.tasks.xmr.interactions import (
+    CALIBRATION,
+    TEST,
+    TRAINING,
+    RowParams,
+    TrainingRows,
+    query_text,
+    training_rows,
+)
+from fingerpost.tasks.xmr.label_blocks import block_of, by_level, tree_of
+from fingerpost.tasks.xmr.model import RankerModel
+from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Ranker, Ranking
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.tree import LabelTree
 
 PRODUCT = contracts.RANKER.name
 

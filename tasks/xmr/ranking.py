@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ext.ranker_beam import NONE, Searcher
-from tasks.xmr.model import RankerModel
-from tasks.xmr.sparse_rows import MatrixError, checked_rows
+from fingerpost.ext.ranker_beam import NONE, Searcher
+from fingerpost.tasks.xmr.model import RankerModel
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
 
 #: How query and chunk are intersected (MSCM, Etter et al., WWW 2022); "chosen": per chunk, by its density.
 Lookup = Literal["chosen", "march", "binary", "hash", "dense"]

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.chunk_merge import merge_columns
-from tasks.xmr.label_features import EmbeddingParams
-from tasks.xmr.model import Chunk, ChunkBlock, join_chunks, split_chunks
-from tasks.xmr.sparse_rows import MatrixError, checked_rows
-from tasks.xmr.training import LevelTrainer, SolveCounters, TrainingParams
-from tasks.xmr.tree import Children, LabelTree
-from tasks.xmr.tree_growth import ChangedLabels, embedded, grow_tree
+from fingerpost.tasks.xmr.chunk_merge import merge_columns
+from fingerpost.tasks.xmr.label_features import EmbeddingParams
+from fingerpost.tasks.xmr.model import Chunk, ChunkBlock, join_chunks, split_chunks
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
+from fingerpost.tasks.xmr.training import LevelTrainer, SolveCounters, TrainingParams
+from fingerpost.tasks.xmr.tree import Children, LabelTree
+from fingerpost.tasks.xmr.tree_growth import ChangedLabels, embedded, grow_tree
 
 
 @dataclass(frozen=True)

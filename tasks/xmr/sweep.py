@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from tasks.xmr.ensembles import Combination, combine
-from tasks.xmr.metrics import hits, precision_at, recall_at
-from tasks.xmr.model import RankerModel, prune
-from tasks.xmr.ranking import BeamParams, Ranker, Ranking
-from tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.ensembles import Combination, combine
+from fingerpost.tasks.xmr.metrics import hits, precision_at, recall_at
+from fingerpost.tasks.xmr.model import RankerModel, prune
+from fingerpost.tasks.xmr.ranking import BeamParams, Ranker, Ranking
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
 
 
 class NoSettingError(ValueError):

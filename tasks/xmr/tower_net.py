@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.towers import Batch
+from fingerpost.tasks.xmr.towers import Batch
 
 _LAYERS = ("query_layer", "label_layer")
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.tfidf import TfidfParams
-from tasks.xmr.baselines import DenseLabels, DenseParams
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.xmr.baselines import DenseLabels, DenseParams
 
 #: Hashed n-grams of both queries and labels: the input of the towers.
 TOWER_NGRAMS = NgramParams(

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ext.ranker_solve import LOSSES, MAX_LABELS, Solver
-from tasks.xmr.model import Chunk, ChunkBlock, ModelError, RankerModel, join_chunks
-from tasks.xmr.ranking import BeamParams, Ranker, ranked_matrix
-from tasks.xmr.sparse_rows import MatrixError
-from tasks.xmr.tree import LabelTree
+from fingerpost.ext.ranker_solve import LOSSES, MAX_LABELS, Solver
+from fingerpost.tasks.xmr.model import Chunk, ChunkBlock, ModelError, RankerModel, join_chunks
+from fingerpost.tasks.xmr.ranking import BeamParams, Ranker, ranked_matrix
+from fingerpost.tasks.xmr.sparse_rows import MatrixError
+from fingerpost.tasks.xmr.tree import LabelTree
 
 #: Rows that a node is solved on. tfn (teacher forcing): those with the true parent; man (matcher-aware): those with the
 #: parent among the predicted ones; user: those of user-supplied negatives.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
 
 
 class TreeError(ValueError):

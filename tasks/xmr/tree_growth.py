@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.clustering import balanced_assignment
-from tasks.xmr.label_features import labels_by_row, pifa
-from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.clustering import balanced_assignment
+from fingerpost.tasks.xmr.label_features import labels_by_row, pifa
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.tree import LabelTree
 
 
 def embedded(rows: sparse.csr_array, targets: sparse.csr_array, chosen: NDArray[np.int64]) -> sparse.csr_array:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.corpus.svd import project
-from tasks.xmr.metrics import hits, recall_at
-from tasks.xmr.ranking import Ranking
-from tasks.xmr.sparse_rows import MatrixError, checked_rows
-from tasks.xmr.towers import Batch, TowerParams, Towers, TowerTraining
+from fingerpost.tasks.corpus.svd import project
+from fingerpost.tasks.xmr.metrics import hits, recall_at
+from fingerpost.tasks.xmr.ranking import Ranking
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
+from fingerpost.tasks.xmr.towers import Batch, TowerParams, Towers, TowerTraining
 
 
 @dataclass
@@ -57,8 +57,8 @@ class TowerTrainer:
             )
         self._split()
         # Local imports: torch is optional, and this module must be importable without it.
-        from tasks.determinism import one_thread
-        from tasks.xmr.tower_net import TowerNet
+        from fingerpost.tasks.determinism import one_thread
+        from fingerpost.tasks.xmr.tower_net import TowerNet
 
         self._one_thread = one_thread
         self._net = TowerNet(

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ext.hnsw import gather_distances, normalise_rows
-from tasks.ann.exact import ExactIndex
-from tasks.ann.graph import NONE
-from tasks.ann.hnsw import Graph, HnswIndex, HnswParams, build
-from tasks.ann.recall import recall
-from tasks.ann.search import Index, SearchCounters, SearchResult
+from fingerpost.ext.hnsw import gather_distances, normalise_rows
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.graph import NONE
+from fingerpost.tasks.ann.hnsw import Graph, HnswIndex, HnswParams, build
+from fingerpost.tasks.ann.recall import recall
+from fingerpost.tasks.ann.search import Index, SearchCounters, SearchResult
 from tests.bench.peers import PeerProcess, peer_python
 from tests.bench.results import cpu_seconds, print_table, results_folder, write_rows
 from tests.data import data_file
@@ -81,8 +81,8 @@ class Ours:
     def _wrap(self, graph: Graph) -> Index:
         if self._screen is None:
             return HnswIndex(self._data.vectors, graph, self._data.metric)
-        from tasks.ann.finger_basis import FingerParams
-        from tasks.ann.finger_search import FingerIndex
+        from fingerpost.tasks.ann.finger_basis import FingerParams
+        from fingerpost.tasks.ann.finger_search import FingerIndex
         from tests.support.graphs import build_tables
 
         params = FingerParams(estimator=self._screen)  # type: ignore[arg-type]

@@ -20,11 +20,11 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from threadpoolctl import threadpool_limits
 
-from ext.ngrams import count_ngrams
-from tasks.corpus.ngrams import FamilyParams, NgramParams, count_shard
-from tasks.corpus.svd import SvdParams, factorize
-from tasks.corpus.tfidf import TfidfParams, weigh_counts
-from tasks.corpus.vocabulary import select_vocabulary, shard_frequencies
+from fingerpost.ext.ngrams import count_ngrams
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams, count_shard
+from fingerpost.tasks.corpus.svd import SvdParams, factorize
+from fingerpost.tasks.corpus.tfidf import TfidfParams, weigh_counts
+from fingerpost.tasks.corpus.vocabulary import select_vocabulary, shard_frequencies
 from tests.bench.results import cpu_seconds, print_table, write_rows
 from tests.data import data_file
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.metric.histograms import BLOCK_ROWS, block_pairs, pair_histograms
-from tasks.metric.opis import CalibrationRange, opis
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.scores import ScoreBins
+from fingerpost.tasks.metric.histograms import BLOCK_ROWS, block_pairs, pair_histograms
+from fingerpost.tasks.metric.opis import CalibrationRange, opis
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.scores import ScoreBins
 from tests.bench.results import ROOT, cpu_seconds, print_table, results_folder, write_rows
 
 DIM, ROWS_A_CLASS = 128, 20

@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.metric.comparison import ComparisonParams, on_validation, scored
-from tasks.metric.embedders import BackboneParams, TrainingParams
-from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, is_acceptable
-from tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.comparison import ComparisonParams, on_validation, scored
+from fingerpost.tasks.metric.embedders import BackboneParams, TrainingParams
+from fingerpost.tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, is_acceptable
+from fingerpost.tasks.metric.margins import TcmParams
 from tests.bench.metric_images import OpenWorld, mnist, omniglot
 from tests.bench.metric_pictures import draw_all
 from tests.bench.results import results_folder
@@ -76,7 +76,7 @@ def train(given: Job) -> Job:
     import torch
 
     torch.set_num_threads(1)
-    from tasks.metric.trainer import EmbedderTrainer, embed, train_embedder
+    from fingerpost.tasks.metric.trainer import EmbedderTrainer, embed, train_embedder
 
     images, tcm = world(given["data"]), TcmParams(**given["tcm"]) if given["tcm"] else None
     started = time.process_time()
@@ -233,7 +233,7 @@ def cost(results: Results, processes: int, *, quick: bool) -> None:
     """TCM's share of a step's CPU time at batch 128, the two trainers taking turns; the median of several."""
     import torch
 
-    from tasks.metric.trainer import EmbedderTrainer
+    from fingerpost.tasks.metric.trainer import EmbedderTrainer
 
     torch.set_num_threads(1)
     images = world("omniglot")
@@ -267,7 +267,7 @@ def _loss_alone(trainer: Any, images: OpenWorld) -> float:
     """The time of TCM's own forward and backward pass over that of a whole step."""
     import torch
 
-    from tasks.metric.tcm import ThresholdConsistentMargin
+    from fingerpost.tasks.metric.tcm import ThresholdConsistentMargin
 
     tcm = ThresholdConsistentMargin(TcmParams())
     rows = torch.nn.functional.normalize(torch.randn(128, 64), dim=1).requires_grad_(True)

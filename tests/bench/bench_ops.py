@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.bench.results import print_table, write_rows
 
-COMMAND = (sys.executable, "-m", "flows.cli")
+COMMAND = (sys.executable, "-m", "fingerpost.flows.cli")
 
 
 def fingerpost(*arguments: str, environment: dict[str, str]) -> tuple[float, str]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from tasks.xmr.metrics import evaluate
-from tasks.xmr.ranking import Ranking
+from fingerpost.tasks.xmr.metrics import evaluate
+from fingerpost.tasks.xmr.ranking import Ranking
 from tests.bench.peers import PeerProcess, peer_python
 from tests.bench.results import ROOT, print_table, results_folder, write_rows
 from tests.bench.xmr_inputs import PARTS, write_debian_matrices, write_delicious_matrices

@@ -19,17 +19,24 @@ import pyarrow.parquet as pq
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from schemas.inputs.interactions import FirstSentenceSource, SeeAlsoSource
-from schemas.inputs.merging import InteractionBatch
-from schemas.inputs.python_docs import DISTRIBUTIONS
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.svd import SvdParams, factorize, projection
-from tasks.corpus.tfidf import Featurizer, TfidfParams
-from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
-from tasks.xmr.baselines import Bm25Labels, DenseLabels, FrequentLabels, featurizer_of
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.evaluation import Candidate, Evaluation, FeaturizedTexts, JudgeParams, Scorecard, evaluate_candidate
-from tasks.xmr.interactions import (
+from fingerpost.schemas.inputs.interactions import FirstSentenceSource, SeeAlsoSource
+from fingerpost.schemas.inputs.merging import InteractionBatch
+from fingerpost.schemas.inputs.python_docs import DISTRIBUTIONS
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.corpus.svd import SvdParams, factorize, projection
+from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
+from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
+from fingerpost.tasks.xmr.baselines import Bm25Labels, DenseLabels, FrequentLabels, featurizer_of
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.evaluation import (
+    Candidate,
+    Evaluation,
+    FeaturizedTexts,
+    JudgeParams,
+    Scorecard,
+    evaluate_candidate,
+)
+from fingerpost.tasks.xmr.interactions import (
     TEST,
     InteractionParams,
     RowParams,
@@ -39,10 +46,10 @@ from tasks.xmr.interactions import (
     splits_of,
     training_rows,
 )
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.ranking import Ranker
-from tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams
-from tasks.xmr.training import SolverParams, TrainingParams
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.ranking import Ranker
+from fingerpost.tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams
+from fingerpost.tasks.xmr.training import SolverParams, TrainingParams
 from tests.bench.results import ROOT, Row, cpu_seconds, print_table, write_rows
 from tests.data import data_file
 from tests.support.rankers import train_ranker
@@ -233,7 +240,7 @@ def dense(task: Task, *, of_text: bool, rank: int = 128) -> Candidate[list[str]]
 
 def towers(task: Task, limit: float) -> tuple[Candidate[list[str]], dict[str, Any]]:
     """The two-tower network; ``limit`` seconds of clock at most."""
-    from tasks.xmr.two_tower import train_towers
+    from fingerpost.tasks.xmr.two_tower import train_towers
 
     def train() -> tuple[Featurizer, DenseLabels, Any]:
         featurizer = featurizer_of(task.queries + task.label_texts, TOWER_NGRAMS, TOWER_TFIDF)

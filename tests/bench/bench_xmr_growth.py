@@ -23,14 +23,14 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy import sparse  # noqa: E402
 
-from tasks.xmr.clustering import ClusterParams, cluster_labels, tree_of_leaves  # noqa: E402
-from tasks.xmr.label_blocks import BlockParams, parent_blocks  # noqa: E402
-from tasks.xmr.label_features import embed_labels  # noqa: E402
-from tasks.xmr.memory import ProblemShape, clustering_need, embedding_need, memory_need  # noqa: E402
-from tasks.xmr.model import Chunk, ChunkBlock, RankerModel, join_chunks  # noqa: E402
-from tasks.xmr.ranking import Ranker  # noqa: E402
-from tasks.xmr.sparse_rows import checked_rows  # noqa: E402
-from tasks.xmr.tree import LabelTree  # noqa: E402
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels, tree_of_leaves  # noqa: E402
+from fingerpost.tasks.xmr.label_blocks import BlockParams, parent_blocks  # noqa: E402
+from fingerpost.tasks.xmr.label_features import embed_labels  # noqa: E402
+from fingerpost.tasks.xmr.memory import ProblemShape, clustering_need, embedding_need, memory_need  # noqa: E402
+from fingerpost.tasks.xmr.model import Chunk, ChunkBlock, RankerModel, join_chunks  # noqa: E402
+from fingerpost.tasks.xmr.ranking import Ranker  # noqa: E402
+from fingerpost.tasks.xmr.sparse_rows import checked_rows  # noqa: E402
+from fingerpost.tasks.xmr.tree import LabelTree  # noqa: E402
 from tests.bench.bench_xmr import task_folder  # noqa: E402
 from tests.bench.results import ROOT, cpu_seconds, print_table, results_folder, write_rows  # noqa: E402
 from tests.support.rankers import train_blocks, train_ranker  # noqa: E402

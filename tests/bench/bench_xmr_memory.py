@@ -6,8 +6,8 @@ Each step runs in a process of its own under a hard limit of 1.1 times its estim
 import tempfile
 from pathlib import Path
 
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.memory import clustering_need, embedding_need, memory_need
+from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.xmr.memory import clustering_need, embedding_need, memory_need
 from tests.bench.results import print_table
 from tests.support.memory_steps import Stepper, world
 

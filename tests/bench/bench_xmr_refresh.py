@@ -23,32 +23,32 @@ import pyarrow as pa  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy import sparse  # noqa: E402
 
-from flows.domains.xmr.refresh import refresh_params  # noqa: E402
-from flows.domains.xmr.settings import RefreshSettings, XmrSettings  # noqa: E402
-from schemas import corpus  # noqa: E402
-from schemas import xmr as contracts  # noqa: E402
-from schemas.contract import Contract  # noqa: E402
-from schemas.manifests import Manifest  # noqa: E402
-from schemas.matrices import sparse_to_arrow  # noqa: E402
-from schemas.refs import Ref, digest_of  # noqa: E402
-from schemas.store import Store  # noqa: E402
-from tasks.code import code_hash, unchanging_code  # noqa: E402
-from tasks.environment import Environment  # noqa: E402
-from tasks.stage import Stage  # noqa: E402
-from tasks.xmr import open as opened  # noqa: E402
-from tasks.xmr.clustering import cluster_labels as label_clusters  # noqa: E402
-from tasks.xmr.interactions import RowParams  # noqa: E402
-from tasks.xmr.label_features import embed_labels as label_embedding  # noqa: E402
-from tasks.xmr.metrics import hits, precision_at  # noqa: E402
-from tasks.xmr.model import RankerModel, prune  # noqa: E402
-from tasks.xmr.open import read_model, read_tree  # noqa: E402
-from tasks.xmr.ranking import Ranker  # noqa: E402
-from tasks.xmr.refresh import gained_labels, positives_of  # noqa: E402
-from tasks.xmr.sparse_rows import checked_rows  # noqa: E402
-from tasks.xmr.stages import refresh as refresh_stages  # noqa: E402
-from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree  # noqa: E402
-from tasks.xmr.stages.training import train_rankers  # noqa: E402
-from tasks.xmr.stages.trees import cluster_labels, embed_labels  # noqa: E402
+from fingerpost.flows.domains.xmr.refresh import refresh_params  # noqa: E402
+from fingerpost.flows.domains.xmr.settings import RefreshSettings, XmrSettings  # noqa: E402
+from fingerpost.schemas import corpus  # noqa: E402
+from fingerpost.schemas import xmr as contracts  # noqa: E402
+from fingerpost.schemas.contract import Contract  # noqa: E402
+from fingerpost.schemas.manifests import Manifest  # noqa: E402
+from fingerpost.schemas.matrices import sparse_to_arrow  # noqa: E402
+from fingerpost.schemas.refs import Ref, digest_of  # noqa: E402
+from fingerpost.schemas.store import Store  # noqa: E402
+from fingerpost.tasks.code import code_hash, unchanging_code  # noqa: E402
+from fingerpost.tasks.environment import Environment  # noqa: E402
+from fingerpost.tasks.stage import Stage  # noqa: E402
+from fingerpost.tasks.xmr import open as opened  # noqa: E402
+from fingerpost.tasks.xmr.clustering import cluster_labels as label_clusters  # noqa: E402
+from fingerpost.tasks.xmr.interactions import RowParams  # noqa: E402
+from fingerpost.tasks.xmr.label_features import embed_labels as label_embedding  # noqa: E402
+from fingerpost.tasks.xmr.metrics import hits, precision_at  # noqa: E402
+from fingerpost.tasks.xmr.model import RankerModel, prune  # noqa: E402
+from fingerpost.tasks.xmr.open import read_model, read_tree  # noqa: E402
+from fingerpost.tasks.xmr.ranking import Ranker  # noqa: E402
+from fingerpost.tasks.xmr.refresh import gained_labels, positives_of  # noqa: E402
+from fingerpost.tasks.xmr.sparse_rows import checked_rows  # noqa: E402
+from fingerpost.tasks.xmr.stages import refresh as refresh_stages  # noqa: E402
+from fingerpost.tasks.xmr.stages.refresh import refresh_rankers, refresh_tree  # noqa: E402
+from fingerpost.tasks.xmr.stages.training import train_rankers  # noqa: E402
+from fingerpost.tasks.xmr.stages.trees import cluster_labels, embed_labels  # noqa: E402
 from tests.bench.bench_xmr import PARTS, task_folder  # noqa: E402
 from tests.bench.results import cpu_seconds, print_table, write_rows  # noqa: E402
 from tests.support.rankers import (  # noqa: E402

@@ -40,10 +40,10 @@ class Ours:
         self.x, self.y = matrix(folder, "X_train"), matrix(folder, "Y_train")
 
     def train(self, options):
-        from tasks.xmr.clustering import ClusterParams, cluster_labels
-        from tasks.xmr.label_features import embed_labels
-        from tasks.xmr.ranking import BeamParams, Ranker
-        from tasks.xmr.training import SolverParams, TrainingParams
+        from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+        from fingerpost.tasks.xmr.label_features import embed_labels
+        from fingerpost.tasks.xmr.ranking import BeamParams, Ranker
+        from fingerpost.tasks.xmr.training import SolverParams, TrainingParams
         from tests.support.rankers import train_ranker
 
         beam = BeamParams(post_processor=options["post_processor"]) if "post_processor" in options else BeamParams()
@@ -57,7 +57,7 @@ class Ours:
         return seconds, peak_mb(), stored_mb(self.model)
 
     def rank(self, rows, beam):
-        from tasks.xmr.ranking import BeamParams
+        from fingerpost.tasks.xmr.ranking import BeamParams
 
         return self.ranker.rank(rows, 10, params=BeamParams(beam, self.ranker.params.post_processor))
 

@@ -9,8 +9,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from flows.domains.metric.report.embedder_plots import points_pair_svg, utility_pair_svg
-from flows.domains.metric.report.embedders import SIDES, Curves
+from fingerpost.flows.domains.metric.report.embedder_plots import points_pair_svg, utility_pair_svg
+from fingerpost.flows.domains.metric.report.embedders import SIDES, Curves
 
 Job = dict[str, Any]
 #: Figures of unseen classes in the table.

@@ -109,7 +109,7 @@ class World:
 
     def profile(self, name: str, more: str = "") -> None:
         """Writes a profile as small as that of the tests, over the inputs of this world."""
-        tiny = resources.files("infra.profiles").joinpath("tiny.toml").read_text()
+        tiny = resources.files("fingerpost.infra.profiles").joinpath("tiny.toml").read_text()
         own = '[input]\ncollection = "products"\nsource = "drops/{day}.csv"'
         (self.folder / name).write_text(re.sub(r"\[input\]\n[^\n]*", own, tiny) + more)
 
@@ -227,14 +227,16 @@ def _older_code(world: World) -> None:
     """The newest day as a version made it whose code of the graph's stage was another."""
     older = world.folder / "older"
     for package in ("ext", "flows", "infra", "schemas", "tasks"):
-        shutil.copytree(ROOT / package, older / package, ignore=shutil.ignore_patterns("__pycache__"))
-    stages = older / "tasks" / "ann" / "stages" / "index.py"
+        shutil.copytree(ROOT / package, older / "fingerpost" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "src" / "fingerpost" / "__init__.py", older / "fingerpost")
+    stages = older / "fingerpost" / "tasks" / "ann" / "stages" / "index.py"
     text, changes = re.subn(
         r"(?s)(def build_graph\(.*?\n)(    run\.|    [a-z_, ]+ = )", r"\1    older = 1\n\2", stages.read_text(), count=1
     )
     stages.write_text(text)
     done = world.shell(
-        f"PYTHONPATH={older} python -m flows.cli run nightly --profile products.toml --day {world.words['DAY']} --quiet"
+        f"PYTHONPATH={older} python -m fingerpost.flows.cli run nightly --profile products.toml --day"
+        f" {world.words['DAY']} --quiet"
     )
     if done.returncode or not changes:
         raise AssertionError(f"expected a run of older code, got exit {done.returncode}: {done.stdout}")

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.metrics import hits
-from tasks.xmr.ranking import Ranker
-from tasks.xmr.training import SolverParams, TrainingParams
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.metrics import hits
+from fingerpost.tasks.xmr.ranking import Ranker
+from fingerpost.tasks.xmr.training import SolverParams, TrainingParams
 from tests.bench.results import ROOT, print_table
 from tests.bench.xmr_inputs import debian_task
 from tests.data import data_file

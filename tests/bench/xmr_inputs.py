@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from schemas.inputs.interactions import InteractionBatch, read_interactions
+from fingerpost.schemas.inputs.interactions import InteractionBatch, read_interactions
 from tests.data import data_file
 
 PARTS = ("X_train", "Y_train", "X_test", "Y_test")

@@ -3,11 +3,11 @@
 import pyarrow as pa
 import pytest
 
-from schemas import ann, corpus, metric, xmr
-from schemas import fields as f
-from schemas.contract import Contract, Table, same_lengths
-from schemas.errors import ContractError, UnsafeNameError
-from schemas.fields import Field
+from fingerpost.schemas import ann, corpus, metric, xmr
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table, same_lengths
+from fingerpost.schemas.errors import ContractError, UnsafeNameError
+from fingerpost.schemas.fields import Field
 
 CONTRACTS = (*corpus.CONTRACTS, *ann.CONTRACTS, *xmr.CONTRACTS, *metric.CONTRACTS)
 THINGS = Table(

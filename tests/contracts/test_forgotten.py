@@ -12,16 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import CorruptArtifactError, InputError
-from schemas.forgotten import Forgotten, Journal, checked_key
-from schemas.inputs.documents import read_documents
-from schemas.inputs.interaction_rows import INTERACTIONS, LABELS
-from schemas.inputs.negatives import NEGATIVES
-from schemas.inputs.rewriting import remove_rows
-from schemas.inputs.sources import FileSource, PythonDocsSource
-from schemas.inputs.stored import SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
-from schemas.inputs.suppression import Suppressed
-from schemas.store import Store
+from fingerpost.schemas.errors import CorruptArtifactError, InputError
+from fingerpost.schemas.forgotten import Forgotten, Journal, checked_key
+from fingerpost.schemas.inputs.documents import read_documents
+from fingerpost.schemas.inputs.interaction_rows import INTERACTIONS, LABELS
+from fingerpost.schemas.inputs.negatives import NEGATIVES
+from fingerpost.schemas.inputs.rewriting import remove_rows
+from fingerpost.schemas.inputs.sources import FileSource, PythonDocsSource
+from fingerpost.schemas.inputs.stored import SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.store import Store
 
 KEY = "käse-1"
 WANTED = Suppressed.of([KEY], b"salt")

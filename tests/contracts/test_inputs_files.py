@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.contract import Table
-from schemas.corpus import DOCUMENTS
-from schemas.errors import InputError
-from schemas.inputs.documents import read_documents
-from schemas.inputs.files import input_fingerprint
-from schemas.inputs.formats import csv_records
-from schemas.inputs.forms import COLUMNS
-from schemas.inputs.sources import FileSource
+from fingerpost.schemas.contract import Table
+from fingerpost.schemas.corpus import DOCUMENTS
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.documents import read_documents
+from fingerpost.schemas.inputs.files import input_fingerprint
+from fingerpost.schemas.inputs.formats import csv_records
+from fingerpost.schemas.inputs.forms import COLUMNS
+from fingerpost.schemas.inputs.sources import FileSource
 
 DOCUMENT_TABLE: Table = DOCUMENTS.table("documents")
 

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from schemas.errors import InputError
-from schemas.inputs.images import ImageFiles, ImageShape
-from schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.images import ImageFiles, ImageShape
+from fingerpost.schemas.inputs.suppression import Suppressed
 from tests.support.letters import SHAPE, encoded, tree
 
 

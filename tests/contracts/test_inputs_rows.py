@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.corpus import DOCUMENTS, QUARANTINE
-from schemas.inputs.documents import read_documents
-from schemas.inputs.forms import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, DocumentBatch
-from schemas.inputs.sources import InputSource, PythonDocsSource, check_rows, read_distribution
+from fingerpost.schemas.corpus import DOCUMENTS, QUARANTINE
+from fingerpost.schemas.inputs.documents import read_documents
+from fingerpost.schemas.inputs.forms import DOCUMENT_SCHEMA, QUARANTINE_SCHEMA, DocumentBatch
+from fingerpost.schemas.inputs.sources import InputSource, PythonDocsSource, check_rows, read_distribution
 
 
 def read_lines(folder: Path, *lines: str, name: str = "rows.jsonl") -> DocumentBatch:

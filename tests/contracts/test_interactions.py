@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import InputError
-from schemas.inputs.interactions import (
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.interactions import (
     LABEL_SCHEMA,
     PAIR_SCHEMA,
     QUERY_SCHEMA,
@@ -25,8 +25,8 @@ from schemas.inputs.interactions import (
     InteractionSource,
     read_interactions,
 )
-from schemas.inputs.stored import rows_without
-from schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.inputs.stored import rows_without
+from fingerpost.schemas.inputs.suppression import Suppressed
 
 Row = dict[str, Any]
 once = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

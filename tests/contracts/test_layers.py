@@ -25,10 +25,25 @@ LAYERS, PURE, LOADING, EXTENSIONS = (
 )
 #: Forbidden imports outside pure modules: the module, its statement, the contracts that it breaks, and how it is named.
 PLANTED = (
-    ("schemas/refs.py", "import tasks.corpus.fields", {LAYERS}, "schemas.refs -> tasks.corpus.fields"),
-    ("tasks/shards.py", "import flows.run.settings", {LAYERS}, "tasks.shards -> flows.run.settings"),
-    ("tasks/corpus/open.py", "import prefect", {LOADING}, "tasks.corpus.open -> prefect"),
-    ("ext/sources.py", "import schemas.refs", {LAYERS, EXTENSIONS}, "ext.sources -> schemas.refs"),
+    (
+        "schemas/refs.py",
+        "import fingerpost.tasks.corpus.fields",
+        {LAYERS},
+        "fingerpost.schemas.refs -> fingerpost.tasks.corpus.fields",
+    ),
+    (
+        "tasks/shards.py",
+        "import fingerpost.flows.run.settings",
+        {LAYERS},
+        "fingerpost.tasks.shards -> fingerpost.flows.run.settings",
+    ),
+    ("tasks/corpus/open.py", "import prefect", {LOADING}, "fingerpost.tasks.corpus.open -> prefect"),
+    (
+        "ext/sources.py",
+        "import fingerpost.schemas.refs",
+        {LAYERS, EXTENSIONS},
+        "fingerpost.ext.sources -> fingerpost.schemas.refs",
+    ),
 )
 #: What a pure module may not import.
 FORBIDDEN = (
@@ -37,22 +52,27 @@ FORBIDDEN = (
     "distributed",
     "pyarrow",
     "fsspec",
-    "schemas.refs",
-    "tasks.stage",
-    "tasks.ann.open",
-    "tasks.corpus.stages.features",
+    "fingerpost.schemas.refs",
+    "fingerpost.tasks.stage",
+    "fingerpost.tasks.ann.open",
+    "fingerpost.tasks.corpus.stages.features",
 )
 
-_FIRST_PARTY = re.compile(r"^\s*(?:from|import|cimport)\s+(flows|tasks|schemas|infra|tests)\b", re.MULTILINE)
+_FIRST_PARTY = re.compile(
+    r"^\s*(?:from|import|cimport)\s+(fingerpost(?!\.ext\b)|flows|tasks|schemas|infra|tests)\b", re.MULTILINE
+)
 
 
 def copied(folder: Path) -> Path:
     """A copy of the sources that the contracts look at."""
     for package in ("flows", "tasks", "ext", "schemas"):
         shutil.copytree(
-            ROOT / package, folder / package, ignore=lambda _, names: [n for n in names if not _is_source(n)]
+            ROOT / package,
+            folder / "fingerpost" / package,
+            ignore=lambda _, names: [n for n in names if not _is_source(n)],
         )
     shutil.copy(ROOT / "pyproject.toml", folder)
+    shutil.copy(ROOT / "src" / "fingerpost" / "__init__.py", folder / "fingerpost")
     return folder
 
 
@@ -74,7 +94,7 @@ def lint(folder: Path) -> tuple[set[str], str]:
 
 
 def plant(tree: Path, path: str, *statements: str) -> None:
-    source = tree / path
+    source = tree / "fingerpost" / path
     source.write_text(source.read_text() + "\n" + "\n".join(statements) + "\n")
 
 
@@ -107,11 +127,11 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], str]:
     """What is found of forbidden imports in pure modules, one of them in a domain that no contract names."""
     tree = copied(tmp_path_factory.mktemp("inside"))
     plant(tree, "tasks/corpus/fields.py", *(f"import {name}" for name in FORBIDDEN))
-    plant(tree, "tasks/ann/graph.py", "def late():", "    from schemas.store import Store")
-    (tree / "tasks" / "brandnew").mkdir()
-    (tree / "tasks" / "brandnew" / "__init__.py").touch()
-    (tree / "tasks" / "brandnew" / "noun.py").write_text("import pyarrow\n")
-    (tree / "tasks" / "brandnew" / "open.py").write_text("import schemas.store\n")
+    plant(tree, "tasks/ann/graph.py", "def late():", "    from fingerpost.schemas.store import Store")
+    (tree / "fingerpost" / "tasks" / "brandnew").mkdir()
+    (tree / "fingerpost" / "tasks" / "brandnew" / "__init__.py").touch()
+    (tree / "fingerpost" / "tasks" / "brandnew" / "noun.py").write_text("import pyarrow\n")
+    (tree / "fingerpost" / "tasks" / "brandnew" / "open.py").write_text("import fingerpost.schemas.store\n")
     return lint(tree)
 
 
@@ -119,8 +139,8 @@ def test_every_import_that_is_forbidden_to_pure_modules_is_found(inside: tuple[s
     broken, said = inside
     assert PURE in broken
     for name in FORBIDDEN:
-        assert f"tasks.corpus.fields -> {name}" in said
-    assert "tasks.ann.graph -> schemas.store" in said
+        assert f"fingerpost.tasks.corpus.fields -> {name}" in said
+    assert "fingerpost.tasks.ann.graph -> fingerpost.schemas.store" in said
 
 
 def test_a_new_domain_is_covered_without_being_named(inside: tuple[set[str], str]) -> None:
@@ -142,7 +162,13 @@ def test_extensions_import_no_first_party_package() -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import schemas.refs", "from tasks.corpus import svd", "    from flows cimport x", "cimport schemas"]
+    "statement",
+    [
+        "import fingerpost.schemas.refs",
+        "from fingerpost.tasks.corpus import svd",
+        "    from fingerpost.flows cimport x",
+        "cimport fingerpost.schemas",
+    ],
 )
 def test_a_first_party_import_in_cython_is_found(tmp_path: Path, statement: str) -> None:
     for source in (ROOT / "ext").glob("*.p*"):

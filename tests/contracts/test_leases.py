@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas import leases
-from schemas.errors import CorruptArtifactError, MissingArtifactError, StoreBusyError
-from schemas.leases import COLLECTING, RUNNING, at_work, collecting, lease, records
-from schemas.pins import pin, pins, unpin
-from schemas.store import Store
+from fingerpost.schemas import leases
+from fingerpost.schemas.errors import CorruptArtifactError, MissingArtifactError, StoreBusyError
+from fingerpost.schemas.leases import COLLECTING, RUNNING, at_work, collecting, lease, records
+from fingerpost.schemas.pins import pin, pins, unpin
+from fingerpost.schemas.store import Store
 from tests.worlds import STORES, commit_things, store_url, things_ref
 
 
@@ -80,7 +80,7 @@ def test_a_process_that_ended_holds_nothing(store: Store) -> None:
 def test_a_killed_run_is_forgotten_at_once(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store")).prepare()
     code = (
-        "import sys, time; from schemas.leases import lease; from schemas.store import Store\n"
+        "import sys, time; from fingerpost.schemas.leases import lease; from fingerpost.schemas.store import Store\n"
         "with lease(Store(sys.argv[1]), 'a', flow='nightly'): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, store.url], stdout=subprocess.PIPE) as process:

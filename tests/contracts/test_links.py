@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import InputError
-from schemas.inputs.interactions import (
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.interactions import (
     FirstSentenceSource,
     InteractionBatch,
     InteractionFile,
     InteractionSource,
     SeeAlsoSource,
 )
-from schemas.inputs.python_docs.links import Page, links_of, pages_of
-from schemas.inputs.python_docs.sections import split_see_also, split_sentence
-from schemas.inputs.sample_files import write_sample
-from schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.inputs.python_docs.links import Page, links_of, pages_of
+from fingerpost.schemas.inputs.python_docs.sections import split_see_also, split_sentence
+from fingerpost.schemas.inputs.sample_files import write_sample
+from fingerpost.schemas.inputs.suppression import Suppressed
 from tests.support.distributions import install
 
 CARP = {

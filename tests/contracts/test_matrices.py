@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from schemas.errors import ContractError
-from schemas.matrices import (
+from fingerpost.schemas.errors import ContractError
+from fingerpost.schemas.matrices import (
     dense_from_arrow,
     dense_table,
     dense_to_arrow,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import InputError
-from schemas.inputs.interactions import InteractionBatch, InteractionFile
-from schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.interactions import InteractionBatch, InteractionFile
+from fingerpost.schemas.inputs.suppression import Suppressed
 
 
 def source(folder: Path, negatives: str, suppressed: Suppressed | None = None) -> InteractionFile:

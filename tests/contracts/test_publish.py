@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from schemas import files as files_module
-from schemas.errors import (
+from fingerpost.schemas import files as files_module
+from fingerpost.schemas.errors import (
     CorruptArtifactError,
     FingerpostError,
     GateError,
     MissingArtifactError,
     PublicationConflictError,
 )
-from schemas.publish import Gate, Pointer, Publication, products
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.schemas.publish import Gate, Pointer, Publication, products
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 from tests.worlds import GATE, STORES, THINGS, commit_things, promote_at_once, publish_things, store_url, things_ref
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.corpus import EXTRACTS
-from schemas.errors import InputError
-from schemas.inputs.python_docs import DISTRIBUTIONS, extract_distribution, python_docs_fingerprint, snapshot
-from schemas.inputs.python_docs.documents import parse_distribution
+from fingerpost.schemas.corpus import EXTRACTS
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.python_docs import DISTRIBUTIONS, extract_distribution, python_docs_fingerprint, snapshot
+from fingerpost.schemas.inputs.python_docs.documents import parse_distribution
 from tests.support.distributions import install
 
 FILES = {

@@ -6,9 +6,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.corpus import DOCUMENTS
-from schemas.inputs.python_docs import DISTRIBUTIONS, SNAPSHOT_DAYS, distributions, python_docs_fingerprint, snapshots
-from schemas.inputs.python_docs.documents import extract_distribution
+from fingerpost.schemas.corpus import DOCUMENTS
+from fingerpost.schemas.inputs.python_docs import (
+    DISTRIBUTIONS,
+    SNAPSHOT_DAYS,
+    distributions,
+    python_docs_fingerprint,
+    snapshots,
+)
+from fingerpost.schemas.inputs.python_docs.documents import extract_distribution
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import corpus, metric, xmr
-from schemas.errors import FingerpostError, UnsafeNameError
-from schemas.files import Files
-from schemas.publish import Pointer
-from schemas.refs import (
+from fingerpost.schemas import corpus, metric, xmr
+from fingerpost.schemas.errors import FingerpostError, UnsafeNameError
+from fingerpost.schemas.files import Files
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import (
     FORMER_NAMES,
     Ref,
     canonical_json,
@@ -23,8 +23,8 @@ from schemas.refs import (
     digest_of,
     same_kind,
 )
-from schemas.store import Store
-from tasks.ledger import Ledger
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import Ledger
 from tests.strategies import ESCAPES, unsafe_names
 
 DAY, FINGERPRINT = "2026-01-02", "0123456789abcdef"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from schemas import ann, metric, xmr
-from schemas.errors import ForeignArtifactError, MissingArtifactError
-from schemas.manifests import Manifest
-from schemas.refs import Ref
-from schemas.releases import MEMBERS, members_table, read_members
-from schemas.store import Store
-from tasks.stage_run import identity_of
+from fingerpost.schemas import ann, metric, xmr
+from fingerpost.schemas.errors import ForeignArtifactError, MissingArtifactError
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.releases import MEMBERS, members_table, read_members
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.stage_run import identity_of
 from tests.worlds import DAY, THINGS, commit_things, things_ref
 
 MEMBER_REFS = {"tree": Ref("xmr.tree", DAY, "1" * 32), "model": Ref("xmr.model", DAY, "2" * 32)}
@@ -51,9 +51,20 @@ def test_what_is_no_release_is_refused(store: Store) -> None:
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("tasks.xmr.open", ("tasks.ann.", "tasks.metric.", "ext.hnsw", "ext.finger")),
-        ("tasks.metric.open", ("tasks.ann.open", "tasks.ann.hnsw", "tasks.ann.finger", "tasks.xmr.")),
-        ("tasks.ann.open", ("tasks.metric.", "tasks.xmr.")),
+        (
+            "fingerpost.tasks.xmr.open",
+            ("fingerpost.tasks.ann.", "fingerpost.tasks.metric.", "fingerpost.ext.hnsw", "fingerpost.ext.finger"),
+        ),
+        (
+            "fingerpost.tasks.metric.open",
+            (
+                "fingerpost.tasks.ann.open",
+                "fingerpost.tasks.ann.hnsw",
+                "fingerpost.tasks.ann.finger",
+                "fingerpost.tasks.xmr.",
+            ),
+        ),
+        ("fingerpost.tasks.ann.open", ("fingerpost.tasks.metric.", "fingerpost.tasks.xmr.")),
     ],
 )
 def test_opening_a_release_loads_no_other_domain(module: str, unwanted: tuple[str, ...]) -> None:

@@ -5,8 +5,8 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-import tasks
-from flows.run.catalog import stages
+import fingerpost.tasks
+from fingerpost.flows.run.catalog import stages
 
 WRAPPER_LINES, FUNCTION_LINES = 20, 40
 
@@ -43,7 +43,7 @@ def test_every_stage_is_a_signature_and_a_few_lines() -> None:
 
 
 def test_no_function_beside_a_stage_is_long() -> None:
-    paths = sorted(Path(tasks.__path__[0]).glob("*/stages/*.py"))
+    paths = sorted(Path(fingerpost.tasks.__path__[0]).glob("*/stages/*.py"))
     assert len(paths) >= 12
     found = [
         f"{path.parent.parent.name} {text}" for path in paths for text in long_functions(ast.parse(path.read_text()))

@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from schemas import files as files_module
-from schemas import objects
-from schemas.contract import Contract
-from schemas.errors import (
+from fingerpost.schemas import files as files_module
+from fingerpost.schemas import objects
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.errors import (
     CorruptArtifactError,
     ForeignArtifactError,
     MissingArtifactError,
     StoreUnreachableError,
     UnsafeNameError,
 )
-from schemas.files import Files
-from schemas.manifests import FileEntry, Manifest
-from schemas.refs import digest_of
-from schemas.store import Store
-from schemas.workspace import Workspace
+from fingerpost.schemas.files import Files
+from fingerpost.schemas.manifests import FileEntry, Manifest
+from fingerpost.schemas.refs import digest_of
+from fingerpost.schemas.store import Store
+from fingerpost.schemas.workspace import Workspace
 from tests.worlds import (
     STORES,
     THINGS,

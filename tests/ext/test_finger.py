@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext import finger, sources
-from tasks.ann.finger_basis import FingerParams
-from tasks.ann.finger_search import FingerIndex
-from tasks.ann.graph import from_adjacency
+from fingerpost.ext import finger, sources
+from fingerpost.tasks.ann.finger_basis import FingerParams
+from fingerpost.tasks.ann.finger_search import FingerIndex
+from fingerpost.tasks.ann.graph import from_adjacency
 from tests.oracles import finger_split
 from tests.support.graphs import build_tables, neighbor_graph
 from tests.support.vectors import decaying

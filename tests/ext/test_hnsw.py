@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ext import hnsw
-from ext.sources import source_hash
+from fingerpost.ext import hnsw
+from fingerpost.ext.sources import source_hash
 
 
 @pytest.fixture(autouse=True)

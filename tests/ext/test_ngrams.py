@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
-from ext.ngrams import count_ngrams, hash_ngrams, match_terms, merge_counts
+from fingerpost.ext.ngrams import count_ngrams, hash_ngrams, match_terms, merge_counts
 from tests.data import data_folder
 
 TOKEN = re.compile(r"(?u)\b\w\w+\b")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext import pair_counts as kernel
+from fingerpost.ext import pair_counts as kernel
 
 MEASURES = ("cosine", "euclidean")
 

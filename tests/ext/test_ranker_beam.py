@@ -6,12 +6,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from ext import ranker_beam
-from ext.sources import source_hash
-from tasks.xmr.model import ChunkBlock, RankerModel, join_chunks
-from tasks.xmr.ranking import BeamParams, Ranker
-from tasks.xmr.sparse_rows import MatrixError, checked_rows
-from tasks.xmr.tree import LabelTree
+from fingerpost.ext import ranker_beam
+from fingerpost.ext.sources import source_hash
+from fingerpost.tasks.xmr.model import ChunkBlock, RankerModel, join_chunks
+from fingerpost.tasks.xmr.ranking import BeamParams, Ranker
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
+from fingerpost.tasks.xmr.tree import LabelTree
 from tests.oracles import tree_scores
 
 NONE = 0xFFFFFFFF

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext import ranker_columns
-from ext.ranker_columns import merge_chunks
-from ext.sources import source_hash
+from fingerpost.ext import ranker_columns
+from fingerpost.ext.ranker_columns import merge_chunks
+from fingerpost.ext.sources import source_hash
 from tests.oracles import merged_columns
 
 

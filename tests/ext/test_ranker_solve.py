@@ -10,9 +10,9 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from ext import ranker_solve
-from ext.ranker_solve import Solver
-from ext.sources import source_hash
+from fingerpost.ext import ranker_solve
+from fingerpost.ext.ranker_solve import Solver
+from fingerpost.ext.sources import source_hash
 from tests.oracles import dual_svm, svm_objective
 
 TIGHT = {"eps": 1e-7, "max_iter": 20_000, "threshold": 0.0, "precise": True}

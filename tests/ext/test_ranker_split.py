@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from ext import ranker_split
-from ext.ranker_split import split_rows
-from ext.sources import source_hash
+from fingerpost.ext import ranker_split
+from fingerpost.ext.ranker_split import split_rows
+from fingerpost.ext.sources import source_hash
 from tests.oracles import halved
 
 

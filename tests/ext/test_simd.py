@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ext import hnsw
+from fingerpost.ext import hnsw
 from tests.oracles import lanes16
 
 FLOATS = st.floats(-1e6, 1e6, width=32)

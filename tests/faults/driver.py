@@ -20,17 +20,17 @@ from typing import Any
 
 import pandas  # noqa: F401  (imported late by readers; once here is enough)
 
-import schemas.files
-import tasks.ann.stages.index
-import tasks.corpus.stages.documents
-import tasks.corpus.stages.features
-import tasks.shards
-from schemas.store import Store
-from tasks.code import code_hash
-from tasks.environment import Environment
-from tasks.ledger import StageRecord
-from tasks.shards import Shard, ShardJob, ShardReport
-from tasks.stage import Stage
+import fingerpost.schemas.files
+import fingerpost.tasks.ann.stages.index
+import fingerpost.tasks.corpus.stages.documents
+import fingerpost.tasks.corpus.stages.features
+import fingerpost.tasks.shards
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.code import code_hash
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.ledger import StageRecord
+from fingerpost.tasks.shards import Shard, ShardJob, ShardReport
+from fingerpost.tasks.stage import Stage
 from tests.support import toy_pipeline
 from tests.worlds import DAY, identities, run_pipeline
 
@@ -44,7 +44,7 @@ def run(case: dict[str, Any]) -> None:
     """Runs the pipeline in a store; dies at a point's n-th visit if the case says so, and leaves a result if it lives."""
     _log_shards(Path(case["log"]))
     if "checkpoint_seconds" in case:
-        tasks.ann.stages.index.CHECKPOINT_SECONDS = case["checkpoint_seconds"]
+        fingerpost.tasks.ann.stages.index.CHECKPOINT_SECONDS = case["checkpoint_seconds"]
     point, number = case.get("kill") or (None, 0)
 
     def reached(here: str) -> None:
@@ -52,7 +52,7 @@ def run(case: dict[str, Any]) -> None:
         if here == point and visits[here] == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    schemas.files.reached = reached
+    fingerpost.schemas.files.reached = reached
     started = time.perf_counter()
     env = Environment(Store(case["store"]).prepare(), "toys", DAY)
     dying = timed(case.get("stage", ""), case.get("delay", 0.0), lambda: os.kill(os.getpid(), signal.SIGKILL))
@@ -136,11 +136,18 @@ def _ended(child: int, case: dict[str, Any], started: float) -> int:
 
 def main() -> None:
     """Serves cases until the input ends."""
-    modules = (tasks.corpus.stages.documents, tasks.corpus.stages.features, tasks.ann.stages.index, toy_pipeline)
+    modules = (
+        fingerpost.tasks.corpus.stages.documents,
+        fingerpost.tasks.corpus.stages.features,
+        fingerpost.tasks.ann.stages.index,
+        toy_pipeline,
+    )
     for found in (value for module in modules for value in vars(module).values()):
         if isinstance(found, Stage):
             code_hash(found.function)
-    tasks.shards.BLOCK_ROWS = tasks.ann.stages.index._STEP_ROWS = tasks.corpus.stages.features._PASS_ROWS = BLOCK_ROWS
+    fingerpost.tasks.shards.BLOCK_ROWS = fingerpost.tasks.ann.stages.index._STEP_ROWS = (
+        fingerpost.tasks.corpus.stages.features._PASS_ROWS
+    ) = BLOCK_ROWS
     for line in sys.stdin:
         cases = json.loads(line)
         started = time.monotonic()

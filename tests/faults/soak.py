@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.run.executor import DaskExecutor
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.shards import BLOCK_ROWS, Executor, SerialExecutor
+from fingerpost.flows.run.executor import DaskExecutor
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import BLOCK_ROWS, Executor, SerialExecutor
 from tests.faults.driver import timed
 from tests.worlds import DAY, identities, run_pipeline, write_documents
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.contract import Contract
-from schemas.errors import ContractError, CorruptArtifactError, FingerpostError, ForeignArtifactError
-from schemas.manifests import Manifest
-from schemas.publish import Pointer
-from schemas.refs import Ref, digest_of
-from schemas.store import Store
-from tasks.ledger import Ledger
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.errors import ContractError, CorruptArtifactError, FingerpostError, ForeignArtifactError
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref, digest_of
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import Ledger
 from tests.worlds import STORES, THINGS, publish_things, read_everything, store_url, things_ref
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from schemas.publish import Pointer
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 from tests.support import toy_pipeline
 from tests.worlds import write_documents
 

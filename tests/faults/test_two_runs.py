@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import CorruptArtifactError
-from schemas.inputs.sources import FileSource
-from schemas.refs import Ref
-from schemas.store import Store
-from schemas.workspace import Workspace
-from tasks.corpus.documents import ImportParams
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.stages import features as corpus
-from tasks.corpus.stages.documents import import_documents
-from tasks.corpus.svd import SvdParams
-from tasks.corpus.tfidf import TfidfParams
-from tasks.environment import Environment
+from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.inputs.sources import FileSource
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.schemas.workspace import Workspace
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.corpus.stages import features as corpus
+from fingerpost.tasks.corpus.stages.documents import import_documents
+from fingerpost.tasks.corpus.svd import SvdParams
+from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.environment import Environment
 from tests.worlds import DAY, write_documents
 
 PASSES = 4

@@ -7,14 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from flows.backfill import backfill
-from flows.ops.backfill.days import Ended
-from flows.ops.backfill.partitions import Partitions
-from flows.ops.backfill.progress import begin, check, progress_of, run_to_end, select, take_up, try_failed_again
-from flows.ops.backfill.record import Backfill, BackfillError
-from schemas.leases import holding
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.backfill import backfill
+from fingerpost.flows.ops.backfill.days import Ended
+from fingerpost.flows.ops.backfill.partitions import Partitions
+from fingerpost.flows.ops.backfill.progress import (
+    begin,
+    check,
+    progress_of,
+    run_to_end,
+    select,
+    take_up,
+    try_failed_again,
+)
+from fingerpost.flows.ops.backfill.record import Backfill, BackfillError
+from fingerpost.schemas.leases import holding
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 from tests.support.backfills import DAYS, FLOW, backfill_of, drop
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
@@ -110,7 +118,7 @@ def test_a_day_is_stopped_at_once_where_that_is_asked_for(tmp_path: Path, monkey
         slow.set()
         time.sleep(60)
 
-    monkeypatch.setattr("schemas.inputs.sources.read_documents", read)
+    monkeypatch.setattr("fingerpost.schemas.inputs.sources.read_documents", read)
     threading.Thread(target=cancel, daemon=True).start()
     started = time.monotonic()
     assert run(found) == []
@@ -145,7 +153,7 @@ def test_what_is_lost_on_the_way_to_the_server_is_no_failure_of_the_day(
 
     drop(tmp_path, DAYS[0])
     found, _ = begin(backfill_of(tmp_path, last_day=DAYS[0]))
-    monkeypatch.setattr("schemas.inputs.sources.read_documents", lost)
+    monkeypatch.setattr("fingerpost.schemas.inputs.sources.read_documents", lost)
     with pytest.raises(
         BackfillError, match=rf"expected the run of {DAYS[0]} to finish.*ConnectError.*resume {found.id}"
     ):

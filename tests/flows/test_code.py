@@ -8,15 +8,15 @@ from types import ModuleType
 
 import pytest
 
-from ext.sources import EXTENSIONS
-from flows.run import catalog
-from schemas.errors import FingerpostError
-from tasks import code
-from tasks.ann.stages import index as ann
-from tasks.code import StaleExtensionError, code_hash
-from tasks.corpus.stages import documents
-from tasks.corpus.stages import features as corpus
-from tasks.stage import Stage
+from fingerpost.ext.sources import EXTENSIONS
+from fingerpost.flows.run import catalog
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.tasks import code
+from fingerpost.tasks.ann.stages import index as ann
+from fingerpost.tasks.code import StaleExtensionError, code_hash
+from fingerpost.tasks.corpus.stages import documents
+from fingerpost.tasks.corpus.stages import features as corpus
+from fingerpost.tasks.stage import Stage
 
 STAGES = {s.name: s for module in (documents, corpus, ann) for s in vars(module).values() if isinstance(s, Stage)}
 Edit = Callable[[str, Callable[[str], str]], None]
@@ -70,11 +70,11 @@ def test_hashes_are_stable_and_differ_between_stages() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "tasks.corpus.svd",
-        "tasks.ann.hnsw",
-        "tasks.corpus.stages.features",
-        "tasks.ann.stages.index",
-        "schemas.matrices",
+        "fingerpost.tasks.corpus.svd",
+        "fingerpost.tasks.ann.hnsw",
+        "fingerpost.tasks.corpus.stages.features",
+        "fingerpost.tasks.ann.stages.index",
+        "fingerpost.schemas.matrices",
     ],
 )
 def test_comments_docstrings_and_layout_do_not_count(edit: Edit, module: str) -> None:
@@ -84,7 +84,15 @@ def test_comments_docstrings_and_layout_do_not_count(edit: Edit, module: str) ->
 
 
 @pytest.mark.parametrize(
-    "module", ["tasks.stage", "tasks.shards", "tasks.ledger", "tasks.corpus.open", "tasks.ann.open", "schemas.store"]
+    "module",
+    [
+        "fingerpost.tasks.stage",
+        "fingerpost.tasks.shards",
+        "fingerpost.tasks.ledger",
+        "fingerpost.tasks.corpus.open",
+        "fingerpost.tasks.ann.open",
+        "fingerpost.schemas.store",
+    ],
 )
 def test_the_machinery_does_not_count(edit: Edit, module: str) -> None:
     before = hashes()
@@ -94,17 +102,17 @@ def test_the_machinery_does_not_count(edit: Edit, module: str) -> None:
 
 def test_an_edited_helper_counts_for_the_stages_that_use_it(edit: Edit) -> None:
     before = hashes()
-    edit("tasks.corpus.svd", lambda source: source + "\nMORE = 1\n")
+    edit("fingerpost.tasks.corpus.svd", lambda source: source + "\nMORE = 1\n")
     assert {"fit_projection", "embed_documents"} <= changed(before)
     assert not changed(before) & {"count_ngrams", "import_documents", "build_graph", "find_neighbors"}
 
 
 def test_a_helper_of_a_helper_counts(edit: Edit) -> None:
-    source = Path(str(importlib.import_module("tasks.corpus.ngrams").__file__)).read_text()
-    assert "tasks.corpus.ngrams" not in Path(str(ann.__file__)).read_text().split("def assemble_index")[1]
+    source = Path(str(importlib.import_module("fingerpost.tasks.corpus.ngrams").__file__)).read_text()
+    assert "fingerpost.tasks.corpus.ngrams" not in Path(str(ann.__file__)).read_text().split("def assemble_index")[1]
     assert source
     before = hashes()
-    edit("tasks.corpus.fields", lambda text: text + "\nMORE = 1\n")
+    edit("fingerpost.tasks.corpus.fields", lambda text: text + "\nMORE = 1\n")
     found = changed(before)
     assert {"count_ngrams", "evaluate_retrieval"} <= found
     assert not found & {"build_graph", "extract_documentation"}
@@ -112,21 +120,21 @@ def test_a_helper_of_a_helper_counts(edit: Edit) -> None:
 
 def test_readers_of_inputs_count_for_what_reads_them(edit: Edit) -> None:
     before = hashes()
-    edit("schemas.inputs.forms", lambda source: source + "\nMORE = 1\n")
+    edit("fingerpost.schemas.inputs.forms", lambda source: source + "\nMORE = 1\n")
     assert {"import_documents", "extract_documentation"} <= changed(before)
     assert not changed(before) & {"count_ngrams", "build_graph"}
 
 
 def test_how_matrices_are_stored_counts(edit: Edit) -> None:
     before = hashes()
-    edit("schemas.matrices", lambda source: source.replace("n, d", "rows, d") + "\nMORE = 1\n")
+    edit("fingerpost.schemas.matrices", lambda source: source.replace("n, d", "rows, d") + "\nMORE = 1\n")
     assert {"fit_projection", "embed_documents", "build_graph", "count_ngrams"} <= changed(before)
 
 
 def test_of_a_stages_own_file_only_what_it_uses_counts(edit: Edit) -> None:
     before = hashes()
     edit(
-        "tasks.corpus.stages.features",
+        "fingerpost.tasks.corpus.stages.features",
         lambda source: source.replace("def _weigh_shard(", "def _weigh_shard(  ").replace(
             '"non_zeros": int(rows.nnz)', '"non_zeros": 1 + int(rows.nnz)'
         ),
@@ -137,8 +145,8 @@ def test_of_a_stages_own_file_only_what_it_uses_counts(edit: Edit) -> None:
 @pytest.mark.parametrize(
     ("module", "users"),
     [
-        ("tasks.xmr.stages.memory_budget", {"embed_labels", "cluster_labels", "train_rankers"}),
-        ("tasks.xmr.stages.levels", {"train_rankers", "refresh_rankers"}),
+        ("fingerpost.tasks.xmr.stages.memory_budget", {"embed_labels", "cluster_labels", "train_rankers"}),
+        ("fingerpost.tasks.xmr.stages.levels", {"train_rankers", "refresh_rankers"}),
     ],
 )
 def test_what_stages_share_counts_for_those_that_use_it(edit: Edit, module: str, users: set[str]) -> None:
@@ -150,7 +158,7 @@ def test_what_stages_share_counts_for_those_that_use_it(edit: Edit, module: str,
 
 def test_a_constant_of_its_own_file_counts(edit: Edit) -> None:
     before = hashes()
-    edit("tasks.ann.stages.index", lambda source: source.replace("_STEP_ROWS = 4096", "_STEP_ROWS = 8192"))
+    edit("fingerpost.tasks.ann.stages.index", lambda source: source.replace("_STEP_ROWS = 4096", "_STEP_ROWS = 8192"))
     assert changed(before) == {"build_graph"}
 
 
@@ -166,12 +174,13 @@ def test_the_sources_of_an_extension_count(
     monkeypatch: pytest.MonkeyPatch, extension: str, stage: str, other: str
 ) -> None:
     assert extension in EXTENSIONS
-    before, module = hashes(), importlib.import_module(f"ext.{extension}")
+    before, module = hashes(), importlib.import_module(f"fingerpost.ext.{extension}")
     monkeypatch.setattr(module, "SOURCE_HASH", "other")
     with pytest.raises(
         StaleExtensionError,
         match=(
-            rf"ext.{extension}: expected a build of its present sources \(.*\), found one of other; rebuild: `make"
+            rf"fingerpost.ext.{extension}: expected a build of its present sources \(.*\), found one of other;"
+            rf" rebuild: `make"
             r" build`"
         ),
     ):

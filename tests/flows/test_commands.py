@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flows.cli import app
+from fingerpost.flows.cli import app
 from tests.support.commands import fingerpost, fingerpost_here, refused
 from tests.support.products import request_for, write_csv
 
@@ -82,7 +82,7 @@ def test_config_says_where_a_value_came_from(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("plain_runs")
 def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Path) -> None:
-    from flows.run.start import run_flow
+    from fingerpost.flows.run.start import run_flow
 
     source = write_csv(tmp_path / "products.csv")
     store = tmp_path / ".fingerpost"
@@ -97,9 +97,12 @@ def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Pat
     assert found["answers"][0]["kind"] == "tools"
     assert found["candidates"] > 0
     assert found["distances"] > 0
-    check = "import sys; from flows.cli import main; sys.argv = ['fingerpost', 'query', 'hammer']; main.__call__"
+    check = (
+        "import sys; from fingerpost.flows.cli import main; sys.argv = ['fingerpost', 'query', 'hammer']; main.__call__"
+    )
     script = (
-        f"{check}\nfrom flows.domains.ann.query import ask\nask(text='hammer', like='', vectors=None, k=2, kind=None,"
+        f"{check}\nfrom fingerpost.flows.domains.ann.query import ask\nask(text='hammer', like='', vectors=None, k=2,"
+        f" kind=None,"
         " package=None, method='auto', within='', as_json=True, collection=None, store=None)\nassert not {'prefect',"
         " 'distributed', 'dask'} & set(sys.modules), 'Prefect or Dask was imported'"
     )

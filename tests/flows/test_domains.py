@@ -10,24 +10,24 @@ from typing import Any
 
 import pytest
 
-from flows import domains
-from flows.cli import application
-from flows.domains.domain import Domain, InputFile, Product, Section, named
-from flows.domains.settings import Settings
-from flows.ops.backfill.record import BackfillRequest
-from flows.ops.erase.inputs import input_sources, inputs_with
-from flows.ops.stack.deployments import read_file
-from flows.run import section
-from flows.run.catalog import stage_names, stages
-from flows.run.flow_names import flow_names
-from flows.run.lineage import ends_of, source_path
-from flows.run.openlineage import events
-from flows.run.profiles import file_settings, load_settings
-from flows.run.request import RunRequest
-from schemas.inputs.forms import Form
-from schemas.inputs.suppression import Suppressed
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows import domains
+from fingerpost.flows.cli import application
+from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section, named
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.ops.backfill.record import BackfillRequest
+from fingerpost.flows.ops.erase.inputs import input_sources, inputs_with
+from fingerpost.flows.ops.stack.deployments import read_file
+from fingerpost.flows.run import section
+from fingerpost.flows.run.catalog import stage_names, stages
+from fingerpost.flows.run.flow_names import flow_names
+from fingerpost.flows.run.lineage import ends_of, source_path
+from fingerpost.flows.run.openlineage import events
+from fingerpost.flows.run.profiles import file_settings, load_settings
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.schemas.inputs.forms import Form
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Domains without a section of the report, and why.
@@ -45,7 +45,7 @@ BARE = Domain(
             contract="schemas.bare:THING",
             title="thing",
             role="thing",
-            gates="flows.domains.bare.gates:thing_gates",
+            gates="fingerpost.flows.domains.bare.gates:thing_gates",
             open="tasks.bare.open:live",
         ),
     ),
@@ -244,7 +244,7 @@ ROOMS: Mapping[str, Check] = {
 
 def contracts_of(domain: Domain) -> list[str]:
     try:
-        return [contract.name for contract in named(domain.contracts or f"schemas.{domain.word}:CONTRACTS")]
+        return [contract.name for contract in named(domain.contracts or f"fingerpost.schemas.{domain.word}:CONTRACTS")]
     except ImportError:
         return []
 

@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.run.runtime import executor_override, running
-from flows.run.start import run_flow
-from schemas.errors import FingerpostError, GateError, MissingArtifactError, QuarantineLimitError
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.ann.open import PRODUCT, live
-from tasks.corpus.svd import project
-from tasks.ledger import runs
-from tasks.metric.open import threshold_for
+from fingerpost.flows.run.runtime import executor_override, running
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.errors import FingerpostError, GateError, MissingArtifactError, QuarantineLimitError
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.open import PRODUCT, live
+from fingerpost.tasks.corpus.svd import project
+from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.metric.open import threshold_for
 from tests.support.products import ran, request_for, write_csv
 
 pytestmark = pytest.mark.usefixtures("plain_runs")

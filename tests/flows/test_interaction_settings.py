@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flows.domains.xmr.sources import interaction_source
-from flows.run.request import RunRequest
-from flows.run.section import SettingsError
-from schemas.inputs.interactions import InteractionFile
+from fingerpost.flows.domains.xmr.sources import interaction_source
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.inputs.interactions import InteractionFile
 
 
 def lines(path: Path, rows: list[dict[str, Any]]) -> str:

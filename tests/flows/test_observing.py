@@ -6,24 +6,24 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import flows.build_ann_index
-from flows.ops.backfill.partitions import Partitions
-from flows.ops.compare.diff import diff
-from flows.ops.compare.versions import find_version
-from flows.report.page import render
-from flows.run.dry_run import plan_of
-from flows.run.request import RunRequest
-from flows.run.runtime import Run, running
-from flows.run.start import run_flow
-from schemas import ann
-from schemas import fields as f
-from schemas.contract import Contract, Table
-from schemas.publish import Pointer
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ledger import runs
-from tasks.stage import Stage, stage
-from tasks.stage_run import StageRun
+import fingerpost.flows.build_ann_index
+from fingerpost.flows.ops.backfill.partitions import Partitions
+from fingerpost.flows.ops.compare.diff import diff
+from fingerpost.flows.ops.compare.versions import find_version
+from fingerpost.flows.report.page import render
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.runtime import Run, running
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import ann
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.stage import Stage, stage
+from fingerpost.tasks.stage_run import StageRun
 from tests.support.products import write_csv
 from tests.support.report_pages import Page
 
@@ -71,7 +71,7 @@ def request_of(plain_runs: None, tmp_path_factory: pytest.TempPathFactory) -> Ru
 @pytest.fixture
 def adding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A function that adds a stage over the vectors to the flow, under the role ``summary``."""
-    plain = flows.build_ann_index.find_neighbors
+    plain = fingerpost.flows.build_ann_index.find_neighbors
 
     def add(added: Stage) -> None:
         def both(vectors: Ref, *given: Any, **named: Any) -> Ref:
@@ -80,7 +80,7 @@ def adding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
                 run.refs["summary"] = added(vectors)
             return plain(vectors, *given, **named)
 
-        monkeypatch.setattr(flows.build_ann_index, "find_neighbors", both)
+        monkeypatch.setattr(fingerpost.flows.build_ann_index, "find_neighbors", both)
 
     yield add
     monkeypatch.undo()

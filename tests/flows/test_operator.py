@@ -7,16 +7,16 @@ import pytest
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.ops.backfill.partition_calendar import calendar
-from flows.ops.backfill.partitions import Partition
-from flows.ops.keep.live import show_history, wide_console
-from flows.run.api import ApiError
-from flows.run.profiles import load_settings
-from flows.run.request import RunRequest
-from flows.run.runtime import part
-from flows.run.start import run_flow
-from schemas.store import Store
-from tasks.ledger import save_run
+from fingerpost.flows.ops.backfill.partition_calendar import calendar
+from fingerpost.flows.ops.backfill.partitions import Partition
+from fingerpost.flows.ops.keep.live import show_history, wide_console
+from fingerpost.flows.run.api import ApiError
+from fingerpost.flows.run.profiles import load_settings
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.runtime import part
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import save_run
 
 
 def test_paths_in_a_profile_are_relative_to_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

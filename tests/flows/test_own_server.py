@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 RUN = """
 import sys, time
-from flows.run.server import own_server
+from fingerpost.flows.run.server import own_server
 with own_server() as server:
     server.wait()
     with own_server() as same:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-import tasks.code
-from flows.ops.backfill.partition_calendar import calendar, calendar_markdown
-from flows.ops.backfill.partitions import Partition, Partitions
-from flows.run.calendar import days_between
-from flows.run.console import wide_console
-from flows.run.dry_run import plan_of
-from flows.run.request import RunRequest
-from flows.run.start import run_flow
-from schemas.errors import FingerpostError, QuarantineLimitError
-from schemas.leases import lease
-from schemas.store import Store
-from tasks.ledger import partition, save_partition
+import fingerpost.tasks.code
+from fingerpost.flows.ops.backfill.partition_calendar import calendar, calendar_markdown
+from fingerpost.flows.ops.backfill.partitions import Partition, Partitions
+from fingerpost.flows.run.calendar import days_between
+from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.errors import FingerpostError, QuarantineLimitError
+from fingerpost.schemas.leases import lease
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import partition, save_partition
 from tests.support.products import write_csv
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
@@ -138,8 +138,10 @@ def test_a_day_is_stale_for_a_changed_input_although_other_days_had_others(world
 
 
 def test_a_day_is_stale_for_changed_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = tasks.code._code_hash
-    monkeypatch.setattr(tasks.code, "_code_hash", lambda f: "0" * 32 if f.__name__ == "count_ngrams" else plain(f))
+    plain = fingerpost.tasks.code._code_hash
+    monkeypatch.setattr(
+        fingerpost.tasks.code, "_code_hash", lambda f: "0" * 32 if f.__name__ == "count_ngrams" else plain(f)
+    )
     assert world.state(DAYS[1]) == ("stale", "code changed")
 
 
@@ -219,16 +221,16 @@ def test_a_year_is_looked_at_quickly(world: World) -> None:
     """The code is hashed once, not once a day."""
     calls: list[str] = []
     stages = world.stages
-    plain = tasks.code._code_hash
+    plain = fingerpost.tasks.code._code_hash
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks.code, "_code_hash", lambda f: calls.append(f.__name__) or plain(f))
+        patch.setattr(fingerpost.tasks.code, "_code_hash", lambda f: calls.append(f.__name__) or plain(f))
         request = world.request().model_copy(update={"input": str(world.folder / f"drop-{DAYS[0]}.csv")})
         assert len(Partitions(FLOW, request).of(days_between("2025-01-01", "2025-01-31"))) == 31
     assert len(calls) == len(set(calls)) == stages
 
 
 def test_states_as_json(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    from flows.commands.backfilling import partitions
+    from fingerpost.flows.commands.backfilling import partitions
 
     r = world.request()
     columns = [f"{ours}={theirs}" for ours, theirs in r.columns.items()]

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.run.calendar import days_between, logical_day
-from flows.run.dry_run import plan_of
-from flows.run.request import RunRequest, collection_of
-from flows.run.section import SettingsError
-from flows.run.start import known, run_flow
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.ann.open import PRODUCT
-from tasks.ledger import partitions, runs
+from fingerpost.flows.run.calendar import days_between, logical_day
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.request import RunRequest, collection_of
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.start import known, run_flow
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.open import PRODUCT
+from fingerpost.tasks.ledger import partitions, runs
 from tests.support.products import ran, request_for, write_csv
 
 pytestmark = pytest.mark.usefixtures("plain_runs")

@@ -7,12 +7,12 @@ import pytest
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 
-from flows.backfill import backfill
-from flows.ops.backfill.record import BackfillError
-from flows.run.start import known, run_flow
-from schemas.publish import products
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.backfill import backfill
+from fingerpost.flows.ops.backfill.record import BackfillError
+from fingerpost.flows.run.start import known, run_flow
+from fingerpost.schemas.publish import products
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 from tests.support.backfills import DAYS, backfill_of, drop
 from tests.support.products import ran, request_for, write_csv
 from tests.unit.xmr.shop import write_shop

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.run.start import run_flow
-from schemas.errors import GateError, InputError
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.ann.open import PRODUCT
-from tasks.ledger import runs
+from fingerpost.flows.cli import app
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.errors import GateError, InputError
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.open import PRODUCT
+from fingerpost.tasks.ledger import runs
 from tests.support.products import request_for, write_csv
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
@@ -77,8 +77,9 @@ def check_commands(store: Path, queries: Path, ids: list[str]) -> None:
     assert len([move for move in why["moves"] if move["after"]]) == 5
     assert "MISSED replay_overlap" in shown("replay", "--queries", str(queries), "--candidate", refs[1])
     modules = (
-        "flows.ops.compare.diff_tables, flows.ops.compare.why_tables, flows.ops.compare.replay_tables,"
-        " flows.ops.compare.versions, flows.run.gates"
+        "fingerpost.flows.ops.compare.diff_tables, fingerpost.flows.ops.compare.why_tables,"
+        " fingerpost.flows.ops.compare.replay_tables,"
+        " fingerpost.flows.ops.compare.versions, fingerpost.flows.run.gates"
     )
     script = f"import sys, {modules}\nassert not {{'prefect', 'distributed', 'dask'}} & set(sys.modules)"
     silent = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

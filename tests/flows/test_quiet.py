@@ -8,7 +8,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from flows.run.loggers import silence
+from fingerpost.flows.run.loggers import silence
 
 _ASKED = "import dask, distributed; print(dask.config.get('distributed.worker.profile.interval'))"
 

@@ -2,8 +2,8 @@
 
 import inspect
 
-from flows.domains.xmr.steps import steps_of
-from flows.run.request import RunRequest
+from fingerpost.flows.domains.xmr.steps import steps_of
+from fingerpost.flows.run.request import RunRequest
 
 
 def test_steps_name_every_parameter_of_their_stages() -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from flows.domains.ann.report.search_plots import SearchPoint, recall_distances_svg, recall_speed_svg
-from flows.report.contents import gather
-from flows.report.page import render, write
-from schemas import ann, corpus
-from schemas.publish import Gate, Pointer
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.domains.ann.report.search_plots import SearchPoint, recall_distances_svg, recall_speed_svg
+from fingerpost.flows.report.contents import gather
+from fingerpost.flows.report.page import render, write
+from fingerpost.schemas import ann, corpus
+from fingerpost.schemas.publish import Gate, Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 from tests.support.report_pages import NASTY, Made, Page, add_documents, add_index, figure_table
 
 
@@ -235,7 +235,8 @@ def test_plots_stand_any_recalls(recalls: tuple[float, ...]) -> None:
 
 def test_the_page_is_made_without_prefect_and_matplotlib_waits() -> None:
     code = (
-        "import sys, flows.report.page; from flows import domains; from flows.domains.domain import named;"
+        "import sys, fingerpost.flows.report.page; from fingerpost.flows import domains; from"
+        " fingerpost.flows.domains.domain import named;"
         " [named(domain.report.gather) for domain in domains.DOMAINS if domain.report];"
         " sys.exit(any(m in sys.modules for m in ('matplotlib', 'prefect', 'distributed')))"
     )

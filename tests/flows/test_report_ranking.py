@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from flows.domains.xmr.report.ranking import read_ranked
-from flows.report.contents import gather
-from flows.report.page import render
-from flows.run.page import plots as run_page_plots
-from schemas import xmr
+from fingerpost.flows.domains.xmr.report.ranking import read_ranked
+from fingerpost.flows.report.contents import gather
+from fingerpost.flows.report.page import render
+from fingerpost.flows.run.page import plots as run_page_plots
+from fingerpost.schemas import xmr
 from tests.support.report_pages import Made, Page, figure_table
 
 METHODS = {"frequent": 0.1, "bm25": 0.4, "ranker": 0.8765, "two_tower": 0.7}

@@ -7,18 +7,18 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import flows.run.page
-from flows import domains
-from flows.domains.domain import Domain, InputFile, Product, Section, named
-from flows.report.contents import gather as gather_all
-from flows.report.page import _environment, render
-from flows.report.plots import Plot, as_svg, new_figure
-from flows.run.page import _show_lineage, summary
-from flows.run.page import plots as run_page_plots
-from schemas import corpus
-from schemas.errors import MissingArtifactError
-from schemas.publish import Pointer
-from schemas.store import Store
+import fingerpost.flows.run.page
+from fingerpost.flows import domains
+from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section, named
+from fingerpost.flows.report.contents import gather as gather_all
+from fingerpost.flows.report.page import _environment, render
+from fingerpost.flows.report.plots import Plot, as_svg, new_figure
+from fingerpost.flows.run.page import _show_lineage, summary
+from fingerpost.flows.run.page import plots as run_page_plots
+from fingerpost.schemas import corpus
+from fingerpost.schemas.errors import MissingArtifactError
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
 from tests.support.report_pages import NASTY, Made, Page, add_documents, add_index
 from tests.worlds import THINGS, commit_things, things_ref
 
@@ -138,7 +138,9 @@ def test_the_lineage_of_every_product_is_on_the_page_of_the_run(made: Made, monk
     toys = things_ref(1)
     commit_things(made.store, toys, seed=1)
     shown: list[str] = []
-    monkeypatch.setattr(flows.run.page, "create_markdown_artifact", lambda *, markdown, **_: shown.append(markdown))
+    monkeypatch.setattr(
+        fingerpost.flows.run.page, "create_markdown_artifact", lambda *, markdown, **_: shown.append(markdown)
+    )
     _show_lineage(made.store, made.record(refs={"index": index, "toys": str(toys)}), "a run")
     [page] = shown
     assert re.findall(r"Lineage of `([^`]*)`", page) == [index, str(toys)]

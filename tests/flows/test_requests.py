@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.run import request as requests
-from flows.run.profiles import load_settings, renamed, settings_read
-from flows.run.request import RunRequest
-from flows.run.section import SettingsError
-from flows.run.start import run_flow
+from fingerpost.flows.run import request as requests
+from fingerpost.flows.run.profiles import load_settings, renamed, settings_read
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.start import run_flow
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.run.runtime import DaskExecutor
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.shards import BLOCK_ROWS, Executor, SerialExecutor, row_shards
+from fingerpost.flows.run.runtime import DaskExecutor
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import BLOCK_ROWS, Executor, SerialExecutor, row_shards
 from tests.support.kills import Deadly
 from tests.worlds import DAY, identities, run_pipeline, write_documents
 

@@ -7,20 +7,20 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from schemas import fields as f
-from schemas.contract import Contract, Table
-from schemas.errors import CorruptArtifactError, FingerpostError, InputError, MissingArtifactError
-from schemas.refs import Ref
-from schemas.store import Store
-from schemas.workspace import Workspace
-from tasks import same_code
-from tasks import stage as stage_module
-from tasks.code import code_hash
-from tasks.environment import Environment, current_environment, environment
-from tasks.ledger import Ledger, StageRecord
-from tasks.shards import Shard, ShardOutput
-from tasks.stage import Stage, stage
-from tasks.stage_run import StageRun
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, InputError, MissingArtifactError
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.schemas.workspace import Workspace
+from fingerpost.tasks import same_code
+from fingerpost.tasks import stage as stage_module
+from fingerpost.tasks.code import code_hash
+from fingerpost.tasks.environment import Environment, current_environment, environment
+from fingerpost.tasks.ledger import Ledger, StageRecord
+from fingerpost.tasks.shards import Shard, ShardOutput
+from fingerpost.tasks.stage import Stage, stage
+from fingerpost.tasks.stage_run import StageRun
 from tests.worlds import DAY, FixedSource
 
 MADE = Contract("test.made", 1, (Table("things", (f.ID, f.TEXT), key=("id",)),), "toys")

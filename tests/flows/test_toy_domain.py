@@ -11,30 +11,30 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows import domains
-from flows.cli import application
-from flows.ops.backfill.partitions import Partitions
-from flows.ops.backfill.progress import begin, check, progress_of, run_to_end
-from flows.ops.backfill.record import BackfillRequest
-from flows.ops.compare.diff import diff
-from flows.ops.compare.versions import find_version
-from flows.ops.erase.forget import forget
-from flows.report.contents import gather
-from flows.report.page import render
-from flows.run.catalog import stages
-from flows.run.dry_run import plan_of
-from flows.run.freshness import Deadline, freshness
-from flows.run.lineage import ends_of, lineage_of
-from flows.run.openlineage import events
-from flows.run.page import plots, summary
-from flows.run.profiles import in_force
-from flows.run.request import RunRequest
-from flows.run.section import SettingsError
-from flows.run.start import run_flow
-from schemas.errors import GateError
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.ledger import partitions, runs
+from fingerpost.flows import domains
+from fingerpost.flows.cli import application
+from fingerpost.flows.ops.backfill.partitions import Partitions
+from fingerpost.flows.ops.backfill.progress import begin, check, progress_of, run_to_end
+from fingerpost.flows.ops.backfill.record import BackfillRequest
+from fingerpost.flows.ops.compare.diff import diff
+from fingerpost.flows.ops.compare.versions import find_version
+from fingerpost.flows.ops.erase.forget import forget
+from fingerpost.flows.report.contents import gather
+from fingerpost.flows.report.page import render
+from fingerpost.flows.run.catalog import stages
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.freshness import Deadline, freshness
+from fingerpost.flows.run.lineage import ends_of, lineage_of
+from fingerpost.flows.run.openlineage import events
+from fingerpost.flows.run.page import plots, summary
+from fingerpost.flows.run.profiles import in_force
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.errors import GateError
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import partitions, runs
 from tests.toy import TOY
 from tests.toy.open import live
 from tests.toy.settings import Settings

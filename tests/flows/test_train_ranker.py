@@ -9,18 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.domains.xmr.sources import skipped
-from flows.report.page import render
-from flows.run.dry_run import plan_of
-from flows.run.request import RunRequest
-from flows.run.section import SettingsError
-from flows.run.start import run_flow
-from schemas.errors import GateError
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.ledger import runs
-from tasks.xmr.open import PRODUCT, live
+from fingerpost.flows.cli import app
+from fingerpost.flows.domains.xmr.sources import skipped
+from fingerpost.flows.report.page import render
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.errors import GateError
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.xmr.open import PRODUCT, live
 from tests.support.commands import fingerpost, refused
 from tests.support.report_pages import Page
 from tests.support.shop_rankers import request_for
@@ -141,7 +141,8 @@ def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(
     assert first.split() == ["1", best["id"], *best["name"].split(), f"{best['chance']:.2f}", f"{best['score']:.3g}"]
     assert "none of its words is known" in CliRunner().invoke(app, ["rank", "qqqq"]).output
     script = (
-        "import sys\nfrom flows.domains.xmr.rank import rank\nrank(text='red hammer', source=None, output=None, k=2,"
+        "import sys\nfrom fingerpost.flows.domains.xmr.rank import rank\nrank(text='red hammer', source=None,"
+        " output=None, k=2,"
         " as_json=True, collection=None, store=None)\nassert not {'prefect', 'distributed', 'dask', 'torch', 'sklearn',"
         " 'matplotlib'} & set(sys.modules), 'not needed'"
     )
@@ -250,7 +251,7 @@ def test_first_sentences_of_the_sample_lead_to_their_objects(tmp_path: Path) -> 
     assert any("Param" in answer.name or "TypeVar" in answer.name for answer in found)
     stages = {stage["stage"]: stage for stage in runs(Store(str(tmp_path)), newest=1)[0]["stages"]}
     assert stages["import_interactions"]["inputs"] == {"source": stages["extract_documentation"]["ref"]}
-    from schemas.inputs.interactions import FirstSentenceSource
+    from fingerpost.schemas.inputs.interactions import FirstSentenceSource
 
     direct = FirstSentenceSource(("typing_extensions",)).read()
     assert ranker.labels == (direct.labels["id"].to_pylist(), direct.labels["name"].to_pylist())

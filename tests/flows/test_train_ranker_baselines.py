@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.report.page import render
-from flows.run.dry_run import plan_of
-from flows.run.start import run_flow
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.report.page import render
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 from tests.support.report_pages import Page
 from tests.support.shop_rankers import request_for
 from tests.unit.xmr.shop import write_shop

@@ -9,23 +9,23 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.domains.metric import settings as metric_settings
-from flows.domains.metric.report.embedder_plots import utility_pair_svg
-from flows.domains.metric.report.embedders import Curves
-from flows.domains.metric.settings import MetricSettings
-from flows.report.page import render
-from flows.run.dry_run import plan_of
-from flows.run.request import RunRequest
-from flows.run.section import SettingsError
-from flows.run.start import run_flow
-from schemas import metric as contracts
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.corpus.open import read_vectors
-from tasks.ledger import runs
-from tasks.metric.calibrated import ForeignModelError
-from tasks.metric.open import live
+from fingerpost.flows.cli import app
+from fingerpost.flows.domains.metric import settings as metric_settings
+from fingerpost.flows.domains.metric.report.embedder_plots import utility_pair_svg
+from fingerpost.flows.domains.metric.report.embedders import Curves
+from fingerpost.flows.domains.metric.settings import MetricSettings
+from fingerpost.flows.report.page import render
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.open import read_vectors
+from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.metric.calibrated import ForeignModelError
+from fingerpost.tasks.metric.open import live
 from tests.support.embedding_files import DAY, write
 from tests.support.letters import letters
 from tests.support.report_pages import Page
@@ -90,7 +90,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
 
 
 def test_the_published_threshold_holds_for_the_taken_embedder(tuned: Path) -> None:
-    from tasks.metric.trainer import embed
+    from fingerpost.tasks.metric.trainer import embed
 
     store = Store(str(tuned / ".fingerpost"))
     record = runs(store, newest=1)[0]

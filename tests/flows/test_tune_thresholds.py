@@ -10,27 +10,27 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.domains.metric.gates import threshold_gates
-from flows.domains.metric.settings import ThresholdGates
-from flows.domains.metric.sources import skipped
-from flows.domains.settings import Settings
-from flows.report.page import render
-from flows.run.dry_run import plan_of
-from flows.run.gates import held_back
-from flows.run.request import RunRequest
-from flows.run.start import run_flow
-from schemas import metric as contracts
-from schemas.errors import FingerpostError, GateError, InputError, MissingArtifactError
-from schemas.inputs import SAMPLE
-from schemas.manifests import Manifest
-from schemas.publish import Gate, Pointer
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ann.open import live as live_index
-from tasks.ledger import runs
-from tasks.metric.calibrated import ForeignModelError
-from tasks.metric.open import PRODUCT, live, threshold_for
+from fingerpost.flows.cli import app
+from fingerpost.flows.domains.metric.gates import threshold_gates
+from fingerpost.flows.domains.metric.settings import ThresholdGates
+from fingerpost.flows.domains.metric.sources import skipped
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.report.page import render
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.gates import held_back
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.errors import FingerpostError, GateError, InputError, MissingArtifactError
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.publish import Gate, Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.open import live as live_index
+from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.metric.calibrated import ForeignModelError
+from fingerpost.tasks.metric.open import PRODUCT, live, threshold_for
 from tests.support.embedding_files import DAY, write
 from tests.support.report_pages import Page
 from tests.unit.metric.worlds import embeddings
@@ -451,7 +451,7 @@ def test_the_command_tells_the_threshold_without_prefect_or_dask(faces: Path) ->
     assert "the same classes" in shown
     assert len(shown[shown.index("worst classes by FRR") :].splitlines()) == 4
     code = (
-        "import sys; from flows.cli import app; from typer.testing import CliRunner\n"
+        "import sys; from fingerpost.flows.cli import app; from typer.testing import CliRunner\n"
         "done = CliRunner().invoke(app, sys.argv[1:]); assert done.exit_code == 0, done\n"
         "assert not {'prefect', 'distributed', 'dask', 'torch', 'matplotlib'} & set(sys.modules), 'imported'"
     )

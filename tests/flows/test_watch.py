@@ -8,13 +8,13 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Crashed, Failed, State
 
-from flows.nightly import nightly
-from flows.run.alerts import WEBHOOK, alerts
-from flows.run.crashes import alert_when_crashed
-from flows.run.start import run_flow
-from flows.watch_freshness import WatchRequest, watch_freshness
-from schemas.errors import FingerpostError
-from schemas.store import Store
+from fingerpost.flows.nightly import nightly
+from fingerpost.flows.run.alerts import WEBHOOK, alerts
+from fingerpost.flows.run.crashes import alert_when_crashed
+from fingerpost.flows.run.start import run_flow
+from fingerpost.flows.watch_freshness import WatchRequest, watch_freshness
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.store import Store
 from tests.ops.watched import note_day, receiver, request_for
 from tests.worlds import write_documents
 

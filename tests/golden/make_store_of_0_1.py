@@ -151,11 +151,11 @@ def make(folder: Path) -> None:
     getpass.getuser = lambda: "user"
     from prefect import Flow, Task
 
-    from flows import own_server
-    from flows.requests import RunRequest
-    from flows.start import run_flow
-    from tasks.environment import current_environment
-    from tasks.stage import Stage
+    from fingerpost.flows import own_server
+    from fingerpost.flows.requests import RunRequest
+    from fingerpost.flows.start import run_flow
+    from fingerpost.tasks.environment import current_environment
+    from fingerpost.tasks.stage import Stage
 
     class NoServer(own_server.OwnServer):
         def __init__(self) -> None: ...

@@ -13,9 +13,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flows.run.catalog import stages
-from tasks.code import code_hash, unchanging_code
-from tasks.same_code import FILE
+from fingerpost.flows.run.catalog import stages
+from fingerpost.tasks.code import code_hash, unchanging_code
+from fingerpost.tasks.same_code import FILE
 
 BEFORE = Path(__file__).with_name("code_of_0_1.json")
 #: The stages of the version before that did what some stages do now.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from flows.run.catalog import stages
-from tasks.same_code import FILE, known_as
+from fingerpost.flows.run.catalog import stages
+from fingerpost.tasks.same_code import FILE, known_as
 from tests.golden import tiny
 from tests.golden.same_code import BEFORE, FORMER_STAGES, table
 
@@ -142,5 +142,5 @@ def test_the_table_has_the_stages_whose_code_changed_but_those_excepted() -> Non
 
 def test_the_table_is_package_data() -> None:
     root = Path(__file__).resolve().parents[2]
-    assert FILE.parent == root / "tasks"
-    assert '"tasks": ["same_code.json"]' in (root / "setup.py").read_text()
+    assert FILE.resolve().parent == root / "tasks"
+    assert '"fingerpost.tasks": ["same_code.json"]' in (root / "setup.py").read_text()

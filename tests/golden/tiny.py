@@ -21,17 +21,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.build_ann_index import build_ann_index
-from flows.featurize_corpus import featurize_corpus
-from flows.run import publishing
-from flows.run.request import RunRequest
-from flows.train_ranker import train_ranker
-from flows.tune_thresholds import tune_thresholds
-from schemas.publish import Gate, Pointer
-from schemas.refs import Ref, digest_of
-from tasks.code import unchanging_code
-from tasks.ledger import StageRecord
-from tasks.shards import SerialExecutor
+from fingerpost.flows.build_ann_index import build_ann_index
+from fingerpost.flows.featurize_corpus import featurize_corpus
+from fingerpost.flows.run import publishing
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.train_ranker import train_ranker
+from fingerpost.flows.tune_thresholds import tune_thresholds
+from fingerpost.schemas.publish import Gate, Pointer
+from fingerpost.schemas.refs import Ref, digest_of
+from fingerpost.tasks.code import unchanging_code
+from fingerpost.tasks.ledger import StageRecord
+from fingerpost.tasks.shards import SerialExecutor
 from tests.unit.xmr import whole
 
 FILE = Path(__file__).with_name("manifests_tiny.json")

@@ -32,9 +32,9 @@ from typing import Any
 
 import psutil
 
-from flows.ops.stack.processes import alive, marked
-from flows.ops.stack.state import State, client_environment, read_state
-from flows.run.api import Api, ApiError
+from fingerpost.flows.ops.stack.processes import alive, marked
+from fingerpost.flows.ops.stack.state import State, client_environment, read_state
+from fingerpost.flows.run.api import Api, ApiError
 from tests.worlds import write_documents
 
 #: What of this process's environment a stack and its commands must not see.
@@ -124,7 +124,7 @@ class RunningStack:
             FINGERPOST_STACK_HOME=str(self.home), FINGERPOST_STORE=self.store, **self.secrets, **env
         )
         return subprocess.run(
-            [sys.executable, "-m", "flows.cli", *arguments],
+            [sys.executable, "-m", "fingerpost.flows.cli", *arguments],
             env=found,
             cwd=self.home.parent,
             capture_output=True,
@@ -223,7 +223,7 @@ def start_stack(folder: Path, *arguments: str, secrets: dict[str, str] | None = 
             [
                 sys.executable,
                 "-m",
-                "flows.cli",
+                "fingerpost.flows.cli",
                 "up",
                 "--home",
                 str(home),

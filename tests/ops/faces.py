@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from schemas.inputs.sources import FileSource
-from schemas.refs import Ref
-from tasks.corpus.documents import ImportParams
-from tasks.corpus.stages.documents import import_documents, take_vectors
-from tasks.metric.assessment import AssessmentParams
-from tasks.metric.classes import ClassParams
-from tasks.metric.opis import OpisParams
-from tasks.metric.stages import thresholds
-from tasks.metric.thresholds import Target
+from fingerpost.schemas.inputs.sources import FileSource
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.corpus.stages.documents import import_documents, take_vectors
+from fingerpost.tasks.metric.assessment import AssessmentParams
+from fingerpost.tasks.metric.classes import ClassParams
+from fingerpost.tasks.metric.opis import OpisParams
+from fingerpost.tasks.metric.stages import thresholds
+from fingerpost.tasks.metric.thresholds import Target
 from tests.unit.metric.worlds import embeddings
 
 ROWS, CLASSES = 400, 16

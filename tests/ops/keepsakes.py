@@ -10,15 +10,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from schemas.leases import RUNNING, Lease, _machine, _process, lease
-from schemas.manifests import Manifest
-from schemas.pins import pin, unpin
-from schemas.publish import Pointer
-from schemas.refs import Ref
-from schemas.store import Store
-from schemas.workspace import Workspace
-from tasks.environment import Environment
-from tasks.ledger import Ledger
+from fingerpost.schemas.leases import RUNNING, Lease, _machine, _process, lease
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.pins import pin, unpin
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.schemas.workspace import Workspace
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.ledger import Ledger
 from tests.worlds import GATE, run_pipeline, things_ref, write_things
 
 #: Collections of these tests take place long after their stores were written, so that nothing is recent by its commit.

@@ -12,14 +12,14 @@ from threading import Barrier
 
 import pytest
 
-from flows.run.alerts import WEBHOOK, Alert, alerts, redeliver, tell, undelivered
-from flows.run.failures import alert_of_dead_runs, alert_of_failure, alert_of_late_days
-from flows.run.freshness import scheduled_freshness
-from flows.run.runtime import running
-from schemas.errors import InputError, StoreUnreachableError
-from schemas.files import Files
-from schemas.leases import at_work, lease
-from schemas.store import Store
+from fingerpost.flows.run.alerts import WEBHOOK, Alert, alerts, redeliver, tell, undelivered
+from fingerpost.flows.run.failures import alert_of_dead_runs, alert_of_failure, alert_of_late_days
+from fingerpost.flows.run.freshness import scheduled_freshness
+from fingerpost.flows.run.runtime import running
+from fingerpost.schemas.errors import InputError, StoreUnreachableError
+from fingerpost.schemas.files import Files
+from fingerpost.schemas.leases import at_work, lease
+from fingerpost.schemas.store import Store
 from tests.ops.conftest import RunningStack
 from tests.ops.watched import Receiver, note_day, note_run, receiver, request_for
 from tests.worlds import write_documents
@@ -170,7 +170,7 @@ def test_a_watcher_that_was_killed_while_it_sent_is_waited_for_and_then_replaced
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("flows.run.alerts.post", killed)
+        patch.setattr("fingerpost.flows.run.alerts.post", killed)
         with pytest.raises(KeyboardInterrupt):
             watch(store)
     watch(store, NOW + timedelta(seconds=30))
@@ -206,8 +206,8 @@ def test_an_address_that_cannot_be_reached_fails_no_run_and_is_not_shown(
 
 _DIES = """
 import os, signal, sys
-from schemas.leases import lease
-from schemas.store import Store
+from fingerpost.schemas.leases import lease
+from fingerpost.schemas.store import Store
 with lease(Store(sys.argv[1]), sys.argv[2], flow="nightly", collection="toys", day="2026-01-05"):
     print("at work", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

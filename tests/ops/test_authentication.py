@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.ops.stack.certificates import dask_security
-from flows.ops.stack.processes import StackError, alive, marked
-from flows.ops.stack.state import credentials
-from flows.run.api import Api, ApiError
+from fingerpost.flows.ops.stack.certificates import dask_security
+from fingerpost.flows.ops.stack.processes import StackError, alive, marked
+from fingerpost.flows.ops.stack.state import credentials
+from fingerpost.flows.run.api import Api, ApiError
 from tests.ops.conftest import RunningStack, started_stack
 
 pytestmark = pytest.mark.slow
@@ -140,7 +140,7 @@ def test_down_ends_what_a_killed_up_left_even_what_cannot_listen(guarded: Runnin
     assert alive(guarded.pid("worker"))
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "down", "--home", str(guarded.home)],
+        [sys.executable, "-m", "fingerpost.flows.cli", "down", "--home", str(guarded.home)],
         capture_output=True,
         text=True,
         timeout=200,

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from flows.ops.backfill.progress import progress_of
-from flows.ops.backfill.record import backfills
-from flows.run.api import ApiError
-from flows.run.calendar import days_between
-from schemas.leases import at_work
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.ops.backfill.progress import progress_of
+from fingerpost.flows.ops.backfill.record import backfills
+from fingerpost.flows.run.api import ApiError
+from fingerpost.flows.run.calendar import days_between
+from fingerpost.schemas.leases import at_work
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 from tests.ops.conftest import RunningStack
 from tests.support.backfill_operator import Operator, check_course, until, write_day, write_days
 

@@ -10,10 +10,10 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.run.calendar import days_between
-from schemas.leases import at_work
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.run.calendar import days_between
+from fingerpost.schemas.leases import at_work
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 from tests.ops.conftest import clean_environment, place_database
 from tests.support.backfill_operator import Operator, check_course, until, write_days
 

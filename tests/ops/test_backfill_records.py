@@ -8,18 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ops.backfill import runs as backfill_runs
-from flows.ops.backfill.batches import START_SECONDS, START_SHARE, day_seconds, days_a_run, runs_to_start
-from flows.ops.backfill.partitions import STATES, Partition
-from flows.ops.backfill.progress import check, progress_of, recover, take_up, try_failed_again
-from flows.ops.backfill.record import MOST_CRASHES, Backfill, BackfillError, BackfillRequest, Order, Reprocess, chosen
-from flows.ops.backfill.runs import Deployed
-from flows.run.calendar import days_between
-from flows.run.request import RunRequest
-from flows.run.section import SettingsError
-from schemas.leases import holding
-from schemas.store import Store
-from tasks.ledger import save_partition
+from fingerpost.flows.ops.backfill import runs as backfill_runs
+from fingerpost.flows.ops.backfill.batches import START_SECONDS, START_SHARE, day_seconds, days_a_run, runs_to_start
+from fingerpost.flows.ops.backfill.partitions import STATES, Partition
+from fingerpost.flows.ops.backfill.progress import check, progress_of, recover, take_up, try_failed_again
+from fingerpost.flows.ops.backfill.record import (
+    MOST_CRASHES,
+    Backfill,
+    BackfillError,
+    BackfillRequest,
+    Order,
+    Reprocess,
+    chosen,
+)
+from fingerpost.flows.ops.backfill.runs import Deployed
+from fingerpost.flows.run.calendar import days_between
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.leases import holding
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import save_partition
 
 FIRST, LAST = "2026-01-28", "2026-02-06"
 DAYS = list(days_between(FIRST, LAST))

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ops.watch.catch_up import catch_up, missed_days, scheduled_times
-from flows.run.calendar import days_between, logical_day
-from schemas.store import Store
-from tasks.ledger import partitions
+from fingerpost.flows.ops.watch.catch_up import catch_up, missed_days, scheduled_times
+from fingerpost.flows.run.calendar import days_between, logical_day
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import partitions
 from tests.ops.conftest import RunningStack
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu")

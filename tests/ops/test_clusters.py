@@ -14,12 +14,12 @@ from typing import Any
 import dask
 import pytest
 
-from flows.ops.stack.certificates import dask_security
-from flows.run import executor as clusters
-from flows.run.executor import ClusterError, DaskExecutor, SameCode, check, cluster_class, installation
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.shards import Executor, SerialExecutor
+from fingerpost.flows.ops.stack.certificates import dask_security
+from fingerpost.flows.run import executor as clusters
+from fingerpost.flows.run.executor import ClusterError, DaskExecutor, SameCode, check, cluster_class, installation
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import Executor, SerialExecutor
 from tests.dask_processes import ROOT, DaskProcesses, dask_processes
 from tests.worlds import DAY, identities, run_pipeline, write_documents
 
@@ -154,8 +154,11 @@ def test_tls_needs_its_files_and_its_scheme(
 def elsewhere(tmp_path: Path) -> Path:
     """A copy of our code in which one line is another."""
     for name in ("flows", "tasks", "schemas", "ext", "infra"):
-        shutil.copytree(ROOT / name, tmp_path / "copy" / name, ignore=shutil.ignore_patterns("__pycache__", "*.cpp"))
-    changed = tmp_path / "copy" / "tasks" / "corpus" / "tfidf.py"
+        shutil.copytree(
+            ROOT / name, tmp_path / "copy" / "fingerpost" / name, ignore=shutil.ignore_patterns("__pycache__", "*.cpp")
+        )
+    shutil.copy(ROOT / "src" / "fingerpost" / "__init__.py", tmp_path / "copy" / "fingerpost")
+    changed = tmp_path / "copy" / "fingerpost" / "tasks" / "corpus" / "tfidf.py"
     changed.write_text(changed.read_text() + "\nOTHER = 1\n")
     return tmp_path / "copy"
 
@@ -168,7 +171,7 @@ def test_workers_of_other_code_are_refused(tmp_path: Path, elsewhere: Path) -> N
             ClusterError, match=r"Dask worker tcp://.*: expected the code .* found code of tasks \w+ instead"
         ):
             DaskExecutor(0, found.address).client  # noqa: B018
-    (elsewhere / "flows" / "run" / "executor.py").write_text("raise ImportError('an older version')")
+    (elsewhere / "fingerpost" / "flows" / "run" / "executor.py").write_text("raise ImportError('an older version')")
     with dask_processes(tmp_path / "lacking") as found:
         found.start_worker(cwd=elsewhere, environment=others)
         with pytest.raises(

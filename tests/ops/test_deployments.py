@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows.ops.stack.deployments import DeploymentError, adapted, read_file
+from fingerpost.flows.ops.stack.deployments import DeploymentError, adapted, read_file
 from tests.ops.conftest import RunningStack
 
 
@@ -18,7 +18,7 @@ def file() -> dict[str, Any]:
 def test_every_flow_has_a_deployment_with_what_it_needs(file: dict[str, Any]) -> None:
     from prefect.flows import load_flow_from_entrypoint
 
-    from flows.run.flow_names import flow_names
+    from fingerpost.flows.run.flow_names import flow_names
 
     entries = {entry["name"]: entry for entry in file["deployments"]}
     assert set(flow_names()) <= set(entries)
@@ -72,7 +72,7 @@ def test_the_server_takes_them_all_twice_without_doubling_schedules(stack: Runni
 
 def test_a_pool_that_is_not_there_is_named(stack: RunningStack, tmp_path: Path) -> None:
     (tmp_path / "prefect.yaml").write_text(
-        "deployments: [{name: nightly, entrypoint: flows.nightly.nightly, work_pool: {name: nowhere}}]"
+        "deployments: [{name: nightly, entrypoint: fingerpost.flows.nightly.nightly, work_pool: {name: nowhere}}]"
     )
     done = stack.cli("deploy", "--file", str(tmp_path / "prefect.yaml"))
     assert done.returncode == 1

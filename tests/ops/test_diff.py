@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tasks.corpus.stages.features
-import tasks.stage
-from flows.ops.compare.diff import ArtifactDiff, Diff, diff
-from flows.ops.compare.diff_tables import show_diff
-from flows.ops.compare.versions import find_product, find_version
-from flows.ops.compare.why import Why, why
-from flows.ops.compare.why_tables import show_why
-from schemas import ann, corpus
-from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.matrices import fixed_matrix
-from schemas.publish import Gate, Pointer
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ann.open import PRODUCT, LiveIndex
-from tasks.corpus.open import read_vocabulary
-from tasks.environment import Environment
-from tasks.ledger import save_run
+import fingerpost.tasks.corpus.stages.features
+import fingerpost.tasks.stage
+from fingerpost.flows.ops.compare.diff import ArtifactDiff, Diff, diff
+from fingerpost.flows.ops.compare.diff_tables import show_diff
+from fingerpost.flows.ops.compare.versions import find_product, find_version
+from fingerpost.flows.ops.compare.why import Why, why
+from fingerpost.flows.ops.compare.why_tables import show_why
+from fingerpost.schemas import ann, corpus
+from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
+from fingerpost.schemas.matrices import fixed_matrix
+from fingerpost.schemas.publish import Gate, Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.open import PRODUCT, LiveIndex
+from fingerpost.tasks.corpus.open import read_vocabulary
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.ledger import save_run
 from tests.worlds import build_index, write_documents
 
 QUERIES = (
@@ -82,9 +82,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     refs |= {"rank": build(rank=2), "terms": build(max_terms=80), "graph": build(max_neighbors=2, ef_construction=2)}
     with pytest.MonkeyPatch.context() as patch:
         patch_code(patch, "fit_projection")
-        real = tasks.corpus.stages.features.projection
+        real = fingerpost.tasks.corpus.stages.features.projection
         patch.setattr(
-            tasks.corpus.stages.features,
+            fingerpost.tasks.corpus.stages.features,
             "projection",
             lambda *a, **k: real(*a, **k) * (np.arange(12) < 2).astype(np.float32),
         )
@@ -94,9 +94,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def patch_code(patch: pytest.MonkeyPatch, stage: str) -> None:
     """Makes the code of a stage another."""
-    real: Callable[..., str] = tasks.stage.code_hash
+    real: Callable[..., str] = fingerpost.tasks.stage.code_hash
     patch.setattr(
-        tasks.stage, "code_hash", lambda function: "c0de" * 8 if function.__name__ == stage else real(function)
+        fingerpost.tasks.stage,
+        "code_hash",
+        lambda function: "c0de" * 8 if function.__name__ == stage else real(function),
     )
 
 
@@ -370,9 +372,9 @@ def test_a_query_without_known_words_has_no_answers_and_says_so(
 
 
 def test_vectors_of_the_input_are_aligned_by_id_and_their_moves_measured(tmp_path: Path) -> None:
-    from schemas.inputs.sources import FileSource
-    from tasks.corpus.documents import ImportParams
-    from tasks.corpus.stages.documents import import_documents, take_vectors
+    from fingerpost.schemas.inputs.sources import FileSource
+    from fingerpost.tasks.corpus.documents import ImportParams
+    from fingerpost.tasks.corpus.stages.documents import import_documents, take_vectors
 
     store, rng = Store(str(tmp_path / "store")).prepare(), np.random.default_rng(0)
     old = {f"v{row}": rng.standard_normal(6) for row in range(40)}

@@ -11,24 +11,24 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from flows import domains
-from flows.cli import app
-from flows.domains.domain import Domain, named
-from flows.ops.compare.causes import lineage
-from flows.ops.compare.changes import DataChange, data_changes
-from flows.ops.compare.diff import Diff, diff
-from flows.ops.compare.diff_tables import show_diff
-from flows.ops.compare.versions import find_version
-from schemas import ann, corpus, metric, xmr
-from schemas.contract import Contract
-from schemas.manifests import Manifest
-from schemas.matrices import figures_to_arrow, fixed_matrix
-from schemas.publish import Gate, Pointer
-from schemas.refs import Ref
-from schemas.releases import read_members
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.stage_run import identity_of
+from fingerpost.flows import domains
+from fingerpost.flows.cli import app
+from fingerpost.flows.domains.domain import Domain, named
+from fingerpost.flows.ops.compare.causes import lineage
+from fingerpost.flows.ops.compare.changes import DataChange, data_changes
+from fingerpost.flows.ops.compare.diff import Diff, diff
+from fingerpost.flows.ops.compare.diff_tables import show_diff
+from fingerpost.flows.ops.compare.versions import find_version
+from fingerpost.schemas import ann, corpus, metric, xmr
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.matrices import figures_to_arrow, fixed_matrix
+from fingerpost.schemas.publish import Gate, Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.releases import read_members
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.stage_run import identity_of
 from tests.ops.faces import faces, tune, turned
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import THINGS, commit_things, things_ref
@@ -39,7 +39,7 @@ def contracts() -> list[tuple[Domain, str]]:
     return [
         (domain, contract.name)
         for domain in domains.DOMAINS
-        for contract in import_module(f"schemas.{domain.word}").CONTRACTS
+        for contract in import_module(f"fingerpost.schemas.{domain.word}").CONTRACTS
     ]
 
 
@@ -55,7 +55,7 @@ def test_every_contract_is_compared_or_left_to_rows_and_files_on_purpose() -> No
 
 def test_figures_of_every_contract_that_has_some_are_compared() -> None:
     for domain, name in contracts():
-        contract = {c.name: c for c in import_module(f"schemas.{domain.word}").CONTRACTS}[name]
+        contract = {c.name: c for c in import_module(f"fingerpost.schemas.{domain.word}").CONTRACTS}[name]
         if "figures" in {table.name for table in contract.tables}:
             assert domain.changes[name], f"{name}: its figures are compared by nothing"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ext import sources
-from flows.ops.stack import doctor
-from flows.run.api import Api
-from schemas.files import Files
+from fingerpost.ext import sources
+from fingerpost.flows.ops.stack import doctor
+from fingerpost.flows.run.api import Api
+from fingerpost.schemas.files import Files
 from tests.ops.conftest import RunningStack
 
 

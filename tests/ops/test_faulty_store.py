@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from schemas import objects
-from schemas.errors import MissingArtifactError, StoreUnreachableError
-from schemas.files import Files
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.environment import Environment
+from fingerpost.schemas import objects
+from fingerpost.schemas.errors import MissingArtifactError, StoreUnreachableError
+from fingerpost.schemas.files import Files
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
 from tests.object_store import KEY, SECRET, ObjectStore, object_store
 from tests.worlds import (
     DAY,
@@ -297,7 +297,7 @@ def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
 
 def test_a_command_does_not_repeat_credentials() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "status", "--store", f"s3://{KEY}:{SECRET}@bucket/x"],
+        [sys.executable, "-m", "fingerpost.flows.cli", "status", "--store", f"s3://{KEY}:{SECRET}@bucket/x"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -10,20 +10,20 @@ import pyarrow.parquet as pq
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.ops.erase import forget as erasing
-from flows.ops.erase.former import current
-from flows.run.api import ApiError
-from flows.run.request import RunRequest
-from flows.run.start import run_flow
-from schemas import files as store_files
-from schemas.errors import MissingArtifactError, QuarantineLimitError, StoreBusyError
-from schemas.forgotten import Journal
-from schemas.leases import lease
-from schemas.pins import pin, pins
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.ann.open import PRODUCT, live
-from tasks.ledger import runs
+from fingerpost.flows.ops.erase import forget as erasing
+from fingerpost.flows.ops.erase.former import current
+from fingerpost.flows.run.api import ApiError
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import files as store_files
+from fingerpost.schemas.errors import MissingArtifactError, QuarantineLimitError, StoreBusyError
+from fingerpost.schemas.forgotten import Journal
+from fingerpost.schemas.leases import lease
+from fingerpost.schemas.pins import pin, pins
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.open import PRODUCT, live
+from fingerpost.tasks.ledger import runs
 from tests.support.kills import Killed
 from tests.worlds import texts
 
@@ -109,7 +109,7 @@ def manifests(folder: Path, day: str) -> dict[str, bytes]:
 def test_nothing_is_touched_where_the_server_does_not_answer(three_days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.read_bytes() for path in three_days.rglob("*") if path.is_file()}
     store = Store(str(three_days / "store"))
-    monkeypatch.setattr("flows.run.start.serving", lambda: None)
+    monkeypatch.setattr("fingerpost.flows.run.start.serving", lambda: None)
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), pytest.raises(ApiError):
         erasing.forget(store, KEY, "letters")
     assert {path: path.read_bytes() for path in three_days.rglob("*") if path.is_file()} == before
@@ -386,7 +386,7 @@ def test_a_refused_input_leaves_nothing_either(tmp_path: Path) -> None:
 def test_the_command_lists_first_and_asks_and_cleans_records(three_days: Path) -> None:
     from typer.testing import CliRunner
 
-    from flows.cli import app
+    from fingerpost.flows.cli import app
 
     store = three_days / "store"
     common = [KEY, "--store", str(store), "--collection", "letters"]

@@ -8,18 +8,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ops.erase import forget as erasing
-from flows.ops.erase.absence import needles_of
-from flows.run.request import RunRequest
-from flows.run.start import run_flow
-from schemas import files as store_files
-from schemas.inputs.interactions import InteractionFile
-from schemas.publish import Pointer
-from schemas.store import Store
-from schemas.xmr import QUERIES
-from tasks.ann.open import PRODUCT as INDEX
-from tasks.ledger import runs
-from tasks.xmr.open import PRODUCT, live
+from fingerpost.flows.ops.erase import forget as erasing
+from fingerpost.flows.ops.erase.absence import needles_of
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import files as store_files
+from fingerpost.schemas.inputs.interactions import InteractionFile
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.schemas.xmr import QUERIES
+from fingerpost.tasks.ann.open import PRODUCT as INDEX
+from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.xmr.open import PRODUCT, live
 from tests.support.kills import Killed
 from tests.support.shop_rankers import asked
 from tests.unit.xmr.later import write_more
@@ -226,9 +226,9 @@ def test_a_ranker_whose_interactions_are_gone_is_written_anew_from_the_store(sho
 
 
 def test_what_is_rebuilt_from_the_store_is_what_the_rest_of_the_file_gives(shop: Path) -> None:
-    from schemas.inputs.stored import StoredInteractions
-    from schemas.inputs.suppression import Suppressed
-    from schemas.refs import Ref
+    from fingerpost.schemas.inputs.stored import StoredInteractions
+    from fingerpost.schemas.inputs.suppression import Suppressed
+    from fingerpost.schemas.refs import Ref
 
     store, labels = Store(str(shop / "store")), str(shop / "labels.csv")
     for record, day in zip(runs(store)[::-1], DAYS, strict=True):

@@ -7,16 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ops.erase import forget as erasing
-from flows.run.request import RunRequest
-from flows.run.start import run_flow
-from schemas import metric
-from schemas.matrices import dense_from_arrow
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.ledger import runs
-from tasks.metric.calibrated import canary_rows
-from tasks.metric.open import PRODUCT, live
+from fingerpost.flows.ops.erase import forget as erasing
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import metric
+from fingerpost.schemas.matrices import dense_from_arrow
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.metric.calibrated import canary_rows
+from fingerpost.tasks.metric.open import PRODUCT, live
 from tests.support.letters import letters
 from tests.unit.metric.worlds import embeddings
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.run.freshness import Deadline, freshness, scheduled_freshness
-from schemas.store import Store
+from fingerpost.flows.cli import app
+from fingerpost.flows.run.freshness import Deadline, freshness, scheduled_freshness
+from fingerpost.schemas.store import Store
 from tests.ops.watched import note_day
 
 ZONES = (

@@ -17,18 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ops.keep.gc import collect, explain, plan_collection
-from schemas import files as files_module
-from schemas.errors import CorruptArtifactError, FingerpostError, MissingArtifactError
-from schemas.leases import at_work, records
-from schemas.manifests import Manifest
-from schemas.pins import pin
-from schemas.publish import Pointer
-from schemas.refs import Ref
-from schemas.store import Store
-from schemas.workspace import Workspace
-from tasks.environment import Environment
-from tasks.ledger import Ledger
+from fingerpost.flows.ops.keep.gc import collect, explain, plan_collection
+from fingerpost.schemas import files as files_module
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, MissingArtifactError
+from fingerpost.schemas.leases import at_work, records
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.pins import pin
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.schemas.workspace import Workspace
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.ledger import Ledger
 from tests.object_store import object_store
 from tests.ops.keepsakes import LATER, Past, check_whole, lease_of, run_pipelines, run_toys
 from tests.worlds import (
@@ -119,7 +119,7 @@ def _die_at(number: int) -> None:
 
 
 def test_after_a_collection_the_index_answers_and_the_next_run_reuses_everything(tmp_path: Path) -> None:
-    from tasks.ann.open import live
+    from fingerpost.tasks.ann.open import live
 
     store = Store(str(tmp_path / "store")).prepare()
     runs = {day: write_documents(tmp_path, rows, rows) for day, rows in (("2026-01-01", 180), ("2026-01-02", 200))}
@@ -247,7 +247,7 @@ def test_where_roots_cannot_be_read_it_does_not_begin(store: Store, path: str) -
 
 
 def test_a_collector_that_was_suspended_stops(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from schemas.leases import Held
+    from fingerpost.schemas.leases import Held
 
     for seed in range(3):
         commit_things(store, things_ref(seed), seed=seed)
@@ -293,7 +293,7 @@ def test_each_kind_of_reason_is_explained(store: Store) -> None:
 def test_the_commands_say_what_goes_and_why_the_rest_stays(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
-    from flows.cli import app
+    from fingerpost.flows.cli import app
 
     store, runner = Store(str(tmp_path / "store")).prepare(), CliRunner()
     for seed in (1, 2, 3):
@@ -368,9 +368,9 @@ def test_no_pipeline_fails_beside_a_collection(tmp_path: Path) -> None:
 
 
 def test_a_run_and_a_promotion_hold_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.ops.keep import live as reading
-    from flows.run.request import RunRequest
-    from flows.run.runtime import Watching, running, watching
+    from fingerpost.flows.ops.keep import live as reading
+    from fingerpost.flows.run.request import RunRequest
+    from fingerpost.flows.run.runtime import Watching, running, watching
 
     store, held = Store(str(tmp_path / "store")), []
     token = watching.set(Watching(quiet=True))
@@ -387,9 +387,9 @@ def test_a_run_and_a_promotion_hold_a_lease(tmp_path: Path, monkeypatch: pytest.
     ref = things_ref(1, name="ann.index")
     commit_things(store, ref, seed=1)
     monkeypatch.setattr(reading, "index_gates", lambda *_: [GATE], raising=False)
-    monkeypatch.setattr("flows.run.gates.index_gates", lambda *_: [GATE])
+    monkeypatch.setattr("fingerpost.flows.run.gates.index_gates", lambda *_: [GATE])
     monkeypatch.setattr(
-        "schemas.publish.Pointer.promote", lambda *_, **__: held.extend(at_work(store)) or raise_enough()
+        "fingerpost.schemas.publish.Pointer.promote", lambda *_, **__: held.extend(at_work(store)) or raise_enough()
     )
     with pytest.raises(FingerpostError, match="enough"):
         reading.promote(store, str(ref), collection="toys", profile="tiny", reason="")
@@ -405,7 +405,7 @@ def test_in_a_bucket_whose_store_fails_every_tenth_request_the_same_goes(monkeyp
     with object_store() as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr("schemas.objects.pause", lambda seconds: None)
+        monkeypatch.setattr("fingerpost.schemas.objects.pause", lambda seconds: None)
         past = Past(Store(f"{server.make_bucket('kept')}/below"), 11).fill(15)
         expected, before = past.files_that_stay(7), set(past.store.files.listing())
         assert len(before) > len(expected) + 5

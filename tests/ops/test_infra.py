@@ -13,8 +13,8 @@ import pytest
 import typer.main
 import yaml
 
-from flows.cli import app
-from flows.domains.settings import Settings
+from fingerpost.flows.cli import app
+from fingerpost.flows.domains.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
@@ -255,7 +255,7 @@ def test_the_image_is_pinned_unprivileged_and_whole() -> None:
 
 
 def test_pages_may_ask_the_api_that_they_are_told_and_nobody_else() -> None:
-    from flows.run.server_process import policy
+    from fingerpost.flows.run.server_process import policy
 
     assert "connect-src 'self';" in policy("")
     assert "connect-src 'self' https://api.example:8443 wss://api.example:8443;" in policy(
@@ -269,7 +269,7 @@ def test_freeing_an_error_of_the_database_waits_for_no_lock(tmp_path: Path, monk
     from prefect.server.database.configurations import AioSqliteConfiguration
     from sqlalchemy.exc import IntegrityError
 
-    from flows.run import server_process as server
+    from fingerpost.flows.run import server_process as server
 
     async def seconds() -> float:
         engine = await AioSqliteConfiguration(connection_url=f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}").engine()

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from flows import domains
-from flows.cli import app
-from flows.run.lineage import Lineage, as_mermaid, as_tree, ends_of, lineage_of, source_name, source_path
-from flows.run.openlineage import events
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows import domains
+from fingerpost.flows.cli import app
+from fingerpost.flows.run.lineage import Lineage, as_mermaid, as_tree, ends_of, lineage_of, source_name, source_path
+from fingerpost.flows.run.openlineage import events
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 from tests.ops.watched import run_here
 
 #: What each facet that is used must have, by the specification; the base facet's fields are in all.
@@ -256,8 +256,8 @@ def test_lineage_needs_no_prefect() -> None:
     """Not even to tell which file a stage read."""
     script = (
         "import sys\n"
-        "from flows.run.lineage import source_path\n"
-        "import flows.run.openlineage\n"
+        "from fingerpost.flows.run.lineage import source_path\n"
+        "import fingerpost.flows.run.openlineage\n"
         "stage = {'stage': 'import_documents', 'part': 'embeddings', 'ref': 'corpus.documents/day=2026-01-05/' + 'a' * 32}\n"
         "print(source_path({'flow': 'nightly', 'settings': {'input.source': 'a.csv'}}, stage))\n"
         "assert not {'prefect', 'distributed', 'dask'} & set(sys.modules)\n"

@@ -14,12 +14,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
-from flows import domains
-from flows.cli import app
-from flows.ops.watch.exposition import make_server, text
-from flows.ops.watch.metrics import registry
-from schemas.errors import FingerpostError
-from schemas.store import Store
+from fingerpost.flows import domains
+from fingerpost.flows.cli import app
+from fingerpost.flows.ops.watch.exposition import make_server, text
+from fingerpost.flows.ops.watch.metrics import registry
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.store import Store
 from tests.ops.watched import note_day, note_run, run_here
 
 INFRA = Path(__file__).parents[2] / "infra"

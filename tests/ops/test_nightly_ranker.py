@@ -5,24 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from flows.ops.backfill.partitions import Partitions
-from flows.ops.compare.diff import diff
-from flows.ops.compare.versions import find_version
-from flows.ops.keep.gc import plan_collection
-from flows.ops.watch.metrics import registry
-from flows.report.contents import gather
-from flows.report.page import render
-from flows.run import openlineage
-from flows.run.dry_run import plan_of
-from flows.run.lineage import ends_of, lineage_of
-from flows.run.page import lineage_page, stage_rows
-from flows.run.request import RunRequest
-from flows.run.section import SettingsError
-from flows.run.start import run_flow
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.ledger import runs, stages_by_name
-from tasks.xmr.open import PRODUCT
+from fingerpost.flows.ops.backfill.partitions import Partitions
+from fingerpost.flows.ops.compare.diff import diff
+from fingerpost.flows.ops.compare.versions import find_version
+from fingerpost.flows.ops.keep.gc import plan_collection
+from fingerpost.flows.ops.watch.metrics import registry
+from fingerpost.flows.report.contents import gather
+from fingerpost.flows.report.page import render
+from fingerpost.flows.run import openlineage
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.lineage import ends_of, lineage_of
+from fingerpost.flows.run.page import lineage_page, stage_rows
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs, stages_by_name
+from fingerpost.tasks.xmr.open import PRODUCT
 from tests.support.products import write_csv
 from tests.unit.xmr.shop import write_shop
 

@@ -11,8 +11,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.ops.stack import processes
-from flows.ops.stack.processes import MARK, Child, StackError, Supervisor, alive, end, marked, same_process, start_time
+from fingerpost.flows.ops.stack import processes
+from fingerpost.flows.ops.stack.processes import (
+    MARK,
+    Child,
+    StackError,
+    Supervisor,
+    alive,
+    end,
+    marked,
+    same_process,
+    start_time,
+)
 
 pytestmark = pytest.mark.slow
 

@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.domains.ann.gates import index_gates
-from flows.domains.ann.settings import IndexGates
-from flows.ops.compare.replay_tables import compare_with_live, show_replay
-from flows.ops.keep.live import promote
-from flows.run.gates import publish, replay_gates, replay_with_live
-from flows.run.replay import Replay, ndcg, replay
-from flows.run.settings import ReplaySettings
-from schemas.errors import FingerpostError, GateError, InputError, PublicationConflictError
-from schemas.inputs.queries import read_queries
-from schemas.publish import Pointer, Publication
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ann.open import PRODUCT, LiveIndex
-from tasks.environment import Environment
+from fingerpost.flows.domains.ann.gates import index_gates
+from fingerpost.flows.domains.ann.settings import IndexGates
+from fingerpost.flows.ops.compare.replay_tables import compare_with_live, show_replay
+from fingerpost.flows.ops.keep.live import promote
+from fingerpost.flows.run.gates import publish, replay_gates, replay_with_live
+from fingerpost.flows.run.replay import Replay, ndcg, replay
+from fingerpost.flows.run.settings import ReplaySettings
+from fingerpost.schemas.errors import FingerpostError, GateError, InputError, PublicationConflictError
+from fingerpost.schemas.inputs.queries import read_queries
+from fingerpost.schemas.publish import Pointer, Publication
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.open import PRODUCT, LiveIndex
+from fingerpost.tasks.environment import Environment
 from tests.support.queries import write_queries
 from tests.worlds import build_index, write_documents
 

@@ -9,13 +9,22 @@ from typing import Any
 
 import pytest
 
-import flows.run.page
-import flows.run.progress
-from flows.report.contents import gather
-from flows.run.lineage import lineage_of
-from flows.run.page import artifact_key, lineage_page, plots, quality_rows, show_run, stage_rows, summary, table
-from schemas.refs import Ref
-from schemas.store import Store
+import fingerpost.flows.run.page
+import fingerpost.flows.run.progress
+from fingerpost.flows.report.contents import gather
+from fingerpost.flows.run.lineage import lineage_of
+from fingerpost.flows.run.page import (
+    artifact_key,
+    lineage_page,
+    plots,
+    quality_rows,
+    show_run,
+    stage_rows,
+    summary,
+    table,
+)
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 from tests.ops.watched import run_here
 
 
@@ -114,9 +123,11 @@ def test_a_page_that_cannot_be_drawn_costs_nothing(
         raise RuntimeError("the server is away")
 
     drawn: list[str] = []
-    monkeypatch.setattr(flows.run.page, "FlowRunContext", type("Inside", (), {"get": staticmethod(lambda: object())}))
-    monkeypatch.setattr(flows.run.page, "create_table_artifact", broken)
-    monkeypatch.setattr(flows.run.page, "create_markdown_artifact", lambda *, key, **_: drawn.append(key))
+    monkeypatch.setattr(
+        fingerpost.flows.run.page, "FlowRunContext", type("Inside", (), {"get": staticmethod(lambda: object())})
+    )
+    monkeypatch.setattr(fingerpost.flows.run.page, "create_table_artifact", broken)
+    monkeypatch.setattr(fingerpost.flows.run.page, "create_markdown_artifact", lambda *, key, **_: drawn.append(key))
     show_run(*made)
     assert drawn == ["run-nightly-toys", "lineage-nightly-toys"]
 
@@ -125,6 +136,6 @@ def test_a_run_outside_of_a_flow_asks_prefect_for_nothing(tmp_path: Path, monkey
     def asked(*_: object, **__: object) -> None:
         raise AssertionError("Prefect was asked, and would have started a server")
 
-    monkeypatch.setattr(flows.run.progress, "create_progress_artifact", asked)
-    monkeypatch.setattr(flows.run.page, "create_table_artifact", asked)
+    monkeypatch.setattr(fingerpost.flows.run.progress, "create_progress_artifact", asked)
+    monkeypatch.setattr(fingerpost.flows.run.page, "create_table_artifact", asked)
     run_here(tmp_path)

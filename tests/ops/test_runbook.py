@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from flows.cli import app
+from fingerpost.flows.cli import app
 from tests.bench.runbook import _BEFORE, RUNBOOK, blocks
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.ops.stack.certificates import dask_security
-from schemas.publish import Pointer
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.ops.stack.certificates import dask_security
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 from tests.dask_processes import ROOT, DaskProcesses, dask_processes
 from tests.object_store import SECRET, ObjectStore, object_store
 from tests.ops.conftest import RunningStack, started_stack
@@ -67,7 +67,7 @@ def nightly(
 ) -> subprocess.CompletedProcess[str]:
     """Runs the nightly in a process of its own, a client of the stack's server."""
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *_command(documents, store), *more],
+        [sys.executable, "-m", "fingerpost.flows.cli", *_command(documents, store), *more],
         cwd=ROOT,
         env={**stack.environment(), **env},
         capture_output=True,

@@ -10,12 +10,12 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.ops.stack.children import Options, with_ports
-from flows.ops.stack.processes import StackError
-from flows.run.api import ApiError
-from flows.run.calendar import logical_day
-from schemas.store import Store
-from tasks.ledger import partitions
+from fingerpost.flows.ops.stack.children import Options, with_ports
+from fingerpost.flows.ops.stack.processes import StackError
+from fingerpost.flows.run.api import ApiError
+from fingerpost.flows.run.calendar import logical_day
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import partitions
 from tests.ops.conftest import RunningStack
 
 

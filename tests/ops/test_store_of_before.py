@@ -10,30 +10,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.ops.compare.diff import diff
-from flows.ops.compare.versions import find_version
-from flows.ops.compare.why import why
-from flows.ops.erase import forget as erasing
-from flows.ops.erase.affected import request_of
-from flows.ops.keep.gc import collect
-from flows.ops.keep.live import roll_back
-from flows.run.lineage import lineage_of
-from flows.run.replay import replay
-from flows.run.start import run_flow
-from schemas import ann, corpus, metric, xmr
-from schemas.errors import ForeignArtifactError
-from schemas.pins import pin, pins
-from schemas.publish import Pointer, products
-from schemas.releases import MEMBERS, read_members
-from schemas.store import Store
-from tasks import stage as stages
-from tasks.ann.open import LiveIndex
-from tasks.ann.open import live as live_index
-from tasks.ledger import runs
-from tasks.metric.calibrated import ForeignModelError
-from tasks.metric.open import live as live_threshold
-from tasks.metric.open import threshold_for
-from tasks.xmr.open import live as live_ranker
+from fingerpost.flows.ops.compare.diff import diff
+from fingerpost.flows.ops.compare.versions import find_version
+from fingerpost.flows.ops.compare.why import why
+from fingerpost.flows.ops.erase import forget as erasing
+from fingerpost.flows.ops.erase.affected import request_of
+from fingerpost.flows.ops.keep.gc import collect
+from fingerpost.flows.ops.keep.live import roll_back
+from fingerpost.flows.run.lineage import lineage_of
+from fingerpost.flows.run.replay import replay
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import ann, corpus, metric, xmr
+from fingerpost.schemas.errors import ForeignArtifactError
+from fingerpost.schemas.pins import pin, pins
+from fingerpost.schemas.publish import Pointer, products
+from fingerpost.schemas.releases import MEMBERS, read_members
+from fingerpost.schemas.store import Store
+from fingerpost.tasks import stage as stages
+from fingerpost.tasks.ann.open import LiveIndex
+from fingerpost.tasks.ann.open import live as live_index
+from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.metric.calibrated import ForeignModelError
+from fingerpost.tasks.metric.open import live as live_threshold
+from fingerpost.tasks.metric.open import threshold_for
+from fingerpost.tasks.xmr.open import live as live_ranker
 from tests.golden.make_store_of_0_1 import COLLECTION, DAYS, STORE
 from tests.golden.same_code import BEFORE, FORMER_STAGES
 
@@ -87,7 +87,7 @@ def test_every_product_answers(store: Store) -> None:
 
 def test_embedders_embed(store: Store) -> None:
     pytest.importorskip("torch")
-    from tasks.metric.trainer import embed
+    from fingerpost.tasks.metric.trainer import embed
 
     threshold = live_threshold(COLLECTION, store=STORE)
     embedder = threshold.embedder()

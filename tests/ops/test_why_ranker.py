@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.domains.xmr.gates import ranker_gates
-from flows.domains.xmr.settings import RankerGates
-from flows.ops.compare.replay_tables import compare_with_live, show_replay
-from flows.ops.compare.why import Why, why
-from flows.ops.compare.why_tables import show_why
-from flows.run.gates import replay_with_live
-from flows.run.replay import ndcg, replay
-from flows.run.settings import ReplaySettings
-from schemas.errors import FingerpostError, InputError
-from schemas.publish import Pointer
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.environment import Environment
-from tasks.xmr.interactions import InteractionParams
-from tasks.xmr.open import PRODUCT, LiveRanker
-from tasks.xmr.ranking import BeamParams
-from tasks.xmr.stages import release, training
-from tasks.xmr.training import TrainingParams
+from fingerpost.flows.domains.xmr.gates import ranker_gates
+from fingerpost.flows.domains.xmr.settings import RankerGates
+from fingerpost.flows.ops.compare.replay_tables import compare_with_live, show_replay
+from fingerpost.flows.ops.compare.why import Why, why
+from fingerpost.flows.ops.compare.why_tables import show_why
+from fingerpost.flows.run.gates import replay_with_live
+from fingerpost.flows.run.replay import ndcg, replay
+from fingerpost.flows.run.settings import ReplaySettings
+from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.xmr.interactions import InteractionParams
+from fingerpost.tasks.xmr.open import PRODUCT, LiveRanker
+from fingerpost.tasks.xmr.ranking import BeamParams
+from fingerpost.tasks.xmr.stages import release, training
+from fingerpost.tasks.xmr.training import TrainingParams
 from tests.support.queries import write_queries
 from tests.unit.xmr.shop import Shop, write_shop
 
@@ -172,8 +172,8 @@ def test_a_label_whose_training_rows_changed_is_named_with_how_many(world: World
 
 def _training(world: World, name: str) -> dict[str, set[tuple[str, float]]]:
     """The training queries of each label with their weights, counted one by one."""
-    from schemas import xmr
-    from schemas.matrices import sparse_from_arrow
+    from fingerpost.schemas import xmr
+    from fingerpost.schemas.matrices import sparse_from_arrow
 
     interactions = world.store.open(LiveRanker(world.store, world.refs[name]).members["interactions"], xmr.INTERACTIONS)
     queries, labels = interactions.read("queries").to_pylist(), interactions.read("labels")["id"].to_pylist()

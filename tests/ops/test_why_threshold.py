@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.domains.metric.answers import PassingRows
-from flows.ops.compare.replay_tables import compare_with_live
-from flows.ops.compare.why import Why, why
-from flows.ops.compare.why_tables import show_why
-from flows.run.replay import replay
-from schemas.errors import FingerpostError, InputError
-from schemas.publish import Gate, Pointer
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.metric.open import PRODUCT
+from fingerpost.flows.domains.metric.answers import PassingRows
+from fingerpost.flows.ops.compare.replay_tables import compare_with_live
+from fingerpost.flows.ops.compare.why import Why, why
+from fingerpost.flows.ops.compare.why_tables import show_why
+from fingerpost.flows.run.replay import replay
+from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.publish import Gate, Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.metric.open import PRODUCT
 from tests.ops.faces import faces, tune, turned
 from tests.support.queries import write_queries
 

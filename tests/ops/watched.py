@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from flows.run.request import RunRequest
-from flows.run.runtime import running
-from schemas.store import Store
-from tasks.ledger import runs, save_partition, save_run
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.runtime import running
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs, save_partition, save_run
 from tests.worlds import run_pipeline, write_documents
 
 DEADLINE = {"timezone": "UTC", "lag_days": 0, "at": "08:00", "days": 7}

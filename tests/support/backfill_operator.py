@@ -15,13 +15,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from flows.ops.backfill.partitions import interrupted
-from flows.ops.backfill.progress import progress_of
-from flows.ops.backfill.record import Backfill
-from schemas.inputs.sources import read_distribution
-from schemas.leases import at_work
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.ops.backfill.partitions import interrupted
+from fingerpost.flows.ops.backfill.progress import progress_of
+from fingerpost.flows.ops.backfill.record import Backfill
+from fingerpost.schemas.inputs.sources import read_distribution
+from fingerpost.schemas.leases import at_work
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 
 
 def write_days(folder: Path, days: list[str], *, poisoned: str = "") -> Path:
@@ -60,7 +60,7 @@ class Operator:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """A command of `fingerpost backfill` that runs beside this test, in a session of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "backfill", *arguments, "--store", self.store.url],
+            [sys.executable, "-m", "fingerpost.flows.cli", "backfill", *arguments, "--store", self.store.url],
             env=self.env,
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -107,7 +107,7 @@ class Operator:
             [
                 sys.executable,
                 "-m",
-                "flows.cli",
+                "fingerpost.flows.cli",
                 "partitions",
                 "nightly",
                 "--from",

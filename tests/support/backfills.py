@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from flows.ops.backfill.record import BackfillRequest
-from flows.run.calendar import days_between
-from flows.run.request import RunRequest
+from fingerpost.flows.ops.backfill.record import BackfillRequest
+from fingerpost.flows.run.calendar import days_between
+from fingerpost.flows.run.request import RunRequest
 from tests.support.products import write_csv
 
 FLOW = "featurize_corpus"

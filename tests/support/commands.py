@@ -10,13 +10,13 @@ from unittest import mock
 
 import pytest
 
-from flows.cli import main
+from fingerpost.flows.cli import main
 
 
 def fingerpost(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """A command in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *arguments],
+        [sys.executable, "-m", "fingerpost.flows.cli", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,

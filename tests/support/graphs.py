@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.finger_basis import FingerParams, fit_basis
-from tasks.ann.finger_tables import FingerTables, compared_rows, project_rows, range_tables
-from tasks.ann.graph import NONE, Graph, from_table
-from tasks.ann.neighbors import neighbor_table
-from tasks.ann.search import Metric
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.finger_basis import FingerParams, fit_basis
+from fingerpost.tasks.ann.finger_tables import FingerTables, compared_rows, project_rows, range_tables
+from fingerpost.tasks.ann.graph import NONE, Graph, from_table
+from fingerpost.tasks.ann.neighbors import neighbor_table
+from fingerpost.tasks.ann.search import Metric
 
 
 def neighbor_graph(vectors: ArrayLike, k: int, metric: Metric, *, entry_points: ArrayLike | None = None) -> Graph:

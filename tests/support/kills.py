@@ -5,8 +5,8 @@ import random
 import signal
 from dataclasses import dataclass, field
 
-from flows.run.runtime import DaskExecutor
-from tasks.ledger import StageRecord
+from fingerpost.flows.run.runtime import DaskExecutor
+from fingerpost.tasks.ledger import StageRecord
 
 
 class Killed(BaseException):

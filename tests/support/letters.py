@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from schemas.inputs.images import ImageShape
+from fingerpost.schemas.inputs.images import ImageShape
 
 
 def encoded(seed: int, kind: str = "PNG", size: tuple[int, int] = (12, 16), mode: str = "L") -> bytes:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.memory import ProblemShape
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.memory import ProblemShape
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,11 +21,11 @@ import os, resource, sys, traceback
 from pathlib import Path
 import numpy as np
 from scipy import sparse
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.memory import ProblemShape, clustering_need, embedding_need, memory_need
-from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.memory import ProblemShape, clustering_need, embedding_need, memory_need
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.tree import LabelTree
 from tests.support.rankers import train_blocks
 
 def status(name):

@@ -13,10 +13,10 @@ from unittest import mock
 
 from prefect import Flow, Task
 
-from flows.run import server
-from schemas.refs import Ref
-from tasks.environment import current_environment
-from tasks.stage import Stage
+from fingerpost.flows.run import server
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.environment import current_environment
+from fingerpost.tasks.stage import Stage
 
 
 class _NoServer(server.OwnServer):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from flows.run.request import RunRequest
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 
 TOPICS = {
     "animals": "cat dog horse bird fish goat",

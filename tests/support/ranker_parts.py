@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from tasks.xmr.calibration import Calibrator, fit_isotonic, fit_platt
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.ensembles import Combination, Ensemble
-from tasks.xmr.label_features import EmbeddingParams, embed_labels
-from tasks.xmr.metrics import hits
-from tasks.xmr.model import RankerModel
-from tasks.xmr.ranking import NONE, BeamParams, Matcher, Ranker, Ranking
-from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.training import TrainingParams
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.calibration import Calibrator, fit_isotonic, fit_platt
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.ensembles import Combination, Ensemble
+from fingerpost.tasks.xmr.label_features import EmbeddingParams, embed_labels
+from fingerpost.tasks.xmr.metrics import hits
+from fingerpost.tasks.xmr.model import RankerModel
+from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Matcher, Ranker, Ranking
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.training import TrainingParams
+from fingerpost.tasks.xmr.tree import LabelTree
 from tests.support.rankers import train_ranker
 
 

@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.xmr.chunk_merge import merge_columns
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.label_blocks import BlockParams, parent_blocks
-from tasks.xmr.memory import MemoryEstimate, MemoryNeedError, ProblemShape, fitting, memory_need
-from tasks.xmr.model import Chunk, ChunkBlock, RankerModel, prune, split_chunks
-from tasks.xmr.refresh import RefreshParams, drifted_tree, nodes_to_solve, refresh_block
-from tasks.xmr.sparse_rows import checked_rows, normalised_rows
-from tasks.xmr.sweep import SweepPoint
-from tasks.xmr.training import (
+from fingerpost.tasks.xmr.chunk_merge import merge_columns
+from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.xmr.label_blocks import BlockParams, parent_blocks
+from fingerpost.tasks.xmr.memory import MemoryEstimate, MemoryNeedError, ProblemShape, fitting, memory_need
+from fingerpost.tasks.xmr.model import Chunk, ChunkBlock, RankerModel, prune, split_chunks
+from fingerpost.tasks.xmr.refresh import RefreshParams, drifted_tree, nodes_to_solve, refresh_block
+from fingerpost.tasks.xmr.sparse_rows import checked_rows, normalised_rows
+from fingerpost.tasks.xmr.sweep import SweepPoint
+from fingerpost.tasks.xmr.training import (
     LevelProblem,
     LevelTrainer,
     SolveCounters,
@@ -24,7 +24,7 @@ from tasks.xmr.training import (
     predicted_parents,
     train_levels,
 )
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.tree import LabelTree
 
 Blocks = tuple[ChunkBlock, ...]
 

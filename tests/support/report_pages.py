@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas import ann, corpus
-from schemas.contract import Contract
-from schemas.manifests import Manifest
-from schemas.matrices import dense_to_arrow, tensors_to_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ann.finger_basis import FingerBasis
-from tasks.ann.finger_cosines import RankStatistics
-from tasks.ledger import StageRecord
+from fingerpost.schemas import ann, corpus
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.matrices import dense_to_arrow, tensors_to_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.finger_basis import FingerBasis
+from fingerpost.tasks.ann.finger_cosines import RankStatistics
+from fingerpost.tasks.ledger import StageRecord
 
 DAY = "2026-01-02"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flows.run.request import RunRequest
+from fingerpost.flows.run.request import RunRequest
 
 SMALL = {
     "xmr.clusters.flat_labels": 0,

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from schemas import fields as f
-from schemas.contract import Contract, Table
-from schemas.publish import Pointer, Publication
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.shards import Shard, ShardOutput
-from tasks.stage import stage
-from tasks.stage_run import StageRun
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.publish import Pointer, Publication
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import Shard, ShardOutput
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
 from tests.worlds import GATE, FixedSource
 
 LINES = Contract("test.lines", 1, (Table("lines", (f.ID, f.TEXT), key=("id",)),), "toys")

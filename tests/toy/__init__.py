@@ -1,6 +1,6 @@
 """A toy domain: words of a user's file to a published glossary of their lengths. Whatever walks domains must take it as it is."""
 
-from flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
 
 TOY = Domain(
     word="toy",

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from flows.ops.compare.causes import causes
-from flows.ops.compare.why import Why, ranked_moves
-from schemas.refs import Ref
-from schemas.releases import read_members
-from schemas.store import Store
+from fingerpost.flows.ops.compare.causes import causes
+from fingerpost.flows.ops.compare.why import Why, ranked_moves
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.releases import read_members
+from fingerpost.schemas.store import Store
 from tests.toy.contracts import LENGTHS
 
 

@@ -1,8 +1,8 @@
 """What changed in the words of two versions."""
 
-from flows.ops.compare.changes import DataChange, row_changes
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.ops.compare.changes import DataChange, row_changes
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 from tests.toy.contracts import WORDS
 
 

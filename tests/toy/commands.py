@@ -2,7 +2,7 @@
 
 import typer
 
-from flows.commands.options import CollectionOption, StoreOption
+from fingerpost.flows.commands.options import CollectionOption, StoreOption
 
 
 def define(word: str, collection: CollectionOption = "", store: StoreOption = "") -> None:

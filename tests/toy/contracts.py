@@ -1,7 +1,7 @@
 """The contracts of the toy domain."""
 
-from schemas import fields as f
-from schemas.contract import Contract, Table
+from fingerpost.schemas import fields as f
+from fingerpost.schemas.contract import Contract, Table
 
 WORDS = Contract("toy.words", 1, (Table("words", (f.ID, f.TEXT), key=("id",)),), "words with their meanings")
 LENGTHS = Contract(

@@ -2,12 +2,12 @@
 
 from prefect import flow
 
-from flows.domains.corpus.inputs import suppressed_keys
-from flows.run.crashes import alert_when_crashed
-from flows.run.publishing import make_live
-from flows.run.request import RunRequest
-from flows.run.rewriting import instead_of
-from flows.run.runtime import named, running
+from fingerpost.flows.domains.corpus.inputs import suppressed_keys
+from fingerpost.flows.run.crashes import alert_when_crashed
+from fingerpost.flows.run.publishing import make_live
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.rewriting import instead_of
+from fingerpost.flows.run.runtime import named, running
 from tests.toy.inputs import suppressed_source
 from tests.toy.stages.words import import_words, measure_words, release_glossary
 

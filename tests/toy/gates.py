@@ -1,7 +1,7 @@
 """The gates of a glossary."""
 
-from schemas.manifests import Manifest
-from schemas.publish import Gate
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.publish import Gate
 from tests.toy.settings import GlossaryGates
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.domains.domain import FileUse
-from schemas.corpus import QUARANTINE
-from schemas.inputs.sources import FileSource
-from schemas.inputs.stored import rows_without, suppressing, with_digests
-from schemas.inputs.suppression import Suppressed
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.domains.domain import FileUse
+from fingerpost.schemas.corpus import QUARANTINE
+from fingerpost.schemas.inputs.sources import FileSource
+from fingerpost.schemas.inputs.stored import rows_without, suppressing, with_digests
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 from tests.toy.contracts import WORDS
 
 

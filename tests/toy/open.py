@@ -1,8 +1,8 @@
 """A published glossary as a mapping."""
 
-from schemas.publish import Pointer
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 from tests.toy.contracts import GLOSSARY, LENGTHS
 
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flows.domains.settings import Settings as OwnSettings
-from flows.run.section import NamesFile, Section
+from fingerpost.flows.domains.settings import Settings as OwnSettings
+from fingerpost.flows.run.section import NamesFile, Section
 
 
 class GlossaryGates(Section):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tasks.recent import Recent
+from fingerpost.tasks.recent import Recent
 
 
 def counted(calls: list[str], value: str) -> Callable[[], str]:

@@ -1,41 +1,41 @@
 """The declaration of ``ann``: from vectors to a published nearest-neighbour index."""
 
-from flows.domains.domain import Domain, Product, Section
+from fingerpost.flows.domains.domain import Domain, Product, Section
 
 ANN = Domain(
     word="ann",
-    flow="flows.build_ann_index:build_ann_index",
+    flow="fingerpost.flows.build_ann_index:build_ann_index",
     needs=("corpus",),
     products=(
         Product(
             name="ann.index",
-            contract="schemas.ann:INDEX",
+            contract="fingerpost.schemas.ann:INDEX",
             title="index",
             role="index",
-            gates="flows.domains.ann.gates:index_gates",
-            open="tasks.ann.open:live",
+            gates="fingerpost.flows.domains.ann.gates:index_gates",
+            open="fingerpost.tasks.ann.open:live",
             queries="a text, answered with documents",
-            answers="flows.domains.ann.answers:answerer",
+            answers="fingerpost.flows.domains.ann.answers:answerer",
             replayed=True,
-            why="flows.domains.ann.why:why",
+            why="fingerpost.flows.domains.ann.why:why",
         ),
     ),
     changes={
         "ann.graph": "",
         "ann.finger_basis": "",
         "ann.finger_tables": "",
-        "ann.neighbors": "flows.domains.ann.changes:neighbors",
-        "ann.evaluation": "flows.domains.ann.changes:evaluation",
-        "ann.retrieval": "flows.domains.ann.changes:retrieval",
+        "ann.neighbors": "fingerpost.flows.domains.ann.changes:neighbors",
+        "ann.evaluation": "fingerpost.flows.domains.ann.changes:evaluation",
+        "ann.retrieval": "fingerpost.flows.domains.ann.changes:retrieval",
         "ann.index": "",
     },
     report=Section(
-        gather="flows.domains.ann.report.section:gather",
-        template="flows.domains.ann.report:section.html",
-        plots="flows.domains.ann.report.section:plots",
-        cards="flows.domains.ann.report.section:cards",
+        gather="fingerpost.flows.domains.ann.report.section:gather",
+        template="fingerpost.flows.domains.ann.report:section.html",
+        plots="fingerpost.flows.domains.ann.report.section:plots",
+        cards="fingerpost.flows.domains.ann.report.section:cards",
     ),
-    commands=("flows.domains.ann.commands:query",),
+    commands=("fingerpost.flows.domains.ann.commands:query",),
     former={
         "gates.recall_at_10": ("ann.gates.recall_at_10",),
         "gates.documents": ("ann.gates.documents",),

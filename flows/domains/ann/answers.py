@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-from schemas.errors import FingerpostError
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ann.open import LiveIndex
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.open import LiveIndex
 
 
 class IndexAnswers:

@@ -3,12 +3,20 @@
 import numpy as np
 import pyarrow as pa
 
-from flows.domains.corpus.changes import documents_behind
-from flows.ops.compare.changes import FIRST, DataChange, figure_changes, kept_entries, rows_in, share, tables_of
-from schemas import ann
-from schemas.matrices import fixed_matrix
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.domains.corpus.changes import documents_behind
+from fingerpost.flows.ops.compare.changes import (
+    FIRST,
+    DataChange,
+    figure_changes,
+    kept_entries,
+    rows_in,
+    share,
+    tables_of,
+)
+from fingerpost.schemas import ann
+from fingerpost.schemas.matrices import fixed_matrix
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 _NONE = 0xFFFFFFFF
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import CollectionOption, JsonOption, StoreOption
+from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption
 
 
 def query(
@@ -57,7 +57,7 @@ def query(
 
         fingerpost query --like face-17 --collection faces --within threshold -k 100
     """
-    from flows.domains.ann.query import ask
+    from fingerpost.flows.domains.ann.query import ask
 
     ask(
         text=text,

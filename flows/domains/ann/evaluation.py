@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from flows.domains.settings import Settings
-from schemas.inputs import SAMPLE
-from tasks.ann.retrieval import RetrievalParams
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.tasks.ann.retrieval import RetrievalParams
 
 
 def retrieval_params(settings: Settings) -> RetrievalParams:

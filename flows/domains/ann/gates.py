@@ -1,9 +1,9 @@
 """The gates that an index must pass before it becomes live. Imports no Prefect."""
 
-from flows.domains.ann.settings import IndexGates
-from schemas.inputs import SAMPLE
-from schemas.manifests import Manifest
-from schemas.publish import Gate
+from fingerpost.flows.domains.ann.settings import IndexGates
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.publish import Gate
 
 
 def index_gates(manifest: Manifest, settings: IndexGates) -> list[Gate]:

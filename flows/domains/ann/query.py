@@ -8,11 +8,11 @@ from typing import Literal
 
 from rich.table import Table
 
-from flows.run.console import wide_console
-from schemas.errors import FingerpostError
-from tasks.ann.answers import Answers, Radius, radius_of
-from tasks.ann.open import LiveIndex, live
-from tasks.metric.calibrated import ForeignModelError
+from fingerpost.flows.run.console import wide_console
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.tasks.ann.answers import Answers, Radius, radius_of
+from fingerpost.tasks.ann.open import LiveIndex, live
+from fingerpost.tasks.metric.calibrated import ForeignModelError
 
 
 def ask(
@@ -54,7 +54,7 @@ def ask(
 
 def _live_threshold(index: LiveIndex) -> float:
     """The live threshold of the index's collection; ForeignModelError if it is of another model."""
-    from tasks.metric.open import threshold_for  # imported here: it loads all of metric
+    from fingerpost.tasks.metric.open import threshold_for  # imported here: it loads all of metric
 
     return threshold_for(index).threshold
 
@@ -74,7 +74,7 @@ def _given(within: str) -> float | Literal["threshold"] | None:
 def _by_vectors(
     index: LiveIndex, file: Path, *, k: int, kind: str | None, package: str | None, within: Radius
 ) -> list[tuple[str, Answers]]:
-    from schemas.inputs.sources import FileSource
+    from fingerpost.schemas.inputs.sources import FileSource
 
     rows = FileSource(str(file), ()).read().accepted
     if rows["vector"].null_count:

@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from flows.run.section import Section
-from tasks.ann.evaluation import EvaluationParams
-from tasks.ann.finger_basis import FingerParams
-from tasks.ann.hnsw import HnswParams
-from tasks.ann.neighbors import NeighborParams
-from tasks.ann.retrieval import RetrievalParams
+from fingerpost.flows.run.section import Section
+from fingerpost.tasks.ann.evaluation import EvaluationParams
+from fingerpost.tasks.ann.finger_basis import FingerParams
+from fingerpost.tasks.ann.hnsw import HnswParams
+from fingerpost.tasks.ann.neighbors import NeighborParams
+from fingerpost.tasks.ann.retrieval import RetrievalParams
 
 
 class IndexGates(Section):

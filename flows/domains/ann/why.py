@@ -11,20 +11,28 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from flows.domains.corpus.terms import named_terms
-from flows.ops.compare.causes import Cause, Change, causes, changes
-from flows.ops.compare.changes import changed_columns, rows_in
-from flows.ops.compare.why import Move, Why, named_causes, no_moves, position_without, positions_of, ranked_moves
-from schemas.errors import FingerpostError
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ann.engine import Engine
-from tasks.ann.exact import ExactIndex
-from tasks.ann.open import LiveIndex, kernel_metric
-from tasks.corpus.fields import split_fields
-from tasks.corpus.ngrams import count_shard
-from tasks.corpus.svd import project
-from tasks.corpus.tfidf import weigh_counts
+from fingerpost.flows.domains.corpus.terms import named_terms
+from fingerpost.flows.ops.compare.causes import Cause, Change, causes, changes
+from fingerpost.flows.ops.compare.changes import changed_columns, rows_in
+from fingerpost.flows.ops.compare.why import (
+    Move,
+    Why,
+    named_causes,
+    no_moves,
+    position_without,
+    positions_of,
+    ranked_moves,
+)
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.engine import Engine
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.open import LiveIndex, kernel_metric
+from fingerpost.tasks.corpus.fields import split_fields
+from fingerpost.tasks.corpus.ngrams import count_shard
+from fingerpost.tasks.corpus.svd import project
+from fingerpost.tasks.corpus.tfidf import weigh_counts
 
 #: The artifacts that the answers of a text query are computed from; those that only measure an index move no answer.
 ANSWERING = (

@@ -1,11 +1,11 @@
 """The declaration of ``corpus``: from an input to documents, features and vectors."""
 
-from flows.domains.domain import Domain, InputFile, Section
-from schemas.inputs import SAMPLE
+from fingerpost.flows.domains.domain import Domain, InputFile, Section
+from fingerpost.schemas.inputs import SAMPLE
 
 CORPUS = Domain(
     word="corpus",
-    flow="flows.featurize_corpus:featurize_corpus",
+    flow="fingerpost.flows.featurize_corpus:featurize_corpus",
     inputs=(
         InputFile(
             title="documents",
@@ -15,22 +15,22 @@ CORPUS = Domain(
             builtin=frozenset({SAMPLE}),
         ),
     ),
-    files="flows.domains.corpus.sources:files_of",
-    source="flows.domains.corpus.sources:suppressed_source",
-    stored="schemas.inputs.stored:StoredInput",
-    forms={"documents": "schemas.inputs.forms:DOCUMENTS"},
+    files="fingerpost.flows.domains.corpus.sources:files_of",
+    source="fingerpost.flows.domains.corpus.sources:suppressed_source",
+    stored="fingerpost.schemas.inputs.stored:StoredInput",
+    forms={"documents": "fingerpost.schemas.inputs.forms:DOCUMENTS"},
     changes={
-        "corpus.extracts": "flows.domains.corpus.changes:extracts",
-        "corpus.documents": "flows.domains.corpus.changes:documents",
-        "corpus.quarantine": "flows.domains.corpus.changes:quarantine",
+        "corpus.extracts": "fingerpost.flows.domains.corpus.changes:extracts",
+        "corpus.documents": "fingerpost.flows.domains.corpus.changes:documents",
+        "corpus.quarantine": "fingerpost.flows.domains.corpus.changes:quarantine",
         "corpus.ngrams": "",
-        "corpus.vocabulary": "flows.domains.corpus.changes:vocabulary",
+        "corpus.vocabulary": "fingerpost.flows.domains.corpus.changes:vocabulary",
         "corpus.features": "",
-        "corpus.projection": "flows.domains.corpus.changes:projection",
-        "corpus.vectors": "flows.domains.corpus.changes:vectors",
+        "corpus.projection": "fingerpost.flows.domains.corpus.changes:projection",
+        "corpus.vectors": "fingerpost.flows.domains.corpus.changes:vectors",
     },
     report=Section(
-        gather="flows.domains.corpus.report.section:gather",
-        cards="flows.domains.corpus.report.section:cards",
+        gather="fingerpost.flows.domains.corpus.report.section:gather",
+        cards="fingerpost.flows.domains.corpus.report.section:cards",
     ),
 )

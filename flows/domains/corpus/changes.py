@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from flows.ops.compare.causes import lineage
-from flows.ops.compare.changes import FIRST, DataChange, counted, row_changes, rows_in, share, tables_of
-from schemas import corpus, metric
-from schemas.contract import Contract
-from schemas.matrices import dense_from_arrow, tensors_from_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.corpus.open import read_vocabulary
+from fingerpost.flows.ops.compare.causes import lineage
+from fingerpost.flows.ops.compare.changes import FIRST, DataChange, counted, row_changes, rows_in, share, tables_of
+from fingerpost.schemas import corpus, metric
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.matrices import dense_from_arrow, tensors_from_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.open import read_vocabulary
 
 #: The artifacts that vectors are computed with; vectors of different ones cannot be compared.
 _BASES = {corpus.PROJECTION.name: "projections", metric.EMBEDDERS.name: "embedders"}

@@ -1,17 +1,17 @@
 """The input of a run: a user's file of documents, or the built-in sample."""
 
-from flows.domains.corpus.sources import source_of
-from flows.domains.settings import Settings
-from flows.run.rewriting import instead_of
-from flows.run.runtime import Run
-from schemas.forgotten import Forgotten
-from schemas.inputs import SAMPLE
-from schemas.inputs.sources import InputSource, PythonDocsSource
-from schemas.inputs.stored import suppressing
-from schemas.inputs.suppression import Suppressed
-from schemas.refs import Ref
-from tasks.corpus.stages.documents import extract_documentation
-from tasks.environment import current_environment
+from fingerpost.flows.domains.corpus.sources import source_of
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.rewriting import instead_of
+from fingerpost.flows.run.runtime import Run
+from fingerpost.schemas.forgotten import Forgotten
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.inputs.sources import InputSource, PythonDocsSource
+from fingerpost.schemas.inputs.stored import suppressing
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.corpus.stages.documents import extract_documentation
+from fingerpost.tasks.environment import current_environment
 
 
 def input_of(settings: Settings) -> "Ref | InputSource":

@@ -1,10 +1,10 @@
 """Parameters of features and vectors: the section ``corpus`` of the settings."""
 
-from flows.run.section import Section
-from tasks.corpus.documents import ImportParams
-from tasks.corpus.ngrams import NgramParams
-from tasks.corpus.svd import SvdParams
-from tasks.corpus.tfidf import TfidfParams
+from fingerpost.flows.run.section import Section
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.corpus.ngrams import NgramParams
+from fingerpost.tasks.corpus.svd import SvdParams
+from fingerpost.tasks.corpus.tfidf import TfidfParams
 
 
 class CorpusSettings(Section):

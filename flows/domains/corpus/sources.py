@@ -3,12 +3,12 @@
 Imports no Prefect.
 """
 
-from flows.domains.domain import FileUse
-from flows.domains.settings import Settings
-from schemas.inputs import SAMPLE
-from schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
-from schemas.inputs.stored import suppressing
-from schemas.inputs.suppression import Suppressed
+from fingerpost.flows.domains.domain import FileUse
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
+from fingerpost.schemas.inputs.stored import suppressing
+from fingerpost.schemas.inputs.suppression import Suppressed
 
 
 def source_of(settings: Settings) -> FileSource | PythonDocsSource:

@@ -2,7 +2,7 @@
 
 from scipy import sparse
 
-from tasks.corpus.tfidf import Featurizer
+from fingerpost.tasks.corpus.tfidf import Featurizer
 
 
 def named_terms(featurizer: Featurizer, row: sparse.csr_array) -> dict[str, float]:

@@ -6,11 +6,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import metric as contracts
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.metric.open import LiveThreshold, read_groups, read_names
-from tasks.metric.scores import score_of, threshold_of
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.metric.open import LiveThreshold, read_groups, read_names
+from fingerpost.tasks.metric.scores import score_of, threshold_of
 
 #: The number of rows that are compared at once.
 _BLOCK = 65_536

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from flows.domains.corpus.changes import vector_changes
-from flows.ops.compare.causes import difference_of, lineage, shown
-from flows.ops.compare.changes import (
+from fingerpost.flows.domains.corpus.changes import vector_changes
+from fingerpost.flows.ops.compare.causes import difference_of, lineage, shown
+from fingerpost.flows.ops.compare.changes import (
     DataChange,
     figure_changes,
     moved_most,
@@ -15,13 +15,13 @@ from flows.ops.compare.changes import (
     rows_in,
     tables_of,
 )
-from schemas import metric
-from schemas.contract import Contract
-from schemas.matrices import dense_from_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.metric.calibrated import CANARY_TOLERANCE
-from tasks.metric.open import LABELLED, read_labelled
+from fingerpost.schemas import metric
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.matrices import dense_from_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.metric.calibrated import CANARY_TOLERANCE
+from fingerpost.tasks.metric.open import LABELLED, read_labelled
 
 
 def embeddings(store: Store, before: Ref, after: Ref) -> list[DataChange]:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.options import CollectionOption, JsonOption, StoreOption, pair
-from schemas.errors import FingerpostError
+from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption, pair
+from fingerpost.schemas.errors import FingerpostError
 
 
 def threshold(
@@ -110,7 +110,7 @@ def threshold(
 
         fingerpost threshold --collection products --check embeddings.parquet
     """
-    from flows.domains.metric.tables import show_choice, show_live, show_migration
+    from fingerpost.flows.domains.metric.tables import show_choice, show_live, show_migration
 
     _check_usage(source, far, frr, migrate, old, check, share)
     mapping = dict(pair(text, "--map", "column=name") for text in columns or ()) | ({"group": group} if group else {})
@@ -172,7 +172,7 @@ def embed(
 
         fingerpost embed --input photos/ --output embedded.parquet --collection faces
     """
-    from flows.domains.metric.embed import embed_file
+    from fingerpost.flows.domains.metric.embed import embed_file
 
     mapping = dict(pair(text, "--map", "column=name") for text in columns or ())
     typer.echo(embed_file(source, output, mapping, collection=collection or None, store=store or None))
@@ -201,7 +201,7 @@ def _check_usage(
 
 def _of_file(arguments: dict[str, Any], source: Path, migrate: Path | None, old: float | None) -> dict[str, Any]:
     """The result for a file, or for two."""
-    from flows.domains.metric.threshold import carried_over, choose, read_given
+    from fingerpost.flows.domains.metric.threshold import carried_over, choose, read_given
 
     options = _options(arguments)
     first = read_given(source, arguments["mapping"])
@@ -224,9 +224,9 @@ def _live(
     """The result for the live threshold."""
     from dataclasses import replace
 
-    from flows.domains.metric.threshold import carried_over, embeddings_of, read_given
-    from flows.domains.metric.threshold import check as checked
-    from tasks.metric.open import live
+    from fingerpost.flows.domains.metric.threshold import carried_over, embeddings_of, read_given
+    from fingerpost.flows.domains.metric.threshold import check as checked
+    from fingerpost.tasks.metric.open import live
 
     if far is not None or frr is not None:
         raise FingerpostError(
@@ -257,9 +257,9 @@ def _live(
 def _options(arguments: dict[str, Any]) -> Any:
     import os
 
-    from flows.domains.metric.threshold import Options
-    from tasks.metric.scores import check_measure
-    from tasks.metric.thresholds import Target
+    from fingerpost.flows.domains.metric.threshold import Options
+    from fingerpost.tasks.metric.scores import check_measure
+    from fingerpost.tasks.metric.thresholds import Target
 
     try:
         check_measure(arguments["measure"])

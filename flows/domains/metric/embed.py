@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from schemas.errors import FingerpostError
-from schemas.inputs.embeddings import EMBEDDINGS, read_embeddings
-from schemas.inputs.forms import DocumentBatch
-from schemas.inputs.images import IMAGES, ImageFiles, ImageShape
-from schemas.inputs.rankings import RowWriter
-from tasks.metric.embedders import Embedder
-from tasks.metric.open import given_vectors, live
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.inputs.embeddings import EMBEDDINGS, read_embeddings
+from fingerpost.schemas.inputs.forms import DocumentBatch
+from fingerpost.schemas.inputs.images import IMAGES, ImageFiles, ImageShape
+from fingerpost.schemas.inputs.rankings import RowWriter
+from fingerpost.tasks.metric.embedders import Embedder
+from fingerpost.tasks.metric.open import given_vectors, live
 
 SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("vector", pa.list_(pa.float32()))])
 #: Optional columns: an embedder needs no labels, but they are kept.
@@ -44,7 +44,7 @@ def embed_file(
     ids, labels = (batch.accepted[name].to_pylist() for name in ("id", "label"))
     rows = _inputs(source, batch, embedder)
     try:
-        from tasks.metric.trainer import embed
+        from fingerpost.tasks.metric.trainer import embed
     except ImportError as problem:
         raise FingerpostError(
             f"embed: expected torch, found {problem.name} missing; install the extra neural (pip install"

@@ -5,15 +5,21 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from flows.domains.metric.inputs import Labelled
-from flows.domains.metric.settings import MetricSettings
-from flows.domains.metric.sources import classes_of
-from flows.run.runtime import Run
-from flows.run.section import SettingsError
-from schemas.refs import digest_of
-from tasks.metric.assessment import AssessmentParams
-from tasks.metric.comparison import ComparisonParams
-from tasks.metric.stages.embedders import Recipe, compare_embedders, embed_rows, search_margins, train_embedders
+from fingerpost.flows.domains.metric.inputs import Labelled
+from fingerpost.flows.domains.metric.settings import MetricSettings
+from fingerpost.flows.domains.metric.sources import classes_of
+from fingerpost.flows.run.runtime import Run
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.refs import digest_of
+from fingerpost.tasks.metric.assessment import AssessmentParams
+from fingerpost.tasks.metric.comparison import ComparisonParams
+from fingerpost.tasks.metric.stages.embedders import (
+    Recipe,
+    compare_embedders,
+    embed_rows,
+    search_margins,
+    train_embedders,
+)
 
 
 def embedded(run: Run, rows: Labelled) -> Labelled:

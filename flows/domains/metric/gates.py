@@ -1,9 +1,9 @@
 """The gates that a threshold must pass before it becomes live. Imports no Prefect."""
 
-from flows.domains.metric.settings import ThresholdGates
-from schemas.inputs import SAMPLE
-from schemas.manifests import Manifest
-from schemas.publish import Gate
+from fingerpost.flows.domains.metric.settings import ThresholdGates
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.publish import Gate
 
 
 def threshold_gates(manifest: Manifest, settings: ThresholdGates) -> list[Gate]:

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flows.domains.metric.sources import embedding_source
-from flows.featurize_corpus import featurize_corpus
-from flows.run.request import RunRequest
-from flows.run.rewriting import instead_of
-from flows.run.runtime import Run, part, scoped
-from schemas.forgotten import Forgotten
-from schemas.refs import Ref
-from tasks.metric.open import GROUP_PARAMETER, LABEL_PARAMETER
-from tasks.metric.stages.inputs import import_embeddings, import_images, take_embeddings
+from fingerpost.flows.domains.metric.sources import embedding_source
+from fingerpost.flows.featurize_corpus import featurize_corpus
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.rewriting import instead_of
+from fingerpost.flows.run.runtime import Run, part, scoped
+from fingerpost.schemas.forgotten import Forgotten
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.metric.open import GROUP_PARAMETER, LABEL_PARAMETER
+from fingerpost.tasks.metric.stages.inputs import import_embeddings, import_images, take_embeddings
 
 #: The scope of the stages that read a file of embeddings; the same stages also run over the collection's documents.
 PART = "embeddings"

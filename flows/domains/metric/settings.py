@@ -5,16 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from flows.run.section import NamesFile, Section
-from schemas.inputs import PACKAGES_SAMPLE
-from schemas.inputs.images import ImageShape
-from tasks.metric.comparison import Taken
-from tasks.metric.embedders import BackboneParams, TrainingParams
-from tasks.metric.margin_search import MarginParams
-from tasks.metric.margins import TcmParams
-from tasks.metric.opis import CalibrationRange, OpisParams
-from tasks.metric.scores import Measure
-from tasks.metric.thresholds import Target
+from fingerpost.flows.run.section import NamesFile, Section
+from fingerpost.schemas.inputs import PACKAGES_SAMPLE
+from fingerpost.schemas.inputs.images import ImageShape
+from fingerpost.tasks.metric.comparison import Taken
+from fingerpost.tasks.metric.embedders import BackboneParams, TrainingParams
+from fingerpost.tasks.metric.margin_search import MarginParams
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.opis import CalibrationRange, OpisParams
+from fingerpost.tasks.metric.scores import Measure
+from fingerpost.tasks.metric.thresholds import Target
 
 #: Values of ``input`` for the vectors of documents: of the built-in sample alone, and of any collection.
 OWN_EMBEDDINGS = (PACKAGES_SAMPLE, "documents")

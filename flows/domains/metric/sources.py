@@ -6,17 +6,17 @@ Imports no Prefect.
 from collections import Counter
 from collections.abc import Mapping
 
-from flows.domains.corpus.sources import source_of
-from flows.domains.domain import FileUse
-from flows.domains.metric.settings import OWN_EMBEDDINGS, MetricSettings
-from flows.domains.settings import Settings
-from schemas.inputs import PACKAGES_SAMPLE, SAMPLE
-from schemas.inputs.embeddings import EmbeddingFile
-from schemas.inputs.images import ImageFiles
-from schemas.inputs.sources import InputSource
-from schemas.inputs.stored import suppressing
-from schemas.inputs.suppression import Suppressed
-from tasks.metric.classes import ClassParams, Part, side_of
+from fingerpost.flows.domains.corpus.sources import source_of
+from fingerpost.flows.domains.domain import FileUse
+from fingerpost.flows.domains.metric.settings import OWN_EMBEDDINGS, MetricSettings
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.schemas.inputs import PACKAGES_SAMPLE, SAMPLE
+from fingerpost.schemas.inputs.embeddings import EmbeddingFile
+from fingerpost.schemas.inputs.images import ImageFiles
+from fingerpost.schemas.inputs.sources import InputSource
+from fingerpost.schemas.inputs.stored import suppressing
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.tasks.metric.classes import ClassParams, Part, side_of
 
 
 def skipped(settings: Settings) -> str:

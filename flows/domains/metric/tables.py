@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flows.run.console import wide_console
+from fingerpost.flows.run.console import wide_console
 
 _LEAST = {"cosine": "a cosine similarity of at least", "euclidean": "a Euclidean distance of at most"}
 _RATES = {"far": "FAR", "frr": "FRR"}

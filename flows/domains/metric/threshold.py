@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import FingerpostError, InputError
-from schemas.inputs.embeddings import EMBEDDINGS, read_embeddings
-from tasks.metric.assessment import AssessmentParams, assess
-from tasks.metric.calibrated import Migration, migrate
-from tasks.metric.classes import class_groups, in_validation
-from tasks.metric.histograms import pair_histograms
-from tasks.metric.open import LiveThreshold
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.retrieval import retrieval
-from tasks.metric.scores import Measure, bins_covering, bounded_bins
-from tasks.metric.thresholds import Target, class_rates
+from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.inputs.embeddings import EMBEDDINGS, read_embeddings
+from fingerpost.tasks.metric.assessment import AssessmentParams, assess
+from fingerpost.tasks.metric.calibrated import Migration, migrate
+from fingerpost.tasks.metric.classes import class_groups, in_validation
+from fingerpost.tasks.metric.histograms import pair_histograms
+from fingerpost.tasks.metric.open import LiveThreshold
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.retrieval import retrieval
+from fingerpost.tasks.metric.scores import Measure, bins_covering, bounded_bins
+from fingerpost.tasks.metric.thresholds import Target, class_rates
 
 _GIVEN = replace(EMBEDDINGS, option="--map ")
 #: The columns of a file of vectors alone: those of another model, or to be checked.

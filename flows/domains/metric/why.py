@@ -5,14 +5,14 @@ Each pair is attributed exactly: its vectors of both versions are compared with 
 
 from functools import cache
 
-from flows.domains.metric.answers import PassingRows
-from flows.ops.compare.causes import Cause, Change, changes
-from flows.ops.compare.why import Move, Why, named_causes, no_moves, only_method, ranked_moves, split_causes
-from schemas import metric as contracts
-from schemas.errors import FingerpostError
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.metric.scores import score_of, threshold_of
+from fingerpost.flows.domains.metric.answers import PassingRows
+from fingerpost.flows.ops.compare.causes import Cause, Change, changes
+from fingerpost.flows.ops.compare.why import Move, Why, named_causes, no_moves, only_method, ranked_moves, split_causes
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.metric.scores import score_of, threshold_of
 
 #: Why rows pass in one version only, human-readable.
 _KINDS = {

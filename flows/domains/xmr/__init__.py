@@ -1,23 +1,23 @@
 """The declaration of ``xmr``: from interactions to a published ranker."""
 
-from flows.domains.domain import Domain, InputFile, Product, Section
-from schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
+from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
+from fingerpost.schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
 
 XMR = Domain(
     word="xmr",
-    flow="flows.train_ranker:train_ranker",
+    flow="fingerpost.flows.train_ranker:train_ranker",
     roles="ranker",
     products=(
         Product(
             name="xmr.ranker",
-            contract="schemas.xmr:RANKER",
+            contract="fingerpost.schemas.xmr:RANKER",
             title="ranker",
             role="ranker",
-            gates="flows.domains.xmr.gates:ranker_gates",
-            open="tasks.xmr.open:live",
+            gates="fingerpost.flows.domains.xmr.gates:ranker_gates",
+            open="fingerpost.tasks.xmr.open:live",
             queries="a text, answered with labels",
-            answers="flows.domains.xmr.answers:answerer",
-            why="flows.domains.xmr.why:why",
+            answers="fingerpost.flows.domains.xmr.answers:answerer",
+            why="fingerpost.flows.domains.xmr.why:why",
         ),
     ),
     inputs=(
@@ -29,39 +29,39 @@ XMR = Domain(
             builtin=frozenset({SEE_ALSO_SAMPLE, NAMES_SAMPLE}),
         ),
     ),
-    skipped="flows.domains.xmr.sources:skipped",
-    files="flows.domains.xmr.sources:files_of",
-    source="flows.domains.xmr.sources:suppressed_source",
-    stored="schemas.inputs.stored:StoredInteractions",
+    skipped="fingerpost.flows.domains.xmr.sources:skipped",
+    files="fingerpost.flows.domains.xmr.sources:files_of",
+    source="fingerpost.flows.domains.xmr.sources:suppressed_source",
+    stored="fingerpost.schemas.inputs.stored:StoredInteractions",
     forms={
-        "interactions": "schemas.inputs.interaction_rows:INTERACTIONS",
-        "labels": "schemas.inputs.interaction_rows:LABELS",
-        "negatives": "schemas.inputs.negatives:NEGATIVES",
+        "interactions": "fingerpost.schemas.inputs.interaction_rows:INTERACTIONS",
+        "labels": "fingerpost.schemas.inputs.interaction_rows:LABELS",
+        "negatives": "fingerpost.schemas.inputs.negatives:NEGATIVES",
     },
     # The ids in the list of a ranker's texts.
     written_keys=("query {key}", "label {key}"),
     changes={
-        "xmr.interactions": "flows.domains.xmr.changes:interactions",
+        "xmr.interactions": "fingerpost.flows.domains.xmr.changes:interactions",
         "xmr.queries": "",
         "xmr.label_features": "",
         "xmr.tree": "",
         "xmr.model": "",
-        "xmr.predictions": "flows.domains.xmr.changes:predictions",
+        "xmr.predictions": "fingerpost.flows.domains.xmr.changes:predictions",
         "xmr.calibration": "",
-        "xmr.evaluation": "flows.domains.xmr.changes:evaluation",
+        "xmr.evaluation": "fingerpost.flows.domains.xmr.changes:evaluation",
         "xmr.dense_labels": "",
         "xmr.towers": "",
-        "xmr.comparison": "flows.domains.xmr.changes:comparison",
-        "xmr.sweep": "flows.domains.xmr.changes:sweep",
+        "xmr.comparison": "fingerpost.flows.domains.xmr.changes:comparison",
+        "xmr.sweep": "fingerpost.flows.domains.xmr.changes:sweep",
         "xmr.ranker": "",
     },
     report=Section(
-        gather="flows.domains.xmr.report.section:gather",
-        template="flows.domains.xmr.report:section.html",
-        plots="flows.domains.xmr.report.section:plots",
-        cards="flows.domains.xmr.report.section:cards",
+        gather="fingerpost.flows.domains.xmr.report.section:gather",
+        template="fingerpost.flows.domains.xmr.report:section.html",
+        plots="fingerpost.flows.domains.xmr.report.section:plots",
+        cards="fingerpost.flows.domains.xmr.report.section:cards",
     ),
-    commands=("flows.domains.xmr.commands:rank",),
+    commands=("fingerpost.flows.domains.xmr.commands:rank",),
     former={
         "gates.ranker_recall_at_10": ("xmr.gates.recall_at_10",),
         "gates.sample_ranker_recall_at_10": ("xmr.gates.sample_recall_at_10",),

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.xmr.open import LiveRanker
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.xmr.open import LiveRanker
 
 #: The number of queries that are ranked together.
 _TOGETHER = 4096

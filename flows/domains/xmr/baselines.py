@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from flows.domains.xmr.settings import XmrSettings
-from schemas.refs import Ref
-from tasks.xmr.stages.baselines import compare_rankers, fit_dense_labels, train_towers
+from fingerpost.flows.domains.xmr.settings import XmrSettings
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.xmr.stages.baselines import compare_rankers, fit_dense_labels, train_towers
 
 
 def compare(xmr: XmrSettings, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:

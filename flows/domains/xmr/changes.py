@@ -2,13 +2,21 @@
 
 import numpy as np
 
-from flows.ops.compare.causes import lineage
-from flows.ops.compare.changes import FIRST, DataChange, figure_changes, kept_entries, row_changes, rows_in, share
-from schemas import xmr
-from schemas.matrices import fixed_matrix
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.xmr.ranking import NONE
+from fingerpost.flows.ops.compare.causes import lineage
+from fingerpost.flows.ops.compare.changes import (
+    FIRST,
+    DataChange,
+    figure_changes,
+    kept_entries,
+    row_changes,
+    rows_in,
+    share,
+)
+from fingerpost.schemas import xmr
+from fingerpost.schemas.matrices import fixed_matrix
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.xmr.ranking import NONE
 
 
 def interactions(store: Store, before: Ref, after: Ref) -> list[DataChange]:

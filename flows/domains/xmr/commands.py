@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import CollectionOption, JsonOption, StoreOption
+from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption
 
 
 def rank(
@@ -41,7 +41,7 @@ def rank(
 
         fingerpost rank --input queries.csv --output ranked.parquet -k 100
     """
-    from flows.domains.xmr.rank import rank as ranked
+    from fingerpost.flows.domains.xmr.rank import rank as ranked
 
     ranked(
         text=text,

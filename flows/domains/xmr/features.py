@@ -1,8 +1,8 @@
 """Features of a ranker's queries, as part of the flow that trains it."""
 
-from flows.domains.xmr.steps import HELD, maker
-from flows.run.runtime import Run, scoped
-from schemas.refs import Ref
+from fingerpost.flows.domains.xmr.steps import HELD, maker
+from fingerpost.flows.run.runtime import Run, scoped
+from fingerpost.schemas.refs import Ref
 
 
 def features_of(run: Run, interactions: Ref, *, vocabulary: Ref | None = None) -> dict[str, Ref]:

@@ -1,9 +1,9 @@
 """The gates that a ranker must pass before it becomes live. Imports no Prefect."""
 
-from flows.domains.xmr.settings import RankerGates
-from schemas.inputs import SAMPLE
-from schemas.manifests import Manifest
-from schemas.publish import Gate
+from fingerpost.flows.domains.xmr.settings import RankerGates
+from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.publish import Gate
 
 
 def ranker_gates(manifest: Manifest, settings: RankerGates) -> list[Gate]:

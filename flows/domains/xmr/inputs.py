@@ -1,11 +1,11 @@
 """The interactions that a ranker is trained on: a user's files, or those of the built-in sample."""
 
-from flows.domains.corpus.inputs import extracts, suppressed_keys
-from flows.domains.xmr.sources import interaction_source
-from flows.run.rewriting import instead_of
-from flows.run.runtime import Run
-from schemas.inputs.interactions import InteractionSource
-from schemas.refs import Ref
+from fingerpost.flows.domains.corpus.inputs import extracts, suppressed_keys
+from fingerpost.flows.domains.xmr.sources import interaction_source
+from fingerpost.flows.run.rewriting import instead_of
+from fingerpost.flows.run.runtime import Run
+from fingerpost.schemas.inputs.interactions import InteractionSource
+from fingerpost.schemas.refs import Ref
 
 
 def interactions_of(run: Run) -> "Ref | InteractionSource":

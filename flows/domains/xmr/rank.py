@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from flows.run.console import wide_console
-from schemas.errors import FingerpostError
-from tasks.xmr.open import LiveRanker, RankedLabel, live
+from fingerpost.flows.run.console import wide_console
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.tasks.xmr.open import LiveRanker, RankedLabel, live
 
 #: The number of queries that are ranked and written together.
 _TOGETHER = 4096
@@ -42,7 +42,7 @@ def rank(
 
 
 def _rank_file(source: Path, output: Path, *, k: int, collection: str | None, store: str | None) -> None:
-    from schemas.inputs.rankings import RowWriter, read_texts
+    from fingerpost.schemas.inputs.rankings import RowWriter, read_texts
 
     writer, ranker = RowWriter(output), live(collection, store=store)
     texts = read_texts(source)

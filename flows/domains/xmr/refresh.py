@@ -9,23 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from flows.domains.xmr.features import features_of
-from flows.domains.xmr.settings import XmrSettings
-from flows.domains.xmr.steps import HELD, steps_of
-from flows.run.rewriting import rewriting
-from flows.run.runtime import Run, scoped
-from schemas import xmr as contracts
-from schemas.contract import Contract
-from schemas.corpus import DOCUMENTS, FEATURES, NGRAMS, VOCABULARY
-from schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
-from schemas.publish import Pointer
-from schemas.refs import Ref
-from schemas.releases import read_members
-from schemas.store import Store
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.open import member_roles, numbered
-from tasks.xmr.refresh import RefreshParams
-from tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
+from fingerpost.flows.domains.xmr.features import features_of
+from fingerpost.flows.domains.xmr.settings import XmrSettings
+from fingerpost.flows.domains.xmr.steps import HELD, steps_of
+from fingerpost.flows.run.rewriting import rewriting
+from fingerpost.flows.run.runtime import Run, scoped
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.corpus import DOCUMENTS, FEATURES, NGRAMS, VOCABULARY
+from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.releases import read_members
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.xmr.open import member_roles, numbered
+from fingerpost.tasks.xmr.refresh import RefreshParams
+from fingerpost.tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
 
 #: The role of the base's release in a refreshed ranker.
 BASE = "base"

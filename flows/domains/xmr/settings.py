@@ -4,25 +4,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from flows.run.section import NamesFile, Section
-from schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
-from schemas.inputs.interaction_rows import UnknownLabels
-from tasks.corpus.bm25 import Bm25Params
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.svd import SvdParams
-from tasks.corpus.tfidf import TfidfParams
-from tasks.xmr.baselines import DenseParams
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.drift import DriftLimits
-from tasks.xmr.ensembles import EnsembleParams
-from tasks.xmr.evaluation import JudgeParams
-from tasks.xmr.interactions import InteractionParams, RowParams
-from tasks.xmr.label_blocks import BlockParams
-from tasks.xmr.label_features import EmbeddingParams
-from tasks.xmr.ranking import BeamParams
-from tasks.xmr.sweep import SweepParams
-from tasks.xmr.towers import TowerParams
-from tasks.xmr.training import TrainingParams
+from fingerpost.flows.run.section import NamesFile, Section
+from fingerpost.schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
+from fingerpost.schemas.inputs.interaction_rows import UnknownLabels
+from fingerpost.tasks.corpus.bm25 import Bm25Params
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.corpus.svd import SvdParams
+from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.xmr.baselines import DenseParams
+from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.xmr.drift import DriftLimits
+from fingerpost.tasks.xmr.ensembles import EnsembleParams
+from fingerpost.tasks.xmr.evaluation import JudgeParams
+from fingerpost.tasks.xmr.interactions import InteractionParams, RowParams
+from fingerpost.tasks.xmr.label_blocks import BlockParams
+from fingerpost.tasks.xmr.label_features import EmbeddingParams
+from fingerpost.tasks.xmr.ranking import BeamParams
+from fingerpost.tasks.xmr.sweep import SweepParams
+from fingerpost.tasks.xmr.towers import TowerParams
+from fingerpost.tasks.xmr.training import TrainingParams
 
 #: Interactions of the built-in sample: pages' texts with "See Also" targets, and first sentences with their objects.
 SAMPLE_INTERACTIONS = (SEE_ALSO_SAMPLE, NAMES_SAMPLE)

@@ -6,15 +6,15 @@ Imports no Prefect.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flows.domains.domain import FileUse
-from flows.domains.settings import Settings
-from flows.domains.xmr.settings import SAMPLE_INTERACTIONS
-from schemas.inputs import NAMES_SAMPLE, SAMPLE
-from schemas.inputs.interaction_rows import split_mapping
-from schemas.inputs.interactions import InteractionFile, InteractionSource
-from schemas.inputs.sources import InputSource, PythonDocsSource
-from schemas.inputs.stored import suppressing
-from schemas.inputs.suppression import Suppressed
+from fingerpost.flows.domains.domain import FileUse
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.domains.xmr.settings import SAMPLE_INTERACTIONS
+from fingerpost.schemas.inputs import NAMES_SAMPLE, SAMPLE
+from fingerpost.schemas.inputs.interaction_rows import split_mapping
+from fingerpost.schemas.inputs.interactions import InteractionFile, InteractionSource
+from fingerpost.schemas.inputs.sources import InputSource, PythonDocsSource
+from fingerpost.schemas.inputs.stored import suppressing
+from fingerpost.schemas.inputs.suppression import Suppressed
 
 
 def skipped(settings: Settings) -> str:

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flows.domains.settings import Settings
-from flows.domains.xmr.sources import sample_of
-from flows.run.runtime import Run
-from schemas.refs import Ref
-from tasks.corpus.stages.features import count_ngrams, merge_vocabulary, weigh_terms
-from tasks.stage import Stage
-from tasks.xmr.open import numbered
-from tasks.xmr.stages.interactions import import_interactions, list_queries
-from tasks.xmr.stages.training import train_rankers
-from tasks.xmr.stages.trees import cluster_labels, embed_labels
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.domains.xmr.sources import sample_of
+from fingerpost.flows.run.runtime import Run
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.corpus.stages.features import count_ngrams, merge_vocabulary, weigh_terms
+from fingerpost.tasks.stage import Stage
+from fingerpost.tasks.xmr.open import numbered
+from fingerpost.tasks.xmr.stages.interactions import import_interactions, list_queries
+from fingerpost.tasks.xmr.stages.training import train_rankers
+from fingerpost.tasks.xmr.stages.trees import cluster_labels, embed_labels
 
 #: Prefix of the roles of artifacts made from held-out queries.
 HELD = "held_"

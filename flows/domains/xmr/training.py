@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from flows.domains.xmr.steps import maker
-from flows.run.runtime import Run, scoped
-from schemas.refs import Ref
-from tasks.xmr.open import member_roles, numbered
-from tasks.xmr.stages.release import (
+from fingerpost.flows.domains.xmr.steps import maker
+from fingerpost.flows.run.runtime import Run, scoped
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.xmr.open import member_roles, numbered
+from fingerpost.tasks.xmr.stages.release import (
     calibrate_scores,
     combine_predictions,
     evaluate_ranker,

@@ -10,9 +10,9 @@ from functools import cached_property
 
 from scipy import sparse
 
-from flows.domains.corpus.terms import named_terms
-from flows.ops.compare.causes import Cause, Change, changes
-from flows.ops.compare.why import (
+from fingerpost.flows.domains.corpus.terms import named_terms
+from fingerpost.flows.ops.compare.causes import Cause, Change, changes
+from fingerpost.flows.ops.compare.why import (
     Move,
     Why,
     named_causes,
@@ -23,13 +23,13 @@ from flows.ops.compare.why import (
     ranked_moves,
     split_causes,
 )
-from schemas import xmr as contracts
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.xmr.ensembles import Ensemble, combine
-from tasks.xmr.interactions import TRAINING, query_text
-from tasks.xmr.open import LiveRanker, member_roles, read_targets, rows_of
-from tasks.xmr.ranking import NONE, Ranker, Ranking
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.xmr.ensembles import Ensemble, combine
+from fingerpost.tasks.xmr.interactions import TRAINING, query_text
+from fingerpost.tasks.xmr.open import LiveRanker, member_roles, read_targets, rows_of
+from fingerpost.tasks.xmr.ranking import NONE, Ranker, Ranking
 
 #: The members of a ranker that turn texts into features.
 _FEATURES = ("vocabulary", "ngrams", "features")

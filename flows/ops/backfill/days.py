@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flows.ops.backfill.partitions import Partitions
-from flows.ops.backfill.record import Backfill, BackfillError, Control, Reprocess
-from flows.run.server import own_server
-from schemas.leases import holding
+from fingerpost.flows.ops.backfill.partitions import Partitions
+from fingerpost.flows.ops.backfill.record import Backfill, BackfillError, Control, Reprocess
+from fingerpost.flows.run.server import own_server
+from fingerpost.schemas.leases import holding
 
 #: Seconds between two checks whether a running day is to be stopped.
 _LOOK = 1.0
@@ -44,8 +44,8 @@ def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable
     A day that fails does not stop the others. An error that says nothing about the day (no Prefect server, a signal) is
     raised, and the day is released.
     """
-    from flows.run.executor import DaskExecutor
-    from flows.run.runtime import executor_of, executor_override
+    from fingerpost.flows.run.executor import DaskExecutor
+    from fingerpost.flows.run.runtime import executor_of, executor_override
 
     partitions = Partitions(backfill.request.flow, backfill.request.run)
     ran: list[str] = []
@@ -107,8 +107,8 @@ def _run_day(backfill: Backfill, control: Control, day: str, partitions: Partiti
 
 
 def _run_flow(backfill: Backfill, control: Control, day: str) -> None:
-    from flows.run.runtime import Watching, backfilling, watching, without_heartbeat
-    from flows.run.start import known
+    from fingerpost.flows.run.runtime import Watching, backfilling, watching, without_heartbeat
+    from fingerpost.flows.run.start import known
 
     tokens = backfilling.set(backfill.tag(control)), watching.set(Watching(quiet=True))
     try:

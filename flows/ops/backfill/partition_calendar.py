@@ -7,8 +7,8 @@ from itertools import groupby
 from rich.console import Group
 from rich.text import Text
 
-from flows.ops.backfill.partitions import STATES, Partition, counts, needing
-from flows.run.request import DAY
+from fingerpost.flows.ops.backfill.partitions import STATES, Partition, counts, needing
+from fingerpost.flows.run.request import DAY
 
 _WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 #: Maximum number of days that a page lists with their reasons.

@@ -4,19 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows import domains
-from flows.domains.settings import Settings
-from flows.run.dry_run import plan_of
-from flows.run.plan import Plan
-from flows.run.profiles import limits_digest
-from flows.run.request import RunRequest
-from schemas.corpus import QUARANTINE
-from schemas.errors import FingerpostError, InputError
-from schemas.leases import at_work
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.code import unchanging_code
-from tasks.ledger import full_name, partition, partitions
+from fingerpost.flows import domains
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.plan import Plan
+from fingerpost.flows.run.profiles import limits_digest
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.schemas.corpus import QUARANTINE
+from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.leases import at_work
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.code import unchanging_code
+from fingerpost.tasks.ledger import full_name, partition, partitions
 
 #: The states of days, with the sign and colour of each in a calendar.
 STATES = {

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from flows.ops.backfill.batches import runs_to_start
-from flows.ops.backfill.days import Ended, ended
-from flows.ops.backfill.partitions import Partition, Partitions
-from flows.ops.backfill.record import (
+from fingerpost.flows.ops.backfill.batches import runs_to_start
+from fingerpost.flows.ops.backfill.days import Ended, ended
+from fingerpost.flows.ops.backfill.partitions import Partition, Partitions
+from fingerpost.flows.ops.backfill.record import (
     MOST_CRASHES,
     Backfill,
     BackfillError,
@@ -18,13 +18,13 @@ from flows.ops.backfill.record import (
     chosen,
     settled,
 )
-from flows.ops.backfill.runs import Beside, Deployed, Here, Place
-from flows.ops.stack.state import api_of, connection
-from flows.run.api import ApiError
-from flows.run.calendar import days_between
-from schemas.leases import at_work, holding
-from schemas.store import Store
-from tasks.ledger import partition
+from fingerpost.flows.ops.backfill.runs import Beside, Deployed, Here, Place
+from fingerpost.flows.ops.stack.state import api_of, connection
+from fingerpost.flows.run.api import ApiError
+from fingerpost.flows.run.calendar import days_between
+from fingerpost.schemas.leases import at_work, holding
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import partition
 
 #: Seconds that a Prefect server may be unreachable before the backfill stops: before and after its first answer.
 FIRST_SECONDS, SERVER_SECONDS = 60.0, 300.0

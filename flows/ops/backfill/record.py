@@ -17,13 +17,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from flows.ops.backfill.partitions import Partition, interrupted
-from flows.run.flow_names import NIGHTLY, flow_names
-from flows.run.request import RunRequest
-from flows.run.section import SettingsError
-from schemas.errors import FingerpostError
-from schemas.refs import checked_day, checked_name
-from schemas.store import Store
+from fingerpost.flows.ops.backfill.partitions import Partition, interrupted
+from fingerpost.flows.run.flow_names import NIGHTLY, flow_names
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import checked_day, checked_name
+from fingerpost.schemas.store import Store
 
 FOLDER = ".backfills"
 #: The number of died processes after which a day is given up.

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from flows.ops.backfill.batches import day_seconds, days_a_run
-from flows.ops.backfill.days import PARENT, work, worker_name
-from flows.ops.backfill.record import Backfill, BackfillError
-from flows.run.api import Api, ApiError
-from flows.run.server import own_server
-from schemas.leases import at_work
+from fingerpost.flows.ops.backfill.batches import day_seconds, days_a_run
+from fingerpost.flows.ops.backfill.days import PARENT, work, worker_name
+from fingerpost.flows.ops.backfill.record import Backfill, BackfillError
+from fingerpost.flows.run.api import Api, ApiError
+from fingerpost.flows.run.server import own_server
+from fingerpost.schemas.leases import at_work
 
 DEPLOYMENT = "backfill/backfill"
 #: Seconds that a run of the deployment may have no lease in the store before it counts as dead: once it runs, and
@@ -88,7 +88,7 @@ class Beside:
     def start(self, runs: int) -> None:
         """Starts processes."""
         env = {**os.environ, "PREFECT_API_URL": self._api(), PARENT: str(os.getpid())}
-        command = [sys.executable, "-m", "flows.cli", "backfill", "work", self.backfill.id]
+        command = [sys.executable, "-P", "-m", "fingerpost.flows.cli", "backfill", "work", self.backfill.id]
         for _ in range(runs):
             self._processes.append(
                 subprocess.Popen(

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.manifests import Manifest
-from schemas.refs import Ref, changed_keys, same_kind
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.refs import Ref, changed_keys, same_kind
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows import domains
-from flows.domains.domain import named
-from flows.ops.compare.causes import difference_of
-from schemas.contract import Contract
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows import domains
+from fingerpost.flows.domains.domain import named
+from fingerpost.flows.ops.compare.causes import difference_of
+from fingerpost.schemas.contract import Contract
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 #: Maximum number of examples of a change.
 FIRST = 5

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.domains import products
-from flows.ops.compare.causes import (
+from fingerpost.flows.domains import products
+from fingerpost.flows.ops.compare.causes import (
     Cause,
     Change,
     cause_of,
@@ -15,14 +15,14 @@ from flows.ops.compare.causes import (
     stage_names,
     stage_of,
 )
-from flows.ops.compare.changes import DataChange, data_changes
-from flows.ops.compare.versions import Version, publications_of
-from schemas.errors import FingerpostError
-from schemas.manifests import Manifest
-from schemas.refs import Ref, same_kind
-from schemas.releases import read_members
-from schemas.store import Store
-from tasks.ledger import stages_by_name
+from fingerpost.flows.ops.compare.changes import DataChange, data_changes
+from fingerpost.flows.ops.compare.versions import Version, publications_of
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.refs import Ref, same_kind
+from fingerpost.schemas.releases import read_members
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import stages_by_name
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flows.ops.compare.causes import Change, shown
-from flows.ops.compare.diff import Diff
-from flows.run.console import wide_console
+from fingerpost.flows.ops.compare.causes import Change, shown
+from fingerpost.flows.ops.compare.diff import Diff
+from fingerpost.flows.run.console import wide_console
 
 
 def show_diff(difference: Diff) -> None:

@@ -3,17 +3,17 @@
 from rich.console import Console
 from rich.markup import escape
 
-from flows.ops.compare.diff_tables import table_of
-from flows.ops.compare.versions import find_product
-from flows.run.console import wide_console
-from flows.run.gates import replay_gates
-from flows.run.profiles import load_settings
-from flows.run.replay import Replay, replay
-from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.publish import Gate, Pointer, published_collection
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ledger import Ledger
+from fingerpost.flows.ops.compare.diff_tables import table_of
+from fingerpost.flows.ops.compare.versions import find_product
+from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.gates import replay_gates
+from fingerpost.flows.run.profiles import load_settings
+from fingerpost.flows.run.replay import Replay, replay
+from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
+from fingerpost.schemas.publish import Gate, Pointer, published_collection
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import Ledger
 
 _SHOWN = 20
 

@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from flows.domains import products
-from schemas.errors import FingerpostError, MissingArtifactError
-from schemas.publish import Pointer, Publication, published_collection
-from schemas.refs import Ref, checked_day
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.domains import products
+from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
+from fingerpost.schemas.publish import Pointer, Publication, published_collection
+from fingerpost.schemas.refs import Ref, checked_day
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 
 _FORMS = (
     "a reference as `fingerpost history` prints it, the beginning of a fingerprint, live, live~1, a day YYYY-MM-DD, or"

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from flows.domains import products
-from flows.domains.domain import named
-from flows.ops.compare.causes import Cause, Change, causes, lineage
-from schemas.errors import FingerpostError
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.domains import products
+from fingerpost.flows.domains.domain import named
+from fingerpost.flows.ops.compare.causes import Cause, Change, causes, lineage
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 
 @dataclass(frozen=True)

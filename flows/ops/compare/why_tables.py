@@ -2,10 +2,10 @@
 
 from rich.markup import escape
 
-from flows.ops.compare.causes import shown
-from flows.ops.compare.diff_tables import table_of
-from flows.ops.compare.why import Why
-from flows.run.console import wide_console
+from fingerpost.flows.ops.compare.causes import shown
+from fingerpost.flows.ops.compare.diff_tables import table_of
+from fingerpost.flows.ops.compare.why import Why
+from fingerpost.flows.run.console import wide_console
 
 _TERMS = 12
 

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows import domains
-from schemas.decoding import columns_of, decoded_texts, equals, holds
-from schemas.inputs.stored import holding
-from schemas.inputs.suppression import Suppressed
-from schemas.store import Store
+from fingerpost.flows import domains
+from fingerpost.schemas.decoding import columns_of, decoded_texts, equals, holds
+from fingerpost.schemas.inputs.stored import holding
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.store import Store
 
 #: Shorter texts occur at random in compressed bytes; they are searched only as whole cells.
 _LEAST_BYTES = 6

@@ -8,21 +8,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
-from flows import domains
-from flows.domains.domain import named
-from flows.ops.erase.inputs import InputFile, inputs_with, texts_of
-from flows.run.profiles import in_force, renamed
-from flows.run.request import RunRequest
-from schemas.decoding import columns_of
-from schemas.errors import FingerpostError
-from schemas.forgotten import Forgotten
-from schemas.inputs.stored import holding
-from schemas.inputs.suppression import Suppressed
-from schemas.manifests import Manifest
-from schemas.publish import Pointer, products
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows import domains
+from fingerpost.flows.domains.domain import named
+from fingerpost.flows.ops.erase.inputs import InputFile, inputs_with, texts_of
+from fingerpost.flows.run.profiles import in_force, renamed
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.schemas.decoding import columns_of
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.forgotten import Forgotten
+from fingerpost.schemas.inputs.stored import holding
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.publish import Pointer, products
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 
 #: The salt of a search for one key, for which the store's own salt is not needed yet.
 _ANY_SALT = b"looking"

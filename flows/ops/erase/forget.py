@@ -14,18 +14,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import domains
-from flows.domains.domain import named
-from flows.ops.erase.absence import Absence, Needles, digest_of_texts, needles_of, search
-from flows.ops.erase.affected import Affected, Inventory, RerunPlan, affected_by, request_of, tables_with_keys, used_by
-from flows.ops.erase.former import current
-from flows.ops.erase.inputs import InputFile, wanted_in
-from flows.ops.erase.traces import clean_records, remove_artifacts
-from flows.run.rewriting import Rewriting, rewriting
-from flows.run.section import SettingsError
-from flows.run.server import own_server
-from schemas import files as _files
-from schemas.errors import (
+from fingerpost.flows import domains
+from fingerpost.flows.domains.domain import named
+from fingerpost.flows.ops.erase.absence import Absence, Needles, digest_of_texts, needles_of, search
+from fingerpost.flows.ops.erase.affected import (
+    Affected,
+    Inventory,
+    RerunPlan,
+    affected_by,
+    request_of,
+    tables_with_keys,
+    used_by,
+)
+from fingerpost.flows.ops.erase.former import current
+from fingerpost.flows.ops.erase.inputs import InputFile, wanted_in
+from fingerpost.flows.ops.erase.traces import clean_records, remove_artifacts
+from fingerpost.flows.run.rewriting import Rewriting, rewriting
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.server import own_server
+from fingerpost.schemas import files as _files
+from fingerpost.schemas.errors import (
     ContractError,
     CorruptArtifactError,
     FingerpostError,
@@ -34,15 +42,15 @@ from schemas.errors import (
     MissingArtifactError,
     StoreBusyError,
 )
-from schemas.forgotten import Forgotten, Journal, checked_key, now, salt_of, save_proof
-from schemas.inputs.rewriting import count_rows, remove_rows
-from schemas.inputs.suppression import Suppressed
-from schemas.leases import at_work, collecting, lease
-from schemas.pins import pin, pins, unpin
-from schemas.publish import Pointer, products
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.schemas.forgotten import Forgotten, Journal, checked_key, now, salt_of, save_proof
+from fingerpost.schemas.inputs.rewriting import count_rows, remove_rows
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.leases import at_work, collecting, lease
+from fingerpost.schemas.pins import pin, pins, unpin
+from fingerpost.schemas.publish import Pointer, products
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 
 #: Errors for which a version cannot be rebuilt at all; any other error stops the job until it is fixed.
 _FINAL = (InputError, SettingsError, ContractError, CorruptArtifactError, ForeignArtifactError, MissingArtifactError)
@@ -95,7 +103,7 @@ class _Job:
 
     def run(self) -> Outcome:
         """All steps, from the one that the journal names."""
-        from flows.run.start import check_server
+        from fingerpost.flows.run.start import check_server
 
         # Before the inputs are changed: the days to be rerun need it.
         check_server()
@@ -164,7 +172,7 @@ class _Job:
 
     def _rerun(self, plan: RerunPlan) -> None:
         """Reruns one run and records which artifact replaced which."""
-        from flows.run.start import run_flow
+        from fingerpost.flows.run.start import run_flow
 
         record = next((r for r in runs(self.store, newest=1_000_000) if r["id"] == plan.run), None)
         try:

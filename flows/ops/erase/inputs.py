@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flows import domains
-from flows.domains.domain import FileUse
-from flows.run.profiles import settings_read
-from flows.run.request import DAY, RunRequest
-from schemas.errors import FingerpostError
-from schemas.inputs.files import input_files
-from schemas.inputs.images import files_by_class
-from schemas.inputs.rewriting import count_rows
-from schemas.inputs.sources import FileSource
-from schemas.inputs.stored import scan
-from schemas.inputs.suppression import Suppressed
+from fingerpost.flows import domains
+from fingerpost.flows.domains.domain import FileUse
+from fingerpost.flows.run.profiles import settings_read
+from fingerpost.flows.run.request import DAY, RunRequest
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.images import files_by_class
+from fingerpost.schemas.inputs.rewriting import count_rows
+from fingerpost.schemas.inputs.sources import FileSource
+from fingerpost.schemas.inputs.stored import scan
+from fingerpost.schemas.inputs.suppression import Suppressed
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from flows.ops.erase.absence import Needles
-from schemas.errors import FingerpostError
-from schemas.manifests import STORE_FORMAT
-from schemas.refs import digest_of
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.ops.erase.absence import Needles
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.manifests import STORE_FORMAT
+from fingerpost.schemas.refs import digest_of
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 
 FORGOTTEN = "[forgotten]"
 
@@ -118,7 +118,7 @@ def _text(text: str, needles: Needles) -> str:
 
 def _latest_report(store: Store) -> None:
     """Makes the newest run's report the latest one."""
-    from flows.report.page import write
+    from fingerpost.flows.report.page import write
 
     newest = runs(store, newest=1)
     if newest and store.files.size("reports/latest.html") is not None:

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from flows.ops.keep.reachability import KINDS, Reach
-from flows.ops.keep.survey import Survey, survey
-from schemas import files as _files
-from schemas.errors import CorruptArtifactError, MissingArtifactError
-from schemas.leases import COLLECTING, Held, collecting, lease, records
-from schemas.pins import Pin, pin
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.ops.keep.reachability import KINDS, Reach
+from fingerpost.flows.ops.keep.survey import Survey, survey
+from fingerpost.schemas import files as _files
+from fingerpost.schemas.errors import CorruptArtifactError, MissingArtifactError
+from fingerpost.schemas.leases import COLLECTING, Held, collecting, lease, records
+from fingerpost.schemas.pins import Pin, pin
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 #: Unlisted files may belong to a write in progress; no write takes as long as this.
 GRACE = timedelta(days=1)

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from flows.ops.keep.gc import Explanation, Plan
-from flows.run.console import wide_console
+from fingerpost.flows.ops.keep.gc import Explanation, Plan
+from fingerpost.flows.run.console import wide_console
 
 
 def show_plan(plan: Plan, *, dry_run: bool) -> None:

@@ -7,15 +7,15 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.domains import products
-from flows.run.console import wide_console
-from schemas.errors import FingerpostError
-from schemas.leases import lease
-from schemas.publish import Pointer, published_collection
-from schemas.publish import products as published
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ledger import runs
+from fingerpost.flows.domains import products
+from fingerpost.flows.run.console import wide_console
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.leases import lease
+from fingerpost.schemas.publish import Pointer, published_collection
+from fingerpost.schemas.publish import products as published
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 
 
 def show_status(store: Store, *, as_json: bool) -> None:
@@ -106,8 +106,8 @@ def promote(
     store: Store, reference: str, *, collection: str | None, profile: str, reason: str, despite: str = ""
 ) -> str:
     """Makes a product live if it is complete and passes its gates; ``despite`` "replay" overrules the replay's."""
-    from flows.run.gates import REPLAY_GATES, gates_of, publish, replay_gates, replay_with_live
-    from flows.run.profiles import load_settings
+    from fingerpost.flows.run.gates import REPLAY_GATES, gates_of, publish, replay_gates, replay_with_live
+    from fingerpost.flows.run.profiles import load_settings
 
     if despite not in {"", "replay"}:
         raise FingerpostError(f"--despite: expected replay, got {despite!r}; only the replay's gates can be overruled")

@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 
-from flows.ops.keep.reachability import Root
-from schemas.errors import FingerpostError
-from schemas.files import Listed
-from schemas.leases import RUNNING, Lease, records
-from schemas.manifests import FileEntry, Manifest, decode_checked
-from schemas.pins import Pin, pins
-from schemas.publish import Pointer, products
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.ops.keep.reachability import Root
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.files import Listed
+from fingerpost.schemas.leases import RUNNING, Lease, records
+from fingerpost.schemas.manifests import FileEntry, Manifest, decode_checked
+from fingerpost.schemas.pins import Pin, pins
+from fingerpost.schemas.publish import Pointer, products
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 _REF = r"[a-z0-9][a-z0-9_.-]*/day=\d{4}-\d\d-\d\d/[0-9a-f]{16,64}"
 _MANIFEST = re.compile(rf"({_REF})/manifest\.json")

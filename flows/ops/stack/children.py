@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows.ops.stack.processes import MARK, Child, StackError
-from flows.ops.stack.state import AUTH, QUIET, State, client_environment, credentials
-from flows.run.api import Api, ApiError
-from flows.run.redaction import without_credentials
+from fingerpost.flows.ops.stack.processes import MARK, Child, StackError
+from fingerpost.flows.ops.stack.state import AUTH, QUIET, State, client_environment, credentials
+from fingerpost.flows.run.api import Api, ApiError
+from fingerpost.flows.run.redaction import without_credentials
 
 #: The work pool that the deployments of infra/prefect.yaml name.
 POOL = "fingerpost"
@@ -73,7 +73,7 @@ def options_of(*, home: Path, store: str, auth: bool | None, database: str, **mo
 
 def children_of(options: Options, state: State, *, before_work: Callable[[], None] | None = None) -> list[Child]:
     """The programs of a stack, in the order of their start."""
-    python = (sys.executable, "-m")
+    python = (sys.executable, "-P", "-m")
     base = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
     base |= (
         QUIET
@@ -90,7 +90,14 @@ def children_of(options: Options, state: State, *, before_work: Callable[[], Non
     return [
         Child(
             "server",
-            (*python, "flows.run.server_process", "--host", LOOPBACK, "--port", str(urlsplit(state.api).port)),
+            (
+                *python,
+                "fingerpost.flows.run.server_process",
+                "--host",
+                LOOPBACK,
+                "--port",
+                str(urlsplit(state.api).port),
+            ),
             base | _server_settings(options, state),
             api.healthy,
         ),
@@ -164,7 +171,7 @@ def _metrics_exporter(python: tuple[str, ...], client: dict[str, str], state: St
     return [
         Child(
             "metrics",
-            (*python, "flows.cli", "metrics", "--port", port),
+            (*python, "fingerpost.flows.cli", "metrics", "--port", port),
             client,
             lambda: _answers_http(state.metrics),
             essential=False,

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from flows.ops.stack.state import api_of, connection
-from flows.ops.watch.catch_up import catch_up
-from flows.run.api import Api, ApiError
-from schemas.errors import FingerpostError
+from fingerpost.flows.ops.stack.state import api_of, connection
+from fingerpost.flows.ops.watch.catch_up import catch_up
+from fingerpost.flows.run.api import Api, ApiError
+from fingerpost.schemas.errors import FingerpostError
 
 #: Timeout of Prefect's deploy in seconds.
 _DEPLOY_SECONDS = 180
@@ -40,7 +40,9 @@ class Deployed:
 def read_file(path: str = "") -> dict[str, Any]:
     """The deployments file: the one that comes with the package, or another of the same form."""
     try:
-        text = Path(path).read_text() if path else resources.files("infra").joinpath("prefect.yaml").read_text()
+        text = (
+            Path(path).read_text() if path else resources.files("fingerpost.infra").joinpath("prefect.yaml").read_text()
+        )
         found = yaml.safe_load(text)
     except (OSError, yaml.YAMLError) as problem:
         raise DeploymentError(
@@ -59,7 +61,7 @@ def adapted(
     file: dict[str, Any], *, profile: str = "", only: tuple[str, ...] = (), paused: bool = False
 ) -> dict[str, Any]:
     """The deployments file with another profile (and its time zone), only some entries, or all entries paused."""
-    from flows.run.profiles import load_settings
+    from fingerpost.flows.run.profiles import load_settings
 
     names = [entry["name"] for entry in file["deployments"]]
     if unknown := sorted(set(only) - set(names)):
@@ -118,7 +120,7 @@ def _apply(file_content: dict[str, Any], environment: dict[str, str]) -> None:
         path = Path(folder) / "prefect.yaml"
         path.write_text(yaml.safe_dump(file_content, sort_keys=False))
         done = subprocess.run(
-            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(path)],
+            [sys.executable, "-P", "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(path)],
             env={**os.environ, **environment, "NO_COLOR": "1", "COLUMNS": "200"},
             cwd=folder,
             capture_output=True,

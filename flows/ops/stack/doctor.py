@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flows.ops.stack.state import State, api_of, connection, find_home, read_state
-from flows.run.api import Api, ApiError
-from flows.run.redaction import public_url, without_credentials
-from schemas.errors import FingerpostError
+from fingerpost.flows.ops.stack.state import State, api_of, connection, find_home, read_state
+from fingerpost.flows.run.api import Api, ApiError
+from fingerpost.flows.run.redaction import public_url, without_credentials
+from fingerpost.schemas.errors import FingerpostError
 
 #: Free disk space in bytes below which a check warns, and below which it fails.
 DISK_WARN, DISK_FAIL = 5_000_000_000, 500_000_000
@@ -104,12 +104,12 @@ def versions() -> Iterator[Check]:
 
 def extensions() -> Check:
     """Whether each compiled extension is a build of its current sources."""
-    from ext.sources import EXTENSIONS, source_hash
+    from fingerpost.ext.sources import EXTENSIONS, source_hash
 
     stale = []
     for name in EXTENSIONS:
         try:
-            compiled = importlib.import_module(f"ext.{name}").SOURCE_HASH
+            compiled = importlib.import_module(f"fingerpost.ext.{name}").SOURCE_HASH
         except ImportError as problem:
             stale.append(f"{name} cannot be loaded ({problem})")
             continue
@@ -132,7 +132,7 @@ def disk(places: dict[str, Path]) -> Iterator[Check]:
 
 def conditional_writes(store: str) -> Check:
     """Whether the store is reachable and refuses to create an existing file, which commits rely on."""
-    from schemas.files import Files
+    from fingerpost.schemas.files import Files
 
     files, probe = Files(store), f".work/doctor-{secrets.token_hex(6)}"
     try:
@@ -224,7 +224,7 @@ def clock(api: Api) -> Check:
 
 def worker(api: Api) -> Check:
     """Whether a worker serves the work pool."""
-    from flows.ops.stack.children import POOL
+    from fingerpost.flows.ops.stack.children import POOL
 
     try:
         found = api.post(f"work_pools/{POOL}/workers/filter", {})

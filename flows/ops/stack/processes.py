@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError
 
 #: The environment variable that marks a stack's processes.
 MARK = "FINGERPOST_STACK_ID"

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from flows.ops.stack.certificates import dask_security
-from flows.ops.stack.children import (
+from fingerpost.flows.ops.stack.certificates import dask_security
+from fingerpost.flows.ops.stack.children import (
     DATABASE,
     LOOPBACK,
     POOL,
@@ -28,7 +28,7 @@ from flows.ops.stack.children import (
     with_ports,
     worker_name,
 )
-from flows.ops.stack.processes import (
+from fingerpost.flows.ops.stack.processes import (
     StackError,
     Supervisor,
     adopt_orphans,
@@ -38,7 +38,7 @@ from flows.ops.stack.processes import (
     same_process,
     start_time,
 )
-from flows.ops.stack.state import (
+from fingerpost.flows.ops.stack.state import (
     AUTH,
     State,
     described,
@@ -46,10 +46,10 @@ from flows.ops.stack.state import (
     read_state,
     write_state,
 )
-from flows.ops.watch.catch_up import catch_up, settle_interrupted
-from flows.run.api import Api, ApiError
-from schemas.errors import FingerpostError
-from schemas.store import Store
+from fingerpost.flows.ops.watch.catch_up import catch_up, settle_interrupted
+from fingerpost.flows.run.api import Api, ApiError
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.store import Store
 
 #: Seconds until all programs must answer; a server on a slow disk needs most of them for its database.
 START_SECONDS = 180.0
@@ -187,7 +187,7 @@ def detach(options: Options, *, say: Callable[[str], None]) -> State:
     say(f"starting; logs in {home / 'logs'}")
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "up", *arguments],
+            [sys.executable, "-P", "-m", "fingerpost.flows.cli", "up", *arguments],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.ops.stack.processes import StackError, same_process
-from flows.run.api import Api
+from fingerpost.flows.ops.stack.processes import StackError, same_process
+from fingerpost.flows.run.api import Api
 
 FOLDER = ".fingerpost-stack"
 #: The variable with ``user:password`` of the Prefect API; read wherever a client of the stack is made, stored nowhere.
@@ -58,7 +58,7 @@ def find_home(given: str = "", *, store: str = "") -> Path:
     for folder in (here, *here.parents):
         if (folder / FOLDER).is_dir():
             return folder / FOLDER
-    from schemas.store import find_store
+    from fingerpost.schemas.store import find_store
 
     place = store or find_store()
     return (Path(place).absolute().parent if "://" not in place else here) / FOLDER

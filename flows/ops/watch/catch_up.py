@@ -14,12 +14,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flows.domains.settings import Settings
-from flows.run.api import Api
-from flows.run.calendar import logical_day
-from schemas.errors import FingerpostError
-from schemas.store import Store
-from tasks.ledger import partitions
+from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.api import Api
+from fingerpost.flows.run.calendar import logical_day
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import partitions
 
 #: A run that is less late than this was not missed: the server was merely restarted.
 GRACE = timedelta(minutes=5)
@@ -122,7 +122,7 @@ def _catch_up(
 
 def _settings_of(deployment: dict[str, Any]) -> Settings | None:
     """The settings of a deployment's runs; None for flows without a RunRequest."""
-    from flows.run.request import RunRequest
+    from fingerpost.flows.run.request import RunRequest
 
     properties = deployment["parameter_openapi_schema"].get("definitions") or {}
     if "RunRequest" not in properties:

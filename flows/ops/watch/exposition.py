@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from flows.ops.watch.metrics import registry
-from schemas.errors import FingerpostError
-from schemas.store import Store
+from fingerpost.flows.ops.watch.metrics import registry
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.store import Store
 
 _scraping = threading.Lock()
 

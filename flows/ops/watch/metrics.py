@@ -14,14 +14,14 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from flows import domains
-from flows.run.alerts import undelivered
-from flows.run.freshness import Deadline, freshness, recorded_deadline
-from schemas.errors import FingerpostError
-from schemas.publish import Pointer, products
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ledger import full_name, partitioned, partitions, read_run, run_ids, stages_by_name
+from fingerpost.flows import domains
+from fingerpost.flows.run.alerts import undelivered
+from fingerpost.flows.run.freshness import Deadline, freshness, recorded_deadline
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.publish import Pointer, products
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import full_name, partitioned, partitions, read_run, run_ids, stages_by_name
 
 _RECALL = re.compile(r"recall_at_(\d+)")
 _STATES = ("completed", "failed")

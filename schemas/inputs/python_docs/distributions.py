@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import InputError
+from fingerpost.schemas.errors import InputError
 
 STANDARD_LIBRARY = "python"
 """The name under which the standard library of the running Python stands among the distributions."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.inputs.python_docs.distributions import source_files
-from schemas.inputs.python_docs.modules import Module, parsed_module
-from schemas.inputs.python_docs.names import PublicObject, public_objects
-from schemas.inputs.python_docs.namespaces import Namespaces
-from schemas.inputs.python_docs.signatures import signature, split_docstring
+from fingerpost.schemas.inputs.python_docs.distributions import source_files
+from fingerpost.schemas.inputs.python_docs.modules import Module, parsed_module
+from fingerpost.schemas.inputs.python_docs.names import PublicObject, public_objects
+from fingerpost.schemas.inputs.python_docs.namespaces import Namespaces
+from fingerpost.schemas.inputs.python_docs.signatures import signature, split_docstring
 
 DOCUMENT_SCHEMA = pa.schema(
     [pa.field(name, pa.string()) for name in ("id", "title", "text", "kind", "package", "signature", "day")]

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.inputs.python_docs.documents import ParsedDistribution, document, documents_of, parse_distribution
-from schemas.inputs.python_docs.modules import Definition
-from schemas.inputs.python_docs.names import PublicObject
-from schemas.inputs.python_docs.namespaces import ModuleName
-from schemas.inputs.python_docs.sections import split_see_also, split_sentence
+from fingerpost.schemas.inputs.python_docs.documents import (
+    ParsedDistribution,
+    document,
+    documents_of,
+    parse_distribution,
+)
+from fingerpost.schemas.inputs.python_docs.modules import Definition
+from fingerpost.schemas.inputs.python_docs.names import PublicObject
+from fingerpost.schemas.inputs.python_docs.namespaces import ModuleName
+from fingerpost.schemas.inputs.python_docs.sections import split_see_also, split_sentence
 
 #: Pages but for their texts, which are among the documents: the columns of :class:`Page`.
 LINK_SCHEMA = pa.schema(

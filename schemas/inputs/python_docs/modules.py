@@ -5,9 +5,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from schemas.inputs.python_docs.distributions import SourceFile
-from schemas.inputs.python_docs.expressions import Import, dotted, exported_parts
-from schemas.python_source import parsed
+from fingerpost.schemas.inputs.python_docs.distributions import SourceFile
+from fingerpost.schemas.inputs.python_docs.expressions import Import, dotted, exported_parts
+from fingerpost.schemas.python_source import parsed
 
 
 @dataclass(eq=False)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.inputs.python_docs.modules import Definition
-from schemas.inputs.python_docs.namespaces import Namespaces
+from fingerpost.schemas.inputs.python_docs.modules import Definition
+from fingerpost.schemas.inputs.python_docs.namespaces import Namespaces
 
 _DECLARED_PRIVATE = ("pandas.core", "numpy.core", "pylab", "matplotlib.pylab", "genericpath", "ntpath")
 """Said to be private, or only there to be imported as a whole, although their names are not private."""

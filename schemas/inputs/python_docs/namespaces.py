@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from schemas.inputs.python_docs.expressions import Import
-from schemas.inputs.python_docs.modules import Definition, GivenDocstring, Module
+from fingerpost.schemas.inputs.python_docs.expressions import Import
+from fingerpost.schemas.inputs.python_docs.modules import Definition, GivenDocstring, Module
 
 
 @dataclass(frozen=True)

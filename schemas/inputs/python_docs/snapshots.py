@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import InputError
-from schemas.inputs.python_docs.distributions import DISTRIBUTIONS
-from schemas.inputs.python_docs.documents import extract_distribution
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.python_docs.distributions import DISTRIBUTIONS
+from fingerpost.schemas.inputs.python_docs.documents import extract_distribution
 
 SNAPSHOT_DAYS: tuple[str, ...] = tuple(
     (datetime.date(2026, 1, 1) + datetime.timedelta(days=number)).isoformat() for number in range(31)

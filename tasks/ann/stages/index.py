@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from schemas import ann as contracts
-from schemas import corpus
-from schemas.matrices import (
+from fingerpost.schemas import ann as contracts
+from fingerpost.schemas import corpus
+from fingerpost.schemas.matrices import (
     dense_from_arrow,
     dense_to_arrow,
     figures_to_arrow,
@@ -18,22 +18,22 @@ from schemas.matrices import (
     tensors_to_arrow,
     tensors_to_bytes,
 )
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ann.evaluation import EvaluationParams, evaluate_searches
-from tasks.ann.finger_basis import FingerParams, fit_basis
-from tasks.ann.finger_tables import project_rows, range_tables
-from tasks.ann.graph import Graph
-from tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
-from tasks.ann.neighbors import NeighborParams, neighbor_table
-from tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph
-from tasks.ann.retrieval import RetrievalParams, Sample, evaluate_known_items
-from tasks.corpus.ngrams import NgramParams
-from tasks.corpus.open import read_components, read_features, read_vectors, read_vocabulary
-from tasks.corpus.tfidf import Featurizer, TfidfParams
-from tasks.shards import Shard, ShardOutput, row_shards
-from tasks.stage import stage
-from tasks.stage_run import StageRun
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.evaluation import EvaluationParams, evaluate_searches
+from fingerpost.tasks.ann.finger_basis import FingerParams, fit_basis
+from fingerpost.tasks.ann.finger_tables import project_rows, range_tables
+from fingerpost.tasks.ann.graph import Graph
+from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
+from fingerpost.tasks.ann.neighbors import NeighborParams, neighbor_table
+from fingerpost.tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph
+from fingerpost.tasks.ann.retrieval import RetrievalParams, Sample, evaluate_known_items
+from fingerpost.tasks.corpus.ngrams import NgramParams
+from fingerpost.tasks.corpus.open import read_components, read_features, read_vectors, read_vocabulary
+from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
+from fingerpost.tasks.shards import Shard, ShardOutput, row_shards
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
 
 #: Rows inserted between two checks of the clock.
 _STEP_ROWS = 4096

@@ -4,17 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas import corpus as contracts
-from schemas.errors import FingerpostError
-from schemas.inputs.sources import DistributionSource, InputSource, check_rows
-from schemas.matrices import dense_to_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.corpus.documents import ImportParams
-from tasks.imports import write_quarantine, write_rows
-from tasks.shards import Shard, ShardOutput, shards_of
-from tasks.stage import stage
-from tasks.stage_run import StageRun
+from fingerpost.schemas import corpus as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.inputs.sources import DistributionSource, InputSource, check_rows
+from fingerpost.schemas.matrices import dense_to_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.imports import write_quarantine, write_rows
+from fingerpost.tasks.shards import Shard, ShardOutput, shards_of
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
 
 
 @stage(contracts.EXTRACTS)

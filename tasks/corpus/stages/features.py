@@ -5,9 +5,9 @@ from functools import reduce
 import numpy as np
 import pyarrow as pa
 
-from schemas import corpus as contracts
-from schemas.errors import CorruptArtifactError
-from schemas.matrices import (
+from fingerpost.schemas import corpus as contracts
+from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.matrices import (
     dense_to_arrow,
     sparse_from_arrow,
     sparse_to_arrow,
@@ -16,12 +16,12 @@ from schemas.matrices import (
     tensors_to_arrow,
     tensors_to_bytes,
 )
-from schemas.refs import Ref
-from schemas.store import Artifact, Store
-from schemas.workspace import Workspace
-from tasks.corpus.fields import split_fields
-from tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_shard
-from tasks.corpus.open import (
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Artifact, Store
+from fingerpost.schemas.workspace import Workspace
+from fingerpost.tasks.corpus.fields import split_fields
+from fingerpost.tasks.corpus.ngrams import FamilyCounts, NgramParams, ShardCounts, count_shard
+from fingerpost.tasks.corpus.open import (
     family_name,
     open_texts,
     read_components,
@@ -31,17 +31,26 @@ from tasks.corpus.open import (
     read_vocabulary,
     terms_table,
 )
-from tasks.corpus.svd import SvdModel, SvdParams, finish, orthonormalize, pass_shard, project, projection, start_block
-from tasks.corpus.tfidf import TfidfParams, weigh_counts
-from tasks.corpus.vocabulary import (
+from fingerpost.tasks.corpus.svd import (
+    SvdModel,
+    SvdParams,
+    finish,
+    orthonormalize,
+    pass_shard,
+    project,
+    projection,
+    start_block,
+)
+from fingerpost.tasks.corpus.tfidf import TfidfParams, weigh_counts
+from fingerpost.tasks.corpus.vocabulary import (
     FamilyFrequencies,
     Frequencies,
     merge_frequencies,
     select_vocabulary,
 )
-from tasks.shards import BLOCK_ROWS, Shard, ShardOutput, row_shards, shards_of
-from tasks.stage import stage
-from tasks.stage_run import StageRun
+from fingerpost.tasks.shards import BLOCK_ROWS, Shard, ShardOutput, row_shards, shards_of
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
 
 
 @stage(contracts.NGRAMS)

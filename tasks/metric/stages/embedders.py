@@ -9,22 +9,28 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas import metric as contracts
-from schemas.errors import FingerpostError
-from schemas.matrices import dense_to_arrow, figures_to_arrow, tensors_from_bytes, tensors_to_arrow, tensors_to_bytes
-from schemas.refs import Ref
-from schemas.store import Store
-from schemas.workspace import Workspace
-from tasks.corpus.open import read_vectors
-from tasks.metric.classes import ClassParams, chosen_rows
-from tasks.metric.comparison import ComparisonParams, Scored, on_validation, scored, selected_embedder
-from tasks.metric.embedders import BackboneParams, Check, Embedder, TrainingParams
-from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, is_acceptable
-from tasks.metric.margins import TcmParams
-from tasks.metric.open import open_vectors, read_embedder, read_labelled, selected_index, texts_of
-from tasks.shards import Shard, ShardOutput, even_shards, row_shards
-from tasks.stage import stage
-from tasks.stage_run import StageRun
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.matrices import (
+    dense_to_arrow,
+    figures_to_arrow,
+    tensors_from_bytes,
+    tensors_to_arrow,
+    tensors_to_bytes,
+)
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.schemas.workspace import Workspace
+from fingerpost.tasks.corpus.open import read_vectors
+from fingerpost.tasks.metric.classes import ClassParams, chosen_rows
+from fingerpost.tasks.metric.comparison import ComparisonParams, Scored, on_validation, scored, selected_embedder
+from fingerpost.tasks.metric.embedders import BackboneParams, Check, Embedder, TrainingParams
+from fingerpost.tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, is_acceptable
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.open import open_vectors, read_embedder, read_labelled, selected_index, texts_of
+from fingerpost.tasks.shards import Shard, ShardOutput, even_shards, row_shards
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
 
 #: Seconds between checkpoints of a training: the maximum that a kill loses.
 CHECKPOINT_SECONDS = 20.0
@@ -150,7 +156,7 @@ def _trial_shard(
     tcm = tried[shard.start]
     embedder = _trained(store, work, shard, sides, recipe, tcm, vectors)
     rows, names = sides.of("validation")
-    from tasks.metric.trainer import embed
+    from fingerpost.tasks.metric.trainer import embed
 
     trial, pairs = on_validation(embed(embedder, rows), names, tcm, compared)
     metrics = {name: getattr(trial, name) for name in ("opis", "worst_opis", "frr", "recall_at_1", "map_at_r")}
@@ -252,7 +258,7 @@ def _trained(
 ) -> Embedder:
     """Trains one embedder, from the newest checkpoint of its shard if there is one."""
     try:
-        from tasks.metric.trainer import EmbedderTrainer, train_embedder
+        from fingerpost.tasks.metric.trainer import EmbedderTrainer, train_embedder
     except ImportError as problem:
         raise FingerpostError(
             f"metric.training: expected torch and pytorch-metric-learning, found {problem.name} missing; install the"
@@ -320,7 +326,7 @@ def _score_shard(
     recipe: Recipe,
     params: ComparisonParams,
 ) -> Scored:
-    from tasks.metric.trainer import embed
+    from fingerpost.tasks.metric.trainer import embed
 
     sides = _sides(store, vectors, documents, recipe, "validation", "test")
     embedder = read_embedder(store.open(embedders, contracts.EMBEDDERS), shard.start)
@@ -368,7 +374,7 @@ def embed_rows(
 def _embed_shard(
     store: Store, shard: Shard, *, vectors: Ref, embedders: Ref, index: int, shape: tuple[int, ...]
 ) -> ShardOutput:
-    from tasks.metric.trainer import embed
+    from fingerpost.tasks.metric.trainer import embed
 
     rows = shaped(read_vectors(open_vectors(store, vectors))[shard.start : shard.stop], shape, vectors)
     embeddings = embed(read_embedder(store.open(embedders, contracts.EMBEDDERS), index), rows)

@@ -3,17 +3,17 @@
 import numpy as np
 import pyarrow as pa
 
-from schemas import metric as contracts
-from schemas.inputs.sources import InputSource
-from schemas.matrices import dense_to_arrow, fixed_lists
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.corpus.documents import ImportParams
-from tasks.imports import write_quarantine, write_rows
-from tasks.metric.open import given_vectors, open_labelled
-from tasks.shards import Shard, ShardOutput
-from tasks.stage import stage
-from tasks.stage_run import StageRun
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.inputs.sources import InputSource
+from fingerpost.schemas.matrices import dense_to_arrow, fixed_lists
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.imports import write_quarantine, write_rows
+from fingerpost.tasks.metric.open import given_vectors, open_labelled
+from fingerpost.tasks.shards import Shard, ShardOutput
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
 
 
 @stage(contracts.EMBEDDINGS)

@@ -7,19 +7,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas import metric as contracts
-from schemas.errors import FingerpostError
-from schemas.matrices import dense_from_arrow, dense_to_arrow, figures_to_arrow, tensors_from_arrow, tensors_to_arrow
-from schemas.refs import Ref
-from schemas.releases import members_table
-from schemas.store import Artifact, Store
-from tasks.corpus.open import read_vectors
-from tasks.metric.assessment import AssessmentParams, assess
-from tasks.metric.calibrated import CalibratedThreshold, calibrated
-from tasks.metric.class_pairs import ClassPairs, count_between, sampled_classes, sampled_rows
-from tasks.metric.classes import ClassParams, chosen_rows, class_groups
-from tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
-from tasks.metric.open import (
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.matrices import (
+    dense_from_arrow,
+    dense_to_arrow,
+    figures_to_arrow,
+    tensors_from_arrow,
+    tensors_to_arrow,
+)
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.releases import members_table
+from fingerpost.schemas.store import Artifact, Store
+from fingerpost.tasks.corpus.open import read_vectors
+from fingerpost.tasks.metric.assessment import AssessmentParams, assess
+from fingerpost.tasks.metric.calibrated import CalibratedThreshold, calibrated
+from fingerpost.tasks.metric.class_pairs import ClassPairs, count_between, sampled_classes, sampled_rows
+from fingerpost.tasks.metric.classes import ClassParams, chosen_rows, class_groups
+from fingerpost.tasks.metric.histograms import BLOCK_ROWS, Block, block_pairs
+from fingerpost.tasks.metric.open import (
     bins_tensors,
     open_labelled,
     open_vectors,
@@ -30,14 +36,14 @@ from tasks.metric.open import (
     read_names,
     texts_of,
 )
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.partial_counts import count_groups, histogram_arrays, summed_counts
-from tasks.metric.retrieval import evenly, ranked_hits, summary
-from tasks.metric.scores import ClassRows, Measure, ScoreBins, bins_covering, bounded_bins, class_rows
-from tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold
-from tasks.shards import Shard, ShardOutput, even_shards, row_shards
-from tasks.stage import stage
-from tasks.stage_run import StageRun
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.partial_counts import count_groups, histogram_arrays, summed_counts
+from fingerpost.tasks.metric.retrieval import evenly, ranked_hits, summary
+from fingerpost.tasks.metric.scores import ClassRows, Measure, ScoreBins, bins_covering, bounded_bins, class_rows
+from fingerpost.tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold
+from fingerpost.tasks.shards import Shard, ShardOutput, even_shards, row_shards
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
 
 
 @contextmanager

@@ -8,28 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from schemas import corpus
-from schemas import xmr as contracts
-from schemas.errors import FingerpostError
-from schemas.matrices import (
+from fingerpost.schemas import corpus
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.matrices import (
     figures_to_arrow,
     tensors_from_arrow,
     tensors_from_bytes,
     tensors_to_arrow,
     tensors_to_bytes,
 )
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.corpus.bm25 import Bm25Params
-from tasks.corpus.open import read_features
-from tasks.corpus.svd import SvdParams, factorize, project, projection
-from tasks.corpus.tfidf import Featurizer
-from tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
-from tasks.stage import stage
-from tasks.stage_run import StageRun
-from tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
-from tasks.xmr.evaluation import Candidate, Evaluation, FeaturizedTexts, JudgeParams, evaluate_all
-from tasks.xmr.interactions import (
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.bm25 import Bm25Params
+from fingerpost.tasks.corpus.open import read_features
+from fingerpost.tasks.corpus.svd import SvdParams, factorize, project, projection
+from fingerpost.tasks.corpus.tfidf import Featurizer
+from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
+from fingerpost.tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
+from fingerpost.tasks.xmr.evaluation import Candidate, Evaluation, FeaturizedTexts, JudgeParams, evaluate_all
+from fingerpost.tasks.xmr.interactions import (
     TEST,
     TRAINING,
     RowParams,
@@ -38,10 +38,10 @@ from tasks.xmr.interactions import (
     query_text,
     training_rows,
 )
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.open import LiveRanker, read_targets
-from tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams, Towers, TowerTraining
-from tasks.xmr.two_tower import train_towers as fit_towers
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.open import LiveRanker, read_targets
+from fingerpost.tasks.xmr.towers import TOWER_NGRAMS, TOWER_TFIDF, TowerParams, Towers, TowerTraining
+from fingerpost.tasks.xmr.two_tower import train_towers as fit_towers
 
 #: Minimum seconds between two checkpoints of a training.
 CHECKPOINT_SECONDS = 30.0

@@ -4,18 +4,23 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from schemas import corpus
-from schemas import xmr as contracts
-from schemas.errors import QuarantineLimitError
-from schemas.inputs import SEE_ALSO_SAMPLE
-from schemas.inputs.interactions import FirstSentenceSource, InteractionBatch, InteractionSource, SeeAlsoSource
-from schemas.matrices import sparse_to_arrow
-from schemas.refs import Ref
-from schemas.store import Artifact, Store
-from tasks.shards import even_shards
-from tasks.stage import stage
-from tasks.stage_run import StageRun
-from tasks.xmr.interactions import (
+from fingerpost.schemas import corpus
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.errors import QuarantineLimitError
+from fingerpost.schemas.inputs import SEE_ALSO_SAMPLE
+from fingerpost.schemas.inputs.interactions import (
+    FirstSentenceSource,
+    InteractionBatch,
+    InteractionSource,
+    SeeAlsoSource,
+)
+from fingerpost.schemas.matrices import sparse_to_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Artifact, Store
+from fingerpost.tasks.shards import even_shards
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
+from fingerpost.tasks.xmr.interactions import (
     CALIBRATION,
     SPLITS,
     TEST,
@@ -25,7 +30,7 @@ from tasks.xmr.interactions import (
     query_text,
     splits_of,
 )
-from tasks.xmr.open import rows_of
+from fingerpost.tasks.xmr.open import rows_of
 
 
 @stage(contracts.INTERACTIONS)
@@ -90,7 +95,7 @@ def _quality(batch: InteractionBatch, parts: list[str], pairs: int, share: float
 
 
 def _sample_interactions(store: Store, extracts: Ref, sample: str) -> InteractionBatch:
-    from schemas.inputs.python_docs.links import DistributionPages, pages_from
+    from fingerpost.schemas.inputs.python_docs.links import DistributionPages, pages_from
 
     artifact, pages = store.open(extracts, corpus.EXTRACTS), []
     for entry in artifact.entries("links"):

@@ -6,19 +6,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas import xmr as contracts
-from schemas.manifests import FileEntry
-from schemas.matrices import sparse_from_arrow, sparse_to_arrow, tensors_from_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.shards import Shard, ShardOutput, even_shards
-from tasks.stage_run import StageRun
-from tasks.xmr.interactions import RowParams, TrainingRows, level_problem
-from tasks.xmr.label_blocks import block_of, by_level
-from tasks.xmr.model import ChunkBlock, RankerModel
-from tasks.xmr.open import read_training, read_tree
-from tasks.xmr.training import LevelTrainer, TrainingParams, predicted_parents
-from tasks.xmr.tree import LabelTree
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.manifests import FileEntry
+from fingerpost.schemas.matrices import sparse_from_arrow, sparse_to_arrow, tensors_from_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.shards import Shard, ShardOutput, even_shards
+from fingerpost.tasks.stage_run import StageRun
+from fingerpost.tasks.xmr.interactions import RowParams, TrainingRows, level_problem
+from fingerpost.tasks.xmr.label_blocks import block_of, by_level
+from fingerpost.tasks.xmr.model import ChunkBlock, RankerModel
+from fingerpost.tasks.xmr.open import read_training, read_tree
+from fingerpost.tasks.xmr.training import LevelTrainer, TrainingParams, predicted_parents
+from fingerpost.tasks.xmr.tree import LabelTree
 
 #: Reads a stored block and its level.
 ReadBlock = Callable[[Store, FileEntry], tuple[int, ChunkBlock]]

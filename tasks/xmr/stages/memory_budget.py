@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from schemas import xmr as contracts
-from schemas.errors import FingerpostError
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.shards import Shard, available_memory
-from tasks.stage_run import StageRun
-from tasks.xmr.interactions import RowParams
-from tasks.xmr.label_blocks import BlockParams
-from tasks.xmr.memory import WEIGHT_BYTES, MemoryEstimate, MemoryNeedError, ProblemShape, fitting
-from tasks.xmr.open import read_training, read_tree
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.shards import Shard, available_memory
+from fingerpost.tasks.stage_run import StageRun
+from fingerpost.tasks.xmr.interactions import RowParams
+from fingerpost.tasks.xmr.label_blocks import BlockParams
+from fingerpost.tasks.xmr.memory import WEIGHT_BYTES, MemoryEstimate, MemoryNeedError, ProblemShape, fitting
+from fingerpost.tasks.xmr.open import read_training, read_tree
 
 _log = logging.getLogger("fingerpost.run")
 

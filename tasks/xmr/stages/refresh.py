@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
-from schemas import xmr as contracts
-from schemas.manifests import FileEntry
-from schemas.matrices import tensors_to_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.recent import Recent
-from tasks.shards import Shard, ShardOutput, even_shards
-from tasks.stage import stage
-from tasks.stage_run import StageRun
-from tasks.xmr.drift import (
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.manifests import FileEntry
+from fingerpost.schemas.matrices import tensors_to_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.recent import Recent
+from fingerpost.tasks.shards import Shard, ShardOutput, even_shards
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
+from fingerpost.tasks.xmr.drift import (
     Change,
     DriftLimits,
     DriftReport,
@@ -30,15 +30,22 @@ from tasks.xmr.drift import (
     measure_drift,
     must_retrain,
 )
-from tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams
-from tasks.xmr.label_blocks import BlockParams, block_arrays, by_level, tree_arrays
-from tasks.xmr.model import ChunkBlock, RankerModel
-from tasks.xmr.open import read_held, read_label_features, read_targets, read_training, read_tree, rows_of
-from tasks.xmr.refresh import RefreshParams, drifted_tree, gained_labels, nodes_to_solve, positives_of, refresh_block
-from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.stages.levels import LevelInputs, LevelShards, read_block
-from tasks.xmr.training import train_levels
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.interactions import CALIBRATION, TEST, TRAINING, RowParams
+from fingerpost.tasks.xmr.label_blocks import BlockParams, block_arrays, by_level, tree_arrays
+from fingerpost.tasks.xmr.model import ChunkBlock, RankerModel
+from fingerpost.tasks.xmr.open import read_held, read_label_features, read_targets, read_training, read_tree, rows_of
+from fingerpost.tasks.xmr.refresh import (
+    RefreshParams,
+    drifted_tree,
+    gained_labels,
+    nodes_to_solve,
+    positives_of,
+    refresh_block,
+)
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.stages.levels import LevelInputs, LevelShards, read_block
+from fingerpost.tasks.xmr.training import train_levels
+from fingerpost.tasks.xmr.tree import LabelTree
 
 
 @stage(contracts.TREE)

@@ -9,24 +9,30 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from schemas import corpus
-from schemas import xmr as contracts
-from schemas.errors import FingerpostError
-from schemas.matrices import figures_to_arrow, fixed_lists, fixed_matrix, tensors_from_arrow, tensors_to_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.corpus.open import read_features
-from tasks.shards import Shard, ShardOutput, even_shards
-from tasks.stage import stage
-from tasks.stage_run import StageRun
-from tasks.xmr.calibration import calibration_error, fit_isotonic
-from tasks.xmr.ensembles import Combination, combine
-from tasks.xmr.evaluation import JudgeParams, Scorecard
-from tasks.xmr.interactions import CALIBRATION, TEST
-from tasks.xmr.label_blocks import BlockParams, block_arrays, block_of
-from tasks.xmr.metrics import evaluate, frequency_buckets, hits
-from tasks.xmr.model import prune_block
-from tasks.xmr.open import (
+from fingerpost.schemas import corpus
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.matrices import (
+    figures_to_arrow,
+    fixed_lists,
+    fixed_matrix,
+    tensors_from_arrow,
+    tensors_to_arrow,
+)
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.open import read_features
+from fingerpost.tasks.shards import Shard, ShardOutput, even_shards
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
+from fingerpost.tasks.xmr.calibration import calibration_error, fit_isotonic
+from fingerpost.tasks.xmr.ensembles import Combination, combine
+from fingerpost.tasks.xmr.evaluation import JudgeParams, Scorecard
+from fingerpost.tasks.xmr.interactions import CALIBRATION, TEST
+from fingerpost.tasks.xmr.label_blocks import BlockParams, block_arrays, block_of
+from fingerpost.tasks.xmr.metrics import evaluate, frequency_buckets, hits
+from fingerpost.tasks.xmr.model import prune_block
+from fingerpost.tasks.xmr.open import (
     beam_of,
     label_counts,
     member_roles,
@@ -37,8 +43,8 @@ from tasks.xmr.open import (
     read_tree,
     rows_of,
 )
-from tasks.xmr.ranking import NONE, BeamParams, Ranking
-from tasks.xmr.sweep import NoSettingError, SweepParams, SweepPoint, choose, sweep_settings
+from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Ranking
+from fingerpost.tasks.xmr.sweep import NoSettingError, SweepParams, SweepPoint, choose, sweep_settings
 
 
 @stage(contracts.PREDICTIONS)

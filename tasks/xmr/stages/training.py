@@ -2,23 +2,23 @@
 
 from dataclasses import asdict, replace
 
-from schemas import corpus
-from schemas import xmr as contracts
-from schemas.errors import FingerpostError
-from schemas.manifests import FileEntry
-from schemas.matrices import tensors_to_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.shards import Shard, ShardOutput
-from tasks.stage import stage
-from tasks.stage_run import StageRun
-from tasks.xmr.interactions import RowParams
-from tasks.xmr.label_blocks import BlockParams, block_arrays, parent_blocks
-from tasks.xmr.memory import memory_need
-from tasks.xmr.open import read_tree
-from tasks.xmr.stages.levels import LevelInputs, LevelShards
-from tasks.xmr.stages.memory_budget import MemoryBudget, problem_of
-from tasks.xmr.training import TrainingParams, train_levels
+from fingerpost.schemas import corpus
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.manifests import FileEntry
+from fingerpost.schemas.matrices import tensors_to_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.shards import Shard, ShardOutput
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
+from fingerpost.tasks.xmr.interactions import RowParams
+from fingerpost.tasks.xmr.label_blocks import BlockParams, block_arrays, parent_blocks
+from fingerpost.tasks.xmr.memory import memory_need
+from fingerpost.tasks.xmr.open import read_tree
+from fingerpost.tasks.xmr.stages.levels import LevelInputs, LevelShards
+from fingerpost.tasks.xmr.stages.memory_budget import MemoryBudget, problem_of
+from fingerpost.tasks.xmr.training import TrainingParams, train_levels
 
 
 @stage(contracts.MODEL)

@@ -2,23 +2,23 @@
 
 import numpy as np
 
-from schemas import xmr as contracts
-from schemas.manifests import FileEntry
-from schemas.matrices import sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
-from schemas.refs import Ref
-from schemas.store import Artifact, Store
-from tasks.shards import Shard, ShardOutput, even_shards
-from tasks.stage import stage
-from tasks.stage_run import StageRun
-from tasks.xmr.clustering import ClusterParams, split_subtree, tree_of_leaves
-from tasks.xmr.interactions import RowParams
-from tasks.xmr.label_blocks import BlockParams, tree_arrays, upper_splits
-from tasks.xmr.label_features import EmbeddingParams
-from tasks.xmr.label_features import embed_labels as embed_block
-from tasks.xmr.memory import clustering_need, embedding_need
-from tasks.xmr.open import read_label_features, read_training
-from tasks.xmr.stages.memory_budget import MemoryBudget, available_of, problem_of
-from tasks.xmr.tree import LabelTree
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.manifests import FileEntry
+from fingerpost.schemas.matrices import sparse_to_arrow, tensors_from_arrow, tensors_to_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Artifact, Store
+from fingerpost.tasks.shards import Shard, ShardOutput, even_shards
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
+from fingerpost.tasks.xmr.clustering import ClusterParams, split_subtree, tree_of_leaves
+from fingerpost.tasks.xmr.interactions import RowParams
+from fingerpost.tasks.xmr.label_blocks import BlockParams, tree_arrays, upper_splits
+from fingerpost.tasks.xmr.label_features import EmbeddingParams
+from fingerpost.tasks.xmr.label_features import embed_labels as embed_block
+from fingerpost.tasks.xmr.memory import clustering_need, embedding_need
+from fingerpost.tasks.xmr.open import read_label_features, read_training
+from fingerpost.tasks.xmr.stages.memory_budget import MemoryBudget, available_of, problem_of
+from fingerpost.tasks.xmr.tree import LabelTree
 
 
 @stage(contracts.LABEL_FEATURES)

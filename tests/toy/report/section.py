@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flows.report.plots import Plot
-from flows.report.reading import stage_of
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.report.plots import Plot
+from fingerpost.flows.report.reading import stage_of
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 from tests.toy.contracts import LENGTHS
 
 

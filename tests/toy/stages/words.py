@@ -5,10 +5,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.corpus import QUARANTINE
-from schemas.refs import Ref
-from tasks.stage import stage
-from tasks.stage_run import StageRun
+from fingerpost.schemas.corpus import QUARANTINE
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
 from tests.toy.contracts import GLOSSARY, LENGTHS, WORDS
 
 

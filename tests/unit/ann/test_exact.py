@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.ann import exact
-from tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann import exact
+from fingerpost.tasks.ann.exact import ExactIndex
 from tests.oracles import nearest
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tasks.ann.finger_basis import FingerBasis, FingerParams, fit_basis
-from tasks.ann.finger_cosines import estimated_cosines
-from tasks.ann.graph import Graph, from_adjacency
-from tasks.ann.search import VectorError
+from fingerpost.tasks.ann.finger_basis import FingerBasis, FingerParams, fit_basis
+from fingerpost.tasks.ann.finger_cosines import estimated_cosines
+from fingerpost.tasks.ann.graph import Graph, from_adjacency
+from fingerpost.tasks.ann.search import VectorError
 from tests.oracles import finger_split
 from tests.support.graphs import neighbor_graph
 from tests.support.vectors import decaying

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.finger_basis import FingerParams
-from tasks.ann.finger_search import FingerIndex
-from tasks.ann.finger_tables import FingerTables
-from tasks.ann.graph import Graph, from_adjacency
-from tasks.ann.hnsw import HnswIndex, HnswParams, build
-from tasks.ann.recall import recall
-from tasks.ann.search import Metric, VectorError
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.finger_basis import FingerParams
+from fingerpost.tasks.ann.finger_search import FingerIndex
+from fingerpost.tasks.ann.finger_tables import FingerTables
+from fingerpost.tasks.ann.graph import Graph, from_adjacency
+from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
+from fingerpost.tasks.ann.recall import recall
+from fingerpost.tasks.ann.search import Metric, VectorError
 from tests.data import data_folder
 from tests.oracles import finger_estimate, finger_search
 from tests.support.graphs import build_tables, neighbor_graph

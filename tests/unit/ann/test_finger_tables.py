@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext import finger
-from tasks.ann.finger_basis import FingerParams, fit_basis
-from tasks.ann.finger_search import FingerIndex
-from tasks.ann.finger_tables import FingerTables, compared_rows, join_ranges, project_rows, range_tables
-from tasks.ann.graph import Graph, from_adjacency
-from tasks.ann.search import VectorError
+from fingerpost.ext import finger
+from fingerpost.tasks.ann.finger_basis import FingerParams, fit_basis
+from fingerpost.tasks.ann.finger_search import FingerIndex
+from fingerpost.tasks.ann.finger_tables import FingerTables, compared_rows, join_ranges, project_rows, range_tables
+from fingerpost.tasks.ann.graph import Graph, from_adjacency
+from fingerpost.tasks.ann.search import VectorError
 from tests.oracles import finger_split
 from tests.support.graphs import build_tables, neighbor_graph
 from tests.support.vectors import decaying

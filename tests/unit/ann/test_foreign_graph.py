@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.finger_basis import FingerParams
-from tasks.ann.finger_search import FingerIndex
-from tasks.ann.graph import Graph, from_adjacency
-from tasks.ann.hnsw import HnswIndex
-from tasks.ann.recall import recall
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.finger_basis import FingerParams
+from fingerpost.tasks.ann.finger_search import FingerIndex
+from fingerpost.tasks.ann.graph import Graph, from_adjacency
+from fingerpost.tasks.ann.hnsw import HnswIndex
+from fingerpost.tasks.ann.recall import recall
 from tests.golden.make_faiss_graph import points
 from tests.support.graphs import build_tables
 

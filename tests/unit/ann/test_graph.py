@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.graph import NONE, Graph, GraphError, UpperLevel, faults, from_adjacency, from_table, reachable
-from tasks.ann.hnsw import HnswIndex
-from tasks.ann.recall import recall
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.graph import (
+    NONE,
+    Graph,
+    GraphError,
+    UpperLevel,
+    faults,
+    from_adjacency,
+    from_table,
+    reachable,
+)
+from fingerpost.tasks.ann.hnsw import HnswIndex
+from fingerpost.tasks.ann.recall import recall
 from tests.support.graphs import neighbor_graph
 
 U32, I64 = np.uint32, np.int64

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.graph import NONE, Graph, GraphError, faults
-from tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams, build
-from tasks.ann.recall import recall
-from tasks.ann.search import Index, VectorError
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.graph import NONE, Graph, GraphError, faults
+from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams, build
+from fingerpost.tasks.ann.recall import recall
+from fingerpost.tasks.ann.search import Index, VectorError
 from tests.data import data_folder
 
 METRICS = ["l2", "ip", "cosine"]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tasks.ann.exact import ExactIndex
-from tasks.ann.graph import NONE
-from tasks.ann.hnsw import HnswIndex, HnswParams, build
-from tasks.ann.neighbors import neighbor_table
-from tasks.ann.recall import recall
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.graph import NONE
+from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
+from fingerpost.tasks.ann.neighbors import neighbor_table
+from fingerpost.tasks.ann.recall import recall
 
 
 def test_ranges_join_to_the_whole_table_without_the_rows_themselves() -> None:

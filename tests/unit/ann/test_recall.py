@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tasks.ann.graph import NONE
-from tasks.ann.recall import recall, recall_per_query
-from tasks.ann.search import SearchCounters, SearchResult
+from fingerpost.tasks.ann.graph import NONE
+from fingerpost.tasks.ann.recall import recall, recall_per_query
+from fingerpost.tasks.ann.search import SearchCounters, SearchResult
 
 
 def result(ids: list[list[int]], distances: list[list[float]]) -> SearchResult:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tasks.ann.answers import radius_of, within_of
-from tasks.ann.exact import ExactIndex
-from tasks.ann.hnsw import HnswIndex, HnswParams, build
-from tasks.ann.search import Metric, SearchResult
-from tasks.ann.within import rows_within
+from fingerpost.tasks.ann.answers import radius_of, within_of
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
+from fingerpost.tasks.ann.search import Metric, SearchResult
+from fingerpost.tasks.ann.within import rows_within
 
 ROWS = 4000
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from tasks.corpus.bm25 import Bm25Params, rank_scores, top_rows, weigh_bm25
+from fingerpost.tasks.corpus.bm25 import Bm25Params, rank_scores, top_rows, weigh_bm25
 from tests.oracles import bm25_score
 
 WORDS = ["sort", "array", "copy", "graph", "path"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.corpus.fields import first_paragraph, name_parts, name_words, split_fields
+from fingerpost.tasks.corpus.fields import first_paragraph, name_parts, name_words, split_fields
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.corpus.known_items import (
+from fingerpost.tasks.corpus.known_items import (
     KnownItemParams,
     first_sentence,
     question,

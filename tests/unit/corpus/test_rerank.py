@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tasks.corpus.rerank import RerankParams, rerank
+from fingerpost.tasks.corpus.rerank import RerankParams, rerank
 
 
 @pytest.fixture

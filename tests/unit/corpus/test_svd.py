@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tasks.corpus import svd
-from tasks.corpus.svd import SvdParams, factorize, finish, orthonormalize, pass_shard, project, projection, start_block
+from fingerpost.tasks.corpus import svd
+from fingerpost.tasks.corpus.svd import (
+    SvdParams,
+    factorize,
+    finish,
+    orthonormalize,
+    pass_shard,
+    project,
+    projection,
+    start_block,
+)
 
 
 def decaying(rows, columns, *, rate, seed=0, rank=60):

@@ -11,9 +11,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import normalize
 
-from tasks.corpus.ngrams import FamilyParams, NgramParams, count_shard
-from tasks.corpus.tfidf import Featurizer, TfidfParams, weigh_counts
-from tasks.corpus.vocabulary import select_vocabulary, shard_frequencies
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams, count_shard
+from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams, weigh_counts
+from fingerpost.tasks.corpus.vocabulary import select_vocabulary, shard_frequencies
 
 TOKEN = re.compile(r"(?u)\b\w\w+\b")
 WORD, CHAR = FamilyParams("word", 1, 3, min_df=1), FamilyParams("char", 3, 3, min_df=1)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 
-from tasks.corpus.ngrams import FamilyParams, NgramParams, count_shard
-from tasks.corpus.vocabulary import (
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams, count_shard
+from fingerpost.tasks.corpus.vocabulary import (
     FamilyFrequencies,
     merge_frequencies,
     select_terms,

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.ann.exact import ExactIndex
-from tasks.metric.calibrated import CalibratedThreshold, ForeignModelError, calibrated, canary_rows, migrate
-from tasks.metric.histograms import pair_histograms
-from tasks.metric.scores import Measure, ScoreBins, bins_covering
-from tasks.metric.thresholds import Target, choose_threshold, class_rates
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.metric.calibrated import CalibratedThreshold, ForeignModelError, calibrated, canary_rows, migrate
+from fingerpost.tasks.metric.histograms import pair_histograms
+from fingerpost.tasks.metric.scores import Measure, ScoreBins, bins_covering
+from fingerpost.tasks.metric.thresholds import Target, choose_threshold, class_rates
 from tests.unit.metric.worlds import embeddings
 
 IDS = [f"row {number}" for number in range(160)]

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from tasks.metric.assessment import AssessmentParams
-from tasks.metric.comparison import ComparisonParams, histograms, on_validation, scored, selected_embedder
-from tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, is_acceptable
-from tasks.metric.margins import TcmParams
-from tasks.metric.opis import OpisParams
-from tasks.metric.thresholds import Target
+from fingerpost.tasks.metric.assessment import AssessmentParams
+from fingerpost.tasks.metric.comparison import ComparisonParams, histograms, on_validation, scored, selected_embedder
+from fingerpost.tasks.metric.margin_search import MarginParams, Trial, candidates, chosen, is_acceptable
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.opis import OpisParams
+from fingerpost.tasks.metric.thresholds import Target
 from tests.unit.metric.worlds import embeddings
 
 PARAMS = ComparisonParams(AssessmentParams(Target("far", 0.02), opis=OpisParams(draws=20)))

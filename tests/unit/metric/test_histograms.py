@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ann.search import VectorError
-from tasks.metric.crossing import share_crossing
-from tasks.metric.histograms import Block, PairCounter, block_pairs, count_pairs, pair_histograms
-from tasks.metric.pairs import PairHistograms, exact_pairs, tails
-from tasks.metric.scores import Measure, ScoreBins, bins_covering, class_rows
+from fingerpost.tasks.ann.search import VectorError
+from fingerpost.tasks.metric.crossing import share_crossing
+from fingerpost.tasks.metric.histograms import Block, PairCounter, block_pairs, count_pairs, pair_histograms
+from fingerpost.tasks.metric.pairs import PairHistograms, exact_pairs, tails
+from fingerpost.tasks.metric.scores import Measure, ScoreBins, bins_covering, class_rows
 from tests.unit.metric.worlds import embeddings
 
 MEASURES = ("cosine", "euclidean")

@@ -7,23 +7,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.ops.compare.changes import data_changes
-from schemas import corpus, metric
-from schemas.errors import ForeignArtifactError, QuarantineLimitError
-from schemas.inputs.embeddings import EmbeddingFile
-from schemas.inputs.images import ImageFiles
-from schemas.inputs.stored import StoredLabelled
-from schemas.inputs.suppression import Suppressed
-from schemas.matrices import dense_from_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.corpus.documents import ImportParams
-from tasks.environment import Environment
-from tasks.metric.classes import ClassParams
-from tasks.metric.open import open_labelled, open_vectors, read_labelled, texts_of
-from tasks.metric.stages.inputs import import_embeddings, import_images, take_embeddings
-from tasks.metric.stages.thresholds import arrange_classes
-from tasks.shards import SerialExecutor
+from fingerpost.flows.ops.compare.changes import data_changes
+from fingerpost.schemas import corpus, metric
+from fingerpost.schemas.errors import ForeignArtifactError, QuarantineLimitError
+from fingerpost.schemas.inputs.embeddings import EmbeddingFile
+from fingerpost.schemas.inputs.images import ImageFiles
+from fingerpost.schemas.inputs.stored import StoredLabelled
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.matrices import dense_from_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.metric.classes import ClassParams
+from fingerpost.tasks.metric.open import open_labelled, open_vectors, read_labelled, texts_of
+from fingerpost.tasks.metric.stages.inputs import import_embeddings, import_images, take_embeddings
+from fingerpost.tasks.metric.stages.thresholds import arrange_classes
+from fingerpost.tasks.shards import SerialExecutor
 from tests.support.letters import SHAPE, tree
 from tests.unit.metric.worlds import committed
 from tests.worlds import DAY

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ext.pair_counts import pair_scores
-from tasks.metric.class_pairs import SAMPLED_CLASSES, SAMPLED_ROWS, sampled_classes, sampled_rows
-from tasks.metric.histograms import pair_histograms
-from tasks.metric.intervals import score_interval, twice_counted
-from tasks.metric.scores import Measure, ScoreBins, bins_covering, class_rows, score_of
-from tasks.metric.thresholds import Rate, Target, choose_threshold
+from fingerpost.ext.pair_counts import pair_scores
+from fingerpost.tasks.metric.class_pairs import SAMPLED_CLASSES, SAMPLED_ROWS, sampled_classes, sampled_rows
+from fingerpost.tasks.metric.histograms import pair_histograms
+from fingerpost.tasks.metric.intervals import score_interval, twice_counted
+from fingerpost.tasks.metric.scores import Measure, ScoreBins, bins_covering, class_rows, score_of
+from fingerpost.tasks.metric.thresholds import Rate, Target, choose_threshold
 from tests.unit.metric.worlds import embeddings
 
 CLASSES = 20

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.metric.histograms import pair_histograms
-from tasks.metric.opis import CalibrationRange, OpisParams, OpisReport, opis, utilities, worst_count
-from tasks.metric.pairs import PairScores, exact_pairs
-from tasks.metric.scores import Measure, ScoreBins, bins_covering
+from fingerpost.tasks.metric.histograms import pair_histograms
+from fingerpost.tasks.metric.opis import CalibrationRange, OpisParams, OpisReport, opis, utilities, worst_count
+from fingerpost.tasks.metric.pairs import PairScores, exact_pairs
+from fingerpost.tasks.metric.scores import Measure, ScoreBins, bins_covering
 from tests.unit.metric.worlds import embeddings
 
 PLAIN = OpisParams(draws=0)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.metric import retrieval as module
-from tasks.metric.retrieval import average_precision, evenly, retrieval
-from tasks.metric.scores import Measure
+from fingerpost.tasks.metric import retrieval as module
+from fingerpost.tasks.metric.retrieval import average_precision, evenly, retrieval
+from fingerpost.tasks.metric.scores import Measure
 from tests.unit.metric.worlds import embeddings
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metric.npz"

@@ -10,26 +10,26 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from flows.run.executor import DaskExecutor
-from schemas import corpus
-from schemas import metric as contracts
-from schemas.manifests import Manifest
-from schemas.matrices import tensors_from_arrow
-from schemas.refs import Ref
-from schemas.releases import read_members
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.metric.assessment import AssessmentParams, assess
-from tasks.metric.calibrated import ForeignModelError, calibrated
-from tasks.metric.classes import ClassParams, chosen_rows, in_validation
-from tasks.metric.groups import group_thresholds
-from tasks.metric.histograms import pair_histograms
-from tasks.metric.open import LiveThreshold, read_bins, read_groups, read_histograms, read_threshold
-from tasks.metric.opis import OpisParams
-from tasks.metric.retrieval import retrieval
-from tasks.metric.scores import Measure, bins_covering, bounded_bins
-from tasks.metric.stages import thresholds as stages
-from tasks.metric.thresholds import Target, choose_threshold, class_rates
+from fingerpost.flows.run.executor import DaskExecutor
+from fingerpost.schemas import corpus
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.matrices import tensors_from_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.releases import read_members
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.metric.assessment import AssessmentParams, assess
+from fingerpost.tasks.metric.calibrated import ForeignModelError, calibrated
+from fingerpost.tasks.metric.classes import ClassParams, chosen_rows, in_validation
+from fingerpost.tasks.metric.groups import group_thresholds
+from fingerpost.tasks.metric.histograms import pair_histograms
+from fingerpost.tasks.metric.open import LiveThreshold, read_bins, read_groups, read_histograms, read_threshold
+from fingerpost.tasks.metric.opis import OpisParams
+from fingerpost.tasks.metric.retrieval import retrieval
+from fingerpost.tasks.metric.scores import Measure, bins_covering, bounded_bins
+from fingerpost.tasks.metric.stages import thresholds as stages
+from fingerpost.tasks.metric.thresholds import Target, choose_threshold, class_rates
 from tests.support.kills import Deadly
 from tests.unit.metric.worlds import CLASSES, ROWS, embeddings, world
 from tests.worlds import DAY, identities

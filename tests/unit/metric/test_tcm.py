@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.metric.margins import TcmParams
-from tasks.metric.tcm import ThresholdConsistentMargin, WithTcm
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.tcm import ThresholdConsistentMargin, WithTcm
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "metric.npz"
 SQUARE = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 1.0]])
@@ -107,8 +107,9 @@ def test_what_makes_no_loss_is_refused() -> None:
 def test_every_other_module_loads_without_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import tasks.metric.margins, tasks.metric.opis, tasks.metric.retrieval, tasks.metric.thresholds\n"
-        "try:\n    import tasks.metric.tcm\nexcept ImportError:\n    print('refused')"
+        "import fingerpost.tasks.metric.margins, fingerpost.tasks.metric.opis, fingerpost.tasks.metric.retrieval,"
+        " fingerpost.tasks.metric.thresholds\n"
+        "try:\n    import fingerpost.tasks.metric.tcm\nexcept ImportError:\n    print('refused')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "refused"

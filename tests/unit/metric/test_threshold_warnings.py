@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.metric.histograms import pair_histograms
-from tasks.metric.pairs import PairHistograms
-from tasks.metric.scores import ScoreBins
-from tasks.metric.threshold_warnings import FEW_CLASSES, threshold_warnings
-from tasks.metric.thresholds import ClassRates, Target, ThresholdChoice, choose_threshold, class_rates
+from fingerpost.tasks.metric.histograms import pair_histograms
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.scores import ScoreBins
+from fingerpost.tasks.metric.threshold_warnings import FEW_CLASSES, threshold_warnings
+from fingerpost.tasks.metric.thresholds import ClassRates, Target, ThresholdChoice, choose_threshold, class_rates
 
 
 def world(classes: int, seed: int = 0) -> PairHistograms:

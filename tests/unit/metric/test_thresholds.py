@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from tasks.metric.classes import class_groups
-from tasks.metric.groups import group_columns, group_thresholds
-from tasks.metric.histograms import pair_histograms
-from tasks.metric.pairs import PairHistograms, Pairs, exact_pairs
-from tasks.metric.scores import Measure, ScoreBins, bins_covering, score_of, threshold_of
-from tasks.metric.thresholds import (
+from fingerpost.tasks.metric.classes import class_groups
+from fingerpost.tasks.metric.groups import group_columns, group_thresholds
+from fingerpost.tasks.metric.histograms import pair_histograms
+from fingerpost.tasks.metric.pairs import PairHistograms, Pairs, exact_pairs
+from fingerpost.tasks.metric.scores import Measure, ScoreBins, bins_covering, score_of, threshold_of
+from fingerpost.tasks.metric.thresholds import (
     Curve,
     Target,
     ThresholdChoice,

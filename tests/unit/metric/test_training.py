@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.matrices import tensors_from_bytes, tensors_to_bytes
-from tasks.metric.embedders import BackboneParams, BalancedBatches, TrainingParams
-from tasks.metric.margins import TcmParams
-from tasks.metric.retrieval import retrieval
+from fingerpost.schemas.matrices import tensors_from_bytes, tensors_to_bytes
+from fingerpost.tasks.metric.embedders import BackboneParams, BalancedBatches, TrainingParams
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.retrieval import retrieval
 
 torch = pytest.importorskip("torch")
 
-from tasks.metric.networks import as_input, base_loss, network, rate_at  # noqa: E402
-from tasks.metric.trainer import EmbedderTrainer, embed, shifted, train_embedder  # noqa: E402
+from fingerpost.tasks.metric.networks import as_input, base_loss, network, rate_at  # noqa: E402
+from fingerpost.tasks.metric.trainer import EmbedderTrainer, embed, shifted, train_embedder  # noqa: E402
 
 PARAMS = TrainingParams(
     steps=60, classes_per_batch=8, rows_per_class=4, check_every=15, patience=0, rate=1e-2, validation_rows=200

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.run.executor import DaskExecutor
-from schemas import corpus, files
-from schemas import metric as contracts
-from schemas.errors import FingerpostError
-from schemas.refs import Ref
-from tasks.environment import Environment
-from tasks.metric.assessment import AssessmentParams
-from tasks.metric.classes import ClassParams, chosen_rows
-from tasks.metric.comparison import ComparisonParams
-from tasks.metric.embedders import BackboneParams, TrainingParams
-from tasks.metric.margin_search import MarginParams
-from tasks.metric.margins import TcmParams
-from tasks.metric.open import read_embedder, selected_index
-from tasks.metric.opis import OpisParams
-from tasks.metric.stages import embedders as stages
+from fingerpost.flows.run.executor import DaskExecutor
+from fingerpost.schemas import corpus, files
+from fingerpost.schemas import metric as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.metric.assessment import AssessmentParams
+from fingerpost.tasks.metric.classes import ClassParams, chosen_rows
+from fingerpost.tasks.metric.comparison import ComparisonParams
+from fingerpost.tasks.metric.embedders import BackboneParams, TrainingParams
+from fingerpost.tasks.metric.margin_search import MarginParams
+from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.open import read_embedder, selected_index
+from fingerpost.tasks.metric.opis import OpisParams
+from fingerpost.tasks.metric.stages import embedders as stages
 from tests.unit.metric.worlds import world
 from tests.worlds import DAY, identities
 
@@ -88,8 +88,8 @@ def test_embedders_are_trained_compared_and_one_is_taken(serial: tuple[Environme
     assert comparison.quality["tcm"] == (place > 1)
     figures = {(row["method"], row["setting"]) for row in comparison.read("figures").to_pylist()}
     assert figures == {(side, f"seed {seed}") for side in ("without", "with") for seed in (0, 1)}
-    from tasks.corpus.open import read_vectors
-    from tasks.metric.trainer import embed
+    from fingerpost.tasks.corpus.open import read_vectors
+    from fingerpost.tasks.metric.trainer import embed
 
     found = read_vectors(env.store.open(made["vectors"], contracts.VECTORS))
     expected = embed(read_embedder(artifact, place), read_vectors(env.store.open(INPUTS[0], corpus.VECTORS)))

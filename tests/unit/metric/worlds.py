@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas import corpus
-from schemas.manifests import Manifest
-from schemas.matrices import dense_to_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.shards import Executor, SerialExecutor
-from tasks.stage_run import identity_of
+from fingerpost.schemas import corpus
+from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.matrices import dense_to_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import Executor, SerialExecutor
+from fingerpost.tasks.stage_run import identity_of
 from tests.worlds import DAY
 
 ROWS, CLASSES = 9_000, 300

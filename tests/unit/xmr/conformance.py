@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import sparse
 
-from tasks.xmr.metrics import hits, precision_at
-from tasks.xmr.ranking import NONE, Matcher, Ranking
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.metrics import hits, precision_at
+from fingerpost.tasks.xmr.ranking import NONE, Matcher, Ranking
+from fingerpost.tasks.xmr.tree import LabelTree
 from tests.support.ranker_parts import LabelIndexer, LeafMatcher, RankerTrainer, Scorer
 
 

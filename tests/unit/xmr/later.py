@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from schemas.inputs.interactions import InteractionFile
-from schemas.refs import Ref
-from tasks.corpus.stages import features as corpus
-from tasks.xmr.drift import DriftLimits
-from tasks.xmr.refresh import RefreshParams
-from tasks.xmr.stages import interactions as interactions_stages
-from tasks.xmr.stages import refresh as refresh_stages
+from fingerpost.schemas.inputs.interactions import InteractionFile
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.corpus.stages import features as corpus
+from fingerpost.tasks.xmr.drift import DriftLimits
+from fingerpost.tasks.xmr.refresh import RefreshParams
+from fingerpost.tasks.xmr.stages import interactions as interactions_stages
+from fingerpost.tasks.xmr.stages import refresh as refresh_stages
 from tests.unit.xmr.shop import Shop
 
 #: What is new: twelve queries for each of two labels that were not there, and nine for one that was.

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.run.executor import DaskExecutor
-from schemas.refs import Ref
-from tasks.shards import PassJob, Shard, ShardJob
+from fingerpost.flows.run.executor import DaskExecutor
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.shards import PassJob, Shard, ShardJob
 
 #: A shard as the log names it: its function, what it belongs to, its number.
 Place = tuple[str, str, int]

@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from schemas.inputs.interactions import InteractionFile
-from schemas.refs import Ref
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.stages import features as corpus
-from tasks.corpus.tfidf import TfidfParams
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.interactions import InteractionParams, RowParams
-from tasks.xmr.label_blocks import BlockParams
-from tasks.xmr.label_features import EmbeddingParams
-from tasks.xmr.ranking import BeamParams
-from tasks.xmr.stages import interactions as interactions_stages
-from tasks.xmr.stages import release as ranking
-from tasks.xmr.stages import training as training_stages
-from tasks.xmr.stages import trees as trees_stages
-from tasks.xmr.training import TrainingParams
+from fingerpost.schemas.inputs.interactions import InteractionFile
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.corpus.stages import features as corpus
+from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.xmr.interactions import InteractionParams, RowParams
+from fingerpost.tasks.xmr.label_blocks import BlockParams
+from fingerpost.tasks.xmr.label_features import EmbeddingParams
+from fingerpost.tasks.xmr.ranking import BeamParams
+from fingerpost.tasks.xmr.stages import interactions as interactions_stages
+from fingerpost.tasks.xmr.stages import release as ranking
+from fingerpost.tasks.xmr.stages import training as training_stages
+from fingerpost.tasks.xmr.stages import trees as trees_stages
+from fingerpost.tasks.xmr.training import TrainingParams
 
 _KINDS = ["hammer", "saw", "drill", "bread", "soup", "cheese", "lamp", "chair", "sofa", "shirt", "coat", "glove"]
 _COLOURS = ["red", "green", "blue", "white", "black", "grey", "pink", "brown"]

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas import xmr as contracts
-from schemas.errors import FingerpostError
-from schemas.inputs.interactions import InteractionFile
-from schemas.matrices import tensors_from_arrow
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.corpus.bm25 import Bm25Params
-from tasks.corpus.svd import SvdParams
-from tasks.environment import Environment
-from tasks.shards import SerialExecutor
-from tasks.xmr.baselines import DenseParams
-from tasks.xmr.evaluation import JudgeParams
-from tasks.xmr.stages import baselines
-from tasks.xmr.stages import interactions as interactions_stages
-from tasks.xmr.towers import TowerParams
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.inputs.interactions import InteractionFile
+from fingerpost.schemas.matrices import tensors_from_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.bm25 import Bm25Params
+from fingerpost.tasks.corpus.svd import SvdParams
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import SerialExecutor
+from fingerpost.tasks.xmr.baselines import DenseParams
+from fingerpost.tasks.xmr.evaluation import JudgeParams
+from fingerpost.tasks.xmr.stages import baselines
+from fingerpost.tasks.xmr.stages import interactions as interactions_stages
+from fingerpost.tasks.xmr.towers import TowerParams
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY
 
@@ -142,7 +142,7 @@ def test_the_network_is_left_out_or_refused_without_torch(
     assert ("two_tower", "all", "recall_at_10") not in figures(env, without["comparison"], contracts.COMPARISON)
     assert without["dense"] == others["dense"]
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "tasks.xmr.tower_net", raising=False)
+    monkeypatch.delitem(sys.modules, "fingerpost.tasks.xmr.tower_net", raising=False)
     with pytest.raises(
         FingerpostError, match="two-tower network: expected torch, found none; install the extra neural"
     ):

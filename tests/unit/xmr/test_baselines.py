@@ -8,16 +8,23 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tasks.corpus.bm25 import Bm25Params
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.corpus.svd import SvdParams, factorize, project, projection
-from tasks.corpus.tfidf import TfidfParams
-from tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
-from tasks.xmr.evaluation import Candidate, Evaluation, FeaturizedTexts, JudgeParams, evaluate_all, evaluate_candidate
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.metrics import evaluate, hits, recall_at
-from tasks.xmr.ranking import NONE
-from tasks.xmr.sparse_rows import MatrixError
+from fingerpost.tasks.corpus.bm25 import Bm25Params
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.corpus.svd import SvdParams, factorize, project, projection
+from fingerpost.tasks.corpus.tfidf import TfidfParams
+from fingerpost.tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
+from fingerpost.tasks.xmr.evaluation import (
+    Candidate,
+    Evaluation,
+    FeaturizedTexts,
+    JudgeParams,
+    evaluate_all,
+    evaluate_candidate,
+)
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.metrics import evaluate, hits, recall_at
+from fingerpost.tasks.xmr.ranking import NONE
+from fingerpost.tasks.xmr.sparse_rows import MatrixError
 from tests.unit.xmr.worlds import topic_problem
 
 TEXTS = [

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from tasks.xmr.calibration import calibration_error, fit_isotonic, fit_platt
+from fingerpost.tasks.xmr.calibration import calibration_error, fit_isotonic, fit_platt
 
 
 def outcomes(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:

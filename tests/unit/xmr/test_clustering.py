@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from tasks.xmr.clustering import (
+from fingerpost.tasks.xmr.clustering import (
     CLUSTERINGS,
     ClusterParams,
     balanced_assignment,
@@ -14,9 +14,9 @@ from tasks.xmr.clustering import (
     split_subtree,
     tree_of_leaves,
 )
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.tree import LabelTree, TreeError, merged_tree
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.tree import LabelTree, TreeError, merged_tree
 from tests.unit.xmr.worlds import topic_problem
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.xmr.clustering import ClusterParams
-from tasks.xmr.ensembles import COMBINATIONS, Ensemble, EnsembleParams, combine
-from tasks.xmr.ranking import NONE, BeamParams, Ranking
+from fingerpost.tasks.xmr.clustering import ClusterParams
+from fingerpost.tasks.xmr.ensembles import COMBINATIONS, Ensemble, EnsembleParams, combine
+from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Ranking
 
 
 def random_rankings(seed: int, models: int, labels: int = 9, k: int = 5) -> list[Ranking]:

@@ -7,15 +7,15 @@ import pytest
 from scipy import sparse
 from sklearn.cluster import KMeans
 
-from tasks.xmr.calibration import calibration_error
-from tasks.xmr.clustering import ClusterParams, merged_tree
-from tasks.xmr.ensembles import COMBINATIONS, combine
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.metrics import hits
-from tasks.xmr.ranking import NONE, Ranker, Ranking
-from tasks.xmr.sparse_rows import checked_rows, normalised_rows
-from tasks.xmr.training import SolverParams, TrainingParams
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.calibration import calibration_error
+from fingerpost.tasks.xmr.clustering import ClusterParams, merged_tree
+from fingerpost.tasks.xmr.ensembles import COMBINATIONS, combine
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.metrics import hits
+from fingerpost.tasks.xmr.ranking import NONE, Ranker, Ranking
+from fingerpost.tasks.xmr.sparse_rows import checked_rows, normalised_rows
+from fingerpost.tasks.xmr.training import SolverParams, TrainingParams
+from fingerpost.tasks.xmr.tree import LabelTree
 from tests.support.ranker_parts import (
     ClusterIndexer,
     LinearScorer,

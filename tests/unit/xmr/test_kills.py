@@ -14,9 +14,9 @@ from pathlib import Path
 import dask
 import pytest
 
-from flows.run.executor import DaskExecutor
-from tasks.code import unchanging_code
-from tasks.ledger import StageRecord
+from fingerpost.flows.run.executor import DaskExecutor
+from fingerpost.tasks.code import unchanging_code
+from fingerpost.tasks.ledger import StageRecord
 from tests.unit.xmr.logged import LoggedExecutor, Place, marker_of
 from tests.unit.xmr.whole import DAYS, made, run_days, write_days
 

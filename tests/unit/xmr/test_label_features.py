@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tasks.xmr import label_features
-from tasks.xmr.label_features import EmbeddingParams, embed_labels
-from tasks.xmr.sparse_rows import MatrixError
+from fingerpost.tasks.xmr import label_features
+from fingerpost.tasks.xmr.label_features import EmbeddingParams, embed_labels
+from fingerpost.tasks.xmr.sparse_rows import MatrixError
 from tests.unit.xmr.worlds import topic_problem
 
 

@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.label_features import EmbeddingParams, embed_labels
-from tasks.xmr.memory import MemoryNeedError, ProblemShape, clustering_need, embedding_need, level_widths, memory_need
-from tasks.xmr.model import ChunkBlock, RankerModel
-from tasks.xmr.training import SolverParams, TrainingParams
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.label_features import EmbeddingParams, embed_labels
+from fingerpost.tasks.xmr.memory import (
+    MemoryNeedError,
+    ProblemShape,
+    clustering_need,
+    embedding_need,
+    level_widths,
+    memory_need,
+)
+from fingerpost.tasks.xmr.model import ChunkBlock, RankerModel
+from fingerpost.tasks.xmr.training import SolverParams, TrainingParams
 from tests.support.memory_steps import Stepper, world
 from tests.support.rankers import block_for, train_blocks, train_ranker
 from tests.unit.xmr.worlds import topic_problem

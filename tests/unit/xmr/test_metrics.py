@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from tasks.xmr.metrics import coverage_at, evaluate, frequency_buckets, hits, propensities
-from tasks.xmr.ranking import NONE, Ranking
-from tasks.xmr.sparse_rows import MatrixError
+from fingerpost.tasks.xmr.metrics import coverage_at, evaluate, frequency_buckets, hits, propensities
+from fingerpost.tasks.xmr.ranking import NONE, Ranking
+from fingerpost.tasks.xmr.sparse_rows import MatrixError
 
 
 def random_world(seed: int, queries: int = 8, labels: int = 12, k: int = 6):

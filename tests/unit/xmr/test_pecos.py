@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tasks.xmr.label_features import EmbeddingParams, embed_labels
-from tasks.xmr.ranking import BeamParams, Ranker
-from tasks.xmr.sparse_rows import checked_rows
-from tasks.xmr.training import SolverParams, TrainingParams
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.label_features import EmbeddingParams, embed_labels
+from fingerpost.tasks.xmr.ranking import BeamParams, Ranker
+from fingerpost.tasks.xmr.sparse_rows import checked_rows
+from fingerpost.tasks.xmr.training import SolverParams, TrainingParams
+from fingerpost.tasks.xmr.tree import LabelTree
 from tests.support.rankers import Training, train_ranker
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "pecos_model.npz"

@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas import xmr as contracts
-from schemas.errors import FingerpostError
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.shards import Executor, SerialExecutor
-from tasks.xmr.ensembles import Combination, Ensemble, EnsembleParams
-from tasks.xmr.model import prune
-from tasks.xmr.open import LiveRanker, member_roles, numbered, open_ranker, read_held, read_model, read_tree
-from tasks.xmr.ranking import NONE, BeamParams
-from tasks.xmr.stages import release as ranking
-from tasks.xmr.stages import training as training_stages
-from tasks.xmr.stages import trees as trees_stages
-from tasks.xmr.sweep import SweepParams, sweep_settings
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import Executor, SerialExecutor
+from fingerpost.tasks.xmr.ensembles import Combination, Ensemble, EnsembleParams
+from fingerpost.tasks.xmr.model import prune
+from fingerpost.tasks.xmr.open import LiveRanker, member_roles, numbered, open_ranker, read_held, read_model, read_tree
+from fingerpost.tasks.xmr.ranking import NONE, BeamParams
+from fingerpost.tasks.xmr.stages import release as ranking
+from fingerpost.tasks.xmr.stages import training as training_stages
+from fingerpost.tasks.xmr.stages import trees as trees_stages
+from fingerpost.tasks.xmr.sweep import SweepParams, sweep_settings
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY
 

@@ -6,17 +6,24 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from tasks.xmr.chunk_merge import merge_columns
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.drift import Change, DriftLimits, HeldOutComparison, compare_models, measure_drift, must_retrain
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.metrics import hits, precision_at
-from tasks.xmr.model import split_chunks
-from tasks.xmr.ranking import Ranker
-from tasks.xmr.refresh import RefreshParams, drifted_tree, gained_labels, positives_of
-from tasks.xmr.sparse_rows import MatrixError, checked_rows
-from tasks.xmr.training import SolverParams, TrainingParams
-from tasks.xmr.tree_growth import embedded
+from fingerpost.tasks.xmr.chunk_merge import merge_columns
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.drift import (
+    Change,
+    DriftLimits,
+    HeldOutComparison,
+    compare_models,
+    measure_drift,
+    must_retrain,
+)
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.metrics import hits, precision_at
+from fingerpost.tasks.xmr.model import split_chunks
+from fingerpost.tasks.xmr.ranking import Ranker
+from fingerpost.tasks.xmr.refresh import RefreshParams, drifted_tree, gained_labels, positives_of
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
+from fingerpost.tasks.xmr.training import SolverParams, TrainingParams
+from fingerpost.tasks.xmr.tree_growth import embedded
 from tests.support.rankers import Trained, pick_columns, refresh_ranker, train_ranker
 from tests.unit.xmr.worlds import leaf_centroids, topic_problem
 

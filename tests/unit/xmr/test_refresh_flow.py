@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from flows.domains.xmr.refresh import Base, NoBaseError, base_of
-from flows.report.page import render
-from flows.run.dry_run import plan_of
-from flows.run.page import quality_rows
-from flows.run.request import RunRequest
-from flows.run.rewriting import Rewriting, rewriting
-from flows.run.runtime import planning
-from flows.run.start import run_flow
-from schemas import xmr as contracts
-from schemas.publish import Pointer
-from schemas.refs import Ref, digest_of
-from schemas.store import Store
-from tasks.ledger import runs
-from tasks.xmr.open import LiveRanker, live
+from fingerpost.flows.domains.xmr.refresh import Base, NoBaseError, base_of
+from fingerpost.flows.report.page import render
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.page import quality_rows
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.rewriting import Rewriting, rewriting
+from fingerpost.flows.run.runtime import planning
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref, digest_of
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.xmr.open import LiveRanker, live
 from tests.support.report_pages import Page
 from tests.support.shop_rankers import asked
 from tests.unit.xmr.later import write_more
@@ -199,7 +199,7 @@ def test_a_damaged_base_is_left_alone_aloud(days: Days, damaged: str) -> None:
 def test_a_base_in_pieces_or_of_another_version_is_named(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from flows.domains.xmr import refresh as refreshing
+    from fingerpost.flows.domains.xmr import refresh as refreshing
 
     release = Ref.parse(days.first["refs"]["ranker"])
     assert refreshing._named_by(days.store, release) == refreshing._named_by(

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schemas import xmr as contracts
-from schemas.manifests import FileEntry
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.shards import SerialExecutor
-from tasks.xmr.drift import DriftLimits
-from tasks.xmr.label_blocks import BlockParams
-from tasks.xmr.model import ChunkBlock
-from tasks.xmr.open import open_ranker, read_label_features, read_model, read_training, read_tree
-from tasks.xmr.refresh import RefreshParams, positives_of
-from tasks.xmr.stages import training as training_stages
-from tasks.xmr.training import TrainingParams
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.manifests import FileEntry
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import SerialExecutor
+from fingerpost.tasks.xmr.drift import DriftLimits
+from fingerpost.tasks.xmr.label_blocks import BlockParams
+from fingerpost.tasks.xmr.model import ChunkBlock
+from fingerpost.tasks.xmr.open import open_ranker, read_label_features, read_model, read_training, read_tree
+from fingerpost.tasks.xmr.refresh import RefreshParams, positives_of
+from fingerpost.tasks.xmr.stages import training as training_stages
+from fingerpost.tasks.xmr.training import TrainingParams
 from tests.support.rankers import Trained, refresh_ranker
 from tests.unit.xmr.later import Later, write_more
 from tests.unit.xmr.shop import Shop, write_shop

@@ -8,29 +8,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.run.executor import DaskExecutor
-from schemas import xmr as contracts
-from schemas.errors import FingerpostError, QuarantineLimitError
-from schemas.inputs.interactions import InteractionFile
-from schemas.publish import Gate, Pointer
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.environment import Environment
-from tasks.shards import Executor, SerialExecutor
-from tasks.stage_run import StageRun
-from tasks.xmr.calibration import IsotonicCalibrator
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.interactions import InteractionParams, RowParams, label_text, level_problem, splits_of
-from tasks.xmr.label_blocks import BlockParams, parent_blocks
-from tasks.xmr.label_features import EmbeddingParams, embed_labels
-from tasks.xmr.memory import MemoryEstimate, memory_need
-from tasks.xmr.open import LiveRanker, live, read_label_features, read_model, read_training, read_tree
-from tasks.xmr.ranking import NONE, Ranker
-from tasks.xmr.stages import interactions as interactions_stages
-from tasks.xmr.stages import memory_budget
-from tasks.xmr.stages import training as training_stages
-from tasks.xmr.stages import trees as trees_stages
-from tasks.xmr.training import TrainingParams
+from fingerpost.flows.run.executor import DaskExecutor
+from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.errors import FingerpostError, QuarantineLimitError
+from fingerpost.schemas.inputs.interactions import InteractionFile
+from fingerpost.schemas.publish import Gate, Pointer
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.shards import Executor, SerialExecutor
+from fingerpost.tasks.stage_run import StageRun
+from fingerpost.tasks.xmr.calibration import IsotonicCalibrator
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.interactions import InteractionParams, RowParams, label_text, level_problem, splits_of
+from fingerpost.tasks.xmr.label_blocks import BlockParams, parent_blocks
+from fingerpost.tasks.xmr.label_features import EmbeddingParams, embed_labels
+from fingerpost.tasks.xmr.memory import MemoryEstimate, memory_need
+from fingerpost.tasks.xmr.open import LiveRanker, live, read_label_features, read_model, read_training, read_tree
+from fingerpost.tasks.xmr.ranking import NONE, Ranker
+from fingerpost.tasks.xmr.stages import interactions as interactions_stages
+from fingerpost.tasks.xmr.stages import memory_budget
+from fingerpost.tasks.xmr.stages import training as training_stages
+from fingerpost.tasks.xmr.stages import trees as trees_stages
+from fingerpost.tasks.xmr.training import TrainingParams
 from tests.support.rankers import train_ranker
 from tests.unit.xmr.shop import Shop, write_shop
 from tests.worlds import DAY, identities

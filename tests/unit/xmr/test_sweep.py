@@ -6,13 +6,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from flows.domains.xmr.report.sweep_plots import sweep_svg
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.metrics import evaluate
-from tasks.xmr.model import RankerModel, prune
-from tasks.xmr.ranking import BeamParams, Ranker
-from tasks.xmr.sweep import NoSettingError, SweepPoint, choose, sweep_settings
+from fingerpost.flows.domains.xmr.report.sweep_plots import sweep_svg
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.metrics import evaluate
+from fingerpost.tasks.xmr.model import RankerModel, prune
+from fingerpost.tasks.xmr.ranking import BeamParams, Ranker
+from fingerpost.tasks.xmr.sweep import NoSettingError, SweepPoint, choose, sweep_settings
 from tests.support.rankers import pareto_front, size_threshold, train_ranker
 from tests.unit.xmr.worlds import topic_problem
 

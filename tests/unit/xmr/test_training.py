@@ -9,12 +9,12 @@ import pytest
 from scipy import sparse
 from sklearn.svm import LinearSVC
 
-from tasks.xmr.clustering import ClusterParams, cluster_labels
-from tasks.xmr.label_features import embed_labels
-from tasks.xmr.model import ModelError, RankerModel, prune, split_chunks
-from tasks.xmr.ranking import BeamParams, Ranker
-from tasks.xmr.sparse_rows import MatrixError, checked_rows
-from tasks.xmr.training import (
+from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
+from fingerpost.tasks.xmr.label_features import embed_labels
+from fingerpost.tasks.xmr.model import ModelError, RankerModel, prune, split_chunks
+from fingerpost.tasks.xmr.ranking import BeamParams, Ranker
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
+from fingerpost.tasks.xmr.training import (
     LevelProblem,
     LevelTrainer,
     Negatives,
@@ -23,7 +23,7 @@ from tasks.xmr.training import (
     active_rows,
     train_levels,
 )
-from tasks.xmr.tree import LabelTree
+from fingerpost.tasks.xmr.tree import LabelTree
 from tests.support.rankers import train_ranker
 from tests.unit.xmr.worlds import topic_problem
 

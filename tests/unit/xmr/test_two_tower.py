@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from schemas.matrices import tensors_from_arrow, tensors_to_arrow
-from tasks.corpus.ngrams import FamilyParams, NgramParams
-from tasks.xmr.baselines import FrequentLabels, featurizer_of
-from tasks.xmr.metrics import hits, recall_at
-from tasks.xmr.sparse_rows import MatrixError, checked_rows
+from fingerpost.schemas.matrices import tensors_from_arrow, tensors_to_arrow
+from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.xmr.baselines import FrequentLabels, featurizer_of
+from fingerpost.tasks.xmr.metrics import hits, recall_at
+from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
 from tests.unit.xmr.worlds import topic_problem
 
 pytest.importorskip("torch")
 
 import torch
 
-from tasks.determinism import one_thread
-from tasks.xmr.towers import TOWER_TFIDF, TowerParams
-from tasks.xmr.two_tower import TowerTrainer, train_towers
+from fingerpost.tasks.determinism import one_thread
+from fingerpost.tasks.xmr.towers import TOWER_TFIDF, TowerParams
+from fingerpost.tasks.xmr.two_tower import TowerTrainer, train_towers
 
 PARAMS = TowerParams(dimensions=16, batch=64, epochs=3)
 

@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from flows.run import publishing
-from flows.run import runtime as running
-from flows.run.catalog import stages
-from flows.run.progress import RunProgress
-from flows.run.request import RunRequest
-from flows.train_ranker import train_ranker
-from schemas.publish import products
-from schemas.store import Store
-from tasks.code import code_hash, unchanging_code
-from tasks.environment import current_environment, environment
-from tasks.ledger import StageRecord
-from tasks.shards import Executor, SerialExecutor
-from tasks.stage import Stage
-from tasks.stage_run import StageRun
+from fingerpost.flows.run import publishing
+from fingerpost.flows.run import runtime as running
+from fingerpost.flows.run.catalog import stages
+from fingerpost.flows.run.progress import RunProgress
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.train_ranker import train_ranker
+from fingerpost.schemas.publish import products
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.code import code_hash, unchanging_code
+from fingerpost.tasks.environment import current_environment, environment
+from fingerpost.tasks.ledger import StageRecord
+from fingerpost.tasks.shards import Executor, SerialExecutor
+from fingerpost.tasks.stage import Stage
+from fingerpost.tasks.stage_run import StageRun
 from tests.unit.xmr.later import write_more
 from tests.unit.xmr.shop import write_shop
 from tests.worlds import identities
@@ -139,7 +139,7 @@ def _child(case: dict[str, Any]) -> None:
 def main() -> None:
     """Forks a child for each case until the input ends."""
     # What is imported late; once here is enough for all children.
-    for late in ("pandas", "tasks.xmr.tower_net", "schemas.inputs.python_docs.links"):
+    for late in ("pandas", "fingerpost.tasks.xmr.tower_net", "fingerpost.schemas.inputs.python_docs.links"):
         importlib.import_module(late)
     with unchanging_code():
         for stage in stages().values():

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from tasks.xmr.sparse_rows import checked_rows, normalised_rows
+from fingerpost.tasks.xmr.sparse_rows import checked_rows, normalised_rows
 
 
 def topic_problem(

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from schemas import ann
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.schemas import ann
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 _METHODS = {"dense": "dense vectors", "reranked": "dense, re-ranked", "bm25": "BM25"}
 _SETTINGS = {

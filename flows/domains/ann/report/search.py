@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flows.domains.ann.report.search_plots import SearchPoint
-from schemas import ann
-from schemas.refs import Ref
-from schemas.store import Store
-from tasks.ann.finger_cosines import RankStatistics
-from tasks.ann.open import read_basis
+from fingerpost.flows.domains.ann.report.search_plots import SearchPoint
+from fingerpost.schemas import ann
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.finger_cosines import RankStatistics
+from fingerpost.tasks.ann.open import read_basis
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
+from fingerpost.flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
 
 #: Name in the legend, colour and marker of each method; other methods take the further styles in turn.
 LOOKS = {"hnsw": ("plain HNSW", *SERIES[0]), "finger": ("FINGER", *SERIES[1])}

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from flows.domains.ann.report.retrieval import Retrieval, read_retrieval
-from flows.domains.ann.report.search import Finger, Search, read_finger, read_search
-from flows.domains.ann.report.search_plots import correlation_svg, recall_distances_svg, recall_speed_svg
-from flows.report import formats
-from flows.report.plots import Plot
-from flows.report.reading import Attempts, quality_of, stage_of
-from schemas import ann
-from schemas.store import Store
+from fingerpost.flows.domains.ann.report.retrieval import Retrieval, read_retrieval
+from fingerpost.flows.domains.ann.report.search import Finger, Search, read_finger, read_search
+from fingerpost.flows.domains.ann.report.search_plots import correlation_svg, recall_distances_svg, recall_speed_svg
+from fingerpost.flows.report import formats
+from fingerpost.flows.report.plots import Plot
+from fingerpost.flows.report.reading import Attempts, quality_of, stage_of
+from fingerpost.schemas import ann
+from fingerpost.schemas.store import Store
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flows.domains.corpus import CORPUS
-from flows.report import formats
-from flows.report.reading import quality_of
-from schemas.store import Store
+from fingerpost.flows.domains.corpus import CORPUS
+from fingerpost.flows.report import formats
+from fingerpost.flows.report.reading import quality_of
+from fingerpost.schemas.store import Store
 
 _INPUT = CORPUS.inputs[0]
 

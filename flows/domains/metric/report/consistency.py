@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas import metric
-from schemas.matrices import tensors_from_arrow
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.schemas import metric
+from fingerpost.schemas.matrices import tensors_from_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 #: Maximum number of classes that are listed, and that are drawn.
 LISTED, DRAWN = 10, 200

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.domains.metric.report.embedders import SIDES, Curves
-from flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure, style_axes
+from fingerpost.flows.domains.metric.report.embedders import SIDES, Curves
+from fingerpost.flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure, style_axes
 
 _COLOURS = {"without": SERIES[1][0], "with": SERIES[0][0]}
 _TITLES = {side: words[0].upper() + words[1:] for side, words in SIDES.items()}

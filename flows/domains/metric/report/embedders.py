@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import metric
-from schemas.matrices import tensors_from_arrow
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.schemas import metric
+from fingerpost.schemas.matrices import tensors_from_arrow
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 #: Metrics of unseen classes in the table, with their headings.
 COLUMNS = {

@@ -4,16 +4,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from flows import domains
-from flows.domains.metric import METRIC
-from flows.domains.metric.report.consistency import Consistency, operating_points, read_consistency
-from flows.domains.metric.report.embedder_plots import courses_svg, points_pair_svg, utility_pair_svg
-from flows.domains.metric.report.embedders import Embedders, read_embedders
-from flows.domains.metric.report.threshold_plots import operating_svg, utility_svg
-from flows.report import formats
-from flows.report.plots import Plot
-from flows.report.reading import Attempts
-from schemas.store import Store
+from fingerpost.flows import domains
+from fingerpost.flows.domains.metric import METRIC
+from fingerpost.flows.domains.metric.report.consistency import Consistency, operating_points, read_consistency
+from fingerpost.flows.domains.metric.report.embedder_plots import courses_svg, points_pair_svg, utility_pair_svg
+from fingerpost.flows.domains.metric.report.embedders import Embedders, read_embedders
+from fingerpost.flows.domains.metric.report.threshold_plots import operating_svg, utility_svg
+from fingerpost.flows.report import formats
+from fingerpost.flows.report.plots import Plot
+from fingerpost.flows.report.reading import Attempts
+from fingerpost.schemas.store import Store
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure
+from fingerpost.flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure
 
 _MEAN, _WORST = SERIES[0][0], SERIES[1][0]
 _AXES = {"cosine": "cosine similarity that a pair must reach", "euclidean": "maximum distance of a pair"}

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas import xmr
-from schemas.refs import Ref
-from schemas.store import Artifact, Store
-from tasks.xmr.sweep import SweepParams
+from fingerpost.schemas import xmr
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Artifact, Store
+from fingerpost.tasks.xmr.sweep import SweepParams
 
 #: Display names of methods, in the order of the table.
 METHODS = {

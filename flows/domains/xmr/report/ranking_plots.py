@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure
+from fingerpost.flows.report.plots import INK, MUTED, SERIES, as_svg, drawn_once, new_figure
 
 #: Rankers: colour, marker.
 RANKERS = {

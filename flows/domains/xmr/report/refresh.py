@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 #: Metrics of the drift in the order of the table: display name and the name of its limit.
 FIGURES = (

@@ -4,16 +4,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from flows.domains.xmr.report.ranking import Ranked, Sweep, read_ranked, read_sweep
-from flows.domains.xmr.report.ranking_plots import bands_svg, training_svg
-from flows.domains.xmr.report.refresh import Refresh, read_refresh, read_trained_fully
-from flows.domains.xmr.report.sweep_plots import sweep_svg
-from flows.report import formats
-from flows.report.plots import Plot
-from flows.report.reading import Attempts, quality_of, stage_of
-from schemas import xmr
-from schemas.refs import Ref
-from schemas.store import Store
+from fingerpost.flows.domains.xmr.report.ranking import Ranked, Sweep, read_ranked, read_sweep
+from fingerpost.flows.domains.xmr.report.ranking_plots import bands_svg, training_svg
+from fingerpost.flows.domains.xmr.report.refresh import Refresh, read_refresh, read_trained_fully
+from fingerpost.flows.domains.xmr.report.sweep_plots import sweep_svg
+from fingerpost.flows.report import formats
+from fingerpost.flows.report.plots import Plot
+from fingerpost.flows.report.reading import Attempts, quality_of, stage_of
+from fingerpost.schemas import xmr
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
 
 _PREFIX = "xmr."
 

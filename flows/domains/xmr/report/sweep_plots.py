@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
+from fingerpost.flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
 
 #: Colours and markers of beams, in turn.
 _COLOURS = SERIES[:4]

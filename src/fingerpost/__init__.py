@@ -1,0 +1,45 @@
+"""The door from Python: what is published, opened to answer.
+
+``live()`` is the index, ``ranker()`` the ranker, ``threshold()`` the threshold of a collection::
+
+    import fingerpost
+
+    answers = fingerpost.live().query("return a sorted copy of an array").answers
+
+The other packages here are links to the folders of the repository's root.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fingerpost.tasks.ann.open import LiveIndex
+    from fingerpost.tasks.metric.open import LiveThreshold
+    from fingerpost.tasks.xmr.open import LiveRanker
+
+__all__ = ["live", "ranker", "threshold"]
+
+# Imported when called: every process of a run imports this package, and few open a published artifact.
+
+
+def live(collection: str | None = None, *, store: str | None = None, method: str = "auto") -> "LiveIndex":
+    """The published index of a collection; see :func:`fingerpost.tasks.ann.open.live`."""
+    from fingerpost.tasks.ann.open import live as opened
+
+    return opened(collection, store=store, method=method)
+
+
+def ranker(
+    collection: str | None = None, *, store: str | None = None, mapped: str | Path | None = None
+) -> "LiveRanker":
+    """The published ranker of a collection; see :func:`fingerpost.tasks.xmr.open.live`."""
+    from fingerpost.tasks.xmr.open import live as opened
+
+    return opened(collection, store=store, mapped=mapped)
+
+
+def threshold(collection: str | None = None, *, store: str | None = None) -> "LiveThreshold":
+    """The published threshold of a collection; see :func:`fingerpost.tasks.metric.open.live`."""
+    from fingerpost.tasks.metric.open import live as opened
+
+    return opened(collection, store=store)
