@@ -89,12 +89,15 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
 
 def check_inputs(settings: Settings, flow: str) -> None:
     """InputError, before anything starts, for an input file that is missing or has an unsupported form."""
-    for domain, uses in domains.files_read(settings, flow).items():
+    read = domains.files_read(settings, flow)
+    own = {use.path for domain, uses in read.items() if domain.flow_name == flow for use in uses}
+    for domain, uses in read.items():
         if flow == NIGHTLY:
             reads = not (domain.skipped and named(domain.skipped)(settings))
         else:
             reads = any(domain in domains.with_needs(other) for other in domains.DOMAINS if other.flow_name == flow)
-        if not reads:
+        # A flow that has a file of its own does not read the same one for a domain that it would need otherwise.
+        if not reads or (domain.flow_name != flow and own & {use.path for use in uses}):
             continue
         source = named(domain.source)(settings, flow, None)
         if hasattr(source, "check"):

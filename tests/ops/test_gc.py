@@ -386,8 +386,7 @@ def test_a_run_and_a_promotion_hold_a_lease(tmp_path: Path, monkeypatch: pytest.
 
     ref = things_ref(1, name="ann.index")
     commit_things(store, ref, seed=1)
-    monkeypatch.setattr(reading, "index_gates", lambda *_: [GATE], raising=False)
-    monkeypatch.setattr("fingerpost.flows.run.gates.index_gates", lambda *_: [GATE])
+    monkeypatch.setattr("fingerpost.flows.domains.ann.gates.index_gates", lambda *_: [GATE])
     monkeypatch.setattr(
         "fingerpost.schemas.publish.Pointer.promote", lambda *_, **__: held.extend(at_work(store)) or raise_enough()
     )
