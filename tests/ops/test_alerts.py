@@ -12,7 +12,7 @@ from threading import Barrier
 
 import pytest
 
-from fingerpost.flows.run.alerts import WEBHOOK, Alert, alerts, redeliver, tell, undelivered
+from fingerpost.flows.run.alerts import WEBHOOK, Alert, alerts, raise_alert, redeliver, undelivered
 from fingerpost.flows.run.failures import alert_of_dead_runs, alert_of_failure, alert_of_late_days
 from fingerpost.flows.run.freshness import scheduled_freshness
 from fingerpost.flows.run.runtime import running
@@ -184,7 +184,7 @@ def test_without_a_webhook_alerts_are_kept_and_the_newest_sent_later(
 ) -> None:
     monkeypatch.delenv(WEBHOOK, raising=False)
     for day, back in (("2026-01-01", 7), ("2026-01-08", 0)):
-        assert tell(store, Alert("late", "nightly", "toys", day, "late"), now=NOW - timedelta(days=back))
+        assert raise_alert(store, Alert("late", "nightly", "toys", day, "late"), now=NOW - timedelta(days=back))
     assert redeliver(store, now=NOW) == {}
     with receiver() as found:
         monkeypatch.setenv(WEBHOOK, found.url)
@@ -199,7 +199,7 @@ def test_an_address_that_cannot_be_reached_fails_no_run_and_is_not_shown(
     store: Store, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(WEBHOOK, address)
-    assert tell(store, Alert("late", "nightly", "toys", "2026-01-08", f"posted to {address}"), now=NOW)
+    assert raise_alert(store, Alert("late", "nightly", "toys", "2026-01-08", f"posted to {address}"), now=NOW)
     assert address not in str(redeliver(store, now=NOW))
     assert address.encode() not in everything(store)
 
