@@ -14,8 +14,8 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from flows.cli import application
-from flows.domains.settings import Settings
+from fingerpost.flows.cli import application
+from fingerpost.flows.domains.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("flows", "tasks", "schemas", "ext")
