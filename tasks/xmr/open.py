@@ -203,7 +203,7 @@ class RankedLabel:
     """One answer.
 
     score: higher is better.
-    chance: calibrated probability that the label is right; None where no queries were held out for calibration.
+    `chance`: calibrated probability that the label is right; None where no queries were held out for calibration.
     """
 
     id: str

@@ -25,7 +25,7 @@ from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.xmr.interactions import InteractionParams
 from fingerpost.tasks.xmr.open import PRODUCT, LiveRanker
 from fingerpost.tasks.xmr.ranking import BeamParams
-from fingerpost.tasks.xmr.stages import release, training
+from fingerpost.tasks.xmr.stages import release, training, trees
 from fingerpost.tasks.xmr.training import TrainingParams
 from tests.support.queries import write_queries
 from tests.unit.xmr.shop import Shop, write_shop
@@ -85,7 +85,7 @@ def paired(env: Environment, shop: Shop, folder: Path, beam: BeamParams) -> Ref:
     """A ranker of two trees over the same interactions."""
     made = shop.make(env, folder / "interactions.csv")
     taken = made["interactions"]
-    made["tree_1"] = training.cluster_labels.execute(
+    made["tree_1"] = trees.cluster_labels.execute(
         env, made["label_features"], params=replace(shop.clusters, seed=1), blocks=shop.blocks
     )
     made["model_1"] = training.train_rankers.execute(
