@@ -53,7 +53,7 @@ def is_public(name: str) -> bool:
 def public_objects(spaces: Namespaces) -> list[PublicObject]:
     """Every object with a public name, each once, sorted by name; those without docstring included.
 
-    A method that a class takes over from a private base class counts as its own.
+    A method that a class inherits from a private base class counts as its own.
     """
     paths: dict[int, list[_Path]] = {}
     found: dict[int, Definition] = {}
