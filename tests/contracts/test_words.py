@@ -18,6 +18,7 @@ from fingerpost.flows.cli import application
 from fingerpost.flows.domains.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "fingerpost"
 FOLDERS = ("flows", "tasks", "schemas", "ext")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "infra/RUNBOOK.md")
 #: A pattern of words, and what is written instead.
@@ -29,7 +30,7 @@ GLOSSARY = {
     r"kept back|keeps? back": "held out, withheld",
     r"hush(es|ed)?|quieten(s|ed)?": "silence",
     r"no lone|lone": "singleton",
-    r"chances?(?! to\b)": "probability",
+    r"chances?(?! to\b|:)": "probability",
     r"gates? holds?|gates that hold|gate (did|does) not hold": "gates pass, gate missed",
     r"algorithms\.md|the article": "paper, section, equation",
     r"what comes of it|what came of it|what becomes? of|what became of": "result, outcome",
@@ -80,14 +81,14 @@ def _problems(path: Path, texts: Iterator[tuple[int, str]]) -> list[str]:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_prose_of_the_code_is_in_standard_terms(folder: str) -> None:
-    files = sorted([*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.pyi")])
+    files = sorted([*(PACKAGE / folder).rglob("*.py"), *(PACKAGE / folder).rglob("*.pyi")])
     assert files, f"{folder}: expected modules, found none"
     found = [problem for file in files for read in (_literals, _comments) for problem in _problems(file, read(file))]
     assert found == [], "\n".join(found)
 
 
 def test_templates_and_documents_are_in_standard_terms() -> None:
-    files = [*(ROOT / "flows").rglob("*.html"), *(ROOT / name for name in DOCUMENTS)]
+    files = [*(PACKAGE / "flows").rglob("*.html"), *(ROOT / name for name in DOCUMENTS)]
     found = [
         problem
         for file in files
