@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fingerpost.flows.ops.stack.deployments import DeploymentError, adapted, read_file
+from fingerpost.flows.ops.stack.deployments import DeploymentError, adapted, follow_rename, read_file
 from tests.ops.conftest import RunningStack
 
 
@@ -77,3 +77,18 @@ def test_a_pool_that_is_not_there_is_named(stack: RunningStack, tmp_path: Path) 
     done = stack.cli("deploy", "--file", str(tmp_path / "prefect.yaml"))
     assert done.returncode == 1
     assert "work pool nowhere: expected it on the server, found none" in done.stderr
+
+
+def test_deployments_of_the_version_before_follow_the_packages_new_name(stack: RunningStack) -> None:
+    flow = stack.api.post("flows/", {"name": "nightly"})
+    older = {"name": "of-before", "flow_id": flow["id"], "entrypoint": "flows.nightly.nightly", "paused": True}
+    made = stack.api.post("deployments/", older)
+    said: list[str] = []
+    try:
+        assert follow_rename(stack.api, say=said.append) == 1
+        assert stack.api.get(f"deployments/{made['id']}")["entrypoint"] == "fingerpost.flows.nightly.nightly"
+        assert follow_rename(stack.api, say=said.append) == 0
+    finally:
+        stack.api.ask("DELETE", f"deployments/{made['id']}")
+    assert len(said) == 1
+    assert "of-before" in said[0]

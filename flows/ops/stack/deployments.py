@@ -18,6 +18,8 @@ from fingerpost.flows.ops.watch.catch_up import catch_up
 from fingerpost.flows.run.api import Api, ApiError
 from fingerpost.schemas.errors import FingerpostError
 
+#: The package that the flows are installed in.
+_PACKAGE = "fingerpost"
 #: Timeout of Prefect's deploy in seconds.
 _DEPLOY_SECONDS = 180
 
@@ -152,3 +154,16 @@ def _schedule_text(schedule: dict[str, Any]) -> str:
     what = schedule["schedule"]
     when = what.get("cron") or what.get("rrule") or f"every {what.get('interval')} s"
     return f"{when} {what.get('timezone') or 'UTC'}{'' if schedule['active'] else ' (off)'}"
+
+
+def follow_rename(api: Api, *, say: Callable[[str], None]) -> int:
+    """Points deployments of version 0.1, whose entry points lack the package, to the flows where they are now.
+
+    Returns how many there were. Without it their runs would end with "No module named 'flows'".
+    """
+    older = [found for found in api.pages("deployments/filter", {}) if str(found["entrypoint"]).startswith("flows.")]
+    for deployment in older:
+        entrypoint = f"{_PACKAGE}.{deployment['entrypoint']}"
+        api.ask("PATCH", f"deployments/{deployment['id']}", {"entrypoint": entrypoint})
+        say(f"deployment {deployment['name']} runs {entrypoint} now")
+    return len(older)

@@ -28,6 +28,7 @@ from fingerpost.flows.ops.stack.children import (
     with_ports,
     worker_name,
 )
+from fingerpost.flows.ops.stack.deployments import follow_rename
 from fingerpost.flows.ops.stack.processes import (
     StackError,
     Supervisor,
@@ -121,6 +122,7 @@ def _before_work(options: Options, state: State, say: Callable[[str], None]) -> 
     try:
         if not _other_workers(api, options):
             settle_interrupted(api, POOL, say=say)
+        follow_rename(api, say=say)
         catch_up(api, say=say)
     except FingerpostError as problem:
         say(f"missed runs are left unchanged: {problem}")
