@@ -94,7 +94,7 @@ def lint(folder: Path) -> tuple[set[str], str]:
 
 
 def plant(tree: Path, path: str, *statements: str) -> None:
-    source = tree / "fingerpost" / path
+    source = tree / path
     source.write_text(source.read_text() + "\n" + "\n".join(statements) + "\n")
 
 
@@ -108,7 +108,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], str]:
     """What is found of forbidden imports outside pure modules."""
     tree = copied(tmp_path_factory.mktemp("outside"))
     for path, statement, *_ in PLANTED:
-        plant(tree, path, statement)
+        plant(tree / "fingerpost", path, statement)
     return lint(tree)
 
 
@@ -126,8 +126,8 @@ def test_a_forbidden_import_is_found(
 def inside(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], str]:
     """What is found of forbidden imports in pure modules, one of them in a domain that no contract names."""
     tree = copied(tmp_path_factory.mktemp("inside"))
-    plant(tree, "tasks/corpus/fields.py", *(f"import {name}" for name in FORBIDDEN))
-    plant(tree, "tasks/ann/graph.py", "def late():", "    from fingerpost.schemas.store import Store")
+    plant(tree / "fingerpost", "tasks/corpus/fields.py", *(f"import {name}" for name in FORBIDDEN))
+    plant(tree / "fingerpost", "tasks/ann/graph.py", "def late():", "    from fingerpost.schemas.store import Store")
     (tree / "fingerpost" / "tasks" / "brandnew").mkdir()
     (tree / "fingerpost" / "tasks" / "brandnew" / "__init__.py").touch()
     (tree / "fingerpost" / "tasks" / "brandnew" / "noun.py").write_text("import pyarrow\n")
