@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from fingerpost.flows.run.flow_names import flow_names
+
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = tuple(
     contract["name"]
     for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 )
-LAYERS, PURE, LOADING, EXTENSIONS = (
+LAYERS, PURE, INSIDE, SHARED, LOADING, EXTENSIONS = (
     next(name for name in CONTRACTS if name.startswith(begin))
     for begin in (
         "Layers: flows, then tasks, then ext and schemas",
         "The modules of tasks/<domain>/ are pure",
+        "Inside flows: the command line, then commands",
+        "What all domains share names none of them",
         "Loading a published artifact needs neither Prefect nor Dask",
         "Extensions compute on numbers and import no first-party package",
     )
@@ -43,6 +47,22 @@ PLANTED = (
         "import fingerpost.schemas.refs",
         {LAYERS, EXTENSIONS},
         "fingerpost.ext.sources -> fingerpost.schemas.refs",
+    ),
+    # A run that imports an operation: the two would import each other.
+    (
+        "flows/run/plan.py",
+        "import fingerpost.flows.ops.keep.gc",
+        {INSIDE},
+        "fingerpost.flows.run.plan -> fingerpost.flows.ops.keep.gc",
+    ),
+    *(
+        (
+            f"flows/{module.replace('.', '/')}.py",
+            "import fingerpost.flows.domains.xmr.rank",
+            {SHARED},
+            f"fingerpost.flows.{module} -> fingerpost.flows.domains.xmr.rank",
+        )
+        for module in ("run.calendar", "report.formats", "ops.keep.gc", "commands.keeping")
     ),
 )
 #: What a pure module may not import.
@@ -186,3 +206,13 @@ def test_pure_modules_touch_no_files_environment_or_clock() -> None:
     modules = [path for path in (ROOT / "tasks").glob("*/*.py") if path.name != "open.py"]
     assert len(modules) >= 15
     assert {str(path): outside.findall(path.read_text()) for path in modules if outside.search(path.read_text())} == {}
+
+
+def test_the_top_of_flows_is_flows_and_the_command_line() -> None:
+    modules = {path.stem: path.read_text() for path in (ROOT / "flows").glob("*.py")}
+    flows = {name for name, text in modules.items() if re.findall(r"^@flow\(", text, re.MULTILINE)}
+    assert modules.keys() - flows == {"__init__", "cli"}
+    assert all(len(re.findall(r"^@flow\(", modules[name], re.MULTILINE)) == 1 for name in flows)
+    assert {entry.partition(":")[0] for entry in flow_names().values()} <= {
+        f"fingerpost.flows.{name}" for name in flows
+    }
