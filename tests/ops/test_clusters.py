@@ -216,8 +216,8 @@ def test_settings_that_cannot_be_a_cluster_are_refused(
             "nosuch.package.Cluster",
             r"expected the class nosuch.package.Cluster, got ModuleNotFoundError .*; install the package",
         ),
-        ("os.system", r"expected a Dask cluster class, found that os.system is none"),
-        ("subprocess.Popen", r"expected a Dask cluster class, found that subprocess.Popen is none"),
+        ("os.system", r"expected a Dask cluster class, found .*os\.system"),
+        ("subprocess.Popen", r"expected a Dask cluster class, found .*subprocess\.Popen"),
     ],
 )
 def test_classes_that_are_no_clusters_are_refused(name: str, message: str) -> None:
