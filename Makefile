@@ -60,5 +60,5 @@ runbook: build  ## the commands of infra/RUNBOOK.md, tried one by one against re
 	@$(BIN)/python -m tests.bench.runbook
 
 clean:  ## everything that make made, but not the store
-	rm -rf .venv .venv.lock build dist *.egg-info ext/*.so ext/*.cpp bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv.lock build dist *.egg-info src/*.egg-info ext/*.so ext/*.cpp bench-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,13 +3,14 @@
 import pyarrow as pa
 import pytest
 
-from fingerpost.schemas import ann, corpus, metric, xmr
+from fingerpost.flows import domains
+from fingerpost.schemas import corpus, xmr
 from fingerpost.schemas import fields as f
 from fingerpost.schemas.contract import Contract, Table, same_lengths
 from fingerpost.schemas.errors import ContractError, UnsafeNameError
 from fingerpost.schemas.fields import Field
 
-CONTRACTS = (*corpus.CONTRACTS, *ann.CONTRACTS, *xmr.CONTRACTS, *metric.CONTRACTS)
+CONTRACTS = tuple(domains.contracts().values())
 THINGS = Table(
     "things",
     (

@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from fingerpost.flows.cli import app
+from fingerpost.flows.run.flow_names import flow_names
 from tests.support.commands import fingerpost, fingerpost_here, refused
 from tests.support.products import request_for, write_csv
 
@@ -47,10 +48,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
         (("run", "nightly", "--input", "gone.csv"), "gone.csv: expected"),
         (
             ("run", "monthly"),
-            (
-                "flow: expected one of nightly, featurize_corpus, build_ann_index, train_ranker, tune_thresholds, got"
-                " 'monthly'"
-            ),
+            (f"flow: expected one of {', '.join(flow_names())}, got 'monthly'"),
         ),
         (
             ("sample", "java-docs"),

@@ -22,7 +22,7 @@ from fingerpost.flows.run.catalog import stage_names, stages
 from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.flows.run.lineage import ends_of, source_path
 from fingerpost.flows.run.openlineage import events
-from fingerpost.flows.run.profiles import file_settings, load_settings
+from fingerpost.flows.run.profiles import file_settings, load_settings, with_values
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.inputs.forms import Form
 from fingerpost.schemas.inputs.suppression import Suppressed
@@ -65,6 +65,11 @@ def has_settings(domain: Domain) -> Iterator[str]:
             yield f"setting {file.setting} that is marked as naming a file"
         elif set(marks[file.setting].builtin) != file.builtin:
             yield f"the same values that name no file in {file.setting} and in its input"
+    own = {path: f"/in/{path[-1]}.csv" for path in file_settings() if path[0] == domain.word}
+    uses = named(domain.files)(with_values(Settings(), own), "nightly") if domain.files else ()
+    read = {use.setting for use in uses}
+    # A file that no domain declares is looked through by neither forget nor the checks before a run.
+    yield from (f"use of the file that {'.'.join(path)} names" for path in own if ".".join(path) not in read)
 
 
 def has_stages(domain: Domain) -> Iterator[str]:
@@ -78,6 +83,11 @@ def has_stages(domain: Domain) -> Iterator[str]:
     yield from (f"stage {name} in the catalog" for name in written if name not in known)
     yield from (f"stage {name} to force" for name in written if name not in offered or name not in stage_names())
     yield from (f"stage {file.stage} for its input" for file in domain.inputs if file.stage not in known)
+    contracts = {known[name].contract.name for name in written if name in known}
+    yield from (
+        f"contract {name}, which a stage writes, in its CONTRACTS"
+        for name in sorted(contracts - set(domains.contracts()))
+    )
 
 
 def has_flow(domain: Domain) -> Iterator[str]:

@@ -110,7 +110,7 @@ def test_a_new_stage_that_observes_is_shown_and_changes_no_release_and_no_day(
     assert (now.ref, now.generation) == (live.ref, live.generation)
     assert "summary" not in roles_of(store, after["refs"]["index"])
     observing = [stage["stage"] for stage in after["stages"] if stage["observes"]]
-    assert observing == ["summarize_vectors"]
+    assert "summarize_vectors" in observing
     assert after["refs"]["summary"].startswith("test.summary/")
     page = Page(render(store, after))
     assert "summarize_vectors (observes) ran" in page.text("stages")

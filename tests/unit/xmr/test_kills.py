@@ -92,8 +92,8 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, forked_workers: None) -> Iterator[Lab]:
-    # Who asks a dead worker for a result tries for this long.
-    with dask.config.set({"distributed.comm.timeouts.connect": "2s"}), unchanging_code():
+    # Less than a worker needs that starts on a busy machine ends it for good, and with it the cluster.
+    with dask.config.set({"distributed.comm.timeouts.connect": "20s"}), unchanging_code():
         lab = Lab(tmp_path_factory.mktemp("kills"))
         yield lab
         lab.driver.close()
