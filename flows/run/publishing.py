@@ -6,6 +6,7 @@ from prefect.cache_policies import NO_CACHE
 from fingerpost.flows.run.gates import gates_of, held_back, publish, replay_gates, replay_with_live
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.runtime import Run
+from fingerpost.schemas.errors import PublicationConflictError
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.refs import Ref
 
@@ -16,13 +17,30 @@ def make_live(run: Run, ref: Ref) -> None:
         publish_product(run, ref)
 
 
+#: How often a product is published whose pointer others move meanwhile, as the days of a backfill may.
+_ATTEMPTS = 5
+
+
 @task(cache_policy=NO_CACHE, persist_result=False)
 def publish_product(run: Run, ref: Ref) -> None:
     """Checks the gates, with a replay of real queries if there are any, and makes a product live, or raises GateError.
 
     Where the product's domain says so, a missed gate is noted instead.
-    The product of an earlier day than the live one's must pass the gates too, but does not replace it.
+    The product of an earlier day than the live one's must pass the gates too, but does not replace it. Where the run of
+    another day publishes in the same moment, what is live then is what counts.
     """
+    recorded = len(run.gates)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _publish(run, ref)
+            return
+        except PublicationConflictError:
+            del run.gates[recorded:]
+            if attempt == _ATTEMPTS:
+                raise
+
+
+def _publish(run: Run, ref: Ref) -> None:
     store, collection, product = run.env.store, run.env.collection, ref.name
     live = Pointer(store, collection, product).live()
     earlier = live is not None and live.artifact.day > ref.day

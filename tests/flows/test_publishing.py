@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from fingerpost.flows.cli import app
 from fingerpost.flows.run.start import run_flow
-from fingerpost.schemas.errors import GateError, InputError
+from fingerpost.schemas.errors import GateError, InputError, PublicationConflictError
 from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.open import PRODUCT
 from fingerpost.tasks.ledger import runs
@@ -84,3 +86,22 @@ def check_commands(store: Path, queries: Path, ids: list[str]) -> None:
     script = f"import sys, {modules}\nassert not {{'prefect', 'distributed', 'dask'}} & set(sys.modules)"
     silent = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert silent.returncode == 0, silent.stderr
+
+
+def test_days_that_publish_in_the_same_moment_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pointer moves between a run's look at what is live and its own move, as another day's run may have it."""
+    store, products = tmp_path / "store", write_csv(tmp_path / "products.csv")
+    promote, calls = Pointer.promote, list[str]()
+
+    def meanwhile(pointer: Pointer, ref: Ref, **named: Any) -> Any:
+        calls.append(str(ref))
+        if len(calls) == 1:
+            raise PublicationConflictError("products/ann.index: expected generation 0 to be the newest, found 1")
+        return promote(pointer, ref, **named)
+
+    monkeypatch.setattr(Pointer, "promote", meanwhile)
+    run_flow("nightly", request_for(store, products), quiet=True)
+    live = Pointer(Store(str(store)), "products", PRODUCT).required()
+    assert calls == [live.ref, live.ref]
+    gates = [gate["gate"].split(" ")[0] for gate in runs(Store(str(store)), newest=1)[0]["gates"]]
+    assert len(gates) == len(set(gates)) == 3
