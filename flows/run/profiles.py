@@ -3,7 +3,7 @@
 import logging
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
@@ -125,12 +125,13 @@ def with_values(settings: T, values: Mapping[tuple[str, ...], Any]) -> T:
 
 def _relative_to(folder: Path, tree: dict[str, Any]) -> dict[str, Any]:
     """The settings of a user's profile with paths made absolute: they are relative to the folder of the profile."""
+    no_files = {"", *_builtin()}
     for *sections, key in file_settings():
         node: Any = tree
         for section in sections:
             node = node.get(section) if isinstance(node, dict) else None
         value = node.get(key) if isinstance(node, dict) else None
-        if isinstance(node, dict) and isinstance(value, str) and value not in {"", *_builtin()} and "://" not in value:
+        if isinstance(node, dict) and isinstance(value, str) and value not in no_files and "://" not in value:
             node[key] = str(folder / value)
     return tree
 
@@ -160,12 +161,12 @@ def renamed(values: Mapping[str, Any], *, origin: str = "") -> dict[str, Any]:
     return current
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(tree: dict[str, Any], prefix: str = "", mappings: Set[str] | None = None) -> dict[str, Any]:
     flat: dict[str, Any] = {}
-    mappings = _mappings()
+    mappings = _mappings() if mappings is None else mappings
     for key, value in tree.items():
         if isinstance(value, dict) and f"{prefix}{key}" not in mappings:
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= _flat(value, f"{prefix}{key}.", mappings)
         else:
             flat[f"{prefix}{key}"] = value
     return flat

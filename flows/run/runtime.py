@@ -168,7 +168,7 @@ def named() -> str:
 @contextmanager
 def planning(flow: str, request: RunRequest) -> Iterator[Run]:
     """A planning run: stages record what they would do, and nothing is written."""
-    settings = settings_of(request)
+    settings = request.resolve(_scheduled())
     _check_forced(settings.force)
     run = _new_run(flow, request, settings, Store(settings.store), SerialExecutor(), RunProgress(quiet=True))
     run.env.planning = True
@@ -213,6 +213,8 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         _show_plan(plan_in(flow, run.env))
         return
     settings = settings_of(request)
+    # Only from a command or the name of a run to its body: later runs of this process read what is in force then.
+    resolved.set(None)
     _check_forced(settings.force)
     store = Store(settings.store).prepare()
     override = executor_override.get()

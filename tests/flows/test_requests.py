@@ -8,6 +8,7 @@ import pytest
 from fingerpost.flows.run import request as requests
 from fingerpost.flows.run.profiles import load_settings, renamed, settings_read
 from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.runtime import planning
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.flows.run.start import run_flow
 
@@ -75,3 +76,14 @@ def test_paths_of_a_users_profile_are_relative_to_it_and_dated(tmp_path: Path) -
     assert settings.xmr.labels == str(tmp_path / "labels-2026-01-05.csv")
     assert settings.metric.input == "s3://bucket/2026-01-05.parquet"
     assert settings.replay.queries == str(tmp_path / "queries.csv")
+
+
+def test_what_is_read_once_is_not_kept_for_later_runs(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.toml"
+    request = RunRequest(profile=str(profile), day="2026-01-05", store=str(tmp_path / "store"))
+    neighbors = []
+    for number in (8, 12):
+        profile.write_text(f"[ann.hnsw]\nmax_neighbors = {number}\n")
+        with planning("featurize_corpus", request) as run:
+            neighbors.append(run.settings.ann.hnsw.max_neighbors)
+    assert neighbors == [8, 12]
