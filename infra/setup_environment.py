@@ -1,4 +1,4 @@
-"""Makes the virtual environment that `make` uses: pinned packages and compiled extensions, only where something changed.
+"""Makes the virtual environment that `make` uses: pinned packages, extensions, bytecode, only where something changed.
 
 Run by the system's Python. A lock lets two `make` at once take turns.
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+#: Folders whose modules are compiled to bytecode.
+MODULES = ("flows", "tasks", "schemas", "ext", "infra", "src", "tests")
 
 
 def digest(*patterns: str) -> str:
@@ -21,6 +23,13 @@ def digest(*patterns: str) -> str:
     for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern)}):
         found.update(path.name.encode() + b"\0" + path.read_bytes())
     return found.hexdigest()
+
+
+def times(*patterns: str) -> str:
+    """A hash of the names and times of change of the files that match: bytecode is of a file's time, not of its content."""
+    files = sorted({path for pattern in patterns for path in ROOT.glob(pattern)})
+    found = "\0".join(f"{path}\0{path.stat().st_mtime_ns}" for path in files)
+    return hashlib.sha256(f"{sys.version}\0{found}".encode()).hexdigest()
 
 
 def stale(name: str, value: str) -> bool:
@@ -55,6 +64,11 @@ def main() -> None:
             print("building the extensions ...", flush=True)
             subprocess.run([python, "setup.py", "-q", "build_ext", "--inplace"], check=True, cwd=ROOT)
             (VENV / "extensions.stamp").write_text(extensions)
+        # Containers often forbid Python to write bytecode, and then every process of a run compiles all modules again.
+        modules = times(*(f"{folder}/**/*.py" for folder in MODULES))
+        if stale("bytecode", modules):
+            subprocess.run([python, "-m", "compileall", "-q", *MODULES], check=True, cwd=ROOT)
+            (VENV / "bytecode.stamp").write_text(modules)
 
 
 if __name__ == "__main__":

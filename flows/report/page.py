@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from fingerpost.flows.report import formats
 from fingerpost.flows.report.contents import Contents, gather
-from fingerpost.flows.report.plots import data_uri
+from fingerpost.flows.report.plots import data_uri, drawings_of
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import full_name
 
 #: Settings that are locations, not parameters.
 _PRIVATE = {"store"}
+_LATEST = "reports/latest.html"
 
 
 def render(store: Store, record: dict[str, Any]) -> str:
@@ -36,12 +37,21 @@ def render(store: Store, record: dict[str, Any]) -> str:
 
 def write(store: Store, record: dict[str, Any]) -> str:
     """Writes ``reports/<run id>.html`` and ``reports/latest.html`` to the store; returns the path or URL of the one."""
-    page = render(store, record).encode()
+    with drawings_of(_latest(store)):
+        page = render(store, record).encode()
     relative = f"reports/{record['id']}.html"
-    for name in (relative, "reports/latest.html"):
+    for name in (relative, _LATEST):
         store.files.write(name, page)
     path = store.files.path(relative)
     return path if store.files.local else str(store.files.fs.unstrip_protocol(path))
+
+
+def _latest(store: Store) -> str:
+    """The report that was written last; empty if there is none."""
+    try:
+        return store.files.read(_LATEST).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
 
 
 @cache

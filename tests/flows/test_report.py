@@ -1,5 +1,6 @@
 """The report's page, from records and artifacts made up here."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,12 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from fingerpost.flows.domains.ann.report.search_plots import SearchPoint, recall_distances_svg, recall_speed_svg
 from fingerpost.flows.report.contents import gather
 from fingerpost.flows.report.page import render, write
+from fingerpost.flows.report.plots import data_uri, drawings_of, drawn_once
 from fingerpost.schemas import ann, corpus
 from fingerpost.schemas.publish import Gate, Pointer
 from fingerpost.schemas.refs import Ref
@@ -248,3 +251,41 @@ def test_a_plot_asked_for_again_is_not_drawn_again_and_another_one_is() -> None:
     first = recall_speed_svg(curve, k=10)
     assert recall_speed_svg({"hnsw": list(curve["hnsw"])}, k=10) is first
     assert recall_speed_svg(curve, k=5) != first
+
+
+def test_a_plot_that_the_last_report_has_is_not_drawn_again() -> None:
+    drawn = []
+
+    def a_process() -> Any:
+        """A drawing function as another process has it: nothing drawn yet."""
+
+        @drawn_once
+        def draw(values: Any) -> str:
+            drawn.append(values)
+            return f"<svg>{len(drawn)}</svg>"
+
+        return draw
+
+    # Alike but for one value in the middle, and for its last digit.
+    values, other, close = np.zeros(5000), np.zeros(5000), np.zeros(5000)
+    other[2500], close[2500] = 1.0, 1.0 + 2e-16
+    first = a_process()(values)
+    with drawings_of(f'<p><img src="{data_uri(first)}"><img src="data:image/svg+xml;base64,AAAA"></p>'):
+        assert a_process()(values.copy()) == first
+        assert len(drawn) == 1
+        again = a_process()
+        assert len({first, again(other), again(close)}) == 3
+    assert len(drawn) == 3
+    assert a_process()(values) != first
+
+
+def test_the_report_of_a_run_that_changed_nothing_draws_nothing(made: Made) -> None:
+    record = complete(made)
+    page = Path(write(made.store, record)).read_text("utf-8")
+    code = (
+        "import json, sys; from fingerpost.flows.report.page import write; from fingerpost.schemas.store import Store;"
+        " write(Store(sys.argv[1]), json.loads(sys.argv[2])); sys.exit('matplotlib' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, made.store.url, json.dumps(record)]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert made.store.files.read("reports/latest.html").decode() == page
