@@ -1,6 +1,7 @@
 """The commands that run flows, show the state of the store, and promote or roll back versions."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,31 +85,32 @@ def run(
 
         fingerpost run nightly --input "drops/{day}.parquet" --collection products --day 2026-01-02 --dry-run
     """
-    from fingerpost.flows.run.request import RunRequest
-
     overrides: dict[str, Any] = dict(pair(text, "--set", "key=value") for text in settings or ())
     if columns and source is None:
         raise FingerpostError("--map: expected --input with it, found none; name the file whose columns are mapped")
-    request = RunRequest.of(
-        profile=profile,
-        day=day,
-        input=source or "",
-        columns=dict(pair(text, "--map", "ours=theirs") for text in columns or ()),
-        collection=collection,
-        force=tuple(force or ()),
-        store=store,
-        settings=overrides | ({"run.stale_on": stale_on} if stale_on else {}),
-        dry_run=dry_run,
-    )
-    if dry_run:
-        from fingerpost.flows.run.dry_run import show_plan
-
-        show_plan(flow, request, as_json=as_json)
-        return
+    mapped = dict(pair(text, "--map", "ours=theirs") for text in columns or ())
     from fingerpost.flows.run.server import own_server
 
     # The server starts up while the code of the flows is imported.
-    with own_server():
+    with nullcontext() if dry_run else own_server():
+        from fingerpost.flows.run.request import RunRequest
+
+        request = RunRequest.of(
+            profile=profile,
+            day=day,
+            input=source or "",
+            columns=mapped,
+            collection=collection,
+            force=tuple(force or ()),
+            store=store,
+            settings=overrides | ({"run.stale_on": stale_on} if stale_on else {}),
+            dry_run=dry_run,
+        )
+        if dry_run:
+            from fingerpost.flows.run.dry_run import show_plan
+
+            show_plan(flow, request, as_json=as_json)
+            return
         from fingerpost.flows.run.start import run_flow
 
         report = run_flow(flow, request, quiet=quiet, log_file=log_file)

@@ -1,6 +1,7 @@
 """All stages by name: every ``Stage`` in the modules of each domain's package of stages."""
 
 import pkgutil
+import sys
 from importlib import import_module
 
 from fingerpost.flows import domains
@@ -21,3 +22,11 @@ def stages() -> dict[str, Stage]:
 def stage_names() -> list[str]:
     """The names of all stages, sorted."""
     return sorted(stages())
+
+
+def read_code() -> None:
+    """Hashes the code of the stages that are imported already, which takes a moment; later it is known."""
+    packages = tuple(f"{domain.stage_package}." for domain in domains.DOMAINS)
+    for name in [name for name in sys.modules if name.startswith(packages)]:
+        for stage in [stage for stage in vars(sys.modules[name]).values() if isinstance(stage, Stage)]:
+            stage.code  # noqa: B018 - what it reads stays in memory

@@ -20,7 +20,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run import openlineage
-from fingerpost.flows.run.executor import DaskExecutor
+from fingerpost.flows.run.execution import close_executor, executor_of
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
 from fingerpost.flows.run.page import prefect_run, show_run
 from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
@@ -234,17 +234,9 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         raise
     finally:
         _run.reset(token)
-        if executor is not override and isinstance(executor, DaskExecutor):
-            executor.close()
+        if executor is not override:
+            close_executor(executor)
         shown.ended.append(_finish(run, state, error, kind))
-
-
-def executor_of(settings: Settings) -> Executor:
-    """This process, or the Dask cluster that the settings name; the caller closes it."""
-    chosen = settings.run
-    if not chosen.workers and not chosen.cluster:
-        return SerialExecutor()
-    return DaskExecutor(chosen.workers, chosen.cluster, chosen.cluster_options)
 
 
 def _new_run(

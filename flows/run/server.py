@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -72,23 +72,32 @@ def own_server() -> Iterator[OwnServer | None]:
 
     It may still be starting: ``wait`` before the first flow.
     """
-    silence()
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
     if serving := _serving.get():
         yield serving
         return
-    if PREFECT_API_URL.value():
-        yield None
-        return
-    server = _start()
-    token = _serving.set(server)
-    try:
-        with temporary_settings({PREFECT_API_URL: server.api}):
-            yield server
-    finally:
-        _serving.reset(token)
-        server.stop()
+    silence()
+    with ExitStack() as started:
+        # Importing Prefect takes as long as a good part of the server's start, so both happen at once. Prefect's
+        # settings may still name a server, in its profile for example: then this one is not used.
+        server = None
+        if "prefect" not in sys.modules and not os.environ.get("PREFECT_API_URL"):
+            server = _start({})
+            started.callback(server.stop)
+        from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+
+        if PREFECT_API_URL.value():
+            started.close()
+            yield None
+            return
+        if server is None:
+            server = _start(get_current_settings().to_environment_variables(exclude_unset=True))
+            started.callback(server.stop)
+        token = _serving.set(server)
+        try:
+            with temporary_settings({PREFECT_API_URL: server.api}):
+                yield server
+        finally:
+            _serving.reset(token)
 
 
 def serving() -> OwnServer | None:
@@ -96,11 +105,12 @@ def serving() -> OwnServer | None:
     return _serving.get()
 
 
-def _start() -> OwnServer:
-    """Starts the server on a socket that is bound here, so that no other process can take its port."""
-    from prefect.settings import get_current_settings
+def _start(settings: Mapping[str, str]) -> OwnServer:
+    """Starts the server on a socket that is bound here, so that no other process can take its port.
 
-    env = {**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True), **PLAIN}
+    It reads Prefect's settings itself; ``settings`` are variables for those that hold in this process alone.
+    """
+    env = {**os.environ, **settings, **PLAIN}
     with contextlib.closing(socket.socket()) as listening:
         listening.bind(("127.0.0.1", 0))
         command = [

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from fingerpost.flows import domains  # noqa: E402
 from fingerpost.flows.domains.domain import named  # noqa: E402
 from fingerpost.flows.domains.settings import Settings  # noqa: E402
 from fingerpost.flows.run.api import Api, ApiError  # noqa: E402
+from fingerpost.flows.run.catalog import read_code  # noqa: E402
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest  # noqa: E402
 from fingerpost.flows.run.rewriting import rewriting  # noqa: E402
 from fingerpost.flows.run.runtime import Watching, resolved, watching, without_heartbeat  # noqa: E402
 from fingerpost.flows.run.section import SettingsError  # noqa: E402
 from fingerpost.flows.run.server import own_server, serving  # noqa: E402
+from fingerpost.schemas.errors import FingerpostError  # noqa: E402
 from fingerpost.schemas.inputs.files import input_files  # noqa: E402
 from fingerpost.schemas.inputs.queries import read_queries  # noqa: E402
 
@@ -78,6 +80,7 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
         with ExitStack() as stack:
             if server := stack.enter_context(own_server()):
                 stack.enter_context(without_heartbeat())
+                load(name, settings)
                 server.wait()
             # The day is resolved here, so that a run that starts before midnight is not one of the next day.
             flow(settled.request)
@@ -85,6 +88,16 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
         resolved.reset(known_request)
         watching.reset(token)
     return str(shown.ended[-1].get("report", ""))
+
+
+def load(name: str, settings: Settings) -> None:
+    """Loads the code of a flow's parts and hashes that of its stages, which fills the time until a server answers."""
+    for domain in domains.DOMAINS if name == NIGHTLY else ():
+        if not (domain.skipped and named(domain.skipped)(settings)):
+            named(domain.flow)
+    # What cannot be hashed is told by the stage that needs it.
+    with suppress(FingerpostError):
+        read_code()
 
 
 def check_inputs(settings: Settings, flow: str) -> None:

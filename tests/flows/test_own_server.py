@@ -26,6 +26,14 @@ with own_server() as server:
 """
 
 
+NAMED = """
+import psutil
+from fingerpost.flows.run.server import own_server
+with own_server() as server:
+    print(server, len(psutil.Process().children()))
+"""
+
+
 def gone(pid: int, *, seconds: float) -> bool:
     """Whether a process ends in time."""
     deadline = time.monotonic() + seconds
@@ -64,3 +72,12 @@ def test_a_run_that_ends_has_ended_its_server_and_one_that_cannot_start_is_named
     )
     assert done.returncode == 1
     assert "Prefect's server of this run: expected it to start, found exit code" in done.stderr
+
+
+def test_a_server_that_a_profile_of_prefect_names_is_used_instead(tmp_path: Path) -> None:
+    (tmp_path / "profiles.toml").write_text(
+        'active = "ours"\n[profiles.ours]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n'
+    )
+    env = clean_environment(PREFECT_HOME=str(tmp_path), PREFECT_PROFILES_PATH=str(tmp_path / "profiles.toml"))
+    done = subprocess.run([sys.executable, "-c", NAMED], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "0"]

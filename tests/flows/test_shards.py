@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerpost.flows.run.runtime import DaskExecutor
+from fingerpost.flows.run.executor import DaskExecutor
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.shards import BLOCK_ROWS, Executor, SerialExecutor, row_shards

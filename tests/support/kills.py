@@ -5,7 +5,7 @@ import random
 import signal
 from dataclasses import dataclass, field
 
-from fingerpost.flows.run.runtime import DaskExecutor
+from fingerpost.flows.run.executor import DaskExecutor
 from fingerpost.tasks.ledger import StageRecord
 
 

@@ -44,8 +44,8 @@ def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable
     A day that fails does not stop the others. An error that says nothing about the day (no Prefect server, a signal) is
     raised, and the day is released.
     """
-    from fingerpost.flows.run.executor import DaskExecutor
-    from fingerpost.flows.run.runtime import executor_of, executor_override
+    from fingerpost.flows.run.execution import close_executor, executor_of
+    from fingerpost.flows.run.runtime import executor_override
 
     partitions = Partitions(backfill.request.flow, backfill.request.run)
     ran: list[str] = []
@@ -74,8 +74,7 @@ def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable
                 after_each()
     finally:
         executor_override.reset(token)
-        if isinstance(executor, DaskExecutor):
-            executor.close()
+        close_executor(executor)
     return ran
 
 
