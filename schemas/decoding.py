@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+from fingerpost.schemas.arrow_files import owned, parquet_file
 
 
 def columns_of(content: bytes, names: list[str]) -> pa.Table:
     """The named columns of a Parquet file, as far as it has them."""
-    file = pq.ParquetFile(pa.BufferReader(content))
+    file = parquet_file(owned(content))
     return file.read(columns=[name for name in names if name in file.schema_arrow.names])
 
 
@@ -18,7 +19,7 @@ def decoded_texts(content: bytes) -> Iterator[pa.Array]:
 
     Raises pa.ArrowException or OSError for a file that is not Parquet.
     """
-    for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches():
+    for batch in parquet_file(owned(content)).iter_batches():
         for column in batch.columns:
             yield from _texts(column)
 

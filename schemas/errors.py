@@ -24,6 +24,10 @@ class MissingArtifactError(FingerpostError):
     """A reference names an artifact that was never committed."""
 
 
+class RemovedArtifactError(MissingArtifactError):
+    """An open version was removed, for example by garbage collection; open the live one again."""
+
+
 class UnsafeNameError(FingerpostError):
     """A name, day or fingerprint that could escape the store's root."""
 

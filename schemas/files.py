@@ -16,8 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
+from fingerpost.schemas.arrow_files import owned, read_file
 from fingerpost.schemas.errors import FingerpostError, StoreUnreachableError, UnsafeNameError
 from fingerpost.schemas.objects import Objects, file_system, without_secrets
 
@@ -90,12 +92,27 @@ class Files:
                 return Path(self.path(relative)).read_bytes()
             return self._objects.read(self.path(relative))
 
+    def buffer(self, relative: str) -> pa.Buffer:
+        """The bytes of a file in Arrow's memory, for `fingerpost.schemas.arrow_files`."""
+        with self._guard(relative, "read"):
+            if self.local:
+                return read_file(self.path(relative))
+            return owned(self._objects.read(self.path(relative)))
+
     def size(self, relative: str) -> int | None:
         """The size of a file in bytes; None if there is none."""
         with self._guard(relative, "look at"), contextlib.suppress(FileNotFoundError):
             if self.local:
                 return os.stat(self.path(relative)).st_size
             return self._objects.size(self.path(relative))
+        return None
+
+    def modified(self, relative: str) -> float | None:
+        """The time of the last write of a file by the storage's clock, in seconds since 1970; None if there is none."""
+        with self._guard(relative, "look at"), contextlib.suppress(FileNotFoundError):
+            if self.local:
+                return os.stat(self.path(relative)).st_mtime
+            return _written(self._objects.info(self.path(relative)))
         return None
 
     def write(self, relative: str, data: bytes, *, durable: bool = True) -> None:
@@ -180,13 +197,14 @@ class Files:
             return sorted(name for name in names if not name.endswith(".tmp"))
         return []
 
-    def listing(self) -> dict[str, Listed]:
-        """All files of the store by path, including hidden and unfinished ones."""
-        with self._guard("", "list"):
-            return dict(sorted(self._walk() if self.local else self._find()))
+    def listing(self, below: str = "") -> dict[str, Listed]:
+        """All files of the store, or of a folder in it, by path, including hidden and unfinished ones."""
+        with self._guard(below, "list"):
+            where = self.path(below) if below else self.root
+            return dict(sorted(self._walk(where) if self.local else self._find(where)))
 
-    def _walk(self) -> Iterator[tuple[str, Listed]]:
-        for folder, _, names in os.walk(self.root):
+    def _walk(self, where: str) -> Iterator[tuple[str, Listed]]:
+        for folder, _, names in os.walk(where):
             for name in names:
                 path = os.path.join(folder, name)
                 with contextlib.suppress(FileNotFoundError):
@@ -194,9 +212,9 @@ class Files:
                     relative = os.path.relpath(path, self.root).replace(os.sep, "/")
                     yield relative, Listed(status.st_size, status.st_mtime)
 
-    def _find(self) -> Iterator[tuple[str, Listed]]:
+    def _find(self, where: str) -> Iterator[tuple[str, Listed]]:
         with contextlib.suppress(FileNotFoundError):
-            for path, info in self._objects.find(self.root).items():
+            for path, info in self._objects.find(where).items():
                 if not path.endswith("/"):  # a directory marker
                     relative = path[path.index(self.root) + len(self.root) :].lstrip("/")
                     yield relative, Listed(int(info["size"] or 0), _written(info))

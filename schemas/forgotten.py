@@ -10,6 +10,7 @@ import getpass
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,11 +19,15 @@ from typing import Any
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.inputs.suppression import Suppressed, digest_of_key
 from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
+from fingerpost.schemas.records import decoded
 from fingerpost.schemas.refs import checked_name, digest_of
 from fingerpost.schemas.store import Store
 
 FOLDER = ".forgotten"
 _SALT = f"{FOLDER}/salt.json"
+#: The name of a suppressed key's file, also in the names of its copies.
+_KEY = re.compile(r"([0-9a-f]{64})-(\d{1,9})\.json")
+_SALTED = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,9 @@ class Forgotten:
 
     def suppressed(self) -> Suppressed | None:
         """The keys that imports leave out; None if nothing was ever forgotten."""
-        names = [name.removesuffix(".json") for name in self.store.files.names(self.folder)]
-        if not names:
-            return None
-        pairs = (name.rpartition("-") for name in names)
-        return Suppressed(salt_of(self.store), frozenset((digest, int(size)) for digest, _, size in pairs), self.column)
+        found = filter(None, map(_KEY.search, self.store.files.names(self.folder)))
+        pairs = frozenset((match[1], int(match[2])) for match in found)
+        return Suppressed(salt_of(self.store), pairs, self.column) if pairs else None
 
     def add(self, key: str) -> None:
         """Suppresses a key from now on; does nothing if it is suppressed already."""
@@ -84,8 +87,15 @@ class Journal:
             data = self.store.files.read(self.path)
         except FileNotFoundError:
             return None
-        body = decode_checked(data, where=self.path, advice="remove it to begin again")
-        loaded: dict[str, Any] = json.loads(self._sealed(base64.b64decode(body["sealed"])))
+        advice = "remove it to begin again"
+        body = decode_checked(data, where=self.path, advice=advice, shape={"sealed": str})
+        try:
+            content = self._sealed(base64.b64decode(body["sealed"], validate=True))
+        except ValueError as problem:
+            raise CorruptArtifactError(
+                f"{self.path}: expected the state of a job, found other text; {advice}"
+            ) from problem
+        loaded: dict[str, Any] = decoded(content, dict, where=self.path, advice=advice)
         return loaded
 
     def save(self, state: dict[str, Any]) -> None:
@@ -116,14 +126,17 @@ def save_proof(store: Store, collection: str, digest: str, body: dict[str, Any])
 
 def salt_of(store: Store) -> bytes:
     """The random salt of the store's keyed hashes, created on first use."""
+    advice = "restore that file: without it, nobody can tell which keys are forgotten"
     if store.files.size(_SALT) is None:
+        if others := [name for name in store.files.names(FOLDER) if store.files.names(f"{FOLDER}/{name}")]:
+            raise CorruptArtifactError(
+                f"{_SALT}: expected the salt of the forgotten keys of {', '.join(others)}, found none; {advice}"
+            )
         store.files.create(_SALT, json.dumps({"salt": secrets.token_hex(32)}).encode())
-    try:
-        return bytes.fromhex(json.loads(store.files.read(_SALT))["salt"])
-    except (ValueError, KeyError, TypeError) as problem:
-        raise CorruptArtifactError(
-            f"{_SALT}: expected the salt of the forgotten keys, found something else; restore that file"
-        ) from problem
+    text = decoded(store.files.read(_SALT), {"salt": str}, where=_SALT, advice=advice)["salt"]
+    if not _SALTED.fullmatch(text):
+        raise CorruptArtifactError(f"{_SALT}: expected the salt of the forgotten keys, found something else; {advice}")
+    return bytes.fromhex(text)
 
 
 def checked_key(key: str) -> str:

@@ -2,7 +2,8 @@
 
 A run writes its lease first and then looks for a collector; a collector writes its own record first and then looks for
 leases. So of a run and a collector that start simultaneously, at least one sees the other: the run waits, or the
-collector spares what the run may use. Both renew their record while they are active; an expired record is ignored.
+collector spares what the run may use. Both renew their record while they are active; an expired record is ignored. A
+record that cannot be read counts as one of a run that may use anything, until it would have expired.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from fingerpost.schemas.errors import CorruptArtifactError, StoreBusyError, StoreUnreachableError
+from fingerpost.schemas.records import built, decoded, is_record, leave_out, timestamp
 from fingerpost.schemas.refs import checked_name
 from fingerpost.schemas.store import Store
 
@@ -29,6 +31,19 @@ RENEWAL, TIME_TO_LIVE = 20.0, 600.0
 SUSPENDED = 86_400.0
 
 RUNNING, COLLECTING = ".running", ".collecting"
+
+_SHAPE = {
+    "run": str,
+    "flow": str,
+    "collection": str,
+    "day": str,
+    "host": str,
+    "machine": str,
+    "pid": int,
+    "process": str,
+    "started": timestamp,
+    "renewed": timestamp,
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,11 @@ class Lease:
         if not self.machine or self.machine != _machine():
             return age <= TIME_TO_LIVE
         return age <= SUSPENDED and _process(self.pid) == self.process
+
+    @property
+    def readable(self) -> bool:
+        """Whether it is what a run wrote, and not what stands for a record that cannot be read."""
+        return bool(self.pid)
 
     def __str__(self) -> str:
         since = datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds")
@@ -108,7 +128,7 @@ def lease(
     held = Held(store, RUNNING, _record(run_id.lower(), flow, collection, day))
     try:
         deadline = time.monotonic() + timeout
-        while busy := at_work(store, COLLECTING):
+        while busy := at_work(store, COLLECTING, clock=held.path):
             if time.monotonic() > deadline:
                 raise StoreBusyError(
                     f"store {store.url}: expected the garbage collection to end within {timeout:.0f} seconds, found"
@@ -141,7 +161,8 @@ def collecting(store: Store, *, timeout: float = 10.0) -> Iterator[Held]:
     while True:
         held = Held(store, COLLECTING, _record(f"gc-{secrets.token_hex(6)}", "gc", "", ""))
         try:
-            others = [record for record in at_work(store, COLLECTING) if record.run != held.record.run]
+            working = at_work(store, COLLECTING, clock=held.path)
+            others = [record for record in working if record.run != held.record.run]
             if not others:
                 yield held
                 return
@@ -155,24 +176,47 @@ def collecting(store: Store, *, timeout: float = 10.0) -> Iterator[Held]:
         time.sleep(0.05 + secrets.randbelow(400) / 1000)
 
 
-def at_work(store: Store, folder: str = RUNNING) -> list[Lease]:
-    """The active leases (or collectors), sorted by id."""
-    return [record for record in records(store, folder).values() if record.alive()]
+def at_work(store: Store, folder: str = RUNNING, *, clock: str = "") -> list[Lease]:
+    """The active leases (or collectors), sorted by id; ``clock`` as in `records`."""
+    return [record for record in records(store, folder, clock=clock).values() if record.alive()]
 
 
-def records(store: Store, folder: str = RUNNING) -> dict[str, Lease]:
-    """All leases (or collectors) by path, including dead ones; CorruptArtifactError for one that cannot be read."""
+def records(store: Store, folder: str = RUNNING, *, clock: str = "") -> dict[str, Lease]:
+    """All leases (or collectors) by path, including dead ones; files that are no records are left out.
+
+    A record of another machine whose clock is far ahead is dated by the storage: by the difference to ``clock``, a file
+    that was just written, or to this machine's clock.
+    """
     leases = {}
-    for name in store.files.names(folder):
+    for name in filter(is_record, store.files.names(folder)):
         path = f"{folder}/{name}"
         with contextlib.suppress(FileNotFoundError):
+            content = store.files.read(path)
             try:
-                leases[path] = Lease(**json.loads(store.files.read(path)))
-            except (ValueError, TypeError) as problem:
-                raise CorruptArtifactError(
-                    f"lease {path}: expected the record of a run, found something else; remove it if no run is active"
-                ) from problem
+                found = built(Lease, decoded(content, _SHAPE, where=f"lease {path}", advice=_ADVICE))
+            except CorruptArtifactError as problem:
+                leave_out(problem)
+                found = _unreadable(path, store.files.modified(path) or 0.0)
+            leases[path] = _dated(store, path, found, clock)
     return leases
+
+
+_ADVICE = "remove it if no run is active"
+
+
+def _unreadable(path: str, written: float) -> Lease:
+    """What stands for a record that cannot be read: a run that may use anything, last renewed when it was written."""
+    run = path.rsplit("/", 1)[-1].removesuffix(".json")
+    return Lease(run, f"the run of {path}, which cannot be read,", "", "", "", "", 0, "", written, written)
+
+
+def _dated(store: Store, path: str, lease: Lease, clock: str) -> Lease:
+    now = time.time()
+    if lease.renewed <= now + TIME_TO_LIVE or (lease.machine and lease.machine == _machine()):
+        return lease
+    written = store.files.modified(path) or 0.0
+    there = (store.files.modified(clock) if clock else None) or now
+    return replace(lease, renewed=now - (there - written))
 
 
 def _record(run: str, flow: str, collection: str, day: str) -> Lease:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError
+from fingerpost.schemas.records import NUMBER, Each, Shape, built, checked, count, moment, parsed, reference
 from fingerpost.schemas.refs import digest_of
 
 #: The version of the store's layout and of its manifests, and the oldest that is still read.
@@ -23,6 +24,32 @@ class FileEntry:
     sha256: str
     bytes: int
     rows: int
+
+
+#: The form of a `FileEntry` in JSON.
+FILE_ENTRY = {"table": str, "shard": count, "path": str, "sha256": str, "bytes": count, "rows": count}
+_MANIFEST = {
+    "identity": {
+        "contract": {"name": str, "version": int},
+        "schema": Each(Each(str)),
+        "rows": Each(count),
+        "quality": dict,
+        "parameters": dict,
+        "inputs": Each({"ref?": reference, "source?": str}),
+        "input_identities": Each(str),
+        "code": str,
+        "files": [FILE_ENTRY],
+    },
+    "run": {
+        "at?": moment,
+        "collection?": str,
+        "seconds?": NUMBER,
+        "peak_mb?": NUMBER,
+        "versions?": Each(str),
+        "measured?": dict,
+        "companions?": Each(reference),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +70,7 @@ class Manifest:
     @property
     def files(self) -> list[FileEntry]:
         """The files in order of table and shard."""
-        return [FileEntry(**entry) for entry in self.identity["files"]]
+        return [built(FileEntry, entry) for entry in self.identity["files"]]
 
     @property
     def quality(self) -> Mapping[str, Any]:
@@ -58,18 +85,24 @@ class Manifest:
     @classmethod
     def decode(cls, data: bytes, *, where: str) -> "Manifest":
         """The manifest of ``encode``; CorruptArtifactError or ForeignArtifactError naming ``where``."""
-        body = decode_checked(data, where=where)
-        if not isinstance(body.get("identity"), dict) or not isinstance(body.get("run"), dict):
+        body = decode_checked(data, where=where, shape=_MANIFEST)
+        rows = dict.fromkeys(body["identity"]["rows"], 0)
+        for entry in body["identity"]["files"]:
+            rows[entry["table"]] = rows.get(entry["table"], 0) + entry["rows"]
+        if rows != body["identity"]["rows"]:
             raise CorruptArtifactError(
-                f"{where}: expected a manifest with identity and run, found {sorted(body)}; rebuild it with --force"
+                f"{where}: expected as many rows as its files have, {rows}, found {dict(body['identity']['rows'])};"
+                " rebuild it with --force"
             )
         return cls(identity=body["identity"], run=body["run"])
 
 
-def decode_checked(data: bytes, *, where: str, advice: str = "rebuild it with --force") -> dict[str, Any]:
-    """The object of a JSON file with ``format`` and ``sha256``, verified; errors end in ``advice``."""
+def decode_checked(
+    data: bytes, *, where: str, advice: str = "rebuild it with --force", shape: Shape = dict
+) -> dict[str, Any]:
+    """The object of a JSON file with ``format`` and ``sha256``, verified, of a shape; errors end in ``advice``."""
     try:
-        body = json.loads(data)
+        body = parsed(data, where=where, advice=advice)
         checksum = body.pop("sha256")
         version = int(body["format"])
         digest = digest_of(body)
@@ -83,6 +116,7 @@ def decode_checked(data: bytes, *, where: str, advice: str = "rebuild it with --
         raise CorruptArtifactError(
             f"{where}: expected checksum {str(checksum)[:12]}, found {digest[:12]}; the file was altered: {advice}"
         )
+    checked(body, shape, where=where, advice=advice)
     return body
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
+from fingerpost.schemas.arrow_files import read_arrow
 from fingerpost.schemas.contract import Table, same_lengths
 from fingerpost.schemas.errors import ContractError
 from fingerpost.schemas.fields import INDICES, TENSOR_BYTES, TENSOR_DTYPE, TENSOR_NAME, TENSOR_SHAPE, VALUES, VECTOR
@@ -149,7 +150,7 @@ def tensors_to_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
 
 def tensors_from_bytes(data: bytes) -> dict[str, np.ndarray]:
     """The inverse of :func:`tensors_to_bytes`."""
-    return tensors_from_arrow(pa.ipc.open_file(pa.BufferReader(data)).read_all())
+    return tensors_from_arrow(read_arrow(data))
 
 
 def _numeric(dtype: str) -> np.dtype[Any] | None:

@@ -121,6 +121,10 @@ class Objects:
         except FileNotFoundError:
             return None
 
+    def info(self, path: str) -> dict[str, Any]:
+        """The entry of an object in a listing; FileNotFoundError if there is none."""
+        return dict(self._tried(lambda: self.fs.info(path)))
+
     def write(self, path: str, data: bytes) -> None:
         """Writes an object, replacing an existing one."""
         self._tried(lambda: self.fs.pipe_file(path, data))

@@ -2,11 +2,13 @@
 
 A pointer is a series of numbered files ``.published/<collection>/<product>/<generation>.json``, each created by exactly
 one writer; the highest is live. So the pointer moves atomically, the files are the audit log, and of two concurrent
-promotions only one succeeds.
+promotions only one succeeds. Other files beside them (copies, backups of editors, what a file system leaves) do not
+count, nor does a file whose name is not the generation in it.
 """
 
 import getpass
 import json
+import re
 import socket
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -14,11 +16,39 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fingerpost.schemas import files as _files
-from fingerpost.schemas.errors import CorruptArtifactError, GateError, MissingArtifactError, PublicationConflictError
+from fingerpost.schemas.errors import (
+    CorruptArtifactError,
+    FingerpostError,
+    GateError,
+    MissingArtifactError,
+    PublicationConflictError,
+    UnsafeNameError,
+)
 from fingerpost.schemas.inputs import SAMPLE
 from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
+from fingerpost.schemas.records import Each, built, leave_out, moment, reference
 from fingerpost.schemas.refs import Ref, checked_name, digest_of
 from fingerpost.schemas.store import Store
+
+_MOVE = re.compile(r"(\d{8})\.json")
+#: The highest generation that a name of eight digits has.
+_MOST = 99_999_999
+#: Larger files beside the moves are not read.
+_LARGEST_STRANGER = 1_000_000
+_SHAPE = {
+    "publication": {
+        "generation": int,
+        "ref": reference,
+        "identity": str,
+        "action": str,
+        "at": moment,
+        "by": str,
+        "reason?": str,
+        "gates?": [dict],
+        "replaced?": Each(reference),
+        "lost?": Each(str),
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -81,25 +111,80 @@ class Pointer:
         self.folder = f".published/{collection}/{product}"
 
     def history(self) -> list[Publication]:
-        """All moves, oldest first."""
-        return [self._read(name) for name in self.store.files.names(self.folder)]
+        """All moves, oldest first; CorruptArtifactError where one cannot be read, or the newest has another name."""
+        return self._moves()[0]
 
     def live(self) -> Publication | None:
         """The live version; None if nothing was ever published, or everything was withdrawn."""
-        newest = self._newest()
+        newest, _ = self._newest()
         return newest if newest is not None and newest.action != "withdraw" else None
 
-    def _newest(self) -> Publication | None:
-        names = self.store.files.names(self.folder)
-        return self._read(names[-1]) if names else None
+    def strangers(self) -> dict[str, Publication | None]:
+        """The files that do not count, by path, with the move that is in each, if one is."""
+        found = {name: self._in_stranger(name) for name in self.store.files.names(self.folder)}
+        return {
+            f"{self.folder}/{name}": move
+            for name, move in found.items()
+            if not _MOVE.fullmatch(name) or (move is not None and move.generation != int(name[:8]))
+        }
 
-    def _read(self, name: str) -> Publication:
+    def _moves(self) -> tuple[list[Publication], int]:
+        """All moves, oldest first, and the generation of the next one."""
+        names = self.store.files.names(self.folder)
+        moves = [move for name in names if _MOVE.fullmatch(name) and (move := self._read(name)) is not None]
+        return moves, self._next(moves[-1] if moves else None, names)
+
+    def _newest(self) -> tuple[Publication | None, int]:
+        """The newest move, and the generation of the next one."""
+        names = self.store.files.names(self.folder)
+        found = (self._read(name) for name in reversed(names) if _MOVE.fullmatch(name))
+        newest = next((move for move in found if move is not None), None)
+        return newest, self._next(newest, names)
+
+    def _next(self, newest: Publication | None, names: list[str]) -> int:
+        """The first generation after the newest whose name is free; the copy of a move may have taken one."""
+        generation = newest.generation if newest else 0
+        for name in names:
+            stray = None if _MOVE.fullmatch(name) or name.startswith(".") else self._in_stranger(name)
+            if stray is not None and stray.generation > generation:
+                right = f"{stray.generation:08d}.json"
+                raise CorruptArtifactError(
+                    f"publication {self.folder}/{name}: expected the name {right}, since it is newer than what is"
+                    f" live, found another; rename it to {right}, or move it away to return to the generation before"
+                )
+        after = generation + 1
+        while f"{after:08d}.json" in names:
+            after += 1
+        if after > _MOST:
+            raise CorruptArtifactError(
+                f"publication {self.folder}: expected generations up to {_MOST}, found no free one; move away the"
+                " highest files if they do not belong there"
+            )
+        return after
+
+    def _read(self, name: str) -> Publication | None:
+        """The move of a file; None, and a warning, for one whose name is not the generation in it."""
+        move = self._decoded(name)
+        if move.generation == int(name[:8]):
+            return move
+        leave_out(
+            f"publication {self.folder}/{name}: expected generation {int(name[:8])} in it, found {move.generation}, so"
+            " it is a copy and does not count; move it away"
+        )
+        return None
+
+    def _decoded(self, name: str) -> Publication:
         where = f"publication {self.folder}/{name}"
         advice = "restore it, or remove it to return to the generation before"
-        body = decode_checked(self.store.files.read(f"{self.folder}/{name}"), where=where, advice=advice)
-        if "publication" not in body:
-            raise CorruptArtifactError(f"{where}: expected a publication, found {sorted(body)}; {advice}")
-        return Publication(**body["publication"])
+        content = self.store.files.read(f"{self.folder}/{name}")
+        return built(Publication, decode_checked(content, where=where, advice=advice, shape=_SHAPE)["publication"])
+
+    def _in_stranger(self, name: str) -> Publication | None:
+        try:
+            size = self.store.files.size(f"{self.folder}/{name}")
+            return self._decoded(name) if size is not None and size <= _LARGEST_STRANGER else None
+        except (FingerpostError, FileNotFoundError):
+            return None
 
     def required(self) -> Publication:
         """The live version; MissingArtifactError if there is none."""
@@ -139,15 +224,16 @@ class Pointer:
                 f"{self.collection}/{self.product}: expected every gate to pass, found {'; '.join(failed)};"
                 f" {f'{live.ref} stays live' if live else 'nothing is live'}"
             )
-        live, last = self.live(), self._newest()
+        last, following = self._newest()
+        live = last if last is not None and last.action != "withdraw" else None
         newest = last.generation if last else 0
-        generation = newest if after is None else after
+        expected = newest if after is None or (after == 0 and live is None) else after
         manifest = self.store.manifest(ref)
         if live and live.ref == str(ref) and live.identity == manifest.digest and action == "promote":
             return live
         self.store.verify(ref)
         move = Publication(
-            generation=generation + 1,
+            generation=following,
             ref=str(ref),
             identity=manifest.digest,
             action=action,
@@ -158,24 +244,24 @@ class Pointer:
             replaced=dict(replaced or {}),
             lost=dict(lost or {}),
         )
-        return self._append(move, newest)
+        return self._append(move, expected, stale=expected != newest)
 
-    def _append(self, move: Publication, newest: int) -> Publication:
-        generation = move.generation - 1
+    def _append(self, move: Publication, expected: int, *, stale: bool = False) -> Publication:
+        """Creates the file of a move after the generation ``expected``, unless that is ``stale`` already."""
         body = {"format": STORE_FORMAT, "publication": asdict(move)}
         content = json.dumps({**body, "sha256": digest_of(body)}, indent=1, sort_keys=True).encode()
         _files.reached("before-pointer")
-        if generation > newest or not self.store.files.create(f"{self.folder}/{move.generation:08d}.json", content):
-            now = self._newest()
+        if stale or not self.store.files.create(f"{self.folder}/{move.generation:08d}.json", content):
+            now, _ = self._newest()
             if now is None:
                 raise PublicationConflictError(
-                    f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found none;"
+                    f"{self.collection}/{self.product}: expected generation {expected} to be the newest, found none;"
                     " promote again"
                 )
             if now.ref == move.ref and now.identity == move.identity:
                 return now
             raise PublicationConflictError(
-                f"{self.collection}/{self.product}: expected generation {generation} to be the newest, found"
+                f"{self.collection}/{self.product}: expected generation {expected} to be the newest, found"
                 f" {now.generation} ({now.ref}, by {now.by}); check it and promote again"
             )
         return move
@@ -215,10 +301,10 @@ class Pointer:
             if move.ref not in lost:
                 target = Ref.parse(replaced.get(move.ref, move.ref))
                 return self.promote(target, gates=[], action="forget", reason=reason, replaced=replaced, lost=lost)
-        newest = max(move.generation for move in self.history())
+        moves, following = self._moves()
         move = replace(
             line[-1],
-            generation=newest + 1,
+            generation=following,
             action="withdraw",
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             by=f"{_user()}@{socket.gethostname()}",
@@ -227,7 +313,7 @@ class Pointer:
             replaced=replaced,
             lost=lost,
         )
-        return self._append(move, newest)
+        return self._append(move, moves[-1].generation)
 
     def line(self) -> list[Publication]:
         """The versions that rollbacks would return to, in order, the live one last."""
@@ -256,9 +342,16 @@ def products(store: Store) -> list[tuple[str, str]]:
     """The (collection, product) pairs that were ever published."""
     return [
         (collection, product)
-        for collection in store.files.names(".published")
-        for product in store.files.names(f".published/{collection}")
+        for collection in filter(_is_name, store.files.names(".published"))
+        for product in filter(_is_name, store.files.names(f".published/{collection}"))
     ]
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return bool(checked_name(text))
+    except UnsafeNameError:
+        return False
 
 
 def published_collection(store: Store, collection: str | None = None, *, product: str) -> str:

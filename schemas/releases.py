@@ -32,6 +32,7 @@ def read_members(store: Store, ref: Ref) -> dict[str, Ref]:
     ForeignArtifactError for an artifact that is not a release.
     """
     manifest = store.manifest(ref)
+    store.opened.add(str(ref))
     if not any(entry.table == MEMBERS.name for entry in manifest.files):
         if ref.name not in _WITHOUT_TABLE:
             tables = ", ".join(sorted({entry.table for entry in manifest.files})) or "none"

@@ -4,6 +4,7 @@ No manifest, no artifact. Files have their checksum in their name, so two writer
 other's files; the manifest is created by one of them. Every read verifies checksums and the contract.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -17,12 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fingerpost.schemas import files as _files
+from fingerpost.schemas.arrow_files import read_parquet
 from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.errors import (
     ContractError,
     CorruptArtifactError,
     ForeignArtifactError,
     MissingArtifactError,
+    RemovedArtifactError,
+    UnsafeNameError,
 )
 from fingerpost.schemas.files import Files
 from fingerpost.schemas.manifests import STORE_FORMAT, FileEntry, Manifest, check_format
@@ -34,6 +38,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.files = Files(url)
+        #: The releases that were opened, whose parts may be read later.
+        self.opened: set[str] = set()
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
         return Store, (self.files.root if self.files.local else self.files.url,)
@@ -45,7 +51,8 @@ class Store:
 
     def prepare(self) -> "Store":
         """Creates the store if it does not exist, and refuses one of a format that it cannot read."""
-        self.files.create("store.json", json.dumps({"format": STORE_FORMAT}).encode())
+        if self.files.size("store.json") is None:
+            self.files.create("store.json", json.dumps({"format": STORE_FORMAT}).encode())
         return self.checked()
 
     def checked(self) -> "Store":
@@ -72,10 +79,20 @@ class Store:
         try:
             data = self.files.read(f"{ref}/manifest.json")
         except FileNotFoundError as problem:
+            for release in self.opened:
+                self.check_kept(Ref.parse(release), part=str(ref))
             raise MissingArtifactError(
                 f"artifact {ref}: expected a committed artifact, found no manifest; run the flow that computes it"
             ) from problem
         return Manifest.decode(data, where=f"artifact {ref}, manifest.json")
+
+    def check_kept(self, ref: Ref, *, part: str) -> None:
+        """RemovedArtifactError if an artifact of which a part could not be read was removed since it was opened."""
+        if not self.has(ref):
+            raise RemovedArtifactError(
+                f"artifact {ref}: expected it as it was opened, found it removed since, and {part} with it (by"
+                " `fingerpost gc`, for example); open what is live now again"
+            )
 
     def open(self, ref: Ref, *contracts: Contract) -> "Artifact":
         """An artifact for reading; ForeignArtifactError unless it is of one of the contracts in a readable version."""
@@ -116,7 +133,7 @@ class Store:
     def read_table(self, entry: FileEntry, contract: Contract, *, where: str) -> pa.Table:
         """One file of an artifact, verified against its checksum and its contract."""
         try:
-            content = self.files.read(entry.path)
+            content = self.files.buffer(entry.path)
         except FileNotFoundError as problem:
             raise CorruptArtifactError(
                 f"{where}: expected {entry.path}, found no such file; rebuild the artifact with --force"
@@ -125,15 +142,21 @@ class Store:
         if checksum != entry.sha256:
             raise CorruptArtifactError(
                 f"{where}: expected {entry.path} with checksum {entry.sha256[:12]} and {entry.bytes} bytes, "
-                f"found {checksum[:12]} and {len(content)}; the file was altered: rebuild the artifact with --force"
+                f"found {checksum[:12]} and {content.size}; the file was altered: rebuild the artifact with --force"
             )
         try:
-            data = pq.read_table(pa.BufferReader(content))
+            data = read_parquet(content)
         except (pa.ArrowException, OSError) as problem:
             raise CorruptArtifactError(
                 f"{where}: expected {entry.path} to be Parquet, found something else ({problem}); rebuild the artifact"
             ) from problem
-        return contract.table(entry.table).check(data, where=f"{where}, {entry.path}")
+        contract.table(entry.table).check(data, where=f"{where}, {entry.path}")
+        if data.num_rows != entry.rows:
+            raise CorruptArtifactError(
+                f"{where}: expected {entry.path} with {entry.rows} rows, as the manifest lists it, found"
+                f" {data.num_rows}; rebuild the artifact with --force"
+            )
+        return data
 
     def commit(self, ref: Ref, manifest: Manifest, *, replace: bool = False) -> Manifest:
         """Commits an artifact and returns the manifest in effect: another writer's if that was first."""
@@ -148,18 +171,15 @@ class Store:
 
     def refs(self, name: str | None = None) -> Iterable[Ref]:
         """The committed artifacts, sorted by name, day and fingerprint."""
-        for folder in (
-            [checked_name(name)]
-            if name
-            else [n for n in self.files.names("") if not n.startswith(".") and n != "store.json"]
-        ):
-            for day in self.files.names(folder):
+        for folder in [checked_name(name)] if name else self.files.names(""):
+            for day in self.files.names(folder) if not folder.startswith(".") else ():
                 if not day.startswith("day="):
                     continue
                 for fingerprint in self.files.names(f"{folder}/{day}"):
-                    ref = Ref(folder, day.removeprefix("day="), fingerprint)
-                    if self.has(ref):
-                        yield ref
+                    with contextlib.suppress(UnsafeNameError):  # what others put there
+                        ref = Ref(folder, day.removeprefix("day="), fingerprint)
+                        if self.has(ref):
+                            yield ref
 
     def holds(self, entry: FileEntry) -> bool:
         """Whether a file exists with its checksum; reads all of it."""
@@ -218,9 +238,13 @@ class Artifact:
                 f"artifact {self.ref}: expected table '{table}'{'' if shard is None else f' shard {shard}'}, found no"
                 " such file; rebuild the artifact"
             )
-        return pa.concat_tables(
-            [self.store.read_table(entry, self.contract, where=f"artifact {self.ref}") for entry in entries]
-        )
+        try:
+            return pa.concat_tables(
+                [self.store.read_table(entry, self.contract, where=f"artifact {self.ref}") for entry in entries]
+            )
+        except CorruptArtifactError:
+            self.store.check_kept(self.ref, part=f"its table '{table}'")
+            raise
 
     @property
     def quality(self) -> Mapping[str, Any]:

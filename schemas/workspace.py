@@ -3,15 +3,20 @@
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from fingerpost.schemas import files as _files
-from fingerpost.schemas.errors import CorruptArtifactError, StoreUnreachableError
-from fingerpost.schemas.manifests import STORE_FORMAT, FileEntry, decode_checked
+from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, StoreUnreachableError
+from fingerpost.schemas.manifests import FILE_ENTRY, STORE_FORMAT, FileEntry, decode_checked
+from fingerpost.schemas.records import built
 from fingerpost.schemas.refs import Ref, digest_of
 from fingerpost.schemas.store import Store
+
+_SHARD = re.compile(r"shard-\d{5,}\.json")
+_SHAPE = {"entries": [FILE_ENTRY], "figures": dict}
 
 
 class Workspace:
@@ -37,15 +42,14 @@ class Workspace:
     def finished_shards(self) -> dict[int, tuple[list[FileEntry], dict[str, Any]]]:
         """The shards whose record and files are complete; all others are recomputed."""
         done = {}
-        for name in self.store.files.names(self.folder):
-            if name.startswith("shard-"):
-                try:
-                    body = decode_checked(self.store.files.read(f"{self.folder}/{name}"), where=name)
-                except (CorruptArtifactError, FileNotFoundError):
-                    continue
-                entries = [FileEntry(**entry) for entry in body["entries"]]
-                if all(self.store.files.size(entry.path) == entry.bytes for entry in entries):
-                    done[int(name[6:11])] = (entries, body["figures"])
+        for name in filter(_SHARD.fullmatch, self.store.files.names(self.folder)):
+            try:
+                body = decode_checked(self.store.files.read(f"{self.folder}/{name}"), where=name, shape=_SHAPE)
+            except (CorruptArtifactError, ForeignArtifactError, FileNotFoundError):
+                continue
+            entries = [built(FileEntry, entry) for entry in body["entries"]]
+            if all(self.store.files.size(entry.path) == entry.bytes for entry in entries):
+                done[int(name[6:11])] = (entries, body["figures"])
         return done
 
     def save_checkpoint(self, position: int, content: bytes) -> None:
@@ -83,7 +87,8 @@ class Workspace:
         )
 
     def _checkpoints(self) -> list[str]:
-        return [name for name in self.store.files.names(self.folder) if name.startswith(self._prefix)]
+        form = re.compile(re.escape(self._prefix) + r"\d{12}-[0-9a-f]{16}")
+        return [name for name in self.store.files.names(self.folder) if form.fullmatch(name)]
 
     def clear(self) -> None:
         """Removes the working state; files that another run of the stage adds concurrently may remain."""

@@ -2,13 +2,24 @@
 
 import getpass
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, MissingArtifactError, UnsafeNameError
 from fingerpost.schemas.manifests import Manifest
+from fingerpost.schemas.records import (
+    NUMBER,
+    Each,
+    Maybe,
+    calendar_day,
+    decoded,
+    is_record,
+    leave_out,
+    moment,
+    reference,
+)
 from fingerpost.schemas.refs import Ref, checked_day, checked_name
 from fingerpost.schemas.store import Store
 
@@ -221,25 +232,34 @@ def save_partition(store: Store, body: dict[str, Any]) -> None:
 
 
 def partition(store: Store, flow: str, collection: str, day: str) -> dict[str, Any]:
-    """The outcome of one day; empty if it never ran or its record cannot be read."""
-    path = f".partitions/{checked_name(flow)}/{checked_name(collection)}/{checked_day(day)}.json"
-    try:
-        record = json.loads(store.files.read(path))
-        return record if isinstance(record, dict) else {}
-    except (FileNotFoundError, ValueError):
-        return {}
+    """The outcome of one day; empty if it never ran or its record cannot be read, which a warning then names."""
+    return _partition(store, f".partitions/{checked_name(flow)}/{checked_name(collection)}/{checked_day(day)}.json")
 
 
 def partitions(store: Store, flow: str, collection: str) -> dict[str, dict[str, Any]]:
-    """The outcomes of the days of a flow and collection, by day; a record that cannot be read is left out."""
+    """The outcomes of the days of a flow and collection, by day; a record that cannot be read is left out and named."""
     folder = f".partitions/{checked_name(flow)}/{checked_name(collection)}"
-    records = {}
-    for name in store.files.names(folder):
-        try:
-            records[name.removesuffix(".json")] = json.loads(store.files.read(f"{folder}/{name}"))
-        except (FileNotFoundError, ValueError):
-            continue
-    return records
+    days = (name.removesuffix(".json") for name in store.files.names(folder) if is_record(name))
+    found = {day: _partition(store, f"{folder}/{day}.json") for day in days if _is(checked_day, day)}
+    return {day: record for day, record in found.items() if record}
+
+
+def _partition(store: Store, path: str) -> dict[str, Any]:
+    advice = "run that day again, or restore that file"
+    try:
+        found: dict[str, Any] = decoded(
+            store.files.read(path), _PARTITION, where=f"record of a day {path}", advice=advice
+        )
+        if found["day"] != path.rsplit("/", 1)[-1].removesuffix(".json"):
+            raise CorruptArtifactError(
+                f"record of a day {path}: expected the day of its name, found {found['day']}; {advice}"
+            )
+    except FileNotFoundError:
+        return {}
+    except CorruptArtifactError as problem:
+        leave_out(problem)
+        return {}
+    return found
 
 
 def partitioned(store: Store) -> list[tuple[str, str]]:
@@ -247,7 +267,9 @@ def partitioned(store: Store) -> list[tuple[str, str]]:
     return [
         (flow, collection)
         for flow in store.files.names(".partitions")
+        if _is(checked_name, flow)
         for collection in store.files.names(f".partitions/{flow}")
+        if _is(checked_name, collection)
     ]
 
 
@@ -257,19 +279,90 @@ def save_run(store: Store, run_id: str, body: dict[str, Any]) -> None:
 
 
 def runs(store: Store, *, newest: int = 20) -> list[dict[str, Any]]:
-    """The records of the newest flow runs, newest first."""
-    return [read_run(store, run) for run in run_ids(store)[: -newest - 1 : -1]]
+    """The records of the newest flow runs, newest first; one that cannot be read is left out and named."""
+    found = []
+    for run in run_ids(store)[: -newest - 1 : -1]:
+        try:
+            found.append(read_run(store, run))
+        except FileNotFoundError:
+            continue
+        except CorruptArtifactError as problem:
+            leave_out(problem)
+    return found
 
 
 def run_ids(store: Store) -> list[str]:
     """The ids of all finished flow runs, oldest first."""
-    return sorted(name.removesuffix(".json") for name in store.files.names(".runs") if name.endswith(".json"))
+    return sorted(name.removesuffix(".json") for name in store.files.names(".runs") if is_record(name))
 
 
 def read_run(store: Store, run_id: str) -> dict[str, Any]:
-    """The record of a flow run; FileNotFoundError if there is none."""
-    record: dict[str, Any] = json.loads(store.files.read(f".runs/{run_id}.json"))
+    """The record of a flow run; FileNotFoundError if there is none, CorruptArtifactError if it cannot be read."""
+    where, advice = f"record of a run .runs/{run_id}.json", "restore that file, or remove it"
+    record: dict[str, Any] = decoded(store.files.read(f".runs/{run_id}.json"), _RUN, where=where, advice=advice)
+    if record["id"] != run_id:
+        raise CorruptArtifactError(f"{where}: expected the run of its name, found {record['id']}; {advice}")
     return record
+
+
+def _is(check: Callable[[str], str], text: str) -> bool:
+    try:
+        return bool(check(text))
+    except UnsafeNameError:
+        return False
+
+
+_STAGE = {
+    "stage": str,
+    "ref": reference,
+    "computed?": bool,
+    "reason?": str,
+    "seconds?": NUMBER,
+    "rows?": Each(int),
+    "shards_run?": int,
+    "shards_resumed?": int,
+    "peak_mb?": NUMBER,
+    "quality?": dict,
+    "measured?": dict,
+    "companions?": Each(reference),
+    "bytes?": int,
+    "inputs?": Each(str),
+    "part?": str,
+}
+_GATE = {"gate?": str, "name?": str, "holds?": bool}
+_MOVE = {"generation": int, "ref": reference}
+_RUN = {
+    "id": str,
+    "flow": str,
+    "state": str,
+    "error?": str,
+    "collection": str,
+    "day": calendar_day,
+    "seconds": NUMBER,
+    "stages": [_STAGE],
+    "at": moment,
+    "settings?": dict,
+    "refs?": Each(reference),
+    "gates?": [_GATE],
+    "publication?": Maybe(_MOVE),
+    "publications?": [_MOVE],
+    "notes?": [str],
+    "request?": Maybe(dict),
+    "error_kind?": str,
+}
+_PARTITION = {
+    "day": calendar_day,
+    "state": str,
+    "error?": str,
+    "error_kind?": str,
+    "seconds?": NUMBER,
+    "refs?": Each(reference),
+    "stages?": Maybe(Each(reference)),
+    "quarantined?": int,
+    "deadline?": Maybe(dict),
+    "backfill?": str,
+    "run?": str,
+}
 
 
 def _plain(value: Any) -> Any:

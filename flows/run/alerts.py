@@ -8,6 +8,7 @@ from the environment and is in no file, log or error.
 import http.client
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fingerpost.flows.run.redaction import without_credentials
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
+from fingerpost.schemas.records import decoded, is_record, leave_out, moment
 from fingerpost.schemas.refs import checked_day, checked_name
 from fingerpost.schemas.store import Store
 
@@ -29,6 +31,9 @@ _TIMEOUT_SECONDS = 10.0
 _ATTEMPT_ENDS = timedelta(minutes=2)
 #: Older alerts are not delivered any more.
 _STALE = timedelta(days=3)
+
+
+_SHAPE = {"kind": str, "flow": str, "collection": str, "day": str, "text": str, "at": moment}
 
 
 class WebhookError(FingerpostError):
@@ -73,10 +78,9 @@ def redeliver(store: Store, *, now: datetime | None = None) -> dict[str, str]:
     outcomes = {}
     for name in undelivered(store, now=now):
         try:
-            body = json.loads(store.files.read(f"{_FOLDER}/{name}.json"))
-            if _deliver(store, name, body, now=now):
+            if _deliver(store, name, _read(store, name), now=now):
                 outcomes[name] = "sent"
-        except (WebhookError, FileNotFoundError, ValueError) as problem:
+        except (WebhookError, CorruptArtifactError, FileNotFoundError) as problem:
             outcomes[name] = str(problem)
     return outcomes
 
@@ -85,7 +89,7 @@ def undelivered(store: Store, *, now: datetime | None = None) -> list[str]:
     """The names of the alerts that are not delivered yet and not too old."""
     now = now or datetime.now(UTC)
     files = set(store.files.names(_FOLDER))
-    names = (name.removesuffix(".json") for name in sorted(files) if _is_alert(name))
+    names = (name.removesuffix(".json") for name in sorted(files) if is_record(name))
     return [name for name in names if f"{name}.sent" not in files and not _older(store, name, now - _STALE)]
 
 
@@ -93,10 +97,15 @@ def alerts(store: Store, *, prefix: str = "") -> Iterator[dict[str, Any]]:
     """Every alert whose name begins with ``prefix``, and whether it was delivered."""
     files = set(store.files.names(_FOLDER))
     for name in sorted(files):
-        if _is_alert(name) and name.startswith(prefix):
-            with suppress(FileNotFoundError, ValueError):
-                body = json.loads(store.files.read(f"{_FOLDER}/{name}"))
-                yield {**body, "delivered": f"{name.removesuffix('.json')}.sent" in files}
+        if is_record(name) and name.startswith(prefix):
+            try:
+                body = _read(store, name.removesuffix(".json"))
+            except FileNotFoundError:
+                continue
+            except CorruptArtifactError as problem:
+                leave_out(problem)
+                continue
+            yield {**body, "delivered": f"{name.removesuffix('.json')}.sent" in files}
 
 
 def post(text: str, fields: dict[str, Any]) -> bool:
@@ -151,10 +160,13 @@ def _claim(store: Store, name: str, now: datetime) -> str:
     files = store.files.names(_FOLDER)
     if f"{name}.sent" in files:
         return ""
-    earlier = sorted(file for file in files if file.startswith(f"{name}.attempt-"))
+    form = re.compile(re.escape(name) + r"\.attempt-\d{6}")
+    earlier = sorted(filter(form.fullmatch, files))
     if earlier:
-        with suppress(FileNotFoundError, ValueError, KeyError):
-            last = json.loads(store.files.read(f"{_FOLDER}/{earlier[-1]}"))
+        # An attempt that cannot be read has failed.
+        with suppress(FileNotFoundError, CorruptArtifactError):
+            content = store.files.read(f"{_FOLDER}/{earlier[-1]}")
+            last = decoded(content, {"at": moment}, where=earlier[-1], advice="remove it")
             if "failed" not in last and now - datetime.fromisoformat(last["at"]) < _ATTEMPT_ENDS:
                 return ""
     number = 1 + (int(earlier[-1].rsplit("-", 1)[1]) if earlier else 0)
@@ -170,12 +182,18 @@ def _claim(store: Store, name: str, now: datetime) -> str:
     return attempt
 
 
-def _is_alert(name: str) -> bool:
-    return name.endswith(".json")
+def _read(store: Store, name: str) -> dict[str, Any]:
+    """The alert of a name; FileNotFoundError if there is none, CorruptArtifactError if it cannot be read."""
+    path = f"{_FOLDER}/{name}.json"
+    found: dict[str, Any] = decoded(store.files.read(path), _SHAPE, where=f"alert {path}", advice="remove that file")
+    return found
 
 
 def _older(store: Store, name: str, than: datetime) -> bool:
     try:
-        return datetime.fromisoformat(json.loads(store.files.read(f"{_FOLDER}/{name}.json"))["at"]) < than
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return datetime.fromisoformat(_read(store, name)["at"]) < than
+    except FileNotFoundError:
+        return True
+    except CorruptArtifactError as problem:
+        leave_out(problem)
         return True

@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.alerts import Alert, raise_alert
 from fingerpost.flows.run.failures import alert_of_crash, occasion
+from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.errors import FingerpostError, UnsafeNameError
 from fingerpost.schemas.refs import checked_name
@@ -35,8 +36,8 @@ def alert_when_crashed(flow: Any, flow_run: FlowRun, state: Any) -> None:
         try:
             settings = _settings(flow_run)
             _alert_of(Store(settings.store), flow.name, flow_run, settings)
-        except Exception:
-            _log.warning("the alert of the crash of run %s could not be raised", flow_run.id, exc_info=True)
+        except Exception as problem:
+            warn(_log, f"the alert of the crash of run {flow_run.id} could not be raised", problem)
 
 
 def alert_of_prefect_runs(store: Store, flows: tuple[str, ...], *, now: datetime) -> int:

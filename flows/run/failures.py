@@ -11,6 +11,7 @@ from typing import Any
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.alerts import Alert, WebhookError, alerts, post, raise_alert, without_secrets
 from fingerpost.flows.run.freshness import Deadline, Freshness
+from fingerpost.flows.run.loggers import warn
 from fingerpost.schemas.leases import Lease, records
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import run_ids
@@ -62,7 +63,7 @@ def dead_runs(store: Store) -> list[Lease]:
     return [
         found
         for found in records(store).values()
-        if _RUN.match(found.run) and found.run not in ended and not found.alive()
+        if _RUN.match(found.run) and found.readable and found.run not in ended and not found.alive()
     ]
 
 
@@ -107,8 +108,8 @@ def deadline_kept(settings: Settings, prefect: Mapping[str, Any]) -> dict[str, A
 def _raised(store: Store, alert: Alert) -> bool:
     try:
         return raise_alert(store, alert)
-    except Exception:
-        _log.warning("the alert %s could not be stored", alert.name, exc_info=True)
+    except Exception as problem:
+        warn(_log, f"the alert of {alert.flow} of {alert.collection}, {alert.day}, could not be stored", problem)
         # A store that cannot be written to is all the more a reason to alert somebody.
         with suppress(WebhookError):
             return post(

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.redaction import public_url
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
+from fingerpost.schemas.records import built, checked, leave_out
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partitioned, partitions
 
@@ -93,8 +94,28 @@ def freshness(
 
 def recorded_deadline(records: Mapping[str, Mapping[str, Any]]) -> Deadline | None:
     """The deadline of the newest scheduled day; None if no day was scheduled."""
-    scheduled = [record["deadline"] for _, record in sorted(records.items()) if record.get("deadline")]
-    return Deadline(**scheduled[-1]) if scheduled else None
+    for day, record in sorted(records.items(), reverse=True):
+        if record.get("deadline"):
+            try:
+                return _deadline(record["deadline"], day)
+            except CorruptArtifactError as problem:
+                leave_out(problem)
+    return None
+
+
+def _deadline(values: Mapping[str, Any], day: str) -> Deadline:
+    """The deadline in the record of a day; CorruptArtifactError for one that is none."""
+    where, advice = f"deadline in the record of {day}", "run that day again"
+    shape = {"timezone?": str, "lag_days?": int, "at?": str, "days?": int}
+    checked(values, shape, where=where, advice=advice)
+    found = built(Deadline, values)
+    try:
+        found.moment(day)
+    except (ValueError, KeyError, OverflowError) as problem:
+        raise CorruptArtifactError(
+            f"{where}: expected a time zone and a time HH:MM, found {problem}; {advice}"
+        ) from problem
+    return found
 
 
 def scheduled_freshness(store: Store, *, now: datetime) -> list[Freshness]:

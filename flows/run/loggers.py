@@ -1,6 +1,9 @@
 """Environment that silences Prefect's telemetry and promotion and slows Dask's sampling; both read it when imported."""
 
+import logging
 import os
+
+from fingerpost.schemas.errors import FingerpostError
 
 #: A named server (PREFECT_API_URL) and the user's own settings are left as they are.
 _QUIET_PREFECT = {
@@ -26,3 +29,10 @@ def silence() -> None:
     # One secret for every client of the stack's server; Prefect reads it under this name.
     if os.environ.get("PREFECT_API_URL") and os.environ.get("FINGERPOST_AUTH"):
         os.environ.setdefault("PREFECT_API_AUTH_STRING", os.environ["FINGERPOST_AUTH"])
+
+
+def warn(log: logging.Logger, said: str, problem: Exception) -> None:
+    """A warning of an error that fails nothing else: in one line, with a traceback only where it is none of ours."""
+    ours = isinstance(problem, FingerpostError)
+    text = " ".join(str(problem).split()) if ours else type(problem).__name__
+    log.warning("%s: %s", said, text, exc_info=None if ours else problem)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from fingerpost.flows.run.lineage import built_in, ends_of, run_with, source_name, source_path
+from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.redaction import public_url, without_credentials
 from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
 from fingerpost.schemas.refs import Ref
@@ -54,8 +55,8 @@ def keep(store: Store, record: Mapping[str, Any]) -> None:
     """Exports the events at the end of a run; an error is logged and never fails the run."""
     try:
         export(store, record)
-    except Exception:
-        _log.warning("the events of run %s could not be exported", record["id"], exc_info=True)
+    except Exception as problem:
+        warn(_log, f"the events of run {record['id']} could not be exported", problem)
 
 
 def lines_of(store: Store, ref: Ref) -> str:

@@ -14,6 +14,7 @@ from prefect.context import FlowRunContext
 from fingerpost.flows.report.contents import Contents, gather
 from fingerpost.flows.report.plots import data_uri, on_white
 from fingerpost.flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
+from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.redaction import without_credentials
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import full_name
@@ -47,9 +48,9 @@ def show_run(store: Store, record: Mapping[str, Any]) -> None:
     for part in (_show_stages, _show_quality, _show_summary, _show_lineage):
         try:
             part(store, dict(record), words)
-        except Exception:
+        except Exception as problem:
             # A page that cannot be drawn must not fail a run whose results are computed.
-            _log.warning("the page of run %s lacks a part", record["id"], exc_info=True)
+            warn(_log, f"the page of run {record['id']} lacks a part", problem)
 
 
 def artifact_key(part: str, record: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from fingerpost.flows import domains
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.section import NamesFile, SettingsError
+from fingerpost.schemas.records import nested_deeply
 from fingerpost.schemas.refs import digest_of
 
 T = TypeVar("T")
@@ -57,12 +58,12 @@ def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> t
 
 
 def read_profile(profile: str) -> dict[str, Any]:
-    """The content of a profile, unchecked; SettingsError if there is no such profile or it is not TOML."""
+    """The content of a profile, unchecked; SettingsError if there is no such profile or it cannot be read as TOML."""
     folder: Path | None = None
     if profile in profile_names():
         text = resources.files("fingerpost.infra.profiles").joinpath(f"{profile}.toml").read_text()
     elif profile.endswith(".toml") and Path(profile).is_file():
-        text, folder = Path(profile).read_text(), Path(profile).absolute().parent
+        text, folder = _text_of(profile), Path(profile).absolute().parent
     else:
         raise SettingsError(
             f"profile: expected one of {', '.join(profile_names())} or a TOML file, got {profile!r}; choose one of them"
@@ -71,7 +72,26 @@ def read_profile(profile: str) -> dict[str, Any]:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise SettingsError(f"profile {profile}: expected TOML, found {problem}; fix that line") from problem
+    except RecursionError:
+        tree = None
+    if tree is None or nested_deeply(tree):
+        raise SettingsError(f"profile {profile}: expected sections of settings, found deep nesting; write it again")
     return _relative_to(folder, tree) if folder else tree
+
+
+def _text_of(profile: str) -> str:
+    try:
+        return Path(profile).read_text("utf-8")
+    except UnicodeDecodeError as problem:
+        raise SettingsError(
+            f"profile {profile}: expected UTF-8, found byte {problem.object[problem.start]:#04x} at position"
+            f" {problem.start}; save it as UTF-8"
+        ) from None
+    except OSError as problem:
+        raise SettingsError(
+            f"profile {profile}: expected a file that can be read, got {problem.strerror or problem}; check its"
+            " permissions"
+        ) from problem
 
 
 def _walk(section: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, tuple[Any, ...]]]:
@@ -178,7 +198,7 @@ def _listed(value: Any) -> Any:
         return value
     try:
         return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return value
 
 

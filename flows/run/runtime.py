@@ -289,6 +289,10 @@ def _finish(run: Run, state: str, error: str, kind: str) -> dict[str, Any]:
             )
             raise
         run.progress.say(f"record not stored: {problem}")
+        # Neither would what else is kept in the store.
+        show_run(run.env.store, record)
+        alert_of_failure(run.env.store, record)
+        return record
     if off := record["accuracy"]:
         run.progress.say(
             f"cost   {off['seconds']:.1f} s, {off['peak_mb']:,.0f} MB, {off['bytes'] / 1e6:.1f} MB stored in"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import is_compressed, kind_of, lines_of, opened
 from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, Quarantine, chosen_columns
@@ -127,9 +127,8 @@ def read_file(file: Path, reading: Reading) -> Iterator[RawBatch]:
 
 
 def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
-    source = pa.BufferReader(handle.read()) if is_compressed(file) else handle
     try:
-        parquet = pq.ParquetFile(source)
+        parquet = parquet_file(owned(handle.read()) if is_compressed(file) else file)
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
             f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or rename it to"

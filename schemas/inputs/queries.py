@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import is_compressed, kind_of, lines_of, opened
 
@@ -131,7 +131,7 @@ def _json_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, A
 
 def _parquet_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        parquet = pq.ParquetFile(pa.BufferReader(handle.read()) if is_compressed(file) else handle)
+        parquet = parquet_file(owned(handle.read()) if is_compressed(file) else file)
         names = parquet.schema_arrow.names
         _check_columns(file, names)
         rows = parquet.read(columns=[name for name in COLUMNS if name in names]).to_pylist()

@@ -17,6 +17,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import is_compressed, kind_of, opened
 from fingerpost.schemas.inputs.formats import csv_records, json_object
@@ -144,7 +145,7 @@ def _json_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[by
 
 def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, int]:
     try:
-        parquet = pq.ParquetFile(pa.BufferReader(content))
+        parquet = parquet_file(owned(content))
         names = rule.columns(file, parquet.schema_arrow.names)
         sink, removed = io.BytesIO(), 0
         with pq.ParquetWriter(sink, parquet.schema_arrow, compression=_compression(parquet.metadata)) as writer:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fingerpost.schemas import leases
-from fingerpost.schemas.errors import CorruptArtifactError, MissingArtifactError, StoreBusyError
+from fingerpost.schemas.errors import MissingArtifactError, StoreBusyError
 from fingerpost.schemas.leases import COLLECTING, RUNNING, at_work, collecting, lease, records
 from fingerpost.schemas.pins import pin, pins, unpin
 from fingerpost.schemas.store import Store
@@ -151,13 +152,60 @@ def test_of_several_collectors_one_is_at_work(store: Store) -> None:
         pytest.fail("two at once")
 
 
-def test_a_record_that_cannot_be_read_is_named(store: Store) -> None:
-    store.files.write(f"{RUNNING}/a.json", b"{}")
-    with pytest.raises(CorruptArtifactError, match=r"lease \.running/a\.json: expected the record of a run"):
-        at_work(store)
+DAMAGED = (b"", b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"run": 7}', b'{"run": "a", "renewed": 1e300}')
 
 
-def test_pins_are_set_listed_and_taken_off(store: Store) -> None:
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_lease_that_cannot_be_read_is_that_of_a_run_that_may_use_anything_until_it_expires(
+    store: Store, content: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.files.write(f"{RUNNING}/{uuid.uuid4().hex}.json", content)
+    (found,) = at_work(store)
+    assert (found.collection, found.day, found.readable) == ("", "", False)
+    assert f"{RUNNING}/{found.run}.json" in str(found)
+    assert f"lease {RUNNING}/{found.run}.json: expected" in caplog.text
+    before = time.time
+    monkeypatch.setattr(time, "time", lambda: before() + leases.TIME_TO_LIVE + 1)
+    assert at_work(store) == []
+    assert len(records(store)) == 1
+
+
+def test_a_collector_that_cannot_be_read_holds_runs_up_until_it_expires(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.files.write(f"{COLLECTING}/gc-1.json", b"{}")
+    with pytest.raises(StoreBusyError, match=r"\.collecting/gc-1\.json"), lease(store, "a", flow="x", timeout=0.1):
+        pytest.fail("begun beside a collector")
+    monkeypatch.setattr(leases, "TIME_TO_LIVE", -1.0)
+    with lease(store, "a", flow="nightly", timeout=0.1):
+        pass
+
+
+@pytest.mark.parametrize("ahead", [3600.0, 86_400.0 * 365])
+def test_a_lease_of_a_machine_whose_clock_is_far_ahead_is_dated_by_the_storage(tmp_path: Path, ahead: float) -> None:
+    store = Store(str(tmp_path / "store")).prepare()
+    with lease(store, "a", flow="nightly") as held:
+        pass
+    path = f"{RUNNING}/far.json"
+    theirs = replace(held, run="far", machine="another", renewed=time.time() + ahead)
+    store.files.write(path, json.dumps(vars(theirs)).encode())
+    assert [found.run for found in at_work(store)] == ["far"], "it renews its lease"
+    written = time.time() - leases.TIME_TO_LIVE - 60
+    os.utime(store.files.path(path), (written, written))
+    assert at_work(store) == [], "it stopped to"
+    # The storage's clock is ahead of this machine's, too.
+    os.utime(store.files.path(path), (written + ahead, written + ahead))
+    store.files.write("clock", b"")
+    for late, alive in ((60, False), (-60 - leases.TIME_TO_LIVE, True)):
+        now = written + ahead + leases.TIME_TO_LIVE + late
+        os.utime(store.files.path("clock"), (now, now))
+        assert bool(at_work(store, clock="clock")) is alive
+
+
+def test_pins_are_set_listed_and_taken_off(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fingerpost.schemas.records._named", set())
     ref, other = things_ref(1), things_ref(2)
     commit_things(store, ref, seed=1)
     kept = pin(store, ref, reason="dear")
@@ -175,5 +223,12 @@ def test_pins_are_set_listed_and_taken_off(store: Store) -> None:
     path = f".pins/{ref.name}-{ref.day}-{ref.fingerprint}.json"
     pin(store, ref)
     store.files.write(path, store.files.read(path).replace(b"toys", b"").replace(b'"reason": ""', b'"reason": "x"'))
-    with pytest.raises(CorruptArtifactError, match=r"pin \.pins/.*: expected checksum .*: restore it, or remove it"):
-        pins(store)
+    # Its name says what it pins.
+    (damaged,) = pins(store)
+    assert damaged.ref == str(ref)
+    assert f"pin {path}: expected checksum" in caplog.text
+    for content in DAMAGED:
+        store.files.write(path, content)
+        assert pins(store) == [damaged]
+    unpin(store, ref)
+    assert pins(store) == []

@@ -236,14 +236,37 @@ def test_beside_a_manifest_that_cannot_be_read_nothing_goes_that_it_may_list(sto
     assert list(store.files.listing()) == ["store.json"]
 
 
-@pytest.mark.parametrize("path", [".published/toys/test.things/00000001.json", ".pins/x.json", ".running/x.json"])
-def test_where_roots_cannot_be_read_it_does_not_begin(store: Store, path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".published/toys/test.things/00000001.json",
+        f".pins/{things_ref(1).name}-{DAY}-{things_ref(1).fingerprint}.json",
+        ".running/x.json",
+    ],
+)
+def test_where_roots_cannot_be_read_nothing_goes_that_they_may_name(
+    store: Store, path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fingerpost.schemas.records._named", set())
     commit_things(store, things_ref(1), seed=1)
     store.files.write(path, b"{")
     before = set(store.files.listing())
-    with pytest.raises(CorruptArtifactError, match=path.replace(".", r"\.")):
-        collect(store, keep_days=0, now=later())
+    plan = collect(store, keep_days=0, now=later())
     assert set(store.files.listing()) == before
+    assert path in plan.problem + caplog.text
+    store.files.remove_file(path)
+    assert collect(store, keep_days=0, now=later()).artifacts == [str(things_ref(1))]
+
+
+def test_a_pin_under_another_name_keeps_what_it_names(store: Store) -> None:
+    commit_things(store, things_ref(1), seed=1)
+    pin(store, things_ref(1))
+    (name,) = store.files.names(".pins")
+    store.files.write(".pins/renamed", store.files.read(f".pins/{name}"))
+    store.files.remove_file(f".pins/{name}")
+    plan = collect(store, keep_days=0, now=later())
+    assert not plan.artifacts
+    assert ".pins/renamed" in str(explain(plan, things_ref(1)).chains)
 
 
 def test_a_collector_that_was_suspended_stops(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

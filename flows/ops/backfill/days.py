@@ -5,11 +5,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fingerpost.flows.ops.backfill.partitions import Partitions
+from fingerpost.flows.ops.backfill.partitions import Partitions, interrupted
 from fingerpost.flows.ops.backfill.record import Backfill, BackfillError, Control, Reprocess
 from fingerpost.flows.run.server import own_server
 from fingerpost.schemas.leases import holding
@@ -30,12 +30,18 @@ class Ended:
 
 def ended(backfill: Backfill, control: Control, day: str, record: dict[str, Any]) -> Ended | None:
     """The outcome of a claimed day; None while it is unknown."""
-    if backfill.ran(control, record):
-        return Ended(day, record["state"], record["seconds"], " ".join(record["error"].split()))
     claim = backfill.holder(control, day)
+    if outcome := claim.get("outcome"):
+        return _ended(day, outcome)
+    if backfill.ran(control, record):
+        return _ended(day, record)
     if claim and not claim["worker"]:
         return Ended(day, "skipped" if claim["skipped"] else "failed", reason=claim["reason"])
     return None
+
+
+def _ended(day: str, record: Mapping[str, Any]) -> Ended:
+    return Ended(day, record["state"], record["seconds"], " ".join(record["error"].split()))
 
 
 def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable[[], None] = lambda: None) -> list[str]:
@@ -65,7 +71,7 @@ def work(backfill: Backfill, worker: str, *, most: int = 0, after_each: Callable
                 if day is None:
                     break
                 try:
-                    if _run_day(backfill, control, day, partitions):
+                    if _run_day(backfill, control, day, partitions, worker):
                         ran.append(day)
                 except KeyboardInterrupt:
                     if not asked.is_set():
@@ -82,17 +88,18 @@ def _next(backfill: Backfill, control: Control, worker: str) -> str | None:
     return next((day for day in backfill.unclaimed(control) if backfill.claim(control, day, worker)), None)
 
 
-def _run_day(backfill: Backfill, control: Control, day: str, partitions: Partitions) -> bool:
+def _run_day(backfill: Backfill, control: Control, day: str, partitions: Partitions, worker: str) -> bool:
     """Runs a claimed day; False if it has an outcome already."""
     if backfill.ran(control, partitions.record(day)):
         return False
     if backfill.request.reprocess is not Reprocess.all and partitions.of([day])[0].state == "fresh":
         backfill.settle(control, day)
         return False
+    ended: list[dict[str, Any]] = []
     try:
-        _run_flow(backfill, control, day)
+        _run_flow(backfill, control, day, ended)
     except BaseException as problem:
-        if not backfill.ran(control, partitions.record(day)):
+        if not ended or interrupted(ended[-1]):
             backfill.release(control, day)
             if isinstance(problem, Exception):
                 raise BackfillError(
@@ -102,14 +109,17 @@ def _run_day(backfill: Backfill, control: Control, day: str, partitions: Partiti
             raise
         if not isinstance(problem, Exception):
             raise
+    # Another run of the day may replace its record, which is the day's newest; this is the outcome of this one.
+    backfill.end(control, day, worker, ended[-1])
     return True
 
 
-def _run_flow(backfill: Backfill, control: Control, day: str) -> None:
+def _run_flow(backfill: Backfill, control: Control, day: str, ended: list[dict[str, Any]]) -> None:
+    """Runs a day; ``ended`` takes the record of the run."""
     from fingerpost.flows.run.runtime import Watching, backfilling, watching, without_heartbeat
     from fingerpost.flows.run.start import known
 
-    tokens = backfilling.set(backfill.tag(control)), watching.set(Watching(quiet=True))
+    tokens = backfilling.set(backfill.tag(control)), watching.set(Watching(quiet=True, ended=ended))
     try:
         # The lease of the run shows that it is alive.
         with without_heartbeat():

@@ -65,7 +65,11 @@ def progress_of(backfill: Backfill, known: Progress | None = None) -> Progress:
             continue
         holder = backfill.holder(control, day)
         # In this order: a process may end its day and release its lease between the two reads.
-        end = ended(backfill, control, day, partition(backfill.store, flow, collection, day))
+        record = partition(backfill.store, flow, collection, day)
+        end = ended(backfill, control, day, record)
+        if end is None and control.state == "finished":
+            # An earlier version kept the outcome only in the record of the day, which another run has replaced.
+            end = Ended(day, str(record.get("state") or "completed"), reason="run again since")
         if end is not None:
             outcomes[day] = end
         elif not holder:

@@ -8,7 +8,7 @@ outcome of a day is not stored here: it is derived from the store's own record o
 import getpass
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,7 +21,17 @@ from fingerpost.flows.ops.backfill.partitions import Partition, interrupted
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, UnsafeNameError
+from fingerpost.schemas.records import (
+    NUMBER,
+    Each,
+    Shape,
+    built,
+    calendar_day,
+    count,
+    decoded,
+    leave_out,
+)
 from fingerpost.schemas.refs import checked_day, checked_name
 from fingerpost.schemas.store import Store
 
@@ -29,6 +39,17 @@ FOLDER = ".backfills"
 #: The number of died processes after which a day is given up.
 MOST_CRASHES = 3
 _DAY = r"^\d{4}-\d{2}-\d{2}$"
+
+
+_AGAIN = "start a new backfill over the same days, what is fresh stays"
+_REQUEST = {"id": str, "request": dict, "by": str, "at": str}
+_CONTROL = {"state": str, "attempt": int, "days": [calendar_day], "by?": str, "at?": str, "now?": bool}
+_CLAIM = {
+    "worker": str,
+    "skipped?": bool,
+    "reason?": str,
+    "outcome?": {"state": str, "seconds": NUMBER, "error": str},
+}
 
 
 class BackfillError(FingerpostError):
@@ -145,15 +166,18 @@ class Backfill:
     @classmethod
     def load(cls, store: Store, backfill_id: str) -> "Backfill":
         """The backfill of that id; BackfillError if there is none."""
+        path = f"{FOLDER}/{checked_name(backfill_id, what='backfill')}/request.json"
         try:
-            body = json.loads(store.files.read(f"{FOLDER}/{checked_name(backfill_id, what='backfill')}/request.json"))
-            return cls(store, body["id"], BackfillRequest(**body["request"]), body["by"], body["at"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError) as problem:
-            known = ", ".join(store.files.names(FOLDER)) or "none"
+            body = decoded(store.files.read(path), _REQUEST, where=path, advice=_AGAIN)
+            return cls(store, backfill_id, BackfillRequest(**body["request"]), body["by"], body["at"])
+        except (FileNotFoundError, ValueError) as problem:
+            known = ", ".join(filter(_is_name, store.files.names(FOLDER))) or "none"
             raise BackfillError(
                 f"backfill: expected the id of one that can be read ({known}), got {backfill_id!r}; see `fingerpost"
                 " backfill list`"
             ) from problem
+        except CorruptArtifactError as problem:
+            raise BackfillError(f"backfill {backfill_id}: {problem}") from problem
 
     @property
     def folder(self) -> str:
@@ -167,14 +191,14 @@ class Backfill:
 
     def control(self) -> Control:
         """The state that was set last."""
+        path = f"{self.folder}/control.json"
         try:
-            body = json.loads(self.store.files.read(f"{self.folder}/control.json"))
-            return Control(**{**body, "days": tuple(body["days"])})
-        except (FileNotFoundError, ValueError, KeyError, TypeError) as problem:
-            raise BackfillError(
-                f"backfill {self.id}: expected to read its control.json, found it missing or damaged; start a new"
-                " backfill over the same days, what is fresh stays"
-            ) from problem
+            body = decoded(self.store.files.read(path), _CONTROL, where=path, advice=_AGAIN)
+            return built(Control, {**body, "days": tuple(body["days"])})
+        except FileNotFoundError as problem:
+            raise BackfillError(f"backfill {self.id}: expected {path}, found no such file; {_AGAIN}") from problem
+        except CorruptArtifactError as problem:
+            raise BackfillError(f"backfill {self.id}: {problem}") from problem
 
     def set_control(self, control: Control) -> Control:
         """Sets the state that the processes of this backfill follow."""
@@ -195,13 +219,16 @@ class Backfill:
     def holder(self, control: Control, day: str) -> dict[str, Any]:
         """The claim of a day by a ``worker``; empty if there is none.
 
-        Without a worker the day is settled: ``skipped``, or given up with a ``reason``.
+        Without a worker the day is settled: ``skipped``, or given up with a ``reason``. With an ``outcome`` (state,
+        seconds and error) the worker has ended it. A claim that cannot be read is that of a worker that is gone.
         """
-        try:
-            found: dict[str, Any] = json.loads(self.store.files.read(self._claim(control, day)))
-            return found
-        except (FileNotFoundError, ValueError):
-            return {}
+        path = self._claim(control, day)
+        return self._record(path, _CLAIM) or ({"worker": "unknown"} if self.store.files.size(path) is not None else {})
+
+    def end(self, control: Control, day: str, worker: str, record: Mapping[str, Any]) -> None:
+        """Stores the outcome of a day that a worker ran, since other runs may replace the record of the day."""
+        outcome = {key: record[key] for key in ("state", "seconds", "error")}
+        self.store.files.write(self._claim(control, day), json.dumps({"worker": worker, "outcome": outcome}).encode())
 
     def settle(self, control: Control, day: str, *, reason: str = "") -> None:
         """Settles a day that is not run: it was fresh already, or is given up for a reason."""
@@ -210,7 +237,8 @@ class Backfill:
 
     def unclaimed(self, control: Control) -> list[str]:
         """The unclaimed days, in order."""
-        claimed = {name.removesuffix(".json") for name in self.store.files.names(self._claims(control))}
+        names = self.store.files.names(self._claims(control))
+        claimed = {name.removesuffix(".json") for name in names if name.endswith(".json")}
         return [day for day in control.days if day not in claimed]
 
     def claim(self, control: Control, day: str, worker: str) -> bool:
@@ -223,15 +251,22 @@ class Backfill:
 
     def crashes(self) -> dict[str, int]:
         """The number of died processes by day."""
-        try:
-            found: dict[str, int] = json.loads(self.store.files.read(f"{self.folder}/crashes.json"))
-            return found
-        except (FileNotFoundError, ValueError):
-            return {}
+        return self._record(f"{self.folder}/crashes.json", Each(count))
 
     def note_crashes(self, counts: dict[str, int]) -> None:
         """Stores the counts."""
         self.store.files.write(f"{self.folder}/crashes.json", json.dumps(counts).encode())
+
+    def _record(self, path: str, shape: Shape) -> dict[str, Any]:
+        """A record; empty if there is none or it cannot be read, which a warning then names."""
+        try:
+            found: dict[str, Any] = decoded(self.store.files.read(path), shape, where=path, advice=_AGAIN)
+            return found
+        except FileNotFoundError:
+            return {}
+        except CorruptArtifactError as problem:
+            leave_out(problem)
+            return {}
 
     def _claims(self, control: Control) -> str:
         return f"{self.folder}/claims-{control.attempt}"
@@ -241,14 +276,23 @@ class Backfill:
 
 
 def backfills(store: Store) -> list[Backfill]:
-    """The readable backfills of a store, newest first."""
+    """The readable backfills of a store, newest first; one that cannot be read is left out and named."""
     found = []
-    for name in reversed(store.files.names(FOLDER)):
+    for name in filter(_is_name, reversed(store.files.names(FOLDER))):
         try:
-            found.append(Backfill.load(store, name))
-        except BackfillError:
-            continue
+            backfill = Backfill.load(store, name)
+            backfill.control()
+            found.append(backfill)
+        except BackfillError as problem:
+            leave_out(problem)
     return found
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return bool(checked_name(text))
+    except UnsafeNameError:
+        return False
 
 
 #: The states that each choice of days includes; a day that another run works on is left to it.

@@ -3,7 +3,6 @@
 Imports no Prefect.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from fingerpost.schemas.errors import FingerpostError, MissingArtifactError
 from fingerpost.schemas.publish import Pointer, Publication, published_collection
 from fingerpost.schemas.refs import Ref, checked_day
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.ledger import read_run, run_ids, runs
 
 _FORMS = (
     "a reference as `fingerpost history` prints it, the beginning of a fingerprint, live, live~1, a day YYYY-MM-DD, or"
@@ -112,15 +111,13 @@ def _published(store: Store, collection: str, back: int, product: str) -> Ref:
 
 
 def _run(store: Store, text: str) -> dict[str, Any]:
-    names = [name.removesuffix(".json") for name in store.files.names(".runs") if name.endswith(".json")]
-    found = [name for name in names if name.startswith(text)]
+    found = [name for name in run_ids(store) if name.startswith(text)]
     if len(found) != 1:
         raise FingerpostError(
             f"run {text!r}: expected one run, found"
             f" {len(found) or 'none'}{': ' + ', '.join(found[:4]) if found else ''}; see `fingerpost history`"
         )
-    record: dict[str, Any] = json.loads(store.files.read(f".runs/{found[0]}.json"))
-    return record
+    return read_run(store, found[0])
 
 
 def _by_prefix(store: Store, name: str | None, prefix: str) -> Ref:

@@ -75,7 +75,7 @@ def _concerned(record: Mapping[str, Any], condemned: set[str]) -> bool:
 def _hint(store: Store, path: str) -> str:
     try:
         return str(json.loads(store.files.read(path))["ref"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
@@ -89,9 +89,9 @@ def _redact(store: Store, path: str, needles: Needles) -> None:
     content = store.files.read(path)
     try:
         body = json.loads(content)
-    except ValueError:
-        return
-    cleaned = _without(body, needles)
+        cleaned = _without(body, needles)
+    except (ValueError, RecursionError):
+        return  # it is searched undecoded
     if cleaned == body:
         return
     if isinstance(cleaned, dict) and cleaned.get("format") == STORE_FORMAT and "sha256" in cleaned:

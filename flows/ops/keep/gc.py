@@ -101,8 +101,14 @@ class Plan:
     @property
     def problem(self) -> str:
         """Why nothing can be removed; empty if it can."""
-        if not self.seen.damaged:
+        if not self.seen.damaged and not self.seen.unreadable:
             return ""
+        if self.seen.unreadable:
+            found = "; ".join(self.seen.unreadable.values())
+            return (
+                f"{found} (no artifact and no data file was removed of store {self.seen.store.url}, since that may"
+                " name any)"
+            )
         names = ", ".join(sorted(self.seen.damaged)[:3])
         return (
             f"store {self.seen.store.url}: expected manifests that can be read, found {len(self.seen.damaged)} that"
@@ -124,6 +130,7 @@ class Plan:
             "pins": [vars(pin) for pin in self.seen.pins],
             "running": [vars(lease) for lease in self.seen.running],
             "damaged": self.seen.damaged,
+            "unreadable": self.seen.unreadable,
         }
 
 
@@ -134,20 +141,21 @@ def plan_collection(
     keep_rollbacks: int | None = None,
     now: datetime | None = None,
     grace: timedelta = GRACE,
+    clock: str = "",
 ) -> Plan:
     """The removals of a collection at this moment; changes nothing.
 
     Kept are the artifacts of the last ``keep_days`` days, by their day or their commit, the roots of
     `Survey.roots`, and everything that these need. ``grace`` is how long an unlisted file is kept,
-    ``keep_rollbacks`` the number of versions kept for rollbacks (None: all).
+    ``keep_rollbacks`` the number of versions kept for rollbacks (None: all), ``clock`` as in `survey`.
     """
     now = now or datetime.now(UTC)
-    seen = survey(store)
+    seen = survey(store, clock=clock)
     reach = Reach(
         {ref: artifact.needs for ref, artifact in seen.artifacts.items()},
         seen.roots(now=now, keep_days=keep_days, rollbacks=keep_rollbacks),
     )
-    frozen = bool(seen.damaged)
+    frozen = bool(seen.damaged or seen.unreadable)
     goes = set() if frozen else set(seen.artifacts) - set(reach.kept)
     stays = set(seen.artifacts) - goes
     old, long_ago = (now - grace).timestamp(), (now - max(grace, GRACE)).timestamp()
@@ -172,7 +180,7 @@ def plan_collection(
     ]
     leases = [
         path
-        for path, lease in {**seen.leases, **records(store, COLLECTING)}.items()
+        for path, lease in {**seen.leases, **records(store, COLLECTING, clock=clock)}.items()
         if path in seen.listing and seen.listing[path].modified < long_ago and not lease.alive()
     ]
     unfinished = _unfinished(seen, works, before=long_ago)
@@ -222,7 +230,9 @@ def collect(
 ) -> Plan:
     """Runs a collection and returns what it removed. No run starts meanwhile."""
     with collecting(store) as held:
-        plan = plan_collection(store, keep_days=keep_days, keep_rollbacks=keep_rollbacks, now=now, grace=grace)
+        plan = plan_collection(
+            store, keep_days=keep_days, keep_rollbacks=keep_rollbacks, now=now, grace=grace, clock=held.path
+        )
         carry_out(plan, held)
     return plan
 

@@ -13,23 +13,30 @@ from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.leases import lease
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.publish import products as published
+from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.strangers import some, strangers
 from fingerpost.tasks.ledger import runs
 
 
 def show_status(store: Store, *, as_json: bool) -> None:
-    """Prints the live versions, and the newest run of every collection."""
-    live = {
-        f"{collection}/{product}": asdict(newest_move)
-        for collection, product in published(store)
-        if (newest_move := Pointer(store, collection, product).live()) is not None
-    }
+    """Prints the live versions, the newest run of every collection, and what cannot be read or does not belong."""
+    live: dict[str, dict[str, Any]] = {}
+    problems: list[str] = []
+    for collection, product in published(store):
+        try:
+            if (newest_move := Pointer(store, collection, product).live()) is not None:
+                live[f"{collection}/{product}"] = asdict(newest_move)
+        except FingerpostError as problem:
+            problems.append(str(problem))
+    strays = strangers(store)
     newest: dict[str, dict[str, Any]] = {}
     for record in runs(store, newest=200):
         newest.setdefault(record["collection"], record)
     if as_json:
-        print(json.dumps({"store": store.url, "live": live, "runs": newest}, indent=1))
+        found = {"store": store.url, "live": live, "runs": newest, "problems": problems, "strangers": strays}
+        print(json.dumps(found, indent=1))
         return
     console = wide_console()
     console.print(f"store {store.url}", soft_wrap=True)
@@ -52,15 +59,23 @@ def show_status(store: Store, *, as_json: bool) -> None:
     for name, record in newest.items():
         if record["error"]:
             console.print(f"[red]{name}[/red]: {record['error']}", soft_wrap=True)
+    for problem in problems:
+        console.print(problem, soft_wrap=True, markup=False)
+    if strays:
+        console.print(
+            f"does not belong in the store, and is ignored: {some(strays)}; move it away", soft_wrap=True, markup=False
+        )
 
 
 def show_history(store: Store, *, newest: int, as_json: bool) -> None:
     """Prints the newest runs, and every move of every pointer."""
     records = runs(store, newest=newest)
-    moves = {
-        f"{collection}/{product}": [asdict(move) for move in Pointer(store, collection, product).history()]
-        for collection, product in published(store)
-    }
+    moves: dict[str, list[dict[str, Any]]] = {}
+    for collection, product in published(store):
+        try:
+            moves[f"{collection}/{product}"] = [asdict(move) for move in Pointer(store, collection, product).history()]
+        except FingerpostError as problem:
+            leave_out(problem)
     if as_json:
         print(json.dumps({"runs": records, "publications": moves}, indent=1))
         return

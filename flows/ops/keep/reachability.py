@@ -5,8 +5,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+#: The kind of roots that files name which do not count.
+STRAY = "named by a stray file"
 #: The kinds of roots, in the order in which they are reported.
-KINDS = ("live", "rollback target", "pinned", "running", "recent", "latest")
+KINDS = ("live", "rollback target", "pinned", STRAY, "running", "recent", "latest")
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 
-from fingerpost.flows.ops.keep.reachability import Root
+from fingerpost.flows.ops.keep.reachability import STRAY, Root
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.files import Listed
 from fingerpost.schemas.leases import RUNNING, Lease, records
 from fingerpost.schemas.manifests import FileEntry, Manifest, decode_checked
-from fingerpost.schemas.pins import Pin, pins
-from fingerpost.schemas.publish import Pointer, products
+from fingerpost.schemas.pins import Pin, pins, stray_pins
+from fingerpost.schemas.publish import Pointer, Publication, products
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 
@@ -51,8 +51,27 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A pointer: the live version, those that it can be rolled back to, and the moves in files that do not count."""
+
+    name: str
+    live: Publication | None
+    line: list[Publication]
+    strays: dict[str, Publication]
+
+    @classmethod
+    def of(cls, pointer: Pointer) -> "Published":
+        """The state of a pointer; CorruptArtifactError for one that cannot be read."""
+        strays = {path: move for path, move in pointer.strangers().items() if move is not None}
+        return cls(f"{pointer.collection}/{pointer.product}", pointer.live(), pointer.line(), strays)
+
+
+@dataclass(frozen=True)
 class Survey:
-    """A store at one moment; ``damaged`` are the manifests that cannot be read, with the error of each."""
+    """A store at one moment.
+
+    ``damaged`` are the manifests that cannot be read, and ``unreadable`` the pointers, with the error of each.
+    """
 
     store: Store
     listing: dict[str, Listed]
@@ -61,6 +80,8 @@ class Survey:
     hints: dict[str, str]
     leases: dict[str, Lease]
     pins: list[Pin]
+    published: list[Published]
+    unreadable: dict[str, str]
 
     @cached_property
     def running(self) -> list[Lease]:
@@ -108,8 +129,12 @@ class Survey:
             Root(pin.ref, "pinned", f"pinned by {pin.by}, {pin.at}{f' ({pin.reason})' if pin.reason else ''}")
             for pin in self.pins
         ]
-        for collection, product in products(self.store):
-            found += _published(Pointer(self.store, collection, product), rollbacks)
+        for pointer in self.published:
+            found += _published(pointer, rollbacks)
+        found += [
+            Root(pin.ref, STRAY, f"pinned by {path}, which does not belong there")
+            for path, pin in stray_pins(self.store).items()
+        ]
         for lease in self.running:
             found += [Root(ref, "running", f"run {lease}") for ref in self._used(lease)]
         since = now - timedelta(days=keep_days)
@@ -130,10 +155,16 @@ class Survey:
         yield from (ref for path, ref in self.hints.items() if path.split("/")[1] == lease.collection)
 
 
-def survey(store: Store) -> Survey:
-    """Reads everything in a store; an error if published, pinned or running artifacts cannot be read."""
-    leases = records(store, RUNNING)  # first: a run that ends meanwhile still counts as running
+def survey(store: Store, *, clock: str = "") -> Survey:
+    """Reads everything in a store; ``clock`` is a file that was just written, see `schemas.leases.records`."""
+    leases = records(store, RUNNING, clock=clock)  # first: a run that ends meanwhile still counts as running
     kept = pins(store)
+    published, unreadable = list[Published](), dict[str, str]()
+    for collection, product in products(store):
+        try:
+            published.append(Published.of(Pointer(store, collection, product)))
+        except FingerpostError as problem:
+            unreadable[f"{collection}/{product}"] = str(problem)
     listing = store.files.listing()
     artifacts: dict[str, Artifact] = {}
     damaged: dict[str, str] = {}
@@ -148,7 +179,7 @@ def survey(store: Store) -> Survey:
     hints = {
         path: ref for path, data in zip(paths, _read(store, paths), strict=True) if data and (ref := _hinted(data))
     }
-    return Survey(store, listing, artifacts, damaged, hints, leases, kept)
+    return Survey(store, listing, artifacts, damaged, hints, leases, kept, published, unreadable)
 
 
 def _read(store: Store, paths: Iterable[str]) -> list[bytes | None]:
@@ -193,16 +224,17 @@ def _hinted(content: bytes) -> str | None:
         return None
 
 
-def _published(pointer: Pointer, rollbacks: int | None) -> list[Root]:
-    name = f"{pointer.collection}/{pointer.product}"
-    line = pointer.line()
+def _published(pointer: Published, rollbacks: int | None) -> list[Root]:
+    name, line = pointer.name, pointer.line
     found = [
         Root(move.ref, "rollback target", f"generation {move.generation} of {name}, to which it can be rolled back")
         for move in (line if rollbacks is None else line[-1 - rollbacks :])
     ]
-    if live := pointer.live():
+    if live := pointer.live:
         found.append(Root(live.ref, "live", f"live as {name}, generation {live.generation}"))
-    return found
+    return found + [
+        Root(move.ref, STRAY, f"named by {path}, which does not belong there") for path, move in pointer.strays.items()
+    ]
 
 
 def _moment(seconds: float) -> datetime:

@@ -46,7 +46,7 @@ def read_file(path: str = "") -> dict[str, Any]:
             Path(path).read_text() if path else resources.files("fingerpost.infra").joinpath("prefect.yaml").read_text()
         )
         found = yaml.safe_load(text)
-    except (OSError, yaml.YAMLError) as problem:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as problem:
         raise DeploymentError(
             f"deployments {path or 'infra/prefect.yaml'}: expected a YAML file, got {' '.join(str(problem).split())};"
             " fix it"

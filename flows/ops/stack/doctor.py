@@ -51,6 +51,7 @@ def diagnose(*, home: str, store: str) -> Iterator[Check]:
     yield extensions()
     yield from disk({"stack": place, **({} if "://" in store else {"store": Path(store)})})
     yield guarded("store", lambda: conditional_writes(store))
+    yield guarded("files of the store", lambda: stray_files(store))
     yield guarded("database", lambda: database(state if running else None, place))
     if running and state is not None:
         yield Check("stack", "ok", f"runs in {place}, Prefect UI at {state.ui}")
@@ -148,6 +149,22 @@ def conditional_writes(store: str) -> Check:
         advice = "use a storage with conditional writes (If-None-Match); concurrent runs could damage each other here"
         return Check("store", "fail", f"{public_url(store)} creates one file twice", advice)
     return Check("store", "ok", f"{public_url(store)}, conditional writes work")
+
+
+def stray_files(store: str) -> Check:
+    """Whether every file of the store belongs there, and every pointer can be read."""
+    from fingerpost.schemas.publish import Pointer, products
+    from fingerpost.schemas.store import Store
+    from fingerpost.schemas.strangers import some, strangers
+
+    name, opened = "files of the store", Store(store)
+    if opened.files.size("store.json") is None:
+        return Check(name, "ok", "there is no store yet")
+    for collection, product in products(opened.checked()):
+        Pointer(opened, collection, product).history()
+    if found := strangers(opened, everywhere=True):
+        return Check(name, "warn", f"ignored, since they do not belong there: {some(found)}", "move them away")
+    return Check(name, "ok", "all belong there")
 
 
 def database(state: State | None, home: Path) -> Check:

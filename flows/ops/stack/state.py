@@ -9,6 +9,8 @@ from typing import Any
 
 from fingerpost.flows.ops.stack.processes import StackError, same_process
 from fingerpost.flows.run.api import Api
+from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.records import NUMBER, Each, built, decoded
 
 FOLDER = ".fingerpost-stack"
 #: The variable with ``user:password`` of the Prefect API; read wherever a client of the stack is made, stored nowhere.
@@ -50,6 +52,18 @@ class State:
         return same_process(self.pid, self.started)
 
 
+_TEXTS = ("id", "store", "api", "ui", "dask", "dashboard", "pool", "database", "metrics?")
+_SHAPE = dict.fromkeys(_TEXTS, str) | {
+    "pid": int,
+    "started": NUMBER,
+    "auth": bool,
+    "tls": bool,
+    "ready?": bool,
+    "security?": Each(str),
+    "children?": Each(Each(NUMBER)),
+}
+
+
 def find_home(given: str = "", *, store: str = "") -> Path:
     """The folder of a stack: the given one, the nearest in this or a parent folder, or next to the store."""
     if given or (given := os.environ.get("FINGERPOST_STACK_HOME", "")):
@@ -67,8 +81,9 @@ def find_home(given: str = "", *, store: str = "") -> Path:
 def read_state(home: Path) -> State | None:
     """The last state of the stack of a folder, whether it still runs or not."""
     try:
-        return State(**json.loads((home / "stack.json").read_text()))
-    except (OSError, ValueError, TypeError):
+        found = decoded((home / "stack.json").read_bytes(), _SHAPE, where="stack.json", advice="`fingerpost down`")
+        return built(State, found)
+    except (OSError, CorruptArtifactError):
         return None
 
 

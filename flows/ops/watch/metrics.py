@@ -6,7 +6,6 @@ Records do not change once they are written, so each is read once; what depends 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +18,7 @@ from fingerpost.flows.run.alerts import undelivered
 from fingerpost.flows.run.freshness import Deadline, freshness, recorded_deadline
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.publish import Pointer, products
+from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import full_name, partitioned, partitions, read_run, run_ids, stages_by_name
@@ -98,8 +98,12 @@ class StoreCollector:
         new = [run for run in run_ids(self.store) if run not in totals.seen]
         for run in new:
             totals.seen.add(run)
-            with suppress(FileNotFoundError, ValueError, KeyError, FingerpostError):
+            try:
                 totals.add(read_run(self.store, run))
+            except FileNotFoundError:
+                continue
+            except FingerpostError as problem:
+                leave_out(problem)
         if new:
             totals.bytes = sum(found.size for found in self.store.files.listing().values())
         return totals
@@ -152,10 +156,12 @@ class StoreCollector:
         generations: dict[tuple[str, ...], float] = {}
         ages: dict[tuple[str, ...], float] = {}
         for collection, product in products(self.store):
-            with suppress(FingerpostError):
+            try:
                 if move := Pointer(self.store, collection, product).live():
                     generations[collection, product] = move.generation
                     ages[collection, product] = (now - datetime.fromisoformat(move.at)).total_seconds()
+            except FingerpostError as problem:
+                leave_out(problem)
         yield _gauge("fingerpost_live_generation", "Generation of the live version", labels, generations)
         yield _gauge("fingerpost_live_age_seconds", "Seconds since the live version became live", labels, ages)
 

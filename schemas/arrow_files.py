@@ -1,0 +1,40 @@
+"""The one door to the contents of Parquet and Arrow files, whose bytes Arrow owns.
+
+Arrow's threads may let go of a file's bytes after a read has returned, even while the interpreter ends. A Python object
+that they hold then would need the interpreter's lock, and the process would be aborted
+(https://github.com/apache/arrow/issues/34314). So nothing here gives them one: files are read by Arrow itself, and bytes
+are copied into its memory. Files are not mapped: a mapped file that another program cuts kills the process.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def owned(content: bytes) -> pa.Buffer:
+    """A copy of bytes in Arrow's memory."""
+    buffer = pa.allocate_buffer(len(content))
+    memoryview(buffer).cast("B")[:] = content
+    return buffer
+
+
+def read_file(path: str) -> pa.Buffer:
+    """The content of a local file, in Arrow's memory; OSError as for any file."""
+    with pa.OSFile(path) as file:
+        return file.read_buffer()
+
+
+def parquet_file(source: "pa.Buffer | Path") -> pq.ParquetFile:
+    """A Parquet file in memory or of a path, open for reading by parts; pa.ArrowException or OSError for another."""
+    return pq.ParquetFile(pa.OSFile(str(source)) if isinstance(source, Path) else pa.BufferReader(source))
+
+
+def read_parquet(content: pa.Buffer) -> pa.Table:
+    """The table of a Parquet file; pa.ArrowException or OSError for another."""
+    return pq.read_table(pa.BufferReader(content))
+
+
+def read_arrow(content: bytes) -> pa.Table:
+    """The table of an Arrow file; pa.ArrowException for another."""
+    return pa.ipc.open_file(pa.BufferReader(owned(content))).read_all()
