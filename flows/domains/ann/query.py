@@ -1,18 +1,18 @@
 """The `query` command: answers of the live index as a table or JSON. Imports no Prefect."""
 
-import json
-import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from rich.table import Table
-
-from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.console import table_of, wide_console
+from fingerpost.flows.run.plain_text import echo_json, visible
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks.ann.answers import Answers, Radius, radius_of
 from fingerpost.tasks.ann.open import LiveIndex, live
 from fingerpost.tasks.metric.calibrated import ForeignModelError
+
+#: The maximum number of characters of a first sentence in a table.
+_SENTENCE = 120
 
 
 def ask(
@@ -47,7 +47,7 @@ def ask(
         raise FingerpostError(str(problem)) from problem
     for question, result in results:
         if as_json:
-            print(json.dumps({"query": question, "index": str(index.ref), **asdict(result)}, ensure_ascii=False))
+            echo_json({"query": question, "index": str(index.ref), **asdict(result)}, indent=None)
         else:
             _show(question, result, index)
 
@@ -89,7 +89,7 @@ def _by_vectors(
 
 def _show(question: str, result: Answers, index: LiveIndex) -> None:
     console = wide_console()
-    table = Table(title=question, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = table_of(visible(question))
     texts = any(answer.first_sentence for answer in result.answers)
     keys = any(answer.title and answer.id != answer.title for answer in result.answers)
     table.add_column("", justify="right", no_wrap=True)
@@ -102,7 +102,7 @@ def _show(question: str, result: Answers, index: LiveIndex) -> None:
         table.add_column("first sentence", overflow="fold", min_width=20)
     for rank, answer in enumerate(result.answers, start=1):
         key = [answer.id] if keys else []
-        sentence = [textwrap.shorten(answer.first_sentence, 120, placeholder=" …")] if texts else []
+        sentence = [_shortened(answer.first_sentence)] if texts else []
         table.add_row(str(rank), *key, answer.title or answer.id, answer.kind, f"{answer.score:.3f}", *sentence)
     if result.answers:
         console.print(table)
@@ -112,14 +112,22 @@ def _show(question: str, result: Answers, index: LiveIndex) -> None:
             if result.within is None or not result.distances
             else "no document is that near"
         )
-        console.print(f"{question}: no answer; {why}")
+        console.tell(f"{question}: no answer; {why}")
     if result.within is not None:
-        console.print(_summary(result, index.metric), soft_wrap=True)
-    console.print(
-        f"[dim]{result.candidates:,} candidates, {result.distances:,} distances computed, {result.estimates:,}"
-        f" estimated ({result.method}); {index.ref}[/dim]",
-        soft_wrap=True,
+        console.tell(_summary(result, index.metric))
+    console.tell(
+        f"{result.candidates:,} candidates, {result.distances:,} distances computed, {result.estimates:,}"
+        f" estimated ({result.method}); {index.ref}",
+        style="dim",
     )
+
+
+def _shortened(text: str) -> str:
+    """A text of at most ``_SENTENCE`` characters, cut after a word where there is one not far before the end."""
+    if len(text) <= _SENTENCE:
+        return text
+    head, _, last = text[: _SENTENCE - 2].rpartition(" ")
+    return f"{head if len(last) < _SENTENCE // 3 else text[: _SENTENCE - 2]} …"
 
 
 def _summary(result: Answers, metric: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
+from fingerpost.flows.run.console import TextConsole
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.inputs.embeddings import EMBEDDINGS, read_embeddings
 from fingerpost.schemas.inputs.forms import DocumentBatch
@@ -52,7 +52,7 @@ def embed_file(
         ) from problem
     starts = range(0, len(rows), _TOGETHER)
     with writer:
-        for start in track(starts, "embedding", console=Console(stderr=True), transient=True):
+        for start in track(starts, "embedding", console=TextConsole(stderr=True), transient=True):
             part = slice(start, start + _TOGETHER)
             for row in zip(ids[part], labels[part], embed(embedder, rows[part]), strict=True):
                 writer.add(*row)
