@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from fingerpost.flows.run.console import table_of, wide_console
-from fingerpost.flows.run.plain_text import echo_json, visible
+from fingerpost.flows.run.plain_text import echo, echo_json, visible
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks.ann.answers import Answers, Radius, radius_of
 from fingerpost.tasks.ann.open import LiveIndex, live
@@ -76,7 +76,11 @@ def _by_vectors(
 ) -> list[tuple[str, Answers]]:
     from fingerpost.schemas.inputs.sources import FileSource
 
-    rows = FileSource(str(file), ()).read().accepted
+    batch = FileSource(str(file), ()).read()
+    if batch.quarantined.num_rows:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items())
+        echo(f"{file}: left out {batch.quarantined.num_rows:,} row(s) ({reasons})", err=True)
+    rows = batch.accepted
     if rows["vector"].null_count:
         raise FingerpostError(
             f"{file}: expected a vector in every row, found {rows['vector'].null_count} without one; remove these rows"

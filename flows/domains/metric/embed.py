@@ -54,12 +54,18 @@ def embed_file(
     with writer:
         for start in track(starts, "embedding", console=TextConsole(stderr=True), transient=True):
             part = slice(start, start + _TOGETHER)
-            for row in zip(ids[part], labels[part], embed(embedder, rows[part]), strict=True):
+            vectors = embed(embedder, rows[part])
+            if len(bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
+                raise FingerpostError(
+                    f"{source}: expected rows that the embedder's float32 numbers can hold, found too large ones in"
+                    f" {ids[start + int(bad[0])]!r}; scale them like those that it was trained on"
+                )
+            for row in zip(ids[part], labels[part], vectors, strict=True):
                 writer.add(*row)
-    bad = batch.quarantined.num_rows
+    out = batch.quarantined.num_rows
     reasons = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items())
     return f"{output}: {len(rows):,} embeddings of {tuned.threshold.model}" + (
-        f"; left out {bad:,} ({reasons})" if bad else ""
+        f"; left out {out:,} ({reasons})" if out else ""
     )
 
 

@@ -40,16 +40,18 @@ def rank(
 
 
 def _rank_file(source: Path, output: Path, *, k: int, collection: str | None, store: str | None) -> None:
-    from fingerpost.schemas.inputs.rankings import RowWriter, read_texts
+    from fingerpost.schemas.inputs.rankings import SCHEMA, RowWriter, read_texts
 
     writer, ranker = RowWriter(output), live(collection, store=store)
-    texts = read_texts(source)
+    ids, texts = read_texts(source)
     with writer:
         for start in range(0, len(texts), _TOGETHER):
-            part = texts[start : start + _TOGETHER]
-            for query, answers in zip(part, ranker.rank_many(part, k), strict=True):
+            part = slice(start, start + _TOGETHER)
+            for key, query, answers in zip(ids[part], texts[part], ranker.rank_many(texts[part], k), strict=True):
                 for position, answer in enumerate(answers, start=1):
-                    writer.add(query, position, answer.id, answer.name, answer.score, answer.chance)
+                    writer.add(key, query, position, answer.id, answer.name, answer.score, answer.chance)
+                if not answers:
+                    writer.add(key, query, *[None] * (len(SCHEMA) - 2))
     echo(output)
 
 
