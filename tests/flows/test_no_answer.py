@@ -80,21 +80,21 @@ def test_fewer_than_none_is_refused(few: LiveIndex) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "why"),
     [
-        ("hammer bread", "--within", "0.9999"),
-        ("hammer", "-k", "0"),
-        ("qqqq",),
-        ("--like", "only"),
-        ("--like", "only", "-k", "0", "--within", "0.5"),
+        (("hammer bread", "--within", "0.9999"), "no document is that near"),
+        (("hammer", "-k", "0"), "none was asked for"),
+        (("qqqq",), "none of its words"),
+        (("--like", "only"), "there is no other document"),
+        (("--like", "only", "-k", "0", "--within", "0.5"), "none was asked for"),
     ],
 )
-def test_the_command_says_so_and_ends_well(few: LiveIndex, only: LiveIndex, asked: tuple[str, ...]) -> None:
+def test_the_command_says_so_and_ends_well(few: LiveIndex, only: LiveIndex, asked: tuple[str, ...], why: str) -> None:
     index = only if "only" in asked else few
     arguments = ["query", *asked, "--store", index.store.url]
     shown = CliRunner().invoke(app, arguments)
     assert (shown.exit_code, shown.exception) == (0, None)
-    assert "no answer" in shown.output
+    assert f"no answer; {why}" in shown.output
     told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
     assert told["answers"] == []
 

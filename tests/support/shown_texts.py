@@ -41,7 +41,7 @@ Shown = tuple[Callable[[], None], int]
 def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     """What prints each table and list with a text, and how often the text is in it."""
     yield lambda: _query(text), 4
-    yield lambda: query._show(text, Answers([], 0, 0, 0, "hnsw"), SimpleNamespace(ref="r", metric="l2")), 1  # type: ignore[arg-type]
+    yield lambda: query._show(text, Answers([], 0, 0, 0, "hnsw"), SimpleNamespace(ref="r", metric="l2"), 1), 1  # type: ignore[arg-type]
     yield lambda: _rank(text), 3
     yield lambda: rank._show(text, [], SimpleNamespace(ref="r")), 1  # type: ignore[arg-type]
     yield lambda: tables.show_choice(_choice(text), 10), 3
@@ -79,7 +79,7 @@ def as_json(text: str, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
 
 def _query(text: str) -> None:
     answers = Answers([Answer(text, f"{text}.", text, "", 0.5, text)], 1, 1, 0, "hnsw", 0.5)
-    query._show(text, answers, SimpleNamespace(ref="r", metric="cosine"))  # type: ignore[arg-type]
+    query._show(text, answers, SimpleNamespace(ref="r", metric="cosine"), 1)  # type: ignore[arg-type]
 
 
 def _rank(text: str) -> None:

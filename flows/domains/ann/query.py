@@ -49,7 +49,7 @@ def ask(
         if as_json:
             echo_json({"query": question, "index": str(index.ref), **asdict(result)}, indent=None)
         else:
-            _show(question, result, index)
+            _show(question, result, index, k)
 
 
 def _live_threshold(index: LiveIndex) -> float:
@@ -91,7 +91,7 @@ def _by_vectors(
     ]
 
 
-def _show(question: str, result: Answers, index: LiveIndex) -> None:
+def _show(question: str, result: Answers, index: LiveIndex, k: int) -> None:
     console = wide_console()
     table = table_of(visible(question))
     texts = any(answer.first_sentence for answer in result.answers)
@@ -111,12 +111,7 @@ def _show(question: str, result: Answers, index: LiveIndex) -> None:
     if result.answers:
         console.print(table)
     else:
-        why = (
-            "none of its words is in the index"
-            if result.within is None or not result.distances
-            else "no document is that near"
-        )
-        console.tell(f"{question}: no answer; {why}")
+        console.tell(f"{question}: no answer; {_why_none(result, k)}")
     if result.within is not None:
         console.tell(_summary(result, index.metric))
     console.tell(
@@ -124,6 +119,15 @@ def _show(question: str, result: Answers, index: LiveIndex) -> None:
         f" estimated ({result.method}); {index.ref}",
         style="dim",
     )
+
+
+def _why_none(result: Answers, k: int) -> str:
+    """Why there is no answer."""
+    if not result.distances:
+        return "none of its words is in the index"
+    if not k:
+        return "none was asked for"
+    return "there is no other document" if result.within is None else "no document is that near"
 
 
 def _shortened(text: str) -> str:
