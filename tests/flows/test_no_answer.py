@@ -142,3 +142,15 @@ def test_vectors_of_any_length_are_indexed_by_their_direction(tmp_path: Path) ->
     order = np.argsort(-(unit @ unit[7]), kind="stable")
     assert [answer.id for answer in index.similar("v7", k=5).answers] == [f"v{i}" for i in order[1:6]]
     assert [answer.id for answer in index.search(unit[7] * 1e20, k=5).answers] == [f"v{i}" for i in order[:5]]
+
+
+def test_vectors_that_cannot_be_asked_for_are_named_beside_the_answers(few: LiveIndex, tmp_path: Path) -> None:
+    dimensions = few.vectors.shape[1]
+    file = tmp_path / "vectors.parquet"
+    rows = {"id": ["good", "zeros"], "vector": [few.vectors[0].tolist(), [0.0] * dimensions]}
+    pq.write_table(pa.table(rows), file)
+    arguments = ["query", "--vectors", str(file), "--store", few.store.url, "--json"]
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code == 0
+    assert "left out 1 row(s)" in shown.stderr
+    assert json.loads(shown.stdout)["query"] == "good"

@@ -5,6 +5,7 @@ import inspect
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import unicodedata
@@ -19,6 +20,7 @@ import fingerpost.flows
 from fingerpost.flows.run import console
 from fingerpost.flows.run.plain_text import echo, visible
 from fingerpost.schemas.store import Store
+from tests.support.commands import fingerpost_here
 from tests.support.shown_texts import as_json, everything
 
 FLOWS = Path(next(iter(fingerpost.flows.__path__)))
@@ -49,6 +51,27 @@ def test_every_table_of_every_command_prints_a_text_unchanged(text: str) -> None
             shown = printed(show)
             assert shown.count(visible(text)) >= times, shown
             assert controls(shown) <= {"\n"}
+
+
+@given(TEXTS.filter(str.strip))
+@settings(max_examples=6)
+def test_no_table_in_a_narrow_terminal_is_controlled_by_a_text(text: str) -> None:
+    """There, long texts are folded, and rich sets colours: the only control sequences."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"FORCE_COLOR": "1", "COLUMNS": "50", "TERM": "xterm"}.items():
+            patch.setenv(name, value)
+        *shows, _ = everything(text, patch)
+        shown = "".join(printed(show) for show, _ in shows)
+        assert controls(re.sub(r"\x1b\[[\d;]*m", "", shown)) <= {"\n"}
+        assert "\x1b[1m" in shown
+
+
+@pytest.mark.parametrize("arguments", [("\x1b[31mx",), ("query", "--\x9b2J")])
+def test_wrong_usage_is_quoted_safely(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = fingerpost_here(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert controls(done.stderr) == {"\n"}
+    assert "\\x" in done.stderr
 
 
 @given(TEXTS)
