@@ -11,10 +11,17 @@ from typer.testing import CliRunner
 
 from fingerpost.flows.cli import app
 from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import corpus
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.inputs.sources import FileSource
 from fingerpost.schemas.publish import Gate, Pointer
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
 from fingerpost.tasks.ann.open import LiveIndex, live
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.corpus.open import read_vectors
+from fingerpost.tasks.corpus.stages.documents import import_documents, take_vectors
 from fingerpost.tasks.environment import Environment
 from tests.support.products import request_for
 from tests.worlds import build_index
@@ -134,14 +141,17 @@ def test_vectors_of_any_length_are_indexed_by_their_direction(tmp_path: Path) ->
     random = np.random.default_rng(5)
     unit = random.standard_normal((60, 8))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    lengths = 10.0 ** random.integers(-36, 37, 60)
-    file = tmp_path / "vectors.parquet"
-    pq.write_table(pa.table({"id": [f"v{i}" for i in range(60)], "vector": list(unit * lengths[:, None])}), file)
-    run_flow("nightly", request_for(tmp_path / "store", file), quiet=True)
-    index = live("products", store=str(tmp_path / "store"))
-    order = np.argsort(-(unit @ unit[7]), kind="stable")
-    assert [answer.id for answer in index.similar("v7", k=5).answers] == [f"v{i}" for i in order[1:6]]
-    assert [answer.id for answer in index.search(unit[7] * 1e20, k=5).answers] == [f"v{i}" for i in order[:5]]
+    given = (unit * 10.0 ** random.integers(-36, 37, (60, 1))).astype(np.float32)
+    pq.write_table(pa.table({"id": [f"v{i}" for i in range(60)], "vector": list(given)}), tmp_path / "vectors.parquet")
+    env = Environment(Store(str(tmp_path / "store")).prepare(), "few", "2026-01-05")
+    documents = import_documents.execute(env, FileSource(str(tmp_path / "vectors.parquet")), params=ImportParams(4096))
+    vectors = take_vectors.execute(env, documents, normalize=True)
+    assert read_vectors(env.store.open(vectors, corpus.VECTORS)) == pytest.approx(unit, abs=1e-6)
+    order = np.argsort(-(unit @ unit[7]), kind="stable")[:5]
+    assert ExactIndex(given, "cosine").search(given[7:8], 5).ids[0].tolist() == order.tolist()
+    graph = HnswBuilder(given, HnswParams())
+    graph.insert_until(60)
+    assert HnswIndex(given, graph.graph(), "cosine").search(given[7:8], 5, ef=60).ids[0].tolist() == order.tolist()
 
 
 def test_vectors_that_cannot_be_asked_for_are_named_beside_the_answers(few: LiveIndex, tmp_path: Path) -> None:
@@ -154,3 +164,15 @@ def test_vectors_that_cannot_be_asked_for_are_named_beside_the_answers(few: Live
     assert shown.exit_code == 0
     assert "left out 1 row(s)" in shown.stderr
     assert json.loads(shown.stdout)["query"] == "good"
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_vectors_too_long_to_be_compared_as_they_are_are_refused(tmp_path: Path, metric: str) -> None:
+    file = tmp_path / "vectors.parquet"
+    vectors = np.random.default_rng(0).standard_normal((20, 8)) * 1e20
+    pq.write_table(pa.table({"id": [f"v{i}" for i in range(20)], "vector": list(vectors)}), file)
+    asked = request_for(tmp_path / "store", file, **{"ann.hnsw.metric": metric})
+    with pytest.raises(
+        FingerpostError, match=r"vectors: expected lengths of at most 9e\+18, .* compare them by cosine"
+    ):
+        run_flow("featurize_corpus", asked, quiet=True)

@@ -106,7 +106,7 @@ def test_no_table_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     made = console.TextTable.__init__
 
     def noted(self: console.TextTable, *columns: str, heading: str = "") -> None:
-        seen.update((Path(frame.filename).name, frame.function) for frame in inspect.stack()[1:12])
+        seen.update((Path(frame.filename).name, frame.function) for frame in inspect.stack(0)[1:12])
         made(self, *columns, heading=heading)
 
     monkeypatch.setattr(console.TextTable, "__init__", noted)
