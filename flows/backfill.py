@@ -4,7 +4,6 @@ from prefect import flow
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
-    create_table_artifact,
     update_progress_artifact,
 )
 from prefect.runtime import flow_run
@@ -24,7 +23,7 @@ from fingerpost.flows.ops.backfill.progress import (
 )
 from fingerpost.flows.ops.backfill.record import Backfill, BackfillError, BackfillRequest, settled
 from fingerpost.flows.run.calendar import days_between
-from fingerpost.flows.run.page import artifact_key
+from fingerpost.flows.run.page import artifact_key, show_table
 from fingerpost.schemas.store import Store
 
 
@@ -97,7 +96,7 @@ def show_partitions(job: Backfill) -> None:
 
 def _show_days(name: str, days: list[Partition]) -> None:
     rows = [{"day": partition.day, "state": partition.state, "why": partition.reason} for partition in days]
-    create_table_artifact(table=rows, key="backfill-days", description=f"{name}: days in order of their start")
+    show_table(rows, key="backfill-days", description=f"{name}: days in order of their start")
 
 
 def _show_course(job: Backfill, course: Progress) -> None:
@@ -106,4 +105,4 @@ def _show_course(job: Backfill, course: Progress) -> None:
 
 def _table(name: str, ends: list[Ended]) -> None:
     rows = [{"day": end.day, "state": end.state, "seconds": end.seconds, "why": end.reason} for end in ends]
-    create_table_artifact(table=rows, key="backfill-ended", description=f"{name}: outcome of its days")
+    show_table(rows, key="backfill-ended", description=f"{name}: outcome of its days")

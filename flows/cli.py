@@ -8,6 +8,7 @@ from fingerpost.flows import domains
 from fingerpost.flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.run.loggers import silence
+from fingerpost.flows.run.plain_text import echo, write_anything
 from fingerpost.schemas.errors import FingerpostError
 
 _HELP = "From documents to published, checked, versioned retrieval artifacts."
@@ -62,13 +63,14 @@ app = application()
 def main() -> None:
     """Runs a command; a FingerpostError is one line on standard error and exit code 1 (2 for wrong usage)."""
     silence()
+    write_anything()
     try:
         app()
     except FingerpostError as problem:
-        sys.stderr.write(f"fingerpost: {' '.join(str(problem).split())}\n")
+        echo(f"fingerpost: {' '.join(str(problem).split())}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.stderr.write("fingerpost: stopped; finished stages are kept, run again to continue\n")
+        echo("fingerpost: stopped; finished stages are kept, run again to continue", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)

@@ -4,13 +4,13 @@ import logging
 from datetime import UTC, datetime
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
 from fingerpost.flows.run.alerts import redeliver
 from fingerpost.flows.run.crashes import alert_of_prefect_runs
 from fingerpost.flows.run.failures import alert_of_dead_runs, alert_of_late_days
 from fingerpost.flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness
+from fingerpost.flows.run.page import show_table
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import checked_name
@@ -50,9 +50,7 @@ def watch_freshness(request: WatchRequest = WatchRequest()) -> None:
     entries = watched(store, request, now=now)
     for entry in entries:
         alert_of_late_days(store, entry, now=now)
-    create_table_artifact(
-        table=[_row(entry) for entry in entries], key="freshness", description=f"as of {now:%Y-%m-%d %H:%M} UTC"
-    )
+    show_table([_row(entry) for entry in entries], key="freshness", description=f"as of {now:%Y-%m-%d %H:%M} UTC")
     failed = {name: why for name, why in outcomes.items() if why != "sent"}
     if failed:
         raise FingerpostError(

@@ -1,6 +1,5 @@
 """The commands for the states of days and for backfills."""
 
-import json
 from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from fingerpost.flows.commands.options import (
     opened,
     pair,
 )
+from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError
 
 InputOption = Annotated[
@@ -82,7 +82,7 @@ def partitions(
         )
     days = found.of(days_between(first or min(known[0], last or known[0]), last or max(known[-1], first)))
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in days], indent=1))
+        echo_json([asdict(one) for one in days])
         return
     wide_console().print(calendar(f"{flow} of {found.collection}", days), soft_wrap=True)
 
@@ -160,7 +160,7 @@ def start(
         _show_selected(request, select(request), as_json=as_json)
         return
     made, days = begin(request)
-    typer.echo(f"backfill {made.id}: {len(days)} days, {order} first")
+    echo(f"backfill {made.id}: {len(days)} days, {order} first")
     _lead(made, home, [one.seconds for one in days], as_json=as_json)
 
 
@@ -175,12 +175,12 @@ def list_them(as_json: JsonOption = False, store: StoreOption = "") -> None:
 
     found = [(one, progress_of(one)) for one in backfills(opened(store))]
     if as_json:
-        typer.echo(json.dumps([_told(one, course) for one, course in found], indent=1))
+        echo_json([_told(one, course) for one, course in found])
         return
     for one, course in found:
         asked = one.request
         days = f"{asked.first_day} to {asked.last_day}"
-        typer.echo(f"{summary(one, course)}; {asked.flow} {days}, {asked.reprocess}, by {one.by} at {one.at}")
+        echo(f"{summary(one, course)}; {asked.flow} {days}, {asked.reprocess}, by {one.by} at {one.at}")
 
 
 @backfill.command()
@@ -195,13 +195,13 @@ def show(backfill_id: IdArgument, as_json: JsonOption = False, store: StoreOptio
     one = Backfill.load(opened(store), backfill_id)
     course = progress_of(one)
     if as_json:
-        typer.echo(json.dumps(_told(one, course), indent=1))
+        echo_json(_told(one, course))
         return
-    typer.echo(summary(one, course))
+    echo(summary(one, course))
     for day in course.control.days:
         end = course.ended.get(day)
         state = end.state if end else "running" if day in course.running else "to go"
-        typer.echo(f"{day}  {state:<10}{f'{end.seconds:8.1f} s  {end.reason}' if end else ''}".rstrip())
+        echo(f"{day}  {f'{state:<10}{end.seconds:8.1f} s{_after(end.reason)}' if end else state}")
 
 
 @backfill.command()
@@ -257,7 +257,7 @@ def retry_failed(
 
     one = Backfill.load(opened(store), backfill_id)
     days = try_failed_again(one)
-    typer.echo(
+    echo(
         f"backfill {one.id}: {len(days)} failed day{'s' if len(days) > 1 else ''} rerun"
         if days
         else f"backfill {one.id}: no day failed"
@@ -290,13 +290,13 @@ def _lead(one: Any, home: str, planned: list[float | None], *, as_json: bool) ->
 
     def tell(end: Any, course: Any) -> None:
         done = f"{len(course.ended)}/{len(course.control.days)}"
-        typer.echo(f"{done:>9}  {end.day}  {end.state:<10}{end.seconds:8.1f} s  {end.reason}".rstrip(), err=True)
+        echo(f"{done:>9}  {end.day}  {end.state:<10}{end.seconds:8.1f} s{_after(end.reason)}", err=True)
 
     course = run_to_end(one, tell, home=home, planned=planned)
     if as_json:
-        typer.echo(json.dumps(_told(one, course), indent=1))
+        echo_json(_told(one, course))
     else:
-        typer.echo(summary(one, course))
+        echo(summary(one, course))
     check(one, course)
 
 
@@ -310,7 +310,11 @@ def _steer(backfill_id: str, store: str, state: str, *, now: bool = False) -> No
     if control.state == "finished":
         raise BackfillError(f"backfill {one.id}: expected an unfinished one, found it finished; there is nothing to do")
     one.set_control(replace(control, state=state, now=now))
-    typer.echo(f"backfill {one.id}: {state}; `fingerpost backfill resume {one.id}` continues it")
+    echo(f"backfill {one.id}: {state}; `fingerpost backfill resume {one.id}` continues it")
+
+
+def _after(reason: str) -> str:
+    return f"  {reason}" if reason else ""
 
 
 def _told(one: Any, course: Any) -> dict[str, Any]:
@@ -330,16 +334,16 @@ def _told(one: Any, course: Any) -> dict[str, Any]:
 
 def _show_selected(request: Any, days: list[Any], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in days], indent=1))
+        echo_json([asdict(one) for one in days])
         return
     total = (date.fromisoformat(request.last_day) - date.fromisoformat(request.first_day) + timedelta(days=1)).days
     for one in days:
         cost = "?" if one.seconds is None else f"{one.seconds:.1f}"
-        typer.echo(f"{one.day}  {one.state:<12}{cost:>8} s  {one.reason}".rstrip())
+        echo(f"{one.day}  {one.state:<12}{cost:>8} s{_after(one.reason)}")
     unknown = sum(one.seconds is None for one in days)
     known = sum(one.seconds or 0.0 for one in days)
     rest = f", and {unknown} days of unknown cost" if unknown else ""
-    typer.echo(f"{len(days)} of {total} days would run: {known:,.1f} s of stages{rest}")
+    echo(f"{len(days)} of {total} days would run: {known:,.1f} s of stages{rest}")
 
 
 def _request(

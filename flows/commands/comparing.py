@@ -1,6 +1,5 @@
 """The commands that compare versions: diff, why and replay."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from fingerpost.flows.commands.options import (
     StoreOption,
     opened,
 )
+from fingerpost.flows.run.plain_text import echo_json
 
 _VERSION = "first version: reference, beginning of a fingerprint, live, live~1 (version before), day, or run"
 
@@ -52,7 +52,7 @@ def diff(
     sides = [find_version(there, text, collection=collection or None, product=product) for text in (before, after)]
     found = work.diff(there, *sides)
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+        echo_json(asdict(found))
     else:
         show_diff(found)
 
@@ -89,7 +89,7 @@ def why(
     before, after = (find_product(there, text, collection=collection or None, product=product) for text in between)
     found = work.why(there, before, after, query, k=k, method=method)
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+        echo_json(asdict(found))
     else:
         show_why(found)
 
@@ -145,6 +145,6 @@ def replay(
     )
     if as_json:
         body = found.as_json() | {"gates": [asdict(gate) | {"holds": gate.holds} for gate in gates]}
-        typer.echo(json.dumps(body, indent=1, ensure_ascii=False))
+        echo_json(body)
     else:
         show_replay(found, gates)

@@ -1,6 +1,5 @@
 """The command that erases a document, a query or a label."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from fingerpost.flows import domains
 from fingerpost.flows.commands.options import DEFAULT_PRODUCT, CollectionOption, JsonOption, StoreOption, opened
+from fingerpost.flows.run.plain_text import echo, echo_json
 
 
 def forget(
@@ -51,24 +51,24 @@ def forget(
     touched = listing(found, key, name)
     if not as_json:
         for line in summary(touched):
-            typer.echo(line)
+            echo(line)
     elif dry_run:
-        typer.echo(json.dumps({**asdict(touched), "texts": len(touched.texts)}, indent=1))
+        echo_json({**asdict(touched), "texts": len(touched.texts)})
     if dry_run:
         return
     if not yes:
         typer.confirm("Erase it? This cannot be undone.", abort=True)
-    outcome = erase(found, key, name, say=lambda line: None if as_json else typer.echo(line))
+    outcome = erase(found, key, name, say=lambda line: None if as_json else echo(line))
     if as_json:
-        typer.echo(json.dumps({**outcome.proof, "proof": outcome.path}, indent=1))
+        echo_json({**outcome.proof, "proof": outcome.path})
     else:
         proof = outcome.proof
-        typer.echo(
+        echo(
             f"proof  {proof['files']:,} files ({proof['bytes'] / 1e6:,.1f} MB, {proof['parquet_decoded']:,} Parquet"
             f" files decoded) searched for the id and {proof['texts']} text(s): {len(proof['findings'])} finding(s);"
             f" {proof['artifacts_removed']} artifact(s) removed; {outcome.path}"
         )
         for path in proof["findings"]:
-            typer.echo(f"found  {path}")
+            echo(f"found  {path}")
     if not outcome.clean:
         raise typer.Exit(1)

@@ -1,11 +1,11 @@
 """The commands that remove and keep artifacts: gc, pin and unpin."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from fingerpost.flows.commands.options import JsonOption, StoreOption, opened
+from fingerpost.flows.run.plain_text import echo, echo_json
 
 _REF = "reference name/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
 
@@ -49,7 +49,7 @@ def gc(
     act = work.plan_collection if dry_run else work.collect
     plan = act(there, keep_days=keep_days, keep_rollbacks=keep_rollbacks)
     if as_json:
-        typer.echo(json.dumps(plan.as_json(dry_run=dry_run), indent=1, ensure_ascii=False))
+        echo_json(plan.as_json(dry_run=dry_run))
     else:
         show_plan(plan, dry_run=dry_run)
     if plan.problem:
@@ -68,7 +68,7 @@ def pin(
     from fingerpost.flows.ops.keep.gc import keep
     from fingerpost.schemas.refs import Ref
 
-    typer.echo(f"{keep(opened(store), Ref.parse(reference), reason=reason).ref} is pinned")
+    echo(f"{keep(opened(store), Ref.parse(reference), reason=reason).ref} is pinned")
 
 
 def unpin(
@@ -84,4 +84,4 @@ def unpin(
 
     ref = Ref.parse(reference)
     pins.unpin(opened(store), ref)
-    typer.echo(f"{ref} is no longer pinned")
+    echo(f"{ref} is no longer pinned")

@@ -1,6 +1,5 @@
 """The commands that run flows, show the state of the store, and promote or roll back versions."""
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from fingerpost.flows.commands.options import (
     opened,
     pair,
 )
+from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError
 
 
@@ -114,7 +114,7 @@ def run(
         from fingerpost.flows.run.start import run_flow
 
         report = run_flow(flow, request, quiet=quiet, log_file=log_file)
-    typer.echo(report)
+    echo(report)
 
 
 def status(as_json: JsonOption = False, store: StoreOption = "") -> None:
@@ -167,7 +167,7 @@ def promote(
     """
     from fingerpost.flows.ops.keep.live import promote as make_live
 
-    typer.echo(
+    echo(
         make_live(
             opened(store), reference, collection=collection or None, profile=profile, reason=reason, despite=despite
         )
@@ -186,7 +186,7 @@ def rollback(
     """
     from fingerpost.flows.ops.keep.live import roll_back
 
-    typer.echo(roll_back(opened(store), collection=collection or None, reason=reason, product=product))
+    echo(roll_back(opened(store), collection=collection or None, reason=reason, product=product))
 
 
 def config(
@@ -205,16 +205,12 @@ def config(
     found, origins = load_settings(profile, overrides=dict(pair(text, "--set", "key=value") for text in settings or ()))
     values = in_force(found)
     if as_json:
-        typer.echo(
-            json.dumps(
-                {key: {"value": value, "from": origins.get(key, "default")} for key, value in values.items()},
-                indent=1,
-                default=str,
-            )
+        echo_json(
+            {key: {"value": value, "from": origins.get(key, "default")} for key, value in values.items()}, default=str
         )
         return
     for key, value in values.items():
-        typer.echo(f"{key} = {value!r}  # {origins.get(key, 'default')}")
+        echo(f"{key} = {value!r}  # {origins.get(key, 'default')}")
 
 
 def report(store: StoreOption = "") -> None:
@@ -231,7 +227,7 @@ def report(store: StoreOption = "") -> None:
         raise FingerpostError(
             f"store {found.url}: expected a run to report on, found none; run `fingerpost run nightly`"
         )
-    typer.echo(write(found, newest[0]))
+    echo(write(found, newest[0]))
 
 
 def sample(
@@ -269,7 +265,7 @@ def sample(
         known = f"{SAMPLE}, {SEE_ALSO_SAMPLE} or {NAMES_SAMPLE}"
         raise FingerpostError(f"sample: expected {known}, got {name!r}; choose one of these")
     for path in paths:
-        typer.echo(path)
+        echo(path)
 
 
 def accept(
@@ -290,4 +286,4 @@ def accept(
         raise FingerpostError(f"stage: expected one of {', '.join(known)}, got {stage!r}; correct it")
     found = known[stage]
     note = Ledger(opened(store), collection).accept(stage, found.code, found.contract.name, reason=reason)
-    typer.echo(f"accepted {note['ref']} as the result of the current code of {stage}")
+    echo(f"accepted {note['ref']} as the result of the current code of {stage}")

@@ -1,12 +1,12 @@
 """The commands for the stack on one machine and its deployments."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from fingerpost.flows.commands.options import JsonOption, StoreOption
+from fingerpost.flows.run.plain_text import echo, echo_json
 
 HomeOption = Annotated[
     str,
@@ -80,17 +80,14 @@ def up(
         tls=tls,
     )
 
-    def say(line: str) -> None:
-        print(line, flush=True)
-
     if not detach:
-        stack.up(options, say=say)
+        stack.up(options, say=echo)
         return
-    state = stack.detach(options, say=say)
+    state = stack.detach(options, say=echo)
     for name, address in described(state).items():
         if address:
-            say(f"{name:15} {address}")
-    say("`fingerpost down` ends it")
+            echo(f"{name:15} {address}")
+    echo("`fingerpost down` ends it")
 
 
 def down(home: HomeOption = "") -> None:
@@ -102,8 +99,8 @@ def down(home: HomeOption = "") -> None:
     from fingerpost.flows.ops.stack.state import find_home
 
     place = find_home(home)
-    ended = stack.down(place, say=lambda line: typer.echo(line))
-    typer.echo(f"stack {place}: {'ended' if ended else 'nothing was running'}")
+    ended = stack.down(place, say=echo)
+    echo(f"stack {place}: {'ended' if ended else 'nothing was running'}")
 
 
 def deploy(
@@ -137,14 +134,14 @@ def deploy(
         only=tuple(only or ()),
         paused=paused,
         file=file,
-        say=lambda line: typer.echo(line, err=True),
+        say=lambda line: echo(line, err=True),
     )
     if as_json:
-        typer.echo(json.dumps([asdict(deployment) for deployment in found], indent=1))
+        echo_json([asdict(deployment) for deployment in found])
         return
     for deployment in found:
         state = " (paused)" if deployment.paused else ""
-        typer.echo(f"{deployment.name}{state}: {'; '.join(deployment.schedules) or 'no schedule'}")
+        echo(f"{deployment.name}{state}: {'; '.join(deployment.schedules) or 'no schedule'}")
 
 
 def doctor(as_json: JsonOption = False, home: HomeOption = "", store: StoreOption = "") -> None:
@@ -154,23 +151,18 @@ def doctor(as_json: JsonOption = False, home: HomeOption = "", store: StoreOptio
     """
     from fingerpost.flows.ops.stack.doctor import diagnose
     from fingerpost.flows.ops.stack.state import find_home, read_state
-    from fingerpost.flows.run.console import wide_console
+    from fingerpost.flows.run.console import styled, table_of, wide_console
     from fingerpost.schemas.store import find_store
 
     state = read_state(find_home(home))
     found = list(diagnose(home=home, store=store or (state.store if state and state.runs else find_store())))
     if as_json:
-        typer.echo(json.dumps([asdict(check) for check in found], indent=1))
+        echo_json([asdict(check) for check in found])
     else:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("check", "", "found", "what to do"):
-            table.add_column(column, overflow="fold")
+        table = table_of("", "check", "", "found", "what to do")
         colours = {"ok": "green", "warn": "yellow", "fail": "red"}
         for check in found:
-            table.add_row(check.name, Text(check.status, colours[check.status]), Text(check.found), Text(check.advice))
+            table.add_row(check.name, styled((check.status, colours[check.status])), check.found, check.advice)
         wide_console().print(table)
     if any(check.status == "fail" for check in found):
         raise typer.Exit(1)

@@ -1,6 +1,5 @@
 """The commands that watch: metrics, lineage and freshness."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from fingerpost.flows.commands.options import (
     StoreOption,
     opened,
 )
+from fingerpost.flows.run.plain_text import echo, echo_json
 
 
 def metrics(
@@ -23,20 +23,23 @@ def metrics(
 ) -> None:
     """Serves recall, rows per second, quarantine, freshness, memory and more for Prometheus.
 
+    With FINGERPOST_AUTH=user:password in the environment, readers must give these, as for Prefect's API.
+
     Examples:
 
         fingerpost metrics --port 9108
 
         fingerpost metrics --once
     """
+    from fingerpost.flows.ops.stack.state import credentials
     from fingerpost.flows.ops.watch.exposition import serve, text
     from fingerpost.flows.ops.watch.metrics import registry
 
     found = opened(store)
     if once:
-        typer.echo(text(registry(found)).decode(), nl=False)
+        echo(*text(registry(found)).decode().removesuffix("\n").split("\n"))
         return
-    serve(found, port=port, host=host, ready=lambda address: typer.echo(address, err=True))
+    serve(found, port=port, host=host, auth=credentials(), ready=lambda address: echo(address, err=True))
 
 
 def lineage(
@@ -71,10 +74,10 @@ def lineage(
     found = opened(store)
     ref = committed(found, reference, collection=collection or None, product=product)
     if openlineage:
-        typer.echo(lines_of(found, ref))
+        echo(*lines_of(found, ref).split("\n"))
     else:
         form = as_mermaid if mermaid else json_of if as_json else as_tree
-        typer.echo(form(lineage_of(found, ref)))
+        echo(*form(lineage_of(found, ref)).split("\n"))
 
 
 def freshness(
@@ -99,6 +102,9 @@ def freshness(
     from fingerpost.flows.run.freshness import as_plain, freshness_lines, look
 
     found = look(opened(store), flow=flow, profile=profile, collection=collection)
-    typer.echo(json.dumps(as_plain(found), indent=1) if as_json else "\n".join(freshness_lines(found)))
+    if as_json:
+        echo_json(as_plain(found))
+    else:
+        echo(*freshness_lines(found))
     if any(one.late for one in found):
         raise typer.Exit(1)

@@ -1,11 +1,9 @@
 """Planning a flow without running it, for the commands."""
 
-import json
 from dataclasses import asdict
 
-from rich.table import Table
-
-from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.console import table_of, wide_console
+from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.flows.run.plan import Plan, figures, plan_in
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.runtime import planning
@@ -24,21 +22,14 @@ def show_plan(flow: str, request: RunRequest, *, as_json: bool) -> None:
     """Prints a plan."""
     plan = plan_of(flow, request)
     if as_json:
-        print(json.dumps({**asdict(plan), "cost": asdict(plan.cost)}, indent=1))
+        echo_json({**asdict(plan), "cost": asdict(plan.cost)})
         return
-    table = Table(
-        "stage",
-        "would",
-        "why",
-        "seconds",
-        "peak MB",
-        "MB stored",
-        title=f"{plan.flow} of {plan.collection}, {plan.day}",
-    )
+    heading = f"{plan.flow} of {plan.collection}, {plan.day}"
+    table = table_of(heading, "stage", "would", "why", "seconds>", "peak MB>", "MB stored>")
     for stage in plan.stages:
         table.add_row(stage.name, "run" if stage.runs else "be reused", stage.reason, *figures(stage))
     console = wide_console()
     console.print(table)
     for note in plan.notes:
-        console.print(note)
-    console.print(f"{len(plan.runs)} of {len(plan.stages)} stages would run: {plan.cost}")
+        console.tell(note)
+    console.tell(f"{len(plan.runs)} of {len(plan.stages)} stages would run: {plan.cost}")

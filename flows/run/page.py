@@ -5,16 +5,17 @@ Keys contain flow and collection, so that the UI keeps the versions of each over
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
 
 from fingerpost.flows.report.contents import Contents, gather
 from fingerpost.flows.report.plots import data_uri, on_white
 from fingerpost.flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
 from fingerpost.flows.run.loggers import warn
+from fingerpost.flows.run.markdown import code, escaped, table, table_of_rows
 from fingerpost.flows.run.redaction import without_credentials
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import full_name
@@ -58,26 +59,36 @@ def artifact_key(part: str, record: Mapping[str, Any]) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{part} {record['flow']} {record['collection']}".lower()).strip("-")
 
 
+def show_table(rows: Sequence[dict[str, Any]], *, key: str, description: str) -> None:
+    """Shows rows as a Markdown table.
+
+    Not as Prefect's table artifact: its older UI takes the cells for Markdown, its newer one for plain text, so no text
+    would be shown alike, and safely, in both.
+    """
+    create_markdown_artifact(markdown=table_of_rows(rows), key=key, description=escaped(description))
+
+
 def _show_stages(store: Store, record: dict[str, Any], words: str) -> None:
     if rows := stage_rows(record):
-        create_table_artifact(table=rows, key=artifact_key("stages", record), description=words)
+        show_table(rows, key=artifact_key("stages", record), description=words)
 
 
 def _show_quality(store: Store, record: dict[str, Any], words: str) -> None:
     if rows := quality_rows(record):
-        create_table_artifact(table=rows, key=artifact_key("quality", record), description=words)
+        show_table(rows, key=artifact_key("quality", record), description=words)
 
 
 def _show_summary(store: Store, record: dict[str, Any], words: str) -> None:
     contents = gather(store, record)
     markdown = summary(record, contents, plots(contents))
-    create_markdown_artifact(markdown=markdown, key=artifact_key("run", record), description=words)
+    create_markdown_artifact(markdown=markdown, key=artifact_key("run", record), description=escaped(words))
 
 
 def _show_lineage(store: Store, record: dict[str, Any], words: str) -> None:
     if record["stages"]:
         pages = [lineage_page(lineage_of(store, ref, record)) for ref in ends_of(record)]
-        create_markdown_artifact(markdown="\n".join(pages), key=artifact_key("lineage", record), description=words)
+        key = artifact_key("lineage", record)
+        create_markdown_artifact(markdown="\n".join(pages), key=key, description=escaped(words))
 
 
 def stage_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -113,11 +124,11 @@ def quality_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tuple[str, str]]) -> str:
     """The page's main part: state, publication and gates, quarantine, cost, plots."""
     parts = [
-        f"# {_cell(record['flow'])} of {_cell(record['collection'])}, {record['day']}",
+        f"# {escaped(record['flow'])} of {escaped(record['collection'])}, {record['day']}",
         f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile"
-        f" `{_cell(record['profile'])}`."
-        + (f"\n\n> {_cell(without_credentials(record['error']))}" if record["error"] else ""),
-        *(_cell(note) for note in record.get("notes", ())),
+        f" {code(record['profile'])}."
+        + (f"\n\n> {escaped(without_credentials(record['error']))}" if record["error"] else ""),
+        *(escaped(note) for note in record.get("notes", ())),
         "## Publication",
         _publication(record),
         "## Quarantine",
@@ -128,7 +139,7 @@ def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tu
     if pictures:
         parts += ["## Plots", *(f"### {title}\n\n![{title}]({uri})" for title, uri in pictures)]
     if contents.problems:
-        parts += ["## Not shown", *(f"- {_cell(problem)}" for problem in contents.problems)]
+        parts += ["## Not shown", *(f"- {escaped(problem)}" for problem in contents.problems)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -142,18 +153,13 @@ def plots(contents: Contents) -> list[tuple[str, str]]:
 def lineage_page(lineage: Lineage) -> str:
     """The lineage as a Mermaid diagram, and as a table for viewers that draw none."""
     rows = table(("what", "day", "rows", "in this run", "made of"), table_rows(lineage))
-    live = f"Live as {', '.join(lineage.live)}." if lineage.live else "Not live."
-    return f"Lineage of `{lineage.target}`. {live}\n\n```mermaid\n{as_mermaid(lineage)}\n```\n\n{rows}\n"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(str(cell)) for cell in line)} |" for line in lines)
+    live = f"Live as {escaped(', '.join(lineage.live))}." if lineage.live else "Not live."
+    return f"Lineage of {code(lineage.target)}. {live}\n\n```mermaid\n{as_mermaid(lineage)}\n```\n\n{rows}\n"
 
 
 def _publication(record: Mapping[str, Any]) -> str:
-    gates = table(("gate", "holds"), [(gate["gate"], "yes" if gate["holds"] else "**no**") for gate in record["gates"]])
+    held = [(gate["gate"], "yes" if gate["holds"] else "no") for gate in record["gates"]]
+    gates = table(("gate", "holds"), held, bold="no")
     moves = record.get("publications") or ([record["publication"]] if record["publication"] else [])
     if moves:
         said = " ".join(
@@ -173,7 +179,7 @@ def _quarantine(contents: Contents) -> str:
     parts = []
     for quarantine in contents.quarantines:
         share = "" if quarantine.share is None else f" ({100 * quarantine.share:.2f} % of the input)"
-        parts.append(f"{_cell(quarantine.title)}: {quarantine.rows:,} rows were quarantined{share}.")
+        parts.append(f"{escaped(quarantine.title)}: {quarantine.rows:,} rows were quarantined{share}.")
         if quarantine.reasons:
             parts.append(table(("reason", "rows"), quarantine.reasons.items()))
     return "\n\n".join(parts) or "No record of quarantined rows."
@@ -197,8 +203,3 @@ def _cost(cost: Mapping[str, float]) -> str:
 
 def _ratio(actual: float, expected: float) -> str:
     return f"{actual / expected:.2f}" if expected else ""
-
-
-def _cell(text: str) -> str:
-    """A text escaped for a cell of a Markdown table."""
-    return re.sub(r"\s+", " ", text.replace("|", "\\|").replace("<", "&lt;"))

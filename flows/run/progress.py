@@ -8,9 +8,10 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from fingerpost.flows.run.console import TextConsole
+from fingerpost.flows.run.plain_text import visible
 from fingerpost.tasks.ledger import StageRecord
 
 #: Minimum seconds between two updates of an artifact.
@@ -21,10 +22,10 @@ class RunProgress:
     """Reports stages to the terminal (unless quiet), to a log file if one is named, and to the Prefect UI."""
 
     def __init__(self, *, quiet: bool = False, log_file: Path | None = None) -> None:
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.console = TextConsole(stderr=True, quiet=quiet)
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<24}"),
+            TextColumn("{task.description:<24}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
             TimeElapsedColumn(),
@@ -78,16 +79,17 @@ class RunProgress:
         mark = "ran   " if record.computed else "reused"
         why = f"{record.reason}{resumed}" if record.computed or record.reason != "reused" else ""
         line = f"{mark} {record.name:<26} {record.seconds:7.1f} s  {rows}"
-        self.console.print(line, f"[dim]({why})[/dim]" if why else "", soft_wrap=True)
+        self.console.tell(f"{line} " if why else line, (f"({why})" if why else "", "dim"))
         self.log(f"{line} ({why})" if why else line)
 
     def say(self, text: str) -> None:
         """Reports a line."""
-        self.console.print(text, soft_wrap=True)
+        self.console.tell(text)
         self.log(text)
 
     def log(self, text: str) -> None:
         """Writes a line to the log file and to the flow run's log in Prefect's UI."""
+        text = visible(text, keep="\n")
         if self._log:
             self._log.info(text)
         if self._flow_log:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import Flow
-from prefect.artifacts import create_table_artifact
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -22,7 +21,7 @@ from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run import openlineage
 from fingerpost.flows.run.execution import close_executor, executor_of
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
-from fingerpost.flows.run.page import prefect_run, show_run
+from fingerpost.flows.run.page import prefect_run, show_run, show_table
 from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
 from fingerpost.flows.run.profiles import in_force, limits_digest
 from fingerpost.flows.run.progress import RunProgress
@@ -271,7 +270,7 @@ def _show_plan(plan: Plan) -> None:
         f" {plan.cost}"
     )
     if FlowRunContext.get():
-        create_table_artifact(table=rows_of(plan), key="plan", description=words)
+        show_table(rows_of(plan), key="plan", description=words)
     logging.getLogger("fingerpost.plan").info(words)
 
 

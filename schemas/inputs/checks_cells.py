@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fingerpost.schemas.errors import InputError
+
 #: Called with the index of a bad cell in its column, the reason, and what was found.
 Report = Callable[[int, str, str], None]
 
@@ -43,7 +45,7 @@ def text_cells(
     elif not isinstance(cells, pa.Array):
         cells = _texts_of(name, cells, report, is_key=is_key)
     elif pa.types.is_timestamp(cells.type):
-        cells = cells.cast(pa.timestamp(cells.type.unit)).cast(pa.date32(), safe=False)
+        cells = _local_time(cells).cast(pa.date32(), safe=False)
     texts = cells.cast(pa.date32(), safe=False) if pa.types.is_date64(cells.type) else cells
     texts = texts.cast(pa.string()).fill_null("")
     if name == "day":
@@ -115,6 +117,19 @@ def vector_figures(vectors: pa.Array) -> VectorFigures:
         return np.asarray(sums[stops] - sums[stops - np.maximum(lengths, 0)])
 
     return VectorFigures(lengths, count(~np.isfinite(values)), count(values == 0))
+
+
+def _local_time(moments: pa.Array) -> pa.Array:
+    """Timestamps as clocks in their own zone show them: a day in Berlin begins an hour or two before one in UTC."""
+    if moments.type.tz is None:
+        return moments
+    try:
+        return pc.local_timestamp(moments)
+    except pa.ArrowInvalid as problem:
+        raise InputError(
+            f"day: expected timestamps of a known time zone, got {moments.type.tz!r} ({problem}); write them without"
+            " a zone, or as text YYYY-MM-DD"
+        ) from problem
 
 
 def _texts_of(name: str, cells: Sequence[Any], report: Report, *, is_key: bool) -> pa.Array:

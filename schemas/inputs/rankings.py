@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,9 +16,11 @@ from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.formats import Reading, read_file
 from fingerpost.schemas.inputs.forms import Form
 
-QUERIES = Form(("query",), needed=("query",), option="")
+#: An id is optional; ``query_id``, as files of interactions name it, comes before ``id``.
+QUERIES = Form(("query", "query_id", "id"), needed=("query",), option="")
 SCHEMA = pa.schema(
     [
+        ("query_id", pa.string()),
         ("query", pa.string()),
         ("rank", pa.int32()),
         ("id", pa.string()),
@@ -30,22 +33,30 @@ SCHEMA = pa.schema(
 _ROWS = 65_536
 
 
-def read_texts(path: str | Path) -> list[str]:
-    """The column ``query`` of a Parquet, CSV or JSON Lines file; InputError if it is missing in the file or a row."""
+def read_texts(path: str | Path) -> tuple[list[str | None], list[str]]:
+    """The rows' own ids (None for a row without one) and the column ``query`` of a Parquet, CSV or JSON Lines file.
+
+    InputError if ``query`` is missing in the file or a row.
+    """
+    ids: list[str | None] = []
     texts: list[str] = []
     reading = Reading({}, form=QUERIES)
     for file in input_files(path):
         for batch in read_file(file, reading):
-            column = batch.columns["query"]
-            values = column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else column
-            for row, value in zip(batch.rows, values, strict=True):
+            given = [_values(batch.columns[name]) for name in ("query_id", "id") if name in batch.columns]
+            for place, (row, value) in enumerate(zip(batch.rows, _values(batch.columns["query"]), strict=True)):
                 if not isinstance(value, str):
                     raise InputError(f"{path}: expected text as query, found {value!r} in row {row}; correct it")
+                ids.append(next((str(own[place]) for own in given if own[place] not in (None, "")), None))
                 texts.append(value)
     if reading.quarantine.found:
         row, (_, reason, detail) = min(reading.quarantine.found.items())
         raise InputError(f"{path}: expected readable rows, found {reason} ({detail}) in row {row}; fix it")
-    return texts
+    return ids, texts
+
+
+def _values(column: "pa.Array | Sequence[Any]") -> Sequence[Any]:
+    return column.to_pylist() if isinstance(column, pa.Array | pa.ChunkedArray) else column
 
 
 class RowWriter:
@@ -72,7 +83,10 @@ class RowWriter:
         return self
 
     def add(self, *values: Any) -> None:
-        """Adds a row; of a ranking: the query, a label's rank from 1, its id, name, score, and probability."""
+        """Adds a row; of a ranking: the query's own id, the query, a label's rank from 1, its id, name, score, probability.
+
+        A query without an answer is one row whose rank, id, name, score and probability are None.
+        """
         self._rows.append(values)
         if len(self._rows) >= _ROWS:
             self._flush()

@@ -34,9 +34,12 @@ from fingerpost.tasks.ann.finger_tables import FingerTables, join_ranges
 from fingerpost.tasks.ann.graph import NONE, Graph, UpperLevel
 from fingerpost.tasks.ann.hnsw import HnswIndex
 from fingerpost.tasks.ann.search import Index
+from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.ann.within import rows_within
+from fingerpost.tasks.answer_count import checked_count
 from fingerpost.tasks.corpus.open import read_components, read_features, read_featurizer, read_vectors
 from fingerpost.tasks.corpus.rerank import RerankParams
+from fingerpost.tasks.corpus.sentences import first_sentence
 from fingerpost.tasks.corpus.svd import project
 from fingerpost.tasks.corpus.tfidf import Featurizer
 
@@ -166,11 +169,12 @@ class LiveIndex:
     ) -> Answers:
         """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity.
 
-        k: maximum number of answers. kind, package: only documents with these values. within: only documents whose
+        k: maximum number of answers, at least 0. kind, package: only documents with these values. within: only documents whose
         dense vectors have at least this similarity (l2: at most this distance), for example
         ``threshold_for(index).threshold`` of fingerpost.tasks.metric.open; without it the number of candidates is
         fixed.
         """
+        checked_count(k)
         self.load("featurizer", "features", "components", "documents", "index")
         radius = self._radius(within)
         queries = self.featurizer.transform([text])
@@ -229,30 +233,39 @@ class LiveIndex:
 
         FingerpostError for a vector of another length, of zeros, or with values that are not finite.
         """
-        row = np.asarray(vector, dtype=np.float32).reshape(1, -1)
+        given = np.asarray(vector, dtype=np.float64).reshape(1, -1)
+        if self.metric == "cosine" and np.isfinite(given).all():
+            given = unit_rows(given).astype(np.float64)
+        with np.errstate(over="ignore"):
+            row = given.astype(np.float32)
         if row.shape[1] != self.vectors.shape[1] or not np.isfinite(row).all() or not row.any():
             raise FingerpostError(
                 f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers;"
                 " compute it with the model of the documents' vectors"
             )
-        if self.metric == "cosine":
-            row = row / np.linalg.norm(row)
         return self._nearest(row, k, ef, kind, package, within, without=-1)
 
     def _nearest(
         self, row: np.ndarray, k: int, ef: int, kind: str | None, package: str | None, within: Radius, *, without: int
     ) -> Answers:
+        checked_count(k)
         keep = self._filter(kind, package)
         if without >= 0:
             keep[without] = False
         score: Callable[[float], float] = (lambda d: -d) if self.metric == "l2" else (lambda d: 1.0 - d)
         if (radius := self._radius(within)) is not None:
-            near = rows_within(self.index, row[0], radius, most=k, keep=keep, ef=ef)
+            near = rows_within(self.index, row[0], radius, most=max(k, 1), keep=keep, ef=ef)
             chosen = [(int(i), score(float(d))) for i, d in zip(near.rows, near.distances, strict=True)]
-            answers = self._answers(chosen, len(chosen), near.counters.distances, near.counters.estimates)
-            return replace(answers, within=within_of(radius, self.metric), more=not near.complete)
+            answers = self._answers(chosen[:k], len(chosen), near.counters.distances, near.counters.estimates)
+            more = not near.complete or len(chosen) > k
+            return replace(answers, within=within_of(radius, self.metric), more=more)
         width = max(ef, k + 1) if keep.sum() >= len(keep) - 1 else min(max(ef, 1000), len(self.vectors))
         result = self.index.search(row, min(width, len(self.vectors)), ef=width)
+        if not np.isfinite(result.distances[result.ids != NONE]).all():
+            raise FingerpostError(
+                f"vector: expected one whose {self.metric} distances float32 can hold, got one of length"
+                f" {np.linalg.norm(row.astype(np.float64)):.2g}; scale it like the documents' vectors"
+            )
         pairs = [
             (int(i), score(float(d)))
             for i, d in zip(result.ids[0], result.distances[0], strict=True)
@@ -276,7 +289,7 @@ class LiveIndex:
         return keep
 
     def _answers(self, chosen: list[tuple[int, float]], candidates: int, distances: int, estimates: int) -> Answers:
-        rows = self.documents.take([row for row, _ in chosen]).to_pylist()
+        rows = self.documents.take(pa.array([row for row, _ in chosen], pa.int64())).to_pylist()
         answers = [
             Answer(
                 row["id"],
@@ -284,7 +297,7 @@ class LiveIndex:
                 row["kind"],
                 row["package"],
                 round(score, 6),
-                " ".join(row["text"].split("\n\n")[0].split()).split(". ")[0],
+                first_sentence(row["text"]),
             )
             for row, (_, score) in zip(rows, chosen, strict=True)
         ]

@@ -20,6 +20,8 @@ from fingerpost.tasks.metric.thresholds import ClassRates, Rate, Target, Thresho
 #: Maximum distance of a canary's vector from the stored one, as a fraction of its length: it allows for float32
 #: rounding on another machine, not for another model.
 CANARY_TOLERANCE = 1e-3
+#: Below it a length counts as none: far less than float32 vectors can have, so that short vectors are told apart too.
+_SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 class ForeignModelError(ValueError):
@@ -57,7 +59,7 @@ class CalibratedThreshold:
                 f"threshold: expected vectors of model {self.model}, got those of {model}; migrate the threshold "
                 "(fingerpost threshold --migrate) or embed with that model"
             )
-        if vectors is None:
+        if vectors is None or not len(np.asarray(vectors)):
             return 0
         rows = checked_vectors(vectors)
         if rows.shape[1] != self.canaries.shape[1]:
@@ -73,7 +75,7 @@ class CalibratedThreshold:
 
     def _compare(self, number: int, vector: NDArray[np.float32]) -> None:
         canary = self.canaries[number].astype(np.float64)
-        distance = float(np.linalg.norm(vector - canary) / max(float(np.linalg.norm(canary)), 1e-30))
+        distance = float(np.linalg.norm(vector - canary) / max(float(np.linalg.norm(canary)), _SMALLEST))
         if distance > CANARY_TOLERANCE:
             raise ForeignModelError(
                 f"threshold: expected the vector of '{self.canary_ids[number]}' that model {self.model} gives, got one"

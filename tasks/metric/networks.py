@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.metric.embedders import BackboneParams, LossName
 
+#: Rows with an entry beyond it, or with all entries below its inverse, are scaled before they are squared.
+_LONG = 1e9
+
 
 class _Unit(torch.nn.Module):
     """Scales rows to length one."""
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.normalize(rows, dim=1)
+        # Squares of long rows overflow float32, those of short ones vanish; dividing other rows by 1 changes no bit.
+        largest = rows.detach().abs().amax(dim=1, keepdim=True)
+        unusual = (largest > _LONG) | ((largest < 1 / _LONG) & (largest > 0))
+        return torch.nn.functional.normalize(rows / torch.where(unusual, largest, torch.ones_like(largest)), dim=1)
 
 
 def head(inputs: int, params: BackboneParams) -> torch.nn.Module:

@@ -15,6 +15,7 @@ from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.corpus.open import read_vectors
 from fingerpost.tasks.metric.calibrated import CalibratedThreshold, ForeignModelError
 from fingerpost.tasks.metric.embedders import BackboneParams, Embedder, TrainingParams
@@ -220,7 +221,7 @@ def threshold_for(index: "LiveIndex") -> CalibratedThreshold:
     rows, canaries = index.vectors[[row_of[key] for key in known]], threshold.canaries
     if threshold.measure == "cosine":
         # The vectors of an index have length one, those that a threshold was chosen on need not.
-        canaries = canaries / np.linalg.norm(canaries, axis=1, keepdims=True)
+        canaries = unit_rows(canaries)
     compared = replace(threshold, canaries=canaries).check(ids=known, vectors=rows) if known else 0
     if not compared and threshold.model != own:
         raise ForeignModelError(

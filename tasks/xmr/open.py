@@ -26,6 +26,7 @@ from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.tasks.answer_count import checked_count
 from fingerpost.tasks.corpus.open import read_features, read_featurizer
 from fingerpost.tasks.corpus.tfidf import Featurizer
 from fingerpost.tasks.recent import Recent
@@ -270,7 +271,9 @@ class LiveRanker:
         return self.rank_many([text], k)[0]
 
     def rank_many(self, texts: list[str], k: int = 10, *, threads: int = 1) -> list[list[RankedLabel]]:
-        """The k best labels for each text."""
+        """The k best labels for each text; FingerpostError for a k below 0."""
+        if not checked_count(k) or not texts:
+            return [[] for _ in texts]
         rows = self.featurizer.transform([query_text(text) for text in texts])
         ranking = self.ranker.rank(rows, k, threads=threads)
         keys, names = self.labels

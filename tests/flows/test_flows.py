@@ -146,6 +146,10 @@ def test_vectors_alone_become_an_index(tmp_path: Path) -> None:
         index.query("anything")
     with pytest.raises(FingerpostError, match=r"vector: expected 16 finite numbers"):
         index.search(np.full(16, np.nan))
+    with pytest.raises(
+        FingerpostError, match=r"vector: expected one whose l2 distances float32 can hold, got .*4e\+25"
+    ):
+        index.search(np.full(16, 1e25))
 
 
 def test_an_unknown_forced_stage_is_named(tmp_path: Path, products: Path) -> None:

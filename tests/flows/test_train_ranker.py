@@ -16,7 +16,7 @@ from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.flows.run.start import run_flow
-from fingerpost.schemas.errors import GateError
+from fingerpost.schemas.errors import FingerpostError, GateError
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
@@ -153,7 +153,9 @@ def test_a_text_is_ranked_from_a_shell_without_prefect_dask_or_torch(
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
 def test_the_queries_of_a_file_are_ranked_to_a_file(shop: Path, tmp_path: Path, kind: str) -> None:
     texts = ["large red hammer", "qqqq", "green sofa"]
-    (tmp_path / "queries.csv").write_text("\n".join(["query", *texts]) + "\n")
+    keys = ("q1", "0017", "")
+    rows_of_file = ["id,query", *(f"{key},{text}" for key, text in zip(keys, texts, strict=True))]
+    (tmp_path / "queries.csv").write_text("\n".join(rows_of_file) + "\n")
     output = tmp_path / f"ranked.{kind}"
     store = str(shop / ".fingerpost")
     given = ["rank", "--input", str(tmp_path / "queries.csv"), "--output", str(output), "-k", "3", "--store", store]
@@ -166,13 +168,27 @@ def test_the_queries_of_a_file_are_ranked_to_a_file(shop: Path, tmp_path: Path, 
     )
     ranker = live("shop", store=store)
     expected = [
-        (text, place, answer.id, answer.name, pytest.approx(answer.score), pytest.approx(answer.chance))
-        for text in texts
+        (key, text, place, answer.id, answer.name, pytest.approx(answer.score), pytest.approx(answer.chance))
+        for key, text in (("q1", texts[0]), (None, texts[2]))
         for place, answer in enumerate(ranker.rank(text, 3), start=1)
     ]
+    # A query without an answer stays, with its id.
+    expected[3:3] = [("0017", "qqqq", None, None, None, None, None)]
     assert [tuple(row.values()) for row in rows] == expected
-    assert len(rows) == 6
+    assert list(rows[0]) == ["query_id", "query", "rank", "id", "name", "score", "chance"]
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["queries.csv", output.name])
+
+
+def test_none_is_an_answer_of_a_ranker(shop: Path) -> None:
+    ranker = live("shop", store=str(shop / ".fingerpost"))
+    assert ranker.rank("red hammer", 0) == ranker.rank("qqqq") == ranker.rank("") == []
+    assert ranker.rank_many([]) == []
+    assert ranker.rank_many(["red hammer", ""], 0) == [[], []]
+    with pytest.raises(FingerpostError, match="k: expected a number of answers of at least 0, got -1"):
+        ranker.rank("red hammer", -1)
+    shown = CliRunner().invoke(app, ["rank", "red hammer", "-k", "0", "--store", str(shop / ".fingerpost")])
+    assert (shown.exit_code, shown.exception) == (0, None)
+    assert "no answer" in shown.output
 
 
 def test_mistakes_of_rank_are_one_line(shop: Path, tmp_path: Path) -> None:

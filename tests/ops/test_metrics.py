@@ -1,10 +1,12 @@
 """The figures for Prometheus, and that every figure that a rule or the dashboard names is really there."""
 
+import base64
 import json
 import re
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -16,6 +18,8 @@ from typer.testing import CliRunner
 
 from fingerpost.flows import domains
 from fingerpost.flows.cli import app
+from fingerpost.flows.ops.stack.children import Options, children_of
+from fingerpost.flows.ops.stack.stack import _first_state
 from fingerpost.flows.ops.watch.exposition import make_server, text
 from fingerpost.flows.ops.watch.metrics import registry
 from fingerpost.schemas.errors import FingerpostError
@@ -146,6 +150,48 @@ def test_a_damaged_record_hides_no_other(tmp_path: Path) -> None:
     store.files.write(".runs/20260106T030000000-aaaaaa.json", b"{")
     store.files.write(".partitions/nightly/toys/2026-01-05.json", b"{")
     assert one(figures(store), "fingerpost_runs_total", flow="nightly", collection="toys", state="completed") == 1
+
+
+def test_the_server_asks_for_the_password_of_the_api(tmp_path: Path) -> None:
+    """Nothing is told without it but that the server answers."""
+    store = Store(str(tmp_path / "store")).prepare()
+
+    def asked(path: str, given: str = "") -> int:
+        headers = {"Authorization": f"Basic {base64.b64encode(given.encode()).decode()}"} if given else {}
+        request = urllib.request.Request(f"http://127.0.0.1:{server.server_port}{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code if not refused.read() else 0
+
+    with make_server("127.0.0.1", 0, registry(store), "operator:söcret") as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            assert [asked("/metrics"), asked("/metrics", "operator:secret"), asked("/nothing")] == [401] * 3
+            assert [asked("/metrics", "operator:söcret"), asked("/health")] == [200] * 2
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("secret", ["", "operator:secret"])
+def test_what_a_stack_shows_without_a_password_stays_on_this_machine(tmp_path: Path, secret: str) -> None:
+    """Dask's dashboards know no password, and the metrics ask for that of the API."""
+    options = Options(tmp_path, str(tmp_path / "store"), auth=secret)
+    children = children_of(options, _first_state(options))
+    addresses = [
+        address
+        for child in children
+        for option, address in pairwise(child.command)
+        if option in {"--host", "--dashboard-address"}
+    ]
+    assert len(addresses) == 5
+    assert {address.split("://")[-1].rsplit(":", 1)[0] for address in addresses} == {"127.0.0.1"}
+    (exporter,) = [child for child in children if child.name == "metrics"]
+    assert exporter.env.get("FINGERPOST_AUTH", "") == secret
+    assert not [child.name for child in children if secret and secret in str(child.command)]
 
 
 def test_the_server_answers_on_loopback_and_the_command_prints_the_same(tmp_path: Path) -> None:

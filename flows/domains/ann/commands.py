@@ -21,7 +21,7 @@ def query(
             show_default=False,
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="number of answers")] = 10,
+    k: Annotated[int, typer.Option("-k", min=0, max=1000, help="number of answers")] = 10,
     kind: Annotated[
         str | None, typer.Option(help="search only documents of this kind, for example function", show_default=False)
     ] = None,

@@ -1,18 +1,18 @@
 """The `query` command: answers of the live index as a table or JSON. Imports no Prefect."""
 
-import json
-import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from rich.table import Table
-
-from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.console import table_of, wide_console
+from fingerpost.flows.run.plain_text import echo, echo_json, visible
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks.ann.answers import Answers, Radius, radius_of
 from fingerpost.tasks.ann.open import LiveIndex, live
 from fingerpost.tasks.metric.calibrated import ForeignModelError
+
+#: The maximum number of characters of a first sentence in a table.
+_SENTENCE = 120
 
 
 def ask(
@@ -47,9 +47,9 @@ def ask(
         raise FingerpostError(str(problem)) from problem
     for question, result in results:
         if as_json:
-            print(json.dumps({"query": question, "index": str(index.ref), **asdict(result)}, ensure_ascii=False))
+            echo_json({"query": question, "index": str(index.ref), **asdict(result)}, indent=None)
         else:
-            _show(question, result, index)
+            _show(question, result, index, k)
 
 
 def _live_threshold(index: LiveIndex) -> float:
@@ -76,7 +76,11 @@ def _by_vectors(
 ) -> list[tuple[str, Answers]]:
     from fingerpost.schemas.inputs.sources import FileSource
 
-    rows = FileSource(str(file), ()).read().accepted
+    batch = FileSource(str(file), ()).read()
+    if batch.quarantined.num_rows:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items())
+        echo(f"{file}: left out {batch.quarantined.num_rows:,} row(s) ({reasons})", err=True)
+    rows = batch.accepted
     if rows["vector"].null_count:
         raise FingerpostError(
             f"{file}: expected a vector in every row, found {rows['vector'].null_count} without one; remove these rows"
@@ -87,9 +91,9 @@ def _by_vectors(
     ]
 
 
-def _show(question: str, result: Answers, index: LiveIndex) -> None:
+def _show(question: str, result: Answers, index: LiveIndex, k: int) -> None:
     console = wide_console()
-    table = Table(title=question, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = table_of(visible(question))
     texts = any(answer.first_sentence for answer in result.answers)
     keys = any(answer.title and answer.id != answer.title for answer in result.answers)
     table.add_column("", justify="right", no_wrap=True)
@@ -102,24 +106,36 @@ def _show(question: str, result: Answers, index: LiveIndex) -> None:
         table.add_column("first sentence", overflow="fold", min_width=20)
     for rank, answer in enumerate(result.answers, start=1):
         key = [answer.id] if keys else []
-        sentence = [textwrap.shorten(answer.first_sentence, 120, placeholder=" …")] if texts else []
+        sentence = [_shortened(answer.first_sentence)] if texts else []
         table.add_row(str(rank), *key, answer.title or answer.id, answer.kind, f"{answer.score:.3f}", *sentence)
     if result.answers:
         console.print(table)
     else:
-        why = (
-            "none of its words is in the index"
-            if result.within is None or not result.distances
-            else "no document is that near"
-        )
-        console.print(f"{question}: no answer; {why}")
+        console.tell(f"{question}: no answer; {_why_none(result, k)}")
     if result.within is not None:
-        console.print(_summary(result, index.metric), soft_wrap=True)
-    console.print(
-        f"[dim]{result.candidates:,} candidates, {result.distances:,} distances computed, {result.estimates:,}"
-        f" estimated ({result.method}); {index.ref}[/dim]",
-        soft_wrap=True,
+        console.tell(_summary(result, index.metric))
+    console.tell(
+        f"{result.candidates:,} candidates, {result.distances:,} distances computed, {result.estimates:,}"
+        f" estimated ({result.method}); {index.ref}",
+        style="dim",
     )
+
+
+def _why_none(result: Answers, k: int) -> str:
+    """Why there is no answer."""
+    if not result.distances:
+        return "none of its words is in the index"
+    if not k:
+        return "none was asked for"
+    return "there is no other document" if result.within is None else "no document is that near"
+
+
+def _shortened(text: str) -> str:
+    """A text of at most ``_SENTENCE`` characters, cut after a word where there is one not far before the end."""
+    if len(text) <= _SENTENCE:
+        return text
+    head, _, last = text[: _SENTENCE - 2].rpartition(" ")
+    return f"{head if len(last) < _SENTENCE // 3 else text[: _SENTENCE - 2]} …"
 
 
 def _summary(result: Answers, metric: str) -> str:

@@ -1,6 +1,5 @@
 """The commands that choose a threshold for embeddings, show the live one, and embed rows by its embedder."""
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption, pair
+from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError
 
 
@@ -129,7 +129,7 @@ def threshold(
     else:
         result = _of_file(arguments, source, migrate, old)
     if as_json:
-        typer.echo(json.dumps(_plain(result), ensure_ascii=False))
+        echo_json(_plain(result), indent=None)
     elif migrate is not None:
         show_migration(result, worst)
     elif source is None:
@@ -175,7 +175,7 @@ def embed(
     from fingerpost.flows.domains.metric.embed import embed_file
 
     mapping = dict(pair(text, "--map", "column=name") for text in columns or ())
-    typer.echo(embed_file(source, output, mapping, collection=collection or None, store=store or None))
+    echo(embed_file(source, output, mapping, collection=collection or None, store=store or None))
 
 
 def _check_usage(

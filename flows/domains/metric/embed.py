@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
+from fingerpost.flows.run.console import TextConsole
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.inputs.embeddings import EMBEDDINGS, read_embeddings
 from fingerpost.schemas.inputs.forms import DocumentBatch
@@ -52,14 +52,20 @@ def embed_file(
         ) from problem
     starts = range(0, len(rows), _TOGETHER)
     with writer:
-        for start in track(starts, "embedding", console=Console(stderr=True), transient=True):
+        for start in track(starts, "embedding", console=TextConsole(stderr=True), transient=True):
             part = slice(start, start + _TOGETHER)
-            for row in zip(ids[part], labels[part], embed(embedder, rows[part]), strict=True):
+            vectors = embed(embedder, rows[part])
+            if len(bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
+                raise FingerpostError(
+                    f"{source}: expected rows that the embedder's float32 numbers can hold, found too large ones in"
+                    f" {ids[start + int(bad[0])]!r}; scale them like those that it was trained on"
+                )
+            for row in zip(ids[part], labels[part], vectors, strict=True):
                 writer.add(*row)
-    bad = batch.quarantined.num_rows
+    out = batch.quarantined.num_rows
     reasons = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items())
     return f"{output}: {len(rows):,} embeddings of {tuned.threshold.model}" + (
-        f"; left out {bad:,} ({reasons})" if bad else ""
+        f"; left out {out:,} ({reasons})" if out else ""
     )
 
 

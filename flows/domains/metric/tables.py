@@ -2,10 +2,7 @@
 
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.console import TextConsole, TextTable, table_of, wide_console
 
 _LEAST = {"cosine": "a cosine similarity of at least", "euclidean": "a Euclidean distance of at most"}
 _RATES = {"far": "FAR", "frr": "FRR"}
@@ -15,10 +12,10 @@ def show_choice(result: dict[str, Any], worst: int) -> None:
     """Prints a threshold chosen on a file, its rates on other classes, and the worst of these."""
     console, rate, share = wide_console(), result["target"]["rate"], result["target"]["share"]
     on, test = result["chosen_on"], result["tested_on"]
-    console.print(
-        f"[bold]threshold {result['threshold']:.4f}[/bold]: {_LEAST[result['measure']]} that, for {_RATES[rate]}"
-        f" {_percent(share)}; {_interval(result['interval'], result['level'])}",
-        soft_wrap=True,
+    console.tell(
+        (f"threshold {result['threshold']:.4f}", "bold"),
+        f": {_LEAST[result['measure']]} that, for {_RATES[rate]} {_percent(share)};"
+        f" {_interval(result['interval'], result['level'])}",
     )
     _show_cautions(console, result["cautions"])
     table = _table("rates", "classes", "rows", "FAR", "FRR")
@@ -26,19 +23,16 @@ def show_choice(result: dict[str, Any], worst: int) -> None:
     table.add_row("where it was chosen", *_counts(on), _percent(on["far"]), _percent(on["frr"]))
     table.add_row(where, *_counts(test), _percent(test["far"]), _percent(test["frr"]))
     console.print(table)
-    console.print(
-        f"{_RATES[rate]} of classes left out one by one while choosing: {_percent(on['held_out'])}", soft_wrap=True
-    )
+    console.tell(f"{_RATES[rate]} of classes left out one by one while choosing: {_percent(on['held_out'])}")
     retrieval = (
         "" if test["recall_at_1"] is None else f"; recall@1 {test['recall_at_1']:.4f}, mAP@R {test['map_at_r']:.4f}"
     )
-    console.print(
+    console.tell(
         f"{where}: equal error rate {_percent(test['equal_error'])}{retrieval}; OPIS {test['opis']:.3g} (worst classes"
         f" {test['worst_opis']:.3g})",
-        soft_wrap=True,
     )
     if result["unlabelled"]:
-        console.print(f"{result['unlabelled']:,} row(s) without a label were left out", soft_wrap=True)
+        console.tell(f"{result['unlabelled']:,} row(s) without a label were left out")
     table = _table(f"worst classes by {_RATES[rate]}", "FAR", "FRR", "positive pairs", "negative pairs")
     for row in result["worst"][:worst]:
         table.add_row(
@@ -49,12 +43,12 @@ def show_choice(result: dict[str, Any], worst: int) -> None:
         console.print(_groups(result["groups"], _RATES[rate], test["other_classes"]))
 
 
-def _show_cautions(console: Console, cautions: list[str]) -> None:
+def _show_cautions(console: TextConsole, cautions: list[str]) -> None:
     for caution in cautions:
-        console.print(f"[yellow]not safely met:[/yellow] {caution}", soft_wrap=True)
+        console.tell(("not safely met:", "yellow"), f" {caution}")
 
 
-def _groups(rows: list[dict[str, Any]], rate: str, other: bool) -> Table:
+def _groups(rows: list[dict[str, Any]], rate: str, other: bool) -> TextTable:
     """Groups of classes: the threshold of each, and their rates by the common threshold and by their own."""
     where = "other classes" if other else "the same"
     table = _table(
@@ -88,20 +82,18 @@ def show_migration(result: dict[str, Any], worst: int) -> None:
     """Prints a threshold migrated to another model, compared with the old one."""
     console, rate = wide_console(), result["matched"]
     before, after = result["before"], result["after"]
-    console.print(
-        f"[bold]threshold {after['threshold']:.4f}[/bold] of {result['to']}: {_LEAST[result['measure']]} that;"
-        f" {_interval(after['interval'], result['level'])}; it has the {_RATES[rate]} of {before['threshold']:.4f} of"
-        f" {result['from']}",
-        soft_wrap=True,
+    console.tell(
+        (f"threshold {after['threshold']:.4f}", "bold"),
+        f" of {result['to']}: {_LEAST[result['measure']]} that; {_interval(after['interval'], result['level'])}; it has"
+        f" the {_RATES[rate]} of {before['threshold']:.4f} of {result['from']}",
     )
     table = _table("model", "threshold", "FAR", "FRR")
     for name, side in ((result["from"], before), (result["to"], after)):
         table.add_row(name, f"{side['threshold']:.4f}", _percent(side["far"]), _percent(side["frr"]))
     console.print(table)
     left = result["only_in_from"], result["only_in_to"]
-    console.print(
+    console.tell(
         f"compared on {result['rows']:,} rows; left out are {left[0]:,} of the old and {left[1]:,} of the new model",
-        soft_wrap=True,
     )
     table = _table(f"classes whose {_RATES[rate]} changes most", "before", "after")
     for row in result["changes"][:worst]:
@@ -112,27 +104,26 @@ def show_migration(result: dict[str, Any], worst: int) -> None:
 def show_live(result: dict[str, Any]) -> None:
     """Prints a published threshold, and the check of a file's vectors against its model."""
     console, rate = wide_console(), result["target"]["rate"]
-    console.print(
-        f"[bold]threshold {result['threshold']:.4f}[/bold]: {_LEAST[result['measure']]} that, for {_RATES[rate]} "
-        f"{_percent(result['target']['share'])}; interval {result['interval'][0]:.4f} to {result['interval'][1]:.4f}",
-        soft_wrap=True,
+    console.tell(
+        (f"threshold {result['threshold']:.4f}", "bold"),
+        f": {_LEAST[result['measure']]} that, for {_RATES[rate]} {_percent(result['target']['share'])};"
+        f" interval {result['interval'][0]:.4f} to {result['interval'][1]:.4f}",
     )
-    console.print(
+    console.tell(
         f"on {result['test_classes']} classes that it was not chosen on: FAR {_percent(result['test_far'])}, FRR"
         f" {_percent(result['test_frr'])}"
     )
     _show_cautions(console, result["cautions"])
     for name, (own, low, high) in result["groups"].items():
-        console.print(f"of group {name}: {own:.4f}, interval {low:.4f} to {high:.4f}", soft_wrap=True)
-    console.print(f"of model {result['model']}; vectors of another model need their own threshold", soft_wrap=True)
+        console.tell(f"of group {name}: {own:.4f}, interval {low:.4f} to {high:.4f}")
+    console.tell(f"of model {result['model']}; vectors of another model need their own threshold")
     if checked := result.get("checked"):
         rates = f"; on these FAR {_percent(checked['far'])}, FRR {_percent(checked['frr'])}" if "far" in checked else ""
-        console.print(
+        console.tell(
             f"{checked['input']}: {checked['canaries_compared']} canaries compared, the vectors are of that"
             f" model{rates}",
-            soft_wrap=True,
         )
-    console.print(f"[dim]{result['ref']}[/dim]", soft_wrap=True)
+    console.tell(result["ref"], style="dim")
 
 
 def _counts(side: dict[str, Any]) -> tuple[str, str]:
@@ -147,9 +138,9 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.3g} %"
 
 
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first, overflow="fold", max_width=80)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+def _table(first: str, *others: str) -> TextTable:
+    table = table_of("", first, *(f"{name}>" for name in others))
+    table.columns[0].max_width = 80
+    for column in table.columns[1:]:
+        column.no_wrap = True
     return table

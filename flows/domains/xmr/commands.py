@@ -28,12 +28,15 @@ def rank(
             show_default=False,
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="number of labels")] = 10,
+    k: Annotated[int, typer.Option("-k", min=0, max=1000, help="number of labels")] = 10,
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
     """Ranks labels with the live ranker: names, scores, and the probability that each is right.
+
+    A file is ranked to one row per answer, with the query's own id (its column query_id or id) as query_id; a query
+    without an answer is a row without a label.
 
     Examples:
 

@@ -1,12 +1,10 @@
 """The `rank` command: labels for a text, or for all queries of a file. Imports no Prefect."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.table import Table
-
-from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.console import table_of, wide_console
+from fingerpost.flows.run.plain_text import echo, echo_json, visible
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks.xmr.open import LiveRanker, RankedLabel, live
 
@@ -36,31 +34,33 @@ def rank(
     found = ranker.rank(text, k)
     if as_json:
         answers = [asdict(answer) for answer in found]
-        print(json.dumps({"query": text, "ranker": str(ranker.ref), "answers": answers}, ensure_ascii=False))
+        echo_json({"query": text, "ranker": str(ranker.ref), "answers": answers}, indent=None)
     else:
         _show(text, found, ranker)
 
 
 def _rank_file(source: Path, output: Path, *, k: int, collection: str | None, store: str | None) -> None:
-    from fingerpost.schemas.inputs.rankings import RowWriter, read_texts
+    from fingerpost.schemas.inputs.rankings import SCHEMA, RowWriter, read_texts
 
     writer, ranker = RowWriter(output), live(collection, store=store)
-    texts = read_texts(source)
+    ids, texts = read_texts(source)
     with writer:
         for start in range(0, len(texts), _TOGETHER):
-            part = texts[start : start + _TOGETHER]
-            for query, answers in zip(part, ranker.rank_many(part, k), strict=True):
+            part = slice(start, start + _TOGETHER)
+            for key, query, answers in zip(ids[part], texts[part], ranker.rank_many(texts[part], k), strict=True):
                 for position, answer in enumerate(answers, start=1):
-                    writer.add(query, position, answer.id, answer.name, answer.score, answer.chance)
-    print(output)
+                    writer.add(key, query, position, answer.id, answer.name, answer.score, answer.chance)
+                if not answers:
+                    writer.add(key, query, *[None] * (len(SCHEMA) - 2))
+    echo(output)
 
 
 def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
     console = wide_console()
     if not found:
-        console.print(f"{text}: no answer; none of its words is known")
+        console.tell(f"{text}: no answer; none of its words is known")
     else:
-        table = Table(title=text, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table = table_of(visible(text))
         named = any(answer.name != answer.id for answer in found)
         table.add_column("", justify="right", no_wrap=True)
         if named:
@@ -76,4 +76,4 @@ def _show(text: str, found: list[RankedLabel], ranker: LiveRanker) -> None:
             # Scores are products along the path down the tree, and therefore small even for good answers.
             table.add_row(str(position), *key, answer.name, *probability, f"{answer.score:.3g}")
         console.print(table)
-    console.print(f"[dim]{ranker.ref}[/dim]", soft_wrap=True)
+    console.tell(str(ranker.ref), style="dim")

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import groupby
 
-from rich.console import Group
-from rich.text import Text
+from rich.console import Group, RenderableType
 
 from fingerpost.flows.ops.backfill.partitions import STATES, Partition, counts, needing
+from fingerpost.flows.run.console import styled
+from fingerpost.flows.run.markdown import table
+from fingerpost.flows.run.plain_text import visible
 from fingerpost.flows.run.request import DAY
 
 _WEEKDAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
@@ -18,16 +20,15 @@ _LISTED = 60
 def calendar(title: str, partitions: Sequence[Partition]) -> Group:
     """Months with a sign for each day's state, a legend with counts, and the days that are not fresh with reasons."""
     states = {partition.day: partition.state for partition in partitions}
-    parts: list[Text] = [Text(title, style="bold")]
+    parts: list[RenderableType] = [styled((title, "bold"))]
     for month, weeks in _months(list(states)):
-        parts += [Text(), Text(month, style="bold"), Text("  ".join(_WEEKDAYS), style="dim")]
+        parts += ["", styled((month, "bold")), styled(("  ".join(_WEEKDAYS), "dim"))]
         parts += [_week(week, states) for week in weeks]
-    parts += [Text(), _legend(counts(partitions))]
+    parts += ["", styled(*_legend(counts(partitions)))]
     for alike in _alike(list(needing(partitions))[:_LISTED]):
         first, days = alike[0], alike[0].day if len(alike) == 1 else f"{alike[0].day} to {alike[-1].day}"
-        line = Text(f"{days}  ")
-        line.append(f"{first.state:<12}", style=STATES[first.state][1])
-        parts.append(line.append(_label(first, len(alike))))
+        words = _label(first, len(alike))
+        parts.append(styled(f"{days}  ", (f"{first.state:<12}", STATES[first.state][1]), visible(words)))
     return Group(*parts, *_more(partitions))
 
 
@@ -40,14 +41,15 @@ def calendar_markdown(partitions: Sequence[Partition]) -> str:
             cells = (f"{int(day[8:])} {STATES[states[day]][0]}" if day in states else "" for day in week)
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
-    lines += [_legend(counts(partitions)).plain, ""]
+    lines += ["".join(words for words, _ in _legend(counts(partitions))), ""]
     if rows := list(needing(partitions)):
-        lines += ["| day | state | why |", "| --- | --- | --- |"]
-        lines += [
-            f"| {partition.day} | {partition.state} | {_cell(partition.reason + _quarantined(partition))} |"
-            for partition in rows[:_LISTED]
-        ]
-        lines += [text.plain for text in _more(partitions)]
+        lines.append(
+            table(
+                ("day", "state", "why"),
+                [(found.day, found.state, found.reason + _quarantined(found)) for found in rows[:_LISTED]],
+            )
+        )
+        lines += _more(partitions)
     return "\n".join(lines)
 
 
@@ -64,28 +66,29 @@ def _months(days: Sequence[str]) -> Iterator[tuple[str, list[list[str]]]]:
         yield month, weeks
 
 
-def _week(week: Sequence[str], states: Mapping[str, str]) -> Text:
-    line = Text()
+def _week(week: Sequence[str], states: Mapping[str, str]) -> RenderableType:
+    parts: list[tuple[str, str]] = []
     for day in week:
         if day in states:
             sign, colour = STATES[states[day]]
-            line.append(f"{int(day[8:]):2}", style="dim").append(sign, style=colour).append(" ")
+            parts += [(f"{int(day[8:]):2}", "dim"), (sign, colour), (" ", "")]
         else:
-            line.append("    ")
-    return line
+            parts.append(("    ", ""))
+    return styled(*parts)
 
 
-def _legend(by_state: Mapping[str, int]) -> Text:
-    line = Text()
+def _legend(by_state: Mapping[str, int]) -> list[tuple[str, str]]:
+    """The signs with their colours, and the counts, as parts of a line."""
+    parts = []
     for state, count in by_state.items():
         sign, colour = STATES[state]
-        line.append(f"{sign} ", style=colour).append(f"{count} {state}   ")
-    return line
+        parts += [(f"{sign} ", colour), (f"{count} {state}   ", "")]
+    return parts
 
 
-def _more(partitions: Sequence[Partition]) -> list[Text]:
+def _more(partitions: Sequence[Partition]) -> list[str]:
     left = len(list(needing(partitions))) - _LISTED
-    return [Text(f"and {left} more days")] if left > 0 else []
+    return [f"and {left} more days"] if left > 0 else []
 
 
 def _alike(partitions: Sequence[Partition]) -> Iterator[list[Partition]]:
@@ -108,7 +111,3 @@ def _label(partition: Partition, count: int) -> str:
 
 def _quarantined(partition: Partition) -> str:
     return f" ({partition.quarantined:,} rows quarantined)" if partition.quarantined else ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -2,27 +2,24 @@
 
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from fingerpost.flows.ops.compare.causes import Change, shown
 from fingerpost.flows.ops.compare.diff import Diff
-from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.console import TextConsole, table_of, wide_console
 
 
 def show_diff(difference: Diff) -> None:
     """Prints a difference: first causes, changes of the data, then changes of values."""
     console = wide_console()
-    console.print(f"before {difference.before}\nafter  {difference.after}", soft_wrap=True, markup=False)
+    console.tell(f"before {difference.before}")
+    console.tell(f"after  {difference.after}")
     if difference.causes:
-        console.print("\n[bold]first causes[/bold]")
+        console.tell()
+        console.tell("first causes", style="bold")
         for cause in difference.causes:
-            console.print(f"  {cause}", soft_wrap=True, markup=False)
+            console.tell(f"  {cause}")
     elif all(artifact.state == "same" for artifact in difference.artifacts):
-        console.print(
-            "\nevery artifact of both is identical" if difference.kind == "run" else "\nthe two are identical"
-        )
+        console.tell()
+        console.tell("every artifact of both is identical" if difference.kind == "run" else "the two are identical")
     _data(console, difference)
     _changes(console, "run", [("", change) for change in difference.about])
     _changes(console, "settings", [("", change) for change in difference.settings])
@@ -63,15 +60,7 @@ def _of_all(difference: Diff, field: str) -> list[tuple[str, Change]]:
     return kept
 
 
-def table_of(title: str, *columns: str) -> Table:
-    """A plain table with a title on the left; columns that end in ``>`` are aligned to the right."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
-    return table
-
-
-def _overview(console: Console, difference: Diff) -> None:
+def _overview(console: TextConsole, difference: Diff) -> None:
     table = table_of("\nartifacts", "artifact", "state", "files>", "identical>", "bytes>", "seconds>", "peak MB>")
     for artifact in difference.artifacts:
         cost = {change.key: _arrow(change) for change in artifact.cost}
@@ -89,26 +78,27 @@ def _overview(console: Console, difference: Diff) -> None:
     console.print(table)
 
 
-def _data(console: Console, difference: Diff) -> None:
+def _data(console: TextConsole, difference: Diff) -> None:
     """Prints the changes of the data, one paragraph each."""
     for artifact in difference.artifacts:
         for data in artifact.data:
             figures = ", ".join(f"{name} {shown(value)}" for name, value in data.figures.items())
             text = "; ".join(part for part in (figures, data.note) if part)
-            console.print(f"\n[bold]{escape(data.about)}[/bold]: {escape(text)}", soft_wrap=True)
+            console.tell()
+            console.tell((data.about, "bold"), f": {text}")
             for example in data.examples:
-                console.print(f"  {example}", soft_wrap=True, markup=False)
+                console.tell(f"  {example}")
 
 
-def _stages(console: Console, difference: Diff) -> None:
+def _stages(console: TextConsole, difference: Diff) -> None:
     if not difference.stages:
         return
     table = table_of("\nstages", "stage", "before", "after", "artifact", "seconds>", "peak MB>")
     for pair in difference.stages:
         table.add_row(
             pair.stage,
-            escape(pair.before),
-            escape(pair.after),
+            pair.before,
+            pair.after,
             "same" if pair.same_artifact else "differs",
             _arrow(pair.seconds),
             _arrow(pair.peak_mb),
@@ -116,7 +106,7 @@ def _stages(console: Console, difference: Diff) -> None:
     console.print(table)
 
 
-def _changes(console: Console, title: str, items: list[tuple[str, Change]]) -> None:
+def _changes(console: TextConsole, title: str, items: list[tuple[str, Change]]) -> None:
     if not items:
         return
     named = any(role for role, _ in items)
@@ -124,7 +114,7 @@ def _changes(console: Console, title: str, items: list[tuple[str, Change]]) -> N
     for role, change in items:
         difference = "" if change.difference is None else f"{change.difference:+.6g}"
         cells = (change.key, short(change.before), short(change.after), difference)
-        table.add_row(*([role] if named else []), *(escape(cell) for cell in cells))
+        table.add_row(*([role] if named else []), *cells)
     console.print(table)
 
 

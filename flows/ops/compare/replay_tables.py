@@ -1,11 +1,7 @@
 """The `replay` command: changes of the answers to real queries by a candidate. Imports no Prefect."""
 
-from rich.console import Console
-from rich.markup import escape
-
-from fingerpost.flows.ops.compare.diff_tables import table_of
 from fingerpost.flows.ops.compare.versions import find_product
-from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.console import TextConsole, table_of, wide_console
 from fingerpost.flows.run.gates import replay_gates
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.replay import Replay, replay
@@ -51,22 +47,19 @@ def compare_with_live(
 def show_replay(replayed: Replay, gates: list[Gate]) -> None:
     """Prints the metrics, the gates, and the queries whose answers changed, worst first."""
     console = wide_console()
-    console.print(
-        f"candidate {replayed.candidate}\nlive      {replayed.live or 'not compared'}", soft_wrap=True, markup=False
-    )
-    console.print(
+    console.tell(f"candidate {replayed.candidate}")
+    console.tell(f"live      {replayed.live or 'not compared'}")
+    console.tell(
         f"{len(replayed.queries):,} queries of {replayed.file}, first {replayed.k} answers",
-        soft_wrap=True,
-        markup=False,
     )
     for gate in gates:
-        console.print(f"{'passed' if gate.holds else 'MISSED'} {gate}", markup=False)
+        console.tell(f"{'passed' if gate.holds else 'MISSED'} {gate}")
     if replayed.unknown_judged:
         some = f"{', '.join(replayed.unknown_judged[:4])}{' …' if len(replayed.unknown_judged) > 4 else ''}"
-        console.print(f"{len(replayed.unknown_judged)} judged ids are in no version compared: {some}", markup=False)
+        console.tell(f"{len(replayed.unknown_judged)} judged ids are in no version compared: {some}")
     if not replayed.changed:
         if replayed.live:
-            console.print("no answer changed")
+            console.tell("no answer changed")
         else:
             _answers(console, replayed)
         return
@@ -94,18 +87,18 @@ def show_replay(replayed: Replay, gates: list[Gate]) -> None:
             ", ".join(query.gained[:4]),
             ", ".join(f"{p.id} {p.live or 'none'} → {p.candidate or 'none'}" for p in judged[:4]),
         )
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*cells)
     console.print(table)
     if len(replayed.changed) > _SHOWN:
-        console.print(f"and {len(replayed.changed) - _SHOWN:,} more; --json lists all")
+        console.tell(f"and {len(replayed.changed) - _SHOWN:,} more; --json lists all")
 
 
-def _answers(console: Console, replayed: Replay) -> None:
+def _answers(console: TextConsole, replayed: Replay) -> None:
     """The first answers of one version."""
     table = table_of("\nanswers", "query", "nDCG>", "first answers")
     for query in replayed.queries[:_SHOWN]:
         figure = "" if query.ndcg_candidate is None else f"{query.ndcg_candidate:.3f}"
-        table.add_row(*(escape(cell) for cell in (query.query, figure, ", ".join(query.candidate[:4]))))
+        table.add_row(query.query, figure, ", ".join(query.candidate[:4]))
     console.print(table)
 
 

@@ -1,14 +1,12 @@
 """The commands that show the state of a store or move live versions. Imports no Prefect."""
 
-import json
 import secrets
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
-
 from fingerpost.flows.domains import products
-from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.console import TextTable, table_of, wide_console
+from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.leases import lease
 from fingerpost.schemas.publish import Pointer, published_collection
@@ -35,11 +33,10 @@ def show_status(store: Store, *, as_json: bool) -> None:
     for record in runs(store, newest=200):
         newest.setdefault(record["collection"], record)
     if as_json:
-        found = {"store": store.url, "live": live, "runs": newest, "problems": problems, "strangers": strays}
-        print(json.dumps(found, indent=1))
+        echo_json({"store": store.url, "live": live, "runs": newest, "problems": problems, "strangers": strays})
         return
     console = wide_console()
-    console.print(f"store {store.url}", soft_wrap=True)
+    console.tell(f"store {store.url}")
     table = _table("live", "generation", "since", "by", "artifact")
     for name, move in live.items():
         table.add_row(name, str(move["generation"]), move["at"], move["action"], move["ref"])
@@ -58,13 +55,11 @@ def show_status(store: Store, *, as_json: bool) -> None:
     console.print(table if newest else "no runs yet")
     for name, record in newest.items():
         if record["error"]:
-            console.print(f"[red]{name}[/red]: {record['error']}", soft_wrap=True)
-    for problem in problems:
-        console.print(problem, soft_wrap=True, markup=False)
+            console.tell((name, "red"), f": {record['error']}")
+    for unread in problems:
+        console.tell(unread)
     if strays:
-        console.print(
-            f"does not belong in the store, and is ignored: {some(strays)}; move it away", soft_wrap=True, markup=False
-        )
+        console.tell(f"does not belong in the store, and is ignored: {some(strays)}; move it away")
 
 
 def show_history(store: Store, *, newest: int, as_json: bool) -> None:
@@ -77,7 +72,7 @@ def show_history(store: Store, *, newest: int, as_json: bool) -> None:
         except FingerpostError as problem:
             leave_out(problem)
     if as_json:
-        print(json.dumps({"runs": records, "publications": moves}, indent=1))
+        echo_json({"runs": records, "publications": moves})
         return
     console = wide_console()
     table = _table("run", "flow", "collection", "day", "state", "seconds", "stages run", "why")
@@ -151,12 +146,8 @@ def roll_back(store: Store, *, collection: str | None, reason: str, product: str
     return f"{name}/{product}: {move.ref} is live again, generation {move.generation}"
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(
-            column,
-            overflow="fold",
-            no_wrap=column in {"flow", "day", "state", "seconds", "action", "at", "since", "generation"},
-        )
+def _table(*columns: str) -> TextTable:
+    table = table_of("", *columns)
+    for column in table.columns:
+        column.no_wrap = column.header in {"flow", "day", "state", "seconds", "action", "at", "since", "generation"}
     return table

@@ -159,12 +159,12 @@ def children_of(options: Options, state: State, *, before_work: Callable[[], Non
             needs="server",
             first=before_work,
         ),
-        *_metrics_exporter(python, client, state),
+        *_metrics_exporter(python, client, state, options.auth),
     ]
 
 
-def _metrics_exporter(python: tuple[str, ...], client: dict[str, str], state: State) -> list[Child]:
-    """The exporter: `fingerpost metrics`."""
+def _metrics_exporter(python: tuple[str, ...], client: dict[str, str], state: State, auth: str) -> list[Child]:
+    """The exporter: `fingerpost metrics`, which asks for the same password as the API."""
     if not state.metrics:
         return []
     port = str(urlsplit(state.metrics).port)
@@ -172,8 +172,8 @@ def _metrics_exporter(python: tuple[str, ...], client: dict[str, str], state: St
         Child(
             "metrics",
             (*python, "fingerpost.flows.cli", "metrics", "--port", port),
-            client,
-            lambda: _answers_http(state.metrics),
+            client | ({AUTH: auth} if auth else {}),
+            lambda: _answers_http(state.metrics.removesuffix("/metrics") + "/health"),
             essential=False,
         )
     ]

@@ -58,9 +58,16 @@ def _any_text(documents: pa.Table) -> bool:
     return any(pc.any(pc.greater(pc.binary_length(documents[name]), 0)).as_py() for name in ("title", "text"))
 
 
+#: The maximum length of vectors that are compared as they are: the square of twice that is below float32's maximum.
+_LONGEST = 9e18
+
+
 @stage(contracts.VECTORS)
 def take_vectors(run: StageRun, documents: Ref, *, normalize: bool) -> None:
-    """Extracts the vectors that the documents contain, scaled to norm 1 with ``normalize``."""
+    """Extracts the vectors that the documents contain, scaled to norm 1 with ``normalize``.
+
+    FingerpostError where documents lack them, and for vectors left unscaled that are too long to be compared.
+    """
     artifact = run.store.open(documents, contracts.DOCUMENTS)
     if not artifact.quality["vectors"]:
         raise FingerpostError(
@@ -76,6 +83,12 @@ def take_vectors(run: StageRun, documents: Ref, *, normalize: bool) -> None:
 def _take_shard(store: Store, shard: Shard, *, documents: Ref, normalize: bool) -> ShardOutput:
     column = store.open(documents, contracts.DOCUMENTS).read("documents", shard=shard.index)["vector"].combine_chunks()
     rows = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     if normalize:
-        rows = rows / np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))[:, None]
+        rows = rows / lengths[:, None]
+    elif (longest := lengths.max(initial=0.0)) > _LONGEST:
+        raise FingerpostError(
+            f"vectors: expected lengths of at most {_LONGEST:.0e}, whose distances float32 can hold, got {longest:.2g};"
+            " scale them, or compare them by cosine (ann.hnsw.metric)"
+        )
     return ShardOutput({"vectors": dense_to_arrow(rows)}, {"rows": len(rows), "dimensions": rows.shape[1]})

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from fingerpost.schemas import corpus as contracts
-from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.matrices import (
     dense_to_arrow,
     sparse_from_arrow,
@@ -79,12 +79,21 @@ def _count_shard(store: Store, shard: Shard, *, documents: Ref, params: NgramPar
 
 @stage(contracts.VOCABULARY)
 def merge_vocabulary(run: StageRun, ngrams: Ref, *, params: NgramParams) -> None:
-    """Sums the document frequencies of all shards and selects the terms that become columns."""
+    """Sums the document frequencies of all shards and selects the terms that become columns.
+
+    FingerpostError where no text has a term, or none has one of those selected.
+    """
     counted = run.store.open(ngrams, contracts.NGRAMS)
     merged = reduce(
         merge_frequencies, (_frequencies(counted, shard, params) for shard in shards_of(counted.entries("frequencies")))
     )
     vocabulary = select_vocabulary(merged, params)
+    if not any(family.frequencies.any() for family in vocabulary.families):
+        met = any(family.frequencies.any() for family in merged.families)
+        raise FingerpostError(
+            f"texts: expected terms, found {'only ones below min_df' if met else 'none'} in {merged.documents:,} texts;"
+            f" {'lower min_df' if met else 'give texts with words of two letters or digits, or give vectors'}"
+        )
     run.write("terms", terms_table([family.terms for family in vocabulary.families]))
     run.write(
         "frequencies",

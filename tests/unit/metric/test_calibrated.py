@@ -1,11 +1,14 @@
 """A threshold belongs to a model: others are refused with the reason, and it moves by its error rate."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.metric import open as metric_open
 from fingerpost.tasks.metric.calibrated import CalibratedThreshold, ForeignModelError, calibrated, canary_rows, migrate
 from fingerpost.tasks.metric.histograms import pair_histograms
 from fingerpost.tasks.metric.scores import Measure, ScoreBins, bins_covering
@@ -30,6 +33,30 @@ def test_vectors_of_the_model_are_taken_and_its_canaries_compared() -> None:
     noisy = vectors[order] * (1 + 1e-5 * np.random.default_rng(1).standard_normal(vectors.shape).astype(np.float32))
     assert threshold.check(ids=[IDS[row] for row in order], vectors=noisy) == 5
     assert threshold.check(ids=["new"], vectors=vectors[:1]) == 0
+
+
+def test_no_vectors_have_no_canaries() -> None:
+    threshold, _, _ = made()
+    assert threshold.check(ids=[], vectors=[]) == threshold.check(ids=[], vectors=np.zeros((0, 8))) == 0
+
+
+@pytest.mark.parametrize("length", [1e37, 1e20, 1e-25, 1e-36])
+def test_canaries_of_any_length_are_compared_by_direction(monkeypatch: pytest.MonkeyPatch, length: float) -> None:
+    """A threshold that was chosen on vectors as they are, and an index of the same ones scaled to length one."""
+    threshold, vectors, _ = made()
+    unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    long = replace(threshold, canaries=(threshold.canaries.astype(np.float64) * length).astype(np.float32))
+    monkeypatch.setattr(metric_open, "live", lambda *_, **__: SimpleNamespace(threshold=long, ref="r"))
+    index = SimpleNamespace(metric="cosine", ref="i", members={}, store=SimpleNamespace(url="s"), vectors=unit)
+    index.manifest, index.documents = SimpleNamespace(run={"collection": "c"}), pa.table({"id": IDS})
+    assert metric_open.threshold_for(index) is long  # type: ignore[arg-type]
+    index.vectors = np.roll(unit, 1, axis=0)
+    with pytest.raises(ForeignModelError, match="of another model"):
+        metric_open.threshold_for(index)  # type: ignore[arg-type]
+    raw = (vectors.astype(np.float64) * length).astype(np.float32)
+    assert long.check(ids=IDS, vectors=raw) == 5
+    with pytest.raises(ForeignModelError, match="of another model"):
+        long.check(ids=IDS, vectors=np.roll(raw, 1, axis=0))
 
 
 def test_vectors_of_another_model_are_refused_with_the_reason() -> None:

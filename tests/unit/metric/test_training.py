@@ -201,3 +201,16 @@ def test_what_cannot_be_trained_is_refused() -> None:
         embed(made, rows[:, 1:])
     with pytest.raises(ValueError, match="state: expected that of this network, got another"):
         trainer(backbone=replace(HEAD, dimensions=4)).restore(trainer().state())
+
+
+@pytest.mark.parametrize("length", [1e30, 1e20, 1.0, 1e-25, 1e-40])
+def test_embeddings_of_any_length_are_scaled_to_one(length: float) -> None:
+    """And those of usual lengths to the same bits as ever."""
+    from fingerpost.tasks.metric.networks import _Unit
+
+    rows = np.random.default_rng(0).standard_normal((5, 4))
+    given = torch.from_numpy((rows * length).astype(np.float32))
+    expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    assert _Unit()(given).numpy() == pytest.approx(expected, abs=1e-4)
+    if length == 1.0:
+        assert torch.equal(_Unit()(given), torch.nn.functional.normalize(given, dim=1))

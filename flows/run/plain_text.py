@@ -1,0 +1,56 @@
+"""Text that others wrote, for people and programs to read: as it stands, and unable to control a terminal.
+
+Everything that commands write goes through here or through :mod:`fingerpost.flows.run.console`. Imports no rich.
+"""
+
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+#: Control characters (C0, DEL, C1), line and paragraph separators, bidirectional embeddings, overrides and isolates,
+#: which would also reorder what stands beside them, and unpaired surrogates, which no encoding has.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    r"""A text with control characters as escapes such as ``\x1b``, but for those in ``keep``; all else unchanged."""
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def echo(*lines: object, err: bool = False) -> None:
+    """Writes lines to standard output, or to standard error."""
+    for line in lines:
+        typer.echo(visible(str(line)), err=err)
+
+
+def echo_json(value: Any, *, indent: int | None = 1, default: Callable[[Any], Any] | None = None) -> None:
+    """Writes a value as JSON to standard output; ``default`` as in :func:`json.dumps`."""
+    text = json.dumps(value, indent=indent, ensure_ascii=not _encodes_all(sys.stdout), default=default)
+    typer.echo(json_text(text))
+
+
+def json_text(text: str) -> str:
+    """A JSON text with the control characters that JSON allows in strings as escapes of JSON."""
+    return _CONTROLS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+
+
+def write_anything() -> None:
+    """Lets standard output and error show characters that their encoding lacks as escapes, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _encodes_all(stream: Any) -> bool:
+    return str(getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").replace("_", "").startswith("utf")

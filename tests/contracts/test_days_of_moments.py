@@ -1,0 +1,57 @@
+"""Moments as days: each is the day that a calendar in the moment's own zone shows."""
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.checks_cells import text_cells
+from fingerpost.schemas.inputs.documents import read_documents
+
+ZONES = ("Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Asia/Kolkata", "UTC", "+05:30", "-03:00")
+
+
+def zone(name: str) -> tzinfo:
+    if name[0] in "+-":
+        hours, minutes = name[1:].split(":")
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        return timezone(offset if name[0] == "+" else -offset)
+    return ZoneInfo(name)
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 2), datetime(2060, 1, 1)),
+    st.sampled_from(ZONES),
+    st.sampled_from(["s", "ms", "us", "ns"]),
+)
+@settings(max_examples=60)
+def test_a_moment_is_the_day_of_its_zone(moment: datetime, name: str, unit: str) -> None:
+    aware = moment.replace(microsecond=0, tzinfo=UTC)
+    cells = pa.array([aware, None], pa.timestamp(unit, tz=name))
+    found = text_cells("day", cells, lambda *_: None).to_pylist()
+    assert found == [aware.astimezone(zone(name)).date().isoformat(), ""]
+
+
+def test_midnight_in_berlin_is_no_day_before(tmp_path: Path) -> None:
+    midnight = datetime(2026, 1, 5, tzinfo=ZoneInfo("Europe/Berlin"))
+    bare = datetime(2026, 1, 5)
+    for number, (value, kind) in enumerate(
+        [(midnight, pa.timestamp("us", tz="Europe/Berlin")), (bare, pa.timestamp("us")), (bare, pa.timestamp("ns"))]
+    ):
+        file = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.table({"id": ["a"], "text": ["x"], "day": pa.array([value], kind)}), file)
+        assert read_documents(file).accepted["day"].to_pylist() == ["2026-01-05"]
+
+
+def test_a_zone_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    day = pa.array([0], pa.int64()).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="Mars/Base"), safe=False)
+    pq.write_table(pa.table({"id": ["a"], "text": ["x"], "day": day}), file)
+    with pytest.raises(InputError, match=r"day: expected timestamps of a known time zone, got 'Mars/Base'"):
+        read_documents(file)
