@@ -2,11 +2,11 @@
 
 from prefect import flow
 
-from fingerpost.flows.domains.corpus.inputs import computes_vectors, input_of
+from fingerpost.flows.domains.corpus.inputs import computes_vectors, documents_of
 from fingerpost.flows.run.crashes import alert_when_crashed
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.runtime import named, running
-from fingerpost.tasks.corpus.stages.documents import import_documents, take_vectors
+from fingerpost.tasks.corpus.stages.documents import take_vectors
 from fingerpost.tasks.corpus.stages.features import (
     count_ngrams,
     embed_documents,
@@ -24,7 +24,7 @@ def featurize_corpus(request: RunRequest = RunRequest()) -> None:
     """
     with running("featurize_corpus", request) as run:
         settings, corpus, refs = run.settings, run.settings.corpus, run.refs
-        refs["documents"] = documents = import_documents(input_of(settings), params=corpus.imports)
+        refs["documents"] = documents = documents_of(run)
         if not computes_vectors(run, documents):
             refs["vectors"] = take_vectors(documents, normalize=settings.ann.hnsw.metric == "cosine")
             return

@@ -1,7 +1,9 @@
 """The input of a run: a user's file of documents, or the built-in sample."""
 
-from fingerpost.flows.domains.corpus.sources import source_of
+from fingerpost.flows.domains.corpus.sources import daily_of, source_of
 from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.daily import import_days, merging
+from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
 from fingerpost.schemas.forgotten import Forgotten
@@ -10,8 +12,23 @@ from fingerpost.schemas.inputs.sources import InputSource, PythonDocsSource
 from fingerpost.schemas.inputs.stored import suppressing
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import Ref
-from fingerpost.tasks.corpus.stages.documents import extract_documentation
+from fingerpost.tasks.corpus.stages.documents import (
+    extract_documentation,
+    import_daily_documents,
+    import_documents,
+    merge_daily_documents,
+)
 from fingerpost.tasks.environment import current_environment
+
+
+def documents_of(run: Run) -> Ref:
+    """The documents of a run: of one import, or merged from those of several days."""
+    settings, imports = run.settings, run.settings.corpus.imports
+    if not several_days(settings, "input.source"):
+        return import_documents(input_of(settings), params=imports)
+    days = import_days(run, "corpus", "input.source", import_daily_documents, daily_of(settings), params=imports)
+    with merging(run, merge_daily_documents, days):
+        return merge_daily_documents(*days, rows_per_shard=imports.rows_per_shard)
 
 
 def input_of(settings: Settings) -> "Ref | InputSource":
