@@ -133,7 +133,9 @@ def _quarantines(store: Store, record: dict[str, Any], attempt: Attempts) -> lis
     """The quarantines of the run's inputs, including a refused input, whose quarantine the error names."""
     quarantines = []
     for stage in record["stages"]:
-        if ref := stage["companions"].get(corpus.QUARANTINE.name):
+        # Of the days that a run reads too, only those with bad rows.
+        other = Ref.parse(stage["ref"]).day != record["day"] and not stage["quality"].get("quarantined")
+        if (ref := stage["companions"].get(corpus.QUARANTINE.name)) and not other:
             title, share = _input_title(stage["stage"], stage.get("part", "")), stage["quality"].get("quarantine_share")
             quarantines.append(attempt(partial(_quarantine, store, ref, title, share), None))
     if named_in_error := _QUARANTINE_REF.search(record["error"]):
