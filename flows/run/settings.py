@@ -91,7 +91,10 @@ class InputSettings(Section):
     vectors: str = Field(
         default="auto",
         pattern="^(auto|given|computed)$",
-        description="auto computes vectors from texts where there are any; given uses the vectors of the input",
+        description=(
+            "auto uses the vectors of the input where every row has one, and computes them from texts otherwise; given"
+            " and computed decide. Text queries use the texts, if there are any, in each case"
+        ),
     )
     distributions: tuple[str, ...] = Field(
         default=DISTRIBUTIONS, description="packages whose documentation is the built-in sample"

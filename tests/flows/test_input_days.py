@@ -4,12 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from fingerpost.flows.ops.backfill.partitions import Partitions
+from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.stored_days import days_of
 from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
 from tests.support.daily_news import DAYS, News, of_day, ran
+from tests.support.embedding_files import write
+from tests.support.shop_rankers import request_for as shop
+from tests.unit.metric.worlds import embeddings
+from tests.unit.xmr.shop import write_shop
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
@@ -166,3 +175,68 @@ def test_one_setting_is_enough_for_inputs_with_and_without_days() -> None:
     found = RunRequest(profile="tiny", input="catalogue.csv", day=DAYS[0], settings=settings).resolve()
     assert (found.input.source, found.xmr.input) == ("catalogue.csv", "clicks-{day}.csv")
     assert found.xmr.labels == f"labels-{DAYS[0]}.csv"
+
+
+def test_interactions_of_days_add_up_and_a_refresh_goes_on_from_them(tmp_path: Path) -> None:
+    """Two days give the interactions of one file with both; the third only those of its window."""
+    whole = write_shop(tmp_path, rows=300).read_text().splitlines()
+    days = [whole[1:101], whole[101:201], whole[201:301]]
+    for day, lines in zip(DAYS, days, strict=False):
+        (tmp_path / f"clicks-{day}.csv").write_text("\n".join([whole[0], *lines]) + "\n")
+    (tmp_path / "interactions.csv").write_text("\n".join([whole[0], *days[0], *days[1]]) + "\n")
+    clicks = {"xmr.input": str(tmp_path / "clicks-{day}.csv"), "xmr.days": "window:2", "xmr.refresh.mode": "live"}
+
+    def request(day: str, **settings: object) -> RunRequest:
+        return shop(tmp_path, **settings).model_copy(update={"day": day})
+
+    run_flow("train_ranker", request(DAYS[1], **clicks), quiet=True)
+    store = Store(str(tmp_path / ".fingerpost"))
+    record = runs(store, newest=1)[0]
+    merged = store.manifest(Ref.parse(record["refs"]["ranker_interactions"]))
+    assert ran(record)[:3] == [*(f"import_daily_interactions {day}" for day in DAYS[:2]), "merge_daily_interactions"]
+    stages = {stage.name: stage for stage in plan_of("train_ranker", request(DAYS[2], **clicks)).stages}
+    assert [name for name, stage in stages.items() if stage.runs][:2] == [
+        f"import_daily_interactions ({DAYS[2]})",
+        "merge_daily_interactions",
+    ]
+    assert stages["merge_daily_interactions"].reason == f"new day {DAYS[2]}, no longer read: {DAYS[0]}"
+    assert any(name.startswith("refresh_rankers") for name in stages)
+    assert not any(name.startswith("train_rankers") for name in stages)
+    # What the merge makes is what one file would.
+    run_flow("train_ranker", request(DAYS[3]), quiet=True)
+    single = store.manifest(Ref.parse(runs(store, newest=1)[0]["refs"]["ranker_interactions"]))
+    assert [entry.sha256 for entry in merged.files] == [entry.sha256 for entry in single.files]
+
+
+def test_embeddings_of_days_add_up(tmp_path: Path) -> None:
+    vectors, labels = embeddings(8, 240, 8, 0)
+    ids = [f"face {row}" for row in range(240)]
+    for day, rows in ((DAYS[0], slice(0, 120)), (DAYS[1], slice(120, 240))):
+        names = [f"person {label}" for label in labels[rows]]
+        write(tmp_path / f"faces-{day}.parquet", vectors[rows], ids[rows], names)
+    settings = {"input.days": "all", "metric.target.share": 0.05, "metric.opis.draws": 5, "metric.gates.missed": "note"}
+    request = RunRequest(
+        profile="tiny",
+        store=str(tmp_path / "store"),
+        day=DAYS[1],
+        input=str(tmp_path / "faces-{day}.parquet"),
+        collection="faces",
+        settings=settings,
+    )
+    run_flow("tune_thresholds", request, quiet=True)
+    record = runs(Store(request.store), newest=1)[0]
+    merged = next(stage for stage in record["stages"] if stage["stage"] == "merge_daily_embeddings")
+    assert (merged["rows"]["embeddings"], merged["part"]) == (240, "embeddings")
+    assert [one.state for one in Partitions("tune_thresholds", request).of([DAYS[1]])] == ["fresh"]
+    with pytest.raises(SettingsError, match=r"metric\.kind"):
+        plan_of("tune_thresholds", request.model_copy(update={"settings": {**settings, "metric.kind": "images"}}))
+
+
+def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
+    for day, size in ((DAYS[0], 3), (DAYS[1], 4)):
+        (tmp_path / f"news-{day}.csv").write_text(
+            "id,vector\n" + "".join(f'{day}/{row},"{[row + 1.0] * size}"\n' for row in range(9))
+        )
+    news = News(tmp_path, days="all")
+    with pytest.raises(InputError, match=f"3 numbers on {DAYS[0]}, 4 numbers on {DAYS[1]}"):
+        news.run(DAYS[1])

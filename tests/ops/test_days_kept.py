@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fingerpost.flows.domains.ann.why import why
 from fingerpost.flows.ops.compare.causes import causes
 from fingerpost.flows.ops.compare.changes import data_changes
 from fingerpost.flows.ops.erase import forget as erasing
@@ -88,6 +89,10 @@ def test_the_difference_of_two_windows_is_in_the_days_that_came_and_went(made: I
         f"corpus.daily_documents ({DAYS[3]})",
     }
     assert {kind for cause in found for kind in cause.kinds} == {"data"}
+    answered = why(made.store, before, after, "sort order array", k=5, method="auto")
+    assert {cause.artifact for cause in answered.causes} == {
+        f"corpus.daily_documents ({day})" for day in (DAYS[1], DAYS[3])
+    }
     documents = [Ref.parse(record["refs"]["documents"]) for record in runs(made.store, newest=2)]
     (change,) = data_changes(made.store, documents[1], documents[0])
     assert (change.figures["added"], change.figures["removed"]) == (40, 41)

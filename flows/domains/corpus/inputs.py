@@ -1,11 +1,14 @@
 """The input of a run: a user's file of documents, or the built-in sample."""
 
+from dataclasses import dataclass
+
 from fingerpost.flows.domains.corpus.sources import daily_of, source_of
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.daily import import_days, merging
 from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
+from fingerpost.schemas.corpus import DOCUMENTS
 from fingerpost.schemas.forgotten import Forgotten
 from fingerpost.schemas.inputs import SAMPLE
 from fingerpost.schemas.inputs.sources import InputSource, PythonDocsSource
@@ -55,13 +58,38 @@ def extracts(settings: Settings) -> Ref:
     return extract_documentation(source, distributions=distributions)
 
 
-def computes_vectors(run: Run, documents: Ref) -> bool:
-    """Whether vectors are computed from the texts, rather than imported from the input.
+@dataclass(frozen=True)
+class Made:
+    """What is made of documents: features of their texts, and vectors from these rather than from the input."""
 
-    A plan for documents that are not imported yet uses the newest ones of the collection, or assumes texts.
+    features: bool
+    vectors: bool
+
+
+def made_of(run: Run, documents: Ref) -> Made:
+    """What is made of documents: features where there are texts, vectors where the input has not one in every row.
+
+    The setting ``input.vectors`` decides otherwise. A plan for documents that are not imported yet uses the newest ones
+    of the collection, or assumes texts.
     """
     choice, store = run.settings.input.vectors, run.env.store
-    if choice != "auto":
-        return choice == "computed"
     newest = documents if store.has(documents) else run.env.ledger.latest(documents.name)
-    return newest is None or bool(store.manifest(newest).quality["texts"])
+    quality = store.manifest(newest).quality if newest is not None else {"texts": True, "vectors": False}
+    computed = choice == "computed" or (choice == "auto" and not quality["vectors"])
+    if computed and choice == "auto" and not run.env.planning:
+        _note_unused(run, documents)
+    return Made(computed or bool(quality["texts"]), computed)
+
+
+def _note_unused(run: Run, documents: Ref) -> None:
+    """Notes vectors that are not used because some rows have none, when the documents are imported."""
+    if not any(record.computed and record.ref == str(documents) for record in run.env.records):
+        return
+    opened = run.env.store.open(documents, DOCUMENTS)
+    columns = (opened.read("documents", shard=entry.shard)["vector"] for entry in opened.entries("documents"))
+    given, rows = sum(len(column) - column.null_count for column in columns), opened.rows("documents")
+    if given:
+        run.note(
+            f"The vectors of the input are not used: {given:,} of {rows:,} rows have one (all must), so vectors are"
+            " computed from the texts"
+        )
