@@ -34,7 +34,7 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
         )
         refs["neighbors"] = find_neighbors(vectors, graph, metric=metric, params=ann.neighbors)
         refs["evaluation"] = evaluate_index(vectors, graph, basis, tables, metric=metric, params=ann.evaluation)
-        if "features" in refs:
+        if "projection" in refs:
             refs["retrieval"] = evaluate_retrieval(
                 refs["documents"],
                 refs["features"],

@@ -6,7 +6,6 @@ from fingerpost.flows.domains.xmr.baselines import compare
 from fingerpost.flows.domains.xmr.features import features_of
 from fingerpost.flows.domains.xmr.inputs import interactions_of
 from fingerpost.flows.domains.xmr.refresh import refreshed
-from fingerpost.flows.domains.xmr.steps import maker
 from fingerpost.flows.domains.xmr.training import measure, train
 from fingerpost.flows.run.crashes import alert_when_crashed
 from fingerpost.flows.run.publishing import make_live
@@ -20,7 +19,7 @@ def train_ranker(request: RunRequest = RunRequest()) -> None:
     """Trains, measures and publishes the ranker of a collection."""
     with running("train_ranker", request) as run:
         xmr, artifacts = run.settings.xmr, {}
-        artifacts["interactions"] = interactions = maker(run)("interactions", interactions_of(run))
+        artifacts["interactions"] = interactions = interactions_of(run)
         artifacts |= refreshed(run, interactions)
         if "model" not in artifacts:
             artifacts |= features_of(run, interactions)

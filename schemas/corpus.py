@@ -19,6 +19,12 @@ DOCUMENTS = Contract(
     (_DOCUMENTS,),
     "the accepted rows of an input, in its order, one file per shard",
 )
+DAILY_DOCUMENTS = Contract(
+    "corpus.daily_documents",
+    1,
+    (_DOCUMENTS, Table("deleted", (f.ID,), key=("id",))),
+    "the accepted rows of one day's file, and the ids that it marks as deleted",
+)
 QUARANTINE = Contract(
     "corpus.quarantine",
     1,
@@ -50,4 +56,4 @@ PROJECTION = Contract(
 )
 VECTORS = Contract("corpus.vectors", 1, (dense_table("vectors"),), "one dense row per document")
 
-CONTRACTS = (EXTRACTS, DOCUMENTS, QUARANTINE, NGRAMS, VOCABULARY, FEATURES, PROJECTION, VECTORS)
+CONTRACTS = (EXTRACTS, DAILY_DOCUMENTS, DOCUMENTS, QUARANTINE, NGRAMS, VOCABULARY, FEATURES, PROJECTION, VECTORS)

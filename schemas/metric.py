@@ -30,6 +30,12 @@ EMBEDDINGS = Contract(
     (Table("embeddings", (f.ID, f.LABEL, f.GROUP, f.VECTOR), key=("id",), compression="none"),),
     "the accepted rows of a file of labelled embeddings, in its order, one file per shard",
 )
+DAILY_EMBEDDINGS = Contract(
+    "metric.daily_embeddings",
+    1,
+    (*EMBEDDINGS.tables, Table("deleted", (f.ID,), key=("id",))),
+    "the accepted rows of one day's file of labelled embeddings, and the ids that it marks as deleted",
+)
 IMAGES = Contract(
     "metric.images",
     1,
@@ -228,6 +234,7 @@ COMPARISON = Contract(
 )
 
 CONTRACTS = (
+    DAILY_EMBEDDINGS,
     EMBEDDINGS,
     IMAGES,
     VECTORS,

@@ -5,6 +5,31 @@ from fingerpost.schemas.contract import Contract, Table
 from fingerpost.schemas.matrices import sparse_table, tensor_table
 from fingerpost.schemas.releases import MEMBERS
 
+_WEIGHT = f.Field("weight", f.pa.float64(), "the weight of a row, above 0", finite=True)
+DAILY_INTERACTIONS = Contract(
+    "xmr.daily_interactions",
+    1,
+    (
+        Table(
+            "interactions",
+            (
+                f.QUERY_ID,
+                f.Field("query", f.STRING, "its text", nonempty=True),
+                f.Field("label", f.STRING, "the id of the label that was chosen", nonempty=True),
+                _WEIGHT,
+                f.DOCUMENT_DAY,
+            ),
+            holds_keys=("id", "query", "label"),
+        ),
+        Table(
+            "deleted",
+            (f.QUERY_ID, f.Field("label", f.STRING, "the id of the label", nonempty=True)),
+            key=("id", "label"),
+            holds_keys=("id", "label"),
+        ),
+    ),
+    "the accepted rows of one day's file of interactions, and the queries and labels that it withdraws",
+)
 INTERACTIONS = Contract(
     "xmr.interactions",
     1,
@@ -88,6 +113,7 @@ RANKER = Contract(
 )
 
 CONTRACTS = (
+    DAILY_INTERACTIONS,
     INTERACTIONS,
     QUERIES,
     LABEL_FEATURES,

@@ -60,6 +60,8 @@ class Environment:
         day, to report what changed since.
     observed: artifacts of stages that only observe. running: full name of the current stage.
     because: added to the reason of every stage that is computed. notes: further remarks for plan and report.
+    changed: the change of a stage's inputs where the flow can name it better than their digests; hints: the part whose
+        ledger is used where ``part`` is a day of an input.
     """
 
     store: Store
@@ -80,12 +82,15 @@ class Environment:
     running: str = ""
     part: str = ""
     because: str = ""
+    changed: str = ""
+    hints: str | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def ledger(self) -> Ledger:
         """The ledger of this collection and part."""
-        return Ledger(self.store, f"{self.collection}.{self.part}" if self.part else self.collection)
+        part = self.part if self.hints is None else self.hints
+        return Ledger(self.store, f"{self.collection}.{part}" if part else self.collection)
 
 
 _current: ContextVar[Environment] = ContextVar("fingerpost_environment")

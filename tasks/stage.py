@@ -40,6 +40,9 @@ from fingerpost.tasks.stage_run import StageRun, identity_of
 #: Packages that only some stages need, and that may not be installed.
 _EXTRAS = ("torch", "pytorch-metric-learning")
 
+#: The beginning of a reason.
+_INPUT_CHANGED = "input changed"
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -88,7 +91,7 @@ class Stage:
         env.asked[full_name(self.name, env.part)] = str(ref)
         if self.observes:
             env.observed.add(str(ref))
-        earlier = env.ledger.same(self.contract.name, fingerprint) or self._before(env)
+        earlier = env.ledger.same(self.contract.name, fingerprint) or self.before(env)
         forced = self.name in env.forced or any(isinstance(ref, Ref) and str(ref) in env.rerun for ref in inputs)
         if env.planning:
             env.planned.append(self._planned(env, ref, parts, earlier, forced=forced))
@@ -127,7 +130,7 @@ class Stage:
                 f" out, or declare {self.name} with observes=True"
             )
 
-    def _before(self, env: Environment) -> Ref | None:
+    def before(self, env: Environment) -> Ref | None:
         """The artifact of this stage in the last run for the day, or the newest of any day."""
         text = env.before.get(full_name(self.name, env.part))
         ref = Ref.parse(text) if text else None
@@ -229,7 +232,10 @@ class Stage:
         known = _readable(env.store, earlier)
         if known is None:
             return "first run"
-        return "; ".join(_changes(known.identity, parts)) or "not finished before"
+        changes = _changes(known.identity, parts)
+        if env.changed:
+            changes = [env.changed if change.startswith(_INPUT_CHANGED) else change for change in changes]
+        return "; ".join(changes) or "not finished before"
 
     def _compute(
         self,
@@ -322,7 +328,7 @@ def _changes(before: Mapping[str, Any], parts: Mapping[str, Any]) -> list[str]:
     if changed := changed_keys(before["parameters"], parts["parameters"]):
         reasons.append(f"parameters changed ({_some(changed)})")
     if changed := changed_keys(before["input_identities"], parts["input_identities"]):
-        reasons.append(f"input changed ({_some(changed)})")
+        reasons.append(f"{_INPUT_CHANGED} ({_some(changed)})")
     if before["code"] != parts["code"]:
         reasons.append("code changed")
     if _in_fingerprints(before["contract"]) != _in_fingerprints(parts["contract"]):

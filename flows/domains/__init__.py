@@ -38,7 +38,12 @@ def inputs() -> list[tuple[Domain, InputFile]]:
 
 def imported_by(stage: str, part: str = "") -> InputFile | None:
     """The kind of file that a stage of a flow's part imports, also under its earlier names; None if it imports none."""
-    return next((file for _, file in inputs() if stage in file.stages and part == file.part), None)
+    return next((file for _, file in inputs() if file.has_stage(stage, part)), None)
+
+
+def day_artifacts() -> set[str]:
+    """The contracts of one day's rows, of inputs that are read over several days."""
+    return {file.day_artifact for _, file in inputs() if file.day_artifact}
 
 
 def contracts() -> "dict[str, Contract]":

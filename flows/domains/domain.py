@@ -58,8 +58,17 @@ class InputFile:
     part: str = ""
     #: Names of the importing stage in earlier versions.
     formerly: tuple[str, ...] = ()
+    #: Where several days of it are read: the contract of one day's rows, and the stages that import and merge days.
+    day_artifact: str = ""
+    day_stage: str = ""
+    merge_stage: str = ""
     #: Values of the setting that name no file.
     builtin: frozenset[str] = frozenset()
+
+    def has_stage(self, stage: str, part: str = "") -> bool:
+        """Whether a stage of a flow's part imports the file, or one of its days, or merges these."""
+        of_days = stage != "" and stage in (self.day_stage, self.merge_stage)
+        return of_days or (stage in self.stages and part == self.part)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -115,6 +124,8 @@ class Domain:
     files: str = ""
     #: ``(settings, flow, suppressed) -> source``: what the domain reads from outside the store.
     source: str = ""
+    #: ``(settings, flow) -> (path, suppressed) -> source``: one day's file, where several days are read.
+    daily: str = ""
     #: ``(store, ref, suppressed) -> source``: the stored artifact in place of a missing input.
     stored: str = ""
     #: Form of rows -> ``"module:FORM"``, which says which columns may contain a key that is to be forgotten.

@@ -133,7 +133,9 @@ def _quarantines(store: Store, record: dict[str, Any], attempt: Attempts) -> lis
     """The quarantines of the run's inputs, including a refused input, whose quarantine the error names."""
     quarantines = []
     for stage in record["stages"]:
-        if ref := stage["companions"].get(corpus.QUARANTINE.name):
+        # Of the days that a run reads too, only those with bad rows.
+        other = Ref.parse(stage["ref"]).day != record["day"] and not stage["quality"].get("quarantined")
+        if (ref := stage["companions"].get(corpus.QUARANTINE.name)) and not other:
             title, share = _input_title(stage["stage"], stage.get("part", "")), stage["quality"].get("quarantine_share")
             quarantines.append(attempt(partial(_quarantine, store, ref, title, share), None))
     if named_in_error := _QUARANTINE_REF.search(record["error"]):
@@ -149,13 +151,17 @@ def _quarantines(store: Store, record: dict[str, Any], attempt: Attempts) -> lis
 def _input_title(stage: str, part: str) -> str:
     """The display name of the input that a stage imports; the stage's name where no domain declares it."""
     file = domains.imported_by(stage, part)
-    return file.title if file is not None else full_name(stage, part)
+    if file is None:
+        return full_name(stage, part)
+    return file.title if part in ("", file.part) else f"{file.title} of {part.removeprefix(file.part).strip()}"
 
 
 def _refused_title(failed_stage: str) -> str:
     """The display name of the input of the stage that a record names as failed, with its part if it has one."""
     titles = {full_name(stage, file.part): file.title for _, file in domains.inputs() for stage in file.stages}
-    return titles.get(failed_stage, failed_stage or "input")
+    name, _, part = failed_stage.partition(" (")
+    daily = [file for _, file in domains.inputs() if file.day_stage == name and part]
+    return _input_title(name, part.rstrip(")")) if daily else titles.get(failed_stage, failed_stage or "input")
 
 
 def _quarantine(store: Store, ref: str, title: str, share: float | None) -> Quarantine:

@@ -12,6 +12,7 @@ from fingerpost.flows.domains.domain import Domain, InputFile, named
 from fingerpost.flows.run.profiles import settings_read, value_at
 from fingerpost.flows.run.redaction import public_url
 from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.publish import Pointer, products, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -98,7 +99,9 @@ def source_path(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
     uses = named(domain.files)(settings, record["flow"]) if domain.files else []
     # A flow that runs alone may read the file of another setting than in a nightly.
     use = next((use for use in uses if use.setting == file.setting), next(iter(uses), None))
-    return use.path if use else str(value_at(settings, file.setting.split(".")))
+    path = use.path if use else str(value_at(settings, file.setting.split(".")))
+    # Where several days are read, a day's import is of that day's file.
+    return path.replace(DAY, Ref.parse(stage["ref"]).day)
 
 
 def source_name(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
@@ -118,7 +121,7 @@ def _input_of(stage: Mapping[str, Any]) -> tuple[Domain, InputFile]:
     return next(
         chain(
             (pair for pair in known if pair[1] is imported),
-            (pair for pair in known if pair[1].artifact == artifact),
+            (pair for pair in known if artifact in (pair[1].artifact, pair[1].day_artifact)),
             own,
             known,
         )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.calendar import logical_day
 from fingerpost.flows.run.catalog import stage_names
+from fingerpost.flows.run.input_days import check_days, several_days
 from fingerpost.flows.run.profiles import (
     file_settings,
     load_settings,
@@ -21,10 +22,11 @@ from fingerpost.flows.run.profiles import (
 )
 from fingerpost.flows.run.redaction import without_credentials
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.inputs import days
 from fingerpost.schemas.store import find_store
 
 #: The placeholder for the day of the run in an input's path.
-DAY = "{day}"
+DAY = days.DAY
 
 StageName = Annotated[str, Field(json_schema_extra=lambda schema: schema.update(enum=stage_names()))]
 
@@ -96,12 +98,18 @@ class RunRequest(BaseModel):
             lag_days=settings.schedule.lag_days,
         )
         paths = {path: value_at(settings, path) for path, mark in file_settings().items() if mark.dated}
-        dated = {path: value.replace(DAY, day) for path, value in paths.items()}
+        # Where the rows of several days are read, the placeholder stays.
+        dated = {
+            path: value if several_days(settings, ".".join(path)) else value.replace(DAY, day)
+            for path, value in paths.items()
+        }
         return with_values(settings, {**dated, ("day",): day, ("store",): settings.store or find_store()})
 
     def for_any_day(self) -> Settings:
         """The settings in force, with `DAY` still in the paths; SettingsError names an invalid key."""
-        return load_settings(self.profile, overrides=self._overrides())[0]
+        settings = load_settings(self.profile, overrides=self._overrides())[0]
+        check_days(settings)
+        return settings
 
     def for_day(self, day: str) -> "RunRequest":
         """The request for another day."""

@@ -106,7 +106,9 @@ class Run:
             "publication",
         )
         kept = {name: record[name] for name in names}
-        counts = (stage.quality.get("quarantined") for stage in self.env.records)
+        # Not those of earlier days' files that the run reads too, nor those that a merge of days repeats.
+        mine = (stage.quality for stage in self.env.records if Ref.parse(stage.ref).day == self.env.day)
+        counts = (quality.get("quarantined", 0) - quality.get("quarantined_by_days", 0) for quality in mine)
         return {
             **kept,
             "run": self.id,
@@ -342,3 +344,18 @@ def scoped(run: Run, part: str) -> Iterator[None]:
         yield
     finally:
         env.part = kept
+
+
+@contextmanager
+def of_day(run: Run, day: str) -> Iterator[None]:
+    """A scope in which a stage imports the file of a day, which may be an earlier one than the run's.
+
+    Its artifact is of that day, so that the runs of later days find it, and it is recorded under the day's name.
+    """
+    env = run.env
+    kept = env.day, env.part, env.hints
+    env.day, env.part, env.hints = day, f"{env.part} {day}".strip(), env.part
+    try:
+        yield
+    finally:
+        env.day, env.part, env.hints = kept

@@ -21,8 +21,10 @@ class Section(BaseModel):
 class NamesFile:
     """A mark: the value is a path or URL, relative to the folder of its profile.
 
-    Where ``dated``, ``{day}`` in it stands for the day of the run. ``builtin`` are values that name no file.
+    Where ``dated``, ``{day}`` in it stands for the day of the run. ``builtin`` are values that name no file. ``days`` is
+    the dotted setting that says which days of it a run reads; without it, the run's own.
     """
 
     builtin: tuple[str, ...] = ()
     dated: bool = True
+    days: str = ""

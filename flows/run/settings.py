@@ -48,13 +48,33 @@ class RunSettings(Section):
         return value
 
 
+#: Which days of an input a run reads.
+DAYS_PATTERN = r"^(snapshot|all|window:[1-9]\d{0,3})$"
+
+
 class InputSettings(Section):
     """The input: the built-in sample, or a file of documents, under a collection's name."""
 
     collection: str = Field(default=SAMPLE, description="the name that results are published under")
-    source: Annotated[str, NamesFile((SAMPLE,))] = Field(
+    source: Annotated[str, NamesFile((SAMPLE,), days="input.days")] = Field(
         default=SAMPLE,
         description="python-docs (the built-in sample), or a Parquet, CSV or JSON Lines file (or a Parquet folder)",
+    )
+    days: str = Field(
+        default="snapshot",
+        pattern=DAYS_PATTERN,
+        description=(
+            "which days of inputs with {day} in their path a run reads: snapshot, its own alone; window:N, the last N"
+            " days; all, every day up to its own. The newest row of an id counts; true in a column deleted removes it"
+        ),
+    )
+    missing_days: str = Field(
+        default="stored",
+        pattern="^(stored|skip|refuse)$",
+        description=(
+            "a day without a file among those that are read: stored takes its import from the store, if there is one,"
+            " and skips it otherwise; skip leaves it out; refuse fails unless its import is in the store"
+        ),
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="name of each column here to its name in the file, where they differ"
@@ -71,7 +91,10 @@ class InputSettings(Section):
     vectors: str = Field(
         default="auto",
         pattern="^(auto|given|computed)$",
-        description="auto computes vectors from texts where there are any; given uses the vectors of the input",
+        description=(
+            "auto uses the vectors of the input where every row has one, and computes them from texts otherwise; given"
+            " and computed decide. Text queries use the texts, if there are any, in each case"
+        ),
     )
     distributions: tuple[str, ...] = Field(
         default=DISTRIBUTIONS, description="packages whose documentation is the built-in sample"

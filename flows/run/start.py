@@ -19,12 +19,14 @@ from fingerpost.flows.domains.settings import Settings  # noqa: E402
 from fingerpost.flows.run.api import Api, ApiError  # noqa: E402
 from fingerpost.flows.run.catalog import read_code  # noqa: E402
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
+from fingerpost.flows.run.input_days import check_own_day  # noqa: E402
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest  # noqa: E402
 from fingerpost.flows.run.rewriting import rewriting  # noqa: E402
 from fingerpost.flows.run.runtime import Watching, resolved, watching, without_heartbeat  # noqa: E402
 from fingerpost.flows.run.section import SettingsError  # noqa: E402
 from fingerpost.flows.run.server import own_server, serving  # noqa: E402
 from fingerpost.schemas.errors import FingerpostError  # noqa: E402
+from fingerpost.schemas.inputs.days import DAY  # noqa: E402
 from fingerpost.schemas.inputs.files import input_files  # noqa: E402
 from fingerpost.schemas.inputs.queries import read_queries  # noqa: E402
 
@@ -112,8 +114,13 @@ def check_inputs(settings: Settings, flow: str) -> None:
         # A flow that has a file of its own does not read the same one for a domain that it would need otherwise.
         if not reads or (domain.flow_name != flow and own & {use.path for use in uses}):
             continue
-        source = named(domain.source)(settings, flow, None)
-        if hasattr(source, "check"):
+        if any(DAY in use.path for use in uses):
+            # Several days are read; the run itself looks for the earlier ones.
+            for use in uses:
+                if DAY in use.path:
+                    check_own_day(settings, use.path, [file.day_artifact for file in domain.inputs])
+            uses = [use for use in uses if DAY not in use.path]
+        elif hasattr(source := named(domain.source)(settings, flow, None), "check"):
             source.check()
             continue
         for use in uses:

@@ -95,7 +95,7 @@ class StoredInput:
     def read(self) -> DocumentBatch:
         """The other rows, and the quarantined ones."""
         opened = self.store.open(self.documents, corpus.DOCUMENTS)
-        bad, reasons = _quarantined(self.store, self.documents, self.suppressed)
+        bad, reasons = quarantined_without(self.store, self.documents, self.suppressed)
         return DocumentBatch(rows_without(opened.read("documents"), self.suppressed), bad, reasons)
 
 
@@ -112,7 +112,7 @@ class StoredLabelled(StoredInput):
         rows = opened.read(opened.contract.tables[0].name)
         if opened.contract is corpus.DOCUMENTS:  # as version 0.1 kept them
             rows = rows.select(["id", "package", "kind", "vector"]).rename_columns(list(EMBEDDINGS.names))
-        bad, reasons = _quarantined(self.store, self.documents, self.suppressed)
+        bad, reasons = quarantined_without(self.store, self.documents, self.suppressed)
         return DocumentBatch(rows_without(rows, self.suppressed), bad, reasons)
 
 
@@ -154,7 +154,7 @@ class StoredInteractions:
         arrays = (new_row[row[order]], new_column[column[order]], weights.data[order])
         types = (np.int32, np.int32, np.float32)
         table = pa.table([pa.array(a.astype(t)) for a, t in zip(arrays, types, strict=True)], schema=PAIR_SCHEMA)
-        bad, reasons = _quarantined(self.store, self.interactions, self.suppressed)
+        bad, reasons = quarantined_without(self.store, self.interactions, self.suppressed)
         negatives = _negatives(opened, keep_query, keep_label)
         return InteractionBatch(
             queries.filter(pa.array(keep_query)),
@@ -182,7 +182,7 @@ def _known_by_id(labels: pa.Table) -> np.ndarray:
     return np.array([key == name and not text for key, name, text in rows], dtype=bool)
 
 
-def _quarantined(store: Store, imported: Ref, suppressed: Suppressed) -> tuple[pa.Table, dict[str, int]]:
+def quarantined_without(store: Store, imported: Ref, suppressed: Suppressed) -> tuple[pa.Table, dict[str, int]]:
     """The quarantine of an import without suppressed rows, and the number of its rows by reason."""
     companion = Ref.parse(store.manifest(imported).run["companions"][corpus.QUARANTINE.name])
     bad = rows_without(store.open(companion, corpus.QUARANTINE).read("rows"), suppressed)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 #: The minimum similarity (l2: the maximum distance) of answers, if there is one.
 Radius = float | None
 
+#: The method of answers that were found by words alone.
+WORDS = "words"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -24,7 +27,7 @@ class Answers:
     """Answers, best first, with the work done.
 
     candidates: number of candidates considered. distances, estimates: numbers of distances computed and estimated.
-    method: "finger" or "hnsw". within: the minimum similarity (l2: the maximum distance) of answers, if one was set.
+    method: "finger", "hnsw" or "words". within: the minimum similarity (l2: the maximum distance) of answers, if one was set.
     more: whether further documents satisfy it.
     """
 

@@ -26,7 +26,7 @@ from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store
-from fingerpost.tasks.ann.answers import Answer, Answers, Radius, radius_of, within_of
+from fingerpost.tasks.ann.answers import WORDS, Answer, Answers, Radius, radius_of, within_of
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.finger_basis import FingerBasis
 from fingerpost.tasks.ann.finger_search import FingerIndex
@@ -37,6 +37,7 @@ from fingerpost.tasks.ann.search import Index
 from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.ann.within import rows_within
 from fingerpost.tasks.answer_count import checked_count
+from fingerpost.tasks.corpus.by_words import best_by_words
 from fingerpost.tasks.corpus.open import read_components, read_features, read_featurizer, read_vectors
 from fingerpost.tasks.corpus.rerank import RerankParams
 from fingerpost.tasks.corpus.sentences import first_sentence
@@ -169,12 +170,17 @@ class LiveIndex:
     ) -> Answers:
         """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity.
 
+        Where the vectors were given with the documents, a text has none of theirs: all documents are then ranked by
+        sparse similarity, and ``within`` is an error.
+
         k: maximum number of answers, at least 0. kind, package: only documents with these values. within: only documents whose
         dense vectors have at least this similarity (l2: at most this distance), for example
         ``threshold_for(index).threshold`` of fingerpost.tasks.metric.open; without it the number of candidates is
         fixed.
         """
         checked_count(k)
+        if "features" in self.members and "projection" not in self.members:
+            return self._by_words(text, k, kind, package, within)
         self.load("featurizer", "features", "components", "documents", "index")
         radius = self._radius(within)
         queries = self.featurizer.transform([text])
@@ -196,6 +202,20 @@ class LiveIndex:
         if radius is None:
             return answers
         return replace(answers, within=within_of(radius, self.metric), more=not near.complete or len(chosen) > k)
+
+    def _by_words(self, text: str, k: int, kind: str | None, package: str | None, within: Radius) -> Answers:
+        if within is not None:
+            raise FingerpostError(
+                f"within: expected a document or vector to compare the vectors of {self.ref} with, which were given, got"
+                " a text; query with --like ID or --vectors FILE, or leave --within out"
+            )
+        self.load("featurizer", "features", "documents")
+        query, keep = self.featurizer.transform([text]), self._filter(kind, package)
+        rows, scores, matched = best_by_words(query, self.features, keep, k)
+        chosen = list(zip(rows.tolist(), map(float, scores), strict=True))
+        if not chosen:
+            return Answers([], matched, 0, 0, WORDS)
+        return replace(self._answers(chosen, matched, 0, 0), method=WORDS)
 
     def similar(
         self,

@@ -155,6 +155,7 @@ NO_KEYS = {
     "measure",
     "method",
     "metric",
+    "metric.daily_embeddings.label",
     "metric.embeddings.label",
     "metric.images.label",
     "model",

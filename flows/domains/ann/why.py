@@ -5,6 +5,7 @@ exact search instead of the graph, by giving a document its old text. For other 
 Imports no Prefect.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,7 @@ from fingerpost.flows.ops.compare.why import (
     positions_of,
     ranked_moves,
 )
+from fingerpost.schemas.corpus import DAILY_DOCUMENTS
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -53,10 +55,10 @@ class Side:
 
     def __init__(self, store: Store, ref: Ref, text: str, k: int, method: str) -> None:
         self.index, self.text, self.k = LiveIndex(store, ref, method=method), text, k
-        if "features" not in self.index.members:
+        if "projection" not in self.index.members:
             raise FingerpostError(
-                f"why: expected an index made from texts, got {ref}, made from vectors; compare them with `fingerpost"
-                " diff`"
+                f"why: expected an index whose vectors are computed from texts, got {ref}, whose vectors were given;"
+                " compare them with `fingerpost diff`"
             )
         self.ids: list[str] = self.index.documents["id"].to_pylist()
         self._farthest = float("inf")
@@ -122,7 +124,7 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
     left, right = (Side(store, ref, query, k, method) for ref in (before, after))
     every = causes(store, before, after)
     finger = _FINGER if "finger" in (left.index.method, right.index.method) else ()
-    roots = [cause for cause in every if cause.artifact in (*ANSWERING, *finger) or _serves(cause)]
+    roots = [cause for cause in every if _answers(cause, finger) or _serves(cause)]
     moves = _Comparison(left, right).moves()
     versions = changes(*(side.index.manifest.run.get("versions", {}) for side in (left, right)))
     return Why(
@@ -138,6 +140,11 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
         [cause for cause in every if cause not in roots],
         versions,
     )
+
+
+def _answers(cause: Cause, finger: Sequence[str]) -> bool:
+    """Whether a cause is in an artifact that answers are computed from, or in one of the days that it was merged from."""
+    return cause.artifact in (*ANSWERING, *finger) or cause.artifact.startswith(f"{DAILY_DOCUMENTS.name} (")
 
 
 def _serves(cause: Cause) -> bool:

@@ -29,6 +29,11 @@ def documents(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     return [row_changes(store, before, after, corpus.DOCUMENTS, "documents")]
 
 
+def daily_documents(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Documents of one day that were added, removed or changed, and ids that it deletes."""
+    return [row_changes(store, before, after, corpus.DAILY_DOCUMENTS, table) for table in ("documents", "deleted")]
+
+
 def quarantine(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     """The number of quarantined rows by reason."""
     old, new = (

@@ -1,17 +1,37 @@
 """The input of a run: a user's file of documents, or the built-in sample."""
 
-from fingerpost.flows.domains.corpus.sources import source_of
+from dataclasses import dataclass
+
+from fingerpost.flows.domains.corpus.sources import daily_of, source_of
 from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.daily import import_days, merging
+from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
+from fingerpost.schemas.corpus import DOCUMENTS
 from fingerpost.schemas.forgotten import Forgotten
 from fingerpost.schemas.inputs import SAMPLE
 from fingerpost.schemas.inputs.sources import InputSource, PythonDocsSource
 from fingerpost.schemas.inputs.stored import suppressing
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import Ref
-from fingerpost.tasks.corpus.stages.documents import extract_documentation
+from fingerpost.tasks.corpus.stages.documents import (
+    extract_documentation,
+    import_daily_documents,
+    import_documents,
+    merge_daily_documents,
+)
 from fingerpost.tasks.environment import current_environment
+
+
+def documents_of(run: Run) -> Ref:
+    """The documents of a run: of one import, or merged from those of several days."""
+    settings, imports = run.settings, run.settings.corpus.imports
+    if not several_days(settings, "input.source"):
+        return import_documents(input_of(settings), params=imports)
+    days = import_days(run, "corpus", "input.source", import_daily_documents, daily_of(settings), params=imports)
+    with merging(run, merge_daily_documents, days):
+        return merge_daily_documents(*days, rows_per_shard=imports.rows_per_shard)
 
 
 def input_of(settings: Settings) -> "Ref | InputSource":
@@ -38,13 +58,38 @@ def extracts(settings: Settings) -> Ref:
     return extract_documentation(source, distributions=distributions)
 
 
-def computes_vectors(run: Run, documents: Ref) -> bool:
-    """Whether vectors are computed from the texts, rather than imported from the input.
+@dataclass(frozen=True)
+class Made:
+    """What is made of documents: features of their texts, and vectors from these rather than from the input."""
 
-    A plan for documents that are not imported yet uses the newest ones of the collection, or assumes texts.
+    features: bool
+    vectors: bool
+
+
+def made_of(run: Run, documents: Ref) -> Made:
+    """What is made of documents: features where there are texts, vectors where the input has not one in every row.
+
+    The setting ``input.vectors`` decides otherwise. A plan for documents that are not imported yet uses the newest ones
+    of the collection, or assumes texts.
     """
     choice, store = run.settings.input.vectors, run.env.store
-    if choice != "auto":
-        return choice == "computed"
     newest = documents if store.has(documents) else run.env.ledger.latest(documents.name)
-    return newest is None or bool(store.manifest(newest).quality["texts"])
+    quality = store.manifest(newest).quality if newest is not None else {"texts": True, "vectors": False}
+    computed = choice == "computed" or (choice == "auto" and not quality["vectors"])
+    if computed and choice == "auto" and not run.env.planning:
+        _note_unused(run, documents)
+    return Made(computed or bool(quality["texts"]), computed)
+
+
+def _note_unused(run: Run, documents: Ref) -> None:
+    """Notes vectors that are not used because some rows have none, when the documents are imported."""
+    if not any(record.computed and record.ref == str(documents) for record in run.env.records):
+        return
+    opened = run.env.store.open(documents, DOCUMENTS)
+    columns = (opened.read("documents", shard=entry.shard)["vector"] for entry in opened.entries("documents"))
+    given, rows = sum(len(column) - column.null_count for column in columns), opened.rows("documents")
+    if given:
+        run.note(
+            f"The vectors of the input are not used: {given:,} of {rows:,} rows have one (all must), so vectors are"
+            " computed from the texts"
+        )

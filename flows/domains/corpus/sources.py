@@ -3,9 +3,13 @@
 Imports no Prefect.
 """
 
+from collections.abc import Callable
+
 from fingerpost.flows.domains.domain import FileUse
 from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.input_days import several_days
 from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.inputs.daily import DailyDocuments
 from fingerpost.schemas.inputs.sources import FileSource, InputSource, PythonDocsSource
 from fingerpost.schemas.inputs.stored import suppressing
 from fingerpost.schemas.inputs.suppression import Suppressed
@@ -19,6 +23,12 @@ def source_of(settings: Settings) -> FileSource | PythonDocsSource:
     return PythonDocsSource(chosen.distributions)
 
 
+def daily_of(settings: Settings, flow: str = "") -> Callable[[str, Suppressed | None], DailyDocuments]:
+    """The source of one day's file, for inputs that are read over several days."""
+    mapping = tuple(sorted(settings.input.columns.items()))
+    return lambda path, suppressed: DailyDocuments(path, mapping, suppressed)
+
+
 def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InputSource:
     """The source outside the store, without suppressed keys."""
     return suppressing(source_of(settings), suppressed)
@@ -27,4 +37,5 @@ def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | No
 def files_of(settings: Settings, flow: str) -> list[FileUse]:
     """The user's file of documents, if there is one."""
     source = settings.input.source
-    return [] if source == SAMPLE else [FileUse("documents", source, settings.input.columns, "input.source")]
+    form = "daily documents" if several_days(settings, "input.source") else "documents"
+    return [] if source == SAMPLE else [FileUse(form, source, settings.input.columns, "input.source")]

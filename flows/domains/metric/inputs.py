@@ -3,15 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fingerpost.flows.domains.metric.sources import embedding_source
+from fingerpost.flows.domains.metric.sources import daily_of, embedding_setting, embedding_source
 from fingerpost.flows.featurize_corpus import featurize_corpus
+from fingerpost.flows.run.daily import import_days, merging
+from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run, part, scoped
 from fingerpost.schemas.forgotten import Forgotten
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.metric.open import GROUP_PARAMETER, LABEL_PARAMETER
-from fingerpost.tasks.metric.stages.inputs import import_embeddings, import_images, take_embeddings
+from fingerpost.tasks.metric.stages.inputs import (
+    import_daily_embeddings,
+    import_embeddings,
+    import_images,
+    merge_daily_embeddings,
+    take_embeddings,
+)
 
 #: The scope of the stages that read a file of embeddings; the same stages also run over the collection's documents.
 PART = "embeddings"
@@ -45,14 +53,25 @@ def labelled(run: Run, request: RunRequest) -> Labelled:
         return Labelled(
             artifacts["documents"], artifacts["vectors"], metric.label, metric.model or computed, metric.group
         )
-    stored = instead_of("metric")
-    given = stored if stored is not None else source
     with scoped(run, PART):
-        importing = import_images if metric.kind == "images" else import_embeddings
-        documents = importing(given, params=run.settings.corpus.imports)
+        if several_days(run.settings, embedding_setting(run.settings, run.flow)):
+            documents = _merged(run)
+        else:
+            stored = instead_of("metric")
+            importing = import_images if metric.kind == "images" else import_embeddings
+            documents = importing(stored if stored is not None else source, params=run.settings.corpus.imports)
         vectors = take_embeddings(documents, normalize=False)
     artifacts |= {"threshold_documents": documents, "threshold_vectors": vectors}
     return Labelled(documents, vectors, LABEL_PARAMETER, metric.model or run.env.collection, GROUP_PARAMETER)
+
+
+def _merged(run: Run) -> Ref:
+    """The embeddings of several days."""
+    setting, imports = embedding_setting(run.settings, run.flow), run.settings.corpus.imports
+    opened = daily_of(run.settings, run.flow)
+    days = import_days(run, "metric", setting, import_daily_embeddings, opened, params=imports)
+    with merging(run, merge_daily_embeddings, days):
+        return merge_daily_embeddings(*days, rows_per_shard=imports.rows_per_shard)
 
 
 def note_warnings(run: Run, threshold: Ref) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from fingerpost.flows.run.section import NamesFile, Section
+from fingerpost.flows.run.settings import DAYS_PATTERN
 from fingerpost.schemas.inputs import PACKAGES_SAMPLE
 from fingerpost.schemas.inputs.images import ImageShape
 from fingerpost.tasks.metric.comparison import Taken
@@ -114,13 +115,18 @@ class ThresholdGates(Section):
 class MetricSettings(Section):
     """From embeddings and their labels to one threshold for all classes."""
 
-    input: Annotated[str, NamesFile(OWN_EMBEDDINGS)] = Field(
+    input: Annotated[str, NamesFile(OWN_EMBEDDINGS, days="metric.days")] = Field(
         default="",
         description=(
             "Parquet, CSV or JSON Lines file of embeddings (id, label, vector), 'documents' for the vectors of the"
             " collection's documents, or 'python-docs-packages' for the built-in sample's by package; empty tunes"
             " nothing in nightly"
         ),
+    )
+    days: str = Field(
+        default="",
+        pattern=rf"^$|{DAYS_PATTERN}",
+        description="input.days for embeddings; empty is input.days",
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="name of each column here to its name in the file, where they differ"

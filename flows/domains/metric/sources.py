@@ -4,13 +4,16 @@ Imports no Prefect.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fingerpost.flows.domains.corpus.sources import source_of
 from fingerpost.flows.domains.domain import FileUse
 from fingerpost.flows.domains.metric.settings import OWN_EMBEDDINGS, MetricSettings
 from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.input_days import several_days
+from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.inputs import PACKAGES_SAMPLE, SAMPLE
+from fingerpost.schemas.inputs.daily import DailyEmbeddings
 from fingerpost.schemas.inputs.embeddings import EmbeddingFile
 from fingerpost.schemas.inputs.images import ImageFiles
 from fingerpost.schemas.inputs.sources import InputSource
@@ -58,6 +61,23 @@ def embedding_columns(settings: Settings, flow: str) -> tuple[str, Mapping[str, 
     return (requested.source, requested.columns or metric.columns) if asked else None
 
 
+def embedding_setting(settings: Settings, flow: str) -> str:
+    """The setting that names the file that a flow's threshold is tuned on; empty for the collection's documents."""
+    columns = embedding_columns(settings, flow)
+    return "" if columns is None else "metric.input" if columns[0] == settings.metric.input else "input.source"
+
+
+def daily_of(settings: Settings, flow: str) -> Callable[[str, Suppressed | None], DailyEmbeddings]:
+    """The source of one day's file, for inputs that are read over several days; SettingsError for images."""
+    if settings.metric.kind == "images":
+        raise SettingsError(
+            "metric.kind: expected embeddings where several days are read, got images; set metric.days=snapshot"
+        )
+    columns = embedding_columns(settings, flow)
+    mapping = tuple(sorted(columns[1].items())) if columns else ()
+    return lambda path, suppressed: DailyEmbeddings(path, mapping, suppressed)
+
+
 def embedding_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> EmbeddingFile | ImageFiles | None:
     """The file that a flow's threshold is tuned on, without suppressed keys; None for the collection's documents."""
     file = embedding_columns(settings, flow)
@@ -83,5 +103,7 @@ def files_of(settings: Settings, flow: str) -> list[FileUse]:
     if columns is None:
         return []
     path, mapping = columns
-    setting = "metric.input" if path == settings.metric.input else "input.source"
-    return [FileUse("images" if settings.metric.kind == "images" else "embeddings", path, dict(mapping), setting)]
+    setting = embedding_setting(settings, flow)
+    form = "images" if settings.metric.kind == "images" else "embeddings"
+    daily = "daily " if several_days(settings, setting) and form == "embeddings" else ""
+    return [FileUse(f"{daily}{form}", path, dict(mapping), setting)]

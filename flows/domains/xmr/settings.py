@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from fingerpost.flows.run.section import NamesFile, Section
+from fingerpost.flows.run.settings import DAYS_PATTERN
 from fingerpost.schemas.inputs import NAMES_SAMPLE, SEE_ALSO_SAMPLE
 from fingerpost.schemas.inputs.interaction_rows import UnknownLabels
 from fingerpost.tasks.corpus.bm25 import Bm25Params
@@ -108,11 +109,18 @@ class RankerGates(Section):
 class XmrSettings(Section):
     """From queries and the labels chosen for them to a ranker."""
 
-    input: Annotated[str, NamesFile(SAMPLE_INTERACTIONS)] = Field(
+    input: Annotated[str, NamesFile(SAMPLE_INTERACTIONS, days="xmr.days")] = Field(
         default="",
         description=(
             "Parquet, CSV or JSON Lines file of interactions (query, label, weight, day, query_id), or for the built-in"
             " sample python-docs-see-also or python-docs-names; empty trains nothing in nightly"
+        ),
+    )
+    days: str = Field(
+        default="",
+        pattern=rf"^$|{DAYS_PATTERN}",
+        description=(
+            "input.days for interactions; empty is input.days. Labels and negatives are those of the run's own day"
         ),
     )
     labels: Annotated[str, NamesFile()] = Field(default="", description="optional file of labels (id, name, text)")

@@ -3,13 +3,15 @@
 Imports no Prefect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fingerpost.flows.domains.domain import FileUse
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.domains.xmr.settings import SAMPLE_INTERACTIONS
+from fingerpost.flows.run.input_days import several_days
 from fingerpost.schemas.inputs import NAMES_SAMPLE, SAMPLE
+from fingerpost.schemas.inputs.daily import DELETED, Catalogue, DailyInteractions
 from fingerpost.schemas.inputs.interaction_rows import split_mapping
 from fingerpost.schemas.inputs.interactions import InteractionFile, InteractionSource
 from fingerpost.schemas.inputs.sources import InputSource, PythonDocsSource
@@ -54,14 +56,51 @@ def interaction_files(settings: Settings, flow: str) -> InteractionFiles | None:
     return None
 
 
+def interactions_setting(settings: Settings, flow: str) -> str:
+    """The setting that names the file of interactions of a flow's ranker; empty for the built-in sample's."""
+    files = interaction_files(settings, flow)
+    return "" if files is None else "xmr.input" if files.path == settings.xmr.input else "input.source"
+
+
+def reads_several_days(settings: Settings, flow: str) -> bool:
+    """Whether the interactions of a flow's ranker are read over several days."""
+    setting = interactions_setting(settings, flow)
+    return bool(setting and several_days(settings, setting))
+
+
+def daily_of(settings: Settings, flow: str) -> Callable[[str, Suppressed | None], DailyInteractions]:
+    """The source of one day's file, for interactions that are read over several days."""
+    files = interaction_files(settings, flow)
+    of_rows = _mappings(files, daily=True)[0] if files else {}
+    return lambda path, suppressed: DailyInteractions(path, tuple(sorted(of_rows.items())), suppressed)
+
+
+def catalogue_of(settings: Settings, flow: str, suppressed: Suppressed | None) -> Catalogue:
+    """The labels and negatives beside interactions of several days."""
+    files = interaction_files(settings, flow)
+    if files is None:
+        return Catalogue()
+    mapping = tuple(sorted((ours, theirs) for ours, theirs in files.columns.items() if ours != DELETED))
+    return Catalogue(files.labels, mapping, settings.xmr.unknown_labels, suppressed, files.negatives)
+
+
+def _mappings(files: InteractionFiles, *, daily: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """The mappings of interactions and of labels; a day's file may also map the column of deletions."""
+    own = {ours: theirs for ours, theirs in files.columns.items() if daily and ours == DELETED}
+    rest = {ours: theirs for ours, theirs in files.columns.items() if ours not in own}
+    of_rows, of_labels = split_mapping(rest, labelled=bool(files.labels))
+    return of_rows | own, of_labels
+
+
 def files_of(settings: Settings, flow: str) -> list[FileUse]:
     """The files of interactions, labels and negatives that a flow's ranker is trained on."""
     files = interaction_files(settings, flow)
     if files is None:
         return []
-    of_rows, of_labels = split_mapping(files.columns, labelled=bool(files.labels))
-    setting = "xmr.input" if files.path == settings.xmr.input else "input.source"
-    uses = [FileUse("interactions", files.path, of_rows, setting)]
+    daily = reads_several_days(settings, flow)
+    of_rows, of_labels = _mappings(files, daily=daily)
+    form = "daily interactions" if daily else "interactions"
+    uses = [FileUse(form, files.path, of_rows, interactions_setting(settings, flow))]
     if files.labels:
         uses.append(FileUse("labels", files.labels, of_labels, "xmr.labels"))
     if files.negatives:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fingerpost.flows.domains.settings import Settings
-from fingerpost.flows.domains.xmr.sources import sample_of
+from fingerpost.flows.domains.xmr.sources import reads_several_days, sample_of
 from fingerpost.flows.run.runtime import Run
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.corpus.stages.features import count_ngrams, merge_vocabulary, weigh_terms
 from fingerpost.tasks.stage import Stage
 from fingerpost.tasks.xmr.open import numbered
-from fingerpost.tasks.xmr.stages.interactions import import_interactions, list_queries
+from fingerpost.tasks.xmr.stages.interactions import import_interactions, list_queries, merge_daily_interactions
 from fingerpost.tasks.xmr.stages.training import train_rankers
 from fingerpost.tasks.xmr.stages.trees import cluster_labels, embed_labels
 
@@ -23,8 +23,14 @@ def steps_of(settings: Settings, flow: str) -> Mapping[str, tuple[Stage, Mapping
     xmr, rows = settings.xmr, settings.corpus.imports.rows_per_shard
     ngrams, tfidf = {"params": xmr.ngrams}, {"params": xmr.tfidf}
     blocks = {"rows": xmr.rows, "blocks": xmr.blocks}
+    importing: tuple[Stage, Mapping[str, Any]] = (
+        import_interactions,
+        {"params": xmr.interactions, "sample": sample_of(settings, flow)},
+    )
+    if reads_several_days(settings, flow):
+        importing = merge_daily_interactions, {"params": xmr.interactions}
     steps: dict[str, tuple[Stage, Mapping[str, Any]]] = {
-        "interactions": (import_interactions, {"params": xmr.interactions, "sample": sample_of(settings, flow)}),
+        "interactions": importing,
         "queries": (list_queries, {"held_out": False, "label_words": xmr.label_words, "rows_per_shard": rows}),
         "ngrams": (count_ngrams, ngrams),
         "vocabulary": (merge_vocabulary, ngrams),

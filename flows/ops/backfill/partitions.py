@@ -12,6 +12,7 @@ from fingerpost.flows.run.profiles import limits_digest
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.inputs.days import unchanging_files
 from fingerpost.schemas.leases import at_work
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -87,7 +88,7 @@ class Partitions:
 
     def of(self, days: Iterable[str]) -> list[Partition]:
         """The states of some days, in order. Computes and writes nothing."""
-        with unchanging_code():
+        with unchanging_code(), unchanging_files():
             running = self._running()
             return [self._state(day, self.record(day), running) for day in days]
 
@@ -144,7 +145,10 @@ class Partitions:
             return int(record.get("quarantined", 0))
         asked: Mapping[str, str] = record.get("stages") or {}
         names = (full_name(stage, file.part) for _, file in domains.inputs() for stage in file.stages)
-        imports = (asked.get(name, "") for name in names)
+        imports = [asked.get(name, "") for name in names]
+        # Of the days that a run reads, the last one that was asked for is the one that was refused.
+        for _, file in domains.inputs():
+            imports += [ref for name, ref in asked.items() if name.partition(" (")[0] == file.day_stage][-1:]
         return sum(self._rows_quarantined(reference) for reference in imports if reference)
 
     def _rows_quarantined(self, reference: str) -> int:

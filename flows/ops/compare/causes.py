@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fingerpost.flows import domains
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.refs import Ref, changed_keys, same_kind
 from fingerpost.schemas.store import Store
@@ -78,9 +79,11 @@ def shown(value: Any) -> str:
 def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
     """An artifact and everything that it was made from, by name, inputs first.
 
-    A second artifact of the same name has its role in the key, and from the third on a number.
+    A second artifact of the same name has its role in the key, and from the third on a number; an imported day of an
+    input that is read over several has its day.
     """
     found: dict[str, tuple[Ref, Manifest]] = {}
+    days = domains.day_artifacts()
 
     def visit(here: Ref, role: str) -> None:
         # An artifact carried over to a later day is made from the earlier day's artifacts, which are the same.
@@ -90,7 +93,7 @@ def lineage(store: Store, ref: Ref) -> dict[str, tuple[Ref, Manifest]]:
         for name, given in sorted(manifest.identity["inputs"].items()):
             if "ref" in given:
                 visit(Ref.parse(given["ref"]), name)
-        name, number = here.name, 1
+        name, number = f"{here.name} ({here.day})" if here.name in days else here.name, 1
         while name in found:
             name, number = f"{here.name} ({role}{f' {number}' if number > 1 else ''})", number + 1
         found[name] = here, manifest
@@ -130,7 +133,8 @@ def cause_of(name: str, before: Manifest | None, after: Manifest | None, stage: 
     """The differences in how one artifact was made."""
     if before is None or after is None:
         here = Change("presence", "there" if before else None, "there" if after else None)
-        return Cause(name, stage, other=[here])
+        of_day = name.partition(" (")[0] in domains.day_artifacts()
+        return Cause(name, stage, data=[here]) if of_day else Cause(name, stage, other=[here])
     old, new = before.identity, after.identity
     code = [Change("code", old["code"], new["code"])] if old["code"] != new["code"] else []
     data = [Change(key, *pair) for key, pair in _pairs(_sources(old), _sources(new)).items()]

@@ -16,7 +16,9 @@ from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.decoding import columns_of
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.forgotten import Forgotten
+from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.inputs.stored import holding
+from fingerpost.schemas.inputs.stored_days import days_of
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.publish import Pointer, products
@@ -211,7 +213,7 @@ def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[
     """The plan of a rerun: each domain from its input, from the store if that is missing, or not at all."""
     imported: dict[str, str] = {}
     for domain, file in domains.inputs():
-        for stage in file.stages:
+        for stage in (*file.stages, *filter(None, [file.merge_stage])):
             if ref := made_by(record, stage, file.part):
                 imported.setdefault(domain.word, ref)
     gone = {word for word, ref in imported.items() if not _input_is_there(inventory, record, ref, word)}
@@ -248,6 +250,8 @@ def made_by(record: Mapping[str, Any], stage: str, part: str = "") -> str:
 
 def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, word: str) -> bool:
     """Whether the input of a domain in a run still is the one that its artifact was made from."""
+    if days := merged_from(inventory.store, made):
+        return _days_are_there(inventory, record, days, word)
     try:
         settings = request_of(record, inventory.store).resolve()
         suppressed = Forgotten(inventory.store, record["collection"]).suppressed()
@@ -263,6 +267,36 @@ def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, 
         extracts = inventory.manifests.get(identity["inputs"][name]["ref"])
         recorded = next(iter(extracts.identity["input_identities"].values())) if extracts else ""
     return bool(now == recorded)
+
+
+def merged_from(store: Store, made: str) -> dict[str, Ref]:
+    """The imported days that an artifact was merged from, by day; empty if it was not."""
+    try:
+        return {
+            day: ref
+            for name in sorted(domains.day_artifacts())
+            for day, ref in days_of(store, Ref.parse(made), name).items()
+        }
+    except FingerpostError:
+        return {}
+
+
+def _days_are_there(inventory: Inventory, record: Mapping[str, Any], days: Mapping[str, Ref], word: str) -> bool:
+    """Whether the files of all these days still are what their imports were made from."""
+    try:
+        request = request_of(record, inventory.store)
+        settings, suppressed = request.resolve(), Forgotten(inventory.store, record["collection"]).suppressed()
+        domain = domains.domain_of(word)
+        uses = named(domain.files)(settings, record["flow"])
+        path = next(use.path for use in uses if DAY in use.path)
+        opened = named(domain.daily)(settings, record["flow"])
+        for day, ref in days.items():
+            (recorded,) = inventory.store.manifest(ref).identity["input_identities"].values()
+            if opened(path.replace(DAY, day), suppressed).identity() != recorded:
+                return False
+    except (FingerpostError, StopIteration):
+        return False
+    return True
 
 
 def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
@@ -282,8 +316,11 @@ def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
 
 
 def _same(now: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    kept = {key: value for key, value in now.items() if key not in {"store", "day", "force"}}
-    return bool(json.loads(json.dumps(kept, default=_plain)) == settings)
+    """Whether settings are those of a record; what was no setting at its time had the default."""
+    sides = [now, {**in_force(domains.settings.Settings()), **settings}]
+    kept = [{key: value for key, value in side.items() if key not in {"store", "day", "force"}} for side in sides]
+    first, second = (json.loads(json.dumps(side, default=_plain)) for side in kept)
+    return bool(first == second)
 
 
 def _plain(value: Any) -> Any:

@@ -22,6 +22,7 @@ from fingerpost.flows.ops.erase.affected import (
     Inventory,
     RerunPlan,
     affected_by,
+    merged_from,
     request_of,
     tables_with_keys,
     used_by,
@@ -44,6 +45,7 @@ from fingerpost.schemas.errors import (
 )
 from fingerpost.schemas.forgotten import Forgotten, Journal, checked_key, now, salt_of, save_proof
 from fingerpost.schemas.inputs.rewriting import count_rows, remove_rows
+from fingerpost.schemas.inputs.stored_days import StoredDays
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.leases import at_work, collecting, lease
 from fingerpost.schemas.pins import pin, pins, unpin
@@ -202,7 +204,9 @@ class _Job:
     def _rewriting(self, plan: RerunPlan) -> Rewriting:
         wanted = Suppressed.of([self.key], salt_of(self.store))
         sources = {
-            word: named(domains.domain_of(word).stored)(self.store, Ref.parse(plan.imported[word]), wanted)
+            word: StoredDays(self.store, Ref.parse(made), wanted)
+            if merged_from(self.store, made := plan.imported[word])
+            else named(domains.domain_of(word).stored)(self.store, Ref.parse(made), wanted)
             for word in plan.stored
         }
         return Rewriting(sources, frozenset(plan.left))
@@ -338,7 +342,7 @@ def summary(touched: Affected) -> list[str]:
     else:
         lines = [f"{touched.key} of {', '.join(touched.collections)}:"]
     for file in touched.inputs:
-        what = "" if file.form == "documents" else f" of {file.form}"
+        what = "" if file.form.endswith("documents") else f" of {file.form}"
         lines.append(f"input  {file.path}: {file.rows} row(s){what}{f'; {file.problem}' if file.problem else ''}")
     for ref, rows in touched.holders.items():
         lines.append(f"holds  {ref}: {rows} row(s)")

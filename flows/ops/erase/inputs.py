@@ -85,7 +85,10 @@ def input_sources(records: Iterable[Mapping[str, Any]]) -> list[FileUse]:
     uses: dict[tuple[str, str], FileUse] = {}
     patterns = dict[str, None]()
     for record in records:
-        uses |= {(use.form, use.path): use for use in _read_by(settings_read(record["settings"]), record["flow"])}
+        for use in _read_by(settings_read(record["settings"]), record["flow"]):
+            # A run over several days reads a path with a placeholder.
+            paths = _matching(use.path) if DAY in use.path else [use.path]
+            uses |= {(use.form, path): replace(use, path=path) for path in paths}
         request = {**(record.get("request") or {}), "day": "", "force": (), "dry_run": False}
         patterns[json.dumps([record["flow"], request], sort_keys=True)] = None
     for flow, request in map(json.loads, patterns):

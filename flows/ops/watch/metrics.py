@@ -54,9 +54,10 @@ class _Totals:
         for state in _STATES:
             self.runs[flow, collection, state] += record["state"] == state
         self.last[flow, collection] = {key: record[key] for key in ("state", "seconds", "at", "day")}
-        for stage_name, stage in stages_by_name(record).items():
-            name = (collection, stage_name)
-            artifact = full_name(Ref.parse(stage["ref"]).name, stage.get("part", ""))
+        for stage in stages_by_name(record).values():
+            part = _without_day(stage.get("part", ""))
+            name = (collection, full_name(stage["stage"], part))
+            artifact = full_name(Ref.parse(stage["ref"]).name, part)
             self.quality[collection, artifact] = stage["quality"]
             if (file := domains.imported_by(stage["stage"], stage.get("part", ""))) is not None:
                 self.quarantined[collection, file.title] = float(stage["quality"].get("quarantine_share", 0.0))
@@ -67,6 +68,11 @@ class _Totals:
                     **{key: stage[key] for key in ("seconds", "peak_mb")},
                     "rows": sum(stage["rows"].values()),
                 }
+
+
+def _without_day(part: str) -> str:
+    """A part without the day of an input that several are read of: each day would be a series of its own for ever."""
+    return re.sub(r" ?\d{4}-\d{2}-\d{2}$", "", part)
 
 
 class StoreCollector:

@@ -6,11 +6,15 @@ import pyarrow.compute as pc
 
 from fingerpost.schemas import corpus as contracts
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.inputs.daily import DailySource
+from fingerpost.schemas.inputs.forms import DOCUMENT_SCHEMA
 from fingerpost.schemas.inputs.sources import DistributionSource, InputSource, check_rows
 from fingerpost.schemas.matrices import dense_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.daily_imports import check_one_length, check_some, merged_days, write_day
+from fingerpost.tasks.days import newest_rows
 from fingerpost.tasks.imports import write_quarantine, write_rows
 from fingerpost.tasks.shards import Shard, ShardOutput, shards_of
 from fingerpost.tasks.stage import stage
@@ -60,6 +64,31 @@ def _any_text(documents: pa.Table) -> bool:
 
 #: The maximum length of vectors that are compared as they are: the square of twice that is below float32's maximum.
 _LONGEST = 9e18
+
+
+@stage(contracts.DAILY_DOCUMENTS)
+def import_daily_documents(run: StageRun, source: DailySource, *, params: ImportParams) -> None:
+    """Imports the valid rows of one day's file, and the ids that it deletes; quarantines the others."""
+    write_day(run, source, source.read(), params, limit="corpus.imports.quarantine_share")
+
+
+@stage(contracts.DOCUMENTS)
+def merge_daily_documents(run: StageRun, *days: Ref, rows_per_shard: int) -> None:
+    """Merges imported days, oldest first, into documents: the newest row of each id that no later day deletes."""
+    merged = merged_days(run.store, days, contracts.DAILY_DOCUMENTS, newest_rows)
+    check_some(merged.tables, days)
+    check_one_length([_length(table["vector"]) for table in merged.tables], days)
+    # Parquet names the elements of lists differently.
+    documents = pa.concat_tables(merged.tables).combine_chunks().cast(DOCUMENT_SCHEMA)
+    write_rows(run, "documents", documents, ImportParams(rows_per_shard))
+    vectors = documents["vector"].null_count == 0
+    run.quality = {"documents": documents.num_rows, **merged.quality, "vectors": vectors, "texts": _any_text(documents)}
+
+
+def _length(vectors: pa.ChunkedArray) -> int | None:
+    """The length of the vectors of a day, which all have the same; None without any."""
+    length: int | None = pc.max(pc.list_value_length(vectors)).as_py()
+    return length
 
 
 @stage(contracts.VECTORS)

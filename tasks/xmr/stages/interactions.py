@@ -1,5 +1,7 @@
 """The stages that import interactions and list their queries."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 from scipy import sparse
@@ -8,6 +10,7 @@ from fingerpost.schemas import corpus
 from fingerpost.schemas import xmr as contracts
 from fingerpost.schemas.errors import QuarantineLimitError
 from fingerpost.schemas.inputs import SEE_ALSO_SAMPLE
+from fingerpost.schemas.inputs.daily import Catalogue, DailySource, rows_of_days
 from fingerpost.schemas.inputs.interactions import (
     FirstSentenceSource,
     InteractionBatch,
@@ -17,6 +20,9 @@ from fingerpost.schemas.inputs.interactions import (
 from fingerpost.schemas.matrices import sparse_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.daily_imports import check_some, merged_days, write_day
+from fingerpost.tasks.days import undeleted_rows
 from fingerpost.tasks.shards import even_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -58,6 +64,43 @@ def import_interactions(
         ones = np.ones(batch.negatives.num_rows, np.float32)
         run.write("negatives", sparse_to_arrow(_matrix(batch, batch.negatives, ones)))
     run.quality = _quality(batch, splits, targets.nnz, share)
+
+
+@stage(contracts.DAILY_INTERACTIONS)
+def import_daily_interactions(run: StageRun, source: DailySource, *, params: ImportParams) -> None:
+    """Imports the valid rows of one day's file of interactions, and what it withdraws; quarantines the others."""
+    write_day(run, source, source.read(), params, limit="xmr.interactions.quarantine_share")
+
+
+@stage(contracts.INTERACTIONS)
+def merge_daily_interactions(run: StageRun, catalogue: Catalogue, *days: Ref, params: InteractionParams) -> None:
+    """Merges imported days, oldest first, as if their rows were in one file; the labels are those of the catalogue.
+
+    Weights of a query and label are summed over the days, without rows that a later day deletes; a query has its newest
+    text.
+    """
+    merged = merged_days(run.store, days, contracts.DAILY_INTERACTIONS, undeleted_rows)
+    check_some(merged.tables, days)
+    rows = _Days(f"days {days[0].day} to {days[-1].day}", catalogue, merged.tables)
+    import_interactions.function(run, rows, params=params)
+    unknown = run.quality["quarantined"]
+    run.quality |= merged.quality | {"quarantined": merged.quality["quarantined"] + unknown}
+
+
+@dataclass(frozen=True)
+class _Days:
+    """The interactions of several days, as a source."""
+
+    name: str
+    catalogue: Catalogue
+    tables: list[pa.Table]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def read(self) -> InteractionBatch:
+        """Queries, labels and pairs."""
+        return self.catalogue.batch(rows_of_days(self.tables))
 
 
 def _too_bad(

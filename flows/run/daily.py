@@ -1,0 +1,79 @@
+"""The stages of an input that is read over several days: each day's import, then the merge of all of them.
+
+What is read of which days is in `fingerpost.flows.run.input_days`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fingerpost.flows.run.input_days import StoredImports, change_of_days, days_read, several_days, some_days
+from fingerpost.flows.run.rewriting import instead_of
+from fingerpost.flows.run.runtime import Run, of_day
+from fingerpost.schemas.forgotten import Forgotten
+from fingerpost.schemas.inputs.daily import DailySource
+from fingerpost.schemas.inputs.stored_days import StoredDay, days_of
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.ledger import full_name
+from fingerpost.tasks.stage import Stage
+
+#: The source of one day's file: ``(path, suppressed keys)``.
+Opened = Callable[[str, Suppressed | None], DailySource]
+
+
+def import_days(run: Run, word: str, setting: str, importing: Stage, opened: Opened, **parameters: Any) -> list[Ref]:
+    """The imports of the days that a run reads of a domain's input, oldest first: those that exist are reused."""
+    sources = _sources(run, word, setting, importing, opened)
+    env, imports = run.env, []
+    for day, source in sources.items():
+        name = full_name(importing.name, f"{env.part} {day}".strip())
+        known = env.before.get(name)
+        late = bool(env.before) and not known and day < env.day
+        env.changed = f"late file of {day}" if late else f"changed file of {day}" if known else ""
+        try:
+            with of_day(run, day):
+                imports.append(importing(source, **parameters))
+        finally:
+            env.changed = ""
+    return imports
+
+
+def _sources(run: Run, word: str, setting: str, importing: Stage, opened: Opened) -> Mapping[str, DailySource]:
+    contract = importing.contract
+    rewritten = instead_of(word)
+    if rewritten is not None:
+        sources: Mapping[str, DailySource] = rewritten.days(contract)
+        return sources
+    suppressed = Forgotten(run.env.store, run.env.collection).suppressed()
+    found = days_read(run.settings, setting, StoredImports(run.env.ledger, contract.name))
+    asked = f"{setting} ({several_days(run.settings, setting)})"
+    if found.missing:
+        run.note(f"{asked}: there is no file of {some_days(found.missing)}; nothing of these days is in {run.env.day}")
+    if found.stored:
+        run.note(f"{asked}: no file any more of {some_days(sorted(found.stored))}; their imports in the store are read")
+    return {
+        day: opened(found.files[day], suppressed)
+        if day in found.files
+        else StoredDay(run.env.store, found.stored[day], contract, suppressed)
+        for day in found.days
+    }
+
+
+@contextmanager
+def merging(run: Run, stage: Stage, imports: list[Ref]) -> Iterator[None]:
+    """A scope in which the stage that merges imported days is computed for a reason that names days."""
+    env = run.env
+    earlier = stage.before(env)
+    if earlier is not None and env.store.has(earlier):
+        before = days_of(env.store, earlier, imports[0].name)
+        if before:
+            fingerprints = (
+                {day: ref.fingerprint for day, ref in before.items()},
+                {r.day: r.fingerprint for r in imports},
+            )
+            env.changed = change_of_days(*fingerprints)
+    try:
+        yield
+    finally:
+        env.changed = ""

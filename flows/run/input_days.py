@@ -1,0 +1,166 @@
+"""The days of an input that a run reads: the settings ``input.days`` and ``input.missing_days``. Imports no Prefect.
+
+A daily export is one file per day, with ``{day}`` in its path. What these files are to a run is a setting of the
+collection (and, for interactions and embeddings, one of their own):
+
+``snapshot`` (the default)
+    A file is everything that there is: the run reads the file of its own day alone.
+``window:N`` and ``all``
+    Files add to each other: the run reads those of the last N days, or of every day up to its own. The newest row of an
+    id counts; a row with true in the column ``deleted`` removes its id, until a later day has it again. Weights of
+    interactions are summed instead, as if all their rows were in one file.
+
+Each file is imported on its own, as an artifact of its own day, so a run computes the import of what is new and reuses
+those of the other days. One stage then merges the imports, and what follows does not know of days. So the days are
+inputs of the merged artifact: lineage names them, collections of garbage keep those that a live version needs, and
+forgetting reruns every day whose window contains the key. A file that changes or comes late makes the days after it
+stale whose window contains it, with a reason that names it.
+
+A day without a file. Its own is refused, as ever. An earlier one that was imported is read from the store, for files
+are often deleted after a while; one that never came is noted in the plan and the report (``input.missing_days`` refuses
+it, or leaves out what only the store has). Days before the first one are not missing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from fingerpost.flows.run.calendar import days_between
+from fingerpost.flows.run.profiles import file_settings, value_at
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.days import DAY, files_by_day
+from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import Ledger
+
+_SNAPSHOT = "snapshot"
+
+
+def several_days(settings: Any, setting: str) -> str:
+    """``window:N`` or ``all`` if the file that a dotted setting names is read over several days; else empty."""
+    if DAY not in str(value_at(settings, setting.split("."))):
+        return ""
+    mode = _mode(settings, file_settings()[tuple(setting.split("."))].days)
+    return "" if mode == _SNAPSHOT else mode
+
+
+def _mode(settings: Any, key: str) -> str:
+    """The days that a setting asks for, its own or those of the input."""
+    return str(value_at(settings, key.split(".")) or settings.input.days) if key else _SNAPSHOT
+
+
+def check_days(settings: Any) -> None:
+    """SettingsError if several days are asked for of inputs without ``{day}`` in their path."""
+    paths = {mark.days: str(value_at(settings, path)) for path, mark in file_settings().items() if mark.days}
+    for key, path in paths.items():
+        # The shared setting is for any of them.
+        fine = any(DAY in other for other in paths.values()) if key == "input.days" else DAY in path
+        asked = str(value_at(settings, key.split(".")))
+        if asked not in ("", _SNAPSHOT) and not fine:
+            raise SettingsError(
+                f"{key}: expected {_SNAPSHOT} for an input without {DAY} in its path, got {asked} for {path or 'none'};"
+                f" name the files by day, for example news-{DAY}.csv, or set {key}={_SNAPSHOT}"
+            )
+
+
+class StoredImports:
+    """The imports of days that a collection has in the store, by the name of their contract."""
+
+    def __init__(self, ledger: Ledger, name: str) -> None:
+        self.ledger, self.name = ledger, name
+
+    def days(self, last: str) -> Iterator[str]:
+        """The days with an import, oldest first, up to ``last``."""
+        folders = self.ledger.store.files.names(self.name)
+        for day in sorted(folder.removeprefix("day=") for folder in folders if folder.startswith("day=")):
+            if day <= last and self.of(day) is not None:
+                yield day
+
+    def of(self, day: str) -> Ref | None:
+        """The newest import of a day; None if there is none."""
+        store = self.ledger.store
+        refs = [Ref(self.name, day, fingerprint) for fingerprint in store.files.names(f"{self.name}/day={day}")]
+        # The hints of a ledger are of its collection, whichever imported the same rows first.
+        mine = [ref for ref in refs if self.ledger.same(self.name, ref.fingerprint) is not None and store.has(ref)]
+        moments = [(str(store.manifest(ref).run.get("at", "")), str(ref), ref) for ref in mine]
+        return max(moments)[2] if moments else None
+
+
+@dataclass(frozen=True)
+class DaysRead:
+    """The days that a run reads: the file of each, or its import where the file is gone.
+
+    missing: earlier days that have neither.
+    """
+
+    files: dict[str, str]
+    stored: dict[str, Ref]
+    missing: list[str]
+
+    @property
+    def days(self) -> list[str]:
+        """All days that are read, oldest first."""
+        return sorted({*self.files, *self.stored})
+
+
+def days_read(settings: Any, setting: str, imports: StoredImports) -> DaysRead:
+    """The days of an input that the run of ``settings.day`` reads.
+
+    InputError if its own day has neither file nor import, or an earlier one has neither and is to be refused.
+    """
+    last, mode, missing_days = settings.day, several_days(settings, setting), settings.input.missing_days
+    pattern = str(value_at(settings, setting.split(".")))
+    files = {day: path for day, path in files_by_day(pattern).items() if day <= last}
+    may_be_stored = missing_days != "skip"
+    if last not in files and not (may_be_stored and imports.of(last)):
+        input_files(pattern.replace(DAY, last))  # raises that nothing is there
+    start = "" if mode == "all" else _days_before(last, int(mode.partition(":")[2]) - 1)
+    earliest = next(iter(files), last)
+    if may_be_stored and earliest > start:
+        earliest = min(earliest, next(imports.days(last), last))
+    wanted = list(days_between(max(start, earliest), last))
+    read = {day: files[day] for day in wanted if day in files}
+    others = {day: imports.of(day) if may_be_stored else None for day in wanted if day not in files}
+    missing = [day for day, ref in others.items() if ref is None]
+    if missing and missing_days == "refuse":
+        raise InputError(
+            f"{pattern}: expected a file of every day that {mode} of {last} reads, found none of {some_days(missing)};"
+            " add what is missing, or set input.missing_days=stored"
+        )
+    return DaysRead(read, {day: ref for day, ref in others.items() if ref is not None}, missing)
+
+
+def check_own_day(settings: Any, pattern: str, names: Iterable[str]) -> None:
+    """InputError if a run's own day has no file, and the store no import (of these contracts) of that day."""
+    files, path = Store(settings.store).files, pattern.replace(DAY, settings.day)
+    if not any(files.names(f"{name}/day={settings.day}") for name in names if name):
+        input_files(path)
+
+
+def change_of_days(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The difference of two merges by the fingerprints of their days, human-readable; empty if there is none."""
+    added = sorted(set(now) - set(before))
+    gone = sorted(set(before) - set(now))
+    changed = [day for day in sorted(now) if day in before and before[day] != now[day]]
+    newest, oldest = max(before, default=""), min(now, default="")
+    parts = {
+        "late file of": [day for day in added if day < newest],
+        "new day": [day for day in added if day > newest],
+        "changed file of": changed,
+        "no longer read:": [day for day in gone if day < oldest],
+        "no file any more of": [day for day in gone if day > oldest],
+    }
+    return ", ".join(f"{words} {some_days(days)}" for words, days in parts.items() if days)
+
+
+def some_days(days: Sequence[str]) -> str:
+    """The first four days, and the number of the others."""
+    return ", ".join(days[:4]) + (f" and {len(days) - 4} more" if len(days) > 4 else "")
+
+
+def _days_before(day: str, count: int) -> str:
+    """The day that is ``count`` days before another, at the earliest the first of the calendar."""
+    return date.fromordinal(max(1, date.fromisoformat(day).toordinal() - count)).isoformat()

@@ -1,0 +1,121 @@
+"""Documents with vectors of one's own: these for similarity, the texts beside them for words."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fingerpost.flows.cli import app
+from fingerpost.flows.ops.compare.why import why
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.open import live
+from fingerpost.tasks.ledger import runs
+from tests.worlds import texts
+
+pytestmark = pytest.mark.usefixtures("plain_runs")
+
+ROWS = 60
+
+
+def write_rows(path: Path, *, vectors: int = ROWS) -> np.ndarray:
+    """Documents, the first of them with a vector."""
+    points = np.random.default_rng(3).normal(size=(ROWS, 5)).astype(np.float32)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "title", "text", "kind", "vector"])
+        writer.writeheader()
+        for row, document in enumerate(texts(ROWS, 1)):
+            given = json.dumps(points[row].tolist()) if row < vectors else ""
+            writer.writerow({**document, "vector": given})
+    return points
+
+
+def request(folder: Path, **settings: object) -> RunRequest:
+    return RunRequest(
+        profile="tiny",
+        store=str(folder / "store"),
+        day="2026-01-05",
+        input=str(folder / "rows.csv"),
+        collection="rows",
+        settings={"ann.gates.recall_at_10": 0.3, "ann.gates.documents": 10, "corpus.svd.rank": 8, **settings},
+    )
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> tuple[Path, np.ndarray]:
+    """An index of documents with texts and vectors, without a word on which to use."""
+    folder = tmp_path_factory.mktemp("both")
+    points = write_rows(folder / "rows.csv")
+    run_flow("build_ann_index", request(folder), quiet=True)
+    return folder, points
+
+
+def asked(folder: Path, *arguments: str) -> Any:
+    done = CliRunner().invoke(app, ["query", *arguments, "--collection", "rows", "--store", str(folder / "store")])
+    assert done.exit_code in (0, 1), repr(done.exception)
+    return done
+
+
+def test_similarity_is_that_of_the_given_vectors(both: tuple[Path, np.ndarray]) -> None:
+    folder, points = both
+    index = live("rows", store=str(folder / "store"))
+    assert index.vectors.shape == points.shape
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    scores = unit @ unit[7]
+    expected = [int(row) for row in np.argsort(-scores) if row != 7][:5]
+    ids = index.documents["id"].to_pylist()
+    assert [answer.id for answer in index.similar(ids[7], k=5).answers] == [ids[row] for row in expected]
+    assert [answer.id for answer in index.search(points[7], k=1).answers] == [ids[7]]
+
+
+def test_texts_are_answered_by_their_words(both: tuple[Path, np.ndarray]) -> None:
+    folder, _ = both
+    index = live("rows", store=str(folder / "store"))
+    documents = index.documents.to_pylist()
+    found = index.query(documents[11]["text"], k=3)
+    assert (found.answers[0].id, found.method) == (documents[11]["id"], "words")
+    assert found.answers[0].score > found.answers[1].score > 0
+    kinds = {answer.kind for answer in index.query("sort order array", k=5, kind="sorting").answers}
+    assert kinds == {"sorting"}
+    assert index.query("zzzz", k=3).answers == []
+    said = asked(folder, "sort order array", "--json")
+    assert json.loads(said.stdout)["method"] == "words"
+
+
+def test_a_text_has_no_similarity_to_given_vectors(both: tuple[Path, np.ndarray]) -> None:
+    folder, _ = both
+    said = asked(folder, "sort order array", "--within", "0.5")
+    assert said.exit_code == 1
+    index = live("rows", store=str(folder / "store"))
+    with pytest.raises(FingerpostError, match="--like ID or --vectors FILE"):
+        index.query("sort order array", within=0.5)
+    ref = Pointer(Store(str(folder / "store")), "rows", "ann.index").required().artifact
+    with pytest.raises(FingerpostError, match="vectors were given"):
+        why(index.store, ref, ref, "sort order array")
+
+
+def test_what_is_made_of_an_input_follows_what_it_has(both: tuple[Path, np.ndarray]) -> None:
+    folder, _ = both
+    stages = [stage["stage"] for stage in runs(Store(str(folder / "store")), newest=1)[0]["stages"]]
+    assert stages[:5] == ["import_documents", "count_ngrams", "merge_vocabulary", "weigh_terms", "take_vectors"]
+    assert not {"fit_projection", "evaluate_retrieval"} & set(stages)
+    planned = [stage.stage for stage in plan_of("build_ann_index", request(folder)).stages]
+    assert planned == stages
+    computed = plan_of("build_ann_index", request(folder, **{"input.vectors": "computed"})).stages
+    assert {"fit_projection", "evaluate_retrieval"} <= {stage.stage for stage in computed}
+
+
+def test_vectors_of_some_rows_are_not_left_aside_without_a_word(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.csv", vectors=7)
+    run_flow("featurize_corpus", request(tmp_path), quiet=True)
+    record = runs(Store(str(tmp_path / "store")), newest=1)[0]
+    assert "embed_documents" in {stage["stage"] for stage in record["stages"]}
+    assert any("7 of 60" in note for note in record["notes"])

@@ -1,0 +1,242 @@
+"""Inputs that are read over several days: what counts, what is computed, and what late, missing and deleted rows do."""
+
+from pathlib import Path
+
+import pytest
+
+from fingerpost.flows.ops.backfill.partitions import Partitions
+from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
+from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.stored_days import days_of
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.ledger import runs
+from tests.support.daily_news import DAYS, News, of_day, ran
+from tests.support.embedding_files import write
+from tests.support.shop_rankers import request_for as shop
+from tests.unit.metric.worlds import embeddings
+from tests.unit.xmr.shop import write_shop
+
+pytestmark = pytest.mark.usefixtures("plain_runs")
+
+
+@pytest.fixture
+def news(tmp_path: Path) -> News:
+    """Three days of twenty rows; day 2 changes one row of day 1 and withdraws another."""
+    news = News(tmp_path)
+    news.drop(DAYS[0])
+    news.drop(DAYS[1], 20, {"id": f"{DAYS[0]}/3", "text": "corrected"}, {"id": f"{DAYS[0]}/4", "deleted": "true"})
+    news.drop(DAYS[2])
+    return news
+
+
+def test_days_add_to_each_other_and_only_the_new_one_is_imported(news: News) -> None:
+    news.run(DAYS[0])
+    assert ran(news.run(DAYS[1]))[:2] == [f"import_daily_documents {DAYS[1]}", "merge_daily_documents"]
+    found = news.documents(DAYS[1])
+    assert (of_day(found, DAYS[0]), of_day(found, DAYS[1])) == (19, 20)
+    assert found[f"{DAYS[0]}/3"] == "corrected"
+    assert f"{DAYS[0]}/4" not in found
+    news.drop(DAYS[3], 20, {"id": f"{DAYS[0]}/4", "text": "here again"})
+    third, fourth = news.run(DAYS[2]), news.run(DAYS[3])
+    assert [name for name in ran(third) if name.startswith("import")] == [f"import_daily_documents {DAYS[2]}"]
+    assert [name for name in ran(fourth) if name.startswith("import")] == [f"import_daily_documents {DAYS[3]}"]
+    assert [of_day(news.documents(DAYS[2]), day) for day in DAYS[:3]] == [19, 20, 20]
+    # Day 1 has left the window of three; what a later day said of its rows has not.
+    found = news.documents(DAYS[3])
+    assert [of_day(found, day) for day in DAYS[:4]] == [2, 20, 20, 20]
+    assert found[f"{DAYS[0]}/4"] == "here again"
+    assert not ran(news.run(DAYS[3]))
+    assert [one.state for one in news.states(DAYS[:5])] == ["fresh"] * 4 + ["missing"]
+
+
+def test_the_reason_of_a_new_day_names_days(news: News) -> None:
+    for day in DAYS[:3]:
+        news.run(day)
+    news.drop(DAYS[3])
+    merge = next(stage for stage in news.plan(DAYS[3]).stages if stage.stage == "merge_daily_documents")
+    assert merge.reason == f"new day {DAYS[3]}, no longer read: {DAYS[0]}"
+
+
+def test_a_late_or_changed_file_makes_the_days_after_it_stale_that_read_it(tmp_path: Path) -> None:
+    news = News(tmp_path, days="window:2")
+    for day in (DAYS[0], DAYS[2], DAYS[3], DAYS[4]):
+        news.drop(day)
+        news.run(day)
+    news.drop(DAYS[1])
+    found = news.states(DAYS[:5])
+    assert [one.state for one in found] == ["fresh", "missing", "stale", "fresh", "fresh"]
+    assert found[2].reason == f"late file of {DAYS[1]}"
+    news.run(DAYS[1])  # its import is there now, and day 3 is as stale as before
+    assert [(one.state, one.reason) for one in news.states([DAYS[2]])] == [("stale", f"late file of {DAYS[1]}")]
+    news.run(DAYS[2])
+    news.drop(DAYS[3], seed=77)
+    found = news.states(DAYS[:5])
+    assert [one.state for one in found] == ["fresh", "fresh", "fresh", "stale", "stale"]
+    assert {one.reason for one in found[3:]} == {f"changed file of {DAYS[3]}"}
+
+
+def test_a_day_without_a_file_is_noted_refused_or_read_from_the_store(tmp_path: Path) -> None:
+    news = News(tmp_path, days="all")
+    for day in (DAYS[0], DAYS[1], DAYS[3]):
+        news.drop(day)
+    for day in DAYS[:2]:
+        news.run(day)
+    (tmp_path / f"news-{DAYS[1]}.csv").unlink()
+    notes = " ".join(news.run(DAYS[3])["notes"])
+    assert f"no file of {DAYS[2]}" in notes
+    assert f"no file any more of {DAYS[1]}" in notes
+    assert [of_day(news.documents(DAYS[3]), day) for day in DAYS[:4]] == [20, 20, 0, 20]
+    with pytest.raises(InputError, match=DAYS[2]):
+        news.run(DAYS[3], **{"input.missing_days": "refuse"})
+    news.run(DAYS[3], **{"input.missing_days": "skip"})
+    assert [of_day(news.documents(DAYS[3]), day) for day in DAYS[:4]] == [20, 0, 0, 20]
+    # Its own day is never left out.
+    with pytest.raises(InputError, match=f"news-{DAYS[4]}"):
+        news.run(DAYS[4])
+    # A day whose file is gone stays what it was.
+    assert [one.state for one in news.states(DAYS[:2])] == ["fresh", "fresh"]
+
+
+def test_the_days_before_the_first_one_are_not_missing(tmp_path: Path) -> None:
+    news = News(tmp_path, days="window:30")
+    news.drop(DAYS[3])
+    assert not [note for note in news.run(DAYS[3])["notes"] if "file" in note]
+
+
+def test_a_snapshot_reads_its_own_day_alone(news: News) -> None:
+    for day in DAYS[:2]:
+        news.run(day, **{"input.days": "snapshot"})
+    assert {stage["stage"] for stage in news.run(DAYS[1], **{"input.days": "snapshot"})["stages"]} == {
+        "import_documents",
+        "count_ngrams",
+        "merge_vocabulary",
+        "weigh_terms",
+        "fit_projection",
+        "embed_documents",
+    }
+    assert of_day(news.documents(DAYS[1]), DAYS[0]) == 1
+
+
+def test_days_are_those_of_one_file_with_all_their_rows(tmp_path: Path) -> None:
+    """Several days give what their rows in one file would give, to the bit."""
+    daily, whole = News(tmp_path, days="all"), News(tmp_path / "whole", days="snapshot")
+    lines = [daily.drop(day).read_text().splitlines() for day in DAYS[:3]]
+    whole.folder.mkdir()
+    path = whole.folder / f"news-{DAYS[2]}.csv"
+    path.write_text("\n".join([lines[0][0], *(line for file in lines for line in file[1:])]) + "\n")
+    made = [
+        {role: world.store.manifest(Ref.parse(ref)) for role, ref in world.run(DAYS[2])["refs"].items()}
+        for world in (daily, whole)
+    ]
+    for role, manifest in made[0].items():
+        assert [entry.sha256 for entry in manifest.files] == [entry.sha256 for entry in made[1][role].files], role
+
+
+def test_quarantined_rows_are_counted_for_their_own_day(news: News) -> None:
+    path = news.drop(DAYS[1])
+    path.write_text(path.read_text() + ",no id,,,\nx,title,text,kind,perhaps\n")
+    for day in DAYS[:3]:
+        news.run(day, **{"corpus.imports.quarantine_share": 0.2})
+    assert [one.quarantined for one in news.states(DAYS[:3], **{"corpus.imports.quarantine_share": 0.2})] == [0, 2, 0]
+    last = news.run(DAYS[2], **{"corpus.imports.quarantine_share": 0.2})
+    merged = next(stage for stage in last["stages"] if stage["stage"] == "merge_daily_documents")
+    assert merged["quality"]["quarantined"] == 2
+    assert merged["quality"]["quarantine_share"] == round(2 / 62, 6)
+
+
+def test_every_imported_day_is_an_input_of_the_merged_documents(news: News) -> None:
+    record = [news.run(day) for day in DAYS[:3]][-1]
+    days = days_of(news.store, Ref.parse(record["refs"]["documents"]), "corpus.daily_documents")
+    assert list(days) == DAYS[:3]
+    assert [ref.day for ref in days.values()] == DAYS[:3]
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "named"),
+    [
+        ("news.csv", {"input.days": "all"}, "input.days"),
+        ("news.csv", {"xmr.input": "clicks.csv", "xmr.days": "window:2"}, "xmr.days"),
+        ("news-{day}.csv", {"input.days": "window:0"}, "input.days"),
+        ("news-{day}.csv", {"input.days": "weekly"}, "input.days"),
+    ],
+)
+def test_days_that_cannot_be_read_are_refused(source: str, settings: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        RunRequest(profile="tiny", input=source, day=DAYS[0], settings=settings).resolve()
+
+
+def test_one_setting_is_enough_for_inputs_with_and_without_days() -> None:
+    """A catalogue that is one file, and clicks by day."""
+    settings = {"input.days": "window:7", "xmr.input": "clicks-{day}.csv", "xmr.labels": "labels-{day}.csv"}
+    found = RunRequest(profile="tiny", input="catalogue.csv", day=DAYS[0], settings=settings).resolve()
+    assert (found.input.source, found.xmr.input) == ("catalogue.csv", "clicks-{day}.csv")
+    assert found.xmr.labels == f"labels-{DAYS[0]}.csv"
+
+
+def test_interactions_of_days_add_up_and_a_refresh_goes_on_from_them(tmp_path: Path) -> None:
+    """Two days give the interactions of one file with both; the third only those of its window."""
+    whole = write_shop(tmp_path, rows=300).read_text().splitlines()
+    days = [whole[1:101], whole[101:201], whole[201:301]]
+    for day, lines in zip(DAYS, days, strict=False):
+        (tmp_path / f"clicks-{day}.csv").write_text("\n".join([whole[0], *lines]) + "\n")
+    (tmp_path / "interactions.csv").write_text("\n".join([whole[0], *days[0], *days[1]]) + "\n")
+    clicks = {"xmr.input": str(tmp_path / "clicks-{day}.csv"), "xmr.days": "window:2", "xmr.refresh.mode": "live"}
+
+    def request(day: str, **settings: object) -> RunRequest:
+        return shop(tmp_path, **settings).model_copy(update={"day": day})
+
+    run_flow("train_ranker", request(DAYS[1], **clicks), quiet=True)
+    store = Store(str(tmp_path / ".fingerpost"))
+    record = runs(store, newest=1)[0]
+    merged = store.manifest(Ref.parse(record["refs"]["ranker_interactions"]))
+    assert ran(record)[:3] == [*(f"import_daily_interactions {day}" for day in DAYS[:2]), "merge_daily_interactions"]
+    stages = {stage.name: stage for stage in plan_of("train_ranker", request(DAYS[2], **clicks)).stages}
+    assert [name for name, stage in stages.items() if stage.runs][:2] == [
+        f"import_daily_interactions ({DAYS[2]})",
+        "merge_daily_interactions",
+    ]
+    assert stages["merge_daily_interactions"].reason == f"new day {DAYS[2]}, no longer read: {DAYS[0]}"
+    assert any(name.startswith("refresh_rankers") for name in stages)
+    assert not any(name.startswith("train_rankers") for name in stages)
+    # What the merge makes is what one file would.
+    run_flow("train_ranker", request(DAYS[3]), quiet=True)
+    single = store.manifest(Ref.parse(runs(store, newest=1)[0]["refs"]["ranker_interactions"]))
+    assert [entry.sha256 for entry in merged.files] == [entry.sha256 for entry in single.files]
+
+
+def test_embeddings_of_days_add_up(tmp_path: Path) -> None:
+    vectors, labels = embeddings(8, 240, 8, 0)
+    ids = [f"face {row}" for row in range(240)]
+    for day, rows in ((DAYS[0], slice(0, 120)), (DAYS[1], slice(120, 240))):
+        names = [f"person {label}" for label in labels[rows]]
+        write(tmp_path / f"faces-{day}.parquet", vectors[rows], ids[rows], names)
+    settings = {"input.days": "all", "metric.target.share": 0.05, "metric.opis.draws": 5, "metric.gates.missed": "note"}
+    request = RunRequest(
+        profile="tiny",
+        store=str(tmp_path / "store"),
+        day=DAYS[1],
+        input=str(tmp_path / "faces-{day}.parquet"),
+        collection="faces",
+        settings=settings,
+    )
+    run_flow("tune_thresholds", request, quiet=True)
+    record = runs(Store(request.store), newest=1)[0]
+    merged = next(stage for stage in record["stages"] if stage["stage"] == "merge_daily_embeddings")
+    assert (merged["rows"]["embeddings"], merged["part"]) == (240, "embeddings")
+    assert [one.state for one in Partitions("tune_thresholds", request).of([DAYS[1]])] == ["fresh"]
+    with pytest.raises(SettingsError, match=r"metric\.kind"):
+        plan_of("tune_thresholds", request.model_copy(update={"settings": {**settings, "metric.kind": "images"}}))
+
+
+def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
+    for day, size in ((DAYS[0], 3), (DAYS[1], 4)):
+        (tmp_path / f"news-{day}.csv").write_text(
+            "id,vector\n" + "".join(f'{day}/{row},"{[row + 1.0] * size}"\n' for row in range(9))
+        )
+    news = News(tmp_path, days="all")
+    with pytest.raises(InputError, match=f"3 numbers on {DAYS[0]}, 4 numbers on {DAYS[1]}"):
+        news.run(DAYS[1])
