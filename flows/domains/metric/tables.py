@@ -16,8 +16,8 @@ def show_choice(result: dict[str, Any], worst: int) -> None:
     console, rate, share = wide_console(), result["target"]["rate"], result["target"]["share"]
     on, test = result["chosen_on"], result["tested_on"]
     console.print(
-        f"[bold]threshold {result['threshold']:.4f}[/bold]: {_LEAST[result['measure']]} that, for {_RATES[rate]}"
-        f" {_percent(share)}; {_interval(result['interval'], result['level'])}",
+        f"[bold]threshold {_number(result['threshold'])}[/bold]: {_LEAST[result['measure']]} that, for {_RATES[rate]}"
+        f" {_percent(share)}{_kept(result['kept'])}; {_interval(result['interval'], result['level'])}",
         soft_wrap=True,
     )
     _show_cautions(console, result["cautions"])
@@ -74,7 +74,7 @@ def _groups(rows: list[dict[str, Any]], rate: str, other: bool) -> Table:
             row["name"],
             f"{row['classes']:,}",
             _percent(row["rate"]),
-            "too few" if ends is None else f"{row['threshold']:.4f}",
+            "too few" if ends is None else _number(row["threshold"]),
             "–" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}",
             f"{row['test_classes']:,}",
             _percent(row["test_rate"]),
@@ -89,14 +89,14 @@ def show_migration(result: dict[str, Any], worst: int) -> None:
     console, rate = wide_console(), result["matched"]
     before, after = result["before"], result["after"]
     console.print(
-        f"[bold]threshold {after['threshold']:.4f}[/bold] of {result['to']}: {_LEAST[result['measure']]} that;"
-        f" {_interval(after['interval'], result['level'])}; it has the {_RATES[rate]} of {before['threshold']:.4f} of"
-        f" {result['from']}",
+        f"[bold]threshold {_number(after['threshold'])}[/bold] of {result['to']}: {_LEAST[result['measure']]} that;"
+        f" {_interval(after['interval'], result['level'])}; it has at most the {_RATES[rate]} of"
+        f" {_number(before['threshold'])} of {result['from']}{_kept(after['kept'])}",
         soft_wrap=True,
     )
     table = _table("model", "threshold", "FAR", "FRR")
     for name, side in ((result["from"], before), (result["to"], after)):
-        table.add_row(name, f"{side['threshold']:.4f}", _percent(side["far"]), _percent(side["frr"]))
+        table.add_row(name, _number(side["threshold"]), _percent(side["far"]), _percent(side["frr"]))
     console.print(table)
     left = result["only_in_from"], result["only_in_to"]
     console.print(
@@ -113,7 +113,7 @@ def show_live(result: dict[str, Any]) -> None:
     """Prints a published threshold, and the check of a file's vectors against its model."""
     console, rate = wide_console(), result["target"]["rate"]
     console.print(
-        f"[bold]threshold {result['threshold']:.4f}[/bold]: {_LEAST[result['measure']]} that, for {_RATES[rate]} "
+        f"[bold]threshold {_number(result['threshold'])}[/bold]: {_LEAST[result['measure']]} that, for {_RATES[rate]} "
         f"{_percent(result['target']['share'])}; interval {result['interval'][0]:.4f} to {result['interval'][1]:.4f}",
         soft_wrap=True,
     )
@@ -123,7 +123,7 @@ def show_live(result: dict[str, Any]) -> None:
     )
     _show_cautions(console, result["cautions"])
     for name, (own, low, high) in result["groups"].items():
-        console.print(f"of group {name}: {own:.4f}, interval {low:.4f} to {high:.4f}", soft_wrap=True)
+        console.print(f"of group {name}: {_number(own)}, interval {low:.4f} to {high:.4f}", soft_wrap=True)
     console.print(f"of model {result['model']}; vectors of another model need their own threshold", soft_wrap=True)
     if checked := result.get("checked"):
         rates = f"; on these FAR {_percent(checked['far'])}, FRR {_percent(checked['frr'])}" if "far" in checked else ""
@@ -141,6 +141,15 @@ def _counts(side: dict[str, Any]) -> tuple[str, str]:
 
 def _interval(ends: list[float], level: float) -> str:
     return f"{_percent(level)} interval {ends[0]:.4f} to {ends[1]:.4f}"
+
+
+def _number(threshold: float) -> str:
+    """A threshold with as many digits as it was chosen to: rates are told of this very number."""
+    return f"{threshold:.7g}"
+
+
+def _kept(kept: bool) -> str:
+    return "" if kept else " [red]which no threshold keeps[/red]"
 
 
 def _percent(value: float | None) -> str:
