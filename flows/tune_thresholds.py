@@ -43,7 +43,11 @@ def tune_thresholds(request: RunRequest = RunRequest()) -> None:
             metric.target, metric.over, metric.opis, metric.level, least_group_classes=metric.least_group_classes
         )
         artifacts["assessment"] = assess_threshold(
-            artifacts["validation_pairs"], artifacts["test_pairs"], params=params
+            artifacts["validation_pairs"],
+            artifacts["test_pairs"],
+            artifacts["validation_rows"],
+            artifacts["test_rows"],
+            params=params,
         )
         artifacts["retrieval"] = measure_retrieval(artifacts["test_rows"], queries=metric.queries)
         members = {role: artifacts[role] for role in ("validation_rows", "test_rows", "test_pairs")} | dict(
@@ -58,7 +62,6 @@ def tune_thresholds(request: RunRequest = RunRequest()) -> None:
             *members.values(),
             roles=tuple(members),
             target=metric.target,
-            level=metric.level,
             model=inputs.model,
             canaries=metric.canaries,
         )
@@ -71,6 +74,8 @@ def _counted(run: Run, inputs: Labelled, side: Literal["validation", "test"]) ->
     """The rows of the classes on one side of the split, and the histograms of their pairs' scores."""
     metric = run.settings.metric
     classes = classes_of(metric, inputs.column, side, inputs.group)
+    # Only distances have outliers; without the parameter, artifacts of cosines stay what they are.
+    spread = {"outliers": False} if metric.measure == "euclidean" else {}
     with scoped(run, side):
         rows = arrange_classes(
             inputs.vectors,
@@ -80,6 +85,7 @@ def _counted(run: Run, inputs: Labelled, side: Literal["validation", "test"]) ->
             memory_mb=metric.memory_mb,
             classes=classes,
             rows_per_shard=metric.rows_per_shard,
+            **spread,
         )
         pairs = merge_pair_counts(rows, count_class_pairs(rows))
     return {f"{side}_rows": rows, f"{side}_pairs": pairs}

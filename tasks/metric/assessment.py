@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fingerpost.tasks.metric.groups import group_columns
+from fingerpost.tasks.metric.groups import group_columns, group_members, group_rate, group_thresholds
 from fingerpost.tasks.metric.opis import CalibrationRange, OpisParams, OpisReport, opis
 from fingerpost.tasks.metric.pairs import PairHistograms
-from fingerpost.tasks.metric.threshold_warnings import threshold_warnings
+from fingerpost.tasks.metric.recount import Recount, counted_at, covering, refined
+from fingerpost.tasks.metric.threshold_warnings import cannot_be_kept, threshold_warnings
 from fingerpost.tasks.metric.thresholds import (
     Target,
     ThresholdChoice,
@@ -22,6 +23,7 @@ from fingerpost.tasks.metric.thresholds import (
     class_rates,
     equal_error,
     fnmr_at_fmr,
+    side,
 )
 
 
@@ -62,14 +64,19 @@ def assess(
     test: PairHistograms,
     params: AssessmentParams,
     groups: tuple[ArrayLike, ArrayLike] | None = None,
+    *,
+    recounts: tuple[Recount, Recount] | None = None,
 ) -> Assessment:
     """Chooses threshold and calibration range on validation classes and measures test classes; both may be the same.
 
-    groups: group of each validation class and of each test class, "" for none. ValueError if the two sets of pairs were
-    scored by different measures.
+    groups: group of each validation class and of each test class, "" for none. recounts: how the pairs of either are
+    counted again, for a threshold between the ends of bins; without them both must have been counted in the same bins,
+    whose ends are the only thresholds. ValueError if the two sets of pairs were scored by different measures.
     """
     if validation.bins.measure != test.bins.measure:
         raise ValueError(f"test pairs: expected {validation.bins.measure}, got {test.bins.measure}; count both alike")
+    if recounts is not None:
+        validation, test = _recounted(validation, test, params, groups, recounts)
     choice = choose_threshold(validation, params.target, level=params.level)
     report = opis(test, params.over.fixed(validation), params.opis)
     rates = class_rates(test, choice.threshold)
@@ -102,7 +109,10 @@ def assess(
         "classes": len(names),
         "classes_with_few_pairs": len(report.few),
         "measure": test.bins.measure,
-        "cautions": threshold_warnings(validation, choice, rates),
+        "kept": choice.kept,
+        "target_pairs": int(side(validation, params.target)[2].sum()) // (2 if params.target.rate == "far" else 1),
+        "cautions": threshold_warnings(validation, choice, rates)
+        + _groups_not_kept(validation, params, groups, choice),
     }
     curves: dict[str, NDArray[np.generic]] = {"thresholds": report.thresholds, "utility": report.utility}
     rows = (
@@ -115,6 +125,53 @@ def assess(
     if rows:
         quality |= {"groups": len(rows["name"]), "groups_worth": sum(map(bool, rows["worth"]))}
     return Assessment([figure for figure in figures if not math.isnan(figure[3])], classes, curves, quality, rows)
+
+
+def _recounted(
+    validation: PairHistograms,
+    test: PairHistograms,
+    params: AssessmentParams,
+    groups: tuple[ArrayLike, ArrayLike] | None,
+    recounts: tuple[Recount, Recount],
+) -> tuple[PairHistograms, PairHistograms]:
+    """Both histograms with bins so narrow, and counts at such thresholds, as the assessment needs."""
+    target, least = params.target, params.least_group_classes
+    first, second = recounts
+    validation = covering(refined(validation, target, first), params.over, first)
+    large: list[NDArray[np.int64]] = []
+    if groups is not None:
+        members = group_members(validation, groups[0], target, least_classes=least)
+        large = [own for own in members.values() if len(own) >= least]
+    for own in large:
+        validation = refined(validation, target, first, classes=own)
+    choice = choose_threshold(validation, target, level=params.level)
+    thresholds = [choice.threshold]
+    if groups is not None and large:
+        found = group_thresholds(validation, groups[0], choice, level=params.level, least_classes=least)
+        thresholds += [group.threshold for group in found.groups]
+    test = covering(test, params.over.fixed(validation), second)
+    return validation, counted_at(test, thresholds, second)
+
+
+def _groups_not_kept(
+    validation: PairHistograms,
+    params: AssessmentParams,
+    groups: tuple[ArrayLike, ArrayLike] | None,
+    choice: ThresholdChoice,
+) -> list[str]:
+    """The warnings of groups of classes that no threshold keeps the target of."""
+    if groups is None or params.target.rate != "far":
+        return []
+    least = params.least_group_classes
+    found = group_thresholds(validation, groups[0], choice, level=params.level, least_classes=least).groups
+    members = group_members(validation, groups[0], params.target, least_classes=least)
+    return [
+        cannot_be_kept(
+            params.target.share, group_rate(validation, members[group.name], group.threshold, "far"), group.name
+        )
+        for group in found
+        if not group.kept
+    ]
 
 
 def _threshold_figures(choice: ThresholdChoice) -> list[tuple[str, str, str, float]]:

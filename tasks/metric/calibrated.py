@@ -8,12 +8,14 @@ same rows. Source of the use of one threshold in deployment: Zhang et al., ICLR 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.tasks.ann.search import checked_vectors
 from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.recount import Recount, counted_at, refined
 from fingerpost.tasks.metric.scores import Measure
 from fingerpost.tasks.metric.thresholds import ClassRates, Rate, Target, ThresholdChoice, choose_threshold, class_rates
 
@@ -89,8 +91,19 @@ class CalibratedThreshold:
         return 1 - self.of(group) if self.measure == "cosine" else self.of(group) ** 2
 
 
+class Chosen(Protocol):
+    """A chosen threshold: its value, its interval and its target."""
+
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def interval(self) -> tuple[float, float]: ...
+    @property
+    def target(self) -> Target: ...
+
+
 def calibrated(
-    choice: ThresholdChoice,
+    choice: Chosen,
     measure: Measure,
     *,
     model: str,
@@ -141,12 +154,19 @@ class Migration:
 
 
 def migrate(
-    threshold: float, rate: Rate, old: PairHistograms, new: PairHistograms, *, level: float = 0.95
+    threshold: float,
+    rate: Rate,
+    old: PairHistograms,
+    new: PairHistograms,
+    *,
+    level: float = 0.95,
+    recounts: tuple[Recount, Recount] | None = None,
 ) -> Migration:
-    """The threshold of a new model that matches the global FAR or FRR of the old model at its threshold.
+    """The threshold of a new model that matches the global FAR or FRR of the old model at its threshold, or keeps it.
 
     ``old`` and ``new`` count the pairs of the same rows and classes, embedded by the respective model; ValueError if
-    they do not, and if the rate to match is 1.
+    they do not, and if the rate to match is 1. recounts: how the pairs of either are counted again, for thresholds
+    between the ends of bins.
     """
     same = len(old.names) == len(new.names) and bool((old.names == new.names).all())
     if not same or (old.positives != new.positives).any() or (old.negatives != new.negatives).any():
@@ -154,6 +174,8 @@ def migrate(
             f"migration: expected pairs of the same rows for both models, got {len(old.names)} and {len(new.names)}"
             " classes or different numbers of pairs; embed the same rows with both"
         )
+    if recounts is not None:
+        old = counted_at(old, [threshold], recounts[0])
     before = class_rates(old, threshold)
     matched = before.global_far if rate == "far" else before.global_frr
     if matched >= 1:
@@ -161,5 +183,8 @@ def migrate(
             f"migration: expected a threshold with a {rate} below 1, got {threshold} with {matched}; there is nothing"
             " to match"
         )
-    choice = choose_threshold(new, Target(rate, matched), level=level)
+    target = Target(rate, matched)
+    if recounts is not None:
+        new = refined(new, target, recounts[1])
+    choice = choose_threshold(new, target, level=level)
     return Migration(choice, before, choice.rates)

@@ -14,9 +14,12 @@ from fingerpost.tasks.metric.assessment import Assessment, AssessmentParams, ass
 from fingerpost.tasks.metric.histograms import pair_histograms
 from fingerpost.tasks.metric.margin_search import Trial
 from fingerpost.tasks.metric.margins import TcmParams
+from fingerpost.tasks.metric.opis import opis
 from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.recount import recounting
 from fingerpost.tasks.metric.retrieval import retrieval
 from fingerpost.tasks.metric.scores import ScoreBins
+from fingerpost.tasks.metric.thresholds import estimated_rates
 
 Taken = Literal["auto", "with", "without"]
 
@@ -63,12 +66,15 @@ def histograms(vectors: ArrayLike, labels: ArrayLike, bins: int) -> PairHistogra
 def on_validation(
     vectors: ArrayLike, labels: ArrayLike, tcm: TcmParams | None, params: ComparisonParams
 ) -> tuple[Trial, PairHistograms]:
-    """Metrics of an embedder on validation classes, with calibration range and threshold chosen on the same classes."""
-    pairs = histograms(vectors, labels, params.bins)
-    quality = assess(pairs, pairs, params.assessment).quality
+    """Metrics of an embedder on validation classes, with calibration range and threshold chosen on the same classes.
+
+    They compare embedders with each other: FRR is an estimate, for a target between the ends of bins.
+    """
+    pairs, assessed = histograms(vectors, labels, params.bins), params.assessment
+    report = opis(pairs, assessed.over.fixed(pairs), assessed.opis)
+    frr = estimated_rates(pairs, assessed.target).global_frr
     ranked = retrieval(vectors, labels, "cosine", queries=params.queries)
-    trial = Trial(tcm, quality["opis"], quality["worst_opis"], quality["frr"], ranked.recall_at_1, ranked.map_at_r)
-    return trial, pairs
+    return Trial(tcm, report.opis, report.worst_opis, frr, ranked.recall_at_1, ranked.map_at_r), pairs
 
 
 def scored(
@@ -82,7 +88,8 @@ def scored(
     validation, test: vectors (n, d) and labels (n,) of each.
     """
     trial, pairs = on_validation(*validation, tcm, params)
-    result = assess(pairs, histograms(*test, params.bins), params.assessment)
+    recounts = recounting(*validation, "cosine"), recounting(*test, "cosine")
+    result = assess(pairs, histograms(*test, params.bins), params.assessment, recounts=recounts)
     ranked = retrieval(*test, "cosine", queries=params.queries)
     far = np.array(result.classes["far"], dtype=np.float64)
     values = {

@@ -39,3 +39,24 @@ def share_crossing(
             "pairs: expected positive and negative pairs, got none; provide two classes with two rows each"
         )
     return score
+
+
+def safe_edges(
+    accepted: NDArray[np.generic], share: float, *, highest: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Indices (c,) of the ends of bins at which curves (c, g) keep a share, and whether they do, bool (c,).
+
+    The lowest end at which at most this share of the curve's first value is accepted, or with ``highest`` the highest
+    at which at least it is: counts at ends of bins are exact, so no estimate is involved. The last end is no
+    threshold, since scores above the range lie in the last bin: where only that end keeps the share, the index is that
+    of the strictest threshold, which does not.
+    """
+    counts = np.atleast_2d(np.asarray(accepted)).astype(np.float64)
+    total, last = counts[:, :1], counts.shape[1] - 2
+    # share * total is exact up to rounding only, as in crossings.
+    goal, slack = share * total, 1e-12 * total
+    if highest:
+        found = (counts[:, : last + 1] >= goal - slack).sum(axis=1) - 1
+        return np.maximum(found, 0), np.ones(len(counts), dtype=np.bool_)
+    found = counts.shape[1] - (counts <= goal + slack).sum(axis=1)
+    return np.minimum(found, last), found <= last

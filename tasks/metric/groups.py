@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fingerpost.tasks.metric.crossing import crossings
+from fingerpost.tasks.metric.crossing import crossings, safe_edges
 from fingerpost.tasks.metric.intervals import half_width
 from fingerpost.tasks.metric.pairs import PairHistograms, tails
 from fingerpost.tasks.metric.scores import threshold_of
-from fingerpost.tasks.metric.thresholds import Rate, ThresholdChoice, class_rates, class_tails, side
+from fingerpost.tasks.metric.thresholds import Rate, Target, ThresholdChoice, class_rates, class_tails, side
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class GroupThreshold:
 
     classes: number of the group's classes with pairs. rate: rate of the group at the global threshold. worth: whether a
     threshold of its own is justified: the interval of the group's threshold, Bonferroni-corrected for the number of
-    groups, excludes the global one.
+    groups, excludes the global one. kept: whether its threshold keeps the target, as in ThresholdChoice.
     """
 
     name: str
@@ -32,6 +32,7 @@ class GroupThreshold:
     interval: tuple[float, float]
     rate: float
     worth: bool
+    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,30 @@ def group_thresholds(
 
     groups: group of each class, (c,), "" for none. ValueError for another shape or ``least_classes`` below 2.
     """
+    members = group_members(pairs, groups, choice.target, least_classes=least_classes)
+    large = {name: own for name, own in members.items() if len(own) >= least_classes}
+    small = [(name, len(own)) for name, own in members.items() if len(own) < least_classes]
+    shared = 1 - (1 - level) / max(1, len(large))
+    return GroupThresholds([_group(pairs, name, own, choice, shared) for name, own in large.items()], small)
+
+
+def group_members(
+    pairs: PairHistograms, groups: ArrayLike, target: Target, *, least_classes: int
+) -> dict[str, NDArray[np.int64]]:
+    """Indices of the classes of each group with pairs of the target's kind, by name of the group.
+
+    groups: group of each class, (c,), "" for none. ValueError for another shape or ``least_classes`` below 2.
+    """
     labels = np.asarray(groups)
     if labels.shape != (len(pairs.names),) or least_classes < 2:
         raise ValueError(
             f"groups: expected one for each of {len(pairs.names)} classes and least_classes of at least 2, got shape "
             f"{labels.shape} and {least_classes}; correct them"
         )
-    _, _, counts = side(pairs, choice.target)
+    _, _, counts = side(pairs, target)
     having = counts.any(axis=1)
     names = [name for name in np.unique(labels) if str(name)]
-    members = {str(name): np.flatnonzero(having & (labels == name)) for name in names}
-    small = [(name, len(own)) for name, own in members.items() if len(own) < least_classes]
-    large = {name: own for name, own in members.items() if len(own) >= least_classes}
-    shared = 1 - (1 - level) / max(1, len(large))
-    return GroupThresholds([_group(pairs, name, own, choice, shared) for name, own in large.items()], small)
+    return {str(name): np.flatnonzero(having & (labels == name)) for name in names}
 
 
 def _group(
@@ -75,22 +86,25 @@ def _group(
 ) -> GroupThreshold:
     share, highest, counts = side(pairs, choice.target)
     whole = tails(counts[members].sum(axis=0)).astype(np.float64)
-    score = float(crossings(pairs.bins.edges, whole, share, highest=highest)[0])
+    edges, kept = safe_edges(whole, share, highest=highest)
+    score = float(pairs.edges[edges[0]])
+    estimate = float(crossings(pairs.edges, whole, share, highest=highest)[0])
     without = np.concatenate(
-        [crossings(pairs.bins.edges, whole - own, share, highest=highest) for own in class_tails(counts, members)]
+        [crossings(pairs.edges, whole - own, share, highest=highest) for own in class_tails(counts, members)]
     )
     half = half_width(without, level)
-    low, high = sorted(threshold_of(end, pairs.measure) for end in (score - half, score + half))
+    ends = [threshold_of(end, pairs.measure) for end in (estimate - half, estimate + half, score)]
+    low, high = min(ends), max(ends)
     threshold = threshold_of(score, pairs.measure)
     rate = group_rate(pairs, members, choice.threshold, choice.target.rate)
     worth = not low <= choice.threshold <= high
-    return GroupThreshold(name, len(members), threshold, (low, high), rate, worth)
+    return GroupThreshold(name, len(members), threshold, (low, high), rate, worth, bool(kept[0]))
 
 
 def group_rate(pairs: PairHistograms, members: NDArray[np.int64], threshold: float, rate: Rate) -> float:
     """FAR or FRR of all pairs of some classes (indices) at a threshold; NaN if they have no such pairs."""
     counts = (pairs.outside if rate == "far" else pairs.inside)[members].sum(axis=0)
-    pooled = PairHistograms(pairs.bins, np.array(["all"]), counts[None], counts[None])
+    pooled = PairHistograms(pairs.bins, np.array(["all"]), counts[None], counts[None], divided=pairs.divided)
     rates = class_rates(pooled, threshold)
     return float(rates.far[0] if rate == "far" else rates.frr[0])
 

@@ -58,7 +58,7 @@ def score_interval(
     # Similarities lie within -1 to 1; distances are not below 0.
     lowest, highest = (-1.0, 1.0) if pairs.measure == "cosine" else (-math.inf, 0.0)
     plain = max(score - half, lowest), min(score + half, highest)
-    far, edges = rate == "far", pairs.bins.edges
+    far, edges = rate == "far", pairs.edges
     counts = pairs.outside if far else pairs.inside
     sums = _Sums(counts[counts.any(axis=1)], accepted=far)
     if far and share * sums.classes * (sums.classes - 1) / 2 < MIN_CLASS_PAIRS:

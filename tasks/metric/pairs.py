@@ -35,6 +35,7 @@ class Pairs(Protocol):
     @property
     def negatives(self) -> NDArray[np.int64]: ...
     def accepted(self, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def exact_at(self, score: float) -> bool: ...
     def score_at_far(self, rate: float) -> float: ...
     def score_at_frr(self, rate: float) -> float: ...
 
@@ -44,8 +45,10 @@ class PairHistograms:
     """Histograms of the scores of each class's pairs.
 
     names: classes (c,). inside, outside: positive and negative pairs, int64 (c, bins). between: negative pairs of
-    sampled class pairs, for intervals of FAR. Pairs are assumed evenly spread within a bin: counts of accepted pairs
-    are exact at bin edges and interpolated linearly between them. ValueError for other shapes.
+    sampled class pairs, for intervals of FAR. divided: ends of all bins, float64 (bins + 1,), where some were counted
+    again more finely (tasks/metric/recount.py); otherwise those of ``bins``. Counts of accepted pairs are exact at the
+    ends of bins (:meth:`exact_at`); between them they are estimates, as if pairs were evenly spread within a bin.
+    ValueError for other shapes.
     """
 
     bins: ScoreBins
@@ -53,9 +56,10 @@ class PairHistograms:
     inside: NDArray[np.int64]
     outside: NDArray[np.int64]
     between: ClassPairs | None = None
+    divided: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        shape = (len(self.names), self.bins.count)
+        shape = (len(self.names), len(self.edges) - 1)
         if self.inside.shape != shape or self.outside.shape != shape:
             raise ValueError(
                 f"pair histograms: expected shape {shape}, got {self.inside.shape} and {self.outside.shape}; count"
@@ -66,6 +70,18 @@ class PairHistograms:
     def measure(self) -> Measure:
         """The measure of the scores."""
         return self.bins.measure
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Lower ends of all bins and the upper end of the last, float64 (bins + 1,)."""
+        return self.bins.edges if self.divided is None else self.divided
+
+    def exact_at(self, score: float) -> bool:
+        """Whether counts of pairs accepted at a score are exact: at ends of bins but those of the range.
+
+        Scores beyond the range are counted in the outermost bins.
+        """
+        return bool((self.edges[1:-1] == score).any())
 
     @property
     def positives(self) -> NDArray[np.int64]:
@@ -80,14 +96,12 @@ class PairHistograms:
     def accepted(self, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positive and negative pairs of each class accepted at scores (g,), float64 (c, g) each.
 
-        ValueError for a distance beyond the range of the bins.
+        Estimates where :meth:`exact_at` does not hold. ValueError for a distance beyond the range of the bins.
         """
         thresholds = np.asarray(scores, dtype=np.float64)
         if len(thresholds):
             self._check_range(float(thresholds.min()))
-        position = np.clip((thresholds - self.bins.low) / self.bins.width, 0, self.bins.count)
-        left = np.minimum(position.astype(np.int64), self.bins.count - 1)
-        part = position - left
+        left, part = self._places(thresholds)
         out = []
         for counts in (self.inside, self.outside):
             accepted = np.empty((len(counts), len(thresholds)))
@@ -97,21 +111,31 @@ class PairHistograms:
             out.append(accepted)
         return out[0], out[1]
 
+    def _places(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The bin of each score (g,), and how far into it the score lies, 0 to 1."""
+        if self.divided is None:
+            position = np.clip((scores - self.bins.low) / self.bins.width, 0, self.bins.count)
+            left = np.minimum(position.astype(np.int64), self.bins.count - 1)
+            return left, position - left
+        edges = self.divided
+        left = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, len(edges) - 2).astype(np.int64)
+        return left, np.clip((scores - edges[left]) / (edges[left + 1] - edges[left]), 0, 1)
+
     def score_at_far(self, rate: float) -> float:
-        """The lowest score at which at most this fraction of all negative pairs is accepted."""
-        return self._check_range(share_crossing(self.bins.edges, tails(self.outside.sum(axis=0)), rate))
+        """An estimate of the lowest score at which at most this fraction of all negative pairs is accepted."""
+        return self._check_range(share_crossing(self.edges, tails(self.outside.sum(axis=0)), rate))
 
     def score_at_frr(self, rate: float) -> float:
-        """The highest score at which at most this fraction of all positive pairs is rejected."""
-        score = share_crossing(self.bins.edges, tails(self.inside.sum(axis=0)), 1 - rate, highest=True)
+        """An estimate of the highest score at which at most this fraction of all positive pairs is rejected."""
+        score = share_crossing(self.edges, tails(self.inside.sum(axis=0)), 1 - rate, highest=True)
         return self._check_range(score)
 
     def _check_range(self, score: float) -> float:
         """The score; ValueError for a distance in the outermost bin if that holds pairs, which may lie beyond it."""
-        beyond = self.measure == "euclidean" and score < self.bins.low + self.bins.width
+        beyond = self.measure == "euclidean" and score < self.edges[1]
         if beyond and (self.inside[:, 0].any() or self.outside[:, 0].any()):
             raise ValueError(
-                f"threshold: expected a distance of less than {-self.bins.low - self.bins.width:g}, the range of the"
+                f"threshold: expected a distance of less than {-self.edges[1]:g}, the range of the"
                 f" histograms, found {-score:g}; count over a wider range (bins_covering)"
             )
         return score
@@ -142,6 +166,10 @@ class PairScores:
     def negatives(self) -> NDArray[np.int64]:
         """Negative pairs of each class, int64 (c,)."""
         return np.array([len(scores) for scores in self.outside], dtype=np.int64)
+
+    def exact_at(self, score: float) -> bool:
+        """True: all scores are known."""
+        return True
 
     def accepted(self, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positive and negative pairs of each class accepted at scores (g,), float64 (c, g) each."""

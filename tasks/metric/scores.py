@@ -105,18 +105,35 @@ def bounded_bins(bins: int, classes: int, memory_mb: float) -> int:
     return count
 
 
-def bins_covering(vectors: ArrayLike, measure: Measure, bins: int = 2048) -> ScoreBins:
-    """Bins over all possible scores of pairs of rows (n, d): no distance exceeds twice the largest one to the mean."""
+#: Rows further out than this multiple of the distance that holds ``MOST_ROWS`` of them are outliers.
+OUTLIERS_BEYOND, MOST_ROWS = 4.0, 0.99
+#: Rows that the centre is the median of.
+_CENTRE_ROWS = 4096
+
+
+def bins_covering(vectors: ArrayLike, measure: Measure, bins: int = 2048, *, outliers: bool = True) -> ScoreBins:
+    """Bins over all possible scores of pairs of rows (n, d): no distance exceeds twice the largest one to the mean.
+
+    outliers: whether the bins cover the distances of rows far beyond all others too, which then share few bins; if not,
+    these are counted in the outermost bin.
+    """
     check_measure(measure)
     if measure == "cosine":
         return ScoreBins.cosine(bins)
     rows = checked_vectors(vectors)
-    mean = rows.mean(axis=0, dtype=np.float64)
-    largest = max(
-        (float(np.linalg.norm(rows[at : at + 4096] - mean, axis=1).max()) for at in range(0, len(rows), 4096)),
-        default=0.0,
-    )
+    largest = float(_distances(rows, rows.mean(axis=0, dtype=np.float64)).max(initial=0.0))
+    if not outliers and len(rows):
+        median = np.median(rows[:: -(-len(rows) // _CENTRE_ROWS)].astype(np.float64), axis=0)
+        # "lower": at least one row does not count, however few there are.
+        most = float(np.quantile(_distances(rows, median), MOST_ROWS, method="lower"))
+        largest = min(largest, OUTLIERS_BEYOND * most or largest)
     return ScoreBins.euclidean(2 * largest * (1 + 1e-6) or 1.0, bins)
+
+
+def _distances(rows: NDArray[np.float32], centre: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The distances of rows (n, d) to a centre (d,), float64 (n,)."""
+    blocks = [np.linalg.norm(rows[at : at + 4096] - centre, axis=1) for at in range(0, len(rows), 4096)]
+    return np.concatenate([np.zeros(0), *blocks])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.tasks.metric.crossing import crossings
+from fingerpost.tasks.metric.crossing import crossings, safe_edges
 from fingerpost.tasks.metric.intervals import score_interval
 from fingerpost.tasks.metric.pairs import CLASS_BLOCK, PairHistograms, Pairs, tails
 from fingerpost.tasks.metric.scores import score_of, threshold_of
@@ -72,10 +72,31 @@ def _pooled(rates: NDArray[np.float64], pairs: NDArray[np.int64]) -> float:
 
 
 def class_rates(pairs: Pairs, threshold: float) -> ClassRates:
-    """FAR and FRR of each class at a threshold (a similarity, or a distance), whatever classes it was chosen on."""
-    accepted, wrong = pairs.accepted([score_of(threshold, pairs.measure)])
+    """FAR and FRR of each class at a threshold (a similarity, or a distance), whatever classes it was chosen on.
+
+    ValueError for histograms that have no exact counts there (:func:`fingerpost.tasks.metric.recount.counted_at`).
+    """
+    score = score_of(threshold, pairs.measure)
+    if not pairs.exact_at(score):
+        raise ValueError(
+            f"threshold: expected an end of a bin, where counts of pairs are exact, got {threshold}; count the pairs"
+            " again there (counted_at)"
+        )
+    return _rates_at(pairs, score)
+
+
+def estimated_rates(pairs: PairHistograms, target: Target) -> ClassRates:
+    """Estimates of the rates at the threshold of a target, both within a bin: to compare trials with each other."""
+    return _rates_at(
+        pairs, pairs.score_at_far(target.share) if target.rate == "far" else pairs.score_at_frr(target.share)
+    )
+
+
+def _rates_at(pairs: Pairs, score: float) -> ClassRates:
+    accepted, wrong = pairs.accepted([score])
     with np.errstate(invalid="ignore"):
         far, frr = wrong[:, 0] / pairs.negatives, 1 - accepted[:, 0] / pairs.positives
+    threshold = threshold_of(score, pairs.measure)
     return ClassRates(threshold, pairs.names, far, frr, pairs.negatives, pairs.positives)
 
 
@@ -84,7 +105,8 @@ class ThresholdChoice:
     """A threshold (a minimum similarity, or a maximum distance), its interval, and the rates of the classes at it.
 
     held_out: leave-one-class-out estimate of the target's rate: pooled over all classes, each at the threshold chosen
-    without it.
+    without it. kept: whether the threshold keeps the target; if not, it is the strictest that scores tell apart, and
+    no threshold does.
     """
 
     threshold: float
@@ -92,16 +114,18 @@ class ThresholdChoice:
     target: Target
     held_out: float
     rates: ClassRates
+    kept: bool = True
 
 
 def choose_threshold(pairs: PairHistograms, target: Target, *, level: float = 0.95) -> ThresholdChoice:
     """The most permissive threshold at which global FAR is at most the target, or the strictest at which FRR is.
 
-    level: confidence level of the interval. ValueError for fewer than two classes with such pairs, since no interval
-    exists.
+    Of the ends of bins: the one on the safe side of the bin that the target falls into, which
+    :func:`fingerpost.tasks.metric.recount.refined` makes as narrow as need be. level: confidence level of the interval.
+    ValueError for fewer than two classes with such pairs, since no interval exists.
     """
     share, highest, counts = side(pairs, target)
-    score = pairs.score_at_far(target.share) if target.rate == "far" else pairs.score_at_frr(target.share)
+    estimate = pairs.score_at_far(target.share) if target.rate == "far" else pairs.score_at_frr(target.share)
     having = np.flatnonzero(counts.any(axis=1))
     if len(having) < 2:
         raise ValueError(
@@ -109,22 +133,26 @@ def choose_threshold(pairs: PairHistograms, target: Target, *, level: float = 0.
         )
     # A negative pair has two ends and is counted in the classes of both.
     whole = tails(counts.sum(axis=0)) / (2 if target.rate == "far" else 1)
+    edges, kept = safe_edges(whole, share, highest=highest)
+    score = float(pairs.edges[edges[0]])
     without, errors, total = [], 0.0, 0
     for own in class_tails(counts, having):
-        scores = crossings(pairs.bins.edges, whole - own, share, highest=highest)
+        scores = crossings(pairs.edges, whole - own, share, highest=highest)
         # With two classes no negative pair is left without one of them.
         known = ~np.isnan(scores)
         without.append(scores[known])
-        accepted = _at(own[known], pairs, scores[known])
+        safe, _ = safe_edges((whole - own)[known], share, highest=highest)
+        accepted = own[known][np.arange(len(safe)), safe]
         errors += float((accepted if target.rate == "far" else own[known, 0] - accepted).sum())
         total += int(own[known, 0].sum())
     left = np.concatenate(without)
     if len(left) < 2:
         raise ValueError("threshold: expected three classes with pairs between them, got two; provide more classes")
-    interval = score_interval(pairs, target.rate, target.share, score, left, level=level)
-    ends = [threshold_of(end, pairs.measure) for end in interval]
+    interval = score_interval(pairs, target.rate, target.share, estimate, left, level=level)
+    ends = [threshold_of(end, pairs.measure) for end in (*interval, score)]
     threshold = threshold_of(score, pairs.measure)
-    return ThresholdChoice(threshold, (min(ends), max(ends)), target, errors / total, class_rates(pairs, threshold))
+    rates = class_rates(pairs, threshold)
+    return ThresholdChoice(threshold, (min(ends), max(ends)), target, errors / total, rates, bool(kept[0]))
 
 
 def side(pairs: PairHistograms, target: Target) -> tuple[float, bool, NDArray[np.int64]]:
@@ -138,14 +166,6 @@ def class_tails(counts: NDArray[np.int64], classes: NDArray[np.int64]) -> Iterat
     """Accepted pairs of ``classes`` at bin edges, in blocks float64 (at most CLASS_BLOCK, bins + 1)."""
     for begin in range(0, len(classes), CLASS_BLOCK):
         yield tails(counts[classes[begin : begin + CLASS_BLOCK]]).astype(np.float64)
-
-
-def _at(own: NDArray[np.float64], pairs: PairHistograms, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accepted pairs of each class at the score of that class, float64 (c,)."""
-    position = np.clip((scores - pairs.bins.low) / pairs.bins.width, 0, pairs.bins.count)
-    left = np.minimum(position.astype(np.int64), pairs.bins.count - 1)
-    rows = np.arange(len(own))
-    return own[rows, left] * (1 - (position - left)) + own[rows, left + 1] * (position - left)
 
 
 @dataclass(frozen=True)
@@ -167,25 +187,29 @@ def global_curve(pairs: PairHistograms) -> Curve:
         raise ValueError(
             "pairs: expected positive and negative pairs, got none; provide two classes with two rows each"
         )
-    thresholds = np.array([threshold_of(edge, pairs.measure) for edge in pairs.bins.edges])
+    thresholds = np.array([threshold_of(edge, pairs.measure) for edge in pairs.edges])
     return Curve(thresholds, wrong / wrong[0], 1 - accepted / accepted[0])
 
 
 def equal_error(pairs: PairHistograms) -> tuple[float, float]:
-    """The threshold at which global FAR equals FRR, and that equal error rate (EER)."""
+    """The threshold at which global FAR and FRR are closest to equal, and the equal error rate (EER): the higher one.
+
+    Of the ends of bins, the one where the higher of the two rates is lowest.
+    """
     curve = global_curve(pairs)
-    gap = curve.far - curve.frr
-    after = max(1, int(np.argmax(gap <= 0)))
-    part = float(gap[after - 1] / (gap[after - 1] - gap[after])) if gap[after - 1] > gap[after] else 0.0
-    part = min(max(part, 0.0), 1.0)
-
-    def between(values: NDArray[np.float64]) -> float:
-        return float(values[after - 1] + part * (values[after] - values[after - 1]))
-
-    return between(curve.thresholds), between(curve.far)
+    higher = np.maximum(curve.far, curve.frr)[1:-1]
+    best = int(np.argmin(higher))
+    return float(curve.thresholds[1 + best]), float(higher[best])
 
 
-def fnmr_at_fmr(pairs: Pairs, rates: Sequence[float]) -> list[float]:
-    """Global FRR at the most permissive threshold of each global FAR."""
-    accepted, _ = pairs.accepted([pairs.score_at_far(rate) for rate in rates])
-    return [float(rate) for rate in 1 - accepted.sum(axis=0) / pairs.positives.sum()]
+def fnmr_at_fmr(pairs: PairHistograms, rates: Sequence[float]) -> list[float]:
+    """Global FRR at the most permissive threshold, of the ends of bins, that keeps each global FAR.
+
+    1 where only a threshold that nothing passes keeps it.
+    """
+    wrong, accepted = tails(pairs.outside.sum(axis=0)), tails(pairs.inside.sum(axis=0))
+    out = []
+    for rate in rates:
+        edges, kept = safe_edges(wrong, rate)
+        out.append(1 - float(accepted[edges[0]] / accepted[0]) if kept[0] else 1.0)
+    return out

@@ -14,7 +14,11 @@ from tests.golden.same_code import BEFORE, FORMER_STAGES, table
 
 GOLDEN = json.loads(tiny.FILE.read_text())
 #: Stages whose artifacts are others on purpose since the golden ones, and why; ``same_code`` leaves them out by --except.
-CHANGED: dict[str, str] = {"release_threshold": "a threshold has a table of members"}
+CHANGED: dict[str, str] = {
+    "release_threshold": "a threshold has a table of members",
+    "assess_threshold": "a threshold is the safe end of a bin, and its rates are counts",
+    "compare_embedders": "a threshold is the safe end of a bin, and its rates are counts",
+}
 #: Stages whose artifacts got a contract of their own: other columns and figures, the same data, and the same fingerprint.
 RENAMED = ("list_queries", "import_embeddings", "take_embeddings", "embed_rows")
 _OF_CONTRACT = ("contract", "schema", "rows", "quality", "files", "identity")

@@ -57,7 +57,12 @@ def tune(
         made[f"{side}_pairs"] = thresholds.merge_pair_counts.execute(env, arranged, counts)
     params = AssessmentParams(Target("far", share), opis=OpisParams(draws=0, least_pairs=3), least_group_classes=2)
     made["assessment"] = thresholds.assess_threshold.execute(
-        env, made["validation_pairs"], made["test_pairs"], params=params
+        env,
+        made["validation_pairs"],
+        made["test_pairs"],
+        made["validation_rows"],
+        made["test_rows"],
+        params=params,
     )
     made["retrieval"] = thresholds.measure_retrieval.execute(env, made["test_rows"], queries=1000)
     others = ("validation_rows", "test_rows", "test_pairs")
@@ -71,7 +76,6 @@ def tune(
         *(made[role] for role in others),
         roles=others,
         target=Target("far", share),
-        level=0.95,
         model=model,
         canaries=8,
     )

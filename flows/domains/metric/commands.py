@@ -62,7 +62,7 @@ def threshold(
     migrate: Annotated[
         Path | None,
         typer.Option(
-            help="file of the same ids with the vectors of another model: find the threshold with the same rate there",
+            help="file of the same ids with the vectors of another model: find the threshold with at most the same rate there",
             show_default=False,
         ),
     ] = None,

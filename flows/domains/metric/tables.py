@@ -13,8 +13,8 @@ def show_choice(result: dict[str, Any], worst: int) -> None:
     console, rate, share = wide_console(), result["target"]["rate"], result["target"]["share"]
     on, test = result["chosen_on"], result["tested_on"]
     console.tell(
-        (f"threshold {result['threshold']:.4f}", "bold"),
-        f": {_LEAST[result['measure']]} that, for {_RATES[rate]} {_percent(share)};"
+        (f"threshold {_number(result['threshold'])}", "bold"),
+        f": {_LEAST[result['measure']]} that, for {_RATES[rate]} {_percent(share)}{_kept(result['kept'])};"
         f" {_interval(result['interval'], result['level'])}",
     )
     _show_cautions(console, result["cautions"])
@@ -68,7 +68,7 @@ def _groups(rows: list[dict[str, Any]], rate: str, other: bool) -> TextTable:
             row["name"],
             f"{row['classes']:,}",
             _percent(row["rate"]),
-            "too few" if ends is None else f"{row['threshold']:.4f}",
+            "too few" if ends is None else _number(row["threshold"]),
             "–" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}",
             f"{row['test_classes']:,}",
             _percent(row["test_rate"]),
@@ -83,13 +83,13 @@ def show_migration(result: dict[str, Any], worst: int) -> None:
     console, rate = wide_console(), result["matched"]
     before, after = result["before"], result["after"]
     console.tell(
-        (f"threshold {after['threshold']:.4f}", "bold"),
+        (f"threshold {_number(after['threshold'])}", "bold"),
         f" of {result['to']}: {_LEAST[result['measure']]} that; {_interval(after['interval'], result['level'])}; it has"
-        f" the {_RATES[rate]} of {before['threshold']:.4f} of {result['from']}",
+        f" at most the {_RATES[rate]} of {_number(before['threshold'])} of {result['from']}{_kept(after['kept'])}",
     )
     table = _table("model", "threshold", "FAR", "FRR")
     for name, side in ((result["from"], before), (result["to"], after)):
-        table.add_row(name, f"{side['threshold']:.4f}", _percent(side["far"]), _percent(side["frr"]))
+        table.add_row(name, _number(side["threshold"]), _percent(side["far"]), _percent(side["frr"]))
     console.print(table)
     left = result["only_in_from"], result["only_in_to"]
     console.tell(
@@ -105,7 +105,7 @@ def show_live(result: dict[str, Any]) -> None:
     """Prints a published threshold, and the check of a file's vectors against its model."""
     console, rate = wide_console(), result["target"]["rate"]
     console.tell(
-        (f"threshold {result['threshold']:.4f}", "bold"),
+        (f"threshold {_number(result['threshold'])}", "bold"),
         f": {_LEAST[result['measure']]} that, for {_RATES[rate]} {_percent(result['target']['share'])};"
         f" interval {result['interval'][0]:.4f} to {result['interval'][1]:.4f}",
     )
@@ -115,7 +115,7 @@ def show_live(result: dict[str, Any]) -> None:
     )
     _show_cautions(console, result["cautions"])
     for name, (own, low, high) in result["groups"].items():
-        console.tell(f"of group {name}: {own:.4f}, interval {low:.4f} to {high:.4f}")
+        console.tell(f"of group {name}: {_number(own)}, interval {low:.4f} to {high:.4f}")
     console.tell(f"of model {result['model']}; vectors of another model need their own threshold")
     if checked := result.get("checked"):
         rates = f"; on these FAR {_percent(checked['far'])}, FRR {_percent(checked['frr'])}" if "far" in checked else ""
@@ -132,6 +132,15 @@ def _counts(side: dict[str, Any]) -> tuple[str, str]:
 
 def _interval(ends: list[float], level: float) -> str:
     return f"{_percent(level)} interval {ends[0]:.4f} to {ends[1]:.4f}"
+
+
+def _number(threshold: float) -> str:
+    """A threshold with as many digits as it was chosen to: rates are told of this very number."""
+    return f"{threshold:.7g}"
+
+
+def _kept(kept: bool) -> str:
+    return "" if kept else " [red]which no threshold keeps[/red]"
 
 
 def _percent(value: float | None) -> str:

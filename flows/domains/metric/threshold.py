@@ -19,6 +19,7 @@ from fingerpost.tasks.metric.classes import class_groups, in_validation
 from fingerpost.tasks.metric.histograms import pair_histograms
 from fingerpost.tasks.metric.open import LiveThreshold
 from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.recount import Recount, counted_at, recounting
 from fingerpost.tasks.metric.retrieval import retrieval
 from fingerpost.tasks.metric.scores import Measure, bins_covering, bounded_bins
 from fingerpost.tasks.metric.thresholds import Target, class_rates
@@ -85,10 +86,13 @@ def choose(given: Embeddings, options: Options) -> dict[str, Any]:
     """The threshold of a file's embeddings, its rates on other classes, and metrics of retrieval within classes."""
     sides = _sides(given, options)
     chosen, tested = (sides["validation"], sides["test"]) if options.split else (sides["all"], sides["all"])
-    with_pairs = [_pairs(given, rows, options) for rows in ((chosen, tested) if options.split else (chosen,))]
+    parts = (chosen, tested) if options.split else (chosen,)
+    with_pairs = [_pairs(given, rows, options) for rows in parts]
+    again = [_recount(given, rows, options) for rows in parts]
     try:
         params = AssessmentParams(options.target, level=options.level)
-        found = assess(with_pairs[0], with_pairs[-1], params, _groups(given, (chosen, tested), with_pairs))
+        groups = _groups(given, (chosen, tested), with_pairs)
+        found = assess(with_pairs[0], with_pairs[-1], params, groups, recounts=(again[0], again[-1]))
         searched = retrieval(given.vectors[tested], given.labels[tested], options.measure, queries=options.queries)
     except ValueError as problem:
         raise FingerpostError(f"{given.source}: {problem}") from problem
@@ -102,6 +106,7 @@ def choose(given: Embeddings, options: Options) -> dict[str, Any]:
         "target": {"rate": rate, "share": options.target.share},
         "threshold": found.quality["threshold"],
         "interval": [found.quality["threshold_low"], found.quality["threshold_high"]],
+        "kept": found.quality["kept"],
         "level": options.level,
         "bin_width": with_pairs[0].bins.width,
         "chosen_on": {
@@ -203,18 +208,25 @@ def _pairs(given: Embeddings, rows: NDArray[np.int64], options: Options) -> Pair
     vectors, labels = given.vectors[rows], given.labels[rows]
     try:
         count = bounded_bins(options.bins, len(np.unique(labels)), options.memory_mb)
-        return pair_histograms(vectors, labels, bins_covering(vectors, options.measure, count), threads=options.threads)
+        bins = bins_covering(vectors, options.measure, count, outliers=False)
+        return pair_histograms(vectors, labels, bins, threads=options.threads)
     except ValueError as problem:
         raise FingerpostError(f"{given.source}: {problem}") from problem
+
+
+def _recount(given: Embeddings, rows: NDArray[np.int64], options: Options) -> Recount:
+    """Recounts of the pairs of some rows, for thresholds between the ends of the histograms' bins."""
+    return recounting(given.vectors[rows], given.labels[rows], options.measure, threads=options.threads)
 
 
 def carried_over(old: Embeddings, new: Embeddings, threshold: float, options: Options) -> dict[str, Any]:
     """A threshold moved to another model's embeddings of the same ids, and both models' rates."""
     before, after, rows = _matched(old, new)
     try:
-        pairs = [_pairs(one, np.arange(len(rows)), options) for one in (before, after)]
-        rate = options.target.rate
-        moved: Migration = migrate(threshold, rate, pairs[0], pairs[1], level=options.level)
+        every, rate = np.arange(len(rows)), options.target.rate
+        pairs = [_pairs(one, every, options) for one in (before, after)]
+        again = _recount(before, every, options), _recount(after, every, options)
+        moved: Migration = migrate(threshold, rate, pairs[0], pairs[1], level=options.level, recounts=again)
     except ValueError as problem:
         raise FingerpostError(f"{old.source} and {new.source}: {problem}") from problem
     return {
@@ -230,6 +242,7 @@ def carried_over(old: Embeddings, new: Embeddings, threshold: float, options: Op
         "after": {
             "threshold": moved.choice.threshold,
             "interval": list(moved.choice.interval),
+            "kept": moved.choice.kept,
             "far": moved.after.global_far,
             "frr": moved.after.global_frr,
         },
@@ -279,7 +292,9 @@ def check(live: LiveThreshold, given: Embeddings) -> dict[str, Any]:
     out: dict[str, Any] = {"input": given.source, "canaries_compared": compared, "model": live.threshold.model}
     labels = given.labels[given.labels != ""]
     if len(np.unique(labels)) > 1:
-        options = Options(measure=live.threshold.measure)
-        rates = class_rates(_pairs(given, np.flatnonzero(given.labels != ""), options), live.threshold.threshold)
+        options, rows = Options(measure=live.threshold.measure), np.flatnonzero(given.labels != "")
+        threshold = live.threshold.threshold
+        pairs = counted_at(_pairs(given, rows, options), [threshold], _recount(given, rows, options))
+        rates = class_rates(pairs, threshold)
         out |= {"far": rates.global_far, "frr": rates.global_frr}
     return out

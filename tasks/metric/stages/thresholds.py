@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -38,9 +39,10 @@ from fingerpost.tasks.metric.open import (
 )
 from fingerpost.tasks.metric.pairs import PairHistograms
 from fingerpost.tasks.metric.partial_counts import count_groups, histogram_arrays, summed_counts
+from fingerpost.tasks.metric.recount import Recount
 from fingerpost.tasks.metric.retrieval import evenly, ranked_hits, summary
 from fingerpost.tasks.metric.scores import ClassRows, Measure, ScoreBins, bins_covering, bounded_bins, class_rows
-from fingerpost.tasks.metric.thresholds import Target, ThresholdChoice, choose_threshold
+from fingerpost.tasks.metric.thresholds import Target
 from fingerpost.tasks.shards import Shard, ShardOutput, even_shards, row_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -66,10 +68,12 @@ def arrange_classes(
     memory_mb: float,
     classes: ClassParams,
     rows_per_shard: int,
+    outliers: bool = True,
 ) -> None:
     """Sorts the vectors of the selected classes by class, one file per group of rows.
 
-    ``memory_mb`` bounds the histograms of all pairs: with many classes there are fewer bins.
+    ``memory_mb`` bounds the histograms of all pairs: with many classes there are fewer bins. ``outliers``: whether rows
+    far beyond all others widen the bins.
     """
     table = read_labelled(run.store, documents)
     labels = texts_of(table, classes.column)
@@ -78,7 +82,8 @@ def arrange_classes(
         chosen = chosen_rows(labels, classes)
         names = np.array([labels[row] for row in chosen], dtype=str)
         data = class_rows(rows[chosen], names, measure)
-        score_bins = bins_covering(data.rows, measure, bounded_bins(bins, len(data.names), memory_mb))
+        count = bounded_bins(bins, len(data.names), memory_mb)
+        score_bins = bins_covering(data.rows, measure, count, outliers=outliers)
     _write_rows(run, data, chosen[np.argsort(names, kind="stable")], score_bins, rows_per_shard)
     run.quality = {"left_out": len(labels) - len(chosen)} | _rows_quality(data, score_bins)
     if classes.group:
@@ -181,18 +186,47 @@ def _between(arranged: Artifact, names: np.ndarray, bins: ScoreBins) -> ClassPai
 
 
 @stage(contracts.ASSESSMENT)
-def assess_threshold(run: StageRun, validation: Ref, test: Ref, *, params: AssessmentParams) -> None:
-    """Chooses a threshold and a calibration range on validation classes, and measures both on test classes."""
+def assess_threshold(
+    run: StageRun, validation: Ref, test: Ref, validation_rows: Ref, test_rows: Ref, *, params: AssessmentParams
+) -> None:
+    """Chooses a threshold and a calibration range on validation classes, and measures both on test classes.
+
+    Pairs are counted again from the rows where a threshold lies between the ends of the histograms' bins.
+    """
     counted = [run.store.open(ref, contracts.HISTOGRAMS) for ref in (validation, test)]
     pairs = [read_histograms(artifact) for artifact in counted]
+    recounts = _recount(run, validation_rows), _recount(run, test_rows)
     with _usable(validation):
-        result = assess(pairs[0], pairs[1], params, _groups_of(counted, pairs))
+        result = assess(pairs[0], pairs[1], params, _groups_of(counted, pairs), recounts=recounts)
     run.write("figures", figures_to_arrow(result.figures))
     run.write("classes", _table_of("classes", result.classes))
     if result.groups:
         run.write("groups", _table_of("groups", result.groups))
     run.write("curves", tensors_to_arrow(result.curves))
     run.quality = result.quality
+
+
+def _recount(run: StageRun, rows: Ref) -> Recount:
+    """Counts the pairs of rows in other bins, one shard per pair of row groups."""
+    artifact = run.store.open(rows, contracts.ROWS)
+    groups, names = block_pairs(len(artifact.entries("rows"))), read_names(artifact)
+    shards = even_shards(len(groups), 1)
+
+    def recount(bins: ScoreBins) -> PairHistograms:
+        threads = run.threads_of(shards)
+        parts = run.gather(_recount_shard, shards, rows=rows, groups=groups, bins=bins, threads=threads)
+        return summed_counts(parts, names, bins)
+
+    return recount
+
+
+def _recount_shard(
+    store: Store, shard: Shard, *, rows: Ref, groups: list[tuple[int, int]], bins: ScoreBins, threads: int
+) -> dict[str, np.ndarray]:
+    artifact = store.open(rows, contracts.ROWS)
+    i, j = groups[shard.index]
+    left = _blocks(artifact, i)
+    return count_groups(left, None if i == j else _blocks(artifact, j), bins, threads=threads)
 
 
 @stage(contracts.RETRIEVAL)
@@ -239,40 +273,58 @@ def release_threshold(
     *others: Ref,
     roles: tuple[str, ...] = (),
     target: Target,
-    level: float,
     model: str,
     canaries: int,
 ) -> None:
-    """Chooses the threshold to release, with the model's identity and some of its vectors as canaries.
+    """Releases the threshold of an assessment, with the model's identity and some of its vectors as canaries.
 
     The members of the release are the inputs; ``roles`` name ``others``. The quality holds the metrics on test classes,
-    for the gates.
+    for the gates. FingerpostError for an assessment of another target.
     """
     named = ("validation_pairs", "vectors", "documents", "assessment", "retrieval")
     members = (histograms, vectors, documents, assessment, retrieval, *others)
     run.write("members", members_table(dict(zip((*named, *roles), members, strict=True))))
-    pairs = read_histograms(run.store.open(histograms, contracts.HISTOGRAMS))
+    counted, assessed = (
+        run.store.open(histograms, contracts.HISTOGRAMS),
+        run.store.open(assessment, contracts.ASSESSMENT),
+    )
     labelled, table = open_labelled(run.store, documents)
     ids = labelled.read(table)["id"].to_pylist()
     rows = read_vectors(open_vectors(run.store, vectors))
-    with _usable(histograms):
-        choice = choose_threshold(pairs, target, level=level)
-    assessed = run.store.open(assessment, contracts.ASSESSMENT)
+    chosen = _chosen(assessed, target)
     groups, count = _own_thresholds(assessed), min(canaries, len(ids))
-    release = calibrated(choice, pairs.measure, model=model, ids=ids, vectors=rows, canaries=count, groups=groups)
-    run.quality = _write_threshold(run, release, target) | _chosen(choice, target, len(pairs.names))
-    run.quality |= {"groups": len(groups), "quarantine_share": labelled.quality["quarantine_share"]}
+    choice = _Chosen(chosen["value"], (chosen["low"], chosen["high"]), target)
+    measure = read_bins(counted).measure
+    release = calibrated(choice, measure, model=model, ids=ids, vectors=rows, canaries=count, groups=groups)
+    run.quality = _write_threshold(run, release, target)
+    run.quality |= {name: chosen[name] for name in (f"held_out_{target.rate}", "far", "frr")}
+    run.quality |= {"classes": len(read_names(counted)), "groups": len(groups)}
+    run.quality |= {"quarantine_share": labelled.quality["quarantine_share"]}
     run.quality |= _tested(assessed, run.store.open(retrieval, contracts.RETRIEVAL))
 
 
-def _chosen(choice: ThresholdChoice, target: Target, classes: int) -> dict[str, float]:
-    """The rates of a threshold on the classes that it was chosen on."""
-    return {
-        f"held_out_{target.rate}": choice.held_out,
-        "far": choice.rates.global_far,
-        "frr": choice.rates.global_frr,
-        "classes": classes,
+@dataclass(frozen=True)
+class _Chosen:
+    """A threshold, its interval and its target."""
+
+    threshold: float
+    interval: tuple[float, float]
+    target: Target
+
+
+def _chosen(assessed: Artifact, target: Target) -> dict[str, float]:
+    """The threshold of an assessment, its interval, and its rates on the classes that it was chosen on."""
+    figures = {
+        row["metric"]: row["value"]
+        for row in assessed.read("figures").to_pylist()
+        if (row["method"], row["setting"]) == ("threshold", "validation")
     }
+    if f"held_out_{target.rate}" not in figures:
+        raise FingerpostError(
+            f"{assessed.ref}: expected the assessment of a threshold for {target.rate}, found none; assess with that"
+            " target"
+        )
+    return figures
 
 
 def _own_thresholds(assessed: Artifact) -> dict[str, tuple[float, float, float]]:
@@ -310,6 +362,8 @@ def _tested(assessed: Artifact, retrieval: Artifact) -> dict[str, object]:
         "test_frr": tested["frr"],
         "opis": tested["opis"],
         "cautions": tested["cautions"],
+        "kept": tested["kept"],
+        "target_pairs": tested["target_pairs"],
     } | {name: ranked[name] for name in ("recall_at_1", "map_at_r") if name in ranked}
 
 

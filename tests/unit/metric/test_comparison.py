@@ -79,7 +79,7 @@ def test_scores_are_those_of_threshold_and_range_of_validation_classes() -> None
     assert own.tcm == TCM
     again = scored(validation, validation, None, PARAMS)
     assert again.test["opis"] == own.opis
-    assert again.test["far"] == pytest.approx(0.02, abs=1e-9)
+    assert 0.95 * 0.02 <= again.test["far"] <= 0.02
     assert found.test["opis"] != own.opis
     far = np.array(found.assessment.classes["far"])
     assert found.test["far_spread"] == pytest.approx(far.std())

@@ -39,7 +39,8 @@ def test_the_ends_are_where_the_rate_is_told_from_the_target(measure: Measure, r
         np.fill_diagonal(every, 0)
     weights = every.sum(axis=1) if rate == "far" else np.diag(every)
     freedom = (weights**2).sum() ** 2 / (weights**4).sum() - 1
-    left = 1 - twice_counted(pairs, share, score_of(choice.threshold, measure)) if rate == "far" else 1.0
+    score = pairs.score_at_far(share) if rate == "far" else pairs.score_at_frr(share)
+    left = 1 - twice_counted(pairs, share, score) if rate == "far" else 1.0
 
     def told(score: float) -> float:
         wrong = accepted_between(vectors, labels, measure, score)
@@ -52,7 +53,7 @@ def test_the_ends_are_where_the_rate_is_told_from_the_target(measure: Measure, r
         error = np.sqrt(CLASSES / (CLASSES - 1) * (without**2).sum() * left) / (weights.sum() / (1 + (rate == "far")))
         return float(abs(np.log(found / share)) * found / error / stats.t(freedom).ppf(0.95))
 
-    width, score = pairs.bins.width, score_of(choice.threshold, measure)
+    width = pairs.bins.width
     half = jackknife(vectors, labels, pairs.bins, Target(rate, share))
     for end, sign in zip(ends, (-1, 1), strict=True):
         inner, outer = (np.floor(end / width) * width, np.ceil(end / width) * width)[::sign]
@@ -80,7 +81,8 @@ def test_few_pairs_of_classes_leave_the_interval_the_jackknifes() -> None:
     # 1 % of 28 pairs of classes is less than one.
     choice = choose_threshold(pairs, Target("far", 0.01), level=0.9)
     half = jackknife(vectors, labels, pairs.bins, Target("far", 0.01))
-    assert choice.interval == pytest.approx((choice.threshold - half, min(choice.threshold + half, 1.0)))
+    score = pairs.score_at_far(0.01)
+    assert choice.interval == pytest.approx((score - half, min(score + half, 1.0)))
 
 
 def test_what_pairs_of_classes_make_of_the_variance_is_taken_off_once() -> None:

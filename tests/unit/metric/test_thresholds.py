@@ -47,8 +47,11 @@ def test_the_threshold_keeps_its_target_as_exactly_as_the_bins_allow(measure: Me
     choice = choose_threshold(pair_histograms(vectors, labels, bins), target)
     rates = choice.rates
     found = rates.global_far if target.rate == "far" else rates.global_frr
-    assert found == pytest.approx(target.share, abs=1e-9)
+    assert 0.9 * target.share <= found <= target.share
     exact = exact_pairs(vectors, labels, measure)
+    score = score_of(choice.threshold, measure)
+    assert rates.global_far == pytest.approx((np.concatenate(exact.outside) >= score).mean(), abs=1e-12)
+    assert rates.global_frr == pytest.approx((np.concatenate(exact.inside) < score).mean(), abs=1e-12)
     true = exact.score_at_far(0.05) if target.rate == "far" else exact.score_at_frr(0.1)
     assert abs(score_of(choice.threshold, measure) - true) <= bins.width
     assert choice.interval[0] < choice.threshold < choice.interval[1]
@@ -62,7 +65,12 @@ def test_held_out_rates_are_those_of_counting_again_without_each_class(measure: 
     wrong, total = 0.0, 0
     for label in range(9):
         rest = pair_histograms(vectors[labels != label], labels[labels != label], bins)
-        score = rest.score_at_far(0.05) if target.rate == "far" else rest.score_at_frr(0.1)
+        edges = rest.edges[1:-1]
+        right, passing = (kind.sum(axis=0) for kind in rest.accepted(edges))
+        if target.rate == "far":
+            score = edges[passing <= 0.05 * rest.negatives.sum()].min()
+        else:
+            score = edges[right >= 0.9 * rest.positives.sum() - 1e-9].max()
         accepted, false = pairs.accepted([score])
         if target.rate == "far":
             wrong, total = wrong + false[label, 0], total + pairs.negatives[label]
@@ -99,7 +107,7 @@ def test_a_class_without_positives_has_no_false_reject_rate() -> None:
     assert np.isnan(rates.frr[4])
     assert not np.isnan(rates.far[4])
     assert "50" not in [name for name, _ in rates.worst("frr")]
-    assert rates.global_frr == pytest.approx(0.1)
+    assert 0.09 <= rates.global_frr <= 0.1
 
 
 def grouped(shift: float) -> tuple[PairHistograms, np.ndarray, ThresholdChoice]:
@@ -124,7 +132,7 @@ def test_groups_get_a_threshold_where_theirs_differs() -> None:
     at_own = class_rates(pairs, b.threshold)
     members = groups == "b"
     own = float((at_own.far * at_own.negatives)[members].sum() / at_own.negatives[members].sum())
-    assert own == pytest.approx(0.05, abs=1e-9)
+    assert 0.95 * 0.05 <= own <= 0.05
     even, labels, choice = grouped(0.0)
     assert not any(group.worth for group in group_thresholds(even, labels, choice).groups)
 
@@ -171,8 +179,9 @@ def test_curves_fall_and_meet_at_the_equal_error_rate() -> None:
     steps = np.array([threshold - bins.width, threshold + bins.width])
     gaps = [(negatives >= step).mean() - (positives < step).mean() for step in steps]
     assert gaps[0] >= 0 >= gaps[1]
-    assert rate == pytest.approx(class_rates(pairs, threshold).global_far, abs=1e-9)
-    assert rate == pytest.approx(class_rates(pairs, threshold).global_frr, abs=1e-9)
+    at = class_rates(pairs, threshold)
+    assert rate == pytest.approx(max(at.global_far, at.global_frr), abs=1e-12)
+    assert rate == pytest.approx(max((negatives >= threshold).mean(), (positives < threshold).mean()), abs=1e-12)
     by_class = class_curves(pairs, bins.edges[1:-1:16])
     assert by_class.far.shape == by_class.frr.shape == (8, len(by_class.thresholds))
     one = class_rates(pairs, float(by_class.thresholds[40]))
