@@ -140,7 +140,7 @@ def _number(threshold: float) -> str:
 
 
 def _kept(kept: bool) -> str:
-    return "" if kept else " [red]which no threshold keeps[/red]"
+    return "" if kept else " which no threshold keeps"
 
 
 def _percent(value: float | None) -> str:
