@@ -7,12 +7,14 @@ from fingerpost.schemas.pins import FOLDER as PINS
 from fingerpost.schemas.pins import pinned_by
 from fingerpost.schemas.publish import Pointer, products
 from fingerpost.schemas.refs import checked_day
+from fingerpost.schemas.remembered import FOLDER as INPUTS
 from fingerpost.schemas.store import Store
 
 _NAME, _DAY, _HASH = r"[a-z0-9][a-z0-9_.-]*", r"\d{4}-\d\d-\d\d", r"[0-9a-f]{16,64}"
 #: The folders of records, which are few and small, with the form of the paths in each.
 _RECORDS = {
     ".published": rf"{_NAME}/{_NAME}/\d{{8}}\.json",
+    INPUTS: rf"{_NAME}\.json",
     PINS: rf"{_NAME}-{_DAY}-{_HASH}\.json",
     ".running": rf"{_NAME}\.json",
     ".collecting": rf"{_NAME}\.json",

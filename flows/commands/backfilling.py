@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from fingerpost.flows.commands.options import (
+    AcceptOption,
     CollectionOption,
     FlowArgument,
     JsonOption,
@@ -139,6 +140,7 @@ def start(
         list[str] | None,
         typer.Option("--force", help="stage to rerun on each day, with all that depends on it", show_default=False),
     ] = None,
+    accept_change: AcceptOption = "",
     as_json: JsonOption = False,
     home: HomeOption = "",
     store: StoreOption = "",
@@ -152,7 +154,7 @@ def start(
     from fingerpost.flows.ops.backfill.progress import begin, select
     from fingerpost.flows.ops.backfill.record import BackfillRequest
 
-    run = _request(profile, source, columns, collection, tuple(force or ()), store, settings)
+    run = _request(profile, source, columns, collection, tuple(force or ()), store, settings, accept_change)
     request = BackfillRequest.of(
         flow=flow, first_day=first, last_day=last, reprocess=reprocess, order=order, max_active=max_active, run=run
     )
@@ -354,6 +356,7 @@ def _request(
     force: tuple[str, ...],
     store: str,
     settings: list[str] | None,
+    accept_change: str = "",
 ) -> Any:
     from fingerpost.flows.run.request import RunRequest
 
@@ -365,4 +368,5 @@ def _request(
         force=force,
         store=store,
         settings=dict(pair(text, "--set", "key=value") for text in settings or ()),
+        accept_change=accept_change,
     )

@@ -37,6 +37,18 @@ PRODUCT_QUERIES = "; ".join(
 )
 #: The default product of a command.
 DEFAULT_PRODUCT = next(iter(domains.products()))
+AcceptOption = Annotated[
+    str,
+    typer.Option(
+        "--accept-change",
+        metavar="REASON",
+        help=(
+            "publish although documents, labels, words or recall fall further behind the live version than the profile"
+            " allows (gates.change); the reason is kept in the audit log"
+        ),
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

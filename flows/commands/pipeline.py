@@ -9,6 +9,7 @@ import typer
 from fingerpost.flows.commands.options import (
     DEFAULT_PRODUCT,
     PRODUCT_NAMES,
+    AcceptOption,
     CollectionOption,
     FlowArgument,
     JsonOption,
@@ -31,8 +32,9 @@ def run(
             "--input",
             "-i",
             help=(
-                "Parquet, CSV or JSON Lines file of documents (or a folder of Parquet files) instead of the built-in"
-                " sample"
+                "Parquet, CSV or JSON Lines file of documents (or a folder of Parquet files), or python-docs (the"
+                " built-in sample); by default what the collection was run with before, or for the collection"
+                " python-docs the sample"
             ),
             show_default=False,
         ),
@@ -64,6 +66,7 @@ def run(
     stale_on: Annotated[
         str, typer.Option(help="'versions' recomputes artifacts of other library versions", show_default=False)
     ] = "",
+    accept_change: AcceptOption = "",
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="show what would run or be reused, why, and at what cost, without running it"),
@@ -84,6 +87,8 @@ def run(
         fingerpost run nightly --force build_graph
 
         fingerpost run nightly --input "drops/{day}.parquet" --collection products --day 2026-01-02 --dry-run
+
+        fingerpost run nightly --collection products --accept-change "half of the range was sold"
     """
     overrides: dict[str, Any] = dict(pair(text, "--set", "key=value") for text in settings or ())
     if columns and source is None:
@@ -104,6 +109,7 @@ def run(
             force=tuple(force or ()),
             store=store,
             settings=overrides | ({"run.stale_on": stale_on} if stale_on else {}),
+            accept_change=accept_change,
             dry_run=dry_run,
         )
         if dry_run:
@@ -154,6 +160,7 @@ def promote(
             help="replay: promote although real queries are answered differently; needs --reason", show_default=False
         ),
     ] = "",
+    accept_change: AcceptOption = "",
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
@@ -169,7 +176,13 @@ def promote(
 
     echo(
         make_live(
-            opened(store), reference, collection=collection or None, profile=profile, reason=reason, despite=despite
+            opened(store),
+            reference,
+            collection=collection or None,
+            profile=profile,
+            reason=reason,
+            despite=despite,
+            accept_change=accept_change,
         )
     )
 
@@ -194,15 +207,24 @@ def config(
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="a setting by dotted key", show_default=False)
     ] = None,
+    collection: CollectionOption = "",
     as_json: JsonOption = False,
+    store: StoreOption = "",
 ) -> None:
-    """Prints every setting in force and its origin.
+    """Prints every setting in force and its origin; ``remembered`` is what the collection was run with before.
 
-    Example: fingerpost config --profile nightly
+    Examples:
+
+        fingerpost config --profile nightly
+
+        fingerpost config --profile nightly --collection products
     """
-    from fingerpost.flows.run.profiles import in_force, load_settings
+    from fingerpost.flows.run.profiles import in_force
+    from fingerpost.flows.run.request import RunRequest
 
-    found, origins = load_settings(profile, overrides=dict(pair(text, "--set", "key=value") for text in settings or ()))
+    overrides = dict(pair(text, "--set", "key=value") for text in settings or ())
+    request = RunRequest.of(profile=profile, collection=collection, store=store, settings=overrides)
+    found, origins = request.with_origins()
     values = in_force(found)
     if as_json:
         echo_json(

@@ -33,6 +33,8 @@ class Product:
     gates: str
     #: ``(collection, *, store) -> `` an object that answers.
     open: str
+    #: ``(store, live ref, ref, the domain's settings.gates) -> list[Comparison]``: gates against what is live.
+    compared: str = ""
     #: ``(collection, the domain's settings.gates) -> "fail" | "note"``: the consequence of a missed gate for the run.
     on_missed: str = ""
     #: Query and answers, for help texts: ``"a text, answered with documents"``.
@@ -64,6 +66,10 @@ class InputFile:
     merge_stage: str = ""
     #: Values of the setting that name no file.
     builtin: frozenset[str] = frozenset()
+    #: The dotted setting that maps its columns, and those of further files and of how it is read: what a collection
+    #: remembers together with the file.
+    columns: str = ""
+    beside: tuple[str, ...] = ()
 
     def has_stage(self, stage: str, part: str = "") -> bool:
         """Whether a stage of a flow's part imports the file, or one of its days, or merges these."""

@@ -4,7 +4,8 @@ from fingerpost.flows.domains import products, publisher_of
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.run.replay import Replay, replay
 from fingerpost.flows.run.settings import CommonSettings, ReplaySettings
-from fingerpost.schemas.errors import GateError, PublicationConflictError
+from fingerpost.schemas.comparison import Comparison, unmeasured
+from fingerpost.schemas.errors import FingerpostError, GateError, PublicationConflictError
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.publish import Gate, Pointer, Publication
 from fingerpost.schemas.refs import Ref
@@ -18,6 +19,24 @@ def gates_of(ref: Ref, manifest: Manifest, settings: CommonSettings) -> list[Gat
     """The gates of a product by the settings of its domain, without those of the replay."""
     gates: list[Gate] = named(products()[ref.name].gates)(manifest, _limits(ref, settings))
     return gates
+
+
+def compared_with_live(store: Store, live: Publication | None, ref: Ref, settings: CommonSettings) -> list[Gate]:
+    """The gates of a product against the live version; none where nothing is live, or this version is."""
+    declared = products()[ref.name].compared
+    if live is None or live.ref == str(ref) or not declared:
+        return []
+    try:
+        found: list[Gate] = named(declared)(store, live.artifact, ref, _limits(ref, settings))
+    except FingerpostError as problem:
+        # A live version that cannot be read must not hinder the one that replaces it.
+        return [unmeasured("against_live", " ".join(str(problem).split()))]
+    return found
+
+
+def accepted(gates: list[Gate], reason: str) -> tuple[str, ...]:
+    """The gates that a reason for the change overrules: those against the live version."""
+    return tuple(gate.name for gate in gates if isinstance(gate, Comparison)) if reason else ()
 
 
 def held_back(ref: Ref, collection: str, gates: list[Gate], settings: CommonSettings) -> str:
@@ -67,15 +86,21 @@ def publish(
     reason: str = "",
     replayed: Replay | None = None,
     despite: tuple[str, ...] = (),
+    beside: Publication | None = None,
 ) -> Publication:
     """Moves the pointer of a collection's product to a candidate that passes its gates.
 
     GateError for one that does not; for a replay it names the queries that changed most. ``despite`` are gates that may
     be missed: an operator's decision, which is kept with the reason. The version that a replay compared with must still
-    be live.
+    be live, and so must ``beside``, the one that gates compared with, if there is one.
     """
     pointer = Pointer(store, collection, ref.name)
     live = pointer.live()
+    if beside is not None and (live is None or live.generation != beside.generation):
+        raise PublicationConflictError(
+            f"{collection}/{ref.name}: expected generation {beside.generation} to be live as when it was compared with,"
+            f" found {live.generation if live else 'nothing'}; promote again"
+        )
     if replayed is not None and replayed.live != (live.ref if live else None):
         raise PublicationConflictError(
             f"{collection}/{ref.name}: expected {replayed.live or 'nothing'} to be live as when queries were replayed,"
@@ -84,7 +109,10 @@ def publish(
     try:
         return pointer.promote(ref, gates=gates, reason=reason, after=live.generation if live else 0, despite=despite)
     except GateError as problem:
-        missed = [gate.name for gate in gates if not gate.holds and gate.name in REPLAY_GATES]
-        if replayed is None or not missed:
-            raise
-        raise GateError(f"{problem}; answers that changed most: {replayed.worst()}") from problem
+        missed = [gate for gate in gates if not gate.holds and gate.name not in despite]
+        said = str(problem)
+        if replayed is not None and any(gate.name in REPLAY_GATES for gate in missed):
+            said += f"; answers that changed most: {replayed.worst()}"
+        if any(isinstance(gate, Comparison) for gate in missed):
+            said += '; if the change is meant, --accept-change "REASON" publishes it'
+        raise GateError(said) from problem

@@ -36,7 +36,8 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import Ledger
 
-_SNAPSHOT = "snapshot"
+#: The value of those settings for the file of a run's own day alone.
+SNAPSHOT = "snapshot"
 
 
 def several_days(settings: Any, setting: str) -> str:
@@ -44,12 +45,12 @@ def several_days(settings: Any, setting: str) -> str:
     if DAY not in str(value_at(settings, setting.split("."))):
         return ""
     mode = _mode(settings, file_settings()[tuple(setting.split("."))].days)
-    return "" if mode == _SNAPSHOT else mode
+    return "" if mode == SNAPSHOT else mode
 
 
 def _mode(settings: Any, key: str) -> str:
     """The days that a setting asks for, its own or those of the input."""
-    return str(value_at(settings, key.split(".")) or settings.input.days) if key else _SNAPSHOT
+    return str(value_at(settings, key.split(".")) or settings.input.days) if key else SNAPSHOT
 
 
 def check_days(settings: Any) -> None:
@@ -59,10 +60,10 @@ def check_days(settings: Any) -> None:
         # The shared setting is for any of them.
         fine = any(DAY in other for other in paths.values()) if key == "input.days" else DAY in path
         asked = str(value_at(settings, key.split(".")))
-        if asked not in ("", _SNAPSHOT) and not fine:
+        if asked not in ("", SNAPSHOT) and not fine:
             raise SettingsError(
-                f"{key}: expected {_SNAPSHOT} for an input without {DAY} in its path, got {asked} for {path or 'none'};"
-                f" name the files by day, for example news-{DAY}.csv, or set {key}={_SNAPSHOT}"
+                f"{key}: expected {SNAPSHOT} for an input without {DAY} in its path, got {asked} for {path or 'none'};"
+                f" name the files by day, for example news-{DAY}.csv, or set {key}={SNAPSHOT}"
             )
 
 

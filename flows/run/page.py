@@ -158,12 +158,13 @@ def lineage_page(lineage: Lineage) -> str:
 
 
 def _publication(record: Mapping[str, Any]) -> str:
-    held = [(gate["gate"], "yes" if gate["holds"] else "no") for gate in record["gates"]]
-    gates = table(("gate", "holds"), held, bold="no")
+    gates = table(("gate", "holds"), [(gate["gate"], _verdict(gate)) for gate in record["gates"]], bold="no")
     moves = record.get("publications") or ([record["publication"]] if record["publication"] else [])
     if moves:
         said = " ".join(
-            f"`{move['ref']}` is live, generation {move['generation']}, since {move['at']}." for move in moves
+            f"`{move['ref']}` is live, generation {move['generation']}, since {move['at']}"
+            + (f" ({escaped(move['reason'])})." if move.get("reason", "").startswith("despite ") else ".")
+            for move in moves
         )
     else:
         said = (
@@ -172,6 +173,12 @@ def _publication(record: Mapping[str, Any]) -> str:
             else "This run published nothing."
         )
     return f"{said}\n\n{gates}" if record["gates"] else said
+
+
+def _verdict(gate: Mapping[str, Any]) -> str:
+    if gate["holds"]:
+        return "yes"
+    return f"no, accepted: {gate['accepted']}" if gate.get("accepted") else "no"
 
 
 def _quarantine(contents: Contents) -> str:

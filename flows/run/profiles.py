@@ -3,7 +3,7 @@
 import logging
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
@@ -22,6 +22,8 @@ from fingerpost.schemas.refs import digest_of
 T = TypeVar("T")
 
 _log = logging.getLogger("fingerpost.settings")
+#: The origin of a setting that a collection remembers.
+REMEMBERED = "remembered"
 
 
 def profile_names() -> list[str]:
@@ -33,11 +35,17 @@ def profile_names() -> list[str]:
     )
 
 
-def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> tuple[Settings, dict[str, str]]:
+def load_settings(
+    profile: str,
+    *,
+    overrides: dict[str, Any] | None = None,
+    remembered: Callable[[Mapping[str, Any], Mapping[str, str]], dict[str, Any]] = lambda values, origins: {},
+) -> tuple[Settings, dict[str, str]]:
     """The settings in force and, by dotted key, the origin of each that is not a default.
 
     ``profile`` is a name or a TOML file. ``overrides`` are dotted keys with values from the command line. Environment
-    variables ``FINGERPOST_SET_<SECTION>__<KEY>`` come between. SettingsError names the key and what is allowed.
+    variables ``FINGERPOST_SET_<SECTION>__<KEY>`` come between. ``remembered`` gives further dotted keys that none of
+    these names, by their unchecked tree and origins. SettingsError names the key and what is allowed.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -49,6 +57,9 @@ def load_settings(profile: str, *, overrides: dict[str, Any] | None = None) -> t
         for key, value in renamed(layer, origin=origin).items():
             _put(values, key, _listed(value))
             origins[key] = origin
+    for key, value in renamed(remembered(values, origins)).items():
+        _put(values, key, value)
+        origins[key] = REMEMBERED
     try:
         return domains.settings.Settings(
             **{"profile": profile if profile in profile_names() else Path(profile).stem, **values}

@@ -1,5 +1,6 @@
 """The request of a run: the parameter of every flow, and the form in Prefect's UI."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +13,11 @@ from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.calendar import logical_day
 from fingerpost.flows.run.catalog import stage_names
 from fingerpost.flows.run.input_days import check_days, several_days
+from fingerpost.flows.run.inputs import inputs_named, remembered_settings
 from fingerpost.flows.run.profiles import (
+    REMEMBERED,
     file_settings,
+    in_force,
     load_settings,
     profile_names,
     read_profile,
@@ -47,7 +51,11 @@ class RunRequest(BaseModel):
         description="calendar day YYYY-MM-DD of the run; empty is the day that it is scheduled for",
     )
     input: str = Field(
-        default="", description="Parquet, CSV or JSON Lines file of documents; {day} in it stands for the day"
+        default="",
+        description=(
+            "Parquet, CSV or JSON Lines file of documents; {day} in it stands for the day; empty is what the collection"
+            " was run with before"
+        ),
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="name of each column here to its name in the input"
@@ -63,7 +71,21 @@ class RunRequest(BaseModel):
     settings: dict[str, Any] = Field(
         default_factory=dict, description="settings by dotted key, for example ann.hnsw.max_neighbors"
     )
+    accept_change: str = Field(
+        default="",
+        description=(
+            "why a version that falls far behind the live one is published all the same; kept in the publication's"
+            " record; empty keeps it back"
+        ),
+    )
     dry_run: bool = Field(default=False, description="show what would run and why, without running it")
+
+    @field_validator("accept_change")
+    @classmethod
+    def _said(cls, value: str) -> str:
+        if value and not value.strip():
+            raise ValueError("expected a reason for the audit log")
+        return " ".join(value.split())
 
     @field_validator("store")
     @classmethod
@@ -91,7 +113,10 @@ class RunRequest(BaseModel):
 
         SettingsError names an invalid key.
         """
-        settings = self.for_any_day()
+        return self.dated(self.for_any_day(), scheduled)
+
+    def dated(self, settings: Settings, scheduled: datetime | None = None) -> Settings:
+        """The settings of any day with the day of the run in its paths, and its store."""
         day = settings.day or logical_day(
             scheduled or datetime.now(ZoneInfo("UTC")),
             timezone=settings.run.timezone,
@@ -107,9 +132,19 @@ class RunRequest(BaseModel):
 
     def for_any_day(self) -> Settings:
         """The settings in force, with `DAY` still in the paths; SettingsError names an invalid key."""
-        settings = load_settings(self.profile, overrides=self._overrides())[0]
+        return self.with_origins()[0]
+
+    def with_origins(self) -> tuple[Settings, dict[str, str]]:
+        """The settings for any day, with what the collection remembers, and the origin of each that is no default."""
+        settings, origins = load_settings(self.profile, overrides=self._overrides(), remembered=remembered_settings)
         check_days(settings)
-        return settings
+        return settings, origins
+
+    def naming(self, settings: Settings, origins: Mapping[str, str]) -> "RunRequest":
+        """The request that names what the collection remembers, so that it reads the same later."""
+        flat = in_force(settings)
+        kept = {key: flat[key] for key, origin in origins.items() if origin == REMEMBERED}
+        return self.model_copy(update={"settings": {**kept, **self.settings}}) if kept else self
 
     def for_day(self, day: str) -> "RunRequest":
         """The request for another day."""
@@ -135,17 +170,23 @@ class RunRequest(BaseModel):
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """A request and the settings that it resolves to, read once."""
+    """A request and the settings that it resolves to, read once.
+
+    ``any_day``: the settings with `DAY` in the paths. ``named``: the settings of input files that the user named.
+    """
 
     request: RunRequest
     settings: Settings
+    any_day: Settings
+    named: frozenset[str]
 
     @classmethod
     def of(cls, request: RunRequest, *, scheduled: datetime | None = None) -> "ResolvedRequest":
-        """The request resolved for its scheduled moment (aware; default now), with day and store filled in."""
-        settings = request.resolve(scheduled)
-        settled = request.model_copy(update={"day": settings.day, "store": settings.store})
-        return cls(settled, settings)
+        """The request resolved for its scheduled moment (aware; default now), with day, store and inputs filled in."""
+        any_day, origins = request.with_origins()
+        settings = request.dated(any_day, scheduled)
+        settled = request.naming(any_day, origins).model_copy(update={"day": settings.day, "store": settings.store})
+        return cls(settled, settings, any_day, inputs_named(origins))
 
 
 def collection_of(source: str) -> str:

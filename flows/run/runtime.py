@@ -21,11 +21,13 @@ from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run import openlineage
 from fingerpost.flows.run.execution import close_executor, executor_of
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
+from fingerpost.flows.run.inputs import remember
 from fingerpost.flows.run.page import prefect_run, show_run, show_table
 from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
 from fingerpost.flows.run.profiles import in_force, limits_digest
 from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
+from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.leases import lease
@@ -188,11 +190,15 @@ def _asked() -> RunRequest:
 
 def settings_of(request: RunRequest) -> Settings:
     """The settings of a request, resolved unless this process has resolved it already."""
+    return _resolved(request).settings
+
+
+def _resolved(request: RunRequest) -> ResolvedRequest:
     known = resolved.get()
     if known is None or known.request != request:
         known = ResolvedRequest.of(request, scheduled=_scheduled())
         resolved.set(known)
-    return known.settings
+    return known
 
 
 def _scheduled() -> datetime | None:
@@ -213,7 +219,8 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
             yield run
         _show_plan(plan_in(flow, run.env))
         return
-    settings = settings_of(request)
+    known = _resolved(request)
+    settings = known.settings
     # Only from a command or the name of a run to its body: later runs of this process read what is in force then.
     resolved.set(None)
     _check_forced(settings.force)
@@ -228,6 +235,8 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
     try:
         with lease(store, run.id, flow=flow, collection=run.env.collection, day=run.env.day), environment(run.env):
             yield run
+            if rewriting.get() is None:
+                remember(store, flow, known.any_day, known.named, day=run.env.day, run=run.id)
         state, error = "completed", ""
     except Exception as problem:
         kind = type(problem).__name__

@@ -4,7 +4,7 @@ import os
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.schemas.inputs import SAMPLE
@@ -57,8 +57,11 @@ class InputSettings(Section):
 
     collection: str = Field(default=SAMPLE, description="the name that results are published under")
     source: Annotated[str, NamesFile((SAMPLE,), days="input.days")] = Field(
-        default=SAMPLE,
-        description="python-docs (the built-in sample), or a Parquet, CSV or JSON Lines file (or a Parquet folder)",
+        default="",
+        description=(
+            "Parquet, CSV or JSON Lines file (or a Parquet folder), or python-docs (the built-in sample); empty is the"
+            " sample in its own collection, and in any other the input that the collection remembers"
+        ),
     )
     days: str = Field(
         default="snapshot",
@@ -99,6 +102,14 @@ class InputSettings(Section):
     distributions: tuple[str, ...] = Field(
         default=DISTRIBUTIONS, description="packages whose documentation is the built-in sample"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_sample(cls, values: Any) -> Any:
+        """The built-in sample is the input of its own collection, and of no other one that does not name it."""
+        if isinstance(values, dict) and not values.get("source") and values.get("collection", SAMPLE) == SAMPLE:
+            return {**values, "source": SAMPLE}
+        return values
 
     @field_validator("collection")
     @classmethod

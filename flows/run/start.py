@@ -20,6 +20,7 @@ from fingerpost.flows.run.api import Api, ApiError  # noqa: E402
 from fingerpost.flows.run.catalog import read_code  # noqa: E402
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
 from fingerpost.flows.run.input_days import check_own_day  # noqa: E402
+from fingerpost.flows.run.inputs import check_named  # noqa: E402
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest  # noqa: E402
 from fingerpost.flows.run.rewriting import rewriting  # noqa: E402
 from fingerpost.flows.run.runtime import Watching, resolved, watching, without_heartbeat  # noqa: E402
@@ -72,6 +73,7 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
     settled = ResolvedRequest.of(request)
     settings = settled.settings
     if rewriting.get() is None:
+        check_named(settings, name)
         check_inputs(settings, name)
     if settings.replay.queries:
         read_queries(settings.replay.queries)

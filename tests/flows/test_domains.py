@@ -22,7 +22,7 @@ from fingerpost.flows.run.catalog import stage_names, stages
 from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.flows.run.lineage import ends_of, source_path
 from fingerpost.flows.run.openlineage import events
-from fingerpost.flows.run.profiles import file_settings, load_settings, with_values
+from fingerpost.flows.run.profiles import file_settings, in_force, load_settings, with_values
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.inputs.forms import Form
 from fingerpost.schemas.inputs.suppression import Suppressed
@@ -65,6 +65,16 @@ def has_settings(domain: Domain) -> Iterator[str]:
             yield f"setting {file.setting} that is marked as naming a file"
         elif set(marks[file.setting].builtin) != file.builtin:
             yield f"the same values that name no file in {file.setting} and in its input"
+    known = in_force(Settings())
+    kept = {key for file in domain.inputs for key in (file.setting, file.columns, *file.beside) if key}
+    yield from (
+        f"setting {key} that a collection remembers"
+        for key in kept
+        if not any(f"{k}.".startswith(f"{key}.") for k in known)
+    )
+    # A file that is not remembered with the others is missing when the collection runs again.
+    files = {".".join(path) for path in file_settings() if path[0] == domain.word}
+    yield from (f"place among what a collection remembers for {name}" for name in sorted(files - kept))
     own = {path: f"/in/{path[-1]}.csv" for path in file_settings() if path[0] == domain.word}
     uses = named(domain.files)(with_values(Settings(), own), "nightly") if domain.files else ()
     read = {use.setting for use in uses}
@@ -109,6 +119,8 @@ def has_gates(domain: Domain) -> Iterator[str]:
             yield f"gates in its settings for {product.name}"
         elif product.name not in domains.products() or not callable(named(product.gates)):
             yield f"gates of {product.name}"
+        elif not product.compared or not callable(named(product.compared)):
+            yield f"comparison of {product.name} with what is live"
         elif named(product.contract).name != product.name:
             yield f"contract of {product.name}"
         elif "members" not in {table.name for table in named(product.contract).tables}:

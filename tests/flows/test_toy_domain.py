@@ -110,6 +110,14 @@ def test_its_settings_stages_and_gates_are_known(world: Path) -> None:
         run_flow("build_glossary", request(world, DAYS[1], **{"toy.gates.words": 9}), quiet=True)
 
 
+def test_it_is_compared_with_what_is_live(world: Path) -> None:
+    recorded = [gate["gate"] for gate in record_of(world, DAYS[1])["gates"] if "against_live" in gate["gate"]]
+    assert "words_against_live 3, live 2 (at least 1)" in recorded
+    write_words(world, "2026-01-07", {"fig": "a fruit"})
+    with pytest.raises(GateError, match=r"words_against_live 1, live 3 \(at least 1\.5\).*stays live"):
+        run_flow("build_glossary", request(world, "2026-01-07"), quiet=True)
+
+
 def test_it_is_skipped_with_its_reason_where_it_has_no_input(world: Path) -> None:
     plan = plan_of("nightly", request(world, DAYS[0], **{"toy.input": ""}))
     assert "No glossary is built: toy.input names no words" in plan.notes

@@ -13,6 +13,7 @@ TOY = Domain(
             title="glossary",
             role="toy_glossary",
             gates="tests.toy.gates:glossary_gates",
+            compared="tests.toy.gates:glossary_compared",
             open="tests.toy.open:live",
             queries="a word, answered with words of as long a meaning",
             answers="tests.toy.answers:GlossaryAnswers",

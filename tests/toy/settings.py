@@ -12,6 +12,7 @@ class GlossaryGates(Section):
     """What a glossary must reach before it becomes live."""
 
     words: int = Field(default=1, ge=1, description="minimum number of words")
+    fall: float = Field(default=0.5, ge=0, le=1, description="maximum fall of the number of words, as a fraction")
 
 
 class ToySettings(Section):

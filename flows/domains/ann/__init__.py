@@ -13,6 +13,7 @@ ANN = Domain(
             title="index",
             role="index",
             gates="fingerpost.flows.domains.ann.gates:index_gates",
+            compared="fingerpost.flows.domains.ann.comparison:index_compared",
             open="fingerpost.tasks.ann.open:live",
             queries="a text, answered with documents",
             answers="fingerpost.flows.domains.ann.answers:answerer",

@@ -1,5 +1,7 @@
 """Parameters and gates of an index: the section ``ann`` of the settings."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from fingerpost.flows.run.section import Section
@@ -8,6 +10,40 @@ from fingerpost.tasks.ann.finger_basis import FingerParams
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.neighbors import NeighborParams
 from fingerpost.tasks.ann.retrieval import RetrievalParams
+
+
+class IndexChange(Section):
+    """How much worse than the live index a new one may be; more than that needs --accept-change.
+
+    Rows that come, go and change from night to night stay within the defaults; another input in place of the old one
+    does not.
+    """
+
+    documents: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="maximum fall of the number of documents, as a fraction of the live index's; 1 disables the gate",
+    )
+    vocabulary: float = Field(
+        default=0.4,
+        ge=0,
+        le=1,
+        description=(
+            "minimum fraction of words that live and new documents use equally often, rare words weighing most; a"
+            " collection of which every document is new has 0.5 or more, documents about other things 0.3 or less; 0"
+            " disables the gate"
+        ),
+    )
+    recall_at_10: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="maximum fall of recall@10, as a fraction of the live index's; 1 disables the gate",
+    )
+    dimension: Literal["same", "any"] = Field(
+        default="same", description="whether vectors that the input gives must keep their dimension: same, or any"
+    )
 
 
 class IndexGates(Section):
@@ -24,6 +60,7 @@ class IndexGates(Section):
     reranked_over_bm25: float = Field(
         default=0.0, ge=0, description="minimum ratio of re-ranked MRR to BM25 MRR on known items; 0 disables the gate"
     )
+    change: IndexChange = IndexChange()
 
 
 class AnnSettings(Section):

@@ -16,6 +16,8 @@ CORPUS = Domain(
             day_stage="import_daily_documents",
             merge_stage="merge_daily_documents",
             builtin=frozenset({SAMPLE}),
+            columns="input.columns",
+            beside=("input.days", "input.missing_days", "input.vectors"),
         ),
     ),
     files="fingerpost.flows.domains.corpus.sources:files_of",

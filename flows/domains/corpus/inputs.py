@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fingerpost.flows.domains.corpus.sources import daily_of, source_of
+from fingerpost.flows.domains.corpus.sources import daily_of, sample_source, source_of
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.daily import import_days, merging
 from fingerpost.flows.run.input_days import several_days
@@ -11,7 +11,7 @@ from fingerpost.flows.run.runtime import Run
 from fingerpost.schemas.corpus import DOCUMENTS
 from fingerpost.schemas.forgotten import Forgotten
 from fingerpost.schemas.inputs import SAMPLE
-from fingerpost.schemas.inputs.sources import InputSource, PythonDocsSource
+from fingerpost.schemas.inputs.sources import InputSource
 from fingerpost.schemas.inputs.stored import suppressing
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import Ref
@@ -51,11 +51,11 @@ def suppressed_keys(settings: Settings) -> Suppressed | None:
 
 def extracts(settings: Settings) -> Ref:
     """The documentation of the built-in sample, parsed once for documents and interactions."""
+    packages = sample_source(settings)
     if asked := current_environment().asked.get(extract_documentation.name):
         return Ref.parse(asked)
-    distributions = settings.input.distributions
-    source = suppressing(PythonDocsSource(distributions), suppressed_keys(settings))
-    return extract_documentation(source, distributions=distributions)
+    source = suppressing(packages, suppressed_keys(settings))
+    return extract_documentation(source, distributions=packages.distributions)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,17 @@
 from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
 from fingerpost.schemas.inputs import PACKAGES_SAMPLE
 
+#: How embeddings, images, or the vectors of documents are read; images need an embedder.
+_READ = (
+    "metric.days",
+    "metric.kind",
+    "metric.images",
+    "metric.label",
+    "metric.group",
+    "metric.training.on",
+    "metric.training.backbone",
+)
+
 METRIC = Domain(
     word="metric",
     flow="fingerpost.flows.tune_thresholds:tune_thresholds",
@@ -16,6 +27,7 @@ METRIC = Domain(
             title="threshold",
             role="threshold_release",
             gates="fingerpost.flows.domains.metric.gates:threshold_gates",
+            compared="fingerpost.flows.domains.metric.comparison:threshold_compared",
             open="fingerpost.tasks.metric.open:live",
             on_missed="fingerpost.flows.domains.metric.gates:on_missed",
             queries="the id of a row, answered with the rows that pass with it",
@@ -34,6 +46,8 @@ METRIC = Domain(
             merge_stage="merge_daily_embeddings",
             part="embeddings",
             builtin=frozenset({PACKAGES_SAMPLE, "documents"}),
+            columns="metric.columns",
+            beside=_READ,
             formerly=("import_documents",),
         ),
         InputFile(
@@ -43,6 +57,8 @@ METRIC = Domain(
             stage="import_images",
             part="embeddings",
             builtin=frozenset({PACKAGES_SAMPLE, "documents"}),
+            columns="metric.columns",
+            beside=_READ,
         ),
     ),
     skipped="fingerpost.flows.domains.metric.sources:skipped",

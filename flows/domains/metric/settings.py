@@ -72,6 +72,26 @@ class EmbedderSettings(Section):
         return self
 
 
+class ThresholdChange(Section):
+    """How much worse than the live threshold a new one may be; more than that needs --accept-change."""
+
+    classes: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="maximum fall of the number of classes, as a fraction of the live threshold's; 1 disables the gate",
+    )
+    recall_at_1: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="maximum fall of recall@1, as a fraction of the live threshold's; 1 disables the gate",
+    )
+    dimension: Literal["same", "any"] = Field(
+        default="same", description="whether vectors that the input gives must keep their dimension: same, or any"
+    )
+
+
 class ThresholdGates(Section):
     """The gates of a threshold, measured on the classes that it was not chosen on."""
 
@@ -110,6 +130,7 @@ class ThresholdGates(Section):
         default="note",
         description="consequence of a missed gate for the built-in sample, whose classes (packages) lie close together",
     )
+    change: ThresholdChange = ThresholdChange()
 
 
 class MetricSettings(Section):

@@ -57,7 +57,8 @@ def embedding_columns(settings: Settings, flow: str) -> tuple[str, Mapping[str, 
     metric, requested = settings.metric, settings.input
     if metric.input and metric.input not in OWN_EMBEDDINGS:
         return metric.input, metric.columns
-    asked = flow == "tune_thresholds" and metric.input in ("", PACKAGES_SAMPLE) and requested.source != SAMPLE
+    own = requested.source not in ("", SAMPLE)
+    asked = flow == "tune_thresholds" and metric.input in ("", PACKAGES_SAMPLE) and own
     return (requested.source, requested.columns or metric.columns) if asked else None
 
 

@@ -91,6 +91,32 @@ class RefreshSettings(Section):
     )
 
 
+class RankerChange(Section):
+    """How much worse than the live ranker a new one may be; more than that needs --accept-change."""
+
+    labels: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="maximum fall of the number of labels, as a fraction of the live ranker's; 1 disables the gate",
+    )
+    recall_at_10: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="maximum fall of recall@10, as a fraction of the live ranker's; 1 disables the gate",
+    )
+    vocabulary: float = Field(
+        default=0.4,
+        ge=0,
+        le=1,
+        description=(
+            "minimum fraction of words that the queries of the live and of the new ranker use equally often, rare words"
+            " weighing most; 0 disables the gate"
+        ),
+    )
+
+
 class RankerGates(Section):
     """The gates of a ranker."""
 
@@ -104,6 +130,7 @@ class RankerGates(Section):
     quarantine_share: float = Field(
         default=0.05, ge=0, le=1, description="maximum fraction of the interactions' rows that are quarantined"
     )
+    change: RankerChange = RankerChange()
 
 
 class XmrSettings(Section):

@@ -6,6 +6,7 @@ Imports no Prefect.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from fingerpost.flows.domains.corpus.sources import sample_source
 from fingerpost.flows.domains.domain import FileUse
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.domains.xmr.settings import SAMPLE_INTERACTIONS
@@ -14,7 +15,7 @@ from fingerpost.schemas.inputs import NAMES_SAMPLE, SAMPLE
 from fingerpost.schemas.inputs.daily import DELETED, Catalogue, DailyInteractions
 from fingerpost.schemas.inputs.interaction_rows import split_mapping
 from fingerpost.schemas.inputs.interactions import InteractionFile, InteractionSource
-from fingerpost.schemas.inputs.sources import InputSource, PythonDocsSource
+from fingerpost.schemas.inputs.sources import InputSource
 from fingerpost.schemas.inputs.stored import suppressing
 from fingerpost.schemas.inputs.suppression import Suppressed
 
@@ -51,7 +52,7 @@ def interaction_files(settings: Settings, flow: str) -> InteractionFiles | None:
     xmr, requested = settings.xmr, settings.input
     if xmr.input and xmr.input not in SAMPLE_INTERACTIONS:
         return InteractionFiles(xmr.input, xmr.labels, xmr.columns, xmr.negatives)
-    if flow == "train_ranker" and requested.source != SAMPLE:
+    if flow == "train_ranker" and requested.source not in ("", SAMPLE):
         return InteractionFiles(requested.source, xmr.labels, requested.columns or xmr.columns, xmr.negatives)
     return None
 
@@ -126,7 +127,7 @@ def interaction_source(settings: Settings, flow: str, suppressed: Suppressed | N
 def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> InteractionSource | InputSource:
     """The source of a ranker outside the store, without suppressed keys."""
     source = interaction_source(settings, flow, suppressed)
-    return source if source is not None else suppressing(PythonDocsSource(settings.input.distributions), suppressed)
+    return source if source is not None else suppressing(sample_source(settings), suppressed)
 
 
 def sample_of(settings: Settings, flow: str) -> str:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fingerpost.flows.ops.backfill.partitions import Partition, interrupted
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names
-from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, UnsafeNameError
 from fingerpost.schemas.records import (
@@ -312,9 +312,10 @@ def chosen(found: Iterable[Partition], reprocess: Reprocess, order: Order) -> li
 
 
 def settled(request: BackfillRequest) -> BackfillRequest:
-    """The request as any process can use it: with the store in force, and absolute paths of local files."""
-    run = request.run
-    given = {"store": _whole(run.resolve().store)}
+    """The request as any process can use it: with store and remembered inputs, and absolute paths of local files."""
+    known = ResolvedRequest.of(request.run)
+    run = known.request.model_copy(update={"day": ""})
+    given = {"store": _whole(run.store)}
     if run.input:
         given["input"] = _whole(run.input)
     if run.profile.endswith(".toml"):

@@ -194,6 +194,8 @@ def _gate_name(gate: dict[str, Any]) -> str:
 def _gate_text(gate: dict[str, Any]) -> str:
     if "gate" in gate:
         return str(gate["gate"]).partition(" ")[2] + ("" if gate["holds"] else ", missed")
+    if gate.get("unmeasured"):
+        return f"unmeasured: {gate['unmeasured']}"
     return f"{gate['value']:.6g} ({gate['kind'].replace('_', ' ')} {gate['bound']:.6g})"
 
 

@@ -8,6 +8,7 @@ from fingerpost.flows.ops.erase.absence import Needles
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.manifests import STORE_FORMAT
 from fingerpost.schemas.refs import digest_of
+from fingerpost.schemas.remembered import FOLDER as REMEMBERED_INPUTS
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
 
@@ -51,7 +52,10 @@ def _is_data(path: str) -> bool:
 
 
 def clean_records(store: Store, condemned: set[str], needles: Needles) -> None:
-    """Removes hints to removed artifacts and reports of their runs; rewrites records with the forgotten texts."""
+    """Removes hints to removed artifacts and reports of their runs; rewrites records with the forgotten texts.
+
+    Remembered inputs whose path says one of them are removed too: a rewritten path would name no file.
+    """
     stale = [record["id"] for record in runs(store, newest=1_000_000) if _concerned(record, condemned)]
     for path in store.files.listing():
         if path.startswith(".index/") and _hint(store, path) in condemned:
@@ -61,6 +65,8 @@ def clean_records(store: Store, condemned: set[str], needles: Needles) -> None:
             store.files.remove_file(path)
         elif _is_data(path) or path.startswith(".forgotten/"):
             continue
+        elif path.startswith(f"{REMEMBERED_INPUTS}/") and _says(store, path, needles):
+            store.files.remove_file(path)
         elif path.endswith(".json"):
             _redact(store, path, needles)
         elif _says(store, path, needles):

@@ -1,5 +1,6 @@
 """The commands that show the state of a store or move live versions. Imports no Prefect."""
 
+import json
 import secrets
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +14,7 @@ from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.publish import products as published
 from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.remembered import remembered_inputs, remembering
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.strangers import some, strangers
 from fingerpost.tasks.ledger import runs
@@ -32,8 +34,10 @@ def show_status(store: Store, *, as_json: bool) -> None:
     newest: dict[str, dict[str, Any]] = {}
     for record in runs(store, newest=200):
         newest.setdefault(record["collection"], record)
+    inputs = _inputs(store, problems)
     if as_json:
-        echo_json({"store": store.url, "live": live, "runs": newest, "problems": problems, "strangers": strays})
+        body = {"store": store.url, "live": live, "runs": newest, "inputs": inputs}
+        echo_json({**body, "problems": problems, "strangers": strays})
         return
     console = wide_console()
     console.tell(f"store {store.url}")
@@ -53,6 +57,13 @@ def show_status(store: Store, *, as_json: bool) -> None:
             f"{sum(s['computed'] for s in record['stages'])} of {len(record['stages'])}",
         )
     console.print(table if newest else "no runs yet")
+    table = _table("inputs of", "setting", "remembered", "day")
+    for name, remembered in inputs.items():
+        for entry in remembered.values():
+            for setting, value in entry["values"].items():
+                table.add_row(name, setting, value if isinstance(value, str) else json.dumps(value), entry["day"])
+    if inputs:
+        console.print(table)
     for name, record in newest.items():
         if record["error"]:
             console.tell((name, "red"), f": {record['error']}")
@@ -60,6 +71,18 @@ def show_status(store: Store, *, as_json: bool) -> None:
         console.tell(unread)
     if strays:
         console.tell(f"does not belong in the store, and is ignored: {some(strays)}; move it away")
+
+
+def _inputs(store: Store, problems: list[str]) -> dict[str, dict[str, Any]]:
+    """The inputs that collections remember; a record that cannot be read is added to the problems."""
+    found = {}
+    for collection in remembering(store):
+        try:
+            entries = remembered_inputs(store, collection)
+            found[collection] = {setting: asdict(entry) for setting, entry in entries.items()}
+        except FingerpostError as problem:
+            problems.append(str(problem))
+    return found
 
 
 def show_history(store: Store, *, newest: int, as_json: bool) -> None:
@@ -113,10 +136,28 @@ def _why(record: dict[str, Any]) -> str:
 
 
 def promote(
-    store: Store, reference: str, *, collection: str | None, profile: str, reason: str, despite: str = ""
+    store: Store,
+    reference: str,
+    *,
+    collection: str | None,
+    profile: str,
+    reason: str,
+    despite: str = "",
+    accept_change: str = "",
 ) -> str:
-    """Makes a product live if it is complete and passes its gates; ``despite`` "replay" overrules the replay's."""
-    from fingerpost.flows.run.gates import REPLAY_GATES, gates_of, publish, replay_gates, replay_with_live
+    """Makes a product live if it is complete and passes its gates.
+
+    ``despite`` "replay" overrules the replay's gates, and ``accept_change``, a reason, those against what is live.
+    """
+    from fingerpost.flows.run.gates import (
+        REPLAY_GATES,
+        accepted,
+        compared_with_live,
+        gates_of,
+        publish,
+        replay_gates,
+        replay_with_live,
+    )
     from fingerpost.flows.run.profiles import load_settings
 
     if despite not in {"", "replay"}:
@@ -131,11 +172,14 @@ def promote(
     settings, _ = load_settings(profile)
     manifest = store.manifest(ref)
     name = collection or str(manifest.run.get("collection") or published_collection(store, product=ref.name))
+    live, change = Pointer(store, name, ref.name).live(), " ".join(accept_change.split())
+    compared = compared_with_live(store, live, ref, settings)
     replayed = replay_with_live(store, name, ref, settings.replay)
-    gates = gates_of(ref, manifest, settings) + replay_gates(replayed, settings.replay)
-    overruled = REPLAY_GATES if despite else ()
+    gates = gates_of(ref, manifest, settings) + compared + replay_gates(replayed, settings.replay)
+    overruled = (*(REPLAY_GATES if despite else ()), *accepted(gates, change))
+    said = ", ".join(text for text in (change, reason) if text)
     with lease(store, f"promote-{secrets.token_hex(6)}", flow="promote", collection=name, day=ref.day):
-        move = publish(store, name, ref, gates, reason=reason, replayed=replayed, despite=overruled)
+        move = publish(store, name, ref, gates, reason=said, replayed=replayed, despite=overruled, beside=live)
     return f"{name}/{ref.name}: {move.ref} is live, generation {move.generation}"
 
 
