@@ -39,6 +39,8 @@ def _vocabulary(
         return unmeasured(name, "the live version has no vocabulary")
     if "vocabulary" not in members:
         return Comparison(name, 0.0, least, live=1.0)
+    if live["vocabulary"].identity == members["vocabulary"].identity:
+        return Comparison(name, 1.0, least, live=1.0)
     if _counted(store, live["vocabulary"]) != _counted(store, members["vocabulary"]):
         return unmeasured(name, "the live version counts other n-grams")
     overlap = vocabulary_overlap(
