@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
-from fingerpost.schemas.records import Each, built, day, is_record
+from fingerpost.schemas.records import Each, built, calendar_day, is_record
 from fingerpost.schemas.refs import checked_name, digest_of
 from fingerpost.schemas.store import Store
 
 FOLDER = ".inputs"
-_SHAPE = {"inputs": Each({"values": dict, "day": day, "run": str})}
+_SHAPE = {"inputs": Each({"values": dict, "day": calendar_day, "run": str})}
 
 
 @dataclass(frozen=True)

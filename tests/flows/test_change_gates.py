@@ -237,4 +237,3 @@ def test_a_version_is_not_published_over_another_than_it_was_compared_with(world
     first = Pointer(store, "products", "ann.index").history()[0]
     with pytest.raises(PublicationConflictError, match="expected generation 1 to be live as when it was compared with"):
         publish(store, "products", now.artifact, [], beside=first)
-
