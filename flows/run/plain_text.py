@@ -5,6 +5,7 @@ Everything that commands write goes through here or through :mod:`fingerpost.flo
 
 import io
 import json
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -45,8 +46,19 @@ def json_text(text: str) -> str:
     return _CONTROLS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
+class _PlainRecord(logging.LogRecord):
+    """A message of a log, which may quote what others wrote."""
+
+    def getMessage(self) -> str:  # noqa: N802 - the name is logging's
+        return visible(super().getMessage(), keep="\n\t")
+
+
 def write_anything() -> None:
-    """Lets standard output and error show characters that their encoding lacks as escapes, instead of failing."""
+    """Lets standard output and error show characters that their encoding lacks as escapes, instead of failing.
+
+    Logs show control characters as escapes too.
+    """
+    logging.setLogRecordFactory(_PlainRecord)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -4,6 +4,7 @@ import ast
 import inspect
 import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -148,6 +149,16 @@ def test_a_terminal_that_lacks_a_character_gets_an_escape_and_no_traceback(tmp_p
     ended = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=False)
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert b"Q1 [final] \\u4e2d" in ended.stdout
+
+
+def test_logs_quote_others_safely(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    before = logging.getLogRecordFactory()
+    try:
+        assert fingerpost_here("status", cwd=tmp_path).returncode == 1
+        logging.getLogger("fingerpost.test").warning("%s is %s", "a\x1b[2J", "b\u202e")
+    finally:
+        logging.setLogRecordFactory(before)
+    assert caplog.messages == ["a\\x1b[2J is b\\u202e"]
 
 
 def test_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
