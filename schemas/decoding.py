@@ -6,12 +6,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fingerpost.schemas.arrow_files import owned, parquet_file
+from fingerpost.schemas.errors import CorruptArtifactError
 
 
-def columns_of(content: bytes, names: list[str]) -> pa.Table:
-    """The named columns of a Parquet file, as far as it has them."""
-    file = parquet_file(owned(content))
-    return file.read(columns=[name for name in names if name in file.schema_arrow.names])
+def columns_of(content: bytes, names: list[str], *, where: str) -> pa.Table:
+    """The named columns of a Parquet file, as far as it has them; CorruptArtifactError that names ``where``."""
+    try:
+        file = parquet_file(owned(content))
+        return file.read(columns=[name for name in names if name in file.schema_arrow.names])
+    except (pa.ArrowException, OSError) as problem:
+        raise CorruptArtifactError(
+            f"{where}: expected a Parquet file, found {' '.join(str(problem).split())}; rebuild its artifact with"
+            " --force, or remove that"
+        ) from problem
 
 
 def decoded_texts(content: bytes) -> Iterator[pa.Array]:

@@ -160,17 +160,17 @@ class Ledger:
 
     def latest(self, artifact: str) -> Ref | None:
         """The newest artifact of that name in this collection."""
-        try:
-            return Ref.parse(json.loads(self.store.files.read(f".index/{self.collection}/{artifact}.json"))["ref"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, FingerpostError):
-            return None
+        return self._hinted(f".index/{self.collection}/{artifact}.json")
 
     def same(self, artifact: str, fingerprint: str) -> Ref | None:
         """An artifact of that name and fingerprint, of any day."""
+        ref = self._hinted(self._hint(artifact, fingerprint))
+        return ref if ref is not None and self.store.has(ref) else None
+
+    def _hinted(self, path: str) -> Ref | None:
         try:
-            ref = Ref.parse(json.loads(self.store.files.read(self._hint(artifact, fingerprint)))["ref"])
-            return ref if self.store.has(ref) else None
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, FingerpostError):
+            return Ref.parse(decoded(self.store.files.read(path), {"ref": reference}, where=path, advice="")["ref"])
+        except (FileNotFoundError, FingerpostError):
             return None
 
     def note(self, artifact: str, ref: Ref) -> None:
@@ -186,9 +186,10 @@ class Ledger:
 
     def accepted(self, stage: str, code: str) -> str | None:
         """The older code hash as which this one was accepted, if it was."""
+        path = f".accepted/{stage}/{code}.json"
         try:
-            return str(json.loads(self.store.files.read(f".accepted/{stage}/{code}.json"))["as"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return str(decoded(self.store.files.read(path), {"as": str}, where=path, advice="")["as"])
+        except (FileNotFoundError, CorruptArtifactError):
             return None
 
     def accept(self, stage: str, code: str, artifact: str, *, reason: str) -> dict[str, str]:

@@ -4,10 +4,12 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fingerpost.flows.backfill import backfill
+from fingerpost.flows.ops.backfill import days
 from fingerpost.flows.ops.backfill.days import Ended
 from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.ops.backfill.progress import (
@@ -16,6 +18,7 @@ from fingerpost.flows.ops.backfill.progress import (
     progress_of,
     run_to_end,
     select,
+    summary,
     take_up,
     try_failed_again,
 )
@@ -103,6 +106,27 @@ def test_what_became_fresh_meanwhile_is_left_out(tmp_path: Path) -> None:
     run(first)
     assert [(end.day, end.state) for end in run(second)] == [(day, "skipped") for day in DAYS[:2]]
     assert ran(tmp_path) == DAYS[:2]
+
+
+def test_of_two_that_overlap_both_end_as_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second runs the day of the first again before that has stored how its own run ended."""
+    drop(tmp_path, DAYS[0])
+    request = backfill_of(tmp_path, last_day=DAYS[0], reprocess="all")
+    (first, _), (second, _) = begin(request), begin(request)
+    run_flow, others = days._run_flow, [second]
+
+    def overtaken(*given: Any) -> None:
+        run_flow(*given)
+        if others:
+            run(others.pop())
+
+    monkeypatch.setattr(days, "_run_flow", overtaken)
+    assert [(end.day, end.state) for end in run(first)] == [(DAYS[0], "completed")]
+    for one in (first, second):
+        course = progress_of(one)
+        assert course.over
+        assert summary(one, course) == f"backfill {one.id}: 1 completed of 1 days, finished"
+        check(one, course)
 
 
 def test_a_day_is_stopped_at_once_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

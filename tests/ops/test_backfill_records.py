@@ -1,6 +1,7 @@
 """Which days are run, in which order, how many to a run; and that a backfill goes on from wherever it was."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ from fingerpost.flows.ops.backfill.record import (
     BackfillRequest,
     Order,
     Reprocess,
+    backfills,
     chosen,
 )
 from fingerpost.flows.ops.backfill.runs import Deployed
@@ -146,6 +148,52 @@ def test_a_day_whose_process_dies_again_and_again_is_given_up() -> None:
     assert course.over
     with pytest.raises(BackfillError, match=rf"all 2 days.*1 failed: {DAYS[0]} \(its process died 3 times"):
         check(backfill, course)
+
+
+def test_a_day_that_another_run_took_over_stays_as_it_ended() -> None:
+    backfill = new_backfill(DAYS[:2])
+    control, another = backfill.control(), Backfill.create(backfill.store, backfill.request, DAYS[:2])
+    for day, state in zip(DAYS, ("completed", "failed"), strict=False):
+        assert backfill.claim(control, day, "dead")
+        backfill.end(
+            control, day, "dead", {"state": state, "seconds": 3.0, "error": "" if state == "completed" else "x"}
+        )
+        end_day(another, day, "failed")
+    ended = {day: (end.state, end.seconds, end.reason) for day, end in progress_of(backfill).ended.items()}
+    assert ended == {DAYS[0]: ("completed", 3.0, ""), DAYS[1]: ("failed", 3.0, "x")}
+    # An earlier version kept no outcome with the claim.
+    for day in DAYS[:2]:
+        backfill.release(control, day)
+        assert backfill.claim(control, day, "dead")
+    assert progress_of(backfill).lost == tuple(DAYS[:2])
+    backfill.set_control(replace(control, state="finished"))
+    assert progress_of(backfill).over
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"worker": 7}', b"\xff", b'{"worker": "w", "outcome": {}}'])
+def test_a_claim_that_cannot_be_read_is_that_of_a_process_that_is_gone(content: bytes) -> None:
+    backfill = new_backfill(DAYS[:1])
+    backfill.store.files.write(f"{backfill.folder}/claims-1/{DAYS[0]}.json", content)
+    backfill.store.files.write(f"{backfill.folder}/crashes.json", content)
+    course = progress_of(backfill)
+    assert course.lost == (DAYS[0],)
+    recover(backfill, course)
+    assert backfill.unclaimed(backfill.control()) == [DAYS[0]]
+
+
+def test_a_backfill_that_cannot_be_read_is_named_and_the_others_are_listed(caplog: pytest.LogCaptureFixture) -> None:
+    backfill = new_backfill(DAYS[:1])
+    other = Backfill.create(backfill.store, backfill.request, DAYS[:1])
+    for name in ("request.json", "control.json"):
+        content = backfill.store.files.read(f"{backfill.folder}/{name}")
+        for damaged in (b"", b"[]", b"{}", content.replace(b'"state"', b'"states"').replace(b'"by"', b'"for"')):
+            backfill.store.files.write(f"{backfill.folder}/{name}", damaged)
+            assert [found.id for found in backfills(backfill.store)] == [other.id]
+            assert f"{backfill.folder}/{name}" in caplog.text
+        backfill.store.files.write(f"{backfill.folder}/{name}", content)
+        caplog.clear()
+    backfill.store.files.write(".backfills/.DS_Store", b"")
+    assert {found.id for found in backfills(backfill.store)} == {backfill.id, other.id}
 
 
 def test_only_failed_days_are_tried_again_and_only_when_all_ended() -> None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from fingerpost.flows import domains
 from fingerpost.schemas.decoding import columns_of, decoded_texts, equals, holds
+from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.inputs.stored import holding
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.store import Store
@@ -91,7 +92,7 @@ def _other_texts(store: Store, key: str, tables: Mapping[str, tuple[str, ...]]) 
     """The texts of rows of other keys, in lower case."""
     wanted = Suppressed.of([key], b"looking")
     for path, columns in sorted(tables.items()):
-        table = columns_of(store.files.read(path), _SAID)
+        table = columns_of(store.files.read(path), _SAID, where=path)
         rows = table.filter(pa.array([not hit for hit in holding(table, wanted, columns)], pa.bool_()))
         for column in rows.columns:
             for chunk in column.chunks:
@@ -136,12 +137,12 @@ def _key_columns(path: str) -> tuple[str, ...]:
 def _in_parquet(content: bytes, columns: tuple[str, ...], forms: list[bytes], cells: list[bytes]) -> bool:
     """Whether a decoded cell contains one of the forms, or a cell of the columns of keys is the key."""
     try:
-        keys = columns_of(content, list(columns)).columns
+        keys = columns_of(content, list(columns), where="a file").columns
         ids = [chunk.cast(pa.large_string()).cast(pa.large_binary()) for column in keys for chunk in column.chunks]
         if any(equals(chunk, cell) for chunk in ids for cell in cells):
             return True
         return any(holds(texts, form) for texts in decoded_texts(content) for form in forms)
-    except (pa.ArrowException, OSError):
+    except (CorruptArtifactError, pa.ArrowException, OSError):
         return False  # its bytes were searched undecoded
 
 

@@ -161,7 +161,7 @@ def _holders(inventory: Inventory, wanted: Suppressed, refs: Iterable[str]) -> t
         for path, columns in tables_with_keys(ref, inventory.manifests[ref], wanted.column).items():
             if path not in seen:
                 try:
-                    rows = rows_about(inventory.store.files.read(path), wanted, columns)
+                    rows = rows_about(inventory.store.files.read(path), wanted, columns, where=path)
                 except FileNotFoundError:
                     rows = []
                 seen[path] = len(rows)
@@ -180,9 +180,10 @@ def tables_with_keys(
     return {entry.path: domains.key_columns(contract, entry.table) if column == "id" else (column,) for entry in tables}
 
 
-def rows_about(content: bytes, wanted: Suppressed, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The rows of a Parquet file with a key in one of the columns."""
-    table = columns_of(content, [*columns, *({"title", "name", "text", "signature", "reason", "detail"} - {*columns})])
+def rows_about(content: bytes, wanted: Suppressed, columns: tuple[str, ...], *, where: str) -> list[dict[str, Any]]:
+    """The rows of a Parquet file with a key in one of the columns; CorruptArtifactError that names ``where``."""
+    said = {"title", "name", "text", "signature", "reason", "detail"} - {*columns}
+    table = columns_of(content, [*columns, *said], where=where)
     places = [row for row, hit in enumerate(holding(table, wanted, columns)) if hit]
     return table.take(places).to_pylist() if places else []
 

@@ -1,6 +1,5 @@
 """A survey of a store: artifacts, working states, hints and unlisted files. Changes nothing."""
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,17 +9,19 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from fingerpost.flows.ops.keep.reachability import STRAY, Root
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.files import Listed
 from fingerpost.schemas.leases import RUNNING, Lease, records
 from fingerpost.schemas.manifests import FileEntry, Manifest, decode_checked
 from fingerpost.schemas.pins import Pin, pins, stray_pins
 from fingerpost.schemas.publish import Pointer, Publication, products
+from fingerpost.schemas.records import decoded, reference
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 
 _REF = r"[a-z0-9][a-z0-9_.-]*/day=\d{4}-\d\d-\d\d/[0-9a-f]{16,64}"
 _MANIFEST = re.compile(rf"({_REF})/manifest\.json")
+_OTHER_MANIFEST = re.compile(rf"({_REF})/(?!manifest\.json$)[^/]*manifest[^/]*(?<!\.tmp)")
 _DATA = re.compile(rf"({_REF})/[a-z0-9][a-z0-9_.-]*-\d{{5,}}-[0-9a-f]{{12}}\.parquet")
 _WORK = re.compile(r"(\.work/([a-z0-9][a-z0-9_.-]*)-(\d{4}-\d\d-\d\d)-([0-9a-f]{16,64}))/[^/]+")
 _UNFINISHED = re.compile(r".*\.[0-9a-f]{32}\.tmp|\.claims/[0-9a-f]{32}/[0-9a-f]{32}|\.probe/[0-9a-f]{32}")
@@ -175,6 +176,18 @@ def survey(store: Store, *, clock: str = "") -> Survey:
                 artifacts[ref] = _artifact(Ref.parse(ref), content, listing[path])
             except (FingerpostError, ValueError, KeyError, TypeError, AttributeError) as problem:
                 damaged[ref] = str(problem)
+    for path in listing:
+        match = _OTHER_MANIFEST.fullmatch(path)
+        if match and match.group(1) not in artifacts and match.group(1) not in damaged:
+            damaged[match.group(1)] = (
+                f"artifact {match.group(1)}: expected manifest.json, found {path}; rename it back, or remove it"
+            )
+    for pointer in published:
+        if pointer.live and pointer.live.ref not in artifacts and pointer.live.ref not in damaged:
+            unreadable[pointer.name] = (
+                f"{pointer.name}: expected the artifact that is live, {pointer.live.ref}, found no manifest of it;"
+                " restore it, or promote another version"
+            )
     paths = [path for path in listing if _HINT.fullmatch(path)]
     hints = {
         path: ref for path, data in zip(paths, _read(store, paths), strict=True) if data and (ref := _hinted(data))
@@ -219,8 +232,8 @@ def _artifact(ref: Ref, content: bytes, listed: Listed) -> Artifact:
 
 def _hinted(content: bytes) -> str | None:
     try:
-        return str(Ref.parse(json.loads(content)["ref"]))
-    except (ValueError, KeyError, TypeError, AttributeError, FingerpostError):
+        return str(decoded(content, {"ref": reference}, where="hint", advice="")["ref"])
+    except CorruptArtifactError:
         return None
 
 
