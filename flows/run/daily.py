@@ -33,7 +33,9 @@ def import_days(run: Run, word: str, setting: str, importing: Stage, opened: Ope
         env.changed = f"late file of {day}" if late else f"changed file of {day}" if known else ""
         try:
             with of_day(run, day):
-                imports.append(importing(source, **parameters))
+                # Most days are reused; each as a task of Prefect would take longer than all else.
+                known_import = None if env.planning else importing.reuse(env, source, **parameters)
+                imports.append(known_import or importing(source, **parameters))
         finally:
             env.changed = ""
     return imports
