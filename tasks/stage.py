@@ -80,6 +80,23 @@ class Stage:
 
     def execute(self, env: Environment, *inputs: "Ref | Source", **parameters: Any) -> Ref:
         """Reuses or computes the artifact without Prefect; when planning, only returns the reference it would have."""
+        ref = self._executed(env, inputs, parameters)
+        assert ref is not None
+        return ref
+
+    def reuse(self, env: Environment, *inputs: "Ref | Source", **parameters: Any) -> Ref | None:
+        """The artifact without Prefect if it need not be computed; else None. Not for planning."""
+        return self._executed(env, inputs, parameters, computing=False)
+
+    def _executed(
+        self,
+        env: Environment,
+        inputs: Sequence["Ref | Source"],
+        parameters: Mapping[str, Any],
+        *,
+        computing: bool = True,
+    ) -> Ref | None:
+        """The artifact; None if it must be computed and is not to be."""
         started, env.running = time.perf_counter(), full_name(self.name, env.part)
         self._check_observed(env, inputs)
         parts = self._parts(env, inputs, parameters)
@@ -104,6 +121,8 @@ class Stage:
                 reason="accepted" if parts["accepted"] else "reused",
                 seconds=time.perf_counter() - started,
             )
+        elif not computing:
+            return None
         else:
             record = self._compute(
                 env,

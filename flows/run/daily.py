@@ -3,7 +3,7 @@
 What is read of which days is in `fingerpost.flows.run.input_days`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,29 +24,39 @@ Opened = Callable[[str, Suppressed | None], DailySource]
 
 def import_days(run: Run, word: str, setting: str, importing: Stage, opened: Opened, **parameters: Any) -> list[Ref]:
     """The imports of the days that a run reads of a domain's input, oldest first: those that exist are reused."""
-    sources = _sources(run, word, setting, importing, opened)
-    env, imports = run.env, []
-    for day, source in sources.items():
-        name = full_name(importing.name, f"{env.part} {day}".strip())
-        known = env.before.get(name)
-        late = bool(env.before) and not known and day < env.day
-        env.changed = f"late file of {day}" if late else f"changed file of {day}" if known else ""
+    env, imports, before = run.env, [], _days_before(run, importing)
+    for day, source in _sources(run, word, setting, importing, opened, before).items():
+        env.changed = ""
+        if day in before:
+            env.changed = f"changed file of {day}"
+        elif day < max(before, default=""):
+            env.changed = f"late file of {day}"
         try:
             with of_day(run, day):
-                imports.append(importing(source, **parameters))
+                # Most days are reused; each as a task of Prefect would take longer than all else.
+                reused = None if env.planning else importing.reuse(env, source, **parameters)
+                imports.append(reused or importing(source, **parameters))
         finally:
             env.changed = ""
     return imports
 
 
-def _sources(run: Run, word: str, setting: str, importing: Stage, opened: Opened) -> Mapping[str, DailySource]:
+def _days_before(run: Run, importing: Stage) -> set[str]:
+    """The days that the last run of the same day read."""
+    parts = (name.removeprefix(f"{importing.name} (").removesuffix(")") for name in run.env.before)
+    return {part.rpartition(" ")[2] for part in parts if full_name(importing.name, part) in run.env.before}
+
+
+def _sources(
+    run: Run, word: str, setting: str, importing: Stage, opened: Opened, before: Collection[str]
+) -> Mapping[str, DailySource]:
     contract = importing.contract
     rewritten = instead_of(word)
     if rewritten is not None:
         sources: Mapping[str, DailySource] = rewritten.days(contract)
         return sources
     suppressed = Forgotten(run.env.store, run.env.collection).suppressed()
-    found = days_read(run.settings, setting, StoredImports(run.env.ledger, contract.name))
+    found = days_read(run.settings, setting, StoredImports(run.env.ledger, contract.name), before=before)
     asked = f"{setting} ({several_days(run.settings, setting)})"
     if found.missing:
         run.note(f"{asked}: there is no file of {some_days(found.missing)}; nothing of these days is in {run.env.day}")
@@ -65,7 +75,7 @@ def merging(run: Run, stage: Stage, imports: list[Ref]) -> Iterator[None]:
     """A scope in which the stage that merges imported days is computed for a reason that names days."""
     env = run.env
     earlier = stage.before(env)
-    if earlier is not None and env.store.has(earlier):
+    if earlier is not None and earlier.day <= env.day and env.store.has(earlier):
         before = days_of(env.store, earlier, imports[0].name)
         if before:
             fingerprints = (

@@ -18,10 +18,11 @@ stale whose window contains it, with a reason that names it.
 
 A day without a file. Its own is refused, as ever. An earlier one that was imported is read from the store, for files
 are often deleted after a while; one that never came is noted in the plan and the report (``input.missing_days`` refuses
-it, or leaves out what only the store has). Days before the first one are not missing.
+it, or leaves out what only the store has). Where neither is left of a day that a run read, that run is not repeated with
+less. Days before the first one are not missing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -107,10 +108,11 @@ class DaysRead:
         return sorted({*self.files, *self.stored})
 
 
-def days_read(settings: Any, setting: str, imports: StoredImports) -> DaysRead:
-    """The days of an input that the run of ``settings.day`` reads.
+def days_read(settings: Any, setting: str, imports: StoredImports, *, before: Collection[str] = ()) -> DaysRead:
+    """The days of an input that the run of ``settings.day`` reads; ``before`` are those that its last run read.
 
-    InputError if its own day has neither file nor import, or an earlier one has neither and is to be refused.
+    InputError if its own day, or one that it read before, has neither file nor import, or if another one has neither
+    and is to be refused.
     """
     last, mode, missing_days = settings.day, several_days(settings, setting), settings.input.missing_days
     pattern = str(value_at(settings, setting.split(".")))
@@ -130,6 +132,11 @@ def days_read(settings: Any, setting: str, imports: StoredImports) -> DaysRead:
         raise InputError(
             f"{pattern}: expected a file of every day that {mode} of {last} reads, found none of {some_days(missing)};"
             " add what is missing, or set input.missing_days=stored"
+        )
+    if may_be_stored and (lost := [day for day in missing if day in before]):
+        raise InputError(
+            f"{pattern}: expected the days that the last run of {last} read, found neither file nor import of"
+            f" {some_days(lost)}; add what is missing, or set input.missing_days=skip"
         )
     return DaysRead(read, {day: ref for day, ref in others.items() if ref is not None}, missing)
 

@@ -97,6 +97,9 @@ def source_path(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
     domain, file = _input_of(stage)
     settings = settings_read(record["settings"])
     uses = named(domain.files)(settings, record["flow"]) if domain.files else []
+    if stage.get("stage") and stage["stage"] == file.merge_stage:
+        # What is merged was imported by day; from outside come only the files beside it.
+        return next((use.path for use in uses[1:]), "")
     # A flow that runs alone may read the file of another setting than in a nightly.
     use = next((use for use in uses if use.setting == file.setting), next(iter(uses), None))
     path = use.path if use else str(value_at(settings, file.setting.split(".")))

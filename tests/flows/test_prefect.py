@@ -7,12 +7,14 @@ from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 
 from fingerpost.flows.backfill import backfill
-from fingerpost.flows.ops.backfill.record import BackfillError
+from fingerpost.flows.ops.backfill.record import BackfillError, BackfillRequest
 from fingerpost.flows.run.start import known, run_flow
 from fingerpost.schemas.publish import products
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
 from tests.support.backfills import DAYS, backfill_of, drop
+from tests.support.daily_news import DAYS as NEWS_DAYS
+from tests.support.daily_news import News, of_day
 from tests.support.products import ran, request_for, write_csv
 from tests.unit.xmr.shop import write_shop
 
@@ -85,3 +87,19 @@ def test_a_backfill_shows_its_days_and_fails_naming_those_that_failed(tmp_path: 
     assert "1 ●" in str(calendar.data)
     assert progress is not None
     assert float(str(progress.data)) == 100.0
+
+
+def test_a_backfill_over_a_window_imports_each_day_once_in_whatever_order(tmp_path: Path) -> None:
+    news = News(tmp_path, days="window:2")
+    for day in NEWS_DAYS[:3]:
+        news.drop(day)
+    request = BackfillRequest.of(
+        flow=news.flow, first_day=NEWS_DAYS[0], last_day=NEWS_DAYS[2], run=news.request(), order="newest"
+    )
+    backfill(request)
+    assert [one.state for one in news.states(NEWS_DAYS[:3])] == ["fresh"] * 3
+    assert [of_day(news.documents(NEWS_DAYS[2]), day) for day in NEWS_DAYS[:3]] == [0, 20, 20]
+    with get_client(sync_client=True) as client:
+        names = [task.name for task in client.read_task_runs()]
+    imports = sorted(name for name in names if name.startswith("import_daily_documents"))
+    assert imports == [f"import_daily_documents {day}" for day in NEWS_DAYS[:3]]

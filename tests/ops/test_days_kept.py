@@ -15,6 +15,7 @@ from fingerpost.flows.ops.watch.metrics import registry
 from fingerpost.flows.report.page import render
 from fingerpost.flows.run.lineage import as_tree, lineage_of
 from fingerpost.flows.run.openlineage import events
+from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.ann.open import PRODUCT, live
@@ -71,6 +72,18 @@ def test_days_that_a_live_window_needs_are_kept_and_read_when_their_files_are_go
     assert [name for name in ran(record) if name.startswith("import")] == [f"import_daily_documents {DAYS[4]}"]
     assert [of_day(index.documents(DAYS[4]), day) for day in DAYS[2:5]] == [0, 40, 40]
     assert live("news", store=index.store.url).ref.day == DAYS[4]
+
+
+def test_a_day_whose_inputs_are_gone_is_not_made_again_with_less(index: Index) -> None:
+    collect(index.store, keep_days=0, keep_rollbacks=0, now=datetime.now(UTC) + timedelta(days=100))
+    (index.folder / f"news-{DAYS[1]}.csv").unlink()
+    found = index.states(DAYS[:4])
+    assert [one.state for one in found] == ["missing", "fresh", "fresh", "fresh"]
+    assert f"neither file nor import of {DAYS[1]}" in found[2].reason
+    with pytest.raises(InputError, match=f"neither file nor import of {DAYS[1]}"):
+        index.run(DAYS[2])
+    index.run(DAYS[2], **{"input.missing_days": "skip"})
+    assert of_day(index.documents(DAYS[2]), DAYS[1]) == 0
 
 
 def test_lineage_names_the_file_of_each_day(made: Index) -> None:
