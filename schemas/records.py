@@ -172,7 +172,11 @@ def _differs(at: str, expected: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return {dict: "an object", list: "a list"}.get(type(value)) or json.dumps(value, default=str)
+    return (
+        _WORDS[dict if isinstance(value, dict) else list]
+        if isinstance(value, dict | list)
+        else json.dumps(value, default=str)
+    )
 
 
 def _cut(text: str) -> str:
