@@ -30,6 +30,7 @@ from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.replay import Position, Replay, ReplayedQuery
 from fingerpost.schemas.pins import Pin
 from fingerpost.schemas.publish import Gate, Publication
+from fingerpost.schemas.remembered import Remembered
 from fingerpost.tasks.ann.answers import Answer, Answers
 from fingerpost.tasks.ledger import PlannedStage, StageRecord
 from fingerpost.tasks.xmr.open import RankedLabel
@@ -55,7 +56,7 @@ def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     yield lambda: show_explanation(Explanation(text, True, [[text]], {text: ["a"]}), as_json=False), 3
     _records(text, patch)
     store = SimpleNamespace(url=text)
-    yield lambda: live.show_status(store, as_json=False), 5  # type: ignore[arg-type]
+    yield lambda: live.show_status(store, as_json=False), 9  # type: ignore[arg-type]
     yield lambda: live.show_history(store, newest=5, as_json=False), 5  # type: ignore[arg-type]
     planned = Plan("nightly", text, "2026-01-02", (PlannedStage("s", "r", True, text),), (text,))
     patch.setattr(dry_run, "plan_of", lambda *_: planned)
@@ -93,6 +94,7 @@ def _choice(text: str) -> dict[str, Any]:
         "threshold": 0.5,
         "measure": "cosine",
         "interval": [0.4, 0.6],
+        "kept": False,
         "level": 0.95,
         "target": {"rate": "far", "share": 0.01},
         "cautions": [text],
@@ -109,7 +111,7 @@ def _opis() -> dict[str, float]:
 
 
 def _migration(text: str) -> dict[str, Any]:
-    side = {"threshold": 0.5, "far": 0.1, "frr": 0.1, "interval": [0.4, 0.6]}
+    side = {"threshold": 0.5, "far": 0.1, "frr": 0.1, "interval": [0.4, 0.6], "kept": True}
     return {
         "matched": "far",
         "measure": "cosine",
@@ -183,6 +185,9 @@ def _records(text: str, patch: pytest.MonkeyPatch) -> None:
     move = Publication(1, "r", "i", "promote", "t", text, text)
     patch.setattr(live, "runs", lambda *_, **__: [failed, ran])
     patch.setattr(live, "published", lambda _: [(text, "ann.index")])
+    patch.setattr(live, "strangers", lambda _: [text])
+    patch.setattr(live, "remembering", lambda _: [text])
+    patch.setattr(live, "remembered_inputs", lambda *_: {"input": Remembered({"input.source": text}, text, text)})
     patch.setattr(live, "Pointer", lambda *_: SimpleNamespace(live=lambda: move, history=lambda: [move]))
 
 
