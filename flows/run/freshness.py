@@ -6,8 +6,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fingerpost.flows.run.calendar import logical_day
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.redaction import public_url
+from fingerpost.flows.run.schedule_pause import Pause, pause_of
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.records import built, checked, leave_out
 from fingerpost.schemas.store import Store
@@ -70,21 +72,29 @@ class Freshness:
 
 
 def freshness(
-    flow: str, collection: str, deadline: Deadline, records: Mapping[str, Mapping[str, Any]], *, now: datetime
+    flow: str,
+    collection: str,
+    deadline: Deadline,
+    records: Mapping[str, Mapping[str, Any]],
+    *,
+    now: datetime,
+    pause: Pause = Pause(),
 ) -> Freshness:
     """The late days at an aware moment, by the records of a flow's days.
 
-    Days before the first scheduled one do not count, and neither do those longer ago than
-    ``deadline.days``. Without any scheduled day, only the newest day that is due can be late.
+    Days before the first scheduled one do not count, and neither do those in a ``pause`` of the schedule and those
+    longer ago than ``deadline.days``. Without any scheduled day, only the newest day that is due can be late.
     """
     due = deadline.due(now)
-    fresh = sorted(day for day, record in records.items() if record.get("state") == "completed")
+    # A run for a day to come says nothing about how new the data are.
+    begun = logical_day(now, timezone=deadline.timezone)
+    fresh = sorted(day for day, record in records.items() if record.get("state") == "completed" and day <= begun)
     oldest = (date.fromisoformat(due) - timedelta(days=deadline.days - 1)).isoformat()
     first = min((day for day, record in records.items() if record.get("deadline")), default=due)
     day, late = max(oldest, first), []
     while day <= due:
         record = records.get(day, {})
-        if record.get("state") != "completed":
+        if record.get("state") != "completed" and not pause.holds(day):
             since = deadline.moment(day).isoformat()
             late.append(LateDay(day, since, str(record.get("state", "missing")), str(record.get("error", ""))))
         day = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
@@ -125,13 +135,15 @@ def scheduled_freshness(store: Store, *, now: datetime) -> list[Freshness]:
         records = partitions(store, flow, collection)
         deadline = recorded_deadline(records)
         if deadline is not None:
-            entries.append(freshness(flow, collection, deadline, records, now=now))
+            pause = pause_of(store, flow, collection)
+            entries.append(freshness(flow, collection, deadline, records, now=now, pause=pause))
     return entries
 
 
 def named_freshness(store: Store, flow: str, collection: str, deadline: Deadline, *, now: datetime) -> Freshness:
     """The freshness of one flow and collection, scheduled or not."""
-    return freshness(flow, collection, deadline, partitions(store, flow, collection), now=now)
+    records, pause = partitions(store, flow, collection), pause_of(store, flow, collection)
+    return freshness(flow, collection, deadline, records, now=now, pause=pause)
 
 
 def freshness_lines(entries: list[Freshness]) -> list[str]:

@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from fingerpost.flows import domains
 from fingerpost.flows.run.alerts import undelivered
 from fingerpost.flows.run.freshness import Deadline, freshness, recorded_deadline
+from fingerpost.flows.run.schedule_pause import pause_of
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.publish import Pointer, products
 from fingerpost.schemas.records import leave_out
@@ -128,7 +129,8 @@ class StoreCollector:
             newest = max(records, default="")
             quarantined[flow, collection] = float(records[newest].get("quarantined", 0)) if newest else 0.0
             deadline = recorded_deadline(records)
-            found = freshness(flow, collection, deadline or Deadline(), records, now=now)
+            pause = pause_of(self.store, flow, collection)
+            found = freshness(flow, collection, deadline or Deadline(), records, now=now, pause=pause)
             if found.newest:
                 passed = (deadline or Deadline()).moment(found.newest)
                 since[flow, collection] = (now - passed).total_seconds()
