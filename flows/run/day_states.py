@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fingerpost.schemas.leases import at_work
 from fingerpost.schemas.refs import checked_name
 from fingerpost.schemas.store import Store
 
@@ -72,6 +73,12 @@ def recorded_state(record: Mapping[str, Any]) -> str:
     if record.get("state") != "failed" or interrupted(record):
         return "missing"
     return "quarantined" if record["error_kind"] == "QuarantineLimitError" else "failed"
+
+
+def running_days(store: Store, flow: str, collection: str) -> set[str]:
+    """The days that a live run of a flow and collection works on now."""
+    found = (lease for lease in at_work(store) if lease.flow == flow and lease.collection in {"", collection})
+    return {lease.day for lease in found}
 
 
 def keep_states(store: Store, flow: str, collection: str, days: Iterable[DayState], *, now: datetime) -> None:

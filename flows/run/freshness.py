@@ -1,12 +1,14 @@
 """Days that are missing after their deadline. Imports no Prefect."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fingerpost.flows.run.calendar import logical_day
+from fingerpost.flows.run.calendar import days_between, logical_day
+from fingerpost.flows.run.day_states import DayState, recorded_state
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.redaction import public_url
 from fingerpost.flows.run.schedule_pause import Pause, pause_of
@@ -61,7 +63,11 @@ class LateDay:
 
 @dataclass(frozen=True)
 class Freshness:
-    """The newest day of a flow and collection, the newest day that is due, and the late days."""
+    """The newest day of a flow and collection, the newest day that is due, the late days, and the state of recent days.
+
+    ``days``: those whose deadlines are checked, and later ones that have run; by their records alone, until
+    ``fingerpost.flows.ops.watch.states`` has compared these with what a run would do now. ``problem``: why it could not.
+    """
 
     flow: str
     collection: str
@@ -69,6 +75,8 @@ class Freshness:
     due: str
     deadline: str
     late: tuple[LateDay, ...]
+    days: tuple[DayState, ...] = ()
+    problem: str = ""
 
 
 def freshness(
@@ -91,15 +99,17 @@ def freshness(
     fresh = sorted(day for day, record in records.items() if record.get("state") == "completed" and day <= begun)
     oldest = (date.fromisoformat(due) - timedelta(days=deadline.days - 1)).isoformat()
     first = min((day for day, record in records.items() if record.get("deadline")), default=due)
-    day, late = max(oldest, first), []
-    while day <= due:
+    checked, late = days_between(max(oldest, first), due), []
+    for day in checked:
         record = records.get(day, {})
         if record.get("state") != "completed" and not pause.holds(day):
             since = deadline.moment(day).isoformat()
-            late.append(LateDay(day, since, str(record.get("state", "missing")), str(record.get("error", ""))))
-        day = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+            late.append(LateDay(day, since, recorded_state(record), str(record.get("error", ""))))
     newest = fresh[-1] if fresh else ""
-    return Freshness(flow, collection, newest, due, deadline.moment(due).isoformat(), tuple(late))
+    shown = [day for day in checked if day in records or not pause.holds(day)]
+    shown += sorted(day for day in records if due < day <= begun)
+    days = tuple(DayState(day, recorded_state(records.get(day, {}))) for day in shown)
+    return Freshness(flow, collection, newest, due, deadline.moment(due).isoformat(), tuple(late), days)
 
 
 def recorded_deadline(records: Mapping[str, Mapping[str, Any]]) -> Deadline | None:
@@ -147,16 +157,24 @@ def named_freshness(store: Store, flow: str, collection: str, deadline: Deadline
 
 
 def freshness_lines(entries: list[Freshness]) -> list[str]:
-    """One line per flow and collection, and one per late day."""
+    """One line per flow and collection, and one per day that is late or not fresh."""
     lines = []
     for entry in entries:
-        state = f"{len(entry.late)} late" if entry.late else "fresh"
+        late = {day.day for day in entry.late}
+        others = [day for day in entry.days if day.day not in late and day.state != "fresh"]
+        counts = [f"{len(late)} late"] if late else []
+        counts += [f"{count} {state}" for state, count in sorted(Counter(day.state for day in others).items())]
         newest = f"newest day {entry.newest}" if entry.newest else "no day yet"
-        lines.append(f"{entry.flow} of {entry.collection}: {state}, {newest}, due {entry.due} since {entry.deadline}")
+        lines.append(
+            f"{entry.flow} of {entry.collection}: {', '.join(counts) or 'fresh'}, {newest}, due {entry.due} since"
+            f" {entry.deadline}"
+        )
         lines += [
-            f"  {late.day} {late.state}, late since {late.since}{f': {late.error}' if late.error else ''}"
-            for late in entry.late
+            f"  {day.day} {day.state}, late since {day.since}{f': {day.error}' if day.error else ''}"
+            for day in entry.late
         ]
+        lines += [f"  {day.day} {day.state}{f': {day.reason}' if day.reason else ''}" for day in others]
+        lines += [f"  not compared with what a run would do now: {entry.problem}"] if entry.problem else []
     return lines
 
 

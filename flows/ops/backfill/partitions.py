@@ -8,7 +8,7 @@ from typing import Any
 from fingerpost.flows import domains
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.calendar import days_between, today
-from fingerpost.flows.run.day_states import STATES, recorded_state
+from fingerpost.flows.run.day_states import STATES, recorded_state, running_days
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.profiles import limits_digest
@@ -17,7 +17,6 @@ from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.inputs.days import unchanging_files
-from fingerpost.schemas.leases import at_work
 from fingerpost.schemas.refs import Ref, checked_day
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.code import unchanging_code
@@ -88,12 +87,8 @@ class Partitions:
     def of(self, days: Iterable[str]) -> list[Partition]:
         """The states of some days, in order. Computes and writes nothing."""
         with unchanging_code(), unchanging_files():
-            running = self._running()
+            running = running_days(self.store, self.flow, self.collection)
             return [self._state(day, self.record(day), running) for day in days]
-
-    def _running(self) -> set[str]:
-        live = (lease for lease in at_work(self.store) if lease.collection in {"", self.collection})
-        return {lease.day for lease in live if lease.flow == self.flow}
 
     def _state(self, day: str, record: Mapping[str, Any], running: set[str]) -> Partition:
         try:
@@ -173,11 +168,15 @@ def needing(partitions: Iterable[Partition]) -> Iterator[Partition]:
 def _changed(record: Mapping[str, Any], plan: Plan) -> list[str]:
     """The stages whose artifacts would differ from those of the newest run.
 
-    A failed run requested only some of the artifacts; stages that it did not reach do not count.
+    A failed run requested only some of the artifacts; stages that it did not reach do not count. Of a stage that a run
+    has twice (a ranker is refreshed, and then trained fully) the record has one of the artifacts.
     """
     asked: Mapping[str, str] = record.get("stages") or {}
     whole = record.get("state") == "completed"
-    return [stage.name for stage in plan.stages if asked.get(stage.name, "" if whole else stage.ref) != stage.ref]
+    would: dict[str, list[str]] = {}
+    for stage in plan.stages:
+        would.setdefault(stage.name, []).append(stage.ref)
+    return [name for name, refs in would.items() if asked.get(name, "" if whole else refs[0]) not in refs]
 
 
 def _seconds(plan: Plan | None) -> float | None:
