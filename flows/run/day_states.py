@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.leases import at_work
+from fingerpost.schemas.records import Each, decoded, leave_out, mismatch, moment
 from fingerpost.schemas.refs import checked_name
 from fingerpost.schemas.store import Store
 
@@ -61,6 +63,15 @@ class Look:
     days: tuple[DayState, ...]
 
 
+def _state_and_reason(value: list[str]) -> None:
+    state, reason = value
+    if state not in STATES or not isinstance(reason, str):
+        raise ValueError("no state")
+
+
+_SHAPE = {"at": moment, "days": Each(_state_and_reason)}
+
+
 def interrupted(record: Mapping[str, Any]) -> bool:
     """Whether the record of a day is of an interrupted run."""
     return record.get("state") == "failed" and record.get("error_kind", "") in _INTERRUPTIONS
@@ -89,19 +100,23 @@ def keep_states(store: Store, flow: str, collection: str, days: Iterable[DayStat
 
 def kept_states(store: Store, flow: str, collection: str) -> Look | None:
     """The states that were kept last; None if there are none that can be read."""
+    path, advice = _path(flow, collection), "the next run of watch_freshness replaces it"
     try:
-        body = json.loads(store.files.read(_path(flow, collection)))
-        days = tuple(DayState(day, str(state), str(reason)) for day, (state, reason) in sorted(body["days"].items()))
-        return Look(datetime.fromisoformat(body["at"]), days)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        body = decoded(store.files.read(path), _SHAPE, where=f"states of days {path}", advice=advice)
+    except FileNotFoundError:
         return None
+    except CorruptArtifactError as problem:
+        leave_out(problem)
+        return None
+    days = tuple(DayState(day, state, reason) for day, (state, reason) in sorted(body["days"].items()))
+    return Look(datetime.fromisoformat(body["at"]), days)
 
 
 def newest_states(look: Look, records: Mapping[str, Mapping[str, Any]], running: Collection[str]) -> dict[str, str]:
     """The states of the days of a look, and of those that run or have run since."""
     states = {day.day: day.state for day in look.days}
     for day, record in records.items():
-        if record.get("at") and datetime.fromisoformat(str(record["at"])) > look.at:
+        if not mismatch(record.get("at"), moment) and moment(record["at"]) > look.at:
             states[day] = recorded_state(record)
     for day, state in states.items():
         if state == "running" and day not in running:

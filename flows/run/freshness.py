@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fingerpost.flows.run.calendar import days_between, logical_day
+from fingerpost.flows.run.calendar import MOST_DAYS, days_between, logical_day
 from fingerpost.flows.run.day_states import DayState, recorded_state
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.redaction import public_url
@@ -97,16 +97,16 @@ def freshness(
     # A run for a day to come says nothing about how new the data are.
     begun = logical_day(now, timezone=deadline.timezone)
     fresh = sorted(day for day, record in records.items() if record.get("state") == "completed" and day <= begun)
-    oldest = (date.fromisoformat(due) - timedelta(days=deadline.days - 1)).isoformat()
+    oldest = (date.fromisoformat(due) - timedelta(days=min(deadline.days, MOST_DAYS) - 1)).isoformat()
     first = min((day for day, record in records.items() if record.get("deadline")), default=due)
-    checked, late = days_between(max(oldest, first), due), []
-    for day in checked:
+    deadlines, late = days_between(max(oldest, first), due), []
+    for day in deadlines:
         record = records.get(day, {})
         if record.get("state") != "completed" and not pause.holds(day):
             since = deadline.moment(day).isoformat()
             late.append(LateDay(day, since, recorded_state(record), str(record.get("error", ""))))
     newest = fresh[-1] if fresh else ""
-    shown = [day for day in checked if day in records or not pause.holds(day)]
+    shown = [day for day in deadlines if day in records or not pause.holds(day)]
     shown += sorted(day for day in records if due < day <= begun)
     days = tuple(DayState(day, recorded_state(records.get(day, {}))) for day in shown)
     return Freshness(flow, collection, newest, due, deadline.moment(due).isoformat(), tuple(late), days)

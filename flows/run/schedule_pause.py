@@ -6,7 +6,9 @@
 import json
 from dataclasses import asdict, dataclass
 
-from fingerpost.schemas.refs import checked_name
+from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.records import built, decoded, leave_out
+from fingerpost.schemas.refs import checked_day, checked_name
 from fingerpost.schemas.store import Store
 
 
@@ -22,12 +24,23 @@ class Pause:
         return bool(self.after) and day > self.after and (not self.before or day < self.before)
 
 
+def _day_or_none(value: str) -> str:
+    return checked_day(value) if value else value
+
+
+_SHAPE = {"after": _day_or_none, "before": _day_or_none}
+
+
 def pause_of(store: Store, flow: str, collection: str) -> Pause:
     """The newest pause of a flow and collection; one without days if there was none, or if it cannot be read."""
+    path = _path(flow, collection)
+    advice = "`fingerpost undeploy` replaces it"
     try:
-        body = json.loads(store.files.read(_path(flow, collection)))
-        return Pause(str(body["after"]), str(body["before"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return built(Pause, decoded(store.files.read(path), _SHAPE, where=f"schedule {path}", advice=advice))
+    except FileNotFoundError:
+        return Pause()
+    except CorruptArtifactError as problem:
+        leave_out(problem)
         return Pause()
 
 

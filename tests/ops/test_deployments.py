@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -192,6 +193,33 @@ def test_everything_can_be_undeployed_at_once(removed: list[str], file: dict[str
     assert len(undeploy(everything=True, say=lambda line: None)) == 2 * (len(file["deployments"]) - 2) + 2
     with pytest.raises(DeploymentError, match=r"found none .* of no collection"):
         undeploy(everything=True, say=lambda line: None)
+
+
+def test_a_deployment_that_cannot_be_read_is_named_and_no_reason_to_remove_others(
+    removed: list[str], file: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {
+        "id": "1",
+        "name": "nightly",
+        "tags": ["fingerpost", "nightly"],
+        "parameters": {"request": {"profile": str(tmp_path / "gone.toml")}},
+        "schedules": [],
+        "paused": False,
+    }
+    unreadable = deployments._deployed(found, "nightly")
+    assert "gone.toml" in unreadable.problem
+    assert unreadable.ours
+    one = adapted(file, profile=profile_of(tmp_path, "third"), only=("nightly",), served=[unreadable])
+    assert names_in(one) == {"nightly": "third"}
+    said: list[str] = []
+    deployments._say_of_others([unreadable], served_by(one), said.append)
+    assert "gone.toml" in said[0]
+    served = served_by(adapted(file, profile=profile_of(tmp_path, "first")))
+    monkeypatch.setattr(deployments, "deployed", lambda api: [unreadable, *served])
+    monkeypatch.setattr(deployments, "api_of", lambda environment: mock.Mock())
+    gone = undeploy(collection="first", say=said.append)
+    assert {one.flow for one in gone} == set(names_in({"deployments": file["deployments"]})) - set(SHARED)
+    assert unreadable in undeploy(everything=True, say=said.append)
 
 
 def test_days_are_not_expected_while_a_collection_is_not_deployed(removed: list[str], tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ class Deployed:
         return self.name.partition("/")[0]
 
     @property
+    def shared(self) -> bool:
+        """Whether it serves all collections of a store."""
+        return self.flow not in flow_names()
+
+    @property
     def own_name(self) -> str:
         """Its name without that of the flow."""
         return self.name.partition("/")[2]
@@ -116,7 +121,7 @@ def adapted(
     for entry in entries:
         _adapt(entry, str(Path(profile).absolute()) if profile.endswith(".toml") else profile, known, say)
         if paused:
-            shared = [one for one in served if one.name == _full_name(entry) and not one.collection]
+            shared = [one for one in served if one.name == _full_name(entry) and one.shared]
             entry["paused"] = shared[0].paused if shared else True
     return {**file, "deployments": entries}
 
@@ -210,7 +215,9 @@ def _say_of_others(served: Sequence[Deployed], made: Sequence[Deployed], say: Ca
     names = {one.name for one in made}
     serves = {(one.flow, one.collection, one.store): one.name for one in made if one.collection}
     for one in served:
-        if one.name not in names and (new := serves.get((one.flow, one.collection, one.store))):
+        if one.problem and one.name not in names:
+            say(f"{one.name} cannot be read: {one.problem}; `prefect deployment delete {one.name}` if it is of no use")
+        elif one.name not in names and (new := serves.get((one.flow, one.collection, one.store))):
             say(f"{one.name} runs {one.flow} of {one.collection} beside {new}; `prefect deployment delete {one.name}`")
 
 
@@ -234,9 +241,9 @@ def undeploy(
     environment = connection(home)
     api = api_of(environment)
     served = [one for one in deployed(api) if one.ours]
-    mine = [one for one in served if one.collection and (everything or one.collection == collection)]
+    mine = [one for one in served if not one.shared and (everything or one.collection == collection)]
     mine = [one for one in mine if not only or one.flow in only or one.own_name in only]
-    left = [one for one in served if one.collection and one not in mine]
+    left = [one for one in served if not one.shared and one not in mine]
     gone = mine if left or only else [one for one in served if one not in left]
     if not mine and not (everything and gone):
         known = sorted({one.collection for one in served if one.collection})

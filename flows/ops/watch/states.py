@@ -8,7 +8,8 @@ from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.run.day_states import DayState
 from fingerpost.flows.run.freshness import Freshness
 from fingerpost.flows.run.request import RunRequest
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
+from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partitions, read_run
 
@@ -47,5 +48,8 @@ def _run(store: Store, record: Mapping[str, Any]) -> Mapping[str, Any]:
     """The record of a day's newest run; empty if there is none that can be read."""
     try:
         return read_run(store, str(record["run"]))
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, KeyError):
+        return {}
+    except CorruptArtifactError as problem:
+        leave_out(problem)
         return {}
