@@ -33,6 +33,7 @@ _COMMANDS = (
     stack.up,
     stack.down,
     stack.deploy,
+    stack.undeploy,
     stack.doctor,
     backfilling.partitions,
     watching.metrics,

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
+from fingerpost.flows.ops.watch.states import with_states
 from fingerpost.flows.run.alerts import redeliver
 from fingerpost.flows.run.crashes import alert_of_prefect_runs
+from fingerpost.flows.run.day_states import keep_states
 from fingerpost.flows.run.failures import alert_of_dead_runs, alert_of_late_days
 from fingerpost.flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness
 from fingerpost.flows.run.page import show_table
@@ -37,7 +39,10 @@ class WatchRequest(BaseModel):
 
 @flow(name="watch_freshness", persist_result=False, retries=0)
 def watch_freshness(request: WatchRequest = WatchRequest()) -> None:
-    """Raises one alert per late day and crashed run; retries the alerts that the webhook did not accept."""
+    """Raises one alert per late day and crashed run; retries the alerts that the webhook did not accept.
+
+    Keeps the states of recent days in the store, for the metrics.
+    """
     settings, _ = load_settings(request.profile, overrides={"store": request.store} if request.store else {})
     store, now = Store(settings.store or find_store()).prepare(), datetime.now(UTC)
     outcomes = redeliver(store, now=now)
@@ -50,7 +55,10 @@ def watch_freshness(request: WatchRequest = WatchRequest()) -> None:
     entries = watched(store, request, now=now)
     for entry in entries:
         alert_of_late_days(store, entry, now=now)
-    show_table([_row(entry) for entry in entries], key="freshness", description=f"as of {now:%Y-%m-%d %H:%M} UTC")
+    entries = [with_states(store, entry) for entry in entries]
+    for entry in entries:
+        keep_states(store, entry.flow, entry.collection, entry.days, now=now)
+    show_table([row_of(entry) for entry in entries], key="freshness", description=f"as of {now:%Y-%m-%d %H:%M} UTC")
     failed = {name: why for name, why in outcomes.items() if why != "sent"}
     if failed:
         raise FingerpostError(
@@ -69,7 +77,8 @@ def watched(store: Store, request: WatchRequest, *, now: datetime) -> list[Fresh
     return list(entries.values())
 
 
-def _row(entry: Freshness) -> dict[str, str]:
+def row_of(entry: Freshness) -> dict[str, str]:
+    """The freshness of a flow and collection as a row of the table in Prefect's UI."""
     return {
         "flow": entry.flow,
         "collection": entry.collection,
@@ -77,4 +86,5 @@ def _row(entry: Freshness) -> dict[str, str]:
         "due": entry.due,
         "since": entry.deadline,
         "late": ", ".join(f"{late.day} ({late.state})" for late in entry.late),
+        "not fresh": ", ".join(f"{day.day} ({day.state})" for day in entry.days if day.state != "fresh"),
     }

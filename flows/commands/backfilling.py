@@ -11,6 +11,7 @@ from fingerpost.flows.commands.options import (
     AcceptOption,
     CollectionOption,
     FlowArgument,
+    FutureOption,
     JsonOption,
     ProfileOption,
     StoreOption,
@@ -18,7 +19,6 @@ from fingerpost.flows.commands.options import (
     pair,
 )
 from fingerpost.flows.run.plain_text import echo, echo_json
-from fingerpost.schemas.errors import FingerpostError
 
 InputOption = Annotated[
     str,
@@ -50,7 +50,10 @@ IdArgument = Annotated[
 def partitions(
     flow: FlowArgument,
     first: Annotated[
-        str, typer.Option("--from", help="first day YYYY-MM-DD; by default the first that ever ran", show_default=False)
+        str,
+        typer.Option(
+            "--from", help="first day YYYY-MM-DD; by default the first that ever ran, or a year ago", show_default=False
+        ),
     ] = "",
     last: Annotated[
         str, typer.Option("--to", help="last day YYYY-MM-DD; by default the last that ever ran", show_default=False)
@@ -71,21 +74,17 @@ def partitions(
     """
     from fingerpost.flows.ops.backfill.partition_calendar import calendar
     from fingerpost.flows.ops.backfill.partitions import Partitions
-    from fingerpost.flows.run.calendar import days_between
     from fingerpost.flows.run.console import wide_console
 
     found = Partitions(flow, _request(profile, source, columns, collection, (), store, settings))
-    known = found.known_days()
-    if not known and not (first and last):
-        raise FingerpostError(
-            f"partitions: expected days of {flow} of {found.collection} in {found.store.url}, found none; give --from"
-            " and --to, or another --collection"
-        )
-    days = found.of(days_between(first or min(known[0], last or known[0]), last or max(known[-1], first)))
+    shown, note = found.days(first, last)
+    days = found.of(shown)
     if as_json:
         echo_json([asdict(one) for one in days])
         return
     wide_console().print(calendar(f"{flow} of {found.collection}", days), soft_wrap=True)
+    if note:
+        echo(note)
 
 
 class _FlowOrAction(TyperGroup):
@@ -136,6 +135,7 @@ def start(
     columns: MapOption = None,
     settings: SetOption = None,
     collection: CollectionOption = "",
+    future: FutureOption = False,
     force: Annotated[
         list[str] | None,
         typer.Option("--force", help="stage to rerun on each day, with all that depends on it", show_default=False),
@@ -154,7 +154,9 @@ def start(
     from fingerpost.flows.ops.backfill.progress import begin, select
     from fingerpost.flows.ops.backfill.record import BackfillRequest
 
-    run = _request(profile, source, columns, collection, tuple(force or ()), store, settings, accept_change)
+    run = _request(
+        profile, source, columns, collection, tuple(force or ()), store, settings, accept_change, future=future
+    )
     request = BackfillRequest.of(
         flow=flow, first_day=first, last_day=last, reprocess=reprocess, order=order, max_active=max_active, run=run
     )
@@ -357,6 +359,8 @@ def _request(
     store: str,
     settings: list[str] | None,
     accept_change: str = "",
+    *,
+    future: bool = False,
 ) -> Any:
     from fingerpost.flows.run.request import RunRequest
 
@@ -366,6 +370,7 @@ def _request(
         columns=dict(pair(text, "--map", "ours=theirs") for text in columns or ()),
         collection=collection,
         force=force,
+        future=future,
         store=store,
         settings=dict(pair(text, "--set", "key=value") for text in settings or ()),
         accept_change=accept_change,

@@ -49,6 +49,9 @@ AcceptOption = Annotated[
         show_default=False,
     ),
 ]
+FutureOption = Annotated[
+    bool, typer.Option("--future", help="allow a day that has not begun yet; its version stays live until a later day")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

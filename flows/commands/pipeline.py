@@ -12,6 +12,7 @@ from fingerpost.flows.commands.options import (
     AcceptOption,
     CollectionOption,
     FlowArgument,
+    FutureOption,
     JsonOption,
     ProductOption,
     ProfileOption,
@@ -53,6 +54,7 @@ def run(
             show_default=False,
         ),
     ] = "",
+    future: FutureOption = False,
     force: Annotated[
         list[str] | None,
         typer.Option("--force", help="stage to rerun, with all that depends on it", show_default=False),
@@ -103,6 +105,7 @@ def run(
         request = RunRequest.of(
             profile=profile,
             day=day,
+            future=future,
             input=source or "",
             columns=mapped,
             collection=collection,

@@ -1,12 +1,16 @@
 """The commands for the stack on one machine and its deployments."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fingerpost.flows.commands.options import JsonOption, StoreOption
 from fingerpost.flows.run.plain_text import echo, echo_json
+from fingerpost.schemas.errors import FingerpostError
+
+if TYPE_CHECKING:
+    from fingerpost.flows.ops.stack.deployments import Deployed
 
 HomeOption = Annotated[
     str,
@@ -119,15 +123,29 @@ def deploy(
         str,
         typer.Option("--file", help="deployments file instead of the packaged infra/prefect.yaml", show_default=False),
     ] = "",
+    listed: Annotated[
+        bool, typer.Option("--list", help="show the deployments on the server and change nothing")
+    ] = False,
     as_json: JsonOption = False,
     home: HomeOption = "",
 ) -> None:
-    """Applies the deployments (schedules, parameters, limits, retries) to the running stack.
+    """Applies the deployments (schedules, parameters, limits, retries) of a profile's collection to the running stack.
 
-    Example: fingerpost deploy --profile nightly --only nightly
+    Each collection has its own, so a stack runs several: those of other collections stay as they are.
+
+    Examples:
+
+        fingerpost deploy --profile products.toml
+
+        fingerpost deploy --list
     """
     from fingerpost.flows.ops.stack.deployments import deploy as apply
+    from fingerpost.flows.ops.stack.deployments import deployed
+    from fingerpost.flows.ops.stack.state import api_of, connection
 
+    if listed:
+        _show_deployments(deployed(api_of(connection(home))), as_json=as_json)
+        return
     found = apply(
         home=home,
         profile=profile,
@@ -136,12 +154,58 @@ def deploy(
         file=file,
         say=lambda line: echo(line, err=True),
     )
+    _show_deployments(found, as_json=as_json)
+
+
+def undeploy(
+    collection: Annotated[
+        str, typer.Option("--collection", "-c", help="collection whose deployments are removed", show_default=False)
+    ] = "",
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="profile that names the collection", show_default=False)
+    ] = "",
+    everything: Annotated[bool, typer.Option("--all", help="the deployments of all collections")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="only the deployment of this flow (may be repeated)", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = "",
+) -> None:
+    """Takes a collection off the schedule: removes its deployments and their planned runs. The store stays as it is.
+
+    Examples:
+
+        fingerpost undeploy --collection products
+
+        fingerpost undeploy --all
+    """
+    from fingerpost.flows.ops.stack.deployments import undeploy as remove
+    from fingerpost.flows.run.profiles import load_settings
+
+    if sum(map(bool, (collection, profile, everything))) != 1:
+        raise FingerpostError("undeploy: expected one of --collection, --profile and --all; name what to remove")
+    named = collection or (load_settings(profile)[0].input.collection if profile else "")
+    gone = remove(
+        home=home,
+        collection=named,
+        everything=everything,
+        only=tuple(only or ()),
+        say=lambda line: echo(line, err=as_json),
+    )
+    if as_json:
+        echo_json([asdict(deployment) for deployment in gone])
+
+
+def _show_deployments(found: "list[Deployed]", *, as_json: bool) -> None:
     if as_json:
         echo_json([asdict(deployment) for deployment in found])
         return
     for deployment in found:
         state = " (paused)" if deployment.paused else ""
-        echo(f"{deployment.name}{state}: {'; '.join(deployment.schedules) or 'no schedule'}")
+        profile = f", profile {deployment.profile}" if deployment.profile else ""
+        words = f"{deployment.name}{state}: {'; '.join(deployment.schedules) or 'no schedule'}{profile}"
+        echo(f"{words}; {deployment.problem}" if deployment.problem else words)
 
 
 def doctor(as_json: JsonOption = False, home: HomeOption = "", store: StoreOption = "") -> None:

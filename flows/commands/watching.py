@@ -89,9 +89,10 @@ def freshness(
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Shows which days are missing after their deadline; exit code 1 if one is.
+    """Shows which days are missing after their deadline, and the others that are not fresh; exit code 1 if one is late.
 
-    Without --flow: every flow and collection that a schedule runs.
+    Without --flow: every flow and collection that a schedule runs. The states are those of `partitions`, for the
+    request of the newest run.
 
     Examples:
 
@@ -101,7 +102,12 @@ def freshness(
     """
     from fingerpost.flows.run.freshness import as_plain, freshness_lines, look
 
-    found = look(opened(store), flow=flow, profile=profile, collection=collection)
+    place = opened(store)
+    found = look(place, flow=flow, profile=profile, collection=collection)
+    if any(one.newest or one.late for one in found):
+        from fingerpost.flows.ops.watch.states import with_states
+
+        found = [with_states(place, one) for one in found]
     if as_json:
         echo_json(as_plain(found))
     else:

@@ -8,16 +8,18 @@ import platform
 import re
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError, connect
 from distributed.deploy import Cluster
@@ -31,6 +33,8 @@ T = TypeVar("T")
 CONNECT_SECONDS, WORKER_SECONDS = 5.0, 60.0
 #: Seconds until the first worker of a cluster that a class starts, whose workers may wait in a queue.
 QUEUE_SECONDS = 3600.0
+#: Seconds that a run waits for a new worker once all workers of a cluster are gone, and between two looks.
+LOST_SECONDS, LOOK_SECONDS = 300.0, 5.0
 #: Seconds within which a scheduler without TLS sends its greeting.
 GREETING_SECONDS = 1.0
 
@@ -90,7 +94,10 @@ class DaskExecutor:
         return Client(self._started, set_as_default=False)
 
     def map(self, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
-        """The (index, result) pairs as they complete; items of a lost worker are rerun elsewhere."""
+        """The (index, result) pairs as they complete; items of a lost worker are rerun elsewhere.
+
+        ClusterError if no worker is left for `LOST_SECONDS` (of a cluster that a class starts: `QUEUE_SECONDS`).
+        """
         if not items:
             return
         client = self.client
@@ -98,6 +105,8 @@ class DaskExecutor:
         guarded = SameCode(function, installation().digest) if self.cluster else function
         futures = client.map(guarded, items, pure=False)
         left = {future.key: (position, future) for position, future in enumerate(futures)}
+        patience = QUEUE_SECONDS if self.cluster and "://" not in self.cluster else LOST_SECONDS
+        watch = _WorkerWatch(client, futures, patience)
         try:
             for future, result in as_completed(futures, with_results=True, loop=client.loop):
                 if future.cancelled():
@@ -113,11 +122,17 @@ class DaskExecutor:
                 " times (too little memory, most likely); use smaller shards or larger workers"
             ) from problem
         except (FutureCancelledError, CommClosedError) as problem:
+            if watch.given_up:
+                raise ClusterError(
+                    f"Dask {self.cluster or 'of this run'}: expected a worker, found none for {patience:.0f} s (their"
+                    " machines or processes ended); start workers and run again: the finished shards are kept"
+                ) from problem
             raise ClusterError(
                 "Dask: expected shards to finish, found the connection to the scheduler"
                 f" {self.cluster or 'of this run'} lost; start it and run again: the finished shards are kept"
             ) from problem
         finally:
+            watch.stop()
             if client.status == "running":
                 client.cancel([future for _, future in left.values()])
 
@@ -129,6 +144,37 @@ class DaskExecutor:
         if self._started is not None:
             self._started.close()
             self._started = None
+
+
+class _WorkerWatch:
+    """Cancels futures once no worker has been there for ``patience`` seconds; Dask alone would wait for ever."""
+
+    def __init__(self, client: Client, futures: Sequence[Future], patience: float) -> None:
+        self.given_up = False
+        self._client, self._futures, self._patience = client, futures, patience
+        self._done = Event()
+        self._thread = Thread(target=self._watch, name="dask workers", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the watch."""
+        self._done.set()
+        self._thread.join(1.0)
+
+    def _watch(self) -> None:
+        seen = time.monotonic()
+        while not self._done.wait(min(LOOK_SECONDS, self._patience)):
+            try:
+                there = bool(self._client.nthreads())
+            except Exception:
+                # The futures themselves notice a scheduler that is gone.
+                there = True
+            if there:
+                seen = time.monotonic()
+            elif time.monotonic() - seen >= self._patience and not self._done.is_set():
+                self.given_up = True
+                self._client.cancel(self._futures, force=True)
+                return
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,17 @@
 """Days that are missing after their deadline. Imports no Prefect."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fingerpost.flows.run.calendar import MOST_DAYS, days_between, logical_day
+from fingerpost.flows.run.day_states import DayState, recorded_state
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.redaction import public_url
+from fingerpost.flows.run.schedule_pause import Pause, pause_of
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.records import built, checked, leave_out
 from fingerpost.schemas.store import Store
@@ -59,7 +63,11 @@ class LateDay:
 
 @dataclass(frozen=True)
 class Freshness:
-    """The newest day of a flow and collection, the newest day that is due, and the late days."""
+    """The newest day of a flow and collection, the newest day that is due, the late days, and the state of recent days.
+
+    ``days``: those whose deadlines are checked, and later ones that have run; by their records alone, until
+    ``fingerpost.flows.ops.watch.states`` has compared these with what a run would do now. ``problem``: why it could not.
+    """
 
     flow: str
     collection: str
@@ -67,29 +75,41 @@ class Freshness:
     due: str
     deadline: str
     late: tuple[LateDay, ...]
+    days: tuple[DayState, ...] = ()
+    problem: str = ""
 
 
 def freshness(
-    flow: str, collection: str, deadline: Deadline, records: Mapping[str, Mapping[str, Any]], *, now: datetime
+    flow: str,
+    collection: str,
+    deadline: Deadline,
+    records: Mapping[str, Mapping[str, Any]],
+    *,
+    now: datetime,
+    pause: Pause = Pause(),
 ) -> Freshness:
     """The late days at an aware moment, by the records of a flow's days.
 
-    Days before the first scheduled one do not count, and neither do those longer ago than
-    ``deadline.days``. Without any scheduled day, only the newest day that is due can be late.
+    Days before the first scheduled one do not count, and neither do those in a ``pause`` of the schedule and those
+    longer ago than ``deadline.days``. Without any scheduled day, only the newest day that is due can be late.
     """
     due = deadline.due(now)
-    fresh = sorted(day for day, record in records.items() if record.get("state") == "completed")
-    oldest = (date.fromisoformat(due) - timedelta(days=deadline.days - 1)).isoformat()
+    # A run for a day to come says nothing about how new the data are.
+    begun = logical_day(now, timezone=deadline.timezone)
+    fresh = sorted(day for day, record in records.items() if record.get("state") == "completed" and day <= begun)
+    oldest = (date.fromisoformat(due) - timedelta(days=min(deadline.days, MOST_DAYS) - 1)).isoformat()
     first = min((day for day, record in records.items() if record.get("deadline")), default=due)
-    day, late = max(oldest, first), []
-    while day <= due:
+    deadlines, late = days_between(max(oldest, first), due), []
+    for day in deadlines:
         record = records.get(day, {})
-        if record.get("state") != "completed":
+        if record.get("state") != "completed" and not pause.holds(day):
             since = deadline.moment(day).isoformat()
-            late.append(LateDay(day, since, str(record.get("state", "missing")), str(record.get("error", ""))))
-        day = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+            late.append(LateDay(day, since, recorded_state(record), str(record.get("error", ""))))
     newest = fresh[-1] if fresh else ""
-    return Freshness(flow, collection, newest, due, deadline.moment(due).isoformat(), tuple(late))
+    shown = [day for day in deadlines if day in records or not pause.holds(day)]
+    shown += sorted(day for day in records if due < day <= begun)
+    days = tuple(DayState(day, recorded_state(records.get(day, {}))) for day in shown)
+    return Freshness(flow, collection, newest, due, deadline.moment(due).isoformat(), tuple(late), days)
 
 
 def recorded_deadline(records: Mapping[str, Mapping[str, Any]]) -> Deadline | None:
@@ -125,26 +145,36 @@ def scheduled_freshness(store: Store, *, now: datetime) -> list[Freshness]:
         records = partitions(store, flow, collection)
         deadline = recorded_deadline(records)
         if deadline is not None:
-            entries.append(freshness(flow, collection, deadline, records, now=now))
+            pause = pause_of(store, flow, collection)
+            entries.append(freshness(flow, collection, deadline, records, now=now, pause=pause))
     return entries
 
 
 def named_freshness(store: Store, flow: str, collection: str, deadline: Deadline, *, now: datetime) -> Freshness:
     """The freshness of one flow and collection, scheduled or not."""
-    return freshness(flow, collection, deadline, partitions(store, flow, collection), now=now)
+    records, pause = partitions(store, flow, collection), pause_of(store, flow, collection)
+    return freshness(flow, collection, deadline, records, now=now, pause=pause)
 
 
 def freshness_lines(entries: list[Freshness]) -> list[str]:
-    """One line per flow and collection, and one per late day."""
+    """One line per flow and collection, and one per day that is late or not fresh."""
     lines = []
     for entry in entries:
-        state = f"{len(entry.late)} late" if entry.late else "fresh"
+        late = {day.day for day in entry.late}
+        others = [day for day in entry.days if day.day not in late and day.state != "fresh"]
+        counts = [f"{len(late)} late"] if late else []
+        counts += [f"{count} {state}" for state, count in sorted(Counter(day.state for day in others).items())]
         newest = f"newest day {entry.newest}" if entry.newest else "no day yet"
-        lines.append(f"{entry.flow} of {entry.collection}: {state}, {newest}, due {entry.due} since {entry.deadline}")
+        lines.append(
+            f"{entry.flow} of {entry.collection}: {', '.join(counts) or 'fresh'}, {newest}, due {entry.due} since"
+            f" {entry.deadline}"
+        )
         lines += [
-            f"  {late.day} {late.state}, late since {late.since}{f': {late.error}' if late.error else ''}"
-            for late in entry.late
+            f"  {day.day} {day.state}, late since {day.since}{f': {day.error}' if day.error else ''}"
+            for day in entry.late
         ]
+        lines += [f"  {day.day} {day.state}{f': {day.reason}' if day.reason else ''}" for day in others]
+        lines += [f"  not compared with what a run would do now: {entry.problem}"] if entry.problem else []
     return lines
 
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fingerpost.flows.domains.settings import Settings
-from fingerpost.flows.run.calendar import logical_day
+from fingerpost.flows.run.calendar import logical_day, today
 from fingerpost.flows.run.catalog import stage_names
 from fingerpost.flows.run.input_days import check_days, several_days
 from fingerpost.flows.run.inputs import inputs_named, remembered_settings
@@ -29,6 +28,8 @@ from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.inputs import days
 from fingerpost.schemas.store import find_store
 
+#: How far the clock of the process that starts a run may be behind the clock of the schedule.
+CLOCK_ERROR = timedelta(minutes=5)
 #: The placeholder for the day of the run in an input's path.
 DAY = days.DAY
 
@@ -50,6 +51,7 @@ class RunRequest(BaseModel):
         pattern=r"^(\d{4}-\d{2}-\d{2})?$",
         description="calendar day YYYY-MM-DD of the run; empty is the day that it is scheduled for",
     )
+    future: bool = Field(default=False, description="allow a day that has not begun yet in the profile's time zone")
     input: str = Field(
         default="",
         description=(
@@ -111,17 +113,21 @@ class RunRequest(BaseModel):
     def resolve(self, scheduled: datetime | None = None) -> Settings:
         """The settings in force, with store and day; ``scheduled`` is the run's scheduled start (aware, default now).
 
-        SettingsError names an invalid key.
+        SettingsError names an invalid key, or a day to come without ``future``: its version would stay live until then.
         """
         return self.dated(self.for_any_day(), scheduled)
 
     def dated(self, settings: Settings, scheduled: datetime | None = None) -> Settings:
         """The settings of any day with the day of the run in its paths, and its store."""
+        zone = settings.run.timezone
         day = settings.day or logical_day(
-            scheduled or datetime.now(ZoneInfo("UTC")),
-            timezone=settings.run.timezone,
-            lag_days=settings.schedule.lag_days,
+            scheduled or datetime.now(UTC), timezone=zone, lag_days=settings.schedule.lag_days
         )
+        if not self.future and day > (now := today(zone, clock_error=CLOCK_ERROR)):
+            raise SettingsError(
+                f"day: expected one up to today ({now} in {zone}), got {day}; correct it, or allow a day to come with"
+                " --future (`future` in a request)"
+            )
         paths = {path: value_at(settings, path) for path, mark in file_settings().items() if mark.dated}
         # Where the rows of several days are read, the placeholder stays.
         dated = {

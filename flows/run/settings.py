@@ -118,8 +118,16 @@ class InputSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """How scheduled runs get their day, its deadline, and the catch-up of missed runs."""
+    """When the nightly is scheduled, how its runs get their day, its deadline, and the catch-up of missed runs."""
 
+    cron: str = Field(
+        default="",
+        pattern=r"^(\S+( \S+){4})?$",
+        description=(
+            "when `deploy` schedules the nightly, in run.timezone, for example 30 2 * * *; empty is the deployments"
+            " file's (0 3 * * *)"
+        ),
+    )
     lag_days: int = Field(
         default=0, ge=0, le=31, description="number of days from the day of a run to the day it is scheduled on"
     )

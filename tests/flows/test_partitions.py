@@ -1,8 +1,7 @@
 """The states of days, derived from the store: what makes each of them, and the calendar."""
 
-import contextlib
-import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,69 +11,22 @@ from fingerpost.flows.ops.backfill.partition_calendar import calendar, calendar_
 from fingerpost.flows.ops.backfill.partitions import Partition, Partitions
 from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.console import wide_console
-from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
-from fingerpost.schemas.errors import FingerpostError, QuarantineLimitError
+from fingerpost.schemas.errors import QuarantineLimitError
 from fingerpost.schemas.leases import lease
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partition, save_partition
-from tests.support.products import write_csv
+from tests.support.day_worlds import DAYS, FLOW, World, eventful_days, schedule, states_everywhere
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
-
-FLOW = "featurize_corpus"
-DAYS = list(days_between("2026-01-01", "2026-01-05"))
-
-
-@dataclasses.dataclass
-class World:
-    """Files a day and a store."""
-
-    folder: Path
-
-    def request(self, **settings: object) -> RunRequest:
-        return RunRequest(
-            profile="tiny",
-            store=str(self.folder / "store"),
-            input=str(self.folder / "drop-{day}.csv"),
-            collection="products",
-            settings=settings,
-            columns={"id": "sku", "title": "name", "text": "about", "kind": "group"},
-        )
-
-    def drop(self, day: str, *, seed: int = 0, bad: int = 0) -> Path:
-        path = write_csv(self.folder / f"drop-{day}.csv", rows=60, seed=seed)
-        lines = path.read_text().splitlines()
-        for row in range(1, 1 + bad):
-            lines[row] = f",{lines[row].split(',', 1)[1]}"
-        path.write_text("\n".join(lines) + "\n")
-        return path
-
-    def run(self, day: str) -> None:
-        with contextlib.suppress(FingerpostError):
-            run_flow(FLOW, self.request().for_day(day), quiet=True)
-
-    @property
-    def stages(self) -> int:
-        """How many stages a day has."""
-        return len(plan_of(FLOW, self.request().for_day(DAYS[0])).stages)
-
-    def state(self, day: str, **settings: object) -> tuple[str, str]:
-        [found] = Partitions(FLOW, self.request(**settings)).of([day])
-        return found.state, found.reason
 
 
 @pytest.fixture(scope="module")
 def world(plain_runs: None, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Day 1 is good, 2 has some bad rows, 3 too many, 4 an empty file, 5 none."""
-    world = World(tmp_path_factory.mktemp("world"))
-    world.drop(DAYS[0], seed=1)
-    world.drop(DAYS[1], seed=2, bad=2)
-    world.drop(DAYS[2], seed=3, bad=30)
-    (world.folder / f"drop-{DAYS[3]}.csv").write_text("")
-    for day in DAYS[:4]:
-        world.run(day)
+    world = eventful_days(tmp_path_factory.mktemp("world"))
+    schedule(Store(world.request().store), FLOW, "products")
     return world
 
 
@@ -196,6 +148,68 @@ def test_a_day_whose_artifacts_are_gone_is_missing(world: World) -> None:
     assert world.state(DAYS[1]) == ("missing", "gone: embed_documents")
     store.files.write(manifest, content)
     assert world.state(DAYS[1]) == ("fresh", "")
+
+
+def other_settings(world: World, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("FINGERPOST_SET_CORPUS__SVD__RANK", "16")
+
+
+def other_code(world: World, patch: pytest.MonkeyPatch) -> None:
+    plain = fingerpost.tasks.code._code_hash
+    patch.setattr(
+        fingerpost.tasks.code, "_code_hash", lambda f: "0" * 32 if f.__name__ == "embed_documents" else plain(f)
+    )
+
+
+def other_gates(world: World, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("FINGERPOST_SET_ANN__GATES__RECALL_AT_10", "0.1")
+
+
+def nothing(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Leaves the world as it is."""
+
+
+@pytest.mark.parametrize(
+    ("change", "states"),
+    [
+        (nothing, ["fresh", "fresh", "quarantined", "failed", "missing"]),
+        (other_settings, ["stale", "stale", "quarantined", "failed", "missing"]),
+        (other_code, ["stale", "stale", "quarantined", "failed", "missing"]),
+        (other_gates, ["fresh", "fresh", "stale", "stale", "missing"]),
+    ],
+)
+def test_days_have_one_state_whatever_changes(
+    change: Callable[[World, pytest.MonkeyPatch], None],
+    states: list[str],
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change(world, monkeypatch)
+    found = states_everywhere(FLOW, world.request())
+    assert list(found) == DAYS
+    assert list(found.values()) == states
+
+
+def test_days_have_one_state_whatever_became_of_their_files_and_records(world: World) -> None:
+    store = Store(world.request().store)
+    kept = {day: partition(store, FLOW, "products", day) for day in DAYS[:4]}
+    manifest = f"{kept[DAYS[1]]['refs']['vectors']}/manifest.json"
+    content, given = store.files.read(manifest), world.folder / f"drop-{DAYS[0]}.csv"
+    text = given.read_text()
+    try:
+        store.files.remove_file(manifest)
+        given.unlink()
+        save_partition(store, {**kept[DAYS[2]], "error": "stopped", "error_kind": ""})
+        with lease(store, "someone", flow=FLOW, collection="products", day=DAYS[4]):
+            found = states_everywhere(FLOW, world.request())
+        assert list(found.values()) == ["fresh", "missing", "missing", "failed", "running"]
+        store.files.write(f".partitions/{FLOW}/products/{DAYS[0]}.json", b"{torn")
+        assert states_everywhere(FLOW, world.request())[DAYS[1]] == "missing"
+    finally:
+        store.files.write(manifest, content)
+        given.write_text(text)
+        for record in kept.values():
+            save_partition(store, record)
 
 
 def test_the_calendar_has_every_day_under_its_weekday_and_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:

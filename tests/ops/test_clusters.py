@@ -7,12 +7,14 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
 import pytest
+from distributed import Client, LocalCluster
 
 from fingerpost.flows.ops.stack.certificates import dask_security
 from fingerpost.flows.run import executor as clusters
@@ -125,6 +127,21 @@ def test_a_lost_scheduler_ends_the_run_readably(tmp_path: Path) -> None:
             ):
                 list(executor.map(abs, [1, 2, 3]))
             executor.close()
+
+
+def test_a_run_does_not_wait_for_ever_for_workers_that_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "LOST_SECONDS", 0.4)
+    local = {"processes": False, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    with LocalCluster(n_workers=1, threads_per_worker=1, **local) as cluster:
+        executor = DaskExecutor(1, _client=Client(cluster, set_as_default=False))
+        results = executor.map(abs, [-1, -2])
+        assert sorted(results) == [(0, 1), (1, 2)]
+        cluster.scale(0)
+        started = time.monotonic()
+        with pytest.raises(ClusterError, match=r"of this run: expected a worker, found none for 0 s .*; start workers"):
+            list(executor.map(abs, [-1, -2]))
+        assert time.monotonic() - started < 20
+        executor.close()
 
 
 def test_tls_needs_its_files_and_its_scheme(

@@ -9,6 +9,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,7 +20,9 @@ import typer
 from fingerpost.flows.cli import app
 from fingerpost.flows.ops.backfill.record import Backfill, BackfillRequest, Control
 from fingerpost.flows.run.alerts import Alert, raise_alert
+from fingerpost.flows.run.day_states import DayState, keep_states
 from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.schedule_pause import end_schedule
 from fingerpost.schemas import records
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.files import Listed
@@ -140,7 +143,11 @@ def nights(store: Store) -> Kinds:
     """The records of runs and days, and the artifacts of a store that nightlies made."""
     index = Pointer(store, COLLECTION, "ann.index").required().artifact
     documents = read_members(store, index)["documents"]
+    keep_states(store, "nightly", COLLECTION, [DayState(DAYS[1], "fresh")], now=datetime(2026, 1, 7, tzinfo=UTC))
+    end_schedule(store, "nightly", COLLECTION, day=DAYS[1])
     return {
+        "states of days": (f".states/nightly/{COLLECTION}.json", (METRICS,)),
+        "end of a schedule": (f".schedules/nightly/{COLLECTION}.json", (METRICS,)),
         "run": (f".runs/{store.files.names('.runs')[1]}", (STATUS, HISTORY, METRICS, LINEAGE, DIFF, FORGET)),
         "day": (f".partitions/nightly/{COLLECTION}/{DAYS[1]}.json", (FRESH, METRICS)),
         "manifest of what is live": (f"{index}/manifest.json", (QUERY, LINEAGE, DIFF)),
@@ -218,7 +225,18 @@ def test_whatever_file_is_damaged_commands_end_in_a_result_or_name_it(
 
 
 #: The kinds of files whose damage must be named by every one of their commands if they do not parse.
-NAMED = {"store.json", "live pointer", "run", "pin", "lease", "collector", "alert", "manifest of what is live"}
+NAMED = {
+    "store.json",
+    "live pointer",
+    "run",
+    "pin",
+    "lease",
+    "collector",
+    "alert",
+    "manifest of what is live",
+    "states of days",
+    "end of a schedule",
+}
 NO_RECORD = {"cut", "emptied", "doubled", "not UTF-8", "deeply nested", "other keys", "other types"}
 
 

@@ -22,6 +22,7 @@ from fingerpost.flows.ops.stack.children import Options, children_of
 from fingerpost.flows.ops.stack.stack import _first_state
 from fingerpost.flows.ops.watch.exposition import make_server, text
 from fingerpost.flows.ops.watch.metrics import registry
+from fingerpost.flows.run.day_states import DayState, keep_states
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.store import Store
 from tests.ops.watched import note_day, note_run, run_here
@@ -134,7 +135,8 @@ def test_each_record_is_read_once_and_no_artifact_ever(tmp_path: Path, monkeypat
         text(watched)
     runs = [path for path in reads if path.startswith(".runs/")]
     assert len(runs) == 1
-    assert all(path.startswith((".runs/", ".partitions/", ".published/", ".alerts/")) for path in reads), reads
+    records = (".runs/", ".partitions/", ".published/", ".alerts/", ".states/", ".schedules/", ".running/")
+    assert all(path.startswith(records) for path in reads), reads
     note_run(store, "29990101T000000000-aaaaaa", state="failed", at="2026-01-06T03:00:00+00:00")
     found = parsed(text(watched).decode())
     labels = {"flow": "nightly", "collection": "toys"}
@@ -220,6 +222,7 @@ def exported(tmp_path: Path) -> set[str]:
     """The names of all figures, of a store in which there is something to say for each."""
     store, _ = run_here(tmp_path)
     note_day(store, "2026-01-06")
+    keep_states(store, "nightly", "toys", [DayState("2026-01-06", "fresh")], now=NOW)
     return {name for name, _ in figures(store)}
 
 

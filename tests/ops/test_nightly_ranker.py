@@ -23,6 +23,7 @@ from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs, stages_by_name
 from fingerpost.tasks.xmr.open import PRODUCT
+from tests.support.day_worlds import schedule, states_everywhere
 from tests.support.products import write_csv
 from tests.unit.xmr.shop import write_shop
 
@@ -115,6 +116,11 @@ def test_stages_that_a_run_has_more_than_once_are_told_apart(nights: Path) -> No
     assert "import_interactions, list_queries (queries), " in days[0].reason
     assert "import_documents" not in days[0].reason
     assert {store.manifest(ref).run.get("collection", "shop") for ref in store.refs()} == {"shop"}
+
+    schedule(store, "nightly", "shop")
+    for now in (datetime(2026, 1, 6, 12, tzinfo=UTC), datetime(2026, 1, 7, 12, tzinfo=UTC)):
+        everywhere = states_everywhere("nightly", request(nights).model_copy(update={"day": ""}), now=now)
+        assert list(everywhere.values())[:2] == ["stale", "fresh"]
 
     found = diff(store, find_version(store, earlier["id"]), find_version(store, later["id"]))
     states = {artifact.role: artifact.state for artifact in found.artifacts}

@@ -50,7 +50,8 @@ def note_day(store: Store, day: str, *, state: str = "completed", scheduled: boo
         "error": "",
         "deadline": DEADLINE if scheduled else None,
     }
-    save_partition(store, {**body, **more})
+    body = {**body, **more}
+    save_partition(store, {"error_kind": str(body["error"]).partition(":")[0], **body})
 
 
 def note_run(store: Store, run: str, **more: Any) -> None:

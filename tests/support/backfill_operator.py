@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from fingerpost.flows.ops.backfill.partitions import interrupted
 from fingerpost.flows.ops.backfill.progress import progress_of
 from fingerpost.flows.ops.backfill.record import Backfill
+from fingerpost.flows.run.day_states import interrupted
 from fingerpost.schemas.inputs.sources import read_distribution
 from fingerpost.schemas.leases import at_work
 from fingerpost.schemas.store import Store

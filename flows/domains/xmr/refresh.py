@@ -6,6 +6,7 @@ base. It is an input of the stages, so the same base and interactions give the s
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -131,11 +132,12 @@ def base_of(run: Run, interactions: Ref) -> Base:
     store, chosen = run.env.store, run.settings.xmr.refresh
     if rewriting.get() is not None:
         raise NoBaseError("an earlier version is rewritten without a forgotten key")
-    live = Pointer(store, run.env.collection, contracts.RANKER.name).live()
+    pointer = Pointer(store, run.env.collection, contracts.RANKER.name)
+    live = pointer.live()
     if live is None:
         raise NoBaseError(f"no ranker of {run.env.collection} is live")
     try:
-        base = _named_by(store, live.artifact)
+        base = _by_then(_named_by(store, live.artifact), pointer, run.env.day)
         _check_whole(store, base, thoroughly=not run.env.planning)
     except (CorruptArtifactError, ForeignArtifactError, MissingArtifactError) as problem:
         raise NoBaseError(f"the base of {live.ref} cannot be used: {problem}") from problem
@@ -148,6 +150,20 @@ def base_of(run: Run, interactions: Ref) -> Base:
         )
     if why := _otherwise(run, base):
         raise NoBaseError(f"base {base.release} was trained differently: {why}")
+    return base
+
+
+def _by_then(base: Base, pointer: Pointer, day: str) -> Base:
+    """The base of the live ranker or, for an earlier day, the newest one behind an earlier version.
+
+    So a day keeps the base that it was refreshed from when a later day trains fully.
+    """
+    if base.release.day > day:
+        for move in reversed(pointer.line()[:-1]):
+            with suppress(CorruptArtifactError, ForeignArtifactError, MissingArtifactError):
+                earlier = _named_by(pointer.store, move.artifact)
+                if earlier.release.day <= day:
+                    return earlier
     return base
 
 

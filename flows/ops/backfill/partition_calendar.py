@@ -6,8 +6,9 @@ from itertools import groupby
 
 from rich.console import Group, RenderableType
 
-from fingerpost.flows.ops.backfill.partitions import STATES, Partition, counts, needing
+from fingerpost.flows.ops.backfill.partitions import Partition, counts, needing
 from fingerpost.flows.run.console import styled
+from fingerpost.flows.run.day_states import STATES
 from fingerpost.flows.run.markdown import table
 from fingerpost.flows.run.plain_text import visible
 from fingerpost.flows.run.request import DAY

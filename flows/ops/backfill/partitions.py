@@ -2,50 +2,28 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from fingerpost.flows import domains
 from fingerpost.flows.domains.settings import Settings
+from fingerpost.flows.run.calendar import days_between, today
+from fingerpost.flows.run.day_states import STATES, recorded_state, running_days
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.profiles import limits_digest
+from fingerpost.flows.run.redaction import public_url
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.inputs.days import unchanging_files
-from fingerpost.schemas.leases import at_work
-from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.refs import Ref, checked_day
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.code import unchanging_code
 from fingerpost.tasks.ledger import full_name, partition, partitions
 
-#: The states of days, with the sign and colour of each in a calendar.
-STATES = {
-    "fresh": ("●", "green"),
-    "missing": ("·", "white"),
-    "stale": ("○", "yellow"),
-    "failed": ("✗", "red"),
-    "quarantined": ("!", "magenta"),
-    "running": ("▸", "cyan"),
-}
-#: Names of errors that say nothing about the day: its run was stopped, or lost Prefect's server.
-_INTERRUPTIONS = frozenset(
-    {
-        "",
-        "ConnectError",
-        "ConnectTimeout",
-        "ReadError",
-        "ReadTimeout",
-        "WriteError",
-        "WriteTimeout",
-        "PoolTimeout",
-        "RemoteProtocolError",
-        "PrefectHTTPStatusError",
-        "HTTPStatusError",
-        "CancelledRun",
-        "TerminationSignal",
-    }
-)
+#: Maximum number of days in a row that are shown where no first day is named.
+SHOWN_DAYS = 366
 
 
 @dataclass(frozen=True)
@@ -63,16 +41,11 @@ class Partition:
     seconds: float | None = 0.0
 
 
-def interrupted(record: Mapping[str, Any]) -> bool:
-    """Whether the record of a day is of an interrupted run."""
-    return record.get("state") == "failed" and record.get("error_kind", "") in _INTERRUPTIONS
-
-
 class Partitions:
     """The states of the days of a flow under a request; the request's own day and forced stages do not count."""
 
     def __init__(self, flow: str, request: RunRequest) -> None:
-        self.flow, self.request = flow, request.model_copy(update={"force": (), "dry_run": False})
+        self.flow, self.request = flow, request.model_copy(update={"force": (), "dry_run": False, "future": True})
         self.settings: Settings = self.request.resolve()
         self.collection = self.settings.input.collection
         self.store = Store(self.settings.store)
@@ -82,6 +55,31 @@ class Partitions:
         """The days with a record."""
         return sorted(partitions(self.store, self.flow, self.collection))
 
+    def days(self, first: str = "", last: str = "") -> tuple[list[str], str]:
+        """The days from ``first`` to ``last`` in order, and a note where days are left out.
+
+        By default from the first day with a record to the newest, at most `SHOWN_DAYS` of them; before these and after
+        today only the days with a record. Without any record both ends have to be given.
+        """
+        known = self.known_days()
+        if first and last:
+            return days_between(first, last), ""
+        if not known:
+            raise FingerpostError(
+                f"partitions: expected days of {self.flow} of {self.collection} in {public_url(self.store.url)}, found"
+                " none; give --from and --to, or another --collection"
+            )
+        start = first or min(known[0], last or known[0])
+        end = last or max(known[-1], first)
+        whole_end = last or max(min(end, today(self.settings.run.timezone)), start)
+        ordinal = date.fromisoformat(checked_day(whole_end)).toordinal()
+        whole_start = first or max(start, date.fromordinal(max(ordinal - SHOWN_DAYS + 1, 1)).isoformat())
+        found = sorted({*days_between(whole_start, whole_end), *(day for day in known if start <= day <= end)})
+        without = [f"before {whole_start}"] if whole_start > start else []
+        without += [f"after {whole_end}"] if end > whole_end else []
+        note = f"days without a run {' and '.join(without)} are left out; name --from and --to" if without else ""
+        return found, note
+
     def record(self, day: str) -> dict[str, Any]:
         """The record of a day's newest run; empty if there is none."""
         return partition(self.store, self.flow, self.collection, day)
@@ -89,12 +87,8 @@ class Partitions:
     def of(self, days: Iterable[str]) -> list[Partition]:
         """The states of some days, in order. Computes and writes nothing."""
         with unchanging_code(), unchanging_files():
-            running = self._running()
+            running = running_days(self.store, self.flow, self.collection)
             return [self._state(day, self.record(day), running) for day in days]
-
-    def _running(self) -> set[str]:
-        live = (lease for lease in at_work(self.store) if lease.collection in {"", self.collection})
-        return {lease.day for lease in live if lease.flow == self.flow}
 
     def _state(self, day: str, record: Mapping[str, Any], running: set[str]) -> Partition:
         try:
@@ -110,21 +104,21 @@ class Partitions:
         return Partition(state=state, reason=reason, quarantined=self._quarantined(record, state), **about)
 
     def _verdict(self, record: Mapping[str, Any], plan: Plan | None, refused: str) -> tuple[str, str]:
-        state, error = record.get("state"), " ".join(str(record.get("error", "")).split())
+        recorded, error = recorded_state(record), " ".join(str(record.get("error", "")).split())
         if plan is None:
             # Inputs are often deleted after a while; the artifacts made from them remain.
             return (
                 ("fresh", f"no input any more: {refused}")
-                if state == "completed"
+                if recorded == "fresh"
                 else ("missing", f"no input: {refused}")
             )
         decisive = plan.decisive
         changed = _changed(record, decisive)
-        if state == "completed":
+        if recorded == "fresh":
             if decisive.runs:
                 return ("stale", decisive.reason) if changed else ("missing", f"gone: {decisive.runs[0].name}")
             return ("stale", f"its newest run was a different one: {', '.join(changed)}") if changed else ("fresh", "")
-        if state == "failed" and not interrupted(record):
+        if recorded in {"failed", "quarantined"}:
             if not record.get("stages"):
                 # The failed run planned no stage, for example without an input; now there is a plan.
                 return "stale", f"changed since it failed: {error}"
@@ -132,9 +126,9 @@ class Partitions:
             changed = _changed(record, plan)
             if changed or record.get("limits", self._limits) != self._limits:
                 return "stale", f"changed since it failed: {', '.join(changed) or 'gates'}"
-            return ("quarantined" if record["error_kind"] == "QuarantineLimitError" else "failed"), error
+            return recorded, error
         finished = sum(self.store.has(Ref.parse(stage.ref)) for stage in decisive.stages)
-        if state is None and not finished:
+        if record.get("state") is None and not finished:
             return "missing", "never run"
         cause = f" ({error})" if record.get("error_kind") else ""
         return "missing", f"interrupted: {finished} of {len(decisive.stages)} stages are finished{cause}"
@@ -174,11 +168,15 @@ def needing(partitions: Iterable[Partition]) -> Iterator[Partition]:
 def _changed(record: Mapping[str, Any], plan: Plan) -> list[str]:
     """The stages whose artifacts would differ from those of the newest run.
 
-    A failed run requested only some of the artifacts; stages that it did not reach do not count.
+    A failed run requested only some of the artifacts; stages that it did not reach do not count. Of a stage that a run
+    has twice (a ranker is refreshed, and then trained fully) the record has one of the artifacts.
     """
     asked: Mapping[str, str] = record.get("stages") or {}
     whole = record.get("state") == "completed"
-    return [stage.name for stage in plan.stages if asked.get(stage.name, "" if whole else stage.ref) != stage.ref]
+    would: dict[str, list[str]] = {}
+    for stage in plan.stages:
+        would.setdefault(stage.name, []).append(stage.ref)
+    return [name for name, refs in would.items() if asked.get(name, "" if whole else refs[0]) not in refs]
 
 
 def _seconds(plan: Plan | None) -> float | None:

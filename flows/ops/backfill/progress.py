@@ -21,7 +21,7 @@ from fingerpost.flows.ops.backfill.record import (
 from fingerpost.flows.ops.backfill.runs import Beside, Deployed, Here, Place
 from fingerpost.flows.ops.stack.state import api_of, connection
 from fingerpost.flows.run.api import ApiError
-from fingerpost.flows.run.calendar import days_between
+from fingerpost.flows.run.calendar import days_between, today
 from fingerpost.schemas.leases import at_work, holding
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partition
@@ -97,9 +97,18 @@ def recover(backfill: Backfill, course: Progress) -> None:
 
 
 def select(request: BackfillRequest) -> list[Partition]:
-    """The days that a request would run, in order, with states and expected costs. Writes nothing."""
+    """The days that a request would run, in order, with states and expected costs. Writes nothing.
+
+    BackfillError for days to come, unless the request allows them.
+    """
     days = days_between(request.first_day, request.last_day)
-    return chosen(Partitions(request.flow, request.run).of(days), request.reprocess, request.order)
+    partitions = Partitions(request.flow, request.run)
+    if not request.run.future and request.last_day > (now := today(partitions.settings.run.timezone)):
+        raise BackfillError(
+            f"days: expected none after today ({now} in {partitions.settings.run.timezone}), got {request.last_day};"
+            " correct it, or allow days to come with --future (`run.future` in a request)"
+        )
+    return chosen(partitions.of(days), request.reprocess, request.order)
 
 
 def begin(request: BackfillRequest) -> tuple[Backfill, list[Partition]]:

@@ -306,6 +306,7 @@ def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
     settings = {key: value for key, value in recorded.items() if key not in {"store", "day", "force"}}
     if record.get("request"):
         with_day = {**record["request"], "day": record["day"], "store": store.url, "force": (), "dry_run": False}
+        with_day["future"] = True
         try:
             request = RunRequest.of(**with_day)
             if _same(in_force(request.resolve()), settings):
@@ -313,7 +314,7 @@ def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
         except (FingerpostError, TypeError):
             pass
     known = {key: value for key, value in settings.items() if key in in_force(domains.settings.Settings())}
-    return RunRequest.of(profile="quick", day=record["day"], store=store.url, settings=known)
+    return RunRequest.of(profile="quick", day=record["day"], future=True, store=store.url, settings=known)
 
 
 def _same(now: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:

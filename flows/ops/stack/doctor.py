@@ -222,6 +222,7 @@ def server(home: str) -> Iterator[Check]:
     yield guarded("clock", lambda: clock(api))
     yield guarded("worker", lambda: worker(api))
     yield guarded("schedules", lambda: schedules(api))
+    yield guarded("days", lambda: days(api))
 
 
 def clock(api: Api) -> Check:
@@ -275,6 +276,30 @@ def schedules(api: Api, *, seconds: float = SCHEDULE_SECONDS) -> Check:
         f"a new schedule had no run after {seconds:.0f} s",
         "see the server's log; a SQLAlchemy of 2.1 or newer stops Prefect's scheduler silently",
     )
+
+
+def days(api: Api) -> Check:
+    """Whether the schedules on the server ask for every day, also where clocks are set over midnight."""
+    from fingerpost.flows.ops.stack.schedules import ScheduleError, lost_days
+    from fingerpost.flows.ops.watch.catch_up import settings_of
+
+    lost, looked = [], 0
+    for deployment in api.pages("deployments/filter", {}):
+        for schedule in (entry["schedule"] for entry in deployment["schedules"] if entry["active"]):
+            try:
+                settings = settings_of(deployment)
+                if settings is not None:
+                    looked += 1
+                    found = lost_days(schedule, settings.run.timezone)
+                    lost += [f"{deployment['name']} never asks for {found[0]}"] if found else []
+            except ScheduleError as problem:
+                lost.append(f"{deployment['name']}: {problem}")
+            except (FingerpostError, ValueError):
+                # A request that cannot be read is shown by `deploy --list`.
+                continue
+    if lost:
+        return Check("days", "fail", "; ".join(lost), "choose an hour that clocks do not skip: `fingerpost deploy`")
+    return Check("days", "ok", f"every day is asked for by the schedules ({looked})")
 
 
 @contextmanager

@@ -68,10 +68,10 @@ def catch_up(
     only: Collection[str] = (),
     say: Callable[[str], None],
 ) -> None:
-    """Applies the policy to the deployments with an active schedule (or to those named in ``only``)."""
+    """Applies the policy to the deployments with an active schedule (``only``: to those of these names or ids)."""
     moment = now or datetime.now(UTC)
     for deployment in api.pages("deployments/filter", {}):
-        if deployment["paused"] or (only and deployment["name"] not in only):
+        if deployment["paused"] or (only and not {deployment["name"], deployment["id"]} & set(only)):
             continue
         try:
             _catch_up(api, deployment, moment, grace, say)
@@ -87,7 +87,7 @@ def _catch_up(
     late = _late_runs(api, deployment, now - grace)
     if not active and not late:
         return
-    settings = _settings_of(deployment)
+    settings = settings_of(deployment)
     if settings is None:
         _keep_newest(api, deployment, late, say)
         return
@@ -120,7 +120,7 @@ def _catch_up(
             _submit(api, deployment, day, time, say)
 
 
-def _settings_of(deployment: dict[str, Any]) -> Settings | None:
+def settings_of(deployment: dict[str, Any]) -> Settings | None:
     """The settings of a deployment's runs; None for flows without a RunRequest."""
     from fingerpost.flows.run.request import RunRequest
 

@@ -15,7 +15,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from fingerpost.flows import domains
 from fingerpost.flows.run.alerts import undelivered
+from fingerpost.flows.run.calendar import logical_day
+from fingerpost.flows.run.day_states import STATES, kept_states, newest_states, running_days
 from fingerpost.flows.run.freshness import Deadline, freshness, recorded_deadline
+from fingerpost.flows.run.schedule_pause import pause_of
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.publish import Pointer, products
 from fingerpost.schemas.records import leave_out
@@ -121,14 +124,21 @@ class StoreCollector:
         behind: dict[tuple[str, ...], float] = {}
         since: dict[tuple[str, ...], float] = {}
         quarantined: dict[tuple[str, ...], float] = {}
+        recent: dict[tuple[str, ...], float] = {}
         for flow, collection in partitioned(self.store):
             records = partitions(self.store, flow, collection)
+            if look := kept_states(self.store, flow, collection):
+                current = newest_states(look, records, running_days(self.store, flow, collection))
+                for state in STATES:
+                    recent[flow, collection, state] = sum(found == state for found in current.values())
+            deadline = recorded_deadline(records)
+            today = logical_day(now, timezone=(deadline or Deadline()).timezone)
             for state in _STATES:
                 states[flow, collection, state] = sum(record.get("state") == state for record in records.values())
-            newest = max(records, default="")
+            newest = max((day for day in records if day <= today), default="")
             quarantined[flow, collection] = float(records[newest].get("quarantined", 0)) if newest else 0.0
-            deadline = recorded_deadline(records)
-            found = freshness(flow, collection, deadline or Deadline(), records, now=now)
+            pause = pause_of(self.store, flow, collection)
+            found = freshness(flow, collection, deadline or Deadline(), records, now=now, pause=pause)
             if found.newest:
                 passed = (deadline or Deadline()).moment(found.newest)
                 since[flow, collection] = (now - passed).total_seconds()
@@ -136,7 +146,14 @@ class StoreCollector:
             late[flow, collection] = float(bool(deadline and found.late))
             first = found.late[0].since if deadline and found.late else ""
             behind[flow, collection] = (now - datetime.fromisoformat(first)).total_seconds() if first else 0.0
-        yield _gauge("fingerpost_partitions", "Days by the state of their last run", [*labels, "state"], states)
+        yield _gauge("fingerpost_partitions", "Days by how their last run ended", [*labels, "state"], states)
+        yield _gauge(
+            "fingerpost_recent_partitions",
+            "Recent days by their state (fresh, missing, stale, failed, quarantined, running) as of the newest look of"
+            " watch_freshness, and of what has run since",
+            [*labels, "state"],
+            recent,
+        )
         yield _gauge("fingerpost_partition_late", "1 if a scheduled day is missing after its deadline", labels, late)
         yield _gauge(
             "fingerpost_partition_overdue_seconds",

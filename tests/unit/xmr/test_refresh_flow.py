@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fingerpost.flows.domains.xmr.refresh import Base, NoBaseError, base_of
+from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.report.page import render
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.page import quality_rows
@@ -18,7 +19,7 @@ from fingerpost.schemas import xmr as contracts
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.refs import Ref, digest_of
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.ledger import partition, runs, save_partition
 from fingerpost.tasks.xmr.open import LiveRanker, live
 from tests.support.report_pages import Page
 from tests.support.shop_rankers import asked
@@ -131,8 +132,19 @@ def test_past_a_limit_the_run_trains_fully_and_says_why(days: Days, tmp_path: Pa
     assert Pointer(days.store, "shop", contracts.RANKER.name).required().ref == record["refs"]["ranker"] != before.ref
     assert not plan_of("train_ranker", strict).runs
     assert str(base_for(asked(days.folder, 9, "third.csv")).release) == record["refs"]["ranker"]
+    assert state_of(asked(days.folder, 6)) == "fresh", "a day before the new base keeps its own"
     back = Pointer(days.store, "shop", contracts.RANKER.name).promote(before.artifact, gates=[])
     assert back.ref == before.ref
+    assert state_of(strict) == "fresh", "the run has some stages twice: refreshed, and then trained fully"
+    failed = partition(days.store, "train_ranker", "shop", strict.day) | {"state": "failed", "error_kind": "GateError"}
+    save_partition(days.store, failed)
+    assert state_of(strict) == "failed"
+
+
+def state_of(request: RunRequest) -> str:
+    """The state of the request's day."""
+    (found,) = Partitions("train_ranker", request).of([request.day])
+    return found.state
 
 
 def base_for(request: RunRequest) -> Base:
