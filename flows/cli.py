@@ -8,7 +8,7 @@ from fingerpost.flows import domains
 from fingerpost.flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.run.loggers import silence
-from fingerpost.flows.run.plain_text import echo, write_anything
+from fingerpost.flows.run.plain_text import check_arguments, echo, write_anything
 from fingerpost.schemas.errors import FingerpostError
 
 _HELP = "From documents to published, checked, versioned retrieval artifacts."
@@ -66,6 +66,7 @@ def main() -> None:
     silence()
     write_anything()
     try:
+        check_arguments(sys.argv[1:])
         app()
     except FingerpostError as problem:
         echo(f"fingerpost: {' '.join(str(problem).split())}", err=True)

@@ -50,7 +50,8 @@ def canonical_json(value: Any) -> str:
 
 def digest_of(value: Any) -> str:
     """SHA-256 (hexadecimal) of a value's canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    # Surrogates stand for the bytes of file names that are not UTF-8.
+    return hashlib.sha256(canonical_json(value).encode(errors="surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, order=True)

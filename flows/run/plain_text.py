@@ -8,14 +8,17 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
 
+from fingerpost.schemas.errors import FingerpostError
+
 #: Control characters (C0, DEL, C1), line and paragraph separators, bidirectional embeddings, overrides and isolates,
 #: which would also reorder what stands beside them, and unpaired surrogates, which no encoding has.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -27,6 +30,16 @@ def visible(text: str, *, keep: str = "") -> str:
 def _escape(character: str) -> str:
     code = ord(character)
     return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """FingerpostError for an argument of a command that is no text, such as the name of a file in another encoding."""
+    for argument in arguments:
+        if _SURROGATES.search(argument):
+            raise FingerpostError(
+                f"argument '{visible(argument)}': expected text in UTF-8, got other bytes; rename the file, or write the"
+                " argument in UTF-8"
+            )
 
 
 def echo(*lines: object, err: bool = False) -> None:

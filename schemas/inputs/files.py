@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+import pyarrow as pa
+
+from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
 
 _KINDS = {
@@ -57,13 +60,29 @@ def kind_of(file: Path) -> str:
 
 
 def input_fingerprint(path: str | Path, mapping: Mapping[str, str]) -> str:
-    """sha256 over the contents of an input's files, their formats and the mapping; independent of their paths."""
+    """sha256 over the contents of an input's files, their formats and the mapping; independent of their paths.
+
+    Files whose days are moments of a time zone have another one than before such days were those of the zone.
+    """
     digest = hashlib.sha256(json.dumps(sorted(mapping.items())).encode())
     for file in input_files(path):
         digest.update(f"\0{kind_of(file)}\0{is_compressed(file)}\0".encode())
         with _readable(file), open(file, "rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
+        if kind_of(file) == "Parquet" and _has_zoned(file, mapping.get("day", "day")):
+            digest.update(b"\0days of their zone")
     return digest.hexdigest()
+
+
+def _has_zoned(file: Path, column: str) -> bool:
+    """Whether a column of a Parquet file holds moments of a time zone other than UTC."""
+    try:
+        with opened(file) as handle:
+            schema = parquet_file(owned(handle.read()) if is_compressed(file) else file).schema_arrow
+    except (pa.ArrowException, OSError, InputError):
+        return False  # the reader names what is wrong with it
+    found = schema.field(column).type if schema.names.count(column) == 1 else pa.null()
+    return bool(pa.types.is_timestamp(found) and found.tz not in (None, "UTC"))
 
 
 def is_compressed(file: Path) -> bool:

@@ -127,8 +127,10 @@ def read_file(file: Path, reading: Reading) -> Iterator[RawBatch]:
 
 
 def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
+    # Decompressed before: what is wrong with a gzip file is said of it, not of a Parquet file.
+    content = owned(handle.read()) if is_compressed(file) else file
     try:
-        parquet = parquet_file(owned(handle.read()) if is_compressed(file) else file)
+        parquet = parquet_file(content)
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
             f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or rename it to"

@@ -1,5 +1,7 @@
 """Moments as days: each is the day that a calendar in the moment's own zone shows."""
 
+import hashlib
+import json
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.checks_cells import text_cells
 from fingerpost.schemas.inputs.documents import read_documents
+from fingerpost.schemas.inputs.files import input_fingerprint
 
 ZONES = ("Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Asia/Kolkata", "UTC", "+05:30", "-03:00")
 
@@ -55,3 +58,24 @@ def test_a_zone_that_nobody_knows_is_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["a"], "text": ["x"], "day": day}), file)
     with pytest.raises(InputError, match=r"day: expected timestamps of a known time zone, got 'Mars/Base'"):
         read_documents(file)
+
+
+def test_what_was_read_by_other_days_is_read_again_and_nothing_else(tmp_path: Path) -> None:
+    """The identity of files with moments of a zone is another than that of their content alone."""
+    moment = datetime(2026, 1, 5, tzinfo=UTC)
+    identities = {}
+    for name, days in {
+        "zoned": pa.array([moment], pa.timestamp("us", tz="Europe/Berlin")),
+        "utc": pa.array([moment], pa.timestamp("us", tz="UTC")),
+        "bare": pa.array([moment.replace(tzinfo=None)], pa.timestamp("us")),
+        "text": pa.array(["2026-01-05"]),
+    }.items():
+        file = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"id": ["a"], "text": ["x"], "day": days, "seen": days}), file)
+        content = hashlib.sha256(file.read_bytes()).digest()
+        for mapping in ({}, {"day": "seen"}):
+            former = hashlib.sha256(json.dumps(sorted(mapping.items())).encode() + b"\0Parquet\0False\0" + content)
+            identities[name, len(mapping)] = input_fingerprint(file, mapping) == former.hexdigest()
+    assert identities == {(name, many): name != "zoned" for name, many in identities}
+    (tmp_path / "broken.parquet").write_bytes(b"none")
+    assert input_fingerprint(tmp_path / "broken.parquet", {})

@@ -21,7 +21,7 @@ import fingerpost.flows
 from fingerpost.flows.run import console
 from fingerpost.flows.run.plain_text import echo, visible
 from fingerpost.schemas.store import Store
-from tests.support.commands import fingerpost_here
+from tests.support.commands import fingerpost_here, refused
 from tests.support.shown_texts import as_json, everything
 
 FLOWS = Path(next(iter(fingerpost.flows.__path__)))
@@ -149,6 +149,12 @@ def test_a_terminal_that_lacks_a_character_gets_an_escape_and_no_traceback(tmp_p
     ended = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=False)
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert b"Q1 [final] \\u4e2d" in ended.stdout
+
+
+@pytest.mark.parametrize("arguments", [("query", "\udcff"), ("run", "nightly", "--input", "caf\udce9.csv")])
+def test_arguments_that_are_no_text_are_named(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """Python holds bytes of the command line that are not UTF-8 as unpaired surrogates."""
+    assert f"argument '{visible(arguments[-1])}': expected text in UTF-8" in refused(*arguments, cwd=tmp_path)
 
 
 def test_logs_quote_others_safely(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
