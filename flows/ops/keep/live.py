@@ -59,8 +59,8 @@ def show_status(store: Store, *, as_json: bool) -> None:
     for name, record in newest.items():
         if record["error"]:
             console.print(f"[red]{name}[/red]: {record['error']}", soft_wrap=True)
-    for problem in problems:
-        console.print(problem, soft_wrap=True, markup=False)
+    for text in problems:
+        console.print(text, soft_wrap=True, markup=False)
     if strays:
         console.print(
             f"does not belong in the store, and is ignored: {some(strays)}; move it away", soft_wrap=True, markup=False
