@@ -127,8 +127,9 @@ def read_file(file: Path, reading: Reading) -> Iterator[RawBatch]:
 
 
 def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
+    source = owned(handle.read()) if is_compressed(file) else file
     try:
-        parquet = parquet_file(owned(handle.read()) if is_compressed(file) else file)
+        parquet = parquet_file(source)
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
             f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or rename it to"
