@@ -164,7 +164,10 @@ class Pointer:
 
     def _read(self, name: str) -> Publication | None:
         """The move of a file; None, and a warning, for one whose name is not the generation in it."""
-        move = self._decoded(name)
+        try:
+            move = self._decoded(name)
+        except FileNotFoundError:  # moved away meanwhile
+            return None
         if move.generation == int(name[:8]):
             return move
         leave_out(

@@ -104,6 +104,13 @@ def count(value: Any) -> int:
     return value
 
 
+def positive(value: Any) -> int:
+    """The whole number from 1; ValueError for another value."""
+    if count(value) < 1:
+        raise ValueError("no positive number")
+    return int(value)
+
+
 def timestamp(value: Any) -> float:
     """The seconds since 1970 of a moment in the years that a calendar has; ValueError for another value."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 253_000_000_000:
@@ -123,6 +130,7 @@ _WORDS: dict[Any, str] = {
     reference: "a reference",
     calendar_day: "a day YYYY-MM-DD",
     count: "a count",
+    positive: "a positive number",
     timestamp: "seconds since 1970",
 }
 
@@ -172,11 +180,9 @@ def _differs(at: str, expected: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return (
-        _WORDS[dict if isinstance(value, dict) else list]
-        if isinstance(value, dict | list)
-        else json.dumps(value, default=str)
-    )
+    if isinstance(value, dict | list):
+        return _WORDS[dict if isinstance(value, dict) else list]
+    return json.dumps(value, default=str)
 
 
 def _cut(text: str) -> str:

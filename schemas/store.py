@@ -9,10 +9,10 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,7 +30,10 @@ from fingerpost.schemas.errors import (
 )
 from fingerpost.schemas.files import Files
 from fingerpost.schemas.manifests import STORE_FORMAT, FileEntry, Manifest, check_format
+from fingerpost.schemas.records import NUMBER, Shape, checked
 from fingerpost.schemas.refs import Ref, checked_name
+
+T = TypeVar("T")
 
 
 class Store:
@@ -250,6 +253,31 @@ class Artifact:
     def quality(self) -> Mapping[str, Any]:
         """The quality values of the manifest."""
         return self.manifest.quality
+
+    def figure(self, name: str, shape: Shape) -> Any:
+        """A quality value of a shape; CorruptArtifactError for a missing one or one of another shape."""
+        where = f"artifact {self.ref}, manifest.json, quality"
+        value = self.quality[name]
+        checked({name: value}, {name: shape}, where=where, advice="rebuild the artifact with --force")
+        return value
+
+    def measured(self, name: str) -> float:
+        """A measured number; CorruptArtifactError for a missing one or another value."""
+        where, advice = f"artifact {self.ref}, manifest.json, run", "rebuild the artifact with --force"
+        checked(self.manifest.run, {"measured": {name: NUMBER}}, where=where, advice=advice)
+        return float(self.manifest.run["measured"][name])
+
+
+def parameters_of(store: Store, ref: Ref, build: Callable[[Mapping[str, Any]], T]) -> T:
+    """What ``build`` makes of the parameters of an artifact; CorruptArtifactError where it refuses them."""
+    parameters = store.manifest(ref).identity["parameters"]
+    try:
+        return build(parameters)
+    except (TypeError, ValueError) as problem:
+        raise CorruptArtifactError(
+            f"artifact {ref}, manifest.json: expected the parameters that it was made with, found others ({problem});"
+            " rebuild the artifact with --force"
+        ) from problem
 
 
 def find_store() -> str:

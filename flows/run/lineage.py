@@ -11,9 +11,10 @@ from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import Domain, InputFile, named
 from fingerpost.flows.run.profiles import settings_read, value_at
 from fingerpost.flows.run.redaction import public_url
-from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, MissingArtifactError
 from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.publish import Pointer, products, published_collection
+from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import input_texts, runs
@@ -60,12 +61,19 @@ def lineage_of(store: Store, ref: Ref, record: Mapping[str, Any] | None = None) 
     stages = {stage["ref"]: stage for stage in record.get("stages", ())}
     nodes: dict[str, Node] = {}
     _walk(store, ref, stages, record, nodes)
-    live = tuple(
-        f"{collection}/{product}, generation {move.generation}"
-        for collection, product in products(store)
-        if (move := Pointer(store, collection, product).live()) is not None and move.ref == str(ref)
-    )
-    return Lineage(str(ref), str(record.get("id", "")), live, tuple(nodes.values()))
+    return Lineage(str(ref), str(record.get("id", "")), tuple(_live_as(store, ref)), tuple(nodes.values()))
+
+
+def _live_as(store: Store, ref: Ref) -> Iterator[str]:
+    """The pointers at which an artifact is live; one that cannot be read is left out and named."""
+    for collection, product in products(store):
+        try:
+            move = Pointer(store, collection, product).live()
+        except FingerpostError as problem:
+            leave_out(problem)
+            continue
+        if move is not None and move.ref == str(ref):
+            yield f"{collection}/{product}, generation {move.generation}"
 
 
 def run_with(store: Store, ref: Ref) -> dict[str, Any] | None:
@@ -139,8 +147,12 @@ def _walk(
     stage = stages.get(str(ref), {})
     try:
         manifest = store.manifest(ref)
-    except (MissingArtifactError, CorruptArtifactError, ForeignArtifactError):
+    except MissingArtifactError:
         nodes[str(ref)] = Node(str(ref), f"{ref.name} (gone)", ref.day)
+        return
+    except (CorruptArtifactError, ForeignArtifactError) as problem:
+        leave_out(problem)
+        nodes[str(ref)] = Node(str(ref), f"{ref.name} (cannot be read)", ref.day)
         return
     inputs = input_texts(manifest.identity["inputs"])
     for role, text in inputs.items():

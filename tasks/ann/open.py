@@ -25,7 +25,7 @@ from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
-from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.schemas.store import Artifact, Store, find_store, parameters_of
 from fingerpost.tasks.ann.answers import WORDS, Answer, Answers, Radius, radius_of, within_of
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.finger_basis import FingerBasis
@@ -101,8 +101,8 @@ class LiveIndex:
         release = store.open(ref, contracts.INDEX)
         self.members = read_members(store, ref)
         self.manifest: Manifest = release.manifest
-        self.metric: str = release.quality["metric"]
-        speedup = release.manifest.run["measured"]["finger_speedup"]
+        self.metric: str = release.figure("metric", str)
+        speedup = release.measured("finger_speedup")
         if method not in {"auto", "finger", "hnsw"}:
             raise FingerpostError(f"method: expected auto, finger or hnsw, got {method!r}; choose one of them")
         self.method = method if method != "auto" else "finger" if speedup >= 1 else "hnsw"
@@ -152,9 +152,8 @@ class LiveIndex:
     @cached_property
     def engine(self) -> Engine:
         """The engine of text queries, with the parameters that the release was evaluated with."""
-        params = RerankParams(
-            **self.store.manifest(self.members["retrieval"]).identity["parameters"]["params"]["rerank"]
-        )
+        retrieval = self.members["retrieval"]
+        params = parameters_of(self.store, retrieval, lambda given: RerankParams(**given["params"]["rerank"]))
         return Engine(self.featurizer, self.components, self.features, self.index, params)
 
     def load(self, *parts: str) -> None:

@@ -1,5 +1,6 @@
 """Objects from committed corpus artifacts, without Prefect or Dask."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,9 @@ import pyarrow as pa
 
 from fingerpost.schemas import corpus as contracts
 from fingerpost.schemas.matrices import dense_from_arrow, sparse_from_arrow, tensors_from_arrow
+from fingerpost.schemas.records import count
 from fingerpost.schemas.refs import Ref
-from fingerpost.schemas.store import Artifact, Store
+from fingerpost.schemas.store import Artifact, Store, parameters_of
 from fingerpost.schemas.xmr import QUERIES
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
@@ -22,7 +24,7 @@ def read_vocabulary(artifact: Artifact) -> Vocabulary:
     families = tuple(
         FamilyVocabulary(terms.get(family_name(i)), frequencies[family_name(i)]) for i in range(len(frequencies))
     )
-    return Vocabulary(artifact.quality["documents"], families)
+    return Vocabulary(artifact.figure("documents", count), families)
 
 
 def open_texts(store: Store, ref: Ref) -> tuple[Artifact, str]:
@@ -41,15 +43,21 @@ def read_texts(store: Store, ref: Ref, shard: int) -> tuple[list[str], list[str]
 
 def read_featurizer(store: Store, *, vocabulary: Ref, ngrams: Ref, features: Ref) -> Featurizer:
     """The featurizer of the given artifacts: over their vocabulary, with their parameters."""
-    counting = dict(store.manifest(ngrams).identity["parameters"]["params"])
-    weighing = dict(store.manifest(features).identity["parameters"]["params"])
-    families = tuple(FamilyParams(**family) for family in counting.pop("families"))
-    weights = tuple(weighing.pop("family_weights"))
     return Featurizer(
         read_vocabulary(store.open(vocabulary, contracts.VOCABULARY)),
-        NgramParams(families=families, **counting),
-        TfidfParams(family_weights=weights, **weighing),
+        parameters_of(store, ngrams, _ngram_params),
+        parameters_of(store, features, _tfidf_params),
     )
+
+
+def _ngram_params(parameters: Mapping[str, Any]) -> NgramParams:
+    given = dict(parameters["params"])
+    return NgramParams(families=tuple(FamilyParams(**family) for family in given.pop("families")), **given)
+
+
+def _tfidf_params(parameters: Mapping[str, Any]) -> TfidfParams:
+    given = dict(parameters["params"])
+    return TfidfParams(family_weights=tuple(given.pop("family_weights")), **given)
 
 
 def read_vectors(artifact: Artifact) -> np.ndarray:
@@ -64,7 +72,7 @@ def read_components(artifact: Artifact) -> np.ndarray:
 
 def read_features(artifact: Artifact) -> Any:
     """All feature rows as one CSR matrix."""
-    return sparse_from_arrow(artifact.read("features"), columns=artifact.quality["columns"])
+    return sparse_from_arrow(artifact.read("features"), columns=artifact.figure("columns", count))
 
 
 def read_rows(artifact: Artifact, start: int, stop: int) -> Any:
@@ -75,7 +83,7 @@ def read_rows(artifact: Artifact, start: int, stop: int) -> Any:
         if low < high:
             tables.append(artifact.read("features", shard=entry.shard).slice(low, high - low))
         position += entry.rows
-    return sparse_from_arrow(pa.concat_tables(tables), columns=artifact.quality["columns"])
+    return sparse_from_arrow(pa.concat_tables(tables), columns=artifact.figure("columns", count))
 
 
 def family_name(number: int) -> str:

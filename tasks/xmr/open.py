@@ -23,6 +23,7 @@ from fingerpost.schemas import xmr as contracts
 from fingerpost.schemas.manifests import FileEntry, Manifest
 from fingerpost.schemas.matrices import fixed_matrix, sparse_from_arrow, tensors_from_arrow
 from fingerpost.schemas.publish import Pointer, published_collection
+from fingerpost.schemas.records import count, positive
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store
@@ -52,19 +53,19 @@ PRODUCT = contracts.RANKER.name
 
 def read_targets(artifact: Artifact) -> sparse.csr_array:
     """Chosen labels of each query: CSR of weights (queries, labels)."""
-    return sparse_from_arrow(artifact.read("targets"), columns=artifact.quality["labels"])
+    return sparse_from_arrow(artifact.read("targets"), columns=artifact.figure("labels", count))
 
 
 def read_negatives(artifact: Artifact) -> sparse.csr_array | None:
     """User-supplied negatives of each query: CSR of ones (queries, labels); None where the input has none."""
     if "negatives" not in artifact.quality:
         return None
-    return sparse_from_arrow(artifact.read("negatives"), columns=artifact.quality["labels"])
+    return sparse_from_arrow(artifact.read("negatives"), columns=artifact.figure("labels", count))
 
 
 def read_label_features(artifact: Artifact) -> sparse.csr_array:
     """Label features, CSR (labels, columns): the input of the clustering."""
-    matrix = sparse_from_arrow(artifact.read("features"), columns=artifact.quality["columns"])
+    matrix = sparse_from_arrow(artifact.read("features"), columns=artifact.figure("columns", count))
     matrix.indptr, matrix.indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
     return matrix
 
@@ -84,8 +85,7 @@ def read_model(artifact: Artifact, tree: LabelTree, *, mapped: Path | None = Non
     for entry in artifact.entries("weights"):
         arrays = _mapped(artifact, entry, mapped) if mapped else _block(artifact, entry)
         blocks.append(block_of(arrays))
-    quality = artifact.quality
-    return RankerModel(quality["features"], tree, by_level(blocks), quality["normalised"])
+    return RankerModel(artifact.figure("features", count), tree, by_level(blocks), artifact.figure("normalised", bool))
 
 
 def _block(artifact: Artifact, entry: FileEntry) -> dict[str, np.ndarray]:
@@ -224,6 +224,7 @@ class LiveRanker:
         release = store.open(ref, contracts.RANKER)
         self.members = read_members(store, ref)
         self.manifest: Manifest = release.manifest
+        self._release = release
         self._mapped = Path(mapped) if mapped else None
 
     @cached_property
@@ -237,7 +238,7 @@ class LiveRanker:
     def ranker(self) -> Ranker | Ensemble:
         """The ranker, or the ensemble, with the search parameters that the release was evaluated with."""
         quality = self.manifest.quality
-        beam = BeamParams(quality["beam"], quality["post_processor"])
+        beam = BeamParams(self._release.figure("beam", positive), self._release.figure("post_processor", str))
         rankers = [
             open_ranker(self.store, self.members[tree], self.members[model], beam, mapped=self._mapped)
             for tree, model in member_roles(self.members)

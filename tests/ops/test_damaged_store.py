@@ -91,7 +91,7 @@ GC, DRY_GC, ROLLBACK = ("gc", "--keep-days", "36500"), ("gc", "--dry-run"), ("ro
 LINEAGE, DIFF = ("lineage", "-c", COLLECTION), ("diff", "live~1", "live", "-c", COLLECTION)
 FRESH = ("freshness", "--flow", "nightly", "-c", COLLECTION)
 FORGET = ("forget", "sorting-0", "--dry-run", "-c", COLLECTION)
-QUERY = ("query", "quick sort", "-c", COLLECTION)
+QUERY, RANK = ("query", "quick sort", "-c", COLLECTION), ("rank", "red hammer", "-c", COLLECTION)
 #: Commands that take long are tried on damages that parse.
 SLOW, PARSES = {DIFF, FORGET}, {"other types"}
 
@@ -222,6 +222,44 @@ def test_whatever_file_is_damaged_commands_end_in_a_result_or_name_it(
                         store.files.remove_file(f".published/toys/{THINGS.name}/00000003.json")
                 assert others(store, path) == whole, (kind, command)
         assert {product: Pointer(store, *product).required() for product in live} == live
+
+
+@pytest.mark.parametrize(
+    ("product", "role", "part", "command"),
+    [
+        ("ann.index", "", "quality", QUERY),
+        ("ann.index", "", "measured", QUERY),
+        ("ann.index", "features", "quality", QUERY),
+        ("ann.index", "ngrams", "parameters", QUERY),
+        ("ann.index", "retrieval", "parameters", QUERY),
+        ("xmr.ranker", "", "quality", RANK),
+        ("xmr.ranker", "model", "quality", RANK),
+    ],
+)
+@pytest.mark.parametrize("way", ["gone", "other types"])
+def test_values_of_a_manifest_that_nobody_wrote_are_named(
+    worlds: list[tuple[Store, Kinds]],
+    monkeypatch: pytest.MonkeyPatch,
+    product: str,
+    role: str,
+    part: str,
+    command: tuple[str, ...],
+    way: str,
+) -> None:
+    store = worlds[1][0]
+    monkeypatch.setenv("FINGERPOST_STORE", store.url)
+    ref = Pointer(store, COLLECTION, product).required().artifact
+    ref = read_members(store, ref)[role] if role else ref
+    place = Path(store.files.path(f"{ref}/manifest.json"))
+    whole = place.read_bytes()
+    manifest = store.manifest(ref)
+    values: Any = manifest.run if part == "measured" else manifest.identity
+    values[part] = {} if way == "gone" else changed(values[part], lambda leaf: [leaf])
+    place.write_bytes(manifest.encode())
+    try:
+        assert str(ref) in told(*command)
+    finally:
+        place.write_bytes(whole)
 
 
 #: The kinds of files whose damage must be named by every one of their commands if they do not parse.

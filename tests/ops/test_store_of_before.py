@@ -21,7 +21,7 @@ from fingerpost.flows.run.lineage import lineage_of
 from fingerpost.flows.run.replay import replay
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas import ann, corpus, metric, xmr
-from fingerpost.schemas.errors import ForeignArtifactError
+from fingerpost.schemas.errors import ForeignArtifactError, RemovedArtifactError
 from fingerpost.schemas.pins import pin, pins
 from fingerpost.schemas.publish import Pointer, products
 from fingerpost.schemas.releases import MEMBERS, read_members
@@ -31,8 +31,8 @@ from fingerpost.tasks.ann.open import LiveIndex
 from fingerpost.tasks.ann.open import live as live_index
 from fingerpost.tasks.ledger import runs
 from fingerpost.tasks.metric.calibrated import ForeignModelError
+from fingerpost.tasks.metric.open import LiveThreshold, threshold_for
 from fingerpost.tasks.metric.open import live as live_threshold
-from fingerpost.tasks.metric.open import threshold_for
 from fingerpost.tasks.xmr.open import live as live_ranker
 from tests.golden.make_store_of_0_1 import COLLECTION, DAYS, STORE
 from tests.golden.same_code import BEFORE, FORMER_STAGES
@@ -150,6 +150,17 @@ def test_collecting_removes_nothing_that_is_live_or_a_rollback_target(store: Sto
         assert all(store.has(member) for member in read_members(store, ref).values())
     assert [kept.ref for kept in pins(store)] == [str(other)]
     assert LiveIndex(store, Pointer(store, COLLECTION, ann.INDEX.name).required().artifact).query("graph").answers
+
+
+def test_an_open_version_that_is_collected_says_so(store: Store) -> None:
+    first = [Pointer(store, COLLECTION, product).history()[0].artifact for product in PRODUCTS]
+    index, threshold = LiveIndex(store, first[0]), LiveThreshold(store, first[2], COLLECTION)
+    assert threshold.artifact.rows("members") == 0
+    assert index.documents.num_rows
+    collect(store, keep_days=0, keep_rollbacks=0)
+    for read in (lambda: index.query("graph"), lambda: threshold.threshold):
+        with pytest.raises(RemovedArtifactError, match=r"found it removed since.*open what is live now again"):
+            read()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from fingerpost.schemas.inputs.stored_days import days_of
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.publish import Pointer, products
+from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
@@ -90,8 +91,9 @@ class Inventory:
         for committed in store.refs():
             try:
                 self.manifests[str(committed)] = store.manifest(committed)
-            except FingerpostError:
-                continue  # unreadable, so nothing was made from it since; its files are searched undecoded
+            except FingerpostError as problem:
+                # Nothing was made from it since; its files are searched undecoded.
+                leave_out(problem)
         self.records = sorted(
             runs(store, newest=1_000_000), key=lambda record: (record["day"], record["at"], record["id"])
         )

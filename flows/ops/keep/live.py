@@ -67,8 +67,8 @@ def show_status(store: Store, *, as_json: bool) -> None:
     for name, record in newest.items():
         if record["error"]:
             console.tell((name, "red"), f": {record['error']}")
-    for unread in problems:
-        console.tell(unread)
+    for text in problems:
+        console.tell(text)
     if strays:
         console.tell(f"does not belong in the store, and is ignored: {some(strays)}; move it away")
 
