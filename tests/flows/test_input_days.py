@@ -23,42 +23,71 @@ from tests.unit.xmr.shop import write_shop
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
 
-@pytest.fixture
-def news(tmp_path: Path) -> News:
-    """Three days of twenty rows; day 2 changes one row of day 1 and withdraws another."""
-    news = News(tmp_path)
+#: Two of the rows of day 2 are bad.
+LIMITS = {"corpus.imports.quarantine_share": 0.2}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> News:
+    """Three days of twenty rows, each run; day 2 changes one row of day 1 and withdraws another."""
+    news = News(tmp_path_factory.mktemp("made"))
     news.drop(DAYS[0])
-    news.drop(DAYS[1], 20, {"id": f"{DAYS[0]}/3", "text": "corrected"}, {"id": f"{DAYS[0]}/4", "deleted": "true"})
+    path = news.drop(
+        DAYS[1], 20, {"id": f"{DAYS[0]}/3", "text": "corrected"}, {"id": f"{DAYS[0]}/4", "deleted": "true"}
+    )
+    path.write_text(path.read_text() + ",no id,,,\nx,title,text,kind,perhaps\n")
     news.drop(DAYS[2])
+    for day in DAYS[:3]:
+        news.run(day, **LIMITS)
     return news
 
 
+@pytest.fixture
+def news(made: News, tmp_path: Path) -> News:
+    """The same in a folder of the test's own."""
+    return made.copy(tmp_path / "own")
+
+
 def test_days_add_to_each_other_and_only_the_new_one_is_imported(news: News) -> None:
-    news.run(DAYS[0])
-    assert ran(news.run(DAYS[1]))[:2] == [f"import_daily_documents {DAYS[1]}", "merge_daily_documents"]
+    _, second, third = reversed(runs(news.store))
+    assert ran(second)[:2] == [f"import_daily_documents {DAYS[1]}", "merge_daily_documents"]
+    assert ran(third)[:2] == [f"import_daily_documents {DAYS[2]}", "merge_daily_documents"]
     found = news.documents(DAYS[1])
     assert (of_day(found, DAYS[0]), of_day(found, DAYS[1])) == (19, 20)
     assert found[f"{DAYS[0]}/3"] == "corrected"
     assert f"{DAYS[0]}/4" not in found
-    news.drop(DAYS[3], 20, {"id": f"{DAYS[0]}/4", "text": "here again"})
-    third, fourth = news.run(DAYS[2]), news.run(DAYS[3])
-    assert [name for name in ran(third) if name.startswith("import")] == [f"import_daily_documents {DAYS[2]}"]
-    assert [name for name in ran(fourth) if name.startswith("import")] == [f"import_daily_documents {DAYS[3]}"]
     assert [of_day(news.documents(DAYS[2]), day) for day in DAYS[:3]] == [19, 20, 20]
+    news.drop(DAYS[3], 20, {"id": f"{DAYS[0]}/4", "text": "here again"})
+    merge = next(stage for stage in news.plan(DAYS[3], **LIMITS).stages if stage.stage == "merge_daily_documents")
+    assert merge.reason == f"new day {DAYS[3]}, no longer read: {DAYS[0]}"
+    imports = [name for name in ran(news.run(DAYS[3], **LIMITS)) if name.startswith("import")]
+    assert imports == [f"import_daily_documents {DAYS[3]}"]
     # Day 1 has left the window of three; what a later day said of its rows has not.
     found = news.documents(DAYS[3])
     assert [of_day(found, day) for day in DAYS[:4]] == [2, 20, 20, 20]
     assert found[f"{DAYS[0]}/4"] == "here again"
-    assert not ran(news.run(DAYS[3]))
-    assert [one.state for one in news.states(DAYS[:5])] == ["fresh"] * 4 + ["missing"]
+    assert not ran(news.run(DAYS[3], **LIMITS))
+    assert [one.state for one in news.states(DAYS[:5], **LIMITS)] == ["fresh"] * 4 + ["missing"]
 
 
-def test_the_reason_of_a_new_day_names_days(news: News) -> None:
-    for day in DAYS[:3]:
-        news.run(day)
-    news.drop(DAYS[3])
-    merge = next(stage for stage in news.plan(DAYS[3]).stages if stage.stage == "merge_daily_documents")
-    assert merge.reason == f"new day {DAYS[3]}, no longer read: {DAYS[0]}"
+def test_quarantined_rows_are_counted_for_their_own_day(made: News) -> None:
+    assert [one.quarantined for one in made.states(DAYS[:3], **LIMITS)] == [0, 2, 0]
+    merged = next(stage for stage in runs(made.store)[0]["stages"] if stage["stage"] == "merge_daily_documents")
+    assert merged["quality"]["quarantined"] == 2
+    # Of three days of 20 rows, of two more that change day 1, and of the two bad ones.
+    assert merged["quality"]["quarantine_share"] == round(2 / 64, 6)
+
+
+def test_every_imported_day_is_an_input_of_the_merged_documents(made: News) -> None:
+    days = days_of(made.store, Ref.parse(runs(made.store)[0]["refs"]["documents"]), "corpus.daily_documents")
+    assert [(day, ref.day) for day, ref in days.items()] == [(day, day) for day in DAYS[:3]]
+
+
+def test_a_snapshot_reads_its_own_day_alone(news: News) -> None:
+    record = news.run(DAYS[1], **LIMITS, **{"input.days": "snapshot"})
+    assert ran(record)[:2] == ["import_documents", "count_ngrams"]
+    assert of_day(news.documents(DAYS[1]), DAYS[0]) == 1
+    assert "import_daily_documents" not in {stage["stage"] for stage in record["stages"]}
 
 
 def test_a_late_or_changed_file_makes_the_days_after_it_stale_that_read_it(tmp_path: Path) -> None:
@@ -107,20 +136,6 @@ def test_the_days_before_the_first_one_are_not_missing(tmp_path: Path) -> None:
     assert not [note for note in news.run(DAYS[3])["notes"] if "file" in note]
 
 
-def test_a_snapshot_reads_its_own_day_alone(news: News) -> None:
-    for day in DAYS[:2]:
-        news.run(day, **{"input.days": "snapshot"})
-    assert {stage["stage"] for stage in news.run(DAYS[1], **{"input.days": "snapshot"})["stages"]} == {
-        "import_documents",
-        "count_ngrams",
-        "merge_vocabulary",
-        "weigh_terms",
-        "fit_projection",
-        "embed_documents",
-    }
-    assert of_day(news.documents(DAYS[1]), DAYS[0]) == 1
-
-
 def test_days_are_those_of_one_file_with_all_their_rows(tmp_path: Path) -> None:
     """Several days give what their rows in one file would give, to the bit."""
     daily, whole = News(tmp_path, days="all"), News(tmp_path / "whole", days="snapshot")
@@ -134,25 +149,6 @@ def test_days_are_those_of_one_file_with_all_their_rows(tmp_path: Path) -> None:
     ]
     for role, manifest in made[0].items():
         assert [entry.sha256 for entry in manifest.files] == [entry.sha256 for entry in made[1][role].files], role
-
-
-def test_quarantined_rows_are_counted_for_their_own_day(news: News) -> None:
-    path = news.drop(DAYS[1])
-    path.write_text(path.read_text() + ",no id,,,\nx,title,text,kind,perhaps\n")
-    for day in DAYS[:3]:
-        news.run(day, **{"corpus.imports.quarantine_share": 0.2})
-    assert [one.quarantined for one in news.states(DAYS[:3], **{"corpus.imports.quarantine_share": 0.2})] == [0, 2, 0]
-    last = news.run(DAYS[2], **{"corpus.imports.quarantine_share": 0.2})
-    merged = next(stage for stage in last["stages"] if stage["stage"] == "merge_daily_documents")
-    assert merged["quality"]["quarantined"] == 2
-    assert merged["quality"]["quarantine_share"] == round(2 / 62, 6)
-
-
-def test_every_imported_day_is_an_input_of_the_merged_documents(news: News) -> None:
-    record = [news.run(day) for day in DAYS[:3]][-1]
-    days = days_of(news.store, Ref.parse(record["refs"]["documents"]), "corpus.daily_documents")
-    assert list(days) == DAYS[:3]
-    assert [ref.day for ref in days.values()] == DAYS[:3]
 
 
 @pytest.mark.parametrize(
