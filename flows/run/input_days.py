@@ -25,6 +25,7 @@ less. Days before the first one are not missing.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from fingerpost.flows.run.calendar import days_between
@@ -74,15 +75,20 @@ class StoredImports:
     def __init__(self, ledger: Ledger, name: str) -> None:
         self.ledger, self.name = ledger, name
 
+    @cached_property
+    def _folders(self) -> dict[str, None]:
+        """The days of which any collection has an import, oldest first."""
+        folders = self.ledger.store.files.names(self.name)
+        return dict.fromkeys(sorted(name.removeprefix("day=") for name in folders if name.startswith("day=")))
+
     def days(self, last: str) -> Iterator[str]:
         """The days with an import, oldest first, up to ``last``."""
-        folders = self.ledger.store.files.names(self.name)
-        for day in sorted(folder.removeprefix("day=") for folder in folders if folder.startswith("day=")):
-            if day <= last and self.of(day) is not None:
-                yield day
+        return (day for day in self._folders if day <= last and self.of(day) is not None)
 
     def of(self, day: str) -> Ref | None:
         """The newest import of a day; None if there is none."""
+        if day not in self._folders:
+            return None
         store = self.ledger.store
         refs = [Ref(self.name, day, fingerprint) for fingerprint in store.files.names(f"{self.name}/day={day}")]
         # The hints of a ledger are of its collection, whichever imported the same rows first.
@@ -123,7 +129,7 @@ def days_read(settings: Any, setting: str, imports: StoredImports, *, before: Co
     start = "" if mode == "all" else _days_before(last, int(mode.partition(":")[2]) - 1)
     earliest = next(iter(files), last)
     if may_be_stored and earliest > start:
-        earliest = min(earliest, next(imports.days(last), last))
+        earliest = min([earliest, next(imports.days(last), last), *before])
     wanted = list(days_between(max(start, earliest), last))
     read = {day: files[day] for day in wanted if day in files}
     others = {day: imports.of(day) if may_be_stored else None for day in wanted if day not in files}

@@ -8,7 +8,7 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,8 @@ def events(store: Store, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 class _Events:
     store: Store
     record: Mapping[str, Any]
+    #: The path and name of the input of a stage, by its artifact, once they are known.
+    sources: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def all(self) -> Iterator[dict[str, Any]]:
         """The start and end of each stage; stages run one after the other, so these follow from their durations."""
@@ -151,12 +153,14 @@ class _Events:
         """An input of a stage (its record)."""
         if _is_ref(text):
             return self._dataset(Ref.parse(text))
-        source = source_path(self.record, stage) or "input"
+        if stage["ref"] not in self.sources:
+            self.sources[stage["ref"]] = source_path(self.record, stage) or "input", source_name(self.record, stage)
+        source, name = self.sources[stage["ref"]]
         facets = {"version": _facet("version", datasetVersion=text)}
         if source in built_in():
             return {"namespace": _NAMESPACE, "name": source, "facets": facets}
         uri = urlsplit(_uri(source))
-        facets["dataSource"] = _facet("dataSource", name=source_name(self.record, stage), uri=uri.geturl())
+        facets["dataSource"] = _facet("dataSource", name=name, uri=uri.geturl())
         namespace = f"{uri.scheme}://{uri.netloc}" if uri.netloc else uri.scheme
         return {
             "namespace": namespace,

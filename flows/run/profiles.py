@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
@@ -105,8 +106,17 @@ def _text_of(profile: str) -> str:
         ) from problem
 
 
-def _walk(section: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any, tuple[Any, ...]]]:
-    """Every field of a section and its subsections: its path, its type and its marks."""
+#: A field of a section: its path, its type and its marks.
+_Field = tuple[tuple[str, ...], Any, tuple[Any, ...]]
+
+
+@lru_cache(maxsize=256)
+def _walk(section: Any, prefix: tuple[str, ...] = ()) -> tuple[_Field, ...]:
+    """Every field of a section and its subsections."""
+    return tuple(_fields(section, prefix))
+
+
+def _fields(section: Any, prefix: tuple[str, ...]) -> Iterator[_Field]:
     if is_dataclass(section):
         types = get_type_hints(section)
         fields = [(entry.name, types[entry.name], ()) for entry in dataclass_fields(section)]

@@ -1,7 +1,9 @@
 """Inputs that are read over several days: what counts, what is computed, and what late, missing and deleted rows do."""
 
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from fingerpost.flows.ops.backfill.partitions import Partitions
@@ -10,10 +12,19 @@ from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas.errors import InputError
-from fingerpost.schemas.inputs.stored_days import days_of
+from fingerpost.schemas.inputs.daily import DailyDocuments, DailyEmbeddings, DailyInteractions
+from fingerpost.schemas.inputs.interactions import InteractionFile
+from fingerpost.schemas.inputs.stored_days import StoredDay, days_of
+from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.corpus.stages.documents import import_daily_documents
+from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.metric.stages.inputs import import_daily_embeddings
+from fingerpost.tasks.stage import Stage
+from fingerpost.tasks.xmr.stages.interactions import import_daily_interactions, import_interactions
 from tests.support.daily_news import DAYS, News, of_day, ran
 from tests.support.embedding_files import write
 from tests.support.shop_rankers import request_for as shop
@@ -23,42 +34,71 @@ from tests.unit.xmr.shop import write_shop
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
 
-@pytest.fixture
-def news(tmp_path: Path) -> News:
-    """Three days of twenty rows; day 2 changes one row of day 1 and withdraws another."""
-    news = News(tmp_path)
+#: Two of the rows of day 2 are bad.
+LIMITS = {"corpus.imports.quarantine_share": 0.2}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> News:
+    """Three days of twenty rows, each run; day 2 changes one row of day 1 and withdraws another."""
+    news = News(tmp_path_factory.mktemp("made"))
     news.drop(DAYS[0])
-    news.drop(DAYS[1], 20, {"id": f"{DAYS[0]}/3", "text": "corrected"}, {"id": f"{DAYS[0]}/4", "deleted": "true"})
+    path = news.drop(
+        DAYS[1], 20, {"id": f"{DAYS[0]}/3", "text": "corrected"}, {"id": f"{DAYS[0]}/4", "deleted": "true"}
+    )
+    path.write_text(path.read_text() + ",no id,,,\nx,title,text,kind,perhaps\n")
     news.drop(DAYS[2])
+    for day in DAYS[:3]:
+        news.run(day, **LIMITS)
     return news
 
 
+@pytest.fixture
+def news(made: News, tmp_path: Path) -> News:
+    """The same in a folder of the test's own."""
+    return made.copy(tmp_path / "own")
+
+
 def test_days_add_to_each_other_and_only_the_new_one_is_imported(news: News) -> None:
-    news.run(DAYS[0])
-    assert ran(news.run(DAYS[1]))[:2] == [f"import_daily_documents {DAYS[1]}", "merge_daily_documents"]
+    _, second, third = reversed(runs(news.store))
+    assert ran(second)[:2] == [f"import_daily_documents {DAYS[1]}", "merge_daily_documents"]
+    assert ran(third)[:2] == [f"import_daily_documents {DAYS[2]}", "merge_daily_documents"]
     found = news.documents(DAYS[1])
     assert (of_day(found, DAYS[0]), of_day(found, DAYS[1])) == (19, 20)
     assert found[f"{DAYS[0]}/3"] == "corrected"
     assert f"{DAYS[0]}/4" not in found
-    news.drop(DAYS[3], 20, {"id": f"{DAYS[0]}/4", "text": "here again"})
-    third, fourth = news.run(DAYS[2]), news.run(DAYS[3])
-    assert [name for name in ran(third) if name.startswith("import")] == [f"import_daily_documents {DAYS[2]}"]
-    assert [name for name in ran(fourth) if name.startswith("import")] == [f"import_daily_documents {DAYS[3]}"]
     assert [of_day(news.documents(DAYS[2]), day) for day in DAYS[:3]] == [19, 20, 20]
+    news.drop(DAYS[3], 20, {"id": f"{DAYS[0]}/4", "text": "here again"})
+    merge = next(stage for stage in news.plan(DAYS[3], **LIMITS).stages if stage.stage == "merge_daily_documents")
+    assert merge.reason == f"new day {DAYS[3]}, no longer read: {DAYS[0]}"
+    imports = [name for name in ran(news.run(DAYS[3], **LIMITS)) if name.startswith("import")]
+    assert imports == [f"import_daily_documents {DAYS[3]}"]
     # Day 1 has left the window of three; what a later day said of its rows has not.
     found = news.documents(DAYS[3])
     assert [of_day(found, day) for day in DAYS[:4]] == [2, 20, 20, 20]
     assert found[f"{DAYS[0]}/4"] == "here again"
-    assert not ran(news.run(DAYS[3]))
-    assert [one.state for one in news.states(DAYS[:5])] == ["fresh"] * 4 + ["missing"]
+    assert not ran(news.run(DAYS[3], **LIMITS))
+    assert [one.state for one in news.states(DAYS[:5], **LIMITS)] == ["fresh"] * 4 + ["missing"]
 
 
-def test_the_reason_of_a_new_day_names_days(news: News) -> None:
-    for day in DAYS[:3]:
-        news.run(day)
-    news.drop(DAYS[3])
-    merge = next(stage for stage in news.plan(DAYS[3]).stages if stage.stage == "merge_daily_documents")
-    assert merge.reason == f"new day {DAYS[3]}, no longer read: {DAYS[0]}"
+def test_quarantined_rows_are_counted_for_their_own_day(made: News) -> None:
+    assert [one.quarantined for one in made.states(DAYS[:3], **LIMITS)] == [0, 2, 0]
+    merged = next(stage for stage in runs(made.store)[0]["stages"] if stage["stage"] == "merge_daily_documents")
+    assert merged["quality"]["quarantined"] == 2
+    # Of three days of 20 rows, of two more that change day 1, and of the two bad ones.
+    assert merged["quality"]["quarantine_share"] == round(2 / 64, 6)
+
+
+def test_every_imported_day_is_an_input_of_the_merged_documents(made: News) -> None:
+    days = days_of(made.store, Ref.parse(runs(made.store)[0]["refs"]["documents"]), "corpus.daily_documents")
+    assert [(day, ref.day) for day, ref in days.items()] == [(day, day) for day in DAYS[:3]]
+
+
+def test_a_snapshot_reads_its_own_day_alone(news: News) -> None:
+    record = news.run(DAYS[1], **LIMITS, **{"input.days": "snapshot"})
+    assert ran(record)[:2] == ["import_documents", "count_ngrams"]
+    assert of_day(news.documents(DAYS[1]), DAYS[0]) == 1
+    assert "import_daily_documents" not in {stage["stage"] for stage in record["stages"]}
 
 
 def test_a_late_or_changed_file_makes_the_days_after_it_stale_that_read_it(tmp_path: Path) -> None:
@@ -107,20 +147,6 @@ def test_the_days_before_the_first_one_are_not_missing(tmp_path: Path) -> None:
     assert not [note for note in news.run(DAYS[3])["notes"] if "file" in note]
 
 
-def test_a_snapshot_reads_its_own_day_alone(news: News) -> None:
-    for day in DAYS[:2]:
-        news.run(day, **{"input.days": "snapshot"})
-    assert {stage["stage"] for stage in news.run(DAYS[1], **{"input.days": "snapshot"})["stages"]} == {
-        "import_documents",
-        "count_ngrams",
-        "merge_vocabulary",
-        "weigh_terms",
-        "fit_projection",
-        "embed_documents",
-    }
-    assert of_day(news.documents(DAYS[1]), DAYS[0]) == 1
-
-
 def test_days_are_those_of_one_file_with_all_their_rows(tmp_path: Path) -> None:
     """Several days give what their rows in one file would give, to the bit."""
     daily, whole = News(tmp_path, days="all"), News(tmp_path / "whole", days="snapshot")
@@ -134,25 +160,6 @@ def test_days_are_those_of_one_file_with_all_their_rows(tmp_path: Path) -> None:
     ]
     for role, manifest in made[0].items():
         assert [entry.sha256 for entry in manifest.files] == [entry.sha256 for entry in made[1][role].files], role
-
-
-def test_quarantined_rows_are_counted_for_their_own_day(news: News) -> None:
-    path = news.drop(DAYS[1])
-    path.write_text(path.read_text() + ",no id,,,\nx,title,text,kind,perhaps\n")
-    for day in DAYS[:3]:
-        news.run(day, **{"corpus.imports.quarantine_share": 0.2})
-    assert [one.quarantined for one in news.states(DAYS[:3], **{"corpus.imports.quarantine_share": 0.2})] == [0, 2, 0]
-    last = news.run(DAYS[2], **{"corpus.imports.quarantine_share": 0.2})
-    merged = next(stage for stage in last["stages"] if stage["stage"] == "merge_daily_documents")
-    assert merged["quality"]["quarantined"] == 2
-    assert merged["quality"]["quarantine_share"] == round(2 / 62, 6)
-
-
-def test_every_imported_day_is_an_input_of_the_merged_documents(news: News) -> None:
-    record = [news.run(day) for day in DAYS[:3]][-1]
-    days = days_of(news.store, Ref.parse(record["refs"]["documents"]), "corpus.daily_documents")
-    assert list(days) == DAYS[:3]
-    assert [ref.day for ref in days.values()] == DAYS[:3]
 
 
 @pytest.mark.parametrize(
@@ -203,8 +210,9 @@ def test_interactions_of_days_add_up_and_a_refresh_goes_on_from_them(tmp_path: P
     assert any(name.startswith("refresh_rankers") for name in stages)
     assert not any(name.startswith("train_rankers") for name in stages)
     # What the merge makes is what one file would.
-    run_flow("train_ranker", request(DAYS[3]), quiet=True)
-    single = store.manifest(Ref.parse(runs(store, newest=1)[0]["refs"]["ranker_interactions"]))
+    env, asked = Environment(store, "shop", DAYS[3]), request(DAYS[3]).resolve()
+    file = InteractionFile(asked.xmr.input, asked.xmr.labels)
+    single = store.manifest(import_interactions.execute(env, file, params=asked.xmr.interactions))
     assert [entry.sha256 for entry in merged.files] == [entry.sha256 for entry in single.files]
 
 
@@ -240,3 +248,42 @@ def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
     news = News(tmp_path, days="all")
     with pytest.raises(InputError, match=f"3 numbers on {DAYS[0]}, 4 numbers on {DAYS[1]}"):
         news.run(DAYS[1])
+
+
+@pytest.mark.parametrize(
+    ("stage", "source", "text"),
+    [
+        (import_daily_documents, DailyDocuments, "id,text,deleted\na,x,\nb,y,\nc,,true\n,z,\n"),
+        (import_daily_embeddings, DailyEmbeddings, 'id,label,vector,deleted\na,x,"[1,2]",\nb,,,true\n'),
+        (import_daily_embeddings, DailyEmbeddings, "id,label,vector,deleted\nb,,,true\n"),
+        (import_daily_interactions, DailyInteractions, "query,label,deleted\na,x,\nb,x,1\n"),
+    ],
+    ids=["documents", "embeddings", "deletions", "interactions"],
+)
+def test_a_day_whose_file_is_gone_is_imported_again_from_the_store(
+    stage: Stage, source: Any, text: str, tmp_path: Path
+) -> None:
+    """For example by new code, or with another limit; forgotten keys are left out."""
+    (tmp_path / "day.csv").write_text(text)
+    store = Store(str(tmp_path / "store")).prepare()
+    env = Environment(store, "rows", DAYS[0])
+    first = stage.execute(env, source(str(tmp_path / "day.csv")), params=ImportParams(quarantine_share=0.5))
+    again = StoredDay(store, first, stage.contract, Suppressed.of(["nobody"], b"salt"))
+    assert stage.execute(env, again, params=ImportParams(quarantine_share=0.5)) == first
+    second = stage.execute(env, again, params=ImportParams(quarantine_share=0.4))
+    tables = [[store.open(ref, stage.contract).read(t.name) for t in stage.contract.tables] for ref in (first, second)]
+    assert first != second
+    assert all(one.equals(other) for one, other in zip(*tables, strict=True))
+    without = StoredDay(store, first, stage.contract, Suppressed.of(["a", "b"], b"salt"))
+    assert without.identity() != again.identity()
+    assert {
+        key for table in without.read().__dict__.values() if isinstance(table, pa.Table) for key in _ids(table)
+    } <= {
+        "c",
+        "",
+    }
+
+
+def _ids(table: pa.Table) -> list[str]:
+    ids: list[str] = table["id"].to_pylist()
+    return ids

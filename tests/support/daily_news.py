@@ -1,8 +1,9 @@
 """Daily files of news, each with what is new, changed or withdrawn that day, and runs over them."""
 
 import csv
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.request import RunRequest
-from fingerpost.flows.run.start import run_flow
+from fingerpost.flows.run.runtime import Watching, watching
+from fingerpost.flows.run.start import known
 from fingerpost.schemas.corpus import DOCUMENTS
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ledger import partition, read_run
+from fingerpost.tasks.ledger import partition, runs
 from tests.worlds import texts
 
 FLOW = "featurize_corpus"
@@ -56,9 +58,18 @@ class News:
         return path
 
     def run(self, day: str, **settings: Any) -> dict[str, Any]:
-        """Runs a day; its record."""
-        report = run_flow(self.flow, self.request(**settings).for_day(day), quiet=True)
-        return read_run(self.store, Path(report).stem)
+        """Runs a day, with flows as plain code; its record."""
+        token = watching.set(Watching(quiet=True))
+        try:
+            known(self.flow)(self.request(**settings).for_day(day))
+        finally:
+            watching.reset(token)
+        return runs(self.store, newest=1)[0]
+
+    def copy(self, folder: Path) -> "News":
+        """The same files and store in another folder."""
+        shutil.copytree(self.folder, folder)
+        return replace(self, folder=folder)
 
     def plan(self, day: str, **settings: Any) -> Plan:
         """The plan of a day."""
