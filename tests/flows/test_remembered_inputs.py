@@ -51,7 +51,10 @@ def values(store: Store, collection: str = "shop") -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("plain_runs")
-def test_a_collection_of_ones_own_is_not_replaced_by_the_sample(tmp_path: Path, store: Store) -> None:
+def test_a_collection_of_ones_own_is_not_replaced_by_the_sample(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fingerpost.flows.run.runtime._write_report", lambda run, record: None)
     write_csv(tmp_path / "products.csv")
     first = ("run", "nightly", *TINY, "--input", "products.csv", *MAPPED, "--day", "2026-01-05", "--quiet")
     done = fingerpost_here(*first, "--collection", "products", cwd=tmp_path)
@@ -121,6 +124,17 @@ def test_the_inputs_of_every_domain_are_remembered_with_how_they_are_read(tmp_pa
     assert values(store)["input.source"] == str(tmp_path / "drops" / "{day}.csv")
     for flow in FLOWS:
         check_named(found, flow)
+
+
+def test_how_many_days_of_an_input_are_read_is_remembered_with_it(tmp_path: Path, store: Store) -> None:
+    ended(store, "nightly", asked(input="drops/{day}.csv", settings={"xmr.input": "clicks/{day}.csv"}))
+    ended(store, "nightly", asked(input="drops/{day}.csv", settings={"input.days": "window:3"}))
+    found = asked().resolve()
+    assert (found.input.days, found.input.source) == ("window:3", str(tmp_path / "drops" / "{day}.csv"))
+    assert found.xmr.input == str(tmp_path / "clicks" / "2026-01-05.csv"), "its days were read one by one"
+    ended(store, "train_ranker", asked(input="rows/{day}.csv", settings={"input.days": "all"}))
+    found = asked().resolve()
+    assert (found.xmr.days, found.xmr.input) == ("all", str(tmp_path / "rows" / "{day}.csv"))
 
 
 def test_what_is_named_is_not_remembered(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
