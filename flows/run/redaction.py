@@ -11,5 +11,7 @@ def without_credentials(text: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """A URL without name, password, options and fragment."""
+    """A URL without name, password, options and fragment; a path as it is, whose ``?`` and ``#`` are of its name."""
+    if "://" not in url:
+        return url
     return re.split(r"[?#]", without_credentials(url), maxsplit=1)[0].rstrip("/")

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import fingerpost.flows
 from fingerpost.flows.run import console
 from fingerpost.flows.run.plain_text import echo, visible
+from fingerpost.flows.run.redaction import public_url
 from fingerpost.schemas.store import Store
 from tests.support.commands import fingerpost_here, refused
 from tests.support.shown_texts import as_json, everything
@@ -165,6 +166,11 @@ def test_logs_quote_others_safely(caplog: pytest.LogCaptureFixture, tmp_path: Pa
     finally:
         logging.setLogRecordFactory(before)
     assert caplog.messages == ["a\\x1b[2J is b\\u202e"]
+
+
+@pytest.mark.parametrize("path", ["/drops/Q1 [final] #2?.csv", "a b/../c.csv", "100%#.parquet"])
+def test_paths_keep_their_names(path: str) -> None:
+    assert public_url(path) == path
 
 
 def test_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
