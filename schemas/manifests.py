@@ -31,13 +31,13 @@ FILE_ENTRY = {"table": str, "shard": count, "path": str, "sha256": str, "bytes":
 _MANIFEST = {
     "identity": {
         "contract": {"name": str, "version": int},
-        "schema": Each(Each(str)),
+        "schema?": Each(Each(str)),
         "rows": Each(count),
         "quality": dict,
         "parameters": dict,
         "inputs": Each({"ref?": reference, "source?": str}),
-        "input_identities": Each(str),
-        "code": str,
+        "input_identities?": Each(str),
+        "code?": str,
         "files": [FILE_ENTRY],
     },
     "run": {

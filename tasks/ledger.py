@@ -341,7 +341,7 @@ _RUN = {
     "day": calendar_day,
     "seconds": NUMBER,
     "stages": [_STAGE],
-    "at": moment,
+    "at?": moment,
     "settings?": dict,
     "refs?": Each(reference),
     "gates?": [_GATE],

@@ -59,19 +59,18 @@ def test_the_history_shows_first_causes_and_errors(tmp_path: Path, capsys: pytes
         "parameters changed (seed)",
         "input changed (graph)",
     )
-    stages = [{"stage": f"s{n}", "computed": True, "reason": reason} for n, reason in enumerate(reasons)]
-    save_run(
-        store, "20260102T000000000-aaaaaa", {"id": "a", **about, "state": "completed", "stages": stages, "error": ""}
-    )
+    stages = [
+        {"stage": f"s{n}", "ref": f"test.things/day=2026-01-02/{n:032x}", "computed": True, "reason": reason}
+        for n, reason in enumerate(reasons)
+    ]
+    save_run(store, "a", {"id": "a", **about, "state": "completed", "stages": stages, "error": ""})
     save_run(
         store,
-        "20260102T000000001-bbbbbb",
+        "b",
         {"id": "b", **about, "state": "failed", "stages": [], "error": "InputError: no file"},
     )
     first = [{**stage, "reason": "first run"} for stage in stages]
-    save_run(
-        store, "20260102T000000002-cccccc", {"id": "c", **about, "state": "completed", "stages": first, "error": ""}
-    )
+    save_run(store, "c", {"id": "c", **about, "state": "completed", "stages": first, "error": ""})
     show_history(store, newest=3, as_json=False)
     shown = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
     assert shown["a"].rstrip().endswith("s0: input changed (source); s2: parameters changed (seed); 2 that follow")
