@@ -30,7 +30,6 @@ LEFT = (
     ".DS_Store",
     ".nfs000000000000a1b200000001",
     "00000002.json~",
-    "#00000002.json#",
     ".00000002.json.swp",
     "Thumbs.db",
 )
@@ -178,7 +177,7 @@ def test_a_suppressed_key_stays_so_beside_strays_and_without_its_salt_nobody_goe
     assert suppressed.suppressed() == found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(name=st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=40))
 def test_whatever_its_name_a_stray_file_is_named_or_belongs(
     name: str, tmp_path_factory: pytest.TempPathFactory

@@ -121,7 +121,7 @@ def toys(store: Store) -> Kinds:
     forget = ("forget", "gone", "--dry-run", "-c", "toys")
     return {
         "store.json": ("store.json", (STATUS,)),
-        "live pointer": (f"{pointer}/00000002.json", (STATUS, HISTORY, METRICS, GC, ROLLBACK)),
+        "live pointer": (f"{pointer}/00000002.json", (STATUS, METRICS, GC, ROLLBACK)),
         "earlier pointer": (f"{pointer}/00000001.json", (HISTORY, GC, ROLLBACK)),
         "manifest": (f"{second.ref}/manifest.json", (GC, ROLLBACK)),
         "hint": (f".index/toys/{THINGS.name}.json", (GC,)),
@@ -148,9 +148,9 @@ def nights(store: Store) -> Kinds:
     return {
         "states of days": (f".states/nightly/{COLLECTION}.json", (METRICS,)),
         "end of a schedule": (f".schedules/nightly/{COLLECTION}.json", (METRICS,)),
-        "run": (f".runs/{store.files.names('.runs')[1]}", (STATUS, HISTORY, METRICS, LINEAGE, DIFF, FORGET)),
-        "day": (f".partitions/nightly/{COLLECTION}/{DAYS[1]}.json", (FRESH, METRICS)),
-        "manifest of what is live": (f"{index}/manifest.json", (QUERY, LINEAGE, DIFF)),
+        "run": (f".runs/{store.files.names('.runs')[1]}", (STATUS, HISTORY, LINEAGE, DIFF, FORGET)),
+        "day": (f".partitions/nightly/{COLLECTION}/{DAYS[1]}.json", (FRESH,)),
+        "manifest of what is live": (f"{index}/manifest.json", (QUERY, LINEAGE)),
         "manifest of a member": (f"{documents}/manifest.json", (QUERY,)),
         "data of a member": (store.manifest(documents).files[0].path, (QUERY, FORGET)),
     }
