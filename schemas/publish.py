@@ -22,12 +22,11 @@ from fingerpost.schemas.errors import (
     GateError,
     MissingArtifactError,
     PublicationConflictError,
-    UnsafeNameError,
 )
 from fingerpost.schemas.inputs import SAMPLE
 from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
 from fingerpost.schemas.records import Each, built, leave_out, moment, reference
-from fingerpost.schemas.refs import Ref, checked_name, digest_of
+from fingerpost.schemas.refs import Ref, checked_name, digest_of, is_name
 from fingerpost.schemas.store import Store
 
 _MOVE = re.compile(r"(\d{8})\.json")
@@ -345,16 +344,9 @@ def products(store: Store) -> list[tuple[str, str]]:
     """The (collection, product) pairs that were ever published."""
     return [
         (collection, product)
-        for collection in filter(_is_name, store.files.names(".published"))
-        for product in filter(_is_name, store.files.names(f".published/{collection}"))
+        for collection in filter(is_name, store.files.names(".published"))
+        for product in filter(is_name, store.files.names(f".published/{collection}"))
     ]
-
-
-def _is_name(text: str) -> bool:
-    try:
-        return bool(checked_name(text))
-    except UnsafeNameError:
-        return False
 
 
 def published_collection(store: Store, collection: str | None = None, *, product: str) -> str:

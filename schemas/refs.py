@@ -24,6 +24,14 @@ def checked_name(value: str, *, what: str = "name") -> str:
     return value
 
 
+def is_name(text: str) -> bool:
+    """Whether `checked_name` accepts a text."""
+    try:
+        return bool(checked_name(text))
+    except UnsafeNameError:
+        return False
+
+
 def checked_day(value: str) -> str:
     """The day itself if it is a calendar day YYYY-MM-DD; UnsafeNameError otherwise."""
     try:

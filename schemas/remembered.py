@@ -10,7 +10,7 @@ from typing import Any
 
 from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
 from fingerpost.schemas.records import Each, built, calendar_day, is_record
-from fingerpost.schemas.refs import checked_name, digest_of
+from fingerpost.schemas.refs import checked_name, digest_of, is_name
 from fingerpost.schemas.store import Store
 
 FOLDER = ".inputs"
@@ -51,7 +51,8 @@ def remember_inputs(store: Store, collection: str, inputs: Mapping[str, Remember
 
 def remembering(store: Store) -> list[str]:
     """The collections that remember inputs, sorted."""
-    return [name.removesuffix(".json") for name in store.files.names(FOLDER) if is_record(name)]
+    names = (name.removesuffix(".json") for name in store.files.names(FOLDER) if is_record(name))
+    return [name for name in names if is_name(name)]
 
 
 def _path(collection: str) -> str:

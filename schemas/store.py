@@ -172,15 +172,17 @@ class Store:
         _files.reached("after-manifest")
         return manifest
 
-    def refs(self, name: str | None = None) -> Iterable[Ref]:
-        """The committed artifacts, sorted by name, day and fingerprint."""
+    def refs(self, name: str | None = None, *, day: str = "") -> Iterable[Ref]:
+        """The committed artifacts (of a name, of a day), sorted by name, day and fingerprint."""
         for folder in [checked_name(name)] if name else self.files.names(""):
-            for day in self.files.names(folder) if not folder.startswith(".") else ():
-                if not day.startswith("day="):
+            if folder.startswith("."):
+                continue
+            for made in [f"day={day}"] if day else self.files.names(folder):
+                if not made.startswith("day="):
                     continue
-                for fingerprint in self.files.names(f"{folder}/{day}"):
+                for fingerprint in self.files.names(f"{folder}/{made}"):
                     with contextlib.suppress(UnsafeNameError):  # what others put there
-                        ref = Ref(folder, day.removeprefix("day="), fingerprint)
+                        ref = Ref(folder, made.removeprefix("day="), fingerprint)
                         if self.has(ref):
                             yield ref
 

@@ -20,6 +20,9 @@ _RECORDS = {
     ".collecting": rf"{_NAME}\.json",
     ".runs": r"[A-Za-z0-9][A-Za-z0-9_.-]*\.json",
     ".partitions": rf"{_NAME}/{_NAME}/{_DAY}\.json",
+    ".inputs": rf"{_NAME}\.json",
+    ".states": rf"{_NAME}/{_NAME}\.json",
+    ".schedules": rf"{_NAME}/{_NAME}\.json",
     ".backfills": (
         rf"{_NAME}/(request|control|crashes)\.json|{_NAME}/claims-\d+/{_DAY}\.json"
         rf"|{_NAME}/(workers|leading)/{_NAME}\.json"

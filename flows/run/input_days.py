@@ -90,9 +90,8 @@ class StoredImports:
         if day not in self._folders:
             return None
         store = self.ledger.store
-        refs = [Ref(self.name, day, fingerprint) for fingerprint in store.files.names(f"{self.name}/day={day}")]
         # The hints of a ledger are of its collection, whichever imported the same rows first.
-        mine = [ref for ref in refs if self.ledger.same(self.name, ref.fingerprint) is not None and store.has(ref)]
+        mine = [ref for ref in store.refs(self.name, day=day) if self.ledger.same(self.name, ref.fingerprint)]
         moments = [(str(store.manifest(ref).run.get("at", "")), str(ref), ref) for ref in mine]
         return max(moments)[2] if moments else None
 

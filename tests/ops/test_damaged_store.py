@@ -32,6 +32,7 @@ from fingerpost.schemas.pins import pin
 from fingerpost.schemas.publish import Pointer, products
 from fingerpost.schemas.refs import digest_of
 from fingerpost.schemas.releases import read_members
+from fingerpost.schemas.remembered import Remembered, remember_inputs
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.workspace import Workspace
 from fingerpost.tasks.ledger import Ledger
@@ -145,7 +146,9 @@ def nights(store: Store) -> Kinds:
     documents = read_members(store, index)["documents"]
     keep_states(store, "nightly", COLLECTION, [DayState(DAYS[1], "fresh")], now=datetime(2026, 1, 7, tzinfo=UTC))
     end_schedule(store, "nightly", COLLECTION, day=DAYS[1])
+    remember_inputs(store, COLLECTION, {"input.source": Remembered({"input.source": "a.csv"}, DAYS[1], "run")})
     return {
+        "inputs": (f".inputs/{COLLECTION}.json", (STATUS,)),
         "states of days": (f".states/nightly/{COLLECTION}.json", (METRICS,)),
         "end of a schedule": (f".schedules/nightly/{COLLECTION}.json", (METRICS,)),
         "run": (f".runs/{store.files.names('.runs')[1]}", (STATUS, HISTORY, LINEAGE, DIFF, FORGET)),
@@ -264,6 +267,9 @@ def test_values_of_a_manifest_that_nobody_wrote_are_named(
 
 #: The kinds of files whose damage must be named by every one of their commands if they do not parse.
 NAMED = {
+    "inputs",
+    "states of days",
+    "end of a schedule",
     "store.json",
     "live pointer",
     "run",
@@ -272,8 +278,6 @@ NAMED = {
     "collector",
     "alert",
     "manifest of what is live",
-    "states of days",
-    "end of a schedule",
 }
 NO_RECORD = {"cut", "emptied", "doubled", "not UTF-8", "deeply nested", "other keys", "other types"}
 

@@ -22,7 +22,7 @@ from fingerpost.flows.run.day_states import interrupted
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.section import SettingsError
-from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, UnsafeNameError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.records import (
     NUMBER,
     Each,
@@ -33,7 +33,7 @@ from fingerpost.schemas.records import (
     decoded,
     leave_out,
 )
-from fingerpost.schemas.refs import checked_day, checked_name
+from fingerpost.schemas.refs import checked_day, checked_name, is_name
 from fingerpost.schemas.store import Store
 
 FOLDER = ".backfills"
@@ -172,7 +172,7 @@ class Backfill:
             body = decoded(store.files.read(path), _REQUEST, where=path, advice=_AGAIN)
             return cls(store, backfill_id, BackfillRequest(**body["request"]), body["by"], body["at"])
         except (FileNotFoundError, ValueError) as problem:
-            known = ", ".join(filter(_is_name, store.files.names(FOLDER))) or "none"
+            known = ", ".join(filter(is_name, store.files.names(FOLDER))) or "none"
             raise BackfillError(
                 f"backfill: expected the id of one that can be read ({known}), got {backfill_id!r}; see `fingerpost"
                 " backfill list`"
@@ -279,7 +279,7 @@ class Backfill:
 def backfills(store: Store) -> list[Backfill]:
     """The readable backfills of a store, newest first; one that cannot be read is left out and named."""
     found = []
-    for name in filter(_is_name, reversed(store.files.names(FOLDER))):
+    for name in filter(is_name, reversed(store.files.names(FOLDER))):
         try:
             backfill = Backfill.load(store, name)
             backfill.control()
@@ -287,13 +287,6 @@ def backfills(store: Store) -> list[Backfill]:
         except BackfillError as problem:
             leave_out(problem)
     return found
-
-
-def _is_name(text: str) -> bool:
-    try:
-        return bool(checked_name(text))
-    except UnsafeNameError:
-        return False
 
 
 #: The states that each choice of days includes; a day that another run works on is left to it.
