@@ -26,7 +26,7 @@ from fingerpost.flows.run.rewriting import rewriting  # noqa: E402
 from fingerpost.flows.run.runtime import Watching, resolved, watching, without_heartbeat  # noqa: E402
 from fingerpost.flows.run.section import SettingsError  # noqa: E402
 from fingerpost.flows.run.server import own_server, serving  # noqa: E402
-from fingerpost.schemas.errors import FingerpostError  # noqa: E402
+from fingerpost.schemas.errors import FingerpostError, InputError  # noqa: E402
 from fingerpost.schemas.inputs.days import DAY  # noqa: E402
 from fingerpost.schemas.inputs.files import input_files  # noqa: E402
 from fingerpost.schemas.inputs.queries import read_queries  # noqa: E402
@@ -74,7 +74,12 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
     settings = settled.settings
     if rewriting.get() is None:
         check_named(settings, name)
-        check_inputs(settings, name)
+        try:
+            check_inputs(settings, name)
+        except InputError as problem:
+            if not (said := _remembered(request, settled, str(problem))):
+                raise
+            raise InputError(f"{problem} {said}") from problem
     if settings.replay.queries:
         read_queries(settings.replay.queries)
     silence_loggers()
@@ -92,6 +97,15 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
         resolved.reset(known_request)
         watching.reset(token)
     return str(shown.ended[-1].get("report", ""))
+
+
+def _remembered(request: RunRequest, settled: ResolvedRequest, problem: str) -> str:
+    """What to add to the error of a file that the collection remembers and nobody named; empty for another file."""
+    added = {key: value for key, value in settled.request.settings.items() if key not in request.settings}
+    day, collection = settled.settings.day, settled.settings.input.collection
+    paths = {key: value.replace(DAY, day) for key, value in added.items() if isinstance(value, str)}
+    key = next((key for key, path in paths.items() if path and problem.startswith(path)), "")
+    return f"({key} as collection {collection} was run with before; name another one)" if key else ""
 
 
 def load(name: str, settings: Settings) -> None:

@@ -74,6 +74,10 @@ def test_a_collection_of_ones_own_is_not_replaced_by_the_sample(
     config = json.loads(fingerpost_here("config", *TINY, "--collection", "products", "--json", cwd=tmp_path).stdout)
     assert config["input.source"] == {"value": str(tmp_path / "products.csv"), "from": "remembered"}
     assert config["input.columns"]["from"] == "remembered"
+    (tmp_path / "products.csv").unlink()
+    said = refused(*again, cwd=tmp_path)
+    assert "products.csv: expected a file or folder" in said
+    assert "(input.source as collection products was run with before; name another one)" in said
 
 
 @pytest.mark.parametrize("flow", FLOWS)

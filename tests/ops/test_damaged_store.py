@@ -115,6 +115,7 @@ def toys(store: Store) -> Kinds:
     backfill.note_crashes({DAYS[0]: 1})
     raise_alert(store, Alert("late", "nightly", "toys", DAYS[1], "late"))
     Forgotten(store, "toys").add("gone")
+    remember_inputs(store, "toys", {"input.source": Remembered({"input.source": "/in/toys.csv"}, DAYS[1], "run")})
     work = Workspace(store, things_ref(9))
     work.finish_shard(0, [], {})
     pointer, forgotten = f".published/toys/{THINGS.name}", Forgotten(store, "toys").folder
@@ -136,6 +137,7 @@ def toys(store: Store) -> Kinds:
         "alert": (f".alerts/{alert}", (METRICS,)),
         "forgotten key": (f"{forgotten}/{key}", (forget,)),
         "salt": (".forgotten/salt.json", (forget,)),
+        "inputs": (".inputs/toys.json", (STATUS, ("config", "--profile", "tiny", "-c", "toys"))),
         "shard at work": (f"{work.folder}/shard-00000.json", (GC,)),
     }
 
