@@ -1,4 +1,4 @@
-"""Baselines of a trained ranker: most frequent labels, BM25 over label texts, dense retrieval of labels."""
+"""Baselines of a trained ranker: BM25 over label texts, dense retrieval of labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,8 @@ from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams, ShardCount
 from fingerpost.tasks.corpus.svd import project
 from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
 from fingerpost.tasks.corpus.vocabulary import Vocabulary, select_vocabulary, shard_frequencies
-from fingerpost.tasks.xmr.ranking import NONE, RankCounters, Ranking
+from fingerpost.tasks.xmr.frequent import check_k, padded
+from fingerpost.tasks.xmr.ranking import NONE, Ranking
 from fingerpost.tasks.xmr.sparse_rows import MatrixError
 
 #: Single words, the usual terms of BM25.
@@ -31,42 +32,6 @@ def count_texts(texts: Sequence[str], params: NgramParams) -> ShardCounts:
 def featurizer_of(texts: Sequence[str], ngrams: NgramParams, tfidf: TfidfParams) -> Featurizer:
     """A TF-IDF featurizer with a vocabulary selected from these texts."""
     return Featurizer(select_vocabulary(shard_frequencies(count_texts(texts, ngrams)), ngrams), ngrams, tfidf)
-
-
-def padded(ids: NDArray[np.uint32], scores: NDArray[np.float32], k: int) -> Ranking:
-    """A ranking of exactly k columns, truncated or padded; scores of padding are 0."""
-    missing = ((0, 0), (0, max(0, k - ids.shape[1])))
-    filled = np.pad(ids[:, :k], missing, constant_values=NONE)
-    kept = np.pad(scores[:, :k], missing)
-    return Ranking(filled.astype(np.uint32), np.where(filled == NONE, 0, kept).astype(np.float32), RankCounters())
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise ValueError(f"k: expected at least 1, got {k}; raise it")
-
-
-class FrequentLabels:
-    """Ranks the most frequent labels of the training rows for every query; ties by label."""
-
-    def __init__(self, counts: NDArray[np.int64]) -> None:
-        """counts: int64 (labels,), training rows of each label; labels without rows are not ranked."""
-        order = np.argsort(-counts, kind="stable")
-        self._ids = order[counts[order] > 0].astype(np.uint32)
-        self._shares = (counts[self._ids] / max(int(counts.sum()), 1)).astype(np.float32)
-        self.labels = len(counts)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of labels and scores."""
-        return self._ids.nbytes + self._shares.nbytes
-
-    def rank(self, queries: list[str] | sparse.csr_array, k: int = 10) -> Ranking:
-        """The same k labels for each query, scored by their fraction of all training pairs."""
-        _check_k(k)
-        rows = len(queries) if isinstance(queries, list) else int(queries.shape[0])
-        ids, shares = np.repeat(self._ids[None, :k], rows, axis=0), np.repeat(self._shares[None, :k], rows, axis=0)
-        return padded(ids, shares, k)
 
 
 class Bm25Labels:
@@ -89,7 +54,7 @@ class Bm25Labels:
 
     def rank(self, queries: Sequence[str], k: int = 10) -> Ranking:
         """The k best labels for each text, ties by label."""
-        _check_k(k)
+        check_k(k)
         rows = _known_counts(self._featurizer.count(list(queries)), self._vocabulary)
         if self.labels == 0 or self._vocabulary.size == 0:
             return padded(np.empty((len(queries), 0), np.uint32), np.empty((len(queries), 0), np.float32), k)
@@ -162,7 +127,7 @@ class DenseLabels:
 
     def rank(self, queries: sparse.csr_array, k: int = 10) -> Ranking:
         """The k nearest labels for each query of CSR (q, features), scored by cosine."""
-        _check_k(k)
+        check_k(k)
         dense = project(queries, self._components)
         ids = np.full((len(dense), k), NONE, dtype=np.uint32)
         scores = np.zeros((len(dense), k), dtype=np.float32)

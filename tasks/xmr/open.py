@@ -194,6 +194,18 @@ def member_roles(members: Collection[str]) -> list[tuple[str, str]]:
     return roles
 
 
+#: Prefix of the roles of what was trained again on all queries after it was measured.
+FINAL = "final_"
+
+
+def served_roles(members: Collection[str]) -> list[tuple[str, str]]:
+    """Roles of the tree and the weights of each ranker that answers: those trained on all queries, if there are any.
+
+    Those of :func:`member_roles` are what was measured.
+    """
+    return [(tree, FINAL + model if FINAL + model in members else model) for tree, model in member_roles(members)]
+
+
 def numbered(role: str, index: int) -> str:
     """Role of an ensemble's member at an index; that of the first has no number."""
     return f"{role}_{index}" if index else role
@@ -216,16 +228,18 @@ class RankedLabel:
 class LiveRanker:
     """A ranker release, opened lazily; every file is verified against its checksum when it is read.
 
-    ``mapped``: folder to map weights from, for a model larger than memory.
+    ``mapped``: folder to map weights from, for a model larger than memory. ``measured``: whether what answers is what
+    was measured, which has not seen the held-out queries.
     """
 
-    def __init__(self, store: Store, ref: Ref, *, mapped: str | Path | None = None) -> None:
+    def __init__(self, store: Store, ref: Ref, *, mapped: str | Path | None = None, measured: bool = False) -> None:
         self.store, self.ref = store, ref
         release = store.open(ref, contracts.RANKER)
         self.members = read_members(store, ref)
         self.manifest: Manifest = release.manifest
         self._release = release
         self._mapped = Path(mapped) if mapped else None
+        self.roles = (member_roles if measured else served_roles)(self.members)
 
     @cached_property
     def featurizer(self) -> Featurizer:
@@ -241,7 +255,7 @@ class LiveRanker:
         beam = BeamParams(self._release.figure("beam", positive), self._release.figure("post_processor", str))
         rankers = [
             open_ranker(self.store, self.members[tree], self.members[model], beam, mapped=self._mapped)
-            for tree, model in member_roles(self.members)
+            for tree, model in self.roles
         ]
         return rankers[0] if len(rankers) == 1 else Ensemble(rankers, quality["combination"], quality["depth"])
 

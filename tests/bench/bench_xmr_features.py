@@ -26,7 +26,7 @@ from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 from fingerpost.tasks.corpus.svd import SvdParams, factorize, projection
 from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
 from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
-from fingerpost.tasks.xmr.baselines import Bm25Labels, DenseLabels, FrequentLabels, featurizer_of
+from fingerpost.tasks.xmr.baselines import Bm25Labels, DenseLabels, featurizer_of
 from fingerpost.tasks.xmr.clustering import ClusterParams, cluster_labels
 from fingerpost.tasks.xmr.evaluation import (
     Candidate,
@@ -36,6 +36,7 @@ from fingerpost.tasks.xmr.evaluation import (
     Scorecard,
     evaluate_candidate,
 )
+from fingerpost.tasks.xmr.frequent import FrequentLabels
 from fingerpost.tasks.xmr.interactions import (
     TEST,
     InteractionParams,

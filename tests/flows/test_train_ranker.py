@@ -41,7 +41,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
 def test_interactions_become_a_live_ranker(shop: Path) -> None:
     store = Store(str(shop / ".fingerpost"))
     move = Pointer(store, "shop", PRODUCT).required()
-    assert {gate["name"] for gate in move.gates} == {"ranker_labels", "ranker_recall_at_10", "quarantine_share"}
+    assert {gate["name"] for gate in move.gates} == {
+        "ranker_labels",
+        "quarantine_share",
+        "ranker_tested",
+        "ranker_recall_at_10",
+        "ranker_ndcg_at_10_over_frequent",
+    }
     best = live("shop", store=store.url).rank("a large red hammer", k=3)
     assert (best[0].id, best[0].name) == ("hammer-red", "red hammer")
     quality = store.manifest(move.artifact).quality

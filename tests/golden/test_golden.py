@@ -18,6 +18,8 @@ CHANGED: dict[str, str] = {
     "release_threshold": "a threshold has a table of members",
     "assess_threshold": "a threshold is the safe end of a bin, and its rates are counts",
     "compare_embedders": "a threshold is the safe end of a bin, and its rates are counts",
+    "evaluate_ranker": "the most frequent labels are evaluated too",
+    "assemble_ranker": "a ranker tells what the most frequent labels reach, and how many queries it is trained on",
 }
 #: Stages whose artifacts got a contract of their own: other columns and figures, the same data, and the same fingerprint.
 RENAMED = ("list_queries", "import_embeddings", "take_embeddings", "embed_rows")

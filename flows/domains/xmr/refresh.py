@@ -5,7 +5,7 @@ base. It is an input of the stages, so the same base and interactions give the s
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -24,7 +24,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.xmr.clustering import ClusterParams
-from fingerpost.tasks.xmr.open import member_roles, numbered
+from fingerpost.tasks.xmr.open import FINAL, member_roles, numbered
 from fingerpost.tasks.xmr.refresh import RefreshParams
 from fingerpost.tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
 
@@ -43,7 +43,7 @@ _MEMBERS: dict[str, tuple[Contract, ...]] = {
 }
 
 
-_NUMBERED = re.compile(r"(tree|model)_\d+")
+_NUMBERED = re.compile(rf"(tree|model)_\d+|{FINAL}(interactions|model(_\d+)?)")
 
 
 class NoBaseError(Exception):
@@ -127,6 +127,36 @@ def _made_from(run: Run, interactions: Ref, base: Base) -> dict[str, Ref]:
     return artifacts | kept
 
 
+def refreshed_finally(
+    run: Run, artifacts: Mapping[str, Ref], interactions: Ref, features: Ref
+) -> Callable[[int, ClusterParams], Ref] | None:
+    """How the weights that the base trained on all its queries are refreshed with all queries of a refreshed ranker.
+
+    A function of a member of the ensemble and its clustering; None for a ranker that was trained fully.
+    """
+    if BASE not in artifacts:
+        return None
+    xmr, old = run.settings.xmr, read_members(run.env.store, artifacts[BASE])
+
+    def refreshed_member(member: int, clusters: ClusterParams) -> Ref:
+        tree, model = numbered("tree", member), numbered("model", member)
+        return refresh_rankers(
+            interactions,
+            features,
+            artifacts[f"{HELD}features"],
+            artifacts[tree],
+            old[f"{FINAL}interactions"],
+            old[tree],
+            old[FINAL + model],
+            params=refresh_params(xmr, clusters),
+            rows=xmr.rows,
+            blocks=xmr.blocks,
+            limits=xmr.refresh.limits,
+        )
+
+    return refreshed_member
+
+
 def base_of(run: Run, interactions: Ref) -> Base:
     """The last full training behind the live ranker; NoBaseError if it is not usable as a base."""
     store, chosen = run.env.store, run.settings.xmr.refresh
@@ -184,7 +214,7 @@ def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:
     ``thoroughly``: every file of its lineage is read, as when it is published; otherwise only sizes are checked.
     """
     contracts_by_role = _MEMBERS | {
-        role: _MEMBERS[role.split("_")[0]] for role in base.members if _NUMBERED.fullmatch(role)
+        role: _MEMBERS[role.removeprefix(FINAL).split("_")[0]] for role in base.members if _NUMBERED.fullmatch(role)
     }
     for role, readable in contracts_by_role.items():
         manifest = store.open(base.members[role], *readable).manifest
@@ -205,6 +235,8 @@ def _otherwise(run: Run, base: Base) -> str:
     rankers = sum(numbered("tree", member) in members for member in range(len(members)))
     if rankers != len(clusterings):
         return f"xmr.ensemble: {len(clusterings)} ranker(s), the base has {rankers}"
+    if xmr.interactions.trained_again and f"{FINAL}model" not in members:
+        return "xmr.interactions.final: all, the base was not trained on the queries held out"
     differences = []
     for role, (stage, parameters) in steps_of(run.settings, run.flow).items():
         if role.startswith(HELD):

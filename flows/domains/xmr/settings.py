@@ -1,5 +1,6 @@
 """Parameters and gates of a ranker: the section ``xmr`` of the settings."""
 
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -27,6 +28,27 @@ from fingerpost.tasks.xmr.training import TrainingParams
 
 #: Interactions of the built-in sample: pages' texts with "See Also" targets, and first sentences with their objects.
 SAMPLE_INTERACTIONS = (SEE_ALSO_SAMPLE, NAMES_SAMPLE)
+
+
+@dataclass(frozen=True)
+class InteractionSettings(InteractionParams):
+    """Parameters of an import, and the queries that the published ranker is trained on.
+
+    final: all trains the weights once more after they were measured, on the queries held out to measure them too, with
+        the same tree, vocabulary, pruning and probabilities; training publishes what was measured.
+    """
+
+    final: Literal["all", "training"] = "all"
+
+    @property
+    def params(self) -> InteractionParams:
+        """The parameters of an import alone."""
+        return InteractionParams(*(getattr(self, field.name) for field in fields(InteractionParams)))
+
+    @property
+    def trained_again(self) -> bool:
+        """Whether the weights are trained once more, on all queries."""
+        return self.final == "all" and self.test_share + self.calibration_share > 0
 
 
 class BaselineSettings(Section):
@@ -126,6 +148,23 @@ class RankerGates(Section):
     sample_recall_at_10: float = Field(
         default=0.15, ge=0, le=1, description="minimum recall@10 for the built-in sample's ranker"
     )
+    tested: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "minimum number of queries held out for testing; with 0 a ranker whose quality was not measured may become"
+            " live, which is noted"
+        ),
+    )
+    over_frequent: float = Field(
+        default=0.001,
+        ge=-1,
+        le=1,
+        description=(
+            "minimum lead in nDCG@10 over the most frequent labels, on queries held out for testing; -1 disables the"
+            " gate"
+        ),
+    )
     labels: int = Field(default=1, ge=1, description="minimum number of labels")
     quarantine_share: float = Field(
         default=0.05, ge=0, le=1, description="maximum fraction of the interactions' rows that are quarantined"
@@ -168,7 +207,7 @@ class XmrSettings(Section):
     columns: dict[str, str] = Field(
         default_factory=dict, description="name of each column here to its name in the file, where they differ"
     )
-    interactions: InteractionParams = InteractionParams()
+    interactions: InteractionSettings = InteractionSettings()
     families: tuple[FamilyParams, ...] = Field(
         default=(FamilyParams("word", 1, 3, max_terms=200_000), FamilyParams("char", 3, 3, max_terms=50_000)),
         description="n-gram families of the queries' features",

@@ -25,10 +25,10 @@ def steps_of(settings: Settings, flow: str) -> Mapping[str, tuple[Stage, Mapping
     blocks = {"rows": xmr.rows, "blocks": xmr.blocks}
     importing: tuple[Stage, Mapping[str, Any]] = (
         import_interactions,
-        {"params": xmr.interactions, "sample": sample_of(settings, flow)},
+        {"params": xmr.interactions.params, "sample": sample_of(settings, flow)},
     )
     if reads_several_days(settings, flow):
-        importing = merge_daily_interactions, {"params": xmr.interactions}
+        importing = merge_daily_interactions, {"params": xmr.interactions.params}
     steps: dict[str, tuple[Stage, Mapping[str, Any]]] = {
         "interactions": importing,
         "queries": (list_queries, {"held_out": False, "label_words": xmr.label_words, "rows_per_shard": rows}),

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from fingerpost.flows.domains.xmr.steps import maker
+from fingerpost.flows.domains.xmr.gates import unmeasured
+from fingerpost.flows.domains.xmr.refresh import refreshed_finally
+from fingerpost.flows.domains.xmr.steps import HELD, maker
 from fingerpost.flows.run.runtime import Run, scoped
 from fingerpost.schemas.refs import Ref
-from fingerpost.tasks.xmr.open import member_roles, numbered
+from fingerpost.tasks.xmr.open import FINAL, member_roles, numbered
+from fingerpost.tasks.xmr.stages.final import include_held_out, join_features
 from fingerpost.tasks.xmr.stages.release import (
     calibrate_scores,
     combine_predictions,
@@ -42,6 +45,40 @@ def measure(run: Run, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
     new["calibration"] = calibrate_scores(interactions, new["predictions"], k=xmr.calibrated)
     new["evaluation"] = evaluate_ranker(interactions, new["predictions"], *(members if len(members) > 1 else ()))
     return new
+
+
+def finish(run: Run, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
+    """The weights trained, or refreshed, once more on all queries after they were measured, by role.
+
+    Tree, vocabulary, pruning and probabilities are those of the measured ones. Empty where no queries are held out, or
+    the measured weights are to be published.
+    """
+    xmr, new = run.settings.xmr, {}
+    if not xmr.interactions.trained_again:
+        return {}
+    with scoped(run, "final"):
+        new[f"{FINAL}interactions"] = every = include_held_out(artifacts["interactions"])
+        new[f"{FINAL}features"] = features = join_features(
+            artifacts["interactions"],
+            artifacts["features"],
+            artifacts[f"{HELD}features"],
+            rows_per_shard=run.settings.corpus.imports.rows_per_shard,
+        )
+    make, again = maker(run), refreshed_finally(run, artifacts, every, features)
+    for member, clusters in enumerate(xmr.ensemble.clusterings(xmr.clusters)):
+        tree, model, pruned = (numbered(role, member) for role in ("tree", "model", "pruned"))
+        with scoped(run, numbered("final-member", member) if member else "final"):
+            trained = again(member, clusters) if again else make(model, every, features, artifacts[tree])
+            new[FINAL + model] = trained
+            if "sweep" in artifacts and pruned in artifacts:
+                new[FINAL + pruned] = prune_rankers(artifacts["sweep"], trained)
+    return new
+
+
+def note_unmeasured(run: Run, ranker: Ref) -> None:
+    """Notes in the run and its report that a ranker's quality was not measured, if it was not."""
+    if not run.env.planning and (words := unmeasured(run.env.store.manifest(ranker))):
+        run.note(words)
 
 
 def _swept(run: Run, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:

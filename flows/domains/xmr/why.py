@@ -28,7 +28,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.xmr.ensembles import Ensemble, combine
 from fingerpost.tasks.xmr.interactions import TRAINING, query_text
-from fingerpost.tasks.xmr.open import LiveRanker, member_roles, read_targets, rows_of
+from fingerpost.tasks.xmr.open import FINAL, LiveRanker, read_targets, rows_of, served_roles
 from fingerpost.tasks.xmr.ranking import NONE, Ranker, Ranking
 
 #: The members of a ranker that turn texts into features.
@@ -90,7 +90,9 @@ class Side:
     @cached_property
     def _training(self) -> tuple[list[str], list[str], sparse.csc_array]:
         """Keys and texts of the training queries, and their interactions by label."""
-        artifact = self.ranker.store.open(self.ranker.members["interactions"], contracts.INTERACTIONS)
+        members = self.ranker.members
+        trained = members.get(f"{FINAL}interactions", members["interactions"])
+        artifact = self.ranker.store.open(trained, contracts.INTERACTIONS)
         queries = artifact.read("queries")
         mine = rows_of(queries, (TRAINING,))
         taken = queries.take(mine)
@@ -106,7 +108,7 @@ class Side:
     def answering(self) -> list[Ref]:
         """The artifacts that answers are computed from."""
         members = self.ranker.members
-        roles = [*_FEATURES, *(role for pair in member_roles(members) for role in pair)]
+        roles = [*_FEATURES, *(role for pair in served_roles(members) for role in pair)]
         return [members[role] for role in roles]
 
 

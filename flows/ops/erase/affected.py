@@ -11,7 +11,7 @@ from typing import Any
 from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.ops.erase.inputs import InputFile, inputs_with, texts_of
-from fingerpost.flows.run.profiles import in_force, renamed
+from fingerpost.flows.run.profiles import in_force, load_settings, profile_names, renamed
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.decoding import columns_of
 from fingerpost.schemas.errors import FingerpostError
@@ -311,7 +311,7 @@ def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
         with_day["future"] = True
         try:
             request = RunRequest.of(**with_day)
-            if _same(in_force(request.resolve()), settings):
+            if _same(in_force(request.resolve()), {**_unrecorded(request.profile), **settings}):
                 return request
         except (FingerpostError, TypeError):
             pass
@@ -319,9 +319,15 @@ def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
     return RunRequest.of(profile="quick", day=record["day"], future=True, store=store.url, settings=known)
 
 
+def _unrecorded(profile: str) -> dict[str, Any]:
+    """The values of what was no setting when a run was recorded: those of a built-in profile, or the defaults."""
+    own = load_settings(profile)[0] if profile in profile_names() else domains.settings.Settings()
+    return in_force(own)
+
+
 def _same(now: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    """Whether settings are those of a record; what was no setting at its time had the default."""
-    sides = [now, {**in_force(domains.settings.Settings()), **settings}]
+    """Whether settings are those of a record."""
+    sides = (now, settings)
     kept = [{key: value for key, value in side.items() if key not in {"store", "day", "force"}} for side in sides]
     first, second = (json.loads(json.dumps(side, default=_plain)) for side in kept)
     return bool(first == second)

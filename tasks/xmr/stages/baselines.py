@@ -27,8 +27,9 @@ from fingerpost.tasks.corpus.tfidf import Featurizer
 from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
-from fingerpost.tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
+from fingerpost.tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, featurizer_of
 from fingerpost.tasks.xmr.evaluation import Candidate, Evaluation, FeaturizedTexts, JudgeParams, evaluate_all
+from fingerpost.tasks.xmr.frequent import FrequentLabels
 from fingerpost.tasks.xmr.interactions import (
     TEST,
     TRAINING,
@@ -151,7 +152,7 @@ def compare_rankers(
     trained = _chosen(store, interactions, TRAINING)
     counts = np.bincount(trained.indices, minlength=len(labels)).astype(np.int64)
     test = Evaluation(queries, _chosen(store, interactions, TEST), counts, trained.shape[0])
-    release = LiveRanker(store, ranker)
+    release = LiveRanker(store, ranker, measured=True)
     candidates = [_ours(release), _frequent(counts), _bm25(labels, bm25)]
     candidates += _dense(store, dense_labels, release.featurizer, dense)
     candidates += [_network(store, ref, dense) for ref in towers]

@@ -28,20 +28,22 @@ from fingerpost.tasks.stage_run import StageRun
 from fingerpost.tasks.xmr.calibration import calibration_error, fit_isotonic
 from fingerpost.tasks.xmr.ensembles import Combination, combine
 from fingerpost.tasks.xmr.evaluation import JudgeParams, Scorecard
-from fingerpost.tasks.xmr.interactions import CALIBRATION, TEST
+from fingerpost.tasks.xmr.frequent import FrequentLabels
+from fingerpost.tasks.xmr.interactions import CALIBRATION, TEST, TRAINING
 from fingerpost.tasks.xmr.label_blocks import BlockParams, block_arrays, block_of
 from fingerpost.tasks.xmr.metrics import evaluate, frequency_buckets, hits
 from fingerpost.tasks.xmr.model import prune_block
 from fingerpost.tasks.xmr.open import (
+    FINAL,
     beam_of,
     label_counts,
-    member_roles,
     open_ranker,
     read_held,
     read_model,
     read_ranking,
     read_tree,
     rows_of,
+    served_roles,
 )
 from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Ranking
 from fingerpost.tasks.xmr.sweep import NoSettingError, SweepParams, SweepPoint, choose, sweep_settings
@@ -149,7 +151,7 @@ def _outcomes(ranking: Ranking, truth: sparse.csr_array, k: int) -> tuple[np.nda
 def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref, *members: Ref) -> None:
     """Evaluates the rankings of the test queries, overall and by label frequency.
 
-    members: the predictions of each member of an ensemble, which are evaluated too.
+    members: the predictions of each member of an ensemble, which are evaluated too, as are the most frequent labels.
     """
     predictions_by_name = {"ranker": predictions} | {
         f"member_{number}": ref for number, ref in enumerate(members, start=1)
@@ -159,6 +161,7 @@ def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref, *members
         scorecard(name, *read_ranking(run.store, interactions, ref, TEST), counts, rows)
         for name, ref in predictions_by_name.items()
     ]
+    cards.append(_frequent(*read_ranking(run.store, interactions, predictions, TEST), counts, rows))
     run.write("figures", figures_to_arrow([figure for card in cards for figure in card.figures()]))
     queries = run.store.manifest(interactions).quality[TEST]
     run.quality = {
@@ -166,6 +169,14 @@ def evaluate_ranker(run: StageRun, interactions: Ref, predictions: Ref, *members
         "labels": len(counts),
         "labels_seen": int((counts > 0).sum()),
     } | {metric: round(value, 6) for metric, value in cards[0].metrics.items()}
+    of_any = {name: value for name, value in cards[-1].metrics.items() if name.startswith(("recall_at_", "ndcg_at_"))}
+    run.quality |= {f"frequent_{metric}": round(value, 6) for metric, value in of_any.items()}
+
+
+def _frequent(ranking: Ranking, truth: sparse.csr_array, counts: np.ndarray, rows: int) -> Scorecard:
+    """Evaluation of the most frequent labels for the queries of a ranking, as many for each."""
+    labels = FrequentLabels(counts).rank([""] * len(ranking.ids), ranking.ids.shape[1])
+    return scorecard("frequent", labels, truth, counts, rows)
 
 
 def scorecard(name: str, ranking: Ranking, truth: sparse.csr_array, counts: np.ndarray, rows: int) -> Scorecard:
@@ -315,8 +326,10 @@ def assemble_ranker(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> Non
         ),
     )
     by_role = dict(zip(roles, members, strict=True))
-    wanted = ["interactions", "predictions", "evaluation", *(model for _, model in member_roles(by_role))]
+    wanted = ["interactions", "predictions", "evaluation", *(model for _, model in served_roles(by_role))]
     run.quality = _release_quality(*(run.store.manifest(by_role[role]).quality for role in wanted))
+    trained = by_role.get(f"{FINAL}interactions", by_role["interactions"])
+    run.quality["trained"] = run.store.manifest(trained).quality[TRAINING]
 
 
 def _release_quality(

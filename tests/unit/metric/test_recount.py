@@ -50,7 +50,7 @@ def rates_of(exact: PairScores, threshold: float, measure: Measure) -> tuple[np.
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     world=st.sampled_from(WORLDS),
     measure=st.sampled_from(MEASURES),

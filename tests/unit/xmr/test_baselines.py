@@ -12,7 +12,7 @@ from fingerpost.tasks.corpus.bm25 import Bm25Params
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 from fingerpost.tasks.corpus.svd import SvdParams, factorize, project, projection
 from fingerpost.tasks.corpus.tfidf import TfidfParams
-from fingerpost.tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, FrequentLabels, featurizer_of
+from fingerpost.tasks.xmr.baselines import Bm25Labels, DenseLabels, DenseParams, featurizer_of
 from fingerpost.tasks.xmr.evaluation import (
     Candidate,
     Evaluation,
@@ -21,6 +21,7 @@ from fingerpost.tasks.xmr.evaluation import (
     evaluate_all,
     evaluate_candidate,
 )
+from fingerpost.tasks.xmr.frequent import FrequentLabels
 from fingerpost.tasks.xmr.label_features import embed_labels
 from fingerpost.tasks.xmr.metrics import evaluate, hits, recall_at
 from fingerpost.tasks.xmr.ranking import NONE

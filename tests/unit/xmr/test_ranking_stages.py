@@ -188,7 +188,7 @@ def test_an_ensemble_answers_as_it_was_evaluated(
     recalls = {
         row["method"]: row["value"] for row in rows if (row["setting"], row["metric"]) == ("all", "recall_at_10")
     }
-    assert set(recalls) == {"ranker", "member_1", "member_2", "member_3"}
+    assert set(recalls) == {"ranker", "member_1", "member_2", "member_3", "frequent"}
     assert recalls["ranker"] == pytest.approx(quality["recall_at_10"], abs=1e-6)
     assert len(set(recalls.values())) > 1
 

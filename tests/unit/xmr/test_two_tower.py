@@ -6,7 +6,8 @@ from scipy import sparse
 
 from fingerpost.schemas.matrices import tensors_from_arrow, tensors_to_arrow
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
-from fingerpost.tasks.xmr.baselines import FrequentLabels, featurizer_of
+from fingerpost.tasks.xmr.baselines import featurizer_of
+from fingerpost.tasks.xmr.frequent import FrequentLabels
 from fingerpost.tasks.xmr.metrics import hits, recall_at
 from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows
 from tests.unit.xmr.worlds import topic_problem

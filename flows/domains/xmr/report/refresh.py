@@ -36,8 +36,9 @@ class Refresh:
 
 
 def read_refresh(store: Store, record: dict[str, Any]) -> list[Refresh]:
-    """The refreshes of a run, one per ranker of an ensemble."""
-    return [_read(store, stage) for stage in record["stages"] if stage["stage"] == "refresh_rankers"]
+    """The refreshes of a run that were measured, one per ranker of an ensemble."""
+    measured = (stage for stage in record["stages"] if not stage.get("part", "").startswith("final"))
+    return [_read(store, stage) for stage in measured if stage["stage"] == "refresh_rankers"]
 
 
 def _read(store: Store, stage: dict[str, Any]) -> Refresh:

@@ -23,6 +23,7 @@ class Contents:
     """A ranker compared with its baselines, its sweep and its refreshes.
 
     ``trained_fully`` is the reason why a ranker that was to be refreshed was trained fully; empty where it was not.
+    ``trained_again`` is the number of queries that what answers was trained on after it was measured; 0 if it was not.
     """
 
     ranked: Ranked | None
@@ -30,6 +31,7 @@ class Contents:
     refreshes: list[Refresh]
     trained_fully: str
     interactions: dict[str, Any] = field(default_factory=dict)
+    trained_again: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -38,12 +40,14 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
     if not any(Ref.parse(stage["ref"]).name.startswith(_PREFIX) for stage in record["stages"]):
         return None
     attempt, swept = Attempts(), stage_of(record, xmr.SWEEP.name)
+    again = [stage for stage in record["stages"] if stage.get("part", "").startswith("final")]
     return Contents(
         ranked=attempt(partial(read_ranked, store, record), None),
         sweep=attempt(partial(read_sweep, store, swept), None) if swept else None,
         refreshes=attempt(partial(read_refresh, store, record), []),
         trained_fully=read_trained_fully(record),
         interactions=quality_of(record, xmr.INTERACTIONS.name),
+        trained_again=int(quality_of(record, xmr.RANKER.name).get("trained", 0)) if again else 0,
         problems=attempt.problems,
     )
 
