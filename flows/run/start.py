@@ -11,6 +11,7 @@ from fingerpost.flows.run.loggers import silence
 silence()
 
 from prefect import Flow  # noqa: E402
+from prefect.context import get_settings_context  # noqa: E402
 from prefect.settings import PREFECT_API_URL  # noqa: E402
 
 from fingerpost.flows import domains  # noqa: E402
@@ -55,15 +56,29 @@ def silence_loggers() -> None:
 
 
 def check_server() -> None:
-    """ApiError in one line if the server of PREFECT_API_URL accepts no requests; Prefect would show a traceback."""
+    """ApiError in one line if the named server accepts no requests; Prefect would show a traceback."""
     url = PREFECT_API_URL.value()
     if not url or serving() or os.environ.get("PREFECT_API_KEY"):
         return
     try:
         Api(url.rstrip("/"), os.environ.get("PREFECT_API_AUTH_STRING", "")).get("admin/version")
     except ApiError as problem:
-        message = f"{problem} (without PREFECT_API_URL, a run starts its own server)"
-        raise ApiError(message, status=problem.status) from None
+        raise ApiError(f"{problem} ({_named_by()})", status=problem.status) from None
+
+
+def _named_by() -> str:
+    """What names the server, and how a run starts its own instead."""
+    if os.environ.get("PREFECT_API_URL"):
+        return "PREFECT_API_URL names it; without that, a run starts its own server"
+    profile = get_settings_context().profile
+    if PREFECT_API_URL in profile.settings:
+        return (
+            f"Prefect's profile {profile.name!r} in {profile.source} names it; after `prefect profile use ephemeral`, a run"
+            " starts its own server"
+        )
+    return (
+        "Prefect's settings in prefect.toml, pyproject.toml or .env name it; without that, a run starts its own server"
+    )
 
 
 def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: Path | None = None) -> str:
