@@ -29,6 +29,7 @@ _COMMANDS = (
     keeping.gc,
     keeping.pin,
     keeping.unpin,
+    keeping.quarantine,
     forgetting.forget,
     stack.up,
     stack.down,

@@ -7,7 +7,6 @@ import os
 import warnings
 
 from fingerpost.flows.run.proxies import spare_loopback
-
 from fingerpost.schemas.errors import FingerpostError
 
 #: A named server (PREFECT_API_URL) and the user's own settings are left as they are.

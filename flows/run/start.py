@@ -30,6 +30,7 @@ from fingerpost.flows.run.server import own_server, serving  # noqa: E402
 from fingerpost.schemas.errors import FingerpostError  # noqa: E402
 from fingerpost.schemas.inputs.days import DAY  # noqa: E402
 from fingerpost.schemas.inputs.files import input_files  # noqa: E402
+from fingerpost.schemas.inputs.limits import limited  # noqa: E402
 from fingerpost.schemas.inputs.queries import read_queries  # noqa: E402
 
 
@@ -91,7 +92,8 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
         check_named(settings, name)
         check_inputs(settings, name)
     if settings.replay.queries:
-        read_queries(settings.replay.queries)
+        with limited(settings.input.limits):
+            read_queries(settings.replay.queries)
     silence_loggers()
     shown = Watching(quiet, log_file)
     token, known_request = watching.set(shown), resolved.set(settled)
