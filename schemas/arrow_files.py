@@ -25,13 +25,9 @@ def read_file(path: str) -> pa.Buffer:
         return file.read_buffer()
 
 
-def parquet_file(source: "pa.Buffer | Path", *, extensions: bool = False) -> pq.ParquetFile:
-    """A Parquet file in memory or of a path, open for reading by parts; pa.ArrowException or OSError for another.
-
-    ``extensions``: Parquet's own types that Arrow has as extension types, such as UUIDs, are read as these.
-    """
-    content = pa.OSFile(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
-    return pq.ParquetFile(content, arrow_extensions_enabled=extensions)
+def parquet_file(source: "pa.Buffer | Path") -> pq.ParquetFile:
+    """A Parquet file in memory or of a path, open for reading by parts; pa.ArrowException or OSError for another."""
+    return pq.ParquetFile(pa.OSFile(str(source)) if isinstance(source, Path) else pa.BufferReader(source))
 
 
 def read_parquet(content: pa.Buffer) -> pa.Table:

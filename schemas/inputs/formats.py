@@ -334,7 +334,7 @@ def distinct_columns(file: Path) -> list[str] | None:
 
 
 def _parquet_sample(file: Path, handle: IO[bytes]) -> Mapping[str, Sequence[Any]]:
-    parquet = parquet_file(owned(handle.read()) if is_compressed(file) else file, extensions=True)
+    parquet = parquet_file(owned(handle.read()) if is_compressed(file) else file)
     names = [field.name for field in parquet.schema_arrow if not pa.types.is_nested(field.type)]
     batch = next(parquet.iter_batches(batch_size=_SAMPLE, columns=names), None)
     return {} if batch is None else dict(zip(batch.schema.names, (c.to_pylist() for c in batch.columns), strict=True))

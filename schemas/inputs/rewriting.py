@@ -145,7 +145,7 @@ def _json_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[by
 
 def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, int]:
     try:
-        parquet = parquet_file(owned(content), extensions=True)
+        parquet = parquet_file(owned(content))
         names = rule.columns(file, parquet.schema_arrow.names)
         sink, removed = io.BytesIO(), 0
         with pq.ParquetWriter(sink, parquet.schema_arrow, compression=_compression(parquet.metadata)) as writer:

@@ -60,8 +60,8 @@ def error_of(call: Callable[[], object]) -> str:
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 @pytest.mark.parametrize(
     "head",
-    ["x" * 50_000, ",".join(f"column_{n}" for n in range(3000)), "\0" * 50_000],
-    ids=["one long name", "many names", "zeros"],
+    ["x\0" * 20_000, ",".join(f"column_{n}" for n in range(1500))],
+    ids=["one long name", "many names"],
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 def test_messages_about_what_a_file_holds_are_short(
@@ -93,7 +93,7 @@ def test_lines_and_records_are_bounded_by_a_setting_that_is_named(name: str, tmp
 
 def test_a_quote_that_stays_open_ends_at_the_bound_and_not_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text('id,text\n1,"open\n' + "row\n" * 500_000)
+    path.write_text('id,text\n1,"open\n' + "row\n" * 300_000)
     with limited(Limits(line_mb=1)):
         said = error_of(lambda: read_documents(path))
     assert "line 2" in said
@@ -116,7 +116,7 @@ def test_columns_are_bounded_by_a_setting_that_is_named(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "content", [b"\0" * (50 * MB), b"id,title\n" + b"1,%s\n" % (b"a" * 100) * (MB // 5)], ids=["zeros", "rows"]
+    "content", [b"\0" * (20 * MB), b"id,title\n" + b"1,%s\n" % (b"a" * 1000) * 18_000], ids=["zeros", "rows"]
 )
 def test_a_small_gzip_of_very_much_ends_early(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.csv.gz"
@@ -140,7 +140,7 @@ def test_what_is_unpacked_is_bounded_by_a_setting_that_is_named(
     inner = tmp_path / "b.parquet.gz"
     inner.write_bytes(gzip.compress(table.read_bytes() + b"\0" * MB))
     nulls = tmp_path / "c.parquet"
-    pq.write_table(pa.table({"id": pa.nulls(5 * MB, pa.string()), "title": pa.nulls(5 * MB, pa.string())}), nulls)
+    pq.write_table(pa.table({"id": pa.nulls(MB, pa.string()), "title": pa.nulls(MB, pa.string())}), nulls)
     for path in (lines, table, inner, nulls):
         with limited(Limits(unpacked_times=2)):
             assert "input.limits.unpacked_times" in error_of(lambda path=path: read_documents(path))  # type: ignore[misc]
@@ -181,13 +181,12 @@ def test_messages_keep_their_beginning_and_their_end() -> None:
 @pytest.mark.usefixtures("plain_runs")
 def test_a_failed_run_leaves_a_small_record_whatever_the_first_line_of_its_input_holds(tmp_path: Path) -> None:
     path, store = tmp_path / "a.csv", tmp_path / "store"
-    path.write_text("x" * (5 * MB) + "\n1\n")
+    path.write_text("x" * MB + "\n1\n")
     request = RunRequest(profile="tiny", store=str(store), day="2026-01-05", input=str(path), collection="c")
-    for _ in range(2):
-        with pytest.raises(InputError):
-            run_flow("featurize_corpus", request, quiet=True)
+    with pytest.raises(InputError):
+        run_flow("featurize_corpus", request, quiet=True)
     assert runs(Store(str(store)), newest=1)[0]["state"] == "failed"
-    assert sum(file.stat().st_size for file in store.rglob("*") if file.is_file()) < MB
+    assert sum(file.stat().st_size for file in store.rglob("*") if file.is_file()) < MB // 4
 
 
 def pipe(path: Path) -> None:
