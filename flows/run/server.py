@@ -5,7 +5,9 @@ Started here first, it starts up while the run loads its own code.
 """
 
 import contextlib
+import io
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -33,6 +35,10 @@ PLAIN = {
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
 }
+
+
+#: The last line of a traceback.
+_ERROR = re.compile(r"^[\w.]+(?:Error|Exception): .*", re.MULTILINE)
 
 
 class ServerError(FingerpostError):
@@ -66,9 +72,9 @@ class OwnServer:
         text = self.messages.read().decode("utf-8", "replace").strip()
         if not text:
             return ""
-        # What SQLAlchemy adds to an error.
-        lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("[SQL", "(Background"))]
-        return f" ({cut(' '.join(lines[-1].split()), 200)}; the details are in {kept_details(text)})"
+        # The last error of a traceback says more than the lines after it.
+        errors = _ERROR.findall(text) or text.splitlines()[-1:]
+        return f" ({cut(' '.join(errors[-1].split()), 200)}; the details are in {kept_details(text)})"
 
     def stop(self) -> None:
         """Ends the process."""
@@ -102,9 +108,11 @@ def own_server() -> Iterator[OwnServer | None]:
             started.enter_context(usable_proxies())
             server = _start({})
             started.callback(server.stop)
-        from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+        with _held_back():
+            from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
-        if named := PREFECT_API_URL.value():
+            named = PREFECT_API_URL.value()
+        if named:
             started.close()
             with usable_proxies() if is_loopback(named) else contextlib.nullcontext():
                 yield None
@@ -122,6 +130,15 @@ def own_server() -> Iterator[OwnServer | None]:
                 yield server
         finally:
             _serving.reset(token)
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Holds back what is written to standard error, and drops it where an error follows, which says the same."""
+    written = io.StringIO()
+    with contextlib.redirect_stderr(written):
+        yield
+    sys.stderr.write(written.getvalue())
 
 
 def serving() -> OwnServer | None:

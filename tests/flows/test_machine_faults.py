@@ -29,6 +29,7 @@ from fingerpost.flows.run.loggers import silence
 from fingerpost.flows.run.proxies import LOOPBACK, spare_loopback, usable_proxies, without_unusable
 from fingerpost.flows.run.server import OwnServer, ServerError, check_database, own_server
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.files import Files
 from tests.support.commands import fingerpost_here, refused
 
 PROXY = "http://127.0.0.1:9"
@@ -359,3 +360,34 @@ def test_a_server_that_is_named_keeps_the_proxies_of_other_machines(monkeypatch:
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4200/api"}), own_server():
         assert name not in os.environ
     assert os.environ.get(name) == "socks5://127.0.0.1:9"
+
+
+@pytest.mark.usefixtures("plain_runs")
+@pytest.mark.parametrize(("number", "writes"), [(errno.ENOSPC, 0), (errno.ENOSPC, 25), (errno.EROFS, 4)])
+def test_a_disk_that_is_full_or_read_only_from_some_write_on_ends_in_one_line(
+    number: int, writes: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from fingerpost.flows.run.start import run_flow
+    from tests.support.products import request_for, write_csv
+
+    source, store = write_csv(tmp_path / "products.csv", rows=60), tmp_path / "store"
+    left, opened = writes, Files._opened_temporary
+
+    def failing_from_then_on(self: Files, temporary: str) -> object:
+        nonlocal left
+        if left == 0:
+            raise OSError(number, os.strerror(number), temporary)
+        left -= 1
+        return opened(self, temporary)
+
+    with (
+        mock.patch.object(Files, "_opened_temporary", failing_from_then_on),
+        commands_that(lambda: run_flow("featurize_corpus", request_for(store, source), quiet=True)),
+    ):
+        said = refused(cwd=tmp_path)
+    assert os.strerror(number) in said
+    assert "internal error" not in said
+    logged = capfd.readouterr()
+    assert "Traceback" not in logged.out + logged.err
+    # The disk is writable again: what was committed is taken, and the rest is made.
+    run_flow("featurize_corpus", request_for(store, source), quiet=True)
