@@ -134,8 +134,9 @@ def _json_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, A
 
 
 def _parquet_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    content = owned(handle.read()) if is_compressed(file) else file
     try:
-        parquet = parquet_file(owned(handle.read()) if is_compressed(file) else file)
+        parquet = parquet_file(content)
         check_parquet(file, parquet.metadata)
         names = parquet.schema_arrow.names
         _check_columns(file, names)
