@@ -29,6 +29,7 @@ _COMMANDS = (
     keeping.gc,
     keeping.pin,
     keeping.unpin,
+    keeping.quarantine,
     forgetting.forget,
     stack.up,
     stack.down,
@@ -62,7 +63,7 @@ app = application()
 
 
 def main() -> None:
-    """Runs a command; a FingerpostError is one line on standard error and exit code 1 (2 for wrong usage)."""
+    """Runs a command; an error is one line on standard error and exit code 1 (2 for wrong usage)."""
     silence()
     write_anything()
     try:
@@ -76,6 +77,11 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except Exception as problem:
+        from fingerpost.flows.run.faults import told
+
+        echo(f"fingerpost: {told(problem)}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

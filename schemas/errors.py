@@ -3,9 +3,18 @@
 Each message has four parts: the object, what was expected, what was found, and what to do.
 """
 
+from fingerpost.schemas.urls import without_credentials
+from fingerpost.schemas.wording import bounded
+
 
 class FingerpostError(Exception):
-    """An error that the user or operator can fix; commands print it as one line."""
+    """An error that the user or operator can fix; commands print it as one line.
+
+    Its message is bounded and holds no credentials of URLs: it gets into records, alerts and logs.
+    """
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(bounded(without_credentials(word)) if isinstance(word, str) else word for word in words))
 
 
 class ContractError(FingerpostError):

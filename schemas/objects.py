@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from fingerpost.schemas.errors import StoreUnreachableError
+from fingerpost.schemas.urls import has_credentials
 
 T = TypeVar("T")
 
@@ -65,10 +66,8 @@ _refuses: dict[str, bool] = {}
 
 def check_url(url: str) -> None:
     """Refuses a URL that carries credentials, without repeating them."""
-    scheme, separator, rest = url.partition("://")
-    if separator and (
-        "@" in rest.split("/")[0] or re.search(r"(?i)[?&][^=]*(secret|token|password|key|sig)[^=]*=", rest)
-    ):
+    if has_credentials(url):
+        scheme = url.partition("://")[0]
         raise StoreUnreachableError(
             f"store {scheme}://...: expected a URL without credentials, got one that contains them; remove them and"
             " provide them by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the provider's"

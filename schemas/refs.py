@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from fingerpost.schemas.errors import UnsafeNameError
+from fingerpost.schemas.wording import shown
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16,64}")
@@ -18,7 +19,7 @@ def checked_name(value: str, *, what: str = "name") -> str:
     """The name itself if it is safe as a path component; UnsafeNameError otherwise."""
     if not isinstance(value, str) or not _NAME.fullmatch(value) or ".." in value:
         raise UnsafeNameError(
-            f"{what}: expected lower-case letters, digits, '_', '-' and single '.', at most 100, got {value!r};"
+            f"{what}: expected lower-case letters, digits, '_', '-' and single '.', at most 100, got {shown(value, 200)};"
             " rename it"
         )
     return value
@@ -39,14 +40,14 @@ def checked_day(value: str) -> str:
             return value
     except (TypeError, ValueError):
         pass
-    raise UnsafeNameError(f"day: expected a calendar day YYYY-MM-DD, got {value!r}; correct it")
+    raise UnsafeNameError(f"day: expected a calendar day YYYY-MM-DD, got {shown(value, 200)}; correct it")
 
 
 def checked_fingerprint(value: str) -> str:
     """The fingerprint itself if it is one; UnsafeNameError otherwise."""
     if not isinstance(value, str) or not _FINGERPRINT.fullmatch(value):
         raise UnsafeNameError(
-            f"fingerprint: expected 16 to 64 hexadecimal digits, got {value!r}; copy it from `fingerpost history`"
+            f"fingerprint: expected 16 to 64 hexadecimal digits, got {shown(value, 200)}; copy it from `fingerpost history`"
         )
     return value
 
@@ -92,7 +93,7 @@ class Ref:
         parts = text.strip("/").split("/")
         if len(parts) != 3 or not parts[1].startswith("day="):
             raise UnsafeNameError(
-                f"reference: expected name/day=YYYY-MM-DD/fingerprint, got {text!r}; copy it from `fingerpost history`"
+                f"reference: expected name/day=YYYY-MM-DD/fingerprint, got {shown(text, 300)}; copy it from `fingerpost history`"
             )
         return cls(parts[0], parts[1].removeprefix("day="), parts[2])
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import QuarantineLimitError
-from fingerpost.schemas.inputs.forms import DocumentBatch
+from fingerpost.schemas.inputs.forms import DocumentBatch, first_rows
 from fingerpost.tasks.corpus.documents import ImportParams
 from fingerpost.tasks.shards import row_shards
 from fingerpost.tasks.stage_run import StageRun
@@ -24,8 +24,8 @@ def write_quarantine(run: StageRun, source: object, batch: DocumentBatch, params
         counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
         raise QuarantineLimitError(
             f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad}"
-            f" bad of {bad + good} ({counts}); fix the input, or raise corpus.imports.quarantine_share;"
-            f" the rows are in {run.companions[QUARANTINE.name]}"
+            f" bad of {bad + good} ({counts}): {first_rows(batch.quarantined)}; fix the input, or raise"
+            f" corpus.imports.quarantine_share; `fingerpost quarantine {run.companions[QUARANTINE.name]}` shows all"
         )
     return {"quarantined": bad, "quarantine_share": round(share, 6)}
 

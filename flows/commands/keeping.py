@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.flows.commands.options import JsonOption, StoreOption, opened
+from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption, opened
 from fingerpost.flows.run.plain_text import echo, echo_json
 
 _REF = "reference name/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
@@ -85,3 +85,26 @@ def unpin(
     ref = Ref.parse(reference)
     pins.unpin(opened(store), ref)
     echo(f"{ref} is no longer pinned")
+
+
+def quarantine(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            help="corpus.quarantine/day=YYYY-MM-DD/fingerprint, as a run prints it; by default those of the newest run"
+            " with quarantined rows",
+            show_default=False,
+        ),
+    ] = "",
+    newest: Annotated[int, typer.Option("-n", min=0, help="number of rows of each; 0 is all")] = 100,
+    collection: CollectionOption = "",
+    as_json: JsonOption = False,
+    store: StoreOption = "",
+) -> None:
+    """Shows the quarantined rows of an input: position from 0, id, reason, and what was found.
+
+    Example: fingerpost quarantine -n 0
+    """
+    from fingerpost.flows.ops.keep.quarantined import show_quarantine
+
+    show_quarantine(opened(store), reference, collection=collection, newest=newest, as_json=as_json)

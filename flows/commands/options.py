@@ -68,3 +68,18 @@ def pair(text: str, option: str, form: str) -> tuple[str, str]:
     if not sign or not key or not (value or option == "--set"):
         raise FingerpostError(f"{option}: expected {form}, got {text!r}; correct it")
     return key.strip(), value.strip()
+
+
+def numbered(columns: dict[str, str], *, has_input: bool) -> dict[str, str]:
+    """The mapping of columns with the positions of the rows as ids, for ``--number-rows``."""
+    from fingerpost.schemas.inputs.forms import ROW_NUMBER
+
+    if not has_input:
+        raise FingerpostError(
+            "--number-rows: expected --input with it, found none; name the file whose rows are numbered"
+        )
+    if "id" in columns:
+        raise FingerpostError(
+            f"--number-rows: expected no other column for id, got --map id={columns['id']}; leave one of them out"
+        )
+    return {**columns, "id": ROW_NUMBER}

@@ -17,6 +17,7 @@ from fingerpost.flows.commands.options import (
     ProductOption,
     ProfileOption,
     StoreOption,
+    numbered,
     opened,
     pair,
 )
@@ -46,6 +47,14 @@ def run(
             "--map", "-m", help="column here = column of the file, for example title=name", show_default=False
         ),
     ] = None,
+    number_rows: Annotated[
+        bool,
+        typer.Option(
+            "--number-rows",
+            help="for a file without a column of ids: the position of each row, from 0, is its id (other rows have other"
+            " ids when the file changes)",
+        ),
+    ] = False,
     collection: CollectionOption = "",
     day: Annotated[
         str,
@@ -96,6 +105,8 @@ def run(
     if columns and source is None:
         raise FingerpostError("--map: expected --input with it, found none; name the file whose columns are mapped")
     mapped = dict(pair(text, "--map", "ours=theirs") for text in columns or ())
+    if number_rows:
+        mapped = numbered(mapped, has_input=source is not None)
     from fingerpost.flows.run.server import own_server
 
     # The server starts up while the code of the flows is imported.
@@ -278,6 +289,9 @@ def sample(
     from fingerpost.schemas.inputs import NAMES_SAMPLE, SAMPLE, SEE_ALSO_SAMPLE
 
     folder = output or Path(name)
+    if name in (SAMPLE, SEE_ALSO_SAMPLE, NAMES_SAMPLE):
+        # Reading the packages takes a while, and is in vain where nothing can be written.
+        folder.mkdir(parents=True, exist_ok=True)
     if name == SAMPLE:
         from fingerpost.schemas.inputs.python_docs import write_snapshots
 

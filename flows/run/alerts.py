@@ -22,6 +22,7 @@ from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.records import decoded, is_record, leave_out, moment
 from fingerpost.schemas.refs import checked_day, checked_name
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.wording import bounded
 
 #: The environment variable with the address that alerts are posted to.
 WEBHOOK = "FINGERPOST_WEBHOOK"
@@ -64,7 +65,11 @@ class Alert:
 def raise_alert(store: Store, alert: Alert, *, now: datetime | None = None) -> bool:
     """Stores and delivers an alert; returns whether it is new. A failed delivery raises nothing: a watch retries it."""
     now = now or datetime.now(UTC)
-    body = {**asdict(alert), "text": without_secrets(alert.text), "at": alert.at or now.isoformat(timespec="seconds")}
+    body = {
+        **asdict(alert),
+        "text": bounded(without_secrets(alert.text)),
+        "at": alert.at or now.isoformat(timespec="seconds"),
+    }
     if not store.files.create(f"{_FOLDER}/{alert.name}.json", json.dumps(body, indent=1).encode()):
         return False
     with suppress(WebhookError):

@@ -26,6 +26,7 @@ from distributed.deploy import Cluster
 from distributed.security import Security
 
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.urls import has_credentials
 
 T = TypeVar("T")
 
@@ -257,7 +258,9 @@ def _secret_names(options: Mapping[str, Any], prefix: str = "") -> Iterator[str]
     for key, value in options.items():
         if isinstance(value, Mapping):
             yield from _secret_names(value, f"{prefix}{key}.")
-        elif re.search(r"(?i)secret|passw|token|credential|api_?key|access_?key", str(key)):
+        elif re.search(r"(?i)secret|passw|token|credential|api_?key|access_?key", str(key)) or (
+            isinstance(value, str) and has_credentials(value)
+        ):
             yield f"{prefix}{key}"
 
 

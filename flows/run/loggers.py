@@ -1,8 +1,12 @@
-"""Environment that silences Prefect's telemetry and promotion and slows Dask's sampling; both read it when imported."""
+"""Environment that silences Prefect's telemetry and promotion, slows Dask's sampling and spares loopback addresses the
+proxies; both read it when imported.
+"""
 
 import logging
 import os
+import warnings
 
+from fingerpost.flows.run.proxies import spare_loopback
 from fingerpost.schemas.errors import FingerpostError
 
 #: A named server (PREFECT_API_URL) and the user's own settings are left as they are.
@@ -26,6 +30,9 @@ def silence() -> None:
     """Sets the variables that the environment does not set yet; to be called before Prefect and Dask are imported."""
     for key, value in (_QUIET_PREFECT | _QUIET_DASK).items():
         os.environ.setdefault(key, value)
+    spare_loopback(os.environ)
+    # It matters only where a server is started, and is an error there.
+    warnings.filterwarnings("ignore", message="Failed to create the Prefect home directory")
     # One secret for every client of the stack's server; Prefect reads it under this name.
     if os.environ.get("PREFECT_API_URL") and os.environ.get("FINGERPOST_AUTH"):
         os.environ.setdefault("PREFECT_API_AUTH_STRING", os.environ["FINGERPOST_AUTH"])

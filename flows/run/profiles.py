@@ -19,6 +19,8 @@ from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.section import NamesFile, SettingsError
 from fingerpost.schemas.records import nested_deeply
 from fingerpost.schemas.refs import digest_of
+from fingerpost.schemas.urls import has_credentials
+from fingerpost.schemas.wording import shown
 
 T = TypeVar("T")
 
@@ -62,11 +64,19 @@ def load_settings(
         _put(values, key, value)
         origins[key] = REMEMBERED
     try:
-        return domains.settings.Settings(
+        settings = domains.settings.Settings(
             **{"profile": profile if profile in profile_names() else Path(profile).stem, **values}
-        ), origins
+        )
     except ValidationError as problem:
         raise SettingsError(_explain(problem, origins)) from problem
+    for path in file_settings():
+        if has_credentials(str(value_at(settings, path))):
+            key = ".".join(path)
+            raise SettingsError(
+                f"{key} (from {origins.get(key, 'default')}): expected a path or URL without credentials, got one with"
+                " them (not shown); give them in the environment"
+            )
+    return settings, origins
 
 
 def read_profile(profile: str) -> dict[str, Any]:
@@ -249,7 +259,7 @@ def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
         return (
             f"{key}{where}: expected a known key, one of {', '.join(_allowed(first['loc'][:-1]))}; correct or remove it"
         )
-    return f"{key}{where}: {first['msg']}, got {first.get('input')!r}; see `fingerpost config`"
+    return f"{key}{where}: {first['msg']}, got {shown(first.get('input'))}; see `fingerpost config`"
 
 
 def _allowed(path: tuple[Any, ...]) -> list[str]:

@@ -23,15 +23,19 @@ from fingerpost.flows.run.profiles import (
     value_at,
     with_values,
 )
-from fingerpost.flows.run.redaction import without_credentials
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.inputs import days
 from fingerpost.schemas.store import find_store
+from fingerpost.schemas.urls import has_credentials
+from fingerpost.schemas.wording import shown
 
 #: How far the clock of the process that starts a run may be behind the clock of the schedule.
 CLOCK_ERROR = timedelta(minutes=5)
 #: The placeholder for the day of the run in an input's path.
 DAY = days.DAY
+
+#: No name before an "@" after "://", nor a password, which may hold slashes.
+_WITHOUT_CREDENTIALS = r"^(?!.*://([^/]*@|[^@]*:.*@))"
 
 StageName = Annotated[str, Field(json_schema_extra=lambda schema: schema.update(enum=stage_names()))]
 
@@ -58,6 +62,7 @@ class RunRequest(BaseModel):
             "Parquet, CSV or JSON Lines file of documents; {day} in it stands for the day; empty is what the collection"
             " was run with before"
         ),
+        json_schema_extra={"pattern": _WITHOUT_CREDENTIALS},
     )
     columns: dict[str, str] = Field(
         default_factory=dict, description="name of each column here to its name in the input"
@@ -68,7 +73,7 @@ class RunRequest(BaseModel):
         default="",
         description="folder or fsspec URL without credentials; empty is what FINGERPOST_STORE names",
         # For the server, which stores parameters permanently; the validator below is for everyone else.
-        json_schema_extra={"pattern": r"^(?!.*://[^/]*@)"},
+        json_schema_extra={"pattern": _WITHOUT_CREDENTIALS},
     )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="settings by dotted key, for example ann.hnsw.max_neighbors"
@@ -89,10 +94,10 @@ class RunRequest(BaseModel):
             raise ValueError("expected a reason for the audit log")
         return " ".join(value.split())
 
-    @field_validator("store")
+    @field_validator("store", "input")
     @classmethod
     def _without_credentials(cls, value: str) -> str:
-        if without_credentials(value) != value:
+        if has_credentials(value):
             raise ValueError("expected a URL without credentials; give them in the environment of whoever runs it")
         return value
 
@@ -107,7 +112,8 @@ class RunRequest(BaseModel):
         except ValidationError as problem:
             first = problem.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            got = without_credentials(repr(first.get("input")))
+            given = first.get("input")
+            got = "one with them" if isinstance(given, str) and has_credentials(given) else shown(given)
             raise SettingsError(f"{key}: {first['msg']}, got {got}; correct it") from None
 
     def resolve(self, scheduled: datetime | None = None) -> Settings:

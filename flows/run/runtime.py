@@ -21,6 +21,7 @@ from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run import openlineage
 from fingerpost.flows.run.execution import close_executor, executor_of
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
+from fingerpost.flows.run.faults import said
 from fingerpost.flows.run.inputs import remember
 from fingerpost.flows.run.page import prefect_run, show_run, show_table
 from fingerpost.flows.run.plan import Plan, accuracy, plan_in, rows_of
@@ -29,13 +30,17 @@ from fingerpost.flows.run.progress import RunProgress
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.inputs.forms import first_rows
+from fingerpost.schemas.inputs.limits import limited
 from fingerpost.schemas.leases import lease
 from fingerpost.schemas.publish import Publication
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.wording import LONGEST
 from fingerpost.tasks.environment import Environment, environment
-from fingerpost.tasks.ledger import partition, save_partition, save_run
+from fingerpost.tasks.ledger import StageRecord, partition, save_partition, save_run
 from fingerpost.tasks.shards import Executor, SerialExecutor
 
 T = TypeVar("T")
@@ -177,7 +182,7 @@ def planning(flow: str, request: RunRequest) -> Iterator[Run]:
     run.env.planning = True
     token = _run.set(run)
     try:
-        with environment(run.env):
+        with environment(run.env), limited(settings.input.limits):
             yield run
     finally:
         _run.reset(token)
@@ -233,14 +238,18 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
     token = _run.set(run)
     state, error, kind = "failed", "stopped", ""
     try:
-        with lease(store, run.id, flow=flow, collection=run.env.collection, day=run.env.day), environment(run.env):
+        with (
+            lease(store, run.id, flow=flow, collection=run.env.collection, day=run.env.day),
+            environment(run.env),
+            limited(settings.input.limits),
+        ):
             yield run
             if rewriting.get() is None:
                 remember(store, flow, known.any_day, known.named, day=run.env.day, run=run.id)
         state, error = "completed", ""
     except Exception as problem:
         kind = type(problem).__name__
-        error = f"{kind}: {problem}"
+        error = said(problem, most=LONGEST + 200)
         raise
     finally:
         _run.reset(token)
@@ -303,6 +312,9 @@ def _finish(run: Run, state: str, error: str, kind: str) -> dict[str, Any]:
         show_run(run.env.store, record)
         alert_of_failure(run.env.store, record)
         return record
+    if state == "completed":
+        for line in quarantined_lines(run.env.store, run.env.records):
+            run.progress.say(line)
     if off := record["accuracy"]:
         run.progress.say(
             f"cost   {off['seconds']:.1f} s, {off['peak_mb']:,.0f} MB, {off['bytes'] / 1e6:.1f} MB stored in"
@@ -315,6 +327,20 @@ def _finish(run: Run, state: str, error: str, kind: str) -> dict[str, Any]:
     alert_of_failure(run.env.store, record)
     run.progress.log(f"{state} {error}".strip())
     return record
+
+
+def quarantined_lines(store: Store, stages: Sequence[StageRecord]) -> list[str]:
+    """How many rows of each input were quarantined, the first of them, and the command that shows all."""
+    lines = []
+    for stage in stages:
+        ref, count = stage.companions.get(QUARANTINE.name), stage.quality.get("quarantined")
+        if ref and count:
+            try:
+                first = first_rows(store.open(Ref.parse(ref), QUARANTINE).read("rows"))
+            except FingerpostError as problem:
+                first = f"not readable, {problem}"
+            lines.append(f"{stage.name}: {count:,} rows quarantined: {first}; `fingerpost quarantine {ref}` shows all")
+    return lines
 
 
 def _write_report(run: Run, record: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.schemas.inputs import SAMPLE
+from fingerpost.schemas.inputs.limits import Limits
 from fingerpost.schemas.inputs.python_docs import DISTRIBUTIONS
 from fingerpost.schemas.refs import checked_day, checked_name
 
@@ -101,6 +102,9 @@ class InputSettings(Section):
     )
     distributions: tuple[str, ...] = Field(
         default=DISTRIBUTIONS, description="packages whose documentation is the built-in sample"
+    )
+    limits: Limits = Field(
+        default=Limits(), description="bounds of the lines, columns and unpacked bytes of all input files"
     )
 
     @model_validator(mode="before")

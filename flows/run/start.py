@@ -11,6 +11,7 @@ from fingerpost.flows.run.loggers import silence
 silence()
 
 from prefect import Flow  # noqa: E402
+from prefect.context import get_settings_context  # noqa: E402
 from prefect.settings import PREFECT_API_URL  # noqa: E402
 
 from fingerpost.flows import domains  # noqa: E402
@@ -29,6 +30,7 @@ from fingerpost.flows.run.server import own_server, serving  # noqa: E402
 from fingerpost.schemas.errors import FingerpostError, InputError  # noqa: E402
 from fingerpost.schemas.inputs.days import DAY  # noqa: E402
 from fingerpost.schemas.inputs.files import input_files  # noqa: E402
+from fingerpost.schemas.inputs.limits import limited  # noqa: E402
 from fingerpost.schemas.inputs.queries import read_queries  # noqa: E402
 
 
@@ -55,15 +57,29 @@ def silence_loggers() -> None:
 
 
 def check_server() -> None:
-    """ApiError in one line if the server of PREFECT_API_URL accepts no requests; Prefect would show a traceback."""
+    """ApiError in one line if the named server accepts no requests; Prefect would show a traceback."""
     url = PREFECT_API_URL.value()
     if not url or serving() or os.environ.get("PREFECT_API_KEY"):
         return
     try:
         Api(url.rstrip("/"), os.environ.get("PREFECT_API_AUTH_STRING", "")).get("admin/version")
     except ApiError as problem:
-        message = f"{problem} (without PREFECT_API_URL, a run starts its own server)"
-        raise ApiError(message, status=problem.status) from None
+        raise ApiError(f"{problem} ({_named_by()})", status=problem.status) from None
+
+
+def _named_by() -> str:
+    """What names the server, and how a run starts its own instead."""
+    if os.environ.get("PREFECT_API_URL"):
+        return "PREFECT_API_URL names it; without that, a run starts its own server"
+    profile = get_settings_context().profile
+    if PREFECT_API_URL in profile.settings:
+        return (
+            f"Prefect's profile {profile.name!r} in {profile.source} names it; after `prefect profile use ephemeral`, a run"
+            " starts its own server"
+        )
+    return (
+        "Prefect's settings in prefect.toml, pyproject.toml or .env name it; without that, a run starts its own server"
+    )
 
 
 def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: Path | None = None) -> str:
@@ -81,7 +97,8 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
                 raise
             raise InputError(f"{problem} {said}") from problem
     if settings.replay.queries:
-        read_queries(settings.replay.queries)
+        with limited(settings.input.limits):
+            read_queries(settings.replay.queries)
     silence_loggers()
     shown = Watching(quiet, log_file)
     token, known_request = watching.set(shown), resolved.set(settled)

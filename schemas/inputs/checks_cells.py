@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -29,13 +31,19 @@ _KINDS = {
     "list": "a list",
     "dict": "an object",
     "str": "text",
+    "Decimal": "a decimal number",
 }
+#: From here on not every whole number is a float.
+_EXACT = 2**53
 
 
 def text_cells(
     name: str, cells: "pa.Array | Sequence[Any]", report: Report, *, keys: Collection[str] = KEYS
 ) -> pa.Array:
-    """A text column with "" for absent and bad cells; integers are accepted in ``keys`` only, dates in ``day`` only."""
+    """A text column with "" for absent and bad cells; dates are accepted in ``day`` only.
+
+    In ``keys`` whole numbers are accepted, also as decimals and as floats that hold them exactly, and UUIDs.
+    """
     is_key = name in keys
     cells = _plain(cells) if isinstance(cells, pa.Array) else cells
     if isinstance(cells, pa.Array) and not _is_textual(name, cells.type, is_key=is_key):
@@ -140,7 +148,9 @@ def _texts_of(name: str, cells: Sequence[Any], report: Report, *, is_key: bool) 
 
 
 def _text_of(name: str, i: int, value: Any, report: Report, *, is_key: bool) -> str | None:
-    if is_key and isinstance(value, int) and not isinstance(value, bool):
+    if is_key and (number := _whole(value)) is not None:
+        return str(number)
+    if is_key and isinstance(value, UUID):
         return str(value)
     if isinstance(value, bytes):  # some writers of Parquet do not mark texts as such
         with suppress(UnicodeDecodeError):
@@ -152,9 +162,30 @@ def _text_of(name: str, i: int, value: Any, report: Report, *, is_key: bool) -> 
             report(i, "wrong type", f"{name} holds half of a surrogate pair, which is no text: {value!r}")
             return None
         return value
-    expected = "text or a whole number" if is_key else "text"
+    expected = f"text or a whole number{_cure(name, value)}" if is_key else "text"
     report(i, "wrong type", f"{name} is {_named(value)}, not {expected}")
     return None
+
+
+def _whole(value: Any) -> int | None:
+    """The whole number that a cell holds exactly; None for any other value."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _EXACT else None
+    if isinstance(value, Decimal):
+        exponent = value.as_tuple().exponent
+        return int(value) if isinstance(exponent, int) and exponent >= 0 else None
+    return value if isinstance(value, int) else None
+
+
+def _cure(name: str, value: Any) -> str:
+    """Why a value of a key that comes from a typed column does not do, and what to write instead."""
+    if isinstance(value, float) and abs(value) >= _EXACT:
+        return f": such a number has lost digits; write it as text, CAST({name} AS VARCHAR)"
+    if isinstance(value, Decimal | bytes):
+        return f"; write it as text, CAST({name} AS VARCHAR)"
+    return ""
 
 
 def _named(value: Any) -> str:
@@ -180,8 +211,9 @@ def _is_day(text: str) -> bool:
 
 
 def _plain(cells: pa.Array) -> pa.Array:
-    """The array with extension types, dictionaries and views replaced by plain ones."""
-    cells = cells.storage if isinstance(cells, pa.ExtensionArray) else cells
+    """The array with extension types (but for UUIDs), dictionaries and views replaced by plain ones."""
+    if isinstance(cells, pa.ExtensionArray) and not isinstance(cells.type, pa.UuidType):
+        cells = cells.storage
     cells = cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells
     if pa.types.is_list_view(cells.type) or pa.types.is_large_list_view(cells.type):
         return pa.array(cells.to_pylist(), pa.list_(cells.type.value_type))

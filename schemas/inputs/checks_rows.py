@@ -107,9 +107,9 @@ def _check_lengths(lengths: np.ndarray, ids: pa.ChunkedArray, rows: np.ndarray, 
 
 def _check_unique(ids: pa.ChunkedArray, rows: np.ndarray, quarantine: Quarantine) -> None:
     positions = np.flatnonzero(_good(rows, quarantine))
-    codes = pa.concat_arrays(chunk.indices for chunk in ids.dictionary_encode().chunks).to_numpy()[positions]
-    if not len(codes):
+    if not len(positions):
         return
+    codes = pa.concat_arrays(chunk.indices for chunk in ids.dictionary_encode().chunks).to_numpy()[positions]
     first = np.zeros(codes.max() + 1, dtype=np.int64)
     first[codes[::-1]] = positions[::-1]  # the last assignment wins
     for i, code in zip(*(a[first[codes] != positions].tolist() for a in (positions, codes)), strict=True):

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.limits import limits
 
 _KINDS = {
     ".parquet": "Parquet",
@@ -21,6 +23,31 @@ _KINDS = {
     ".jsonl": "JSON Lines",
     ".ndjson": "JSON Lines",
 }
+#: What files of other formats begin with, what they are called, and what to do with them.
+_FOREIGN = (
+    (b"PK\x03\x04", "a zip archive, as Excel workbooks are", "unpack it, or save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document", "save the sheet as CSV"),
+    (b"\x1f\x8b", "a gzip file", "add .gz to its name"),
+    (b"BZh91AY&SY", "a bzip2 file", "unpack it"),
+    (b"\xfd7zXZ\0", "an xz file", "unpack it"),
+    (b"(\xb5/\xfd", "a Zstandard file", "unpack it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
+    (b"Rar!\x1a\x07", "a RAR archive", "unpack it"),
+    (b"ARROW1\0\0", "an Arrow file", "write it as Parquet"),
+    (b"SQLite format 3\0", "a SQLite database", "export the table as CSV"),
+    (b"%PDF-", "a PDF document", "export the table as CSV"),
+    (b"\xff\xfe", "text in UTF-16", "convert it to UTF-8"),
+    (b"\xfe\xff", "text in UTF-16", "convert it to UTF-8"),
+)
+_PARQUET = b"PAR1"
+#: Bytes read at a time.
+_CHUNK = 2**20
+_NODES = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def input_files(path: str | Path) -> list[Path]:
@@ -29,12 +56,14 @@ def input_files(path: str | Path) -> list[Path]:
     A folder holds only Parquet files; names that start with a dot or an underscore are ignored.
     """
     root = Path(path)
-    if not root.exists():
-        raise InputError(f"{path}: expected a file or folder, found nothing there; check the path")
-    if not root.is_dir():
-        kind_of(root)
-        return [root]
-    files = sorted(file for file in root.iterdir() if not file.name.startswith((".", "_")))
+    with _readable(root):
+        if not root.exists():
+            raise InputError(f"{path}: expected a file or folder, found nothing there; check the path")
+        if not root.is_dir():
+            check_regular(root)
+            kind_of(root)
+            return [root]
+        files = sorted(file for file in root.iterdir() if not file.name.startswith((".", "_")))
     if not files:
         raise InputError(f"{path}: expected a folder with Parquet files, found it empty; check the path")
     for file in files:
@@ -44,7 +73,17 @@ def input_files(path: str | Path) -> list[Path]:
                 f"{path}: expected a folder with only Parquet files, found {what}{file.name}; "
                 "move it away, or pass files of other formats individually"
             )
+        check_regular(file)
     return files
+
+
+def check_regular(file: Path) -> None:
+    """InputError for a pipe, a socket or a device, or a link to one: it may never end, and is not read twice."""
+    with _readable(file):
+        mode = file.stat().st_mode
+    for is_such, name in _NODES:
+        if is_such(mode):
+            raise InputError(f"{file}: expected a file, found {name}; write its content to a file and name that")
 
 
 def kind_of(file: Path) -> str:
@@ -92,12 +131,73 @@ def is_compressed(file: Path) -> bool:
 
 @contextmanager
 def opened(file: Path) -> Iterator[IO[bytes]]:
-    """The decompressed bytes of a file; InputError if it is empty or cannot be read."""
+    """The decompressed bytes of a file; InputError if it is empty, of another format, or cannot be read."""
+    check_regular(file)
     with _readable(file):
         if not file.stat().st_size:
             raise InputError(f"{file}: expected rows, found an empty file; write it again, or remove it")
         with open(file, "rb") as handle:
-            yield cast(IO[bytes], gzip.GzipFile(fileobj=handle)) if is_compressed(file) else handle
+            if is_compressed(file):
+                yield cast(IO[bytes], _Content(file, cast(IO[bytes], gzip.GzipFile(fileobj=handle))))
+                return
+            _check_format(file, handle)
+            # Parquet is read in any order.
+            yield handle if kind_of(file) == "Parquet" else cast(IO[bytes], _Content(file, handle))
+
+
+def _check_format(file: Path, handle: IO[bytes]) -> None:
+    """InputError for a file that begins as one of another format; ``handle`` is at its beginning, and stays there."""
+    head = handle.read(16)
+    handle.seek(0)
+    for mark, found, advice in _FOREIGN:
+        if head.startswith(mark):
+            raise InputError(f"{file}: expected {kind_of(file)}, found {found}; {advice}")
+    if head.startswith(_PARQUET) and kind_of(file) != "Parquet" and _ends_with(handle, _PARQUET):
+        raise InputError(f"{file}: expected {kind_of(file)}, found Parquet; rename it to end in .parquet")
+
+
+def _ends_with(handle: IO[bytes], mark: bytes) -> bool:
+    """Whether a file ends with some bytes; ``handle`` is at its beginning, and stays there."""
+    handle.seek(-len(mark), 2)
+    end = handle.read()
+    handle.seek(0)
+    return end == mark
+
+
+class _Content:
+    """The bytes of a file, and its lines as they are iterated over.
+
+    InputError as soon as a line is too long, or what was unpacked is out of proportion to the file.
+    """
+
+    def __init__(self, file: Path, handle: IO[bytes]) -> None:
+        self._file, self._handle = file, handle
+
+    def read(self) -> bytes:
+        """All bytes."""
+        return b"".join(self._chunks())
+
+    def __iter__(self) -> Iterator[bytes]:
+        bounds, number, rest = limits(), 0, b""
+        most = bounds.line_bytes
+        for chunk in self._chunks():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                number += 1
+                if len(line) > most:
+                    bounds.check_line(self._file, len(line), number)
+                yield line + b"\n"
+            bounds.check_line(self._file, len(rest), number + 1)
+        if rest:
+            yield rest
+
+    def _chunks(self) -> Iterator[bytes]:
+        size, most = 0, limits().unpacked_most(self._file)
+        while chunk := self._handle.read(_CHUNK):
+            size += len(chunk)
+            if size > most:
+                limits().check_unpacked(self._file, size)
+            yield chunk
 
 
 @contextmanager

@@ -6,22 +6,29 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
+from uuid import UUID
 
 import pyarrow as pa
 
 from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import is_compressed, kind_of, lines_of, opened
-from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, Quarantine, chosen_columns
+from fingerpost.schemas.inputs.forms import DOCUMENTS, ROW_NUMBER, Form, Quarantine, chosen_columns
+from fingerpost.schemas.inputs.limits import check_parquet, limits
 from fingerpost.schemas.inputs.suppression import Suppressed, without_rows
+from fingerpost.schemas.wording import cut
 
 #: Rows that are in memory as Python objects at a time.
 _LINES = 8192
 
 #: Rows of a Parquet file decoded at a time; their texts must fit into one array of at most 2 GiB.
 _ROWS = 16384
+#: Rows that are looked at to advise a column.
+_SAMPLE = 4096
 #: Held while the size limit of CSV fields is raised.
 _FIELD_LIMIT = threading.Lock()
 
@@ -56,7 +63,7 @@ class Reading:
 
     def chosen(self, file: Path, found: Sequence[str]) -> dict[str, str]:
         """Our columns to those of a file with the columns ``found``; InputError if they do not suffice."""
-        return chosen_columns(str(file), found, self.mapping, self.form)
+        return chosen_columns(str(file), found, self.mapping, self.form, distinct=lambda: distinct_columns(file))
 
     def wanted(self, chosen: dict[str, str]) -> dict[str, str]:
         """The columns to read: all chosen ones, or those of suppressed keys."""
@@ -79,6 +86,12 @@ class Reading:
         else:
             self.quarantine.add(self.met, None, "invalid line", detail)
         self.met += 1
+
+    def numbered(self, batch: RawBatch) -> RawBatch:
+        """The batch with the positions of its rows as ids, where the mapping asks for them."""
+        if self.mapping.get("id") != ROW_NUMBER:
+            return batch
+        return RawBatch({**batch.columns, "id": [str(row) for row in batch.rows]}, batch.rows)
 
     def kept(self, batch: RawBatch) -> RawBatch:
         """The batch without the suppressed rows."""
@@ -121,7 +134,7 @@ def read_file(file: Path, reading: Reading) -> Iterator[RawBatch]:
     before = reading.met
     with opened(file) as handle:
         for batch in _READERS[kind_of(file)](file, handle, reading):
-            yield reading.kept(batch)
+            yield reading.kept(reading.numbered(batch))
     if reading.met == before:
         raise InputError(f"{file}: expected rows, found none; write it again, or remove it")
 
@@ -136,6 +149,7 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
             f"{file}: expected a Parquet file, found something else ({_line(problem)}); write it again, or rename it to"
             " its format"
         ) from problem
+    check_parquet(file, parquet.metadata)
     chosen = reading.wanted(reading.chosen(file, parquet.schema_arrow.names))
     try:
         for batch in parquet.iter_batches(batch_size=_ROWS, columns=list(dict.fromkeys(chosen.values()))):
@@ -150,7 +164,7 @@ def _read_parquet(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[R
 
 
 def _line(problem: Exception) -> str:
-    return " ".join(str(problem).split())
+    return cut(" ".join(str(problem).split()), 300)
 
 
 def _read_csv(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
@@ -161,6 +175,7 @@ def _read_csv(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBa
             f"{file}: expected a first line with the columns' names, found {header or 'none'}; add a header line"
         )
     names = [name.strip() for name in header]
+    limits().check_columns(file, len(names))
     chosen = reading.wanted(reading.chosen(file, names))
     positions = {ours: names.index(theirs) for ours, theirs in chosen.items()}
     pending: list[list[str]] = []
@@ -191,11 +206,23 @@ def _csv_batch(records: list[list[str]], rows: list[int], positions: Mapping[str
 def csv_records(file: Path, handle: Iterable[bytes]) -> Iterator[tuple[int, "list[str] | csv.Error"]]:
     """The records of a CSV with the number of their last line; a csv.Error stands for a malformed record.
 
-    InputError for a quote that is never closed, since it would include all that follows.
+    InputError for a record that is too long, and for a quote that is never closed, since it would include all that
+    follows.
     """
-    reader = csv.reader(lines_of(file, handle), strict=True)
+    first, size, bounds = 1, 0, limits()
+    most = bounds.line_bytes
+
+    def lines() -> Iterator[str]:
+        nonlocal size
+        for line in lines_of(file, handle):
+            size += len(line)
+            if size > most:
+                bounds.check_line(file, size, first)
+            yield line
+
+    reader = csv.reader(lines(), strict=True)
     while True:
-        first = reader.line_num + 1
+        first, size = reader.line_num + 1, 0
         try:
             record = _next_record(reader)
         except StopIteration:
@@ -256,6 +283,7 @@ def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterato
             reading.invalid(problem, line)
         else:
             keys.update(dict.fromkeys(record))
+            limits().check_columns(file, len(keys))
             pending.append(record)
             rows += reading.take(1)
         if len(pending) == _LINES:
@@ -284,4 +312,50 @@ _READERS: dict[str, Callable[[Path, IO[bytes], Reading], Iterator[RawBatch]]] = 
     "Parquet": _read_parquet,
     "CSV": _read_csv,
     "JSON Lines": _read_json_lines,
+}
+
+
+def distinct_columns(file: Path) -> list[str] | None:
+    """The columns of a file that could be ids: another short text or whole number in each of the first rows.
+
+    Those without blanks come first. None for a file whose rows cannot be read.
+    """
+    try:
+        with opened(file) as handle:
+            sample = _SAMPLES[kind_of(file)](file, handle)
+    except (InputError, pa.ArrowException, OSError):
+        return None
+    found: dict[str, bool] = {}
+    for name, values in sample.items():
+        texts = [str(value).strip() for value in values if isinstance(value, str | int | UUID | Decimal)]
+        if len(values) == len(texts) == len(set(texts)) and all(0 < len(text) <= 200 for text in texts) and texts:
+            found[name] = any(" " in text for text in texts)
+    return sorted(found, key=lambda name: found[name])
+
+
+def _parquet_sample(file: Path, handle: IO[bytes]) -> Mapping[str, Sequence[Any]]:
+    parquet = parquet_file(owned(handle.read()) if is_compressed(file) else file)
+    names = [field.name for field in parquet.schema_arrow if not pa.types.is_nested(field.type)]
+    batch = next(parquet.iter_batches(batch_size=_SAMPLE, columns=names), None)
+    return {} if batch is None else dict(zip(batch.schema.names, (c.to_pylist() for c in batch.columns), strict=True))
+
+
+def _csv_sample(file: Path, handle: IO[bytes]) -> Mapping[str, Sequence[Any]]:
+    records = (record for _, record in csv_records(file, handle) if record and not isinstance(record, csv.Error))
+    names = [name.strip() for name in next(records, [])]
+    rows = [record for record in islice(records, _SAMPLE) if len(record) == len(names)]
+    return {name: [row[position] for row in rows] for position, name in enumerate(names)}
+
+
+def _json_sample(file: Path, handle: IO[bytes]) -> Mapping[str, Sequence[Any]]:
+    found = (json_object(line) for line in islice(lines_of(file, handle), _SAMPLE) if line.strip())
+    rows = [record for record in found if isinstance(record, dict)]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+_SAMPLES: dict[str, Callable[[Path, IO[bytes]], Mapping[str, Sequence[Any]]]] = {
+    "Parquet": _parquet_sample,
+    "CSV": _csv_sample,
+    "JSON Lines": _json_sample,
 }

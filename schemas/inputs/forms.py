@@ -2,12 +2,13 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.wording import cut, listed, shown
 
 TEXT_COLUMNS = ("id", "title", "text", "kind", "package", "signature", "day")
 COLUMNS = (*TEXT_COLUMNS, "vector")
@@ -19,6 +20,8 @@ def schema_of(columns: Sequence[str]) -> pa.Schema:
     return pa.schema([*((name, pa.string()) for name in texts), (vector, pa.list_(pa.float32()))])
 
 
+#: What ``id`` is mapped to where the position of each row, from 0, is to be its id.
+ROW_NUMBER = "(row number)"
 DOCUMENT_SCHEMA = schema_of(COLUMNS)
 QUARANTINE_SCHEMA = pa.schema(
     [("row", pa.int64()), ("id", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
@@ -88,48 +91,79 @@ class Quarantine:
         return dict(sorted(Counter(reason for _, reason, _ in self.found.values()).items()))
 
 
+def first_rows(quarantined: pa.Table, most: int = 3) -> str:
+    """A line about the first quarantined rows: position, id, reason and what was found."""
+    words = []
+    for row in quarantined.slice(0, most).to_pylist():
+        named = f" ({shown(row['id'], 40)})" if row["id"] else ""
+        words.append(f"row {row['row']}{named}: {row['reason']}, {cut(row['detail'], 120)}")
+    return "; ".join(words) or "none"
+
+
 def checked_mapping(mapping: Mapping[str, str], form: Form = DOCUMENTS) -> dict[str, str]:
     """The mapping of our columns to an input's; InputError for a column that its rows do not have."""
     for ours in mapping:
         if ours not in form.names:
             guess = _closest(ours, form.names) or (form.some or form.needed)[0]
             raise InputError(
-                f"{form.option.strip(' .')}: expected one of {', '.join(form.names)} before '=', got {ours!r}; "
-                f"write ours first, for example {form.option}{guess}={mapping[ours]}"
+                f"{form.option.strip(' .')}: expected one of {', '.join(form.names)} before '=', got {shown(ours)}; "
+                f"write ours first, for example {form.option}{guess}={cut(mapping[ours], 60)}"
+            )
+        if mapping[ours] == ROW_NUMBER and ours != "id":
+            raise InputError(
+                f"{form.option.strip(' .')}: expected a column for {ours!r}, got the number of the row, which only 'id' can"
+                " be; name a column"
             )
     return dict(mapping)
 
 
 def chosen_columns(
-    where: str, found: Sequence[str], mapping: Mapping[str, str], form: Form = DOCUMENTS
+    where: str,
+    found: Sequence[str],
+    mapping: Mapping[str, str],
+    form: Form = DOCUMENTS,
+    *,
+    distinct: Callable[[], Sequence[str] | None] | None = None,
 ) -> dict[str, str]:
     """Our columns to the input's, for all of ours that it has.
 
     InputError, beginning with ``where``, if a mapped or required column is missing, if all of ``form.some`` are
-    missing, or if a chosen column occurs twice.
+    missing, or if a chosen column occurs twice. distinct: the input's columns that could be ids, to advise one of them.
     """
-    listed = ", ".join(found) or "none"
+    numbered = mapping.get("id") == ROW_NUMBER
+    mapping = {ours: theirs for ours, theirs in mapping.items() if not (numbered and ours == "id")}
+    seen = listed(found)
     for ours, theirs in mapping.items():
         if theirs not in found:
             raise InputError(
-                f"{where}: expected a column {theirs!r} for {ours}, found {listed};"
+                f"{where}: expected a column {shown(theirs)} for {ours}, found {seen};"
                 f" {_advice(ours, theirs, found, form)}"
             )
-    chosen = {ours: mapping.get(ours, ours) for ours in form.names if mapping.get(ours, ours) in found}
+    chosen = {
+        ours: mapping.get(ours, ours)
+        for ours in form.names
+        if mapping.get(ours, ours) in found and not (numbered and ours == "id")
+    }
     for ours in form.needed:
-        if ours not in chosen:
-            raise InputError(f"{where}: expected a column {ours!r}, found {listed}; {_advice(ours, ours, found, form)}")
+        if ours not in chosen and not (numbered and ours == "id"):
+            advice = _advice(ours, ours, found, form)
+            columns = (
+                distinct() if ours == "id" and distinct is not None and not advice.startswith("separate") else None
+            )
+            if columns is not None:
+                advice = _advice_for_id(columns, form)
+            raise InputError(f"{where}: expected a column {ours!r}, found {seen}; {advice}")
     if form.some and chosen.keys().isdisjoint(form.some):
         *others, last = map(repr, form.some)
         raise InputError(
-            f"{where}: expected a column {', '.join(others)} or {last}, found {listed};"
+            f"{where}: expected a column {', '.join(others)} or {last}, found {seen};"
             f" {_advice('text', 'text', found, form)}"
         )
     counts = Counter(found)
     for theirs in chosen.values():
         if counts[theirs] > 1:
             raise InputError(
-                f"{where}: expected one column {theirs!r}, found {counts[theirs]} of that name; rename all but one"
+                f"{where}: expected one column {shown(theirs)}, found {counts[theirs]} of that name; rename all but one"
             )
     return chosen
 
@@ -138,14 +172,31 @@ def _advice(ours: str, wanted: str, found: Sequence[str], form: Form) -> str:
     if len(found) == 1 and (mark := next((mark for mark in ";\t|" if mark in found[0]), "")):
         return f"separate the columns by commas, not by {mark!r}"
     first = found[0] if ours == form.needed[0] and found else "<column>"
-    guess = _closest(wanted, found) or _closest(ours, found) or first
+    guess = cut(_closest(wanted, found) or _closest(ours, found) or first, 60)
     if not form.option:
         return f"rename the one that is meant, for example {guess!r}"
     return f"map it, for example {form.option}{ours}={guess}"
 
 
+def _advice_for_id(distinct: Sequence[str], form: Form) -> str:
+    """Which column to take for the ids: one whose values are distinct."""
+    numbers = (
+        f"number the rows: {'--number-rows' if form.option == '--map ' else f'{form.option}id={ROW_NUMBER!r}'}"
+        if form.option
+        else "add one"
+    )
+    if not distinct:
+        return f"no column has another value in every row, so {numbers}"
+    guess = cut(_closest("id", distinct) or distinct[0], 60)
+    if not form.option:
+        return f"rename the one that is meant, for example {guess!r}"
+    return f"map it, for example {form.option}id={guess}, whose values are distinct, or {numbers}"
+
+
 def _closest(wanted: str, found: Sequence[str]) -> str:
     """The name most similar to ``wanted``, ignoring case; empty if none is similar."""
+    # Comparing very long names takes very long, and nobody means them.
+    found = [name for name in found if len(name) <= 200]
     lower = {name.lower(): name for name in reversed(found)}
     close = difflib.get_close_matches(wanted.lower(), list(lower), n=1, cutoff=0.5)
     return lower[close[0]] if close else next((name for name in found if wanted.lower() in name.lower()), "")

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.checks_cells import text_cells
 from fingerpost.schemas.inputs.checks_rows import check_batches
-from fingerpost.schemas.inputs.files import input_files, input_fingerprint, kind_of
+from fingerpost.schemas.inputs.files import check_regular, input_files, input_fingerprint, kind_of
 from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
 from fingerpost.schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
 from fingerpost.schemas.inputs.suppression import Suppressed
@@ -184,6 +184,7 @@ def _is_tree(path: str) -> bool:
     if not root.exists():
         raise InputError(f"{path}: expected a folder or file of images, found nothing there; check the path")
     if not root.is_dir():
+        check_regular(root)
         if kind_of(root) != "Parquet":
             raise InputError(f"{path}: expected Parquet or a folder of images, found {kind_of(root)}; convert it")
         return False
@@ -197,6 +198,7 @@ def _smaller(batch: RawBatch) -> Iterator[RawBatch]:
 
 
 def _content(file: Path) -> bytes:
+    check_regular(file)
     try:
         return file.read_bytes()
     except OSError as problem:

@@ -12,7 +12,10 @@ import pyarrow as pa
 
 from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
-from fingerpost.schemas.inputs.files import is_compressed, kind_of, lines_of, opened
+from fingerpost.schemas.inputs.files import check_regular, is_compressed, kind_of, lines_of, opened
+from fingerpost.schemas.inputs.formats import csv_records
+from fingerpost.schemas.inputs.limits import check_parquet, limits
+from fingerpost.schemas.wording import cut, listed, shown
 
 COLUMNS = ("query", "id", "grade")
 
@@ -33,6 +36,8 @@ def read_queries(path: str | Path) -> list[Question]:
     ``grade`` from 0 (1 if the file has no such column); rows of the same query are merged.
     """
     file = Path(path)
+    if file.exists():
+        check_regular(file)
     if not file.is_file():
         raise InputError(
             f"{path}: expected a file of queries, found {'a folder' if file.is_dir() else 'nothing there'}; check the"
@@ -55,7 +60,7 @@ def read_queries(path: str | Path) -> list[Question]:
             grade = _grade(file, position, row.get("grade", 1))
             if grades.setdefault(key, grade) != grade:
                 raise InputError(
-                    f"{file}: expected one grade of {key!r} for {text!r}, found {grades[key]:g} and {grade:g}"
+                    f"{file}: expected one grade of {shown(key)} for {shown(text)}, found {grades[key]:g} and {grade:g}"
                     f" ({position}); keep one"
                 )
     if not judged:
@@ -69,7 +74,7 @@ def _text(file: Path, position: str, column: str, value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and column == "id":
         return str(value)
     if not isinstance(value, str):
-        raise InputError(f"{file}: expected text as {column}, found {value!r} in {position}; write it as text")
+        raise InputError(f"{file}: expected text as {column}, found {shown(value)} in {position}; write it as text")
     return " ".join(value.split()) if column == "query" else value.strip()
 
 
@@ -79,36 +84,35 @@ def _grade(file: Path, position: str, value: Any) -> float:
     except (TypeError, ValueError):
         grade = math.nan
     if not 0 <= grade <= 100:
-        raise InputError(f"{file}: expected a grade from 0 to 100, found {value!r} in {position}; correct it")
+        raise InputError(f"{file}: expected a grade from 0 to 100, found {shown(value)} in {position}; correct it")
     return grade
 
 
 def _check_columns(file: Path, names: list[str]) -> None:
     if "query" not in names:
-        raise InputError(
-            f"{file}: expected a column 'query', found {', '.join(names) or 'none'}; rename the column of the queries"
-        )
+        raise InputError(f"{file}: expected a column 'query', found {listed(names)}; rename the column of the queries")
     if "grade" in names and "id" not in names:
         raise InputError(
-            f"{file}: expected a column 'id' with 'grade', found {', '.join(names)}; add the ids of judged documents"
+            f"{file}: expected a column 'id' with 'grade', found {listed(names)}; add the ids of judged documents"
         )
 
 
 def _csv_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.reader(lines_of(file, handle), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_columns(file, header)
-        for record in reader:
-            if record and len(record) != len(header):
-                raise InputError(
-                    f"{file}: expected {len(header)} fields as in the header, found {len(record)} in line"
-                    f" {reader.line_num}; quote texts with commas"
-                )
-            if record:
-                yield f"line {reader.line_num}", dict(zip(header, record, strict=True))
-    except csv.Error as problem:
-        raise InputError(f"{file}: expected CSV, found {problem} in line {reader.line_num}; fix that line") from problem
+    header: list[str] | None = None
+    for line, record in csv_records(file, handle):
+        if isinstance(record, csv.Error):
+            raise InputError(f"{file}: expected CSV, found {record} in line {line}; fix that line") from record
+        if header is None:
+            header = [name.strip() for name in record]
+            limits().check_columns(file, len(header))
+            _check_columns(file, header)
+        elif record and len(record) != len(header):
+            raise InputError(
+                f"{file}: expected {len(header)} fields as in the header, found {len(record)} in line"
+                f" {line}; quote texts with commas"
+            )
+        elif record:
+            yield f"line {line}", dict(zip(header, record, strict=True))
 
 
 def _json_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -130,14 +134,16 @@ def _json_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, A
 
 
 def _parquet_rows(file: Path, handle: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    content = owned(handle.read()) if is_compressed(file) else file
     try:
-        parquet = parquet_file(owned(handle.read()) if is_compressed(file) else file)
+        parquet = parquet_file(content)
+        check_parquet(file, parquet.metadata)
         names = parquet.schema_arrow.names
         _check_columns(file, names)
         rows = parquet.read(columns=[name for name in COLUMNS if name in names]).to_pylist()
     except (pa.ArrowException, OSError) as problem:
         raise InputError(
-            f"{file}: expected a Parquet file, found {' '.join(str(problem).split())}; write it again"
+            f"{file}: expected a Parquet file, found {cut(' '.join(str(problem).split()), 300)}; write it again"
         ) from problem
     yield from ((f"row {number}", row) for number, row in enumerate(rows))
 

@@ -15,6 +15,7 @@ from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.formats import Reading, read_file
 from fingerpost.schemas.inputs.forms import Form
+from fingerpost.schemas.wording import shown
 
 #: An id is optional; ``query_id``, as files of interactions name it, comes before ``id``.
 QUERIES = Form(("query", "query_id", "id"), needed=("query",), option="")
@@ -46,7 +47,7 @@ def read_texts(path: str | Path) -> tuple[list[str | None], list[str]]:
             given = [_values(batch.columns[name]) for name in ("query_id", "id") if name in batch.columns]
             for place, (row, value) in enumerate(zip(batch.rows, _values(batch.columns["query"]), strict=True)):
                 if not isinstance(value, str):
-                    raise InputError(f"{path}: expected text as query, found {value!r} in row {row}; correct it")
+                    raise InputError(f"{path}: expected text as query, found {shown(value)} in row {row}; correct it")
                 ids.append(next((str(own[place]) for own in given if own[place] not in (None, "")), None))
                 texts.append(value)
     if reading.quarantine.found:

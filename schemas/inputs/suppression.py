@@ -71,10 +71,16 @@ def digest_of_key(salt: bytes, key: str, *, column: str = "id") -> str:
 def without_rows(columns: "dict[str, pa.Array | Sequence[Any]]", dropped: set[int], count: int) -> "dict[str, Any]":
     """The columns of a batch without the dropped rows."""
     rest = [row for row in range(count) if row not in dropped]
-    return {
-        name: values.take(pa.array(rest, pa.int64())) if isinstance(values, pa.Array) else [values[row] for row in rest]
-        for name, values in columns.items()
-    }
+    return {name: _chosen(values, rest) for name, values in columns.items()}
+
+
+def _chosen(values: "pa.Array | Sequence[Any]", rows: list[int]) -> "pa.Array | Sequence[Any]":
+    if isinstance(values, pa.Array):
+        try:
+            return values.take(pa.array(rows, pa.int64()))
+        except pa.ArrowNotImplementedError:  # Arrow cannot choose rows of every type, such as views of texts
+            return [values[row].as_py() for row in rows]
+    return [values[row] for row in rows]
 
 
 def _digest(salt: bytes, data: bytes, column: str) -> str:

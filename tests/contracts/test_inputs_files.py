@@ -262,7 +262,7 @@ GOOD = b"id,title\n1,one\n"
         (
             "a.csv",
             GOOD.decode().encode("utf-16"),
-            "a.csv: expected UTF-8, found byte 0xff in line 1; convert it to UTF-8",
+            "a.csv: expected CSV, found text in UTF-16; convert it to UTF-8",
         ),
         ("a.jsonl", b'{"id": 1, "text": "\xfc"}\n', "a.jsonl: expected UTF-8, found byte 0xfc in line 1"),
         (

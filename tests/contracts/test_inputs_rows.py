@@ -121,7 +121,7 @@ def test_bad_row_of_a_csv(tmp_path: Path, line: str, reason: str, detail: str) -
 @pytest.mark.parametrize(
     ("column", "values", "detail"),
     [
-        ("id", pa.array([1.0, None]), "id is a number (1.0), not text or a whole number"),
+        ("id", pa.array([1.5, None]), "id is a number (1.5), not text or a whole number"),
         ("id", pa.array([True, None]), "id is true or false (True), not text or a whole number"),
         ("text", pa.array([3, None]), "text is a whole number (3), not text"),
         ("text", pa.array([["x"], None]), "text is a list (['x']), not text"),

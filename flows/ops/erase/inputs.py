@@ -17,6 +17,7 @@ from fingerpost.flows.run.request import DAY, RunRequest
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.images import files_by_class
+from fingerpost.schemas.inputs.limits import largest, limited
 from fingerpost.schemas.inputs.rewriting import count_rows
 from fingerpost.schemas.inputs.sources import FileSource
 from fingerpost.schemas.inputs.stored import scan
@@ -47,6 +48,12 @@ def texts_of(row: Mapping[str, Any], wanted: Suppressed) -> list[str]:
 
 def inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[str]) -> list[InputFile]:
     """The files that runs of the collections read and that contain the key, including those of days that never ran."""
+    read_under = largest(settings_read(record["settings"]).input.limits for record in records)
+    with limited(read_under):
+        return _inputs_with(records, wanted, texts)
+
+
+def _inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[str]) -> list[InputFile]:
     found: dict[tuple[str, str], InputFile] = {}
     for use in input_sources(records):
         form, path, columns = use.form, use.path, dict(use.columns)

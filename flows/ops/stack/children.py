@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from fingerpost.flows.ops.stack.processes import MARK, Child, StackError
 from fingerpost.flows.ops.stack.state import AUTH, QUIET, State, client_environment, credentials
 from fingerpost.flows.run.api import Api, ApiError
-from fingerpost.flows.run.redaction import without_credentials
+from fingerpost.flows.run.proxies import spare_loopback, without_unusable
+from fingerpost.schemas.urls import has_credentials
 
 #: The work pool that the deployments of infra/prefect.yaml name.
 POOL = "fingerpost"
@@ -58,11 +59,12 @@ def options_of(*, home: Path, store: str, auth: bool | None, database: str, **mo
     if auth and not secret:
         raise StackError(f"{AUTH}: expected user:password in the environment for --auth, found nothing; set it")
     if database and not database.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite://")):
+        protocol, separator, _ = database.partition("://")
         raise StackError(
             f"{DATABASE}: expected postgresql+asyncpg://user:password@host:port/name, got a URL that begins with"
-            f" {database.split('://')[0]!r}; correct it"
+            f" {protocol if separator else 'no protocol'!r}; correct it"
         )
-    if without_credentials(store) != store:
+    if has_credentials(store):
         raise StackError(
             "store: expected a URL without name and password, got one with them (not shown); give them in the"
             " environment"
@@ -75,6 +77,9 @@ def children_of(options: Options, state: State, *, before_work: Callable[[], Non
     """The programs of a stack, in the order of their start."""
     python = (sys.executable, "-P", "-m")
     base = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+    # All that these programs ask for is on this machine.
+    spare_loopback(base)
+    without_unusable(base)
     base |= (
         QUIET
         | {MARK: state.id, "PREFECT_HOME": str(options.home / "prefect"), "PYTHONUNBUFFERED": "1"}

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 from fingerpost.flows.ops.stack.state import State, api_of, connection, find_home, read_state
 from fingerpost.flows.run.api import Api, ApiError
-from fingerpost.flows.run.redaction import public_url, without_credentials
+from fingerpost.flows.run.redaction import public_url
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.urls import host_of
 
 #: Free disk space in bytes below which a check warns, and below which it fails.
 DISK_WARN, DISK_FAIL = 5_000_000_000, 500_000_000
@@ -218,7 +219,7 @@ def server(home: str) -> Iterator[Check]:
     except FingerpostError as problem:
         yield Check("server", "fail", str(problem), "see the message")
         return
-    yield Check("server", "ok", f"Prefect {version} at {api.url}")
+    yield Check("server", "ok", f"Prefect {version} at {public_url(api.url)}")
     yield guarded("clock", lambda: clock(api))
     yield guarded("worker", lambda: worker(api))
     yield guarded("schedules", lambda: schedules(api))
@@ -323,4 +324,4 @@ def webhook() -> Check:
             "FINGERPOST_WEBHOOK is not set, so failures raise no alerts",
             "set it before `fingerpost up`",
         )
-    return Check("webhook", "ok", f"set, at {urlsplit(without_credentials(given)).hostname}")
+    return Check("webhook", "ok", f"set, at {host_of(given) or 'no host'}")

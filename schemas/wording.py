@@ -1,0 +1,30 @@
+"""Bounds of what messages quote: a message is read by people, and kept in records, alerts and logs."""
+
+from collections.abc import Sequence
+
+#: The longest message of an error, in characters.
+LONGEST = 2000
+
+
+def cut(text: str, most: int = 200) -> str:
+    """A text of at most ``most`` characters, the rest replaced by "…"."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def shown(value: object, most: int = 100) -> str:
+    """The ``repr`` of a value, cut; of a long text without making the whole of it."""
+    return cut(repr(value[: 2 * most] if isinstance(value, str | bytes) else value), most)
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """The first names, each cut, with the number of others; "none" without any."""
+    first = ", ".join(cut(name, 40) for name in names[:most])
+    return f"{first}, … ({len(names) - most:,} more)" if len(names) > most else first or "none"
+
+
+def bounded(message: str) -> str:
+    """A message of at most `LONGEST` characters: its beginning names the object, its end what to do."""
+    if len(message) <= LONGEST:
+        return message
+    head, tail = message[: LONGEST - 600], message[-500:]
+    return f"{head} … ({len(message) - len(head) - len(tail):,} more characters) … {tail}"
