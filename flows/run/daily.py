@@ -4,14 +4,15 @@ What is read of which days is in `fingerpost.flows.run.input_days`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fingerpost.flows.run.input_days import StoredImports, change_of_days, days_read, several_days, some_days
-from fingerpost.flows.run.rewriting import instead_of
+from fingerpost.flows.run.rewriting import instead_of, rewriting
 from fingerpost.flows.run.runtime import Run, of_day
+from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.forgotten import Forgotten
-from fingerpost.schemas.inputs.daily import DailySource
+from fingerpost.schemas.inputs.daily import DailyFile, DailySource
 from fingerpost.schemas.inputs.stored_days import StoredDay, days_of
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import Ref
@@ -87,3 +88,18 @@ def merging(run: Run, stage: Stage, imports: list[Ref]) -> Iterator[None]:
         yield
     finally:
         env.changed = ""
+
+
+def note_deletions(run: Run, imported: Ref, file: DailyFile) -> None:
+    """Notes that a file marks rows as deleted, which a snapshot does not read, when it is imported."""
+    computed = any(record.computed and record.ref == str(imported) for record in run.env.records)
+    if run.env.planning or rewriting.get() is not None or not computed:
+        return
+    marked = False
+    with suppress(InputError):  # a note fails no run: the file was imported
+        marked = file.marks_deletions()
+    if marked:
+        run.note(
+            f"{file}: rows that the column deleted marks are kept, since the file is a snapshot (input.days): leave them"
+            " out of it"
+        )

@@ -87,7 +87,7 @@ class DailySource(Protocol):
 
 
 @dataclass(frozen=True)
-class _DailyFile:
+class DailyFile:
     """Base class: a file (or a folder of Parquet files) of one day.
 
     mapping: pairs (our column, the file's) where they differ. suppressed: keys whose rows are left out.
@@ -134,10 +134,20 @@ class _DailyFile:
     def _batches(self, reading: Reading) -> Iterator[RawBatch]:
         return (batch for file in input_files(self.path) for batch in read_file(file, reading))
 
+    def marks_deletions(self) -> bool:
+        """Whether a row is marked as deleted; reads no more than the first rows of a file without such a column."""
+        batch = next(self._batches(self._reading()), None)
+        cells = None if batch is None else batch.columns.get(DELETED)
+        empty = cells is None or (not isinstance(cells, pa.Array) and all(cell is None for cell in cells))
+        return not empty and bool(self._deletions())
+
     def _deletions(self) -> dict[Key, int]:
         """The keys that are marked as deleted, with the position of the last such row of each."""
         found: dict[Key, int] = {}
+        alone = len(input_files(self.path)) == 1
         for batch in self._batches(self._reading()):
+            if alone and DELETED not in batch.columns:
+                break  # the other rows of the file have no such column either
             flags = _flags(batch, _ignored)
             if any(flags):
                 keys = _keys(batch, self.keys)
@@ -150,7 +160,7 @@ class _DailyFile:
 
 
 @dataclass(frozen=True)
-class DailyDocuments(_DailyFile):
+class DailyDocuments(DailyFile):
     """One day's file of documents; a deleted row needs only an id."""
 
     form: ClassVar[Form] = DAILY_DOCUMENTS
@@ -160,7 +170,7 @@ class DailyDocuments(_DailyFile):
 
 
 @dataclass(frozen=True)
-class DailyEmbeddings(_DailyFile):
+class DailyEmbeddings(DailyFile):
     """One day's file of labelled embeddings; a deleted row needs only an id."""
 
     form: ClassVar[Form] = DAILY_EMBEDDINGS
@@ -173,7 +183,7 @@ class DailyEmbeddings(_DailyFile):
 
 
 @dataclass(frozen=True)
-class DailyInteractions(_DailyFile):
+class DailyInteractions(DailyFile):
     """One day's file of interactions; a deleted row withdraws what the days before say of its query and label."""
 
     form: ClassVar[Form] = DAILY_INTERACTIONS

@@ -99,6 +99,8 @@ def test_a_snapshot_reads_its_own_day_alone(news: News) -> None:
     assert ran(record)[:2] == ["import_documents", "count_ngrams"]
     assert of_day(news.documents(DAYS[1]), DAYS[0]) == 1
     assert "import_daily_documents" not in {stage["stage"] for stage in record["stages"]}
+    assert any("the column deleted marks" in note for note in record["notes"])
+    assert not any("deleted" in note for note in news.run(DAYS[0], **LIMITS, **{"input.days": "snapshot"})["notes"])
 
 
 def test_a_late_or_changed_file_makes_the_days_after_it_stale_that_read_it(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fingerpost.flows.domains.corpus.sources import daily_of, sample_source, source_of
 from fingerpost.flows.domains.settings import Settings
-from fingerpost.flows.run.daily import import_days, merging
+from fingerpost.flows.run.daily import import_days, merging, note_deletions
 from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
@@ -28,7 +28,10 @@ def documents_of(run: Run) -> Ref:
     """The documents of a run: of one import, or merged from those of several days."""
     settings, imports = run.settings, run.settings.corpus.imports
     if not several_days(settings, "input.source"):
-        return import_documents(input_of(settings), params=imports)
+        documents = import_documents(input_of(settings), params=imports)
+        if settings.input.source != SAMPLE:
+            note_deletions(run, documents, daily_of(settings)(settings.input.source, None))
+        return documents
     days = import_days(run, "corpus", "input.source", import_daily_documents, daily_of(settings), params=imports)
     with merging(run, merge_daily_documents, days):
         return merge_daily_documents(*days, rows_per_shard=imports.rows_per_shard)

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 
 from fingerpost.flows.domains.metric.sources import daily_of, embedding_setting, embedding_source
 from fingerpost.flows.featurize_corpus import featurize_corpus
-from fingerpost.flows.run.daily import import_days, merging
+from fingerpost.flows.run.daily import import_days, merging, note_deletions
 from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run, part, scoped
 from fingerpost.schemas.forgotten import Forgotten
+from fingerpost.schemas.inputs.daily import DailyEmbeddings
+from fingerpost.schemas.inputs.embeddings import EmbeddingFile
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.metric.open import GROUP_PARAMETER, LABEL_PARAMETER
 from fingerpost.tasks.metric.stages.inputs import (
@@ -60,6 +62,8 @@ def labelled(run: Run, request: RunRequest) -> Labelled:
             stored = instead_of("metric")
             importing = import_images if metric.kind == "images" else import_embeddings
             documents = importing(stored if stored is not None else source, params=run.settings.corpus.imports)
+            if isinstance(source, EmbeddingFile):
+                note_deletions(run, documents, DailyEmbeddings(source.path, source.mapping))
         vectors = take_embeddings(documents, normalize=False)
     artifacts |= {"threshold_documents": documents, "threshold_vectors": vectors}
     return Labelled(documents, vectors, LABEL_PARAMETER, metric.model or run.env.collection, GROUP_PARAMETER)

@@ -4,12 +4,13 @@ from fingerpost.flows.domains.corpus.inputs import extracts, suppressed_keys
 from fingerpost.flows.domains.xmr.sources import (
     catalogue_of,
     daily_of,
+    interaction_files,
     interaction_source,
     interactions_setting,
     reads_several_days,
 )
 from fingerpost.flows.domains.xmr.steps import maker
-from fingerpost.flows.run.daily import import_days, merging
+from fingerpost.flows.run.daily import import_days, merging, note_deletions
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
 from fingerpost.schemas.inputs.interactions import InteractionSource
@@ -22,7 +23,10 @@ def interactions_of(run: Run) -> Ref:
     """The imported interactions of a ranker: of one import, or merged from those of several days."""
     settings, make = run.settings, maker(run)
     if not reads_several_days(settings, run.flow):
-        return make("interactions", _source(run))
+        interactions = make("interactions", _source(run))
+        if files := interaction_files(settings, run.flow):
+            note_deletions(run, interactions, daily_of(settings, run.flow)(files.path, None))
+        return interactions
     limits = ImportParams(settings.corpus.imports.rows_per_shard, settings.xmr.interactions.quarantine_share)
     setting, opened = interactions_setting(settings, run.flow), daily_of(settings, run.flow)
     days = import_days(run, "xmr", setting, import_daily_interactions, opened, params=limits)
