@@ -11,7 +11,7 @@ from fingerpost.flows.run.alerts import redeliver
 from fingerpost.flows.run.crashes import alert_of_prefect_runs
 from fingerpost.flows.run.day_states import keep_states
 from fingerpost.flows.run.failures import alert_of_dead_runs, alert_of_late_days
-from fingerpost.flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness
+from fingerpost.flows.run.freshness import Deadline, Freshness, named_freshness, scheduled_freshness, unscheduled
 from fingerpost.flows.run.page import show_table
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.schemas.errors import FingerpostError
@@ -55,7 +55,7 @@ def watch_freshness(request: WatchRequest = WatchRequest()) -> None:
     entries = watched(store, request, now=now)
     for entry in entries:
         alert_of_late_days(store, entry, now=now)
-    entries = [with_states(store, entry) for entry in entries]
+    entries = [with_states(store, entry) for entry in [*entries, *unscheduled(store, entries, now=now)]]
     for entry in entries:
         keep_states(store, entry.flow, entry.collection, entry.days, now=now)
     show_table([row_of(entry) for entry in entries], key="freshness", description=f"as of {now:%Y-%m-%d %H:%M} UTC")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -65,7 +65,7 @@ class LateDay:
 class Freshness:
     """The newest day of a flow and collection, the newest day that is due, the late days, and the state of recent days.
 
-    ``days``: those whose deadlines are checked, and later ones that have run; by their records alone, until
+    ``days``: those whose deadlines are checked, and others of that time that have run; by their records alone, until
     ``fingerpost.flows.ops.watch.states`` has compared these with what a run would do now. ``problem``: why it could not.
     """
 
@@ -106,9 +106,8 @@ def freshness(
             since = deadline.moment(day).isoformat()
             late.append(LateDay(day, since, recorded_state(record), str(record.get("error", ""))))
     newest = fresh[-1] if fresh else ""
-    shown = [day for day in deadlines if day in records or not pause.holds(day)]
-    shown += sorted(day for day in records if due < day <= begun)
-    days = tuple(DayState(day, recorded_state(records.get(day, {}))) for day in shown)
+    shown = {day for day in deadlines if not pause.holds(day)} | {day for day in records if oldest <= day <= begun}
+    days = tuple(DayState(day, recorded_state(records.get(day, {}))) for day in sorted(shown))
     return Freshness(flow, collection, newest, due, deadline.moment(due).isoformat(), tuple(late), days)
 
 
@@ -147,6 +146,18 @@ def scheduled_freshness(store: Store, *, now: datetime) -> list[Freshness]:
         if deadline is not None:
             pause = pause_of(store, flow, collection)
             entries.append(freshness(flow, collection, deadline, records, now=now, pause=pause))
+    return entries
+
+
+def unscheduled(store: Store, scheduled: list[Freshness], *, now: datetime) -> list[Freshness]:
+    """The recent days with a record of every other flow and collection of a store; none of them can be late."""
+    known, entries = {(entry.flow, entry.collection) for entry in scheduled}, []
+    for flow, collection in partitioned(store):
+        if (flow, collection) not in known:
+            records = partitions(store, flow, collection)
+            found = freshness(flow, collection, Deadline(), records, now=now)
+            if days := tuple(day for day in found.days if day.day in records):
+                entries.append(replace(found, late=(), days=days))
     return entries
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fingerpost.flows.ops.watch.states import with_states
 from fingerpost.flows.run.day_states import STATES, DayState, Look, keep_states, kept_states, newest_states
-from fingerpost.flows.run.freshness import freshness_lines, scheduled_freshness
+from fingerpost.flows.run.freshness import freshness_lines, scheduled_freshness, unscheduled
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partitions
 from tests.ops.watched import note_day, request_for, run_here
@@ -18,6 +18,11 @@ pytestmark = pytest.mark.usefixtures("plain_runs")
 
 def test_artifacts_of_another_make_are_stale_everywhere_if_their_request_can_be_used(tmp_path: Path) -> None:
     store, _ = run_here(tmp_path)
+    assert scheduled_freshness(store, now=NOW) == []
+    (entry,) = [with_states(store, one) for one in unscheduled(store, [], now=NOW)]
+    assert [(day.day, day.state) for day in entry.days] == [("2026-01-05", "stale")]
+    assert entry.late == ()
+    assert unscheduled(store, [entry], now=NOW) == unscheduled(store, [], now=NOW + timedelta(days=9)) == []
     schedule(store, "nightly", "toys")
     request = request_for(tmp_path, next(tmp_path.glob("*.csv"))).model_copy(update={"day": ""})
     assert states_everywhere("nightly", request) == {"2026-01-05": "stale"}
