@@ -23,6 +23,7 @@ from typing import IO
 from fingerpost.flows.run.api import Api
 from fingerpost.flows.run.faults import kept_details
 from fingerpost.flows.run.loggers import silence
+from fingerpost.flows.run.plain_text import echo
 from fingerpost.flows.run.proxies import is_loopback, usable_proxies
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.wording import cut
@@ -138,7 +139,7 @@ def _held_back() -> Iterator[None]:
     written = io.StringIO()
     with contextlib.redirect_stderr(written):
         yield
-    sys.stderr.write(written.getvalue())
+    echo(*written.getvalue().splitlines(), err=True)
 
 
 def serving() -> OwnServer | None:

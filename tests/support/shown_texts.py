@@ -1,6 +1,7 @@
 """Every table and list that commands print, filled with one text of a user's wherever they hold one."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ from fingerpost.flows.ops.compare.diff_tables import show_diff
 from fingerpost.flows.ops.compare.replay_tables import show_replay
 from fingerpost.flows.ops.compare.why import Move, Why
 from fingerpost.flows.ops.compare.why_tables import show_why
-from fingerpost.flows.ops.keep import live
+from fingerpost.flows.ops.keep import live, quarantined
 from fingerpost.flows.ops.keep.gc import Explanation, Row
 from fingerpost.flows.ops.keep.gc_tables import show_explanation, show_plan
 from fingerpost.flows.ops.stack.doctor import Check
@@ -58,6 +59,11 @@ def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     store = SimpleNamespace(url=text)
     yield lambda: live.show_status(store, as_json=False), 9  # type: ignore[arg-type]
     yield lambda: live.show_history(store, newest=5, as_json=False), 5  # type: ignore[arg-type]
+    rows = [{"row": 1, "id": text, "reason": text, "detail": text}]
+    opened = SimpleNamespace(read=lambda _: SimpleNamespace(to_pylist=lambda: rows))
+    bad = SimpleNamespace(open=lambda *_: opened)
+    shown = partial(quarantined.show_quarantine, collection="", newest=5, as_json=False)
+    yield lambda: shown(bad, f"corpus.quarantine/day=2026-01-02/{'0' * 32}"), 3  # type: ignore[arg-type]
     planned = Plan("nightly", text, "2026-01-02", (PlannedStage("s", "r", True, text),), (text,))
     patch.setattr(dry_run, "plan_of", lambda *_: planned)
     yield lambda: dry_run.show_plan("nightly", None, as_json=False), 3  # type: ignore[arg-type]
