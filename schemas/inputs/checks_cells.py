@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,8 @@ Report = Callable[[int, str, str], None]
 #: The columns whose values are keys, for which integers are accepted as texts; readers of other columns pass their own.
 KEYS = frozenset({"id", "label", "query_id", "group"})
 
+#: Where the table of a zone's changes ends and its rule begins, and where Python's calendar ends in every zone.
+_RULES_END, _CALENDAR_END = (int(datetime(*day, tzinfo=UTC).timestamp()) for day in ((2037, 12, 1), (9999, 12, 30)))
 VECTORS = pa.list_(pa.float32())
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBERS = frozenset({int, float, type(None)})
@@ -132,12 +134,23 @@ def _local_time(moments: pa.Array) -> pa.Array:
     if moments.type.tz is None:
         return moments
     try:
-        return pc.local_timestamp(moments)
+        return _with_late_rules(moments, pc.local_timestamp(moments))
     except pa.ArrowInvalid as problem:
         raise InputError(
             f"day: expected timestamps of a known time zone, got {moments.type.tz!r} ({problem}); write them without"
             " a zone, or as text YYYY-MM-DD"
         ) from problem
+
+
+def _with_late_rules(moments: pa.Array, local: pa.Array) -> pa.Array:
+    """Local times with those after 2037 as zoneinfo has them: Arrow (26.0) forgets a zone's summer time there."""
+    seconds = moments.cast(pa.timestamp("s", moments.type.tz), safe=False)
+    since = seconds.cast(pa.int64())
+    late = pc.fill_null(pc.and_(pc.greater(since, _RULES_END), pc.less(since, _CALENDAR_END)), False)
+    if not pc.any(late).as_py():
+        return local
+    shown = [moment.replace(tzinfo=None) for moment in seconds.filter(late).to_pylist()]
+    return pc.replace_with_mask(local, late, pa.array(shown, pa.timestamp("s")).cast(local.type))
 
 
 def _texts_of(name: str, cells: Sequence[Any], report: Report, *, is_key: bool) -> pa.Array:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fingerpost.schemas.errors import InputError
@@ -33,6 +33,8 @@ def zone(name: str) -> tzinfo:
     st.sampled_from(ZONES),
     st.sampled_from(["s", "ms", "us", "ns"]),
 )
+@example(datetime(2038, 7, 1, 22, 30), "Europe/Berlin", "us")
+@example(datetime(2055, 7, 2, 4, 30), "America/New_York", "ns")
 @settings(max_examples=60)
 def test_a_moment_is_the_day_of_its_zone(moment: datetime, name: str, unit: str) -> None:
     aware = moment.replace(microsecond=0, tzinfo=UTC)
