@@ -21,6 +21,8 @@ T = TypeVar("T")
 #: shape of its items, `Each`, `Maybe`, or a function that raises for a value that does not fit.
 Shape = Any
 NUMBER = (int, float)
+#: What a function of a shape raises for a value that does not fit.
+_REFUSALS = (FingerpostError, ValueError, TypeError, AttributeError, OverflowError)
 #: How deeply a record may be nested; none of ours has a tenth of it.
 _DEPTH = 100
 #: The longest value that a message quotes.
@@ -135,14 +137,45 @@ _WORDS: dict[Any, str] = {
 }
 
 
+def fits(value: Any, shape: Shape) -> bool:
+    """Whether a value is of a shape."""
+    if isinstance(shape, type):
+        return isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
+    if isinstance(shape, tuple):
+        return any(fits(value, kind) for kind in shape)
+    if isinstance(shape, Maybe):
+        return value is None or fits(value, shape.shape)
+    if isinstance(shape, Each):
+        return isinstance(value, dict) and all(fits(item, shape.shape) for item in value.values())
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(fits(item, shape[0]) for item in value)
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return False
+        for key, inner in shape.items():
+            name = key.rstrip("?")
+            if name in value:
+                if not fits(value[name], inner):
+                    return False
+            elif name == key:
+                return False
+        return True
+    try:
+        shape(value)
+    except _REFUSALS:
+        return False
+    return True
+
+
 def mismatch(value: Any, shape: Shape, at: str = "") -> str:
     """Where and how a value differs from a shape, as "expected ..., found ..."; empty if it does not."""
+    if fits(value, shape):
+        return ""
     if isinstance(shape, type | tuple):
         kinds = shape if isinstance(shape, tuple) else (shape,)
-        fits = isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
-        return "" if fits else _differs(at, " or ".join(_WORDS[kind] for kind in kinds), value)
+        return _differs(at, " or ".join(_WORDS[kind] for kind in kinds), value)
     if isinstance(shape, Maybe):
-        return "" if value is None else mismatch(value, shape.shape, at)
+        return mismatch(value, shape.shape, at)
     if isinstance(shape, Each):
         return _first(value, dict, at, lambda: ((key, item, shape.shape) for key, item in value.items()))
     if isinstance(shape, list):
@@ -152,11 +185,7 @@ def mismatch(value: Any, shape: Shape, at: str = "") -> str:
             return f"expected the key {_path(at, lacking[0])}, found {_keys(value)}"
         known = [(key.rstrip("?"), item) for key, item in shape.items()]
         return _first(value, dict, at, lambda: ((key, value[key], item) for key, item in known if key in value))
-    try:
-        shape(value)
-    except (FingerpostError, ValueError, TypeError, AttributeError, OverflowError):
-        return _differs(at, _WORDS.get(shape, "another value"), value)
-    return ""
+    return _differs(at, _WORDS.get(shape, "another value"), value)
 
 
 def _first(value: Any, kind: type, at: str, items: Callable[[], Any]) -> str:
@@ -213,7 +242,7 @@ def nested_deeply(value: Any) -> bool:
     """Whether a value is nested more deeply than any of ours."""
     level = [value]
     for _ in range(_DEPTH):
-        level = [item for outer in level for item in _items(outer)]
+        level = [item for outer in level for item in _items(outer) if isinstance(item, (dict, list))]
         if not level:
             return False
     return True

@@ -9,6 +9,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import typer
 
 from fingerpost.flows.cli import app
 from fingerpost.flows.ops.backfill.record import Backfill, BackfillRequest, Control
+from fingerpost.flows.ops.erase.affected import Affected
 from fingerpost.flows.run.alerts import Alert, raise_alert
 from fingerpost.flows.run.day_states import DayState, keep_states
 from fingerpost.flows.run.request import RunRequest
@@ -26,7 +28,7 @@ from fingerpost.flows.run.schedule_pause import end_schedule
 from fingerpost.schemas import records
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.files import Listed
-from fingerpost.schemas.forgotten import Forgotten
+from fingerpost.schemas.forgotten import Forgotten, Journal
 from fingerpost.schemas.leases import COLLECTING, RUNNING, lease
 from fingerpost.schemas.pins import pin
 from fingerpost.schemas.publish import Pointer, products
@@ -116,6 +118,9 @@ def toys(store: Store) -> Kinds:
     raise_alert(store, Alert("late", "nightly", "toys", DAYS[1], "late"))
     Forgotten(store, "toys").add("gone")
     remember_inputs(store, "toys", {"input.source": Remembered({"input.source": "/in/toys.csv"}, DAYS[1], "run")})
+    job = Journal(store, "toys", "gone")
+    job.save({"affected": asdict(Affected("gone", ["toys"])), "needles": [], "made": {}, "failed": {}})
+    store.files.write(f"{backfill.workers}/worker.json", record)
     work = Workspace(store, things_ref(9))
     work.finish_shard(0, [], {})
     pointer, forgotten = f".published/toys/{THINGS.name}", Forgotten(store, "toys").folder
@@ -136,6 +141,8 @@ def toys(store: Store) -> Kinds:
         "crashes of a backfill": (f"{backfill.folder}/crashes.json", (BACKFILLS,)),
         "alert": (f".alerts/{alert}", (METRICS,)),
         "forgotten key": (f"{forgotten}/{key}", (forget,)),
+        "job that forgets": (job.path, (forget,)),
+        "worker of a backfill": (f"{backfill.workers}/worker.json", (BACKFILLS,)),
         "salt": (".forgotten/salt.json", (forget,)),
         "inputs": (".inputs/toys.json", (STATUS, ("config", "--profile", "tiny", "-c", "toys"))),
         "shard at work": (f"{work.folder}/shard-00000.json", (GC,)),
@@ -148,9 +155,7 @@ def nights(store: Store) -> Kinds:
     documents = read_members(store, index)["documents"]
     keep_states(store, "nightly", COLLECTION, [DayState(DAYS[1], "fresh")], now=datetime(2026, 1, 7, tzinfo=UTC))
     end_schedule(store, "nightly", COLLECTION, day=DAYS[1])
-    remember_inputs(store, COLLECTION, {"input.source": Remembered({"input.source": "a.csv"}, DAYS[1], "run")})
     return {
-        "inputs": (f".inputs/{COLLECTION}.json", (STATUS,)),
         "states of days": (f".states/nightly/{COLLECTION}.json", (METRICS,)),
         "end of a schedule": (f".schedules/nightly/{COLLECTION}.json", (METRICS,)),
         "run": (f".runs/{store.files.names('.runs')[1]}", (STATUS, HISTORY, LINEAGE, DIFF, FORGET)),
@@ -270,6 +275,9 @@ def test_values_of_a_manifest_that_nobody_wrote_are_named(
 #: The kinds of files whose damage must be named by every one of their commands if they do not parse.
 NAMED = {
     "inputs",
+    "job that forgets",
+    "salt",
+    "worker of a backfill",
     "states of days",
     "end of a schedule",
     "store.json",

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from fingerpost.flows.ops.keep.gc import collect, explain, plan_collection
 from fingerpost.schemas import files as files_module
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, MissingArtifactError
-from fingerpost.schemas.leases import at_work, records
+from fingerpost.schemas.leases import at_work, lease, records
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.pins import pin
 from fingerpost.schemas.publish import Pointer
@@ -255,6 +256,19 @@ def test_where_roots_cannot_be_read_nothing_goes_that_they_may_name(
     assert set(store.files.listing()) == before
     assert path in plan.problem + caplog.text
     store.files.remove_file(path)
+    assert collect(store, keep_days=0, now=later()).artifacts == [str(things_ref(1))]
+
+
+def test_a_dead_lease_of_a_clock_far_ahead_holds_nothing_up(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store")).prepare()
+    commit_things(store, things_ref(1), seed=1)
+    with lease(store, "theirs", flow="nightly") as held:
+        record = replace(held, machine="another", renewed=time.time() + 86_400)
+    path = f".running/{record.run}.json"
+    store.files.write(path, json.dumps(vars(record)).encode())
+    assert not collect(store, keep_days=0, now=later()).artifacts, "it may be at work"
+    hours_ago = time.time() - 7200
+    os.utime(store.files.path(path), (hours_ago, hours_ago))
     assert collect(store, keep_days=0, now=later()).artifacts == [str(things_ref(1))]
 
 
