@@ -277,7 +277,7 @@ def test_the_report_shows_the_threshold_and_its_worst_classes(faces: Path) -> No
     page = Page(render(store, record))
     text = page.text("threshold")
     found = asked("--input", str(faces / "faces.parquet"), "--far", "0.02")
-    assert f"{found['threshold']:.4f} : a cosine similarity of at least that, for FAR 2.0 %" in text
+    assert f"{found['threshold']:.7g} : a cosine similarity of at least that, for FAR 2.0 %" in text
     worst = found["worst"][0]
     assert f"{worst['name']} {100 * worst['far']:.3g} % {100 * worst['frr']:.3g} %" in text
     assert any("mean of classes" in plot for plot in page.plots)
@@ -345,7 +345,7 @@ def answers_within_the_threshold(store: Store, threshold: float, vectors: np.nda
         more += few.more
     assert more
     shown = queried("--like", ids[0], "--within", "threshold", "-k", "2", "--store", store.url)
-    assert f"2 answer(s) whose vectors have a similarity of at least {threshold:.4f}; there are more" in shown
+    assert f"2 answer(s) whose vectors have a similarity of at least {threshold:.7g}; there are more" in shown
     for text, message in (("near", "--within: expected 'threshold' or a number, got 'near'"), ("nan", "got 'nan'")):
         with pytest.raises(FingerpostError, match=message):
             queried("--like", ids[0], "--within", text, "--store", store.url)

@@ -141,9 +141,9 @@ def _shortened(text: str) -> str:
 def _summary(result: Answers, metric: str) -> str:
     """The limit that all answers are within, and whether there are more."""
     near = (
-        f"a Euclidean distance of at most {result.within:.4f}"
+        f"a Euclidean distance of at most {result.within:.7g}"
         if metric == "l2"
-        else f"a similarity of at least {result.within:.4f}"
+        else f"a similarity of at least {result.within:.7g}"
     )
     others = "; there are more, use a larger -k" if result.more else ""
     return f"{len(result.answers):,} answer(s) whose vectors have {near}{others}"

@@ -53,7 +53,7 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
         shown.append((f"quarantined {title}", formats.count(quarantined)))
     if chosen is not None:
         shown.append(
-            (f"threshold for {chosen.rate.upper()} {formats.percent(chosen.share)}", f"{chosen.threshold:.4f}")
+            (f"threshold for {chosen.rate.upper()} {formats.percent(chosen.share)}", f"{chosen.threshold:.7g}")
         )
     return shown
 
