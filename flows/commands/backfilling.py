@@ -13,8 +13,10 @@ from fingerpost.flows.commands.options import (
     FlowArgument,
     FutureOption,
     JsonOption,
+    NumberRowsOption,
     ProfileOption,
     StoreOption,
+    numbered,
     opened,
     pair,
 )
@@ -61,6 +63,7 @@ def partitions(
     profile: ProfileOption = "nightly",
     source: InputOption = "",
     columns: MapOption = None,
+    number_rows: NumberRowsOption = False,
     settings: SetOption = None,
     collection: CollectionOption = "",
     as_json: JsonOption = False,
@@ -76,7 +79,9 @@ def partitions(
     from fingerpost.flows.ops.backfill.partitions import Partitions
     from fingerpost.flows.run.console import wide_console
 
-    found = Partitions(flow, _request(profile, source, columns, collection, (), store, settings))
+    found = Partitions(
+        flow, _request(profile, source, _mapped(columns, number_rows, source), collection, (), store, settings)
+    )
     shown, note = found.days(first, last)
     days = found.of(shown)
     if as_json:
@@ -133,6 +138,7 @@ def start(
     profile: ProfileOption = "nightly",
     source: InputOption = "",
     columns: MapOption = None,
+    number_rows: NumberRowsOption = False,
     settings: SetOption = None,
     collection: CollectionOption = "",
     future: FutureOption = False,
@@ -155,7 +161,15 @@ def start(
     from fingerpost.flows.ops.backfill.record import BackfillRequest
 
     run = _request(
-        profile, source, columns, collection, tuple(force or ()), store, settings, accept_change, future=future
+        profile,
+        source,
+        _mapped(columns, number_rows, source),
+        collection,
+        tuple(force or ()),
+        store,
+        settings,
+        accept_change,
+        future=future,
     )
     request = BackfillRequest.of(
         flow=flow, first_day=first, last_day=last, reprocess=reprocess, order=order, max_active=max_active, run=run
@@ -350,10 +364,15 @@ def _show_selected(request: Any, days: list[Any], *, as_json: bool) -> None:
     echo(f"{len(days)} of {total} days would run: {known:,.1f} s of stages{rest}")
 
 
+def _mapped(columns: list[str] | None, number_rows: bool, source: str) -> dict[str, str]:
+    mapped = dict(pair(text, "--map", "ours=theirs") for text in columns or ())
+    return numbered(mapped, has_input=bool(source)) if number_rows else mapped
+
+
 def _request(
     profile: str,
     source: str,
-    columns: list[str] | None,
+    columns: dict[str, str],
     collection: str,
     force: tuple[str, ...],
     store: str,
@@ -367,7 +386,7 @@ def _request(
     return RunRequest.of(
         profile=profile,
         input=source,
-        columns=dict(pair(text, "--map", "ours=theirs") for text in columns or ()),
+        columns=columns,
         collection=collection,
         force=force,
         future=future,

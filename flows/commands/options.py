@@ -52,6 +52,14 @@ AcceptOption = Annotated[
 FutureOption = Annotated[
     bool, typer.Option("--future", help="allow a day that has not begun yet; its version stays live until a later day")
 ]
+NumberRowsOption = Annotated[
+    bool,
+    typer.Option(
+        "--number-rows",
+        help="for a file without a column of ids: the position of each row, from 0, is its id (other rows have other ids"
+        " when the file changes)",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

@@ -14,6 +14,7 @@ from fingerpost.flows.commands.options import (
     FlowArgument,
     FutureOption,
     JsonOption,
+    NumberRowsOption,
     ProductOption,
     ProfileOption,
     StoreOption,
@@ -47,14 +48,7 @@ def run(
             "--map", "-m", help="column here = column of the file, for example title=name", show_default=False
         ),
     ] = None,
-    number_rows: Annotated[
-        bool,
-        typer.Option(
-            "--number-rows",
-            help="for a file without a column of ids: the position of each row, from 0, is its id (other rows have other"
-            " ids when the file changes)",
-        ),
-    ] = False,
+    number_rows: NumberRowsOption = False,
     collection: CollectionOption = "",
     day: Annotated[
         str,

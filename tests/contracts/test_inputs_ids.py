@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fingerpost.flows.ops.keep.quarantined import show_quarantine
+from fingerpost.flows.run.request import RunRequest
+from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.errors import InputError, QuarantineLimitError
 from fingerpost.schemas.inputs.documents import read_documents
 from fingerpost.schemas.inputs.files import input_fingerprint
@@ -163,3 +165,22 @@ def test_quarantined_rows_are_shown_with_their_reasons_and_the_command_that_show
     assert done.returncode == 0, done.stderr
     assert reference in done.stdout
     assert done.stdout.count("no id") == 2
+
+
+@pytest.mark.parametrize("columns", ["input.columns", "metric.columns"])
+def test_rows_of_several_days_are_not_numbered_as_each_day_has_the_same_numbers(columns: str) -> None:
+    paths = {"input.source": "a-{day}.csv", "metric.input": "b-{day}.parquet", columns: {"id": ROW_NUMBER}}
+    with pytest.raises(SettingsError, match=columns):
+        RunRequest.of(profile="tiny", settings={**paths, "input.days": "window:3"}).resolve()
+    RunRequest.of(profile="tiny", settings={**paths, "input.days": "snapshot"}).resolve()
+
+
+def test_plans_of_many_days_number_rows_too(tmp_path: Path) -> None:
+    written(tmp_path / "a-2026-01-05.csv", [{"title": f"title {n}"} for n in range(10)])
+    for command in ("partitions", "backfill"):
+        days = ("--from", "2026-01-05", "--to", "2026-01-05")
+        more = ("--dry-run",) if command == "backfill" else ()
+        given = ("-p", "tiny", "-i", "a-{day}.csv", "--number-rows", *more)
+        done = fingerpost_here(command, "featurize_corpus", *days, *given, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "2026-01-05" in done.stdout
