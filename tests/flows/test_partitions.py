@@ -1,16 +1,19 @@
 """The states of days, derived from the store: what makes each of them, and the calendar."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import fingerpost.tasks.code
+from fingerpost.flows.ops.backfill import partitions
 from fingerpost.flows.ops.backfill.partition_calendar import calendar, calendar_markdown
 from fingerpost.flows.ops.backfill.partitions import Partition, Partitions
 from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.console import wide_console
+from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas.errors import QuarantineLimitError
@@ -229,6 +232,14 @@ def test_the_calendar_has_every_day_under_its_weekday_and_the_reasons(capsys: py
     text = calendar_markdown(found)
     assert "|  |  |  | 1 ✗ | 2 · | 3 ▸ | 4 ! |" in text
     assert "| 2026-01-01 | failed | why 2026-01-01\\|x |" in text
+
+
+def test_a_look_at_days_logs_no_notes_of_their_plans(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, quiet = logging.getLogger("fingerpost.run"), []
+    monkeypatch.setattr(partitions, "plan_of", lambda *given: (quiet.append(log.disabled), plan_of(*given))[1])
+    Partitions(FLOW, world.request()).of(DAYS[:2])
+    assert quiet == [True, True]
+    assert not log.disabled
 
 
 def test_a_year_is_looked_at_quickly(world: World) -> None:

@@ -23,6 +23,7 @@ from fingerpost.flows.ops.stack.deployments import (
 from fingerpost.flows.run.freshness import scheduled_freshness
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.schedule_pause import begin_schedule
+from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.store import Store
 from tests.ops.conftest import RunningStack
 from tests.ops.watched import note_day
@@ -236,6 +237,32 @@ def test_days_are_not_expected_while_a_collection_is_not_deployed(removed: list[
     begin_schedule(store, "nightly", "second", day="2026-01-08")
     found = {one.collection: [late.day for late in one.late] for one in scheduled_freshness(store, now=now)}
     assert found == {"first": ["2026-01-08"], "second": ["2026-01-06", "2026-01-07", "2026-01-08"]}
+
+
+def test_a_store_that_cannot_be_used_from_here_keeps_nothing_from_being_removed(
+    removed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployments, "_store_of", mock.Mock(side_effect=FingerpostError("no way there")))
+    said: list[str] = []
+    assert len(undeploy(collection="first", say=said.append)) == len(removed)
+    assert sum("no way there" in line for line in said) == len(removed)
+
+
+def test_deployments_of_a_users_own_flows_are_found_by_name() -> None:
+    own = {
+        "id": "1",
+        "name": "mine",
+        "flow_id": "f",
+        "entrypoint": "mine.flows.weekly",
+        "tags": [],
+        "parameters": {},
+        "schedules": [],
+        "paused": False,
+    }
+    api = mock.Mock()
+    api.pages = lambda path, body: [own] if path.startswith("deployments") else [{"id": "f", "name": "weekly"}]
+    assert deployed(api) == []
+    assert [one.name for one in deployed(api, also=["weekly/mine"])] == ["weekly/mine"]
 
 
 @pytest.mark.parametrize("given", [[], ["--all", "--collection", "x"], ["--collection", "x", "--profile", "tiny"]])

@@ -10,6 +10,7 @@ import pytest
 from fingerpost.flows.ops.stack import doctor
 from fingerpost.flows.ops.stack.deployments import adapted, read_file
 from fingerpost.flows.ops.stack.schedules import ScheduleError, lost_days, whole_days
+from fingerpost.flows.ops.stack.stack import say_lost_days
 from fingerpost.flows.ops.watch.catch_up import scheduled_times
 from fingerpost.flows.run.calendar import clock_changes, days_between, logical_day, skipped_times
 
@@ -144,5 +145,9 @@ class FakeServer:
         ({"cron": "30 1 * * *", "timezone": "Africa/Cairo"}, "ok"),
     ],
 )
-def test_the_doctor_finds_schedules_that_lose_a_day(schedule: dict[str, Any], status: str) -> None:
-    assert doctor.days(FakeServer(schedule)).status == status  # type: ignore[arg-type]
+def test_doctor_and_stack_find_schedules_that_lose_a_day(schedule: dict[str, Any], status: str) -> None:
+    server: Any = FakeServer(schedule)
+    said: list[str] = []
+    say_lost_days(server, say=said.append)
+    assert doctor.days(server).status == status
+    assert ["nile" in line for line in said] == [True] * (status == "fail")

@@ -1,6 +1,8 @@
 """The states of the days of a flow and collection, derived from the store."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -86,7 +88,7 @@ class Partitions:
 
     def of(self, days: Iterable[str]) -> list[Partition]:
         """The states of some days, in order. Computes and writes nothing."""
-        with unchanging_code(), unchanging_files():
+        with unchanging_code(), unchanging_files(), _without_notes():
             running = running_days(self.store, self.flow, self.collection)
             return [self._state(day, self.record(day), running) for day in days]
 
@@ -152,6 +154,17 @@ class Partitions:
             return int(self.store.manifest(Ref(QUARANTINE.name, ref.day, ref.fingerprint)).quality["rows"])
         except (FingerpostError, KeyError):
             return 0
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Plans log their notes once a day, which would fill the log of whoever looks at many days."""
+    log = logging.getLogger("fingerpost.run")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def counts(partitions: Iterable[Partition]) -> dict[str, int]:

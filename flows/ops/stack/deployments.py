@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -197,13 +198,16 @@ def deploy(
     content = adapted(content, profile=profile, only=only, paused=paused, served=served, say=say)
     _check_pools(api, content)
     _apply(content, environment)
-    found = {one.name: one for one in deployed(api)}
-    made = [found[_full_name(entry)] for entry in content["deployments"]]
+    names = [_full_name(entry) for entry in content["deployments"]]
+    found = {one.name: one for one in deployed(api, also=names)}
+    made = [found[name] for name in names]
     for one, entry in zip(made, content["deployments"], strict=True):
         if one.collection:
-            settings = RunRequest.of(**entry["parameters"]["request"]).for_any_day()
-            day = logical_day(datetime.now(UTC), timezone=settings.run.timezone, lag_days=settings.schedule.lag_days)
-            begin_schedule(_store_of(one, environment), one.flow, one.collection, day=day)
+            with _saying(f"{one.name}: the store does not expect its days yet", say):
+                settings = RunRequest.of(**entry["parameters"]["request"]).for_any_day()
+                zone, lag = settings.run.timezone, settings.schedule.lag_days
+                day = logical_day(datetime.now(UTC), timezone=zone, lag_days=lag)
+                begin_schedule(_store_of(one, environment), one.flow, one.collection, day=day)
     if not paused:
         catch_up(api, only=[one.id for one in made], say=say)
     _say_of_others(served, made, say)
@@ -219,6 +223,15 @@ def _say_of_others(served: Sequence[Deployed], made: Sequence[Deployed], say: Ca
             say(f"{one.name} cannot be read: {one.problem}; `prefect deployment delete {one.name}` if it is of no use")
         elif one.name not in names and (new := serves.get((one.flow, one.collection, one.store))):
             say(f"{one.name} runs {one.flow} of {one.collection} beside {new}; `prefect deployment delete {one.name}`")
+
+
+@contextmanager
+def _saying(what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Says an error of a store that this machine cannot use; the server is the one that deployments are on."""
+    try:
+        yield
+    except FingerpostError as problem:
+        say(f"{what}: {' '.join(str(problem).split())}")
 
 
 def _store_of(one: Deployed, environment: Mapping[str, str]) -> Store:
@@ -254,21 +267,25 @@ def undeploy(
     for one in gone:
         api.ask("DELETE", f"deployments/{one.id}")
         if one.collection and not one.problem:
-            store = _store_of(one, environment)
-            days = [
-                day for day, record in partitions(store, one.flow, one.collection).items() if record.get("deadline")
-            ]
-            if days:
-                end_schedule(store, one.flow, one.collection, day=max(days))
+            with _saying(f"{one.name}: the store still expects its days", say):
+                store = _store_of(one, environment)
+                records = partitions(store, one.flow, one.collection)
+                if days := [day for day, record in records.items() if record.get("deadline")]:
+                    end_schedule(store, one.flow, one.collection, day=max(days))
         say(f"removed {one.name}, with its planned runs")
     return gone
 
 
-def deployed(api: Api) -> list[Deployed]:
-    """The deployments of this project's flows on the server, by name."""
+def deployed(api: Api, *, also: Collection[str] = ()) -> list[Deployed]:
+    """The deployments of this project's flows on the server, and ``also`` those of these names, by name."""
     flows = {flow["id"]: str(flow["name"]) for flow in api.pages("flows/filter", {})}
     found = api.pages("deployments/filter", {})
-    ours = [one for one in found if str(one["entrypoint"] or "").startswith((f"{_PACKAGE}.flows.", "flows."))]
+    ours = [
+        one
+        for one in found
+        if str(one["entrypoint"] or "").startswith((f"{_PACKAGE}.flows.", "flows."))
+        or f"{flows[one['flow_id']]}/{one['name']}" in also
+    ]
     return sorted((_deployed(one, flows[one["flow_id"]]) for one in ours), key=lambda one: one.name)
 
 

@@ -29,6 +29,7 @@ from fingerpost.flows.ops.stack.children import (
     worker_name,
 )
 from fingerpost.flows.ops.stack.deployments import follow_rename
+from fingerpost.flows.ops.stack.doctor import days
 from fingerpost.flows.ops.stack.processes import (
     StackError,
     Supervisor,
@@ -124,8 +125,16 @@ def _before_work(options: Options, state: State, say: Callable[[str], None]) -> 
             settle_interrupted(api, POOL, say=say)
         follow_rename(api, say=say)
         catch_up(api, say=say)
+        say_lost_days(api, say=say)
     except FingerpostError as problem:
         say(f"missed runs are left unchanged: {problem}")
+
+
+def say_lost_days(api: Api, *, say: Callable[[str], None]) -> None:
+    """Names the schedules by which a day would never be asked for, as they may come from the UI or a version before."""
+    found = days(api)
+    if found.status != "ok":
+        say(f"schedules: {found.found}; {found.advice}")
 
 
 def _other_workers(api: Api, options: Options) -> bool:
