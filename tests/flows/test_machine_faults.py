@@ -36,8 +36,9 @@ PROXY = "http://127.0.0.1:9"
 
 
 @pytest.fixture(autouse=True)
-def _own_environment() -> Iterator[None]:
-    with mock.patch.dict(os.environ):
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test sets or keeps is of that test alone."""
+    with mock.patch.dict(os.environ), mock.patch.object(tempfile, "tempdir", str(tmp_path_factory.mktemp("details"))):
         yield
 
 
