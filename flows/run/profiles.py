@@ -192,8 +192,8 @@ def _builtin() -> set[str]:
     return {name for mark in file_settings().values() for name in mark.builtin}
 
 
-#: Sections of earlier versions, and the keys in them that were warned about.
-_warned: set[str] = set()
+#: Keys of earlier versions that were warned about, each with its origin.
+_warned: set[tuple[str, str]] = set()
 
 
 def renamed(values: Mapping[str, Any], *, origin: str = "") -> dict[str, Any]:
@@ -206,8 +206,8 @@ def renamed(values: Mapping[str, Any], *, origin: str = "") -> dict[str, Any]:
     for key, value in values.items():
         for name in shared.get(key, [key]):
             current.setdefault(name, value)
-        if key in shared and origin and key not in _warned:
-            _warned.add(key)
+        if key in shared and origin and (origin, key) not in _warned:
+            _warned.add((origin, key))
             _log.warning("%s: %s is now called %s; rename it", origin, key, " and ".join(shared[key]))
     return current
 
