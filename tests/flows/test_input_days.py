@@ -149,6 +149,15 @@ def test_the_days_before_the_first_one_are_not_missing(tmp_path: Path) -> None:
     assert not [note for note in news.run(DAYS[3])["notes"] if "file" in note]
 
 
+def test_a_day_that_only_other_days_read_was_never_run(tmp_path: Path) -> None:
+    news = News(tmp_path, days="all")
+    for day in DAYS[:3]:
+        news.drop(day)
+    news.run(DAYS[1])
+    found = [(one.state, one.reason) for one in news.states(DAYS[:3])]
+    assert found == [("missing", "never run"), ("fresh", ""), ("missing", "never run")]
+
+
 def test_days_are_those_of_one_file_with_all_their_rows(tmp_path: Path) -> None:
     """Several days give what their rows in one file would give, to the bit."""
     daily, whole = News(tmp_path, days="all"), News(tmp_path / "whole", days="snapshot")
