@@ -28,12 +28,14 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
+from fingerpost.flows import domains
 from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.profiles import file_settings, value_at
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.days import DAY, files_by_day
 from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.forms import ROW_NUMBER
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import Ledger
@@ -56,7 +58,7 @@ def _mode(settings: Any, key: str) -> str:
 
 
 def check_days(settings: Any) -> None:
-    """SettingsError if several days are asked for of inputs without ``{day}`` in their path."""
+    """SettingsError if several days are asked for of inputs without ``{day}`` in their path, or with rows as ids."""
     paths = {mark.days: str(value_at(settings, path)) for path, mark in file_settings().items() if mark.days}
     for key, path in paths.items():
         # The shared setting is for any of them.
@@ -66,6 +68,14 @@ def check_days(settings: Any) -> None:
             raise SettingsError(
                 f"{key}: expected {SNAPSHOT} for an input without {DAY} in its path, got {asked} for {path or 'none'};"
                 f" name the files by day, for example news-{DAY}.csv, or set {key}={SNAPSHOT}"
+            )
+    for _, file in domains.inputs():
+        columns = value_at(settings, file.columns.split(".")) if file.columns else {}
+        if columns.get("id") == ROW_NUMBER and (mode := several_days(settings, file.setting)):
+            raise SettingsError(
+                f"{file.columns}: expected a column of ids for an input that is read over several days ({mode}), got the"
+                " positions of rows, so that the rows of one day would replace those of another; map a column to id, or"
+                f" set {file_settings()[tuple(file.setting.split('.'))].days}={SNAPSHOT}"
             )
 
 
