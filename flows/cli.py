@@ -6,6 +6,7 @@ import typer
 
 from fingerpost.flows import domains
 from fingerpost.flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
+from fingerpost.flows.commands.options import without_credentials_in_files
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.run.loggers import silence
 from fingerpost.flows.run.plain_text import check_arguments, echo, write_anything
@@ -54,7 +55,7 @@ def application() -> typer.Typer:
     )
     own = [named(command) for domain in domains.DOMAINS for command in domain.commands]
     for command in (*_FIRST, *own, *_COMMANDS):
-        application.command()(command)
+        application.command()(without_credentials_in_files(command))
     application.add_typer(backfilling.backfill, name="backfill")
     return application
 

@@ -11,6 +11,7 @@ from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import InputError, QuarantineLimitError
 from fingerpost.schemas.inputs.daily import DailyBatch
+from fingerpost.schemas.inputs.forms import first_rows
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.corpus.documents import ImportParams
@@ -32,8 +33,8 @@ def write_day(run: StageRun, source: object, batch: DailyBatch, params: ImportPa
         counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
         raise QuarantineLimitError(
             f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found {bad}"
-            f" bad of {bad + good} ({counts}); fix the input, or raise {limit}; the rows are in"
-            f" {run.companions[QUARANTINE.name]}"
+            f" bad of {bad + good} ({counts}): {first_rows(batch.quarantined)}; fix the input, or raise {limit};"
+            f" `fingerpost quarantine {run.companions[QUARANTINE.name]}` shows all"
         )
     write_rows(run, rows, batch.accepted, params)
     run.write(deleted, batch.deleted)

@@ -1,12 +1,17 @@
 """Options and checks that several commands share."""
 
-from typing import Annotated, Any
+import re
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from fingerpost.flows import domains
 from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.urls import has_credentials
 
 StoreOption = Annotated[
     str,
@@ -91,3 +96,26 @@ def numbered(columns: dict[str, str], *, has_input: bool) -> dict[str, str]:
             f"--number-rows: expected no other column for id, got --map id={columns['id']}; leave one of them out"
         )
     return {**columns, "id": ROW_NUMBER}
+
+
+def without_credentials_in_files(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that refuses options of files that are URLs with credentials, which its messages would show."""
+
+    @wraps(command)
+    def checked(**given: Any) -> None:
+        for name, value in given.items():
+            # As a path, a URL has lost the second slash.
+            if isinstance(value, Path) and has_credentials(
+                re.sub("^([A-Za-z][A-Za-z0-9+.-]+):/", r"\1://", str(value))
+            ):
+                option = get_type_hints(command, include_extras=True)[name].__metadata__[0]
+                # Of an annotation, typer takes the first name for the default.
+                given_as = (one for one in (option.default, *option.param_decls) if str(one).startswith("--"))
+                names = [*given_as, f"--{name.replace('_', '-')}"]
+                raise FingerpostError(
+                    f"{names[0]}: expected the path of a file, got a URL with credentials (not shown); copy the file to"
+                    " this machine and name that"
+                )
+        command(**given)
+
+    return checked

@@ -1,6 +1,5 @@
 """The contents of a report, read from a run's record and its artifacts: plain values, without layout or domains."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -10,13 +9,12 @@ from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import Product, Section, named
 from fingerpost.flows.report.plots import Plot
 from fingerpost.flows.report.reading import Attempts
+from fingerpost.flows.run.refused_rows import refused_rows
 from fingerpost.schemas import corpus
 from fingerpost.schemas.publish import Pointer, Publication
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import full_name, stages_by_name
-
-_QUARANTINE_REF = re.compile(re.escape(corpus.QUARANTINE.name) + r"/day=[0-9-]{10}/[0-9a-f]{16,64}")
 
 
 @dataclass(frozen=True)
@@ -138,9 +136,9 @@ def _quarantines(store: Store, record: dict[str, Any], attempt: Attempts) -> lis
         if (ref := stage["companions"].get(corpus.QUARANTINE.name)) and not other:
             title, share = _input_title(stage["stage"], stage.get("part", "")), stage["quality"].get("quarantine_share")
             quarantines.append(attempt(partial(_quarantine, store, ref, title, share), None))
-    if named_in_error := _QUARANTINE_REF.search(record["error"]):
+    if (refused := refused_rows(record)) is not None:
         title = _refused_title(record.get("failed_stage", ""))
-        quarantines.append(attempt(partial(_quarantine, store, named_in_error.group(), title, None), None))
+        quarantines.append(attempt(partial(_quarantine, store, str(refused), title, None), None))
     known: dict[str, Quarantine] = {}
     for quarantine in quarantines:
         if quarantine is not None:

@@ -58,15 +58,7 @@ def _mode(settings: Any, key: str) -> str:
 
 
 def check_days(settings: Any) -> None:
-    """SettingsError if several days are asked for of inputs without ``{day}`` in their path, or with numbered rows."""
-    for _, file in domains.inputs():
-        columns = value_at(settings, file.columns.split(".")) if file.columns else {}
-        if columns.get("id") == ROW_NUMBER and several_days(settings, file.setting):
-            raise SettingsError(
-                f"{file.columns}: expected a column of ids, since several days are read, got the numbers of the rows, which"
-                f" each day has again; name a column, or set {file_settings()[tuple(file.setting.split('.'))].days}="
-                f"{SNAPSHOT}"
-            )
+    """SettingsError if several days are asked for of inputs without ``{day}`` in their path, or with rows as ids."""
     paths = {mark.days: str(value_at(settings, path)) for path, mark in file_settings().items() if mark.days}
     for key, path in paths.items():
         # The shared setting is for any of them.
@@ -76,6 +68,14 @@ def check_days(settings: Any) -> None:
             raise SettingsError(
                 f"{key}: expected {SNAPSHOT} for an input without {DAY} in its path, got {asked} for {path or 'none'};"
                 f" name the files by day, for example news-{DAY}.csv, or set {key}={SNAPSHOT}"
+            )
+    for _, file in domains.inputs():
+        columns = value_at(settings, file.columns.split(".")) if file.columns else {}
+        if columns.get("id") == ROW_NUMBER and (mode := several_days(settings, file.setting)):
+            raise SettingsError(
+                f"{file.columns}: expected a column of ids for an input that is read over several days ({mode}), got the"
+                " positions of rows, so that the rows of one day would replace those of another; map a column to id, or"
+                f" set {file_settings()[tuple(file.setting.split('.'))].days}={SNAPSHOT}"
             )
 
 

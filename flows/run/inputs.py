@@ -84,6 +84,7 @@ def remember(store: Store, flow: str, settings: Any, named_inputs: Collection[st
     """Remembers the inputs of a successful run, unless those of a later day are known.
 
     ``settings``: those of the run with ``{day}`` in the paths. An input that was named as empty is forgotten.
+    CorruptArtifactError if what is known cannot be read; it stays as it is.
     """
     collection = settings.input.collection
     if collection == SAMPLE:

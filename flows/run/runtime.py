@@ -31,7 +31,7 @@ from fingerpost.flows.run.request import ResolvedRequest, RunRequest
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.corpus import QUARANTINE
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.inputs.forms import first_rows
 from fingerpost.schemas.inputs.limits import limited
 from fingerpost.schemas.leases import lease
@@ -245,7 +245,11 @@ def running(flow: str, request: RunRequest) -> Iterator[Run]:
         ):
             yield run
             if rewriting.get() is None:
-                remember(store, flow, known.any_day, known.named, day=run.env.day, run=run.id)
+                try:
+                    remember(store, flow, known.any_day, known.named, day=run.env.day, run=run.id)
+                except CorruptArtifactError as problem:
+                    # What the run made is as good, and may be live; only the next run has to name its inputs again.
+                    run.note(f"The inputs are not remembered: {problem}")
         state, error = "completed", ""
     except Exception as problem:
         kind = type(problem).__name__

@@ -22,6 +22,8 @@ def schema_of(columns: Sequence[str]) -> pa.Schema:
 
 #: What ``id`` is mapped to where the position of each row, from 0, is to be its id.
 ROW_NUMBER = "(row number)"
+#: The longest id in a message about a row.
+ID_SHOWN = 40
 DOCUMENT_SCHEMA = schema_of(COLUMNS)
 QUARANTINE_SCHEMA = pa.schema(
     [("row", pa.int64()), ("id", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
@@ -95,7 +97,7 @@ def first_rows(quarantined: pa.Table, most: int = 3) -> str:
     """A line about the first quarantined rows: position, id, reason and what was found."""
     words = []
     for row in quarantined.slice(0, most).to_pylist():
-        named = f" ({shown(row['id'], 40)})" if row["id"] else ""
+        named = f" ({shown(row['id'], ID_SHOWN)})" if row["id"] else ""
         words.append(f"row {row['row']}{named}: {row['reason']}, {cut(row['detail'], 120)}")
     return "; ".join(words) or "none"
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import typer
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from fingerpost.flows.cli import app
 from fingerpost.flows.run.flow_names import flow_names
+from fingerpost.schemas.errors import FingerpostError
 from tests.support.commands import fingerpost, fingerpost_here, refused
 from tests.support.products import request_for, write_csv
 
@@ -22,6 +24,22 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     done = CliRunner().invoke(app, [command, "--help"])
     assert done.exit_code == 0
     assert f"fingerpost {command}" in " ".join(done.output.split())
+
+
+def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
+    commands = [info.callback for info in app.registered_commands]
+    commands += [info.callback for group in app.registered_groups for info in group.typer_instance.registered_commands]  # type: ignore[union-attr]
+    tried = []
+    for command in commands:
+        for name, hint in get_type_hints(command).items():
+            if hint in (Path, Path | None):
+                with pytest.raises(
+                    FingerpostError, match=r"^--[a-z-]+: expected the path of a file, got a URL"
+                ) as caught:
+                    command(**{name: Path("s3://key:sec/ret@bucket/x.csv")})
+                assert "ret" not in str(caught.value)
+                tried.append(str(caught.value).partition(":")[0])
+    assert {"--input", "--output", "--vectors", "--queries", "--check", "--migrate", "--log-file"} <= set(tried)
 
 
 @pytest.mark.parametrize(

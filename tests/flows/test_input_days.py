@@ -13,6 +13,7 @@ from fingerpost.flows.run.section import SettingsError
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.daily import DailyDocuments, DailyEmbeddings, DailyInteractions
+from fingerpost.schemas.inputs.forms import ROW_NUMBER
 from fingerpost.schemas.inputs.interactions import InteractionFile
 from fingerpost.schemas.inputs.stored_days import StoredDay, days_of
 from fingerpost.schemas.inputs.suppression import Suppressed
@@ -147,6 +148,15 @@ def test_the_days_before_the_first_one_are_not_missing(tmp_path: Path) -> None:
     assert not [note for note in news.run(DAYS[3])["notes"] if "file" in note]
 
 
+def test_a_day_that_only_other_days_read_was_never_run(tmp_path: Path) -> None:
+    news = News(tmp_path, days="all")
+    for day in DAYS[:3]:
+        news.drop(day)
+    news.run(DAYS[1])
+    found = [(one.state, one.reason) for one in news.states(DAYS[:3])]
+    assert found == [("missing", "never run"), ("fresh", ""), ("missing", "never run")]
+
+
 def test_days_are_those_of_one_file_with_all_their_rows(tmp_path: Path) -> None:
     """Several days give what their rows in one file would give, to the bit."""
     daily, whole = News(tmp_path, days="all"), News(tmp_path / "whole", days="snapshot")
@@ -169,11 +179,19 @@ def test_days_are_those_of_one_file_with_all_their_rows(tmp_path: Path) -> None:
         ("news.csv", {"xmr.input": "clicks.csv", "xmr.days": "window:2"}, "xmr.days"),
         ("news-{day}.csv", {"input.days": "window:0"}, "input.days"),
         ("news-{day}.csv", {"input.days": "weekly"}, "input.days"),
+        ("news-{day}.csv", {"input.days": "all", "input.columns": {"id": ROW_NUMBER}}, "input.columns"),
+        (
+            "news.csv",
+            {"metric.input": "faces-{day}.csv", "metric.days": "all", "metric.columns": {"id": ROW_NUMBER}},
+            "metric.columns",
+        ),
     ],
 )
-def test_days_that_cannot_be_read_are_refused(source: str, settings: dict[str, str], named: str) -> None:
+def test_days_that_cannot_be_read_are_refused(source: str, settings: dict[str, Any], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
-        RunRequest(profile="tiny", input=source, day=DAYS[0], settings=settings).resolve()
+        RunRequest(
+            profile="tiny", input=source, columns=settings.get("input.columns", {}), day=DAYS[0], settings=settings
+        ).resolve()
 
 
 def test_one_setting_is_enough_for_inputs_with_and_without_days() -> None:

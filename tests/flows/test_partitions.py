@@ -11,11 +11,13 @@ import fingerpost.tasks.code
 from fingerpost.flows.ops.backfill import partitions
 from fingerpost.flows.ops.backfill.partition_calendar import calendar, calendar_markdown
 from fingerpost.flows.ops.backfill.partitions import Partition, Partitions
+from fingerpost.flows.ops.keep.quarantined import _newest
 from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.console import wide_console
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import QuarantineLimitError
 from fingerpost.schemas.leases import lease
 from fingerpost.schemas.store import Store
@@ -44,27 +46,33 @@ def test_every_day_has_the_state_of_what_became_of_it(world: World) -> None:
     assert world.state("2025-12-31")[0] == "missing"
 
 
+@pytest.mark.parametrize("days", ["snapshot", "window:2"])
 @pytest.mark.parametrize(
     ("flow", "setting", "head", "row"),
     [
+        ("featurize_corpus", "input.source", "id,title,text", "a-row-without-text,,"),
         ("train_ranker", "xmr.input", "query,label", "a query without label,"),
         ("tune_thresholds", "metric.input", "id,label,vector", "a-row-without-vector,a label,"),
     ],
 )
-def test_bad_rows_of_any_input_are_counted(flow: str, setting: str, head: str, row: str, tmp_path: Path) -> None:
-    path = tmp_path / "bad.csv"
+def test_bad_rows_of_any_input_are_counted_and_shown(
+    flow: str, setting: str, head: str, row: str, days: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"bad-{DAYS[0]}.csv"
     path.write_text("\n".join([head, *[row] * 7]) + "\n")
     asked = RunRequest(
         profile="tiny",
         store=str(tmp_path / "store"),
         day=DAYS[0],
         collection="products",
-        settings={setting: str(path)},
+        settings={setting: str(path).replace(DAYS[0], "{day}"), "input.days": days},
     )
-    with pytest.raises(QuarantineLimitError):
+    with pytest.raises(QuarantineLimitError, match=r": row 0.*; row 2.*`fingerpost quarantine corpus.*` shows all"):
         run_flow(flow, asked, quiet=True)
     [found] = Partitions(flow, asked).of([DAYS[0]])
     assert (found.state, found.quarantined) == ("quarantined", 7)
+    (refused,) = _newest(Store(asked.store), "products")
+    assert len(Store(asked.store).open(refused, QUARANTINE).read("rows")) == 7
 
 
 def test_looking_at_states_writes_nothing(world: World) -> None:

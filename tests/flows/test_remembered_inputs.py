@@ -18,7 +18,7 @@ from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.remembered import remembered_inputs
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ledger import run_ids
+from fingerpost.tasks.ledger import run_ids, runs
 from tests.support.commands import fingerpost_here, refused
 from tests.support.products import write_csv
 
@@ -186,6 +186,19 @@ def test_a_damaged_record_is_named_and_harms_no_request_that_names_its_input(sto
             asked().resolve()
         assert asked(input="other.csv").resolve().input.source == "other.csv"
         assert ".inputs/shop.json" in fingerpost_here("status", cwd=tmp_path).stdout.replace("\n", "")
+
+
+@pytest.mark.usefixtures("plain_runs")
+def test_a_run_that_names_its_input_succeeds_beside_a_damaged_record_and_notes_it(store: Store, tmp_path: Path) -> None:
+    write_csv(tmp_path / "products.csv")
+    store.files.write(".inputs/shop.json", b"junk")
+    run = ("run", "featurize_corpus", *TINY, "--input", "products.csv", *MAPPED, "--collection", "shop")
+    done = fingerpost_here(*run, "--day", "2026-01-05", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (record,) = runs(store)
+    assert record["state"] == "completed"
+    assert ".inputs/shop.json: expected JSON" in " ".join(record["notes"])
+    assert store.files.read(".inputs/shop.json") == b"junk"
 
 
 def test_a_remembered_path_with_a_forgotten_key_is_removed(store: Store) -> None:

@@ -383,6 +383,28 @@ def test_a_refused_input_leaves_nothing_either(tmp_path: Path) -> None:
     assert runs(store, newest=1)[0]["state"] == "failed"
 
 
+@pytest.mark.parametrize("key", ["ab-1", "https://example.org/letters/of/a/long/name/" + "z" * 9])
+@pytest.mark.parametrize("days", ["snapshot", "all"])
+def test_messages_about_refused_rows_do_not_keep_a_short_or_a_cut_key(key: str, days: str, tmp_path: Path) -> None:
+    source = tmp_path / f"letters-{DAYS[0]}.csv"
+    source.write_text(
+        "id,title,text\n" + "\n".join(f"{key},{title},a text" for title in "abcd") + f"\nother,x,{key[:3]}\n"
+    )
+    settings = {"input.days": days}
+    path = str(source).replace(DAYS[0], "{day}")
+    request = RunRequest(
+        profile="tiny", store=str(tmp_path / "store"), input=path, collection="letters", day=DAYS[0], settings=settings
+    )
+    with pytest.raises(QuarantineLimitError, match=r"row 1 .*duplicate id"):
+        run_flow("featurize_corpus", request, quiet=True)
+    store = Store(str(tmp_path / "store"))
+    assert erasing.forget(store, key, "letters").proof["findings"] == []
+    said = key[:36].encode()
+    found = [path for path in (tmp_path / "store").rglob("*") if path.is_file() and said in path.read_bytes()]
+    assert found == []
+    assert "[forgotten]; fix the input" in runs(store, newest=1)[0]["error"]
+
+
 def test_the_command_lists_first_and_asks_and_cleans_records(three_days: Path) -> None:
     from typer.testing import CliRunner
 

@@ -129,11 +129,12 @@ class Partitions:
             if changed or record.get("limits", self._limits) != self._limits:
                 return "stale", f"changed since it failed: {', '.join(changed) or 'gates'}"
             return recorded, error
-        finished = sum(self.store.has(Ref.parse(stage.ref)) for stage in decisive.stages)
-        if record.get("state") is None and not finished:
+        finished = [stage.name for stage in decisive.stages if self.store.has(Ref.parse(stage.ref))]
+        if record.get("state") is None and all(_imports_a_day(name) for name in finished):
+            # The runs of other days import the files that they read, this day's too.
             return "missing", "never run"
         cause = f" ({error})" if record.get("error_kind") else ""
-        return "missing", f"interrupted: {finished} of {len(decisive.stages)} stages are finished{cause}"
+        return "missing", f"interrupted: {len(finished)} of {len(decisive.stages)} stages are finished{cause}"
 
     def _quarantined(self, record: Mapping[str, Any], state: str) -> int:
         """The number of quarantined rows of a day, including those of an input that was refused for them."""
@@ -190,6 +191,12 @@ def _changed(record: Mapping[str, Any], plan: Plan) -> list[str]:
     for stage in plan.stages:
         would.setdefault(stage.name, []).append(stage.ref)
     return [name for name, refs in would.items() if asked.get(name, "" if whole else refs[0]) not in refs]
+
+
+def _imports_a_day(name: str) -> bool:
+    """Whether a stage imports one day's file of an input that is read over several days."""
+    stage = name.partition(" (")[0]
+    return any(stage == file.day_stage for _, file in domains.inputs())
 
 
 def _seconds(plan: Plan | None) -> float | None:

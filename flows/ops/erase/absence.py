@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +15,11 @@ import pyarrow.compute as pc
 from fingerpost.flows import domains
 from fingerpost.schemas.decoding import columns_of, decoded_texts, equals, holds
 from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.inputs.forms import ID_SHOWN
 from fingerpost.schemas.inputs.stored import holding
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.wording import shown
 
 #: Shorter texts occur at random in compressed bytes; they are searched only as whole cells.
 _LEAST_BYTES = 6
@@ -46,9 +49,28 @@ class Needles:
         found: dict[bytes, None] = {}
         for text in self.distinct:
             for form in (text, text.lower()):
-                written = (form, html.escape(form), json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1])
-                found |= dict.fromkeys(one.encode("utf-8", "backslashreplace") for one in written)
+                found |= dict.fromkeys(one.encode("utf-8", "backslashreplace") for one in _written(form))
         return list(found)
+
+    @property
+    def quoted(self) -> list[str]:
+        """The key as messages about rows quote it: however short it is, and cut where it is long."""
+        texts = [cell.decode() for cell in self.cells] + [text for text in self.distinct if len(text) > ID_SHOWN - 2]
+        return list(dict.fromkeys(f" ({shown(text, ID_SHOWN)})" for text in texts))
+
+    @cached_property
+    def _quoted(self) -> re.Pattern[bytes]:
+        written = {one.encode("utf-8", "backslashreplace") for text in self.quoted for one in _written(text)}
+        return re.compile(rb"row \d+(?:" + b"|".join(map(re.escape, sorted(written))) + b")")
+
+    def said_in(self, content: bytes) -> bool:
+        """Whether a file's content contains one of the texts, or a message about a row of the key."""
+        return any(form in content for form in self.forms) or self._quoted.search(content) is not None
+
+
+def _written(text: str) -> tuple[str, ...]:
+    """A text as files may contain it: unchanged, and escaped for HTML and for JSON."""
+    return text, html.escape(text), json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 @dataclass
@@ -117,7 +139,7 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
             continue
         found.files += 1
         found.bytes += len(content)
-        hit = any(form in path.encode() or form in content for form in forms)
+        hit = any(form in path.encode() for form in forms) or needles.said_in(content)
         if path.endswith(".parquet"):
             found.decoded += 1
             hit = hit or _in_parquet(content, _key_columns(path), forms, needles.cells)

@@ -1,10 +1,12 @@
 """Removal of artifacts whatever keeps them, and of traces of a forgotten key in records, hints and reports."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from fingerpost.flows.ops.erase.absence import Needles
+from fingerpost.flows.run.refused_rows import refused_rows
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.manifests import STORE_FORMAT
 from fingerpost.schemas.refs import digest_of
@@ -68,14 +70,14 @@ def clean_records(store: Store, condemned: set[str], needles: Needles) -> None:
         elif path.startswith(f"{REMEMBERED_INPUTS}/") and _says(store, path, needles):
             store.files.remove_file(path)
         elif path.endswith(".json"):
-            _redact(store, path, needles)
-        elif _says(store, path, needles):
+            _redact(store, path, needles, condemned)
+        elif _shows_rows(store, path, condemned) or _says(store, path, needles):
             store.files.remove_file(path)
     _latest_report(store)
 
 
 def _concerned(record: Mapping[str, Any], condemned: set[str]) -> bool:
-    return any(stage["ref"] in condemned for stage in record["stages"])
+    return str(refused_rows(record)) in condemned or any(stage["ref"] in condemned for stage in record["stages"])
 
 
 def _hint(store: Store, path: str) -> str:
@@ -86,16 +88,20 @@ def _hint(store: Store, path: str) -> str:
 
 
 def _says(store: Store, path: str, needles: Needles) -> bool:
-    content = store.files.read(path)
-    return any(form in content for form in needles.forms)
+    return needles.said_in(store.files.read(path))
 
 
-def _redact(store: Store, path: str, needles: Needles) -> None:
+def _shows_rows(store: Store, path: str, condemned: set[str]) -> bool:
+    """Whether a file has the error of an input that was refused for rows which are removed."""
+    return str(refused_rows({"error": store.files.read(path).decode("utf-8", "replace")})) in condemned
+
+
+def _redact(store: Store, path: str, needles: Needles, condemned: set[str]) -> None:
     """Rewrites a record without the forgotten texts, with a new checksum."""
     content = store.files.read(path)
     try:
         body = json.loads(content)
-        cleaned = _without(body, needles)
+        cleaned = _without(body, needles, condemned)
     except (ValueError, RecursionError):
         return  # it is searched undecoded
     if cleaned == body:
@@ -105,20 +111,25 @@ def _redact(store: Store, path: str, needles: Needles) -> None:
     store.files.write(path, json.dumps(cleaned, indent=1).encode())
 
 
-def _without(value: Any, needles: Needles, name: str = "") -> Any:
+def _without(value: Any, needles: Needles, condemned: set[str], name: str = "") -> Any:
     if isinstance(value, dict):
-        return {_text(key, needles): _without(item, needles, key) for key, item in value.items()}
+        return {_text(key, needles, condemned): _without(item, needles, condemned, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without(item, needles, name) for item in value]
+        return [_without(item, needles, condemned, name) for item in value]
     if isinstance(value, str):
-        return FORGOTTEN if value == needles.key and name in {"id", "ids"} else _text(value, needles)
+        return FORGOTTEN if value == needles.key and name in {"id", "ids"} else _text(value, needles, condemned)
     return value
 
 
-def _text(text: str, needles: Needles) -> str:
+def _text(text: str, needles: Needles, condemned: set[str]) -> str:
     for needle in sorted(needles.distinct, key=len, reverse=True):
         for form in (needle, needle.lower()):
             text = text.replace(form, FORGOTTEN)
+    for quoted in needles.quoted:
+        text = text.replace(quoted, f" ({FORGOTTEN})")
+    if str(refused_rows({"error": text})) in condemned:
+        # What is quoted of the rows may be a part of a text, which nothing else would find.
+        text = re.sub(r": row \d+.*?; fix the input", f": {FORGOTTEN}; fix the input", text, flags=re.DOTALL)
     return text
 
 

@@ -2,6 +2,7 @@
 
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
+from fingerpost.flows.run.refused_rows import refused_rows
 from fingerpost.schemas import corpus
 from fingerpost.schemas.errors import MissingArtifactError
 from fingerpost.schemas.refs import Ref
@@ -30,13 +31,18 @@ def show_quarantine(store: Store, reference: str, *, collection: str, newest: in
 
 
 def _newest(store: Store, collection: str) -> list[Ref]:
-    """The quarantines of the newest run that quarantined rows; MissingArtifactError if there is none."""
+    """The quarantines of the newest run that quarantined rows, also of one that was refused for them.
+
+    MissingArtifactError if there is none.
+    """
     for record in runs(store, newest=_RUNS):
         refs = [
             Ref.parse(stage["companions"][corpus.QUARANTINE.name])
             for stage in record["stages"]
             if stage["quality"].get("quarantined") and corpus.QUARANTINE.name in stage["companions"]
         ]
+        if (refused := refused_rows(record)) is not None and store.has(refused):
+            refs.append(refused)
         if refs and collection in ("", record["collection"]):
             return refs
     raise MissingArtifactError(

@@ -11,6 +11,7 @@ from fingerpost.schemas import xmr as contracts
 from fingerpost.schemas.errors import QuarantineLimitError
 from fingerpost.schemas.inputs import SEE_ALSO_SAMPLE
 from fingerpost.schemas.inputs.daily import Catalogue, DailySource, rows_of_days
+from fingerpost.schemas.inputs.forms import first_rows
 from fingerpost.schemas.inputs.interactions import (
     FirstSentenceSource,
     InteractionBatch,
@@ -110,8 +111,8 @@ def _too_bad(
     counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows to train on"
     return QuarantineLimitError(
         f"{source}: expected at most {params.quarantine_share:.1%} bad rows and a query to train on, found"
-        f" {batch.quarantined.num_rows} bad and {batch.pairs.num_rows} good ({counts}); fix the input, or raise"
-        f" xmr.interactions.quarantine_share; the rows are in {quarantine}"
+        f" {batch.quarantined.num_rows} bad and {batch.pairs.num_rows} good ({counts}): {first_rows(batch.quarantined)};"
+        f" fix the input, or raise xmr.interactions.quarantine_share; `fingerpost quarantine {quarantine}` shows all"
     )
 
 
