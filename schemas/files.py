@@ -86,10 +86,13 @@ class Files:
             ) from (problem if shown == message else None)
 
     def read(self, relative: str) -> bytes:
-        """The bytes of a file; FileNotFoundError if there is none."""
+        """The bytes of a file; FileNotFoundError if there is none, as where a folder has its name."""
         with self._guard(relative, "read"):
             if self.local:
-                return Path(self.path(relative)).read_bytes()
+                try:
+                    return Path(self.path(relative)).read_bytes()
+                except IsADirectoryError as problem:
+                    raise FileNotFoundError(*problem.args) from None
             return self._objects.read(self.path(relative))
 
     def buffer(self, relative: str) -> pa.Buffer:

@@ -9,12 +9,12 @@ from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import Product, Section, named
 from fingerpost.flows.report.plots import Plot
 from fingerpost.flows.report.reading import Attempts
-from fingerpost.flows.run.refused_rows import refused_rows
 from fingerpost.schemas import corpus
 from fingerpost.schemas.publish import Pointer, Publication
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import full_name, stages_by_name
+from fingerpost.tasks.refused_rows import refused_rows
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,20 @@ def test_a_copy_of_a_move_beside_the_moves_changes_nothing(store: Store, name: s
     assert not pointer.strangers().keys() - {path}
 
 
+def test_a_folder_with_the_name_of_a_move_is_none(tmp_path: Path) -> None:
+    with fresh_store("local", tmp_path) as store:
+        publish_things(store, 1)
+        publish_things(store, 2)
+        folder = f"{FOLDER}/00000003.json"
+        Path(store.files.path(folder)).mkdir()
+        with pytest.raises(FileNotFoundError):
+            store.files.read(folder)
+        pointer = Pointer(store, "toys", THINGS.name)
+        assert pointer.required().artifact == things_ref(2)
+        assert pointer.rollback().artifact == things_ref(1)
+        assert [move.generation for move in pointer.history()] == [1, 2, 4]
+
+
 @pytest.mark.parametrize("name", LEFT)
 def test_what_is_no_record_stops_nothing(store: Store, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     save_partition(store, {"flow": "nightly", "collection": "toys", "day": "2026-01-02", "state": "completed"})

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from fingerpost.flows.ops.erase.absence import Needles
-from fingerpost.flows.run.refused_rows import refused_rows
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.manifests import STORE_FORMAT
 from fingerpost.schemas.refs import digest_of
 from fingerpost.schemas.remembered import FOLDER as REMEMBERED_INPUTS
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.refused_rows import refused_rows
 
 FORGOTTEN = "[forgotten]"
 

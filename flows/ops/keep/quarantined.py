@@ -2,12 +2,12 @@
 
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
-from fingerpost.flows.run.refused_rows import refused_rows
 from fingerpost.schemas import corpus
 from fingerpost.schemas.errors import MissingArtifactError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.refused_rows import refused_rows
 
 #: Runs among which the newest quarantine is looked for.
 _RUNS = 100

@@ -1,4 +1,4 @@
-"""The quarantine of an input that a run refused for its bad rows, which no stage of its record has. Imports no Prefect."""
+"""The quarantine of an input that a run refused for its bad rows, which no stage of its record has."""
 
 import re
 from collections.abc import Mapping
