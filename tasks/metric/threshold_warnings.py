@@ -79,7 +79,7 @@ def _deviating(measured: list[tuple[str, float]], share: float) -> Iterator[tupl
             if value > 0:
                 yield words, value, "for a target of 0"
         elif not 1 / FACTOR <= value / share <= FACTOR:
-            yield words, value, f"{value / share:.2g} times the target"
+            yield words, value, f"{_two_digits(value / share)} times the target"
 
 
 def _rate(rates: ClassRates, rate: str) -> float:
@@ -87,4 +87,9 @@ def _rate(rates: ClassRates, rate: str) -> float:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.2g} %"
+    return f"{_two_digits(100 * value)} %"
+
+
+def _two_digits(value: float) -> str:
+    """A number with two digits, or of a hundred and more all before the point: never 1e+02."""
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.2g}"

@@ -9,7 +9,7 @@ import pytest
 from fingerpost.tasks.metric.histograms import pair_histograms
 from fingerpost.tasks.metric.pairs import PairHistograms
 from fingerpost.tasks.metric.scores import ScoreBins
-from fingerpost.tasks.metric.threshold_warnings import FEW_CLASSES, threshold_warnings
+from fingerpost.tasks.metric.threshold_warnings import FEW_CLASSES, _deviating, cannot_be_kept, threshold_warnings
 from fingerpost.tasks.metric.thresholds import ClassRates, Target, ThresholdChoice, choose_threshold, class_rates
 
 
@@ -70,3 +70,11 @@ def test_a_target_of_nothing_is_missed_by_anything() -> None:
     assert threshold_warnings(pairs, chosen(pairs, target), rates(0.0, 0.5)) == []
     (told,) = threshold_warnings(pairs, chosen(pairs, target, held_out=0.003))
     assert re.search(r"FAR of classes left out .*is 0\.3 %, for a target of 0;", told)
+
+
+def test_large_figures_are_written_out() -> None:
+    assert "FAR 0.01 %: 100 % of the pairs" in cannot_be_kept(0.0001, 1.0)
+    assert [text for _, _, text in _deviating([("", 1.0), ("", 0.06)], 0.0001)] == [
+        "10,000 times the target",
+        "600 times the target",
+    ]
