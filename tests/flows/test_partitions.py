@@ -16,9 +16,9 @@ from fingerpost.flows.run.calendar import days_between
 from fingerpost.flows.run.console import wide_console
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.request import RunRequest
-from fingerpost.flows.run.start import run_flow
+from fingerpost.flows.run.start import known, run_flow
 from fingerpost.schemas.corpus import QUARANTINE
-from fingerpost.schemas.errors import QuarantineLimitError
+from fingerpost.schemas.errors import InputError, QuarantineLimitError
 from fingerpost.schemas.leases import lease
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import partition, save_partition
@@ -116,25 +116,34 @@ def test_a_failed_day_stays_failed_until_something_changes(world: World) -> None
     assert world.state(DAYS[2], **{"ann.gates.recall_at_10": 0.1}) == ("stale", "changed since it failed: gates")
 
 
-def test_a_day_that_failed_without_its_input_is_missing_until_that_is_there(world: World) -> None:
-    day = "2026-01-09"
-    world.run(day)
-    save_partition(
-        Store(str(world.folder / "store")),
-        {
-            "flow": FLOW,
-            "collection": "products",
-            "day": day,
-            "state": "failed",
-            "error": "InputError: none",
-            "error_kind": "InputError",
-            "stages": {},
-        },
-    )
-    assert world.state(day)[1].startswith("no input: ")
-    world.drop(day)
-    assert world.state(day) == ("stale", "changed since it failed: InputError: none")
-    Store(str(world.folder / "store")).files.remove_file(f".partitions/{FLOW}/products/{day}.json")
+def test_a_day_that_failed_without_its_input_is_failed_everywhere_until_that_is_there(world: World) -> None:
+    store, day = Store(world.request().store), DAYS[4]
+    try:
+        with pytest.raises(InputError):
+            known(FLOW)(world.request().for_day(day))
+        record = partition(store, FLOW, "products", day)
+        assert (record["state"], record["error_kind"], record["stages"]) == ("failed", "InputError", {})
+        assert world.state(day) == ("failed", record["error"])
+        assert world.state(day, **{"ann.gates.recall_at_10": 0.1}) == ("failed", record["error"])
+        schedule(store, FLOW, "products")
+        found = states_everywhere(FLOW, world.request())
+        assert list(found.values()) == ["fresh", "fresh", "quarantined", "failed", "failed"]
+        world.drop(day)
+        assert world.state(day) == ("stale", f"changed since it failed: {record['error']}")
+    finally:
+        (world.folder / f"drop-{day}.csv").unlink(missing_ok=True)
+        store.files.remove_file(f".partitions/{FLOW}/products/{day}.json")
+
+
+def test_a_day_with_too_many_bad_rows_stays_quarantined_without_its_input(world: World) -> None:
+    path = world.folder / f"drop-{DAYS[2]}.csv"
+    text, before = path.read_text(), world.state(DAYS[2])
+    path.unlink()
+    try:
+        assert world.state(DAYS[2]) == before
+        assert states_everywhere(FLOW, world.request())[DAYS[2]] == "quarantined"
+    finally:
+        path.write_text(text)
 
 
 def test_a_day_whose_run_was_cut_off_is_missing_and_one_that_runs_is_running(world: World) -> None:

@@ -108,12 +108,10 @@ class Partitions:
     def _verdict(self, record: Mapping[str, Any], plan: Plan | None, refused: str) -> tuple[str, str]:
         recorded, error = recorded_state(record), " ".join(str(record.get("error", "")).split())
         if plan is None:
-            # Inputs are often deleted after a while; the artifacts made from them remain.
-            return (
-                ("fresh", f"no input any more: {refused}")
-                if recorded == "fresh"
-                else ("missing", f"no input: {refused}")
-            )
+            # Inputs are often deleted after a while; the artifacts made from them remain, and so does a failure.
+            if recorded == "fresh":
+                return "fresh", f"no input any more: {refused}"
+            return (recorded, error or refused) if recorded != "missing" else ("missing", f"no input: {refused}")
         decisive = plan.decisive
         changed = _changed(record, decisive)
         if recorded == "fresh":
