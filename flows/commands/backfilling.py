@@ -157,7 +157,7 @@ def start(
 
     Example: fingerpost backfill nightly --from 2026-01-01 --to 2026-01-31 --reprocess missing --max-active 2 --dry-run
     """
-    from fingerpost.flows.ops.backfill.progress import begin, select
+    from fingerpost.flows.ops.backfill.progress import begin, reach, select
     from fingerpost.flows.ops.backfill.record import BackfillRequest
 
     run = _request(
@@ -177,6 +177,7 @@ def start(
     if dry_run:
         _show_selected(request, select(request), as_json=as_json)
         return
+    reach(home)
     made, days = begin(request)
     echo(f"backfill {made.id}: {len(days)} days, {order} first")
     _lead(made, home, [one.seconds for one in days], as_json=as_json)
@@ -254,10 +255,11 @@ def resume(
 
     Example: fingerpost backfill resume 20260102t030405-1a2b
     """
-    from fingerpost.flows.ops.backfill.progress import planned_seconds, take_up
+    from fingerpost.flows.ops.backfill.progress import FIRST_SECONDS, planned_seconds, reach, take_up
     from fingerpost.flows.ops.backfill.record import Backfill
 
     one = Backfill.load(opened(store), backfill_id)
+    reach(home, patience=FIRST_SECONDS)
     take_up(one)
     _lead(one, home, planned_seconds(one), as_json=as_json)
 
@@ -270,10 +272,11 @@ def retry_failed(
 
     Example: fingerpost backfill retry-failed 20260102t030405-1a2b
     """
-    from fingerpost.flows.ops.backfill.progress import planned_seconds, try_failed_again
+    from fingerpost.flows.ops.backfill.progress import FIRST_SECONDS, planned_seconds, reach, try_failed_again
     from fingerpost.flows.ops.backfill.record import Backfill
 
     one = Backfill.load(opened(store), backfill_id)
+    reach(home, patience=FIRST_SECONDS)
     days = try_failed_again(one)
     echo(
         f"backfill {one.id}: {len(days)} failed day{'s' if len(days) > 1 else ''} rerun"
@@ -338,7 +341,7 @@ def _after(reason: str) -> str:
 def _told(one: Any, course: Any) -> dict[str, Any]:
     return {
         "id": one.id,
-        "state": course.control.state,
+        "state": course.state,
         "attempt": course.control.attempt,
         "by": one.by,
         "at": one.at,

@@ -1,15 +1,19 @@
 """A backfill in this process: what it runs and leaves out, pausing, cancelling, going on, failing days; and the flow of Prefect's UI."""
 
+import json
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fingerpost.flows.backfill import backfill
-from fingerpost.flows.ops.backfill import days
+from fingerpost.flows.ops.backfill import days, progress
 from fingerpost.flows.ops.backfill.days import Ended
 from fingerpost.flows.ops.backfill.partitions import Partitions
 from fingerpost.flows.ops.backfill.progress import (
@@ -22,11 +26,12 @@ from fingerpost.flows.ops.backfill.progress import (
     take_up,
     try_failed_again,
 )
-from fingerpost.flows.ops.backfill.record import Backfill, BackfillError
+from fingerpost.flows.ops.backfill.record import Backfill, BackfillError, backfills
 from fingerpost.schemas.leases import holding
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
 from tests.support.backfills import DAYS, FLOW, backfill_of, drop
+from tests.support.commands import fingerpost_here, refused
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
@@ -185,6 +190,71 @@ def test_what_is_lost_on_the_way_to_the_server_is_no_failure_of_the_day(
     monkeypatch.undo()
     assert progress_of(found).waiting == (DAYS[0],)
     assert [end.state for end in run(found)] == ["completed"]
+
+
+@contextmanager
+def bare_server() -> Iterator[str]:
+    """The address of a server that answers and has nothing."""
+
+    class Nothing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *given: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/api"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_backfill_without_its_server_leaves_nothing_that_looks_as_if_it_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
+    store, url = Store(str(tmp_path / "store")).prepare(), "http://127.0.0.1:1/api"
+    span = ("--from", DAYS[0], "--to", DAYS[1], "--profile", "tiny", "--store", store.url)
+    start = ("backfill", FLOW, *span, "--input", str(tmp_path / "drop-{day}.csv"))
+    assert "expected it to run" in refused(*start, "--home", str(tmp_path), cwd=tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    assert f"server {url}: expected an answer" in refused(*start, cwd=tmp_path)
+    with bare_server() as bare:
+        monkeypatch.setenv("PREFECT_API_URL", bare)
+        assert "deployment backfill/backfill: expected it" in refused(*start, cwd=tmp_path)
+    assert backfills(store) == []
+    assert ".backfills" not in store.files.names("")
+
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    found, _ = begin(backfill_of(tmp_path))
+    found.set_control(replace(found.control(), state="paused"))
+    for action in ("resume", "retry-failed"):
+        assert f"server {url}: expected an answer" in refused(
+            "backfill", action, found.id, "--store", store.url, cwd=tmp_path
+        )
+        assert (found.control().state, found.control().attempt) == ("paused", 1)
+
+
+def test_a_backfill_that_no_process_works_on_is_interrupted(tmp_path: Path) -> None:
+    found, _ = begin(backfill_of(tmp_path))
+    control = found.control()
+    assert found.claim(control, DAYS[0], "gone")
+    told = f"backfill {found.id}: 4 to go of 4 days, interrupted"
+    assert summary(found, progress_of(found)) == told
+    listed = fingerpost_here("backfill", "list", "--store", found.store.url, cwd=tmp_path).stdout
+    assert listed.startswith(f"{told}; ")
+    shown = fingerpost_here("backfill", "show", found.id, "--json", "--store", found.store.url, cwd=tmp_path).stdout
+    assert json.loads(shown)["state"] == "interrupted"
+    for folder in (found.leading, found.workers):
+        with holding(found.store, folder, "other", flow="backfill"):
+            assert progress_of(found).state == "running"
+    found.set_control(replace(control, state="cancelled"))
+    assert progress_of(found).state == "cancelled"
 
 
 def test_the_form_of_the_flow_has_choices_and_words() -> None:

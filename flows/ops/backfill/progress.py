@@ -18,7 +18,7 @@ from fingerpost.flows.ops.backfill.record import (
     chosen,
     settled,
 )
-from fingerpost.flows.ops.backfill.runs import Beside, Deployed, Here, Place
+from fingerpost.flows.ops.backfill.runs import Beside, Deployed, Here, Place, deployment_id
 from fingerpost.flows.ops.stack.state import api_of, connection
 from fingerpost.flows.run.api import ApiError
 from fingerpost.flows.run.calendar import days_between, today
@@ -28,17 +28,28 @@ from fingerpost.tasks.ledger import partition
 
 #: Seconds that a Prefect server may be unreachable before the backfill stops: before and after its first answer.
 FIRST_SECONDS, SERVER_SECONDS = 60.0, 300.0
+#: Statuses of a server that does not answer (0), or not yet.
+_DOWN = {0, 500, 502, 503}
 
 
 @dataclass
 class Progress:
-    """The state of a backfill: ended days by day, days that a live process runs, and unclaimed days."""
+    """The state of a backfill: ended days by day, days that a live process runs, and unclaimed days.
+
+    ``alive``: whether a live process leads it or runs its days.
+    """
 
     control: Control
     ended: dict[str, Ended] = field(default_factory=dict)
     running: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    alive: bool = True
+
+    @property
+    def state(self) -> str:
+        """The state that was set last, or ``interrupted`` for a running one that no process works on any more."""
+        return "interrupted" if self.control.state == "running" and not self.alive else self.control.state
 
     @property
     def failed(self) -> list[Ended]:
@@ -60,6 +71,7 @@ def progress_of(backfill: Backfill, known: Progress | None = None) -> Progress:
     lost: list[str] = []
     flow, collection = backfill.request.flow, Partitions(backfill.request.flow, backfill.request.run).collection
     alive = {lease.run for lease in at_work(backfill.store, backfill.workers)}
+    worked_on = bool(alive or at_work(backfill.store, backfill.leading))
     for day in control.days:
         if day in waiting or day in outcomes:
             continue
@@ -77,7 +89,7 @@ def progress_of(backfill: Backfill, known: Progress | None = None) -> Progress:
         else:
             (running if holder["worker"] in alive else lost).append(day)
     left = tuple(day for day in control.days if day in waiting and day not in outcomes)
-    return Progress(control, outcomes, tuple(running), tuple(lost), left)
+    return Progress(control, outcomes, tuple(running), tuple(lost), left, worked_on)
 
 
 def recover(backfill: Backfill, course: Progress) -> None:
@@ -109,6 +121,25 @@ def select(request: BackfillRequest) -> list[Partition]:
             " correct it, or allow days to come with --future (`run.future` in a request)"
         )
     return chosen(partitions.of(days), request.reprocess, request.order)
+
+
+def reach(home: str = "", *, patience: float = 0.0) -> None:
+    """Checks that the server that is to run the days, if one is named, answers and has the deployment for them.
+
+    To be called before a backfill is stored or changed, which would otherwise look as if it ran. ``patience`` is the
+    number of seconds to wait for a server that does not answer. ApiError, StackError or BackfillError say what is wrong.
+    """
+    if not _served(home):
+        return
+    api, until = api_of(connection(home)), time.monotonic() + patience
+    while True:
+        try:
+            deployment_id(api)
+            return
+        except ApiError as problem:
+            if problem.status not in _DOWN or time.monotonic() >= until:
+                raise
+        time.sleep(1.0)
 
 
 def begin(request: BackfillRequest) -> tuple[Backfill, list[Partition]]:
@@ -213,7 +244,7 @@ def _keep_going(
         except ApiError as problem:
             now = time.monotonic()
             silent_since = silent_since or now
-            if problem.status not in {0, 500, 502, 503} or now - silent_since > patience:
+            if problem.status not in _DOWN or now - silent_since > patience:
                 raise
         if not isinstance(place, Here):
             time.sleep(every)
@@ -231,21 +262,25 @@ def _place(
     measured: Callable[[], list[float]],
     look: Callable[[], None],
 ) -> Place:
-    if home or os.environ.get("PREFECT_API_URL") or os.environ.get("FINGERPOST_STACK_HOME"):
+    if _served(home):
         return Deployed(backfill, api_of(connection(home)), planned, measured)
     return Beside(backfill) if backfill.request.max_active > 1 else Here(backfill, look)
+
+
+def _served(home: str) -> bool:
+    """Whether a server is named whose deployment runs the days."""
+    return bool(home or os.environ.get("PREFECT_API_URL") or os.environ.get("FINGERPOST_STACK_HOME"))
 
 
 @contextlib.contextmanager
 def _alone(backfill: Backfill) -> Iterator[None]:
     """Holds the lease of the one process that leads a backfill; BackfillError if another one does."""
-    folder = f"{backfill.folder}/leading"
-    if busy := at_work(backfill.store, folder):
+    if busy := at_work(backfill.store, backfill.leading):
         raise BackfillError(
             f"backfill {backfill.id}: expected no other process to lead it, found {busy[0].pid} on {busy[0].host};"
             " wait for it, or pause the backfill first"
         )
-    with holding(backfill.store, folder, f"lead-{os.getpid()}", flow="backfill"):
+    with holding(backfill.store, backfill.leading, f"lead-{os.getpid()}", flow="backfill"):
         yield
 
 
@@ -255,13 +290,13 @@ def summary(backfill: Backfill, course: Progress) -> str:
     parts = [f"{states.count(state)} {state}" for state in ("completed", "failed", "skipped") if state in states]
     parts += [
         f"{len(days)} {name}"
-        for name, days in (("running", course.running + course.lost), ("to go", course.waiting))
+        for name, days in (("running", course.running), ("to go", course.waiting + course.lost))
         if days
     ]
     attempt = f" (attempt {course.control.attempt})" if course.control.attempt > 1 else ""
     return (
         f"backfill {backfill.id}{attempt}: {', '.join(parts) or 'no days'} of {len(course.control.days)} days,"
-        f" {course.control.state}"
+        f" {course.state}"
     )
 
 

@@ -190,6 +190,11 @@ class Backfill:
         """The folder of the leases of the processes that run days."""
         return f"{self.folder}/workers"
 
+    @property
+    def leading(self) -> str:
+        """The folder of the lease of the process that leads this backfill."""
+        return f"{self.folder}/leading"
+
     def control(self) -> Control:
         """The state that was set last."""
         path = f"{self.folder}/control.json"

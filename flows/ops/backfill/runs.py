@@ -153,7 +153,7 @@ class Deployed:
 
     def start(self, runs: int) -> None:
         """Submits ``count`` runs."""
-        self._deployment = self._deployment or _deployment(self.api)
+        self._deployment = self._deployment or deployment_id(self.api)
         before = int(self.api.post("flow_runs/count", self._filter(None)))
         backfill = self.backfill
         request: dict[str, Any] = {
@@ -179,7 +179,8 @@ class Deployed:
         """Does nothing: the runs belong to the server and the worker."""
 
 
-def _deployment(api: Api) -> str:
+def deployment_id(api: Api) -> str:
+    """The id of the deployment on a server; BackfillError if the server has none."""
     try:
         return str(api.get(f"deployments/name/{DEPLOYMENT}")["id"])
     except ApiError as problem:
