@@ -354,17 +354,25 @@ def published_collection(store: Store, collection: str | None = None, *, product
 
     MissingArtifactError if several collections have it.
     """
-    names = sorted({name for name, published in products(store) if published == product})
     if collection:
         return collection
-    if SAMPLE in names or not names:
+    return only_collection({name for name, published in products(store) if published == product})
+
+
+def only_collection(names: Collection[str]) -> str:
+    """The built-in sample if it is among the names of collections or there are none, else the only one.
+
+    MissingArtifactError for several.
+    """
+    found = sorted(set(names))
+    if SAMPLE in found or not found:
         return SAMPLE
-    if len(names) > 1:
+    if len(found) > 1:
         raise MissingArtifactError(
-            f"collection: expected one to be named, since {len(names)} are live: {', '.join(names)}; name it"
+            f"collection: expected one to be named, since there are {len(found)}: {', '.join(found)}; name it"
             " (--collection)"
         )
-    return names[0]
+    return found[0]
 
 
 def _user() -> str:

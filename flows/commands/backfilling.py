@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from fingerpost.flows.commands.options import (
     AcceptOption,
-    CollectionOption,
+    DaysCollectionOption,
     FlowArgument,
     FutureOption,
     JsonOption,
@@ -65,7 +65,7 @@ def partitions(
     columns: MapOption = None,
     number_rows: NumberRowsOption = False,
     settings: SetOption = None,
-    collection: CollectionOption = "",
+    collection: DaysCollectionOption = "",
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
@@ -80,7 +80,7 @@ def partitions(
     from fingerpost.flows.run.console import wide_console
 
     found = Partitions(
-        flow, _request(profile, source, _mapped(columns, number_rows, source), collection, (), store, settings)
+        flow, _request(flow, profile, source, _mapped(columns, number_rows, source), collection, (), store, settings)
     )
     shown, note = found.days(first, last)
     days = found.of(shown)
@@ -140,7 +140,7 @@ def start(
     columns: MapOption = None,
     number_rows: NumberRowsOption = False,
     settings: SetOption = None,
-    collection: CollectionOption = "",
+    collection: DaysCollectionOption = "",
     future: FutureOption = False,
     force: Annotated[
         list[str] | None,
@@ -161,6 +161,7 @@ def start(
     from fingerpost.flows.ops.backfill.record import BackfillRequest
 
     run = _request(
+        flow,
         profile,
         source,
         _mapped(columns, number_rows, source),
@@ -373,6 +374,7 @@ def _mapped(columns: list[str] | None, number_rows: bool, source: str) -> dict[s
 
 
 def _request(
+    flow: str,
     profile: str,
     source: str,
     columns: dict[str, str],
@@ -384,9 +386,10 @@ def _request(
     *,
     future: bool = False,
 ) -> Any:
+    from fingerpost.flows.run.collections import with_collection
     from fingerpost.flows.run.request import RunRequest
 
-    return RunRequest.of(
+    request = RunRequest.of(
         profile=profile,
         input=source,
         columns=columns,
@@ -397,3 +400,4 @@ def _request(
         settings=dict(pair(text, "--set", "key=value") for text in settings or ()),
         accept_change=accept_change,
     )
+    return with_collection(request, flow)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption, opened
+from fingerpost.flows.commands.options import JsonOption, StoreOption, collection_option, opened
 from fingerpost.flows.run.plain_text import echo, echo_json
 
 _REF = "reference name/day=YYYY-MM-DD/fingerprint, as `fingerpost history` prints it"
@@ -97,7 +97,9 @@ def quarantine(
         ),
     ] = "",
     newest: Annotated[int, typer.Option("-n", min=0, help="number of rows of each; 0 is all")] = 100,
-    collection: CollectionOption = "",
+    collection: Annotated[
+        str, collection_option("that of the newest run with quarantined rows", what="collection of the run")
+    ] = "",
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:

@@ -22,14 +22,18 @@ StoreOption = Annotated[
         show_default=False,
     ),
 ]
-CollectionOption = Annotated[
+
+
+def collection_option(default: str, *, what: str = "name that results are published under") -> Any:
+    """The option for a collection; ``default`` says which one it is without."""
+    return typer.Option("--collection", "-c", help=f"{what}; by default {default}", show_default=False)
+
+
+CollectionOption = Annotated[str, collection_option("the only collection of the store, or python-docs")]
+#: For the days of a flow, with or without an input.
+DaysCollectionOption = Annotated[
     str,
-    typer.Option(
-        "--collection",
-        "-c",
-        help="name that results are published under; by default the only collection of the store, or python-docs",
-        show_default=False,
-    ),
+    collection_option("that of the input that is named, else the only collection of the store, or python-docs"),
 ]
 ProfileOption = Annotated[str, typer.Option("--profile", "-p", help="quick, nightly, full, tiny, or a TOML file")]
 FlowArgument = Annotated[str, typer.Argument(help=" or ".join(flow_names()))]

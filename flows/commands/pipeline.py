@@ -18,6 +18,7 @@ from fingerpost.flows.commands.options import (
     ProductOption,
     ProfileOption,
     StoreOption,
+    collection_option,
     numbered,
     opened,
     pair,
@@ -49,7 +50,9 @@ def run(
         ),
     ] = None,
     number_rows: NumberRowsOption = False,
-    collection: CollectionOption = "",
+    collection: Annotated[
+        str, collection_option("the name of the --input file, else that of the profile, or python-docs")
+    ] = "",
     day: Annotated[
         str,
         typer.Option(
@@ -169,7 +172,7 @@ def promote(
         ),
     ] = "",
     accept_change: AcceptOption = "",
-    collection: CollectionOption = "",
+    collection: Annotated[str, collection_option("that of the version")] = "",
     store: StoreOption = "",
 ) -> None:
     """Makes a version of a product live if it is complete and passes its gates, including the replay of real queries.
@@ -215,7 +218,7 @@ def config(
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="a setting by dotted key", show_default=False)
     ] = None,
-    collection: CollectionOption = "",
+    collection: Annotated[str, collection_option("that of the profile, or python-docs")] = "",
     as_json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
@@ -304,7 +307,7 @@ def sample(
 def accept(
     stage: Annotated[str, typer.Argument(help="stage whose code changed without an effect on its results")],
     reason: Annotated[str, typer.Option(help="reason, for the audit log")] = "",
-    collection: CollectionOption = "python-docs",
+    collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
     """Adopts the newest artifact of older code as the result of the current code.
@@ -312,11 +315,15 @@ def accept(
     Example: fingerpost accept build_graph --reason "renamed a variable"
     """
     from fingerpost.flows.run.catalog import stages
+    from fingerpost.flows.run.collections import collection_with_days
     from fingerpost.tasks.ledger import Ledger
 
     known = stages()
     if stage not in known:
         raise FingerpostError(f"stage: expected one of {', '.join(known)}, got {stage!r}; correct it")
     found = known[stage]
-    note = Ledger(opened(store), collection).accept(stage, found.code, found.contract.name, reason=reason)
+    place = opened(store)
+    note = Ledger(place, collection or collection_with_days(place)).accept(
+        stage, found.code, found.contract.name, reason=reason
+    )
     echo(f"accepted {note['ref']} as the result of the current code of {stage}")

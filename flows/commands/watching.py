@@ -10,6 +10,7 @@ from fingerpost.flows.commands.options import (
     JsonOption,
     ProductOption,
     StoreOption,
+    collection_option,
     opened,
 )
 from fingerpost.flows.run.plain_text import echo, echo_json
@@ -86,7 +87,13 @@ def freshness(
         str, typer.Option("--profile", "-p", help="profile whose deadline applies to --flow")
     ] = "nightly",
     as_json: JsonOption = False,
-    collection: CollectionOption = "",
+    collection: Annotated[
+        str,
+        collection_option(
+            "every one, with --flow that of the profile, or the only collection of the store, or python-docs",
+            what="collection to check",
+        ),
+    ] = "",
     store: StoreOption = "",
 ) -> None:
     """Shows which days are missing after their deadline, and the others that are not fresh; exit code 1 if one is late.

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fingerpost.flows.run.calendar import MOST_DAYS, days_between, logical_day
+from fingerpost.flows.run.collections import collection_with_days, names_collection
 from fingerpost.flows.run.day_states import DayState, recorded_state
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.redaction import public_url
@@ -201,8 +202,9 @@ def look(store: Store, *, flow: str = "", profile: str = "nightly", collection: 
     """
     now = datetime.now(UTC)
     if flow:
-        settings, _ = load_settings(profile, overrides={"input.collection": collection} if collection else {})
-        return [named_freshness(store, flow, settings.input.collection, Deadline.of(settings), now=now)]
+        settings, origins = load_settings(profile, overrides={"input.collection": collection} if collection else {})
+        name = settings.input.collection if names_collection(origins) else collection_with_days(store, flow)
+        return [named_freshness(store, flow, name, Deadline.of(settings), now=now)]
     entries = [entry for entry in scheduled_freshness(store, now=now) if collection in {"", entry.collection}]
     if not entries:
         raise FingerpostError(
