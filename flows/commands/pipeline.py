@@ -214,6 +214,7 @@ def rollback(
 
 
 def config(
+    context: typer.Context,
     profile: ProfileOption = "quick",
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="a setting by dotted key", show_default=False)
@@ -236,6 +237,7 @@ def config(
     overrides = dict(pair(text, "--set", "key=value") for text in settings or ())
     request = RunRequest.of(profile=profile, collection=collection, store=store, settings=overrides)
     found, origins = request.with_origins()
+    origins |= _origins_of_options(context, "profile", "store")
     values = in_force(found)
     if as_json:
         echo_json(
@@ -244,6 +246,13 @@ def config(
         return
     for key, value in values.items():
         echo(f"{key} = {value!r}  # {origins.get(key, 'default')}")
+
+
+def _origins_of_options(context: typer.Context, *names: str) -> dict[str, str]:
+    """The origins of the options that were given: the command line, or an environment variable."""
+    said = {"COMMANDLINE": "command line", "ENVIRONMENT": "environment"}
+    sources = {name: source.name for name in names if (source := context.get_parameter_source(name)) is not None}
+    return {name: said[source] for name, source in sources.items() if source in said}
 
 
 def report(store: StoreOption = "") -> None:

@@ -96,6 +96,24 @@ def test_config_says_where_a_value_came_from(tmp_path: Path) -> None:
     assert found["ann.hnsw.ef_construction"]["from"] == "default"
 
 
+def test_config_tells_options_from_the_environment_and_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def origins(*arguments: str) -> dict[str, tuple[str, str]]:
+        found = json.loads(fingerpost_here("config", "--json", *arguments, cwd=tmp_path).stdout)
+        return {key: (found[key]["value"], found[key]["from"]) for key in ("profile", "store")}
+
+    monkeypatch.delenv("FINGERPOST_STORE", raising=False)
+    assert origins() == {"profile": ("quick", "default"), "store": ("", "default")}
+    given = {"profile": ("tiny", "command line"), "store": ("there", "command line")}
+    assert origins("--profile", "tiny", "--store", "there") == given
+    monkeypatch.setenv("FINGERPOST_STORE", "elsewhere")
+    assert origins("-p", "quick") == {"profile": ("quick", "command line"), "store": ("elsewhere", "environment")}
+    assert origins("-p", "tiny", "--store", "there") == given
+    lines = fingerpost_here("config", "-p", "tiny", cwd=tmp_path).stdout.splitlines()
+    assert {"profile = 'tiny'  # command line", "store = 'elsewhere'  # environment"} <= set(lines)
+
+
 @pytest.mark.usefixtures("plain_runs")
 def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Path) -> None:
     from fingerpost.flows.run.start import run_flow
