@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from importlib import resources
+from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,7 @@ def has_keys(domain: Domain) -> Iterator[str]:
 
 
 def has_commands(domain: Domain) -> Iterator[str]:
-    known = {command.callback for command in application().registered_commands}
+    known = {unwrap(command.callback) for command in application().registered_commands if command.callback}
     own = [named(command) for command in domain.commands]
     yield from (f"command {one.__name__}" for one in own if one not in known)
     if not own and domain.word not in NO_COMMAND:
