@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.refs import Ref, checked_day
+from fingerpost.schemas.wording import cut
 
 T = TypeVar("T")
 
@@ -196,7 +197,7 @@ def _first(value: Any, kind: type, at: str, items: Callable[[], Any]) -> str:
 
 
 def _keys(value: Mapping[str, Any]) -> str:
-    return _cut(", ".join(sorted(map(str, value))) or "none")
+    return cut(", ".join(sorted(map(str, value))) or "none", _QUOTED)
 
 
 def _path(at: str, key: object) -> str:
@@ -205,17 +206,13 @@ def _path(at: str, key: object) -> str:
 
 def _differs(at: str, expected: str, value: Any) -> str:
     place = f" as {at}" if at else ""
-    return f"expected {expected}{place}, found {_cut(_shown(value))}"
+    return f"expected {expected}{place}, found {cut(_shown(value), _QUOTED)}"
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return _WORDS[dict if isinstance(value, dict) else list]
     return json.dumps(value, default=str)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…"
 
 
 def decoded(data: bytes, shape: Shape, *, where: str, advice: str) -> Any:

@@ -20,7 +20,6 @@ _RECORDS = {
     ".collecting": rf"{_NAME}\.json",
     ".runs": r"[A-Za-z0-9][A-Za-z0-9_.-]*\.json",
     ".partitions": rf"{_NAME}/{_NAME}/{_DAY}\.json",
-    ".inputs": rf"{_NAME}\.json",
     ".states": rf"{_NAME}/{_NAME}\.json",
     ".schedules": rf"{_NAME}/{_NAME}\.json",
     ".backfills": (
@@ -55,11 +54,6 @@ def strangers(store: Store, *, everywhere: bool = False) -> list[str]:
     for collection, product in products(store):
         found |= set(Pointer(store, collection, product).strangers())
     return sorted(found)
-
-
-def some(paths: list[str]) -> str:
-    """The first twenty paths, and the number of the others."""
-    return ", ".join(paths[:20]) + (f" and {len(paths) - 20:,} more" if len(paths) > 20 else "")
 
 
 def _dated(path: str) -> bool:

@@ -22,6 +22,11 @@ def listed(names: Sequence[str], most: int = 20) -> str:
     return f"{first}, … ({len(names) - most:,} more)" if len(names) > most else first or "none"
 
 
+def some(names: Sequence[str], most: int = 4) -> str:
+    """The first names in full, and the number of the others."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
 def bounded(message: str) -> str:
     """A message of at most `LONGEST` characters: its beginning names the object, its end what to do."""
     if len(message) <= LONGEST:

@@ -30,6 +30,7 @@ from fingerpost.schemas.errors import (
 )
 from fingerpost.schemas.refs import Ref, canonical_json, changed_keys, digest_of, former_name
 from fingerpost.schemas.store import FileEntry, Manifest, Store
+from fingerpost.schemas.wording import some
 from fingerpost.tasks.code import code_hash
 from fingerpost.tasks.environment import Environment, Source, current_environment
 from fingerpost.tasks.ledger import Estimate, PlannedStage, StageRecord, full_name, input_texts
@@ -345,9 +346,9 @@ def _changes(before: Mapping[str, Any], parts: Mapping[str, Any]) -> list[str]:
     """The differences between an earlier artifact of a stage and the requested one."""
     reasons = []
     if changed := changed_keys(before["parameters"], parts["parameters"]):
-        reasons.append(f"parameters changed ({_some(changed)})")
+        reasons.append(f"parameters changed ({some(changed)})")
     if changed := changed_keys(before["input_identities"], parts["input_identities"]):
-        reasons.append(f"{_INPUT_CHANGED} ({_some(changed)})")
+        reasons.append(f"{_INPUT_CHANGED} ({some(changed)})")
     if before["code"] != parts["code"]:
         reasons.append("code changed")
     if _in_fingerprints(before["contract"]) != _in_fingerprints(parts["contract"]):
@@ -367,11 +368,6 @@ def _check_unchanged(inputs: Sequence["Ref | Source"], identities: Mapping[str, 
             raise InputError(
                 f"{source}: expected the input to stay unchanged while it is read, found it changed; run again"
             )
-
-
-def _some(keys: list[str]) -> str:
-    """The first four keys, and the number of the others."""
-    return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
 
 
 def stage(contract: Contract, *, observes: bool = False) -> Callable[[Callable[..., None]], Stage]:

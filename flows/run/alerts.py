@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fingerpost.flows.run.redaction import without_credentials
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.records import decoded, is_record, leave_out, moment
 from fingerpost.schemas.refs import checked_day, checked_name
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.urls import without_credentials
 from fingerpost.schemas.wording import bounded
 
 #: The environment variable with the address that alerts are posted to.

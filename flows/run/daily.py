@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from fingerpost.flows.run.input_days import StoredImports, change_of_days, days_read, several_days, some_days
+from fingerpost.flows.run.input_days import StoredImports, change_of_days, days_read, several_days
 from fingerpost.flows.run.rewriting import instead_of, rewriting
 from fingerpost.flows.run.runtime import Run, of_day
 from fingerpost.schemas.errors import InputError
@@ -16,6 +16,7 @@ from fingerpost.schemas.inputs.daily import DailyFile, DailySource
 from fingerpost.schemas.inputs.stored_days import StoredDay, days_of
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.wording import some
 from fingerpost.tasks.ledger import full_name
 from fingerpost.tasks.stage import Stage
 
@@ -60,9 +61,9 @@ def _sources(
     found = days_read(run.settings, setting, StoredImports(run.env.ledger, contract.name), before=before)
     asked = f"{setting} ({several_days(run.settings, setting)})"
     if found.missing:
-        run.note(f"{asked}: there is no file of {some_days(found.missing)}; nothing of these days is in {run.env.day}")
+        run.note(f"{asked}: there is no file of {some(found.missing)}; nothing of these days is in {run.env.day}")
     if found.stored:
-        run.note(f"{asked}: no file any more of {some_days(sorted(found.stored))}; their imports in the store are read")
+        run.note(f"{asked}: no file any more of {some(sorted(found.stored))}; their imports in the store are read")
     return {
         day: opened(found.files[day], suppressed)
         if day in found.files

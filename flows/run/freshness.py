@@ -11,11 +11,11 @@ from fingerpost.flows.run.calendar import MOST_DAYS, days_between, logical_day
 from fingerpost.flows.run.collections import collection_with_days, names_collection
 from fingerpost.flows.run.day_states import DayState, recorded_state
 from fingerpost.flows.run.profiles import load_settings
-from fingerpost.flows.run.redaction import public_url
 from fingerpost.flows.run.schedule_pause import Pause, pause_of
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.records import built, checked, leave_out
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.urls import public_url
 from fingerpost.tasks.ledger import partitioned, partitions
 
 

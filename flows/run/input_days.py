@@ -22,7 +22,7 @@ it, or leaves out what only the store has). Where neither is left of a day that 
 less. Days before the first one are not missing.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -38,6 +38,7 @@ from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.forms import ROW_NUMBER
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.wording import some
 from fingerpost.tasks.ledger import Ledger
 
 #: The value of those settings for the file of a run's own day alone.
@@ -145,13 +146,13 @@ def days_read(settings: Any, setting: str, imports: StoredImports, *, before: Co
     missing = [day for day, ref in others.items() if ref is None]
     if missing and missing_days == "refuse":
         raise InputError(
-            f"{pattern}: expected a file of every day that {mode} of {last} reads, found none of {some_days(missing)};"
+            f"{pattern}: expected a file of every day that {mode} of {last} reads, found none of {some(missing)};"
             " add what is missing, or set input.missing_days=stored"
         )
     if may_be_stored and (lost := [day for day in missing if day in before]):
         raise InputError(
             f"{pattern}: expected the days that the last run of {last} read, found neither file nor import of"
-            f" {some_days(lost)}; add what is missing, or set input.missing_days=skip"
+            f" {some(lost)}; add what is missing, or set input.missing_days=skip"
         )
     return DaysRead(read, {day: ref for day, ref in others.items() if ref is not None}, missing)
 
@@ -176,12 +177,7 @@ def change_of_days(before: Mapping[str, str], now: Mapping[str, str]) -> str:
         "no longer read:": [day for day in gone if day < oldest],
         "no file any more of": [day for day in gone if day > oldest],
     }
-    return ", ".join(f"{words} {some_days(days)}" for words, days in parts.items() if days)
-
-
-def some_days(days: Sequence[str]) -> str:
-    """The first four days, and the number of the others."""
-    return ", ".join(days[:4]) + (f" and {len(days) - 4} more" if len(days) > 4 else "")
+    return ", ".join(f"{words} {some(days)}" for words, days in parts.items() if days)
 
 
 def _days_before(day: str, count: int) -> str:

@@ -14,13 +14,13 @@ from fingerpost.flows.domains.domain import Domain, FileUse, InputFile, named
 from fingerpost.flows.run.flow_names import NIGHTLY
 from fingerpost.flows.run.input_days import SNAPSHOT, several_days
 from fingerpost.flows.run.profiles import REMEMBERED, file_settings, in_force, profile_names
-from fingerpost.flows.run.redaction import without_credentials
 from fingerpost.schemas.errors import UnsafeNameError
 from fingerpost.schemas.inputs import SAMPLE
 from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.refs import checked_name
 from fingerpost.schemas.remembered import Remembered, remember_inputs, remembered_inputs
 from fingerpost.schemas.store import Store, find_store
+from fingerpost.schemas.urls import without_credentials
 
 _DOCUMENTS = "input.source"
 

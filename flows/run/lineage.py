@@ -10,13 +10,13 @@ from typing import Any
 from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import Domain, InputFile, named
 from fingerpost.flows.run.profiles import settings_read, value_at
-from fingerpost.flows.run.redaction import public_url
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, ForeignArtifactError, MissingArtifactError
 from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.publish import Pointer, products, published_collection
 from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.urls import public_url
 from fingerpost.tasks.ledger import input_texts, runs
 
 #: The number of newest runs that are searched for the one that made an artifact.

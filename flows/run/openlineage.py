@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 
 from fingerpost.flows.run.lineage import built_in, ends_of, run_with, source_name, source_path
 from fingerpost.flows.run.loggers import warn
-from fingerpost.flows.run.redaction import public_url, without_credentials
 from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.urls import public_url, without_credentials
 from fingerpost.tasks.ledger import stages_by_name
 
 _log = logging.getLogger("fingerpost.openlineage")

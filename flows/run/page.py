@@ -16,8 +16,8 @@ from fingerpost.flows.report.plots import data_uri, on_white
 from fingerpost.flows.run.lineage import Lineage, as_mermaid, ends_of, lineage_of, table_rows
 from fingerpost.flows.run.loggers import warn
 from fingerpost.flows.run.markdown import code, escaped, table, table_of_rows
-from fingerpost.flows.run.redaction import without_credentials
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.urls import without_credentials
 from fingerpost.tasks.ledger import full_name
 
 _log = logging.getLogger("fingerpost.run_page")

@@ -13,6 +13,7 @@ from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.inputs.queries import Question, read_queries
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.wording import some
 
 #: The number of changed queries that an error names, and of answers of each.
 WORST = 3
@@ -77,7 +78,9 @@ class ReplayedQuery:
         return 0.0 if self.ndcg_live is None or self.ndcg_candidate is None else self.ndcg_live - self.ndcg_candidate
 
     def __str__(self) -> str:
-        parts = [f"{what} {_some(keys)}" for what, keys in (("lost", self.lost), ("gained", self.gained)) if keys]
+        parts = [
+            f"{what} {some(keys, _NAMED)}" for what, keys in (("lost", self.lost), ("gained", self.gained)) if keys
+        ]
         parts += [str(judged) for judged in self.judged if judged.grade and judged.live != judged.candidate][:_NAMED]
         return f"{self.query!r}: {', '.join(parts) or 'the same answers in another order'}"
 
@@ -197,12 +200,8 @@ def _check_judged(file: str, judged: set[str], unknown: list[str], title: str) -
     if judged and 2 * len(unknown) > len(judged):
         raise InputError(
             f"{file}: expected judged ids that are in the {title}, found {len(unknown)} of {len(judged)} that are not:"
-            f" {_some(unknown)}; correct the ids, or give the queries of this collection"
+            f" {some(unknown, _NAMED)}; correct the ids, or give the queries of this collection"
         )
-
-
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:_NAMED]) + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
 
 
 def _mean(values: list[float]) -> float:

@@ -32,6 +32,7 @@ from fingerpost.schemas.inputs.days import DAY  # noqa: E402
 from fingerpost.schemas.inputs.files import input_files  # noqa: E402
 from fingerpost.schemas.inputs.limits import limited  # noqa: E402
 from fingerpost.schemas.inputs.queries import read_queries  # noqa: E402
+from fingerpost.tasks.code import unchanging_code  # noqa: E402
 
 
 def known(name: str) -> "Flow[..., Any]":
@@ -106,6 +107,8 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
         with ExitStack() as stack:
             if server := stack.enter_context(own_server()):
                 stack.enter_context(without_heartbeat())
+                # The stages run the code that is loaded here, so its hashes are theirs.
+                stack.enter_context(unchanging_code())
                 load(name, settings)
                 server.wait()
             # The day is resolved here, so that a run that starts before midnight is not one of the next day.

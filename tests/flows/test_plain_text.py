@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 import fingerpost.flows
 from fingerpost.flows.run import console
 from fingerpost.flows.run.plain_text import echo, visible
-from fingerpost.flows.run.redaction import public_url
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.urls import public_url
 from tests.support.commands import fingerpost_here, refused
 from tests.support.shown_texts import as_json, everything
 

@@ -14,13 +14,13 @@ from fingerpost.flows.run.day_states import STATES, recorded_state, running_days
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.plan import Plan
 from fingerpost.flows.run.profiles import limits_digest
-from fingerpost.flows.run.redaction import public_url
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.inputs.days import unchanging_files
 from fingerpost.schemas.refs import Ref, checked_day
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.urls import public_url
 from fingerpost.tasks.code import unchanging_code
 from fingerpost.tasks.ledger import full_name, partition, partitions
 

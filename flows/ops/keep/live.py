@@ -16,7 +16,8 @@ from fingerpost.schemas.records import leave_out
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.remembered import remembered_inputs, remembering
 from fingerpost.schemas.store import Store
-from fingerpost.schemas.strangers import some, strangers
+from fingerpost.schemas.strangers import strangers
+from fingerpost.schemas.wording import some
 from fingerpost.tasks.ledger import runs
 
 
@@ -70,7 +71,7 @@ def show_status(store: Store, *, as_json: bool) -> None:
     for text in problems:
         console.tell(text)
     if strays:
-        console.tell(f"does not belong in the store, and is ignored: {some(strays)}; move it away")
+        console.tell(f"does not belong in the store, and is ignored: {some(strays, 20)}; move it away")
 
 
 def _inputs(store: Store, problems: list[str]) -> dict[str, dict[str, Any]]:

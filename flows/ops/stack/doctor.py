@@ -20,9 +20,8 @@ from urllib.parse import urlsplit
 
 from fingerpost.flows.ops.stack.state import State, api_of, connection, find_home, read_state
 from fingerpost.flows.run.api import Api, ApiError
-from fingerpost.flows.run.redaction import public_url
 from fingerpost.schemas.errors import FingerpostError
-from fingerpost.schemas.urls import host_of
+from fingerpost.schemas.urls import host_of, public_url
 
 #: Free disk space in bytes below which a check warns, and below which it fails.
 DISK_WARN, DISK_FAIL = 5_000_000_000, 500_000_000
@@ -156,7 +155,8 @@ def stray_files(store: str) -> Check:
     """Whether every file of the store belongs there, and every pointer can be read."""
     from fingerpost.schemas.publish import Pointer, products
     from fingerpost.schemas.store import Store
-    from fingerpost.schemas.strangers import some, strangers
+    from fingerpost.schemas.strangers import strangers
+    from fingerpost.schemas.wording import some
 
     name, opened = "files of the store", Store(store)
     if opened.files.size("store.json") is None:
@@ -164,7 +164,7 @@ def stray_files(store: str) -> Check:
     for collection, product in products(opened.checked()):
         Pointer(opened, collection, product).history()
     if found := strangers(opened, everywhere=True):
-        return Check(name, "warn", f"ignored, since they do not belong there: {some(found)}", "move them away")
+        return Check(name, "warn", f"ignored, since they do not belong there: {some(found, 20)}", "move them away")
     return Check(name, "ok", "all belong there")
 
 
