@@ -1,4 +1,4 @@
-"""A path-compressed trie in flat arrays (Morrison, J. ACM 15(4), 1968), maxima of ranges, and texts of rows.
+"""A path-compressed trie in flat arrays (Morrison, J. ACM 15(4), 1968), and maxima of ranges.
 
 The trie is over distinct byte strings in the order of their bytes, so the keys that begin with a prefix are a range
 [low, high) of rows. n keys make at most 2n nodes (1.3 to 1.5n for names and queries) of 13 bytes, and at most the bytes of
@@ -52,11 +52,11 @@ class Trie:
         """The ranges of prefixes (q,): low and high uint32 (q,)."""
 
     def within_one_edit(self, prefix: bytes) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """The keys that begin with a text at most one edit from a prefix, as ranges: low and high uint32 (r,).
+        """The keys that do not begin with a prefix, but with a text one edit from it, as ranges: low, high uint32 (r,).
 
         An edit deletes, inserts or replaces a character of UTF-8, or exchanges two neighbours (Damerau, CACM 7(3), 1964).
-        Ranges ascend and neither overlap nor touch. Without its last character a prefix begins with itself less one edit:
-        the keys that do so are among the results.
+        So the keys that go on differently from the prefix's last character are among them. Ranges ascend, and neither
+        overlap nor touch, but for two on either side of the keys that begin with the prefix.
         """
 
     def within_one_edit_many(
@@ -70,24 +70,16 @@ class Heaviest:
     def __init__(self, weights: NDArray[np.float32], table: NDArray[np.uint32]) -> None:
         """Weights (n,) without NaN, and their ``range_maxima``; ValueError for a table of another shape."""
 
-    def best(self, low: int, high: int, k: int) -> NDArray[np.uint32]:
-        """The k rows of [low, high) with the largest weights, or all: the largest first, ties by the smaller row."""
+    def best(self, low: NDArray[np.uint32], high: NDArray[np.uint32], k: int) -> NDArray[np.uint32]:
+        """The k rows with the largest weights of ranges (r,), or all: the largest first, ties by the smaller row.
+
+        Ranges must not overlap. ValueError for ranges outside [0, n].
+        """
 
     def best_many(
         self, indptr: NDArray[np.int64], low: NDArray[np.uint32], high: NDArray[np.uint32], k: int
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """The k rows with the largest weights of the ranges indptr[i] to indptr[i + 1], for each i of (q,).
+        """The same for the ranges indptr[i] to indptr[i + 1] of each i of (q,).
 
-        Ranges of one i must not overlap. Returns rows uint32 (q, k), padded with NONE, and their numbers int64 (q,).
+        Returns rows uint32 (q, k), padded with NONE, and their numbers int64 (q,).
         """
-
-class Texts:
-    """UTF-8 texts of rows, decoded when they are asked for; refers to its arrays."""
-
-    def __init__(self, offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> None: ...
-    def __len__(self) -> int: ...
-    def between(self, low: int, high: int) -> list[str]:
-        """The texts of the rows [low, high)."""
-
-    def take(self, rows: NDArray[np.uint32]) -> list[str]:
-        """The texts of rows (r,)."""

@@ -1,12 +1,9 @@
 # distutils: language = c++
-"""A path-compressed trie in flat arrays, maxima of ranges, and texts of rows; see trie.pyi."""
+"""A path-compressed trie in flat arrays, and maxima of ranges; see trie.pyi."""
 
 import numpy as np
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.ref cimport Py_INCREF
-from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
@@ -195,27 +192,26 @@ cdef class Heaviest:
         self.maxima.table = &table[0, 0] if blocks else NULL
         self.maxima.blocks = blocks
 
-    def best(self, uint32_t low, uint32_t high, size_t k):
-        if high > self.rows or low > high:
-            raise ValueError(f"range: expected 0 <= low <= high <= {self.rows}, got {low} to {high}; search for it in the same trie")
-        k = min(k, <size_t>(high - low))
+    def best(self, const uint32_t[::1] low, const uint32_t[::1] high, size_t k):
+        self.check(low, high)
+        k = min(k, <size_t>self.rows)
         out = np.empty(k, dtype=np.uint32)
         cdef uint32_t[::1] view = out
-        if k:
-            best_rows(self.maxima, &low, &high, 1, k, &view[0])
-        return out
+        cdef size_t found = 0, ranges = low.shape[0]
+        if k and ranges:
+            with nogil:
+                found = best_rows(self.maxima, &low[0], &high[0], ranges, k, &view[0])
+        return out if found == k else out[:found].copy()
 
     def best_many(self, const int64_t[::1] indptr, const uint32_t[::1] low, const uint32_t[::1] high, size_t k):
-        cdef Py_ssize_t query, count = indptr.shape[0] - 1, ranges = low.shape[0], i
-        if count < 0 or high.shape[0] != ranges or indptr[0] != 0 or indptr[count] != ranges:
-            raise ValueError("ranges: expected index pointers over one low and one high per range; pass them together")
-        for i in range(count):
-            if indptr[i] > indptr[i + 1]:
-                raise ValueError(f"ranges: expected ascending index pointers, got a descent at {i}; pass them together")
-        for i in range(ranges):
-            if high[i] > self.rows or low[i] > high[i]:
-                raise ValueError(f"range {i}: expected 0 <= low <= high <= {self.rows}, got {low[i]} to {high[i]}; "
-                                 "search for it in the same trie")
+        self.check(low, high)
+        cdef Py_ssize_t query, count = indptr.shape[0] - 1, ranges = low.shape[0]
+        if count < 0 or indptr[0] != 0 or indptr[count] != ranges:
+            raise ValueError(f"ranges: expected index pointers from 0 to {ranges}, got others; pass those of the ranges")
+        for query in range(count):
+            if indptr[query] > indptr[query + 1]:
+                raise ValueError(f"ranges: expected ascending index pointers, got a descent at {query}; pass those of the "
+                                 "ranges")
         rows = np.full((count, k), NONE, dtype=np.uint32)
         counts = np.zeros(count, dtype=np.int64)
         cdef uint32_t[:, ::1] row_view = rows
@@ -227,43 +223,12 @@ cdef class Heaviest:
                                                   indptr[query + 1] - indptr[query], k, &row_view[query, 0])
         return rows, counts
 
-
-cdef class Texts:
-    cdef const int64_t[::1] offsets
-    cdef const uint8_t[::1] data
-
-    def __init__(self, const int64_t[::1] offsets, const uint8_t[::1] data):
-        _check_texts(offsets, data, "texts")
-        self.offsets = offsets
-        self.data = data
-
-    def __len__(self):
-        return self.offsets.shape[0] - 1
-
-    cdef _text(self, Py_ssize_t row):
-        cdef int64_t start = self.offsets[row], size = self.offsets[row + 1] - self.offsets[row]
-        return PyUnicode_DecodeUTF8(<const char*>(&self.data[0] + start), size, NULL) if size else ""
-
-    def between(self, size_t low, size_t high):
-        cdef size_t rows = self.offsets.shape[0] - 1, row
-        if low > high or high > rows:
-            raise ValueError(f"range: expected 0 <= low <= high <= {rows}, got {low} to {high}; use rows of these texts")
-        out = PyList_New(high - low)
-        for row in range(low, high):
-            text = self._text(row)
-            Py_INCREF(text)
-            PyList_SET_ITEM(out, row - low, text)
-        return out
-
-    def take(self, const uint32_t[::1] rows):
-        cdef Py_ssize_t i, count = rows.shape[0]
-        cdef size_t size = self.offsets.shape[0] - 1
-        for i in range(count):
-            if rows[i] >= size:
-                raise ValueError(f"rows: expected numbers below {size}, got {rows[i]}; use rows of these texts")
-        out = PyList_New(count)
-        for i in range(count):
-            text = self._text(rows[i])
-            Py_INCREF(text)
-            PyList_SET_ITEM(out, i, text)
-        return out
+    cdef check(self, const uint32_t[::1] low, const uint32_t[::1] high):
+        cdef Py_ssize_t i
+        if low.shape[0] != high.shape[0]:
+            raise ValueError(f"ranges: expected as many ends as beginnings, got {high.shape[0]} and {low.shape[0]}; pass "
+                             "both of one search")
+        for i in range(low.shape[0]):
+            if high[i] > self.rows or low[i] > high[i]:
+                raise ValueError(f"range {i}: expected 0 <= low <= high <= {self.rows}, got {low[i]} to {high[i]}; "
+                                 "search for it in the same trie")
