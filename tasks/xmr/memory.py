@@ -49,12 +49,14 @@ class ProblemShape:
     shared: features with an entry in more than one row.
     size: root mean square of the entries.
     pairs: (row, label) pairs.
-    reach: float64 (labels,), entries of the rows of each label; in the tree's order of labels where the tree is known.
+    reach: float64 (labels,), entries of the rows of each label; in the tree's order of labels, without those that are
+        chain nodes, where the tree is known.
     sampled, distinct: float64 (points,), a piecewise linear function: the expected number of distinct features
         (``distinct``) among a number of entries (``sampled``).
     nodes: for each level above the labels, its number of nodes and the sum of the distinct features of their rows;
         None where the tree is not known.
     leaf: labels of the largest leaf; 0 where the tree is not known.
+    chain_labels: labels that are chain nodes, which have no weights.
     """
 
     rows: int
@@ -68,6 +70,7 @@ class ProblemShape:
     distinct: NDArray[np.float64]
     nodes: tuple[tuple[int, float], ...] | None = None
     leaf: int = 0
+    chain_labels: int = 0
 
     @classmethod
     def of(cls, features: sparse.csr_array, labels: sparse.csr_array, tree: LabelTree | None = None) -> "ProblemShape":
@@ -103,15 +106,18 @@ class ProblemShape:
             reach_of_node: NDArray[np.float64] = np.bincount(
                 of_level.indices, weights=of_pair, minlength=tree.width(level)
             ).astype(np.float64)
-            levels.insert(0, (tree.width(level), float(shape.expected(reach_of_node).sum())))
-        leaf = int(np.diff(tree.children(tree.depth - 1).start).max())
-        order = tree.children(tree.depth - 1).ids
-        return replace(shape, nodes=tuple(levels), leaf=leaf, reach=reach[order])
+            reach_of_node = reach_of_node[_weighted(tree, level)]
+            levels.insert(0, (len(reach_of_node), float(shape.expected(reach_of_node).sum())))
+        last = tree.depth - 1
+        leaf = int(np.diff(tree.children(last).start).max())
+        order = tree.children(last).ids
+        order = order[_weighted(tree, last)[order]]
+        return replace(shape, nodes=tuple(levels), leaf=leaf, reach=reach[order], chain_labels=len(reach) - len(order))
 
     @property
     def labels(self) -> int:
         """Number of labels."""
-        return len(self.reach)
+        return len(self.reach) + self.chain_labels
 
     def expected(self, reach: NDArray[np.float64]) -> NDArray[np.float64]:
         """Expected number of distinct features among numbers of entries."""
@@ -146,6 +152,11 @@ class ProblemShape:
     def typical(self, *, normalise: bool) -> float:
         """Root mean square of the entries, after scaling of rows to unit length if ``normalise``."""
         return (self.rows / max(self.entries, 1)) ** 0.5 if normalise else self.size
+
+
+def _weighted(tree: LabelTree, level: int) -> NDArray[np.bool_]:
+    """Whether the nodes of a level have weights, bool (nodes,)."""
+    return ~tree.chained(level)[tree.parents[level]]
 
 
 @dataclass(frozen=True)
