@@ -134,7 +134,7 @@ def splits_of(partition: Partition, params: IndexParams) -> NDArray[np.int64]:
 def leaf_numbers(
     features: sparse.csr_array, partition: Partition, parts: range, params: IndexParams
 ) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-    """The suggestions of some parts, uint32, by part, and the number of each one's leaf within its part, int32.
+    """The suggestions of those of some parts that are split, uint32, and the number of each one's leaf in its part, int32.
 
     features: label features CSR (suggestions, m), as returned by checked_rows.
     """
@@ -144,13 +144,25 @@ def leaf_numbers(
     members: list[NDArray[np.uint32]] = [np.empty(0, np.uint32)]
     numbers: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
     for part in parts:
+        if splits[part] == 0:
+            continue
         mine = order[ends[part - 1] if part else 0 : ends[part]]
-        sizes = np.array([len(mine)])
-        if splits[part]:
-            mine, sizes = split_subtree(features, mine, params.clusters, depth=int(splits[part]), position=part)
+        mine, sizes = split_subtree(features, mine, params.clusters, depth=int(splits[part]), position=part)
         members.append(mine)
         numbers.append(np.repeat(np.arange(len(sizes), dtype=np.int32), sizes))
     return np.concatenate(members), np.concatenate(numbers)
+
+
+def part_blocks(partition: Partition, params: IndexParams, most: int) -> list[range]:
+    """Ranges of parts, each ending with the first that brings it to ``most`` suggestions to be clustered."""
+    sizes = np.where(splits_of(partition, params) > 0, np.bincount(partition), 0)
+    blocks, start, held = [], 0, 0
+    for part, size in enumerate(sizes.tolist()):
+        held += size
+        if held >= most or (held and part == len(sizes) - 1):
+            blocks.append(range(start, part + 1))
+            start, held = part + 1, 0
+    return blocks
 
 
 def joined_tree(upper: Sequence[Partition], leaf: NDArray[np.int32], params: IndexParams) -> LabelTree:
@@ -180,12 +192,11 @@ def tree_of_suggestions(
 
     Raises TreeError without suggestions, for keys that do not ascend, and without the features that a method needs.
     """
+    if params.embedded and features is None:
+        raise TreeError(f"{params.method} tree: expected label features, got none; pass those of the suggestions")
     upper = upper_partitions(keys, features, params)
     leaf = np.zeros(len(keys), dtype=np.int32)
-    if params.embedded:
-        if features is None:
-            raise TreeError(f"{params.method} tree: expected label features, got none; pass those of the suggestions")
-        parts = range(int(upper[-1].max()) + 1)
+    for parts in part_blocks(upper[-1], params, len(keys)) if features is not None else []:
         members, numbers = leaf_numbers(_features_of(keys, features), upper[-1], parts, params)
         leaf[members] = numbers
     return joined_tree(upper, leaf, params)
@@ -239,17 +250,14 @@ def _groups(parents: NDArray[np.int32], limit: int) -> list[Partition]:
     return levels
 
 
-def index_need(suggestions: int, entries: int, columns: int, longest: int, params: IndexParams) -> dict[str, int]:
-    """Bytes of an index by part.
-
-    entries, columns: of the label features. longest: suggestions of the largest part that is clustered by itself.
-    """
+def index_need(suggestions: int, entries: int, columns: int, params: IndexParams) -> dict[str, int]:
+    """Bytes of making a tree, by part. entries, columns: of the label features."""
     groups = max(1, math.ceil(math.log(max(suggestions, 2), min(params.max_children, params.max_leaf_size))))
     levels = 1 if params.method == "clusters" else params.depth + groups
     return {
         "keys": (4 * params.depth + 80) * suggestions,
         "partitions": 4 * (levels + 12) * suggestions,
         "label_features": 8 * entries + 16 * suggestions if params.embedded else 0,
-        "splits": (14 * entries + 32 * columns + 60 * longest) if params.embedded else 0,
+        "splits": (14 * entries + 32 * columns + 60 * suggestions) if params.embedded else 0,
         "super_points": 40 * entries + 40 * columns if params.method == "must_link" else 0,
     }

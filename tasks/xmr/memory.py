@@ -32,7 +32,7 @@ _OWN_FEATURES = 0.05
 #: prediction, with its lookups.
 WEIGHT_BYTES, _SOLVED_ALONE, _STORED, _PREDICTING = 20, 28, 9, 15
 #: Allowance in bytes for the allocator and small objects.
-_SLACK = 8 * 2**20
+SLACK = 8 * 2**20
 
 
 class MemoryNeedError(ValueError):
@@ -224,7 +224,7 @@ def embedding_need(
     transposed = 28 * shape.pairs + 8 * shape.labels
     if params.method == "pii":
         parts = {"matrices": matrices, "labels_by_row": transposed, "result": 24 * shape.pairs}
-        return MemoryEstimate("label features", parts | {"slack": _SLACK}, width)
+        return MemoryEstimate("label features", parts | {"slack": SLACK}, width)
     entries, batch_entries = shape.of_neighbours(width), shape.of_neighbours(min(width, BLOCK_LABELS))
     joined = 32 * (entries + own_entries) if params.method != "pifa" else 0
     # While a batch is summed, its rows exist in float64; later, batches and result, or the result while it is written.
@@ -235,7 +235,7 @@ def embedding_need(
         "scaled": scaled,
         "labels_by_row": transposed,
         "result": int(result),
-        "slack": _SLACK,
+        "slack": SLACK,
     }
     return MemoryEstimate("label features", parts, width)
 
@@ -243,14 +243,14 @@ def embedding_need(
 def clustering_need(labels: int, entries: int, columns: int, params: ClusterParams = ClusterParams()) -> MemoryEstimate:
     """Memory of clustering label features (labels, columns) with ``entries`` entries, which is not done in blocks."""
     if params.splits(labels) == 0:
-        parts = {"label_features": 8 * entries + 16 * labels, "slack": _SLACK}
+        parts = {"label_features": 8 * entries + 16 * labels, "slack": SLACK}
     elif params.method == "kmeans":
         dense = params.branching * columns
-        parts = {"label_features": 8 * entries, "splits": 28 * entries + 24 * dense + 120 * labels, "slack": _SLACK}
+        parts = {"label_features": 8 * entries, "splits": 28 * entries + 24 * dense + 120 * labels, "slack": SLACK}
     else:
         # Features renumbered within a node, in buffers that double when they grow; sums of both halves.
         splits = 14 * entries + 32 * columns + 60 * labels
-        parts = {"label_features": 8 * entries + 16 * labels, "splits": splits, "slack": _SLACK}
+        parts = {"label_features": 8 * entries + 16 * labels, "splits": splits, "slack": SLACK}
     return MemoryEstimate("the label tree", parts, labels)
 
 
@@ -288,7 +288,7 @@ def memory_need(
             # Prediction and solving a block do not overlap in time.
             "weights": max(_PREDICTING * sum(upper), _STORED * sum(upper) + solved),
             "working": threads * group + 8 * shape.entries + 20 * shape.features + 40 * rows,
-            "slack": _SLACK,
+            "slack": SLACK,
         },
         block=block,
         max_upper_weights=sum(upper),

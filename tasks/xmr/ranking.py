@@ -175,33 +175,62 @@ class Ranker:
         if queries.shape[1] != self.features:
             raise MatrixError(f"queries: expected {self.features} columns, got {queries.shape[1]}; use one vocabulary")
         if ranges is not None:
-            if not self._ranges:
-                raise RangeError("label ranges: expected a ranker made for them, got another; pass ranges=True to it")
-            ranges.check(queries.shape[0], self.labels)
+            self._checked(ranges, queries.shape[0])
         rows = queries if queries.format == "csr" else queries.tocsr()
         try:
-            return self._search(rows, k, chosen, ranges, threads)
+            return self._search((rows.indptr, rows.indices, rows.data), k, chosen, ranges, threads)
         except ValueError:
             # Indices not ascending, or non-finite values: sort and retry; checked_rows refuses the latter.
-            return self._search(checked_rows(rows, "queries"), k, chosen, ranges, threads)
+            rows = checked_rows(rows, "queries")
+            return self._search((rows.indptr, rows.indices, rows.data), k, chosen, ranges, threads)
+
+    def rank_row(
+        self,
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        k: int = 10,
+        ranges: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None,
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """Labels uint32 (k,) and scores float32 (k,) of one query, as :func:`rank` has them.
+
+        indices, values: ascending features and their finite values. ranges: low and high of its ranges.
+
+        Raises ValueError for other features, RangeError for ranges that do not fit.
+        """
+        wanted = None
+        if ranges is not None:
+            wanted = self._checked(LabelRanges(np.array([0, len(ranges[0])]), *ranges), 1)
+        found = self._search((np.array([0, len(indices)]), indices, values), k, self.params, wanted, 1)
+        return found.ids[0], found.scores[0]
+
+    def _checked(self, ranges: LabelRanges, queries: int) -> LabelRanges:
+        if not self._ranges:
+            raise RangeError("label ranges: expected a ranker made for them, got another; pass ranges=True to it")
+        ranges.check(queries, self.labels)
+        return ranges
 
     def _search(
-        self, rows: sparse.csr_array, k: int, params: BeamParams, ranges: LabelRanges | None, threads: int
+        self,
+        rows: tuple[NDArray, NDArray, NDArray],
+        k: int,
+        params: BeamParams,
+        ranges: LabelRanges | None,
+        threads: int,
     ) -> Ranking:
         transform, power, exponential = params.transform()
         ids, scores, counters = self._searcher.search(
-            np.asarray(rows.indptr, dtype=np.int64),
-            np.asarray(rows.indices, dtype=np.int32),
-            np.asarray(rows.data, dtype=np.float32),
+            np.asarray(rows[0], dtype=np.int64),
+            np.asarray(rows[1], dtype=np.int32),
+            np.asarray(rows[2], dtype=np.float32),
             k=k,
             beam=params.beam,
             transform=transform,
             power=power,
             exponential=exponential,
             normalise=self._normalise,
-            range_start=None if ranges is None else ranges.start,
-            low=None if ranges is None else ranges.low,
-            high=None if ranges is None else ranges.high,
+            range_start=None if ranges is None else np.asarray(ranges.start, dtype=np.int64),
+            low=None if ranges is None else np.asarray(ranges.low, dtype=np.uint32),
+            high=None if ranges is None else np.asarray(ranges.high, dtype=np.uint32),
             threads=threads,
         )
         return Ranking(ids, scores, RankCounters(*counters))

@@ -89,7 +89,8 @@ def test_a_narrow_beam_returns_wanted_labels_with_their_scores(
         answered = [pair for pair in pairs if pair[0] != NONE]
         assert pairs[: len(answered)] == answered
         assert all(mask[label] and score == score_of[label] for label, score in answered)
-        assert answered == sorted(answered, key=lambda pair: (-pair[1], pair[0]))
+        order = everything.ids[query].tolist()
+        assert answered == sorted(answered, key=lambda pair: order.index(pair[0]))
         # Every kept node has a wanted label, so that a beam never ends without an answer.
         assert len({label for label, _ in answered}) == len(answered) >= min(mask.any(), 1)
 
@@ -108,9 +109,15 @@ def test_lookups_batches_and_threads_agree_within_ranges(
         assert np.array_equal(found.ids, whole.ids)
         assert np.array_equal(found.scores, whole.scores)
         for row, of_query in enumerate(ranges):
-            one = ranker.rank(queries[[row]], 7, ranges=ranges_of([of_query]))
+            one_range = ranges_of([of_query])
+            one = ranker.rank(queries[[row]], 7, ranges=one_range)
             assert np.array_equal(one.ids[0], whole.ids[row])
             assert np.array_equal(one.scores[0], whole.scores[row])
+            ids, scores = ranker.rank_row(
+                queries[[row]].indices, queries[[row]].data, 7, (one_range.low, one_range.high)
+            )
+            assert np.array_equal(ids, whole.ids[row])
+            assert np.array_equal(scores, whole.scores[row])
 
 
 def test_ranges_are_those_of_each_query_in_every_block() -> None:

@@ -223,7 +223,7 @@ def test_what_is_no_index_is_refused() -> None:
     with pytest.raises(TreeError, match="expected distinct ascending keys"):
         trie_partitions(["b", "a"], 1)
     with pytest.raises(TreeError, match="at least one, got none"):
-        tree_of_suggestions([])
+        tree_of_suggestions([], None, IndexParams("trie"))
     for method in ("hybrid", "must_link", "clusters"):
         with pytest.raises(TreeError, match="expected label features, got none"):
             tree_of_suggestions(keys, None, IndexParams(method))
