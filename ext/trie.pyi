@@ -1,4 +1,4 @@
-"""A path-compressed trie in flat arrays (Morrison, J. ACM 15(4), 1968), and maxima of ranges.
+"""A path-compressed trie in flat arrays (Morrison, J. ACM 15(4), 1968), maxima of ranges, and texts of rows.
 
 The trie is over distinct byte strings in the order of their bytes, so the keys that begin with a prefix are a range
 [low, high) of rows. n keys make at most 2n nodes (1.3 to 1.5n for names and queries) of 13 bytes, and at most the bytes of
@@ -83,3 +83,14 @@ class Heaviest:
 
         Returns rows uint32 (q, k), padded with NONE, and their numbers int64 (q,).
         """
+
+class Texts:
+    """UTF-8 texts of rows, decoded when they are asked for; refers to its arrays."""
+
+    def __init__(self, offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> None: ...
+    def __len__(self) -> int: ...
+    def between(self, low: int, high: int) -> list[str]:
+        """The texts of the rows [low, high)."""
+
+    def take(self, rows: NDArray[np.uint32]) -> list[str]:
+        """The texts of rows (r,)."""

@@ -1,9 +1,12 @@
 # distutils: language = c++
-"""A path-compressed trie in flat arrays, and maxima of ranges; see trie.pyi."""
+"""A path-compressed trie in flat arrays, maxima of ranges, and texts of rows; see trie.pyi."""
 
 import numpy as np
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.ref cimport Py_INCREF
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
@@ -232,3 +235,44 @@ cdef class Heaviest:
             if high[i] > self.rows or low[i] > high[i]:
                 raise ValueError(f"range {i}: expected 0 <= low <= high <= {self.rows}, got {low[i]} to {high[i]}; "
                                  "search for it in the same trie")
+
+
+cdef class Texts:
+    cdef const int64_t[::1] offsets
+    cdef const uint8_t[::1] data
+
+    def __init__(self, const int64_t[::1] offsets, const uint8_t[::1] data):
+        _check_texts(offsets, data, "texts")
+        self.offsets = offsets
+        self.data = data
+
+    def __len__(self):
+        return self.offsets.shape[0] - 1
+
+    cdef _text(self, Py_ssize_t row):
+        cdef int64_t start = self.offsets[row], size = self.offsets[row + 1] - self.offsets[row]
+        return PyUnicode_DecodeUTF8(<const char*>(&self.data[0] + start), size, NULL) if size else ""
+
+    def between(self, size_t low, size_t high):
+        cdef size_t rows = self.offsets.shape[0] - 1, row
+        if low > high or high > rows:
+            raise ValueError(f"range: expected 0 <= low <= high <= {rows}, got {low} to {high}; use rows of these texts")
+        out = PyList_New(high - low)
+        for row in range(low, high):
+            text = self._text(row)
+            Py_INCREF(text)
+            PyList_SET_ITEM(out, row - low, text)
+        return out
+
+    def take(self, const uint32_t[::1] rows):
+        cdef Py_ssize_t i, count = rows.shape[0]
+        cdef size_t size = self.offsets.shape[0] - 1
+        for i in range(count):
+            if rows[i] >= size:
+                raise ValueError(f"rows: expected numbers below {size}, got {rows[i]}; use rows of these texts")
+        out = PyList_New(count)
+        for i in range(count):
+            text = self._text(rows[i])
+            Py_INCREF(text)
+            PyList_SET_ITEM(out, i, text)
+        return out

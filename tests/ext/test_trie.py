@@ -156,6 +156,17 @@ def test_maxima_of_every_size(rows: int) -> None:
             assert heaviest.best(*one_range(low, high), 1)[0] == low + int(weights[low:high].argmax())
 
 
+@given(keys=text_keys, data=st.data())
+def test_texts_come_back(keys: list[str], data: st.DataObject) -> None:
+    held = kernel.Texts(*flat([key.encode() for key in keys]))
+    assert len(held) == len(keys)
+    low = data.draw(st.integers(0, len(keys)))
+    high = data.draw(st.integers(low, len(keys)))
+    assert held.between(low, high) == keys[low:high]
+    rows = data.draw(st.lists(st.integers(0, len(keys) - 1), max_size=9)) if keys else []
+    assert held.take(np.array(rows, np.uint32)) == [keys[row] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("keys", "row"), [([b"b", b"a"], 1), ([b"a", b"a"], 1), ([b"ab", b"a"], 1), ([b"a", b"b", b""], 2)]
 )
@@ -186,3 +197,8 @@ def test_what_does_not_belong_together_is_refused() -> None:
     for indptr in ([0, 2], [1, 1], [0, 3, 1]):
         with pytest.raises(ValueError, match=r"ranges: expected (ascending )?index pointers"):
             heaviest.best_many(np.array(indptr), *one_range(0, 1), 1)
+    held = kernel.Texts(offsets, data)
+    with pytest.raises(ValueError, match="range: expected 0 <= low <= high <= 2, got 0 to 3"):
+        held.between(0, 3)
+    with pytest.raises(ValueError, match="rows: expected numbers below 2, got 2"):
+        held.take(np.array([2], np.uint32))
