@@ -119,7 +119,7 @@ def test_blocked_queries_are_not_suggested_in_any_spelling(tmp_path: Path) -> No
 def test_too_many_bad_rows_and_too_few_sessions_are_refused(tmp_path: Path) -> None:
     env = world(tmp_path)
     path = log(tmp_path / "bad", [("anna", "2026-01-01", "hammer"), ("anna", "yesterday", "secret text")])
-    with pytest.raises(QuarantineLimitError, match="1 bad and 1 good .*time not understood") as refused:
+    with pytest.raises(QuarantineLimitError, match=r"1 bad and 1 good .*time not understood") as refused:
         import_events.execute(env, EventFile(path, salt=SALT), params=ImportParams())
     assert "anna" not in str(refused.value)
     assert "secret" not in str(refused.value)

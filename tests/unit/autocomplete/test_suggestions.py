@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fingerpost.tasks.autocomplete.suggestions import (
-    Suggestions,
     SuggestionParams,
+    Suggestions,
     decayed,
     is_blocked,
     looks_personal,
