@@ -2,6 +2,9 @@
 //
 // A node's score is the parent's plus a transform of its value that is never above 0 (logarithms of products), so a chunk
 // whose parent is already below the worst that is kept cannot add anything and is left out: the result is the same.
+//
+// A chain node, the only child of its parent, has no chunk: it is kept with the parent's score. A query may want labels of
+// some ranges only: then a node is kept only if it has such a label below, so that every leaf of the beam has answers.
 #pragma once
 
 #include <cmath>
@@ -67,18 +70,70 @@ struct Task {
   float score;
 };
 
+// The labels that a query wants: those of its ranges [low, high).
+struct Wanted {
+  const uint32_t *low = nullptr, *high = nullptr;
+  size_t count = 0;
+  bool any() const {
+    for (size_t i = 0; i < count; ++i) {
+      if (low[i] < high[i]) return true;
+    }
+    return false;
+  }
+  bool has(uint32_t label) const {
+    for (size_t i = 0; i < count; ++i) {
+      if (low[i] <= label && label < high[i]) return true;
+    }
+    return false;
+  }
+};
+
+// The labels below each node of a level: [start[node], start[node + 1]) of `labels`, or of all labels in order if null.
+struct LabelsBelow {
+  const uint32_t *start = nullptr, *labels = nullptr;
+  bool any(uint32_t node, const Wanted& wanted) const {
+    const uint32_t begin = start[node], end = start[node + 1];
+    for (size_t i = 0; i < wanted.count && begin < end; ++i) {
+      const uint32_t low = wanted.low[i], high = wanted.high[i];
+      if (labels == nullptr) {
+        if (std::max(begin, low) < std::min(end, high)) return true;
+        continue;
+      }
+      if (labels[begin] >= high || labels[end - 1] < low) continue;
+      const uint32_t* first = labels[begin] >= low ? labels + begin : std::lower_bound(labels + begin, labels + end, low);
+      if (*first < high) return true;
+    }
+    return false;
+  }
+};
+
 class BeamSearch {
  public:
+  static constexpr uint32_t kChain = uint32_t(1) << 31;
+
   BeamSearch(size_t features, const std::vector<size_t>& chunks_a_level) : features_(features) {
-    for (size_t chunks : chunks_a_level) levels_.push_back(Level{std::vector<ChunkView>(chunks), {}, {}, 0, 0});
+    for (size_t chunks : chunks_a_level) levels_.push_back(Level{std::vector<ChunkView>(chunks), {}, {}, {}, {}, 0, 0});
   }
 
-  void set_chunk(size_t level, size_t parent, const ChunkView& view) { levels_.at(level).chunks.at(parent) = view; }
+  // For a level with chain nodes, before its chunks: of each parent the place of its chunk, or its chain node + kChain.
+  void set_places(size_t level, const uint32_t* places, size_t parents) {
+    levels_.at(level).places.assign(places, places + parents);
+  }
+
+  void set_labels(size_t level, const uint32_t* start, const uint32_t* labels) {
+    levels_.at(level).below = LabelsBelow{start, labels};
+  }
+
+  void set_chunk(size_t level, size_t parent, const ChunkView& view) {
+    Level& mine = levels_.at(level);
+    mine.chunks.at(mine.places.empty() ? parent : mine.places.at(parent)) = view;
+  }
 
   void build(Lookup wanted) {
     for (Level& level : levels_) {
       level.finders.assign(level.chunks.size(), Finder());
       level.nodes = level.widest = 0;
+      for (uint32_t place : level.places) level.nodes += place >= kChain;
       size_t bits = 0, buckets = 0;
       for (size_t i = 0; i < level.chunks.size(); ++i) {
         level.finders[i].plan(level.chunks[i], features_, wanted);
@@ -107,8 +162,8 @@ class BeamSearch {
     return bytes;
   }
 
-  // ids and scores (queries, k), padded with 0xFFFFFFFF and -infinity (0 for products).
-  void search(const int64_t* indptr, const int32_t* indices, const float* data, size_t queries,
+  // ids and scores (queries, k), padded with 0xFFFFFFFF and -infinity (0 for products). wanted: of each query, or null.
+  void search(const int64_t* indptr, const int32_t* indices, const float* data, size_t queries, const Wanted* wanted,
               const BeamSettings& settings, int threads, uint32_t* ids, float* scores, BeamCounters* counters) const {
     const size_t shares = threads > 1 ? static_cast<size_t>(threads) : 1;
     const size_t most = std::min(kBlock, kNodes / std::max<size_t>(1, std::max(settings.beam, settings.k)));
@@ -125,6 +180,7 @@ class BeamSearch {
         check(scratch->queries[i]);
         if (settings.normalise) scratch->queries[i].scale = scale(scratch->queries[i]);
       }
+      scratch->wanted = wanted == nullptr ? nullptr : wanted + begin;
       descend(*scratch, settings, queries == 1, parts[block]);
       for (size_t i = 0; i < count; ++i) {
         write(scratch->best[i], settings, ids + (begin + i) * settings.k, scores + (begin + i) * settings.k);
@@ -147,6 +203,8 @@ class BeamSearch {
 
   struct Level {
     std::vector<ChunkView> chunks;
+    std::vector<uint32_t> places;  // empty without chain nodes: a chunk's place is its parent
+    LabelsBelow below;
     std::vector<Finder> finders;
     Tables tables;
     size_t nodes, widest;
@@ -164,8 +222,9 @@ class BeamSearch {
     std::vector<Query> queries;
     std::vector<Node> nodes, next;
     std::vector<Best> best;
-    std::vector<Task> tasks, sorted;
+    std::vector<Task> tasks, sorted, chained;  // chained: chain nodes instead of chunks
     std::vector<uint32_t> places;
+    const Wanted* wanted;
     Job jobs[kJobs];
     std::vector<float> values;
   };
@@ -195,7 +254,10 @@ class BeamSearch {
     }
     scratch.nodes.assign(count, Node{0.0f, 0});
     scratch.best.assign(count, Best());
-    for (size_t i = 0; i < count; ++i) scratch.best[i] = {scratch.nodes.data() + i, 1, 1};
+    for (size_t i = 0; i < count; ++i) {
+      const bool any = scratch.wanted == nullptr || scratch.wanted[i].any();
+      scratch.best[i] = {scratch.nodes.data() + i, any ? size_t(1) : size_t(0), 1};
+    }
     for (size_t depth = 0; depth < levels_.size(); ++depth) {
       const Level& level = levels_[depth];
       const size_t room = std::min(depth + 1 == levels_.size() ? settings.k : settings.beam, level.nodes);
@@ -213,7 +275,9 @@ class BeamSearch {
     Best& best = scratch.best[0];
     best = {scratch.next.data(), 0, room};
     scratch.sorted.clear();
-    for (size_t i = 0; i < parents.size; ++i) scratch.sorted.push_back({parents.nodes[i].id, 0, parents.nodes[i].score});
+    scratch.chained.clear();
+    for (size_t i = 0; i < parents.size; ++i) add(scratch, level, parents.nodes[i], 0, scratch.sorted);
+    pass(scratch);
     run(scratch, level, settings, counters);
     best.sort();
   }
@@ -222,21 +286,40 @@ class BeamSearch {
             BeamCounters& counters) const {
     const size_t count = scratch.queries.size();
     scratch.tasks.clear();
+    scratch.chained.clear();
     size_t first = 0;
     for (int round = 0; round < 2; ++round) {
       for (size_t q = 0; q < count; ++q) {
         const Best& parents = scratch.best[q];
         const size_t begin = round == 0 ? 0 : kFirst, end = round == 0 ? kFirst : parents.size;
         for (size_t i = begin; i < std::min(end, parents.size); ++i) {
-          scratch.tasks.push_back({parents.nodes[i].id, static_cast<uint32_t>(q), parents.nodes[i].score});
+          add(scratch, level, parents.nodes[i], static_cast<uint32_t>(q), scratch.tasks);
         }
       }
       if (round == 0) first = scratch.tasks.size();
     }
     for (size_t q = 0; q < count; ++q) scratch.best[q] = {scratch.next.data() + q * room, 0, room};
+    pass(scratch);
     run_sorted(scratch, level, 0, first, settings, counters);
     run_sorted(scratch, level, first, scratch.tasks.size(), settings, counters);
     for (size_t q = 0; q < count; ++q) scratch.best[q].sort();
+  }
+
+  static void add(Scratch& scratch, const Level& level, const Node& parent, uint32_t query, std::vector<Task>& tasks) {
+    uint32_t place = parent.id;
+    if (!level.places.empty()) {
+      place = level.places[parent.id];
+      if (place >= kChain) {
+        scratch.chained.push_back({place - kChain, query, parent.score});
+        return;
+      }
+    }
+    tasks.push_back({place, query, parent.score});
+  }
+
+  // A chain node has all the labels that its parent has, so it is wanted as well.
+  static void pass(Scratch& scratch) {
+    for (const Task& task : scratch.chained) scratch.best[task.query].offer({task.score, task.chunk});
   }
 
   // Tasks of one chunk side by side, so that its weights are in the cache.
@@ -300,8 +383,8 @@ class BeamSearch {
   }
 
   // What was found for a task that tasks before it have made useless counts for nothing.
-  static void finish(Scratch& scratch, const Level& level, const BeamSettings& settings, const Task& task, const Job& job,
-                     BeamCounters& counters) {
+  void finish(Scratch& scratch, const Level& level, const BeamSettings& settings, const Task& task, const Job& job,
+              BeamCounters& counters) const {
     if (!job.wanted || left_out(scratch, settings, task)) {
       ++counters.left_out;
       return;
@@ -310,11 +393,23 @@ class BeamSearch {
     counters.hits += job.found;
     const ChunkView& chunk = level.chunks[task.chunk];
     multiply(chunk, job.hits.data(), job.found, scratch.values.data());
-    offer_all(chunk, scratch.values.data(), task.score, settings, scratch.best[task.query]);
+    const float* values = scratch.values.data();
+    Best& best = scratch.best[task.query];
+    if (scratch.wanted == nullptr) {
+      offer_all(chunk, values, task.score, settings, best, [](uint32_t) { return true; });
+      return;
+    }
+    const Wanted& wanted = scratch.wanted[task.query];
+    if (&level == &levels_.back()) {
+      offer_all(chunk, values, task.score, settings, best, [&](uint32_t label) { return wanted.has(label); });
+    } else {
+      offer_all(chunk, values, task.score, settings, best, [&](uint32_t node) { return level.below.any(node, wanted); });
+    }
   }
 
+  template <class Wants>
   static void offer_all(const ChunkView& chunk, const float* values, float parent, const BeamSettings& settings,
-                        Best& best) {
+                        Best& best, const Wants& wants) {
     float worst = best.worst();
     for (uint32_t i = 0; i < chunk.width; ++i) {
       const float v = values[i];
@@ -328,7 +423,7 @@ class BeamSearch {
         if (parent + std::min(v, 0.0f) < worst) continue;
         score = parent - (v < 0 ? std::log1p(std::exp(v)) - v : std::log1p(std::exp(-v)));
       }
-      if (score < worst) continue;
+      if (score < worst || !wants(chunk.ids[i])) continue;
       best.offer({score, chunk.ids[i]});
       worst = best.worst();
     }

@@ -13,3 +13,6 @@ CALLS_SAMPLE = "python-calls"
 
 #: The embeddings of the built-in sample: vectors of documents, with the package as class.
 PACKAGES_SAMPLE = "python-docs-packages"
+
+#: The built-in events: the calls of each function in the sources of installed packages.
+CALLS_SAMPLE = "python-calls"

@@ -48,7 +48,10 @@ def train_rankers(
         shards = [Shard(i, start, stop) for i, (start, stop) in enumerate(parent_blocks(label_tree, level, cut))]
         return levels.solve(_solve_shard, shards, level=level, matches=matches or [], max_weights=budget.max_weights)
 
-    train_levels(label_tree.depth, params.negatives, predict=levels.predict, solve=solve)
+    def solves(level: int) -> bool:
+        return not label_tree.chained(level).all()
+
+    train_levels(label_tree.depth, params.negatives, predict=levels.predict, solve=solve, solves=solves)
     run.quality = {
         "features": run.store.open(features, corpus.FEATURES).quality["columns"],
         "normalised": params.normalise,
