@@ -70,7 +70,9 @@ def test_all_systems_stand_in_one_table_with_a_plot(made: Made) -> None:
     assert "MRR, 0 characters MRR, 1 character MRR, 2 characters MRR, 3 characters MRR success@1" in text
     ours = "completer (ranker and counts) 0.5000 0.5100 0.5200 0.5300 0.5000 (0.4500 to 0.5500) 0.5000 0.5000 0.5000"
     assert f"{ours} 0.25 1.75" in text
-    assert text.index("completer (ranker") < text.index("after the query before") < text.index("most popular completion")
+    assert (
+        text.index("completer (ranker") < text.index("after the query before") < text.index("most popular completion")
+    )
     assert "seen in training 3 512 0.5600 0.3600 0.2100" in text
     (plot,) = page.plots
     assert "characters of the prefix" in plot
@@ -78,7 +80,9 @@ def test_all_systems_stand_in_one_table_with_a_plot(made: Made) -> None:
 
 
 def test_without_times_there_are_none(made: Made) -> None:
-    made.stage("evaluate_completer", autocomplete.EVALUATION, {"figures": figure_table(figures(METHODS))}, {"tested": 9})
+    made.stage(
+        "evaluate_completer", autocomplete.EVALUATION, {"figures": figure_table(figures(METHODS))}, {"tested": 9}
+    )
     made.stage(
         "select_suggestions",
         autocomplete.SUGGESTIONS,
@@ -143,7 +147,9 @@ def test_a_gate_can_ask_for_measured_quality() -> None:
     assert [gate.name for gate in completer_gates(manifest, asked) if not gate.holds] == ["completer_tested"]
     manifest = Manifest({"quality": RELEASE}, {"collection": "shop"})
     assert unmeasured(manifest) == ""
-    assert [gate.name for gate in completer_gates(manifest, asked) if not gate.holds] == ["completer_mrr_over_popularity"]
+    assert [gate.name for gate in completer_gates(manifest, asked) if not gate.holds] == [
+        "completer_mrr_over_popularity"
+    ]
 
 
 def test_suggestions_and_mrr_are_compared_with_the_live_ones(made: Made) -> None:
@@ -176,7 +182,8 @@ def test_suggestions_that_appeared_and_vanished_are_named_the_most_popular_first
     before = {"tent": 9.0, "ice axe": 4.0, "ice screw": 7.0}
     after = {"tent": 8.0} | {f"shoe {number}": float(number) for number in range(7)}
     refs = [
-        made.commit(autocomplete.SUGGESTIONS, {"suggestions": suggestion_table(rows)}, {})[0] for rows in (before, after)
+        made.commit(autocomplete.SUGGESTIONS, {"suggestions": suggestion_table(rows)}, {})[0]
+        for rows in (before, after)
     ]
     named, weight, users = changes.suggestions(made.store, *refs)
     assert named.figures == {"before": 3, "after": 8, "appeared": 7, "vanished": 2, "written otherwise": 0}

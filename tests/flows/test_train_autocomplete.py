@@ -1,7 +1,7 @@
 """Completers day by day: what is published and refused, what changes between days, and what is nowhere in clear."""
 
 import shutil
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,12 @@ from fingerpost.flows.ops.compare.diff import diff
 from fingerpost.flows.ops.compare.versions import find_version
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.start import run_flow
-from fingerpost.schemas.decoding import decoded_texts
 from fingerpost.schemas.errors import GateError
 from fingerpost.schemas.publish import Pointer
-from fingerpost.schemas.store import Store
 from fingerpost.tasks.autocomplete.open import PRODUCT, LiveCompleter, live
 from fingerpost.tasks.ledger import runs
 from tests.support.commands import fingerpost_here
-from tests.support.query_logs import ADDRESS, DAYS, GONE, LONE, NEW, PATHS, SESSION, USER, Log, write_log
+from tests.support.query_logs import ADDRESS, DAYS, GONE, KEYS, LONE, NEW, PATHS, Log, clear, write_log
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
@@ -59,7 +57,7 @@ def test_a_nightly_publishes_a_completer_that_knows_what_came_before(log: Log, c
         "completer_mrr_against_live",
     }
     for path in PATHS:
-        for before, after in zip(path, path[1:], strict=False):
+        for before, after in pairwise(path):
             assert shown(completer, [before], "", k=1) == [after]
     assert shown(completer, ["hiking boots"], "w")[0] == "waterproof hiking boots"
     assert all(name.startswith("t") for name in shown(completer, [], "T"))
@@ -77,26 +75,13 @@ def test_what_one_user_asked_and_what_looks_like_an_address_is_never_suggested(c
     assert {name.lower() for name in shown(completer, [], "", k=1000)} == everything
 
 
-def clear(store: Store, texts: list[str]) -> Iterator[tuple[str, str]]:
-    """The texts that files of a store have in their paths, bytes or decoded columns."""
-    for path in store.files.listing():
-        content = store.files.read(path)
-        parts = [path.encode(), content]
-        if path.endswith(".parquet"):
-            parts += [cell for column in decoded_texts(content) for cell in column.to_pylist() if cell is not None]
-        for text in texts:
-            if any(text.encode() in part for part in parts):
-                yield text, path
-
-
 def test_no_key_of_a_user_or_session_is_in_any_byte_of_a_store(log: Log) -> None:
     """Nor in a report, a log or the quarantine; a text of one user is in the events and what is cut of them alone."""
-    with_keys = [*clear(log.store, [USER, SESSION, "unread query text"])]
-    assert with_keys == []
-    lone = {path.split("/")[0] for _, path in clear(log.store, [LONE])}
+    assert [*clear(log.folder / "store", KEYS)] == []
+    lone = {path.split("/")[0] for _, path in clear(log.folder / "store", [LONE])}
     assert lone == {"autocomplete.events", "autocomplete.sessions"}
     # The search finds what is there.
-    assert [*clear(log.store, ["waterproof hiking boots"])]
+    assert [*clear(log.folder / "store", ["waterproof hiking boots"])]
 
 
 def test_the_diff_of_two_days_names_suggestions_that_appeared_and_vanished(log: Log) -> None:
@@ -131,7 +116,9 @@ def test_a_backfill_over_the_days_makes_the_same_completers(log: Log, tmp_path: 
     # Another store has another salt, and other events; what is made of them is the same.
     lines = [[move.artifact.fingerprint for move in Pointer(one.store, "shop", PRODUCT).line()] for one in (log, again)]
     assert sorted(lines[0]) == sorted(lines[1])
-    salted = [{ref.fingerprint for ref in one.store.refs() if ref.name == "autocomplete.events"} for one in (log, again)]
+    salted = [
+        {ref.fingerprint for ref in one.store.refs() if ref.name == "autocomplete.events"} for one in (log, again)
+    ]
     assert salted[0] == salted[1]
 
 

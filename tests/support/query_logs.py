@@ -1,6 +1,7 @@
 """A shop's query log: users whose sessions follow a few paths, one file per day, and what must be in no artifact in clear."""
 
 import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fingerpost.flows.run.request import RunRequest
+from fingerpost.schemas.decoding import decoded_texts
 from fingerpost.schemas.store import Store
 from tests.support.products import write_csv
 
@@ -27,6 +29,9 @@ DAYS = ("2026-03-01", "2026-03-02", "2026-03-03")
 LONE, ADDRESS = "zweifelhaft personal complaint", "jane.roe@mailbox.example"
 #: What the keys of users and of sessions begin with; no other text of the log does.
 USER, SESSION = "visitor-key-", "visit-key-"
+#: What is in no file but the input's: keys, and the query of a row that cannot be read.
+UNREAD = "unread query text"
+KEYS = (USER, SESSION, UNREAD)
 
 
 @dataclass(frozen=True)
@@ -92,14 +97,28 @@ def _write_day(path: Path, paths: tuple[tuple[str, ...], ...], *, users: int, vi
                 for step, query in enumerate(steps)
             ]
     lone = {"user": f"{USER}lone", "session": f"{SESSION}lone"}
-    rows += [{**lone, "time": str(1_767_225_600 + step * 60), "query": LONE if step % 2 else "tent"} for step in range(12)]
+    rows += [
+        {**lone, "time": str(1_767_225_600 + step * 60), "query": LONE if step % 2 else "tent"} for step in range(12)
+    ]
     rows += [
         {"user": f"{USER}{user:03d}", "session": f"{SESSION}mail-{user}", "time": "1767225600", "query": query}
         for user in (1, 2)
         for query in (ADDRESS, "tent")
     ]
-    rows.append({"user": f"{USER}bad", "session": f"{SESSION}bad", "time": "yesterday", "query": "unread query text"})
+    rows.append({"user": f"{USER}bad", "session": f"{SESSION}bad", "time": "yesterday", "query": UNREAD})
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["user", "session", "time", "query"])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def clear(folder: Path, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The texts that files of a folder have in their paths, bytes or decoded columns, with the paths."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        parts = [name.encode(), path.read_bytes()]
+        if path.suffix == ".parquet":
+            parts += [cell for column in decoded_texts(parts[1]) for cell in column.to_pylist() if cell is not None]
+        for text in texts:
+            if any(text.encode() in part for part in parts):
+                yield text, name

@@ -40,9 +40,7 @@ def suggestions(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     }
     named = (("appeared", right, new), ("vanished", left, gone))
     examples = [f"{what}: {listed(_popular(table, rows))}" for what, table, rows in named if len(rows)]
-    moved = moved_most(
-        store, before, after, autocomplete.SUGGESTIONS, "suggestions", ("weight", "users"), key="query"
-    )
+    moved = moved_most(store, before, after, autocomplete.SUGGESTIONS, "suggestions", ("weight", "users"), key="query")
     return [DataChange("suggestions", figures, examples), *moved]
 
 

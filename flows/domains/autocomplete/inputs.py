@@ -21,13 +21,16 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.autocomplete.stages.events import import_daily_events, import_events, merge_daily_events
 from fingerpost.tasks.corpus.documents import ImportParams
 
+#: Rows of a file of events: they are short, and logs are long.
+ROWS_PER_SHARD = 2**20
+
 Source = TypeVar("Source", bound="EventSource | DailySource")
 
 
 def events_of(run: Run) -> Ref:
     """The imported events of a completer: of one import, or merged from those of several days."""
     settings = run.settings
-    limits = ImportParams(settings.corpus.imports.rows_per_shard, settings.autocomplete.quarantine_share)
+    limits = ImportParams(ROWS_PER_SHARD, settings.autocomplete.quarantine_share)
     file, opened = events_file(settings, run.flow), daily_of(settings, run.flow)
     if file is None or not reads_several_days(settings, run.flow):
         events = import_events(_source(run), params=limits)

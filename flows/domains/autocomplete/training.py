@@ -66,7 +66,8 @@ def _ranker(run: Run, sessions: Ref, artifacts: Mapping[str, Ref]) -> dict[str, 
         new["label_features"] = embed_labels(targets, new["features"], params=own.embedding, **blocks)
     else:
         new["label_features"] = embed_suggestions(suggestions, vocabulary, params=own.features)
-    new["tree"] = index_suggestions(suggestions, new["label_features"], params=own.index.params)
+    index = {"params": own.index.params, "blocks": own.blocks}
+    new["tree"] = index_suggestions(suggestions, new["label_features"], **index)
     new["model"] = train_rankers(targets, new["features"], new["tree"], params=own.training, **blocks)
     return new
 

@@ -16,9 +16,7 @@ def include_held_out_sessions(run: StageRun, sessions: Ref) -> None:
     for entry in artifact.entries("sessions"):
         rows = artifact.read("sessions", shard=entry.shard)
         split = pa.array([TRAINING] * rows.num_rows, pa.string())
-        run.write(
-            "sessions", rows.set_column(rows.schema.get_field_index("split"), "split", split), shard=entry.shard
-        )
+        run.write("sessions", rows.set_column(rows.schema.get_field_index("split"), "split", split), shard=entry.shard)
     for table in ("queries", "steps"):
         for entry in artifact.entries(table):
             run.write(table, artifact.read(table, shard=entry.shard), shard=entry.shard)
