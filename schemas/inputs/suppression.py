@@ -75,6 +75,11 @@ class Suppressed:
                     digests.add(digest)
         return digests
 
+    @property
+    def hashes(self) -> list[str]:
+        """The hashes that stand for the keys in columns of the store, sorted."""
+        return sorted(self._hashed)
+
     @cached_property
     def _sizes(self) -> frozenset[int]:
         return frozenset(size for _, size in self.entries)

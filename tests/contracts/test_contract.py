@@ -196,12 +196,12 @@ def uncovered(contracts: tuple[Contract, ...]) -> list[str]:
         for table in contract.tables
         for column in table.fields
         if column.type in (pa.string(), pa.large_string(), pa.list_(pa.string()))
-        and not {column.name, f"{contract.name}.{column.name}"} & {*table.key_columns, *NO_KEYS}
+        and not {column.name, f"{contract.name}.{column.name}"} & {*table.key_columns, *table.parts, *NO_KEYS}
     ]
 
 
 def test_every_column_that_may_hold_a_key_is_declared() -> None:
-    """A new column of texts is put into `holds_keys` of its table, or into NO_KEYS with a thought."""
+    """A new column of texts is put into `holds_keys` or `parts` of its table, or into NO_KEYS with a thought."""
     assert uncovered(CONTRACTS) == []
     entity = Table("links", (f.ID, Field("entity", f.STRING, "the user's key of an entity")))
     assert uncovered((Contract("kg.links", 1, (entity,), "links"),)) == ["kg.links, table links: entity"]
@@ -216,4 +216,5 @@ def test_a_table_names_the_columns_in_which_keys_stand() -> None:
     assert corpus.VOCABULARY.table("terms").key_columns == ()
     for contract in CONTRACTS:
         for table in contract.tables:
-            assert set(table.key_columns) <= {column.name for column in table.fields}
+            assert {*table.key_columns, *table.parts} <= {column.name for column in table.fields}
+            assert set(table.spelled) <= set(table.key_columns)

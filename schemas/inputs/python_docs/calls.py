@@ -147,6 +147,6 @@ def _bound(given: ast.arguments, nodes: Sequence[ast.AST]) -> set[str]:
     for node in nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
-        elif isinstance(node, _SCOPES) or (isinstance(node, ast.ExceptHandler) and node.name):
+        elif isinstance(node, (*_SCOPES, ast.ExceptHandler)) and node.name:
             names.add(node.name)
     return names
