@@ -8,6 +8,9 @@ SAMPLE = "python-docs"
 SEE_ALSO_SAMPLE = "python-docs-see-also"
 NAMES_SAMPLE = "python-docs-names"
 
+#: The events of the built-in sample: calls in the source of packages, function by function.
+CALLS_SAMPLE = "python-calls"
+
 #: The embeddings of the built-in sample: vectors of documents, with the package as class.
 PACKAGES_SAMPLE = "python-docs-packages"
 
