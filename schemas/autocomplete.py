@@ -1,7 +1,7 @@
 """The contracts of the autocomplete domain, from events of a query log to the released completer."""
 
 from fingerpost.schemas import fields as f
-from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.contract import Contract, Table, ascending
 from fingerpost.schemas.matrices import tensor_table
 from fingerpost.schemas.releases import MEMBERS
 
@@ -76,7 +76,7 @@ SUGGESTIONS = Contract(
                 f.Field("users", f.pa.int64(), "number of distinct users who asked it"),
                 f.Field("weight", f.pa.float32(), "its popularity: events, decayed by age", finite=True),
             ),
-            key=("key",),
+            rule=ascending("key"),
             holds_keys=("query",),
         ),
     ),

@@ -106,3 +106,16 @@ def same_lengths(first: str, second: str) -> Callable[[pa.Table], str]:
         return f"{count} rows in which '{first}' and '{second}' differ in length" if count else ""
 
     return rule
+
+
+def ascending(name: str) -> Callable[[pa.Table], str]:
+    """A rule: the values of a column ascend, each greater than the one before; texts by their UTF-8 bytes."""
+
+    def rule(table: pa.Table) -> str:
+        column = table[name].combine_chunks()
+        if len(column) < 2:
+            return ""
+        count = pc.sum(pc.less_equal(column.slice(1), column.slice(0, len(column) - 1))).as_py() or 0
+        return f"{count} rows whose '{name}' is not greater than the one before" if count else ""
+
+    return rule

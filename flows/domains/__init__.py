@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from fingerpost.flows.domains.ann import ANN
+from fingerpost.flows.domains.autocomplete import AUTOCOMPLETE
 from fingerpost.flows.domains.corpus import CORPUS
 from fingerpost.flows.domains.domain import Domain, FileUse, InputFile, Product, named
 from fingerpost.flows.domains.metric import METRIC
@@ -13,7 +14,7 @@ if TYPE_CHECKING:  # they bring pyarrow along
     from fingerpost.schemas.inputs.forms import Form
 
 #: In the order in which a nightly runs them.
-DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, METRIC)
+DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, AUTOCOMPLETE, METRIC)
 
 
 def domain_of(word: str) -> Domain:

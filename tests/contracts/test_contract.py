@@ -6,7 +6,7 @@ import pytest
 from fingerpost.flows import domains
 from fingerpost.schemas import corpus, xmr
 from fingerpost.schemas import fields as f
-from fingerpost.schemas.contract import Contract, Table, same_lengths
+from fingerpost.schemas.contract import Contract, Table, ascending, same_lengths
 from fingerpost.schemas.errors import ContractError, UnsafeNameError
 from fingerpost.schemas.fields import Field
 
@@ -94,6 +94,17 @@ def test_what_each_check_says(table: pa.Table, message: str) -> None:
     with pytest.raises(ContractError, match=message) as caught:
         THINGS.check(table, where="here")
     assert str(caught.value).endswith("; fix the producer, or rebuild the artifact")
+
+
+@pytest.mark.parametrize("keys", [[], ["a"], ["a", "b", "é"], ["Z", "a", "\uffff", "\U00010000"]])
+def test_rows_may_be_required_to_ascend_by_a_column(keys: list[str]) -> None:
+    table = Table("sorted", (f.ID,), rule=ascending("id"))
+    halves = [pa.table({"id": pa.array(half, pa.string())}) for half in (keys[:1], keys[1:])]
+    assert table.check(pa.concat_tables(halves), where="here").num_rows == len(keys)
+    for wrong in (keys[::-1], [*keys, *keys[-1:]]):
+        if wrong != keys:
+            with pytest.raises(ContractError, match="rows whose 'id' is not greater than the one before"):
+                table.check(pa.table({"id": pa.array(wrong, pa.string())}), where="here")
 
 
 def test_a_key_is_what_all_its_columns_say() -> None:

@@ -1,0 +1,273 @@
+"""Reader of events: rows (user, session, time, query) of query logs.
+
+Rows are about people. Keys of users and sessions leave the reader as keyed hashes only; what is quarantined has a position
+and a reason, and neither messages nor records quote a row.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.inputs.checks_cells import text_cells
+from fingerpost.schemas.inputs.daily import DELETED, DailyBatch, DailyFile
+from fingerpost.schemas.inputs.days import identity_once
+from fingerpost.schemas.inputs.event_times import time_cells
+from fingerpost.schemas.inputs.files import input_files, input_fingerprint
+from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.suppression import Suppressed, hashed_key
+from fingerpost.schemas.refs import digest_of
+
+EVENTS = Form(
+    ("user", "session", "time", "query"),
+    needed=("query",),
+    some=("user", "session"),
+    option="--set autocomplete.columns.",
+    keys=("user", "session", "query"),
+    numbers=(),
+    spelled=("query",),
+    private=True,
+)
+DAILY_EVENTS = replace(EVENTS, names=(*EVENTS.names, DELETED))
+EVENT_SCHEMA = pa.schema(
+    [("user", pa.string()), ("session", pa.string()), ("time", pa.int64()), ("query", pa.string())]
+)
+
+#: The longest query, in characters: longer ones were pasted, not typed.
+LONGEST_QUERY = 1000
+#: Number of keys whose hashes are remembered while a file is read.
+_REMEMBERED = 2**20
+_SPACE = r"[\p{Z}\p{Cc}]+"
+
+#: What is said of a bad row, and nothing else.
+_NO_TEXT = {name: f"{name} is neither text nor a whole number" for name in ("user", "session", "query")}
+_NO_USER, _NO_QUERY = "neither a user nor a session is given", "the query is empty"
+_TOO_LONG = f"the query has more than {LONGEST_QUERY:,} characters"
+_NO_TIME = "neither a time nor a session is given"
+_NO_MOMENT = "neither ISO 8601, nor a time since 1970 in a usual unit, nor in autocomplete.time_format"
+_DETAILS = frozenset({*_NO_TEXT.values(), _NO_USER, _NO_QUERY, _TOO_LONG, _NO_TIME, _NO_MOMENT})
+_LINE = re.compile(r"line \d+")
+
+
+class EventSource(Protocol):
+    """Events from outside the store; ``str`` is their name for users."""
+
+    def __str__(self) -> str:
+        """The path or name."""
+        ...
+
+    def identity(self) -> str:
+        """A digest of its content, which does not depend on the salt of the store."""
+        ...
+
+    def read(self) -> DocumentBatch:
+        """The events in the columns of ``EVENT_SCHEMA``, in the order of the input; bad rows quarantined."""
+        ...
+
+
+@dataclass(frozen=True)
+class EventFile:
+    """A file of events (or a folder of Parquet files).
+
+    mapping: pairs (our column, the file's) where they differ. time_format: of ``strptime``, for times in another form than
+    `time_cells` understands. suppressed: users, sessions and texts of queries whose rows are left out. salt: of the store,
+    for the hashes of users and sessions.
+    """
+
+    path: str
+    mapping: tuple[tuple[str, str], ...] = ()
+    time_format: str = ""
+    suppressed: Suppressed | None = None
+    salt: bytes = b""
+
+    def __str__(self) -> str:
+        return self.path
+
+    def identity(self) -> str:
+        """A digest of contents, mapping, the format of times, and the suppressed keys in them.
+
+        InputError if it cannot be read.
+        """
+        return identity_once(self.path, self._identity, "events", self.mapping, self.time_format, self.suppressed)
+
+    def _identity(self) -> str:
+        reading = self._reading(keys_only=True)
+        return _identity(self.path, reading, self.time_format, _raw_batches(self.path, reading))
+
+    def read(self) -> DocumentBatch:
+        """The events, bad rows quarantined; InputError if it cannot be read, FingerpostError without a salt."""
+        reading, hashes = self._reading(), KeyHashes(self.salt)
+        batches = hashes.hashed(_raw_batches(self.path, reading), reading.quarantine)
+        events = check_events(batches, quarantine=reading.quarantine, time_format=self.time_format)
+        return DocumentBatch(events, reading.quarantine.table(), reading.quarantine.reasons())
+
+    def _reading(self, *, keys_only: bool = False) -> Reading:
+        mapping = checked_mapping(dict(self.mapping), EVENTS)
+        return Reading(mapping, PrivateQuarantine(), suppressed=self.suppressed, keys_only=keys_only, form=EVENTS)
+
+
+@dataclass(frozen=True)
+class DailyEvents(DailyFile):
+    """One day's file of events; a deleted row withdraws what its user asked in the days before, in these words.
+
+    time_format, salt: as of `EventFile`.
+    """
+
+    form: ClassVar[Form] = DAILY_EVENTS
+    keys: ClassVar[Mapping[str, tuple[str, ...]]] = {"user": ("user",), "query": ("query",)}
+    time_format: str = ""
+    salt: bytes = b""
+
+    def identity(self) -> str:
+        """A digest of contents, mapping, the format of times, and the suppressed keys in them.
+
+        InputError if it cannot be read.
+        """
+        return identity_once(self.path, self._identity, "events", self.mapping, self.time_format, self.suppressed)
+
+    def _identity(self) -> str:
+        reading = self._reading(keys_only=True)
+        return _identity(self.path, reading, self.time_format, _raw_batches(self.path, reading))
+
+    def read(self) -> DailyBatch:
+        """The events, the withdrawn queries of users, and bad rows quarantined.
+
+        InputError if it cannot be read, FingerpostError without a salt.
+        """
+        KeyHashes(self.salt)
+        return super().read()
+
+    def _reading(self, *, keys_only: bool = False) -> Reading:
+        mapping, bad = dict(self.mapping), PrivateQuarantine()
+        return Reading(mapping, bad, suppressed=self.suppressed, keys_only=keys_only, form=self.form)
+
+    def _batches(self, reading: Reading) -> Iterator[RawBatch]:
+        """The rows as read, users and sessions hashed: deletions and rows are compared by their hashes."""
+        salt = self.salt or b"compared only"  # where a caller looks for deletions, without reading
+        return KeyHashes(salt).hashed(_raw_batches(self.path, reading), reading.quarantine)
+
+    def _accepted(self, batches: Iterable[RawBatch], quarantine: Quarantine) -> pa.Table:
+        return check_events(batches, quarantine=quarantine, time_format=self.time_format)
+
+
+class PrivateQuarantine(Quarantine):
+    """Bad rows by position and reason alone: keys are left out, and so are details that may quote a row."""
+
+    def add(self, row: int, key: object, reason: str, detail: str) -> None:
+        """Quarantines a row; ``row`` is its position in the input, from 0."""
+        line = _LINE.match(detail) if reason == "invalid line" else None
+        super().add(row, None, reason, line.group() if line else detail if detail in _DETAILS else "")
+
+
+class KeyHashes:
+    """The keyed hashes of users and sessions; FingerpostError for an empty salt."""
+
+    def __init__(self, salt: bytes) -> None:
+        if not salt:
+            raise FingerpostError(
+                "events: expected the salt of the store, with which keys of users are hashed, got none; give"
+                " salt=salt_of(store)"
+            )
+        self._salt = salt
+        self._known: dict[str, str] = {"": ""}
+
+    def hashed(self, batches: Iterable[RawBatch], quarantine: Quarantine) -> Iterator[RawBatch]:
+        """Batches with users and sessions as hashes and queries as clean texts, times as they are.
+
+        A row without a user has its session in that place. Rows of another type are quarantined, their cells empty.
+        """
+        for batch in batches:
+            absent = pa.nulls(len(batch.rows))
+            texts = {name: self._texts(name, batch, quarantine) for name in ("user", "session", "query")}
+            users = pc.if_else(pc.equal(texts["user"], ""), texts["session"], texts["user"])
+            yield RawBatch(
+                {
+                    **batch.columns,
+                    "user": self._of(users),
+                    "session": self._of(texts["session"]),
+                    "time": batch.columns.get("time", absent),
+                    "query": pc.utf8_trim_whitespace(pc.replace_substring_regex(texts["query"], _SPACE, " ")),
+                },
+                batch.rows,
+            )
+
+    def _texts(self, name: str, batch: RawBatch, quarantine: Quarantine) -> pa.Array:
+        def report(i: int, reason: str, detail: str) -> None:
+            quarantine.add(batch.rows[i], None, "wrong type", _NO_TEXT[name])
+
+        cells = batch.columns.get(name, pa.nulls(len(batch.rows)))
+        return pc.utf8_trim_whitespace(text_cells(name, cells, report, keys=EVENTS.keys))
+
+    def _of(self, keys: pa.Array) -> pa.Array:
+        encoded = keys.dictionary_encode()
+        if len(self._known) > _REMEMBERED:
+            self._known = {"": ""}
+        known, hashes = self._known, []
+        for key in encoded.dictionary.to_pylist():
+            found = known.get(key)
+            if found is None:
+                found = known[key] = hashed_key(self._salt, key)
+            hashes.append(found)
+        return pa.array(hashes, pa.string()).take(encoded.indices)
+
+
+def check_events(batches: Iterable[RawBatch], *, quarantine: Quarantine, time_format: str = "") -> pa.Table:
+    """The valid events of hashed rows; the others are quarantined, by position and reason alone.
+
+    A row gets the first applicable reason of: wrong type, no user, no query, query too long, time not understood, no time
+    (where no session is named).
+    """
+    tables = [EVENT_SCHEMA.empty_table()]
+    for batch in batches:
+        report = _Report(batch, quarantine)
+        users, sessions, queries = (batch.columns[name] for name in ("user", "session", "query"))
+        report.every(pc.equal(users, ""), "no user", _NO_USER)
+        report.every(pc.equal(queries, ""), "no query", _NO_QUERY)
+        long = pc.greater(pc.utf8_length(queries), LONGEST_QUERY)
+        report.every(long, "query too long", _TOO_LONG)
+        times = time_cells(batch.columns["time"], report.not_understood, time_format=time_format)
+        untimed = pc.and_(pc.equal(sessions, ""), pa.array(times < 0))
+        report.every(untimed, "no time", _NO_TIME)
+        table = pa.Table.from_arrays([users, sessions, pa.array(times), queries], schema=EVENT_SCHEMA)
+        tables.append(table.filter(pa.array(report.good())))
+    return pa.concat_tables(tables)
+
+
+class _Report:
+    """Quarantines rows of a batch."""
+
+    def __init__(self, batch: RawBatch, quarantine: Quarantine) -> None:
+        self.rows, self.quarantine = batch.rows, quarantine
+
+    def every(self, mask: Any, reason: str, detail: str) -> None:
+        """Quarantines all rows of a mask."""
+        for i in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
+            self.quarantine.add(self.rows[i], None, reason, detail)
+
+    def not_understood(self, i: int) -> None:
+        """Quarantines a row whose time is not understood."""
+        self.quarantine.add(self.rows[i], None, "time not understood", _NO_MOMENT)
+
+    def good(self) -> np.ndarray:
+        """Mask of the rows that are not quarantined (bool)."""
+        found = self.quarantine.found
+        return np.fromiter((row not in found for row in self.rows), dtype=bool, count=len(self.rows))
+
+
+def _raw_batches(path: str, reading: Reading) -> Iterator[RawBatch]:
+    return (batch for file in input_files(path) for batch in read_file(file, reading))
+
+
+def _identity(path: str, reading: Reading, time_format: str, batches: Iterable[RawBatch]) -> str:
+    """A digest of a file's contents, its mapping, the format of its times, and the suppressed keys in it."""
+    if reading.suppressed is not None:
+        for _ in batches:
+            pass
+    parts: list[Any] = [input_fingerprint(path, reading.mapping), time_format]
+    return digest_of([*parts, sorted(reading.dropped)] if reading.dropped else parts)
