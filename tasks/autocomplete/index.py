@@ -110,14 +110,14 @@ def upper_partitions(
         return [np.zeros(len(keys), dtype=np.int32)]
     tries = trie_partitions(keys, params.depth)
     if params.method == "must_link":
-        if features is None:
-            raise TreeError("must-link clusters: expected label features, got none; pass those of the suggestions")
         return must_link_partitions(_features_of(keys, features), tries, params.clusters)
     return with_groups(tries, params.max_children)
 
 
-def _features_of(keys: Sequence[str], features: sparse.csr_array) -> sparse.csr_array:
-    """The label features in the kernels' form; TreeError for another number of rows."""
+def _features_of(keys: Sequence[str], features: sparse.csr_array | None) -> sparse.csr_array:
+    """The label features in the kernels' form; TreeError without them, or for another number of rows."""
+    if features is None:
+        raise TreeError("tree of suggestions: expected label features, got none; pass them, or make a trie")
     if features.shape[0] != len(keys):
         raise TreeError(f"label features: expected {len(keys)} rows, got {features.shape[0]}; pass one per suggestion")
     return checked_rows(features, "label features")
@@ -192,13 +192,13 @@ def tree_of_suggestions(
 
     Raises TreeError without suggestions, for keys that do not ascend, and without the features that a method needs.
     """
-    if params.embedded and features is None:
-        raise TreeError(f"{params.method} tree: expected label features, got none; pass those of the suggestions")
     upper = upper_partitions(keys, features, params)
     leaf = np.zeros(len(keys), dtype=np.int32)
-    for parts in part_blocks(upper[-1], params, len(keys)) if features is not None else []:
-        members, numbers = leaf_numbers(_features_of(keys, features), upper[-1], parts, params)
-        leaf[members] = numbers
+    if params.embedded:
+        rows = _features_of(keys, features)
+        for parts in part_blocks(upper[-1], params, len(keys)):
+            members, numbers = leaf_numbers(rows, upper[-1], parts, params)
+            leaf[members] = numbers
     return joined_tree(upper, leaf, params)
 
 

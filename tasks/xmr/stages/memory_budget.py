@@ -83,11 +83,13 @@ def _within_limits(
 ) -> MemoryEstimate:
     """The estimate with the largest blocks within ``blocks.memory_mb``; MemoryNeedError where it exceeds ``budget``."""
     if blocks.memory_mb:
-        remedy = "raise xmr.blocks.memory_mb"
+        remedy = "raise blocks.memory_mb of the domain"
         chosen = fitting(estimate, blocks.memory_mb * 2**20, largest, min(smallest, largest), remedy=remedy)
     else:
         chosen = estimate(largest)
-    remedy = "set xmr.blocks.memory_mb for smaller blocks of labels, lower run.workers, or provide more memory"
+    remedy = (
+        "set blocks.memory_mb of the domain for smaller blocks of labels, lower run.workers, or provide more memory"
+    )
     return fitting(lambda _: chosen, budget, 0, remedy=remedy)
 
 

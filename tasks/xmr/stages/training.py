@@ -113,7 +113,7 @@ def _solve_shard(
     if len(block.values) > max_weights:
         raise FingerpostError(
             f"training, level {level}: expected at most {max_weights} weights per block within the memory budget, got"
-            f" {len(block.values)}; lower xmr.blocks.labels, or raise xmr.training.solver.threshold"
+            f" {len(block.values)}; lower blocks.labels of the domain, or raise its training.solver.threshold"
         )
     figures = asdict(counters) | {"weights": len(block.values), "bytes": block.nbytes}
     return ShardOutput({"weights": tensors_to_arrow(block_arrays(block, level))}, figures)
