@@ -131,7 +131,7 @@ def test_a_contract_knows_its_tables() -> None:
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
 def test_every_contract_is_named_for_its_domain_and_describes_its_columns(contract: Contract) -> None:
-    assert contract.name.split(".")[0] in {"corpus", "ann", "xmr", "metric"}
+    assert contract.name.split(".")[0] in {domain.word for domain in domains.DOMAINS}
     assert contract.about
     assert contract.readable_from <= contract.version
     for table in contract.tables:
