@@ -134,6 +134,7 @@ def test_a_file_that_cannot_be_used_is_refused_without_a_word_of_its_rows(tmp_pa
 def test_without_a_salt_nothing_is_read(tmp_path: Path) -> None:
     path = lines(tmp_path / "log.jsonl", [{"user": "anna-k", "session": 1, "query": "x"}])
     for source in (EventFile(path), DailyEvents(path)):
+        assert "hidden" not in repr(type(source)(path, salt=b"hidden", suppressed=Suppressed.of(["a"], b"hidden")))
         assert source.identity() == type(source)(path, salt=SALT).identity()
         with pytest.raises(FingerpostError, match="salt"):
             source.read()

@@ -49,6 +49,12 @@ class Needles:
         return [cell.encode() for cell in self.wanted.hashes] if self.wanted is not None else []
 
     @property
+    def form(self) -> list[bytes]:
+        """The form in which texts that may be spelled in several ways are compared, if there is one."""
+        form = self.wanted.spelled(self.key) if self.wanted is not None and self.wanted.spelled is not None else ""
+        return _bytes([form]) if form else []
+
+    @property
     def cells(self) -> list[bytes]:
         """The ids of the key: the key, and the forms in which domains store it among other ids."""
         written = [form.format(key=self.key) for domain in domains.DOMAINS for form in domain.written_keys]
@@ -197,7 +203,9 @@ def _in_parquet(content: bytes, table: Table, forms: list[bytes], needles: Needl
     try:
         if _has_cell(content, table.key_columns, needles.cells):
             return True
-        if _has_cell(content, table.parts, _bytes(needles.parts)) or _has_spelling(content, table.spelled, needles):
+        if _has_cell(content, table.forms, needles.form) or _has_cell(content, table.parts, _bytes(needles.parts)):
+            return True
+        if _has_spelling(content, table.spelled, needles):
             return True
         return any(holds(texts, form) for texts in decoded_texts(content) for form in forms)
     except (CorruptArtifactError, pa.ArrowException, OSError):
