@@ -243,8 +243,20 @@ inline void join(std::vector<Range>& ranges) {
   ranges.resize(kept);
 }
 
-// Ranges of the keys with a beginning at most one edit from the text: a character deleted, inserted or replaced, or two
-// neighbours exchanged (Damerau, CACM 7(3), 1964). The edit is tried at each place of the path that the text follows.
+// Takes the range of an exact match, which lies inside one of these, out of them.
+inline void leave_out(std::vector<Range>& ranges, const Range& exact) {
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    if (ranges[i].low > exact.low || ranges[i].high < exact.high) continue;
+    const Range after{exact.high, ranges[i].high};
+    ranges[i].high = exact.low;
+    if (after.low < after.high) ranges.insert(ranges.begin() + static_cast<std::ptrdiff_t>(i) + 1, after);
+    if (ranges[i].low == ranges[i].high) ranges.erase(ranges.begin() + static_cast<std::ptrdiff_t>(i));
+    return;
+  }
+}
+
+// Ranges of the keys that do not begin with the text, but with one that is one edit from it: a character deleted, inserted
+// or replaced, or two neighbours exchanged (Damerau, CACM 7(3), 1964). Edits are tried along the path of the text.
 inline void within_one_edit(const Walker& walker, const uint8_t* text, size_t size, std::vector<Range>& out) {
   out.clear();
   Place at = walker.root();
@@ -268,8 +280,9 @@ inline void within_one_edit(const Walker& walker, const uint8_t* text, size_t si
     if (!walker.advance(at, text + i, here)) break;
     i += here;
   }
-  if (size == 0) out.push_back(walker.range(at));
   join(out);
+  const Range exact = find(walker, text, size);
+  if (exact.low < exact.high) leave_out(out, exact);
 }
 
 // The row with the largest weight of any range, from a table of maxima over 2**level blocks of rows from each block on

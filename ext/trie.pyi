@@ -52,11 +52,11 @@ class Trie:
         """The ranges of prefixes (q,): low and high uint32 (q,)."""
 
     def within_one_edit(self, prefix: bytes) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """The keys that begin with a text at most one edit from a prefix, as ranges: low and high uint32 (r,).
+        """The keys that do not begin with a prefix, but with a text one edit from it, as ranges: low, high uint32 (r,).
 
         An edit deletes, inserts or replaces a character of UTF-8, or exchanges two neighbours (Damerau, CACM 7(3), 1964).
-        Ranges ascend and neither overlap nor touch. Without its last character a prefix begins with itself less one edit:
-        the keys that do so are among the results.
+        So the keys that go on differently from the prefix's last character are among them. Ranges ascend, and neither
+        overlap nor touch, but for two on either side of the keys that begin with the prefix.
         """
 
     def within_one_edit_many(
@@ -70,15 +70,18 @@ class Heaviest:
     def __init__(self, weights: NDArray[np.float32], table: NDArray[np.uint32]) -> None:
         """Weights (n,) without NaN, and their ``range_maxima``; ValueError for a table of another shape."""
 
-    def best(self, low: int, high: int, k: int) -> NDArray[np.uint32]:
-        """The k rows of [low, high) with the largest weights, or all: the largest first, ties by the smaller row."""
+    def best(self, low: NDArray[np.uint32], high: NDArray[np.uint32], k: int) -> NDArray[np.uint32]:
+        """The k rows with the largest weights of ranges (r,), or all: the largest first, ties by the smaller row.
+
+        Ranges must not overlap. ValueError for ranges outside [0, n].
+        """
 
     def best_many(
         self, indptr: NDArray[np.int64], low: NDArray[np.uint32], high: NDArray[np.uint32], k: int
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """The k rows with the largest weights of the ranges indptr[i] to indptr[i + 1], for each i of (q,).
+        """The same for the ranges indptr[i] to indptr[i + 1] of each i of (q,).
 
-        Ranges of one i must not overlap. Returns rows uint32 (q, k), padded with NONE, and their numbers int64 (q,).
+        Returns rows uint32 (q, k), padded with NONE, and their numbers int64 (q,).
         """
 
 class Texts:

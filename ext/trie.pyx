@@ -195,27 +195,26 @@ cdef class Heaviest:
         self.maxima.table = &table[0, 0] if blocks else NULL
         self.maxima.blocks = blocks
 
-    def best(self, uint32_t low, uint32_t high, size_t k):
-        if high > self.rows or low > high:
-            raise ValueError(f"range: expected 0 <= low <= high <= {self.rows}, got {low} to {high}; search for it in the same trie")
-        k = min(k, <size_t>(high - low))
+    def best(self, const uint32_t[::1] low, const uint32_t[::1] high, size_t k):
+        self.check(low, high)
+        k = min(k, <size_t>self.rows)
         out = np.empty(k, dtype=np.uint32)
         cdef uint32_t[::1] view = out
-        if k:
-            best_rows(self.maxima, &low, &high, 1, k, &view[0])
-        return out
+        cdef size_t found = 0, ranges = low.shape[0]
+        if k and ranges:
+            with nogil:
+                found = best_rows(self.maxima, &low[0], &high[0], ranges, k, &view[0])
+        return out if found == k else out[:found].copy()
 
     def best_many(self, const int64_t[::1] indptr, const uint32_t[::1] low, const uint32_t[::1] high, size_t k):
-        cdef Py_ssize_t query, count = indptr.shape[0] - 1, ranges = low.shape[0], i
-        if count < 0 or high.shape[0] != ranges or indptr[0] != 0 or indptr[count] != ranges:
-            raise ValueError("ranges: expected index pointers over one low and one high per range; pass them together")
-        for i in range(count):
-            if indptr[i] > indptr[i + 1]:
-                raise ValueError(f"ranges: expected ascending index pointers, got a descent at {i}; pass them together")
-        for i in range(ranges):
-            if high[i] > self.rows or low[i] > high[i]:
-                raise ValueError(f"range {i}: expected 0 <= low <= high <= {self.rows}, got {low[i]} to {high[i]}; "
-                                 "search for it in the same trie")
+        self.check(low, high)
+        cdef Py_ssize_t query, count = indptr.shape[0] - 1, ranges = low.shape[0]
+        if count < 0 or indptr[0] != 0 or indptr[count] != ranges:
+            raise ValueError(f"ranges: expected index pointers from 0 to {ranges}, got others; pass those of the ranges")
+        for query in range(count):
+            if indptr[query] > indptr[query + 1]:
+                raise ValueError(f"ranges: expected ascending index pointers, got a descent at {query}; pass those of the "
+                                 "ranges")
         rows = np.full((count, k), NONE, dtype=np.uint32)
         counts = np.zeros(count, dtype=np.int64)
         cdef uint32_t[:, ::1] row_view = rows
@@ -226,6 +225,16 @@ cdef class Heaviest:
                     count_view[query] = best_rows(self.maxima, &low[0] + indptr[query], &high[0] + indptr[query],
                                                   indptr[query + 1] - indptr[query], k, &row_view[query, 0])
         return rows, counts
+
+    cdef check(self, const uint32_t[::1] low, const uint32_t[::1] high):
+        cdef Py_ssize_t i
+        if low.shape[0] != high.shape[0]:
+            raise ValueError(f"ranges: expected as many ends as beginnings, got {high.shape[0]} and {low.shape[0]}; pass "
+                             "both of one search")
+        for i in range(low.shape[0]):
+            if high[i] > self.rows or low[i] > high[i]:
+                raise ValueError(f"range {i}: expected 0 <= low <= high <= {self.rows}, got {low[i]} to {high[i]}; "
+                                 "search for it in the same trie")
 
 
 cdef class Texts:

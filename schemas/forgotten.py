@@ -143,6 +143,11 @@ def salt_of(store: Store) -> bytes:
     return bytes.fromhex(text)
 
 
+def known_salt(store: Store) -> bytes:
+    """The salt of the store's keyed hashes; empty if it has none yet, which then has no keyed hash either."""
+    return salt_of(store) if store.files.size(_SALT) is not None else b""
+
+
 def checked_key(key: str) -> str:
     """The key as inputs have it, stripped of white space; FingerpostError for an empty one."""
     if not key.strip():

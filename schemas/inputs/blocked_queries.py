@@ -13,7 +13,7 @@ from fingerpost.schemas.inputs.forms import Form
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
-BLOCKED_QUERIES = Form(("query",), needed=("query",), option="", keys=("query",))
+BLOCKED_QUERIES = Form(("query",), needed=("query",), option="", keys=("query",), spelled=("query",), private=True)
 
 
 class BlockedSource(Protocol):

@@ -26,6 +26,8 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 _MOMENT = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?"
 #: Formats whose directives mean the same on every system.
 _PLAIN = re.compile(r"(?:%[YmdHMSyj%]|[^%])*")
+#: Directives without a sign between them, where a number that lost its zeros would be read as another time.
+_ADJACENT = re.compile(r"%[YmdHMSyj]%[YmdHMSyj]")
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -159,6 +161,8 @@ def _formatted(texts: pa.Array, time_format: str) -> NDArray[np.int64]:
         same = pc.fill_null(pc.equal(pc.strftime(moments, format=time_format), full), False)
         known = np.asarray(same.to_numpy(zero_copy_only=False))
         times[known] = moments.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)[known] * 10**6
+        if _ADJACENT.search(time_format):
+            return times
     for i in np.flatnonzero(times == _WRONG).tolist():
         try:
             times[i] = _microseconds(datetime.strptime(full[i].as_py(), time_format))

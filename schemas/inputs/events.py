@@ -6,7 +6,7 @@ and a reason, and neither messages nor records quote a row.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -84,7 +84,7 @@ class EventFile:
     mapping: tuple[tuple[str, str], ...] = ()
     time_format: str = ""
     suppressed: Suppressed | None = None
-    salt: bytes = b""
+    salt: bytes = field(default=b"", repr=False)
 
     def __str__(self) -> str:
         return self.path
@@ -122,7 +122,7 @@ class DailyEvents(DailyFile):
     form: ClassVar[Form] = DAILY_EVENTS
     keys: ClassVar[Mapping[str, tuple[str, ...]]] = {"user": ("user",), "query": ("query",)}
     time_format: str = ""
-    salt: bytes = b""
+    salt: bytes = field(default=b"", repr=False)
 
     def identity(self) -> str:
         """A digest of contents, mapping, the format of times, and the suppressed keys in them.

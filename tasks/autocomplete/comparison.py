@@ -1,4 +1,4 @@
-"""What a completer is compared with: rankers as the article searches them, and neighbours of the queries before.
+"""What a completer is compared with: rankers whose search knows no prefix, and neighbours of the queries before.
 
 Source: Yadav et al., KDD 2021 (arXiv 2012.07654), whose search knows no prefix: a beam search keeps the best labels, and
 those that do not begin with the prefix are dropped afterwards.

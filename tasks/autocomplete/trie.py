@@ -6,6 +6,7 @@ of rows. A trie is a handful of arrays: it is stored as they are, and opened wit
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,10 @@ _DTYPES: Mapping[str, type[np.generic]] = {
     "weights": np.float32,
     "maxima": np.uint32,
 }
+
+
+#: Ranges [low, high) of rows: two arrays uint32 (r,), ascending; the ranges do not overlap, and none is empty.
+Ranges: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.uint32]]
 
 
 class TrieError(ValueError):
@@ -60,7 +65,7 @@ class Trie:
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         _check(arrays)
         self._arrays = {name: arrays[name] for name in _DTYPES}
-        self._trie = kernel.Trie(self.size, *(arrays[name] for name in list(_DTYPES)[:5]))
+        self._trie = kernel.Trie(self.keys, *(arrays[name] for name in list(_DTYPES)[:5]))
         self._heaviest = kernel.Heaviest(arrays["weights"], arrays["maxima"])
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -68,7 +73,7 @@ class Trie:
         return dict(self._arrays)
 
     @property
-    def size(self) -> int:
+    def keys(self) -> int:
         """Number of keys."""
         return len(self._arrays["weights"])
 
@@ -92,44 +97,40 @@ class Trie:
         return self._trie.find(prefix.encode())
 
     def find_many(self, prefixes: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """The ranges of prefix keys (q,): low and high uint32 (q,)."""
+        """The ranges of prefix keys (q,), of which some may be empty: low and high uint32 (q,)."""
         return self._trie.find_many(*flat_texts(prefixes))
 
-    def best(self, low: int, high: int, k: int) -> NDArray[np.uint32]:
-        """The k rows of a range with the largest weights, or all of it: the largest first, ties by the smaller row."""
-        return self._heaviest.best(low, high, k)
+    def best(self, ranges: Ranges, k: int) -> NDArray[np.uint32]:
+        """The k rows of ranges with the largest weights, or all of them: the largest first, ties by the smaller row."""
+        return self._heaviest.best(*ranges, k)
 
     def best_many(
-        self, indptr: NDArray[np.int64], low: NDArray[np.uint32], high: NDArray[np.uint32], k: int
+        self, indptr: NDArray[np.int64], ranges: Ranges, k: int
     ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """The k rows with the largest weights of several ranges, which must not overlap, for each of (q,).
+        """The same for each of (q,), whose ranges are those from indptr[i] to indptr[i + 1].
 
-        The ranges of i are low and high (r,) from indptr[i] to indptr[i + 1]. Returns rows uint32 (q, k), padded with
-        2**32 - 1, and their numbers int64 (q,).
+        Returns rows uint32 (q, k), padded with 2**32 - 1, and their numbers int64 (q,).
         """
-        return self._heaviest.best_many(indptr, low, high, k)
+        return self._heaviest.best_many(indptr, *ranges, k)
 
-    def within_one_edit(self, prefix: str) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """The rows whose keys begin with a text at most one typing error from a prefix key, as ranges low, high (r,).
+    def within_one_edit(self, prefix: str) -> Ranges:
+        """The rows whose keys do not begin with a prefix key, but with a text one typing error from it.
 
-        A typing error: a character missing, too many or another, or two neighbours exchanged. Ranges ascend, do not
-        overlap, and contain those of the prefix itself. None for a prefix of fewer than LEAST_CHARACTERS.
+        A typing error: a character missing, too many or another, or two neighbours exchanged. None for a prefix of fewer
+        than LEAST_CHARACTERS.
         """
         if len(prefix) < LEAST_CHARACTERS:
             return np.empty(0, np.uint32), np.empty(0, np.uint32)
         return self._trie.within_one_edit(prefix.encode())
 
-    def within_one_edit_many(
-        self, prefixes: Sequence[str]
-    ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32]]:
-        """The same for prefix keys (q,): the ranges of i are low and high from indptr[i] to indptr[i + 1]."""
+    def within_one_edit_many(self, prefixes: Sequence[str]) -> tuple[NDArray[np.int64], Ranges]:
+        """The same for prefix keys (q,): indptr int64 (q + 1,), and all ranges; those of i from indptr[i] on."""
         long = [len(prefix) >= LEAST_CHARACTERS for prefix in prefixes]
-        found, low, high = self._trie.within_one_edit_many(
-            *flat_texts([prefix for prefix, kept in zip(prefixes, long, strict=True) if kept])
-        )
+        asked = [prefix for prefix, kept in zip(prefixes, long, strict=True) if kept]
+        found, low, high = self._trie.within_one_edit_many(*flat_texts(asked))
         numbers = np.zeros(len(prefixes) + 1, dtype=np.int64)
         numbers[1:][np.array(long, dtype=bool)] = np.diff(found)
-        return np.cumsum(numbers), low, high
+        return np.cumsum(numbers), (low, high)
 
 
 def _check(arrays: Mapping[str, np.ndarray]) -> None:

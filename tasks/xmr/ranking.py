@@ -190,6 +190,8 @@ class Ranker:
         values: NDArray[np.float32],
         k: int = 10,
         ranges: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None,
+        *,
+        params: BeamParams | None = None,
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         """Labels uint32 (k,) and scores float32 (k,) of one query, as :func:`rank` has them.
 
@@ -200,7 +202,7 @@ class Ranker:
         wanted = None
         if ranges is not None:
             wanted = self._checked(LabelRanges(np.array([0, len(ranges[0])]), *ranges), 1)
-        found = self._search((np.array([0, len(indices)]), indices, values), k, self.params, wanted, 1)
+        found = self._search((np.array([0, len(indices)]), indices, values), k, params or self.params, wanted, 1)
         return found.ids[0], found.scores[0]
 
     def _checked(self, ranges: LabelRanges, queries: int) -> LabelRanges:

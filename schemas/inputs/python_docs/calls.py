@@ -107,7 +107,21 @@ def _within(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
         node = waiting.pop()
         yield node
         if not isinstance(node, _SCOPES):
-            waiting.extend(reversed(list(ast.iter_child_nodes(node))))
+            waiting.extend(reversed(_children(node)))
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """The nodes in a node, in order; faster than ``ast.iter_child_nodes``, and without those that only say how a name is
+    used.
+    """
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            found += [item for item in value if isinstance(item, ast.AST)]
+        elif isinstance(value, ast.AST) and name != "ctx":
+            found.append(value)
+    return found
 
 
 def _import(nodes: Sequence[ast.AST], file: SourceFile, names: Names) -> None:
@@ -147,6 +161,6 @@ def _bound(given: ast.arguments, nodes: Sequence[ast.AST]) -> set[str]:
     for node in nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
-        elif isinstance(node, _SCOPES) or (isinstance(node, ast.ExceptHandler) and node.name):
+        elif isinstance(node, (*_SCOPES, ast.ExceptHandler)) and node.name:
             names.add(node.name)
     return names

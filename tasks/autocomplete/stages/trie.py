@@ -14,4 +14,4 @@ def build_trie(run: StageRun, suggestions: Ref) -> None:
     table = run.store.open(suggestions, contracts.SUGGESTIONS).read("suggestions")
     trie = build(table["key"].to_pylist(), table["weight"].to_numpy())
     run.write("trie", tensors_to_arrow(trie.arrays()))
-    run.quality = {"suggestions": trie.size, "nodes": trie.nodes, "bytes": trie.nbytes}
+    run.quality = {"suggestions": trie.keys, "nodes": trie.nodes, "bytes": trie.nbytes}
