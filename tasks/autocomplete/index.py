@@ -45,7 +45,7 @@ class IndexParams:
     """
 
     method: IndexMethod = "hybrid"
-    depth: int = 1
+    depth: int = 3
     max_children: int = 64
     max_leaf_size: int = 100
     branching: int = 16

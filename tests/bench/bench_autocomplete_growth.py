@@ -1,12 +1,15 @@
 """What more suggestions cost: ``python -m tests.bench.bench_autocomplete_growth [--labels 10000 100000 1000000] [--quick]``.
 
 The trie alone, beside marisa-trie where ``FINGERPOST_PEERS`` has an environment ``trie``: all keys that begin with a prefix, as
-row numbers and as strings, then times of its own look-ups. CPU seconds of one thread; percentiles are of single calls by the
-wall clock.
+row numbers and as strings, then times of its own look-ups. Then completers, from a log to answers (completer_growth.py). CPU
+seconds of one thread; percentiles of the trie's look-ups are by the wall clock.
 """
 
 import argparse
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +25,7 @@ from fingerpost.ext.trie import Texts  # noqa: E402
 from fingerpost.tasks.autocomplete.trie import Trie, build_trie, flat_texts  # noqa: E402
 from tests.bench.autocomplete_names import label_names, mixed_prefixes, popularity  # noqa: E402
 from tests.bench.peers import PeerProcess, peer_python  # noqa: E402
-from tests.bench.results import cpu_seconds, print_table, write_rows  # noqa: E402
+from tests.bench.results import ROOT, cpu_seconds, print_table, write_rows  # noqa: E402
 
 RIVAL = "marisa-trie"
 #: Lengths of prefixes, from and to, in characters.
@@ -157,6 +160,17 @@ def exponents(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str,
     return {"dataset": rows[0]["dataset"], "contender": rows[0]["contender"], "setting": "exponent", **slopes}
 
 
+def completer_row(count: int) -> dict[str, Any]:
+    """A completer of about as many suggestions: built, opened and asked, each in a process of its own."""
+    row: dict[str, Any] = {"dataset": "names", "contender": "completer"}
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("train", "ask"):
+            command = [sys.executable, "-m", "tests.bench.completer_growth", part, folder, str(count)]
+            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+            row |= json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
 def main() -> None:
     """Measure, print and write ``bench-results/autocomplete_growth.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -176,7 +190,12 @@ def main() -> None:
     if peer_python("trie") is not None:
         tries += [rival_row(count) for count in labels]
     print_table(tries, "The trie as suggestions grow")
-    print(f"written to {write_rows('autocomplete_growth', [*retrieved, *tries])}")
+    completers = [completer_row(count) for count in labels]
+    if len(completers) > 1:
+        measured = [name for name in completers[0] if name.endswith(("_s", "_ms", "_mb", "_a_label"))]
+        completers.append(exponents(completers, measured))
+    print_table([{**row, "stages": None} for row in completers], "The completer as suggestions grow")
+    print(f"written to {write_rows('autocomplete_growth', [*retrieved, *tries, *completers])}")
 
 
 if __name__ == "__main__":

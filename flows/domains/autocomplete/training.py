@@ -41,7 +41,7 @@ def train(run: Run, sessions: Ref, part: str = PART) -> dict[str, Ref]:
     new = {"suggestions": select_suggestions(sessions, *blocked, params=own.suggestions)}
     new["trie"] = build_trie(new["suggestions"])
     new["pairs"] = pair_queries(sessions, new["suggestions"], params=own.pairs)
-    new["followers"] = count_followers(new["pairs"], new["suggestions"])
+    new["followers"] = count_followers(sessions, new["pairs"], new["suggestions"])
     if not _has_pairs(run, new["pairs"]):
         return new
     with scoped(run, part):
@@ -105,7 +105,7 @@ def compare(run: Run, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
         tree = index_by_pairs(labels, params=own.baselines.clusters, blocks=own.blocks)
         model = train_default_rankers(targets, features, tree, params=own.training, **blocks)
     new = {"default_label_features": labels, "default_tree": tree, "default_model": model}
-    used = [(artifacts | new)[role] for role in (*_ANSWERING, "default_tree", "default_model")]
+    used = [(dict(artifacts) | new)[role] for role in (*_ANSWERING, "default_tree", "default_model")]
     return new | {"comparison": compare_completers(*used, params=own.baselines.comparison, serving=own.serving)}
 
 
