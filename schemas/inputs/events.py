@@ -21,7 +21,7 @@ from fingerpost.schemas.inputs.event_times import time_cells
 from fingerpost.schemas.inputs.files import input_files, input_fingerprint
 from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
 from fingerpost.schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
-from fingerpost.schemas.inputs.suppression import Suppressed, hashed_key
+from fingerpost.schemas.inputs.suppression import Suppressed, hashed_key, without_rows
 from fingerpost.schemas.refs import digest_of
 
 EVENTS = Form(
@@ -47,12 +47,21 @@ _SPACE = r"[\p{Z}\p{Cc}]+"
 
 #: What is said of a bad row, and nothing else.
 _NO_TEXT = {name: f"{name} is neither text nor a whole number" for name in ("user", "session", "query")}
-_NO_USER, _NO_QUERY = "neither a user nor a session is given", "the query is empty"
+_NO_USER = "neither a user nor a session is given"
 _TOO_LONG = f"the query has more than {LONGEST_QUERY:,} characters"
 _NO_TIME = "neither a time nor a session is given"
 _NO_MOMENT = "neither ISO 8601, nor a time since 1970 in a usual unit, nor in autocomplete.time_format"
-_DETAILS = frozenset({*_NO_TEXT.values(), _NO_USER, _NO_QUERY, _TOO_LONG, _NO_TIME, _NO_MOMENT})
+_DETAILS = frozenset({*_NO_TEXT.values(), _NO_USER, _TOO_LONG, _NO_TIME, _NO_MOMENT})
 _LINE = re.compile(r"line \d+")
+
+
+@dataclass(frozen=True)
+class EventBatch(DocumentBatch):
+    """The accepted events in the columns of ``EVENT_SCHEMA``, in the order of the input; the quarantined rows with a reason
+    each, and their number by reason. empty: number of rows without a query, which logs of searches have many of.
+    """
+
+    empty: int = 0
 
 
 class EventSource(Protocol):
@@ -66,8 +75,8 @@ class EventSource(Protocol):
         """A digest of its content, which does not depend on the salt of the store."""
         ...
 
-    def read(self) -> DocumentBatch:
-        """The events in the columns of ``EVENT_SCHEMA``, in the order of the input; bad rows quarantined."""
+    def read(self) -> EventBatch:
+        """The events, bad rows quarantined."""
         ...
 
 
@@ -100,12 +109,12 @@ class EventFile:
         reading = self._reading(keys_only=True)
         return _identity(self.path, reading, self.time_format, _raw_batches(self.path, reading))
 
-    def read(self) -> DocumentBatch:
+    def read(self) -> EventBatch:
         """The events, bad rows quarantined; InputError if it cannot be read, FingerpostError without a salt."""
         reading, hashes = self._reading(), KeyHashes(self.salt)
         batches = hashes.hashed(_raw_batches(self.path, reading), reading.quarantine)
-        events = check_events(batches, quarantine=reading.quarantine, time_format=self.time_format)
-        return DocumentBatch(events, reading.quarantine.table(), reading.quarantine.reasons())
+        events, empty = check_events(batches, quarantine=reading.quarantine, time_format=self.time_format)
+        return EventBatch(events, reading.quarantine.table(), reading.quarantine.reasons(), empty)
 
     def _reading(self, *, keys_only: bool = False) -> Reading:
         mapping = checked_mapping(dict(self.mapping), EVENTS)
@@ -153,7 +162,7 @@ class DailyEvents(DailyFile):
         return KeyHashes(salt).hashed(_raw_batches(self.path, reading), reading.quarantine)
 
     def _accepted(self, batches: Iterable[RawBatch], quarantine: Quarantine) -> pa.Table:
-        return check_events(batches, quarantine=quarantine, time_format=self.time_format)
+        return check_events(batches, quarantine=quarantine, time_format=self.time_format)[0]
 
 
 class PrivateQuarantine(Quarantine):
@@ -217,18 +226,19 @@ class KeyHashes:
         return pa.array(hashes, pa.string()).take(encoded.indices)
 
 
-def check_events(batches: Iterable[RawBatch], *, quarantine: Quarantine, time_format: str = "") -> pa.Table:
-    """The valid events of hashed rows; the others are quarantined, by position and reason alone.
+def check_events(batches: Iterable[RawBatch], *, quarantine: Quarantine, time_format: str = "") -> tuple[pa.Table, int]:
+    """The valid events of hashed rows, and the number of rows without a query, which are left out.
 
-    A row gets the first applicable reason of: wrong type, no user, no query, query too long, time not understood, no time
-    (where no session is named).
+    Others are quarantined, by position and reason alone. A row gets the first applicable reason of: wrong type, no user, query too long, time not understood, no time (where no
+    session is named).
     """
-    tables = [EVENT_SCHEMA.empty_table()]
-    for batch in batches:
+    tables, empty = [EVENT_SCHEMA.empty_table()], 0
+    for rows in batches:
+        batch = _with_query(rows)
+        empty += len(set(rows.rows) - set(batch.rows) - quarantine.found.keys()) if batch is not rows else 0
         report = _Report(batch, quarantine)
         users, sessions, queries = (batch.columns[name] for name in ("user", "session", "query"))
         report.every(pc.equal(users, ""), "no user", _NO_USER)
-        report.every(pc.equal(queries, ""), "no query", _NO_QUERY)
         long = pc.greater(pc.utf8_length(queries), LONGEST_QUERY)
         report.every(long, "query too long", _TOO_LONG)
         times = time_cells(batch.columns["time"], report.not_understood, time_format=time_format)
@@ -236,7 +246,16 @@ def check_events(batches: Iterable[RawBatch], *, quarantine: Quarantine, time_fo
         report.every(untimed, "no time", _NO_TIME)
         table = pa.Table.from_arrays([users, sessions, pa.array(times), queries], schema=EVENT_SCHEMA)
         tables.append(table.filter(pa.array(report.good())))
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables), empty
+
+
+def _with_query(batch: RawBatch) -> RawBatch:
+    """The rows that have a query."""
+    without = pc.equal(batch.columns["query"], "").to_numpy(zero_copy_only=False)
+    if not without.any():
+        return batch
+    columns = without_rows(dict(batch.columns), set(np.flatnonzero(without).tolist()), len(batch.rows))
+    return RawBatch(columns, np.asarray(batch.rows)[~without].tolist())
 
 
 class _Report:

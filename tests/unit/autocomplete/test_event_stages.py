@@ -41,6 +41,7 @@ def test_a_log_becomes_sessions_suggestions_and_pairs(tmp_path: Path) -> None:
     refs = chain(env, log(tmp_path, shop()))
     assert quality(env, refs["events"]) == {
         "events": 120,
+        "empty": 0,
         "users": 40,
         "quarantined": 0,
         "quarantine_share": 0.0,
