@@ -7,6 +7,7 @@ of the most recent query's followers, backing off to those of the query before i
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from fingerpost.tasks.autocomplete.trie import Ranges
 _LEAST = 1e-9
 #: Of the score of the most recent query itself: sessions have none twice in a row.
 _REPEATED = -9.0
+#: The number of queries whose rows are cached.
+_CACHED = 4096
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Blend:
 
     def __init__(self, arrays: Mapping[str, NDArray], params: BlendParams = BlendParams()) -> None:
         self.params = params
+        # The queries of a session come again with each letter that is typed.
+        self._rows = lru_cache(_CACHED)(self._row_of)
         self._hashes, self._order, self._weights = (arrays[name] for name in ("hashes", "order", "popularity"))
         total = float(self._weights.sum(dtype=np.float64))
         self._popularity = self._weights / np.float32(total or 1.0)
@@ -70,6 +75,9 @@ class Blend:
 
     def row_of(self, key: str) -> int:
         """The row of the suggestion with this matching key; -1 for none."""
+        return self._rows(key)
+
+    def _row_of(self, key: str) -> int:
         if not len(self._hashes):
             return -1
         number = np.uint64(text_hash(key))

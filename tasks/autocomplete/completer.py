@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from fingerpost.ext.trie import Texts
 from fingerpost.tasks.autocomplete.blend import Blend, BlendParams
+from fingerpost.tasks.autocomplete.contexts import ContextFeaturizer, Contexts
 from fingerpost.tasks.autocomplete.matching import matching_key, prefix_key
 from fingerpost.tasks.autocomplete.request import Request
-from fingerpost.tasks.autocomplete.request_features import RequestFeaturizer
 from fingerpost.tasks.autocomplete.trie import LEAST_CHARACTERS, Ranges, Trie
 from fingerpost.tasks.xmr.label_ranges import LabelRanges
 from fingerpost.tasks.xmr.ranking import NONE, BeamParams, Ranker
@@ -43,7 +43,7 @@ class ServingParams:
     fill up too few answers.
     """
 
-    beam: BeamParams = field(default_factory=lambda: BeamParams(beam=20, post_processor="log-l3-hinge"))
+    beam: BeamParams = field(default_factory=lambda: BeamParams(beam=10, post_processor="log-l3-hinge"))
     blend: BlendParams = field(default_factory=BlendParams)
     candidates: int = 50
     typos: bool = True
@@ -115,7 +115,7 @@ class Completer:
         blend: Blend,
         *,
         ranker: Ranker | None = None,
-        featurizer: RequestFeaturizer | None = None,
+        featurizer: ContextFeaturizer | None = None,
         serving: ServingParams = ServingParams(),
     ) -> None:
         if len(names) != trie.keys:
@@ -228,7 +228,7 @@ class Completer:
             if not len(indices) or not len(ranges[0][0]):
                 return [_NONE_LISTED]
             return [_real(*self.ranker.rank_row(indices, values, count, ranges[0], params=self.serving.beam))]
-        matrix = self.featurizer.rows([(request.previous, request.prefix) for request in asked])
+        matrix = self.featurizer.rows(_contexts(asked), [request.prefix for request in asked])
         known = np.diff(matrix.indptr) > 0
         ranges = [part if has_any else _EMPTY for has_any, part in zip(known.tolist(), ranges, strict=True)]
         low, high = (np.concatenate([part[side] for part in ranges]) for side in (0, 1))
@@ -251,6 +251,14 @@ def _recent(previous: Sequence[str]) -> tuple[str, ...]:
             if len(keys) == PREVIOUS:
                 break
     return tuple(keys)
+
+
+def _contexts(asked: list[Asked]) -> Contexts:
+    """The queries before of several requests, each distinct one once."""
+    numbers: dict[str, int] = {}
+    previous = [numbers.setdefault(key, len(numbers)) for request in asked for key in request.previous]
+    indptr = _starts([len(request.previous) for request in asked])
+    return Contexts(list(numbers), indptr, np.array(previous, dtype=np.int64))
 
 
 def _range(low: int, high: int) -> Ranges:

@@ -27,7 +27,6 @@ from fingerpost.tasks.autocomplete.blend import Blend, BlendParams
 from fingerpost.tasks.autocomplete.completer import Completer, ServingParams, Suggestion
 from fingerpost.tasks.autocomplete.contexts import ContextFeaturizer, feature_params
 from fingerpost.tasks.autocomplete.request import Request
-from fingerpost.tasks.autocomplete.request_features import RequestFeaturizer
 from fingerpost.tasks.autocomplete.trie import Trie
 from fingerpost.tasks.xmr.open import read_model, read_tree
 from fingerpost.tasks.xmr.ranking import BeamParams, Ranker
@@ -50,11 +49,11 @@ def texts_of(column: pa.ChunkedArray) -> Texts:
     return Texts(starts.astype(np.int64), np.frombuffer(data, dtype=np.uint8) if data else np.empty(0, np.uint8))
 
 
-def read_featurizer(store: Store, vocabulary: Ref) -> RequestFeaturizer:
+def read_featurizer(store: Store, vocabulary: Ref) -> ContextFeaturizer:
     """The featurizer of requests over a committed vocabulary, with its parameters."""
     arrays = tensors_from_arrow(store.open(vocabulary, contracts.VOCABULARY).read("lookup"))
     params = parameters_of(store, vocabulary, lambda parameters: feature_params(parameters["params"]))
-    return RequestFeaturizer(ContextFeaturizer(arrays["ids"], arrays["families"], arrays["idf"], params))
+    return ContextFeaturizer(arrays["ids"], arrays["families"], arrays["idf"], params)
 
 
 def read_trie(artifact: Artifact) -> Trie:
