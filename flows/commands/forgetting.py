@@ -13,7 +13,9 @@ from fingerpost.flows.run.plain_text import echo, echo_json
 def forget(
     key: Annotated[
         str,
-        typer.Argument(help="id of the document, id or text of the query, id of the label, or key of the user", show_default=False),
+        typer.Argument(
+            help="id of the document, id or text of the query, id of the label, or key of the user", show_default=False
+        ),
     ],
     dry_run: Annotated[
         bool,

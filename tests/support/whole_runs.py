@@ -51,16 +51,24 @@ def whole_run(flow: str, request: RunRequest, executor: Executor) -> Iterator[ru
 
 
 @contextmanager
-def dying(stage: str) -> Iterator[None]:
-    """Ends this process in a stage when that has written a table."""
-    write = StageRun.write
+def dying(stage: str, *, shards: bool) -> Iterator[None]:
+    """Ends this process in a stage when that has written a table; with ``shards`` also when it has committed a shard."""
+    write, advance = StageRun.write, RunProgress.advance
+
+    def die(running: str) -> None:
+        if running.partition(" (")[0] == stage:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def written(run: StageRun, *given: Any, **named: Any) -> None:
         write(run, *given, **named)
-        if run.env.running.partition(" (")[0] == stage:
-            os.kill(os.getpid(), signal.SIGKILL)
+        die(run.env.running)
 
-    with mock.patch.object(StageRun, "write", written):
+    def advanced(progress: RunProgress, name: str, done: int) -> None:
+        advance(progress, name, done)
+        if shards and done:
+            die(current_environment().running)
+
+    with mock.patch.object(StageRun, "write", written), mock.patch.object(RunProgress, "advance", advanced):
         yield
 
 
@@ -74,11 +82,13 @@ class Driver:
             [sys.executable, "-m", module], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def run(self, case: Mapping[str, Any], stage: str = "") -> int:
-        """The signal by which a child ended that dies in a stage; 0: it ended well."""
+    def run(self, case: Mapping[str, Any], stage: str = "", *, shards: bool = False) -> int:
+        """The signal by which a child ended that dies in a stage, as :func:`dying` has it; 0: it ended well."""
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps({**case, "stage": stage, "result": str(self.result)}) + "\n")
+        self.process.stdin.write(
+            json.dumps({**case, "stage": stage, "shards": shards, "result": str(self.result)}) + "\n"
+        )
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
@@ -114,7 +124,7 @@ def serve(run: Callable[[Mapping[str, Any]], list[StageRecord]], *late: str) -> 
 def _end(run: Callable[[Mapping[str, Any]], list[StageRecord]], case: Mapping[str, Any]) -> None:
     """Runs a case and ends this process."""
     try:
-        with dying(case["stage"]):
+        with dying(case["stage"], shards=case["shards"]):
             records = run(case)
         Path(case["result"]).write_text(json.dumps([asdict(record) for record in records]))
         os._exit(0)
