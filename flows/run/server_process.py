@@ -27,6 +27,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
+from fingerpost.flows.run.garbage import as_usual, while_starting
+
+if __name__ == "__main__":
+    while_starting()
+
 import uvicorn
 from aiosqlite import Cursor
 from fastapi import FastAPI
@@ -139,6 +144,7 @@ def main() -> None:
         server_header=False,
     )
     server = uvicorn.Server(config)
+    as_usual()
     if options.parent:
         threading.Thread(target=_end_with, args=(server, options.parent), daemon=True).start()
     server.run(sockets=None if options.socket is None else [socket.socket(fileno=options.socket)])
