@@ -105,7 +105,7 @@ def compare(run: Run, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
         tree = index_by_pairs(labels, params=own.baselines.clusters, blocks=own.blocks)
         model = train_default_rankers(targets, features, tree, params=own.training, **blocks)
     new = {"default_label_features": labels, "default_tree": tree, "default_model": model}
-    used = [(dict(artifacts) | new)[role] for role in (*_ANSWERING, "default_tree", "default_model")]
+    used = [(artifacts | new)[role] for role in (*_ANSWERING, "default_tree", "default_model")]
     return new | {"comparison": compare_completers(*used, params=own.baselines.comparison, serving=own.serving)}
 
 
