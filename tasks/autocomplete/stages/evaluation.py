@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from fingerpost.schemas import autocomplete as contracts
+from fingerpost.schemas.matrices import figures_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.autocomplete.completer import Completer, ServingParams
 from fingerpost.tasks.autocomplete.evaluation import (
@@ -38,13 +39,8 @@ def evaluate_completer(
         }
         for setting, values in by_setting(outcomes, tested.seen, params).items():
             rows += [(method, setting, metric, value) for metric, value in values.items()]
-    run.write("figures", _figures(rows))
+    run.write("figures", figures_to_arrow(rows))
     run.quality = _quality(rows, tested)
-
-
-def _figures(rows: list[tuple[str, str, str, float]]) -> pa.Table:
-    columns = (list(column) for column in zip(*rows, strict=True))
-    return pa.table(dict(zip(("method", "setting", "metric", "value"), columns, strict=True)))
 
 
 def _quality(rows: list[tuple[str, str, str, float]], tested: TestedPairs) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Test pairs as requests, their completions by a method, and what these are worth."""
+"""The held-out pairs that completions are measured on: what was asked before, and what was asked next."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -70,8 +70,11 @@ class TestedPairs:
         if method == "bigram":
             both = zip(self.before, prefixes, strict=True)
             return [following(completer.blend, completer.trie, before, prefix, k) for before, prefix in both]
-        requests = [Request(previous, prefix) for previous, prefix in zip(self.previous, prefixes, strict=True)]
-        return [found.rows for found in completer.rank_many(requests, k, typos=False, threads=threads)]
+        return [found.rows for found in completer.rank_many(self.requests(length), k, typos=False, threads=threads)]
+
+    def requests(self, length: int) -> list[Request]:
+        """The queries before, and the first characters of each next query."""
+        return [Request(previous, key[:length]) for previous, key in zip(self.previous, self.keys, strict=True)]
 
     def outcomes(self, completer: Completer, ranked: list[NDArray[np.uint32]]) -> Outcomes:
         """What these completions are worth."""
