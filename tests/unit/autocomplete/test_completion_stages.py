@@ -15,7 +15,7 @@ from fingerpost.tasks.autocomplete.completer import ServingParams
 from fingerpost.tasks.autocomplete.contexts import Contexts, FeatureParams
 from fingerpost.tasks.autocomplete.evaluation import EvaluationParams, WeakParams
 from fingerpost.tasks.autocomplete.index import IndexParams
-from fingerpost.tasks.autocomplete.open import open_completer
+from fingerpost.tasks.autocomplete.open import open_completer, read_featurizer
 from fingerpost.tasks.autocomplete.prefixes import PrefixParams
 from fingerpost.tasks.autocomplete.stages.evaluation import evaluate_completer, list_weak_prefixes
 from fingerpost.tasks.autocomplete.stages.features import (
@@ -26,7 +26,6 @@ from fingerpost.tasks.autocomplete.stages.features import (
 )
 from fingerpost.tasks.autocomplete.stages.followers import count_followers
 from fingerpost.tasks.autocomplete.stages.index import index_suggestions
-from fingerpost.tasks.autocomplete.stages.pair_tables import read_featurizer
 from fingerpost.tasks.autocomplete.stages.trie import build_trie
 from fingerpost.tasks.corpus.open import read_features
 from fingerpost.tasks.environment import Environment

@@ -40,7 +40,7 @@ def fitted(log: list[list[str]], params: FeatureParams, prefixes: list[str] | No
 
 
 def featurizer(vocabulary: Vocabulary, params: FeatureParams) -> ContextFeaturizer:
-    return ContextFeaturizer(vocabulary.ids, vocabulary.families, vocabulary.idf, params)
+    return ContextFeaturizer(vocabulary.arrays(), params)
 
 
 def terms_of(previous: list[str], params: FeatureParams) -> dict[tuple[str, str], float]:
@@ -144,6 +144,24 @@ def test_nothing_known_is_an_empty_row() -> None:
     assert empty.rows(contexts_of([["a"]]), [""]).shape == (1, 0)
 
 
+def test_a_ranker_is_trusted_where_much_is_known() -> None:
+    """A term of n pairs counts n / (n + trusted), with its part of the squared length."""
+    log = [["a b"], ["a b"], ["a c"]]
+    params = FeatureParams(path=0, query=0, pair=0, triple=0, position=1.0, word=1.0, trusted=2.0)
+    found = featurizer(fitted(log, params), params)
+    rows = found.rows(contexts_of([["a b"], ["a c"], ["a z"], ["z"]]), [""] * 4)
+    trust = found.trust(rows.indptr, rows.indices, rows.data)
+    often, twice, once = 3 / 5, 2 / 4, 1 / 3
+    expected = [twice / 2 + (often + twice) / 4, once / 2 + (often + once) / 4, often, 0]
+    assert trust == pytest.approx(expected, abs=1e-6)
+    for row, value in enumerate(trust):
+        part = slice(rows.indptr[row], rows.indptr[row + 1])
+        single = np.array([0, part.stop - part.start])
+        assert found.trust(single, rows.indices[part], rows.data[part]).tolist() == [value]
+    whole = featurizer(fitted(log, params), FeatureParams(word=1.0, trusted=0))
+    assert whole.trust(np.array([0, 1]), np.array([0], np.int32), np.ones(1, np.float32)).tolist() == [1]
+
+
 def test_words() -> None:
     assert [("numpy.get norm")[b:e] for b, e in word_spans("numpy.get norm")] == ["numpy", "get", "norm"]
     assert [("天気 tokyo")[b:e] for b, e in word_spans("天気 tokyo")] == ["天", "気", "tokyo"]
@@ -161,7 +179,7 @@ def test_hashes_of_one_are_those_of_many(left: int, right: int, text: str) -> No
 
 def test_parameters_are_read_back() -> None:
     params = FeatureParams(word=0.25, prefixes=PrefixParams(lengths=(0, 2), sampled=1))
-    stored = {name: getattr(params, name) for name in FAMILIES[:-1]} | {"decay": 0.8, "min_count": 1}
+    stored = {name: getattr(params, name) for name in FAMILIES[:-1]} | {"decay": 0.8, "min_count": 1, "trusted": 20.0}
     prefixes = vars(params.prefixes) | {"lengths": [0, 2]}
     assert feature_params(stored | {"prefixes": prefixes}) == params
 
@@ -174,6 +192,7 @@ def test_parameters_are_read_back() -> None:
         ({"word": math.inf}, r"weights: expected at least 0"),
         (dict.fromkeys(FAMILIES[:-1], 0.0), r"weights: expected at least 0, and one above"),
         ({"min_count": 0}, r"min_count: expected at least 1, got 0"),
+        ({"trusted": -1.0}, r"trusted: expected a number of at least 0"),
     ],
 )
 def test_wrong_parameters(wrong: dict[str, float], message: str) -> None:
