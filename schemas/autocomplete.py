@@ -124,8 +124,9 @@ VOCABULARY = Contract(
             ),
             parts=("term",),
         ),
+        tensor_table("lookup"),
     ),
-    "the features of queries before and of prefixes, in the order of their columns",
+    "the features of queries before and of prefixes, in the order of their columns, and by number",
 )
 FOLLOWERS = Contract(
     "autocomplete.followers",

@@ -41,7 +41,7 @@ def train(run: Run, sessions: Ref, part: str = PART) -> dict[str, Ref]:
     new = {"suggestions": select_suggestions(sessions, *blocked, params=own.suggestions)}
     new["trie"] = build_trie(new["suggestions"])
     new["pairs"] = pair_queries(sessions, new["suggestions"], params=own.pairs)
-    new["followers"] = count_followers(sessions, new["pairs"], new["suggestions"])
+    new["followers"] = count_followers(sessions, new["suggestions"], new["pairs"])
     if not _has_pairs(run, new["pairs"]):
         return new
     with scoped(run, part):
@@ -57,15 +57,15 @@ def _ranker(run: Run, sessions: Ref, artifacts: Mapping[str, Ref]) -> dict[str, 
     """Features of the pairs, the index of the suggestions and the weights of its levels, by role."""
     own, rows = run.settings.autocomplete, run.settings.corpus.imports.rows_per_shard
     suggestions, pairs = artifacts["suggestions"], artifacts["pairs"]
-    new = {"vocabulary": fit_vocabulary(sessions, pairs, params=own.features)}
-    vocabulary = new["vocabulary"]
-    new["features"] = featurize_pairs(sessions, pairs, vocabulary, params=own.features, rows_per_shard=rows)
-    new["targets"] = targets = list_targets(pairs, suggestions, params=own.features)
+    log = (sessions, suggestions, pairs)
+    new = {"vocabulary": fit_vocabulary(*log, params=own.features)}
+    new["features"] = featurize_pairs(*log, new["vocabulary"], params=own.features, rows_per_shard=rows)
+    new["targets"] = targets = list_targets(*log, params=own.features)
     blocks = {"rows": own.rows, "blocks": own.blocks}
     if own.index.labels == "pifa":
         new["label_features"] = embed_labels(targets, new["features"], params=own.embedding, **blocks)
     else:
-        new["label_features"] = embed_suggestions(suggestions, vocabulary, params=own.features)
+        new["label_features"] = embed_suggestions(suggestions, params=own.features, rows_per_shard=rows)
     index = {"params": own.index.params, "blocks": own.blocks}
     new["tree"] = index_suggestions(suggestions, new["label_features"], **index)
     new["model"] = train_rankers(targets, new["features"], new["tree"], params=own.training, **blocks)
