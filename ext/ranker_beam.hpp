@@ -70,7 +70,7 @@ struct Task {
   float score;
 };
 
-// The labels that a query wants: those of its ranges [low, high).
+// The labels that a query wants: those of its ranges [low, high), both ends ascending.
 struct Wanted {
   const uint32_t *low = nullptr, *high = nullptr;
   size_t count = 0;
@@ -80,11 +80,11 @@ struct Wanted {
     }
     return false;
   }
+  // The first range that ends behind a label; `count` if none does.
+  size_t after(uint32_t label) const { return static_cast<size_t>(std::upper_bound(high, high + count, label) - high); }
   bool has(uint32_t label) const {
-    for (size_t i = 0; i < count; ++i) {
-      if (low[i] <= label && label < high[i]) return true;
-    }
-    return false;
+    const size_t i = after(label);
+    return i < count && low[i] <= label;
   }
 };
 
@@ -93,15 +93,19 @@ struct LabelsBelow {
   const uint32_t *start = nullptr, *labels = nullptr;
   bool any(uint32_t node, const Wanted& wanted) const {
     const uint32_t begin = start[node], end = start[node + 1];
-    for (size_t i = 0; i < wanted.count && begin < end; ++i) {
-      const uint32_t low = wanted.low[i], high = wanted.high[i];
-      if (labels == nullptr) {
-        if (std::max(begin, low) < std::min(end, high)) return true;
-        continue;
+    if (begin == end) return false;
+    if (labels == nullptr) {
+      for (size_t i = wanted.after(begin); i < wanted.count && wanted.low[i] < end; ++i) {
+        if (wanted.low[i] < wanted.high[i]) return true;
       }
-      if (labels[begin] >= high || labels[end - 1] < low) continue;
-      const uint32_t* first = labels[begin] >= low ? labels + begin : std::lower_bound(labels + begin, labels + end, low);
-      if (*first < high) return true;
+      return false;
+    }
+    const uint32_t *at = labels + begin, *last = labels + end;
+    while (at != last) {
+      const size_t i = wanted.after(*at);
+      if (i == wanted.count) return false;
+      if (wanted.low[i] <= *at) return true;
+      at = std::lower_bound(at, last, wanted.low[i]);
     }
     return false;
   }
@@ -276,7 +280,10 @@ class BeamSearch {
     best = {scratch.next.data(), 0, room};
     scratch.sorted.clear();
     scratch.chained.clear();
-    for (size_t i = 0; i < parents.size; ++i) add(scratch, level, parents.nodes[i], 0, scratch.sorted);
+    for (size_t i = 0; i < parents.size; ++i) {
+      if (!level.places.empty()) add(scratch, level, parents.nodes[i], 0, scratch.sorted);
+      else scratch.sorted.push_back({parents.nodes[i].id, 0, parents.nodes[i].score});
+    }
     pass(scratch);
     run(scratch, level, settings, counters);
     best.sort();
@@ -285,6 +292,7 @@ class BeamSearch {
   void many(Scratch& scratch, const Level& level, const BeamSettings& settings, size_t room,
             BeamCounters& counters) const {
     const size_t count = scratch.queries.size();
+    const bool chains = !level.places.empty();
     scratch.tasks.clear();
     scratch.chained.clear();
     size_t first = 0;
@@ -293,7 +301,8 @@ class BeamSearch {
         const Best& parents = scratch.best[q];
         const size_t begin = round == 0 ? 0 : kFirst, end = round == 0 ? kFirst : parents.size;
         for (size_t i = begin; i < std::min(end, parents.size); ++i) {
-          add(scratch, level, parents.nodes[i], static_cast<uint32_t>(q), scratch.tasks);
+          if (chains) add(scratch, level, parents.nodes[i], static_cast<uint32_t>(q), scratch.tasks);
+          else scratch.tasks.push_back({parents.nodes[i].id, static_cast<uint32_t>(q), parents.nodes[i].score});
         }
       }
       if (round == 0) first = scratch.tasks.size();
@@ -306,15 +315,9 @@ class BeamSearch {
   }
 
   static void add(Scratch& scratch, const Level& level, const Node& parent, uint32_t query, std::vector<Task>& tasks) {
-    uint32_t place = parent.id;
-    if (!level.places.empty()) {
-      place = level.places[parent.id];
-      if (place >= kChain) {
-        scratch.chained.push_back({place - kChain, query, parent.score});
-        return;
-      }
-    }
-    tasks.push_back({place, query, parent.score});
+    const uint32_t place = level.places[parent.id];
+    if (place >= kChain) scratch.chained.push_back({place - kChain, query, parent.score});
+    else tasks.push_back({place, query, parent.score});
   }
 
   // A chain node has all the labels that its parent has, so it is wanted as well.
@@ -393,12 +396,19 @@ class BeamSearch {
     counters.hits += job.found;
     const ChunkView& chunk = level.chunks[task.chunk];
     multiply(chunk, job.hits.data(), job.found, scratch.values.data());
-    const float* values = scratch.values.data();
-    Best& best = scratch.best[task.query];
-    if (scratch.wanted == nullptr) {
-      offer_all(chunk, values, task.score, settings, best, [](uint32_t) { return true; });
+    if (scratch.wanted != nullptr) {
+      offer_wanted(scratch, level, settings, task);
       return;
     }
+    offer_all(chunk, scratch.values.data(), task.score, settings, scratch.best[task.query], [](uint32_t) { return true; });
+  }
+
+  // Apart from the search for all labels, which it would make larger and so slower.
+  __attribute__((noinline)) void offer_wanted(Scratch& scratch, const Level& level, const BeamSettings& settings,
+                                              const Task& task) const {
+    const ChunkView& chunk = level.chunks[task.chunk];
+    const float* values = scratch.values.data();
+    Best& best = scratch.best[task.query];
     const Wanted& wanted = scratch.wanted[task.query];
     if (&level == &levels_.back()) {
       offer_all(chunk, values, task.score, settings, best, [&](uint32_t label) { return wanted.has(label); });

@@ -83,7 +83,8 @@ class Searcher:
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], tuple[int, int, int, int, int, int]]:
         """The k best labels of each CSR row: ids (q, k), scores (q, k), and counters.
 
-        normalise: scale rows to length one first. With ranges, only labels of row i in low[j] to high[j] - 1, for j from
-        range_start[i] to range_start[i + 1] - 1, are ranked, and only nodes above such labels are kept. Counters: chunks multiplied by marching, by binary search, by hash
-        and by bitmap, chunks skipped because they could not contribute, and shared features.
+        normalise: scale rows to length one first. With ranges, only labels of row i in low[j] to high[j] - 1 are ranked,
+        for j from range_start[i] to range_start[i + 1] - 1, and only nodes above such labels are kept; both ends of a
+        row's ranges ascend. Counters: chunks multiplied by marching, by binary search, by hash and by bitmap, chunks
+        skipped because they could not contribute, and shared features.
         """

@@ -17,9 +17,9 @@ class Table:
 
     key: columns that are unique within a file. rule: returns the violation found, or an empty string. compression: of
     the stored file: "zstd" for text, "none" for numbers that do not compress. holds_keys: columns that may hold a
-    user's key to be forgotten, if these are not ``id`` alone. spelled: those of them whose texts are the same key in every
-    spelling. parts: columns with parts of users' texts, such as words, which remain of a forgotten text where no other has
-    them.
+    user's key to be forgotten, if these are not ``id`` alone. spelled: those of them whose texts are the same key in
+    every spelling. forms: columns with the form in which such texts are compared. parts: columns with parts of users'
+    texts, such as words, which remain of a forgotten text where no other has them.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Table:
     compression: str = "zstd"
     holds_keys: tuple[str, ...] = ()
     spelled: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
 
     @property

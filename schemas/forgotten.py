@@ -152,8 +152,8 @@ def checked_key(key: str) -> str:
     """The key as inputs have it, stripped of white space; FingerpostError for an empty one."""
     if not key.strip():
         raise FingerpostError(
-            "forget: expected the id of a document, a query's id or text, or the id of a label, got an empty text;"
-            " pass one"
+            "forget: expected the id of a document, a query's id or text, the id of a label, or the key of a user, got an"
+            " empty text; pass one"
         )
     return key.strip()
 

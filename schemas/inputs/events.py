@@ -4,55 +4,48 @@ Rows are about people. Keys of users and sessions leave the reader as keyed hash
 and a reason, and neither messages nor records quote a row.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from fingerpost.schemas.errors import FingerpostError
-from fingerpost.schemas.inputs.checks_cells import text_cells
-from fingerpost.schemas.inputs.daily import DELETED, DailyBatch, DailyFile
+from fingerpost.schemas.inputs.daily import DailyBatch, DailyFile
 from fingerpost.schemas.inputs.days import identity_once
-from fingerpost.schemas.inputs.event_times import time_cells
+from fingerpost.schemas.inputs.event_rows import (
+    DAILY_EVENTS,
+    EVENT_SCHEMA,
+    EVENTS,
+    LONGEST_QUERY,
+    KeyHashes,
+    PrivateQuarantine,
+    check_events,
+)
 from fingerpost.schemas.inputs.files import input_files, input_fingerprint
 from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
 from fingerpost.schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
-from fingerpost.schemas.inputs.suppression import Suppressed, hashed_key
+from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
-EVENTS = Form(
-    ("user", "session", "time", "query"),
-    needed=("query",),
-    some=("user", "session"),
-    option="--set autocomplete.columns.",
-    keys=("user", "session", "query"),
-    numbers=(),
-    spelled=("query",),
-    private=True,
-)
-DAILY_EVENTS = replace(EVENTS, names=(*EVENTS.names, DELETED))
-EVENT_SCHEMA = pa.schema(
-    [("user", pa.string()), ("session", pa.string()), ("time", pa.int64()), ("query", pa.string())]
-)
+__all__ = [
+    "DAILY_EVENTS",
+    "EVENTS",
+    "EVENT_SCHEMA",
+    "LONGEST_QUERY",
+    "DailyEvents",
+    "EventBatch",
+    "EventFile",
+    "EventSource",
+]
 
-#: The longest query, in characters: longer ones were pasted, not typed.
-LONGEST_QUERY = 1000
-#: Number of keys whose hashes are remembered while a file is read.
-_REMEMBERED = 2**20
-_SPACE = r"[\p{Z}\p{Cc}]+"
 
-#: What is said of a bad row, and nothing else.
-_NO_TEXT = {name: f"{name} is neither text nor a whole number" for name in ("user", "session", "query")}
-_NO_USER, _NO_QUERY = "neither a user nor a session is given", "the query is empty"
-_TOO_LONG = f"the query has more than {LONGEST_QUERY:,} characters"
-_NO_TIME = "neither a time nor a session is given"
-_NO_MOMENT = "neither ISO 8601, nor a time since 1970 in a usual unit, nor in autocomplete.time_format"
-_DETAILS = frozenset({*_NO_TEXT.values(), _NO_USER, _NO_QUERY, _TOO_LONG, _NO_TIME, _NO_MOMENT})
-_LINE = re.compile(r"line \d+")
+@dataclass(frozen=True)
+class EventBatch(DocumentBatch):
+    """The accepted events in the columns of ``EVENT_SCHEMA``, in the order of the input; the quarantined rows with a reason
+    each, and their number by reason. empty: number of rows without a query, which logs of searches have many of.
+    """
+
+    empty: int = 0
 
 
 class EventSource(Protocol):
@@ -66,8 +59,8 @@ class EventSource(Protocol):
         """A digest of its content, which does not depend on the salt of the store."""
         ...
 
-    def read(self) -> DocumentBatch:
-        """The events in the columns of ``EVENT_SCHEMA``, in the order of the input; bad rows quarantined."""
+    def read(self) -> EventBatch:
+        """The events, bad rows quarantined."""
         ...
 
 
@@ -84,7 +77,7 @@ class EventFile:
     mapping: tuple[tuple[str, str], ...] = ()
     time_format: str = ""
     suppressed: Suppressed | None = None
-    salt: bytes = b""
+    salt: bytes = field(default=b"", repr=False)
 
     def __str__(self) -> str:
         return self.path
@@ -100,12 +93,12 @@ class EventFile:
         reading = self._reading(keys_only=True)
         return _identity(self.path, reading, self.time_format, _raw_batches(self.path, reading))
 
-    def read(self) -> DocumentBatch:
+    def read(self) -> EventBatch:
         """The events, bad rows quarantined; InputError if it cannot be read, FingerpostError without a salt."""
         reading, hashes = self._reading(), KeyHashes(self.salt)
         batches = hashes.hashed(_raw_batches(self.path, reading), reading.quarantine)
-        events = check_events(batches, quarantine=reading.quarantine, time_format=self.time_format)
-        return DocumentBatch(events, reading.quarantine.table(), reading.quarantine.reasons())
+        events, empty = check_events(batches, quarantine=reading.quarantine, time_format=self.time_format)
+        return EventBatch(events, reading.quarantine.table(), reading.quarantine.reasons(), empty)
 
     def _reading(self, *, keys_only: bool = False) -> Reading:
         mapping = checked_mapping(dict(self.mapping), EVENTS)
@@ -122,7 +115,7 @@ class DailyEvents(DailyFile):
     form: ClassVar[Form] = DAILY_EVENTS
     keys: ClassVar[Mapping[str, tuple[str, ...]]] = {"user": ("user",), "query": ("query",)}
     time_format: str = ""
-    salt: bytes = b""
+    salt: bytes = field(default=b"", repr=False)
 
     def identity(self) -> str:
         """A digest of contents, mapping, the format of times, and the suppressed keys in them.
@@ -153,111 +146,7 @@ class DailyEvents(DailyFile):
         return KeyHashes(salt).hashed(_raw_batches(self.path, reading), reading.quarantine)
 
     def _accepted(self, batches: Iterable[RawBatch], quarantine: Quarantine) -> pa.Table:
-        return check_events(batches, quarantine=quarantine, time_format=self.time_format)
-
-
-class PrivateQuarantine(Quarantine):
-    """Bad rows by position and reason alone: keys are left out, and so are details that may quote a row."""
-
-    def add(self, row: int, key: object, reason: str, detail: str) -> None:
-        """Quarantines a row; ``row`` is its position in the input, from 0."""
-        line = _LINE.match(detail) if reason == "invalid line" else None
-        super().add(row, None, reason, line.group() if line else detail if detail in _DETAILS else "")
-
-
-class KeyHashes:
-    """The keyed hashes of users and sessions; FingerpostError for an empty salt."""
-
-    def __init__(self, salt: bytes) -> None:
-        if not salt:
-            raise FingerpostError(
-                "events: expected the salt of the store, with which keys of users are hashed, got none; give"
-                " salt=salt_of(store)"
-            )
-        self._salt = salt
-        self._known: dict[str, str] = {"": ""}
-
-    def hashed(self, batches: Iterable[RawBatch], quarantine: Quarantine) -> Iterator[RawBatch]:
-        """Batches with users and sessions as hashes and queries as clean texts, times as they are.
-
-        A row without a user has its session in that place. Rows of another type are quarantined, their cells empty.
-        """
-        for batch in batches:
-            absent = pa.nulls(len(batch.rows))
-            texts = {name: self._texts(name, batch, quarantine) for name in ("user", "session", "query")}
-            users = pc.if_else(pc.equal(texts["user"], ""), texts["session"], texts["user"])
-            yield RawBatch(
-                {
-                    **batch.columns,
-                    "user": self._of(users),
-                    "session": self._of(texts["session"]),
-                    "time": batch.columns.get("time", absent),
-                    "query": pc.utf8_trim_whitespace(pc.replace_substring_regex(texts["query"], _SPACE, " ")),
-                },
-                batch.rows,
-            )
-
-    def _texts(self, name: str, batch: RawBatch, quarantine: Quarantine) -> pa.Array:
-        def report(i: int, reason: str, detail: str) -> None:
-            quarantine.add(batch.rows[i], None, "wrong type", _NO_TEXT[name])
-
-        cells = batch.columns.get(name, pa.nulls(len(batch.rows)))
-        return pc.utf8_trim_whitespace(text_cells(name, cells, report, keys=EVENTS.keys))
-
-    def _of(self, keys: pa.Array) -> pa.Array:
-        encoded = keys.dictionary_encode()
-        if len(self._known) > _REMEMBERED:
-            self._known = {"": ""}
-        known, hashes = self._known, []
-        for key in encoded.dictionary.to_pylist():
-            found = known.get(key)
-            if found is None:
-                found = known[key] = hashed_key(self._salt, key)
-            hashes.append(found)
-        return pa.array(hashes, pa.string()).take(encoded.indices)
-
-
-def check_events(batches: Iterable[RawBatch], *, quarantine: Quarantine, time_format: str = "") -> pa.Table:
-    """The valid events of hashed rows; the others are quarantined, by position and reason alone.
-
-    A row gets the first applicable reason of: wrong type, no user, no query, query too long, time not understood, no time
-    (where no session is named).
-    """
-    tables = [EVENT_SCHEMA.empty_table()]
-    for batch in batches:
-        report = _Report(batch, quarantine)
-        users, sessions, queries = (batch.columns[name] for name in ("user", "session", "query"))
-        report.every(pc.equal(users, ""), "no user", _NO_USER)
-        report.every(pc.equal(queries, ""), "no query", _NO_QUERY)
-        long = pc.greater(pc.utf8_length(queries), LONGEST_QUERY)
-        report.every(long, "query too long", _TOO_LONG)
-        times = time_cells(batch.columns["time"], report.not_understood, time_format=time_format)
-        untimed = pc.and_(pc.equal(sessions, ""), pa.array(times < 0))
-        report.every(untimed, "no time", _NO_TIME)
-        table = pa.Table.from_arrays([users, sessions, pa.array(times), queries], schema=EVENT_SCHEMA)
-        tables.append(table.filter(pa.array(report.good())))
-    return pa.concat_tables(tables)
-
-
-class _Report:
-    """Quarantines rows of a batch."""
-
-    def __init__(self, batch: RawBatch, quarantine: Quarantine) -> None:
-        self.rows, self.quarantine = batch.rows, quarantine
-
-    def every(self, mask: Any, reason: str, detail: str) -> None:
-        """Quarantines all rows of a mask."""
-        for i in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
-            self.quarantine.add(self.rows[i], None, reason, detail)
-
-    def not_understood(self, i: int) -> None:
-        """Quarantines a row whose time is not understood."""
-        self.quarantine.add(self.rows[i], None, "time not understood", _NO_MOMENT)
-
-    def good(self) -> np.ndarray:
-        """Mask of the rows that are not quarantined (bool)."""
-        found = self.quarantine.found
-        return np.fromiter((row not in found for row in self.rows), dtype=bool, count=len(self.rows))
+        return check_events(batches, quarantine=quarantine, time_format=self.time_format)[0]
 
 
 def _raw_batches(path: str, reading: Reading) -> Iterator[RawBatch]:

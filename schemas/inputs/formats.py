@@ -109,8 +109,8 @@ class Reading:
         matches: list[set[str]] = [set() for _ in batch.rows]
         for column in self._key_columns():
             keys, spelled = self._keys(batch, column), column in self.form.spelled
-            for row, value in enumerate(keys if keys is not None else ()):
-                matches[row] |= self.suppressed.match(value, spelled=spelled)
+            for row, found in enumerate(_matches(keys, self.suppressed, spelled=spelled) if keys is not None else ()):
+                matches[row] |= found
         removed = {row for row, digests in enumerate(matches) if digests}
         if not removed:
             return batch
@@ -137,6 +137,19 @@ class Reading:
         """The positions of the next rows."""
         self.met += count
         return range(self.met - count, self.met)
+
+
+def _matches(keys: "pa.Array | Sequence[Any]", suppressed: Suppressed, *, spelled: bool) -> Iterator[set[str]]:
+    """The digests of the suppressed keys in each cell; equal texts are compared once."""
+    known: dict[str, set[str]] = {}
+    for value in keys:
+        plain = value.as_py() if isinstance(value, pa.Scalar) else value
+        if not isinstance(plain, str):
+            yield suppressed.match(plain, spelled=spelled)
+            continue
+        if plain not in known:
+            known[plain] = suppressed.match(plain, spelled=spelled)
+        yield known[plain]
 
 
 def read_file(file: Path, reading: Reading) -> Iterator[RawBatch]:

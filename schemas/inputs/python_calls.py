@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from fingerpost.schemas.inputs import CALLS_SAMPLE
 from fingerpost.schemas.inputs.event_times import NO_TIME
-from fingerpost.schemas.inputs.events import EVENT_SCHEMA, LONGEST_QUERY
-from fingerpost.schemas.inputs.forms import DocumentBatch, Quarantine
+from fingerpost.schemas.inputs.events import EVENT_SCHEMA, LONGEST_QUERY, EventBatch
+from fingerpost.schemas.inputs.forms import Quarantine
 from fingerpost.schemas.inputs.suppression import Suppressed, hashed_key
 from fingerpost.schemas.refs import digest_of
 
@@ -63,12 +63,12 @@ class CallSequences:
         columns.append(pa.array(calls, pa.string()))
         return CallEvents(pa.Table.from_arrays(columns, schema=EVENT_SCHEMA), found.unparsed)
 
-    def read(self) -> DocumentBatch:
+    def read(self) -> EventBatch:
         """The events of all distributions."""
         events = pa.concat_tables(
             [EVENT_SCHEMA.empty_table(), *(self.calls(name).events for name in self.distributions)]
         )
-        return DocumentBatch(events, Quarantine().table())
+        return EventBatch(events, Quarantine().table())
 
     def _leaves_out(self, module: str, function: str, call: str) -> bool:
         suppressed = self.suppressed

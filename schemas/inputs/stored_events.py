@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from fingerpost.schemas import autocomplete
-from fingerpost.schemas.inputs.forms import DocumentBatch
+from fingerpost.schemas.inputs.events import EventBatch
 from fingerpost.schemas.inputs.stored import holding, quarantined_without, with_digests
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import Ref
@@ -28,10 +28,10 @@ class StoredEvents:
         (original,) = self.store.manifest(self.events).identity["input_identities"].values()
         return with_digests(str(original), sorted(digest for digest, _ in self.suppressed.entries))
 
-    def read(self) -> DocumentBatch:
+    def read(self) -> EventBatch:
         """The other events in their order, and the quarantined rows."""
         stored = autocomplete.EVENTS.table("events")
         rows = self.store.open(self.events, autocomplete.EVENTS).read("events")
         hits = holding(rows, self.suppressed, stored.key_columns, spelled=stored.spelled)
         bad, reasons = quarantined_without(self.store, self.events, self.suppressed)
-        return DocumentBatch(rows.filter(pa.array([not hit for hit in hits], pa.bool_())), bad, reasons)
+        return EventBatch(rows.filter(pa.array([not hit for hit in hits], pa.bool_())), bad, reasons)

@@ -6,7 +6,7 @@ The keys themselves are not stored: only their keyed hashes and lengths.
 import hmac
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,7 @@ class Suppressed:
     in what is stored of the built-in samples.
     """
 
-    salt: bytes
+    salt: bytes = field(repr=False)  # what shows an object, such as a log, must not show it
     entries: frozenset[tuple[str, int]]
     column: str = "id"
     spelled: Callable[[str], str] | None = None

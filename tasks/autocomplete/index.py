@@ -45,7 +45,7 @@ class IndexParams:
     """
 
     method: IndexMethod = "hybrid"
-    depth: int = 1
+    depth: int = 3
     max_children: int = 64
     max_leaf_size: int = 100
     branching: int = 16
@@ -58,7 +58,7 @@ class IndexParams:
         for name, minimum in (("depth", 1), ("max_children", 2), ("max_leaf_size", 2), ("branching", 2)):
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name}: expected at least {minimum}, got {getattr(self, name)}; raise it")
-        self.clusters.splits(1)
+        _ = self.clusters  # which checks the others
 
     @property
     def clusters(self) -> ClusterParams:

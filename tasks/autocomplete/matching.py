@@ -10,9 +10,9 @@ Removed are accents and the points of Hebrew and Arabic (canonical combining cla
 that are ignorable by default (Unicode Standard Annex #44: joiners, variation selectors, soft hyphens), the tatweel, and
 surrogates without a partner. Marks that make another letter stay: vowel signs, viramas, nuktas, the voicing of kana,
 strokes through symbols. A few letters without a decomposition are folded too, so that "lodz" finds "Łódź" and "ISPARTA"
-finds "ısparta", and katakana become hiragana. A Hangul syllable becomes the letters that are typed for it on the
-standard Korean keyboard, so that every state of a syllable being typed begins the word: 하, 한 and 하나 are ㅎㅏ, ㅎㅏㄴ
-and ㅎㅏㄴㅏ.
+finds "ısparta". Katakana become hiragana, digits of any script ASCII, and curved quotation marks straight. A Hangul
+syllable becomes the letters that are typed for it on the standard Korean keyboard, so that every state of a syllable
+being typed begins the word: 하, 한 and 하나 are ㅎㅏ, ㅎㅏㄴ and ㅎㅏㄴㅏ.
 """
 
 import unicodedata
@@ -21,6 +21,8 @@ from typing import Final
 #: Letters without a decomposition that the default collation (Unicode Technical Standard #10) holds equal to others at its
 #: first level; and the dotless i, whose upper case is that of i.
 _LETTERS = {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "æ": "ae", "œ": "oe", "ı": "i", "\u0640": ""}
+#: Quotation marks that telephones and editors write for the straight ones.
+_QUOTES = {"‘": "'", "’": "'", "ʼ": "'", "“": '"', "”": '"'}
 _HIRAGANA = {chr(code): chr(code - 0x60) for code in (*range(0x30A1, 0x30F7), 0x30FD, 0x30FE)}
 
 #: Ranges of Default_Ignorable_Code_Point (DerivedCoreProperties.txt), which unicodedata does not have.
@@ -53,7 +55,7 @@ _FINALS = {
     )
     for final in map(chr, range(0x11A8, 0x11C3))
 }
-_REPLACED = {**_LETTERS, **_HIRAGANA, **_VOWELS, **_FINALS}
+_REPLACED = {**_LETTERS, **_QUOTES, **_HIRAGANA, **_VOWELS, **_FINALS}
 
 
 def prefix_key(text: str) -> str:
@@ -102,8 +104,11 @@ def _replaced(character: str) -> str:
         return _REPLACED[character]
     if character.isspace():
         return " "
-    if unicodedata.category(character) in ("Pd", "Pc"):
+    category = unicodedata.category(character)
+    if category in ("Pd", "Pc"):
         return "_"
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
     return "" if _is_removed(character) else character
 
 

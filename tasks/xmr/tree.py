@@ -94,6 +94,10 @@ class LabelTree:
         start = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
         return Children(start, np.argsort(parents, kind="stable").astype(np.uint32))
 
+    def weighted(self, level: int) -> bool:
+        """Whether any node of a level has weights."""
+        return not self.chained(level).all()
+
     def labels_below(self) -> Iterator[tuple[int, Children]]:
         """Iterates over the levels above the labels, from the last: the level, and the labels below each of its nodes.
 

@@ -131,7 +131,7 @@ def test_a_contract_knows_its_tables() -> None:
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
 def test_every_contract_is_named_for_its_domain_and_describes_its_columns(contract: Contract) -> None:
-    assert contract.name.split(".")[0] in {"corpus", "ann", "xmr", "metric"}
+    assert contract.name.split(".")[0] in {domain.word for domain in domains.DOMAINS}
     assert contract.about
     assert contract.readable_from <= contract.version
     for table in contract.tables:
@@ -196,12 +196,13 @@ def uncovered(contracts: tuple[Contract, ...]) -> list[str]:
         for table in contract.tables
         for column in table.fields
         if column.type in (pa.string(), pa.large_string(), pa.list_(pa.string()))
-        and not {column.name, f"{contract.name}.{column.name}"} & {*table.key_columns, *table.parts, *NO_KEYS}
+        and not {column.name, f"{contract.name}.{column.name}"}
+        & {*table.key_columns, *table.forms, *table.parts, *NO_KEYS}
     ]
 
 
 def test_every_column_that_may_hold_a_key_is_declared() -> None:
-    """A new column of texts is put into `holds_keys` or `parts` of its table, or into NO_KEYS with a thought."""
+    """A new column of texts is put into `holds_keys`, `forms` or `parts` of its table, or into NO_KEYS with a thought."""
     assert uncovered(CONTRACTS) == []
     entity = Table("links", (f.ID, Field("entity", f.STRING, "the user's key of an entity")))
     assert uncovered((Contract("kg.links", 1, (entity,), "links"),)) == ["kg.links, table links: entity"]
@@ -216,5 +217,5 @@ def test_a_table_names_the_columns_in_which_keys_stand() -> None:
     assert corpus.VOCABULARY.table("terms").key_columns == ()
     for contract in CONTRACTS:
         for table in contract.tables:
-            assert {*table.key_columns, *table.parts} <= {column.name for column in table.fields}
+            assert {*table.key_columns, *table.forms, *table.parts} <= {column.name for column in table.fields}
             assert set(table.spelled) <= set(table.key_columns)

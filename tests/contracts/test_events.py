@@ -55,8 +55,6 @@ def test_users_and_sessions_are_hashed_and_queries_cleaned(tmp_path: Path) -> No
 
 
 BAD = [
-    ({"user": "anna-k", "time": "2006-03-01"}, "no query"),
-    ({"user": "anna-k", "time": "2006-03-01", "query": " \u00a0 "}, "no query"),
     ({"time": "2006-03-01", "query": "secret wish"}, "no user"),
     ({"user": " ", "time": "2006-03-01", "query": "secret wish"}, "no user"),
     ({"user": "anna-k", "query": "secret wish"}, "no time"),
@@ -87,6 +85,17 @@ def test_bad_row_has_a_position_and_a_reason_and_no_more(
     assert batch.accepted.num_rows == 2
     assert not any(secret in str(bad) for secret in SECRETS)
     assert bad["detail"]
+
+
+def test_rows_without_a_query_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [{"user": "a", "time": "2006-03-01", "query": query} for query in ("x", "", " \u00a0 ", None, ["x"], "y")]
+    batch = read(tmp_path, [*rows, {"user": "", "time": "never"}, {"user": "a", "time": "never", "query": "x"}])
+    assert batch.accepted["query"].to_pylist() == ["x", "y"]
+    assert batch.empty == 4
+    assert [(row["row"], row["reason"]) for row in batch.quarantined.to_pylist()] == [
+        (4, "wrong type"),
+        (7, "time not understood"),
+    ]
 
 
 def test_bad_records_of_a_csv_are_not_quoted(tmp_path: Path) -> None:
@@ -134,6 +143,7 @@ def test_a_file_that_cannot_be_used_is_refused_without_a_word_of_its_rows(tmp_pa
 def test_without_a_salt_nothing_is_read(tmp_path: Path) -> None:
     path = lines(tmp_path / "log.jsonl", [{"user": "anna-k", "session": 1, "query": "x"}])
     for source in (EventFile(path), DailyEvents(path)):
+        assert "hidden" not in repr(type(source)(path, salt=b"hidden", suppressed=Suppressed.of(["a"], b"hidden")))
         assert source.identity() == type(source)(path, salt=SALT).identity()
         with pytest.raises(FingerpostError, match="salt"):
             source.read()

@@ -19,8 +19,15 @@ LABELS = 40
 #: Many parents have one child, some have none.
 WIDTHS = (3, 9, 12, LABELS)
 RANGE = st.tuples(st.integers(0, LABELS), st.integers(0, LABELS)).map(sorted)
+
+
+def ascending(ranges: list[list[int]]) -> list[list[int]]:
+    """Ranges with ascending beginnings and ends."""
+    return [[low, high] for low, high in zip(*(sorted(ends) for ends in zip(*ranges, strict=True)), strict=True)]
+
+
 #: Up to three ranges, empty and overlapping ones among them, for each of five queries.
-RANGES = st.lists(st.lists(RANGE, max_size=3), min_size=5, max_size=5)
+RANGES = st.lists(st.lists(RANGE, max_size=3).map(ascending), min_size=5, max_size=5)
 
 
 def ranges_of(ranges: Sequence[Sequence[Sequence[int]]]) -> LabelRanges:
@@ -199,6 +206,11 @@ def test_ranges_that_do_not_fit_are_refused() -> None:
         ranker.rank(queries, 1, ranges=ranges_of([[[0, 3]], [[2, 41]]]))
     with pytest.raises(RangeError, match="low <= high"):
         ranges_of([[[3, 2]]])
+    with pytest.raises(RangeError, match="expected ascending ranges"):
+        ranges_of([[[1, 9]], [[3, 5], [2, 8]]])
+    with pytest.raises(RangeError, match="expected ascending ranges"):
+        ranges_of([[[1, 9], [3, 5]], []])
+    ranges_of([[[3, 5]], [[2, 8], [2, 9]]])
     with pytest.raises(RangeError, match="index pointers from 0 to 1"):
         LabelRanges(np.array([0, 2]), fitting.low[:1], fitting.high[:1])
 

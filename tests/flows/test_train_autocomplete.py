@@ -16,8 +16,9 @@ from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas.errors import GateError
 from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.autocomplete.open import PRODUCT, LiveCompleter, live
-from fingerpost.tasks.ledger import runs
+from fingerpost.tasks.ledger import partition, runs
 from tests.support.commands import fingerpost_here
 from tests.support.query_logs import ADDRESS, DAYS, GONE, KEYS, LONE, NEW, PATHS, Log, clear, write_log
 
@@ -113,13 +114,17 @@ def test_a_backfill_over_the_days_makes_the_same_completers(log: Log, tmp_path: 
     assert [one.state for one in chosen] == ["missing"] * 3
     run_to_end(found, lambda end, course: None)
     assert [one.state for one in Partitions(FLOW, again.request()).of(DAYS)] == ["fresh"] * 3
-    # Another store has another salt, and other events; what is made of them is the same.
-    lines = [[move.artifact.fingerprint for move in Pointer(one.store, "shop", PRODUCT).line()] for one in (log, again)]
-    assert sorted(lines[0]) == sorted(lines[1])
-    salted = [
-        {ref.fingerprint for ref in one.store.refs() if ref.name == "autocomplete.events"} for one in (log, again)
-    ]
-    assert salted[0] == salted[1]
+    # Another store has another salt, and other hashes of users; what is made of them is the same.
+    for role in ("events", "final_suggestions"):
+        refs = [
+            [Ref.parse(partition(one.store, flow, "shop", day)["refs"][f"completer_{role}"]) for day in DAYS]
+            for one, flow in ((log, "nightly"), (again, FLOW))
+        ]
+        assert refs[0] == refs[1]
+        files = [[one.store.manifest(ref).files for ref in part] for one, part in zip((log, again), refs, strict=True)]
+        assert (files[0] == files[1]) == (role != "events")
+    live_refs = [Pointer(one.store, "shop", PRODUCT).required().ref for one in (log, again)]
+    assert live_refs[0] == live_refs[1]
 
 
 def test_what_did_not_change_is_reused_and_a_change_says_why(log: Log) -> None:

@@ -43,9 +43,20 @@ PLANTED = [
     ("u8", "2026-01-05 10:01:00", "hammer"),
     ("u9", "2026-01-05 11:00:00", "arm  X"),
     ("u9", "2026-01-05 11:01:00", "nails"),
+    ("u9", "2026-01-05 11:02:00", "type_"),
+    ("u9", "2026-01-05 11:03:00", "Type"),
 ]
 #: Keys, and the number of events that go with each.
-KEYS = [("u7", 3), ("zqx", 1), ("ZQX ", 1), ("arm x", 2), ("wish-of U seven", 1), ("customer-3", 3)]
+KEYS = [
+    ("type", 1),
+    ("type_", 1),
+    ("u7", 3),
+    ("zqx", 1),
+    ("ZQX ", 1),
+    ("arm x", 2),
+    ("wish-of U seven", 1),
+    ("customer-3", 3),
+]
 
 
 @pytest.fixture(autouse=True)

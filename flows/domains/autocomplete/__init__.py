@@ -45,6 +45,7 @@ AUTOCOMPLETE = Domain(
         "daily events": "fingerpost.schemas.inputs.events:DAILY_EVENTS",
         "blocked queries": "fingerpost.schemas.inputs.blocked_queries:BLOCKED_QUERIES",
     },
+    spelled="fingerpost.tasks.autocomplete.matching:matching_key",
     changes={
         "autocomplete.daily_events": "",
         # Counts alone: texts of one user are in both.

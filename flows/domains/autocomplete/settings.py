@@ -20,7 +20,7 @@ from fingerpost.tasks.xmr.clustering import ClusterParams
 from fingerpost.tasks.xmr.interactions import RowParams
 from fingerpost.tasks.xmr.label_blocks import BlockParams
 from fingerpost.tasks.xmr.label_features import EmbeddingParams
-from fingerpost.tasks.xmr.training import TrainingParams
+from fingerpost.tasks.xmr.training import SolverParams, TrainingParams
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class IndexSettings(IndexParams):
     def params(self) -> IndexParams:
         """The parameters of the tree alone."""
         return IndexParams(*(getattr(self, field.name) for field in fields(IndexParams)))
+
+
+#: Chosen on a tenth of the training sessions of the built-in sample: a query is followed by few others, so that negatives
+#: that the levels above find cost more quality than they bring.
+SOLVER = SolverParams(cost_positive=0.5, cost_negative=0.25, threshold=0.05, frequency_discount=0.0)
 
 
 class CompleterBaselines(Section):
@@ -145,9 +150,9 @@ class AutocompleteSettings(Section):
     suggestions: SuggestionParams = SuggestionParams()
     pairs: PairParams = PairParams()
     features: FeatureParams = FeatureParams()
-    index: IndexSettings = IndexSettings()
+    index: IndexSettings = IndexSettings(depth=3)
     embedding: EmbeddingParams = EmbeddingParams()
-    training: TrainingParams = TrainingParams()
+    training: TrainingParams = TrainingParams(negatives="tfn", solver=SOLVER)
     blocks: BlockParams = BlockParams()
     serving: ServingParams = ServingParams()
     final: Literal["all", "training"] = Field(

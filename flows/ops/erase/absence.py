@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from fingerpost.flows import domains
 from fingerpost.schemas.contract import Table
-from fingerpost.schemas.decoding import columns_of, decoded_texts, equals, holds
+from fingerpost.schemas.decoding import columns_of, decoded_texts, equals, held
 from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.forgotten import FOLDER as FORGOTTEN
 from fingerpost.schemas.inputs.forms import ID_SHOWN
@@ -47,6 +47,12 @@ class Needles:
     def hashes(self) -> list[bytes]:
         """The hashes that stand for the key."""
         return [cell.encode() for cell in self.wanted.hashes] if self.wanted is not None else []
+
+    @property
+    def form(self) -> list[bytes]:
+        """The form in which texts that may be spelled in several ways are compared, if there is one."""
+        form = self.wanted.spelled(self.key) if self.wanted is not None and self.wanted.spelled is not None else ""
+        return _bytes([form]) if form else []
 
     @property
     def cells(self) -> list[bytes]:
@@ -119,9 +125,11 @@ def needles_of(
     parts = dict.fromkeys(part for text in (key, *chosen) for part in (spelled(text), *spelled(text).split()) if part)
     for others, in_form in _other_texts(store, wanted, tables):
         for said in others:
-            common |= {text for text in candidates if text not in common and holds(said, _lower(text))}
+            found = held(said, {_lower(text) for text in candidates if text not in common})
+            common |= {text for text in candidates if _lower(text) in found}
         for said in in_form:
-            parts = {part: None for part in parts if not holds(said, part.encode("utf-8", "backslashreplace"))}
+            found = held(said, _bytes(parts))
+            parts = {part: None for part in parts if part.encode("utf-8", "backslashreplace") not in found}
     kept = tuple(text for text in candidates if text not in common)
     return Needles(key, kept, len(candidates) - len(kept), tuple(parts), wanted)
 
@@ -141,7 +149,7 @@ def _other_texts(
 def _flat(rows: pa.Table) -> Iterator[pa.Array]:
     for column in rows.columns:
         for chunk in column.chunks:
-            yield chunk.flatten() if pa.types.is_list(chunk.type) else chunk
+            yield (chunk.flatten() if pa.types.is_list(chunk.type) else chunk).unique()
 
 
 def _lowered(texts: pa.Array) -> pa.Array:
@@ -197,9 +205,11 @@ def _in_parquet(content: bytes, table: Table, forms: list[bytes], needles: Needl
     try:
         if _has_cell(content, table.key_columns, needles.cells):
             return True
-        if _has_cell(content, table.parts, _bytes(needles.parts)) or _has_spelling(content, table.spelled, needles):
+        if _has_cell(content, table.forms, needles.form) or _has_cell(content, table.parts, _bytes(needles.parts)):
             return True
-        return any(holds(texts, form) for texts in decoded_texts(content) for form in forms)
+        if _has_spelling(content, table.spelled, needles):
+            return True
+        return any(held(texts, forms) for texts in decoded_texts(content))
     except (CorruptArtifactError, pa.ArrowException, OSError):
         return False  # its bytes were searched undecoded
 

@@ -6,8 +6,8 @@ from fingerpost.schemas import autocomplete as contracts
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.errors import QuarantineLimitError
 from fingerpost.schemas.inputs.daily import DailySource
-from fingerpost.schemas.inputs.events import EVENT_SCHEMA, EventSource
-from fingerpost.schemas.inputs.forms import DocumentBatch, Quarantine, first_rows
+from fingerpost.schemas.inputs.events import EVENT_SCHEMA, EventBatch, EventSource
+from fingerpost.schemas.inputs.forms import Quarantine, first_rows
 from fingerpost.schemas.inputs.python_calls import CallSequences
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -37,6 +37,7 @@ def import_events(run: StageRun, source: EventSource, *, params: ImportParams) -
     write_rows(run, "events", batch.accepted, params)
     run.quality = {
         "events": good,
+        "empty": batch.empty,
         "users": _users(batch.accepted["user"]),
         "quarantined": bad,
         "quarantine_share": round(share, 6),
@@ -49,7 +50,7 @@ def _import_calls(run: StageRun, source: CallSequences) -> None:
     shards = [Shard(index, index, index + 1) for index in range(len(source.distributions))]
     figures = run.map_shards(_calls_of, shards, source=source)
     counts = {name: sum(figure[name] for figure in figures) for name in ("events", "users", "unparsed_files")}
-    run.quality = counts | {"quarantined": 0, "quarantine_share": 0.0}
+    run.quality = counts | {"empty": 0, "quarantined": 0, "quarantine_share": 0.0}
 
 
 def _calls_of(store: Store, shard: Shard, *, source: CallSequences) -> ShardOutput:
@@ -79,9 +80,10 @@ def _users(hashes: pa.ChunkedArray) -> int:
     return len(hashes.unique())
 
 
-def _too_bad(source: object, batch: DocumentBatch, params: ImportParams, quarantine: str) -> QuarantineLimitError:
+def _too_bad(source: object, batch: EventBatch, params: ImportParams, quarantine: str) -> QuarantineLimitError:
     """The error for an import with too many bad rows, or without a good one."""
-    counts = ", ".join(f"{count} {reason}" for reason, count in batch.reasons.items()) or "no rows at all"
+    reasons = batch.reasons | ({"without a query": batch.empty} if batch.empty else {})
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "no rows at all"
     return QuarantineLimitError(
         f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good one, found"
         f" {batch.quarantined.num_rows} bad and {batch.accepted.num_rows} good ({counts}):"

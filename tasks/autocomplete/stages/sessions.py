@@ -101,15 +101,10 @@ def _check_some(sessions: Sessions, events: Ref, params: SessionParams) -> None:
 
 
 @stage(contracts.SUGGESTIONS)
-def select_suggestions(
-    run: StageRun, sessions: Ref, *blocked: BlockedSource, params: SuggestionParams, every: bool = False
-) -> None:
-    """Selects the queries that may be suggested, from training sessions, or from ``every`` session.
-
-    blocked: texts that are never suggested.
-    """
+def select_suggestions(run: StageRun, sessions: Ref, *blocked: BlockedSource, params: SuggestionParams) -> None:
+    """Selects the queries that may be suggested, from training sessions; texts of ``blocked`` never are."""
     artifact = run.store.open(sessions, contracts.SESSIONS)
-    queries, steps = artifact.read("queries"), _steps(artifact, every=every)
+    queries, steps = artifact.read("queries"), _training_steps(artifact)
     texts, keys = queries["query"].to_pylist(), queries["key"].to_pylist()
     never = {matching_key(text) for source in blocked for text in source.read()}
     found = select(texts, keys, (steps["query"], steps["user"], steps["time"]), params, blocked=never)
@@ -121,11 +116,11 @@ def select_suggestions(
 
 
 @stage(contracts.PAIRS)
-def pair_queries(run: StageRun, sessions: Ref, suggestions: Ref, *, params: PairParams, every: bool = False) -> None:
-    """Pairs each query with those before it in its session; ages count from the newest training, or ``every``, event."""
+def pair_queries(run: StageRun, sessions: Ref, suggestions: Ref, *, params: PairParams) -> None:
+    """Pairs each query with those before it in its session; ages count from the newest event of a training session."""
     artifact = run.store.open(sessions, contracts.SESSIONS)
     rows = _suggestion_of(artifact, run.store.open(suggestions, contracts.SUGGESTIONS))
-    steps, newest = _steps(artifact, every=True), int(_steps(artifact, every=every)["time"].max(initial=-1))
+    steps, newest = _steps(artifact), int(_training_steps(artifact)["time"].max(initial=-1))
     found = pair(steps["session"], steps["query"], steps["time"], rows, params, newest=newest)
     splits = artifact.read("sessions")["split"].take(pa.array(found.sessions))
     columns: dict[str, Any] = {
@@ -147,14 +142,17 @@ def _counts(found: Pairs, splits: NDArray[Any]) -> dict[str, int]:
     return {"pairs": len(found.nexts), **by_split, "trainable": trainable, "previous": len(found.previous)}
 
 
-def _steps(artifact: Artifact, *, every: bool) -> dict[str, NDArray[Any]]:
-    """The steps of training sessions, or of every session: rows of sessions and queries, users and times."""
-    rows, steps = artifact.read("sessions"), artifact.read("steps")
+def _steps(artifact: Artifact) -> dict[str, NDArray[Any]]:
+    """The steps of all sessions: rows of sessions and queries, users and times."""
+    steps = artifact.read("steps")
     columns = {name: steps[name].to_numpy() for name in ("session", "query", "time")}
-    columns["user"] = rows["user"].to_numpy()[columns["session"]]
-    if every:
-        return columns
-    training = np.array(rows["split"].to_pylist(), dtype=object) == TRAINING
+    return columns | {"user": artifact.read("sessions")["user"].to_numpy()[columns["session"]]}
+
+
+def _training_steps(artifact: Artifact) -> dict[str, NDArray[Any]]:
+    """The steps of training sessions."""
+    columns = _steps(artifact)
+    training = np.array(artifact.read("sessions")["split"].to_pylist(), dtype=object) == TRAINING
     return {name: column[training[columns["session"]]] for name, column in columns.items()}
 
 

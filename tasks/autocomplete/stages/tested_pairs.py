@@ -1,4 +1,4 @@
-"""The held-out pairs that completions are measured on: what was asked before, and what was asked next."""
+"""Test pairs as requests, their completions by a method, and what these are worth."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -41,6 +41,7 @@ class TestedPairs:
 
     @staticmethod
     def read(store: Store, sessions: Ref, pairs: Ref, params: EvaluationParams) -> "TestedPairs":
+        """The test pairs, at most ``params.pairs`` of them."""
         queries = store.open(sessions, contracts.SESSIONS).read("queries")
         artifact = store.open(pairs, contracts.PAIRS)
         table, (start, previous) = _test_pairs(PairTable.of(artifact, TEST), params.pairs)

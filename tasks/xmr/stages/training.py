@@ -48,10 +48,7 @@ def train_rankers(
         shards = [Shard(i, start, stop) for i, (start, stop) in enumerate(parent_blocks(label_tree, level, cut))]
         return levels.solve(_solve_shard, shards, level=level, matches=matches or [], max_weights=budget.max_weights)
 
-    def solves(level: int) -> bool:
-        return not label_tree.chained(level).all()
-
-    train_levels(label_tree.depth, params.negatives, predict=levels.predict, solve=solve, solves=solves)
+    train_levels(label_tree.depth, params.negatives, predict=levels.predict, solve=solve, solves=label_tree.weighted)
     run.quality = {
         "features": run.store.open(features, corpus.FEATURES).quality["columns"],
         "normalised": params.normalise,

@@ -15,6 +15,7 @@ from fingerpost.tasks.autocomplete.matching import matching_key
 from fingerpost.tasks.autocomplete.pairs import PairParams
 from fingerpost.tasks.autocomplete.sessions import SessionParams
 from fingerpost.tasks.autocomplete.stages.events import import_events
+from fingerpost.tasks.autocomplete.stages.final import include_held_out_sessions
 from fingerpost.tasks.autocomplete.stages.sessions import cut_sessions, pair_queries, select_suggestions
 from fingerpost.tasks.autocomplete.suggestions import SuggestionParams
 from fingerpost.tasks.corpus.documents import ImportParams
@@ -41,6 +42,7 @@ def test_a_log_becomes_sessions_suggestions_and_pairs(tmp_path: Path) -> None:
     refs = chain(env, log(tmp_path, shop()))
     assert quality(env, refs["events"]) == {
         "events": 120,
+        "empty": 0,
         "users": 40,
         "quarantined": 0,
         "quarantine_share": 0.0,
@@ -101,8 +103,8 @@ def test_held_out_sessions_make_no_suggestion_but_in_the_final_training(tmp_path
         return list(env.store.open(ref, contracts.SUGGESTIONS).read("suggestions")["key"].to_pylist())
 
     assert "new" not in keys(refs["suggestions"])
-    final = select_suggestions.execute(env, refs["sessions"], params=SuggestionParams(), every=True)
-    assert "new" in keys(final)
+    every = include_held_out_sessions.execute(env, refs["sessions"])
+    assert "new" in keys(select_suggestions.execute(env, every, params=SuggestionParams()))
 
 
 def test_blocked_queries_are_not_suggested_in_any_spelling(tmp_path: Path) -> None:

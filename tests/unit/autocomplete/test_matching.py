@@ -132,6 +132,8 @@ def test_ascii_has_the_keys_that_its_characters_have_beside_others() -> None:
         ("ไทย น้ำ", "ไทย น\u0e49\u0e4dา"),
         ("❤\ufe0f", "❤"),
         ("≠", "=\u0338"),
+        ("don’t “quote”", 'don\'t "quote"'),
+        ("१२ ٣٤ ５", "12 34 5"),
         ("a\x00b", "a\x00b"),
         ("x\ud83d", "x"),
         ("\ud83d\ude00", "😀"),
