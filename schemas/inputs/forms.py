@@ -198,7 +198,7 @@ def _chosen_columns(
 def _advice(ours: str, wanted: str, found: Sequence[str], form: Form) -> str:
     if len(found) == 1 and (mark := next((mark for mark in ";\t|" if mark in found[0]), "")):
         return f"separate the columns by commas, not by {mark!r}"
-    first = found[0] if ours == form.needed[0] and found else "<column>"
+    first = found[0] if found and (not form.needed or ours == form.needed[0]) else "<column>"
     guess = cut(_closest(wanted, found) or _closest(ours, found) or first, 60)
     if not form.option:
         return f"rename the one that is meant, for example {guess!r}"

@@ -35,23 +35,17 @@ class NeighborParams:
 
 @dataclass(frozen=True)
 class ComparisonParams:
-    """What is compared.
+    """What is compared, on the pairs that completions are evaluated on.
 
-    pairs: maximum number of test pairs, taken evenly. prefixes: lengths of their prefixes in characters. depth: number of
-    labels that a search without a prefix lists before they are filtered. neighbors: of the queries before.
+    depth: number of labels that a search without a prefix lists before they are filtered. neighbors: of the queries before.
     """
 
-    pairs: int = 2000
-    prefixes: tuple[int, ...] = (1, 2, 3)
     depth: int = 1000
     neighbors: NeighborParams = field(default_factory=NeighborParams)
 
     def __post_init__(self) -> None:
-        if self.pairs < 1 or self.depth < 1 or not self.prefixes or min(self.prefixes) < 1:
-            raise ValueError(
-                f"pairs, depth and prefixes: expected at least 1, got {self.pairs}, {self.depth} and {self.prefixes};"
-                " raise them"
-            )
+        if self.depth < 1:
+            raise ValueError(f"depth: expected at least 1, got {self.depth}; raise it")
 
 
 def filtered(

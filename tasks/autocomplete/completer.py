@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from fingerpost.ext.trie import Texts
 from fingerpost.tasks.autocomplete.blend import Blend, BlendParams
@@ -169,6 +170,12 @@ class Completer:
             found += part
         return found
 
+    def features(self, requests: Sequence[Request]) -> sparse.csr_array:
+        """The features of requests that the ranker gets, CSR (requests, columns); ValueError without a ranker."""
+        if self.featurizer is None:
+            raise ValueError("completer: expected one with a ranker, got one of counts alone; train a ranker")
+        return _features(self.featurizer, [self.asked(request) for request in requests])
+
     @staticmethod
     def asked(request: Request) -> Asked:
         """A request as it is answered."""
@@ -227,14 +234,16 @@ class Completer:
             # Of a request without a known feature the ranker knows nothing: it would rank by the biases of the labels.
             if not len(indices) or not len(ranges[0][0]):
                 return [_NONE_LISTED]
-            return [_real(*self.ranker.rank_row(indices, values, count, ranges[0], params=self.serving.beam))]
-        matrix = self.featurizer.rows(_contexts(asked), [request.prefix for request in asked])
+            ids, scores = self.ranker.rank_row(indices, values, count, ranges[0], params=self.serving.beam)
+            return [_real(ids, scores * self.featurizer.trust(np.array([0, len(indices)]), indices, values))]
+        matrix = _features(self.featurizer, asked)
         known = np.diff(matrix.indptr) > 0
         ranges = [part if has_any else _EMPTY for has_any, part in zip(known.tolist(), ranges, strict=True)]
         low, high = (np.concatenate([part[side] for part in ranges]) for side in (0, 1))
         wanted = LabelRanges(_starts([len(part) for part, _ in ranges]), low, high)
         found = self.ranker.rank(matrix, count, params=self.serving.beam, ranges=wanted, threads=threads)
-        return [_real(*pair) for pair in zip(found.ids, found.scores, strict=True)]
+        scores = found.scores * self.featurizer.trust(matrix.indptr, matrix.indices, matrix.data)[:, None]
+        return [_real(*pair) for pair in zip(found.ids, scores, strict=True)]
 
     def _shown(self, ranked: Ranked) -> list[Suggestion]:
         columns = self.names.take(ranked.rows), ranked.scores.tolist(), ranked.sources.tolist()
@@ -253,12 +262,13 @@ def _recent(previous: Sequence[str]) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _contexts(asked: list[Asked]) -> Contexts:
-    """The queries before of several requests, each distinct one once."""
+def _features(featurizer: ContextFeaturizer, asked: list[Asked]) -> sparse.csr_array:
+    """The features of requests; each distinct query before is looked up once."""
     numbers: dict[str, int] = {}
     previous = [numbers.setdefault(key, len(numbers)) for request in asked for key in request.previous]
     indptr = _starts([len(request.previous) for request in asked])
-    return Contexts(list(numbers), indptr, np.array(previous, dtype=np.int64))
+    contexts = Contexts(list(numbers), indptr, np.array(previous, dtype=np.int64))
+    return featurizer.rows(contexts, [request.prefix for request in asked])
 
 
 def _range(low: int, high: int) -> Ranges:

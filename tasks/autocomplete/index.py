@@ -58,7 +58,7 @@ class IndexParams:
         for name, minimum in (("depth", 1), ("max_children", 2), ("max_leaf_size", 2), ("branching", 2)):
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name}: expected at least {minimum}, got {getattr(self, name)}; raise it")
-        self.clusters.splits(1)
+        _ = self.clusters  # which checks the others
 
     @property
     def clusters(self) -> ClusterParams:

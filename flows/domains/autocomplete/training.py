@@ -105,8 +105,9 @@ def compare(run: Run, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
         tree = index_by_pairs(labels, params=own.baselines.clusters, blocks=own.blocks)
         model = train_default_rankers(targets, features, tree, params=own.training, **blocks)
     new = {"default_label_features": labels, "default_tree": tree, "default_model": model}
-    used = [(artifacts | new)[role] for role in (*_ANSWERING, "default_tree", "default_model")]
-    return new | {"comparison": compare_completers(*used, params=own.baselines.comparison, serving=own.serving)}
+    used = [{**artifacts, **new}[role] for role in (*_ANSWERING, "default_tree", "default_model")]
+    measured = {"params": own.baselines.comparison, "evaluation": own.evaluation, "serving": own.serving}
+    return new | {"comparison": compare_completers(*used, **measured)}
 
 
 def note_unmeasured(run: Run, completer: Ref) -> None:

@@ -102,7 +102,8 @@ def test_candidates_followed(
     expected += [KEYS.index(key) for key in previous[1:] if key in KEYS and low <= KEYS.index(key) < high]
     one = (np.array([low], np.uint32), np.array([high], np.uint32))
     found = world.blend.candidates(previous, one, k)
-    assert found.tolist() == list(dict.fromkeys(expected))[:k] and found.dtype == np.uint32
+    assert found.tolist() == list(dict.fromkeys(expected))[:k]
+    assert found.dtype == np.uint32
     # The same range in two parts.
     middle = (low + high) // 2
     if low < middle < high:
@@ -139,7 +140,9 @@ def test_pairs_without_weight_or_suggestion_do_not_count() -> None:
     found = count_followers(
         np.array([0, -1, 0, 0], np.int32), np.array([1, 1, -1, 2], np.int32), np.array([1, 1, 1, 0], np.float32), 3
     )
-    assert found.start.tolist() == [0, 1, 1, 1] and found.rows.tolist() == [1] and found.counts.tolist() == [1]
+    assert found.start.tolist() == [0, 1, 1, 1]
+    assert found.rows.tolist() == [1]
+    assert found.counts.tolist() == [1]
 
 
 def test_most_popular_completions_back_off_to_shorter_prefixes() -> None:

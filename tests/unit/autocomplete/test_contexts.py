@@ -40,7 +40,7 @@ def fitted(log: list[list[str]], params: FeatureParams, prefixes: list[str] | No
 
 
 def featurizer(vocabulary: Vocabulary, params: FeatureParams) -> ContextFeaturizer:
-    return ContextFeaturizer(vocabulary.ids, vocabulary.families, vocabulary.idf, params)
+    return ContextFeaturizer(vocabulary.arrays(), params)
 
 
 def terms_of(previous: list[str], params: FeatureParams) -> dict[tuple[str, str], float]:
@@ -84,7 +84,9 @@ def test_a_row_has_the_terms_of_its_families(log: list[list[str]], asked: list[s
         known = {term: value for term, value in terms_of(row, params).items() if term in set(names)}
         expected = scaled(known, params) if known else {}
         assert {names[column]: value for column, value in zip(columns, values, strict=True)} == pytest.approx(expected)
-        assert (np.diff(columns) > 0).all() and values.dtype == np.float32 and columns.dtype == np.int32
+        assert (np.diff(columns) > 0).all()
+        assert values.dtype == np.float32
+        assert columns.dtype == np.int32
 
 
 @settings(max_examples=60, deadline=None)
@@ -99,7 +101,8 @@ def test_one_request_is_featurized_as_many_are(log: list[list[str]], prefixed: b
     for number, (row, prefix) in enumerate(zip(log, prefixes, strict=True)):
         part = slice(rows.indptr[number], rows.indptr[number + 1])
         columns, values = found.row(row, prefix)
-        assert np.array_equal(columns, rows.indices[part]) and np.array_equal(values, rows.data[part])
+        assert np.array_equal(columns, rows.indices[part])
+        assert np.array_equal(values, rows.data[part])
         assert np.linalg.norm(values.astype(float)) == pytest.approx(1, abs=1e-6)
 
 
@@ -136,26 +139,47 @@ def test_nothing_known_is_an_empty_row() -> None:
     assert [part.tolist() for part in found.row(["z"], "")] == [[], []]
     assert [part.tolist() for part in found.row([], "")] == [[], []]
     empty = featurizer(fitted([["a"]], FeatureParams(min_count=2)), PARAMS)
-    assert empty.columns == 0 and empty.row(["a"], "a")[0].size == 0
+    assert empty.columns == 0
+    assert empty.row(["a"], "a")[0].size == 0
     assert empty.rows(contexts_of([["a"]]), [""]).shape == (1, 0)
+
+
+def test_a_ranker_is_trusted_where_much_is_known() -> None:
+    """A term of n pairs counts n / (n + trusted), with its part of the squared length."""
+    log = [["a b"], ["a b"], ["a c"]]
+    params = FeatureParams(path=0, query=0, pair=0, triple=0, position=1.0, word=1.0, trusted=2.0)
+    found = featurizer(fitted(log, params), params)
+    rows = found.rows(contexts_of([["a b"], ["a c"], ["a z"], ["z"]]), [""] * 4)
+    trust = found.trust(rows.indptr, rows.indices, rows.data)
+    often, twice, once = 3 / 5, 2 / 4, 1 / 3
+    expected = [twice / 2 + (often + twice) / 4, once / 2 + (often + once) / 4, often, 0]
+    assert trust == pytest.approx(expected, abs=1e-6)
+    for row, value in enumerate(trust):
+        part = slice(rows.indptr[row], rows.indptr[row + 1])
+        single = np.array([0, part.stop - part.start])
+        assert found.trust(single, rows.indices[part], rows.data[part]).tolist() == [value]
+    whole = featurizer(fitted(log, params), FeatureParams(word=1.0, trusted=0))
+    assert whole.trust(np.array([0, 1]), np.array([0], np.int32), np.ones(1, np.float32)).tolist() == [1]
 
 
 def test_words() -> None:
     assert [("numpy.get norm")[b:e] for b, e in word_spans("numpy.get norm")] == ["numpy", "get", "norm"]
     assert [("天気 tokyo")[b:e] for b, e in word_spans("天気 tokyo")] == ["天", "気", "tokyo"]
-    assert word_spans("...") == [] and len(word_spans("a " * 50)) == MAX_WORDS
+    assert word_spans("...") == []
+    assert len(word_spans("a " * 50)) == MAX_WORDS
 
 
 @given(left=st.integers(0, 2**64 - 1), right=st.integers(0, 2**64 - 1), text=st.text(max_size=5))
 def test_hashes_of_one_are_those_of_many(left: int, right: int, text: str) -> None:
     many = mixed(np.array([left, 0], dtype=np.uint64), np.array([right, 1], dtype=np.uint64))
-    assert mixed_one(left, right) == many[0] and mixed_one(0, 1) == many[1]
+    assert mixed_one(left, right) == many[0]
+    assert mixed_one(0, 1) == many[1]
     assert text_hash(text) == text_hashes([text])[0]
 
 
 def test_parameters_are_read_back() -> None:
     params = FeatureParams(word=0.25, prefixes=PrefixParams(lengths=(0, 2), sampled=1))
-    stored = {name: getattr(params, name) for name in FAMILIES[:-1]} | {"decay": 0.8, "min_count": 1}
+    stored = {name: getattr(params, name) for name in FAMILIES[:-1]} | {"decay": 0.8, "min_count": 1, "trusted": 20.0}
     prefixes = vars(params.prefixes) | {"lengths": [0, 2]}
     assert feature_params(stored | {"prefixes": prefixes}) == params
 
@@ -166,8 +190,9 @@ def test_parameters_are_read_back() -> None:
         ({"decay": 0.0}, r"decay: expected above 0, up to 1, got 0\.0"),
         ({"pair": -1.0}, r"weights: expected at least 0"),
         ({"word": math.inf}, r"weights: expected at least 0"),
-        ({name: 0.0 for name in FAMILIES[:-1]}, r"weights: expected at least 0, and one above"),
+        (dict.fromkeys(FAMILIES[:-1], 0.0), r"weights: expected at least 0, and one above"),
         ({"min_count": 0}, r"min_count: expected at least 1, got 0"),
+        ({"trusted": -1.0}, r"trusted: expected a number of at least 0"),
     ],
 )
 def test_wrong_parameters(wrong: dict[str, float], message: str) -> None:

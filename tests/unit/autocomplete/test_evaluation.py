@@ -94,7 +94,8 @@ def test_metrics_by_setting() -> None:
     by_length = {0: outcomes([1, 1]), 1: outcomes([1, 2]), 3: outcomes([0, 2])}
     params = EvaluationParams(prefixes=(0, 1, 3), resamples=10)
     found = by_setting(by_length, np.array([True, False]), params)
-    assert found["all"]["mrr"] == (1 + 0.5 + 0 + 0.5) / 4 and found["all"]["pairs"] == 4
+    assert found["all"]["mrr"] == (1 + 0.5 + 0 + 0.5) / 4
+    assert found["all"]["pairs"] == 4
     assert found["prefix 0"]["mrr"] == 1
     assert [found[f"prefix 3 {word}"]["mrr"] for word in ("seen", "unseen")] == [0, 0.5]
     assert set(found) == {"all"} | {f"prefix {n}{word}" for n in (0, 1, 3) for word in ("", " seen", " unseen")}

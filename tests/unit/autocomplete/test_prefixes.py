@@ -94,7 +94,9 @@ def test_sampled_prefixes_are_of_any_length_and_of_their_pair() -> None:
     params = PrefixParams(lengths=(), sampled=1, seed=3)
     rows, lengths = trained_prefixes(np.full(5_000, 5), np.arange(5_000), params)
     counts = np.bincount(lengths, minlength=6)
-    assert counts[0] == 0 and (np.abs(counts[1:] - 1_000) < 120).all() and len(rows) == 5_000
+    assert counts[0] == 0
+    assert (np.abs(counts[1:] - 1_000) < 120).all()
+    assert len(rows) == 5_000
     # The same pair has the same prefix among others; another seed gives others.
     assert np.array_equal(trained_prefixes(np.full(10, 5), np.arange(90, 100), params)[1], lengths[90:100])
     other = PrefixParams(lengths=(), sampled=1, seed=4)
@@ -103,7 +105,8 @@ def test_sampled_prefixes_are_of_any_length_and_of_their_pair() -> None:
 
 def test_prefixes_have_features_unless_all_are_empty() -> None:
     assert not PrefixParams().featurized
-    assert PrefixParams(lengths=(0, 1)).featurized and PrefixParams(lengths=(0,), sampled=1).featurized
+    assert PrefixParams(lengths=(0, 1)).featurized
+    assert PrefixParams(lengths=(0,), sampled=1).featurized
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from fingerpost.schemas.store import Store
 #: Display names of methods, in the order of the table.
 METHODS = {
     "completer": "completer (ranker and counts)",
-    "default_index": "ranker alone, default index",
+    "default_index": "completer with the default index",
+    "filtered": "ranker alone, filtered after its search",
+    "default_index_filtered": "ranker alone, default index, filtered after its search",
     "neighbors": "nearest neighbours of the queries before",
     "bigram": "most popular after the query before, with back-off",
     "popularity": "most popular completion, with back-off",
