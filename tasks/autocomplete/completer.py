@@ -234,14 +234,16 @@ class Completer:
             # Of a request without a known feature the ranker knows nothing: it would rank by the biases of the labels.
             if not len(indices) or not len(ranges[0][0]):
                 return [_NONE_LISTED]
-            return [_real(*self.ranker.rank_row(indices, values, count, ranges[0], params=self.serving.beam))]
+            ids, scores = self.ranker.rank_row(indices, values, count, ranges[0], params=self.serving.beam)
+            return [_real(ids, scores * self.featurizer.trust(np.array([0, len(indices)]), indices, values))]
         matrix = _features(self.featurizer, asked)
         known = np.diff(matrix.indptr) > 0
         ranges = [part if has_any else _EMPTY for has_any, part in zip(known.tolist(), ranges, strict=True)]
         low, high = (np.concatenate([part[side] for part in ranges]) for side in (0, 1))
         wanted = LabelRanges(_starts([len(part) for part, _ in ranges]), low, high)
         found = self.ranker.rank(matrix, count, params=self.serving.beam, ranges=wanted, threads=threads)
-        return [_real(*pair) for pair in zip(found.ids, found.scores, strict=True)]
+        scores = found.scores * self.featurizer.trust(matrix.indptr, matrix.indices, matrix.data)[:, None]
+        return [_real(*pair) for pair in zip(found.ids, scores, strict=True)]
 
     def _shown(self, ranked: Ranked) -> list[Suggestion]:
         columns = self.names.take(ranked.rows), ranked.scores.tolist(), ranked.sources.tolist()

@@ -37,6 +37,8 @@ class FeatureParams:
     decay: factor on the value of a query for each query that followed it.
     position, query, path, word, pair, triple: weights of the families of terms; 0 leaves a family out.
     min_count: least number of training pairs of a term.
+    trusted: number of training pairs of a term at which the ranker's scores count half; 0: they always count whole. What
+        is known of few pairs says little beside counts of what followed.
     prefixes: the prefixes that pairs are trained on, and their features.
     """
 
@@ -48,6 +50,7 @@ class FeatureParams:
     pair: float = 0.7
     triple: float = 0.6
     min_count: int = 1
+    trusted: float = 20.0
     prefixes: PrefixParams = field(default_factory=PrefixParams)
 
     def __post_init__(self) -> None:
@@ -58,6 +61,8 @@ class FeatureParams:
             raise ValueError(f"weights: expected at least 0, and one above, got {weights.tolist()}; correct them")
         if self.min_count < 1:
             raise ValueError(f"min_count: expected at least 1, got {self.min_count}; raise it")
+        if not 0 <= self.trusted < math.inf:
+            raise ValueError(f"trusted: expected a number of at least 0, got {self.trusted}; correct it")
 
     def weights(self) -> NDArray[np.float64]:
         """The weights of the families, float64 (families,)."""
@@ -98,14 +103,19 @@ class Contexts:
 class Vocabulary:
     """The terms that have a column, by their number ascending.
 
-    ids: uint64 (columns,). families: uint8 (columns,). idf: float32 (columns,), 1 but for prefixes. texts: of each, or
-    empty where they are not needed.
+    ids: uint64 (columns,). families: uint8 (columns,). idf: float32 (columns,), 1 but for prefixes. counts: uint32
+    (columns,), rows of training with each. texts: of each.
     """
 
     ids: NDArray[np.uint64]
     families: NDArray[np.uint8]
     idf: NDArray[np.float32]
-    texts: Sequence[str] = ()
+    counts: NDArray[np.uint32]
+    texts: Sequence[str]
+
+    def arrays(self) -> dict[str, NDArray]:
+        """The arrays that a featurizer is made of."""
+        return {name: getattr(self, name) for name in ("ids", "families", "idf", "counts")}
 
 
 def fit_vocabulary(
@@ -131,7 +141,8 @@ def fit_vocabulary(
     families = np.repeat(np.array([terms.family for terms in found], np.uint8), [len(terms.ids) for terms in found])
     # A number that two terms have stays the first one's.
     ids, first = np.unique(ids, return_index=True)
-    return Vocabulary(ids, families[first], np.concatenate(idf)[first], [texts[i] for i in first.tolist()])
+    counts = np.concatenate([terms.rows for terms in found])[first].astype(np.uint32)
+    return Vocabulary(ids, families[first], np.concatenate(idf)[first], counts, [texts[i] for i in first.tolist()])
 
 
 def _only_allowed(contexts: Contexts, allowed: NDArray[np.bool_]) -> Contexts:
@@ -173,14 +184,14 @@ def _origins(found: Sequence[_Terms]) -> list[tuple[_Terms, int]]:
 class ContextFeaturizer:
     """Featurizes requests; nothing in it changes, so any number of threads may use one at a time.
 
-    ids: uint64 (columns,), ascending; families: uint8 (columns,); idf: float32 (columns,).
+    arrays: ids, families, idf and counts of a vocabulary.
     """
 
-    def __init__(
-        self, ids: NDArray[np.uint64], families: NDArray[np.uint8], idf: NDArray[np.float32], params: FeatureParams
-    ) -> None:
+    def __init__(self, arrays: Mapping[str, NDArray], params: FeatureParams) -> None:
         self.params = params
-        self._ids, self._families, self._idf = ids, families, idf
+        self._ids, self._families, self._idf = (arrays[name] for name in ("ids", "families", "idf"))
+        counts = arrays["counts"].astype(np.float64)
+        self._trust = counts / (counts + params.trusted)
         self._weights = params.weights()
         self._weight_list = self._weights.tolist()
         self._prefixed = params.prefixes.featurized
@@ -209,6 +220,17 @@ class ContextFeaturizer:
         sizes, columns, values = self._weighed(joined(parts), rows)
         indptr = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
         return csr_rows(values, columns, indptr, columns=self.columns)
+
+    def trust(
+        self, indptr: NDArray[np.int64], columns: NDArray[np.int32], values: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """How far the ranker is to be trusted for each row, from 0 to 1, float32 (rows,).
+
+        A term of n training pairs counts n / (n + trusted), with its part of the row's squared length.
+        """
+        rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        parts = np.square(values, dtype=np.float64) * self._trust[columns]
+        return np.bincount(rows, weights=parts, minlength=len(indptr) - 1).astype(np.float32)
 
     def _parts(
         self, hashes: QueryHashes, indptr: NDArray[np.int64], previous: NDArray[Any], prefixes: Sequence[str]

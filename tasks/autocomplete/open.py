@@ -53,7 +53,7 @@ def read_featurizer(store: Store, vocabulary: Ref) -> ContextFeaturizer:
     """The featurizer of requests over a committed vocabulary, with its parameters."""
     arrays = tensors_from_arrow(store.open(vocabulary, contracts.VOCABULARY).read("lookup"))
     params = parameters_of(store, vocabulary, lambda parameters: feature_params(parameters["params"]))
-    return ContextFeaturizer(arrays["ids"], arrays["families"], arrays["idf"], params)
+    return ContextFeaturizer(arrays, params)
 
 
 def read_trie(artifact: Artifact) -> Trie:

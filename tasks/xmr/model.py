@@ -111,11 +111,10 @@ class RankerModel:
     def __post_init__(self) -> None:
         for level, blocks in enumerate(self.levels):
             ids = np.concatenate([block.ids for block in blocks]) if blocks else np.empty(0, np.uint32)
-            chained = self.tree.chained(level)
-            nodes = self.tree.width(level) - int(chained.sum())
-            if len(ids) != nodes or len(np.unique(ids)) != nodes or chained[self.tree.parents[level][ids]].any():
+            wanted = ~self.tree.chained(level)[self.tree.parents[level]]
+            if not np.array_equal(np.bincount(ids, minlength=len(wanted)), wanted):
                 raise ModelError(
-                    f"model level {level}: expected weights of {nodes} nodes, got {len(ids)}; "
+                    f"model level {level}: expected weights of {int(wanted.sum())} nodes, got {len(ids)}; "
                     "join all blocks of the level"
                 )
 

@@ -5,6 +5,7 @@ from a search that lists every suggestion with the prefix instead of those that 
 that differ are named. Imports no Prefect.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -34,10 +35,9 @@ from fingerpost.tasks.autocomplete.request import Request
 class Side:
     """One version, and what it says of a request. Suggestions are identified by their matching keys."""
 
-    def __init__(self, store: Store, ref: Ref, request: Request, k: int) -> None:
-        self.live, self.request, self.k = LiveCompleter(store, ref), request, k
-        self.completer = self.live.completer
-        self._keys = self.live.keys
+    def __init__(self, completer: Completer, keys: Sequence[str], request: Request, k: int) -> None:
+        self.completer, self.request, self.k = completer, request, k
+        self._keys = keys
         self.row_of = {key: row for row, key in enumerate(self._keys)}
 
     def _pairs(self, ranked: Ranked) -> list[tuple[str, float]]:
@@ -90,10 +90,6 @@ class Side:
             found["asked next"] = float(blend.followed(asked.previous, rows)[0])
         return found
 
-    def answering(self) -> list[Ref]:
-        """The artifacts that answers are computed from."""
-        return list(self.live.served.values())
-
 
 def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: str) -> Why:
     """The suggestions for a request in two versions, and what moved them.
@@ -102,11 +98,12 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
     """
     only_method(method, "completer")
     request = checked_request(query)
-    left, right = (Side(store, ref, request, k) for ref in (before, after))
-    moves = _Comparison(left, right).moves()
-    answering = [*left.answering(), *right.answering()]
+    versions = [LiveCompleter(store, ref) for ref in (before, after)]
+    left, right = (Side(live.completer, live.keys, request, k) for live in versions)
+    moves = moves_between(left, right)
+    answering = [ref for live in versions for ref in live.served.values()]
     roots, elsewhere = split_causes(store, before, after, answering, _serves)
-    versions = changes(*(side.live.manifest.run.get("versions", {}) for side in (left, right)))
+    libraries = changes(*(live.manifest.run.get("versions", {}) for live in versions))
     return Why(
         query,
         k,
@@ -114,11 +111,11 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
         str(after),
         (left.search, right.search),
         moves,
-        _verdict(moves, roots, left, right, versions),
+        _verdict(moves, roots, left, right, libraries),
         [],
         roots,
         elsewhere,
-        versions,
+        libraries,
     )
 
 
@@ -126,6 +123,12 @@ def _serves(cause: Cause) -> bool:
     """Whether a cause is in how the version answers, which the release's own parameters say."""
     release = cause.artifact.startswith(contracts.COMPLETER.name)
     return release and any(change.key.split(".")[0] == "serving" for change in cause.parameters)
+
+
+def moves_between(left: Side, right: Side) -> list[Move]:
+    """Every suggestion of either version, in the order of the later one, then those that left; and what moved each."""
+    found = _Comparison(left, right)
+    return ranked_moves(left.served, right.served, found.title, found.reason)
 
 
 class _Comparison:
@@ -136,14 +139,12 @@ class _Comparison:
         self.new = right.row_of.keys() - left.row_of.keys()
         self.gone = left.row_of.keys() - right.row_of.keys()
 
-    def moves(self) -> list[Move]:
-        """Every suggestion of either version, in the order of the later one, then those that left."""
-        return ranked_moves(self.left.served, self.right.served, self._title, self._reason)
-
-    def _title(self, key: str) -> str:
+    def title(self, key: str) -> str:
+        """The text of a suggestion."""
         return (self.right if key in self.right.row_of else self.left).title(key)
 
-    def _reason(self, key: str, before: int, after: int, kept_order: bool) -> tuple[str, str]:
+    def reason(self, key: str, before: int, after: int, kept_order: bool) -> tuple[str, str]:
+        """The kind of a move, and its cause."""
         if before == after:
             return "same", ""
         if key in self.gone:

@@ -13,7 +13,7 @@ from fingerpost.tasks.autocomplete.evaluation import (
     positions,
 )
 from fingerpost.tasks.autocomplete.open import COUNTED, TRAINED, open_completer
-from fingerpost.tasks.autocomplete.stages.tested_pairs import TestedPairs
+from fingerpost.tasks.autocomplete.stages.tested_pairs import METHODS, TestedPairs
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -32,7 +32,7 @@ def evaluate_completer(
     tested = TestedPairs.read(run.store, sessions, pairs, params)
     completer = open_completer(run.store, dict(zip(_ROLES, members, strict=False)), serving)
     rows: list[tuple[str, str, str, float]] = []
-    for method in ("completer", "popularity", "bigram"):
+    for method in METHODS:
         outcomes = {
             length: tested.outcomes(completer, tested.ranked(completer, method, length, params, run.threads))
             for length in params.prefixes

@@ -11,6 +11,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.autocomplete.contexts import FeatureParams
 from fingerpost.tasks.autocomplete.contexts import fit_vocabulary as fit
+from fingerpost.tasks.autocomplete.open import read_featurizer
 from fingerpost.tasks.autocomplete.prefixes import (
     PrefixParams,
     inverse_frequencies,
@@ -21,7 +22,6 @@ from fingerpost.tasks.autocomplete.prefixes import (
 from fingerpost.tasks.autocomplete.sessions import TRAINING
 from fingerpost.tasks.autocomplete.stages.pair_tables import (
     TrainingPairs,
-    read_featurizer,
     suggestion_keys,
     suggestion_rows,
 )
@@ -41,7 +41,7 @@ def fit_vocabulary(run: StageRun, sessions: Ref, suggestions: Ref, pairs: Ref, *
     names = pa.array(FAMILIES, pa.string()).take(pa.array(found.families))
     texts = pa.array(found.texts, pa.string())
     run.write("terms", pa.table({"family": names, "term": texts, "idf": pa.array(found.idf, pa.float32())}))
-    run.write("lookup", tensors_to_arrow({"ids": found.ids, "families": found.families, "idf": found.idf}))
+    run.write("lookup", tensors_to_arrow(found.arrays()))
     counts = np.bincount(found.families, minlength=len(FAMILIES)).tolist()
     run.quality = {"columns": len(found.ids)} | {
         f"{name}_terms": count for name, count in zip(FAMILIES, counts, strict=True)

@@ -8,10 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fingerpost.schemas import autocomplete as contracts
-from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.schemas.refs import Ref
-from fingerpost.schemas.store import Artifact, Store, parameters_of
-from fingerpost.tasks.autocomplete.contexts import ContextFeaturizer, Contexts, feature_params
+from fingerpost.schemas.store import Artifact, Store
+from fingerpost.tasks.autocomplete.contexts import Contexts
 from fingerpost.tasks.autocomplete.prefixes import PrefixParams, trained_prefixes
 from fingerpost.tasks.autocomplete.sessions import TRAINING
 from fingerpost.tasks.recent import Recent
@@ -111,10 +110,3 @@ class TrainingPairs:
 
 #: The training pairs read last, because consecutive shards read the same.
 _training_pairs: Recent[tuple[str, Ref, Ref, Ref, PrefixParams], TrainingPairs] = Recent()
-
-
-def read_featurizer(store: Store, vocabulary: Ref) -> ContextFeaturizer:
-    """The featurizer of a vocabulary, with the parameters that it was fitted with."""
-    arrays = tensors_from_arrow(store.open(vocabulary, contracts.VOCABULARY).read("lookup"))
-    params = parameters_of(store, vocabulary, lambda given: feature_params(given["params"]))
-    return ContextFeaturizer(arrays["ids"], arrays["families"], arrays["idf"], params)

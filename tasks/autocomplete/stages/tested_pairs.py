@@ -1,7 +1,8 @@
-"""The held-out pairs that completions are measured on: what was asked before, and what was asked next."""
+"""Test pairs as requests, their completions by a method, and what these are worth."""
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,10 @@ from fingerpost.tasks.autocomplete.evaluation import EvaluationParams, Outcomes,
 from fingerpost.tasks.autocomplete.request import Request
 from fingerpost.tasks.autocomplete.sessions import TEST, TRAINING
 from fingerpost.tasks.autocomplete.stages.pair_tables import PairTable
+
+#: completer: as published; popularity: the most popular completions; bigram: those after the previous query.
+Method = Literal["completer", "popularity", "bigram"]
+METHODS: tuple[Method, ...] = ("completer", "popularity", "bigram")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class TestedPairs:
 
     @staticmethod
     def read(store: Store, sessions: Ref, pairs: Ref, params: EvaluationParams) -> "TestedPairs":
+        """The test pairs, at most ``params.pairs`` of them."""
         queries = store.open(sessions, contracts.SESSIONS).read("queries")
         artifact = store.open(pairs, contracts.PAIRS)
         table, (start, previous) = _test_pairs(PairTable.of(artifact, TEST), params.pairs)
@@ -56,7 +62,7 @@ class TestedPairs:
         )
 
     def ranked(
-        self, completer: Completer, method: str, length: int, params: EvaluationParams, threads: int
+        self, completer: Completer, method: Method, length: int, params: EvaluationParams, threads: int
     ) -> list[NDArray[np.uint32]]:
         """The completions by a method of the first characters of each next query."""
         prefixes, k = [key[:length] for key in self.keys], params.suggestions
