@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -152,6 +153,21 @@ def test_a_loaded_completer_says_what_it_is(log: Log) -> None:
     assert found.complete_many([Request((BEFORE,), AFTER[:3])]) == [found.complete([BEFORE], AFTER[:3])]
     with pytest.raises(FingerpostError, match="k: expected a number of answers of at least 0"):
         found.complete((), "", -1)
+
+
+def test_a_batch_gets_the_same_scores_as_single_requests(log: Log) -> None:
+    found = live(store=log.store.url)
+    requests = [
+        Request((*before, name), after[:length])
+        for path in PATHS
+        for name, after in pairwise(path)
+        for length in (0, 1, 5)
+        for before in ((), (PATHS[2][1], "never asked"))
+    ]
+    requests.append(Request((BEFORE,), AFTER[:2] + "x" + AFTER[3:6]))
+    single = [found.complete(request.previous, request.prefix) for request in requests]
+    assert found.complete_many(requests) == found.complete_many(requests, threads=2) == single
+    assert {suggestion.source for answers in single for suggestion in answers} >= {"follower", "ranker", "typo"}
 
 
 def test_replay_answers_requests_with_their_queries_before(log: Log, tmp_path: Path) -> None:
