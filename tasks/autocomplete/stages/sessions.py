@@ -23,7 +23,7 @@ from fingerpost.tasks.autocomplete.sessions import (
     cut,
     text_hashes,
 )
-from fingerpost.tasks.autocomplete.suggestions import SuggestionParams, select
+from fingerpost.tasks.autocomplete.suggestions import SuggestionParams, newest_time, select
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -107,7 +107,9 @@ def select_suggestions(run: StageRun, sessions: Ref, *blocked: BlockedSource, pa
     queries, steps = artifact.read("queries"), _training_steps(artifact)
     texts, keys = queries["query"].to_pylist(), queries["key"].to_pylist()
     never = {matching_key(text) for source in blocked for text in source.read()}
-    found = select(texts, keys, (steps["query"], steps["user"], steps["time"]), params, blocked=never)
+    newest = newest_time(steps["user"], steps["time"], params.half_life_days)
+    log = (steps["query"], steps["user"], steps["time"])
+    found = select(texts, keys, log, params, blocked=never, newest=newest)
     rows = pa.array(found.rows)
     columns = {"query": queries["query"].take(rows), "key": queries["key"].take(rows)}
     run.write("suggestions", pa.table({**columns, "users": found.users, "weight": found.weights}))
@@ -120,7 +122,8 @@ def pair_queries(run: StageRun, sessions: Ref, suggestions: Ref, *, params: Pair
     """Pairs each query with those before it in its session; ages count from the newest event of a training session."""
     artifact = run.store.open(sessions, contracts.SESSIONS)
     rows = _suggestion_of(artifact, run.store.open(suggestions, contracts.SUGGESTIONS))
-    steps, newest = _steps(artifact), int(_training_steps(artifact)["time"].max(initial=-1))
+    steps, trained = _steps(artifact), _training_steps(artifact)
+    newest = newest_time(trained["user"], trained["time"], params.half_life_days)
     found = pair(steps["session"], steps["query"], steps["time"], rows, params, newest=newest)
     splits = artifact.read("sessions")["split"].take(pa.array(found.sessions))
     columns: dict[str, Any] = {
