@@ -24,6 +24,7 @@ from fingerpost.tasks.autocomplete.sessions import (
     text_hashes,
 )
 from fingerpost.tasks.autocomplete.suggestions import SuggestionParams, newest_time, select
+from fingerpost.tasks.autocomplete.visitors import known_users
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -52,10 +53,12 @@ def cut_sessions(run: StageRun, events: Ref, *, params: SessionParams) -> None:
 
 def _numbered(table: pa.Table) -> tuple[Events, list[str], list[str]]:
     """Events as numbers, the texts of the queries, and the matching keys."""
-    users, _ = _codes(table["user"])
+    users, hashes = _codes(table["user"])
     given, named = _codes(table["session"])
     spellings, texts = _codes(table["query"])
     sessions = np.where(np.array([name != "" for name in named], dtype=bool)[given], given, -1) if named else given
+    number_of = {name: number for number, name in enumerate(named) if name}
+    users = known_users(users, sessions, np.array([number_of.get(name, -1) for name in hashes], dtype=np.int64))
     numbers: dict[str, int] = {}
     found = map(matching_key, texts)
     keys = np.array([numbers.setdefault(key, len(numbers)) if key else -1 for key in found], dtype=np.int64)
