@@ -15,6 +15,7 @@ from fingerpost.flows.run.replay import replay
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.autocomplete.matching import matching_key
 from fingerpost.tasks.autocomplete.open import PRODUCT, live
 from fingerpost.tasks.autocomplete.request import Request
 from tests.support.commands import fingerpost_here, refused
@@ -153,6 +154,18 @@ def test_a_loaded_completer_says_what_it_is(log: Log) -> None:
     assert found.complete_many([Request((BEFORE,), AFTER[:3])]) == [found.complete([BEFORE], AFTER[:3])]
     with pytest.raises(FingerpostError, match="k: expected a number of answers of at least 0"):
         found.complete((), "", -1)
+
+
+def test_known_words_of_a_query_never_seen_count(log: Log) -> None:
+    found = live(store=log.store.url)
+    for path in PATHS[:2]:
+        unseen = f"cheap {path[0]}"
+        assert matching_key(unseen) not in found.keys
+        answers = found.complete([unseen], "", 4)
+        assert answers[0].query.lower() in path, answers
+        assert answers[0].source == "ranker"
+    popular = found.complete((), "", 4)
+    assert [answer.query for answer in found.complete(["qqq zzz"], "", 4)] == [answer.query for answer in popular]
 
 
 def test_a_batch_gets_the_same_scores_as_single_requests(log: Log) -> None:
