@@ -25,6 +25,8 @@ from tests.support.query_logs import ADDRESS, DAYS, GONE, KEYS, LONE, NEW, PATHS
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
 FLOW = "train_autocomplete"
+#: Queries without any before them, and the number of their users; one of a single user.
+POPULAR = {"weather": 9, "maps": 7, "weather radar": 5, "東京 天気": 3, "webcam of my house": 1}
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +152,18 @@ def test_a_nightly_without_events_says_so(log: Log) -> None:
     assert skipped(settings) == "No completer is trained: autocomplete.input names no events"
     settings = log.nightly(**{"autocomplete.input": "python-calls"}).resolve()
     assert skipped(settings).startswith("No completer is trained: autocomplete.input is python-calls, which requires")
+
+
+def test_a_log_of_single_queries_is_completed_by_popularity(tmp_path: Path) -> None:
+    rows = [f"{query} {user},2026-03-01T10:00:00Z,{query}" for query, most in POPULAR.items() for user in range(most)]
+    (tmp_path / "single.csv").write_text("\n".join(["user,time,query", *rows]) + "\n")
+    asked = Log(tmp_path).request(**{"autocomplete.sessions.minimum_length": 1})
+    run_flow(FLOW, asked.model_copy(update={"input": str(tmp_path / "single.csv")}), quiet=True)
+    store = Log(tmp_path).store
+    (record,) = runs(store)
+    assert "train_rankers" not in {stage["stage"] for stage in record["stages"]}
+    assert any("is not measured" in note for note in record["notes"])
+    completer = live("shop", store=store.url)
+    assert shown(completer, [], "") == ["weather", "maps", "weather radar", "東京 天気"]
+    assert shown(completer, ["maps"], "We") == ["weather", "weather radar"]
+    assert shown(completer, [], "東") == ["東京 天気"]
