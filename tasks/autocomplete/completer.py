@@ -235,15 +235,16 @@ class Completer:
             if not len(indices) or not len(ranges[0][0]):
                 return [_NONE_LISTED]
             ids, scores = self.ranker.rank_row(indices, values, count, ranges[0], params=self.serving.beam)
-            return [_real(ids, scores * self.featurizer.trust(np.array([0, len(indices)]), indices, values))]
+            trust = self.featurizer.trust(np.array([0, len(indices)]), indices, values)
+            return [_real(ids, scores, trust[0])]
         matrix = _features(self.featurizer, asked)
         known = np.diff(matrix.indptr) > 0
         ranges = [part if has_any else _EMPTY for has_any, part in zip(known.tolist(), ranges, strict=True)]
         low, high = (np.concatenate([part[side] for part in ranges]) for side in (0, 1))
         wanted = LabelRanges(_starts([len(part) for part, _ in ranges]), low, high)
         found = self.ranker.rank(matrix, count, params=self.serving.beam, ranges=wanted, threads=threads)
-        scores = found.scores * self.featurizer.trust(matrix.indptr, matrix.indices, matrix.data)[:, None]
-        return [_real(*pair) for pair in zip(found.ids, scores, strict=True)]
+        trust = self.featurizer.trust(matrix.indptr, matrix.indices, matrix.data)
+        return [_real(*row) for row in zip(found.ids, found.scores, trust, strict=True)]
 
     def _shown(self, ranked: Ranked) -> list[Suggestion]:
         columns = self.names.take(ranked.rows), ranked.scores.tolist(), ranked.sources.tolist()
@@ -279,10 +280,10 @@ def _starts(sizes: list[int]) -> NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))).astype(np.int64)
 
 
-def _real(ids: NDArray[np.uint32], scores: NDArray[np.float32]) -> _Listed:
-    """What is listed, without the padding."""
+def _real(ids: NDArray[np.uint32], scores: NDArray[np.float32], trust: np.float32) -> _Listed:
+    """What is listed, without the padding, and its scores as far as they are trusted."""
     count = int((ids != NONE).sum())
-    return _Listed(ids[:count], scores[:count])
+    return _Listed(ids[:count], scores[:count] * trust)
 
 
 def _followed(first: Ranked, then: Ranked, k: int) -> Ranked:
