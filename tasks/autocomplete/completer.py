@@ -46,7 +46,7 @@ class ServingParams:
 
     beam: BeamParams = field(default_factory=lambda: BeamParams(beam=10, post_processor="log-l3-hinge"))
     blend: BlendParams = field(default_factory=BlendParams)
-    candidates: int = 50
+    candidates: int = 30
     typos: bool = True
 
     def __post_init__(self) -> None:
@@ -281,7 +281,7 @@ def _starts(sizes: list[int]) -> NDArray[np.int64]:
 
 
 def _real(ids: NDArray[np.uint32], scores: NDArray[np.float32], trust: np.float32) -> _Listed:
-    """What is listed, without the padding, and its scores as far as they are trusted."""
+    """What is listed, without the padding; scores are multiplied by the trust in the ranker."""
     count = int((ids != NONE).sum())
     return _Listed(ids[:count], scores[:count] * trust)
 

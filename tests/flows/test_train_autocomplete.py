@@ -21,10 +21,13 @@ from fingerpost.tasks.autocomplete.open import PRODUCT, LiveCompleter, live
 from fingerpost.tasks.ledger import partition, runs
 from tests.support.commands import fingerpost_here
 from tests.support.query_logs import ADDRESS, DAYS, GONE, KEYS, LONE, NEW, PATHS, Log, clear, write_log
+from tests.support.report_pages import Page
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
 FLOW = "train_autocomplete"
+#: Queries without any before them, and the number of their users; one of a single user.
+POPULAR = {"weather": 9, "maps": 7, "weather radar": 5, "東京 天気": 3, "webcam of my house": 1}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,13 @@ def test_a_nightly_publishes_a_completer_that_knows_what_came_before(log: Log, c
     assert quality["mrr"] > quality["popularity_mrr"] > 0
     assert quality["least_users"] >= 2
     assert quality["trained"] == quality["sessions"]
+    record = runs(log.store, newest=1)[0]
+    (evaluated,) = (stage for stage in record["stages"] if stage["stage"] == "evaluate_completer")
+    times = evaluated["measured"]["completer"]
+    assert 0 < times["p50_ms"] <= times["p95_ms"] <= times["p99_ms"]
+    report = Page((log.folder / "store" / "reports" / f"{record['id']}.html").read_text())
+    assert "ms p50" in report.text("completing")
+    assert len(report.text("completing")) > 500
 
 
 def test_what_one_user_asked_and_what_looks_like_an_address_is_never_suggested(completer: LiveCompleter) -> None:
@@ -150,3 +160,18 @@ def test_a_nightly_without_events_says_so(log: Log) -> None:
     assert skipped(settings) == "No completer is trained: autocomplete.input names no events"
     settings = log.nightly(**{"autocomplete.input": "python-calls"}).resolve()
     assert skipped(settings).startswith("No completer is trained: autocomplete.input is python-calls, which requires")
+
+
+def test_a_log_of_single_queries_is_completed_by_popularity(tmp_path: Path) -> None:
+    rows = [f"{query} {user},2026-03-01T10:00:00Z,{query}" for query, most in POPULAR.items() for user in range(most)]
+    (tmp_path / "single.csv").write_text("\n".join(["user,time,query", *rows]) + "\n")
+    asked = Log(tmp_path).request(**{"autocomplete.sessions.minimum_length": 1})
+    run_flow(FLOW, asked.model_copy(update={"input": str(tmp_path / "single.csv")}), quiet=True)
+    store = Log(tmp_path).store
+    (record,) = runs(store)
+    assert "train_rankers" not in {stage["stage"] for stage in record["stages"]}
+    assert any("is not measured" in note for note in record["notes"])
+    completer = live("shop", store=store.url)
+    assert shown(completer, [], "") == ["weather", "maps", "weather radar", "東京 天気"]
+    assert shown(completer, ["maps"], "We") == ["weather", "weather radar"]
+    assert shown(completer, [], "東") == ["東京 天気"]

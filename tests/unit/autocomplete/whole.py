@@ -23,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     "autocomplete.blocks.rows": 100,
     "autocomplete.training.negatives": "tfn+man",
     "autocomplete.sessions.test_share": 0.2,
+    "autocomplete.evaluation.resamples": 20,
     "autocomplete.baselines.compared": True,
     "autocomplete.baselines.clusters.flat_labels": 0,
     "autocomplete.baselines.clusters.max_leaf_size": 4,
