@@ -17,6 +17,7 @@ from fingerpost.flows.ops.compare.versions import find_product
 from fingerpost.flows.ops.compare.why import Why, why
 from fingerpost.flows.run.replay import replay
 from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import autocomplete as contracts
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.autocomplete.matching import matching_key, prefix_key
@@ -35,8 +36,9 @@ BEFORE, AFTER = PATHS[0][:2]
 def log(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Log:
     """Completers of two days, of which the later has other suggestions."""
     found = write_log(tmp_path_factory.mktemp("log"))
-    for day in (DAYS[0], DAYS[2]):
-        run_flow("train_autocomplete", found.request(day), quiet=True)
+    for day, compared in ((DAYS[0], False), (DAYS[2], True)):
+        settings = {"autocomplete.baselines.compared": compared}
+        run_flow("train_autocomplete", found.request(day, **settings), quiet=True)
     return found
 
 
@@ -142,6 +144,21 @@ def test_a_row_that_is_no_request_is_refused(log: Log, tmp_path: Path, lines: st
 )
 def test_a_mistake_is_one_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
     assert message in refused("complete", *arguments, cwd=tmp_path)
+
+
+def test_a_completer_is_compared_with_other_indexes_searches_and_neighbours(log: Log) -> None:
+    mrr: dict[str, dict[str, float]] = {}
+    for contract in (contracts.EVALUATION, contracts.COMPARISON):
+        (ref,) = log.store.refs(contract.name, day=DAYS[2])
+        for row in log.store.open(ref, contract).read("figures").to_pylist():
+            if row["metric"] == "mrr":
+                mrr.setdefault(row["method"], {})[row["setting"]] = row["value"]
+    others = {"default_index", "filtered", "default_index_filtered", "neighbors"}
+    assert mrr.keys() == others | {"completer", "popularity", "bigram"}
+    lengths = {setting for setting in mrr["completer"] if setting.startswith("prefix")}
+    assert all(values.keys() == lengths | {"all"} for values in mrr.values())
+    assert all(mrr[method]["all"] > mrr["popularity"]["all"] for method in others - {"default_index_filtered"})
+    assert all(0 < value <= 1 for values in mrr.values() for value in values.values())
 
 
 def test_python_answers_without_prefect(log: Log) -> None:

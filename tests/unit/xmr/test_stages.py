@@ -243,14 +243,14 @@ def test_less_memory_makes_smaller_blocks_of_the_same_weights(
         FingerpostError,
         match=(
             r"memory: expected a need of at most 5\.0 MiB, got \d+\.\d MiB for training with .*; raise"
-            r" blocks\.memory_mb of the domain"
+            r" xmr\.blocks\.memory_mb"
         ),
     ):
         training_stages.train_rankers.execute(
             env, *asked.values(), refs["tree"], params=Shop().training, rows=RowParams(), blocks=BlockParams(96, 200, 5)
         )
     monkeypatch.setattr(memory_budget, "available_memory", lambda: 20 * 2**20)
-    with pytest.raises(FingerpostError, match=r"at most 20\.0 MiB, got .*; set blocks\.memory_mb of the domain"):
+    with pytest.raises(FingerpostError, match=r"at most 20\.0 MiB, got .*; set xmr\.blocks\.memory_mb"):
         made_within(0)
     with pytest.raises(FingerpostError, match=r"at most 20\.0 MiB"):
         made_within(31)
