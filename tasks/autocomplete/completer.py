@@ -46,7 +46,7 @@ class ServingParams:
 
     beam: BeamParams = field(default_factory=lambda: BeamParams(beam=10, post_processor="log-l3-hinge"))
     blend: BlendParams = field(default_factory=BlendParams)
-    candidates: int = 50
+    candidates: int = 30
     typos: bool = True
 
     def __post_init__(self) -> None:

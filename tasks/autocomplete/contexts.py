@@ -46,8 +46,8 @@ class FeatureParams:
     position: float = 1.0
     query: float = 0.7
     path: float = 0.5
-    word: float = 0.4
-    pair: float = 0.7
+    word: float = 0.7
+    pair: float = 1.0
     triple: float = 0.6
     min_count: int = 1
     trusted: float = 20.0

@@ -46,6 +46,7 @@ class EvaluationParams:
     suggestions: number of completions that are looked at.
     pairs: maximum number of test pairs, taken evenly.
     resamples: of sessions, for the intervals; 0 for none.
+    timed: maximum number of single completions that are timed; 0 for none.
     weak: prefixes without a good answer.
     """
 
@@ -53,6 +54,7 @@ class EvaluationParams:
     suggestions: int = 10
     pairs: int = 20_000
     resamples: int = 1_000
+    timed: int = 500
     seed: int = 0
     weak: WeakParams = field(default_factory=WeakParams)
 
@@ -61,9 +63,10 @@ class EvaluationParams:
             raise ValueError(f"prefixes: expected lengths, one above 0, got {self.prefixes}; give some")
         if self.suggestions < max(SUCCESS):
             raise ValueError(f"suggestions: expected at least {max(SUCCESS)}, got {self.suggestions}; raise it")
-        if self.pairs < 1 or self.resamples < 0:
+        if self.pairs < 1 or self.resamples < 0 or self.timed < 0:
             raise ValueError(
-                f"pairs and resamples: expected at least 1 and 0, got {self.pairs} and {self.resamples}; raise them"
+                f"pairs, resamples and timed: expected at least 1, 0 and 0, got {self.pairs}, {self.resamples} and"
+                f" {self.timed}; raise them"
             )
 
 

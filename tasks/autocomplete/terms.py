@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from hashlib import blake2b
 from typing import Any
 
@@ -22,6 +22,9 @@ from fingerpost.tasks.autocomplete.sessions import text_hashes
 #: prefix: characters of what is typed.
 FAMILIES = ("position", "query", "path", "word", "pair", "triple", "prefix")
 POSITION, QUERY, PATH, WORD, PAIR, TRIPLE, PREFIX = range(len(FAMILIES))
+
+#: The number of queries whose numbers are cached: those of a session come again with each letter that is typed.
+_CACHED = 4096
 
 #: Words of a query that count: its first ones.
 MAX_WORDS = 12
@@ -162,25 +165,37 @@ def request_entries(previous: Sequence[str], *, decay: float) -> tuple[list[int]
 
     previous: matching keys, the most recent first.
     """
-    whole = [text_hash(key) for key in previous]
+    numbers = [_query_numbers(key) for key in previous]
+    whole = [number for number, _, _ in numbers]
     values = [decay**place for place in range(len(whole))]
     ids = [mixed_one(mixed_one(number, place), POSITION) for place, number in enumerate(whole)]
     ids += [mixed_one(number, QUERY) for number in whole]
-    weights, paths, words = values + values, [], []
-    path_weights, word_weights = [], []
-    for key, value in zip(previous, values, strict=True):
-        spans = word_spans(key)
-        share = value / math.sqrt(len(spans) or 1)
-        paths += [mixed_one(text_hash(key[:end]), PATH) for _, end in spans[:-1]]
-        words += [mixed_one(text_hash(key[begin:end]), WORD) for begin, end in spans]
-        path_weights += [share] * max(len(spans) - 1, 0)
-        word_weights += [share] * len(spans)
+    weights = values + values
+    paths: list[int] = []
+    words: list[int] = []
+    path_weights: list[float] = []
+    word_weights: list[float] = []
+    for (_, of_paths, of_words), value in zip(numbers, values, strict=True):
+        share = value / math.sqrt(len(of_words) or 1)
+        paths += of_paths
+        words += of_words
+        path_weights += [share] * len(of_paths)
+        word_weights += [share] * len(of_words)
     ids, weights = ids + paths + words, weights + path_weights + word_weights
     for family, span in ((PAIR, 2), (TRIPLE, 3)):
         if len(whole) >= span:
             ids.append(mixed_one(reduce(mixed_one, whole[:span]), family))
             weights.append(1.0)
     return ids, weights
+
+
+@lru_cache(maxsize=_CACHED)
+def _query_numbers(key: str) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """The hash of a query, and the numbers of its leading parts and of its words."""
+    spans = word_spans(key)
+    paths = tuple(mixed_one(text_hash(key[:end]), PATH) for _, end in spans[:-1])
+    words = tuple(mixed_one(text_hash(key[begin:end]), WORD) for begin, end in spans)
+    return text_hash(key), paths, words
 
 
 def term_text(family: int, origin: int, keys: Sequence[str], hashes: QueryHashes, previous: NDArray[Any]) -> str:

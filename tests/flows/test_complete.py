@@ -3,19 +3,25 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fingerpost.flows.ops.compare.versions import find_product
 from fingerpost.flows.ops.compare.why import Why, why
 from fingerpost.flows.run.replay import replay
 from fingerpost.flows.run.start import run_flow
+from fingerpost.schemas import autocomplete as contracts
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.refs import Ref
-from fingerpost.tasks.autocomplete.open import PRODUCT, live
+from fingerpost.tasks.autocomplete.matching import matching_key, prefix_key
+from fingerpost.tasks.autocomplete.open import PRODUCT, LiveCompleter, live
 from fingerpost.tasks.autocomplete.request import Request
 from tests.support.commands import fingerpost_here, refused
 from tests.support.queries import write_queries
@@ -28,10 +34,11 @@ BEFORE, AFTER = PATHS[0][:2]
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Log:
-    """Completers of three days."""
+    """Completers of two days, of which the later has other suggestions."""
     found = write_log(tmp_path_factory.mktemp("log"))
-    for day in DAYS:
-        run_flow("train_autocomplete", found.request(day), quiet=True)
+    for day, compared in ((DAYS[0], False), (DAYS[2], True)):
+        settings = {"autocomplete.baselines.compared": compared}
+        run_flow("train_autocomplete", found.request(day, **settings), quiet=True)
     return found
 
 
@@ -42,18 +49,22 @@ def asked(log: Log, *arguments: str) -> str:
     return done.stdout
 
 
-def versions(log: Log) -> tuple[Ref, Ref, Ref]:
-    """The completers, oldest first."""
-    first, second, third = (
-        find_product(log.store, f"live~{back}", collection="shop", product=PRODUCT) for back in (2, 1, 0)
-    )
-    return first, second, third
+@lru_cache(maxsize=1)
+def opened(log: Log) -> LiveCompleter:
+    """What is live."""
+    return live(store=log.store.url)
+
+
+def versions(log: Log) -> tuple[Ref, Ref]:
+    """The completers, the older one first."""
+    where = {"collection": "shop", "product": PRODUCT}
+    return find_product(log.store, "live~1", **where), find_product(log.store, "live", **where)
 
 
 def test_the_command_completes_after_the_queries_before(log: Log) -> None:
     found = json.loads(asked(log, "--previous", BEFORE, AFTER[:3], "--json"))
     assert (found["previous"], found["prefix"]) == ([BEFORE], AFTER[:3])
-    assert found["completer"] == str(versions(log)[2])
+    assert found["completer"] == str(versions(log)[1])
     assert found["suggestions"][0]["query"].lower() == AFTER
     assert found["suggestions"][0]["source"] == "follower"
     shown = asked(log, "--previous", BEFORE, AFTER[:3])
@@ -135,12 +146,27 @@ def test_a_mistake_is_one_line(arguments: tuple[str, ...], message: str, tmp_pat
     assert message in refused("complete", *arguments, cwd=tmp_path)
 
 
+def test_a_completer_is_compared_with_other_indexes_searches_and_neighbours(log: Log) -> None:
+    mrr: dict[str, dict[str, float]] = {}
+    for contract in (contracts.EVALUATION, contracts.COMPARISON):
+        (ref,) = log.store.refs(contract.name, day=DAYS[2])
+        for row in log.store.open(ref, contract).read("figures").to_pylist():
+            if row["metric"] == "mrr":
+                mrr.setdefault(row["method"], {})[row["setting"]] = row["value"]
+    others = {"default_index", "filtered", "default_index_filtered", "neighbors"}
+    assert mrr.keys() == others | {"completer", "popularity", "bigram"}
+    lengths = {setting for setting in mrr["completer"] if setting.startswith("prefix")}
+    assert all(values.keys() == lengths | {"all"} for values in mrr.values())
+    assert all(mrr[method]["all"] > mrr["popularity"]["all"] for method in others - {"default_index_filtered"})
+    assert all(0 < value <= 1 for values in mrr.values() for value in values.values())
+
+
 def test_python_answers_without_prefect(log: Log) -> None:
     script = (
         "import sys\nfrom fingerpost.tasks.autocomplete.open import live\n"
         f"found = live(store={log.store.url!r}).complete([{BEFORE!r}], {AFTER[:3]!r})\n"
         f"assert found[0].query.lower() == {AFTER!r}, found\n"
-        "assert not {'prefect', 'dask', 'distributed', 'torch', 'sklearn'} & set(sys.modules)"
+        "assert not {'prefect', 'dask', 'distributed', 'torch', 'sklearn', 'pandas'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -153,6 +179,37 @@ def test_a_loaded_completer_says_what_it_is(log: Log) -> None:
     assert found.complete_many([Request((BEFORE,), AFTER[:3])]) == [found.complete([BEFORE], AFTER[:3])]
     with pytest.raises(FingerpostError, match="k: expected a number of answers of at least 0"):
         found.complete((), "", -1)
+
+
+NAMES = st.sampled_from([name for path in PATHS for name in path])
+WRITTEN = st.text(max_size=4) | NAMES | NAMES.flatmap(lambda name: st.integers(0, 6).map(lambda length: name[:length]))
+
+
+@given(st.lists(WRITTEN, max_size=4), WRITTEN, st.sampled_from([str, str.upper, str.title]), st.integers(0, 30))
+def test_every_suggestion_of_a_published_completer_begins_with_the_prefix(
+    log: Log, previous: list[str], prefix: str, spelled: Callable[[str], str], k: int
+) -> None:
+    prefix = spelled(prefix)
+    found = opened(log).complete(previous, prefix, k, typos=False)
+    keys = [matching_key(suggestion.query) for suggestion in found]
+    expected = [key for key in opened(log).keys if key.startswith(prefix_key(prefix))]
+    assert len(keys) == len(set(keys)) == min(k, len(expected))
+    assert set(keys) <= set(expected)
+    more = opened(log).complete(previous, prefix, k)
+    assert more[: len(found)] == found
+    assert {suggestion.source for suggestion in more[len(found) :]} <= {"typo"}
+
+
+def test_known_words_of_a_query_never_seen_count(log: Log) -> None:
+    found = live(store=log.store.url)
+    for path in PATHS[:2]:
+        unseen = f"cheap {path[0]}"
+        assert matching_key(unseen) not in found.keys
+        answers = found.complete([unseen], "", 4)
+        assert answers[0].query.lower() in path, answers
+        assert answers[0].source == "ranker"
+    popular = found.complete((), "", 4)
+    assert [answer.query for answer in found.complete(["qqq zzz"], "", 4)] == [answer.query for answer in popular]
 
 
 def test_a_batch_gets_the_same_scores_as_single_requests(log: Log) -> None:
@@ -171,30 +228,28 @@ def test_a_batch_gets_the_same_scores_as_single_requests(log: Log) -> None:
 
 
 def test_replay_answers_requests_with_their_queries_before(log: Log, tmp_path: Path) -> None:
-    first, second, third = versions(log)
-    file = write_queries(
-        tmp_path / "queries.csv", [(f"{BEFORE} > {AFTER[:3]}",), (NEW[0][:4],), (GONE[0][:3],)], ("query",)
-    )
-    found = {query.query: query for query in replay(log.store, second, first, file=str(file), k=3).queries}
-    assert found[f"{BEFORE} > {AFTER[:3]}"].candidate[0].lower() == AFTER
-    assert {text.lower() for text in found[NEW[0][:4]].gained} == {"snow shoes", "snow shoe bag"}
-    lost = {query.query: query for query in replay(log.store, third, second, file=str(file), k=3).queries}
-    assert [text.lower() for text in lost[GONE[0][:3]].lost] == sorted(GONE[::2])
+    before, after = versions(log)
+    request, came, went = f"{BEFORE} > {AFTER[:3]}", NEW[0][:4], GONE[0][:3]
+    file = write_queries(tmp_path / "queries.csv", [(request,), (came,), (went,)], ("query",))
+    found = {query.query: query for query in replay(log.store, after, before, file=str(file), k=3).queries}
+    assert found[request].candidate[0].lower() == AFTER
+    assert {text.lower() for text in found[came].gained} == {"snow shoes", "snow shoe bag"}
+    assert sorted(text.lower() for text in found[went].lost) == sorted(GONE[::2])
     wrong = write_queries(tmp_path / "wrong.csv", [('["a"',)], ("query",))
     with pytest.raises(InputError, match="request: expected a JSON list of strings"):
-        replay(log.store, third, second, file=str(wrong), k=3)
+        replay(log.store, after, before, file=str(wrong), k=3)
 
 
-def explained(log: Log, before: Ref, after: Ref, query: str) -> Why:
+def explained(log: Log, query: str, *sides: Ref) -> Why:
     """One request in two versions."""
+    before, after = sides or versions(log)
     return why(log.store, before, after, query, k=5)
 
 
 def test_why_says_which_suggestions_are_new_and_gone(log: Log) -> None:
-    first, second, third = versions(log)
-    came = {move.title.lower(): move for move in explained(log, first, second, NEW[0][:4]).moves}
+    came = {move.title.lower(): move for move in explained(log, NEW[0][:4]).moves}
     assert (came[NEW[0]].kind, came[NEW[0]].because) == ("data", "the suggestion is new")
-    went = explained(log, second, third, GONE[0][:3])
+    went = explained(log, GONE[0][:3])
     moves = {move.title.lower(): move for move in went.moves}
     assert moves[GONE[0]].because == "no suggestion any more: asked by too few users, blocked or forgotten"
     assert any("because suggestions were added or removed" in sentence for sentence in went.verdict)
@@ -202,15 +257,15 @@ def test_why_says_which_suggestions_are_new_and_gone(log: Log) -> None:
 
 
 def test_why_of_the_same_version_says_that_nothing_moved(log: Log) -> None:
-    _, _, third = versions(log)
-    found = explained(log, third, third, f"{BEFORE} > ")
+    _, after = versions(log)
+    found = explained(log, f"{BEFORE} > ", after, after)
     assert found.verdict == ["the answers are the same"]
     assert {move.kind for move in found.moves} == {"same"}
 
 
 def test_why_shows_moves_by_the_command(log: Log) -> None:
     where = ("--product", PRODUCT, "--store", log.store.url)
-    done = fingerpost_here("why", f"{BEFORE} > {AFTER[:1]}", "--between", "live~2", "live", *where, cwd=log.folder)
+    done = fingerpost_here("why", f"{BEFORE} > {AFTER[:1]}", "--between", "live~1", "live", *where, cwd=log.folder)
     assert done.returncode == 0, done.stderr
     assert "beam" in done.stdout
     assert AFTER in done.stdout.lower()

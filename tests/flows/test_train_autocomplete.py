@@ -21,6 +21,7 @@ from fingerpost.tasks.autocomplete.open import PRODUCT, LiveCompleter, live
 from fingerpost.tasks.ledger import partition, runs
 from tests.support.commands import fingerpost_here
 from tests.support.query_logs import ADDRESS, DAYS, GONE, KEYS, LONE, NEW, PATHS, Log, clear, write_log
+from tests.support.report_pages import Page
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
@@ -68,6 +69,13 @@ def test_a_nightly_publishes_a_completer_that_knows_what_came_before(log: Log, c
     assert quality["mrr"] > quality["popularity_mrr"] > 0
     assert quality["least_users"] >= 2
     assert quality["trained"] == quality["sessions"]
+    record = runs(log.store, newest=1)[0]
+    (evaluated,) = (stage for stage in record["stages"] if stage["stage"] == "evaluate_completer")
+    times = evaluated["measured"]["completer"]
+    assert 0 < times["p50_ms"] <= times["p95_ms"] <= times["p99_ms"]
+    report = Page((log.folder / "store" / "reports" / f"{record['id']}.html").read_text())
+    assert "ms p50" in report.text("completing")
+    assert len(report.text("completing")) > 500
 
 
 def test_what_one_user_asked_and_what_looks_like_an_address_is_never_suggested(completer: LiveCompleter) -> None:

@@ -1,6 +1,6 @@
 """Parameters and gates of a completer: the section ``autocomplete`` of the settings."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -170,6 +170,12 @@ class AutocompleteSettings(Section):
     def rows(self) -> RowParams:
         """Training rows: pairs alone; suggestions have no text beside what is typed."""
         return RowParams(label_rows=False)
+
+    @property
+    def evaluated(self) -> EvaluationParams:
+        """The parameters of the evaluation; no prefix is shown of fewer users than a suggestion needs."""
+        weak = replace(self.evaluation.weak, users=max(self.evaluation.weak.users, self.suggestions.min_users))
+        return replace(self.evaluation, weak=weak)
 
     @property
     def trained_again(self) -> bool:

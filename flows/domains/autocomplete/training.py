@@ -76,8 +76,8 @@ def measure(run: Run, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
     """Metrics of the completer and of popularity and bigrams on held-out sessions, and prefixes without good answers."""
     own, used = run.settings.autocomplete, [artifacts[role] for role in _ANSWERING if role in artifacts]
     return {
-        "evaluation": evaluate_completer(*used, params=own.evaluation, serving=own.serving),
-        "weak_prefixes": list_weak_prefixes(*used, params=own.evaluation, serving=own.serving),
+        "evaluation": evaluate_completer(*used, params=own.evaluated, serving=own.serving),
+        "weak_prefixes": list_weak_prefixes(*used, params=own.evaluated, serving=own.serving),
     }
 
 
@@ -106,7 +106,7 @@ def compare(run: Run, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
         model = train_default_rankers(targets, features, tree, params=own.training, **blocks)
     new = {"default_label_features": labels, "default_tree": tree, "default_model": model}
     used = [{**artifacts, **new}[role] for role in (*_ANSWERING, "default_tree", "default_model")]
-    measured = {"params": own.baselines.comparison, "evaluation": own.evaluation, "serving": own.serving}
+    measured = {"params": own.baselines.comparison, "evaluation": own.evaluated, "serving": own.serving}
     return new | {"comparison": compare_completers(*used, **measured)}
 
 

@@ -41,6 +41,7 @@ def evaluate_completer(
             rows += [(method, setting, metric, value) for metric, value in values.items()]
     run.write("figures", figures_to_arrow(rows))
     run.quality = _quality(rows, tested)
+    run.measured = {"completer": tested.latency(completer, params)}
 
 
 def _quality(rows: list[tuple[str, str, str, float]], tested: TestedPairs) -> dict[str, object]:

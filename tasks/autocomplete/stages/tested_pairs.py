@@ -1,5 +1,6 @@
 """Test pairs as requests, their completions by a method, and what these are worth."""
 
+import time
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -21,6 +22,8 @@ from fingerpost.tasks.autocomplete.stages.pair_tables import PairTable
 #: completer: as published; popularity: the most popular completions; bigram: those after the previous query.
 Method = Literal["completer", "popularity", "bigram"]
 METHODS: tuple[Method, ...] = ("completer", "popularity", "bigram")
+#: Completions before the first that is timed.
+_WARM_UP = 20
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,18 @@ class TestedPairs:
             both = zip(self.before, prefixes, strict=True)
             return [following(completer.blend, completer.trie, before, prefix, k) for before, prefix in both]
         return [found.rows for found in completer.rank_many(self.requests(length), k, typos=False, threads=threads)]
+
+    def latency(self, completer: Completer, params: EvaluationParams) -> dict[str, float]:
+        """Milliseconds of single completions from text to names, one thread, by percentile; empty where none is timed."""
+        asked = [request for length in params.prefixes for request in self.requests(length)]
+        chosen = np.random.default_rng(params.seed).permutation(len(asked))[: params.timed].tolist()
+        seconds = []
+        for row in chosen[:_WARM_UP] + chosen:
+            started = time.perf_counter()
+            completer.complete(asked[row].previous, asked[row].prefix, params.suggestions)
+            seconds.append(time.perf_counter() - started)
+        timed = seconds[len(chosen[:_WARM_UP]) :]
+        return {f"p{share}_ms": round(1e3 * float(np.percentile(timed, share)), 4) for share in (50, 95, 99) if timed}
 
     def requests(self, length: int) -> list[Request]:
         """The queries before, and the first characters of each next query."""

@@ -108,8 +108,9 @@ def test_metrics_by_setting() -> None:
         ({"prefixes": (0,)}, "prefixes: expected lengths"),
         ({"prefixes": (-1, 1)}, "prefixes: expected lengths"),
         ({"suggestions": 9}, "suggestions: expected at least 10"),
-        ({"pairs": 0}, "pairs and resamples"),
-        ({"resamples": -1}, "pairs and resamples"),
+        ({"pairs": 0}, "pairs, resamples and timed"),
+        ({"resamples": -1}, "pairs, resamples and timed"),
+        ({"timed": -1}, "pairs, resamples and timed"),
     ],
 )
 def test_wrong_parameters(wrong: dict[str, object], message: str) -> None:
