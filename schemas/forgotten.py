@@ -12,16 +12,17 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from fingerpost.schemas.autocomplete import DAILY_EVENTS, EVENTS
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
 from fingerpost.schemas.inputs.suppression import Suppressed, digest_of_key
 from fingerpost.schemas.manifests import STORE_FORMAT, decode_checked
 from fingerpost.schemas.records import decoded
-from fingerpost.schemas.refs import checked_name, digest_of
+from fingerpost.schemas.refs import Ref, checked_name, digest_of
 from fingerpost.schemas.store import Store
 
 FOLDER = ".forgotten"
@@ -29,6 +30,8 @@ _SALT = f"{FOLDER}/salt.json"
 #: The name of a suppressed key's file, also in the names of its copies.
 _KEY = re.compile(r"([0-9a-f]{64})-(\d{1,9})\.json")
 _SALTED = re.compile(r"[0-9a-f]{64}")
+#: Where the run of an artifact with keyed hashes notes by which salt they are.
+SALT_TAG = "salt"
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,32 @@ def salt_of(store: Store) -> bytes:
             raise CorruptArtifactError(
                 f"{_SALT}: expected the salt of the forgotten keys of {', '.join(others)}, found none; {advice}"
             )
+        if hashed := next(_hashed_by_salt(store), None):
+            raise CorruptArtifactError(
+                f"{_SALT}: expected the salt that keys of users in {hashed} are hashed with, found none; restore that file:"
+                " by another salt, each user would count as two"
+            )
         store.files.create(_SALT, json.dumps({"salt": secrets.token_hex(32)}).encode())
     text = decoded(store.files.read(_SALT), {"salt": str}, where=_SALT, advice=advice)["salt"]
     if not _SALTED.fullmatch(text):
         raise CorruptArtifactError(f"{_SALT}: expected the salt of the forgotten keys, found something else; {advice}")
     return bytes.fromhex(text)
+
+
+def salt_tag(salt: bytes) -> str:
+    """What tells one salt from another, and does not tell the salt."""
+    return digest_of_key(salt, "", column=SALT_TAG)[:16]
+
+
+def tag_of(store: Store, ref: Ref) -> str:
+    """The tag of the salt of an artifact's keyed hashes; empty for one without any."""
+    return str(store.manifest(ref).run.get("measured", {}).get(SALT_TAG, ""))
+
+
+def _hashed_by_salt(store: Store) -> Iterator[Ref]:
+    """The artifacts with keyed hashes of users."""
+    for contract in (EVENTS, DAILY_EVENTS):
+        yield from (ref for ref in store.refs(contract.name) if tag_of(store, ref))
 
 
 def known_salt(store: Store) -> bytes:

@@ -1,10 +1,13 @@
 """The stages that import events: a query log, its days, or the calls of the built-in sample."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from fingerpost.schemas import autocomplete as contracts
 from fingerpost.schemas.corpus import QUARANTINE
-from fingerpost.schemas.errors import QuarantineLimitError
+from fingerpost.schemas.errors import CorruptArtifactError, QuarantineLimitError
+from fingerpost.schemas.forgotten import SALT_TAG, salt_of, salt_tag, tag_of
 from fingerpost.schemas.inputs.daily import DailySource
 from fingerpost.schemas.inputs.events import EVENT_SCHEMA, EventBatch, EventSource
 from fingerpost.schemas.inputs.forms import Quarantine, first_rows
@@ -35,6 +38,7 @@ def import_events(run: StageRun, source: EventSource, *, params: ImportParams) -
     if share > params.quarantine_share or not good:
         raise _too_bad(source, batch, params, run.companions[QUARANTINE.name])
     write_rows(run, "events", batch.accepted, params)
+    run.measured = _salt(run, source)
     run.quality = {
         "events": good,
         "empty": batch.empty,
@@ -63,16 +67,35 @@ def _calls_of(store: Store, shard: Shard, *, source: CallSequences) -> ShardOutp
 def import_daily_events(run: StageRun, source: DailySource, *, params: ImportParams) -> None:
     """Imports the valid rows of one day's query log, and what it withdraws; quarantines the others."""
     write_day(run, source, source.read(), params, limit=_LIMIT)
+    run.measured = _salt(run, source)
 
 
 @stage(contracts.EVENTS)
 def merge_daily_events(run: StageRun, *days: Ref, params: ImportParams) -> None:
     """Merges imported days, oldest first, into one query log, without what a later day withdraws."""
+    tags = _one_salt(run.store, days)
     merged = merged_days(run.store, days, contracts.DAILY_EVENTS, undeleted_rows)
     check_some(merged.tables, days)
     events = pa.concat_tables(merged.tables).cast(EVENT_SCHEMA)
     write_rows(run, "events", events, params)
+    run.measured = {SALT_TAG: tag} if (tag := "".join(tags)) else {}
     run.quality = {"events": events.num_rows, "users": _users(events["user"]), **merged.quality}
+
+
+def _salt(run: StageRun, source: object) -> dict[str, str]:
+    """The tag of the salt of what was read: the source's own, or, of what was read from the store, the store's."""
+    return {SALT_TAG: salt_tag(getattr(source, "salt", b"") or salt_of(run.store))}
+
+
+def _one_salt(store: Store, days: Sequence[Ref]) -> set[str]:
+    """The tag of the salt of the days; CorruptArtifactError for several, by which a user would count as two."""
+    tags = {tag_of(store, day) for day in days}
+    if len(tags) > 1:
+        raise CorruptArtifactError(
+            f"events: expected keys of users hashed with one salt on all {len(days)} days, found {len(tags)} salts; restore"
+            " .forgotten/salt.json, or import all days again with --force import_daily_events"
+        )
+    return tags
 
 
 def _users(hashes: pa.ChunkedArray) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from fingerpost.schemas import autocomplete as contracts
 from fingerpost.schemas.decoding import decoded_texts, holds
-from fingerpost.schemas.errors import QuarantineLimitError
+from fingerpost.schemas.errors import CorruptArtifactError, QuarantineLimitError
 from fingerpost.schemas.forgotten import salt_of
 from fingerpost.schemas.inputs.events import DailyEvents, EventFile
 from fingerpost.schemas.store import Store
@@ -92,3 +92,24 @@ def test_a_stranger_with_another_salt_cannot_tell_who_asked(tmp_path: Path) -> N
         users.append(set(found))
     assert not users[0] & users[1]
     assert len(users[0]) == len(users[1]) == 42
+
+
+def test_a_lost_salt_is_asked_for_where_keys_are_hashed(tmp_path: Path) -> None:
+    env, path = world(tmp_path), log(tmp_path, shop())
+    import_events.execute(env, EventFile(path, salt=salt_of(env.store)), params=ImportParams())
+    env.store.files.remove(".forgotten/salt.json")
+    with pytest.raises(CorruptArtifactError, match="restore that file: by another salt, each user would count as two"):
+        salt_of(env.store)
+
+
+def test_days_hashed_with_different_salts_are_not_merged(tmp_path: Path) -> None:
+    env = world(tmp_path)
+    days = [
+        import_daily_events.execute(
+            env, DailyEvents(log(tmp_path / name, shop(size)), salt=salt), params=ImportParams()
+        )
+        for name, size, salt in (("a", 9, b"one"), ("b", 12, b"one"), ("c", 15, b"other"))
+    ]
+    merge_daily_events.execute(env, *days[:2], params=ImportParams())
+    with pytest.raises(CorruptArtifactError, match="with one salt on all 3 days, found 2 salts"):
+        merge_daily_events.execute(env, *days, params=ImportParams())
