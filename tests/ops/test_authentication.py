@@ -59,7 +59,7 @@ def test_without_credentials_the_server_tells_nothing(guarded: RunningStack, pat
 
 
 def test_a_run_completes_behind_authentication_and_tls(guarded: RunningStack) -> None:
-    run = guarded.submit("nightly", guarded.request(day="2026-01-02"))
+    run = guarded.submit("featurize_corpus", guarded.request(day="2026-01-02"))
     assert guarded.wait(run)["state_type"] == "COMPLETED", guarded.run_log(run)
     assert guarded.state.dask.startswith("tls://")
 
@@ -156,7 +156,7 @@ def test_down_ends_what_a_killed_up_left_even_what_cannot_listen(guarded: Runnin
 
 def running_for_ever(stack: RunningStack) -> str:
     """A run that holds its deployment's only place, as one does whose process was killed with the server."""
-    run = stack.submit("nightly", stack.request())
+    run = stack.submit("featurize_corpus", stack.request())
     for kind in ("PENDING", "RUNNING"):
         answer = stack.api.post(f"flow_runs/{run}/set_state", {"state": {"type": kind, "name": kind.title()}})
         assert answer["status"] == "ACCEPT", answer
@@ -170,6 +170,6 @@ def test_what_was_cut_off_counts_as_crashed_and_blocks_nothing(guarded: RunningS
         cut_off = again.api.get(f"flow_runs/{guarded.deployed['cut off']}")
         assert cut_off["state_type"] == "CRASHED"
         assert "The stack was interrupted while this ran" in cut_off["state"]["message"]
-        run = again.submit("nightly", again.request(day="2026-01-03"))
+        run = again.submit("featurize_corpus", again.request(day="2026-01-03"))
         assert again.wait(run)["state_type"] == "COMPLETED", again.run_log(run)
         assert files_with_secrets(again.home, Path(again.store)) == []

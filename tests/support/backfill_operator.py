@@ -22,6 +22,7 @@ from fingerpost.schemas.inputs.sources import read_distribution
 from fingerpost.schemas.leases import at_work
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
+from tests.support.commands import fingerpost_here
 
 
 def write_days(folder: Path, days: list[str], *, poisoned: str = "") -> Path:
@@ -103,28 +104,11 @@ class Operator:
         return len(self.store.files.names(".partitions/nightly/docs"))
 
     def states(self, first: str, last: str) -> dict[str, dict[str, Any]]:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "fingerpost.flows.cli",
-                "partitions",
-                "nightly",
-                "--from",
-                first,
-                "--to",
-                last,
-                "--json",
-                *self.options,
-                "--store",
-                self.store.url,
-            ],
-            env=self.env,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=True,
+        span = ("--from", first, "--to", last, "--json")
+        done = fingerpost_here(
+            "partitions", "nightly", *span, *self.options, "--store", self.store.url, cwd=self.folder
         )
+        assert done.returncode == 0, done.stderr
         return {one["day"]: one for one in json.loads(done.stdout)}
 
 
