@@ -51,10 +51,10 @@ def until(holds: Callable[[], Any], *, timeout: float = 300, otherwise: Callable
 
 
 class Operator:
-    """Someone at a terminal with a store."""
+    """Someone at a terminal with a store, who backfills days of a flow."""
 
-    def __init__(self, folder: Path, store: str, env: dict[str, str]) -> None:
-        self.folder, self.env = folder, env
+    def __init__(self, folder: Path, store: str, env: dict[str, str], flow: str = "nightly") -> None:
+        self.folder, self.env, self.flow = folder, env, flow
         self.store = Store(store)
         self.options = ["--profile", "tiny", "--input", str(folder / "docs-{day}.parquet"), "--collection", "docs"]
 
@@ -101,12 +101,12 @@ class Operator:
 
     def ended(self) -> int:
         """The days that ran to their end."""
-        return len(self.store.files.names(".partitions/nightly/docs"))
+        return len(self.store.files.names(f".partitions/{self.flow}/docs"))
 
     def states(self, first: str, last: str) -> dict[str, dict[str, Any]]:
         span = ("--from", first, "--to", last, "--json")
         done = fingerpost_here(
-            "partitions", "nightly", *span, *self.options, "--store", self.store.url, cwd=self.folder
+            "partitions", self.flow, *span, *self.options, "--store", self.store.url, cwd=self.folder
         )
         assert done.returncode == 0, done.stderr
         return {one["day"]: one for one in json.loads(done.stdout)}
