@@ -21,6 +21,7 @@ from fingerpost.flows.run.loggers import silence
 from fingerpost.flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
 from tests.support.groups import SHARED, group_of, long_first, scheduling, write_groups
+from tests.support.guarded import database, guarded  # noqa: F401 - fixtures
 from tests.support.plain_runs import without_prefect
 
 # A busy machine is no failure.
