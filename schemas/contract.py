@@ -17,7 +17,9 @@ class Table:
 
     key: columns that are unique within a file. rule: returns the violation found, or an empty string. compression: of
     the stored file: "zstd" for text, "none" for numbers that do not compress. holds_keys: columns that may hold a
-    user's key to be forgotten, if these are not ``id`` alone.
+    user's key to be forgotten, if these are not ``id`` alone. spelled: those of them whose texts are the same key in
+    every spelling. forms: columns with the form in which such texts are compared. parts: columns with parts of users'
+    texts, such as words, which remain of a forgotten text where no other has them.
     """
 
     name: str
@@ -26,6 +28,9 @@ class Table:
     rule: Callable[[pa.Table], str] | None = None
     compression: str = "zstd"
     holds_keys: tuple[str, ...] = ()
+    spelled: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -39,7 +44,7 @@ class Table:
             _fail(where, f"columns {expected}", f"columns {found}")
         for column in self.fields:
             _check_column(column, table.column(column.name), where=where)
-        if self.key and table.num_rows:
+        if self.key and table.num_rows and not _distinct(table, self.key):
             groups = table.select(list(self.key)).group_by(list(self.key)).aggregate([([], "count_all")])
             if groups.num_rows != table.num_rows:
                 twice = groups.filter(pc.greater(groups["count_all"], 1)).slice(0, 1).to_pylist()[0]
@@ -76,6 +81,11 @@ class Contract:
         return {t.name: {f.name: f.expected for f in t.fields} for t in self.tables}
 
 
+def _distinct(table: pa.Table, key: tuple[str, ...]) -> bool:
+    """Whether a key of one column has another value in each row; False for one of several, which are grouped to tell."""
+    return len(key) == 1 and len(table[key[0]].unique()) == table.num_rows
+
+
 def _fail(where: str, expected: str, found: str) -> None:
     raise ContractError(f"{where}: expected {expected}, found {found}; fix the producer, or rebuild the artifact")
 
@@ -86,8 +96,9 @@ def _check_column(column: Field, data: pa.ChunkedArray, *, where: str) -> None:
         _fail(here, f"type {column.expected}", f"type {data.type}")
     if data.null_count and not column.nullable:
         _fail(here, "no nulls", f"{data.null_count} nulls")
-    if column.nonempty and len(data) and (empty := pc.sum(pc.equal(pc.binary_length(data), 0)).as_py()):
-        _fail(here, "no empty strings", f"{empty} of them")
+    # Found by the minimum: comparing with a Python number would import pandas, which takes longer than most reading.
+    if column.nonempty and len(data) and pc.min(pc.binary_length(data)).as_py() == 0:
+        _fail(here, "no empty strings", f"{pc.sum(pc.equal(pc.binary_length(data), 0)).as_py()} of them")
     if column.finite and len(data):
         for chunk in data.chunks:
             # A null in a nullable column is allowed; inside a vector it is a missing number.
@@ -104,5 +115,18 @@ def same_lengths(first: str, second: str) -> Callable[[pa.Table], str]:
         unequal = pc.not_equal(pc.list_value_length(table[first]), pc.list_value_length(table[second]))
         count = pc.sum(unequal).as_py() or 0
         return f"{count} rows in which '{first}' and '{second}' differ in length" if count else ""
+
+    return rule
+
+
+def ascending(name: str) -> Callable[[pa.Table], str]:
+    """A rule: the values of a column ascend, each greater than the one before; texts by their UTF-8 bytes."""
+
+    def rule(table: pa.Table) -> str:
+        column = table[name].combine_chunks()
+        if len(column) < 2:
+            return ""
+        count = pc.sum(pc.less_equal(column.slice(1), column.slice(0, len(column) - 1))).as_py() or 0
+        return f"{count} rows whose '{name}' is not greater than the one before" if count else ""
 
     return rule
