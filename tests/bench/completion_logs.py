@@ -35,13 +35,13 @@ from fingerpost.tasks.autocomplete.stages.trie import build_trie
 from fingerpost.tasks.corpus.documents import ImportParams
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.xmr.stages.training import train_rankers
-from tests.bench.results import ROOT
+from tests.data import data_root
 from tests.support.suggestion_artifacts import committed
 
-EXCITE = ROOT.parent / "shared" / "data" / "queries" / "excite.tsv"
+EXCITE = data_root() / "queries" / "excite.tsv"
 #: Distributions that are not trained on where the log of others is measured.
 OTHERS = ("networkx", "scikit-learn", "distributed", "fastapi", "typer", "alembic")
-#: Times would make no difference to calls, which have none; of one user, since the log and the packages are public.
+#: The flow's defaults; but suggestions of one user, since the log and the packages are public.
 OWN = AutocompleteSettings()
 PUBLIC = replace(OWN.suggestions, min_users=1)
 #: All test pairs.

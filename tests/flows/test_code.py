@@ -142,11 +142,18 @@ def test_of_a_stages_own_file_only_what_it_uses_counts(edit: Edit) -> None:
     assert changed(before) == {"weigh_terms"}
 
 
+#: Stages that do for a completer's baseline what a ranker's do.
+OF_A_COMPLETER = ("embed_by_pairs", "index_by_pairs", "train_default_rankers")
+
+
 @pytest.mark.parametrize(
     ("module", "users"),
     [
-        ("fingerpost.tasks.xmr.stages.memory_budget", {"embed_labels", "cluster_labels", "train_rankers"}),
-        ("fingerpost.tasks.xmr.stages.levels", {"train_rankers", "refresh_rankers"}),
+        (
+            "fingerpost.tasks.xmr.stages.memory_budget",
+            {"embed_labels", "cluster_labels", "train_rankers", "index_suggestions", *OF_A_COMPLETER},
+        ),
+        ("fingerpost.tasks.xmr.stages.levels", {"train_rankers", "refresh_rankers", "train_default_rankers"}),
     ],
 )
 def test_what_stages_share_counts_for_those_that_use_it(edit: Edit, module: str, users: set[str]) -> None:

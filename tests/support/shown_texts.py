@@ -9,6 +9,7 @@ import pytest
 
 from fingerpost.flows.commands import backfilling, stack
 from fingerpost.flows.domains.ann import query
+from fingerpost.flows.domains.autocomplete import complete
 from fingerpost.flows.domains.metric import tables
 from fingerpost.flows.domains.xmr import rank
 from fingerpost.flows.ops.backfill.partition_calendar import calendar
@@ -33,6 +34,8 @@ from fingerpost.schemas.pins import Pin
 from fingerpost.schemas.publish import Gate, Publication
 from fingerpost.schemas.remembered import Remembered
 from fingerpost.tasks.ann.answers import Answer, Answers
+from fingerpost.tasks.autocomplete.completer import Suggestion
+from fingerpost.tasks.autocomplete.request import Request
 from fingerpost.tasks.ledger import PlannedStage, StageRecord
 from fingerpost.tasks.xmr.open import RankedLabel
 
@@ -46,6 +49,9 @@ def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     yield lambda: query._show(text, Answers([], 0, 0, 0, "hnsw"), SimpleNamespace(ref="r", metric="l2"), 1), 1  # type: ignore[arg-type]
     yield lambda: _rank(text), 3
     yield lambda: rank._show(text, [], SimpleNamespace(ref="r")), 1  # type: ignore[arg-type]
+    yield lambda: _complete(text), 1
+    # A request with such a text may be written as JSON, where it stands otherwise.
+    yield lambda: complete._show(Request((text,), text), [], SimpleNamespace(ref="r")), 0  # type: ignore[arg-type]
     yield lambda: tables.show_choice(_choice(text), 10), 3
     yield lambda: tables.show_migration(_migration(text), 10), 5
     yield lambda: tables.show_live(_live_threshold(text)), 4
@@ -91,6 +97,11 @@ def _query(text: str) -> None:
 
 def _rank(text: str) -> None:
     rank._show(text, [RankedLabel(text, f"{text}.", 0.5, 0.5)], SimpleNamespace(ref="r"))  # type: ignore[arg-type]
+
+
+def _complete(text: str) -> None:
+    found = [Suggestion(text, 0.5, "ranker")]
+    complete._show(Request((text,), text), found, SimpleNamespace(ref="r"))  # type: ignore[arg-type]
 
 
 def _choice(text: str) -> dict[str, Any]:

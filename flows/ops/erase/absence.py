@@ -185,7 +185,7 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
             hit = hit or any(one in path.encode() or one in content for one in hashes)
         if path.endswith(".parquet"):
             found.decoded += 1
-            hit = hit or _in_parquet(content, _table(path), [*forms, *hashes], needles)
+            hit = hit or _in_parquet(content, _stored_table(path), [*forms, *hashes], needles)
         elif path.endswith(".json"):
             hit = hit or _in_json(content, needles.key)
         if hit:
@@ -193,7 +193,7 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
     return found
 
 
-def _table(path: str) -> Table:
+def _stored_table(path: str) -> Table:
     """The table of a stored file, by the contract and table in its path."""
     return domains.stored_table(path.split("/")[0], path.rsplit("/", 1)[-1].rsplit("-", 2)[0])
 
