@@ -194,7 +194,10 @@ def main() -> None:
     if len(completers) > 1:
         measured = [name for name in completers[0] if name.endswith(("_s", "_ms", "_mb", "_a_label"))]
         completers.append(exponents(completers, measured))
-    print_table([{**row, "stages": None} for row in completers], "The completer as suggestions grow")
+    for columns in (("build", "stored", "import", "open", "memory", "bytes"), ("mixed", "prefix", "next")):
+        kept = ("contender", "setting", "labels", *(name for name in completers[0] if name.startswith(columns)))
+        rows = [{name: row.get(name) for name in kept if not name.endswith("answered")} for row in completers]
+        print_table(rows, "The completer as suggestions grow")
     print(f"written to {write_rows('autocomplete_growth', [*retrieved, *tries, *completers])}")
 
 
