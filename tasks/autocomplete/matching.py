@@ -2,9 +2,9 @@
 
 A key is made character by character: compatibility decomposition (NFKD, Unicode Standard Annex #15), full case folding
 and removal, until nothing changes; then canonical order of the marks that stay, and one space for each run of separators
-(white space, dashes, connectors such as ``_``). So the key of the beginning of a text is the beginning of its key. The
-one exception is a text that is cut between marks out of canonical order (a Thai tone mark typed before its vowel sign):
-they sort only when the last of them is there.
+(white space, control characters, dashes, connectors such as ``_``). So the key of the beginning of a text is the beginning
+of its key. The one exception is a text that is cut between marks out of canonical order (a Thai tone mark typed before its
+vowel sign): they sort only when the last of them is there.
 
 Removed are accents and the points of Hebrew and Arabic (canonical combining classes 10 to 36, and from 200), characters
 that are ignorable by default (Unicode Standard Annex #44: joiners, variation selectors, soft hyphens), the tatweel, and
@@ -63,16 +63,18 @@ def prefix_key(text: str) -> str:
 
     A key is its own prefix key. Any string is accepted; surrogate pairs are joined.
     """
-    return _joined(text.lower() if text.isascii() else _folded(text))
+    return _joined(_folded(text))
 
 
 def matching_key(text: str) -> str:
     """The key of a whole text: its prefix key, without white space at the end (dashes there count: ``type_``)."""
-    return _joined((text.lower() if text.isascii() else _folded(text)).rstrip())
+    return _joined(_folded(text).rstrip())
 
 
 def _folded(text: str) -> str:
     """A text with its characters folded, and the marks that stay in canonical order."""
+    if text.isascii() and text.isprintable():
+        return text.lower()
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -102,9 +104,9 @@ class _Fold(dict[int, str]):
 def _replaced(character: str) -> str:
     if character in _REPLACED:
         return _REPLACED[character]
-    if character.isspace():
-        return " "
     category = unicodedata.category(character)
+    if character.isspace() or category == "Cc":
+        return " "
     if category in ("Pd", "Pc"):
         return "_"
     if category == "Nd":

@@ -27,6 +27,8 @@ DIGITS = re.compile(r"\d(?:[\s()./+_\-\u2010-\u2015]{0,3}\d){6}")
 _YEARS = re.compile(r"(?<!\d)(?:1[89]|20)\d\d\s*[ /\-\u2010-\u2015]\s*(?:1[89]|20)\d\d(?!\d)")
 
 _DAY = 86_400_000_000.0
+#: The fraction of users whose clocks may be ahead of all others.
+_AHEAD = 0.01
 _GRID = 2.0**32
 
 
@@ -70,11 +72,13 @@ def select(
     params: SuggestionParams,
     *,
     blocked: Collection[str] = (),
+    newest: int | None = None,
 ) -> Suggestions:
     """The queries that may be suggested.
 
     texts, keys: of q queries the text that is shown and the matching key. steps: rows of the queries, numbers of the users
-    and times of the events that count, int64 (t,) each. blocked: matching keys that are never suggested.
+    and times of the events that count, int64 (t,) each. blocked: matching keys that are never suggested. newest: the time
+    that ages count from, by default that of the newest event.
     """
     queries, users, times = steps
     asked_by = distinct_users(queries, users, len(texts))
@@ -83,7 +87,7 @@ def select(
     allowed = [row for row in enough if not is_blocked(texts[row], keys[row], never, patterns=params.patterns)]
     # Code points ascend as the bytes of UTF-8 do.
     rows = np.array(sorted(allowed, key=lambda row: keys[row]), dtype=np.int64)
-    weights = np.bincount(queries, weights=decayed(times, params.half_life_days), minlength=len(texts))
+    weights = np.bincount(queries, weights=decayed(times, params.half_life_days, newest), minlength=len(texts))
     few = int((asked_by > 0).sum()) - len(enough)
     return Suggestions(rows, asked_by[rows], weights[rows].astype(np.float32), few, len(enough) - len(allowed))
 
@@ -110,6 +114,22 @@ def decayed(times: NDArray[np.int64], half_life_days: float, newest: int | None 
     latest = int(times.max(initial=-1)) if newest is None else newest
     ages = np.where(times < 0, 0.0, np.maximum(latest - times, 0) / _DAY)
     return np.asarray(np.maximum(np.rint(np.exp2(-ages / half_life_days) * _GRID), 1) / _GRID)
+
+
+def newest_time(users: NDArray[np.int64], times: NDArray[np.int64], half_life_days: float) -> int:
+    """The time of the newest event, from which ages count; -1 without any time.
+
+    One user's clock must not age what all others asked. So the newest event is no later than a half-life after the time by
+    which all users but one in a hundred, and at least one, were last seen.
+    """
+    users, times = users[times >= 0], times[times >= 0]
+    if not len(times):
+        return -1
+    last = np.full(int(users.max()) + 1, -1, dtype=np.int64)
+    np.maximum.at(last, users, times)
+    seen = np.sort(last[last >= 0])
+    usual = seen[int((1 - _AHEAD) * (len(seen) - 1))]
+    return int(times[times <= usual + half_life_days * _DAY].max())
 
 
 def check_half_life(days: float) -> None:

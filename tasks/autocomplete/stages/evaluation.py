@@ -65,8 +65,8 @@ def list_weak_prefixes(
     found: dict[str, list[bool]] = {}
     for length in (n for n in params.prefixes if n):
         ranks = positions(tested.ranked(completer, "completer", length, params, run.threads), tested.truth)
-        for key, rank, users in zip(tested.keys, ranks.tolist(), tested.users.tolist(), strict=True):
-            if users >= params.weak.users and len(key) >= length:
+        for key, rank, may_be_shown in zip(tested.keys, ranks.tolist(), tested.shown(params.weak.users), strict=True):
+            if may_be_shown and len(key) >= length:
                 found.setdefault(key[:length], []).append(rank > 0)
     weak = {
         prefix: hits

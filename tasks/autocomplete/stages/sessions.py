@@ -23,7 +23,8 @@ from fingerpost.tasks.autocomplete.sessions import (
     cut,
     text_hashes,
 )
-from fingerpost.tasks.autocomplete.suggestions import SuggestionParams, select
+from fingerpost.tasks.autocomplete.suggestions import SuggestionParams, newest_time, select
+from fingerpost.tasks.autocomplete.visitors import known_users
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -52,10 +53,12 @@ def cut_sessions(run: StageRun, events: Ref, *, params: SessionParams) -> None:
 
 def _numbered(table: pa.Table) -> tuple[Events, list[str], list[str]]:
     """Events as numbers, the texts of the queries, and the matching keys."""
-    users, _ = _codes(table["user"])
+    users, hashes = _codes(table["user"])
     given, named = _codes(table["session"])
     spellings, texts = _codes(table["query"])
     sessions = np.where(np.array([name != "" for name in named], dtype=bool)[given], given, -1) if named else given
+    number_of = {name: number for number, name in enumerate(named) if name}
+    users = known_users(users, sessions, np.array([number_of.get(name, -1) for name in hashes], dtype=np.int64))
     numbers: dict[str, int] = {}
     found = map(matching_key, texts)
     keys = np.array([numbers.setdefault(key, len(numbers)) if key else -1 for key in found], dtype=np.int64)
@@ -107,7 +110,9 @@ def select_suggestions(run: StageRun, sessions: Ref, *blocked: BlockedSource, pa
     queries, steps = artifact.read("queries"), _training_steps(artifact)
     texts, keys = queries["query"].to_pylist(), queries["key"].to_pylist()
     never = {matching_key(text) for source in blocked for text in source.read()}
-    found = select(texts, keys, (steps["query"], steps["user"], steps["time"]), params, blocked=never)
+    newest = newest_time(steps["user"], steps["time"], params.half_life_days)
+    log = (steps["query"], steps["user"], steps["time"])
+    found = select(texts, keys, log, params, blocked=never, newest=newest)
     rows = pa.array(found.rows)
     columns = {"query": queries["query"].take(rows), "key": queries["key"].take(rows)}
     run.write("suggestions", pa.table({**columns, "users": found.users, "weight": found.weights}))
@@ -120,7 +125,8 @@ def pair_queries(run: StageRun, sessions: Ref, suggestions: Ref, *, params: Pair
     """Pairs each query with those before it in its session; ages count from the newest event of a training session."""
     artifact = run.store.open(sessions, contracts.SESSIONS)
     rows = _suggestion_of(artifact, run.store.open(suggestions, contracts.SUGGESTIONS))
-    steps, newest = _steps(artifact), int(_training_steps(artifact)["time"].max(initial=-1))
+    steps, trained = _steps(artifact), _training_steps(artifact)
+    newest = newest_time(trained["user"], trained["time"], params.half_life_days)
     found = pair(steps["session"], steps["query"], steps["time"], rows, params, newest=newest)
     splits = artifact.read("sessions")["split"].take(pa.array(found.sessions))
     columns: dict[str, Any] = {

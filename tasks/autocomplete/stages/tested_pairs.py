@@ -18,6 +18,7 @@ from fingerpost.tasks.autocomplete.evaluation import EvaluationParams, Outcomes,
 from fingerpost.tasks.autocomplete.request import Request
 from fingerpost.tasks.autocomplete.sessions import TEST, TRAINING
 from fingerpost.tasks.autocomplete.stages.pair_tables import PairTable
+from fingerpost.tasks.autocomplete.suggestions import looks_personal
 
 #: completer: as published; popularity: the most popular completions; bigram: those after the previous query.
 Method = Literal["completer", "popularity", "bigram"]
@@ -87,6 +88,12 @@ class TestedPairs:
             seconds.append(time.perf_counter() - started)
         timed = seconds[len(chosen[:_WARM_UP]) :]
         return {f"p{share}_ms": round(1e3 * float(np.percentile(timed, share)), 4) for share in (50, 95, 99) if timed}
+
+    def shown(self, least: int) -> list[bool]:
+        """Whether each next query's beginning may be shown: enough users asked it, and it does not look like personal data."""
+        enough = (self.users >= least).tolist()
+        rows = zip(enough, self.texts, self.keys, strict=True)
+        return [some and not (looks_personal(text) or looks_personal(key)) for some, text, key in rows]
 
     def requests(self, length: int) -> list[Request]:
         """The queries before, and the first characters of each next query."""

@@ -16,6 +16,7 @@ from fingerpost.tasks.autocomplete.contexts import Contexts, FeatureParams
 from fingerpost.tasks.autocomplete.evaluation import EvaluationParams, WeakParams
 from fingerpost.tasks.autocomplete.index import IndexParams
 from fingerpost.tasks.autocomplete.open import open_completer, read_featurizer
+from fingerpost.tasks.autocomplete.matching import matching_key
 from fingerpost.tasks.autocomplete.prefixes import PrefixParams
 from fingerpost.tasks.autocomplete.stages.evaluation import evaluate_completer, list_weak_prefixes
 from fingerpost.tasks.autocomplete.stages.features import (
@@ -26,6 +27,7 @@ from fingerpost.tasks.autocomplete.stages.features import (
 )
 from fingerpost.tasks.autocomplete.stages.followers import count_followers
 from fingerpost.tasks.autocomplete.stages.index import index_suggestions
+from fingerpost.tasks.autocomplete.stages.tested_pairs import TestedPairs
 from fingerpost.tasks.autocomplete.stages.trie import build_trie
 from fingerpost.tasks.corpus.open import read_features
 from fingerpost.tasks.environment import Environment
@@ -244,6 +246,23 @@ def test_weak_prefixes_are_of_queries_that_several_asked(tmp_path: Path) -> None
     strict = EvaluationParams(weak=WeakParams(pairs=10**6))
     none = list_weak_prefixes.execute(env, *members(refs), params=strict, serving=ServingParams())
     assert env.store.open(none, contracts.WEAK_PREFIXES).read("prefixes").num_rows == 0
+
+
+def test_no_beginning_of_personal_data_is_shown() -> None:
+    texts = ["hammer", "555 123-4567", "Anna@Example.org"]
+    nobody = np.zeros(3, np.int64)
+    tested = TestedPairs(
+        [("nails",)] * 3,
+        ["nails"] * 3,
+        list(map(matching_key, texts)),
+        texts,
+        nobody - 1,
+        nobody + 9,
+        nobody,
+        nobody > 0,
+    )
+    assert tested.shown(9) == [True, False, False]
+    assert tested.shown(10) == [False] * 3
 
 
 def _tested_keys(env: Environment, refs: dict[str, Ref]) -> list[tuple[str, int]]:

@@ -131,3 +131,20 @@ def test_too_many_bad_rows_and_too_few_sessions_are_refused(tmp_path: Path) -> N
     events = import_events.execute(env, EventFile(single, salt=SALT), params=ImportParams())
     with pytest.raises(InputError, match="minimum_length"):
         cut_sessions.execute(env, events, params=SessionParams())
+
+
+def test_a_user_who_logs_in_within_a_session_counts_once(tmp_path: Path) -> None:
+    env, early = world(tmp_path), "2026-01-05 09:0"
+    alone = [("", "s9", "my secret"), ("u9", "s9", "nails"), ("u9", "s9", "my secret"), ("", "s9", "nails")]
+    path = log(
+        tmp_path,
+        [
+            *((user, f"of {user}", moment, query) for user, moment, query in shop()),
+            *((user, session, f"{early}{step}:00", query) for step, (user, session, query) in enumerate(alone)),
+        ],
+        ("user", "session", "time", "query"),
+    )
+    refs = chain(env, path)
+    rows = env.store.open(refs["suggestions"], contracts.SUGGESTIONS).read("suggestions").to_pylist()
+    assert "my secret" not in {row["query"] for row in rows}
+    assert quality(env, refs["sessions"])["sessions"] == quality(env, refs["sessions"])["users"] == 41

@@ -13,6 +13,7 @@ from fingerpost.tasks.autocomplete.suggestions import (
     decayed,
     is_blocked,
     looks_personal,
+    newest_time,
     select,
 )
 
@@ -69,6 +70,22 @@ def test_weights_do_not_depend_on_the_order_of_events() -> None:
     assert weights.max() == 1
     assert weights.sum() == decayed(times[::-1], 17.3).sum() == np.add.reduce(rng.permutation(weights))
     assert decayed(np.array([0, 10 * DAY]), 10.0, newest=0).tolist() == [1, 1]
+
+
+def test_the_clock_of_one_user_does_not_age_what_all_others_asked() -> None:
+    users, times = np.arange(50), np.arange(50) * DAY // 10
+    assert newest_time(users, times, 30.0) == times[-1]
+    wrong = np.concatenate((times, [50_000 * DAY] * 40))
+    assert newest_time(np.concatenate((users, [99] * 40)), wrong, 30.0) == times[-1]
+    assert newest_time(np.append(users, 3), np.append(times, 50_000 * DAY), 30.0) == times[-1]
+
+
+def test_ages_count_from_the_newest_event_where_clocks_agree() -> None:
+    users, times = np.array([0, 1, 0]), np.array([0, 5 * DAY, 29 * DAY])
+    assert newest_time(users, times, 30.0) == 29 * DAY
+    assert newest_time(users, times, 1.0) == 5 * DAY
+    assert newest_time(np.array([4]), np.array([9 * DAY]), 1.0) == 9 * DAY
+    assert newest_time(users, np.full(3, -1), 30.0) == newest_time(users[:0], times[:0], 30.0) == -1
 
 
 PERSONAL = [
