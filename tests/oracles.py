@@ -185,3 +185,9 @@ def merged_columns(parts: list[tuple[np.ndarray, np.ndarray]], width: int) -> np
             if place >= 0:
                 out[:, place] = matrix[:, column]
     return out
+
+
+def drawn_neighbors(relations: list[int], cap: int, rng: np.random.Generator) -> list[int]:
+    """Places of up to ``cap`` neighbours with the largest u^(1/w), w one over the neighbours of the same relation."""
+    keys = [rng.random() ** relations.count(relation) for relation in relations]
+    return sorted(range(len(relations)), key=lambda place: -keys[place])[:cap]
