@@ -69,31 +69,33 @@ def sampled_neighborhoods(
     known = np.zeros(graph.nodes, dtype=bool)
     known[roots] = True
     frontier = np.flatnonzero(known).astype(np.uint32)
-    parts = []
-    for hop in range(params.hops):
-        indptr, neighbors, relations = sample_neighbors(
-            graph.run_ranges,
-            graph.relations,
-            graph.starts,
-            graph.neighbors,
-            frontier,
-            cap=params.cap,
-            seed=params.seed,
-            weighted=params.weighted,
-            threads=threads,
-        )
-        parts.append(Neighborhoods(frontier, indptr, neighbors, relations))
-        if hop + 1 < params.hops:
-            reached = np.zeros(graph.nodes, dtype=bool)
-            reached[neighbors] = True
-            reached &= ~known
-            known |= reached
-            frontier = np.flatnonzero(reached).astype(np.uint32)
-    return merged(parts)
+    for _ in range(params.hops - 1):
+        reached = np.zeros(graph.nodes, dtype=bool)
+        reached[_sample(graph, frontier, params, threads).neighbors] = True
+        reached &= ~known
+        known |= reached
+        frontier = np.flatnonzero(reached).astype(np.uint32)
+    # Once more for the inner hops: less work than to merge theirs with the far larger last one.
+    return _sample(graph, np.flatnonzero(known).astype(np.uint32), params, threads)
+
+
+def _sample(graph: RelationGraph, nodes: NDArray[np.uint32], params: SamplingParams, threads: int) -> Neighborhoods:
+    indptr, neighbors, relations = sample_neighbors(
+        graph.run_ranges,
+        graph.relations,
+        graph.starts,
+        graph.neighbors,
+        nodes,
+        cap=params.cap,
+        seed=params.seed,
+        weighted=params.weighted,
+        threads=threads,
+    )
+    return Neighborhoods(nodes, indptr, neighbors, relations)
 
 
 def merged(parts: list[Neighborhoods]) -> Neighborhoods:
-    """The samples of several ranges or hops in one, a node that occurs twice once; ValueError without any part."""
+    """The samples of several shards in one, a node that occurs in several once; ValueError without any part."""
     if not parts:
         raise ValueError("neighbourhoods: expected at least one part, got none; sample some nodes")
     if len(parts) == 1:
