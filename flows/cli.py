@@ -8,6 +8,7 @@ from fingerpost.flows import domains
 from fingerpost.flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
 from fingerpost.flows.commands.options import without_credentials_in_files
 from fingerpost.flows.domains.domain import named
+from fingerpost.flows.run.garbage import while_starting
 from fingerpost.flows.run.loggers import silence
 from fingerpost.flows.run.plain_text import check_arguments, echo, write_anything
 from fingerpost.schemas.errors import FingerpostError
@@ -65,6 +66,7 @@ app = application()
 
 def main() -> None:
     """Runs a command; an error is one line on standard error and exit code 1 (2 for wrong usage)."""
+    while_starting()
     silence()
     write_anything()
     try:

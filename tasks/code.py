@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -76,14 +77,72 @@ def _code_hash(function: Callable[..., Any]) -> str:
 
 @lru_cache(maxsize=1024)
 def _own_code(source: str, root: str, module: str) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The statements of a source that one of its functions needs, and the modules that they import from."""
-    nodes, modules = _reachable(parsed(source), root, module)
-    return tuple(_text_of(node) for node in nodes), frozenset(modules)
+    """The statements of a source that one of its functions needs, in file order, and the modules that they import from."""
+    statements = _statements(source, module)
+    defined = {name: statement for statement in statements for name in statement.defines}
+    imported: dict[str, set[str]] = {}
+    for name, where in (found for statement in statements for found in statement.imports):
+        imported.setdefault(name, set()).add(where)
+    seen, modules, todo = set(), set[str](), [root]
+    while todo:
+        name = todo.pop()
+        modules |= imported.get(name, set())
+        if name in seen or name not in defined:
+            continue
+        seen.add(name)
+        todo += defined[name].uses
+    wanted = {id(defined[name]) for name in seen}
+    return tuple(statement.text for statement in statements if id(statement) in wanted), frozenset(modules)
+
+
+@dataclass(frozen=True, eq=False)
+class _Statement:
+    """A top-level statement of a source: its text as it is hashed, and names.
+
+    defines: names that it binds by a definition or an assignment; uses: names that occur in it; imports: (local name,
+    module) pairs.
+    """
+
+    text: str
+    defines: tuple[str, ...]
+    uses: tuple[str, ...]
+    imports: tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=1024)
+def _statements(source: str, module: str) -> tuple[_Statement, ...]:
+    """The top-level statements of a source."""
+    return tuple(_statement(node, module) for node in parsed(source).body)
+
+
+def _statement(node: ast.stmt, module: str) -> _Statement:
+    defines: list[str] = []
+    imports: list[tuple[str, str]] = []
+    uses = [name.id for name in ast.walk(node) if isinstance(name, ast.Name)]
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        defines.append(node.name)
+    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        defines += [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    else:
+        imports += _imports(node, module)
+    text = _text_of(node) if defines else ""
+    return _Statement(text, tuple(defines), tuple(uses), tuple(imports))
+
+
+def _statements_in(tree: ast.AST) -> Iterator[ast.AST]:
+    """A tree and all statements in it, in any depth; expressions contain none."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            todo += getattr(node, block, ())
 
 
 def _text_of(tree: ast.AST) -> str:
     """The source of a tree without comments, docstrings and ``observes`` declarations; modifies the tree."""
-    for node in ast.walk(tree):
+    for node in _statements_in(tree):
         # Our modules by their names without the package.
         if isinstance(node, ast.ImportFrom) and node.module:
             node.module = node.module.removeprefix(_PACKAGE)
@@ -99,33 +158,6 @@ def _text_of(tree: ast.AST) -> str:
         ):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
-
-
-def _reachable(tree: ast.Module, root: str, module: str) -> tuple[list[ast.stmt], set[str]]:
-    """The top-level statements that a function needs, in file order, and the modules that they import from."""
-    defined: dict[str, ast.stmt] = {}
-    imported: dict[str, set[str]] = {}
-    for statement in tree.body:
-        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            defined[statement.name] = statement
-        elif isinstance(statement, ast.Assign | ast.AnnAssign):
-            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            defined.update(
-                {name.id: statement for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
-            )
-        else:
-            for name, source in _imports(statement, module):
-                imported.setdefault(name, set()).add(source)
-    seen, modules, todo = set(), set(), [root]
-    while todo:
-        name = todo.pop()
-        modules |= imported.get(name, set())
-        if name in seen or name not in defined:
-            continue
-        seen.add(name)
-        todo += [n.id for n in ast.walk(defined[name]) if isinstance(n, ast.Name)]
-    wanted = {id(defined[name]) for name in seen}
-    return [statement for statement in tree.body if id(statement) in wanted], modules
 
 
 def _imports(statement: ast.AST, module: str) -> Iterator[tuple[str, str]]:
@@ -171,15 +203,8 @@ def _closure(modules: Iterable[str]) -> set[str]:
             continue
         seen.add(name)
         if source.suffix == ".py":
-            todo += _imported(source.read_text(), f"{name}.__init__" if source.name == "__init__.py" else name)
+            todo += _read(source, name)[0]
     return seen
-
-
-@lru_cache(maxsize=1024)
-def _imported(text: str, module: str) -> tuple[str, ...]:
-    """The first-party modules that a source imports anywhere."""
-    nodes = ast.walk(parsed(text))
-    return tuple(sorted({name for node in nodes for _, name in _imports(node, module) if _is_first_party(name)}))
 
 
 def _module_hash(name: str) -> str:
@@ -187,12 +212,19 @@ def _module_hash(name: str) -> str:
         return extension_hash(name.removeprefix("fingerpost.ext."))
     source = _source_of(name)
     assert source is not None
-    return _text_hash(source.read_text())
+    return _read(source, name)[1]
+
+
+def _read(source: Path, name: str) -> tuple[tuple[str, ...], str]:
+    """The first-party modules that a module imports anywhere, and the hash of its code."""
+    return _imports_and_hash(source.read_text(), f"{name}.__init__" if source.name == "__init__.py" else name)
 
 
 @lru_cache(maxsize=1024)
-def _text_hash(text: str) -> str:
-    return hashlib.sha256(_text_of(parsed(text)).encode()).hexdigest()
+def _imports_and_hash(text: str, module: str) -> tuple[tuple[str, ...], str]:
+    tree = parsed(text)
+    names = {name for node in _statements_in(tree) for _, name in _imports(node, module) if _is_first_party(name)}
+    return tuple(sorted(names)), hashlib.sha256(_text_of(tree).encode()).hexdigest()
 
 
 def extension_hash(name: str) -> str:

@@ -1,12 +1,14 @@
 """The report of a run as one self-contained HTML page."""
 
 from functools import cache
-from importlib import resources
+from importlib import import_module, resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from fingerpost.flows import domains
+from fingerpost.flows.domains.domain import named
 from fingerpost.flows.report import formats
 from fingerpost.flows.report.contents import Contents, gather
 from fingerpost.flows.report.plots import data_uri, drawings_of
@@ -16,6 +18,7 @@ from fingerpost.tasks.ledger import full_name
 #: Settings that are locations, not parameters.
 _PRIVATE = {"store"}
 _LATEST = "reports/latest.html"
+_PAGE = "fingerpost.flows.report:page.html"
 
 
 def render(store: Store, record: dict[str, Any]) -> str:
@@ -23,7 +26,7 @@ def render(store: Store, record: dict[str, Any]) -> str:
     contents = gather(store, record)
     return (
         _environment()
-        .get_template("fingerpost.flows.report:page.html")
+        .get_template(_PAGE)
         .render(
             c=contents,
             record=record,
@@ -33,6 +36,16 @@ def render(store: Store, record: dict[str, Any]) -> str:
             settings={key: value for key, value in record["settings"].items() if key not in _PRIVATE},
         )
     )
+
+
+def prepare() -> None:
+    """Loads what pages are made with: the sections' code, the templates, and what Arrow checks keys with."""
+    import_module("pyarrow.acero")
+    _environment().get_template(_PAGE)
+    for domain in domains.DOMAINS:
+        if domain.report is not None and domain.report.template:
+            named(domain.report.gather)
+            _environment().get_template(domain.report.template)
 
 
 def write(store: Store, record: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""Prefect's server with two fixes: its pages contact no other host, and its event loop never waits for a database lock.
+"""Prefect's server with three fixes: its pages contact no other host, its event loop never waits for a database lock, and
+no request is refused because two transactions of SQLite met.
 
 Pages: the newer UI starts an analytics library on every page, which fetches its settings from its vendor whatever the
 server's settings. A Content-Security-Policy makes the browser refuse that and any other foreign address, such as that
@@ -9,6 +10,10 @@ the statement of a cursor whose execution failed, and resets it when the cursor 
 connection is idle. The error's traceback holds the cursor, so the event loop frees it. If the connection waits for the
 lock of another transaction at that moment, the loop cannot finish that transaction, and both wait until SQLite times
 out. Therefore such a cursor is closed at once, by the thread of its connection.
+
+Transactions: a transaction of SQLite that has read something may no longer write once another one has written. Prefect
+answers 503 then, and its client asks again after two to four seconds; so it was with every subflow of a run. Therefore
+a transaction takes its turn to write when it begins.
 """
 
 import argparse
@@ -18,14 +23,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlsplit
+
+from fingerpost.flows.run.garbage import as_usual, while_starting
+
+if __name__ == "__main__":
+    while_starting()
 
 import uvicorn
 from aiosqlite import Cursor
 from fastapi import FastAPI
 from prefect.server.api.server import create_app
+from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.settings import get_current_settings
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -58,6 +71,20 @@ def close_failed_cursors() -> None:
     Cursor._execute = _execute  # type: ignore[method-assign]
 
 
+_begin = AioSqliteConfiguration.begin_transaction
+
+
+def _begin_writing(
+    self: AioSqliteConfiguration, session: AsyncSession, with_for_update: bool = False
+) -> AbstractAsyncContextManager[Any]:
+    return _begin(self, session, with_for_update=True)
+
+
+def write_in_turn() -> None:
+    """Makes a transaction of SQLite wait for the others when it begins; later it could only fail."""
+    AioSqliteConfiguration.begin_transaction = _begin_writing  # type: ignore[method-assign, assignment]
+
+
 def policy(api: str) -> str:
     """The policy of pages that call the API at an address; an empty address is the pages' own origin."""
     parts = urlsplit(api)
@@ -68,6 +95,7 @@ def policy(api: str) -> str:
 def app() -> FastAPI:
     """Prefect's API, services and pages, as ``prefect server start`` serves them, with the policy on every response."""
     close_failed_cursors()
+    write_in_turn()
     app = create_app(final=True, ephemeral="PREFECT__SERVER_EPHEMERAL" in os.environ)
     app.add_middleware(
         WithHeaders,
@@ -116,6 +144,7 @@ def main() -> None:
         server_header=False,
     )
     server = uvicorn.Server(config)
+    as_usual()
     if options.parent:
         threading.Thread(target=_end_with, args=(server, options.parent), daemon=True).start()
     server.run(sockets=None if options.socket is None else [socket.socket(fileno=options.socket)])

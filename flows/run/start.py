@@ -20,6 +20,7 @@ from fingerpost.flows.domains.settings import Settings  # noqa: E402
 from fingerpost.flows.run.api import Api, ApiError  # noqa: E402
 from fingerpost.flows.run.catalog import read_code  # noqa: E402
 from fingerpost.flows.run.flow_names import NIGHTLY, flow_names  # noqa: E402
+from fingerpost.flows.run.garbage import as_usual  # noqa: E402
 from fingerpost.flows.run.input_days import check_own_day  # noqa: E402
 from fingerpost.flows.run.inputs import check_named  # noqa: E402
 from fingerpost.flows.run.request import ResolvedRequest, RunRequest  # noqa: E402
@@ -111,6 +112,7 @@ def run_flow(name: str, request: RunRequest, *, quiet: bool = False, log_file: P
                 stack.enter_context(unchanging_code())
                 load(name, settings)
                 server.wait()
+            as_usual()
             # The day is resolved here, so that a run that starts before midnight is not one of the next day.
             flow(settled.request)
     finally:
@@ -129,13 +131,17 @@ def _remembered(request: RunRequest, settled: ResolvedRequest, problem: str) -> 
 
 
 def load(name: str, settings: Settings) -> None:
-    """Loads the code of a flow's parts and hashes that of its stages, which fills the time until a server answers."""
+    """Loads the code of a flow's parts and of the report, and hashes that of its stages: until a server answers, there is time."""
     for domain in domains.DOMAINS if name == NIGHTLY else ():
         if not (domain.skipped and named(domain.skipped)(settings)):
             named(domain.flow)
     # What cannot be hashed is told by the stage that needs it.
     with suppress(FingerpostError):
         read_code()
+    # Imported here: it would delay the server's start.
+    from fingerpost.flows.report.page import prepare
+
+    prepare()
 
 
 def check_inputs(settings: Settings, flow: str) -> None:

@@ -216,7 +216,7 @@ def test_a_tree_that_another_threads_tree_disturbed_is_made_again(monkeypatch: p
             raise SystemError("AST constructor recursion depth mismatch" * disturbed.pop())
         return parse(source, *given)
 
-    for cached in (code._own_code, code._imported, code._text_hash):
+    for cached in (code._own_code, code._statements, code._imports_and_hash):
         cached.cache_clear()
     monkeypatch.setattr(ast, "parse", sometimes)
     assert code_hash(STAGES["build_graph"].function) == before

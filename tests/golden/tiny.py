@@ -1,7 +1,8 @@
 """The four domains under the tiny profile over inputs made from a seed, and what ``manifests_tiny.json`` keeps of them.
 
 ``python -m tests.golden.tiny`` writes that file. The version whose code ``code_of_0_1.json`` names wrote it; it is
-written again only where artifacts change on purpose.
+written again only where artifacts change on purpose. What torch trains has other bits on processors of another maker:
+``python -m tests.golden.tiny manifests_tiny_MAKER.json`` writes those artifacts alone, as they are on this processor.
 """
 
 import importlib.metadata
@@ -10,7 +11,7 @@ import json
 import platform
 import sys
 import tempfile
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -35,6 +36,8 @@ from fingerpost.tasks.shards import SerialExecutor
 from tests.unit.xmr import whole
 
 FILE = Path(__file__).with_name("manifests_tiny.json")
+#: The stages that train by torch, and the maker of the processor that the file above was written on.
+TRAINED, VENDOR = ("train_towers", "train_embedders", "search_margins"), "GenuineIntel"
 DAYS = ("2026-01-05", "2026-01-06")
 #: What the bytes of artifacts depend on, beside this project.
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "torch", "pytorch-metric-learning")
@@ -264,10 +267,29 @@ def surroundings() -> dict[str, str]:
     return here
 
 
+def vendor() -> str:
+    """The maker of the processor, as Linux names it; empty where it does not say. torch's bits depend on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
+
+
+def follows_training(name: str, found: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether an artifact is of a stage that trains by torch, or is made of such artifacts."""
+    given = [one for one in found[name]["inputs"].values() if one in found]
+    return stage_of(name) in TRAINED or any(follows_training(one, found) for one in given)
+
+
 def main(path: str = str(FILE)) -> None:
-    """Writes the file."""
+    """Writes the file, or another with what torch trains alone."""
     with tempfile.TemporaryDirectory() as folder:
-        content = {"surroundings": surroundings(), "artifacts": artifacts(Path(folder))}
+        found = artifacts(Path(folder))
+    content: dict[str, Any] = {"surroundings": surroundings(), "artifacts": found}
+    if Path(path).name != FILE.name:
+        trained = {name: one for name, one in found.items() if follows_training(name, found)}
+        content = {"vendor": vendor(), "artifacts": trained}
     Path(path).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 

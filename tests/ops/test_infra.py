@@ -293,3 +293,39 @@ def test_freeing_an_error_of_the_database_waits_for_no_lock(tmp_path: Path, monk
     monkeypatch.setattr(aiosqlite.Cursor, "_execute", aiosqlite.Cursor._execute)
     server.close_failed_cursors()
     assert asyncio.run(seconds()) < 10
+
+
+def test_a_transaction_that_read_first_writes_after_another_has_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite refuses such a write at once, unless the transaction took its turn to write when it began."""
+    from prefect.server.database.configurations import AioSqliteConfiguration
+    from sqlalchemy import text
+
+    from fingerpost.flows.run import server_process as server
+
+    async def added() -> int:
+        database = AioSqliteConfiguration(connection_url=f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}")
+        engine = await database.engine()
+        began = asyncio.Event()
+
+        async def add(*, first: bool) -> None:
+            if not first:
+                await began.wait()
+            async with await database.session(engine) as session, database.begin_transaction(session):
+                count = (await session.execute(text("SELECT count(*) FROM t"))).scalar_one()
+                if first:
+                    began.set()
+                    # The other one writes and commits meanwhile, if it can.
+                    await asyncio.sleep(0.5)
+                await session.execute(text("INSERT INTO t VALUES (:number)"), {"number": count})
+
+        async with engine.connect() as making:
+            await making.exec_driver_sql("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        await asyncio.gather(add(first=True), add(first=False))
+        async with engine.connect() as reading:
+            return int((await reading.exec_driver_sql("SELECT count(*) FROM t")).scalar_one())
+
+    monkeypatch.setattr(AioSqliteConfiguration, "begin_transaction", AioSqliteConfiguration.begin_transaction)
+    server.write_in_turn()
+    assert asyncio.run(added()) == 2
