@@ -19,8 +19,8 @@ from fingerpost.tasks.kg.assignment import row_numbers
 WHOLE = "(all)"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _TOKEN = re.compile(r"\w+")
-#: Left rows that are compared with all right rows at a time.
-_BLOCK = 1024
+#: Pairs that are compared at a time when the best partners of rows are looked for.
+_PAIRS = 2**23
 
 
 @dataclass(frozen=True)
@@ -203,8 +203,9 @@ def _best_two(
     count = one.shape[0]
     best, second, which = np.zeros(count), np.zeros(count), np.full(count, -1, dtype=np.int64)
     turned = sparse.csc_array(other.T)
-    for begin in range(0, count, _BLOCK):
-        block = np.asarray((one[begin : begin + _BLOCK] @ turned).todense())
+    step = max(_PAIRS // max(other.shape[0], 1), 1)
+    for begin in range(0, count, step):
+        block = np.asarray((one[begin : begin + step] @ turned).todense())
         rows = slice(begin, begin + len(block))
         which[rows] = block.argmax(axis=1)
         best[rows] = block[np.arange(len(block)), which[rows]]

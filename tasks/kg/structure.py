@@ -18,8 +18,8 @@ from fingerpost.tasks.kg.assignment import mutual_best, row_numbers, sinkhorn
 from fingerpost.tasks.kg.facts import Facts, facts_of, similar_relations, translation
 from fingerpost.tasks.kg.graph import GraphError, RelationGraph
 
-#: Rows whose relations are compared at a time.
-_BLOCK = 512
+#: Pairs whose relations are compared at a time.
+_PAIRS = 2**23
 
 
 @dataclass(frozen=True)
@@ -189,8 +189,9 @@ def _unit(matrix: sparse.csr_array) -> sparse.csr_array:
 def _products_at(places: sparse.csr_array, one: sparse.csr_array, other: sparse.csr_array) -> NDArray[np.float64]:
     """The entries of one @ other.T at the stored places of a matrix."""
     found, turned = np.empty(len(places.data)), sparse.csc_array(other.T)
-    for begin in range(0, places.shape[0], _BLOCK):
-        rows = slice(begin, min(begin + _BLOCK, places.shape[0]))
+    step = max(_PAIRS // max(places.shape[1], 1), 1)
+    for begin in range(0, places.shape[0], step):
+        rows = slice(begin, min(begin + step, places.shape[0]))
         block = np.asarray((one[rows] @ turned).todense())
         inside = slice(places.indptr[rows.start], places.indptr[rows.stop])
         of_row = np.repeat(np.arange(len(block)), np.diff(places.indptr[rows.start : rows.stop + 1]))
