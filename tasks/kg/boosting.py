@@ -39,7 +39,7 @@ def fit_matcher(features: NDArray[np.float32], labels: NDArray[np.integer], para
     labels = np.asarray(labels)
     if not (np.any(labels == 0) and np.any(labels == 1)):
         raise ValueError("labels: expected pairs of both labels, 0 and 1, got one alone; give some of the other")
-    # scikit-learn 1.9 refuses a column without any value.
+    # scikit-learn 1.9.1 refuses a column without any value (findings/).
     columns = np.flatnonzero(~np.isnan(features).all(axis=0))
     model = HistGradientBoostingClassifier(
         max_iter=params.trees,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.graph_exports import from_networkx, n_triples, networkx_graph
+from fingerpost.schemas.inputs.graph_links import LinkFile
 from fingerpost.schemas.inputs.graphs import Attribute, GraphBatch, GraphRows
 from fingerpost.schemas.inputs.graphs_rdf import NTriples
 from fingerpost.schemas.inputs.graphs_tables import SharedColumn, TableGraph
@@ -328,6 +329,62 @@ def test_a_table_becomes_valid_n_triples(tmp_path: Path) -> None:
     assert found.reasons == {}
     assert ("urn:fingerpost:a%20b", "urn:fingerpost:thing", "red") in entities(found)
     assert ("urn:fingerpost:a%20b", "urn:fingerpost:c", "urn:fingerpost:c%3Dred") in relations(found)
+
+
+# Links
+
+
+def two_graphs() -> tuple[GraphBatch, GraphBatch]:
+    rows = GraphRows(), GraphRows()
+    for side in rows:
+        for key in ("a", "b", "1"):
+            side.entity(key)
+    return rows[0].batch(), rows[1].batch()
+
+
+def links_of(found: pa.Table, graphs: tuple[GraphBatch, GraphBatch]) -> set[tuple[str, str, int, str]]:
+    left, right = (side.entities["id"].to_pylist() for side in graphs)
+    LINKS.table("links").check(found, where="links")
+    rows = (list(row.values()) for row in found.to_pylist())
+    return {(left[row[0]], right[row[1]], row[2], row[3]) for row in rows}
+
+
+def test_links_with_labels_and_splits(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text(
+        "left_id,right,label,split\na,b,1,train\na,a,0,Valid\nb,a,maybe,\nb,b,1,other\n,a,1,\na,b,0,test\nz,a,1,\n1,1,TRUE,\n"
+    )
+    graphs = two_graphs()
+    table, bad, reasons = LinkFile(str(tmp_path / "l.csv"), (("left", "left_id"),)).read(*graphs)
+    assert links_of(table, graphs) == {("a", "b", 1, "training"), ("a", "a", 0, "validation"), ("1", "1", 1, "")}
+    assert reasons == {
+        "duplicate link": 1,
+        "no left": 1,
+        "unknown entity": 1,
+        "unknown label": 1,
+        "unknown split": 1,
+    }
+    assert bad["row"].to_pylist() == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_links_of_numbers_and_truth_values(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"l.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table({"left": [1], "right": [1], "label": [False]}), path)
+    else:
+        path.write_text('{"left": 1, "right": 1, "label": false}\n')
+    graphs = two_graphs()
+    assert links_of(LinkFile(str(path)).read(*graphs)[0], graphs) == {("1", "1", 0, "")}
+
+
+def test_links_without_labels_are_of_the_same_entity_and_forgotten_ones_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("left,right\na,a\nb,b\n")
+    graphs, plain = two_graphs(), LinkFile(str(tmp_path / "l.csv"))
+    assert links_of(plain.read(*graphs)[0], graphs) == {("a", "a", 1, ""), ("b", "b", 1, "")}
+    without = LinkFile(plain.path, suppressed=Suppressed.of(["b"], b"salt"))
+    table, _, reasons = without.read(*graphs)
+    assert (links_of(table, graphs), reasons) == ({("a", "a", 1, "")}, {})
+    assert without.identity() != plain.identity()
 
 
 # networkx
