@@ -2,6 +2,9 @@
 //
 // A node's score is the parent's plus a transform of its value that is never above 0 (logarithms of products), so a chunk
 // whose parent is already below the worst that is kept cannot add anything and is left out: the result is the same.
+//
+// A chain node, the only child of its parent, has no chunk: it is kept with the parent's score. A query may want labels of
+// some ranges only: then a node is kept only if it has such a label below, so that every leaf of the beam has answers.
 #pragma once
 
 #include <cmath>
@@ -67,18 +70,74 @@ struct Task {
   float score;
 };
 
+// The labels that a query wants: those of its ranges [low, high), both ends ascending.
+struct Wanted {
+  const uint32_t *low = nullptr, *high = nullptr;
+  size_t count = 0;
+  bool any() const {
+    for (size_t i = 0; i < count; ++i) {
+      if (low[i] < high[i]) return true;
+    }
+    return false;
+  }
+  // The first range that ends behind a label; `count` if none does.
+  size_t after(uint32_t label) const { return static_cast<size_t>(std::upper_bound(high, high + count, label) - high); }
+  bool has(uint32_t label) const {
+    const size_t i = after(label);
+    return i < count && low[i] <= label;
+  }
+};
+
+// The labels below each node of a level: [start[node], start[node + 1]) of `labels`, or of all labels in order if null.
+struct LabelsBelow {
+  const uint32_t *start = nullptr, *labels = nullptr;
+  bool any(uint32_t node, const Wanted& wanted) const {
+    const uint32_t begin = start[node], end = start[node + 1];
+    if (begin == end) return false;
+    if (labels == nullptr) {
+      for (size_t i = wanted.after(begin); i < wanted.count && wanted.low[i] < end; ++i) {
+        if (wanted.low[i] < wanted.high[i]) return true;
+      }
+      return false;
+    }
+    const uint32_t *at = labels + begin, *last = labels + end;
+    while (at != last) {
+      const size_t i = wanted.after(*at);
+      if (i == wanted.count) return false;
+      if (wanted.low[i] <= *at) return true;
+      at = std::lower_bound(at, last, wanted.low[i]);
+    }
+    return false;
+  }
+};
+
 class BeamSearch {
  public:
+  static constexpr uint32_t kChain = uint32_t(1) << 31;
+
   BeamSearch(size_t features, const std::vector<size_t>& chunks_a_level) : features_(features) {
-    for (size_t chunks : chunks_a_level) levels_.push_back(Level{std::vector<ChunkView>(chunks), {}, {}, 0, 0});
+    for (size_t chunks : chunks_a_level) levels_.push_back(Level{std::vector<ChunkView>(chunks), {}, {}, {}, {}, 0, 0});
   }
 
-  void set_chunk(size_t level, size_t parent, const ChunkView& view) { levels_.at(level).chunks.at(parent) = view; }
+  // For a level with chain nodes, before its chunks: of each parent the place of its chunk, or its chain node + kChain.
+  void set_places(size_t level, const uint32_t* places, size_t parents) {
+    levels_.at(level).places.assign(places, places + parents);
+  }
+
+  void set_labels(size_t level, const uint32_t* start, const uint32_t* labels) {
+    levels_.at(level).below = LabelsBelow{start, labels};
+  }
+
+  void set_chunk(size_t level, size_t parent, const ChunkView& view) {
+    Level& mine = levels_.at(level);
+    mine.chunks.at(mine.places.empty() ? parent : mine.places.at(parent)) = view;
+  }
 
   void build(Lookup wanted) {
     for (Level& level : levels_) {
       level.finders.assign(level.chunks.size(), Finder());
       level.nodes = level.widest = 0;
+      for (uint32_t place : level.places) level.nodes += place >= kChain;
       size_t bits = 0, buckets = 0;
       for (size_t i = 0; i < level.chunks.size(); ++i) {
         level.finders[i].plan(level.chunks[i], features_, wanted);
@@ -107,8 +166,8 @@ class BeamSearch {
     return bytes;
   }
 
-  // ids and scores (queries, k), padded with 0xFFFFFFFF and -infinity (0 for products).
-  void search(const int64_t* indptr, const int32_t* indices, const float* data, size_t queries,
+  // ids and scores (queries, k), padded with 0xFFFFFFFF and -infinity (0 for products). wanted: of each query, or null.
+  void search(const int64_t* indptr, const int32_t* indices, const float* data, size_t queries, const Wanted* wanted,
               const BeamSettings& settings, int threads, uint32_t* ids, float* scores, BeamCounters* counters) const {
     const size_t shares = threads > 1 ? static_cast<size_t>(threads) : 1;
     const size_t most = std::min(kBlock, kNodes / std::max<size_t>(1, std::max(settings.beam, settings.k)));
@@ -125,6 +184,7 @@ class BeamSearch {
         check(scratch->queries[i]);
         if (settings.normalise) scratch->queries[i].scale = scale(scratch->queries[i]);
       }
+      scratch->wanted = wanted == nullptr ? nullptr : wanted + begin;
       descend(*scratch, settings, queries == 1, parts[block]);
       for (size_t i = 0; i < count; ++i) {
         write(scratch->best[i], settings, ids + (begin + i) * settings.k, scores + (begin + i) * settings.k);
@@ -147,6 +207,8 @@ class BeamSearch {
 
   struct Level {
     std::vector<ChunkView> chunks;
+    std::vector<uint32_t> places;  // empty without chain nodes: a chunk's place is its parent
+    LabelsBelow below;
     std::vector<Finder> finders;
     Tables tables;
     size_t nodes, widest;
@@ -164,8 +226,9 @@ class BeamSearch {
     std::vector<Query> queries;
     std::vector<Node> nodes, next;
     std::vector<Best> best;
-    std::vector<Task> tasks, sorted;
+    std::vector<Task> tasks, sorted, chained;  // chained: chain nodes instead of chunks
     std::vector<uint32_t> places;
+    const Wanted* wanted;
     Job jobs[kJobs];
     std::vector<float> values;
   };
@@ -195,7 +258,10 @@ class BeamSearch {
     }
     scratch.nodes.assign(count, Node{0.0f, 0});
     scratch.best.assign(count, Best());
-    for (size_t i = 0; i < count; ++i) scratch.best[i] = {scratch.nodes.data() + i, 1, 1};
+    for (size_t i = 0; i < count; ++i) {
+      const bool any = scratch.wanted == nullptr || scratch.wanted[i].any();
+      scratch.best[i] = {scratch.nodes.data() + i, any ? size_t(1) : size_t(0), 1};
+    }
     for (size_t depth = 0; depth < levels_.size(); ++depth) {
       const Level& level = levels_[depth];
       const size_t room = std::min(depth + 1 == levels_.size() ? settings.k : settings.beam, level.nodes);
@@ -213,7 +279,12 @@ class BeamSearch {
     Best& best = scratch.best[0];
     best = {scratch.next.data(), 0, room};
     scratch.sorted.clear();
-    for (size_t i = 0; i < parents.size; ++i) scratch.sorted.push_back({parents.nodes[i].id, 0, parents.nodes[i].score});
+    scratch.chained.clear();
+    for (size_t i = 0; i < parents.size; ++i) {
+      if (!level.places.empty()) add(scratch, level, parents.nodes[i], 0, scratch.sorted);
+      else scratch.sorted.push_back({parents.nodes[i].id, 0, parents.nodes[i].score});
+    }
+    pass(scratch);
     run(scratch, level, settings, counters);
     best.sort();
   }
@@ -221,22 +292,37 @@ class BeamSearch {
   void many(Scratch& scratch, const Level& level, const BeamSettings& settings, size_t room,
             BeamCounters& counters) const {
     const size_t count = scratch.queries.size();
+    const bool chains = !level.places.empty();
     scratch.tasks.clear();
+    scratch.chained.clear();
     size_t first = 0;
     for (int round = 0; round < 2; ++round) {
       for (size_t q = 0; q < count; ++q) {
         const Best& parents = scratch.best[q];
         const size_t begin = round == 0 ? 0 : kFirst, end = round == 0 ? kFirst : parents.size;
         for (size_t i = begin; i < std::min(end, parents.size); ++i) {
-          scratch.tasks.push_back({parents.nodes[i].id, static_cast<uint32_t>(q), parents.nodes[i].score});
+          if (chains) add(scratch, level, parents.nodes[i], static_cast<uint32_t>(q), scratch.tasks);
+          else scratch.tasks.push_back({parents.nodes[i].id, static_cast<uint32_t>(q), parents.nodes[i].score});
         }
       }
       if (round == 0) first = scratch.tasks.size();
     }
     for (size_t q = 0; q < count; ++q) scratch.best[q] = {scratch.next.data() + q * room, 0, room};
+    pass(scratch);
     run_sorted(scratch, level, 0, first, settings, counters);
     run_sorted(scratch, level, first, scratch.tasks.size(), settings, counters);
     for (size_t q = 0; q < count; ++q) scratch.best[q].sort();
+  }
+
+  static void add(Scratch& scratch, const Level& level, const Node& parent, uint32_t query, std::vector<Task>& tasks) {
+    const uint32_t place = level.places[parent.id];
+    if (place >= kChain) scratch.chained.push_back({place - kChain, query, parent.score});
+    else tasks.push_back({place, query, parent.score});
+  }
+
+  // A chain node has all the labels that its parent has, so it is wanted as well.
+  static void pass(Scratch& scratch) {
+    for (const Task& task : scratch.chained) scratch.best[task.query].offer({task.score, task.chunk});
   }
 
   // Tasks of one chunk side by side, so that its weights are in the cache.
@@ -300,8 +386,8 @@ class BeamSearch {
   }
 
   // What was found for a task that tasks before it have made useless counts for nothing.
-  static void finish(Scratch& scratch, const Level& level, const BeamSettings& settings, const Task& task, const Job& job,
-                     BeamCounters& counters) {
+  void finish(Scratch& scratch, const Level& level, const BeamSettings& settings, const Task& task, const Job& job,
+              BeamCounters& counters) const {
     if (!job.wanted || left_out(scratch, settings, task)) {
       ++counters.left_out;
       return;
@@ -310,11 +396,30 @@ class BeamSearch {
     counters.hits += job.found;
     const ChunkView& chunk = level.chunks[task.chunk];
     multiply(chunk, job.hits.data(), job.found, scratch.values.data());
-    offer_all(chunk, scratch.values.data(), task.score, settings, scratch.best[task.query]);
+    if (scratch.wanted != nullptr) {
+      offer_wanted(scratch, level, settings, task);
+      return;
+    }
+    offer_all(chunk, scratch.values.data(), task.score, settings, scratch.best[task.query], [](uint32_t) { return true; });
   }
 
+  // Apart from the search for all labels, which it would make larger and so slower.
+  __attribute__((noinline)) void offer_wanted(Scratch& scratch, const Level& level, const BeamSettings& settings,
+                                              const Task& task) const {
+    const ChunkView& chunk = level.chunks[task.chunk];
+    const float* values = scratch.values.data();
+    Best& best = scratch.best[task.query];
+    const Wanted& wanted = scratch.wanted[task.query];
+    if (&level == &levels_.back()) {
+      offer_all(chunk, values, task.score, settings, best, [&](uint32_t label) { return wanted.has(label); });
+    } else {
+      offer_all(chunk, values, task.score, settings, best, [&](uint32_t node) { return level.below.any(node, wanted); });
+    }
+  }
+
+  template <class Wants>
   static void offer_all(const ChunkView& chunk, const float* values, float parent, const BeamSettings& settings,
-                        Best& best) {
+                        Best& best, const Wants& wants) {
     float worst = best.worst();
     for (uint32_t i = 0; i < chunk.width; ++i) {
       const float v = values[i];
@@ -328,7 +433,7 @@ class BeamSearch {
         if (parent + std::min(v, 0.0f) < worst) continue;
         score = parent - (v < 0 ? std::log1p(std::exp(v)) - v : std::log1p(std::exp(-v)));
       }
-      if (score < worst) continue;
+      if (score < worst || !wants(chunk.ids[i])) continue;
       best.offer({score, chunk.ids[i]});
       worst = best.worst();
     }

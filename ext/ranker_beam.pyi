@@ -15,11 +15,26 @@ LOOKUPS: tuple[str, ...]
 NONE: int
 """The padding of a row of results with fewer than k labels."""
 
+CHAIN: int
+"""Added to a chain node among the places of a level."""
+
 class Searcher:
     """A model in the layout of the search; holds references to the arrays, which must not be modified."""
 
     def __init__(self, features: int, chunks_a_level: list[int]) -> None:
-        """Allocates one chunk per parent on each level; a parent without a chunk has no children."""
+        """Allocates some chunks on each level: one per parent, but for parents of chain nodes."""
+
+    def set_places(self, level: int, places: NDArray[np.uint32]) -> None:
+        """For a level with chain nodes, before its chunks: the place of each parent's chunk, or CHAIN + its chain node.
+
+        Without it, a chunk's place is its parent. A chain node is the only child of its parent and has its score.
+        """
+
+    def set_labels(self, level: int, start: NDArray[np.uint32], labels: NDArray[np.uint32] | None = None) -> None:
+        """The labels below each node of a level but the last, needed for a search within ranges.
+
+        Those of a node are labels[start[node]:start[node + 1]], ascending; None: these numbers themselves.
+        """
 
     def add_chunks(
         self,
@@ -61,10 +76,15 @@ class Searcher:
         power: int,
         exponential: bool,
         normalise: bool = False,
+        range_start: NDArray[np.int64] | None = None,
+        low: NDArray[np.uint32] | None = None,
+        high: NDArray[np.uint32] | None = None,
         threads: int = 1,
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], tuple[int, int, int, int, int, int]]:
         """The k best labels of each CSR row: ids (q, k), scores (q, k), and counters.
 
-        normalise: scale rows to length one first. Counters: chunks multiplied by marching, by binary search, by hash
-        and by bitmap, chunks skipped because they could not contribute, and shared features.
+        normalise: scale rows to length one first. With ranges, only labels of row i in low[j] to high[j] - 1 are ranked,
+        for j from range_start[i] to range_start[i + 1] - 1, and only nodes above such labels are kept; both ends of a
+        row's ranges ascend. Counters: chunks multiplied by marching, by binary search, by hash and by bitmap, chunks
+        skipped because they could not contribute, and shared features.
         """

@@ -44,19 +44,26 @@ cdef extern from "ranker_beam.hpp" namespace "fingerpost::rankers" nogil:
         uint64_t ways[4]
         uint64_t left_out
         uint64_t hits
+    cdef cppclass Wanted:
+        const uint32_t* low
+        const uint32_t* high
+        size_t count
     cdef cppclass BeamSearch:
         BeamSearch(size_t, const vector[size_t]&) except +
+        void set_places(size_t, const uint32_t*, size_t) except +
+        void set_labels(size_t, const uint32_t*, const uint32_t*) except +
         void set_chunk(size_t, size_t, const ChunkView&) except +
         void build(Lookup) except +
         size_t lookup_bytes()
-        void search(const int64_t*, const int32_t*, const float*, size_t, const BeamSettings&, int, uint32_t*, float*,
-                    BeamCounters*) except +
+        void search(const int64_t*, const int32_t*, const float*, size_t, const Wanted*, const BeamSettings&, int,
+                    uint32_t*, float*, BeamCounters*) except +
 
 _LOOKUPS = {"march": <int>Lookup.march, "binary": <int>Lookup.binary, "hash": <int>Lookup.hash,
             "dense": <int>Lookup.dense, "chosen": <int>Lookup.chosen}
 _TRANSFORMS = {"hinge": <int>Transform.hinge, "sigmoid": <int>Transform.sigmoid, "noop": <int>Transform.noop}
 LOOKUPS: tuple = tuple(_LOOKUPS)
 NONE: int = 0xFFFFFFFF
+CHAIN: int = 0x80000000
 
 
 cdef class Searcher:
@@ -70,6 +77,13 @@ cdef class Searcher:
             self.widths.push_back(chunks)
         self.beam.reset(new BeamSearch(features, self.widths))
         self.kept = []
+
+    def set_places(self, size_t level, const uint32_t[::1] places):
+        self.beam.get().set_places(level, &places[0], <size_t>places.shape[0])
+
+    def set_labels(self, size_t level, const uint32_t[::1] start, const uint32_t[::1] labels=None):
+        self.kept.append((start, labels))
+        self.beam.get().set_labels(level, &start[0], &labels[0] if labels is not None else NULL)
 
     def add_chunks(self, size_t level, const uint32_t[::1] parents, const int64_t[::1] feature_start,
                    const uint32_t[::1] features, const uint32_t[::1] start, const int64_t[::1] entry_start, columns,
@@ -115,8 +129,12 @@ cdef class Searcher:
         return int(self.beam.get().lookup_bytes())
 
     def search(self, const int64_t[::1] indptr, const int32_t[::1] indices, const float[::1] data, *, size_t k,
-               size_t beam, str transform, int power, cbool exponential, cbool normalise=False, int threads=1):
+               size_t beam, str transform, int power, cbool exponential, cbool normalise=False,
+               const int64_t[::1] range_start=None, const uint32_t[::1] low=None, const uint32_t[::1] high=None,
+               int threads=1):
         cdef size_t queries = indptr.shape[0] - 1
+        cdef vector[Wanted] wanted
+        cdef Py_ssize_t i
         cdef BeamSettings settings
         cdef BeamCounters counters
         settings.transform = <Transform><int>_TRANSFORMS[transform]
@@ -133,10 +151,18 @@ cdef class Searcher:
         cdef float[:, ::1] score_view = scores
         if queries == 0:
             return ids, scores, (0, 0, 0, 0, 0, 0)
+        if range_start is not None:
+            wanted.resize(queries)
+            for i in range(<Py_ssize_t>queries):
+                wanted[i].count = <size_t>(range_start[i + 1] - range_start[i])
+                if wanted[i].count:
+                    wanted[i].low = &low[range_start[i]]
+                    wanted[i].high = &high[range_start[i]]
         cdef const int32_t* index_data = &indices[0] if indices.shape[0] else NULL
         cdef const float* value_data = &data[0] if data.shape[0] else NULL
         with nogil:
-            self.beam.get().search(&indptr[0], index_data, value_data, queries, settings, threads, &id_view[0, 0],
+            self.beam.get().search(&indptr[0], index_data, value_data, queries,
+                                   wanted.data() if not wanted.empty() else NULL, settings, threads, &id_view[0, 0],
                                    &score_view[0, 0], &counters)
         return ids, scores, (counters.ways[0], counters.ways[1], counters.ways[2], counters.ways[3],
                              counters.left_out, counters.hits)

@@ -1,7 +1,7 @@
 """The contracts of the autocomplete domain, from events of a query log to the released completer."""
 
 from fingerpost.schemas import fields as f
-from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.contract import Contract, Table, ascending
 from fingerpost.schemas.matrices import tensor_table
 from fingerpost.schemas.releases import MEMBERS
 
@@ -12,20 +12,22 @@ _GIVEN_SESSION = f.Field(
 _TIME = f.Field("time", f.pa.int64(), "microseconds since 1970 in UTC; -1 where the input has no times")
 _QUERY = f.Field("query", f.STRING, "the query's text, white space collapsed", nonempty=True)
 
+_SPLIT = f.Field("split", f.STRING, "the split of a session: training, validation or test", nonempty=True)
+
 EVENT_FIELDS = (_USER, _GIVEN_SESSION, _TIME, _QUERY)
 
 EVENTS = Contract(
     "autocomplete.events",
     1,
-    (Table("events", EVENT_FIELDS, holds_keys=("user", "session", "query")),),
+    (Table("events", EVENT_FIELDS, holds_keys=("user", "session", "query"), spelled=("query",)),),
     "the accepted rows of a query log: who asked what, and when",
 )
 DAILY_EVENTS = Contract(
     "autocomplete.daily_events",
     1,
     (
-        Table("events", EVENT_FIELDS, holds_keys=("user", "session", "query")),
-        Table("deleted", (_USER, _QUERY), key=("user", "query"), holds_keys=("user", "query")),
+        Table("events", EVENT_FIELDS, holds_keys=("user", "session", "query"), spelled=("query",)),
+        Table("deleted", (_USER, _QUERY), key=("user", "query"), holds_keys=("user", "query"), spelled=("query",)),
     ),
     "the accepted rows of one day of a query log, and the users' queries that it withdraws",
 )
@@ -42,6 +44,8 @@ SESSIONS = Contract(
                 f.Field("users", f.pa.int64(), "number of distinct users who asked it"),
             ),
             holds_keys=("query",),
+            spelled=("query",),
+            forms=("key",),
         ),
         Table(
             "sessions",
@@ -50,7 +54,7 @@ SESSIONS = Contract(
                 f.Field(
                     "start", f.pa.int64(), "the time of its first event, microseconds since 1970; -1 without times"
                 ),
-                f.SPLIT,
+                _SPLIT,
             ),
         ),
         Table(
@@ -76,8 +80,10 @@ SUGGESTIONS = Contract(
                 f.Field("users", f.pa.int64(), "number of distinct users who asked it"),
                 f.Field("weight", f.pa.float32(), "its popularity: events, decayed by age", finite=True),
             ),
-            key=("key",),
+            rule=ascending("key"),
             holds_keys=("query",),
+            spelled=("query",),
+            forms=("key",),
         ),
     ),
     "the queries that may be suggested: asked by enough users, and not blocked",
@@ -94,7 +100,7 @@ PAIRS = Contract(
                 f.Field("next", f.pa.uint32(), "the row of the next query"),
                 f.Field("suggestion", f.pa.int32(), "the row of the next query among the suggestions; -1 for none"),
                 f.Field("weight", f.pa.float32(), "its weight, decayed by age", finite=True),
-                f.SPLIT,
+                _SPLIT,
             ),
         ),
     ),
@@ -116,10 +122,11 @@ VOCABULARY = Contract(
                 f.TERM,
                 f.IDF,
             ),
-            holds_keys=("term",),
+            parts=("term",),
         ),
+        tensor_table("lookup"),
     ),
-    "the features of queries before and of prefixes, in the order of their columns",
+    "the features of queries before and of prefixes, in the order of their columns, and by number",
 )
 FOLLOWERS = Contract(
     "autocomplete.followers",
@@ -151,7 +158,7 @@ WEAK_PREFIXES = Contract(
                 f.Field("success_at_10", f.pa.float64(), "fraction of these with the query among ten suggestions"),
                 f.Field("suggestions", f.pa.int64(), "number of suggestions that begin with it"),
             ),
-            holds_keys=("prefix",),
+            parts=("prefix",),
         ),
     ),
     "frequent prefixes without a good answer",

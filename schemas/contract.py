@@ -17,7 +17,9 @@ class Table:
 
     key: columns that are unique within a file. rule: returns the violation found, or an empty string. compression: of
     the stored file: "zstd" for text, "none" for numbers that do not compress. holds_keys: columns that may hold a
-    user's key to be forgotten, if these are not ``id`` alone.
+    user's key to be forgotten, if these are not ``id`` alone. spelled: those of them whose texts are the same key in
+    every spelling. forms: columns with the form in which such texts are compared. parts: columns with parts of users'
+    texts, such as words, which remain of a forgotten text where no other has them.
     """
 
     name: str
@@ -26,6 +28,9 @@ class Table:
     rule: Callable[[pa.Table], str] | None = None
     compression: str = "zstd"
     holds_keys: tuple[str, ...] = ()
+    spelled: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -104,5 +109,18 @@ def same_lengths(first: str, second: str) -> Callable[[pa.Table], str]:
         unequal = pc.not_equal(pc.list_value_length(table[first]), pc.list_value_length(table[second]))
         count = pc.sum(unequal).as_py() or 0
         return f"{count} rows in which '{first}' and '{second}' differ in length" if count else ""
+
+    return rule
+
+
+def ascending(name: str) -> Callable[[pa.Table], str]:
+    """A rule: the values of a column ascend, each greater than the one before; texts by their UTF-8 bytes."""
+
+    def rule(table: pa.Table) -> str:
+        column = table[name].combine_chunks()
+        if len(column) < 2:
+            return ""
+        count = pc.sum(pc.less_equal(column.slice(1), column.slice(0, len(column) - 1))).as_py() or 0
+        return f"{count} rows whose '{name}' is not greater than the one before" if count else ""
 
     return rule

@@ -1,6 +1,6 @@
 """Search in all texts and bytes of a Parquet file, whatever its columns; no contract is checked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,6 +36,14 @@ def holds(texts: pa.Array, data: bytes) -> bool:
     if not len(texts):
         return False
     return bool(pc.any(pc.match_substring(texts, data)).as_py())
+
+
+def held(texts: pa.Array, wanted: Iterable[bytes]) -> set[bytes]:
+    """Those of some byte strings that a cell contains; as `holds` for each, but much faster for many."""
+    data = texts.buffers()[2] if len(texts) else None
+    content = data.to_pybytes() if data is not None else b""
+    # What is in the bytes of all cells may still be in no single one.
+    return {one for one in wanted if one in content and holds(texts, one)}
 
 
 def equals(texts: pa.Array, data: bytes) -> bool:

@@ -12,6 +12,7 @@ import hmac
 import json
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,8 @@ class Forgotten:
     store: Store
     collection: str
     column: str = "id"
+    #: Gives texts of one key that are spelled differently one form.
+    spelled: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
         checked_name(self.collection, what="collection")
@@ -51,13 +54,14 @@ class Forgotten:
         """The keys that imports leave out; None if nothing was ever forgotten."""
         found = filter(None, map(_KEY.search, self.store.files.names(self.folder)))
         pairs = frozenset((match[1], int(match[2])) for match in found)
-        return Suppressed(salt_of(self.store), pairs, self.column) if pairs else None
+        return Suppressed(salt_of(self.store), pairs, self.column, self.spelled) if pairs else None
 
     def add(self, key: str) -> None:
         """Suppresses a key from now on; does nothing if it is suppressed already."""
-        digest, size = digest_of_key(salt_of(self.store), key, column=self.column), len(key.encode())
+        wanted = Suppressed.of([key], salt_of(self.store), column=self.column, spelled=self.spelled)
         note = {"at": now(), "by": getpass.getuser()}
-        self.store.files.create(f"{self.folder}/{digest}-{size}.json", json.dumps(note).encode())
+        for digest, size in sorted(wanted.entries):
+            self.store.files.create(f"{self.folder}/{digest}-{size}.json", json.dumps(note).encode())
 
 
 @dataclass(frozen=True)
@@ -139,12 +143,17 @@ def salt_of(store: Store) -> bytes:
     return bytes.fromhex(text)
 
 
+def known_salt(store: Store) -> bytes:
+    """The salt of the store's keyed hashes; empty if it has none yet, which then has no keyed hash either."""
+    return salt_of(store) if store.files.size(_SALT) is not None else b""
+
+
 def checked_key(key: str) -> str:
     """The key as inputs have it, stripped of white space; FingerpostError for an empty one."""
     if not key.strip():
         raise FingerpostError(
-            "forget: expected the id of a document, a query's id or text, or the id of a label, got an empty text;"
-            " pass one"
+            "forget: expected the id of a document, a query's id or text, the id of a label, or the key of a user, got an"
+            " empty text; pass one"
         )
     return key.strip()
 

@@ -53,7 +53,7 @@ class StageRun:
 
     def threads_of(self, shards: Sequence[Shard]) -> int:
         """Threads per shard if there are fewer shards than cores; results do not depend on it."""
-        return max(1, self.threads // len(shards))
+        return max(1, self.threads // max(1, len(shards)))
 
     def write(self, table: str, data: pa.Table, *, shard: int = 0) -> None:
         """Writes a table of the artifact that was not computed by shards."""

@@ -168,13 +168,21 @@ def halved(
 
 
 def tree_scores(
-    x: np.ndarray, parents: list[np.ndarray], weights: list[np.ndarray], bias: list[np.ndarray], transform: Callable
+    x: np.ndarray,
+    parents: list[np.ndarray],
+    weights: list[np.ndarray],
+    bias: list[np.ndarray],
+    transform: Callable,
+    chained: list[np.ndarray],
 ) -> np.ndarray:
-    """Every label's score for one dense query: the sum of the transformed values on its path, in float64."""
+    """Every label's score for one dense query: the sum of the transformed values on its path, in float64.
+
+    chained: bool (nodes,) of each level, which of them are chain nodes: those add nothing.
+    """
     scores = np.zeros(1)
     for level, above in enumerate(parents):
         values = x.astype(np.float64) @ weights[level] + bias[level]
-        scores = scores[above] + transform(values)
+        scores = scores[above] + np.where(chained[level], 0.0, transform(values))
     return scores
 
 

@@ -1,4 +1,4 @@
-"""The command that erases a document, a query or a label."""
+"""The command that erases a document, a query, a label or a user of a query log."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -13,7 +13,9 @@ from fingerpost.flows.run.plain_text import echo, echo_json
 def forget(
     key: Annotated[
         str,
-        typer.Argument(help="id of the document, id or text of the query, or id of the label", show_default=False),
+        typer.Argument(
+            help="id of the document, id or text of the query, id of the label, or key of the user", show_default=False
+        ),
     ],
     dry_run: Annotated[
         bool,
@@ -24,12 +26,13 @@ def forget(
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Erases a document, a query or a label from inputs, quarantine and all versions, with a proof of absence.
+    """Erases a document, query, label or user from inputs, quarantine and all versions, with a proof of absence.
 
-    Removes documents, embeddings and labels with that id, and interactions with that query (by id or text) or label. It
-    first lists what contains the key and what must be rerun, then asks for confirmation. The id stays suppressed, so
-    that a file delivered again does not bring it back. If it is killed, the same command continues. The exit code is 1
-    if anything of it is still found.
+    Removes documents, embeddings and labels with that id, interactions with that query (by id or text) or label, and of
+    query logs the events of the user with that key, or of the query with that text, however it is spelled. It first
+    lists what contains the key and what must be rerun, then asks for confirmation. The key stays suppressed, so that a
+    file delivered again does not bring it back. If it is killed, the same command continues. The exit code is 1 if
+    anything of it is still found.
 
     Examples:
 

@@ -1,19 +1,23 @@
 """The list of domains, ``DOMAINS``, and functions that walk it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fingerpost.flows.domains.ann import ANN
+from fingerpost.flows.domains.autocomplete import AUTOCOMPLETE
 from fingerpost.flows.domains.corpus import CORPUS
 from fingerpost.flows.domains.domain import Domain, FileUse, InputFile, Product, named
 from fingerpost.flows.domains.metric import METRIC
 from fingerpost.flows.domains.xmr import XMR
 
 if TYPE_CHECKING:  # they bring pyarrow along
-    from fingerpost.schemas.contract import Contract
+    from fingerpost.schemas.contract import Contract, Table
+    from fingerpost.schemas.forgotten import Forgotten
     from fingerpost.schemas.inputs.forms import Form
+    from fingerpost.schemas.store import Store
 
 #: In the order in which a nightly runs them.
-DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, METRIC)
+DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, AUTOCOMPLETE, METRIC)
 
 
 def domain_of(word: str) -> Domain:
@@ -52,11 +56,25 @@ def contracts() -> "dict[str, Contract]":
     return {contract.name: contract for some in tuples for contract in some}
 
 
-def key_columns(contract: str, table: str) -> tuple[str, ...]:
-    """The columns of a stored table that contain users' keys; ``id`` of a table that no contract has any more."""
+def stored_table(contract: str, table: str) -> "Table":
+    """A table of an artifact, which says where keys stand; in one that no contract has any more, ``id`` holds them."""
+    from fingerpost.schemas.contract import Table
+
     known = contracts().get(contract)
-    tables = known.tables if known else ()
-    return next((found.key_columns for found in tables if found.name == table), ("id",))
+    found = (one for one in known.tables if one.name == table) if known else ()
+    return next(iter(found), Table(table, (), holds_keys=("id",)))
+
+
+def spelling() -> Callable[[str], str] | None:
+    """The form in which texts of keys that may be spelled in several ways are compared; None if no domain has one."""
+    return next((named(domain.spelled) for domain in DOMAINS if domain.spelled), None)
+
+
+def forgotten(store: "Store", collection: str) -> "Forgotten":
+    """The keys that a collection has forgotten."""
+    from fingerpost.schemas.forgotten import Forgotten
+
+    return Forgotten(store, collection, spelled=spelling())
 
 
 def form_of(name: str) -> "Form":

@@ -138,6 +138,9 @@ class Domain:
     forms: Mapping[str, str] = field(default_factory=dict)
     #: Patterns of the ids of stored rows that contain a key, where they are not the key alone: ``"query {key}"``.
     written_keys: tuple[str, ...] = ()
+    #: ``(text) -> text``: the form in which texts of keys that may be spelled in several ways are compared, for a domain that
+    #: has such keys (``spelled`` of its forms and of its contracts' tables).
+    spelled: str = ""
     #: Its contracts, whose tables say which columns contain keys; empty is ``schemas.<word>:CONTRACTS``.
     contracts: str = ""
     #: Contract -> ``"module:function"`` of ``(store, before, after) -> list[DataChange]``, for ``diff``; empty where

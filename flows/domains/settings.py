@@ -1,6 +1,7 @@
 """The settings of a run: the shared sections, and one per domain."""
 
 from fingerpost.flows.domains.ann.settings import AnnSettings
+from fingerpost.flows.domains.autocomplete.settings import AutocompleteSettings
 from fingerpost.flows.domains.corpus.settings import CorpusSettings
 from fingerpost.flows.domains.metric.settings import MetricSettings
 from fingerpost.flows.domains.xmr.settings import XmrSettings
@@ -13,4 +14,5 @@ class Settings(CommonSettings):
     corpus: CorpusSettings = CorpusSettings()
     ann: AnnSettings = AnnSettings()
     xmr: XmrSettings = XmrSettings()
+    autocomplete: AutocompleteSettings = AutocompleteSettings()
     metric: MetricSettings = MetricSettings()

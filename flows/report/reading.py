@@ -1,8 +1,10 @@
 """Reading a run's record and artifacts for a section whose parts may fail independently."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from fingerpost.flows import domains
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 
@@ -41,3 +43,10 @@ def quality_of(record: Mapping[str, Any], artifact: str, *, part: str | None = N
     """The quality metrics of the first stage with an artifact of this contract; empty if there is none."""
     stage = stage_of(record, artifact, part=part)
     return dict(stage["quality"]) if stage else {}
+
+
+def without_others(record: Mapping[str, Any], word: str) -> dict[str, Any]:
+    """A run's record without stages that other domains than ``word`` run, as theirs, in parts named by their words."""
+    others = {domain.word for domain in domains.DOMAINS} - {word}
+    stages = [stage for stage in record["stages"] if re.split("[- ]", stage.get("part", ""))[0] not in others]
+    return {**record, "stages": stages}

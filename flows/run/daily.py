@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from fingerpost.flows import domains
 from fingerpost.flows.run.input_days import StoredImports, change_of_days, days_read, several_days
 from fingerpost.flows.run.rewriting import instead_of, rewriting
 from fingerpost.flows.run.runtime import Run, of_day
 from fingerpost.schemas.errors import InputError
-from fingerpost.schemas.forgotten import Forgotten
 from fingerpost.schemas.inputs.daily import DailyFile, DailySource
 from fingerpost.schemas.inputs.stored_days import StoredDay, days_of
 from fingerpost.schemas.inputs.suppression import Suppressed
@@ -57,7 +57,7 @@ def _sources(
     if rewritten is not None:
         sources: Mapping[str, DailySource] = rewritten.days(contract)
         return sources
-    suppressed = Forgotten(run.env.store, run.env.collection).suppressed()
+    suppressed = domains.forgotten(run.env.store, run.env.collection).suppressed()
     found = days_read(run.settings, setting, StoredImports(run.env.ledger, contract.name), before=before)
     asked = f"{setting} ({several_days(run.settings, setting)})"
     if found.missing:

@@ -8,5 +8,11 @@ SAMPLE = "python-docs"
 SEE_ALSO_SAMPLE = "python-docs-see-also"
 NAMES_SAMPLE = "python-docs-names"
 
+#: The events of the built-in sample: calls in the source of packages, function by function.
+CALLS_SAMPLE = "python-calls"
+
 #: The embeddings of the built-in sample: vectors of documents, with the package as class.
 PACKAGES_SAMPLE = "python-docs-packages"
+
+#: The built-in events: the calls of each function in the sources of installed packages.
+CALLS_SAMPLE = "python-calls"

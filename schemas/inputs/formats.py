@@ -63,7 +63,14 @@ class Reading:
 
     def chosen(self, file: Path, found: Sequence[str]) -> dict[str, str]:
         """Our columns to those of a file with the columns ``found``; InputError if they do not suffice."""
-        return chosen_columns(str(file), found, self.mapping, self.form, distinct=lambda: distinct_columns(file))
+        return chosen_columns(
+            str(file),
+            found,
+            self.mapping,
+            self.form,
+            distinct=lambda: distinct_columns(file),
+            headed=kind_of(file) != "CSV",
+        )
 
     def wanted(self, chosen: dict[str, str]) -> dict[str, str]:
         """The columns to read: all chosen ones, or those of suppressed keys."""
@@ -84,7 +91,9 @@ class Reading:
             if self.forgotten is not None:
                 self.forgotten.append({"text": line})
         else:
-            self.quarantine.add(self.met, None, "invalid line", detail)
+            self.quarantine.add(
+                self.met, None, "invalid line", detail.partition(":")[0] if self.form.private else detail
+            )
         self.met += 1
 
     def numbered(self, batch: RawBatch) -> RawBatch:
@@ -98,9 +107,10 @@ class Reading:
         if self.suppressed is None:
             return batch
         matches: list[set[str]] = [set() for _ in batch.rows]
-        for keys in (self._keys(batch, column) for column in self._key_columns()):
-            for row, value in enumerate(keys if keys is not None else ()):
-                matches[row] |= self.suppressed.match(value)
+        for column in self._key_columns():
+            keys, spelled = self._keys(batch, column), column in self.form.spelled
+            for row, found in enumerate(_matches(keys, self.suppressed, spelled=spelled) if keys is not None else ()):
+                matches[row] |= found
         removed = {row for row, digests in enumerate(matches) if digests}
         if not removed:
             return batch
@@ -127,6 +137,19 @@ class Reading:
         """The positions of the next rows."""
         self.met += count
         return range(self.met - count, self.met)
+
+
+def _matches(keys: "pa.Array | Sequence[Any]", suppressed: Suppressed, *, spelled: bool) -> Iterator[set[str]]:
+    """The digests of the suppressed keys in each cell; equal texts are compared once."""
+    known: dict[str, set[str]] = {}
+    for value in keys:
+        plain = value.as_py() if isinstance(value, pa.Scalar) else value
+        if not isinstance(plain, str):
+            yield suppressed.match(plain, spelled=spelled)
+            continue
+        if plain not in known:
+            known[plain] = suppressed.match(plain, spelled=spelled)
+        yield known[plain]
 
 
 def read_file(file: Path, reading: Reading) -> Iterator[RawBatch]:
@@ -293,7 +316,8 @@ def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterato
         reading.chosen(file, list(keys))
     elif reading.met > before:
         raise InputError(
-            f"{file}: expected JSON Lines, one object in each line, found {first_problem or 'objects without keys'}; "
+            f"{file}: expected JSON Lines, one object in each line, found"
+            f" {'other lines' if reading.form.private else first_problem or 'objects without keys'}; "
             "write each row as an object on a separate line"
         )
     yield RawBatch({ours: [r.get(theirs) for r in pending] for ours, theirs in wanted.items()}, rows)

@@ -37,7 +37,8 @@ class Form:
     names: all columns. needed: required columns. some: columns of which at least one is required. instead: empty column
     to the column whose value it gets. option: the command-line option that maps a column, "" if there is none. keys:
     columns in which a key to be forgotten may occur. vectors, numbers: columns that a CSV holds as JSON arrays and as
-    numbers in text. is_row: each file is one row, whose id is the file's path.
+    numbers in text. is_row: each file is one row, whose id is the file's path. spelled: columns of keys that are texts, and
+    may be spelled in several ways. private: no value of a row is quoted anywhere, since rows are about people.
     """
 
     names: tuple[str, ...]
@@ -49,6 +50,8 @@ class Form:
     vectors: tuple[str, ...] = ("vector",)
     numbers: tuple[str, ...] = ("weight",)
     is_row: bool = False
+    spelled: tuple[str, ...] = ()
+    private: bool = False
 
     def keys_of(self, column: str) -> tuple[str, ...]:
         """The columns in which keys of a column may occur: ids in all of ``keys``."""
@@ -126,12 +129,34 @@ def chosen_columns(
     form: Form = DOCUMENTS,
     *,
     distinct: Callable[[], Sequence[str] | None] | None = None,
+    headed: bool = True,
 ) -> dict[str, str]:
     """Our columns to the input's, for all of ours that it has.
 
     InputError, beginning with ``where``, if a mapped or required column is missing, if all of ``form.some`` are
     missing, or if a chosen column occurs twice. distinct: the input's columns that could be ids, to advise one of them.
+    headed: whether ``found`` are names for certain; else they may be a row, of which a private form quotes nothing.
     """
+    try:
+        return _chosen_columns(where, found, mapping, form, distinct)
+    except InputError:
+        if headed or not form.private:
+            raise
+        *others, last = (mapping.get(name, name) for name in dict.fromkeys((*form.needed, *form.some)))
+        raise InputError(
+            f"{where}: expected a first line with the columns' names, {', '.join(others)} or {last} among them, found"
+            f" {len(found)} others; add such a line, or map the columns, for example"
+            f" {form.option}{form.needed[0]}=<column>"
+        ) from None
+
+
+def _chosen_columns(
+    where: str,
+    found: Sequence[str],
+    mapping: Mapping[str, str],
+    form: Form,
+    distinct: Callable[[], Sequence[str] | None] | None,
+) -> dict[str, str]:
     numbered = mapping.get("id") == ROW_NUMBER
     mapping = {ours: theirs for ours, theirs in mapping.items() if not (numbered and ours == "id")}
     seen = listed(found)
@@ -173,7 +198,7 @@ def chosen_columns(
 def _advice(ours: str, wanted: str, found: Sequence[str], form: Form) -> str:
     if len(found) == 1 and (mark := next((mark for mark in ";\t|" if mark in found[0]), "")):
         return f"separate the columns by commas, not by {mark!r}"
-    first = found[0] if ours == form.needed[0] and found else "<column>"
+    first = found[0] if found and (not form.needed or ours == form.needed[0]) else "<column>"
     guess = cut(_closest(wanted, found) or _closest(ours, found) or first, 60)
     if not form.option:
         return f"rename the one that is meant, for example {guess!r}"

@@ -38,10 +38,10 @@ class _Rule:
         """Our names of the key columns."""
         return self.form.keys_of(self.suppressed.column)
 
-    def columns(self, file: Path, names: list[str]) -> list[str]:
-        """The file's names of its key columns; InputError if it has none."""
-        chosen = chosen_columns(str(file), names, self.mapping, self.form)
-        columns = [chosen[key] for key in self.keys if key in chosen]
+    def columns(self, file: Path, names: list[str]) -> dict[str, str]:
+        """Our key columns to the file's; InputError if it has none."""
+        chosen = chosen_columns(str(file), names, self.mapping, self.form, headed=kind_of(file) != "CSV")
+        columns = {key: chosen[key] for key in self.keys if key in chosen}
         if not columns:
             raise InputError(
                 f"{file}: expected a column for {' or '.join(self.keys)}, found none; map it with"
@@ -49,9 +49,10 @@ class _Rule:
             )
         return columns
 
-    def removes(self, values: Iterable[Any]) -> bool:
-        """Whether a row with these values in the key columns is removed."""
-        return any(map(self.suppressed.match, values))
+    def removes(self, keys: Iterable[str], values: Iterable[Any]) -> bool:
+        """Whether a row with these values in key columns is removed."""
+        matches = self.suppressed.match
+        return any(matches(value, spelled=key in self.form.spelled) for key, value in zip(keys, values, strict=True))
 
     def mentioned(self, line: str) -> bool:
         """Whether a malformed line is removed."""
@@ -119,28 +120,32 @@ def _csv_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[byt
     """The records of a CSV as bytes, header first, and whether each is to be removed."""
     recorded = _Recorded(handle)
     names: list[str] = []
+    positions: dict[str, int] = {}
     for _, record in csv_records(file, recorded):
         data = recorded.take()
         if not names and record and not isinstance(record, csv.Error):
             names = [name.strip() for name in record]
-            positions = [names.index(name) for name in rule.columns(file, names)]
+            positions = {key: names.index(name) for key, name in rule.columns(file, names).items()}
             yield data, False
         elif not names or not record:
             yield data, False
         elif isinstance(record, csv.Error) or len(record) != len(names):
             yield data, rule.mentioned(data.decode("utf-8", "backslashreplace"))
         else:
-            yield data, rule.removes(record[position] for position in positions)
+            yield data, rule.removes(positions, (record[position] for position in positions.values()))
     yield recorded.take(), False
 
 
 def _json_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[bytes, bool]]:
     """The lines of JSON Lines, and whether each is to be removed."""
-    names = [rule.mapping.get(key, key) for key in rule.keys]
+    names = {key: rule.mapping.get(key, key) for key in rule.keys}
     for line in handle:
         text = line.decode("utf-8-sig", "backslashreplace")
         record = json_object(text) if text.strip() else {}
-        yield line, rule.mentioned(text) if isinstance(record, str) else rule.removes(map(record.get, names))
+        if isinstance(record, str):
+            yield line, rule.mentioned(text)
+        else:
+            yield line, rule.removes(names, map(record.get, names.values()))
 
 
 def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, int]:
@@ -151,8 +156,8 @@ def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, in
         with pq.ParquetWriter(sink, parquet.schema_arrow, compression=_compression(parquet.metadata)) as writer:
             for number in range(parquet.num_row_groups):
                 rows = parquet.read_row_group(number)
-                keys = zip(*(rows[name].to_pylist() for name in names), strict=True)
-                keep = [not rule.removes(values) for values in keys]
+                cells = zip(*(rows[name].to_pylist() for name in names.values()), strict=True)
+                keep = [not rule.removes(names, row) for row in cells]
                 removed += len(keep) - sum(keep)
                 rest = _with_own_dictionaries(rows.filter(pa.array(keep, pa.bool_())))
                 writer.write_table(rest, row_group_size=max(len(keep), 1))

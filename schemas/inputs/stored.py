@@ -1,7 +1,7 @@
 """Inputs without suppressed rows: from outside, or rebuilt from the artifacts of a store."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -213,15 +213,34 @@ def rows_without(table: pa.Table, suppressed: Suppressed) -> pa.Table:
     return table.filter(pa.array([not hit for hit in holding(table, suppressed)], pa.bool_()))
 
 
-def holding(table: pa.Table, suppressed: Suppressed, columns: Sequence[str] = ()) -> list[bool]:
-    """Whether each row of documents, queries, labels or of a quarantine has a suppressed key in these columns."""
+def holding(
+    table: pa.Table, suppressed: Suppressed, columns: Sequence[str] = (), *, spelled: Collection[str] = ()
+) -> list[bool]:
+    """Whether each row of documents, queries, labels, events or of a quarantine has a suppressed key in these columns.
+
+    spelled: those of the columns in which texts are compared in every spelling.
+    """
     is_quarantine = "detail" in table.column_names  # its column ``id`` has the key of a row, whatever the key's column
     chosen = ("id",) if is_quarantine else columns or (suppressed.column,)
-    hits = [any(map(suppressed.match, keys)) for keys in zip(*(table[n].to_pylist() for n in chosen), strict=True)]
+    found = np.zeros(table.num_rows, dtype=bool)
+    for name in chosen:
+        found |= _matching(table[name], suppressed, spelled=name in spelled)
+    hits: list[bool] = found.tolist()
     if not is_quarantine:
         return hits
     reasons = zip(table["reason"].to_pylist(), table["detail"].to_pylist(), strict=True)
     return [hit or _mentions(suppressed, *row) for hit, row in zip(hits, reasons, strict=True)]
+
+
+def _matching(column: pa.ChunkedArray, suppressed: Suppressed, *, spelled: bool) -> np.ndarray:
+    """Whether each cell is a suppressed key (bool); each distinct one is compared once a chunk."""
+    parts = [np.zeros(0, dtype=bool)]
+    for chunk in column.chunks:
+        codes = chunk.dictionary_encode()
+        matches = [bool(suppressed.match(value, spelled=spelled)) for value in codes.dictionary.to_pylist()]
+        numbers = codes.indices.fill_null(len(matches)).to_numpy(zero_copy_only=False)
+        parts.append(np.array([*matches, False], dtype=bool)[numbers])
+    return np.concatenate(parts)
 
 
 def _mentions(suppressed: Suppressed, reason: str, detail: str) -> bool:

@@ -52,7 +52,8 @@ class StoredDay:
             hits = self._hits(keys, number)
             if any(hits):
                 for row in keys.filter(pa.array(hits)).to_pylist():
-                    found |= set().union(*(self.suppressed.match(value) for value in row.values()))
+                    for name, value in row.items():
+                        found |= self.suppressed.match(value, spelled=name in table.spelled)
         return sorted(found)
 
     def _without(self, table: pa.Table, number: int) -> pa.Table:
@@ -62,7 +63,8 @@ class StoredDay:
 
     def _hits(self, table: pa.Table, number: int) -> list[bool]:
         assert self.suppressed is not None
-        return holding(table, self.suppressed, self.contract.tables[number].key_columns)
+        stored = self.contract.tables[number]
+        return holding(table, self.suppressed, stored.key_columns, spelled=stored.spelled)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The door from Python: what is published, opened to answer.
 
-``live()`` is the index, ``ranker()`` the ranker, ``threshold()`` the threshold of a collection::
+``live()`` is the index, ``ranker()`` the ranker, ``completer()`` the completer, ``threshold()`` the threshold of a
+collection::
 
     import fingerpost
 
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fingerpost.tasks.ann.open import LiveIndex
+    from fingerpost.tasks.autocomplete.open import LiveCompleter
     from fingerpost.tasks.metric.open import LiveThreshold
     from fingerpost.tasks.xmr.open import LiveRanker
 
-__all__ = ["live", "ranker", "threshold"]
+__all__ = ["completer", "live", "ranker", "threshold"]
 
 # Imported when called: every process of a run imports this package, and few open a published artifact.
 
@@ -36,6 +38,13 @@ def ranker(
     from fingerpost.tasks.xmr.open import live as opened
 
     return opened(collection, store=store, mapped=mapped)
+
+
+def completer(collection: str | None = None, *, store: str | None = None) -> "LiveCompleter":
+    """The published completer of a collection; see :func:`fingerpost.tasks.autocomplete.open.live`."""
+    from fingerpost.tasks.autocomplete.open import live as opened
+
+    return opened(collection, store=store)
 
 
 def threshold(collection: str | None = None, *, store: str | None = None) -> "LiveThreshold":

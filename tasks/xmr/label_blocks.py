@@ -16,6 +16,8 @@ from fingerpost.tasks.xmr.tree import LabelTree
 
 #: Name of the array that holds the level of a stored block.
 LEVEL = "level"
+#: Name of the array that a stored tree with chain nodes has in addition to those of its levels.
+_CHAINS = "chains"
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,18 @@ def upper_splits(labels: int, clusters: ClusterParams, blocks: BlockParams) -> i
 
 
 def parent_blocks(tree: LabelTree, level: int, blocks: BlockParams) -> list[tuple[int, int]]:
-    """Ranges of parents, each ending with the first parent that brings it to ``blocks.labels`` children."""
+    """Ranges of parents, each ending with the first parent that brings it to ``blocks.labels`` children.
+
+    Chain nodes do not count; none where all nodes of the level are such.
+    """
     children = np.diff(tree.children(level).start)
+    children[tree.chained(level)] = 0
+    if not children.any():
+        return []
     ranges, start, held = [], 0, 0
     for parent, count in enumerate(children.tolist()):
         held += count
-        if held >= blocks.labels or parent == len(children) - 1:
+        if held >= blocks.labels or (held and parent == len(children) - 1):
             ranges.append((start, parent + 1))
             start, held = parent + 1, 0
     return ranges
@@ -73,16 +81,17 @@ def block_of(arrays: dict[str, NDArray]) -> tuple[int, ChunkBlock]:
 
 
 def tree_arrays(tree: LabelTree) -> dict[str, NDArray]:
-    """The named arrays of a tree, one per level."""
-    return {f"level_{level:02d}": parents for level, parents in enumerate(tree.parents)}
+    """The named arrays of a tree: one per level, and a mark where it has chain nodes."""
+    levels = {f"level_{level:02d}": parents for level, parents in enumerate(tree.parents)}
+    return levels | ({_CHAINS: np.ones(1, dtype=np.uint8)} if tree.chains else {})
 
 
 def tree_of(arrays: dict[str, NDArray]) -> LabelTree:
     """The tree from its named arrays."""
-    return LabelTree(tuple(arrays[name].astype(np.int32) for name in sorted(arrays)))
+    levels = sorted(arrays.keys() - {_CHAINS})
+    return LabelTree(tuple(arrays[name].astype(np.int32) for name in levels), chains=_CHAINS in arrays)
 
 
-def by_level(blocks: Sequence[tuple[int, ChunkBlock]]) -> tuple[tuple[ChunkBlock, ...], ...]:
-    """Blocks grouped by level, as a model holds them."""
-    depth = max((level for level, _ in blocks), default=-1) + 1
+def by_level(blocks: Sequence[tuple[int, ChunkBlock]], depth: int) -> tuple[tuple[ChunkBlock, ...], ...]:
+    """Blocks grouped by level, as a model of ``depth`` levels holds them; a level of chain nodes has none."""
     return tuple(tuple(block for block_level, block in blocks if block_level == level) for level in range(depth))

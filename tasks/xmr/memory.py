@@ -32,7 +32,7 @@ _OWN_FEATURES = 0.05
 #: prediction, with its lookups.
 WEIGHT_BYTES, _SOLVED_ALONE, _STORED, _PREDICTING = 20, 28, 9, 15
 #: Allowance in bytes for the allocator and small objects.
-_SLACK = 8 * 2**20
+SLACK = 8 * 2**20
 
 
 class MemoryNeedError(ValueError):
@@ -49,12 +49,14 @@ class ProblemShape:
     shared: features with an entry in more than one row.
     size: root mean square of the entries.
     pairs: (row, label) pairs.
-    reach: float64 (labels,), entries of the rows of each label; in the tree's order of labels where the tree is known.
+    reach: float64 (labels,), entries of the rows of each label; in the tree's order of labels, without those that are
+        chain nodes, where the tree is known.
     sampled, distinct: float64 (points,), a piecewise linear function: the expected number of distinct features
         (``distinct``) among a number of entries (``sampled``).
     nodes: for each level above the labels, its number of nodes and the sum of the distinct features of their rows;
         None where the tree is not known.
     leaf: labels of the largest leaf; 0 where the tree is not known.
+    chain_labels: labels that are chain nodes, which have no weights.
     """
 
     rows: int
@@ -68,6 +70,7 @@ class ProblemShape:
     distinct: NDArray[np.float64]
     nodes: tuple[tuple[int, float], ...] | None = None
     leaf: int = 0
+    chain_labels: int = 0
 
     @classmethod
     def of(cls, features: sparse.csr_array, labels: sparse.csr_array, tree: LabelTree | None = None) -> "ProblemShape":
@@ -103,15 +106,18 @@ class ProblemShape:
             reach_of_node: NDArray[np.float64] = np.bincount(
                 of_level.indices, weights=of_pair, minlength=tree.width(level)
             ).astype(np.float64)
-            levels.insert(0, (tree.width(level), float(shape.expected(reach_of_node).sum())))
-        leaf = int(np.diff(tree.children(tree.depth - 1).start).max())
-        order = tree.children(tree.depth - 1).ids
-        return replace(shape, nodes=tuple(levels), leaf=leaf, reach=reach[order])
+            reach_of_node = reach_of_node[_weighted(tree, level)]
+            levels.insert(0, (len(reach_of_node), float(shape.expected(reach_of_node).sum())))
+        last = tree.depth - 1
+        leaf = int(np.diff(tree.children(last).start).max())
+        order = tree.children(last).ids
+        order = order[_weighted(tree, last)[order]]
+        return replace(shape, nodes=tuple(levels), leaf=leaf, reach=reach[order], chain_labels=len(reach) - len(order))
 
     @property
     def labels(self) -> int:
         """Number of labels."""
-        return len(self.reach)
+        return len(self.reach) + self.chain_labels
 
     def expected(self, reach: NDArray[np.float64]) -> NDArray[np.float64]:
         """Expected number of distinct features among numbers of entries."""
@@ -146,6 +152,11 @@ class ProblemShape:
     def typical(self, *, normalise: bool) -> float:
         """Root mean square of the entries, after scaling of rows to unit length if ``normalise``."""
         return (self.rows / max(self.entries, 1)) ** 0.5 if normalise else self.size
+
+
+def _weighted(tree: LabelTree, level: int) -> NDArray[np.bool_]:
+    """Whether the nodes of a level have weights, bool (nodes,)."""
+    return ~tree.chained(level)[tree.parents[level]]
 
 
 @dataclass(frozen=True)
@@ -213,7 +224,7 @@ def embedding_need(
     transposed = 28 * shape.pairs + 8 * shape.labels
     if params.method == "pii":
         parts = {"matrices": matrices, "labels_by_row": transposed, "result": 24 * shape.pairs}
-        return MemoryEstimate("label features", parts | {"slack": _SLACK}, width)
+        return MemoryEstimate("label features", parts | {"slack": SLACK}, width)
     entries, batch_entries = shape.of_neighbours(width), shape.of_neighbours(min(width, BLOCK_LABELS))
     joined = 32 * (entries + own_entries) if params.method != "pifa" else 0
     # While a batch is summed, its rows exist in float64; later, batches and result, or the result while it is written.
@@ -224,7 +235,7 @@ def embedding_need(
         "scaled": scaled,
         "labels_by_row": transposed,
         "result": int(result),
-        "slack": _SLACK,
+        "slack": SLACK,
     }
     return MemoryEstimate("label features", parts, width)
 
@@ -232,14 +243,14 @@ def embedding_need(
 def clustering_need(labels: int, entries: int, columns: int, params: ClusterParams = ClusterParams()) -> MemoryEstimate:
     """Memory of clustering label features (labels, columns) with ``entries`` entries, which is not done in blocks."""
     if params.splits(labels) == 0:
-        parts = {"label_features": 8 * entries + 16 * labels, "slack": _SLACK}
+        parts = {"label_features": 8 * entries + 16 * labels, "slack": SLACK}
     elif params.method == "kmeans":
         dense = params.branching * columns
-        parts = {"label_features": 8 * entries, "splits": 28 * entries + 24 * dense + 120 * labels, "slack": _SLACK}
+        parts = {"label_features": 8 * entries, "splits": 28 * entries + 24 * dense + 120 * labels, "slack": SLACK}
     else:
         # Features renumbered within a node, in buffers that double when they grow; sums of both halves.
         splits = 14 * entries + 32 * columns + 60 * labels
-        parts = {"label_features": 8 * entries + 16 * labels, "splits": splits, "slack": _SLACK}
+        parts = {"label_features": 8 * entries + 16 * labels, "splits": splits, "slack": SLACK}
     return MemoryEstimate("the label tree", parts, labels)
 
 
@@ -277,7 +288,7 @@ def memory_need(
             # Prediction and solving a block do not overlap in time.
             "weights": max(_PREDICTING * sum(upper), _STORED * sum(upper) + solved),
             "working": threads * group + 8 * shape.entries + 20 * shape.features + 40 * rows,
-            "slack": _SLACK,
+            "slack": SLACK,
         },
         block=block,
         max_upper_weights=sum(upper),

@@ -100,7 +100,7 @@ class RankerModel:
     levels: the blocks of each level, from the top.
     normalised: rows were scaled to unit length for training; queries are scaled when they are ranked.
 
-    Raises ModelError where the blocks of a level do not cover its nodes exactly once.
+    Raises ModelError where the blocks of a level do not cover its nodes but the chain nodes exactly once.
     """
 
     features: int
@@ -111,9 +111,10 @@ class RankerModel:
     def __post_init__(self) -> None:
         for level, blocks in enumerate(self.levels):
             ids = np.concatenate([block.ids for block in blocks]) if blocks else np.empty(0, np.uint32)
-            if len(ids) != self.tree.width(level) or len(np.unique(ids)) != len(ids):
+            wanted = ~self.tree.chained(level)[self.tree.parents[level]]
+            if not np.array_equal(np.bincount(ids, minlength=len(wanted)), wanted):
                 raise ModelError(
-                    f"model level {level}: expected weights of {self.tree.width(level)} nodes, got {len(ids)}; "
+                    f"model level {level}: expected weights of {int(wanted.sum())} nodes, got {len(ids)}; "
                     "join all blocks of the level"
                 )
 
@@ -136,7 +137,7 @@ class RankerModel:
         return matrix
 
     def bias(self, level: int) -> NDArray[np.float32]:
-        """Bias of each node of a level, float32 (nodes,)."""
+        """Bias of each node of a level, float32 (nodes,); 0 for chain nodes."""
         out = np.zeros(self.tree.width(level), dtype=np.float32)
         for block in self.levels[level]:
             out[block.ids] = block.bias

@@ -85,7 +85,9 @@ def read_model(artifact: Artifact, tree: LabelTree, *, mapped: Path | None = Non
     for entry in artifact.entries("weights"):
         arrays = _mapped(artifact, entry, mapped) if mapped else _block(artifact, entry)
         blocks.append(block_of(arrays))
-    return RankerModel(artifact.figure("features", count), tree, by_level(blocks), artifact.figure("normalised", bool))
+    return RankerModel(
+        artifact.figure("features", count), tree, by_level(blocks, tree.depth), artifact.figure("normalised", bool)
+    )
 
 
 def _block(artifact: Artifact, entry: FileEntry) -> dict[str, np.ndarray]:

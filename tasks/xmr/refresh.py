@@ -118,10 +118,12 @@ def drifted_tree(
     origin: int64 (labels,), the label's former number, -1 for a new label.
     label_features: CSR (labels before, d).
 
-    Raises ValueError for an embedding other than PIFA.
+    Raises ValueError for an embedding other than PIFA, and for a tree with chain nodes.
     """
     if params.embedding.method != "pifa":
         raise ValueError(f"refresh: expected labels embedded by pifa, got {params.embedding.method}; train again")
+    if tree.chains:
+        raise ValueError("refresh: expected a tree without chain nodes, which cannot get siblings; train again")
     chosen = np.flatnonzero(gained | (origin < 0))
     changed = ChangedLabels(chosen, embedded(rows, targets, chosen) if len(chosen) else label_features[:0])
     return grow_tree(tree, origin, label_features, changed, capacity=int(params.max_leaf_size * params.leaf_growth))

@@ -130,6 +130,7 @@ class LevelTrainer:
         self._params = params
         self._discount = params.frequency_discount if problem.level == problem.tree.depth - 1 else 0.0
         self._children = problem.tree.children(problem.level)
+        self._chained = problem.tree.chained(problem.level)
         by_node = problem.targets.tocsc()[:, self._children.ids]
         by_node.sort_indices()
         self._start = by_node.indptr.astype(np.int64)
@@ -206,15 +207,16 @@ class LevelTrainer:
     def solve_block(
         self, parents: Sequence[int], *, warm: Mapping[int, Chunk] | None = None, threads: int = 1
     ) -> tuple[ChunkBlock, SolveCounters]:
-        """The chunks of some parents as a block; ``warm``: weights to start from, by parent."""
+        """The chunks of some parents, but those of chain nodes, as a block; ``warm``: initial weights by parent."""
         chunks, ids, total = [], [], SolveCounters()
-        for parent in parents:
+        solved = [parent for parent in parents if not self._chained[parent]]
+        for parent in solved:
             chunk, counters = self.solve(parent, warm=(warm or {}).get(parent), threads=threads)
             narrow = chunk[2].astype(np.uint8) if len(chunk[4]) <= 256 else chunk[2]
             chunks.append((chunk[0], chunk[1], narrow, chunk[3], chunk[4]))
             ids.append(self._children.of(parent))
             total += counters
-        return join_chunks(np.asarray(parents, dtype=np.uint32), chunks, ids), total
+        return join_chunks(np.asarray(solved, dtype=np.uint32), chunks, ids), total
 
 
 def columns_of(chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:

@@ -1,8 +1,10 @@
 """The label tree, a chain of cluster assignments (PECOS, JMLR 23(98), 2022): each node has a parent one level above.
 
-The nodes of the last level are the labels.
+The nodes of the last level are the labels. All labels are equally deep: where one part of a tree ends before another,
+chain nodes go on to the labels. A chain node is the only child of its parent, has no weights, and counts as a factor of 1.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +38,13 @@ class Children:
 class LabelTree:
     """Levels of nodes; ``parents[t]``: int32 (nodes of level t,), their parents on level t - 1 (level 0: the root, 0).
 
+    chains: whether nodes without siblings are chain nodes; otherwise they have weights like any other.
+
     Raises TreeError for parents out of range.
     """
 
     parents: tuple[NDArray[np.int32], ...]
+    chains: bool = False
 
     def __post_init__(self) -> None:
         if not self.parents:
@@ -67,12 +72,20 @@ class LabelTree:
         return len(self.parents[level]) if level >= 0 else 1
 
     def figures(self) -> dict[str, object]:
-        """Depth, nodes of each level, and labels of the largest leaf, for the manifest."""
-        return {
+        """Depth, nodes of each level, and labels of the largest leaf, for the manifest; with chains, their number."""
+        levels = range(self.depth)
+        figures: dict[str, object] = {
             "depth": self.depth,
-            "widths": [self.width(level) for level in range(self.depth)],
+            "widths": [self.width(level) for level in levels],
             "largest_leaf": int(np.diff(self.children(self.depth - 1).start).max()),
         }
+        return figures | ({"chain_nodes": [int(self.chained(level).sum()) for level in levels]} if self.chains else {})
+
+    def chained(self, level: int) -> NDArray[np.bool_]:
+        """Whether the child on ``level`` of each node above is a chain node, bool (nodes of level - 1,)."""
+        if not self.chains:
+            return np.zeros(self.width(level - 1), dtype=np.bool_)
+        return np.bincount(self.parents[level], minlength=self.width(level - 1)) == 1
 
     def children(self, level: int) -> Children:
         """The nodes of a level grouped by parent."""
@@ -80,6 +93,23 @@ class LabelTree:
         counts = np.bincount(parents, minlength=self.width(level - 1))
         start = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
         return Children(start, np.argsort(parents, kind="stable").astype(np.uint32))
+
+    def weighted(self, level: int) -> bool:
+        """Whether any node of a level has weights."""
+        return not self.chained(level).all()
+
+    def labels_below(self) -> Iterator[tuple[int, Children]]:
+        """Iterates over the levels above the labels, from the last: the level, and the labels below each of its nodes.
+
+        The labels of a node ascend.
+        """
+        nodes = np.arange(self.labels, dtype=np.int32)
+        for level in range(self.depth - 2, -1, -1):
+            nodes = self.parents[level + 1][nodes]
+            start = np.concatenate(([0], np.cumsum(np.bincount(nodes, minlength=self.width(level))))).astype(np.int64)
+            in_order = bool((np.diff(nodes) >= 0).all())
+            order = np.arange(self.labels) if in_order else np.argsort(nodes, kind="stable")
+            yield level, Children(start, order.astype(np.uint32))
 
     def lift(self, targets: sparse.csr_array, level: int) -> sparse.csr_array:
         """Nodes of ``level`` above the targets of each row on level + 1: CSR of ones (rows, nodes)."""

@@ -6,7 +6,7 @@ import pytest
 from fingerpost.flows import domains
 from fingerpost.schemas import corpus, xmr
 from fingerpost.schemas import fields as f
-from fingerpost.schemas.contract import Contract, Table, same_lengths
+from fingerpost.schemas.contract import Contract, Table, ascending, same_lengths
 from fingerpost.schemas.errors import ContractError, UnsafeNameError
 from fingerpost.schemas.fields import Field
 
@@ -96,6 +96,17 @@ def test_what_each_check_says(table: pa.Table, message: str) -> None:
     assert str(caught.value).endswith("; fix the producer, or rebuild the artifact")
 
 
+@pytest.mark.parametrize("keys", [[], ["a"], ["a", "b", "é"], ["Z", "a", "\uffff", "\U00010000"]])
+def test_rows_may_be_required_to_ascend_by_a_column(keys: list[str]) -> None:
+    table = Table("sorted", (f.ID,), rule=ascending("id"))
+    halves = [pa.table({"id": pa.array(half, pa.string())}) for half in (keys[:1], keys[1:])]
+    assert table.check(pa.concat_tables(halves), where="here").num_rows == len(keys)
+    for wrong in (keys[::-1], [*keys, *keys[-1:]]):
+        if wrong != keys:
+            with pytest.raises(ContractError, match="rows whose 'id' is not greater than the one before"):
+                table.check(pa.table({"id": pa.array(wrong, pa.string())}), where="here")
+
+
 def test_a_key_is_what_all_its_columns_say() -> None:
     assert THINGS.check(good(id=pa.array(["a", "a"])), where="here").num_rows == 2
 
@@ -120,7 +131,7 @@ def test_a_contract_knows_its_tables() -> None:
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.name)
 def test_every_contract_is_named_for_its_domain_and_describes_its_columns(contract: Contract) -> None:
-    assert contract.name.split(".")[0] in {"corpus", "ann", "xmr", "metric"}
+    assert contract.name.split(".")[0] in {domain.word for domain in domains.DOMAINS}
     assert contract.about
     assert contract.readable_from <= contract.version
     for table in contract.tables:
@@ -185,12 +196,13 @@ def uncovered(contracts: tuple[Contract, ...]) -> list[str]:
         for table in contract.tables
         for column in table.fields
         if column.type in (pa.string(), pa.large_string(), pa.list_(pa.string()))
-        and not {column.name, f"{contract.name}.{column.name}"} & {*table.key_columns, *NO_KEYS}
+        and not {column.name, f"{contract.name}.{column.name}"}
+        & {*table.key_columns, *table.forms, *table.parts, *NO_KEYS}
     ]
 
 
 def test_every_column_that_may_hold_a_key_is_declared() -> None:
-    """A new column of texts is put into `holds_keys` of its table, or into NO_KEYS with a thought."""
+    """A new column of texts is put into `holds_keys`, `forms` or `parts` of its table, or into NO_KEYS with a thought."""
     assert uncovered(CONTRACTS) == []
     entity = Table("links", (f.ID, Field("entity", f.STRING, "the user's key of an entity")))
     assert uncovered((Contract("kg.links", 1, (entity,), "links"),)) == ["kg.links, table links: entity"]
@@ -205,4 +217,5 @@ def test_a_table_names_the_columns_in_which_keys_stand() -> None:
     assert corpus.VOCABULARY.table("terms").key_columns == ()
     for contract in CONTRACTS:
         for table in contract.tables:
-            assert set(table.key_columns) <= {column.name for column in table.fields}
+            assert {*table.key_columns, *table.forms, *table.parts} <= {column.name for column in table.fields}
+            assert set(table.spelled) <= set(table.key_columns)

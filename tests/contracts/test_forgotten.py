@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fingerpost.schemas.errors import CorruptArtifactError, InputError
-from fingerpost.schemas.forgotten import Forgotten, Journal, checked_key
+from fingerpost.schemas.forgotten import Forgotten, Journal, checked_key, known_salt, salt_of
 from fingerpost.schemas.inputs.documents import read_documents
 from fingerpost.schemas.inputs.interaction_rows import INTERACTIONS, LABELS
 from fingerpost.schemas.inputs.negatives import NEGATIVES
 from fingerpost.schemas.inputs.rewriting import remove_rows
 from fingerpost.schemas.inputs.sources import FileSource, PythonDocsSource
 from fingerpost.schemas.inputs.stored import SuppressedDocs, SuppressedFile, rows_without, scan, suppressing
-from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.inputs.suppression import Suppressed, hashed_key
 from fingerpost.schemas.store import Store
 
 KEY = "käse-1"
@@ -270,3 +270,43 @@ def test_the_built_in_sample_leaves_suppressed_documents_out() -> None:
     assert key not in links["id"].to_pylist()
     assert not [row for row in links["targets"].to_pylist() if key in row]
     assert key not in found.read().accepted["id"].to_pylist()
+
+
+@given(
+    key=st.text(min_size=1, max_size=12),
+    other=st.text(max_size=12),
+    salt=st.binary(max_size=8).map(lambda salt: b"s" + salt),
+)
+def test_a_key_is_recognised_by_its_hash_and_by_its_spellings_where_these_count(
+    key: str, other: str, salt: bytes
+) -> None:
+    wanted = Suppressed.of([key], salt, spelled=str.casefold)
+    known_by_digest = Suppressed(salt, wanted.entries, spelled=str.casefold)
+    for one in (wanted, known_by_digest):
+        assert one.match(hashed_key(salt, key))
+        assert not one.match(hashed_key(salt + b"x", key))
+        assert bool(one.match(hashed_key(salt, other))) == (other == key)
+        if key == key.strip():
+            assert one.match(key)
+            assert bool(one.match(f" {key.upper()} ", spelled=True)) == (key.upper().casefold() == key.casefold())
+        if other == other.strip() and other != key:
+            assert not one.match(other)
+            assert bool(one.match(other, spelled=True)) == (other.casefold() == key.casefold())
+    # The samples' hashes have no salt, which only who knows the key can compute.
+    assert wanted.match(hashed_key(b"", key))
+    assert not known_by_digest.match(hashed_key(b"", key))
+
+
+def test_a_query_is_remembered_by_its_text_and_by_its_form(tmp_path: Path) -> None:
+    store = Store(str(tmp_path)).prepare()
+    assert known_salt(store) == b""
+    Forgotten(store, "shop", spelled=str.casefold).add("Red Shoes")
+    assert known_salt(store) == salt_of(store)
+    plain, spelled = Forgotten(store, "shop").suppressed(), Forgotten(store, "shop", spelled=str.casefold).suppressed()
+    assert plain is not None
+    assert spelled is not None
+    assert plain.match("Red Shoes")
+    assert not plain.match("red shoes")
+    assert not spelled.match("red shoes")
+    assert spelled.match("RED shoes", spelled=True)
+    assert not any(b"hoes" in store.files.read(path) for path in store.files.listing())

@@ -83,8 +83,11 @@ def test_the_package_opens_the_index_and_imports_little(folder: Path, published:
     assert done.stdout == "[]\n['sorting', 'sorting', 'sorting']\n[]\n", done.stderr
 
 
-@pytest.mark.parametrize(("name", "product"), [("ranker", "xmr.ranker"), ("threshold", "metric.threshold")])
-def test_ranker_and_threshold_ask_for_their_product(folder: Path, published: str, name: str, product: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "product"),
+    [("ranker", "xmr.ranker"), ("completer", "autocomplete.completer"), ("threshold", "metric.threshold")],
+)
+def test_other_products_are_asked_for_by_their_names(folder: Path, published: str, name: str, product: str) -> None:
     done = run(folder, "-c", f"import fingerpost; fingerpost.{name}('toys', store={published!r})")
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fingerpost.schemas import ann, metric, xmr
+from fingerpost.schemas import ann, autocomplete, metric, xmr
 from fingerpost.schemas.errors import ForeignArtifactError, MissingArtifactError
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.refs import Ref
@@ -23,10 +23,14 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store")).prepare()
 
 
+RELEASES = (ann.INDEX, xmr.RANKER, autocomplete.COMPLETER, metric.THRESHOLD)
+
+
 def test_every_product_has_a_table_of_members() -> None:
-    assert {contract.name for contract in (ann.INDEX, xmr.RANKER, metric.THRESHOLD) if MEMBERS in contract.tables} == {
+    assert {contract.name for contract in RELEASES if MEMBERS in contract.tables} == {
         "ann.index",
         "xmr.ranker",
+        "autocomplete.completer",
         "metric.threshold",
     }
 

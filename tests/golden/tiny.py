@@ -33,7 +33,7 @@ from fingerpost.schemas.refs import Ref, digest_of
 from fingerpost.tasks.code import unchanging_code
 from fingerpost.tasks.ledger import StageRecord
 from fingerpost.tasks.shards import SerialExecutor
-from tests.unit.xmr import whole
+from tests.support.whole_runs import whole_run
 
 FILE = Path(__file__).with_name("manifests_tiny.json")
 #: The stages that train by torch, and the maker of the processor that the file above was written on.
@@ -216,7 +216,7 @@ def artifacts(folder: Path) -> dict[str, dict[str, Any]]:
     with unchanging_code():
         for case in CASES:
             if not case.neural or has_neural():
-                with whole._a_run(_request(case, folder), SerialExecutor()) as run:
+                with whole_run("train_ranker", _request(case, folder), SerialExecutor()) as run:
                     with mock.patch.object(publishing, "publish_product", _make_live):
                         for flow in case.flows:
                             flow.fn(run.request)

@@ -13,7 +13,9 @@ from fingerpost.flows.ops.erase.absence import needles_of
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas import files as store_files
+from fingerpost.schemas.corpus import EXTRACTS
 from fingerpost.schemas.inputs.interactions import InteractionFile
+from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.xmr import QUERIES
@@ -287,7 +289,8 @@ def test_what_pages_without_text_are_called_is_nothing_distinct(tmp_path: Path) 
     pq.write_table(pa.Table.from_pylist(rows), sink)
     store.files.write("corpus.extracts/links.parquet", sink.getvalue().to_pybytes())
     said = ["Mends what pool.drain_at_night and perch.catch broke with a zwetschgenknoedel."]
-    found = needles_of(store, "pool.mend", said, {"corpus.extracts/links.parquet": ("id",)}, [])
+    tables = {"corpus.extracts/links.parquet": EXTRACTS.table("links")}
+    found = needles_of(store, Suppressed.of(["pool.mend"], b"salt"), "pool.mend", said, tables, [])
     assert found.distinct == ("pool.mend", said[0], "zwetschgenknoedel")
     assert found.shared == 1, "what another page is called"
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fingerpost.flows import domains
 from fingerpost.flows.domains.corpus.sources import daily_of, sample_source, source_of
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.daily import import_days, merging, note_deletions
@@ -9,7 +10,6 @@ from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
 from fingerpost.schemas.corpus import DOCUMENTS
-from fingerpost.schemas.forgotten import Forgotten
 from fingerpost.schemas.inputs import SAMPLE
 from fingerpost.schemas.inputs.sources import InputSource
 from fingerpost.schemas.inputs.stored import suppressing
@@ -49,7 +49,7 @@ def input_of(settings: Settings) -> "Ref | InputSource":
 
 def suppressed_keys(settings: Settings) -> Suppressed | None:
     """The suppressed keys of the collection; None where there are none."""
-    return Forgotten(current_environment().store, settings.input.collection).suppressed()
+    return domains.forgotten(current_environment().store, settings.input.collection).suppressed()
 
 
 def extracts(settings: Settings) -> Ref:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fingerpost.flows import domains
 from fingerpost.flows.domains.metric.sources import daily_of, embedding_setting, embedding_source
 from fingerpost.flows.featurize_corpus import featurize_corpus
 from fingerpost.flows.run.daily import import_days, merging, note_deletions
@@ -10,7 +11,6 @@ from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run, part, scoped
-from fingerpost.schemas.forgotten import Forgotten
 from fingerpost.schemas.inputs.daily import DailyEmbeddings
 from fingerpost.schemas.inputs.embeddings import EmbeddingFile
 from fingerpost.schemas.refs import Ref
@@ -46,7 +46,7 @@ class Labelled:
 def labelled(run: Run, request: RunRequest) -> Labelled:
     """The input of a run's threshold: an imported file, or the corpus, which is featurized if it is not yet."""
     metric, artifacts = run.settings.metric, run.refs
-    suppressed = Forgotten(run.env.store, run.env.collection).suppressed()
+    suppressed = domains.forgotten(run.env.store, run.env.collection).suppressed()
     source = embedding_source(run.settings, run.flow, suppressed)
     if source is None:
         if "vectors" not in artifacts:

@@ -4,7 +4,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fingerpost.flows import domains
-from fingerpost.schemas.decoding import columns_of, decoded_texts, equals, holds
+from fingerpost.schemas.contract import Table
+from fingerpost.schemas.decoding import columns_of, decoded_texts, equals, held
 from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.forgotten import FOLDER as FORGOTTEN
 from fingerpost.schemas.inputs.forms import ID_SHOWN
 from fingerpost.schemas.inputs.stored import holding
 from fingerpost.schemas.inputs.suppression import Suppressed
@@ -24,7 +26,7 @@ from fingerpost.schemas.wording import shown
 #: Shorter texts occur at random in compressed bytes; they are searched only as whole cells.
 _LEAST_BYTES = 6
 #: The columns with text of rows; columns with ids are searched for the key itself.
-_SAID = ["id", "title", "name", "text", "kind", "package", "label", "group", "signature", "names", "elsewhere"]
+_SAID = ["id", "title", "name", "text", "query", "kind", "package", "label", "group", "signature", "names", "elsewhere"]
 #: Maximum number of texts, and of their words, that are searched.
 _TEXTS, _WORDS = 200, 50
 
@@ -36,6 +38,21 @@ class Needles:
     key: str
     distinct: tuple[str, ...]
     shared: int = 0
+    #: What nothing else in the collection contains, of any length, in the spelling in which parts of texts are stored.
+    parts: tuple[str, ...] = ()
+    #: The key in the forms in which the store has it.
+    wanted: Suppressed | None = None
+
+    @property
+    def hashes(self) -> list[bytes]:
+        """The hashes that stand for the key."""
+        return [cell.encode() for cell in self.wanted.hashes] if self.wanted is not None else []
+
+    @property
+    def form(self) -> list[bytes]:
+        """The form in which texts that may be spelled in several ways are compared, if there is one."""
+        form = self.wanted.spelled(self.key) if self.wanted is not None and self.wanted.spelled is not None else ""
+        return _bytes([form]) if form else []
 
     @property
     def cells(self) -> list[bytes]:
@@ -85,11 +102,11 @@ class Absence:
 
 
 def needles_of(
-    store: Store, key: str, texts: Iterable[str], tables: Mapping[str, tuple[str, ...]], ours: Iterable[bytes]
+    store: Store, wanted: Suppressed, key: str, texts: Iterable[str], tables: Mapping[str, Table], ours: Iterable[bytes]
 ) -> Needles:
     """The key, the texts, their lines and words, without those that other rows of the tables contain too.
 
-    ``tables``: columns of keys by path. A single word that is also in ``ours`` (manifests, settings) or a part of a
+    ``tables``: by path. A single word that is also in ``ours`` (manifests, settings) or a part of a
     path would be found everywhere, and is searched only in columns of ids; the key only if it is a part of a path.
     """
     chosen = list(dict.fromkeys(texts))[:_TEXTS]
@@ -104,22 +121,46 @@ def needles_of(
     common = {
         text for text in candidates if len(text.split()) == 1 and _lower(text) in (paths if text == key else names)
     }
-    for others in _other_texts(store, key, tables):
-        common |= {text for text in candidates if text not in common and holds(others, _lower(text))}
+    spelled = wanted.spelled or str.lower
+    parts = dict.fromkeys(part for text in (key, *chosen) for part in (spelled(text), *spelled(text).split()) if part)
+    for others, in_form in _other_texts(store, wanted, tables):
+        for said in others:
+            found = held(said, {_lower(text) for text in candidates if text not in common})
+            common |= {text for text in candidates if _lower(text) in found}
+        for said in in_form:
+            found = held(said, _bytes(parts))
+            parts = {part: None for part in parts if part.encode("utf-8", "backslashreplace") not in found}
     kept = tuple(text for text in candidates if text not in common)
-    return Needles(key, kept, len(candidates) - len(kept))
+    return Needles(key, kept, len(candidates) - len(kept), tuple(parts), wanted)
 
 
-def _other_texts(store: Store, key: str, tables: Mapping[str, tuple[str, ...]]) -> Iterator[pa.Array]:
-    """The texts of rows of other keys, in lower case."""
-    wanted = Suppressed.of([key], b"looking")
-    for path, columns in sorted(tables.items()):
-        table = columns_of(store.files.read(path), _SAID, where=path)
-        rows = table.filter(pa.array([not hit for hit in holding(table, wanted, columns)], pa.bool_()))
-        for column in rows.columns:
-            for chunk in column.chunks:
-                chunk = chunk.flatten() if pa.types.is_list(chunk.type) else chunk
-                yield pc.utf8_lower(chunk.cast(pa.large_string())).cast(pa.large_binary())
+def _other_texts(
+    store: Store, wanted: Suppressed, tables: Mapping[str, Table]
+) -> Iterator[tuple[Iterator[pa.Array], Iterator[pa.Array]]]:
+    """The texts of rows of other keys by file: in lower case, and those of spelled columns in the form compared."""
+    for path, table in sorted(tables.items()):
+        said = columns_of(store.files.read(path), [*dict.fromkeys((*table.key_columns, *_SAID))], where=path)
+        hits = holding(said, wanted, table.key_columns, spelled=table.spelled)
+        rows = said.filter(pa.array([not hit for hit in hits], pa.bool_()))
+        texts = rows.select([name for name in _SAID if name in rows.column_names])
+        yield map(_lowered, _flat(texts)), _in_form(rows.select(list(table.spelled)), wanted.spelled or str.lower)
+
+
+def _flat(rows: pa.Table) -> Iterator[pa.Array]:
+    for column in rows.columns:
+        for chunk in column.chunks:
+            yield (chunk.flatten() if pa.types.is_list(chunk.type) else chunk).unique()
+
+
+def _lowered(texts: pa.Array) -> pa.Array:
+    return pc.utf8_lower(texts.cast(pa.large_string())).cast(pa.large_binary())
+
+
+def _in_form(rows: pa.Table, spelled: Callable[[str], str]) -> Iterator[pa.Array]:
+    """The distinct texts of columns in the form in which they are compared."""
+    for chunk in _flat(rows):
+        forms = [spelled(text).encode("utf-8", "backslashreplace") for text in chunk.unique().to_pylist() if text]
+        yield pa.array(forms, pa.large_binary())
 
 
 def _lower(text: str) -> bytes:
@@ -128,7 +169,7 @@ def _lower(text: str) -> bytes:
 
 def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -> Absence:
     """Searches every file of a store except ``leave_out``, as bytes and, for Parquet, decoded."""
-    found, forms = Absence(), needles.forms
+    found, forms, hashes = Absence(), needles.forms, needles.hashes
     for path in store.files.listing():
         if path in leave_out:
             found.left_out += 1
@@ -140,9 +181,11 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
         found.files += 1
         found.bytes += len(content)
         hit = any(form in path.encode() for form in forms) or needles.said_in(content)
+        if not path.startswith(f"{FORGOTTEN}/"):  # which names what is forgotten by its hash
+            hit = hit or any(one in path.encode() or one in content for one in hashes)
         if path.endswith(".parquet"):
             found.decoded += 1
-            hit = hit or _in_parquet(content, _key_columns(path), forms, needles.cells)
+            hit = hit or _in_parquet(content, _table(path), [*forms, *hashes], needles)
         elif path.endswith(".json"):
             hit = hit or _in_json(content, needles.key)
         if hit:
@@ -150,22 +193,46 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
     return found
 
 
-def _key_columns(path: str) -> tuple[str, ...]:
-    """The columns of a stored file that contain keys, by the contract and table in its path."""
-    contract, table = path.split("/")[0], path.rsplit("/", 1)[-1].rsplit("-", 2)[0]
-    return domains.key_columns(contract, table)
+def _table(path: str) -> Table:
+    """The table of a stored file, by the contract and table in its path."""
+    return domains.stored_table(path.split("/")[0], path.rsplit("/", 1)[-1].rsplit("-", 2)[0])
 
 
-def _in_parquet(content: bytes, columns: tuple[str, ...], forms: list[bytes], cells: list[bytes]) -> bool:
-    """Whether a decoded cell contains one of the forms, or a cell of the columns of keys is the key."""
+def _in_parquet(content: bytes, table: Table, forms: list[bytes], needles: Needles) -> bool:
+    """Whether a decoded cell contains one of the forms, or is the key, in any spelling where that does not count, or is a
+    part of it in a column of parts.
+    """
     try:
-        keys = columns_of(content, list(columns), where="a file").columns
-        ids = [chunk.cast(pa.large_string()).cast(pa.large_binary()) for column in keys for chunk in column.chunks]
-        if any(equals(chunk, cell) for chunk in ids for cell in cells):
+        if _has_cell(content, table.key_columns, needles.cells):
             return True
-        return any(holds(texts, form) for texts in decoded_texts(content) for form in forms)
+        if _has_cell(content, table.forms, needles.form) or _has_cell(content, table.parts, _bytes(needles.parts)):
+            return True
+        if _has_spelling(content, table.spelled, needles):
+            return True
+        return any(held(texts, forms) for texts in decoded_texts(content))
     except (CorruptArtifactError, pa.ArrowException, OSError):
         return False  # its bytes were searched undecoded
+
+
+def _has_spelling(content: bytes, columns: Sequence[str], needles: Needles) -> bool:
+    """Whether a cell of one of the columns is a spelling of the key."""
+    rows = columns_of(content, list(columns), where="a file")
+    if needles.wanted is None or not rows.column_names:
+        return False
+    return any(holding(rows, needles.wanted, rows.column_names, spelled=columns))
+
+
+def _has_cell(content: bytes, columns: Iterable[str], cells: Collection[bytes]) -> bool:
+    """Whether a cell of one of the columns equals one of the cells."""
+    for chunk in _flat(columns_of(content, list(columns), where="a file")):
+        found = chunk.cast(pa.large_string()).cast(pa.large_binary())
+        if any(equals(found, cell) for cell in cells):
+            return True
+    return False
+
+
+def _bytes(texts: Iterable[str]) -> list[bytes]:
+    return [text.encode("utf-8", "backslashreplace") for text in texts]
 
 
 def _in_json(content: bytes, key: str) -> bool:

@@ -5,7 +5,7 @@ Reads only; changes nothing.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
 from fingerpost.flows import domains
@@ -13,9 +13,10 @@ from fingerpost.flows.domains.domain import named
 from fingerpost.flows.ops.erase.inputs import InputFile, inputs_with, texts_of
 from fingerpost.flows.run.profiles import in_force, load_settings, profile_names, renamed
 from fingerpost.flows.run.request import RunRequest
+from fingerpost.schemas.contract import Table
 from fingerpost.schemas.decoding import columns_of
 from fingerpost.schemas.errors import FingerpostError
-from fingerpost.schemas.forgotten import Forgotten
+from fingerpost.schemas.forgotten import known_salt
 from fingerpost.schemas.inputs.days import DAY
 from fingerpost.schemas.inputs.stored import holding
 from fingerpost.schemas.inputs.stored_days import days_of
@@ -130,9 +131,14 @@ class Inventory:
         return found & set(self.manifests)
 
 
+def wanted_keys(store: Store, key: str) -> Suppressed:
+    """The search for one key, in every form in which the store and inputs may have it."""
+    return Suppressed.of([key], known_salt(store) or _ANY_SALT, spelled=domains.spelling())
+
+
 def affected_by(store: Store, key: str, collection: str) -> Affected:
     """What forgetting a document, query or label of a collection affects."""
-    inventory, wanted = Inventory(store), Suppressed.of([key], _ANY_SALT)
+    inventory, wanted = Inventory(store), wanted_keys(store, key)
     found = Affected(key, [collection])
     while True:
         found.holders, found.texts = _holders(inventory, wanted, inventory.of(found.collections))
@@ -160,10 +166,10 @@ def _holders(inventory: Inventory, wanted: Suppressed, refs: Iterable[str]) -> t
     """The artifacts with rows of the key, their number of rows, and the texts of those rows."""
     found, texts, seen = dict[str, int](), dict[str, None](), dict[str, int]()
     for ref in sorted(refs):
-        for path, columns in tables_with_keys(ref, inventory.manifests[ref], wanted.column).items():
+        for path, table in tables_with_keys(ref, inventory.manifests[ref]).items():
             if path not in seen:
                 try:
-                    rows = rows_about(inventory.store.files.read(path), wanted, columns, where=path)
+                    rows = rows_about(inventory.store.files.read(path), wanted, table, where=path)
                 except FileNotFoundError:
                     rows = []
                 seen[path] = len(rows)
@@ -173,21 +179,24 @@ def _holders(inventory: Inventory, wanted: Suppressed, refs: Iterable[str]) -> t
     return found, list(texts)
 
 
-def tables_with_keys(
-    ref: str, manifest: Manifest, column: str = "id", also: Iterable[str] = ()
-) -> dict[str, tuple[str, ...]]:
-    """The files of an artifact whose rows contain keys (and other columns), with the columns of keys."""
-    contract, schema = Ref.parse(ref).name, manifest.identity["schema"]
-    tables = [entry for entry in manifest.files if {column, *also} <= set(schema.get(entry.table, {}))]
-    return {entry.path: domains.key_columns(contract, entry.table) if column == "id" else (column,) for entry in tables}
+def tables_with_keys(ref: str, manifest: Manifest, also: Iterable[str] = ()) -> dict[str, Table]:
+    """The files of an artifact whose rows have keys, and the columns ``also``, with their tables in the contract."""
+    contract, schema, found = Ref.parse(ref).name, manifest.identity["schema"], dict[str, Table]()
+    for entry in manifest.files:
+        table, columns = domains.stored_table(contract, entry.table), schema.get(entry.table, {})
+        keys = tuple(name for name in table.key_columns if name in columns)
+        if keys and set(also) <= set(columns):
+            found[entry.path] = replace(table, holds_keys=keys, spelled=tuple(n for n in table.spelled if n in keys))
+    return found
 
 
-def rows_about(content: bytes, wanted: Suppressed, columns: tuple[str, ...], *, where: str) -> list[dict[str, Any]]:
-    """The rows of a Parquet file with a key in one of the columns; CorruptArtifactError that names ``where``."""
-    said = {"title", "name", "text", "signature", "reason", "detail"} - {*columns}
-    table = columns_of(content, [*columns, *said], where=where)
-    places = [row for row, hit in enumerate(holding(table, wanted, columns)) if hit]
-    return table.take(places).to_pylist() if places else []
+def rows_about(content: bytes, wanted: Suppressed, table: Table, *, where: str) -> list[dict[str, Any]]:
+    """The rows of a Parquet file of a table that have a key; CorruptArtifactError that names ``where``."""
+    said = {"title", "name", "text", "query", "signature", "reason", "detail"} - {*table.key_columns}
+    rows = columns_of(content, [*table.key_columns, *said], where=where)
+    hits = holding(rows, wanted, table.key_columns, spelled=table.spelled)
+    places = [row for row, hit in enumerate(hits) if hit]
+    return rows.take(places).to_pylist() if places else []
 
 
 def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, Any]]) -> None:
@@ -257,7 +266,7 @@ def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, 
         return _days_are_there(inventory, record, days, word)
     try:
         settings = request_of(record, inventory.store).resolve()
-        suppressed = Forgotten(inventory.store, record["collection"]).suppressed()
+        suppressed = domains.forgotten(inventory.store, record["collection"]).suppressed()
         source = named(domains.domain_of(word).source)(settings, record["flow"], suppressed)
         now = source.identity()
     except FingerpostError:
@@ -288,7 +297,7 @@ def _days_are_there(inventory: Inventory, record: Mapping[str, Any], days: Mappi
     """Whether the files of all these days still are what their imports were made from."""
     try:
         request = request_of(record, inventory.store)
-        settings, suppressed = request.resolve(), Forgotten(inventory.store, record["collection"]).suppressed()
+        settings, suppressed = request.resolve(), domains.forgotten(inventory.store, record["collection"]).suppressed()
         domain = domains.domain_of(word)
         uses = named(domain.files)(settings, record["flow"])
         path = next(use.path for use in uses if DAY in use.path)

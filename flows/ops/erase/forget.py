@@ -26,6 +26,7 @@ from fingerpost.flows.ops.erase.affected import (
     request_of,
     tables_with_keys,
     used_by,
+    wanted_keys,
 )
 from fingerpost.flows.ops.erase.former import current
 from fingerpost.flows.ops.erase.inputs import InputFile, wanted_in
@@ -43,11 +44,10 @@ from fingerpost.schemas.errors import (
     MissingArtifactError,
     StoreBusyError,
 )
-from fingerpost.schemas.forgotten import Forgotten, Journal, checked_key, now, salt_of, save_proof
+from fingerpost.schemas.forgotten import Journal, checked_key, now, salt_of, save_proof
 from fingerpost.schemas.inputs.limits import UNLIMITED, limited
 from fingerpost.schemas.inputs.rewriting import count_rows, remove_rows
 from fingerpost.schemas.inputs.stored_days import StoredDays
-from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.leases import at_work, collecting, lease
 from fingerpost.schemas.pins import pin, pins, unpin
 from fingerpost.schemas.publish import Pointer, products
@@ -112,9 +112,17 @@ class _Job:
         check_server()
         self.state = self.journal.load() or self._begin()
         self.affected = _affected(self.state["affected"])
-        self.needles = Needles(self.key, tuple(self.state["needles"]), self.state["shared"])
+        salt_of(self.store)  # there from now on, so that all that follows compares by the same hashes
+        self.wanted = wanted_keys(self.store, self.key)
+        self.needles = Needles(
+            self.key,
+            tuple(self.state["needles"]),
+            self.state["shared"],
+            tuple(self.state.get("parts", ())),
+            self.wanted,
+        )
         for name in self.affected.collections:
-            Forgotten(self.store, name).add(self.key)
+            domains.forgotten(self.store, name).add(self.key)
         _files.reached("forget-suppressed")
         self._inputs()
         # One server for all of them.
@@ -133,19 +141,21 @@ class _Job:
         # Artifacts made from one that contains the key repeat its texts; they are removed completely.
         made = set(affected.condemned) - set(affected.holders)
         tables = {
-            path: columns
+            path: table
             for ref in inventory.of(affected.collections)
             if ref not in made
-            for said in ("text", "names")
-            for path, columns in tables_with_keys(ref, inventory.manifests[ref], also=[said]).items()
+            for said in ("text", "names", "query")
+            for path, table in tables_with_keys(ref, inventory.manifests[ref], also=[said]).items()
         }
         said = [json.dumps({**record, "error": ""}).encode() for record in inventory.records]
         said += [manifest.encode() for manifest in inventory.manifests.values()]
-        needles = needles_of(self.store, self.key, affected.texts, tables, said)
+        wanted = wanted_keys(self.store, self.key)
+        needles = needles_of(self.store, wanted, self.key, affected.texts, tables, said)
         state = {
             "affected": {**asdict(affected), "texts": []},
             "needles": list(needles.distinct),
             "shared": needles.shared,
+            "parts": list(needles.parts),
             "made": {},
             "failed": {},
             "files": [],
@@ -160,11 +170,10 @@ class _Job:
 
     def _inputs(self) -> None:
         """Removes rows from the files; one that cannot be written is named, and its rows are suppressed when read."""
-        wanted = Suppressed.of([self.key], salt_of(self.store))
         for file in self.affected.inputs:
             try:
                 with limited(UNLIMITED):
-                    rows = remove_rows(Path(file.path), file.columns, wanted, domains.form_of(file.form))
+                    rows = remove_rows(Path(file.path), file.columns, self.wanted, domains.form_of(file.form))
             except (InputError, OSError) as problem:
                 self._note(f"not rewritten: {problem}")
                 continue
@@ -204,11 +213,10 @@ class _Job:
         _files.reached("forget-rerun")
 
     def _rewriting(self, plan: RerunPlan) -> Rewriting:
-        wanted = Suppressed.of([self.key], salt_of(self.store))
         sources = {
-            word: StoredDays(self.store, Ref.parse(made), wanted)
+            word: StoredDays(self.store, Ref.parse(made), self.wanted)
             if merged_from(self.store, made := plan.imported[word])
-            else named(domains.domain_of(word).stored)(self.store, Ref.parse(made), wanted)
+            else named(domains.domain_of(word).stored)(self.store, Ref.parse(made), self.wanted)
             for word in plan.stored
         }
         return Rewriting(sources, frozenset(plan.left))
@@ -287,7 +295,7 @@ class _Job:
 
     def _left_in_inputs(self) -> int:
         """The number of input files that could not be rewritten; their rows are left out when they are read."""
-        wanted, left = Suppressed.of([self.key], salt_of(self.store)), 0
+        wanted, left = self.wanted, 0
         for file in self.affected.inputs:
             try:
                 path, form = Path(file.path), domains.form_of(file.form)

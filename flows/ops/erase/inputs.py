@@ -39,9 +39,12 @@ class InputFile:
 
 
 def texts_of(row: Mapping[str, Any], wanted: Suppressed) -> list[str]:
-    """The texts of a row without its key; of an interaction only if the key is its query."""
+    """The texts of a row without its key; of an interaction only if the key is its query, of an event also if it is the
+    key of its user or session.
+    """
     names = ["title", "name", "text", "signature"]
-    if any(wanted.match(row.get(name)) for name in ("query_id", "query")):
+    whose = [name for name in ("query_id", "query", "user", "session") if name in row]
+    if any(wanted.match(row[name], spelled="user" in row and name == "query") for name in whose):
         names.append("query")
     return [str(row[name]) for name in names if row.get(name) and not wanted.match(row[name])]
 

@@ -82,7 +82,7 @@ class LevelShards:
         """Routes blocks of rows to the parents that the levels above predict; returns the files with these."""
         weights = [entry for entries in above for entry in entries]
         shards = even_shards(self.rows, self.block_rows)
-        return self._map(_match_shard, shards, weights=weights, read=self.read)[0]
+        return self._map(_match_shard, shards, weights=weights, depth=len(above), read=self.read)[0]
 
     def solve(
         self, function: Callable[..., ShardOutput], shards: Sequence[Shard], *, level: int, **arguments: Any
@@ -109,11 +109,18 @@ class LevelShards:
 
 
 def _match_shard(
-    store: Store, shard: Shard, *, inputs: LevelInputs, weights: Sequence[FileEntry], read: ReadBlock, threads: int
+    store: Store,
+    shard: Shard,
+    *,
+    inputs: LevelInputs,
+    weights: Sequence[FileEntry],
+    depth: int,
+    read: ReadBlock,
+    threads: int,
 ) -> ShardOutput:
-    """The parents that the levels above predict for some rows."""
+    """The parents that the ``depth`` levels above predict for some rows."""
     data, training = inputs.read_rows(store), inputs.training
-    levels = by_level([read(store, entry) for entry in weights])
+    levels = by_level([read(store, entry) for entry in weights], depth)
     partial = RankerModel(data.features.shape[1], inputs.read_tree(store), levels, training.normalise)
     parents = predicted_parents(data.features[shard.start : shard.stop], partial, training.beam, threads=threads)
     return ShardOutput({"matches": sparse_to_arrow(parents)}, {"non_zeros": int(parents.nnz)})

@@ -16,6 +16,8 @@ from fingerpost.tasks.xmr.label_blocks import BlockParams
 from fingerpost.tasks.xmr.memory import WEIGHT_BYTES, MemoryEstimate, MemoryNeedError, ProblemShape, fitting
 from fingerpost.tasks.xmr.open import read_training, read_tree
 
+#: The setting that bounds the memory, as messages name it.
+_SETTING = "xmr.blocks.memory_mb (autocomplete.blocks.memory_mb for a completer)"
 _log = logging.getLogger("fingerpost.run")
 
 
@@ -83,11 +85,11 @@ def _within_limits(
 ) -> MemoryEstimate:
     """The estimate with the largest blocks within ``blocks.memory_mb``; MemoryNeedError where it exceeds ``budget``."""
     if blocks.memory_mb:
-        remedy = "raise xmr.blocks.memory_mb"
+        remedy = f"raise {_SETTING}"
         chosen = fitting(estimate, blocks.memory_mb * 2**20, largest, min(smallest, largest), remedy=remedy)
     else:
         chosen = estimate(largest)
-    remedy = "set xmr.blocks.memory_mb for smaller blocks of labels, lower run.workers, or provide more memory"
+    remedy = f"set {_SETTING} for smaller blocks of labels, lower run.workers, or provide more memory"
     return fitting(lambda _: chosen, budget, 0, remedy=remedy)
 
 

@@ -288,7 +288,7 @@ def _compare_shard(
         RankerModel(
             artifact.quality["features"],
             tree_of_model,
-            by_level([_read_block(store, entry) for entry in entries]),
+            by_level([_read_block(store, entry) for entry in entries], tree_of_model.depth),
             artifact.quality["normalised"],
         )
         for tree_of_model, entries in (

@@ -48,7 +48,7 @@ def train_rankers(
         shards = [Shard(i, start, stop) for i, (start, stop) in enumerate(parent_blocks(label_tree, level, cut))]
         return levels.solve(_solve_shard, shards, level=level, matches=matches or [], max_weights=budget.max_weights)
 
-    train_levels(label_tree.depth, params.negatives, predict=levels.predict, solve=solve)
+    train_levels(label_tree.depth, params.negatives, predict=levels.predict, solve=solve, solves=label_tree.weighted)
     run.quality = {
         "features": run.store.open(features, corpus.FEATURES).quality["columns"],
         "normalised": params.normalise,
@@ -110,7 +110,7 @@ def _solve_shard(
     if len(block.values) > max_weights:
         raise FingerpostError(
             f"training, level {level}: expected at most {max_weights} weights per block within the memory budget, got"
-            f" {len(block.values)}; lower xmr.blocks.labels, or raise xmr.training.solver.threshold"
+            f" {len(block.values)}; lower blocks.labels of the domain, or raise its training.solver.threshold"
         )
     figures = asdict(counters) | {"weights": len(block.values), "bytes": block.nbytes}
     return ShardOutput({"weights": tensors_to_arrow(block_arrays(block, level))}, figures)

@@ -38,6 +38,7 @@ from fingerpost.tasks.xmr.open import (
     served_roles,
 )
 from tests.support.report_pages import Page
+from tests.support.whole_runs import whole_run
 from tests.unit.xmr import whole
 
 #: Few shards, each of them all.
@@ -66,7 +67,7 @@ class Days:
 
     @contextmanager
     def running(self, day: str, **settings: Any) -> Iterator[Run]:
-        with unchanging_code(), whole._a_run(self.request(day, **settings), SerialExecutor()) as run:
+        with unchanging_code(), whole_run("train_ranker", self.request(day, **settings), SerialExecutor()) as run:
             yield run
 
     def run(self, day: str, **settings: Any) -> dict[str, Any]:

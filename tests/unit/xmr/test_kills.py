@@ -2,10 +2,7 @@
 the same artifacts, and what a kill costs is a shard.
 """
 
-import json
 import signal
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,14 +14,13 @@ import pytest
 from fingerpost.flows.run.executor import DaskExecutor
 from fingerpost.tasks.code import unchanging_code
 from fingerpost.tasks.ledger import StageRecord
+from tests.support.whole_runs import Driver, stages_of
 from tests.unit.xmr.logged import LoggedExecutor, Place, marker_of
 from tests.unit.xmr.whole import DAYS, made, run_days, write_days
 
 pytest.importorskip("torch")
 # A minute, and many on a machine that does much else.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-ROOT = Path(__file__).resolve().parents[3]
-
 #: Stages of both days, in their order, in which a run is killed.
 KILLED = ("import_interactions", "merge_vocabulary", "assemble_ranker", "train_towers", "refresh_tree")
 COUNTING = {"features._count_shard", "features._weigh_shard"}
@@ -35,34 +31,6 @@ def fan_out_of(function: str, of: str) -> str:
     return f"{function} of a refresh" if function == "levels._match_shard" and DAYS[1] in of else function
 
 
-class Driver:
-    """Runs the two days in children that die in a stage, always in the same store."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store, self.result = str(folder / "stopped"), folder / "result.json"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.unit.xmr.whole"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, days: dict[str, Path], stage: str = "") -> int:
-        given = {day: str(path) for day, path in days.items()}
-        case = {"store": self.store, "days": given, "stage": stage, "result": str(self.result)}
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(json.dumps(case) + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(30)
-
-
 @dataclass
 class Lab:
     """A cluster, and what one worker of it makes of the two days."""
@@ -71,7 +39,8 @@ class Lab:
     executor: DaskExecutor = field(default_factory=lambda: DaskExecutor(1))
 
     def __post_init__(self) -> None:
-        self.driver = Driver(self.folder)  # it imports everything meanwhile
+        # It imports everything meanwhile.
+        self.driver = Driver("tests.unit.xmr.whole", self.folder / "result.json")
         self.days = write_days(self.folder)
         alone = self.run("alone")
         self.records, self.shards = alone[0], Counter(place for place, _ in alone[1])
@@ -82,6 +51,11 @@ class Lab:
 
     def store(self, name: str) -> str:
         return str(self.folder / name)
+
+    def run_child(self, stage: str = "") -> int:
+        """A run of its own in the store "stopped", which dies in a stage."""
+        days = {day: str(path) for day, path in self.days.items()}
+        return self.driver.run({"store": self.store("stopped"), "days": days}, stage)
 
     def run(
         self, name: str, victims: frozenset[Place] = frozenset()
@@ -150,8 +124,7 @@ def test_a_worker_killed_in_each_fan_out_repeats_its_shard_and_not_a_layer(lab: 
 
 def test_a_run_killed_in_stages_without_shards_goes_on_where_it_was(lab: Lab) -> None:
     """Of both days, with and without checkpoints; every point of a stage at which a run can die is in tests/faults/test_kill.py."""
-    order = [record.stage for record in lab.records if record.shards_run == 0]
-    order = list(dict.fromkeys(order))
+    order = stages_of([record for record in lab.records if record.shards_run == 0])
     assert set(order) >= {
         "import_interactions",
         "list_queries",
@@ -165,12 +138,11 @@ def test_a_run_killed_in_stages_without_shards_goes_on_where_it_was(lab: Lab) ->
         "refresh_tree",
     }
     assert [stage for stage in order if stage in KILLED] == list(KILLED)
-    driver = lab.driver
     for stage in KILLED:
-        assert driver.run(lab.days, stage) == signal.SIGKILL, stage
-    assert driver.run(lab.days) == 0
-    assert made(driver.store) == lab.expected
-    records = [StageRecord(**record) for record in json.loads(driver.result.read_text())]
+        assert lab.run_child(stage) == signal.SIGKILL, stage
+    assert lab.run_child() == 0
+    assert made(lab.store("stopped")) == lab.expected
+    records = lab.driver.records()
     assert [(record.stage, record.ref) for record in records] == [(record.stage, record.ref) for record in lab.records]
     first = [record.computed for record in records if f"day={DAYS[0]}" in record.ref]
     assert not any(first)

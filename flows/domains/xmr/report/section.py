@@ -10,7 +10,7 @@ from fingerpost.flows.domains.xmr.report.refresh import Refresh, read_refresh, r
 from fingerpost.flows.domains.xmr.report.sweep_plots import sweep_svg
 from fingerpost.flows.report import formats
 from fingerpost.flows.report.plots import Plot
-from fingerpost.flows.report.reading import Attempts, quality_of, stage_of
+from fingerpost.flows.report.reading import Attempts, quality_of, stage_of, without_others
 from fingerpost.schemas import xmr
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -37,6 +37,7 @@ class Contents:
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
     """The contents of a run that imported interactions or trained a ranker; None for others."""
+    record = without_others(record, "xmr")
     if not any(Ref.parse(stage["ref"]).name.startswith(_PREFIX) for stage in record["stages"]):
         return None
     attempt, swept = Attempts(), stage_of(record, xmr.SWEEP.name)
