@@ -15,8 +15,8 @@ from fingerpost.tasks.autocomplete.completer import ServingParams
 from fingerpost.tasks.autocomplete.contexts import Contexts, FeatureParams
 from fingerpost.tasks.autocomplete.evaluation import EvaluationParams, WeakParams
 from fingerpost.tasks.autocomplete.index import IndexParams
-from fingerpost.tasks.autocomplete.open import open_completer, read_featurizer
 from fingerpost.tasks.autocomplete.matching import matching_key
+from fingerpost.tasks.autocomplete.open import open_completer, read_featurizer
 from fingerpost.tasks.autocomplete.prefixes import PrefixParams
 from fingerpost.tasks.autocomplete.stages.evaluation import evaluate_completer, list_weak_prefixes
 from fingerpost.tasks.autocomplete.stages.features import (
