@@ -9,12 +9,15 @@ run: build  ## the main job on the built-in sample, to a published index and a r
 up: build  ## Prefect's server and worker and Dask on this machine, until Ctrl-C
 	@$(BIN)/fingerpost up
 
+# pytest keeps the bytecode of the tests, also where containers forbid it: else each of its processes compiles them anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+
 # Three processes even on two cores: many tests wait for processes that they started.
 test: check  ## all checks and tests
-	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+	@$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder
 
 test-fast: check  ## all checks, and the tests without stacks, clusters and killed processes: for every commit
-	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not stack and not prefect and not slow"
+	@$(PYTEST) -n 2 --dist loadscope --no-loadscope-reorder -m "not stack and not prefect and not slow"
 
 check: build  ## format, lint, types, import contracts
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target style types contracts

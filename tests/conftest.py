@@ -1,5 +1,6 @@
 """What tests of several folders share."""
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -20,12 +21,15 @@ from fingerpost.flows.run.loggers import silence
 from fingerpost.flows.run.server import PLAIN
 from tests.ops.conftest import SESSION, RunningStack, end_stack, place_database, start_stack
 from tests.support.groups import SHARED, group_of, long_first, scheduling, write_groups
+from tests.support.guarded import database, guarded  # noqa: F401 - fixtures
 from tests.support.plain_runs import without_prefect
 
 # A busy machine is no failure.
 settings.register_profile("fingerpost", deadline=None)
 settings.load_profile("fingerpost")
 silence()
+# Importing, collecting and most tests leave no garbage: at Python's 700 new objects, looking for some took a sixth of the time.
+gc.set_threshold(50_000, 50, 50)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,6 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=long_first)
     if SESSION in os.environ:
         write_groups(Path(os.environ[SESSION]), groups)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: looking for garbage passes it over."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -91,8 +100,15 @@ def prefect_server() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def plain_runs() -> Iterator[None]:
-    """Flows of a module's tests run as plain code."""
+    """Flows of a module's tests run as plain code, and their reports have blank plots."""
     with without_prefect():
+        yield
+
+
+@pytest.fixture(scope="module")
+def drawn_runs() -> Iterator[None]:
+    """The same with the plots drawn, for tests of reports."""
+    with without_prefect(drawn=True):
         yield
 
 

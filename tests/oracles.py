@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -193,3 +194,61 @@ def merged_columns(parts: list[tuple[np.ndarray, np.ndarray]], width: int) -> np
             if place >= 0:
                 out[:, place] = matrix[:, column]
     return out
+
+
+def drawn_neighbors(relations: list[int], cap: int, rng: np.random.Generator) -> list[int]:
+    """Places of up to ``cap`` neighbours with the largest u^(1/w), w one over the neighbours of the same relation."""
+    keys = [rng.random() ** relations.count(relation) for relation in relations]
+    return sorted(range(len(relations)), key=lambda place: -keys[place])[:cap]
+
+
+def shared_fact_cosine(left: Any, right: Any, matched: dict[int, int], *, any_relation: float) -> np.ndarray:
+    """Cosines (left nodes, right nodes) of the facts that two graphs share, node by node and fact by fact.
+
+    A left fact (r, n) with n matched counts as each right fact (q, matched[n]), by as much as r and q hold between the
+    same matched nodes; besides, a common neighbour counts ``any_relation``. A fact weighs log(right nodes / (1 + those
+    with it)).
+    """
+    edges = [
+        [(v, r, n) for v in range(g.nodes) for r, n in zip(*(p.tolist() for p in g.neighbors_of(v)), strict=True)]
+        for g in (left, right)
+    ]
+    back = set(matched.values())
+    between: list[dict[int, set[tuple[int, int]]]] = [{}, {}]
+    for v, r, n in edges[0]:
+        if v in matched and n in matched:
+            between[0].setdefault(r, set()).add((matched[v], matched[n]))
+    for v, r, n in edges[1]:
+        if v in back and n in back:
+            between[1].setdefault(r, set()).add((v, n))
+
+    def likeness(r: int, q: int) -> float:
+        one, other = between[0].get(r, set()), between[1].get(q, set())
+        return len(one & other) / math.sqrt((len(one) + 1) * (len(other) + 1))
+
+    facts: list[dict[Any, dict[int, float]]] = [{}, {}]
+    for v, q, n in edges[1]:
+        facts[1].setdefault(v, {})[q, n] = 1.0
+        facts[1][v][n] = any_relation
+    having: dict[Any, set[int]] = {}
+    for v, own in facts[1].items():
+        for fact in own:
+            having.setdefault(fact, set()).add(v)
+    for v, r, n in edges[0]:
+        own = facts[0].setdefault(v, {})
+        if n not in matched:
+            continue
+        for fact in having:
+            if isinstance(fact, tuple) and fact[1] == matched[n]:
+                own[fact] = min(1.0, own.get(fact, 0.0) + likeness(r, fact[0]))
+            elif fact == matched[n]:
+                own[fact] = any_relation
+    weight = {fact: max(0.0, math.log(right.nodes / (1 + len(nodes)))) for fact, nodes in having.items()}
+    found = np.zeros((left.nodes, right.nodes))
+    for v, own in facts[0].items():
+        for u, theirs in facts[1].items():
+            common = sum(own.get(fact, 0.0) * value * weight[fact] ** 2 for fact, value in theirs.items())
+            lengths = (math.sqrt(sum((x * weight[f]) ** 2 for f, x in some.items())) for some in (own, theirs))
+            product = math.prod(lengths)
+            found[v, u] = common / product if product > 0 else 0.0
+    return found

@@ -4,14 +4,17 @@ for some takes a tenth of a command's start.
 
 import gc
 
-_USUAL = gc.get_threshold()
+#: Thresholds to go back to.
+_earlier: list[tuple[int, int, int]] = []
 
 
 def while_starting() -> None:
     """Looks for garbage seldom, while modules are imported."""
+    _earlier.append(gc.get_threshold())
     gc.set_threshold(50_000, 50, 50)
 
 
 def as_usual() -> None:
-    """Looks for garbage as often as Python does, so that what stages drop is soon free."""
-    gc.set_threshold(*_USUAL)
+    """Looks for garbage as often as before, so that what stages drop is soon free."""
+    while _earlier:
+        gc.set_threshold(*_earlier.pop())

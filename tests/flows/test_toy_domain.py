@@ -73,7 +73,7 @@ def request(folder: Path, day: str = "", **settings: Any) -> RunRequest:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, plain_runs: None, toy: None) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory, drawn_runs: None, toy: None) -> Path:
     """Two nightlies."""
     folder = tmp_path_factory.mktemp("words")
     (folder / "documents.csv").write_text(

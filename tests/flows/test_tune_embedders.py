@@ -31,7 +31,7 @@ from tests.support.letters import letters
 from tests.support.report_pages import Page
 
 pytest.importorskip("torch")
-pytestmark = pytest.mark.usefixtures("plain_runs")
+pytestmark = pytest.mark.usefixtures("drawn_runs")
 
 QUICK: dict[str, Any] = {
     "metric.training.on": True,
@@ -81,7 +81,7 @@ def faces(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
+def tuned(tmp_path_factory: pytest.TempPathFactory, drawn_runs: None) -> Path:
     """A folder with vectors and a store in which the threshold of an embedder over them is live."""
     folder = tmp_path_factory.mktemp("embedders")
     faces(folder)

@@ -36,7 +36,7 @@ from tests.support.embedding_files import DAY, write
 from tests.support.report_pages import Page
 from tests.unit.metric.worlds import embeddings
 
-pytestmark = pytest.mark.usefixtures("plain_runs")
+pytestmark = pytest.mark.usefixtures("drawn_runs")
 
 ROWS, CLASSES = 400, 16
 
@@ -73,7 +73,7 @@ def request_for(folder: Path, **settings: object) -> RunRequest:
 
 
 @pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
+def faces(tmp_path_factory: pytest.TempPathFactory, drawn_runs: None) -> Path:
     """A folder with a file of embeddings and a store in which their threshold is live."""
     folder = tmp_path_factory.mktemp("faces")
     vectors, ids, labels = vectors_of()

@@ -40,6 +40,8 @@ from tests.worlds import write_documents
 #: What of this process's environment a stack and its commands must not see.
 _OURS = ("PREFECT_", "FINGERPOST_", "DASK_")
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+#: The deployments that tests run.
+DEPLOYED = ("nightly", "featurize_corpus", "backfill")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -138,11 +140,12 @@ class RunningStack:
         return {"request": {"profile": "tiny", "input": str(self.documents), "collection": "toys", **given}}
 
     def deploy(self, name: str) -> str:
-        """The id of a deployment of infra/prefect.yaml, applied when first asked for."""
+        """The id of a deployment of infra/prefect.yaml, applied when first asked for: those that tests run, all at once."""
         if name not in self.deployed:
-            done = self.cli("deploy", "--only", name, "--json")
+            only = [word for each in DEPLOYED for word in ("--only", each)]
+            done = self.cli("deploy", *only, "--json")
             assert done.returncode == 0, done.stderr
-            self.deployed |= {name: json.loads(done.stdout)[0]["id"]}
+            self.deployed |= {one["name"].partition("/")[0]: one["id"] for one in json.loads(done.stdout)}
         return self.deployed[name]
 
     def submit(self, name: str, parameters: dict[str, Any], **more: Any) -> str:

@@ -1,48 +1,23 @@
-"""Basic authentication and TLS: nothing is told without credentials, no secret is kept, and a killed stack is cleaned up."""
+"""Basic authentication and TLS: nothing is told without credentials, and no secret is kept."""
 
 import asyncio
 import json
-import os
-import signal
 import ssl
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from fingerpost.flows.ops.stack.certificates import dask_security
-from fingerpost.flows.ops.stack.processes import StackError, alive, marked
+from fingerpost.flows.ops.stack.processes import StackError
 from fingerpost.flows.ops.stack.state import credentials
 from fingerpost.flows.run.api import Api, ApiError
-from tests.ops.conftest import RunningStack, started_stack
+from tests.ops.conftest import RunningStack
+from tests.support.guarded import FORBIDDEN, PASSWORD, files_with_secrets
 
 pytestmark = pytest.mark.slow
-
-PASSWORD = "correct-horse-7Zq!"
-SECRETS = {"FINGERPOST_AUTH": f"operator:{PASSWORD}", "FINGERPOST_WEBHOOK": "http://127.0.0.1:9/hook-token-93jf"}
-FORBIDDEN = (PASSWORD, "hook-token-93jf", "b3BlcmF0b3I6")  # the last: how credentials begin in base64
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """A stack of its own with authentication and TLS."""
-    with started_stack(tmp_path_factory.mktemp("guarded"), "--auth", "--tls", secrets=SECRETS) as stack:
-        yield stack
-
-
-def files_with_secrets(*folders: Path) -> list[tuple[str, str]]:
-    """The files below some folders that hold a secret, whatever kind they are of."""
-    found = []
-    for path in (path for folder in folders for path in folder.rglob("*") if path.is_file()):
-        data = path.read_bytes()
-        found += [(str(path), secret) for secret in FORBIDDEN if secret.encode() in data]
-    return found
 
 
 @pytest.mark.parametrize("path", ["flows/filter", "deployments/filter", "flow_runs/filter", "block_documents/filter"])
@@ -59,7 +34,7 @@ def test_without_credentials_the_server_tells_nothing(guarded: RunningStack, pat
 
 
 def test_a_run_completes_behind_authentication_and_tls(guarded: RunningStack) -> None:
-    run = guarded.submit("nightly", guarded.request(day="2026-01-02"))
+    run = guarded.submit("featurize_corpus", guarded.request(day="2026-01-02"))
     assert guarded.wait(run)["state_type"] == "COMPLETED", guarded.run_log(run)
     assert guarded.state.dask.startswith("tls://")
 
@@ -127,49 +102,3 @@ def test_a_refusal_of_the_server_shows_no_credentials(guarded: RunningStack) -> 
     with pytest.raises(ApiError) as refused:
         Api(guarded.state.api, "operator:nope-nope").post("flows/filter", {})
     assert "nope-nope" not in str(refused.value) + repr(refused.value)
-
-
-def test_down_ends_what_a_killed_up_left_even_what_cannot_listen(guarded: RunningStack) -> None:
-    """It kills the stack. A stopped process takes no notice of being asked to end."""
-    state = guarded.state
-    family = psutil.Process(guarded.process.pid).children(recursive=True)
-    os.kill(guarded.pid("worker"), signal.SIGSTOP)
-    guarded.deployed["cut off"] = running_for_ever(guarded)
-    guarded.process.kill()
-    guarded.process.wait()
-    assert alive(guarded.pid("worker"))
-    began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "fingerpost.flows.cli", "down", "--home", str(guarded.home)],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "that an earlier stack left" in done.stdout
-    assert time.monotonic() - began < 90
-    assert marked(state.id) == []
-    assert [process for process in family if alive(process.pid)] == []
-    assert not (guarded.home / "stack.json").exists()
-
-
-def running_for_ever(stack: RunningStack) -> str:
-    """A run that holds its deployment's only place, as one does whose process was killed with the server."""
-    run = stack.submit("nightly", stack.request())
-    for kind in ("PENDING", "RUNNING"):
-        answer = stack.api.post(f"flow_runs/{run}/set_state", {"state": {"type": kind, "name": kind.title()}})
-        assert answer["status"] == "ACCEPT", answer
-    return run
-
-
-def test_what_was_cut_off_counts_as_crashed_and_blocks_nothing(guarded: RunningStack) -> None:
-    """Last in this file: started again in the same folder, the limit of one run at a time has its place free."""
-    with started_stack(guarded.home.parent, "--tls", secrets=SECRETS) as again:
-        again.deployed |= guarded.deployed
-        cut_off = again.api.get(f"flow_runs/{guarded.deployed['cut off']}")
-        assert cut_off["state_type"] == "CRASHED"
-        assert "The stack was interrupted while this ran" in cut_off["state"]["message"]
-        run = again.submit("nightly", again.request(day="2026-01-03"))
-        assert again.wait(run)["state_type"] == "COMPLETED", again.run_log(run)
-        assert files_with_secrets(again.home, Path(again.store)) == []

@@ -10,12 +10,15 @@ from typing import Any
 import psutil
 import pytest
 
+from fingerpost.flows.nightly import nightly
 from fingerpost.flows.run.calendar import days_between
+from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.leases import at_work
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
 from tests.ops.conftest import clean_environment, place_database
 from tests.support.backfill_operator import Operator, check_course, until, write_days
+from tests.support.plain_runs import without_prefect
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +43,7 @@ def quiet_home(folder: Path) -> Iterator[dict[str, str]]:
 @pytest.mark.timeout(600)
 def test_days_in_processes_of_this_machine_go_on_after_a_kill_and_make_the_same(tmp_path: Path) -> None:
     days = list(days_between("2026-01-01", "2026-01-03"))
-    write_days(tmp_path, days)
+    documents = str(write_days(tmp_path, days))
     span = ("--from", days[0], "--to", days[-1])
     with quiet_home(tmp_path) as env:
         operator = Operator(tmp_path, str(tmp_path / "store"), env)
@@ -56,10 +59,11 @@ def test_days_in_processes_of_this_machine_go_on_after_a_kill_and_make_the_same(
         )
         assert {one["state"] for one in operator.states(days[0], days[-1]).values()} == {"fresh"}
 
-        alone = Operator(tmp_path, str(tmp_path / "alone"), env)
-        code, said = alone.do("nightly", *span, "--order", "oldest", *operator.options)
-        assert code == 0, said
-        assert _same(alone.store) == _same(operator.store)
+    alone = Store(str(tmp_path / "alone"))
+    with without_prefect():
+        for day in days:
+            nightly(RunRequest(profile="tiny", day=day, store=alone.url, input=documents, collection="docs"))
+    assert _same(alone) == _same(operator.store)
 
 
 def _same(store: Store) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from fingerpost.schemas.inputs.sources import read_distribution
 from fingerpost.schemas.leases import at_work
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
+from tests.support.commands import fingerpost_here
 
 
 def write_days(folder: Path, days: list[str], *, poisoned: str = "") -> Path:
@@ -50,10 +51,10 @@ def until(holds: Callable[[], Any], *, timeout: float = 300, otherwise: Callable
 
 
 class Operator:
-    """Someone at a terminal with a store."""
+    """Someone at a terminal with a store, who backfills days of a flow."""
 
-    def __init__(self, folder: Path, store: str, env: dict[str, str]) -> None:
-        self.folder, self.env = folder, env
+    def __init__(self, folder: Path, store: str, env: dict[str, str], flow: str = "nightly") -> None:
+        self.folder, self.env, self.flow = folder, env, flow
         self.store = Store(store)
         self.options = ["--profile", "tiny", "--input", str(folder / "docs-{day}.parquet"), "--collection", "docs"]
 
@@ -100,31 +101,14 @@ class Operator:
 
     def ended(self) -> int:
         """The days that ran to their end."""
-        return len(self.store.files.names(".partitions/nightly/docs"))
+        return len(self.store.files.names(f".partitions/{self.flow}/docs"))
 
     def states(self, first: str, last: str) -> dict[str, dict[str, Any]]:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "fingerpost.flows.cli",
-                "partitions",
-                "nightly",
-                "--from",
-                first,
-                "--to",
-                last,
-                "--json",
-                *self.options,
-                "--store",
-                self.store.url,
-            ],
-            env=self.env,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=True,
+        span = ("--from", first, "--to", last, "--json")
+        done = fingerpost_here(
+            "partitions", self.flow, *span, *self.options, "--store", self.store.url, cwd=self.folder
         )
+        assert done.returncode == 0, done.stderr
         return {one["day"]: one for one in json.loads(done.stdout)}
 
 

@@ -1,4 +1,5 @@
-"""Groups of tests that run in one process: those of the one stack, those of the one Prefect harness, and the rest file by file.
+"""Groups of tests that run in one process: those of the one stack, those of the stack that is guarded, those of the one Prefect
+harness, and the rest file by file.
 
 pytest-xdist 3.8 has groups of its own, but loses them with pytest 9.2, whose node ids cannot be changed. So each process of a session
 writes down which test is of which group, and the scheduler of the first process reads it.
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Groups whose tests share what a session starts once, and the fixture that says so.
 SHARED = {"stack": "stack", "prefect": "prefect_server"}
+#: The files whose tests share the guarded stack; the last of them kills it.
+_GUARDED = tuple(f"tests/ops/test_{name}.py" for name in ("authentication", "same_elsewhere", "stack_cut_off"))
 #: Marks of the groups that take long, the longest first.
 _LONG = ("stack", "slow", "prefect")
 
@@ -25,7 +28,8 @@ def group_of(item: pytest.Item) -> str:
     """The name of a test's group."""
     needed = set(getattr(item, "fixturenames", ()))
     shared = next((name for name, fixture in SHARED.items() if fixture in needed), "")
-    return shared or item.nodeid.partition("::")[0]
+    file = item.nodeid.partition("::")[0]
+    return shared or ("guarded" if file in _GUARDED else file)
 
 
 def long_first(item: pytest.Item) -> tuple[int, bool]:

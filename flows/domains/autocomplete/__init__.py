@@ -16,7 +16,7 @@ AUTOCOMPLETE = Domain(
             gates="fingerpost.flows.domains.autocomplete.gates:completer_gates",
             compared="fingerpost.flows.domains.autocomplete.comparison:completer_compared",
             open="fingerpost.tasks.autocomplete.open:live",
-            queries="a line `first query > second query > prefix`, answered with queries",
+            queries='a line "first query > second query > prefix", answered with queries',
             answers="fingerpost.flows.domains.autocomplete.answers:answerer",
             why="fingerpost.flows.domains.autocomplete.why:why",
         ),

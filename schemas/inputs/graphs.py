@@ -1,0 +1,168 @@
+"""Graphs from users' files: what every reader of them gathers, and the tables that it becomes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from fingerpost.schemas.contract import Table
+from fingerpost.schemas.inputs.forms import Quarantine
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.kg import ATTRIBUTES, ENTITIES, LINKS, RELATION_NAMES, RELATIONS
+
+
+@dataclass(frozen=True)
+class GraphBatch:
+    """A graph in the tables of its contract, and the rows that were quarantined.
+
+    Entities are sorted by id, relations and attributes by their columns, each once: the order of an input's lines changes
+    nothing.
+    """
+
+    entities: pa.Table
+    relation_names: pa.Table
+    relations: pa.Table
+    attributes: pa.Table
+    quarantined: pa.Table
+    reasons: dict[str, int]
+
+    def tables(self) -> dict[str, pa.Table]:
+        """The tables of the contract, by name."""
+        names = ("entities", "relation_names", "relations", "attributes")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A value of an entity as written, its datatype (an IRI) and its language, both empty for text."""
+
+    key: str
+    value: str
+    datatype: str = ""
+    language: str = ""
+
+
+@dataclass
+class GraphRows:
+    """The entities, relations and attributes met so far; rows that name a suppressed key are left out.
+
+    An entity that is given several types or names keeps the first of them in the order of their characters, so that their
+    order does not matter. dropped: digests of the suppressed keys met.
+    """
+
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    suppressed: Suppressed | None = None
+    dropped: set[str] = field(default_factory=set)
+    _entities: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _labels: dict[str, str] = field(default_factory=dict)
+    _relations: set[tuple[str, str, str]] = field(default_factory=set)
+    _attributes: set[tuple[str, Attribute]] = field(default_factory=set)
+
+    def is_suppressed(self, *keys: str) -> bool:
+        """Whether any of some keys is suppressed."""
+        if self.suppressed is None:
+            return False
+        digests: set[str] = set().union(*(self.suppressed.match(key) for key in keys))
+        self.dropped |= digests
+        return bool(digests)
+
+    def entity(self, key: str, *, kind: str = "", name: str = "", label: str = "") -> None:
+        """An entity with its type and name, if these are known; a label is preferred to a name."""
+        if self.is_suppressed(key):
+            return
+        if label:
+            self._labels[key] = _first(self._labels.get(key, ""), label)
+        before = self._entities.get(key, ("", ""))
+        self._entities[key] = (_first(before[0], kind), _first(before[1], name))
+
+    def relation(self, head: str, name: str, tail: str) -> None:
+        """A relation between two entities, which need not be known before."""
+        if self.is_suppressed(head, tail):
+            return
+        self._entities.setdefault(head, ("", ""))
+        self._entities.setdefault(tail, ("", ""))
+        self._relations.add((head, name, tail))
+
+    def attribute(self, key: str, attribute: Attribute) -> None:
+        """An attribute of an entity, which need not be known before."""
+        if self.is_suppressed(key):
+            return
+        self._entities.setdefault(key, ("", ""))
+        self._attributes.add((key, attribute))
+
+    def has(self, key: str) -> bool:
+        """Whether an entity was met."""
+        return key in self._entities
+
+    def batch(self) -> GraphBatch:
+        """The tables of what was met."""
+        keys = sorted(self._entities)
+        entities = [(key, *self._entities[key]) for key in keys]
+        row = {key: i for i, key in enumerate(keys)}
+        names = sorted({name for _, name, _ in self._relations})
+        number = {name: i for i, name in enumerate(names)}
+        relations = sorted((row[head], number[name], row[tail]) for head, name, tail in self._relations)
+        attributes = sorted((row[key], one.key, one.value, one.datatype, one.language) for key, one in self._attributes)
+        return GraphBatch(
+            table_of(ENTITIES, [(key, kind, self._labels.get(key, name)) for key, kind, name in entities]),
+            table_of(RELATION_NAMES, [(name,) for name in names]),
+            table_of(RELATIONS, relations),
+            table_of(ATTRIBUTES, attributes),
+            self.quarantine.table(),
+            self.quarantine.reasons(),
+        )
+
+
+def _first(one: str, other: str) -> str:
+    return min(one, other) if one and other else one or other
+
+
+def table_of(table: Table, rows: Iterable[tuple[object, ...]]) -> pa.Table:
+    """Rows in the columns of a table of a contract."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(table.fields)
+    arrays = [pa.array(column, one.type) for column, one in zip(columns, table.fields, strict=True)]
+    return pa.Table.from_arrays(arrays, names=[one.name for one in table.fields])
+
+
+@dataclass(frozen=True)
+class Link:
+    """A pair of ids with its label (1: the same entity, 0: two), its split, and its position in the input."""
+
+    place: int
+    left: str
+    right: str
+    label: int = 1
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class GraphPair:
+    """Two graphs, the links between them in the table of their contract, and the lines that were quarantined."""
+
+    left: GraphBatch
+    right: GraphBatch
+    links: pa.Table
+    quarantined: pa.Table
+    reasons: dict[str, int]
+
+
+def links_table(links: Iterable[Link], left: GraphBatch, right: GraphBatch, *, quarantine: Quarantine) -> pa.Table:
+    """Links in the table of their contract, sorted.
+
+    Those with an unknown entity are quarantined, and of several of the same pair all but the first.
+    """
+    rows = [{key: i for i, key in enumerate(side.entities["id"].to_pylist())} for side in (left, right)]
+    found: dict[tuple[int, int], tuple[int, str]] = {}
+    for link in links:
+        unknown = next(
+            (key for key, known in zip((link.left, link.right), rows, strict=True) if key not in known), None
+        )
+        if unknown is not None:
+            quarantine.add(link.place, unknown, "unknown entity", "the graph of its side has no entity of this id")
+            continue
+        pair = rows[0][link.left], rows[1][link.right]
+        if pair in found:
+            quarantine.add(link.place, link.left, "duplicate link", f"{link.left} and {link.right} are linked before")
+            continue
+        found[pair] = link.label, link.split
+    return table_of(LINKS.tables[0], [(*pair, *found[pair]) for pair in sorted(found)])

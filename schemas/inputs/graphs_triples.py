@@ -1,0 +1,168 @@
+"""Graphs of triples: files of head, relation and tail, and folders in the layout of DBP15K."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.inputs.checks_cells import text_cells
+from fingerpost.schemas.inputs.files import check_regular, input_files, input_fingerprint
+from fingerpost.schemas.inputs.formats import Reading, read_file
+from fingerpost.schemas.inputs.forms import Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.graph_lines import opened_lines
+from fingerpost.schemas.inputs.graphs import GraphBatch, GraphPair, GraphRows, Link, links_table
+from fingerpost.schemas.inputs.interaction_rows import RowReport
+from fingerpost.schemas.inputs.suppression import Suppressed
+from fingerpost.schemas.refs import digest_of
+
+TRIPLES = Form(
+    ("head", "relation", "tail"),
+    needed=("head", "relation", "tail"),
+    option="--set kg.columns.",
+    keys=("head", "tail"),
+)
+SIDES = (1, 2)
+
+
+@dataclass(frozen=True)
+class TripleFile:
+    """A Parquet, CSV or JSON Lines file (or a folder of Parquet files) of head, relation and tail.
+
+    mapping: pairs (our column, the file's) where they differ. suppressed: ids to leave out, with all of their relations.
+    """
+
+    path: str
+    mapping: tuple[tuple[str, str], ...] = ()
+    suppressed: Suppressed | None = None
+
+    def identity(self) -> str:
+        """sha256 over contents, mapping and the digests of suppressed ids in them; InputError if it cannot be read."""
+        identity = input_fingerprint(self.path, dict(self.mapping))
+        if self.suppressed is None:
+            return identity
+        reading = self._reading(keys_only=True)
+        for file in input_files(self.path):
+            for _ in read_file(file, reading):
+                pass
+        return digest_of([identity, sorted(reading.dropped)]) if reading.dropped else identity
+
+    def read(self) -> GraphBatch:
+        """The graph; rows with an empty cell are quarantined. InputError if it cannot be read."""
+        reading = self._reading()
+        rows = GraphRows(reading.quarantine)
+        for batch in (batch for file in input_files(self.path) for batch in read_file(file, reading)):
+            report = RowReport(batch, reading.quarantine, batch.columns["head"])
+            cells = [text_cells(name, batch.columns[name], report, keys=TRIPLES.names) for name in TRIPLES.names]
+            texts = [[text.strip() for text in column.to_pylist()] for column in cells]
+            for i, triple in enumerate(zip(*texts, strict=True)):
+                if not all(triple):
+                    report(i, f"no {TRIPLES.names[triple.index('')]}", "the cell is empty")
+                elif batch.rows[i] not in reading.quarantine.found:
+                    rows.relation(*triple)
+        return rows.batch()
+
+    def _reading(self, *, keys_only: bool = False) -> Reading:
+        mapping = checked_mapping(dict(self.mapping), TRIPLES)
+        return Reading(mapping, suppressed=self.suppressed, keys_only=keys_only, form=TRIPLES)
+
+
+@dataclass(frozen=True)
+class Dbp15k:
+    """A folder in the layout of DBP15K (Sun et al., ISWC 2017): for each side n of 1 and 2 the files ``ent_ids_n`` (number
+    and IRI), ``triples_n`` (numbers of head, relation, tail) and perhaps ``rel_ids_n`` (number and IRI), and the links
+    ``ref_ent_ids`` and perhaps ``sup_ent_ids`` (two numbers), all with tabs.
+
+    An entity's id is its IRI, its name the last part of that. The links of ``sup_ent_ids`` are of the training split,
+    those of ``ref_ent_ids`` beside them of the test split, and without them of none. suppressed: ids to leave out.
+    """
+
+    path: str
+    suppressed: Suppressed | None = None
+
+    def identity(self) -> str:
+        """sha256 over the contents and the digests of suppressed ids in them; InputError if it cannot be read."""
+        contents = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in self._files().items()}
+        lines, dropped = _Lines(self._files()), set[str]()
+        for key in (key for side in SIDES for key in lines.numbered(f"ent_ids_{side}").values()):
+            dropped |= self.suppressed.match(key) if self.suppressed is not None else set()
+        return digest_of(["dbp15k", contents, sorted(dropped)])
+
+    def read(self) -> GraphPair:
+        """The two graphs and their links; lines of another form, and links of unknown entities, are quarantined.
+
+        InputError if it cannot be read.
+        """
+        lines, graphs, keys = _Lines(self._files()), [], []
+        for side in SIDES:
+            keys.append(lines.numbered(f"ent_ids_{side}"))
+            graphs.append(self._graph(side, keys[-1], lines))
+        links = links_table(self._links(keys, lines), graphs[0], graphs[1], quarantine=lines.quarantine)
+        return GraphPair(graphs[0], graphs[1], links, lines.quarantine.table(), lines.quarantine.reasons())
+
+    def _graph(self, side: int, keys: dict[str, str], lines: "_Lines") -> GraphBatch:
+        rows = GraphRows(suppressed=self.suppressed)
+        for key in keys.values():
+            rows.entity(key, name=local_name(key))
+        names = lines.numbered(f"rel_ids_{side}")
+        for place, (head, relation, tail) in lines.of(f"triples_{side}", 3):
+            unknown = next((one for one in (head, tail) if one not in keys), None)
+            if unknown is not None:
+                lines.quarantine.add(place, unknown, "unknown entity", f"ent_ids_{side} has no such number")
+            else:
+                rows.relation(keys[head], names.get(relation, relation), keys[tail])
+        return rows.batch()
+
+    def _links(self, keys: list[dict[str, str]], lines: "_Lines") -> Iterator[Link]:
+        splits = {"sup_ent_ids": "training", "ref_ent_ids": "test" if "sup_ent_ids" in lines.files else ""}
+        for name, split in splits.items():
+            for place, (one, other) in lines.of(name, 2):
+                left, right = keys[0].get(one, one), keys[1].get(other, other)
+                if self.suppressed is None or not self.suppressed.match(left) | self.suppressed.match(right):
+                    yield Link(place, left, right, split=split)
+
+    def _files(self) -> dict[str, Path]:
+        needed = [f"{name}_{side}" for side in SIDES for name in ("ent_ids", "triples")] + ["ref_ent_ids"]
+        optional = [f"rel_ids_{side}" for side in SIDES] + ["sup_ent_ids"]
+        files = {name: Path(self.path) / name for name in (*needed, *optional)}
+        for name in needed:
+            if not files[name].is_file():
+                raise InputError(
+                    f"{self.path}: expected a folder with {', '.join(needed)}, found no {name}; check the path"
+                )
+        found = {name: file for name, file in files.items() if file.is_file()}
+        for file in found.values():
+            check_regular(file)
+        return found
+
+
+class _Lines:
+    """The lines of files of fields with tabs; those with other fields are quarantined, by their place among all."""
+
+    def __init__(self, files: dict[str, Path]) -> None:
+        self.files, self.quarantine, self._met = files, Quarantine(), 0
+
+    def of(self, name: str, fields: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """The place and the fields of each line of a file that may be absent."""
+        if name not in self.files:
+            return
+        with opened_lines(self.files[name]) as lines:
+            for line in lines:
+                found = tuple(part.strip() for part in line.rstrip("\r\n").split("\t"))
+                if len(found) == fields and all(found):
+                    yield self._met, found
+                elif line.strip():
+                    wrong = f"{name}: {len(found)} fields, some empty, where {fields} are expected"
+                    self.quarantine.add(self._met, None, "invalid line", wrong)
+                self._met += 1
+
+    def numbered(self, name: str) -> dict[str, str]:
+        """The second field of each line by the first."""
+        return {number: key for _, (number, key) in self.of(name, 2)}
+
+
+def local_name(iri: str) -> str:
+    """The last part of an IRI as a name: after the last "#" or "/", percent-decoded, underscores as blanks."""
+    last = iri.rstrip("/#").rpartition("#")[2].rpartition("/")[2]
+    return " ".join(unquote(last).replace("_", " ").split())
