@@ -18,6 +18,7 @@ from fingerpost.tasks.autocomplete.index import IndexParams
 from fingerpost.tasks.autocomplete.matching import matching_key
 from fingerpost.tasks.autocomplete.open import open_completer, read_featurizer
 from fingerpost.tasks.autocomplete.prefixes import PrefixParams
+from fingerpost.tasks.autocomplete.stages import tested_pairs
 from fingerpost.tasks.autocomplete.stages.evaluation import evaluate_completer, list_weak_prefixes
 from fingerpost.tasks.autocomplete.stages.features import (
     embed_suggestions,
@@ -27,7 +28,6 @@ from fingerpost.tasks.autocomplete.stages.features import (
 )
 from fingerpost.tasks.autocomplete.stages.followers import count_followers
 from fingerpost.tasks.autocomplete.stages.index import index_suggestions
-from fingerpost.tasks.autocomplete.stages.tested_pairs import TestedPairs
 from fingerpost.tasks.autocomplete.stages.trie import build_trie
 from fingerpost.tasks.corpus.open import read_features
 from fingerpost.tasks.environment import Environment
@@ -251,7 +251,7 @@ def test_weak_prefixes_are_of_queries_that_several_asked(tmp_path: Path) -> None
 def test_no_beginning_of_personal_data_is_shown() -> None:
     texts = ["hammer", "555 123-4567", "Anna@Example.org"]
     nobody = np.zeros(3, np.int64)
-    tested = TestedPairs(
+    tested = tested_pairs.TestedPairs(
         [("nails",)] * 3,
         ["nails"] * 3,
         list(map(matching_key, texts)),
