@@ -28,6 +28,8 @@ from tests.support.plain_runs import without_prefect
 settings.register_profile("fingerpost", deadline=None)
 settings.load_profile("fingerpost")
 silence()
+# A store that the tester works with is none of the tests'.
+os.environ.pop("FINGERPOST_STORE", None)
 # Importing, collecting and most tests leave no garbage: at Python's 700 new objects, looking for some took a sixth of the time.
 gc.set_threshold(50_000, 50, 50)
 

@@ -24,7 +24,12 @@ from fingerpost.flows.run.plain_text import echo, echo_json
 
 InputOption = Annotated[
     str,
-    typer.Option("--input", "-i", help="file of documents; {day} in it stands for the day", show_default=False),
+    typer.Option(
+        "--input",
+        "-i",
+        help="file of documents, or of what the flow reads instead; {day} in it stands for the day",
+        show_default=False,
+    ),
 ]
 MapOption = Annotated[
     list[str] | None,

@@ -140,14 +140,30 @@ def chosen_columns(
     try:
         return _chosen_columns(where, found, mapping, form, distinct)
     except InputError:
-        if headed or not form.private:
+        missing = _missing(found, mapping, form)
+        if headed or not form.private or not missing:
             raise
-        *others, last = (mapping.get(name, name) for name in dict.fromkeys((*form.needed, *form.some)))
-        raise InputError(
-            f"{where}: expected a first line with the columns' names, {', '.join(others)} or {last} among them, found"
-            f" {len(found)} others; add such a line, or map the columns, for example"
-            f" {form.option}{form.needed[0]}=<column>"
-        ) from None
+        raise InputError(f"{where}: {_unheaded(found, mapping, form)}{missing[0]}=<column>") from None
+
+
+def _missing(found: Sequence[str], mapping: Mapping[str, str], form: Form) -> list[str]:
+    """Our columns of which at least one has to be in an input that has none of them."""
+    one = [ours for ours in (*mapping, *form.needed) if mapping.get(ours, ours) not in found]
+    some = [ours for ours in form.some if mapping.get(ours, ours) not in found]
+    return one or (some if len(some) == len(form.some) else [])
+
+
+def _unheaded(found: Sequence[str], mapping: Mapping[str, str], form: Form) -> str:
+    """That columns are missing, quoting none that is not expected."""
+    *others, last = (mapping.get(ours, ours) for ours in dict.fromkeys((*form.needed, *form.some, *mapping)))
+    names = f"{', '.join(others)} or {last}" if others else last
+    there = [theirs for theirs in (*others, last) if theirs in found]
+    more = len(found) - len(there)
+    return (
+        f"expected a first line with the columns' names, {names} among them, found"
+        f" {' and '.join([*there, f'{more} others'] if more else there)}; add such a line, or map the columns, for"
+        f" example {form.option}"
+    )
 
 
 def _chosen_columns(

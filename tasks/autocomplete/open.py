@@ -16,6 +16,7 @@ import pyarrow as pa
 from fingerpost.ext.trie import Texts
 from fingerpost.schemas import autocomplete as contracts
 from fingerpost.schemas import xmr
+from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.schemas.publish import Pointer, published_collection
@@ -95,6 +96,18 @@ def _serving_params(parameters: Mapping[str, Any]) -> ServingParams:
     return ServingParams(beam=beam, blend=BlendParams(copies=tuple(blend.pop("copies")), **blend), **given)
 
 
+def _check_texts(previous: object, prefix: object) -> None:
+    # One text is a sequence of texts too: its letters.
+    if not isinstance(previous, Sequence) or isinstance(previous, (str, bytes)):
+        raise FingerpostError(
+            f"previous: expected a sequence of queries, got a value of type {type(previous).__name__}; write one query as"
+            " [query]"
+        )
+    for name, value in (*(("previous", query) for query in previous), ("prefix", prefix)):
+        if not isinstance(value, str):
+            raise FingerpostError(f"{name}: expected texts, got a value of type {type(value).__name__}; convert it")
+
+
 class LiveCompleter:
     """A completer release, opened lazily; every file is verified against its checksum when it is read.
 
@@ -132,14 +145,17 @@ class LiveCompleter:
 
         Only the last three of them count, and known words of a query never seen. Without a prefix: the queries that
         come next. typos: whether suggestions with one typing error in the prefix fill up too few; by default as the
-        release was made. FingerpostError for a k below 0.
+        release was made. FingerpostError for a k below 0, and for what is no text or no sequence of texts.
         """
+        _check_texts(previous, prefix)
         return self.completer.complete(previous, prefix, checked_count(k), typos=typos)
 
     def complete_many(
         self, requests: Sequence[Request], k: int = 10, *, typos: bool | None = None, threads: int = 1
     ) -> list[list[Suggestion]]:
-        """The completions of each request; the same as one by one, and faster. FingerpostError for a k below 0."""
+        """The completions of each request; the same as one by one, and faster. FingerpostError as there."""
+        for request in requests:
+            _check_texts(request.previous, request.prefix)
         return self.completer.complete_many(requests, checked_count(k), typos=typos, threads=threads)
 
 

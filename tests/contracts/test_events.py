@@ -119,6 +119,27 @@ WHOLE = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("header", "mapping", "said"),
+    [
+        ("who,when,q", {}, "query, user or session among them, found 3 others; .*columns.query=<column>"),
+        ("who,when,q", {"query": "q"}, "q, user or session among them, found q and 2 others; .*columns.user=<column>"),
+        (
+            "user,q",
+            {"query": "q", "time": "t"},
+            "q, user, session or t among them, found q and user; .*time=",
+        ),
+        ("user,query,query", {}, "expected one column 'query', found 2 of that name; rename all but one"),
+    ],
+)
+def test_the_advice_is_of_a_column_that_is_missing(
+    tmp_path: Path, header: str, mapping: dict[str, str], said: str
+) -> None:
+    (tmp_path / "log.csv").write_text(f"{header}\n1,2,3\n")
+    with pytest.raises(InputError, match=said):
+        EventFile(str(tmp_path / "log.csv"), mapping, salt=SALT).read()
+
+
 @pytest.mark.parametrize(("name", "text"), WHOLE)
 def test_a_file_that_cannot_be_used_is_refused_without_a_word_of_its_rows(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)

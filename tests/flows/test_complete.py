@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -71,6 +72,7 @@ def test_the_command_completes_after_the_queries_before(log: Log) -> None:
     assert all(part in shown for part in (f"{BEFORE} > {AFTER[:3]}", found["suggestions"][0]["query"], "asked next"))
     assert "no suggestion begins with this" in asked(log, "zzz")
     assert "the most popular queries" in asked(log)
+    assert "the most popular queries" in asked(log, "--previous", " ")
     assert json.loads(asked(log, "-k", "0", "--json"))["suggestions"] == []
 
 
@@ -198,6 +200,22 @@ def test_every_suggestion_of_a_published_completer_begins_with_the_prefix(
     more = opened(log).complete(previous, prefix, k)
     assert more[: len(found)] == found
     assert {suggestion.source for suggestion in more[len(found) :]} <= {"typo"}
+
+
+@pytest.mark.parametrize(
+    ("previous", "prefix", "wrong"),
+    [
+        (BEFORE, "", "previous: expected a sequence of queries, got a value of type str"),
+        (None, "", "previous: expected a sequence of queries, got a value of type NoneType"),
+        ([BEFORE, 7], "", "previous: expected texts, got a value of type int"),
+        ([], None, "prefix: expected texts, got a value of type NoneType"),
+    ],
+)
+def test_values_that_are_no_texts_are_refused(log: Log, previous: Any, prefix: Any, wrong: str) -> None:
+    with pytest.raises(FingerpostError, match=wrong):
+        opened(log).complete(previous, prefix)
+    with pytest.raises(FingerpostError, match=wrong):
+        opened(log).complete_many([Request((BEFORE,)), Request(previous, prefix)])
 
 
 def test_known_words_of_a_query_never_seen_count(log: Log) -> None:

@@ -94,6 +94,20 @@ def test_without_times_there_are_none(made: Made) -> None:
     assert "12 queries of too few users are withheld, and 3 are blocked" in text
 
 
+def test_what_is_left_out_and_blocked_is_counted(made: Made) -> None:
+    rows = {"user": ["a"], "session": [""], "time": [0], "query": ["x"]}
+    made.stage("import_events", autocomplete.EVENTS, {"events": pa.table(rows)}, {"events": 1, "users": 1, "empty": 7})
+    made.stage(
+        "select_suggestions",
+        autocomplete.SUGGESTIONS,
+        {"suggestions": suggestion_table({"a": 1.0})},
+        {"suggestions": 1, "withheld": 0, "blocked": 3},
+    )
+    text = Page(render(made.store, made.record())).text("completing")
+    assert "7 events without a query are left out. 3 queries are blocked." in text
+    assert "withheld" not in text
+
+
 def test_weak_prefixes_are_listed_as_they_are_typed(made: Made) -> None:
     rows = {"prefix": ["wa", NASTY], "pairs": [40, 9], "success_at_10": [0.125, 0.0], "suggestions": [3, 0]}
     made.stage("list_weak_prefixes", autocomplete.WEAK_PREFIXES, {"prefixes": pa.table(rows)}, {})

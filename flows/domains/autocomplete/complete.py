@@ -35,6 +35,7 @@ def complete(
     store: str | None,
 ) -> None:
     """Completes and prints a prefix, or completes the requests of a file and writes the suggestions to another."""
+    previous = tuple(query for query in previous if query.strip())
     if source is not None and (prefix or previous):
         raise FingerpostError("complete: expected a prefix or --input FILE, got both; give one")
     if (source is None) != (output is None):

@@ -32,6 +32,15 @@ class Contents:
     trained_again: bool = False
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def left_out(self) -> list[tuple[int, str]]:
+        """Counts of events that nothing is learned from, and what these are."""
+        counts = (
+            (self.events.get("empty", 0), "events without a query"),
+            (self.sessions.get("in_short_sessions", 0), "events in sessions of too few queries"),
+        )
+        return [(count, what) for count, what in counts if count]
+
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
     """The contents of a run that imported events or trained a completer; None for others."""
