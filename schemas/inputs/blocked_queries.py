@@ -7,11 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fingerpost.schemas.inputs.checks_cells import text_cells
-from fingerpost.schemas.inputs.files import input_files, input_fingerprint
-from fingerpost.schemas.inputs.formats import Reading, read_file
+from fingerpost.schemas.inputs.formats import Reading
 from fingerpost.schemas.inputs.forms import Form
+from fingerpost.schemas.inputs.keyed_files import keyed_identity, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
-from fingerpost.schemas.refs import digest_of
 
 BLOCKED_QUERIES = Form(("query",), needed=("query",), option="", keys=("query",), spelled=("query",), private=True)
 
@@ -47,26 +46,18 @@ class BlockedQueries:
 
     def identity(self) -> str:
         """A digest of the contents and of the suppressed keys in them; InputError if it cannot be read."""
-        identity, reading = input_fingerprint(self.path, {}), self._reading()
-        if self.suppressed is None:
-            return identity
-        self._texts(reading)
-        return digest_of([identity, sorted(reading.dropped)]) if reading.dropped else identity
+        return keyed_identity(self.path, self._reading())
 
     def read(self) -> list[str]:
         """The texts, sorted; values that are no text are left out. InputError if it cannot be read."""
-        return self._texts(self._reading())
+        texts: set[str] = set()
+        for batch in read_files(self.path, self._reading()):
+            cells = batch.columns.get("query", pa.nulls(len(batch.rows)))
+            texts |= set(pc.utf8_trim_whitespace(text_cells("query", cells, _ignored)).to_pylist())
+        return sorted(texts - {""})
 
     def _reading(self) -> Reading:
         return Reading({}, suppressed=self.suppressed, form=BLOCKED_QUERIES)
-
-    def _texts(self, reading: Reading) -> list[str]:
-        texts: set[str] = set()
-        for file in input_files(self.path):
-            for batch in read_file(file, reading):
-                cells = batch.columns.get("query", pa.nulls(len(batch.rows)))
-                texts |= set(pc.utf8_trim_whitespace(text_cells("query", cells, _ignored)).to_pylist())
-        return sorted(texts - {""})
 
 
 def _ignored(i: int, reason: str, detail: str) -> None:

@@ -19,7 +19,7 @@ from fingerpost.schemas.inputs.checks_rows import check_batches
 from fingerpost.schemas.inputs.days import identity_once
 from fingerpost.schemas.inputs.embeddings import EMBEDDINGS, _with_vectors
 from fingerpost.schemas.inputs.files import input_files, input_fingerprint
-from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.formats import RawBatch, Reading
 from fingerpost.schemas.inputs.forms import DOCUMENTS, Form, Quarantine, checked_mapping
 from fingerpost.schemas.inputs.interaction_rows import (
     INTERACTIONS,
@@ -29,6 +29,7 @@ from fingerpost.schemas.inputs.interaction_rows import (
     check_labels,
     split_mapping,
 )
+from fingerpost.schemas.inputs.keyed_files import keyed_identity, read_files
 from fingerpost.schemas.inputs.merging import LABEL_SCHEMA, InteractionBatch, Interactions, merged
 from fingerpost.schemas.inputs.negatives import suppressed_negatives, with_negatives
 from fingerpost.schemas.inputs.suppression import Suppressed, without_rows
@@ -109,13 +110,7 @@ class DailyFile:
         return identity_once(self.path, self._identity, self.mapping, self.suppressed)
 
     def _identity(self) -> str:
-        identity = input_fingerprint(self.path, dict(self.mapping))
-        if self.suppressed is None:
-            return identity
-        reading = self._reading(keys_only=True)
-        for _ in self._batches(reading):
-            pass
-        return digest_of([identity, sorted(reading.dropped)]) if reading.dropped else identity
+        return keyed_identity(self.path, self._reading(keys_only=True))
 
     def read(self) -> DailyBatch:
         """The rows, deleted keys, and bad rows quarantined; InputError if it cannot be read."""
@@ -132,7 +127,7 @@ class DailyFile:
         return Reading(dict(self.mapping), suppressed=self.suppressed, keys_only=keys_only, form=self.form)
 
     def _batches(self, reading: Reading) -> Iterator[RawBatch]:
-        return (batch for file in input_files(self.path) for batch in read_file(file, reading))
+        return read_files(self.path, reading)
 
     def marks_deletions(self) -> bool:
         """Whether a row is marked as deleted; reads no more than the first rows of a file without such a column."""
@@ -258,7 +253,7 @@ class Catalogue:
 
 
 def _batches_of(path: str, reading: Reading) -> Iterator[RawBatch]:
-    return (batch for file in input_files(path) for batch in read_file(file, reading))
+    return read_files(path, reading)
 
 
 def _kept(

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fingerpost.schemas.inputs.checks_rows import check_batches
-from fingerpost.schemas.inputs.files import input_files
-from fingerpost.schemas.inputs.formats import Reading, read_file
+from fingerpost.schemas.inputs.formats import Reading
 from fingerpost.schemas.inputs.forms import DocumentBatch, checked_mapping
+from fingerpost.schemas.inputs.keyed_files import read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 
 
@@ -19,5 +19,5 @@ def read_documents(
     InputError for an input that cannot be read at all.
     """
     reading = Reading(checked_mapping(mapping or {}), suppressed=suppressed)
-    batches = (batch for file in input_files(path) for batch in read_file(file, reading))
+    batches = read_files(path, reading)
     return check_batches(batches, quarantine=reading.quarantine)

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from fingerpost.schemas.inputs.checks_cells import text_cells, vector_cells
 from fingerpost.schemas.inputs.checks_rows import check_batches
-from fingerpost.schemas.inputs.files import input_files, input_fingerprint
-from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.files import input_files
+from fingerpost.schemas.inputs.formats import RawBatch, Reading
 from fingerpost.schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.keyed_files import keyed_identity, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
-from fingerpost.schemas.refs import digest_of
 
 EMBEDDINGS = Form(
     ("id", "label", "group", "vector"), needed=("id", "label", "vector"), option="--set metric.columns.", keys=("id",)
@@ -41,14 +41,8 @@ class EmbeddingFile:
 
     def identity(self) -> str:
         """sha256 over contents, mapping and the digests of suppressed ids in them; InputError if it cannot be read."""
-        identity = input_fingerprint(self.path, dict(self.mapping))
-        if self.suppressed is None:
-            return identity
         reading = Reading(dict(self.mapping), suppressed=self.suppressed, keys_only=True, form=EMBEDDINGS)
-        for file in input_files(self.path):
-            for _ in read_file(file, reading):
-                pass
-        return digest_of([identity, sorted(reading.dropped)]) if reading.dropped else identity
+        return keyed_identity(self.path, reading)
 
     def read(self) -> DocumentBatch:
         """The rows, bad ones quarantined; InputError if it cannot be read."""
@@ -68,7 +62,7 @@ def read_embeddings(
     file that cannot be read.
     """
     reading = Reading(checked_mapping(mapping or {}, form), suppressed=suppressed, form=form)
-    batches = (batch for file in input_files(path) for batch in read_file(file, reading))
+    batches = read_files(path, reading)
     return check_batches(
         _with_vectors(batches, reading.quarantine), quarantine=reading.quarantine, columns=EMBEDDINGS.names
     )

@@ -6,7 +6,7 @@ and a reason, and neither messages nor records quote a row.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -21,9 +21,10 @@ from fingerpost.schemas.inputs.event_rows import (
     PrivateQuarantine,
     check_events,
 )
-from fingerpost.schemas.inputs.files import input_files, input_fingerprint
-from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.files import input_fingerprint
+from fingerpost.schemas.inputs.formats import RawBatch, Reading
 from fingerpost.schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.keyed_files import dropped_in, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
@@ -90,13 +91,12 @@ class EventFile:
         return identity_once(self.path, self._identity, "events", self.mapping, self.time_format, self.suppressed)
 
     def _identity(self) -> str:
-        reading = self._reading(keys_only=True)
-        return _identity(self.path, reading, self.time_format, _raw_batches(self.path, reading))
+        return _identity(self.path, self._reading(keys_only=True), self.time_format)
 
     def read(self) -> EventBatch:
         """The events, bad rows quarantined; InputError if it cannot be read, FingerpostError without a salt."""
         reading, hashes = self._reading(), KeyHashes(self.salt)
-        batches = hashes.hashed(_raw_batches(self.path, reading), reading.quarantine)
+        batches = hashes.hashed(read_files(self.path, reading), reading.quarantine)
         events, empty = check_events(batches, quarantine=reading.quarantine, time_format=self.time_format)
         return EventBatch(events, reading.quarantine.table(), reading.quarantine.reasons(), empty)
 
@@ -125,8 +125,7 @@ class DailyEvents(DailyFile):
         return identity_once(self.path, self._identity, "events", self.mapping, self.time_format, self.suppressed)
 
     def _identity(self) -> str:
-        reading = self._reading(keys_only=True)
-        return _identity(self.path, reading, self.time_format, _raw_batches(self.path, reading))
+        return _identity(self.path, self._reading(keys_only=True), self.time_format)
 
     def read(self) -> DailyBatch:
         """The events, the withdrawn queries of users, and bad rows quarantined.
@@ -143,20 +142,13 @@ class DailyEvents(DailyFile):
     def _batches(self, reading: Reading) -> Iterator[RawBatch]:
         """The rows as read, users and sessions hashed: deletions and rows are compared by their hashes."""
         salt = self.salt or b"compared only"  # where a caller looks for deletions, without reading
-        return KeyHashes(salt).hashed(_raw_batches(self.path, reading), reading.quarantine)
+        return KeyHashes(salt).hashed(read_files(self.path, reading), reading.quarantine)
 
     def _accepted(self, batches: Iterable[RawBatch], quarantine: Quarantine) -> pa.Table:
         return check_events(batches, quarantine=quarantine, time_format=self.time_format)[0]
 
 
-def _raw_batches(path: str, reading: Reading) -> Iterator[RawBatch]:
-    return (batch for file in input_files(path) for batch in read_file(file, reading))
-
-
-def _identity(path: str, reading: Reading, time_format: str, batches: Iterable[RawBatch]) -> str:
+def _identity(path: str, reading: Reading, time_format: str) -> str:
     """A digest of a file's contents, its mapping, the format of its times, and the suppressed keys in it."""
-    if reading.suppressed is not None:
-        for _ in batches:
-            pass
-    parts: list[Any] = [input_fingerprint(path, reading.mapping), time_format]
-    return digest_of([*parts, sorted(reading.dropped)] if reading.dropped else parts)
+    parts, dropped = [input_fingerprint(path, reading.mapping), time_format], dropped_in(path, reading)
+    return digest_of([*parts, dropped] if dropped else parts)

@@ -56,7 +56,7 @@ def input_files(path: str | Path) -> list[Path]:
     A folder holds only Parquet files; names that start with a dot or an underscore are ignored.
     """
     root = Path(path)
-    with _readable(root):
+    with readable(root):
         if not root.exists():
             raise InputError(f"{path}: expected a file or folder, found nothing there; check the path")
         if not root.is_dir():
@@ -79,7 +79,7 @@ def input_files(path: str | Path) -> list[Path]:
 
 def check_regular(file: Path) -> None:
     """InputError for a pipe, a socket or a device, or a link to one: it may never end, and is not read twice."""
-    with _readable(file):
+    with readable(file):
         mode = file.stat().st_mode
     for is_such, name in _NODES:
         if is_such(mode):
@@ -106,7 +106,7 @@ def input_fingerprint(path: str | Path, mapping: Mapping[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(sorted(mapping.items())).encode())
     for file in input_files(path):
         digest.update(f"\0{kind_of(file)}\0{is_compressed(file)}\0".encode())
-        with _readable(file), open(file, "rb") as content:
+        with readable(file), open(file, "rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
         if kind_of(file) == "Parquet" and _has_zoned(file, mapping.get("day", "day")):
             digest.update(b"\0days of their zone")
@@ -133,7 +133,7 @@ def is_compressed(file: Path) -> bool:
 def opened(file: Path) -> Iterator[IO[bytes]]:
     """The decompressed bytes of a file; InputError if it is empty, of another format, or cannot be read."""
     check_regular(file)
-    with _readable(file):
+    with readable(file):
         if not file.stat().st_size:
             raise InputError(f"{file}: expected rows, found an empty file; write it again, or remove it")
         with open(file, "rb") as handle:
@@ -201,7 +201,8 @@ class _Content:
 
 
 @contextmanager
-def _readable(file: Path) -> Iterator[None]:
+def readable(file: Path) -> Iterator[None]:
+    """A scope in which a file is read; InputError for one that is damaged or cannot be read."""
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as problem:

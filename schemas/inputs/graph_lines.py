@@ -1,14 +1,12 @@
 """Lines of graph files whose names say nothing of their format, with or without gzip."""
 
 import gzip
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from fingerpost.schemas.errors import InputError
-from fingerpost.schemas.inputs.files import is_compressed, lines_of
+from fingerpost.schemas.inputs.files import is_compressed, lines_of, readable
 from fingerpost.schemas.inputs.limits import limits
 
 
@@ -18,16 +16,8 @@ def opened_lines(file: Path) -> Iterator[Iterator[str]]:
 
     InputError for a file that cannot be read, is not UTF-8, or has lines or contents beyond the limits.
     """
-    try:
-        with gzip.open(file) if is_compressed(file) else open(file, "rb") as handle:
-            yield lines_of(file, _bounded(file, cast(IO[bytes], handle)))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
-        raise InputError(f"{file}: expected a complete gzip file, found {problem}; compress it again") from problem
-    except OSError as problem:
-        raise InputError(
-            f"{file}: expected a file that can be read, found {problem.strerror or problem}; check its permissions and"
-            " disk"
-        ) from problem
+    with readable(file), gzip.open(file) if is_compressed(file) else open(file, "rb") as handle:
+        yield lines_of(file, _bounded(file, cast(IO[bytes], handle)))
 
 
 def _bounded(file: Path, handle: IO[bytes]) -> Iterator[bytes]:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from fingerpost.schemas.inputs.checks_cells import text_cells
-from fingerpost.schemas.inputs.files import input_files, input_fingerprint
-from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.formats import RawBatch, Reading
 from fingerpost.schemas.inputs.forms import Form, checked_mapping
 from fingerpost.schemas.inputs.graphs import GraphBatch, Link, links_table
 from fingerpost.schemas.inputs.interaction_rows import RowReport
+from fingerpost.schemas.inputs.keyed_files import keyed_identity, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
-from fingerpost.schemas.refs import digest_of
 
 LINKS = Form(
     ("left", "right", "label", "split"),
@@ -45,14 +44,7 @@ class LinkFile:
 
     def identity(self) -> str:
         """sha256 over contents, mapping and the digests of suppressed ids in them; InputError if it cannot be read."""
-        identity = input_fingerprint(self.path, dict(self.mapping))
-        if self.suppressed is None:
-            return identity
-        reading = self._reading(keys_only=True)
-        for file in input_files(self.path):
-            for _ in read_file(file, reading):
-                pass
-        return digest_of([identity, sorted(reading.dropped)]) if reading.dropped else identity
+        return keyed_identity(self.path, self._reading(keys_only=True))
 
     def read(self, left: GraphBatch, right: GraphBatch) -> tuple[pa.Table, pa.Table, dict[str, int]]:
         """The links between two graphs in the table of their contract; the quarantined rows, and their number by reason.
@@ -61,7 +53,7 @@ class LinkFile:
         cannot be read.
         """
         reading = self._reading()
-        batches = (batch for file in input_files(self.path) for batch in read_file(file, reading))
+        batches = read_files(self.path, reading)
         links = (link for batch in batches for link in _links(batch, reading))
         table = links_table(links, left, right, quarantine=reading.quarantine)
         return table, reading.quarantine.table(), reading.quarantine.reasons()

@@ -14,9 +14,10 @@ import pyarrow as pa
 from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import input_files, input_fingerprint, is_compressed, kind_of, lines_of, opened
-from fingerpost.schemas.inputs.formats import RawBatch, Reading, csv_records, json_object, read_file
+from fingerpost.schemas.inputs.formats import RawBatch, Reading, csv_records, json_object
 from fingerpost.schemas.inputs.forms import ROW_NUMBER, Form
 from fingerpost.schemas.inputs.graphs import Attribute, GraphBatch, GraphRows
+from fingerpost.schemas.inputs.keyed_files import dropped_in, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
@@ -77,13 +78,7 @@ class TableGraph:
             [[s.column, s.separator, s.type] for s in self.shared],
             self.attributes,
         ]
-        dropped: list[str] = []
-        if self.suppressed is not None:
-            reading = self._reading()
-            for file in input_files(self.path):
-                for _ in read_file(file, reading):
-                    pass
-            dropped = sorted(reading.dropped)
+        dropped = dropped_in(self.path, self._reading())
         return digest_of(["table", input_fingerprint(self.path, {"id": self.id}), chosen, dropped])
 
     def read(self) -> GraphBatch:
@@ -93,7 +88,7 @@ class TableGraph:
         """
         reading = self._reading()
         rows, met = GraphRows(reading.quarantine), set[str]()
-        for batch in (batch for file in input_files(self.path) for batch in read_file(file, reading)):
+        for batch in read_files(self.path, reading):
             for place, cells in zip(batch.rows, _records(batch), strict=True):
                 self._add(place, cells, rows, met)
         return rows.batch()

@@ -8,12 +8,13 @@ from urllib.parse import unquote
 
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.checks_cells import text_cells
-from fingerpost.schemas.inputs.files import check_regular, input_files, input_fingerprint
-from fingerpost.schemas.inputs.formats import Reading, read_file
+from fingerpost.schemas.inputs.files import check_regular
+from fingerpost.schemas.inputs.formats import Reading
 from fingerpost.schemas.inputs.forms import Form, Quarantine, checked_mapping
 from fingerpost.schemas.inputs.graph_lines import opened_lines
 from fingerpost.schemas.inputs.graphs import GraphBatch, GraphPair, GraphRows, Link, links_table
 from fingerpost.schemas.inputs.interaction_rows import RowReport
+from fingerpost.schemas.inputs.keyed_files import keyed_identity, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
@@ -39,20 +40,13 @@ class TripleFile:
 
     def identity(self) -> str:
         """sha256 over contents, mapping and the digests of suppressed ids in them; InputError if it cannot be read."""
-        identity = input_fingerprint(self.path, dict(self.mapping))
-        if self.suppressed is None:
-            return identity
-        reading = self._reading(keys_only=True)
-        for file in input_files(self.path):
-            for _ in read_file(file, reading):
-                pass
-        return digest_of([identity, sorted(reading.dropped)]) if reading.dropped else identity
+        return keyed_identity(self.path, self._reading(keys_only=True))
 
     def read(self) -> GraphBatch:
         """The graph; rows with an empty cell are quarantined. InputError if it cannot be read."""
         reading = self._reading()
         rows = GraphRows(reading.quarantine)
-        for batch in (batch for file in input_files(self.path) for batch in read_file(file, reading)):
+        for batch in read_files(self.path, reading):
             report = RowReport(batch, reading.quarantine, batch.columns["head"])
             cells = [text_cells(name, batch.columns[name], report, keys=TRIPLES.names) for name in TRIPLES.names]
             texts = [[text.strip() for text in column.to_pylist()] for column in cells]

@@ -18,6 +18,7 @@ from fingerpost.schemas.inputs.checks_rows import check_batches
 from fingerpost.schemas.inputs.files import check_regular, input_files, input_fingerprint, kind_of
 from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
 from fingerpost.schemas.inputs.forms import DocumentBatch, Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.keyed_files import read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
@@ -113,7 +114,7 @@ class ImageFiles:
         if _is_tree(self.path):
             batches: Iterator[RawBatch] = self._tree_batches()
         else:
-            batches = (batch for file in input_files(self.path) for batch in read_file(file, reading))
+            batches = read_files(self.path, reading)
         decoded = (self._decoded(part, reading.quarantine) for batch in batches for part in _smaller(batch))
         return check_batches(decoded, quarantine=reading.quarantine, columns=COLUMNS)
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fingerpost.schemas.inputs.checks_cells import number_cells, text_cells
-from fingerpost.schemas.inputs.files import input_files
-from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.formats import RawBatch, Reading
 from fingerpost.schemas.inputs.forms import Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.keyed_files import dropped_in, read_files
 from fingerpost.schemas.inputs.merging import INTERACTION_SCHEMA, LABEL_SCHEMA, InteractionBatch, Interactions, merged
 from fingerpost.schemas.inputs.suppression import Suppressed
 
@@ -58,11 +58,11 @@ def read_interactions(
     if labels_path:
         reading = _labels_reading(of_labels, suppressed)
         labels, bad_labels = (
-            check_labels(_batches(labels_path, reading), quarantine=reading.quarantine),
+            check_labels(read_files(labels_path, reading), quarantine=reading.quarantine),
             reading.quarantine,
         )
     reading = _rows_reading(of_rows, suppressed)
-    rows = check_interactions(_batches(path, reading), quarantine=reading.quarantine)
+    rows = check_interactions(read_files(path, reading), quarantine=reading.quarantine)
     only = bool(labels_path) and unknown_labels == "quarantine"
     tables = merged(rows, labels, quarantine=reading.quarantine, only_labels=only)
     bad = pa.concat_tables([reading.quarantine.table(), bad_labels.table()])
@@ -78,10 +78,7 @@ def suppressed_in(
     readings = [(path, _rows_reading(of_rows, suppressed, keys_only=True))]
     if labels_path:
         readings.append((labels_path, _labels_reading(of_labels, suppressed, keys_only=True)))
-    for where, reading in readings:
-        for _ in _batches(where, reading):
-            pass
-    return sorted(set().union(*(reading.dropped for _, reading in readings)))
+    return sorted(set().union(*(dropped_in(where, reading) for where, reading in readings)))
 
 
 def _rows_reading(mapping: Mapping[str, str], suppressed: Suppressed | None, *, keys_only: bool = False) -> Reading:
@@ -94,10 +91,6 @@ def _labels_reading(mapping: Mapping[str, str], suppressed: Suppressed | None, *
     mine = suppressed if suppressed is not None and suppressed.column in ("id", "label") else None
     bad = Quarantine(prefix="label: ")
     return Reading(mapping, bad, suppressed=mine, keys_only=keys_only, form=LABELS, key_columns=("id",))
-
-
-def _batches(path: str | Path, reading: Reading) -> Iterable[RawBatch]:
-    return (batch for file in input_files(path) for batch in read_file(file, reading))
 
 
 def check_interactions(batches: Iterable[RawBatch], *, quarantine: Quarantine) -> Interactions:

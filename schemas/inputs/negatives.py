@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fingerpost.schemas.inputs.checks_cells import text_cells
-from fingerpost.schemas.inputs.files import input_files
-from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
+from fingerpost.schemas.inputs.formats import RawBatch, Reading
 from fingerpost.schemas.inputs.forms import Form, Quarantine
 from fingerpost.schemas.inputs.interaction_rows import RowReport
+from fingerpost.schemas.inputs.keyed_files import dropped_in, read_files
 from fingerpost.schemas.inputs.merging import InteractionBatch
 from fingerpost.schemas.inputs.suppression import Suppressed
 
@@ -69,7 +69,7 @@ def with_negatives(batch: InteractionBatch, path: str, suppressed: Suppressed | 
     Bad rows are added to the quarantine with reasons that begin with "negative". InputError if the file cannot be read.
     """
     reading = _reading(suppressed)
-    pairs = check_negatives(_batches(path, reading), batch.queries, batch.labels, quarantine=reading.quarantine)
+    pairs = check_negatives(read_files(path, reading), batch.queries, batch.labels, quarantine=reading.quarantine)
     bad = pa.concat_tables([batch.quarantined, reading.quarantine.table()])
     reasons = dict(sorted((batch.reasons | reading.quarantine.reasons()).items()))
     return replace(batch, negatives=pairs, quarantined=bad, reasons=reasons)
@@ -77,17 +77,8 @@ def with_negatives(batch: InteractionBatch, path: str, suppressed: Suppressed | 
 
 def suppressed_negatives(path: str, suppressed: Suppressed | None) -> list[str]:
     """The sorted digests of the suppressed keys in a file of negatives."""
-    if suppressed is None:
-        return []
-    reading = _reading(suppressed, keys_only=True)
-    for _ in _batches(path, reading):
-        pass
-    return sorted(reading.dropped)
+    return dropped_in(path, _reading(suppressed, keys_only=True))
 
 
 def _reading(suppressed: Suppressed | None, *, keys_only: bool = False) -> Reading:
     return Reading({}, Quarantine(prefix="negative: "), suppressed=suppressed, keys_only=keys_only, form=NEGATIVES)
-
-
-def _batches(path: str, reading: Reading) -> Iterable[RawBatch]:
-    return (batch for file in input_files(path) for batch in read_file(file, reading))

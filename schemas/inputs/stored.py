@@ -10,15 +10,15 @@ import pyarrow as pa
 from fingerpost.schemas import corpus, metric, xmr
 from fingerpost.schemas.inputs.documents import read_documents
 from fingerpost.schemas.inputs.embeddings import EMBEDDINGS
-from fingerpost.schemas.inputs.files import input_files
-from fingerpost.schemas.inputs.formats import Reading, read_file
+from fingerpost.schemas.inputs.formats import Reading
 from fingerpost.schemas.inputs.forms import DOCUMENTS, TEXT_COLUMNS, DocumentBatch, Form, checked_mapping
+from fingerpost.schemas.inputs.keyed_files import read_files, with_digests
 from fingerpost.schemas.inputs.merging import PAIR_SCHEMA, InteractionBatch
 from fingerpost.schemas.inputs.negatives import NEGATIVE_SCHEMA
 from fingerpost.schemas.inputs.sources import Distribution, FileSource, PythonDocsSource
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.matrices import sparse_from_arrow
-from fingerpost.schemas.refs import Ref, digest_of
+from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
 
 #: Columns that hold no keys, whatever the form of the rows.
@@ -77,25 +77,30 @@ class SuppressedDocs:
 
 
 @dataclass(frozen=True)
-class StoredInput:
-    """A missing input, rebuilt from its documents and quarantine in the store, without suppressed rows."""
+class StoredSource:
+    """A missing input, rebuilt from its import in the store, without suppressed rows."""
 
     store: Store
-    documents: Ref
+    imported: Ref
     suppressed: Suppressed
 
     def __str__(self) -> str:
-        return f"what {self.documents} was made of"
+        return f"what {self.imported} was made of"
 
     def identity(self) -> str:
         """The identity of the missing input with the digests of the suppressed keys."""
-        (original,) = self.store.manifest(self.documents).identity["input_identities"].values()
+        (original,) = self.store.manifest(self.imported).identity["input_identities"].values()
         return with_digests(str(original), sorted(digest for digest, _ in self.suppressed.entries))
+
+
+@dataclass(frozen=True)
+class StoredInput(StoredSource):
+    """A missing input, rebuilt from its documents and quarantine in the store, without suppressed rows."""
 
     def read(self) -> DocumentBatch:
         """The other rows, and the quarantined ones."""
-        opened = self.store.open(self.documents, corpus.DOCUMENTS)
-        bad, reasons = quarantined_without(self.store, self.documents, self.suppressed)
+        opened = self.store.open(self.imported, corpus.DOCUMENTS)
+        bad, reasons = quarantined_without(self.store, self.imported, self.suppressed)
         return DocumentBatch(rows_without(opened.read("documents"), self.suppressed), bad, reasons)
 
 
@@ -108,36 +113,24 @@ class StoredLabelled(StoredInput):
 
         Columns: id, label, the group of embeddings, and the vector or the pixels.
         """
-        opened = self.store.open(self.documents, metric.EMBEDDINGS, metric.IMAGES, corpus.DOCUMENTS)
+        opened = self.store.open(self.imported, metric.EMBEDDINGS, metric.IMAGES, corpus.DOCUMENTS)
         rows = opened.read(opened.contract.tables[0].name)
         if opened.contract is corpus.DOCUMENTS:  # as version 0.1 kept them
             rows = rows.select(["id", "package", "kind", "vector"]).rename_columns(list(EMBEDDINGS.names))
-        bad, reasons = quarantined_without(self.store, self.documents, self.suppressed)
+        bad, reasons = quarantined_without(self.store, self.imported, self.suppressed)
         return DocumentBatch(rows_without(rows, self.suppressed), bad, reasons)
 
 
 @dataclass(frozen=True)
-class StoredInteractions:
+class StoredInteractions(StoredSource):
     """Missing interactions, rebuilt from the store with their quarantine, without suppressed queries and labels."""
-
-    store: Store
-    interactions: Ref
-    suppressed: Suppressed
-
-    def __str__(self) -> str:
-        return f"what {self.interactions} was made of"
-
-    def identity(self) -> str:
-        """The identity of the missing input with the digests of the suppressed keys."""
-        (original,) = self.store.manifest(self.interactions).identity["input_identities"].values()
-        return with_digests(str(original), sorted(digest for digest, _ in self.suppressed.entries))
 
     def read(self) -> InteractionBatch:
         """The other queries, labels and pairs, and the quarantined rows.
 
         Queries without a remaining label are removed, and so are labels without a remaining query, a name and a text.
         """
-        opened = self.store.open(self.interactions, xmr.INTERACTIONS)
+        opened = self.store.open(self.imported, xmr.INTERACTIONS)
         queries, labels = opened.read("queries").drop_columns(["split"]), opened.read("labels")
         weights = sparse_from_arrow(opened.read("targets"), columns=labels.num_rows).tocoo()
         row, column = weights.row.astype(np.int64), weights.col.astype(np.int64)
@@ -154,7 +147,7 @@ class StoredInteractions:
         arrays = (new_row[row[order]], new_column[column[order]], weights.data[order])
         types = (np.int32, np.int32, np.float32)
         table = pa.table([pa.array(a.astype(t)) for a, t in zip(arrays, types, strict=True)], schema=PAIR_SCHEMA)
-        bad, reasons = quarantined_without(self.store, self.interactions, self.suppressed)
+        bad, reasons = quarantined_without(self.store, self.imported, self.suppressed)
         negatives = _negatives(opened, keep_query, keep_label)
         return InteractionBatch(
             queries.filter(pa.array(keep_query)),
@@ -202,9 +195,8 @@ def scan(source: FileSource, suppressed: Suppressed, *, form: Form = DOCUMENTS, 
     """Reads a complete input and counts its suppressed rows; keeps their values with ``keep``."""
     mapping = checked_mapping(dict(source.mapping), form)
     reading = Reading(mapping, suppressed=suppressed, forgotten=[] if keep else None, keys_only=not keep, form=form)
-    for file in input_files(source.path):
-        for _ in read_file(file, reading):
-            pass
+    for _ in read_files(source.path, reading):
+        pass
     return reading
 
 
@@ -249,8 +241,3 @@ def _mentions(suppressed: Suppressed, reason: str, detail: str) -> bool:
     column, said, _ = detail.partition(" is ")
     no_text = reason == "wrong type" and bool(said) and (column == suppressed.column or column not in _SAID)
     return (no_text or reason in ("invalid line", "unknown label")) and bool(suppressed.mentioned(detail))
-
-
-def with_digests(identity: str, digests: list[str]) -> str:
-    """An identity combined with the digests of what was left out; the identity itself if nothing was."""
-    return digest_of([identity, digests]) if digests else identity

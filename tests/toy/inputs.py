@@ -8,10 +8,9 @@ import pyarrow as pa
 from fingerpost.flows.domains.domain import FileUse
 from fingerpost.schemas.corpus import QUARANTINE
 from fingerpost.schemas.inputs.sources import FileSource
-from fingerpost.schemas.inputs.stored import rows_without, suppressing, with_digests
+from fingerpost.schemas.inputs.stored import StoredSource, rows_without, suppressing
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import Ref
-from fingerpost.schemas.store import Store
 from tests.toy.contracts import WORDS
 
 
@@ -44,26 +43,14 @@ class WordFile:
 
 
 @dataclass(frozen=True)
-class StoredWords:
+class StoredWords(StoredSource):
     """The words of an input that is gone, as the store holds them."""
-
-    store: Store
-    words: Ref
-    suppressed: Suppressed
-
-    def __str__(self) -> str:
-        return f"the input of {self.words}"
-
-    def identity(self) -> str:
-        """That of the input that is gone, and the suppressed keys."""
-        (given,) = self.store.manifest(self.words).identity["input_identities"].values()
-        return with_digests(str(given), sorted(digest for digest, _ in self.suppressed.entries))
 
     def read(self) -> Batch:
         """The words that are left."""
-        companion = Ref.parse(self.store.manifest(self.words).run["companions"][QUARANTINE.name])
+        companion = Ref.parse(self.store.manifest(self.imported).run["companions"][QUARANTINE.name])
         bad = rows_without(self.store.open(companion, QUARANTINE).read("rows"), self.suppressed)
-        return Batch(rows_without(self.store.open(self.words, WORDS).read("words"), self.suppressed), bad, {})
+        return Batch(rows_without(self.store.open(self.imported, WORDS).read("words"), self.suppressed), bad, {})
 
 
 def skipped(settings: Any) -> str:
