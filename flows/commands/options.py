@@ -69,6 +69,15 @@ NumberRowsOption = Annotated[
         " when the file changes)",
     ),
 ]
+OutputFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="with --input: the Parquet (.parquet) or JSON Lines (.jsonl) file to write",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.autocomplete.blend import Blend
-from fingerpost.tasks.autocomplete.trie import Ranges, Trie
+from fingerpost.tasks.autocomplete.trie import Trie
 
 
 def popular(trie: Trie, prefix: str, k: int) -> NDArray[np.uint32]:
     """The k most popular completions of a prefix, uint32; filled up with those of shorter prefixes."""
     found = np.empty(0, dtype=np.uint32)
     for length in range(len(prefix), -1, -1):
-        found = _filled(found, trie.best(_range(trie, prefix[:length]), 2 * k), k)
+        found = _filled(found, trie.best(trie.range_of(prefix[:length]), 2 * k), k)
         if len(found) == k:
             break
     return found
@@ -24,16 +24,10 @@ def following(blend: Blend, trie: Trie, previous: str, prefix: str, k: int) -> N
 
     Ties go to the more popular suggestion, then to the smaller row.
     """
-    ranges = _range(trie, prefix)
+    ranges = trie.range_of(prefix)
     rows, counts = blend.followers(previous, ranges)
     order = np.lexsort((rows, -blend.popularity(rows), -counts))
     return _filled(rows[order][:k], popular(trie, prefix, 2 * k), k)
-
-
-def _range(trie: Trie, prefix: str) -> Ranges:
-    low, high = trie.find(prefix)
-    bounds = (low, high) if low < high else ()
-    return np.array(bounds[:1], dtype=np.uint32), np.array(bounds[1:], dtype=np.uint32)
 
 
 def _filled(rows: NDArray[np.uint32], further: NDArray[np.uint32], k: int) -> NDArray[np.uint32]:

@@ -185,8 +185,7 @@ class Completer:
 
     def _exact(self, asked: Asked) -> Ranges:
         """The suggestions that begin with the prefix."""
-        low, high = self.trie.find(asked.prefix) if asked.possible else (0, 0)
-        return _range(low, high) if low < high else _EMPTY
+        return self.trie.range_of(asked.prefix) if asked.possible else _EMPTY
 
     def _fill_up(self, asked: list[Asked], found: list[Ranked], k: int, threads: int) -> None:
         """Adds suggestions with one typing error in the prefix to those that are too few."""
@@ -270,10 +269,6 @@ def _features(featurizer: ContextFeaturizer, asked: list[Asked]) -> sparse.csr_a
     indptr = _starts([len(request.previous) for request in asked])
     contexts = Contexts(list(numbers), indptr, np.array(previous, dtype=np.int64))
     return featurizer.rows(contexts, [request.prefix for request in asked])
-
-
-def _range(low: int, high: int) -> Ranges:
-    return np.array([low], dtype=np.uint32), np.array([high], dtype=np.uint32)
 
 
 def _starts(sizes: list[int]) -> NDArray[np.int64]:

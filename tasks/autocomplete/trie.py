@@ -96,6 +96,12 @@ class Trie:
         """The range of rows whose keys begin with a prefix key; an empty one, (0, 0), where there are none."""
         return self._trie.find(prefix.encode())
 
+    def range_of(self, prefix: str) -> Ranges:
+        """The same range as `best` takes it: one, or none."""
+        low, high = self.find(prefix)
+        bounds = (low, high) if low < high else ()
+        return np.array(bounds[:1], dtype=np.uint32), np.array(bounds[1:], dtype=np.uint32)
+
     def find_many(self, prefixes: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """The ranges of prefix keys (q,), of which some may be empty: low and high uint32 (q,)."""
         return self._trie.find_many(*flat_texts(prefixes))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption
+from fingerpost.flows.commands.options import CollectionOption, JsonOption, OutputFileOption, StoreOption
 
 
 def complete(
@@ -32,15 +32,7 @@ def complete(
             show_default=False,
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="with --input: the Parquet (.parquet) or JSON Lines (.jsonl) file to write",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputFileOption = None,
     k: Annotated[int, typer.Option("-k", min=0, max=1000, help="number of suggestions")] = 10,
     typos: Annotated[
         bool | None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.flows.commands.options import CollectionOption, JsonOption, StoreOption
+from fingerpost.flows.commands.options import CollectionOption, JsonOption, OutputFileOption, StoreOption
 
 
 def rank(
@@ -19,15 +19,7 @@ def rank(
             show_default=False,
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="with --input: the Parquet (.parquet) or JSON Lines (.jsonl) file to write",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputFileOption = None,
     k: Annotated[int, typer.Option("-k", min=0, max=1000, help="number of labels")] = 10,
     as_json: JsonOption = False,
     collection: CollectionOption = "",

@@ -14,7 +14,7 @@ from fingerpost.schemas.store import Store
 from fingerpost.tasks.autocomplete.baselines import popular_many
 from fingerpost.tasks.autocomplete.comparison import ComparisonParams, ContextNeighbors, filled_up, filtered
 from fingerpost.tasks.autocomplete.completer import Completer, ServingParams
-from fingerpost.tasks.autocomplete.evaluation import EvaluationParams, by_setting
+from fingerpost.tasks.autocomplete.evaluation import EvaluationParams
 from fingerpost.tasks.autocomplete.open import COUNTED, TRAINED, open_completer
 from fingerpost.tasks.autocomplete.prefixes import PrefixParams
 from fingerpost.tasks.autocomplete.stages.pair_tables import TrainingPairs
@@ -23,8 +23,8 @@ from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 from fingerpost.tasks.xmr.ranking import NONE
 
-#: The rows of completions for the first characters of each next query; the number of characters, and of threads.
-Method = Callable[[int, int], list[NDArray[np.uint32]]]
+#: The rows of completions for the first characters of each next query, by their number; and the number of ``threads``.
+Method = Callable[..., list[NDArray[np.uint32]]]
 
 
 @stage(contracts.COMPARISON, observes=True)
@@ -84,15 +84,9 @@ class _Methods:
 
     def figures(self, threads: int) -> list[tuple[str, str, str, float]]:
         """Method, setting, metric and value of each."""
-        rows: list[tuple[str, str, str, float]] = []
-        for name, complete in self.by_name().items():
-            outcomes = {
-                length: self.tested.outcomes(self.completer, complete(length, threads))
-                for length in self.evaluation.prefixes
-            }
-            for setting, values in by_setting(outcomes, self.tested.seen, self.evaluation).items():
-                rows += [(name, setting, metric, value) for metric, value in values.items()]
-        return rows
+        named = ((name, partial(complete, threads=threads)) for name, complete in self.by_name().items())
+        figures = (self.tested.figures(self.completer, name, complete, self.evaluation) for name, complete in named)
+        return [row for rows in figures for row in rows]
 
     def by_name(self) -> dict[str, Method]:
         """The methods by the names that the figures have."""

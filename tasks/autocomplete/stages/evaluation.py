@@ -1,5 +1,7 @@
 """The stages that measure a completer beside baselines on held-out sessions, and list prefixes without a good answer."""
 
+from functools import partial
+
 import pyarrow as pa
 
 from fingerpost.schemas import autocomplete as contracts
@@ -9,7 +11,6 @@ from fingerpost.tasks.autocomplete.completer import Completer, ServingParams
 from fingerpost.tasks.autocomplete.evaluation import (
     SUCCESS,
     EvaluationParams,
-    by_setting,
     positions,
 )
 from fingerpost.tasks.autocomplete.open import COUNTED, TRAINED, open_completer
@@ -33,12 +34,8 @@ def evaluate_completer(
     completer = open_completer(run.store, dict(zip(_ROLES, members, strict=False)), serving)
     rows: list[tuple[str, str, str, float]] = []
     for method in METHODS:
-        outcomes = {
-            length: tested.outcomes(completer, tested.ranked(completer, method, length, params, run.threads))
-            for length in params.prefixes
-        }
-        for setting, values in by_setting(outcomes, tested.seen, params).items():
-            rows += [(method, setting, metric, value) for metric, value in values.items()]
+        complete = partial(tested.ranked, completer, method, params=params, threads=run.threads)
+        rows += tested.figures(completer, method, complete, params)
     run.write("figures", figures_to_arrow(rows))
     run.quality = _quality(rows, tested)
     run.measured = {"completer": tested.latency(completer, params)}
@@ -63,9 +60,10 @@ def list_weak_prefixes(
     tested = TestedPairs.read(run.store, sessions, pairs, params)
     completer = open_completer(run.store, dict(zip(_ROLES, members, strict=False)), serving)
     found: dict[str, list[bool]] = {}
+    shown = tested.shown(params.weak.users)
     for length in (n for n in params.prefixes if n):
         ranks = positions(tested.ranked(completer, "completer", length, params, run.threads), tested.truth)
-        for key, rank, may_be_shown in zip(tested.keys, ranks.tolist(), tested.shown(params.weak.users), strict=True):
+        for key, rank, may_be_shown in zip(tested.keys, ranks.tolist(), shown, strict=True):
             if may_be_shown and len(key) >= length:
                 found.setdefault(key[:length], []).append(rank > 0)
     weak = {

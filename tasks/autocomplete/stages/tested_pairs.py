@@ -1,6 +1,7 @@
 """Test pairs as requests, their completions by a method, and what these are worth."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -14,7 +15,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.autocomplete.baselines import following, popular_many
 from fingerpost.tasks.autocomplete.completer import Completer
-from fingerpost.tasks.autocomplete.evaluation import EvaluationParams, Outcomes, bleu_by_rank, positions
+from fingerpost.tasks.autocomplete.evaluation import EvaluationParams, Outcomes, bleu_by_rank, by_setting, positions
 from fingerpost.tasks.autocomplete.request import Request
 from fingerpost.tasks.autocomplete.sessions import TEST, TRAINING
 from fingerpost.tasks.autocomplete.stages.pair_tables import PairTable
@@ -23,6 +24,8 @@ from fingerpost.tasks.autocomplete.suggestions import looks_personal
 #: completer: as published; popularity: the most popular completions; bigram: those after the previous query.
 Method = Literal["completer", "popularity", "bigram"]
 METHODS: tuple[Method, ...] = ("completer", "popularity", "bigram")
+#: The rows of completions for the first characters of each next query, by their number.
+Complete = Callable[[int], list[NDArray[np.uint32]]]
 #: Completions before the first that is timed.
 _WARM_UP = 20
 
@@ -76,6 +79,16 @@ class TestedPairs:
             both = zip(self.before, prefixes, strict=True)
             return [following(completer.blend, completer.trie, before, prefix, k) for before, prefix in both]
         return [found.rows for found in completer.rank_many(self.requests(length), k, typos=False, threads=threads)]
+
+    def figures(
+        self, completer: Completer, method: str, complete: Complete, params: EvaluationParams
+    ) -> list[tuple[str, str, str, float]]:
+        """Method, setting, metric and value of a method's completions for each length of the prefix."""
+        outcomes = {length: self.outcomes(completer, complete(length)) for length in params.prefixes}
+        by_name = by_setting(outcomes, self.seen, params)
+        return [
+            (method, setting, metric, value) for setting, values in by_name.items() for metric, value in values.items()
+        ]
 
     def latency(self, completer: Completer, params: EvaluationParams) -> dict[str, float]:
         """Milliseconds of single completions from text to names, one thread, by percentile; empty where none is timed."""
