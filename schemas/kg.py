@@ -1,7 +1,15 @@
-"""The contracts of the kg domain: the two graphs, known links between them, and sampled neighbourhoods."""
+"""The contracts of the kg domain, from two graphs and known links to the released alignment and the joined graph."""
 
 from fingerpost.schemas import fields as f
 from fingerpost.schemas.contract import Contract, Table, same_lengths
+from fingerpost.schemas.matrices import dense_table, tensor_table
+from fingerpost.schemas.releases import MEMBERS
+
+_LEFT = f.Field("left", f.pa.uint32(), "the row of an entity of the left graph")
+_RIGHT = f.Field("right", f.pa.uint32(), "the row of an entity of the right graph")
+_PROBABILITY = f.Field("probability", f.pa.float32(), "probability that a pair is one entity", finite=True)
+_SIDE = f.Field("side", f.STRING, "left or right: the graph of an entity", nonempty=True)
+_FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 
 _ENTITY = f.Field("entity", f.pa.uint32(), "the row of its entity")
 _RELATIONS = f.Field(
@@ -58,10 +66,11 @@ LINKS = Contract(
         Table(
             "links",
             (
-                f.Field("left", f.pa.uint32(), "the row of an entity of the left graph"),
-                f.Field("right", f.pa.uint32(), "the row of an entity of the right graph"),
+                _LEFT,
+                _RIGHT,
                 f.Field("label", f.pa.int8(), "1: the same entity; 0: two entities"),
                 f.Field("split", f.STRING, "the split of a pair: training, validation or test; empty for none"),
+                f.Field("source", f.STRING, "where it comes from: given, reviewed or assumed", nonempty=True),
             ),
             key=("left", "right"),
         ),
@@ -86,4 +95,245 @@ NEIGHBORHOODS = Contract(
     "sampled neighbours of entities, one file per shard",
 )
 
-CONTRACTS = (GRAPH, LINKS, NEIGHBORHOODS)
+TERMS = Contract(
+    "kg.terms",
+    1,
+    (
+        Table(
+            "attributes",
+            (
+                f.Field("attribute", f.STRING, "an attribute that both sides have", nonempty=True),
+                f.Field("measure", f.STRING, "how its values are compared: text, number, date, ...", nonempty=True),
+            ),
+            key=("attribute",),
+        ),
+        tensor_table("weights"),
+    ),
+    "the attributes that pairs are compared by, and the weights of their terms over both graphs",
+)
+VECTORS = Contract(
+    "kg.vectors", 1, (dense_table("vectors"),), "a vector per entity, from hashed n-grams of its name and attributes"
+)
+INDEX = Contract("kg.index", 1, (tensor_table("graph"),), "the HNSW graph over the vectors of one side")
+CANDIDATES = Contract(
+    "kg.candidates",
+    1,
+    (
+        Table(
+            "candidates",
+            (
+                _LEFT,
+                _RIGHT,
+                f.Field("similarity", f.pa.float32(), "cosine of their vectors", finite=True),
+                f.Field("sources", f.pa.uint8(), "bits of what proposed it: 1 vectors, 2 neighbours, 4 rules, 8 links"),
+            ),
+            key=("left", "right"),
+        ),
+    ),
+    "pairs of entities that are compared in full, one file per shard of left entities",
+)
+STRUCTURE = Contract(
+    "kg.structure",
+    1,
+    (Table("pairs", (_LEFT, _RIGHT, _PROBABILITY), key=("left", "right")),),
+    "pairs by the structure of both graphs alone, propagated from known pairs",
+)
+FEATURES = Contract(
+    "kg.features",
+    1,
+    (
+        Table("names", (f.Field("name", f.STRING, "attribute:measure", nonempty=True),), key=("name",)),
+        Table("pairs", (_LEFT, _RIGHT), key=("left", "right")),
+        dense_table("features"),
+    ),
+    "similarities of labelled pairs, a row per pair",
+)
+MATCHER = Contract(
+    "kg.matcher",
+    1,
+    (
+        Table("names", (f.Field("name", f.STRING, "a feature that it looks at", nonempty=True),), key=("name",)),
+        tensor_table("trees"),
+    ),
+    "a boosted matcher of pairs by their features: the trees as arrays",
+)
+MODEL = Contract(
+    "kg.model",
+    1,
+    (
+        Table(
+            "epochs",
+            (
+                f.Field("epoch", f.pa.int32(), "number of the epoch, from 1"),
+                f.Field("loss", f.pa.float64(), "mean loss of its batches", finite=True),
+                f.Field("validation", f.pa.float64(), "average precision on validation pairs", finite=True),
+            ),
+            key=("epoch",),
+        ),
+        tensor_table("weights"),
+    ),
+    "the aligner that looks at neighbourhoods: its weights, and how its training went",
+)
+SCORES = Contract(
+    "kg.scores",
+    1,
+    (
+        Table(
+            "scores",
+            (_LEFT, _RIGHT, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
+            key=("left", "right"),
+        ),
+    ),
+    "the score of every candidate, one file per shard of left entities",
+)
+CALIBRATION = Contract(
+    "kg.calibration",
+    1,
+    (
+        tensor_table("calibration"),
+        Table(
+            "thresholds",
+            (
+                f.Field("target", f.STRING, "f1, precision, accepted or far", nonempty=True),
+                f.Field("value", f.pa.float64(), "the value of the target asked for", finite=True),
+                f.Field("threshold", f.pa.float64(), "the least probability accepted", finite=True),
+                f.Field("low", f.pa.float64(), "lower end of its interval", finite=True),
+                f.Field("high", f.pa.float64(), "upper end of its interval", finite=True),
+                f.Field("chosen", f.pa.bool_(), "whether decisions use it"),
+            ),
+            key=("target", "value"),
+        ),
+    ),
+    "from scores to probabilities, and the thresholds of several targets",
+)
+MATCHES = Contract(
+    "kg.matches",
+    1,
+    (Table("matches", (_LEFT, _RIGHT, _PROBABILITY), key=("left", "right")),),
+    "the pairs that are accepted as one entity",
+)
+CLUSTERS = Contract(
+    "kg.clusters",
+    1,
+    (
+        Table(
+            "members",
+            (f.Field("cluster", f.STRING, "the id of a joined entity", nonempty=True), _SIDE, _ENTITY),
+            key=("side", "entity"),
+        ),
+        Table(
+            "history",
+            (
+                f.Field("event", f.STRING, "new, gone, merged, split or moved", nonempty=True),
+                f.Field("before", f.STRING, "the id of a joined entity of the version before; empty for none"),
+                f.Field("after", f.STRING, "its id now; empty for none"),
+                f.Field("members", f.pa.int64(), "number of entities concerned"),
+            ),
+        ),
+    ),
+    "which entities are one, under ids that stay from run to run, and what changed since the version before",
+)
+JOINED = Contract(
+    "kg.joined",
+    1,
+    (
+        Table(
+            "entities",
+            (
+                f.Field("id", f.STRING, "the id of a joined entity", nonempty=True),
+                f.Field("type", f.STRING, "its type; empty for none"),
+                f.Field("name", f.STRING, "its name; empty for none"),
+            ),
+            key=("id",),
+            holds_keys=("name",),
+        ),
+        Table(
+            "sources",
+            (
+                f.Field("joined", f.pa.uint32(), "the row of a joined entity"),
+                _SIDE,
+                f.Field("id", f.STRING, "the user's key of one of its entities", nonempty=True),
+            ),
+            key=("side", "id"),
+            holds_keys=("id",),
+        ),
+        Table("relation_names", RELATION_NAMES.fields, ("name",)),
+        Table(
+            "relations",
+            (
+                f.Field("head", f.pa.uint32(), "the row of the joined entity that it leads from"),
+                f.Field("relation", f.pa.uint32(), "the row of its name"),
+                f.Field("tail", f.pa.uint32(), "the row of the joined entity that it leads to"),
+                f.Field("sides", f.pa.uint8(), "bits of the graphs that have it: 1 left, 2 right"),
+            ),
+            key=("head", "relation", "tail"),
+        ),
+        Table(
+            "attributes",
+            (
+                f.Field("joined", f.pa.uint32(), "the row of a joined entity"),
+                f.Field("key", f.STRING, "the name of an attribute", nonempty=True),
+                f.Field("value", f.STRING, "its value as written"),
+                f.Field("datatype", f.STRING, "the IRI of the type of its value; empty for text"),
+                f.Field("language", f.STRING, "the tag of the language of its value, in lower case; empty for none"),
+                f.Field("sides", f.pa.uint8(), "bits of the graphs that have it: 1 left, 2 right"),
+                f.Field("kept", f.pa.bool_(), "whether the rule for conflicts keeps it"),
+            ),
+            key=("joined", "key", "value", "datatype", "language"),
+            holds_keys=("value",),
+        ),
+    ),
+    "the joined graph: entities under stable ids, every fact with the graphs that state it, and what conflicts decided",
+)
+REVIEW = Contract(
+    "kg.review",
+    1,
+    (
+        Table(
+            "pairs",
+            (
+                f.Field("left", f.STRING, "the user's key of the left entity", nonempty=True),
+                f.Field("right", f.STRING, "the user's key of the right entity", nonempty=True),
+                f.Field("left_name", f.STRING, "its name, or the text of its attributes"),
+                f.Field("right_name", f.STRING, "its name, or the text of its attributes"),
+                _PROBABILITY,
+                f.Field("accepted", f.pa.bool_(), "whether it is a match now"),
+                f.Field("reason", f.STRING, "why it is doubtful", nonempty=True),
+            ),
+            key=("left", "right"),
+            holds_keys=("left", "right", "left_name", "right_name"),
+        ),
+    ),
+    "the pairs whose review helps most, the most doubtful first",
+)
+EVALUATION = Contract(
+    "kg.evaluation",
+    1,
+    (_FIGURES,),
+    "metrics of blocking, of the baseline, of the parts of the model and of the decisions on held-out pairs, by type",
+)
+ALIGNMENT = Contract(
+    "kg.alignment", 1, (MEMBERS,), "a released alignment of two graphs, or of one: the artifacts that it consists of"
+)
+
+CONTRACTS = (
+    GRAPH,
+    LINKS,
+    NEIGHBORHOODS,
+    TERMS,
+    VECTORS,
+    INDEX,
+    CANDIDATES,
+    STRUCTURE,
+    FEATURES,
+    MATCHER,
+    MODEL,
+    SCORES,
+    CALIBRATION,
+    MATCHES,
+    CLUSTERS,
+    JOINED,
+    REVIEW,
+    EVALUATION,
+    ALIGNMENT,
+)

@@ -152,7 +152,7 @@ def links_table(links: Iterable[Link], left: GraphBatch, right: GraphBatch, *, q
     Those with an unknown entity are quarantined, and of several of the same pair all but the first.
     """
     rows = [{key: i for i, key in enumerate(side.entities["id"].to_pylist())} for side in (left, right)]
-    found: dict[tuple[int, int], tuple[int, str]] = {}
+    found: dict[tuple[int, int], tuple[int, str, str]] = {}
     for link in links:
         unknown = next(
             (key for key, known in zip((link.left, link.right), rows, strict=True) if key not in known), None
@@ -164,5 +164,5 @@ def links_table(links: Iterable[Link], left: GraphBatch, right: GraphBatch, *, q
         if pair in found:
             quarantine.add(link.place, link.left, "duplicate link", f"{link.left} and {link.right} are linked before")
             continue
-        found[pair] = link.label, link.split
+        found[pair] = link.label, link.split, "given"
     return table_of(LINKS.tables[0], [(*pair, *found[pair]) for pair in sorted(found)])

@@ -92,7 +92,7 @@ def test_a_folder_in_the_layout_of_dbp15k(tmp_path: Path) -> None:
     assert relations(pair.left) == {("http://zh/resource/A_(x)", "7", "http://zh/resource/%E4%B8%AD")}
     assert len(relations(checked(pair.right))) == 2
     LINKS.table("links").check(pair.links, where="links")
-    assert [tuple(row.values()) for row in pair.links.to_pylist()] == [(0, 1, 1, ""), (1, 0, 1, "")]
+    assert [tuple(row.values()) for row in pair.links.to_pylist()] == [(0, 1, 1, "", "given"), (1, 0, 1, "", "given")]
     assert pair.reasons == {}
 
 
