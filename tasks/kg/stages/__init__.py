@@ -1,1 +1,1 @@
-"""The stages of kg."""
+"""The stages of autocomplete: read, call a pure function, write, return a reference."""
