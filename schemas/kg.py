@@ -253,9 +253,10 @@ JOINED = Contract(
                 f.Field("joined", f.pa.uint32(), "the row of a joined entity"),
                 _SIDE,
                 f.Field("id", f.STRING, "the user's key of one of its entities", nonempty=True),
+                f.Field("name", f.STRING, "the name of that entity; empty for none"),
             ),
             key=("side", "id"),
-            holds_keys=("id",),
+            holds_keys=("id", "name"),
         ),
         Table("relation_names", RELATION_NAMES.fields, ("name",)),
         Table(
@@ -281,6 +282,16 @@ JOINED = Contract(
             ),
             key=("joined", "key", "value", "datatype", "language"),
             holds_keys=("value",),
+        ),
+        Table(
+            "rules",
+            (
+                f.Field("attribute", f.STRING, "the name of an attribute", nonempty=True),
+                f.Field("rule", f.STRING, "what is kept of several values", nonempty=True),
+                f.Field("entities", f.pa.int64(), "number of joined entities with it"),
+                f.Field("conflicts", f.pa.int64(), "number of those with several values in one language"),
+            ),
+            key=("attribute",),
         ),
     ),
     "the joined graph: entities under stable ids, every fact with the graphs that state it, and what conflicts decided",
