@@ -65,6 +65,7 @@ KG = Domain(
         "graph rows": "fingerpost.schemas.inputs.graphs_tables:GRAPH_ROWS",
         "triples": "fingerpost.schemas.inputs.graphs_triples:TRIPLES",
         "links": "fingerpost.schemas.inputs.graph_links:LINKS",
+        "reviewed links": "fingerpost.schemas.inputs.graph_links:REVIEWED_LINKS",
     },
     changes={
         "kg.graph": "fingerpost.flows.domains.kg.changes:graph",

@@ -42,7 +42,8 @@ def inputs_of(run: Run) -> Inputs:
     if sources.right is not None:
         with scoped(run, "right"):
             right = import_graph(sources.right, side="right", params=own.imports)
-    return Inputs(left, right, import_links(left, right, *sources.links, params=own.linking))
+    links = import_links(left, right, *sources.links, params=own.imports, splits=own.splits)
+    return Inputs(left, right, links)
 
 
 def _sources(run: Run) -> GraphSources:

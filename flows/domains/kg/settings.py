@@ -6,7 +6,12 @@ from pydantic import Field, model_validator
 
 from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE
+from fingerpost.tasks.corpus.documents import ImportParams
 from fingerpost.tasks.kg.neighborhoods import SamplingParams
+from fingerpost.tasks.kg.splits import SplitParams
+
+#: Rows of a table of a graph in one file.
+ROWS_PER_FILE = 2**20
 
 
 class AlignmentChange(Section):
@@ -126,8 +131,14 @@ class KgSettings(Section):
         default=0.05, ge=0, le=1, description="maximum fraction of quarantined rows; an import with more fails"
     )
     rows_per_shard: int = Field(default=16_384, ge=1, description="entities per shard")
+    splits: SplitParams = SplitParams()
     sampling: SamplingParams = SamplingParams()
     gates: AlignmentGates = AlignmentGates()
+
+    @property
+    def imports(self) -> ImportParams:
+        """The limits of an import."""
+        return ImportParams(ROWS_PER_FILE, self.quarantine_share)
 
     @model_validator(mode="after")
     def _sides(self) -> "KgSettings":
