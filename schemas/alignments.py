@@ -51,7 +51,7 @@ class StoredGraph:
 
     def ids(self, rows: Sequence[int] | NDArray[np.integer]) -> list[str]:
         """The ids of rows."""
-        return self.entities["id"].take(pa.array(rows, pa.int64())).to_pylist()  # type: ignore[no-any-return]
+        return self.entities["id"].take(pa.array(rows, pa.int64())).to_pylist()
 
     def entity(self, row: int) -> dict[str, str]:
         """The id, the type and the name of an entity."""
@@ -82,11 +82,13 @@ class StoredGraph:
 
     @cached_property
     def _relations(self) -> pa.Table:
-        return self._read("relations").sort_by([("head", "ascending"), ("relation", "ascending"), ("tail", "ascending")])
+        return self._read("relations").sort_by(
+            [("head", "ascending"), ("relation", "ascending"), ("tail", "ascending")]
+        )
 
     @cached_property
     def _relation_names(self) -> list[str]:
-        return self._read("relation_names")["name"].to_pylist()  # type: ignore[no-any-return]
+        return self._read("relation_names")["name"].to_pylist()
 
     @cached_property
     def _owners(self) -> dict[str, NDArray[np.uint32]]:
@@ -117,8 +119,10 @@ class ComparedPairs:
         """Those of a release's members; scores have the rows of candidates, in the same order."""
         pairs = store.open(members["candidates"], kg.CANDIDATES).read("candidates")
         scores = store.open(members["scores"], kg.SCORES).read("scores")
-        columns = [pairs[name].to_numpy() for name in ("left", "right", "similarity", "sources")]
-        return cls(*columns, scores["score"].to_numpy())
+        left, right, similarities, sources = (
+            pairs[name].to_numpy() for name in ("left", "right", "similarity", "sources")
+        )
+        return cls(left, right, similarities, sources, scores["score"].to_numpy())
 
     def of(self, side: str, row: int) -> NDArray[np.int64]:
         """int64 (n,): the places of the pairs of an entity, the highest score first, ties by the other entity."""

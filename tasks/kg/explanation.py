@@ -107,7 +107,9 @@ def grouped(names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def contributions(
-    score: Callable[[NDArray[np.float32]], NDArray[np.float64]], row: NDArray[np.float32], groups: Mapping[str, list[int]]
+    score: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    row: NDArray[np.float32],
+    groups: Mapping[str, list[int]],
 ) -> dict[str, float]:
     """The log odds of a pair less those without each input, whose features are unknown (NaN) then; the largest first.
 
@@ -122,19 +124,36 @@ def contributions(
 
 
 def decided(
-    *, label: int | None, source: str, compared: bool, probability: float, threshold: float, matched: bool, rivals: Sequence[str]
+    *,
+    label: int | None,
+    source: str,
+    compared: bool,
+    probability: float,
+    threshold: float,
+    matched: bool,
+    rivals: Sequence[str],
 ) -> tuple[Decision, str]:
     """The decision on a pair, and its reason.
 
     label: of a known pair, whose source is ``source``. rivals: the matches of either entity with others, as text.
     """
     if label is not None and (label == 1) == matched:
-        return ("known match", f"known to be the same ({source})") if label else ("known as two", f"known to be two ({source})")
+        return (
+            ("known match", f"known to be the same ({source})")
+            if label
+            else ("known as two", f"known to be two ({source})")
+        )
     if matched:
-        return "match", f"probability {probability:.4f}, at least the threshold {threshold:.4f}, and no more probable rival"
+        return (
+            "match",
+            f"probability {probability:.4f}, at least the threshold {threshold:.4f}, and no more probable rival",
+        )
     if not compared:
         return "not compared", "no part of blocking proposed this pair, so that it was not scored"
     if probability < threshold:
         return "below the threshold", f"probability {probability:.4f}, below the threshold {threshold:.4f}"
     taken = f": {'; '.join(rivals)}" if rivals else ""
-    return "rival", f"probability {probability:.4f}, at least the threshold {threshold:.4f}, but a rival was matched{taken}"
+    return (
+        "rival",
+        f"probability {probability:.4f}, at least the threshold {threshold:.4f}, but a rival was matched{taken}",
+    )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.alignments import SIDES, ComparedPairs, StoredGraph, StoredMatches
-from fingerpost.schemas.errors import InputError
+from fingerpost.schemas.errors import InputError, MissingArtifactError
 from fingerpost.schemas.joined_graphs import JoinedGraph, read_joined
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.matrices import tensors_from_arrow
@@ -192,6 +192,17 @@ class LiveAlignment:
         """The joined graph."""
         return read_joined(self.store, self.members["joined"])
 
+    def review(self) -> pa.Table:
+        """The pairs whose review helps most, the most doubtful first; MissingArtifactError where none were listed."""
+        matches = str(self.members["matches"])
+        for ref in sorted(self.store.refs(contracts.REVIEW.name), key=lambda ref: ref.day, reverse=True):
+            given = self.store.manifest(ref).identity["inputs"].values()
+            if any(entry.get("ref") == matches for entry in given):
+                return self.store.open(ref, contracts.REVIEW).read("pairs")
+        raise MissingArtifactError(
+            f"alignment {self.ref}: expected a queue of doubtful pairs made with it, found none; run `fingerpost align` again"
+        )
+
     def place_of(self, key: str, *, side: str | None = None) -> tuple[str, int]:
         """The side and the row of an entity; InputError for an unknown id."""
         if side not in (None, *SIDES):
@@ -201,7 +212,13 @@ class LiveAlignment:
             row = self.graphs[one].row_of(key)
             if row is not None:
                 return one, row
-        where = f"the {sides[0]} graph" if len(sides) == 1 and not self.within else "the graph" if self.within else "either graph"
+        where = (
+            f"the {sides[0]} graph"
+            if len(sides) == 1 and not self.within
+            else "the graph"
+            if self.within
+            else "either graph"
+        )
         near = [text for one in sides for text in near_ids(self.graphs[one], key)]
         advice = f"near it: {', '.join(dict.fromkeys(near))}" if near else "see the ids of the input"
         raise InputError(f"id: expected that of an entity of {where}, got {shown(key)}; {advice}")
@@ -224,6 +241,16 @@ class LiveAlignment:
                 raise InputError(f"pair: expected two entities, got {shown(left)} twice; name another")
             one, other = min(one, other), max(one, other)
         return _Explained(self, one, other).explanation()
+
+
+def read_pair_scorer(store: Store, members: Mapping[str, Ref]) -> PairScorer:
+    """The published scorer of a release's members, over its graphs."""
+    raise NotImplementedError  # until score_pairs has its reader
+
+
+def read_attention(store: Store, members: Mapping[str, Ref]) -> Attention:
+    """The aligner of a release's members, over its graphs."""
+    raise NotImplementedError  # until train_aligner has its reader
 
 
 def near_ids(graph: StoredGraph, key: str) -> list[str]:
@@ -269,9 +296,9 @@ class _Explained:
             score,
             probability,
             live.threshold,
-            () if place is None else tuple(
-                name for bit, name in PROPOSERS.items() if int(live.compared.sources[place]) & bit
-            ),
+            ()
+            if place is None
+            else tuple(name for bit, name in PROPOSERS.items() if int(live.compared.sources[place]) & bit),
             None if place is None else float(live.compared.similarities[place]),
             self._structure(),
             inputs,
@@ -293,19 +320,24 @@ class _Explained:
         found = [
             Input(
                 name,
-                *(tuple(value.get(name, ())) for value in values),
-                similarities={
+                tuple(values[0].get(name, ())),
+                tuple(values[1].get(name, ())),
+                {
                     scorer.names[place].removeprefix(f"{name}:"): None if np.isnan(row[place]) else float(row[place])
                     for place in groups[name]
                 },
-                contribution=part,
+                part,
             )
             for name, part in parts.items()
         ]
-        score = float(scorer.log_odds(row[None])[0]) if self.place is None else float(self.live.compared.scores[self.place])
+        score = (
+            float(scorer.log_odds(row[None])[0]) if self.place is None else float(self.live.compared.scores[self.place])
+        )
         notes = []
         if left.type != right.type:
-            notes.append(f"their types differ, {left.type or 'none'} and {right.type or 'none'}: such pairs are never compared")
+            notes.append(
+                f"their types differ, {left.type or 'none'} and {right.type or 'none'}: such pairs are never compared"
+            )
         return score, tuple(found), tuple(notes)
 
     def _structure(self) -> float | None:
