@@ -358,6 +358,20 @@ REVIEW = Contract(
     ),
     "the pairs whose review helps most, the most doubtful first",
 )
+CHANGES = Contract(
+    "kg.changes",
+    1,
+    (
+        Table(
+            "entities",
+            (
+                f.Field("before", f.pa.int64(), "the row of an entity in the earlier version; -1: it is new"),
+                f.Field("changed", f.pa.bool_(), "whether it is new, or anything else is said of it"),
+            ),
+        ),
+    ),
+    "the entities of a graph beside those of an earlier version, a row per entity",
+)
 EVALUATION = Contract(
     "kg.evaluation",
     1,
@@ -386,6 +400,7 @@ CONTRACTS = (
     CALIBRATION,
     MATCHES,
     CLUSTERS,
+    CHANGES,
     JOINED,
     REVIEW,
     EVALUATION,
