@@ -112,9 +112,46 @@ TERMS = Contract(
     "the attributes that pairs are compared by, and the weights of their terms over both graphs",
 )
 VECTORS = Contract(
-    "kg.vectors", 1, (dense_table("vectors"),), "a vector per entity, from hashed n-grams of its name and attributes"
+    "kg.vectors",
+    1,
+    (dense_table("vectors"), dense_table("contexts"), tensor_table("frequencies")),
+    "a vector per entity, from hashed n-grams of its name and attributes; in contexts also of the names of its neighbours,"
+    " without rows where no entity has any",
 )
-INDEX = Contract("kg.index", 1, (tensor_table("graph"),), "the HNSW graph over the vectors of one side")
+INDEX = Contract(
+    "kg.index",
+    1,
+    (
+        Table(
+            "types",
+            (
+                f.Field("type", f.STRING, "a type of entities; empty for none"),
+                f.Field("entities", f.pa.int64(), "the number of those that have a vector"),
+                f.Field("indexed", f.pa.bool_(), "whether there is a graph; else they are searched exactly"),
+            ),
+            key=("type",),
+        ),
+        tensor_table("graphs"),
+    ),
+    "the HNSW graphs over the vectors of one side, one per large type",
+)
+_NEAREST = Table(
+    "nearest",
+    (
+        f.Field("entities", f.pa.list_(f.pa.uint32()), "rows of entities of the other side, of the same type"),
+        f.Field(
+            "similarities", f.pa.list_(f.pa.float32()), "how similar they are, from 0 to 1, the most similar first"
+        ),
+    ),
+    rule=same_lengths("entities", "similarities"),
+    compression="none",
+)
+NEAREST = Contract(
+    "kg.nearest", 1, (_NEAREST,), "the entities of the other side with the nearest vectors, a row per entity"
+)
+SHARED = Contract(
+    "kg.shared", 1, (_NEAREST,), "the entities of the other side that share most rare neighbours, a row per entity"
+)
 CANDIDATES = Contract(
     "kg.candidates",
     1,
@@ -125,7 +162,11 @@ CANDIDATES = Contract(
                 _LEFT,
                 _RIGHT,
                 f.Field("similarity", f.pa.float32(), "cosine of their vectors", finite=True),
-                f.Field("sources", f.pa.uint8(), "bits of what proposed it: 1 vectors, 2 neighbours, 4 rules, 8 links"),
+                f.Field(
+                    "sources",
+                    f.pa.uint8(),
+                    "bits of what proposed it: 1 vectors, 2 neighbours, 4 rules, 8 links, 16 structure",
+                ),
             ),
             key=("left", "right"),
         ),
@@ -253,9 +294,10 @@ JOINED = Contract(
                 f.Field("joined", f.pa.uint32(), "the row of a joined entity"),
                 _SIDE,
                 f.Field("id", f.STRING, "the user's key of one of its entities", nonempty=True),
+                f.Field("name", f.STRING, "the name of that entity; empty for none"),
             ),
             key=("side", "id"),
-            holds_keys=("id",),
+            holds_keys=("id", "name"),
         ),
         Table("relation_names", RELATION_NAMES.fields, ("name",)),
         Table(
@@ -282,6 +324,16 @@ JOINED = Contract(
             key=("joined", "key", "value", "datatype", "language"),
             holds_keys=("value",),
         ),
+        Table(
+            "rules",
+            (
+                f.Field("attribute", f.STRING, "the name of an attribute", nonempty=True),
+                f.Field("rule", f.STRING, "what is kept of several values", nonempty=True),
+                f.Field("entities", f.pa.int64(), "number of joined entities with it"),
+                f.Field("conflicts", f.pa.int64(), "number of those with several values in one language"),
+            ),
+            key=("attribute",),
+        ),
     ),
     "the joined graph: entities under stable ids, every fact with the graphs that state it, and what conflicts decided",
 )
@@ -306,6 +358,20 @@ REVIEW = Contract(
     ),
     "the pairs whose review helps most, the most doubtful first",
 )
+CHANGES = Contract(
+    "kg.changes",
+    1,
+    (
+        Table(
+            "entities",
+            (
+                f.Field("before", f.pa.int64(), "the row of an entity in the earlier version; -1: it is new"),
+                f.Field("changed", f.pa.bool_(), "whether it is new, or anything else is said of it"),
+            ),
+        ),
+    ),
+    "the entities of a graph beside those of an earlier version, a row per entity",
+)
 EVALUATION = Contract(
     "kg.evaluation",
     1,
@@ -323,6 +389,8 @@ CONTRACTS = (
     TERMS,
     VECTORS,
     INDEX,
+    NEAREST,
+    SHARED,
     CANDIDATES,
     STRUCTURE,
     FEATURES,
@@ -332,6 +400,7 @@ CONTRACTS = (
     CALIBRATION,
     MATCHES,
     CLUSTERS,
+    CHANGES,
     JOINED,
     REVIEW,
     EVALUATION,

@@ -16,3 +16,6 @@ PACKAGES_SAMPLE = "python-docs-packages"
 
 #: The built-in events: the calls of each function in the sources of installed packages.
 CALLS_SAMPLE = "python-calls"
+
+#: The built-in graphs: the objects of numpy and of dask.array, and what dask documents itself to mirror.
+OBJECTS_SAMPLE = "python-objects"

@@ -69,6 +69,9 @@ class TableGraph:
     attributes: tuple[str, ...] | None = None
     suppressed: Suppressed | None = None
 
+    def __str__(self) -> str:
+        return self.path
+
     def identity(self) -> str:
         """sha256 over contents, choice of columns and suppressed keys in them; InputError if it cannot be read."""
         chosen = [
@@ -111,6 +114,7 @@ class TableGraph:
             rows.quarantine.add(place, key[0], "duplicate id", "an earlier row or a shared value has it")
             return
         met.add(key[0])
+        rows.rows += 1
         named = found.get(self.name) if self.name else None
         rows.entity(key[0], kind=self.kind, name=named[0] if named else "")
         shared = {one.column for one in self.shared}
