@@ -103,7 +103,9 @@ TERMS = Contract(
             "attributes",
             (
                 f.Field("attribute", f.STRING, "an attribute that both sides have", nonempty=True),
-                f.Field("measure", f.STRING, "how its values are compared: text, number, date, ...", nonempty=True),
+                f.Field(
+                    "kind", f.STRING, "how it is compared: as text, number, date, neighbors or whole", nonempty=True
+                ),
             ),
             key=("attribute",),
         ),
@@ -173,6 +175,26 @@ CANDIDATES = Contract(
     ),
     "pairs of entities that are compared in full, one file per shard of left entities",
 )
+RIVALS = Contract(
+    "kg.rivals",
+    1,
+    (
+        Table(
+            "rivals",
+            (
+                _SIDE,
+                _ENTITY,
+                f.Field(
+                    "partners", f.pa.list_(f.pa.uint32()), "by text, its most similar candidate; 2**32 - 1 for none"
+                ),
+                f.Field("best", f.pa.list_(f.pa.float32()), "by text, how similar that one is"),
+                f.Field("second", f.pa.list_(f.pa.float32()), "by text, how similar the next one is"),
+            ),
+            rule=same_lengths("partners", "best"),
+        ),
+    ),
+    "the most similar candidates of every entity, one file per shard of left entities: right ones occur in several",
+)
 STRUCTURE = Contract(
     "kg.structure",
     1,
@@ -183,7 +205,14 @@ FEATURES = Contract(
     "kg.features",
     1,
     (
-        Table("names", (f.Field("name", f.STRING, "attribute:measure", nonempty=True),), key=("name",)),
+        Table(
+            "names",
+            (
+                f.Field("name", f.STRING, "attribute:measure", nonempty=True),
+                f.Field("plain", f.pa.bool_(), "whether the baseline looks at it"),
+            ),
+            key=("name",),
+        ),
         Table("pairs", (_LEFT, _RIGHT), key=("left", "right")),
         dense_table("features"),
     ),
@@ -214,6 +243,18 @@ MODEL = Contract(
         tensor_table("weights"),
     ),
     "the aligner that looks at neighbourhoods: its weights, and how its training went",
+)
+LABELLED = Contract(
+    "kg.labelled",
+    1,
+    (
+        Table(
+            "scores",
+            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
+            key=("left", "right", "method"),
+        ),
+    ),
+    "the scores of labelled pairs by the parts of the model",
 )
 SCORES = Contract(
     "kg.scores",
@@ -413,6 +454,7 @@ CONTRACTS = (
     NEAREST,
     SHARED,
     CANDIDATES,
+    RIVALS,
     STRUCTURE,
     FEATURES,
     MATCHER,

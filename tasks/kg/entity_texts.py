@@ -42,12 +42,13 @@ class Linked:
 
 @dataclass(frozen=True)
 class EntityTexts:
-    """One side: names, one per entity, "" for none; attribute to a text per entity; and its triples.
+    """One side: names, one per entity, "" for none; all of its texts together; attribute to a text per entity; triples.
 
-    triples: (m, 3) head, relation, tail; relations: their names.
+    values: of the attributes that are compared. triples: (m, 3) head, relation, tail; relations: their names.
     """
 
     names: Sequence[str]
+    whole: Sequence[str]
     values: Mapping[str, Sequence[str]]
     triples: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, 3), dtype=np.uint32))
     relations: Sequence[str] = ()
@@ -78,27 +79,15 @@ class EntityTexts:
             found |= {mark + self.relations[kind]: int(n) for kind, n in zip(kinds, counts, strict=True)}
         return found
 
-    def filled(self) -> dict[str, int]:
-        """Number of entities that have each attribute."""
-        return {name: sum(1 for text in texts if text) for name, texts in self.values.items()}
-
     def texts(self, attribute: str, rows: NDArray[np.integer]) -> list[str]:
         """The texts of some entities: of an attribute, of NAME or of WHOLE; "" for none."""
-        places = rows.tolist()
-        if attribute == WHOLE:
-            return [_joined([self.names[row], *(texts[row] for texts in self.values.values())]) for row in places]
-        texts = self.names if attribute == NAME else self.values.get(attribute)
-        return [""] * len(places) if texts is None else [texts[row] for row in places]
+        texts = {NAME: self.names, WHOLE: self.whole}.get(attribute, self.values.get(attribute))
+        return [""] * len(rows) if texts is None else [texts[row] for row in rows.tolist()]
 
     def neighbor_names(self, relation: str, rows: NDArray[np.integer], *, most: int) -> list[list[str]]:
         """The names of the neighbours of some entities by a relation, those of smaller numbers first."""
         found = self.linked(relation).of_rows(rows)
         return [[name for one in near[:most].tolist() if (name := self.names[one])] for near in found]
-
-
-def _joined(parts: Iterable[str]) -> str:
-    """Distinct texts with a blank between: a name that is an attribute as well counts once."""
-    return " ".join(dict.fromkeys(filter(None, parts)))
 
 
 def plain(text: str) -> str:
