@@ -57,7 +57,10 @@ class AlignmentGates(Section):
     )
     prauc: float = Field(default=0.0, ge=0, le=1, description="minimum PRAUC on test pairs")
     precision: float = Field(
-        default=0.5, ge=0, le=1, description="minimum precision at the chosen threshold on test pairs; 0 disables the gate"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="minimum precision at the chosen threshold on test pairs; 0 disables the gate",
     )
     over_baseline: float = Field(
         default=-0.05,
