@@ -227,6 +227,18 @@ SCORES = Contract(
     ),
     "the score of every candidate, one file per shard of left entities",
 )
+LABELLED = Contract(
+    "kg.labelled",
+    1,
+    (
+        Table(
+            "scores",
+            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
+            key=("left", "right", "method"),
+        ),
+    ),
+    "the scores of labelled pairs by the parts of the model",
+)
 CALIBRATION = Contract(
     "kg.calibration",
     1,
@@ -240,6 +252,15 @@ CALIBRATION = Contract(
                 f.Field("threshold", f.pa.float64(), "the least probability accepted", finite=True),
                 f.Field("low", f.pa.float64(), "lower end of its interval", finite=True),
                 f.Field("high", f.pa.float64(), "upper end of its interval", finite=True),
+                f.Field(
+                    "population", f.STRING, "the pairs that it holds for: given, linked or estimated", nonempty=True
+                ),
+                f.Field("accepted", f.pa.int64(), "number of these accepted"),
+                f.Field("precision", f.pa.float64(), "precision of these; 1 if none is accepted", finite=True),
+                f.Field("precision_low", f.pa.float64(), "lower end of its interval", finite=True),
+                f.Field("precision_high", f.pa.float64(), "upper end of its interval", finite=True),
+                f.Field("recall", f.pa.float64(), "share of their matches that is accepted", finite=True),
+                f.Field("kept", f.pa.bool_(), "whether the target is kept for them; if not, no threshold keeps it"),
                 f.Field("chosen", f.pa.bool_(), "whether decisions use it"),
             ),
             key=("target", "value"),
@@ -397,6 +418,7 @@ CONTRACTS = (
     MATCHER,
     MODEL,
     SCORES,
+    LABELLED,
     CALIBRATION,
     MATCHES,
     CLUSTERS,
