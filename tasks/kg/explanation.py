@@ -57,15 +57,22 @@ class Neighbor:
 
 
 @dataclass(frozen=True)
-class Rival:
-    """Another pair of one entity of a pair: the other entity, its score and probability, and whether it is a match."""
+class Other:
+    """Another entity that one was compared with, or is known to be: score (None if never compared), probability, decision."""
 
-    side: str
     id: str
     name: str
-    score: float
+    score: float | None
     probability: float
     match: bool
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another pair of one entity of a pair, whose side says which, with the other entity."""
+
+    side: str
+    other: Other
 
 
 @dataclass(frozen=True)
