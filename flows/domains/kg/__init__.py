@@ -65,6 +65,7 @@ KG = Domain(
         "graph rows": "fingerpost.schemas.inputs.graphs_tables:GRAPH_ROWS",
         "triples": "fingerpost.schemas.inputs.graphs_triples:TRIPLES",
         "links": "fingerpost.schemas.inputs.graph_links:LINKS",
+        "reviewed links": "fingerpost.schemas.inputs.graph_links:REVIEWED_LINKS",
     },
     changes={
         "kg.graph": "fingerpost.flows.domains.kg.changes:graph",
@@ -93,5 +94,10 @@ KG = Domain(
         plots="fingerpost.flows.domains.kg.report.section:plots",
         cards="fingerpost.flows.domains.kg.report.section:cards",
     ),
-    commands=("fingerpost.flows.domains.kg.commands:align",),
+    commands=(
+        "fingerpost.flows.domains.kg.commands:align",
+        "fingerpost.flows.domains.kg.commands:explain",
+        "fingerpost.flows.domains.kg.commands:review",
+        "fingerpost.flows.domains.kg.commands:join",
+    ),
 )

@@ -29,9 +29,23 @@ class Inputs:
         """The artifacts by role; no right graph within one."""
         return {"left": self.left, "links": self.links} | ({} if self.within else {"right": self.right})
 
+    @property
+    def both(self) -> tuple[Ref, Ref]:
+        """Both graphs; within one graph, that one twice."""
+        return self.left, self.right
+
+    @property
     def sides(self) -> Mapping[str, Ref]:
         """The graphs by side, one within one graph."""
         return {"left": self.left} if self.within else {"left": self.left, "right": self.right}
+
+    def name_across(self, side: str) -> str:
+        """The side that the entities of a side are compared with: within one graph, the same."""
+        return side if self.within else "right" if side == "left" else "left"
+
+    def across(self, side: str) -> Ref:
+        """The graph that the entities of a side are compared with."""
+        return self.sides[self.name_across(side)]
 
 
 def inputs_of(run: Run) -> Inputs:
@@ -42,7 +56,8 @@ def inputs_of(run: Run) -> Inputs:
     if sources.right is not None:
         with scoped(run, "right"):
             right = import_graph(sources.right, side="right", params=own.imports)
-    return Inputs(left, right, import_links(left, right, *sources.links, params=own.linking))
+    links = import_links(left, right, *sources.links, params=own.imports, splits=own.splits)
+    return Inputs(left, right, links)
 
 
 def _sources(run: Run) -> GraphSources:

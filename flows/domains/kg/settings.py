@@ -1,12 +1,23 @@
 """Parameters and gates of an alignment: the section ``kg`` of the settings."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE
+from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.kg.blocking import BlockingParams
+from fingerpost.tasks.kg.clusters import ClusterParams
+from fingerpost.tasks.kg.embeddings import EmbeddingParams
+from fingerpost.tasks.kg.joining import JoiningParams
 from fingerpost.tasks.kg.neighborhoods import SamplingParams
+from fingerpost.tasks.kg.search import SearchParams
+from fingerpost.tasks.kg.splits import SplitParams
+
+#: Rows of a table of a graph in one file.
+ROWS_PER_FILE = 2**20
 
 
 class AlignmentChange(Section):
@@ -46,7 +57,10 @@ class AlignmentGates(Section):
     )
     prauc: float = Field(default=0.0, ge=0, le=1, description="minimum PRAUC on test pairs")
     precision: float = Field(
-        default=0.5, ge=0, le=1, description="minimum precision at the chosen threshold on test pairs; 0 disables the gate"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="minimum precision at the chosen threshold on test pairs; 0 disables the gate",
     )
     over_baseline: float = Field(
         default=-0.05,
@@ -126,8 +140,29 @@ class KgSettings(Section):
         default=0.05, ge=0, le=1, description="maximum fraction of quarantined rows; an import with more fails"
     )
     rows_per_shard: int = Field(default=16_384, ge=1, description="entities per shard")
+    splits: SplitParams = SplitParams()
+    embedding: EmbeddingParams = EmbeddingParams()
+    search: SearchParams = SearchParams()
+    blocking: BlockingParams = BlockingParams()
     sampling: SamplingParams = SamplingParams()
+    clusters: ClusterParams = ClusterParams()
+    joining: JoiningParams = JoiningParams()
     gates: AlignmentGates = AlignmentGates()
+
+    @property
+    def imports(self) -> ImportParams:
+        """The limits of an import."""
+        return ImportParams(ROWS_PER_FILE, self.quarantine_share)
+
+    @property
+    def searched(self) -> SearchParams:
+        """How similar entities are found: of the types that are aligned."""
+        return replace(self.search, types=self.search.types or self.types)
+
+    @property
+    def blocked(self) -> BlockingParams:
+        """Which pairs become candidates: of the types that are aligned."""
+        return replace(self.blocking, types=self.blocking.types or self.types)
 
     @model_validator(mode="after")
     def _sides(self) -> "KgSettings":

@@ -3,29 +3,26 @@
 Imports no Prefect.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fingerpost.flows.domains.domain import FileUse
 from fingerpost.flows.domains.kg.settings import KgSettings
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.section import SettingsError
+from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE, SAMPLE
-from fingerpost.schemas.inputs.graph_sources import (
-    GraphSource,
-    LinkSource,
-    check_sides,
-    form_of,
-    graph_source,
-    link_source,
-    reviewed_source,
-)
+from fingerpost.schemas.inputs.graph_links import LINKS, LinkFile, LinkSource, ReviewedLinks
+from fingerpost.schemas.inputs.graph_sources import GraphChoice, form_of, graph_source, own_links, part_of
+from fingerpost.schemas.inputs.graphs import GraphSource
+from fingerpost.schemas.inputs.graphs_triples import TRIPLES
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
 FLOW = "align_graphs"
-#: Forms whose files or folders hold both graphs.
-_BOTH = ("dbp15k", "python-objects")
+#: What is read as a table without a look at it.
+_TABLE = "table"
+#: The form whose folders have both graphs, and links.
+_BOTH = "dbp15k"
 
 
 @dataclass(frozen=True)
@@ -40,20 +37,8 @@ class GraphSources:
 
     def identity(self) -> str:
         """The identities of all in one; InputError if one cannot be read."""
-        return digest_of([source.identity() for source in self._all()])
-
-    def check(self) -> None:
-        """InputError for a file that is missing or lacks a column, and for two tables without a common attribute."""
-        for source in self._all():
-            source.check()
-        if self.right is not None:
-            check_sides(self.left, self.right)
-
-    def _all(self) -> Iterator[GraphSource | LinkSource]:
-        yield self.left
-        if self.right is not None:
-            yield self.right
-        yield from self.links
+        graphs = [self.left] if self.right is None else [self.left, self.right]
+        return digest_of([source.identity() for source in (*graphs, *self.links)])
 
 
 def skipped(settings: Settings) -> str:
@@ -88,12 +73,6 @@ def left_setting(settings: Settings, flow: str) -> str:
     return "kg.left" if path in (settings.kg.left, OBJECTS_SAMPLE) else "input.source"
 
 
-def within(settings: Settings, flow: str) -> bool:
-    """Whether duplicates within one graph are sought: as set, or where there is only one."""
-    own, path = settings.kg, left_path(settings, flow)
-    return own.within or not (own.right or form_of(path, own.form) in _BOTH)
-
-
 def files_of(settings: Settings, flow: str) -> list[FileUse]:
     """The files of graphs and links that a flow reads; none for the built-in sample."""
     own, path, uses = settings.kg, left_path(settings, flow), list[FileUse]()
@@ -101,24 +80,42 @@ def files_of(settings: Settings, flow: str) -> list[FileUse]:
         uses.append(_graph_use(own, path, left_setting(settings, flow)))
     if own.right:
         uses.append(_graph_use(own, own.right, "kg.right"))
-    links = _columns(own, "left", "right", "label", "split")
     if own.links:
-        uses.append(FileUse("links", own.links, links, "kg.links"))
+        uses.append(FileUse("links", own.links, dict(part_of(own.columns, LINKS)), "kg.links"))
     if own.reviewed:
         uses.append(FileUse("reviewed links", own.reviewed, {}, "kg.reviewed"))
     return uses
 
 
 def _graph_use(own: KgSettings, path: str, setting: str) -> FileUse:
-    form = form_of(path, own.form)
-    if form != "table":
-        return FileUse(form, path, _columns(own, "head", "relation", "tail") if form == "triples" else {}, setting)
+    form = _form(own, path)
+    if form != _TABLE:
+        return FileUse(form, path, dict(part_of(own.columns, TRIPLES)) if form == "triples" else {}, setting)
     theirs = own.right_columns.get(own.id, own.id) if setting == "kg.right" else own.id
     return FileUse("graph rows", path, {"id": theirs} if theirs else {}, setting)
 
 
-def _columns(own: KgSettings, *names: str) -> dict[str, str]:
-    return {ours: theirs for ours, theirs in own.columns.items() if ours in names}
+def _form(own: KgSettings, path: str) -> str:
+    """The form of a graph's file or folder; of one that is missing, a table."""
+    try:
+        return form_of(path, _choice(own, "left"))
+    except InputError:
+        return _TABLE
+
+
+def _choice(own: KgSettings, side: str) -> GraphChoice:
+    """How the graph of a side is read."""
+    return GraphChoice(
+        form=own.form,
+        columns=part_of(own.columns, TRIPLES),
+        id=own.id,
+        name=own.name,
+        kind=own.type,
+        shared=own.shared,
+        attributes=own.attributes or None,
+        language=own.language,
+        renamed=tuple(sorted(own.right_columns.items())) if side == "right" else (),
+    )
 
 
 def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> GraphSources:
@@ -132,31 +129,23 @@ def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | No
             f"kg: expected graphs for collection {settings.input.collection}, found none named and none remembered; name"
             " them in kg.left and kg.right, or one in kg.left with kg.within=true"
         )
-    both = form_of(path, own.form) in _BOTH
-    left = _source(own, path, "left", suppressed)
-    right = None if within(settings, flow) else _source(own, path if both else own.right, "right", suppressed)
-    links = []
-    if own.links:
-        links.append(link_source(own.links, columns=_columns(own, "left", "right", "label", "split"), suppressed=suppressed))
-    elif both and right is not None:
-        links.append(link_source(path, suppressed=suppressed))
-    if own.reviewed:
-        links.append(reviewed_source(own.reviewed, suppressed=suppressed))
-    return GraphSources(left, right, tuple(links))
+    left, right = graph_source(path, _choice(own, "left"), side=1, suppressed=suppressed), None
+    if not own.within:
+        if not (own.right or path == OBJECTS_SAMPLE or _form(own, path) == _BOTH):
+            raise SettingsError(
+                f"kg.right: expected the graph that {path} is aligned with, found none; name it, or set kg.within=true to"
+                " find duplicates in this one"
+            )
+        right = graph_source(own.right or path, _choice(own, "right"), side=2, suppressed=suppressed)
+    return GraphSources(left, right, tuple(_links(own, path, suppressed)))
 
 
-def _source(own: KgSettings, path: str, side: str, suppressed: Suppressed | None) -> GraphSource:
-    return graph_source(
-        path,
-        form=own.form,
-        side=side,
-        kind=own.type,
-        id=own.id,
-        name=own.name,
-        shared=own.shared,
-        attributes=own.attributes,
-        columns=_columns(own, "head", "relation", "tail"),
-        renamed=own.right_columns if side == "right" else {},
-        language=own.language,
-        suppressed=suppressed,
+def _links(own: KgSettings, path: str, suppressed: Suppressed | None) -> list[LinkSource]:
+    """The files of links, of reviewers last; what comes with the graphs, where no other file is named."""
+    given: LinkSource | None = (
+        LinkFile(own.links, part_of(own.columns, LINKS), suppressed)
+        if own.links
+        else own_links(path, _choice(own, "left"), suppressed=suppressed)
     )
+    reviewed: LinkSource | None = ReviewedLinks(own.reviewed, suppressed) if own.reviewed else None
+    return [source for source in (given, reviewed) if source is not None]
