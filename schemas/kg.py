@@ -240,9 +240,24 @@ MODEL = Contract(
             ),
             key=("epoch",),
         ),
+        Table(
+            "matrices",
+            (
+                f.Field("kind", f.STRING, "what goes through it: relation or attribute", nonempty=True),
+                f.Field("name", f.STRING, "of which name; empty for all without a matrix of their own"),
+                f.Field("inverse", f.pa.bool_(), "whether it leads from the neighbour to the entity"),
+            ),
+            key=("kind", "name", "inverse"),
+        ),
         tensor_table("weights"),
+        Table(
+            "crossed",
+            (_LEFT, _RIGHT, f.Field("logit", f.pa.float64(), "by a model that was not trained on it", finite=True)),
+            key=("left", "right"),
+        ),
     ),
-    "the aligner that looks at neighbourhoods: its weights, and how its training went",
+    "the aligner that looks at neighbourhoods: its weights, how its training went, and logits of pairs it was trained on by"
+    " models that were not",
 )
 LABELLED = Contract(
     "kg.labelled",
