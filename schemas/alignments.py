@@ -124,10 +124,18 @@ class ComparedPairs:
         )
         return cls(left, right, similarities, sources, scores["score"].to_numpy())
 
+    @cached_property
+    def _is_sorted(self) -> bool:
+        """Whether the pairs of a left entity stand together, as blocking writes them."""
+        return bool((self.left[1:] >= self.left[:-1]).all())
+
     def of(self, side: str, row: int) -> NDArray[np.int64]:
         """int64 (n,): the places of the pairs of an entity, the highest score first, ties by the other entity."""
         mine, other = (self.left, self.right) if side == "left" else (self.right, self.left)
-        places = np.flatnonzero(mine == row)
+        if side == "left" and self._is_sorted:
+            places = np.arange(*np.searchsorted(mine, [row, row + 1]))
+        else:
+            places = np.flatnonzero(mine == row)
         return places[np.lexsort((other[places], -self.scores[places]))]
 
     def place(self, left: int, right: int) -> int | None:

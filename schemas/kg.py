@@ -240,9 +240,24 @@ MODEL = Contract(
             ),
             key=("epoch",),
         ),
+        Table(
+            "matrices",
+            (
+                f.Field("kind", f.STRING, "what goes through it: relation or attribute", nonempty=True),
+                f.Field("name", f.STRING, "of which name; empty for all without a matrix of their own"),
+                f.Field("inverse", f.pa.bool_(), "whether it leads from the neighbour to the entity"),
+            ),
+            key=("kind", "name", "inverse"),
+        ),
         tensor_table("weights"),
+        Table(
+            "crossed",
+            (_LEFT, _RIGHT, f.Field("logit", f.pa.float64(), "by a model that was not trained on it", finite=True)),
+            key=("left", "right"),
+        ),
     ),
-    "the aligner that looks at neighbourhoods: its weights, and how its training went",
+    "the aligner that looks at neighbourhoods: its weights, how its training went, and logits of pairs it was trained on by"
+    " models that were not",
 )
 LABELLED = Contract(
     "kg.labelled",
@@ -268,6 +283,18 @@ SCORES = Contract(
     ),
     "the score of every candidate, one file per shard of left entities",
 )
+LABELLED = Contract(
+    "kg.labelled",
+    1,
+    (
+        Table(
+            "scores",
+            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
+            key=("left", "right", "method"),
+        ),
+    ),
+    "the scores of labelled pairs by the parts of the model",
+)
 CALIBRATION = Contract(
     "kg.calibration",
     1,
@@ -281,6 +308,15 @@ CALIBRATION = Contract(
                 f.Field("threshold", f.pa.float64(), "the least probability accepted", finite=True),
                 f.Field("low", f.pa.float64(), "lower end of its interval", finite=True),
                 f.Field("high", f.pa.float64(), "upper end of its interval", finite=True),
+                f.Field(
+                    "population", f.STRING, "the pairs that it holds for: given, linked or estimated", nonempty=True
+                ),
+                f.Field("accepted", f.pa.int64(), "number of these accepted"),
+                f.Field("precision", f.pa.float64(), "precision of these; 1 if none is accepted", finite=True),
+                f.Field("precision_low", f.pa.float64(), "lower end of its interval", finite=True),
+                f.Field("precision_high", f.pa.float64(), "upper end of its interval", finite=True),
+                f.Field("recall", f.pa.float64(), "share of their matches that is accepted", finite=True),
+                f.Field("kept", f.pa.bool_(), "whether the target is kept for them; if not, no threshold keeps it"),
                 f.Field("chosen", f.pa.bool_(), "whether decisions use it"),
             ),
             key=("target", "value"),

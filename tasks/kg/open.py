@@ -33,6 +33,7 @@ from fingerpost.tasks.kg.explanation import (
     Explanation,
     Input,
     Neighbor,
+    Other,
     Rival,
     contributions,
     decided,
@@ -176,6 +177,32 @@ class LiveAlignment:
         one, other = self.graphs["left"].entity(left), self.graphs["right"].entity(right)
         joined = self.decided.cluster_of("left", left)
         return Match(one["id"], other["id"], one["name"], other["name"], probability, joined)
+
+    def others_of(self, key: str, *, side: str | None = None) -> list[Other]:
+        """The entities that one is matched with, then those that it was compared with, each the most probable first."""
+        return self.others_at(*self.place_of(key, side=side))
+
+    def others_at(self, side: str, row: int) -> list[Other]:
+        """As `others_of`, of the entity in a row."""
+        found = dict[int, Other]()
+        for one in SIDES if self.within else (side,):
+            other = SIDES[one == "left"]
+            entities = self.graphs[other]
+            matched = {pair[one == "left"]: pair[2] for pair in self.decided.of(one, row)}
+            places = self.compared.of(one, row)
+            scores = dict(
+                zip(getattr(self.compared, other)[places].tolist(), self.compared.scores[places].tolist(), strict=True)
+            )
+            for partner, probability in zip(
+                scores, self.probabilities(self.compared.scores[places]).tolist(), strict=True
+            ):
+                entity, decided = entities.entity(partner), matched.get(partner, probability)
+                found[partner] = Other(entity["id"], entity["name"], scores[partner], decided, partner in matched)
+            for partner, probability in matched.items():
+                if partner not in scores:
+                    entity = entities.entity(partner)
+                    found[partner] = Other(entity["id"], entity["name"], None, probability, True)
+        return sorted(found.values(), key=lambda one: (not one.match, -one.probability, one.id))
 
     def matches(self) -> pa.Table:
         """All matches, the most probable first; columns: `fingerpost.schemas.alignments.MATCHES`."""
@@ -374,24 +401,12 @@ class _Explained:
         return [(self.live.graphs["left"].ids([a])[0], self.live.graphs["right"].ids([b])[0]) for a, b in others]
 
     def _rivals(self) -> tuple[Rival, ...]:
-        """The most probable other pairs of each entity."""
-        compared, found = self.live.compared, []
+        """The matches of each entity with others, then the most probable other pairs."""
+        found = []
         for side, other in (SIDES, SIDES[::-1]):
-            sides = SIDES if self.live.within else (side,)
-            places = np.concatenate([compared.of(one, self.rows[side]) for one in sides])
-            places = places[np.argsort(-compared.scores[places], kind="stable")]
-            probabilities = self.live.probabilities(compared.scores[places])
-            matched = {pair[:2] for one in sides for pair in self.live.decided.of(one, self.rows[side])}
-            rivals = []
-            for place, probability in zip(places.tolist(), probabilities.tolist(), strict=True):
-                pair = int(compared.left[place]), int(compared.right[place])
-                if place == self.place:
-                    continue
-                row = pair[1] if pair[0] == self.rows[side] and (side == "left" or self.live.within) else pair[0]
-                entity = self.live.graphs[other].entity(row)
-                score = float(compared.scores[place])
-                rivals.append(Rival(side, entity["id"], entity["name"], score, probability, pair in matched))
-            found += rivals[:_RIVALS]
+            own = self.live.graphs[other].entity(self.rows[other])["id"]
+            others = [one for one in self.live.others_at(side, self.rows[side]) if one.id != own]
+            found += [Rival(side, one) for one in others[:_RIVALS]]
         return tuple(found)
 
 

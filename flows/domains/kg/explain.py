@@ -85,7 +85,7 @@ def _show_rivals(found: Explanation, console: TextConsole) -> None:
         return
     table = table_of("\nother pairs of either", "of", "with", "probability>", "")
     for one in found.rivals:
-        mine = found.left if one.side == "left" else found.right
-        name = one.id if one.name in ("", one.id) else f"{one.id} ({one.name})"
-        table.add_row(mine.id, name, f"{one.probability:.4f}", "match" if one.match else "")
+        mine, other = (found.left if one.side == "left" else found.right), one.other
+        name = other.id if other.name in ("", other.id) else f"{other.id} ({other.name})"
+        table.add_row(mine.id, name, f"{other.probability:.4f}", "match" if other.match else "")
     console.print(table)

@@ -9,12 +9,21 @@ from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE
 from fingerpost.tasks.corpus.documents import ImportParams
 from fingerpost.tasks.kg.blocking import BlockingParams
+from fingerpost.tasks.kg.boosting import BoostingParams
+from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
 from fingerpost.tasks.kg.clusters import ClusterParams
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
+from fingerpost.tasks.kg.held_out import PropagationParams
 from fingerpost.tasks.kg.joining import JoiningParams
+from fingerpost.tasks.kg.labels import LabelParams
 from fingerpost.tasks.kg.neighborhoods import SamplingParams
+from fingerpost.tasks.kg.one_to_one import AssignmentParams
+from fingerpost.tasks.kg.pair_scorer import FeatureParams
+from fingerpost.tasks.kg.pair_shards import PairShards
+from fingerpost.tasks.kg.scorer import ScorerParams
 from fingerpost.tasks.kg.search import SearchParams
-from fingerpost.tasks.kg.splits import SplitParams
+from fingerpost.tasks.kg.splits import LinkParams
+from fingerpost.tasks.kg.terms import TermParams
 
 #: Rows of a table of a graph in one file.
 ROWS_PER_FILE = 2**20
@@ -140,11 +149,20 @@ class KgSettings(Section):
         default=0.05, ge=0, le=1, description="maximum fraction of quarantined rows; an import with more fails"
     )
     rows_per_shard: int = Field(default=16_384, ge=1, description="entities per shard")
-    splits: SplitParams = SplitParams()
+    linking: LinkParams = LinkParams()
     embedding: EmbeddingParams = EmbeddingParams()
     search: SearchParams = SearchParams()
     blocking: BlockingParams = BlockingParams()
+    structure: PropagationParams = PropagationParams()
+    terms: TermParams = TermParams()
+    labels: LabelParams = LabelParams()
+    features: FeatureParams = FeatureParams()
+    baseline: BoostingParams = BoostingParams()
     sampling: SamplingParams = SamplingParams()
+    scorer: ScorerParams = ScorerParams()
+    pairs: PairShards = PairShards()
+    calibration: CalibrationParams = CalibrationParams()
+    assignment: AssignmentParams = AssignmentParams()
     clusters: ClusterParams = ClusterParams()
     joining: JoiningParams = JoiningParams()
     gates: AlignmentGates = AlignmentGates()

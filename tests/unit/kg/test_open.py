@@ -9,9 +9,10 @@ import pytest
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.environment import Environment
-from fingerpost.tasks.kg.explanation import Explanation, contributions, grouped
+from fingerpost.tasks.kg.explanation import Explanation, Other, contributions, grouped
 from fingerpost.tasks.kg.open import LiveAlignment, Match
 from tests.support.alignments import (
+    CANDIDATES,
     LEFT,
     SHOP,
     SHOP_RELATIONS,
@@ -51,6 +52,18 @@ def test_an_entity_of_either_graph_has_its_match(opened: LiveAlignment) -> None:
     assert opened.match("r2", side="right") == opened.match("l2")
     assert opened.cluster_of("l1") == opened.cluster_of("r1") == "k3"
     assert opened.cluster_of("l3") == "k4"
+
+
+def test_an_entity_is_answered_with_its_match_and_then_what_it_was_compared_with(opened: LiveAlignment) -> None:
+    assert [(one.id, one.match) for one in opened.others_of("l1")] == [("r1", True), ("r2", False)]
+    assert [(one.id, one.match) for one in opened.others_of("r2")] == [("l2", True), ("l1", False)]
+    assert [one.id for one in opened.others_of("l3")] == ["r9"]
+
+
+def test_a_known_match_that_was_never_compared_is_an_answer(env: Environment) -> None:
+    matches = [("l3", "r9", 1.0)]
+    live = LiveAlignment(env.store, alignment_of(env, Changed(matches=matches, candidates=CANDIDATES[:2])))
+    assert live.others_of("l3") == [Other("r9", "garden hose", None, 1.0, True)]
 
 
 def test_all_matches_are_the_most_probable_first(opened: LiveAlignment) -> None:
@@ -130,8 +143,11 @@ def test_a_match_is_explained_by_its_attributes_its_neighbours_and_its_rivals(op
         ("right", "c1", "ACME", "b1"),
         ("right", "r9", "garden hose", ""),
     ]
-    assert [(one.side, one.id, one.match) for one in found.rivals] == [("left", "r2", False), ("right", "l2", False)]
-    assert found.rivals[0].probability == pytest.approx(0.6225, abs=1e-4)
+    assert [(one.side, one.other.id, one.other.match) for one in found.rivals] == [
+        ("left", "r2", False),
+        ("right", "l2", False),
+    ]
+    assert found.rivals[0].other.probability == pytest.approx(0.6225, abs=1e-4)
 
 
 def test_what_is_unknown_of_a_pair_is_told_as_such(opened: LiveAlignment) -> None:
@@ -145,8 +161,7 @@ def test_a_pair_of_two_types_and_a_pair_that_was_not_compared_have_a_score(opene
     found = explained(opened, "b1", "r1")
     assert found.notes == ("their types differ, brand and product: such pairs are never compared",)
     assert (found.score, found.sources, found.similarity) == (pytest.approx(-4.8), (), None)
-    assert found.rivals[0].id == "c1"
-    assert found.rivals[0].match
+    assert found.rivals[0].other == Other("c1", "ACME", 3.0, 1.0, True)
 
 
 def within(env: Environment) -> LiveAlignment:
@@ -174,7 +189,7 @@ def test_duplicates_within_one_graph_are_found_from_either_end(env: Environment)
     assert opened.cluster_of("l2", side="right") == "k1"
     found = opened.explain("l2", "l1")
     assert (found.left.id, found.right.id, found.decision) == ("l1", "l2", "match")
-    assert [(one.side, one.id) for one in found.rivals] == [("left", "l3")]
+    assert [(one.side, one.other.id) for one in found.rivals] == [("left", "l3")]
     assert opened.explain("l3", "l1").decision == "rival"
     with pytest.raises(InputError, match="pair: expected two entities, got 'l1' twice"):
         opened.explain("l1", "l1")
