@@ -120,7 +120,11 @@ def _facts(graph: JoinedGraph) -> Iterator[list[tuple[str, int]]]:
     nodes = [str(named_node(key)) for key in graph.entities["id"].to_pylist()]
     labelled = _labelled(graph)
     for begin, rows in _blocks(graph.entities):
-        yield [fact for row, (_, kind, name) in enumerate(rows, begin) for fact in _own(nodes[row], kind, name, labelled[row])]
+        yield [
+            fact
+            for row, (_, kind, name) in enumerate(rows, begin)
+            for fact in _own(nodes[row], kind, name, labelled[row])
+        ]
     for _, rows in _blocks(graph.sources):
         yield [(f"{nodes[joined]} <{DERIVED}> {source_node(side, key)}", 0) for joined, side, key, _ in rows]
     relations = [str(named_node(name)) for name in graph.relation_names["name"].to_pylist()]
@@ -142,7 +146,7 @@ def _labelled(graph: JoinedGraph) -> list[bool]:
     found = np.zeros(graph.entities.num_rows, bool)
     labels = pc.and_(graph.attributes["kept"], pc.equal(graph.attributes["key"], LABEL))
     found[graph.attributes["joined"].filter(labels).to_numpy()] = True
-    return found.tolist()  # type: ignore[no-any-return]
+    return found.tolist()
 
 
 def _blocks(table: pa.Table) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
@@ -179,7 +183,9 @@ def write_joined(graph: JoinedGraph, path: Path) -> int:
 def check_output(path: Path) -> None:
     """InputError for a path that `write_joined` refuses."""
     if path.suffix not in ("", ".nt", ".nq"):
-        raise InputError(f"{path}: expected a name that ends in .nt or .nq, or that of a folder, got another; rename it")
+        raise InputError(
+            f"{path}: expected a name that ends in .nt or .nq, or that of a folder, got another; rename it"
+        )
     if path.exists() and (path.is_dir() or not path.suffix):
         raise InputError(f"{path}: expected a {'file' if path.suffix else 'new folder'}, found one; name another")
     if not path.absolute().parent.is_dir():

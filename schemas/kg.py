@@ -11,6 +11,7 @@ _PROBABILITY = f.Field("probability", f.pa.float32(), "probability that a pair i
 _SIDE = f.Field("side", f.STRING, "left or right: the graph of an entity", nonempty=True)
 _FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 
+_SIMILARITIES = f.Field("vector", f.pa.float32(), "its similarities; NaN for unknown", vector=True)
 _ENTITY = f.Field("entity", f.pa.uint32(), "the row of its entity")
 _RELATIONS = f.Field(
     "relations",
@@ -103,7 +104,9 @@ TERMS = Contract(
             "attributes",
             (
                 f.Field("attribute", f.STRING, "an attribute that both sides have", nonempty=True),
-                f.Field("measure", f.STRING, "how its values are compared: text, number, date, ...", nonempty=True),
+                f.Field(
+                    "kind", f.STRING, "how it is compared: as text, number, date, neighbors or whole", nonempty=True
+                ),
             ),
             key=("attribute",),
         ),
@@ -173,6 +176,26 @@ CANDIDATES = Contract(
     ),
     "pairs of entities that are compared in full, one file per shard of left entities",
 )
+RIVALS = Contract(
+    "kg.rivals",
+    1,
+    (
+        Table(
+            "rivals",
+            (
+                _SIDE,
+                _ENTITY,
+                f.Field(
+                    "partners", f.pa.list_(f.pa.uint32()), "by text, its most similar candidate; 2**32 - 1 for none"
+                ),
+                f.Field("best", f.pa.list_(f.pa.float32()), "by text, how similar that one is"),
+                f.Field("second", f.pa.list_(f.pa.float32()), "by text, how similar the next one is"),
+            ),
+            rule=same_lengths("partners", "best"),
+        ),
+    ),
+    "the most similar candidates of every entity, one file per shard of left entities: right ones occur in several",
+)
 STRUCTURE = Contract(
     "kg.structure",
     1,
@@ -183,9 +206,16 @@ FEATURES = Contract(
     "kg.features",
     1,
     (
-        Table("names", (f.Field("name", f.STRING, "attribute:measure", nonempty=True),), key=("name",)),
+        Table(
+            "names",
+            (
+                f.Field("name", f.STRING, "attribute:measure", nonempty=True),
+                f.Field("plain", f.pa.bool_(), "whether the baseline looks at it"),
+            ),
+            key=("name",),
+        ),
         Table("pairs", (_LEFT, _RIGHT), key=("left", "right")),
-        dense_table("features"),
+        Table("features", (_SIMILARITIES,), compression="none"),
     ),
     "similarities of labelled pairs, a row per pair",
 )
@@ -230,6 +260,18 @@ MODEL = Contract(
     "the aligner that looks at neighbourhoods: its weights, how its training went, and logits of pairs it was trained on by"
     " models that were not",
 )
+LABELLED = Contract(
+    "kg.labelled",
+    1,
+    (
+        Table(
+            "scores",
+            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
+            key=("left", "right", "method"),
+        ),
+    ),
+    "the scores of labelled pairs by the parts of the model",
+)
 SCORES = Contract(
     "kg.scores",
     1,
@@ -241,6 +283,18 @@ SCORES = Contract(
         ),
     ),
     "the score of every candidate, one file per shard of left entities",
+)
+LABELLED = Contract(
+    "kg.labelled",
+    1,
+    (
+        Table(
+            "scores",
+            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
+            key=("left", "right", "method"),
+        ),
+    ),
+    "the scores of labelled pairs by the parts of the model",
 )
 CALIBRATION = Contract(
     "kg.calibration",
@@ -255,6 +309,15 @@ CALIBRATION = Contract(
                 f.Field("threshold", f.pa.float64(), "the least probability accepted", finite=True),
                 f.Field("low", f.pa.float64(), "lower end of its interval", finite=True),
                 f.Field("high", f.pa.float64(), "upper end of its interval", finite=True),
+                f.Field(
+                    "population", f.STRING, "the pairs that it holds for: given, linked or estimated", nonempty=True
+                ),
+                f.Field("accepted", f.pa.int64(), "number of these accepted"),
+                f.Field("precision", f.pa.float64(), "precision of these; 1 if none is accepted", finite=True),
+                f.Field("precision_low", f.pa.float64(), "lower end of its interval", finite=True),
+                f.Field("precision_high", f.pa.float64(), "upper end of its interval", finite=True),
+                f.Field("recall", f.pa.float64(), "share of their matches that is accepted", finite=True),
+                f.Field("kept", f.pa.bool_(), "whether the target is kept for them; if not, no threshold keeps it"),
                 f.Field("chosen", f.pa.bool_(), "whether decisions use it"),
             ),
             key=("target", "value"),
@@ -373,6 +436,20 @@ REVIEW = Contract(
     ),
     "the pairs whose review helps most, the most doubtful first",
 )
+CHANGES = Contract(
+    "kg.changes",
+    1,
+    (
+        Table(
+            "entities",
+            (
+                f.Field("before", f.pa.int64(), "the row of an entity in the earlier version; -1: it is new"),
+                f.Field("changed", f.pa.bool_(), "whether it is new, or anything else is said of it"),
+            ),
+        ),
+    ),
+    "the entities of a graph beside those of an earlier version, a row per entity",
+)
 EVALUATION = Contract(
     "kg.evaluation",
     1,
@@ -393,14 +470,17 @@ CONTRACTS = (
     NEAREST,
     SHARED,
     CANDIDATES,
+    RIVALS,
     STRUCTURE,
     FEATURES,
     MATCHER,
     MODEL,
     SCORES,
+    LABELLED,
     CALIBRATION,
     MATCHES,
     CLUSTERS,
+    CHANGES,
     JOINED,
     REVIEW,
     EVALUATION,

@@ -267,7 +267,7 @@ def average_linkage(
 
     while len(clusters) > 1:
         best, one, other = max(
-            ((mean(one, other), sorted(one), sorted(other)) for one in clusters for other in clusters if one != other)
+            (mean(one, other), sorted(one), sorted(other)) for one in clusters for other in clusters if one != other
         )
         if best < least:
             break
@@ -287,3 +287,12 @@ def kept_by_overlap(now: list[int], before: list[int]) -> dict[int, int]:
         if n not in kept and b not in kept.values():
             kept[n] = b
     return kept
+
+
+def said_of(world: Any, key: int) -> tuple[Any, ...]:
+    """All that a graph says of an entity: type, name, attributes, and relations with the neighbours' keys and names."""
+    entities, relations = world
+    kind, name, attributes = entities[key]
+    leads = sorted((relation, tail, entities[tail][1]) for head, relation, tail in relations if head == key)
+    led = sorted((relation, head, entities[head][1]) for head, relation, tail in relations if tail == key)
+    return kind, name, sorted(attributes), leads, led

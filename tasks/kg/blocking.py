@@ -136,32 +136,48 @@ def union(
     """The candidates of some left entities: pairs of one type, each once, the best ``params.candidates`` of each left one.
 
     types: the number of each entity's type, -1 where it is not paired. vectors: float32 of both sides, unit rows or zeros.
-    Known pairs come first, then rules, then pairs by their best rank from any source, of these the more similar, then the
-    smaller right number. within: both sides are one, and a pair is of its smaller entity as the left one.
+    Pairs of rules come first, then all by their best rank from any source, of these the more similar, then the smaller
+    right number. Known pairs always find a place; those that would have none otherwise are of ``LINKS`` alone. within: both
+    sides are one, and a pair is of its smaller entity as the left one.
     """
-    left = np.concatenate([one.left for one in proposals]).astype(np.int64)
-    right = np.concatenate([one.right for one in proposals]).astype(np.int64)
-    ranks = np.concatenate([one.ranks - _lead(one.source) for one in proposals])
-    bits = np.concatenate([np.full(len(one.left), one.source, dtype=np.uint8) for one in proposals])
-    kept = (types[0][left] == types[1][right]) & (types[0][left] >= 0)
-    if within:
-        kept &= left < right
-    left, right, ranks, bits = left[kept], right[kept], ranks[kept], bits[kept]
-    order = np.lexsort((right, left))
-    left, right, ranks, bits = left[order], right[order], ranks[order], bits[order]
-    starts = np.flatnonzero((np.diff(left, prepend=-1) != 0) | (np.diff(right, prepend=-1) != 0))
-    if len(starts):
-        ranks, bits = np.minimum.reduceat(ranks, starts), np.bitwise_or.reduceat(bits, starts)
-    left, right = left[starts], right[starts]
+    left, right, ranks, bits = _merged(proposals, types, within=within)
     similarity = cosines(left, right, vectors)
     order = np.lexsort((right, -similarity, ranks, left))
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = places(left[order])
+    known = (bits & LINKS) > 0
+    bits[known & (place >= params.candidates)] = LINKS
+    order = np.lexsort((place, ~known, left))
     chosen = np.sort(order[places(left[order]) < params.candidates])
     return Candidates(left[chosen].astype(np.uint32), right[chosen].astype(np.uint32), similarity[chosen], bits[chosen])
 
 
-def _lead(source: int) -> int:
-    """What puts known pairs before rules, and these before all ranks."""
-    return {LINKS: 2, RULES: 1}.get(source, 0) << 40
+def _merged(
+    proposals: Sequence[Proposals], types: tuple[NDArray[np.integer], NDArray[np.integer]], *, within: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+    """The distinct pairs of one type by left and right, their best rank and the bits of their sources."""
+    left = np.concatenate([one.left for one in proposals]).astype(np.int64)
+    right = np.concatenate([one.right for one in proposals]).astype(np.int64)
+    ranks = np.concatenate([_ranks(one) for one in proposals])
+    bits = np.concatenate([np.full(len(one.left), one.source, dtype=np.uint8) for one in proposals])
+    kept = (types[0][left] == types[1][right]) & (types[0][left] >= 0)
+    if within:
+        kept &= left < right
+    order = np.flatnonzero(kept)[np.lexsort((right[kept], left[kept]))]
+    left, right, ranks, bits = left[order], right[order], ranks[order], bits[order]
+    starts = np.flatnonzero((np.diff(left, prepend=-1) != 0) | (np.diff(right, prepend=-1) != 0))
+    if len(starts):
+        ranks, bits = np.minimum.reduceat(ranks, starts), np.bitwise_or.reduceat(bits, starts)
+    return left[starts], right[starts], ranks, bits
+
+
+def _ranks(proposals: Proposals) -> NDArray[np.int64]:
+    """Ranks that put rules before all others, and what only links propose behind."""
+    if proposals.source == RULES:
+        return np.full(len(proposals.left), -1, dtype=np.int64)
+    if proposals.source == LINKS:
+        return np.full(len(proposals.left), np.iinfo(np.int64).max, dtype=np.int64)
+    return proposals.ranks
 
 
 def cosines(

@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from fingerpost.tasks.kg.mixing import mixed
+
 #: Probabilities are added as whole multiples of 2**-30, so that sums do not depend on the order of rows.
 _UNIT = 2**30
+#: In place of the probability of a pair that is known to be two entities: no group with both is ever made.
+NEVER = -1e6
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,10 @@ class ClusterParams:
 
 
 @dataclass(frozen=True)
-class ScoredPairs:
+class ComparedPairs:
     """Pairs of entities, each once, with their probabilities.
 
-    pairs: int64 (m, 2), numbers of entities. probabilities: float64 (m,), 0 to 1.
+    pairs: int64 (m, 2), numbers of entities. probabilities: float64 (m,), 0 to 1, or `NEVER`.
     """
 
     pairs: NDArray[np.int64]
@@ -62,7 +66,7 @@ def members_to_split(component: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def split_components(
     component: NDArray[np.int64],
-    scored: ScoredPairs,
+    scored: ComparedPairs,
     order: NDArray[np.int64],
     *,
     threshold: float,
@@ -149,7 +153,7 @@ def _mutual(
     """int64 (joins, 2): groups that are each other's best, the one to keep first."""
     low, high = np.sort(np.stack([groups.first[one], groups.first[other]]), axis=0).astype(np.uint64)
     # Equal means are as if drawn, by the keys alone: in order of keys a large group of equals would grow one at a time.
-    drawn = _mixed(low * np.uint64(0x9E3779B97F4A7C15) + high)
+    drawn = mixed(mixed(low) + high)
     rank = np.empty(len(one), dtype=np.int64)
     rank[np.lexsort((high, low, drawn, -means))] = np.arange(len(one))
     best = np.full(len(groups.sizes), len(one), dtype=np.int64)
@@ -157,13 +161,6 @@ def _mutual(
     np.minimum.at(best, other, rank)
     chosen = (best[one] == rank) & (best[other] == rank)
     return np.stack([one[chosen], other[chosen]], axis=1)
-
-
-def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The numbers as if drawn at random, by the finaliser of SplitMix64 (Steele et al., OOPSLA 2014)."""
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))
 
 
 def _contracted(groups: _Groups, kept: NDArray[np.bool_], joined: NDArray[np.int64]) -> _Groups:

@@ -44,16 +44,33 @@ class SharedNeighbors:
         types: see `type_numbers`; of type -1 there are none. Equal ones ascend. within: both sides are one, and an entity
         is no partner of itself.
         """
-        parts = [self._block(at, min(at + _BLOCK, end), types, most, within) for at in range(begin, end, _BLOCK)]
+        return self.nearest_of(np.arange(begin, end), types, most=most, within=within)
+
+    def nearest_of(
+        self,
+        entities: NDArray[np.integer],
+        types: tuple[NDArray[np.integer], NDArray[np.integer]],
+        *,
+        most: int,
+        within: bool = False,
+    ) -> Nearest:
+        """As `nearest`, of some entities, which ascend."""
+        blocks = [entities[at : at + _BLOCK] for at in range(0, len(entities), _BLOCK)]
+        parts = [self._block(block, types, most, within) for block in blocks]
         owners, rows, scores = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else _NOTHING
-        indptr = np.searchsorted(owners, np.arange(begin, end + 1)).astype(np.int64)
+        ends = np.searchsorted(owners, entities, side="right")
+        indptr = np.concatenate(([0], ends)).astype(np.int64)
         return Nearest(indptr, rows.astype(np.uint32), scores.astype(np.float32))
 
     def _block(
-        self, begin: int, end: int, types: tuple[NDArray[np.integer], NDArray[np.integer]], most: int, within: bool
+        self,
+        entities: NDArray[np.integer],
+        types: tuple[NDArray[np.integer], NDArray[np.integer]],
+        most: int,
+        within: bool,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        found = (self._rows[begin:end] @ self._turned).tocoo()
-        rows, columns = found.row.astype(np.int64) + begin, found.col.astype(np.int64)
+        found = (self._rows[entities] @ self._turned).tocoo()
+        rows, columns = entities[found.row].astype(np.int64), found.col.astype(np.int64)
         kept = (types[0][rows] == types[1][columns]) & (types[0][rows] >= 0)
         if within:
             kept &= rows != columns

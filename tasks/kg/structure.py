@@ -83,7 +83,7 @@ def alignment_rounds(
     candidates: tuple[NDArray[np.integer], NDArray[np.integer]] | None = None,
     prior: sparse.csr_array | None = None,
 ) -> Iterator[Alignment]:
-    """The alignment after each round.
+    """The alignment after each round; nodes are matched with those of their own type, whose numbers both graphs share.
 
     seeds: (k, 2) known pairs of left and right nodes. candidates: the left and right nodes to be matched, all that are in
     no seed by default. prior: CSR (left nodes, right nodes), similarities by other means, names for example, added to
@@ -92,12 +92,13 @@ def alignment_rounds(
     seeds = checked_pairs(left, right, seeds)
     open_nodes = _open_nodes((left.nodes, right.nodes), seeds, candidates)
     sides = facts_of(left), facts_of(right)
+    types = left.types[open_nodes[0]], right.types[open_nodes[1]]
     shape = (left.nodes, right.nodes)
     known = sparse.coo_array((np.ones(len(seeds)), (seeds[:, 0], seeds[:, 1])), shape=shape).tocsr()
     matches, pairs, before = known, seeds, None
     for _ in range(params.rounds):
         relations = similar_relations(left, right, pairs, least=params.least_relation)
-        scores = _similarities(sides, matches, relations, open_nodes, params)
+        scores = _similarities(sides, matches, relations, open_nodes, types, params)
         if prior is not None:
             scores = (scores + prior[open_nodes[0]][:, open_nodes[1]]).tocsr()
         found = sinkhorn(scores, temperature=params.temperature, iterations=params.iterations)
@@ -140,9 +141,13 @@ def _similarities(
     matches: sparse.csr_array,
     relations: sparse.csr_array,
     open_nodes: tuple[NDArray[np.int64], NDArray[np.int64]],
+    types: tuple[NDArray[np.uint16], NDArray[np.uint16]],
     params: StructureParams,
 ) -> sparse.csr_array:
-    """CSR (open left nodes, open right nodes): cosines of common facts, and of the relations that the nodes have."""
+    """CSR (open left nodes, open right nodes): cosines of common facts, and of the relations that the nodes have.
+
+    types: those of the open nodes. There are entries between nodes of one type alone.
+    """
     left, right = sides
     parts = [
         (_clipped(left.nodes @ translation(left, right, matches, relations)), right.nodes, 1.0),
@@ -151,14 +156,29 @@ def _similarities(
     weighted = [(_rare(other) * weight, one, other) for one, other, weight in parts]
     rows = [_unit(sparse.hstack([part[side] @ part[0] for part in weighted], format="csr")) for side in (1, 2)]
     few = np.concatenate([_frequency(part[2]) <= params.most_nodes for part in weighted])
-    scores = sparse.csr_array(rows[0][open_nodes[0]][:, few] @ rows[1][open_nodes[1]][:, few].T)
-    scores.sum_duplicates()
+    scores = products_by_type(rows[0][open_nodes[0]][:, few], rows[1][open_nodes[1]][:, few], types)
     if params.kinds > 0:
         kinds = _clipped(left.kinds @ relations), right.kinds
         weight = _rare(right.kinds)
         one, other = (_unit(part @ weight)[nodes] for part, nodes in zip(kinds, open_nodes, strict=True))
         scores.data += params.kinds * _products_at(scores, one, other)
     return scores
+
+
+def products_by_type(
+    one: sparse.csr_array, other: sparse.csr_array, types: tuple[NDArray[np.integer], NDArray[np.integer]]
+) -> sparse.csr_array:
+    """CSR (rows of one, rows of other): one @ other.T between rows of one type; types: those of the rows of both."""
+    shape = one.shape[0], other.shape[0]
+    places: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+    for kind in np.intersect1d(*types):
+        first, second = (np.flatnonzero(found == kind) for found in types)
+        part = (one[first] @ other[second].T).tocoo()
+        places.append((first[part.row], second[part.col], part.data))
+    rows, columns, data = (np.concatenate(column) for column in zip(*places, strict=True)) if places else ([], [], [])
+    found = sparse.coo_array((data, (rows, columns)), shape=shape, dtype=np.float64).tocsr()
+    found.sort_indices()
+    return sparse.csr_array(found)
 
 
 def _clipped(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -46,7 +46,9 @@ def test_two_tables_are_aligned_and_the_matches_written(shops: Shops) -> None:
     assert len(rows) >= 0.8 * COMMON
     assert set(rows[0]) == {"left", "right", "left_name", "right_name", "probability", "joined"}
     assert sum(row["left"][1:] == row["right"][1:] for row in rows) / len(rows) >= 0.95
-    assert [float(row["probability"]) for row in rows] == sorted((float(row["probability"]) for row in rows), reverse=True)
+    assert [float(row["probability"]) for row in rows] == sorted(
+        (float(row["probability"]) for row in rows), reverse=True
+    )
 
     body = json.loads(aligned(shops, *both, "--precision", "0.95", "--output", "matches.parquet", "--json"))
     table = pq.read_table(shops.path("matches.parquet"))
@@ -58,7 +60,17 @@ def test_two_tables_are_aligned_and_the_matches_written(shops: Shops) -> None:
 
 def test_duplicates_within_a_table(shops: Shops) -> None:
     said = aligned(
-        shops, "--within", "people.csv", "--links", "people-links.csv", "--id", "number", "--name", "name", "-o", "d.jsonl"
+        shops,
+        "--within",
+        "people.csv",
+        "--links",
+        "people-links.csv",
+        "--id",
+        "number",
+        "--name",
+        "name",
+        "-o",
+        "d.jsonl",
     )
     assert "matches" in said
     rows = [json.loads(line) for line in Path(shops.path("d.jsonl")).read_text().splitlines()]

@@ -71,7 +71,9 @@ def nights(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
     return folder
 
 
-def test_the_profiles_train_the_samples_ranker_and_completer_align_its_graphs_and_say_where_there_is_none(tmp_path: Path) -> None:
+def test_the_profiles_train_the_samples_ranker_and_completer_align_its_graphs_and_say_where_there_is_none(
+    tmp_path: Path,
+) -> None:
     store, source = str(tmp_path / "store"), str(write_csv(tmp_path / "products.csv"))
     for profile in ("quick", "nightly", "full"):
         plan = plan_of("nightly", RunRequest(profile=profile, store=store))

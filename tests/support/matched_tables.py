@@ -88,7 +88,8 @@ def write_shops(folder: Path) -> Shops:
     same = [{"left": f"L{number:03d}", "right": f"R{number:03d}", "label": "1"} for number in range(COMMON)]
     step = len(BRANDS)
     wrong = [
-        {"left": f"L{number:03d}", "right": f"R{(number + step) % COMMON:03d}", "label": "0"} for number in range(COMMON)
+        {"left": f"L{number:03d}", "right": f"R{(number + step) % COMMON:03d}", "label": "0"}
+        for number in range(COMMON)
     ]
     write(folder / "links.csv", [*same, *wrong])
     return Shops(folder)

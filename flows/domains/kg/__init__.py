@@ -94,5 +94,10 @@ KG = Domain(
         plots="fingerpost.flows.domains.kg.report.section:plots",
         cards="fingerpost.flows.domains.kg.report.section:cards",
     ),
-    commands=("fingerpost.flows.domains.kg.commands:align",),
+    commands=(
+        "fingerpost.flows.domains.kg.commands:align",
+        "fingerpost.flows.domains.kg.commands:explain",
+        "fingerpost.flows.domains.kg.commands:review",
+        "fingerpost.flows.domains.kg.commands:join",
+    ),
 )

@@ -81,7 +81,11 @@ def target_of(*, precision: float | None, accepted: int | None, far: float | Non
         raise FingerpostError(
             f"align: expected one target, got {' and '.join(f'--{name}' for name in chosen)}; choose one of them"
         )
-    return {f"kg.calibration.{key}": one for name, value in chosen.items() for key, one in (("target", name), ("value", value))}
+    return {
+        f"kg.calibration.{key}": one
+        for name, value in chosen.items()
+        for key, one in (("target", name), ("value", value))
+    }
 
 
 def align(

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from fingerpost.flows.commands.options import FutureOption, JsonOption, ProfileOption, StoreOption, collection_option
+from fingerpost.flows.commands.options import (
+    CollectionOption,
+    FutureOption,
+    JsonOption,
+    ProfileOption,
+    StoreOption,
+    collection_option,
+)
 
 
 def align(
@@ -67,7 +74,8 @@ def align(
         typer.Option("--precision", min=0, max=1, help="accept pairs with at least this precision", show_default=False),
     ] = None,
     accepted: Annotated[
-        int | None, typer.Option("--accepted", min=1, help="accept so many pairs, the most probable", show_default=False)
+        int | None,
+        typer.Option("--accepted", min=1, help="accept so many pairs, the most probable", show_default=False),
     ] = None,
     far: Annotated[
         float | None,
@@ -125,3 +133,94 @@ def align(
         output=output,
         as_json=as_json,
     )
+
+
+def explain(
+    left: Annotated[str, typer.Argument(help="the id of an entity of the left graph", show_default=False)],
+    right: Annotated[
+        str,
+        typer.Argument(help="the id of one of the right graph, or of the same one with --within", show_default=False),
+    ],
+    as_json: JsonOption = False,
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Says why two entities are a match of the live alignment, or why not.
+
+    Shown are the decision and its reason, each attribute's values and similarities with what they contributed, the
+    neighbours that the model looked at with their attention weights, and the other pairs of either entity. A contribution is
+    the log odds of the pair less those that it would have if this attribute were unknown; attributes that say the same
+    contribute little each, so that contributions do not add up to the log odds.
+
+    Examples:
+
+        fingerpost explain numpy.linalg.norm dask.array.linalg.norm
+
+        fingerpost explain 1042 2077 --json
+    """
+    from fingerpost.flows.domains.kg.explain import explain as explained
+
+    explained(left=left, right=right, as_json=as_json, collection=collection or None, store=store or None)
+
+
+def review(
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="the CSV (.csv), Parquet (.parquet) or JSON Lines (.jsonl) file to write, which must not exist yet",
+            show_default=False,
+        ),
+    ] = None,
+    pairs: Annotated[
+        int | None, typer.Option("-k", min=1, help="number of pairs; by default all of the queue", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Lists the pairs of the live alignment whose review helps most, the most doubtful first.
+
+    Write 1 (the same) or 0 (two) into the column label of the file, leave it empty where you cannot tell, and give the file
+    to `fingerpost align --reviewed`, or name it in kg.reviewed.
+
+    Examples:
+
+        fingerpost review
+
+        fingerpost review --output queue.csv -k 100
+    """
+    from fingerpost.flows.domains.kg.review import review as reviewed
+
+    reviewed(output=output, pairs=pairs, as_json=as_json, collection=collection or None, store=store or None)
+
+
+def join(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="N-Triples file (.nt), N-Quads file (.nq), or the name of a new folder of Parquet files",
+            show_default=False,
+        ),
+    ],
+    as_json: JsonOption = False,
+    collection: CollectionOption = "",
+    store: StoreOption = "",
+) -> None:
+    """Writes the joined graph of the live alignment: every entity once, under an id that stays from run to run.
+
+    Values that the rules for conflicts drop are in the Parquet files alone. prov:wasDerivedFrom leads from each joined
+    entity to those that it was made from; N-Quads say which of the graphs state a fact.
+
+    Examples:
+
+        fingerpost join --output joined.nt
+
+        fingerpost join --output joined
+    """
+    from fingerpost.flows.domains.kg.join import join as joined
+
+    joined(output=output, as_json=as_json, collection=collection or None, store=store or None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.contract import Contract
@@ -18,6 +19,7 @@ from fingerpost.tasks.kg.blocking import (
     STRUCTURE,
     VECTORS,
     BlockingParams,
+    Candidates,
     Proposals,
     found_positives,
     proposed_equal,
@@ -58,15 +60,15 @@ def propose_pairs(
     """Chooses the candidates of every left entity among all proposals; says how many, and how long scoring them takes."""
     inputs = {"sides": (left, right), "vectors": (left_vectors, right_vectors), "links": links}
     inputs |= {"nearest": (left_nearest, right_nearest), "shared": (left_shared, right_shared)}
-    others = _others(run.store, left, right, links, structure, params)
+    others = other_proposals(run.store, left, right, links, structure, params)
     shards = row_shards(len(GraphTables.open(run.store, left)), rows_per_shard)
     figures = run.map_shards(_union_shard, shards, **inputs, others=others, params=params)
-    run.quality = _quality(figures)
+    run.quality = blocking_quality(figures)
     run.measured = _expected(run)
     _log.info(_announced(run))
 
 
-def _others(
+def other_proposals(
     store: Store, left: Ref, right: Ref, links: Ref, structure: Sequence[Ref], params: BlockingParams
 ) -> pa.Table:
     """What is proposed by rules, links and structure: left, right, rank and source."""
@@ -108,12 +110,28 @@ def _union_shard(
     left, right = (read_contexts(store.open(ref, contracts.VECTORS)) for ref in vectors)
     names, types = paired_types(store, *sides, links, chosen=params.types)
     found = union(proposals, types, (left, right), params, within=sides[0] == sides[1])
+    figures = figures_of(found, shard, names, types, known_positives(store, links))
+    return ShardOutput({"candidates": candidates_table(found)}, figures)
+
+
+def candidates_table(found: Candidates) -> pa.Table:
+    """Candidates as the rows of their table."""
+    return pa.table({name: pa.array(column) for name, column in vars(found).items()})
+
+
+def figures_of(
+    found: Candidates,
+    shard: Shard,
+    names: Sequence[str],
+    types: tuple[NDArray[np.int32], NDArray[np.int32]],
+    positives: NDArray[np.int64],
+) -> dict[str, Any]:
+    """Counts of the candidates of a shard of left entities, for `blocking_quality`."""
     sizes = np.bincount(found.left - shard.start, minlength=shard.stop - shard.start)
     sizes = sizes[types[0][shard.start : shard.stop] >= 0]
-    positives = known_positives(store, links)
     positives = positives[(positives[:, 0] >= shard.start) & (positives[:, 0] < shard.stop)]
-    hit, kinds = found_positives(found, positives, rights=len(right)), types[0][positives[:, 0]]
-    figures = {
+    hit, kinds = found_positives(found, positives, rights=len(types[1])), types[0][positives[:, 0]]
+    return {
         "pairs": len(found.left),
         "entities": len(sizes),
         "without": int((sizes == 0).sum()),
@@ -123,9 +141,6 @@ def _union_shard(
             name: [int(hit[kinds == number].sum()), int((kinds == number).sum())] for number, name in enumerate(names)
         },
     }
-    return ShardOutput(
-        {"candidates": pa.table({name: pa.array(column) for name, column in vars(found).items()})}, figures
-    )
 
 
 def _both_ways(store: Store, shard: Shard, refs: tuple[Ref, Ref], contract: Contract, source: int) -> list[Proposals]:
@@ -145,7 +160,7 @@ def _given(others: pa.Table, shard: Shard) -> list[Proposals]:
     return [part.of(shard.start, shard.stop) for part in parts]
 
 
-def _quality(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def blocking_quality(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Numbers of pairs and entities, and the shares of known pairs found by anything but links."""
     pairs, entities, without = (sum(f[name] for f in figures) for name in ("pairs", "entities", "without"))
     sources = np.sum([f["sources"] for f in figures], axis=0).tolist()

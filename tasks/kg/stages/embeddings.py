@@ -44,12 +44,13 @@ def _count_shard(store: Store, shard: Shard, *, graph: Ref, params: EmbeddingPar
 def _texts(tables: GraphTables, shard: Shard, params: EmbeddingParams) -> tuple[list[str], list[str]]:
     """The texts of a shard's entities, and those around them."""
     texts = tables.texts(shard.start, shard.stop)
-    if not _has_contexts(tables, params):
+    if not has_contexts(tables, params):
         return texts, [""] * len(texts)
     return texts, tables.around(shard.start, shard.stop, most=params.neighbors)
 
 
-def _has_contexts(tables: GraphTables, params: EmbeddingParams) -> bool:
+def has_contexts(tables: GraphTables, params: EmbeddingParams) -> bool:
+    """Whether the entities of a graph have contexts beside their own vectors."""
     return tables.has_relations and params.neighbors > 0 and params.neighbor_weight > 0
 
 
@@ -58,7 +59,7 @@ def _embed_shard(store: Store, shard: Shard, *, graph: Ref, counts: pa.Table, pa
     texts, around = _texts(tables, shard, params)
     vectors = embedder.vectors(texts)
     found = {"vectors": vectors}
-    if _has_contexts(tables, params):
+    if has_contexts(tables, params):
         found["contexts"] = embedder.contexts(texts, around)
     empty = int((~list(found.values())[-1].any(axis=1)).sum())
     return ShardOutput({name: dense_to_arrow(rows) for name, rows in found.items()}, {"empty": empty})

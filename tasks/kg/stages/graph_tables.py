@@ -68,9 +68,23 @@ class GraphTables:
         values = self.attributes["value"].slice(first, last - first).to_pylist()
         return entity_texts(self.names[begin:end], owners[first:last].astype(np.int64) - begin, values)
 
+    def texts_of(self, rows: NDArray[np.integer]) -> list[str]:
+        """The texts of some entities, as `texts` has them; rows ascend."""
+        place = np.full(len(self), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        owners = place[self.attributes["entity"].to_numpy()]
+        values = self.attributes["value"].filter(pa.array(owners >= 0)).to_pylist()
+        names = self.entities["name"].take(pa.array(rows)).to_pylist()
+        return entity_texts(names, owners[owners >= 0], values)
+
     def around(self, begin: int, end: int, *, most: int) -> list[str]:
         """The names of up to ``most`` neighbours of each entity from ``begin`` to ``end`` (exclusive)."""
         return neighbor_texts(self.relations, self.names, begin, end, most=most)
+
+    def around_of(self, rows: NDArray[np.integer], *, most: int) -> list[str]:
+        """The names around some entities, as `around` has them; rows ascend."""
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else []
+        return [text for run in runs for text in self.around(int(run[0]), int(run[-1]) + 1, most=most)]
 
     def values(self, key: str) -> tuple[NDArray[np.integer], list[str]]:
         """The entities that have an attribute, and its values; ``name`` and ``id`` are those of entities."""

@@ -49,7 +49,7 @@ def join_graphs(run: StageRun, left: Ref, right: Ref, clusters: Ref, *, params: 
     run.write("rules", rules)
     run.quality = _figures(sources, relations, facts, count=len(ids)) | {
         "conflicts": pc.sum(rules["conflicts"]).as_py() or 0,
-        "unused_rules": sorted(set(params.rules) - set(rules["attribute"].to_pylist()))
+        "unused_rules": sorted(set(params.rules) - set(rules["attribute"].to_pylist())),
     }
 
 

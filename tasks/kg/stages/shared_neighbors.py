@@ -88,7 +88,7 @@ def _shared_shard(
     types = paired_types(store, left, right, links, chosen=params.types)[1]
     types = types if side == "left" else types[::-1]
     pairs = np.stack([anchors[name].to_numpy() for name in _BOTH], axis=1)
-    own, other = (_linked(store, ref) for ref in graphs)
+    own, other = (linked_entities(store, ref) for ref in graphs)
     shared = SharedNeighbors(own, other, pairs, most_neighbors=params.most_neighbors)
     within = graphs[0] == graphs[1]
     found = shared.nearest(shard.start, shard.stop, types, most=params.shared, within=within)
@@ -96,7 +96,7 @@ def _shared_shard(
     return ShardOutput({"nearest": nearest_table(found)}, figures)
 
 
-def _linked(store: Store, graph: Ref) -> sparse.csr_array:
+def linked_entities(store: Store, graph: Ref) -> sparse.csr_array:
     """CSR of ones (entities, entities): which are related, in any way."""
     relations = GraphTables.open(store, graph).relations
     edges = relations.edges()

@@ -1,0 +1,152 @@
+"""The pairs whose truth is known, out of the links of one split: what thresholds are chosen on, and what is measured.
+
+Two populations. Given: the labelled pairs as they are, however they were drawn. Linked: what is decided about the entities
+with a known counterpart: all of their candidates are judged, since who is matched one to one has no other. The first is a
+sample of pairs that somebody chose, the second one of entities, with as many wrong candidates as there are.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from fingerpost.tasks.kg.one_to_one import ScoredPairs, mutual
+
+Population = Literal["given", "linked", "estimated"]
+
+
+@dataclass(frozen=True)
+class Links:
+    """Known pairs of entities.
+
+    left, right: int64 (n,). labels: int8 (n,), 1 or 0. splits, sources: str (n,). within: whether both are of one graph.
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    labels: NDArray[np.int8]
+    splits: NDArray[np.str_]
+    sources: NDArray[np.str_]
+    within: bool = False
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Links":
+        """Some of the links."""
+        return replace(
+            self,
+            left=self.left[chosen],
+            right=self.right[chosen],
+            labels=self.labels[chosen],
+            splits=self.splits[chosen],
+            sources=self.sources[chosen],
+        )
+
+    def of(self, *splits: str) -> "Links":
+        """The links of some splits."""
+        return self.where(np.isin(self.splits, splits))
+
+    def keys(self) -> NDArray[np.int64]:
+        """int64 (n,): a number for each pair."""
+        return pair_keys(self.left, self.right)
+
+
+def pair_keys(left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.int64]:
+    """int64 (n,): left * 2**32 + right."""
+    return (left.astype(np.int64) << 32) | right.astype(np.int64)
+
+
+class SameEntities:
+    """Which pairs are one entity by the positive links, directly or over others."""
+
+    def __init__(self, links: Links) -> None:
+        positives = links.where(links.labels == 1)
+        #: Nodes of the left graph are even, those of the right one odd; within one graph all are even.
+        ends = positives.left * 2, positives.right * 2 + (not links.within)
+        self._within = links.within
+        self._nodes, place = np.unique(np.concatenate(ends), return_inverse=True)
+        one, other = np.split(place, 2)
+        graph = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(len(self._nodes),) * 2)
+        self._groups = connected_components(graph, directed=False)[1].astype(np.int64)
+
+    def classes(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:
+        """int64 (n,) each: a number of the entity of both ends; below 0 for one without a link."""
+        return self._class(left.astype(np.int64) * 2), self._class(right.astype(np.int64) * 2 + (not self._within))
+
+    def _class(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+        if not len(self._nodes):
+            return -1 - nodes
+        place = np.minimum(np.searchsorted(self._nodes, nodes), len(self._nodes) - 1)
+        return np.where(self._nodes[place] == nodes, self._groups[place], -1 - nodes)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Pairs with their truth.
+
+    pairs: with their scores. truth: float64 (m,), 1 or 0, or a probability where it is an estimate. missed: matches that
+    are not among the pairs. decided: bool (m,), whether a pair is the best of both of its entities; all where an entity may
+    have several partners.
+    """
+
+    population: Population
+    pairs: ScoredPairs
+    truth: NDArray[np.float64]
+    missed: float
+    decided: NDArray[np.bool_]
+
+    @property
+    def usable(self) -> bool:
+        """Whether there are pairs of both labels."""
+        return bool(np.any(self.truth == 1) and np.any(self.truth == 0))
+
+    def decisions(self) -> "Judged":
+        """Those of its pairs that are the best of both entities; the other matches are missed."""
+        kept = self.decided
+        missed = self.missed + float(self.truth[~kept].sum())
+        return Judged(self.population, self.pairs.where(kept), self.truth[kept], missed, np.ones(int(kept.sum()), bool))
+
+
+def given_pairs(links: Links, scored: ScoredPairs) -> Judged:
+    """The labelled pairs with their scores (``scored`` has those of any pairs); matches without one are missed."""
+    keys = pair_keys(scored.left, scored.right)
+    order = np.argsort(keys, kind="stable")
+    place = np.minimum(np.searchsorted(keys[order], links.keys()), max(len(keys) - 1, 0))
+    known = keys[order][place] == links.keys() if len(keys) else np.zeros(len(links.left), dtype=bool)
+    truth = links.labels.astype(np.float64)
+    found = links.where(known)
+    scores = scored.scores[order][place[known]] if len(keys) else np.zeros(0)
+    pairs = ScoredPairs(found.left, found.right, scores)
+    return Judged("given", pairs, truth[known], float(truth[~known].sum()), np.ones(len(scores), dtype=bool))
+
+
+def open_pairs(links: Links, candidates: ScoredPairs, *, exclusive: bool) -> NDArray[np.bool_]:
+    """bool (m,): the candidates that are still to be decided, where some links are known.
+
+    Those are decided that are links themselves, and, if matches exclude each other, those of an entity with a match.
+    """
+    is_open = ~np.isin(pair_keys(candidates.left, candidates.right), links.keys())
+    if exclusive:
+        matches = links.where(links.labels == 1)
+        is_open &= ~(np.isin(candidates.left, matches.left) | np.isin(candidates.right, matches.right))
+    return is_open
+
+
+def linked_pairs(links: Links, split: str, candidates: ScoredPairs, *, exclusive: bool) -> Judged:
+    """The candidates of entities that have a match of a split, and the labelled ones of it; training links are known.
+
+    exclusive: whether an entity has one match at most. candidates: proposed without looking at links of the split.
+    """
+    own = links.of(split)
+    matches = own.where(own.labels == 1)
+    opened = candidates.where(open_pairs(links.of("training"), candidates, exclusive=exclusive))
+    best = mutual(opened) if exclusive else np.ones(len(opened.scores), dtype=bool)
+    keys = pair_keys(opened.left, opened.right)
+    judged = np.isin(opened.left, matches.left) | np.isin(opened.right, matches.right) | np.isin(keys, own.keys())
+    if links.within:
+        judged |= np.isin(opened.left, matches.right) | np.isin(opened.right, matches.left)
+    one, other = SameEntities(links).classes(opened.left, opened.right)
+    truth = (one == other)[judged].astype(np.float64)
+    missed = float((~np.isin(matches.keys(), keys)).sum())
+    return Judged("linked", opened.where(judged), truth, missed, best[judged])

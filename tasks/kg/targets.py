@@ -1,0 +1,246 @@
+"""Thresholds of a probability for targets: the best F1, a precision, a number of matches, a false acceptance rate (FAR).
+
+Chosen on judged pairs (tasks/kg/judged.py), each with its interval: that of the precision after Wilson (1927), that of the
+threshold by drawing entities again (Efron 1979); that of a FAR is the metric domain's, over entities as classes.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from fingerpost.tasks.kg.calibration import probabilities_of
+from fingerpost.tasks.kg.judged import Judged, SameEntities
+from fingerpost.tasks.metric.pairs import PairHistograms
+from fingerpost.tasks.metric.scores import ScoreBins, bounded_bins
+from fingerpost.tasks.metric.thresholds import Target as RateTarget
+from fingerpost.tasks.metric.thresholds import choose_threshold
+
+Name = Literal["f1", "precision", "accepted", "far"]
+#: A threshold lies this far below the lowest pair that it accepts where there is none below.
+_BELOW = 1e-3
+#: Bins of scores for a FAR, and the memory that the counts of all classes may take, in MB.
+_BINS, _MEMORY_MB = 2048, 200.0
+
+
+@dataclass(frozen=True)
+class AlignmentTarget:
+    """What a threshold is to keep.
+
+    name: f1: the highest F1; precision: at least ``value``; accepted: at most ``value`` matches; far: a fraction of at most
+    ``value`` of all pairs of two entities are accepted. value: 0 for f1.
+    """
+
+    name: Name = "f1"
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        allowed = {
+            "f1": self.value == 0,
+            "precision": 0 < self.value <= 1,
+            "accepted": self.value >= 1,
+            "far": 0 <= self.value < 1,
+        }
+        if not allowed.get(self.name, False):
+            raise ValueError(
+                "target: expected f1 with 0, precision above 0 to 1, accepted from 1 on, or far from 0 to below 1, got"
+                f" {self.name!r} with {self.value}; correct it"
+            )
+
+
+@dataclass(frozen=True)
+class AlignmentThreshold:
+    """A threshold, a probability, with its interval, and what it means for the pairs that it was chosen on.
+
+    population: of these pairs. accepted: those accepted. precision, recall: of them; a precision of 1 if none is accepted.
+    precision_low, precision_high: its interval. kept: whether the target is kept; if not, no threshold keeps it, and it is
+    that of the most probable pair.
+    """
+
+    target: AlignmentTarget
+    population: str
+    threshold: float
+    low: float
+    high: float
+    accepted: int
+    precision: float
+    precision_low: float
+    precision_high: float
+    recall: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class IntervalParams:
+    """level: of confidence. resamples: of entities, for intervals of thresholds; seed: of these."""
+
+    level: float = 0.95
+    resamples: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1 or self.resamples < 1:
+            raise ValueError(
+                f"intervals: expected a level between 0 and 1 and resamples of at least 1, got {self.level} and"
+                f" {self.resamples}; correct them"
+            )
+
+
+def wilson(matches: float, count: float, level: float) -> tuple[float, float]:
+    """The interval of a share: matches of count; 0 to 1 without any. Source: Wilson, JASA 22 (1927)."""
+    if count <= 0:
+        return 0.0, 1.0
+    z, share = float(ndtri((1 + level) / 2)), matches / count
+    centre, spread = share + z**2 / (2 * count), z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    low, high = ((centre + sign * spread) / (1 + z**2 / count) for sign in (-1, 1))
+    # Rounding may leave the share itself outside where it is 0 or 1.
+    return max(min(low, share), 0.0), min(max(high, share), 1.0)
+
+
+def at_threshold(judged: Judged, threshold: float, *, level: float) -> dict[str, float]:
+    """accepted, precision with its interval, recall and f1 of accepting the pairs of at least these log odds."""
+    over = judged.pairs.scores >= threshold
+    matches, count = float(judged.truth[over].sum()), int(over.sum())
+    every = float(judged.truth.sum()) + judged.missed
+    low, high = wilson(matches, count, level)
+    return {
+        "accepted": count,
+        "precision": matches / count if count else 1.0,
+        "precision_low": low,
+        "precision_high": high,
+        "recall": matches / every if every else 0.0,
+        "f1": 2 * matches / (count + every) if count + every else 0.0,
+    }
+
+
+def chosen_threshold(judged: Judged, target: AlignmentTarget, params: IntervalParams) -> AlignmentThreshold:
+    """The threshold of a target but accepted: the highest one of the best F1, the lowest one that keeps another target.
+
+    The scores of the pairs are calibrated log odds. The rate of a FAR is that of all pairs (`far_threshold` has its
+    interval). ValueError without any pair.
+    """
+    scores, matches, counts = _cumulative(judged)
+    every = float(judged.truth.sum()) + judged.missed
+    best, kept = _place(matches, counts, every, target)
+    found = _between(scores, best)
+    low, high = _resampled(judged, target, params)
+    ends = min(low, found), max(high, found)
+    return _measured(judged, target, (found, *ends), kept=bool(kept), params=params)
+
+
+def accepted_threshold(judged: Judged, target: AlignmentTarget, decided: NDArray[np.float64]) -> AlignmentThreshold:
+    """The threshold that at most ``target.value`` of the ``decided`` pairs pass, given by their log odds.
+
+    No sample is involved, so the interval is the threshold.
+    """
+    scores = np.sort(decided)[::-1]
+    count = min(int(target.value), len(scores))
+    # Of equal ones none is accepted if not all may be.
+    below = scores[count] if count < len(scores) else None
+    over = scores[scores > below] if below is not None else scores
+    lowest = float(over[-1]) if len(over) else math.inf
+    found = lowest - _BELOW if below is None else (lowest + float(below)) / 2 if len(over) else float(below) + _BELOW
+    return _measured(judged, target, (found, found, found), kept=True, params=IntervalParams())
+
+
+def far_threshold(
+    judged: Judged, same: SameEntities, target: AlignmentTarget, params: IntervalParams
+) -> AlignmentThreshold:
+    """The threshold of a FAR, by the metric domain's, over entities as classes.
+
+    same: which entities are one. ValueError for fewer than three classes with pairs of two entities.
+    """
+    values, place = np.unique(judged.pairs.scores, return_inverse=True)
+    ends = np.stack(same.classes(judged.pairs.left, judged.pairs.right))
+    names, numbers = np.unique(ends, return_inverse=True)
+    numbers = numbers.reshape(ends.shape)
+    count = bounded_bins(_BINS, max(len(names), 1), _MEMORY_MB)
+    # Bins of about as many distinct scores each: counts at their ends are exact, wherever the scores crowd.
+    bins = place * count // max(len(values), 1)
+    inside, outside = (np.zeros((len(names), count), dtype=np.int64) for _ in range(2))
+    is_match = judged.truth == 1
+    np.add.at(inside, (numbers[0][is_match], bins[is_match]), 1)
+    for end in numbers:
+        np.add.at(outside, (end[~is_match], bins[~is_match]), 1)
+    pairs = PairHistograms(ScoreBins.cosine(count), names, inside, outside)
+    choice = choose_threshold(pairs, RateTarget("far", target.value), level=params.level)
+    of_bin = np.arange(len(values)) * count // max(len(values), 1)
+    found = []
+    for edge in (choice.threshold, *choice.interval):
+        first = int(np.searchsorted(of_bin, math.ceil((edge + 1) / 2 * count - 1e-9)))
+        found.append(
+            _between(values[::-1], len(values) - 1 - first) if first < len(values) else float(values[-1]) + _BELOW
+        )
+    return _measured(judged, target, (found[0], min(found), max(found)), kept=choice.kept, params=params)
+
+
+def _measured(
+    judged: Judged, target: AlignmentTarget, ends: tuple[float, float, float], *, kept: bool, params: IntervalParams
+) -> AlignmentThreshold:
+    threshold, low, high = (float(value) for value in probabilities_of(np.array(ends)))
+    figures = at_threshold(judged, ends[0], level=params.level)
+    return AlignmentThreshold(
+        target,
+        judged.population,
+        threshold,
+        low,
+        high,
+        int(figures["accepted"]),
+        figures["precision"],
+        figures["precision_low"],
+        figures["precision_high"],
+        figures["recall"],
+        kept,
+    )
+
+
+def _cumulative(
+    judged: Judged, weights: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The distinct scores, descending, with the matches and the pairs that have at least each."""
+    if not len(judged.truth):
+        raise ValueError("pairs: expected at least one judged pair, got none; give some links")
+    order = np.argsort(-judged.pairs.scores, kind="stable")
+    scores = judged.pairs.scores[order]
+    last = np.append(np.diff(scores) != 0, True)
+    ones = np.ones(len(order)) if weights is None else weights[order]
+    return scores[last], np.cumsum(judged.truth[order] * ones)[last], np.cumsum(ones)[last]
+
+
+def _place(
+    matches: NDArray[np.float64], counts: NDArray[np.float64], every: float, target: AlignmentTarget
+) -> tuple[int, bool]:
+    """The place of the lowest score accepted, and whether the target is kept."""
+    if target.name == "f1":
+        return int(np.argmax(2 * matches / np.maximum(counts + every, 1e-300))), True
+    if target.name == "far":
+        wrong = counts - matches
+        kept = wrong <= target.value * wrong[-1] * (1 + 1e-12)
+    else:
+        kept = (counts > 0) & (matches >= target.value * counts * (1 - 1e-12))
+    return (int(np.flatnonzero(kept)[-1]), True) if kept.any() else (0, False)
+
+
+def _between(scores: NDArray[np.float64], place: int) -> float:
+    """Log odds halfway between a score and the next lower one."""
+    return float((scores[place] + scores[place + 1]) / 2 if place + 1 < len(scores) else scores[place] - _BELOW)
+
+
+def _resampled(judged: Judged, target: AlignmentTarget, params: IntervalParams) -> tuple[float, float]:
+    """The interval of a threshold in log odds, by drawing left entities with replacement, with all of their pairs."""
+    if judged.population == "estimated":
+        # Without labels nothing is known of how far it may be off.
+        return -math.inf, math.inf
+    _, entity = np.unique(judged.pairs.left, return_inverse=True)
+    random, found = np.random.default_rng(params.seed), []
+    count = int(entity.max()) + 1
+    for _ in range(params.resamples):
+        weights = np.bincount(random.integers(0, count, count), minlength=count)[entity].astype(np.float64)
+        scores, matches, counts = _cumulative(judged, weights)
+        every = float((judged.truth * weights).sum()) + judged.missed
+        found.append(_between(scores, _place(matches, counts, every, target)[0]))
+    low, high = np.quantile(found, [(1 - params.level) / 2, (1 + params.level) / 2])
+    return float(low), float(high)
