@@ -14,7 +14,7 @@ from fingerpost.schemas.inputs.forms import Quarantine
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.kg import ATTRIBUTES, ENTITIES, RELATION_NAMES, RELATIONS
 
-#: Values that are equal to a key by chance.
+#: Values that are often equal to a key without meaning it.
 _NUMBER = re.compile(r"\s*[-+]?[\d.,]*(?:[eE][-+]?\d+)?\s*")
 
 
@@ -144,7 +144,7 @@ class GraphRows:
 
 
 def said_values(values: pa.ChunkedArray, suppressed: Suppressed | None) -> np.ndarray:
-    """Which values say a suppressed key (bool); numbers do not, which are the same by chance."""
+    """Which values say a suppressed key (bool); numbers do not, which are often equal without meaning it."""
     if suppressed is None:
         return np.zeros(len(values), dtype=bool)
     distinct = values.unique()

@@ -159,8 +159,7 @@ def decided(
         return "not compared", "no part of blocking proposed this pair, so that it was not scored"
     if probability < threshold:
         return "below the threshold", f"probability {probability:.4f}, below the threshold {threshold:.4f}"
-    taken = f": {'; '.join(rivals)}" if rivals else ""
-    return (
-        "rival",
-        f"probability {probability:.4f}, at least the threshold {threshold:.4f}, but a rival was matched{taken}",
-    )
+    reached = f"probability {probability:.4f}, at least the threshold {threshold:.4f}, but"
+    if rivals:
+        return "rival", f"{reached} a rival was matched: {'; '.join(rivals)}"
+    return "rival", f"{reached} a more probable pair of one of them stands against it, or enough pairs were accepted"

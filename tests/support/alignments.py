@@ -16,6 +16,7 @@ from fingerpost.schemas.refs import Ref, digest_of
 from fingerpost.schemas.releases import members_table
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.kg.calibration import uncalibrated
 from fingerpost.tasks.kg.joining import JoiningParams
 from fingerpost.tasks.kg.open import Attended
 from fingerpost.tasks.kg.stages.joining import join_graphs
@@ -142,7 +143,11 @@ def alignment_of(env: Environment, changed: Changed = Changed()) -> Ref:
     )
     clusters = clusters_artifact(store, changed.clusters, mark=mark)
     calibration, thresholds = kg.CALIBRATION.tables
-    chosen = [("f1", 0.0, changed.threshold, 0.4, 0.6, True), ("precision", 0.95, 0.9, 0.8, 0.97, False)]
+    measured = ("given", 3, 1.0, 0.7, 1.0, 1.0, True)
+    chosen = [
+        ("f1", 0.0, changed.threshold, 0.4, 0.6, *measured, True),
+        ("precision", 0.95, 0.9, 0.8, 0.97, *measured, False),
+    ]
     members = {
         "left": left,
         "right": right,
@@ -153,7 +158,7 @@ def alignment_of(env: Environment, changed: Changed = Changed()) -> Ref:
         "calibration": committed(
             store,
             kg.CALIBRATION,
-            {calibration.name: tensors_to_arrow({}), thresholds.name: table_of(thresholds, chosen)},
+            {calibration.name: tensors_to_arrow(uncalibrated().tensors), thresholds.name: table_of(thresholds, chosen)},
             mark=mark,
         ),
         "matches": one("matches", numbered(changed.matches)),

@@ -49,4 +49,4 @@ class LabelledFeatures:
 
     def logits(self, store: Store, members: Mapping[str, Ref], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
         """An aligner's log odds of some pairs."""
-        return open_aligner(store, members)(self.pairs[chosen])
+        return np.asarray(open_aligner(store, members)(self.pairs[chosen]), dtype=np.float64)

@@ -1,5 +1,7 @@
 """The stage that adds assumed pairs where known ones are missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.labels import LabelParams, assumed_matches, assumed_others
-from fingerpost.tasks.kg.splits import SPLITS, KnownPairs, SplitParams, filled_splits
+from fingerpost.tasks.kg.splits import SPLITS, KnownPairs, LinkParams, filled_splits
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
 from fingerpost.tasks.kg.stages.scoring_inputs import pairs_of, read_rivals
 from fingerpost.tasks.kg.stages.texts import read_terms
@@ -30,7 +32,7 @@ def label_pairs(
     links: Ref,
     *,
     params: LabelParams,
-    splits: SplitParams,
+    splits: LinkParams,
 ) -> None:
     """Known links; without a match among them matches are assumed, and where others are missing, pairs of two entities."""
     known = run.store.open(links, contracts.LINKS).read("links")
@@ -58,7 +60,7 @@ def _matches(
     rivals: Ref,
     known: pa.Table,
     params: LabelParams,
-    splits: SplitParams,
+    splits: LinkParams,
 ) -> pa.Table:
     """Pairs that are each other's best by all of their texts, clearly; for training and validation alone."""
     within, own = left == right, read_terms(store, terms).of_kinds(*OWN)
@@ -81,14 +83,14 @@ def _matches(
     return _table(pairs, 1, _splits(GraphTables.open(store, left), pairs, splits, within=within))
 
 
-def _splits(tables: GraphTables, pairs: NDArray[np.int64], params: SplitParams, *, within: bool) -> list[str]:
+def _splits(tables: GraphTables, pairs: NDArray[np.int64], params: LinkParams, *, within: bool) -> list[str]:
     """Splits of assumed matches: nothing is tested on what is assumed."""
     ids = tables.entities["id"].take(pa.array(pairs[:, 0])).to_pylist()
     ones = np.ones(len(pairs), dtype=np.int8)
     numbers = filled_splits(
         KnownPairs(pairs[:, 0], pairs[:, 1], ones, -ones, within),
         ids,
-        SplitParams(params.validation_share, 0.0, params.seed),
+        replace(params, test_share=0.0),
     )
     return [SPLITS[number] for number in numbers.tolist()]
 

@@ -1,7 +1,5 @@
 """Shards of candidates: several files of them together, since each shard reads the texts of what its pairs name."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -10,14 +8,8 @@ from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.blocking import LINKS
+from fingerpost.tasks.kg.pair_shards import PairShards
 from fingerpost.tasks.shards import Shard
-
-
-@dataclass(frozen=True)
-class PairShards:
-    """pairs_per_shard: candidates that are compared in one shard, at least, but for the last one."""
-
-    pairs_per_shard: int = 2**20
 
 
 def pair_shards(store: Store, candidates: Ref, params: PairShards) -> list[Shard]:

@@ -8,7 +8,7 @@ import numpy as np
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.kg.entity_texts import EntityTexts, as_terms
+from fingerpost.tasks.kg.entity_texts import EntityTexts
 from fingerpost.tasks.kg.pair_features import neighbor_attribute, relation_of
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
 from fingerpost.tasks.kg.stages.texts import attribute_counts, read_texts, terms_tables
@@ -27,6 +27,7 @@ from fingerpost.tasks.kg.terms import (
     kind_of,
     most_common,
 )
+from fingerpost.tasks.kg.text_parts import as_terms
 from fingerpost.tasks.shards import Shard, even_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -37,7 +38,7 @@ FAMILIES = ("words", "letters")
 @stage(contracts.TERMS)
 def weigh_attributes(run: StageRun, left: Ref, right: Ref, *, params: TermParams, rows_per_shard: int) -> None:
     """Chooses the attributes and relations that both graphs have, and counts how rare their terms are over both."""
-    kinds = chosen_kinds(*(GraphTables.open(run.store, ref) for ref in (left, right)), params)
+    kinds = chosen_kinds(GraphTables.open(run.store, left), GraphTables.open(run.store, right), params)
     parts: list[dict[tuple[str, str], Any]] = []
     texts = 0
     for ref in (left,) if left == right else (left, right):
@@ -63,7 +64,7 @@ def chosen_kinds(left: GraphTables, right: GraphTables, params: TermParams) -> d
     if all(any(side.names) for side in sides) and not any(_are_names(sides, name) for name in names):
         kinds[NAME] = TEXT
     kinds[WHOLE] = OF_WHOLE
-    related = most_common(*(_named_relations(side) for side in sides), params.relations)
+    related = most_common(_named_relations(sides[0]), _named_relations(sides[1]), params.relations)
     if related or all(len(side.triples) for side in sides):
         kinds |= {neighbor_attribute(name): OF_NEIGHBORS for name in (NEIGHBORS, *related)}
     return kinds
@@ -90,7 +91,8 @@ def _count_shard(
     side = read_texts(
         tables, [name for name, kind in kinds.items() if kind != OF_NEIGHBORS and name not in (NAME, WHOLE)]
     )
-    rows, found = np.arange(shard.start, shard.stop), {}
+    rows = np.arange(shard.start, shard.stop)
+    found: dict[tuple[str, str], Any] = {}
     for name, kind in kinds.items():
         if kind != OF_NEIGHBORS:
             texts = side.texts(name, rows)

@@ -48,7 +48,9 @@ def attribute_counts(tables: GraphTables) -> dict[str, int]:
 def terms_tables(terms: Terms) -> dict[str, pa.Table]:
     """The tables of their contract."""
     kinds = {"attribute": list(terms.kinds), "kind": list(terms.kinds.values())}
-    weights = {"params": np.array([getattr(terms.params, name) for name in _PARAMS], dtype=np.int64)}
+    weights: dict[str, np.ndarray] = {
+        "params": np.array([getattr(terms.params, name) for name in _PARAMS], dtype=np.int64)
+    }
     place = {name: number for number, name in enumerate(terms.kinds)}
     for (name, family), rarity in terms.rarity.items():
         start = f"{place[name]}.{family}"
