@@ -214,7 +214,11 @@ FEATURES = Contract(
             key=("name",),
         ),
         Table("pairs", (_LEFT, _RIGHT), key=("left", "right")),
-        dense_table("features"),
+        Table(
+            "features",
+            (f.Field("vector", f.pa.float32(), "the features of a pair; NaN where unknown", vector=True),),
+            compression="none",
+        ),
     ),
     "similarities of labelled pairs, a row per pair",
 )
