@@ -23,12 +23,12 @@ from fingerpost.tasks.kg.decisions import average_precision, expected_threshold,
 from fingerpost.tasks.kg.held_out import PropagationParams
 from fingerpost.tasks.kg.labels import LabelParams
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
+from fingerpost.tasks.kg.pair_shards import PairShards
 from fingerpost.tasks.kg.scorer import ScorerParams
 from fingerpost.tasks.kg.splits import LinkParams
 from fingerpost.tasks.kg.stages.comparison import compare_pairs, fit_scorer, score_labelled, train_baseline
 from fingerpost.tasks.kg.stages.inputs import import_graph, import_links
 from fingerpost.tasks.kg.stages.labels import label_pairs
-from fingerpost.tasks.kg.stages.pair_shards import PairShards
 from fingerpost.tasks.kg.stages.rivals import find_rivals
 from fingerpost.tasks.kg.stages.scores import score_pairs
 from fingerpost.tasks.kg.stages.structure import align_structure
@@ -107,9 +107,7 @@ class Labelled:
 def tables_of(folder: Path, name: str, shared: tuple[SharedColumn, ...] = ()) -> Alignment:
     """The graphs and links of two tables with labelled pairs, committed in a store in a folder."""
     env = Environment(Store(str(folder)).prepare(), name, DAY)
-    sources = [
-        TableGraph(str(data_file(f"matching/{name}", f"{side}.csv")), id="id", shared=shared) for side in SIDES
-    ]
+    sources = [TableGraph(str(data_file(f"matching/{name}", f"{side}.csv")), id="id", shared=shared) for side in SIDES]
     mapping = (("left", "left_id"), ("right", "right_id"))
     return imported(env, *sources, LinkFile(str(data_file(f"matching/{name}", "pairs.csv")), mapping))
 
