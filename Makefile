@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-metric bench-ops runbook soak clean
+.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-metric bench-ops runbook soak clean
 
 run: build  ## the main job on the built-in sample, to a published index and a report
 	@$(BIN)/fingerpost run nightly --profile quick
@@ -35,7 +35,7 @@ contracts:
 build:  ## the virtual environment and the extensions
 	@$(PYTHON) infra/setup_environment.py
 
-bench: bench-corpus bench-ann bench-xmr bench-autocomplete bench-metric bench-ops  ## all benchmarks beside their peers (long)
+bench: bench-corpus bench-ann bench-xmr bench-autocomplete bench-kg bench-metric bench-ops  ## all benchmarks beside their peers (long)
 
 bench-corpus: build
 	@$(BIN)/python -m tests.bench.bench_corpus
@@ -52,6 +52,11 @@ bench-xmr-growth: build  ## ranking as the labels grow to a million (up to 6 GB)
 bench-autocomplete: build
 	@$(BIN)/python -m tests.bench.bench_autocomplete
 	@$(BIN)/python -m tests.bench.bench_autocomplete_growth
+
+bench-kg: build
+	@$(BIN)/python -m tests.bench.bench_kg
+	@$(BIN)/python -m tests.bench.bench_kg_model
+	@$(BIN)/python -m tests.bench.bench_kg_growth
 
 bench-metric: build
 	@$(BIN)/python -m tests.bench.bench_metric

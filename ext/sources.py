@@ -36,6 +36,8 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "ranker_split": ("ranker_split.pyx", "ranker_split.hpp", *_BUILD),
     "pair_counts": ("pair_counts.pyx", "pair_counts.hpp", "pair_scores.hpp", "parallel.hpp", *_SIMD, *_BUILD),
     "sampling": ("sampling.pyx", "sampling.hpp", "parallel.hpp", *_BUILD),
+    "overlaps": ("overlaps.pyx", "overlaps.hpp", *_BUILD),
+    "trees": ("trees.pyx", "trees.hpp", *_BUILD),
     "ranker_beam": ("ranker_beam.pyx", "ranker_beam.hpp", "ranker_chunk.hpp", "pages.hpp", "parallel.hpp", *_BUILD),
     "trie": ("trie.pyx", "trie.hpp", *_BUILD),
 }

@@ -28,15 +28,15 @@ def _triples(graph: GraphBatch) -> Iterator[ox.Triple]:
 
     entities = graph.entities.to_pydict()
     nodes = [_node(key) for key in entities["id"]]
-    relations = [_named(name) for name in graph.relation_names["name"].to_pylist()]
+    relations = [named_node(name) for name in graph.relation_names["name"].to_pylist()]
     for head, relation, tail in _rows(graph.relations):
         yield ox.Triple(nodes[head], relations[relation], nodes[tail])
     for entity, key, value, datatype, language in _rows(graph.attributes):
-        yield ox.Triple(nodes[entity], _named(key), _literal(value, datatype, language))
+        yield ox.Triple(nodes[entity], named_node(key), literal(value, datatype, language))
     for node, key, kind, name in zip(nodes, entities["id"], entities["type"], entities["name"], strict=True):
         if not _is_iri(key) and not key.startswith("_:"):
             if kind:
-                yield ox.Triple(node, ox.NamedNode(TYPE), _named(kind))
+                yield ox.Triple(node, ox.NamedNode(TYPE), named_node(kind))
             if name:
                 yield ox.Triple(node, ox.NamedNode(LABEL), ox.Literal(name))
 
@@ -45,17 +45,19 @@ def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
-def _literal(value: str, datatype: str, language: str) -> ox.Literal:
+def literal(value: str, datatype: str, language: str) -> ox.Literal:
+    """A value of an attribute, in N-Triples as text."""
     if language:
         return ox.Literal(value, language=language)
     return ox.Literal(value, datatype=ox.NamedNode(datatype)) if datatype else ox.Literal(value)
 
 
 def _node(key: str) -> "ox.NamedNode | ox.BlankNode":
-    return ox.BlankNode(key[2:]) if key.startswith("_:") else _named(key)
+    return ox.BlankNode(key[2:]) if key.startswith("_:") else named_node(key)
 
 
-def _named(name: str) -> ox.NamedNode:
+def named_node(name: str) -> ox.NamedNode:
+    """The IRI of an id or a name: itself where it is one, else in ``NAMESPACE``."""
     return ox.NamedNode(name if _is_iri(name) else NAMESPACE + quote(name, safe=""))
 
 

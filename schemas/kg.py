@@ -103,7 +103,9 @@ TERMS = Contract(
             "attributes",
             (
                 f.Field("attribute", f.STRING, "an attribute that both sides have", nonempty=True),
-                f.Field("measure", f.STRING, "how its values are compared: text, number, date, ...", nonempty=True),
+                f.Field(
+                    "kind", f.STRING, "how it is compared: as text, number, date, neighbors or whole", nonempty=True
+                ),
             ),
             key=("attribute",),
         ),
@@ -112,9 +114,46 @@ TERMS = Contract(
     "the attributes that pairs are compared by, and the weights of their terms over both graphs",
 )
 VECTORS = Contract(
-    "kg.vectors", 1, (dense_table("vectors"),), "a vector per entity, from hashed n-grams of its name and attributes"
+    "kg.vectors",
+    1,
+    (dense_table("vectors"), dense_table("contexts"), tensor_table("frequencies")),
+    "a vector per entity, from hashed n-grams of its name and attributes; in contexts also of the names of its neighbours,"
+    " without rows where no entity has any",
 )
-INDEX = Contract("kg.index", 1, (tensor_table("graph"),), "the HNSW graph over the vectors of one side")
+INDEX = Contract(
+    "kg.index",
+    1,
+    (
+        Table(
+            "types",
+            (
+                f.Field("type", f.STRING, "a type of entities; empty for none"),
+                f.Field("entities", f.pa.int64(), "the number of those that have a vector"),
+                f.Field("indexed", f.pa.bool_(), "whether there is a graph; else they are searched exactly"),
+            ),
+            key=("type",),
+        ),
+        tensor_table("graphs"),
+    ),
+    "the HNSW graphs over the vectors of one side, one per large type",
+)
+_NEAREST = Table(
+    "nearest",
+    (
+        f.Field("entities", f.pa.list_(f.pa.uint32()), "rows of entities of the other side, of the same type"),
+        f.Field(
+            "similarities", f.pa.list_(f.pa.float32()), "how similar they are, from 0 to 1, the most similar first"
+        ),
+    ),
+    rule=same_lengths("entities", "similarities"),
+    compression="none",
+)
+NEAREST = Contract(
+    "kg.nearest", 1, (_NEAREST,), "the entities of the other side with the nearest vectors, a row per entity"
+)
+SHARED = Contract(
+    "kg.shared", 1, (_NEAREST,), "the entities of the other side that share most rare neighbours, a row per entity"
+)
 CANDIDATES = Contract(
     "kg.candidates",
     1,
@@ -125,12 +164,36 @@ CANDIDATES = Contract(
                 _LEFT,
                 _RIGHT,
                 f.Field("similarity", f.pa.float32(), "cosine of their vectors", finite=True),
-                f.Field("sources", f.pa.uint8(), "bits of what proposed it: 1 vectors, 2 neighbours, 4 rules, 8 links"),
+                f.Field(
+                    "sources",
+                    f.pa.uint8(),
+                    "bits of what proposed it: 1 vectors, 2 neighbours, 4 rules, 8 links, 16 structure",
+                ),
             ),
             key=("left", "right"),
         ),
     ),
     "pairs of entities that are compared in full, one file per shard of left entities",
+)
+RIVALS = Contract(
+    "kg.rivals",
+    1,
+    (
+        Table(
+            "rivals",
+            (
+                _SIDE,
+                _ENTITY,
+                f.Field(
+                    "partners", f.pa.list_(f.pa.uint32()), "by text, its most similar candidate; 2**32 - 1 for none"
+                ),
+                f.Field("best", f.pa.list_(f.pa.float32()), "by text, how similar that one is"),
+                f.Field("second", f.pa.list_(f.pa.float32()), "by text, how similar the next one is"),
+            ),
+            rule=same_lengths("partners", "best"),
+        ),
+    ),
+    "the most similar candidates of every entity, one file per shard of left entities: right ones occur in several",
 )
 STRUCTURE = Contract(
     "kg.structure",
@@ -142,7 +205,14 @@ FEATURES = Contract(
     "kg.features",
     1,
     (
-        Table("names", (f.Field("name", f.STRING, "attribute:measure", nonempty=True),), key=("name",)),
+        Table(
+            "names",
+            (
+                f.Field("name", f.STRING, "attribute:measure", nonempty=True),
+                f.Field("plain", f.pa.bool_(), "whether the baseline looks at it"),
+            ),
+            key=("name",),
+        ),
         Table("pairs", (_LEFT, _RIGHT), key=("left", "right")),
         dense_table("features"),
     ),
@@ -170,9 +240,36 @@ MODEL = Contract(
             ),
             key=("epoch",),
         ),
+        Table(
+            "matrices",
+            (
+                f.Field("kind", f.STRING, "what goes through it: relation or attribute", nonempty=True),
+                f.Field("name", f.STRING, "of which name; empty for all without a matrix of their own"),
+                f.Field("inverse", f.pa.bool_(), "whether it leads from the neighbour to the entity"),
+            ),
+            key=("kind", "name", "inverse"),
+        ),
         tensor_table("weights"),
+        Table(
+            "crossed",
+            (_LEFT, _RIGHT, f.Field("logit", f.pa.float64(), "by a model that was not trained on it", finite=True)),
+            key=("left", "right"),
+        ),
     ),
-    "the aligner that looks at neighbourhoods: its weights, and how its training went",
+    "the aligner that looks at neighbourhoods: its weights, how its training went, and logits of pairs it was trained on by"
+    " models that were not",
+)
+LABELLED = Contract(
+    "kg.labelled",
+    1,
+    (
+        Table(
+            "scores",
+            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
+            key=("left", "right", "method"),
+        ),
+    ),
+    "the scores of labelled pairs by the parts of the model",
 )
 SCORES = Contract(
     "kg.scores",
@@ -274,9 +371,10 @@ JOINED = Contract(
                 f.Field("joined", f.pa.uint32(), "the row of a joined entity"),
                 _SIDE,
                 f.Field("id", f.STRING, "the user's key of one of its entities", nonempty=True),
+                f.Field("name", f.STRING, "the name of that entity; empty for none"),
             ),
             key=("side", "id"),
-            holds_keys=("id",),
+            holds_keys=("id", "name"),
         ),
         Table("relation_names", RELATION_NAMES.fields, ("name",)),
         Table(
@@ -303,6 +401,16 @@ JOINED = Contract(
             key=("joined", "key", "value", "datatype", "language"),
             holds_keys=("value",),
         ),
+        Table(
+            "rules",
+            (
+                f.Field("attribute", f.STRING, "the name of an attribute", nonempty=True),
+                f.Field("rule", f.STRING, "what is kept of several values", nonempty=True),
+                f.Field("entities", f.pa.int64(), "number of joined entities with it"),
+                f.Field("conflicts", f.pa.int64(), "number of those with several values in one language"),
+            ),
+            key=("attribute",),
+        ),
     ),
     "the joined graph: entities under stable ids, every fact with the graphs that state it, and what conflicts decided",
 )
@@ -327,6 +435,20 @@ REVIEW = Contract(
     ),
     "the pairs whose review helps most, the most doubtful first",
 )
+CHANGES = Contract(
+    "kg.changes",
+    1,
+    (
+        Table(
+            "entities",
+            (
+                f.Field("before", f.pa.int64(), "the row of an entity in the earlier version; -1: it is new"),
+                f.Field("changed", f.pa.bool_(), "whether it is new, or anything else is said of it"),
+            ),
+        ),
+    ),
+    "the entities of a graph beside those of an earlier version, a row per entity",
+)
 EVALUATION = Contract(
     "kg.evaluation",
     1,
@@ -344,7 +466,10 @@ CONTRACTS = (
     TERMS,
     VECTORS,
     INDEX,
+    NEAREST,
+    SHARED,
     CANDIDATES,
+    RIVALS,
     STRUCTURE,
     FEATURES,
     MATCHER,
@@ -354,6 +479,7 @@ CONTRACTS = (
     CALIBRATION,
     MATCHES,
     CLUSTERS,
+    CHANGES,
     JOINED,
     REVIEW,
     EVALUATION,

@@ -252,3 +252,47 @@ def shared_fact_cosine(left: Any, right: Any, matched: dict[int, int], *, any_re
             product = math.prod(lengths)
             found[v, u] = common / product if product > 0 else 0.0
     return found
+
+
+def average_linkage(
+    members: frozenset[int], scored: dict[tuple[int, int], float], least: float, unscored: float
+) -> set[frozenset[int]]:
+    """Clusters of the members as the two with the highest mean between them are joined while it is at least ``least``."""
+    clusters = {frozenset({member}) for member in members}
+
+    def mean(one: frozenset[int], other: frozenset[int]) -> float:
+        between = [(min(i, j), max(i, j)) for i in one for j in other]
+        known = [scored[pair] for pair in between if pair in scored]
+        return sum(known) / (len(known) + unscored * (len(between) - len(known))) if known else -1.0
+
+    while len(clusters) > 1:
+        best, one, other = max(
+            (mean(one, other), sorted(one), sorted(other)) for one in clusters for other in clusters if one != other
+        )
+        if best < least:
+            break
+        clusters = clusters - {frozenset(one), frozenset(other)} | {frozenset([*one, *other])}
+    return clusters
+
+
+def kept_by_overlap(now: list[int], before: list[int]) -> dict[int, int]:
+    """The cluster before whose id each cluster keeps: the largest overlap first, of equal ones that with the first member."""
+    kept: dict[int, int] = {}
+    shared = {
+        (n, b): [i for i in range(len(now)) if (now[i], before[i]) == (n, b)]
+        for n, b in zip(now, before, strict=True)
+        if b >= 0
+    }
+    for n, b in sorted(shared, key=lambda pair: (-len(shared[pair]), shared[pair][0])):
+        if n not in kept and b not in kept.values():
+            kept[n] = b
+    return kept
+
+
+def said_of(world: Any, key: int) -> tuple[Any, ...]:
+    """All that a graph says of an entity: type, name, attributes, and relations with the neighbours' keys and names."""
+    entities, relations = world
+    kind, name, attributes = entities[key]
+    leads = sorted((relation, tail, entities[tail][1]) for head, relation, tail in relations if head == key)
+    led = sorted((relation, head, entities[head][1]) for head, relation, tail in relations if tail == key)
+    return kind, name, sorted(attributes), leads, led

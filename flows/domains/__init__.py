@@ -7,6 +7,7 @@ from fingerpost.flows.domains.ann import ANN
 from fingerpost.flows.domains.autocomplete import AUTOCOMPLETE
 from fingerpost.flows.domains.corpus import CORPUS
 from fingerpost.flows.domains.domain import Domain, FileUse, InputFile, Product, named
+from fingerpost.flows.domains.kg import KG
 from fingerpost.flows.domains.metric import METRIC
 from fingerpost.flows.domains.xmr import XMR
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # they bring pyarrow along
     from fingerpost.schemas.store import Store
 
 #: In the order in which a nightly runs them.
-DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, AUTOCOMPLETE, METRIC)
+DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, AUTOCOMPLETE, KG, METRIC)
 
 
 def domain_of(word: str) -> Domain:

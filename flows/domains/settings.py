@@ -3,6 +3,7 @@
 from fingerpost.flows.domains.ann.settings import AnnSettings
 from fingerpost.flows.domains.autocomplete.settings import AutocompleteSettings
 from fingerpost.flows.domains.corpus.settings import CorpusSettings
+from fingerpost.flows.domains.kg.settings import KgSettings
 from fingerpost.flows.domains.metric.settings import MetricSettings
 from fingerpost.flows.domains.xmr.settings import XmrSettings
 from fingerpost.flows.run.settings import CommonSettings
@@ -15,4 +16,5 @@ class Settings(CommonSettings):
     ann: AnnSettings = AnnSettings()
     xmr: XmrSettings = XmrSettings()
     autocomplete: AutocompleteSettings = AutocompleteSettings()
+    kg: KgSettings = KgSettings()
     metric: MetricSettings = MetricSettings()

@@ -120,6 +120,7 @@ def _values_of(
     file: InputFile, uses: list[FileUse], settings: Any, flat: Mapping[str, Any], default: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The file of an input and how it was read, also where the flow read another setting in its place."""
+    uses = _uses_of(file, uses)
     values = {file.setting: uses[0].path if uses else flat[file.setting]}
     columns = {ours: theirs for use in uses for ours, theirs in use.columns.items()}
     if file.columns and columns:
@@ -134,6 +135,15 @@ def _values_of(
         values[key] = _absolute(values[key], marks[key].builtin)
     secret = any(isinstance(value, str) and without_credentials(value) != value for value in values.values())
     return {} if secret or not values[file.setting] else values
+
+
+def _uses_of(file: InputFile, uses: list[FileUse]) -> list[FileUse]:
+    """Those of a domain's files that are an input's own, or are read beside it: of several inputs, beside the first."""
+    siblings = next(domain.inputs for domain, other in domains.inputs() if other is file)
+    if file is not siblings[0]:
+        return [use for use in uses if use.setting == file.setting]
+    apart = {other.setting for other in siblings[1:]}
+    return [use for use in uses if use.setting not in apart]
 
 
 def _absolute(path: str, builtin: Collection[str]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from fingerpost.flows.run.lineage import built_in, ends_of, run_with, source_name, source_path
@@ -164,7 +164,7 @@ class _Events:
         namespace = f"{uri.scheme}://{uri.netloc}" if uri.netloc else uri.scheme
         return {
             "namespace": namespace,
-            "name": uri.path if uri.scheme == "file" else uri.path.strip("/"),
+            "name": unquote(uri.path) if uri.scheme == "file" else uri.path.strip("/"),
             "facets": facets,
         }
 

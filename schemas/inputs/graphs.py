@@ -1,14 +1,21 @@
 """Graphs from users' files: what every reader of them gathers, and the tables that it becomes."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fingerpost.schemas.contract import Table
 from fingerpost.schemas.inputs.forms import Quarantine
 from fingerpost.schemas.inputs.suppression import Suppressed
-from fingerpost.schemas.kg import ATTRIBUTES, ENTITIES, LINKS, RELATION_NAMES, RELATIONS
+from fingerpost.schemas.kg import ATTRIBUTES, ENTITIES, RELATION_NAMES, RELATIONS
+
+#: Values that are often equal to a key without meaning it.
+_NUMBER = re.compile(r"\s*[-+]?[\d.,]*(?:[eE][-+]?\d+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,7 @@ class GraphBatch:
     """A graph in the tables of its contract, and the rows that were quarantined.
 
     Entities are sorted by id, relations and attributes by their columns, each once: the order of an input's lines changes
-    nothing.
+    nothing. rows: number of the input's rows that are in it.
     """
 
     entities: pa.Table
@@ -25,11 +32,32 @@ class GraphBatch:
     attributes: pa.Table
     quarantined: pa.Table
     reasons: dict[str, int]
+    rows: int = 0
 
     def tables(self) -> dict[str, pa.Table]:
         """The tables of the contract, by name."""
         names = ("entities", "relation_names", "relations", "attributes")
         return {name: getattr(self, name) for name in names}
+
+
+class GraphSource(Protocol):
+    """A graph from outside the store; ``str`` is its name for users."""
+
+    def __str__(self) -> str:
+        """The path or name."""
+        ...
+
+    def identity(self) -> str:
+        """A digest of its content."""
+        ...
+
+    def check(self) -> None:
+        """InputError for a file that is missing or lacks a column; reads no rows."""
+        ...
+
+    def read(self) -> GraphBatch:
+        """The graph, bad rows quarantined."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,12 +75,13 @@ class GraphRows:
     """The entities, relations and attributes met so far; rows that name a suppressed key are left out.
 
     An entity that is given several types or names keeps the first of them in the order of their characters, so that their
-    order does not matter. dropped: digests of the suppressed keys met.
+    order does not matter. dropped: digests of the suppressed keys met. rows: number of an input's rows that were added.
     """
 
     quarantine: Quarantine = field(default_factory=Quarantine)
     suppressed: Suppressed | None = None
     dropped: set[str] = field(default_factory=set)
+    rows: int = 0
     _entities: dict[str, tuple[str, str]] = field(default_factory=dict)
     _labels: dict[str, str] = field(default_factory=dict)
     _relations: set[tuple[str, str, str]] = field(default_factory=set)
@@ -84,8 +113,8 @@ class GraphRows:
         self._relations.add((head, name, tail))
 
     def attribute(self, key: str, attribute: Attribute) -> None:
-        """An attribute of an entity, which need not be known before."""
-        if self.is_suppressed(key):
+        """An attribute of an entity, which need not be known before; none whose value says a suppressed key."""
+        if self.is_suppressed(key) or (not _NUMBER.fullmatch(attribute.value) and self.is_suppressed(attribute.value)):
             return
         self._entities.setdefault(key, ("", ""))
         self._attributes.add((key, attribute))
@@ -110,7 +139,17 @@ class GraphRows:
             table_of(ATTRIBUTES, attributes),
             self.quarantine.table(),
             self.quarantine.reasons(),
+            self.rows,
         )
+
+
+def said_values(values: pa.ChunkedArray, suppressed: Suppressed | None) -> np.ndarray:
+    """Which values say a suppressed key (bool); numbers do not, which are often equal without meaning it."""
+    if suppressed is None:
+        return np.zeros(len(values), dtype=bool)
+    distinct = values.unique()
+    said = [text for text in distinct.to_pylist() if not _NUMBER.fullmatch(text) and suppressed.match(text)]
+    return np.asarray(pc.is_in(values, value_set=pa.array(said, pa.string())).to_numpy())
 
 
 def _first(one: str, other: str) -> str:
@@ -122,47 +161,3 @@ def table_of(table: Table, rows: Iterable[tuple[object, ...]]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) or [()] * len(table.fields)
     arrays = [pa.array(column, one.type) for column, one in zip(columns, table.fields, strict=True)]
     return pa.Table.from_arrays(arrays, names=[one.name for one in table.fields])
-
-
-@dataclass(frozen=True)
-class Link:
-    """A pair of ids with its label (1: the same entity, 0: two), its split, and its position in the input."""
-
-    place: int
-    left: str
-    right: str
-    label: int = 1
-    split: str = ""
-
-
-@dataclass(frozen=True)
-class GraphPair:
-    """Two graphs, the links between them in the table of their contract, and the lines that were quarantined."""
-
-    left: GraphBatch
-    right: GraphBatch
-    links: pa.Table
-    quarantined: pa.Table
-    reasons: dict[str, int]
-
-
-def links_table(links: Iterable[Link], left: GraphBatch, right: GraphBatch, *, quarantine: Quarantine) -> pa.Table:
-    """Links in the table of their contract, sorted.
-
-    Those with an unknown entity are quarantined, and of several of the same pair all but the first.
-    """
-    rows = [{key: i for i, key in enumerate(side.entities["id"].to_pylist())} for side in (left, right)]
-    found: dict[tuple[int, int], tuple[int, str, str]] = {}
-    for link in links:
-        unknown = next(
-            (key for key, known in zip((link.left, link.right), rows, strict=True) if key not in known), None
-        )
-        if unknown is not None:
-            quarantine.add(link.place, unknown, "unknown entity", "the graph of its side has no entity of this id")
-            continue
-        pair = rows[0][link.left], rows[1][link.right]
-        if pair in found:
-            quarantine.add(link.place, link.left, "duplicate link", f"{link.left} and {link.right} are linked before")
-            continue
-        found[pair] = link.label, link.split, "given"
-    return table_of(LINKS.tables[0], [(*pair, *found[pair]) for pair in sorted(found)])

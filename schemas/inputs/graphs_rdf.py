@@ -44,6 +44,9 @@ class NTriples:
     language: str = ""
     suppressed: Suppressed | None = None
 
+    def __str__(self) -> str:
+        return self.path
+
     def identity(self) -> str:
         """sha256 over the contents, the language and the digests of suppressed ids; InputError if it cannot be read."""
         dropped: set[str] = set()
@@ -53,6 +56,10 @@ class NTriples:
             dropped = rows.dropped
         contents = hashlib.sha256(self._file().read_bytes()).hexdigest()
         return digest_of(["n-triples", contents, self.language, sorted(dropped)])
+
+    def check(self) -> None:
+        """InputError for a file that is missing; reads none of it."""
+        self._file()
 
     def read(self) -> GraphBatch:
         """The graph; lines that are no triple are quarantined. InputError if it cannot be read."""
@@ -64,6 +71,7 @@ class NTriples:
         with opened_lines(self._file()) as lines:
             for triple in _triples(lines, rows.quarantine):
                 self._add(triple, rows)
+                rows.rows += 1
 
     def _add(self, triple: _Triple, rows: GraphRows) -> None:
         head, relation, tail = _key(triple[0]), triple[1].value, triple[2]

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+import pyarrow as pa
+
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.checks_cells import text_cells
-from fingerpost.schemas.inputs.files import check_regular
+from fingerpost.schemas.inputs.files import check_regular, readable
 from fingerpost.schemas.inputs.formats import Reading
 from fingerpost.schemas.inputs.forms import Form, Quarantine, checked_mapping
 from fingerpost.schemas.inputs.graph_lines import opened_lines
-from fingerpost.schemas.inputs.graphs import GraphBatch, GraphPair, GraphRows, Link, links_table
+from fingerpost.schemas.inputs.graph_links import GIVEN, LINK_SCHEMA, LinkBatch
+from fingerpost.schemas.inputs.graphs import GraphBatch, GraphRows
 from fingerpost.schemas.inputs.interaction_rows import RowReport
-from fingerpost.schemas.inputs.keyed_files import keyed_identity, read_files
+from fingerpost.schemas.inputs.keyed_files import check_columns, keyed_identity, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
@@ -38,9 +41,16 @@ class TripleFile:
     mapping: tuple[tuple[str, str], ...] = ()
     suppressed: Suppressed | None = None
 
+    def __str__(self) -> str:
+        return self.path
+
     def identity(self) -> str:
         """sha256 over contents, mapping and the digests of suppressed ids in them; InputError if it cannot be read."""
         return keyed_identity(self.path, self._reading(keys_only=True))
+
+    def check(self) -> None:
+        """InputError for a file that is missing or lacks a column; reads no rows."""
+        check_columns(self.path, self._reading())
 
     def read(self) -> GraphBatch:
         """The graph; rows with an empty cell are quarantined. InputError if it cannot be read."""
@@ -55,6 +65,7 @@ class TripleFile:
                     report(i, f"no {TRIPLES.names[triple.index('')]}", "the cell is empty")
                 elif batch.rows[i] not in reading.quarantine.found:
                     rows.relation(*triple)
+                    rows.rows += 1
         return rows.batch()
 
     def _reading(self, *, keys_only: bool = False) -> Reading:
@@ -75,60 +86,120 @@ class Dbp15k:
     path: str
     suppressed: Suppressed | None = None
 
+    def side(self, number: int) -> "Dbp15kSide":
+        """One of its graphs, 1 or 2."""
+        return Dbp15kSide(self.path, number, self.suppressed)
+
+    def links(self) -> "Dbp15kLinks":
+        """Its links."""
+        return Dbp15kLinks(self.path, self.suppressed)
+
+
+@dataclass(frozen=True)
+class Dbp15kSide:
+    """One graph of a folder in the layout of DBP15K, see `Dbp15k`; number: 1 or 2."""
+
+    path: str
+    number: int
+    suppressed: Suppressed | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.number})"
+
     def identity(self) -> str:
         """sha256 over the contents and the digests of suppressed ids in them; InputError if it cannot be read."""
-        contents = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in self._files().items()}
-        lines, dropped = _Lines(self._files()), set[str]()
-        for key in (key for side in SIDES for key in lines.numbered(f"ent_ids_{side}").values()):
-            dropped |= self.suppressed.match(key) if self.suppressed is not None else set()
-        return digest_of(["dbp15k", contents, sorted(dropped)])
+        return _identity(self._files(), [f"ent_ids_{self.number}"], self.suppressed)
 
-    def read(self) -> GraphPair:
-        """The two graphs and their links; lines of another form, and links of unknown entities, are quarantined.
+    def check(self) -> None:
+        """InputError for a file that is missing; reads none of it."""
+        self._files()
 
-        InputError if it cannot be read.
-        """
-        lines, graphs, keys = _Lines(self._files()), [], []
-        for side in SIDES:
-            keys.append(lines.numbered(f"ent_ids_{side}"))
-            graphs.append(self._graph(side, keys[-1], lines))
-        links = links_table(self._links(keys, lines), graphs[0], graphs[1], quarantine=lines.quarantine)
-        return GraphPair(graphs[0], graphs[1], links, lines.quarantine.table(), lines.quarantine.reasons())
-
-    def _graph(self, side: int, keys: dict[str, str], lines: "_Lines") -> GraphBatch:
-        rows = GraphRows(suppressed=self.suppressed)
+    def read(self) -> GraphBatch:
+        """The graph; lines of another form, and of unknown entities, are quarantined. InputError if it cannot be read."""
+        lines, side = _Lines(self._files()), self.number
+        rows = GraphRows(lines.quarantine, suppressed=self.suppressed)
+        keys, names = lines.numbered(f"ent_ids_{side}"), lines.numbered(f"rel_ids_{side}")
         for key in keys.values():
             rows.entity(key, name=local_name(key))
-        names = lines.numbered(f"rel_ids_{side}")
+            rows.rows += 1
         for place, (head, relation, tail) in lines.of(f"triples_{side}", 3):
             unknown = next((one for one in (head, tail) if one not in keys), None)
             if unknown is not None:
                 lines.quarantine.add(place, unknown, "unknown entity", f"ent_ids_{side} has no such number")
             else:
                 rows.relation(keys[head], names.get(relation, relation), keys[tail])
+                rows.rows += 1
         return rows.batch()
 
-    def _links(self, keys: list[dict[str, str]], lines: "_Lines") -> Iterator[Link]:
-        splits = {"sup_ent_ids": "training", "ref_ent_ids": "test" if "sup_ent_ids" in lines.files else ""}
+    def _files(self) -> dict[str, Path]:
+        needed = [f"{name}_{self.number}" for name in ("ent_ids", "triples")]
+        return _files_of(self.path, needed, [f"rel_ids_{self.number}"])
+
+
+@dataclass(frozen=True)
+class Dbp15kLinks:
+    """The links of a folder in the layout of DBP15K, see `Dbp15k`."""
+
+    path: str
+    suppressed: Suppressed | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path} (links)"
+
+    def identity(self) -> str:
+        """sha256 over the contents and the digests of suppressed ids in them; InputError if they cannot be read."""
+        return _identity(self._files(), [f"ent_ids_{side}" for side in SIDES], self.suppressed)
+
+    def check(self) -> None:
+        """InputError for a file that is missing; reads none of it."""
+        self._files()
+
+    def read(self) -> LinkBatch:
+        """The links; lines of another form, and links of unknown numbers, are quarantined. InputError as above."""
+        files, found = self._files(), list[tuple[object, ...]]()
+        lines = _Lines(files)
+        keys = [lines.numbered(f"ent_ids_{side}") for side in SIDES]
+        splits = {"sup_ent_ids": "training", "ref_ent_ids": "test" if "sup_ent_ids" in files else ""}
         for name, split in splits.items():
-            for place, (one, other) in lines.of(name, 2):
-                left, right = keys[0].get(one, one), keys[1].get(other, other)
+            for place, pair in lines.of(name, 2):
+                unknown = next((one for one, known in zip(pair, keys, strict=True) if one not in known), None)
+                if unknown is not None:
+                    lines.quarantine.add(place, unknown, "unknown entity", "the ids of its side have no such number")
+                    continue
+                left, right = (known[one] for one, known in zip(pair, keys, strict=True))
                 if self.suppressed is None or not self.suppressed.match(left) | self.suppressed.match(right):
-                    yield Link(place, left, right, split=split)
+                    found.append((place, left, right, 1, split, GIVEN))
+        columns = zip(*found, strict=True) if found else [()] * len(LINK_SCHEMA)
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, LINK_SCHEMA.types, strict=True)]
+        return LinkBatch(pa.Table.from_arrays(arrays, schema=LINK_SCHEMA), lines.quarantine)
 
     def _files(self) -> dict[str, Path]:
-        needed = [f"{name}_{side}" for side in SIDES for name in ("ent_ids", "triples")] + ["ref_ent_ids"]
-        optional = [f"rel_ids_{side}" for side in SIDES] + ["sup_ent_ids"]
-        files = {name: Path(self.path) / name for name in (*needed, *optional)}
-        for name in needed:
-            if not files[name].is_file():
-                raise InputError(
-                    f"{self.path}: expected a folder with {', '.join(needed)}, found no {name}; check the path"
-                )
-        found = {name: file for name, file in files.items() if file.is_file()}
-        for file in found.values():
-            check_regular(file)
-        return found
+        return _files_of(self.path, [*(f"ent_ids_{side}" for side in SIDES), "ref_ent_ids"], ["sup_ent_ids"])
+
+
+def _identity(files: dict[str, Path], of_ids: list[str], suppressed: Suppressed | None) -> str:
+    contents = {}
+    for name, file in files.items():
+        with readable(file):
+            contents[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    dropped: set[str] = set()
+    if suppressed is not None:
+        lines = _Lines(files)
+        for key in (key for name in of_ids for key in lines.numbered(name).values()):
+            dropped |= suppressed.match(key)
+    return digest_of(["dbp15k", contents, sorted(dropped)])
+
+
+def _files_of(path: str, needed: list[str], optional: list[str]) -> dict[str, Path]:
+    """The files of a folder by name; InputError for one that is needed and not there."""
+    files = {name: Path(path) / name for name in (*needed, *optional)}
+    for name in needed:
+        if not files[name].is_file():
+            raise InputError(f"{path}: expected a folder with {', '.join(needed)}, found no {name}; check the path")
+    found = {name: file for name, file in files.items() if file.is_file()}
+    for file in found.values():
+        check_regular(file)
+    return found
 
 
 class _Lines:

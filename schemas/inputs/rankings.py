@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from fingerpost.schemas.errors import InputError
@@ -32,6 +33,8 @@ SCHEMA = pa.schema(
 )
 #: Rows per write.
 _ROWS = 65_536
+#: The forms of written files by the end of their names; CSV is for rows without lists.
+WITH_LISTS, FLAT = (".parquet", ".jsonl"), (".parquet", ".jsonl", ".csv")
 
 
 def read_texts(path: str | Path) -> tuple[list[str | None], list[str]]:
@@ -61,14 +64,16 @@ def _values(column: "pa.Array | Sequence[Any]") -> Sequence[Any]:
 
 
 class RowWriter:
-    """Atomic writer of a Parquet (.parquet) or JSON Lines (.jsonl) file, row by row.
+    """Atomic writer of a Parquet (.parquet) or JSON Lines (.jsonl) file, with ``FLAT`` also of CSV (.csv), row by row.
 
     InputError for another file name and for a folder that does not exist.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema = SCHEMA) -> None:
-        if path.suffix not in {".parquet", ".jsonl"}:
-            raise InputError(f"{path}: expected a name that ends in .parquet or .jsonl, got another; rename it")
+    def __init__(self, path: Path, schema: pa.Schema = SCHEMA, *, forms: tuple[str, ...] = WITH_LISTS) -> None:
+        if path.suffix not in forms:
+            *others, last = forms
+            ends = f"{', '.join(others)} or {last}"
+            raise InputError(f"{path}: expected a name that ends in {ends}, got another; rename it")
         if not path.absolute().parent.is_dir():
             raise InputError(f"{path}: expected a folder to write to, found none there; create it")
         self._path, self._schema = path, schema
@@ -79,6 +84,8 @@ class RowWriter:
     def __enter__(self) -> "RowWriter":
         if self._path.suffix == ".parquet":
             self._parquet = pq.ParquetWriter(self._partial, self._schema)
+        elif self._path.suffix == ".csv":
+            pa.csv.write_csv(self._schema.empty_table(), self._partial)
         else:
             self._partial.touch()
         return self
@@ -114,6 +121,10 @@ class RowWriter:
         self._rows = []
         if self._parquet is not None:
             self._parquet.write_table(table)
+            return
+        if self._path.suffix == ".csv":
+            with self._partial.open("ab") as rows:
+                pa.csv.write_csv(table, rows, pa.csv.WriteOptions(include_header=False))
             return
         with self._partial.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())

@@ -1,7 +1,7 @@
 """The door from Python: what is published, opened to answer.
 
-``live()`` is the index, ``ranker()`` the ranker, ``completer()`` the completer, ``threshold()`` the threshold of a
-collection::
+``live()`` is the index, ``ranker()`` the ranker, ``completer()`` the completer, ``alignment()`` the alignment,
+``threshold()`` the threshold of a collection::
 
     import fingerpost
 
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fingerpost.tasks.ann.open import LiveIndex
     from fingerpost.tasks.autocomplete.open import LiveCompleter
+    from fingerpost.tasks.kg.open import LiveAlignment
     from fingerpost.tasks.metric.open import LiveThreshold
     from fingerpost.tasks.xmr.open import LiveRanker
 
-__all__ = ["completer", "live", "ranker", "threshold"]
+__all__ = ["alignment", "completer", "live", "ranker", "threshold"]
 
 # Imported when called: every process of a run imports this package, and few open a published artifact.
 
@@ -43,6 +44,13 @@ def ranker(
 def completer(collection: str | None = None, *, store: str | None = None) -> "LiveCompleter":
     """The published completer of a collection; see :func:`fingerpost.tasks.autocomplete.open.live`."""
     from fingerpost.tasks.autocomplete.open import live as opened
+
+    return opened(collection, store=store)
+
+
+def alignment(collection: str | None = None, *, store: str | None = None) -> "LiveAlignment":
+    """The published alignment of a collection; see :func:`fingerpost.tasks.kg.open.live`."""
+    from fingerpost.tasks.kg.open import live as opened
 
     return opened(collection, store=store)
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.schemas.inputs.graph_links import known_links
 from fingerpost.schemas.inputs.graphs_triples import Dbp15k
 from fingerpost.tasks.kg.boosting import BoostingParams, fit_matcher
 from fingerpost.tasks.kg.decisions import average_precision, best_threshold, f1_at
@@ -159,20 +160,22 @@ def beside_dgl(graph: RelationGraph, name: str, rows: list[dict[str, Any]], *, r
 
 def measure_alignment(splits: int) -> list[dict[str, Any]]:
     """hits@1, hits@10 and MRR of some random splits of the links, their mean and least; CPU seconds of one split."""
-    pair = Dbp15k(str(data_file("dbp15k/zh_en", "ref_ent_ids").parent)).read()
+    folder = Dbp15k(str(data_file("dbp15k/zh_en", "ref_ent_ids").parent))
+    graphs = folder.side(1).read(), folder.side(2).read()
+    known = known_links([folder.links().read()], *(side.entities["id"] for side in graphs), within=False)
     left, right = (
         relation_graph(
             np.stack([side.relations[name].to_numpy() for name in ("head", "relation", "tail")], axis=1),
             nodes=side.entities.num_rows,
             relations=side.relation_names.num_rows,
         )
-        for side in (pair.left, pair.right)
+        for side in graphs
     )
-    names = [side.entities["name"].to_pylist() for side in (pair.left, pair.right)]
+    names = [side.entities["name"].to_pylist() for side in graphs]
     begin = time.process_time()
     prior = similar_names(names[0], names[1], NameParams())
     named_seconds = time.process_time() - begin
-    links = np.stack([pair.links[name].to_numpy() for name in ("left", "right")], axis=1).astype(np.int64)
+    links = np.stack([known.left, known.right], axis=1).astype(np.int64)
     rows = []
     for contender, some in (("structure", None), ("structure and names", prior), ("names", prior)):
         figures, seconds = [], []

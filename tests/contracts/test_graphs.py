@@ -2,6 +2,7 @@
 
 import gzip
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import networkx as nx
@@ -13,13 +14,14 @@ from hypothesis import strategies as st
 
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.graph_exports import from_networkx, n_triples, networkx_graph
-from fingerpost.schemas.inputs.graph_links import LinkFile
+from fingerpost.schemas.inputs.forms import ROW_NUMBER
+from fingerpost.schemas.inputs.graph_links import LinkFile, ReviewedLinks, known_links
 from fingerpost.schemas.inputs.graphs import Attribute, GraphBatch, GraphRows
 from fingerpost.schemas.inputs.graphs_rdf import NTriples
 from fingerpost.schemas.inputs.graphs_tables import SharedColumn, TableGraph
-from fingerpost.schemas.inputs.graphs_triples import Dbp15k, TripleFile, local_name
+from fingerpost.schemas.inputs.graphs_triples import Dbp15k, Dbp15kLinks, TripleFile, local_name
 from fingerpost.schemas.inputs.suppression import Suppressed
-from fingerpost.schemas.kg import GRAPH, LINKS, NEIGHBORHOODS
+from fingerpost.schemas.kg import GRAPH, NEIGHBORHOODS
 
 XSD = "http://www.w3.org/2001/XMLSchema#"
 
@@ -83,47 +85,81 @@ def dbp15k(folder: Path, **files: str) -> Dbp15k:
     return Dbp15k(str(folder))
 
 
+def pairs_of(source: Dbp15k | LinkFile, graphs: Sequence[GraphBatch], **how: bool) -> set[tuple[str, str, int, str]]:
+    """The known pairs by ids, with label and split; what is wrong with the rest is in `wrong_with`."""
+    batch = (source.links() if isinstance(source, Dbp15k) else source).read()
+    left, right = (side.entities["id"] for side in graphs)
+    found = known_links([batch], left, right, within=how.get("within", False))
+    ids = [
+        keys.take(pa.array(rows.astype("int64"))).to_pylist()
+        for keys, rows in ((left, found.left), (right, found.right))
+    ]
+    return set(zip(*ids, found.labels.tolist(), found.splits, strict=True))
+
+
+def wrong_with(source: LinkFile | Dbp15kLinks, graphs: Sequence[GraphBatch], **how: bool) -> dict[str, int]:
+    batch = source.read()
+    known_links([batch], *(side.entities["id"] for side in graphs), within=how.get("within", False))
+    return batch.quarantine.reasons()
+
+
+def sides(source: Dbp15k) -> tuple[GraphBatch, GraphBatch]:
+    return source.side(1).read(), source.side(2).read()
+
+
 def test_a_folder_in_the_layout_of_dbp15k(tmp_path: Path) -> None:
-    pair = dbp15k(tmp_path).read()
-    assert entities(checked(pair.left)) == [
+    source = dbp15k(tmp_path)
+    left, right = sides(source)
+    assert entities(checked(left)) == [
         ("http://zh/resource/%E4%B8%AD", "", "中"),
         ("http://zh/resource/A_(x)", "", "A (x)"),
     ]
-    assert relations(pair.left) == {("http://zh/resource/A_(x)", "7", "http://zh/resource/%E4%B8%AD")}
-    assert len(relations(checked(pair.right))) == 2
-    LINKS.table("links").check(pair.links, where="links")
-    assert [tuple(row.values()) for row in pair.links.to_pylist()] == [(0, 1, 1, "", "given"), (1, 0, 1, "", "given")]
-    assert pair.reasons == {}
+    assert relations(left) == {("http://zh/resource/A_(x)", "7", "http://zh/resource/%E4%B8%AD")}
+    assert len(relations(checked(right))) == 2
+    assert pairs_of(source, (left, right)) == {
+        ("http://zh/resource/A_(x)", "http://en/resource/A", 1, ""),
+        ("http://zh/resource/%E4%B8%AD", "http://en/resource/B", 1, ""),
+    }
+    assert left.reasons == right.reasons == wrong_with(source.links(), (left, right)) == {}
+    identities = {source.side(1).identity(), source.side(2).identity(), source.links().identity()}
+    (tmp_path / "triples_2").write_text("2\t8\t3\n")
+    assert len(identities & {source.side(1).identity(), source.side(2).identity(), source.links().identity()}) == 2
 
 
 def test_names_of_relations_and_splits_where_they_are_given(tmp_path: Path) -> None:
-    pair = dbp15k(tmp_path, rel_ids_2="8\thttp://en/likes\n", sup_ent_ids="0\t2\n", ref_ent_ids="1\t3\n").read()
-    assert pair.right.relation_names["name"].to_pylist() == ["http://en/likes"]
-    assert sorted(pair.links["split"].to_pylist()) == ["test", "training"]
+    source = dbp15k(tmp_path, rel_ids_2="8\thttp://en/likes\n", sup_ent_ids="0\t2\n", ref_ent_ids="1\t3\n")
+    graphs = sides(source)
+    assert graphs[1].relation_names["name"].to_pylist() == ["http://en/likes"]
+    assert sorted(split for *_, split in pairs_of(source, graphs)) == ["test", "training"]
 
 
 def test_lines_of_dbp15k_that_are_quarantined(tmp_path: Path) -> None:
     source = dbp15k(tmp_path, triples_1="0\t7\t1\n0 7 1\n0\t7\t9\n", ref_ent_ids="0\t2\n0\t2\n0\t9\n1\n")
-    pair = source.read()
-    assert len(relations(pair.left)) == 1
-    assert pair.links.num_rows == 1
-    assert pair.reasons == {"duplicate link": 1, "invalid line": 2, "unknown entity": 2}
+    graphs = sides(source)
+    assert len(relations(graphs[0])) == 1
+    assert graphs[0].reasons == {"invalid line": 1, "unknown entity": 1}
+    assert len(pairs_of(source, graphs)) == 1
+    assert wrong_with(source.links(), graphs) == {"invalid line": 1, "unknown entity": 1}
 
 
 def test_a_forgotten_entity_of_dbp15k_has_no_links(tmp_path: Path) -> None:
     plain = dbp15k(tmp_path)
     without = Dbp15k(plain.path, suppressed=Suppressed.of(["http://en/resource/B"], b"salt"))
-    pair = without.read()
-    assert entities(pair.right) == [("http://en/resource/A", "", "A")]
-    assert (relations(pair.right), pair.links.num_rows, pair.reasons) == (set(), 1, {})
-    assert without.identity() != plain.identity()
+    left, right = sides(without)
+    assert entities(right) == [("http://en/resource/A", "", "A")]
+    assert relations(right) == set()
+    assert len(pairs_of(without, (left, right))) == 1
+    assert (right.reasons, wrong_with(without.links(), (left, right))) == ({}, {})
+    assert without.side(1).identity() == plain.side(1).identity()
+    assert without.side(2).identity() != plain.side(2).identity()
+    assert without.links().identity() != plain.links().identity()
 
 
 def test_a_folder_without_a_file_is_refused(tmp_path: Path) -> None:
     source = dbp15k(tmp_path)
     (tmp_path / "triples_2").unlink()
     with pytest.raises(InputError, match="found no triples_2; check the path"):
-        source.read()
+        source.side(2).read()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +204,7 @@ def test_rows_and_what_they_share(tmp_path: Path) -> None:
 def test_types_of_values_and_rows_without_keys(tmp_path: Path) -> None:
     table = pa.table({"id": ["x", "y"], "price": [1.5, float("nan")], "stock": [3, None], "new": [True, False]})
     pq.write_table(table, tmp_path / "t.parquet")
-    graph = checked(TableGraph(str(tmp_path / "t.parquet")).read())
+    graph = checked(TableGraph(str(tmp_path / "t.parquet"), id=ROW_NUMBER).read())
     assert [key for key, *_ in entities(graph)] == ["0", "1"]
     assert attributes(graph) == {
         ("0", "id", "x", "", ""),
@@ -342,28 +378,53 @@ def two_graphs() -> tuple[GraphBatch, GraphBatch]:
     return rows[0].batch(), rows[1].batch()
 
 
-def links_of(found: pa.Table, graphs: tuple[GraphBatch, GraphBatch]) -> set[tuple[str, str, int, str]]:
-    left, right = (side.entities["id"].to_pylist() for side in graphs)
-    LINKS.table("links").check(found, where="links")
-    rows = (list(row.values()) for row in found.to_pylist())
-    return {(left[row[0]], right[row[1]], row[2], row[3]) for row in rows}
-
-
 def test_links_with_labels_and_splits(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text(
         "left_id,right,label,split\na,b,1,train\na,a,0,Valid\nb,a,maybe,\nb,b,1,other\n,a,1,\na,b,0,test\nz,a,1,\n1,1,TRUE,\n"
     )
-    graphs = two_graphs()
-    table, bad, reasons = LinkFile(str(tmp_path / "l.csv"), (("left", "left_id"),)).read(*graphs)
-    assert links_of(table, graphs) == {("a", "b", 1, "training"), ("a", "a", 0, "validation"), ("1", "1", 1, "")}
-    assert reasons == {
-        "duplicate link": 1,
+    graphs, source = two_graphs(), LinkFile(str(tmp_path / "l.csv"), (("left", "left_id"),))
+    assert pairs_of(source, graphs) == {("a", "b", 1, "training"), ("a", "a", 0, "validation"), ("1", "1", 1, "")}
+    assert wrong_with(source, graphs) == {
+        "contradicting link": 1,
         "no left": 1,
         "unknown entity": 1,
         "unknown label": 1,
         "unknown split": 1,
     }
-    assert bad["row"].to_pylist() == [2, 3, 4, 5, 6]
+    batch = source.read()
+    known_links([batch], *(side.entities["id"] for side in graphs), within=False)
+    assert batch.quarantine.table()["row"].to_pylist() == [2, 3, 4, 5, 6]
+
+
+def test_links_within_one_graph_have_no_order_and_no_entity_twice(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("left,right,label\nb,a,1\na,b,1\na,a,1\n1,b,0\nb,1,1\n")
+    graphs, source = two_graphs(), LinkFile(str(tmp_path / "l.csv"))
+    assert pairs_of(source, graphs, within=True) == {("a", "b", 1, ""), ("1", "b", 0, "")}
+    assert wrong_with(source, graphs, within=True) == {"contradicting link": 1, "one entity": 1}
+
+
+def test_what_a_reviewer_decided_wins_and_what_is_undecided_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("left,right,label,split\na,a,1,test\nb,b,1,train\n")
+    (tmp_path / "r.csv").write_text(
+        "left,right,left_name,label\na,a,A,no\na,b,A,\nb,a,B,YES\ngone,a,,1\nb,1,B,perhaps\n"
+    )
+    graphs, reviewed = two_graphs(), ReviewedLinks(str(tmp_path / "r.csv"))
+    batches = [LinkFile(str(tmp_path / "l.csv")).read(), reviewed.read()]
+    for order in (batches, batches[::-1]):
+        found = known_links(order, *(side.entities["id"] for side in graphs), within=False)
+        pairs = zip(found.left, found.right, found.labels, found.splits, found.reviewed, found.listed, strict=True)
+        # Rows are sorted by id: "1", "a", "b".
+        assert set(pairs) == {
+            (1, 1, 0, "test", True, True),
+            (2, 2, 1, "training", False, True),
+            (2, 1, 1, "", True, False),
+        }
+        assert found.gone == 1
+    assert batches[1].quarantine.reasons() == {"reviewed: unknown label": 1}
+    later = ReviewedLinks(str(tmp_path / "again.csv"))
+    (tmp_path / "again.csv").write_text("left,right,label\nb,a,different\n")
+    found = known_links([*batches, later.read()], *(side.entities["id"] for side in graphs), within=False)
+    assert found.labels.tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
@@ -373,17 +434,15 @@ def test_links_of_numbers_and_truth_values(tmp_path: Path, ending: str) -> None:
         pq.write_table(pa.table({"left": [1], "right": [1], "label": [False]}), path)
     else:
         path.write_text('{"left": 1, "right": 1, "label": false}\n')
-    graphs = two_graphs()
-    assert links_of(LinkFile(str(path)).read(*graphs)[0], graphs) == {("1", "1", 0, "")}
+    assert pairs_of(LinkFile(str(path)), two_graphs()) == {("1", "1", 0, "")}
 
 
 def test_links_without_labels_are_of_the_same_entity_and_forgotten_ones_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text("left,right\na,a\nb,b\n")
     graphs, plain = two_graphs(), LinkFile(str(tmp_path / "l.csv"))
-    assert links_of(plain.read(*graphs)[0], graphs) == {("a", "a", 1, ""), ("b", "b", 1, "")}
+    assert pairs_of(plain, graphs) == {("a", "a", 1, ""), ("b", "b", 1, "")}
     without = LinkFile(plain.path, suppressed=Suppressed.of(["b"], b"salt"))
-    table, _, reasons = without.read(*graphs)
-    assert (links_of(table, graphs), reasons) == ({("a", "a", 1, "")}, {})
+    assert (pairs_of(without, graphs), wrong_with(without, graphs)) == ({("a", "a", 1, "")}, {})
     assert without.identity() != plain.identity()
 
 

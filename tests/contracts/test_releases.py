@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fingerpost.schemas import ann, autocomplete, metric, xmr
+from fingerpost.schemas import ann, autocomplete, kg, metric, xmr
 from fingerpost.schemas.errors import ForeignArtifactError, MissingArtifactError
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.refs import Ref
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store")).prepare()
 
 
-RELEASES = (ann.INDEX, xmr.RANKER, autocomplete.COMPLETER, metric.THRESHOLD)
+RELEASES = (ann.INDEX, xmr.RANKER, autocomplete.COMPLETER, kg.ALIGNMENT, metric.THRESHOLD)
 
 
 def test_every_product_has_a_table_of_members() -> None:
@@ -31,6 +31,7 @@ def test_every_product_has_a_table_of_members() -> None:
         "ann.index",
         "xmr.ranker",
         "autocomplete.completer",
+        "kg.alignment",
         "metric.threshold",
     }
 

@@ -197,11 +197,13 @@ def test_a_failed_run_says_which_stage_failed_and_shows_no_secret(made: tuple[St
     assert not {"passw0rd", "t0ken"} & set(re.findall(r"\w+", json.dumps(found)))
 
 
-def nightly_of_four(record: dict[str, Any]) -> dict[str, Any]:
-    """A record as of a nightly that read a file of documents, one of interactions, one of events and one of embeddings."""
+def nightly_of_all(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as of a nightly that read documents, interactions, events, two graphs with links, and embeddings."""
     day, files = "2026-01-05", {"input.source": "/in/documents.csv", "xmr.input": "/in/clicks.csv"}
     files["autocomplete.input"] = "/in/log.csv"
+    files |= {"kg.left": "/in/left.nt", "kg.right": "/in/right.nt", "kg.links": "/in/pairs.csv"}
     refs = {"index": "ann.index", "ranker": "xmr.ranker", "completer": "autocomplete.completer"}
+    refs["alignment"] = "kg.alignment"
     refs["threshold_release"] = "metric.threshold"
     read = [file for _, file in domains.inputs() if file.title != "images"]
     stages = [
@@ -223,16 +225,17 @@ def nightly_of_four(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_nightly_ends_in_all_that_it_publishes(made: tuple[Store, dict[str, Any]]) -> None:
-    store, record = made[0], nightly_of_four(made[1])
-    names = ["ann.index", "xmr.ranker", "autocomplete.completer", "metric.threshold"]
+    store, record = made[0], nightly_of_all(made[1])
+    names = ["ann.index", "xmr.ranker", "autocomplete.completer", "kg.alignment", "metric.threshold"]
     assert [ref.name for ref in ends_of(record)] == names
     assert [d["name"].rsplit("/", 1)[-1] for d in list(events(store, record))[-1]["outputs"]] == names
 
 
 def test_each_import_names_the_file_that_it_read(made: tuple[Store, dict[str, Any]]) -> None:
-    store, record = made[0], nightly_of_four(made[1])
-    paths = {stage["stage"] + stage["part"]: source_path(record, stage) for stage in record["stages"][:4]}
-    assert list(paths.values()) == ["/in/documents.csv", "/in/clicks.csv", "/in/log.csv", "/in/faces.parquet"]
+    store, record = made[0], nightly_of_all(made[1])
+    paths = {stage["stage"] + stage["part"]: source_path(record, stage) for stage in record["stages"][:7]}
+    graphs = ["/in/left.nt", "/in/right.nt", "/in/pairs.csv"]
+    assert list(paths.values()) == ["/in/documents.csv", "/in/clicks.csv", "/in/log.csv", *graphs, "/in/faces.parquet"]
     assert [d["name"] for d in list(events(store, record))[-1]["inputs"]] == list(paths.values())
     alone = {**record, "flow": "train_ranker", "settings": record["settings"] | {"xmr.input": ""}}
     assert source_name(alone, record["stages"][1]) == "documents.csv", "run by itself it reads the input"

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("plain_runs")
 SKIPPED = (
     "No ranker is trained: xmr.input names no interactions",
     "No completer is trained: autocomplete.input names no events",
+    "Nothing is aligned: kg.left names no graph",
     "No threshold is tuned: metric.input names no embeddings",
 )
 
@@ -70,17 +71,20 @@ def nights(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Path:
     return folder
 
 
-def test_the_profiles_train_the_samples_ranker_and_completer_and_say_where_there_is_none(tmp_path: Path) -> None:
+def test_the_profiles_train_the_samples_ranker_and_completer_align_its_graphs_and_say_where_there_is_none(
+    tmp_path: Path,
+) -> None:
     store, source = str(tmp_path / "store"), str(write_csv(tmp_path / "products.csv"))
     for profile in ("quick", "nightly", "full"):
         plan = plan_of("nightly", RunRequest(profile=profile, store=store))
-        assert {"assemble_ranker", "assemble_completer"} <= {stage.stage for stage in plan.stages}
+        assert {"assemble_ranker", "assemble_completer", "assemble_alignment"} <= {stage.stage for stage in plan.stages}
         assert plan.notes == ()
         plan = plan_of("nightly", RunRequest(profile=profile, store=store, input=source))
         assert not [stage.ref for stage in plan.stages if stage.ref.startswith("xmr.")]
-        ranker, completer, threshold = plan.notes
+        ranker, completer, alignment, threshold = plan.notes
         assert ranker.startswith("No ranker is trained: xmr.input is python-docs-see-also, which requires the built-in")
         assert completer.startswith("No completer is trained: autocomplete.input is python-calls, which requires the")
+        assert alignment.startswith("Nothing is aligned: kg.left is python-objects, which requires the built-in sample")
         assert threshold.startswith("No threshold is tuned: metric.input is python-docs-packages, which requires the")
     assert plan_of("nightly", RunRequest(profile="tiny", store=store)).notes == SKIPPED
 

@@ -1,0 +1,89 @@
+"""Incremental alignment: pairs of unchanged entities are carried over, only those of new and changed ones are made again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.tasks.kg.blocking import LINKS, RULES, STRUCTURE, Candidates
+from fingerpost.tasks.kg.search import Nearest
+from fingerpost.tasks.kg.shared_neighbors import places
+
+#: Candidates from these sources stay, however dissimilar their vectors are.
+_FIRM = LINKS | RULES | STRUCTURE
+_COLUMNS = ("left", "right", "similarity", "sources")
+
+
+@dataclass(frozen=True)
+class RefreshLimits:
+    """From what on an alignment is made fully instead.
+
+    entities: share of the entities of a side that are new, changed or gone since the last full run. links: the same of
+    known pairs. days: age of the last full run.
+    """
+
+    entities: float = 0.2
+    links: float = 0.2
+    days: int = 30
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.entities <= 1 or not 0 <= self.links <= 1 or self.days < 0:
+            raise ValueError(
+                "refresh: expected shares of entities and links of 0 to 1 and a number of days of at least 0, got"
+                f" {self.entities}, {self.links} and {self.days}; correct them"
+            )
+
+
+def joined_nearest(first: Nearest, second: Nearest, *, most: int) -> Nearest:
+    """The ``most`` nearest of two searches for the same entities, nearest first, the smaller row of equal ones."""
+    owners = np.concatenate([np.repeat(np.arange(len(one.indptr) - 1), np.diff(one.indptr)) for one in (first, second)])
+    rows = np.concatenate([first.rows, second.rows])
+    similarities = np.concatenate([first.similarities, second.similarities])
+    order = np.lexsort((rows, -similarities, owners))
+    order = order[places(owners[order]) < most]
+    indptr = np.searchsorted(owners[order], np.arange(len(first.indptr))).astype(np.int64)
+    return Nearest(indptr, rows[order], similarities[order], first.distances + second.distances)
+
+
+def renumbered(nearest: Nearest, number: NDArray[np.int64]) -> Nearest:
+    """What a search found under other numbers of rows; number: int64 (rows,), -1 for one that is left out."""
+    rows = number[nearest.rows]
+    kept = rows >= 0
+    owners = np.repeat(np.arange(len(nearest.indptr) - 1), np.diff(nearest.indptr))[kept]
+    indptr = np.searchsorted(owners, np.arange(len(nearest.indptr))).astype(np.int64)
+    return Nearest(indptr, rows[kept].astype(np.uint32), nearest.similarities[kept], nearest.distances)
+
+
+def joined_candidates(carried: Candidates, found: Candidates, *, most: int) -> Candidates:
+    """Carried and newly found candidates, no pair in both, up to ``most`` of each left entity.
+
+    Where a left entity has more with the new ones, the most similar stay, after known pairs and those of equal values or
+    structure. A left entity without a new one keeps all that it had.
+    """
+    touched = np.zeros(int(max(carried.left.max(initial=0), found.left.max(initial=0))) + 1, dtype=bool)
+    touched[found.left] = True
+    again = touched[carried.left]
+    kept, open_ = _rows_of(carried, ~again), _rows_of(carried, again)
+    both = Candidates(*(np.concatenate([getattr(open_, name), getattr(found, name)]) for name in _COLUMNS))
+    order = np.lexsort((both.right, -both.similarity, (both.sources & _FIRM) == 0, both.left))
+    chosen = order[places(both.left[order]) < most]
+    chosen = chosen[np.lexsort((both.right[chosen], both.left[chosen]))]
+    at = np.searchsorted(kept.left, both.left[chosen])
+    return Candidates(*(np.insert(getattr(kept, name), at, getattr(both, name)[chosen]) for name in _COLUMNS))
+
+
+def _rows_of(candidates: Candidates, kept: NDArray[np.bool_]) -> Candidates:
+    return Candidates(*(getattr(candidates, name)[kept] for name in _COLUMNS))
+
+
+def places_of_pairs(
+    left: NDArray[np.integer], right: NDArray[np.integer], among: tuple[NDArray[np.integer], NDArray[np.integer]]
+) -> NDArray[np.int64]:
+    """int64 (m,): the place of each pair of rows among others, which ascend by both columns; -1 for one that is not there."""
+    width = max(int(np.max(column, initial=0)) for column in (right, among[1])) + 1
+    keys = among[0].astype(np.int64) * width + among[1]
+    wanted = np.asarray(left, dtype=np.int64) * width + right
+    if not len(keys):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[found] == wanted, found, -1)
