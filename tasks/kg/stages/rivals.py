@@ -6,7 +6,8 @@ from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
-from fingerpost.tasks.kg.stages.pair_shards import PairShards, pair_shards, read_pairs
+from fingerpost.tasks.kg.pair_shards import PairShards
+from fingerpost.tasks.kg.stages.pair_shards import pair_shards, read_pairs
 from fingerpost.tasks.kg.stages.scoring_inputs import best_two, open_comparer, rivals_table
 from fingerpost.tasks.shards import Shard, ShardOutput
 from fingerpost.tasks.stage import stage

@@ -7,7 +7,8 @@ import pyarrow as pa
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.kg.stages.pair_shards import PairShards, pair_shards, read_pairs
+from fingerpost.tasks.kg.pair_shards import PairShards
+from fingerpost.tasks.kg.stages.pair_shards import pair_shards, read_pairs
 from fingerpost.tasks.kg.stages.scoring_inputs import open_scorer
 from fingerpost.tasks.shards import Shard, ShardOutput
 from fingerpost.tasks.stage import stage
