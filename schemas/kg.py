@@ -26,7 +26,6 @@ ENTITIES = Table(
         f.Field("name", f.STRING, "its name; empty for none"),
     ),
     key=("id",),
-    holds_keys=("id", "name"),
 )
 RELATION_NAMES = Table(
     "relation_names", (f.Field("name", f.STRING, "the name of a relation", nonempty=True),), ("name",)
@@ -50,7 +49,6 @@ ATTRIBUTES = Table(
         f.Field("language", f.STRING, "the tag of the language of its value, in lower case; empty for none"),
     ),
     key=("entity", "key", "value", "datatype", "language"),
-    holds_keys=("value",),
 )
 
 GRAPH = Contract(
@@ -363,7 +361,6 @@ JOINED = Contract(
                 f.Field("name", f.STRING, "its name; empty for none"),
             ),
             key=("id",),
-            holds_keys=("name",),
         ),
         Table(
             "sources",
@@ -374,7 +371,6 @@ JOINED = Contract(
                 f.Field("name", f.STRING, "the name of that entity; empty for none"),
             ),
             key=("side", "id"),
-            holds_keys=("id", "name"),
         ),
         Table("relation_names", RELATION_NAMES.fields, ("name",)),
         Table(
@@ -399,7 +395,6 @@ JOINED = Contract(
                 f.Field("kept", f.pa.bool_(), "whether the rule for conflicts keeps it"),
             ),
             key=("joined", "key", "value", "datatype", "language"),
-            holds_keys=("value",),
         ),
         Table(
             "rules",
@@ -430,7 +425,7 @@ REVIEW = Contract(
                 f.Field("reason", f.STRING, "why it is doubtful", nonempty=True),
             ),
             key=("left", "right"),
-            holds_keys=("left", "right", "left_name", "right_name"),
+            holds_keys=("left", "right"),
         ),
     ),
     "the pairs whose review helps most, the most doubtful first",
