@@ -181,15 +181,16 @@ def _of_all_scores(pairs: ScoredPairs, params: ReviewParams) -> _Found:
     edges = np.linspace(pairs.scores.min(), pairs.scores.max(), _RANGES + 1)
     part = np.clip(np.searchsorted(edges, pairs.scores, side="right") - 1, 0, _RANGES - 1)
     each = -(-params.pairs // _RANGES)
-    rows = []
+    rows, doubt = [], []
     for number in range(_RANGES):
         inside = np.flatnonzero(part == number)
         inside = inside[np.lexsort((pairs.right[inside], pairs.left[inside]))]
-        rows.append(
-            inside[np.unique(np.linspace(0, len(inside) - 1, each).round().astype(int))] if len(inside) else inside
-        )
+        if len(inside):
+            rows.append(inside[np.unique(np.linspace(0, len(inside) - 1, each).round().astype(int))])
+            # The first of every part, then the second of every part.
+            doubt.append(0.5 / np.arange(1, len(rows[-1]) + 1))
     found = np.concatenate(rows)
-    return _Found(found, np.full(len(found), 0.5), np.full(len(found), np.nan))
+    return _Found(found, np.concatenate(doubt), np.full(len(found), np.nan))
 
 
 def _probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
