@@ -11,6 +11,7 @@ _PROBABILITY = f.Field("probability", f.pa.float32(), "probability that a pair i
 _SIDE = f.Field("side", f.STRING, "left or right: the graph of an entity", nonempty=True)
 _FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 
+_SIMILARITIES = f.Field("vector", f.pa.float32(), "its similarities; NaN for unknown", vector=True)
 _ENTITY = f.Field("entity", f.pa.uint32(), "the row of its entity")
 _RELATIONS = f.Field(
     "relations",
@@ -214,7 +215,7 @@ FEATURES = Contract(
             key=("name",),
         ),
         Table("pairs", (_LEFT, _RIGHT), key=("left", "right")),
-        dense_table("features"),
+        Table("features", (_SIMILARITIES,), compression="none"),
     ),
     "similarities of labelled pairs, a row per pair",
 )
@@ -258,18 +259,6 @@ MODEL = Contract(
     ),
     "the aligner that looks at neighbourhoods: its weights, how its training went, and logits of pairs it was trained on by"
     " models that were not",
-)
-LABELLED = Contract(
-    "kg.labelled",
-    1,
-    (
-        Table(
-            "scores",
-            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
-            key=("left", "right", "method"),
-        ),
-    ),
-    "the scores of labelled pairs by the parts of the model",
 )
 SCORES = Contract(
     "kg.scores",

@@ -15,6 +15,7 @@ from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
 from fingerpost.tasks.kg.clusters import ClusterParams
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
+from fingerpost.tasks.kg.evaluation import AlignmentEvaluationParams
 from fingerpost.tasks.kg.held_out import PropagationParams
 from fingerpost.tasks.kg.joining import JoiningParams
 from fingerpost.tasks.kg.labels import LabelParams
@@ -188,6 +189,7 @@ class KgSettings(Section):
     assignment: AssignmentParams = AssignmentParams()
     clusters: ClusterParams = ClusterParams()
     joining: JoiningParams = JoiningParams()
+    evaluation: AlignmentEvaluationParams = AlignmentEvaluationParams()
     gates: AlignmentGates = AlignmentGates()
 
     @property

@@ -14,6 +14,7 @@ from fingerpost.tasks.kg.stages.aligner import train_aligner
 from fingerpost.tasks.kg.stages.clusters import identify_entities
 from fingerpost.tasks.kg.stages.comparison import compare_pairs, fit_scorer, score_labelled, train_baseline
 from fingerpost.tasks.kg.stages.decisions import calibrate_alignment, decide_matches
+from fingerpost.tasks.kg.stages.evaluation import evaluate_alignment
 from fingerpost.tasks.kg.stages.joining import join_graphs
 from fingerpost.tasks.kg.stages.labels import label_pairs
 from fingerpost.tasks.kg.stages.neighborhoods import sample_neighborhoods
@@ -33,7 +34,9 @@ def align(run: Run, inputs: Inputs) -> dict[str, Ref]:
     own, made = run.settings.kg, blocked(run, inputs)
     made |= compared(run, inputs, made)
     labels = made["labels"]
-    made["baseline"] = train_baseline(made["features"], labels, params=own.baseline)
+    # Under a part's name, as what others of the same contract were made of is no reason for a rerun.
+    with scoped(run, "baseline"):
+        made["baseline"] = train_baseline(made["features"], labels, params=own.baseline)
     aligner = trained_aligner(run, inputs, made)
     parts, roles = tuple(aligner.values()), tuple(aligner)
     made["scorer"] = fit_scorer(made["features"], labels, *parts, roles=roles, params=own.scorer)
@@ -57,7 +60,8 @@ def compared(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref
     new = {"terms": weigh_attributes(*inputs.both, params=own.terms, rows_per_shard=own.rows_per_shard)}
     new["rivals"] = find_rivals(*inputs.both, new["terms"], candidates, inputs.links, params=own.pairs)
     texts = (new["terms"], candidates, new["rivals"])
-    new["labels"] = label_pairs(*inputs.both, *texts, inputs.links, params=own.labels, splits=own.linking)
+    with scoped(run, "labels"):
+        new["labels"] = label_pairs(*inputs.both, *texts, inputs.links, params=own.labels, splits=own.linking)
     new["features"] = compare_pairs(*inputs.both, *texts, new["labels"], made["structure"], params=own.features)
     return new
 
@@ -104,7 +108,7 @@ def decide(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
     matches = decide_matches(*inputs.both, *scored, params=own.assignment)
     before = clusters_before(run, *inputs.both, matches)
     clusters = identify_entities(
-        *inputs.both, matches, made["scores"], made["calibration"], *before, params=own.clusters
+        *inputs.both, matches, made["scores"], made["calibration"], inputs.links, *before, params=own.clusters
     )
     joined = join_graphs(*inputs.both, clusters, params=own.joining)
     return {"matches": matches, "clusters": clusters, "joined": joined}
@@ -112,7 +116,12 @@ def decide(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
 
 def judge(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
     """Metrics on test pairs, and the pairs whose review helps most, by role."""
-    return {}
+    own = run.settings.kg
+    scored = (made["candidates"], made["scores"], made["labelled"], inputs.links, made["calibration"])
+    evaluation = evaluate_alignment(
+        *inputs.both, *scored, made["structure"], roles=("structure",), params=own.evaluation, assignment=own.assignment
+    )
+    return {"evaluation": evaluation}
 
 
 def note_estimates(run: Run, alignment: Ref) -> None:
