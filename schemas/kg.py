@@ -407,8 +407,8 @@ REVIEW = Contract(
             (
                 f.Field("left", f.STRING, "the user's key of the left entity", nonempty=True),
                 f.Field("right", f.STRING, "the user's key of the right entity", nonempty=True),
-                f.Field("left_name", f.STRING, "its name, or the text of its attributes"),
-                f.Field("right_name", f.STRING, "its name, or the text of its attributes"),
+                f.Field("left_name", f.STRING, "its name and its attributes, shortened"),
+                f.Field("right_name", f.STRING, "its name and its attributes, shortened"),
                 _PROBABILITY,
                 f.Field("accepted", f.pa.bool_(), "whether it is a match now"),
                 f.Field("reason", f.STRING, "why it is doubtful", nonempty=True),
