@@ -40,6 +40,7 @@ from fingerpost.tasks.kg.explanation import (
     grouped,
 )
 from fingerpost.tasks.kg.names import NameParams, similar_names
+from fingerpost.tasks.kg.stages.scoring_inputs import open_scorer
 
 PRODUCT = contracts.ALIGNMENT.name
 #: What proposed a candidate, by its bit.
@@ -272,7 +273,9 @@ class LiveAlignment:
 
 def read_pair_scorer(store: Store, members: Mapping[str, Ref]) -> PairScorer:
     """The published scorer of a release's members, over its graphs."""
-    raise NotImplementedError  # until score_pairs has its reader
+    # What was learned from is what knows the anchors; rivals are sought among the candidates of the pairs that are asked for.
+    known = {role: ref for role, ref in members.items() if role != "rivals"}
+    return open_scorer(store, known | {"links": members["labels"]})
 
 
 def read_attention(store: Store, members: Mapping[str, Ref]) -> Attention:
