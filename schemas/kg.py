@@ -11,6 +11,7 @@ _PROBABILITY = f.Field("probability", f.pa.float32(), "probability that a pair i
 _SIDE = f.Field("side", f.STRING, "left or right: the graph of an entity", nonempty=True)
 _FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 
+_SIMILARITIES = f.Field("vector", f.pa.float32(), "its similarities; NaN for unknown", vector=True)
 _ENTITY = f.Field("entity", f.pa.uint32(), "the row of its entity")
 _RELATIONS = f.Field(
     "relations",
@@ -103,7 +104,9 @@ TERMS = Contract(
             "attributes",
             (
                 f.Field("attribute", f.STRING, "an attribute that both sides have", nonempty=True),
-                f.Field("measure", f.STRING, "how its values are compared: text, number, date, ...", nonempty=True),
+                f.Field(
+                    "kind", f.STRING, "how it is compared: as text, number, date, neighbors or whole", nonempty=True
+                ),
             ),
             key=("attribute",),
         ),
@@ -173,6 +176,26 @@ CANDIDATES = Contract(
     ),
     "pairs of entities that are compared in full, one file per shard of left entities",
 )
+RIVALS = Contract(
+    "kg.rivals",
+    1,
+    (
+        Table(
+            "rivals",
+            (
+                _SIDE,
+                _ENTITY,
+                f.Field(
+                    "partners", f.pa.list_(f.pa.uint32()), "by text, its most similar candidate; 2**32 - 1 for none"
+                ),
+                f.Field("best", f.pa.list_(f.pa.float32()), "by text, how similar that one is"),
+                f.Field("second", f.pa.list_(f.pa.float32()), "by text, how similar the next one is"),
+            ),
+            rule=same_lengths("partners", "best"),
+        ),
+    ),
+    "the most similar candidates of every entity, one file per shard of left entities: right ones occur in several",
+)
 STRUCTURE = Contract(
     "kg.structure",
     1,
@@ -183,9 +206,16 @@ FEATURES = Contract(
     "kg.features",
     1,
     (
-        Table("names", (f.Field("name", f.STRING, "attribute:measure", nonempty=True),), key=("name",)),
+        Table(
+            "names",
+            (
+                f.Field("name", f.STRING, "attribute:measure", nonempty=True),
+                f.Field("plain", f.pa.bool_(), "whether the baseline looks at it"),
+            ),
+            key=("name",),
+        ),
         Table("pairs", (_LEFT, _RIGHT), key=("left", "right")),
-        dense_table("features"),
+        Table("features", (_SIMILARITIES,), compression="none"),
     ),
     "similarities of labelled pairs, a row per pair",
 )
@@ -211,9 +241,36 @@ MODEL = Contract(
             ),
             key=("epoch",),
         ),
+        Table(
+            "matrices",
+            (
+                f.Field("kind", f.STRING, "what goes through it: relation or attribute", nonempty=True),
+                f.Field("name", f.STRING, "of which name; empty for all without a matrix of their own"),
+                f.Field("inverse", f.pa.bool_(), "whether it leads from the neighbour to the entity"),
+            ),
+            key=("kind", "name", "inverse"),
+        ),
         tensor_table("weights"),
+        Table(
+            "crossed",
+            (_LEFT, _RIGHT, f.Field("logit", f.pa.float64(), "by a model that was not trained on it", finite=True)),
+            key=("left", "right"),
+        ),
     ),
-    "the aligner that looks at neighbourhoods: its weights, and how its training went",
+    "the aligner that looks at neighbourhoods: its weights, how its training went, and logits of pairs it was trained on by"
+    " models that were not",
+)
+LABELLED = Contract(
+    "kg.labelled",
+    1,
+    (
+        Table(
+            "scores",
+            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
+            key=("left", "right", "method"),
+        ),
+    ),
+    "the scores of labelled pairs by the parts of the model",
 )
 SCORES = Contract(
     "kg.scores",
@@ -413,6 +470,7 @@ CONTRACTS = (
     NEAREST,
     SHARED,
     CANDIDATES,
+    RIVALS,
     STRUCTURE,
     FEATURES,
     MATCHER,

@@ -14,8 +14,5 @@ CALLS_SAMPLE = "python-calls"
 #: The embeddings of the built-in sample: vectors of documents, with the package as class.
 PACKAGES_SAMPLE = "python-docs-packages"
 
-#: The built-in events: the calls of each function in the sources of installed packages.
-CALLS_SAMPLE = "python-calls"
-
-#: The built-in graphs: the objects of numpy and of dask.array, and what dask documents itself to mirror.
+#: The built-in graphs and links: the objects of numpy and of dask.array, and which of them dask says that it mirrors.
 OBJECTS_SAMPLE = "python-objects"

@@ -12,7 +12,7 @@ from fingerpost.schemas.inputs.checks_cells import text_cells
 from fingerpost.schemas.inputs.formats import RawBatch, Reading
 from fingerpost.schemas.inputs.forms import Form, Quarantine, checked_mapping
 from fingerpost.schemas.inputs.interaction_rows import RowReport
-from fingerpost.schemas.inputs.keyed_files import keyed_identity, read_files
+from fingerpost.schemas.inputs.keyed_files import check_columns, keyed_identity, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 
 #: Where links come from.
@@ -68,6 +68,10 @@ class LinkSource(Protocol):
         """A digest of its content."""
         ...
 
+    def check(self) -> None:
+        """InputError for a file that is missing or lacks a column; reads no rows."""
+        ...
+
     def read(self) -> LinkBatch:
         """The links, bad rows quarantined."""
         ...
@@ -92,6 +96,10 @@ class LinkFile:
     def identity(self) -> str:
         """sha256 over contents, mapping and the digests of suppressed ids in them; InputError if it cannot be read."""
         return keyed_identity(self.path, self._reading(keys_only=True))
+
+    def check(self) -> None:
+        """InputError for a file that is missing or lacks a column; reads no rows."""
+        check_columns(self.path, self._reading())
 
     def read(self) -> LinkBatch:
         """The links, and the quarantined rows.
@@ -121,6 +129,10 @@ class ReviewedLinks:
     def identity(self) -> str:
         """sha256 over contents and the digests of suppressed ids in them; InputError if it cannot be read."""
         return keyed_identity(self.path, self._reading(keys_only=True))
+
+    def check(self) -> None:
+        """InputError for a file that is missing or lacks a column; reads no rows."""
+        check_columns(self.path, self._reading())
 
     def read(self) -> LinkBatch:
         """The links, and the quarantined rows: no left, no right, unknown label. InputError if it cannot be read."""

@@ -1,15 +1,21 @@
 """Graphs from users' files: what every reader of them gathers, and the tables that it becomes."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fingerpost.schemas.contract import Table
 from fingerpost.schemas.inputs.forms import Quarantine
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.kg import ATTRIBUTES, ENTITIES, RELATION_NAMES, RELATIONS
+
+#: Values that are often equal to a key without meaning it.
+_NUMBER = re.compile(r"\s*[-+]?[\d.,]*(?:[eE][-+]?\d+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,10 @@ class GraphSource(Protocol):
 
     def identity(self) -> str:
         """A digest of its content."""
+        ...
+
+    def check(self) -> None:
+        """InputError for a file that is missing or lacks a column; reads no rows."""
         ...
 
     def read(self) -> GraphBatch:
@@ -103,8 +113,8 @@ class GraphRows:
         self._relations.add((head, name, tail))
 
     def attribute(self, key: str, attribute: Attribute) -> None:
-        """An attribute of an entity, which need not be known before."""
-        if self.is_suppressed(key):
+        """An attribute of an entity, which need not be known before; none whose value says a suppressed key."""
+        if self.is_suppressed(key) or (not _NUMBER.fullmatch(attribute.value) and self.is_suppressed(attribute.value)):
             return
         self._entities.setdefault(key, ("", ""))
         self._attributes.add((key, attribute))
@@ -131,6 +141,15 @@ class GraphRows:
             self.quarantine.reasons(),
             self.rows,
         )
+
+
+def said_values(values: pa.ChunkedArray, suppressed: Suppressed | None) -> np.ndarray:
+    """Which values say a suppressed key (bool); numbers do not, which are often equal without meaning it."""
+    if suppressed is None:
+        return np.zeros(len(values), dtype=bool)
+    distinct = values.unique()
+    said = [text for text in distinct.to_pylist() if not _NUMBER.fullmatch(text) and suppressed.match(text)]
+    return np.asarray(pc.is_in(values, value_set=pa.array(said, pa.string())).to_numpy())
 
 
 def _first(one: str, other: str) -> str:

@@ -57,6 +57,10 @@ class NTriples:
         contents = hashlib.sha256(self._file().read_bytes()).hexdigest()
         return digest_of(["n-triples", contents, self.language, sorted(dropped)])
 
+    def check(self) -> None:
+        """InputError for a file that is missing; reads none of it."""
+        self._file()
+
     def read(self) -> GraphBatch:
         """The graph; lines that are no triple are quarantined. InputError if it cannot be read."""
         rows = GraphRows(suppressed=self.suppressed)

@@ -1,31 +1,30 @@
 """Graphs of tables: each row an entity, chosen columns entities that rows share, other columns attributes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import islice
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
 
-from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.errors import InputError
-from fingerpost.schemas.inputs.files import input_files, input_fingerprint, is_compressed, kind_of, lines_of, opened
-from fingerpost.schemas.inputs.formats import RawBatch, Reading, csv_records, json_object
+from fingerpost.schemas.inputs.files import input_files, input_fingerprint
+from fingerpost.schemas.inputs.formats import RawBatch, Reading
 from fingerpost.schemas.inputs.forms import ROW_NUMBER, Form
 from fingerpost.schemas.inputs.graphs import Attribute, GraphBatch, GraphRows
-from fingerpost.schemas.inputs.keyed_files import dropped_in, read_files
+from fingerpost.schemas.inputs.keyed_files import columns_of, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
 _XSD = "http://www.w3.org/2001/XMLSchema#"
+#: From here on not every whole number is a float.
+_EXACT = 2**53
 #: What a column "id" is called beside the key, where that is another column.
 _OTHER_ID = "id (column)"
-#: Rows of JSON Lines that are looked at for columns.
-_SAMPLE = 4096
+#: The rows of a table by their keys alone, for what only looks for these.
+GRAPH_ROWS = Form(("id",), needed=("id",), option="--id ")
 
 
 @dataclass(frozen=True)
@@ -52,22 +51,31 @@ class SharedColumn:
         return [(f"{self.type}={name.casefold()}", name) for name in names if name]
 
 
+def shared_column(text: str) -> SharedColumn:
+    """The shared column of "COLUMN", "COLUMN:SEPARATOR" for several values in a cell, or "COLUMN:SEPARATOR:TYPE"."""
+    column, _, rest = text.partition(":")
+    separator, _, kind = rest.partition(":")
+    return SharedColumn(column, separator, kind)
+
+
 @dataclass(frozen=True)
 class TableGraph:
     """A Parquet, CSV or JSON Lines file (or a folder of Parquet files) whose rows are entities.
 
-    kind: the type of the rows. id: the column of their keys; the number of the row, from 0, by default. name: the column of
-    their names, also an attribute. shared: columns that become entities. attributes: the columns of attributes; all others
-    by default. suppressed: keys of rows to leave out.
+    kind: the type of the rows. id: the column of their keys; by default "id" where there is one, else the number of the
+    row, from 0. name: the column of their names, also an attribute. shared: columns that become entities. attributes: the
+    columns of attributes; all others by default. suppressed: keys of rows, and of shared entities, to leave out. renamed:
+    pairs (a name, the file's), where columns have other names here; all of the above are names here.
     """
 
     path: str
     kind: str = "row"
-    id: str = ROW_NUMBER
+    id: str = ""
     name: str = ""
     shared: tuple[SharedColumn, ...] = ()
     attributes: tuple[str, ...] | None = None
     suppressed: Suppressed | None = None
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return self.path
@@ -80,82 +88,102 @@ class TableGraph:
             self.name,
             [[s.column, s.separator, s.type] for s in self.shared],
             self.attributes,
+            self.renamed,
         ]
-        dropped = dropped_in(self.path, self._reading())
+        dropped = sorted(self._gathered().dropped) if self.suppressed is not None else []
         return digest_of(["table", input_fingerprint(self.path, {"id": self.id}), chosen, dropped])
+
+    def check(self) -> None:
+        """InputError for a file that is missing or lacks a column; reads no rows."""
+        self._reading()
+
+    def compared(self) -> list[str]:
+        """The columns of attributes, as they are named here."""
+        own, shared = self._key_column(self._columns()), {one.column for one in self.shared}
+        names = [name for name in self._columns() if name != own and name not in shared]
+        return [name for name in names if self.attributes is None or name in (*self.attributes, self.name)]
 
     def read(self) -> GraphBatch:
         """The graph; rows without a key, of a key that occurred before, or with a list in a cell are quarantined.
 
         InputError if it cannot be read.
         """
+        return self._gathered().batch()
+
+    def _gathered(self) -> GraphRows:
         reading = self._reading()
-        rows, met = GraphRows(reading.quarantine), set[str]()
+        rows, met = GraphRows(reading.quarantine, self.suppressed), set[str]()
         for batch in read_files(self.path, reading):
             for place, cells in zip(batch.rows, _records(batch), strict=True):
                 self._add(place, cells, rows, met)
-        return rows.batch()
+        rows.dropped |= reading.dropped.keys()
+        return rows
 
     def _add(self, place: int, cells: dict[str, Any], rows: GraphRows, met: set[str]) -> None:
         found = {column: _text_of(value) for column, value in cells.items()}
-        key = found.pop("id", None)
+        found.pop("id", None)
+        key = _key_of(cells.get("id"))
         if _OTHER_ID in found:
             found["id"] = found.pop(_OTHER_ID)
-        if key is None or not key[0]:
-            rows.quarantine.add(place, None, "no id", f"the cell of {self.id} is empty")
+        if not key:
+            rows.quarantine.add(place, None, "no id", f"the cell of {self._key_column(self._columns())} is empty")
             return
         wrong = next((column for column, value in cells.items() if _is_nested(value)), None)
         if wrong is not None:
-            rows.quarantine.add(place, key[0], "wrong type", f"{wrong} is a {type(cells[wrong]).__name__}")
+            rows.quarantine.add(place, key, "wrong type", f"{wrong} is a {type(cells[wrong]).__name__}")
             return
         values = [(one, found[one.column]) for one in self.shared if found.get(one.column)]
         others = [(one.type, *pair) for one, value in values if value for pair in one.keys(value[0])]
-        if key[0] in met or rows.has(key[0]) or any(other in met for _, other, _ in others):
-            rows.quarantine.add(place, key[0], "duplicate id", "an earlier row or a shared value has it")
+        if key in met or rows.has(key) or any(other in met for _, other, _ in others):
+            rows.quarantine.add(place, key, "duplicate id", "an earlier row or a shared value has it")
             return
-        met.add(key[0])
+        met.add(key)
         rows.rows += 1
         named = found.get(self.name) if self.name else None
-        rows.entity(key[0], kind=self.kind, name=named[0] if named else "")
+        rows.entity(key, kind=self.kind, name=named[0] if named else "")
         shared = {one.column for one in self.shared}
         for kind, other, name in others:
             rows.entity(other, kind=kind, name=name)
-            rows.relation(key[0], kind, other)
+            rows.relation(key, kind, other)
         for column, value in found.items():
             if value is not None and column not in shared and column in (self.attributes or found):
-                rows.attribute(key[0], Attribute(column, *value))
+                rows.attribute(key, Attribute(column, *value))
+
+    def _columns(self) -> dict[str, str]:
+        """The columns by their names here to their names in the file; InputError for two of one name."""
+        theirs = dict.fromkeys(name for file in input_files(self.path) for name in columns_of(file))
+        for ours, name in self.renamed:
+            if name not in theirs:
+                raise InputError(
+                    f"{self.path}: expected a column {name!r} for {ours!r}, found {', '.join(list(theirs)[:20])}; name one"
+                    " of these"
+                )
+            if ours in theirs and ours not in dict(self.renamed).values():
+                raise InputError(
+                    f"{self.path}: expected one column {ours!r}, found it beside {name!r}, which is to be called that; rename"
+                    " one of them"
+                )
+        named = {name: ours for ours, name in self.renamed}
+        return {named.get(name, name): name for name in theirs}
+
+    def _key_column(self, columns: Mapping[str, str]) -> str:
+        return self.id or ("id" if "id" in columns else ROW_NUMBER)
 
     def _reading(self) -> Reading:
-        columns = list(dict.fromkeys(name for file in input_files(self.path) for name in columns_of(file)))
-        asked = [self.id, self.name, *(one.column for one in self.shared), *(self.attributes or ())]
+        columns = self._columns()
+        own = self._key_column(columns)
+        asked = [own, self.name, *(one.column for one in self.shared), *(self.attributes or ())]
         for name in asked:
             if name and name != ROW_NUMBER and name not in columns:
                 raise InputError(
-                    f"{self.path}: expected a column {name!r}, found {', '.join(columns[:20])}; name one of these"
+                    f"{self.path}: expected a column {name!r}, found {', '.join(list(columns)[:20])}; name one of these"
                 )
-        wanted = [name for name in columns if name != self.id and (self.attributes is None or name in asked)]
-        mapping = {"id": self.id}
-        if "id" in wanted:
-            wanted.remove("id")
-            mapping[_OTHER_ID] = "id"
-        names = ("id", *wanted, *(ours for ours in mapping if ours != "id"))
-        form = Form(names, needed=(), option="--set kg.columns.", vectors=(), numbers=())
+        wanted = [name for name in columns if name != own and (self.attributes is None or name in asked)]
+        # The reader calls the key "id", whatever its name here.
+        mapping = {name if name != "id" else _OTHER_ID: columns[name] for name in wanted}
+        mapping["id"] = own if own == ROW_NUMBER else columns[own]
+        form = Form(("id", *(name for name in mapping if name != "id")), needed=(), vectors=(), numbers=())
         return Reading(mapping, suppressed=self.suppressed, form=form)
-
-
-def columns_of(file: Path) -> list[str]:
-    """The names of a table's columns; of JSON Lines those in its first rows. InputError if it cannot be read."""
-    with opened(file) as handle:
-        if kind_of(file) == "Parquet":
-            try:
-                return list(parquet_file(owned(handle.read()) if is_compressed(file) else file).schema_arrow.names)
-            except (pa.ArrowException, OSError) as problem:
-                raise InputError(f"{file}: expected a Parquet file, found {problem}; write it again") from problem
-        if kind_of(file) == "CSV":
-            records = (record for _, record in csv_records(file, handle) if isinstance(record, list) and record)
-            return [name.strip() for name in next(records, [])]
-        rows = (json_object(line) for line in islice(lines_of(file, handle), _SAMPLE) if line.strip())
-        return list(dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row))
 
 
 def _records(batch: RawBatch) -> Iterable[dict[str, Any]]:
@@ -163,6 +191,13 @@ def _records(batch: RawBatch) -> Iterable[dict[str, Any]]:
         cells.to_pylist() if isinstance(cells, pa.Array) else cells for cells in batch.columns.values()
     ]
     return (dict(zip(batch.columns, cells, strict=True)) for cells in zip(*columns, strict=True))
+
+
+def _key_of(value: object) -> str:
+    """The key in a cell: as of links, a whole number may be written as a float; empty for none."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    found = _text_of(int(value) if whole and isinstance(value, float) else value)
+    return found[0] if found else ""
 
 
 def _is_nested(value: object) -> bool:

@@ -17,7 +17,7 @@ from fingerpost.schemas.inputs.graph_lines import opened_lines
 from fingerpost.schemas.inputs.graph_links import GIVEN, LINK_SCHEMA, LinkBatch
 from fingerpost.schemas.inputs.graphs import GraphBatch, GraphRows
 from fingerpost.schemas.inputs.interaction_rows import RowReport
-from fingerpost.schemas.inputs.keyed_files import keyed_identity, read_files
+from fingerpost.schemas.inputs.keyed_files import check_columns, keyed_identity, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
@@ -47,6 +47,10 @@ class TripleFile:
     def identity(self) -> str:
         """sha256 over contents, mapping and the digests of suppressed ids in them; InputError if it cannot be read."""
         return keyed_identity(self.path, self._reading(keys_only=True))
+
+    def check(self) -> None:
+        """InputError for a file that is missing or lacks a column; reads no rows."""
+        check_columns(self.path, self._reading())
 
     def read(self) -> GraphBatch:
         """The graph; rows with an empty cell are quarantined. InputError if it cannot be read."""
@@ -106,6 +110,10 @@ class Dbp15kSide:
         """sha256 over the contents and the digests of suppressed ids in them; InputError if it cannot be read."""
         return _identity(self._files(), [f"ent_ids_{self.number}"], self.suppressed)
 
+    def check(self) -> None:
+        """InputError for a file that is missing; reads none of it."""
+        self._files()
+
     def read(self) -> GraphBatch:
         """The graph; lines of another form, and of unknown entities, are quarantined. InputError if it cannot be read."""
         lines, side = _Lines(self._files()), self.number
@@ -141,6 +149,10 @@ class Dbp15kLinks:
     def identity(self) -> str:
         """sha256 over the contents and the digests of suppressed ids in them; InputError if they cannot be read."""
         return _identity(self._files(), [f"ent_ids_{side}" for side in SIDES], self.suppressed)
+
+    def check(self) -> None:
+        """InputError for a file that is missing; reads none of it."""
+        self._files()
 
     def read(self) -> LinkBatch:
         """The links; lines of another form, and links of unknown numbers, are quarantined. InputError as above."""

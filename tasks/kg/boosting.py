@@ -9,13 +9,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 @dataclass(frozen=True)
 class BoostingParams:
-    """Settings of scikit-learn's histogram gradient boosting; seed: of it."""
+    """Settings of scikit-learn's histogram gradient boosting; fraction: of the features that a split may use; seed: of it."""
 
     trees: int = 300
     learning_rate: float = 0.05
     leaves: int = 15
     least_pairs: int = 10
     penalty: float = 1.0
+    fraction: float = 1.0
     seed: int = 0
 
 
@@ -47,6 +48,7 @@ def fit_matcher(features: NDArray[np.float32], labels: NDArray[np.integer], para
         max_leaf_nodes=params.leaves,
         min_samples_leaf=params.least_pairs,
         l2_regularization=params.penalty,
+        max_features=params.fraction,
         early_stopping=False,
         random_state=params.seed,
     )

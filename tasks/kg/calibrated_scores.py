@@ -4,7 +4,8 @@ What a target promises holds for the judged pairs (tasks/kg/judged.py). F1 and F
 where there are some of both labels: they are a sample that somebody drew, and other pairs may be easier or harder. A precision
 is that of decisions about entities with a known match, where matches exclude each other, since the labelled pairs have
 fewer wrong ones among them than the candidates; of entities without a match there is no sample, and the mean probability of
-what is accepted is the only estimate.
+what is accepted is the only estimate. Probabilities are those of pairs that are the best of both of their entities, where
+matches exclude each other: those that may be accepted.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.tasks.kg.calibration import Calibration, fitted, uncalibrated
+from fingerpost.tasks.kg.calibration import Calibration, fitted, shifted, uncalibrated
 from fingerpost.tasks.kg.judged import Judged, Links, SameEntities, given_pairs, linked_pairs, open_pairs, pair_keys
 from fingerpost.tasks.kg.one_to_one import AssignmentParams, ScoredPairs, mutual
 from fingerpost.tasks.kg.targets import (
@@ -84,14 +85,19 @@ def calibrate(
     where the target cannot be kept by any threshold that the pairs can tell.
     """
     one_to_one = exclusive(links, assignment)
-    links = links.of("training", "validation")
+    every, links = links, links.of("training", "validation")
     given = given_pairs(links.of("validation"), labelled)
     linked = linked_pairs(links, "validation", candidates, exclusive=one_to_one)
     sample = _union(given, linked) if one_to_one or not given.usable else given
     calibration = uncalibrated()
     if sample.usable:
         calibration = fitted(sample.pairs.scores, sample.truth, sample.pairs.left)
-    opened = candidates.where(open_pairs(links.of("training"), candidates, exclusive=one_to_one))
+        decisions = linked.decisions()
+        # The best pair of both entities is likelier right than another one of its score.
+        if one_to_one and len(decisions.truth):
+            calibration = shifted(calibration, decisions.pairs.scores, decisions.truth)
+    # What decisions have to choose from: they know all links, of whatever split.
+    opened = candidates.where(open_pairs(every, candidates, exclusive=one_to_one))
     best = mutual(opened) if one_to_one else np.ones(len(opened.scores), dtype=bool)
     decided = _log_odds(opened.where(best), calibration)
     populations = {"given": _calibrated(given, calibration), "linked": _calibrated(linked, calibration)}

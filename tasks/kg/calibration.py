@@ -2,7 +2,7 @@
 
 Platt: two coefficients, a line of log odds. Beta: three, a line of its own for negative and for positive log odds, joined
 smoothly (Kull et al., AISTATS 2017; the scores are log odds already). Isotonic: as many steps as the pairs ask for, joined by
-lines. The more complex one is taken only where it predicts held-out pairs better by more than the standard error of that.
+lines. The more complex one is taken only where it predicts held-out pairs better by more than two standard errors.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +19,8 @@ from fingerpost.tasks.xmr.calibration import fit_isotonic
 KINDS = ("identity", "platt", "beta", "isotonic")
 #: Parts of the labelled pairs, each predicted from the others, when a function is chosen.
 FOLDS = 5
+#: Standard errors by which a more complex function must predict held-out pairs better.
+_ERRORS = 2.0
 #: Slope of log odds along the steps of isotonic regression, so that equal probabilities keep the order of their scores.
 _SLOPE = 1e-3
 #: Log odds are bounded, so that no probability is 0 or 1 exactly.
@@ -30,7 +32,8 @@ class Calibration:
     """A calibration as arrays.
 
     tensors: "kind", int64 (), the place among `KINDS`; "coefficients" float64 (3,), of Platt and beta (slope below, slope
-    above, offset); "knots" and "levels" float64 (m,), scores and log odds of isotonic regression.
+    above, offset); "knots" and "levels" float64 (m,), scores and log odds of isotonic regression; "shift" float64 (), added
+    to all log odds.
     """
 
     tensors: Mapping[str, NDArray[Any]]
@@ -49,7 +52,7 @@ class Calibration:
         else:
             below, above, offset = self.tensors["coefficients"].tolist()
             found = _line(values, below, above, offset)
-        return np.clip(found, -_BOUND, _BOUND)
+        return np.clip(found + float(self.tensors["shift"]), -_BOUND, _BOUND)
 
     def probabilities(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Probabilities float64 in the shape of the scores, which they never decrease with."""
@@ -88,6 +91,7 @@ def _calibration(
             "coefficients": np.array(coefficients, dtype=np.float64),
             "knots": np.array(knots, dtype=np.float64),
             "levels": np.array(levels, dtype=np.float64),
+            "shift": np.array(0.0),
         }
     )
 
@@ -95,6 +99,18 @@ def _calibration(
 def uncalibrated() -> Calibration:
     """Scores as log odds: what is known of them without a label."""
     return _calibration("identity")
+
+
+def shifted(calibration: Calibration, scores: ArrayLike, labels: ArrayLike) -> Calibration:
+    """The calibration with its log odds moved so that they fit other pairs (n,), at least one, with labels 0 or 1.
+
+    Source: a change of the share of matches moves log odds by a constant (Saerens et al., Neural Computation 14, 2002).
+    """
+    odds, right = calibration.log_odds(scores), np.asarray(labels, dtype=np.float64)
+    # The order of the pairs must not change the last bits of the sums.
+    order = np.lexsort((right, odds))
+    (shift,), _ = _logistic(np.ones((len(odds), 1)), right[order], known=odds[order])
+    return Calibration({**calibration.tensors, "shift": calibration.tensors["shift"] + shift})
 
 
 def fitted(scores: ArrayLike, labels: ArrayLike, groups: NDArray[np.integer]) -> Calibration:
@@ -118,7 +134,7 @@ def fitted(scores: ArrayLike, labels: ArrayLike, groups: NDArray[np.integer]) ->
         if losses is None or least is None:
             continue
         gained = least - losses
-        if gained.mean() > gained.std() / np.sqrt(len(gained)):
+        if gained.mean() > _ERRORS * gained.std() / np.sqrt(len(gained)):
             best, least = kind, losses
     return fits[best](values, labels)
 
@@ -183,19 +199,24 @@ def _fit(
     return best
 
 
-def _logistic(columns: NDArray[np.float64], labels: NDArray[np.float64]) -> tuple[list[float], float]:
-    """Maximum likelihood by Newton's method with step halving, of labels smoothed as Platt does (1999)."""
+def _logistic(
+    columns: NDArray[np.float64], labels: NDArray[np.float64], *, known: NDArray[np.float64] | float = 0.0
+) -> tuple[list[float], float]:
+    """Maximum likelihood by Newton's method with step halving, of labels smoothed as Platt does (1999).
+
+    known: log odds that are added to those of the columns.
+    """
     count = labels.sum()
     target = np.where(labels > 0, (count + 1) / (count + 2), 1 / (len(labels) - count + 2))
     weights = np.zeros(columns.shape[1])
 
     def loss(of: NDArray[np.float64]) -> float:
-        z = columns @ of
+        z = columns @ of + known
         return float((np.logaddexp(0, z) - target * z).sum())
 
     current = loss(weights)
     for _ in range(100):
-        probability = probabilities_of(columns @ weights)
+        probability = probabilities_of(columns @ weights + known)
         curvature = (columns * (probability * (1 - probability))[:, None]).T @ columns
         step = np.linalg.solve(curvature + 1e-9 * np.eye(len(weights)), columns.T @ (probability - target))
         size = 1.0

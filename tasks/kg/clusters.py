@@ -19,6 +19,8 @@ from fingerpost.tasks.kg.mixing import mixed
 
 #: Probabilities are added as whole multiples of 2**-30, so that sums do not depend on the order of rows.
 _UNIT = 2**30
+#: In place of the probability of a pair that is known to be two entities: no group with both is ever made.
+NEVER = -1e6
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,10 @@ class ClusterParams:
 
 
 @dataclass(frozen=True)
-class ScoredPairs:
+class ComparedPairs:
     """Pairs of entities, each once, with their probabilities.
 
-    pairs: int64 (m, 2), numbers of entities. probabilities: float64 (m,), 0 to 1.
+    pairs: int64 (m, 2), numbers of entities. probabilities: float64 (m,), 0 to 1, or `NEVER`.
     """
 
     pairs: NDArray[np.int64]
@@ -64,7 +66,7 @@ def members_to_split(component: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def split_components(
     component: NDArray[np.int64],
-    scored: ScoredPairs,
+    scored: ComparedPairs,
     order: NDArray[np.int64],
     *,
     threshold: float,

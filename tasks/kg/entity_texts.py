@@ -1,7 +1,6 @@
 """The texts of the entities of one side: names, attributes, and the names of their neighbours by relation."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +8,6 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.kg.terms import NAME, NEIGHBORS, WHOLE
 
-_TOKEN = re.compile(r"\w+")
 #: Marks a relation that is followed from its tail to its head.
 INVERSE = "^"
 
@@ -31,9 +29,9 @@ class Linked:
         )
 
     @property
-    def owners(self) -> int:
-        """Number of entities with a neighbour."""
-        return int((np.diff(self.indptr) > 0).sum())
+    def entities(self) -> int:
+        """Number of entities."""
+        return len(self.indptr) - 1
 
     def of_rows(self, rows: NDArray[np.integer]) -> list[NDArray[np.uint32]]:
         """The neighbours of some entities."""
@@ -42,12 +40,13 @@ class Linked:
 
 @dataclass(frozen=True)
 class EntityTexts:
-    """One side: names, one per entity, "" for none; attribute to a text per entity; and its triples.
+    """One side: names, one per entity, "" for none; all of its texts together; attribute to a text per entity; triples.
 
-    triples: (m, 3) head, relation, tail; relations: their names.
+    values: of the attributes that are compared. triples: (m, 3) head, relation, tail; relations: their names.
     """
 
     names: Sequence[str]
+    whole: Sequence[str]
     values: Mapping[str, Sequence[str]]
     triples: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, 3), dtype=np.uint32))
     relations: Sequence[str] = ()
@@ -71,47 +70,19 @@ class EntityTexts:
 
     def related(self) -> dict[str, int]:
         """Number of entities that have each relation, in both directions, those without any entity left out."""
-        found = {}
+        found: dict[str, int] = {}
         for mark, column in (("", 0), (INVERSE, 2)):
             packed = np.unique(self.triples[:, 1].astype(np.int64) << 32 | self.triples[:, column].astype(np.int64))
             kinds, counts = np.unique(packed >> 32, return_counts=True)
             found |= {mark + self.relations[kind]: int(n) for kind, n in zip(kinds, counts, strict=True)}
         return found
 
-    def filled(self) -> dict[str, int]:
-        """Number of entities that have each attribute."""
-        return {name: sum(1 for text in texts if text) for name, texts in self.values.items()}
-
     def texts(self, attribute: str, rows: NDArray[np.integer]) -> list[str]:
         """The texts of some entities: of an attribute, of NAME or of WHOLE; "" for none."""
-        places = rows.tolist()
-        if attribute == WHOLE:
-            return [_joined([self.names[row], *(texts[row] for texts in self.values.values())]) for row in places]
-        texts = self.names if attribute == NAME else self.values.get(attribute)
-        return [""] * len(places) if texts is None else [texts[row] for row in places]
+        texts = {NAME: self.names, WHOLE: self.whole}.get(attribute, self.values.get(attribute))
+        return [""] * len(rows) if texts is None else [texts[row] for row in rows.tolist()]
 
     def neighbor_names(self, relation: str, rows: NDArray[np.integer], *, most: int) -> list[list[str]]:
         """The names of the neighbours of some entities by a relation, those of smaller numbers first."""
         found = self.linked(relation).of_rows(rows)
         return [[name for one in near[:most].tolist() if (name := self.names[one])] for near in found]
-
-
-def _joined(parts: Iterable[str]) -> str:
-    """Distinct texts with a blank between: a name that is an attribute as well counts once."""
-    return " ".join(dict.fromkeys(filter(None, parts)))
-
-
-def plain(text: str) -> str:
-    """The words of a text in lower case, one blank between."""
-    return " ".join(_TOKEN.findall(text.lower()))
-
-
-def codes(text: str) -> str:
-    """Its distinct words with a digit (years, sizes, model numbers), each marked so that single characters count."""
-    words = (word for word in _TOKEN.findall(text.lower()) if any(map(str.isdigit, word)))
-    return " ".join(f"_{word}" for word in dict.fromkeys(words))
-
-
-def as_terms(names: Iterable[str]) -> str:
-    """Names as one word each."""
-    return " ".join("_" + plain(name).replace(" ", "_") for name in dict.fromkeys(names))

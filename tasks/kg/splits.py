@@ -17,17 +17,19 @@ NONE = -1
 
 
 @dataclass(frozen=True)
-class SplitParams:
-    """validation_share, test_share: fractions of the entities with known pairs that are held out, sampled by a hash of their
-    ids and ``seed``.
+class LinkParams:
+    """validation_share, test_share: fractions of the entities with known pairs that are held out where the input names no
+    splits, sampled by a hash of their ids and ``seed``. quarantine_share: maximum fraction of quarantined rows; an import
+    with more fails.
     """
 
     validation_share: float = 0.1
     test_share: float = 0.2
     seed: int = 0
+    quarantine_share: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("validation_share", "test_share"):
+        for name in ("validation_share", "test_share", "quarantine_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}; correct it")
         if self.validation_share + self.test_share >= 1:
@@ -52,7 +54,7 @@ class KnownPairs:
     within: bool = False
 
 
-def filled_splits(pairs: KnownPairs, keys: Sequence[str], params: SplitParams) -> NDArray[np.int8]:
+def filled_splits(pairs: KnownPairs, keys: Sequence[str], params: LinkParams) -> NDArray[np.int8]:
     """int8 (m,): the split of each pair; the splits that are given stay.
 
     keys: (m,), the id of each pair's left entity. Entities that positive pairs connect are together in one split, chosen by
@@ -82,7 +84,7 @@ def filled_splits(pairs: KnownPairs, keys: Sequence[str], params: SplitParams) -
     return splits
 
 
-def _shares(params: SplitParams) -> tuple[tuple[int, float], ...]:
+def _shares(params: LinkParams) -> tuple[tuple[int, float], ...]:
     return (TEST, params.test_share), (VALIDATION, params.validation_share)
 
 
@@ -91,7 +93,7 @@ def _with_validation(
     groups: NDArray[np.int64],
     fractions: NDArray[np.float64],
     positive: NDArray[np.bool_],
-    params: SplitParams,
+    params: LinkParams,
 ) -> NDArray[np.int8]:
     """Given splits with validation taken from training where none is given."""
     trained = np.zeros(len(fractions), dtype=bool)

@@ -36,6 +36,12 @@ class TermRows:
         parts /= np.sqrt(np.where(squares > 0, squares, 1.0))[owners]
         return TermRows(indptr, terms, parts.astype(np.float32), rarity)
 
+    @staticmethod
+    def alike(indptr: NDArray[np.int64], terms: NDArray[np.uint32]) -> "TermRows":
+        """Rows whose terms all have the weight 1."""
+        ones = np.ones(len(terms), dtype=np.float32)
+        return TermRows(indptr, terms, ones, ones)
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -53,8 +59,9 @@ class Overlap:
     rarest_alone: NDArray[np.float32]
 
 
-def overlap(left: TermRows, right: TermRows, pairs: NDArray[np.uint32]) -> Overlap:
-    """Of pairs (m, 2) of a left and a right row."""
+def overlap(sides: Sequence[TermRows], pairs: NDArray[np.uint32]) -> Overlap:
+    """Of pairs (m, 2) of a left and a right row; sides: these rows."""
+    left, right = sides
     found = compare_rows(
         left.indptr, left.terms, left.parts, left.rarity, right.indptr, right.terms, right.parts, right.rarity, pairs
     )

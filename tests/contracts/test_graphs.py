@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.graph_exports import from_networkx, n_triples, networkx_graph
+from fingerpost.schemas.inputs.forms import ROW_NUMBER
 from fingerpost.schemas.inputs.graph_links import LinkFile, ReviewedLinks, known_links
 from fingerpost.schemas.inputs.graphs import Attribute, GraphBatch, GraphRows
 from fingerpost.schemas.inputs.graphs_rdf import NTriples
@@ -203,7 +204,7 @@ def test_rows_and_what_they_share(tmp_path: Path) -> None:
 def test_types_of_values_and_rows_without_keys(tmp_path: Path) -> None:
     table = pa.table({"id": ["x", "y"], "price": [1.5, float("nan")], "stock": [3, None], "new": [True, False]})
     pq.write_table(table, tmp_path / "t.parquet")
-    graph = checked(TableGraph(str(tmp_path / "t.parquet")).read())
+    graph = checked(TableGraph(str(tmp_path / "t.parquet"), id=ROW_NUMBER).read())
     assert [key for key, *_ in entities(graph)] == ["0", "1"]
     assert attributes(graph) == {
         ("0", "id", "x", "", ""),

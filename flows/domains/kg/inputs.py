@@ -56,7 +56,7 @@ def inputs_of(run: Run) -> Inputs:
     if sources.right is not None:
         with scoped(run, "right"):
             right = import_graph(sources.right, side="right", params=own.imports)
-    links = import_links(left, right, *sources.links, params=own.imports, splits=own.splits)
+    links = import_links(left, right, *sources.links, params=own.linking)
     return Inputs(left, right, links)
 
 

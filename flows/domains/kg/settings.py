@@ -1,6 +1,7 @@
 """Parameters and gates of an alignment: the section ``kg`` of the settings."""
 
-from dataclasses import replace
+import importlib.util
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -8,16 +9,47 @@ from pydantic import Field, model_validator
 from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE
 from fingerpost.tasks.corpus.documents import ImportParams
+from fingerpost.tasks.kg.aligner_params import AlignerParams
 from fingerpost.tasks.kg.blocking import BlockingParams
+from fingerpost.tasks.kg.boosting import BoostingParams
+from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
 from fingerpost.tasks.kg.clusters import ClusterParams
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
+from fingerpost.tasks.kg.evaluation import AlignmentEvaluationParams
+from fingerpost.tasks.kg.held_out import PropagationParams
 from fingerpost.tasks.kg.joining import JoiningParams
+from fingerpost.tasks.kg.labels import LabelParams
 from fingerpost.tasks.kg.neighborhoods import SamplingParams
+from fingerpost.tasks.kg.one_to_one import AssignmentParams
+from fingerpost.tasks.kg.pair_scorer import FeatureParams
+from fingerpost.tasks.kg.pair_shards import PairShards
+from fingerpost.tasks.kg.scorer import ScorerParams
 from fingerpost.tasks.kg.search import SearchParams
-from fingerpost.tasks.kg.splits import SplitParams
+from fingerpost.tasks.kg.splits import LinkParams
+from fingerpost.tasks.kg.terms import TermParams
 
 #: Rows of a table of a graph in one file.
 ROWS_PER_FILE = 2**20
+
+
+def neural_installed() -> bool:
+    """Whether the package for training an aligner is installed; imports nothing."""
+    return importlib.util.find_spec("torch") is not None
+
+
+@dataclass(frozen=True)
+class AlignerSettings(AlignerParams):
+    """Parameters of the aligner that looks at neighbourhoods, and whether it is trained.
+
+    on: auto trains it where a graph has relations and the extra neural is installed.
+    """
+
+    on: Literal["auto", "on", "off"] = "auto"
+
+    @property
+    def params(self) -> AlignerParams:
+        """The parameters of the aligner alone."""
+        return AlignerParams(*(getattr(self, field.name) for field in fields(AlignerParams)))
 
 
 class AlignmentChange(Section):
@@ -140,13 +172,24 @@ class KgSettings(Section):
         default=0.05, ge=0, le=1, description="maximum fraction of quarantined rows; an import with more fails"
     )
     rows_per_shard: int = Field(default=16_384, ge=1, description="entities per shard")
-    splits: SplitParams = SplitParams()
+    linking: LinkParams = LinkParams()
     embedding: EmbeddingParams = EmbeddingParams()
     search: SearchParams = SearchParams()
     blocking: BlockingParams = BlockingParams()
+    structure: PropagationParams = PropagationParams()
+    terms: TermParams = TermParams()
+    labels: LabelParams = LabelParams()
+    features: FeatureParams = FeatureParams()
+    baseline: BoostingParams = BoostingParams()
     sampling: SamplingParams = SamplingParams()
+    aligner: AlignerSettings = AlignerSettings()
+    scorer: ScorerParams = ScorerParams()
+    pairs: PairShards = PairShards()
+    calibration: CalibrationParams = CalibrationParams()
+    assignment: AssignmentParams = AssignmentParams()
     clusters: ClusterParams = ClusterParams()
     joining: JoiningParams = JoiningParams()
+    evaluation: AlignmentEvaluationParams = AlignmentEvaluationParams()
     gates: AlignmentGates = AlignmentGates()
 
     @property

@@ -3,26 +3,32 @@
 Imports no Prefect.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fingerpost.flows.domains.domain import FileUse
 from fingerpost.flows.domains.kg.settings import KgSettings
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.section import SettingsError
-from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs import OBJECTS_SAMPLE, SAMPLE
-from fingerpost.schemas.inputs.graph_links import LINKS, LinkFile, LinkSource, ReviewedLinks
-from fingerpost.schemas.inputs.graph_sources import GraphChoice, form_of, graph_source, own_links, part_of
-from fingerpost.schemas.inputs.graphs import GraphSource
+from fingerpost.schemas.inputs.graph_links import LINKS
+from fingerpost.schemas.inputs.graph_sources import (
+    GraphSource,
+    LinkSource,
+    check_sides,
+    form_of,
+    graph_source,
+    link_source,
+    part_of,
+    reviewed_source,
+)
 from fingerpost.schemas.inputs.graphs_triples import TRIPLES
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
 FLOW = "align_graphs"
-#: What is read as a table without a look at it.
-_TABLE = "table"
-#: The form whose folders have both graphs, and links.
-_BOTH = "dbp15k"
+#: Forms of which one file or folder has both graphs, and links.
+_BOTH = ("dbp15k", "python-objects")
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,20 @@ class GraphSources:
 
     def identity(self) -> str:
         """The identities of all in one; InputError if one cannot be read."""
-        graphs = [self.left] if self.right is None else [self.left, self.right]
-        return digest_of([source.identity() for source in (*graphs, *self.links)])
+        return digest_of([source.identity() for source in self._all()])
+
+    def check(self) -> None:
+        """InputError for a file that is missing or lacks a column, and for two tables without a common attribute."""
+        for source in self._all():
+            source.check()
+        if self.right is not None:
+            check_sides(self.left, self.right)
+
+    def _all(self) -> Iterator[GraphSource | LinkSource]:
+        yield self.left
+        if self.right is not None:
+            yield self.right
+        yield from self.links
 
 
 def skipped(settings: Settings) -> str:
@@ -88,34 +106,11 @@ def files_of(settings: Settings, flow: str) -> list[FileUse]:
 
 
 def _graph_use(own: KgSettings, path: str, setting: str) -> FileUse:
-    form = _form(own, path)
-    if form != _TABLE:
+    form = form_of(path, own.form, own.columns)
+    if form != "table":
         return FileUse(form, path, dict(part_of(own.columns, TRIPLES)) if form == "triples" else {}, setting)
     theirs = own.right_columns.get(own.id, own.id) if setting == "kg.right" else own.id
     return FileUse("graph rows", path, {"id": theirs} if theirs else {}, setting)
-
-
-def _form(own: KgSettings, path: str) -> str:
-    """The form of a graph's file or folder; of one that is missing, a table."""
-    try:
-        return form_of(path, _choice(own, "left"))
-    except InputError:
-        return _TABLE
-
-
-def _choice(own: KgSettings, side: str) -> GraphChoice:
-    """How the graph of a side is read."""
-    return GraphChoice(
-        form=own.form,
-        columns=part_of(own.columns, TRIPLES),
-        id=own.id,
-        name=own.name,
-        kind=own.type,
-        shared=own.shared,
-        attributes=own.attributes or None,
-        language=own.language,
-        renamed=tuple(sorted(own.right_columns.items())) if side == "right" else (),
-    )
 
 
 def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | None) -> GraphSources:
@@ -129,23 +124,38 @@ def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | No
             f"kg: expected graphs for collection {settings.input.collection}, found none named and none remembered; name"
             " them in kg.left and kg.right, or one in kg.left with kg.within=true"
         )
-    left, right = graph_source(path, _choice(own, "left"), side=1, suppressed=suppressed), None
-    if not own.within:
-        if not (own.right or path == OBJECTS_SAMPLE or _form(own, path) == _BOTH):
-            raise SettingsError(
-                f"kg.right: expected the graph that {path} is aligned with, found none; name it, or set kg.within=true to"
-                " find duplicates in this one"
-            )
-        right = graph_source(own.right or path, _choice(own, "right"), side=2, suppressed=suppressed)
-    return GraphSources(left, right, tuple(_links(own, path, suppressed)))
+    both = form_of(path, own.form, own.columns) in _BOTH
+    if not (own.within or own.right or both):
+        raise SettingsError(
+            f"kg.right: expected the graph that {path} is aligned with, found none; name it, or set kg.within=true to find"
+            " duplicates in this one"
+        )
+    right = None if own.within else _graph(own, own.right or path, "right", suppressed)
+    return GraphSources(_graph(own, path, "left", suppressed), right, tuple(_links(own, path, both, suppressed)))
 
 
-def _links(own: KgSettings, path: str, suppressed: Suppressed | None) -> list[LinkSource]:
-    """The files of links, of reviewers last; what comes with the graphs, where no other file is named."""
-    given: LinkSource | None = (
-        LinkFile(own.links, part_of(own.columns, LINKS), suppressed)
-        if own.links
-        else own_links(path, _choice(own, "left"), suppressed=suppressed)
+def _graph(own: KgSettings, path: str, side: str, suppressed: Suppressed | None) -> GraphSource:
+    return graph_source(
+        path,
+        form=own.form,
+        side=side,
+        kind=own.type,
+        id=own.id,
+        name=own.name,
+        shared=own.shared,
+        attributes=own.attributes,
+        columns=own.columns,
+        renamed=own.right_columns if side == "right" else {},
+        language=own.language,
+        suppressed=suppressed,
     )
-    reviewed: LinkSource | None = ReviewedLinks(own.reviewed, suppressed) if own.reviewed else None
-    return [source for source in (given, reviewed) if source is not None]
+
+
+def _links(own: KgSettings, path: str, both: bool, suppressed: Suppressed | None) -> Iterator[LinkSource]:
+    """The named links or those that come with both graphs, then those of reviewers."""
+    if own.links:
+        yield link_source(own.links, columns=dict(part_of(own.columns, LINKS)), suppressed=suppressed)
+    elif both and not own.within:
+        yield link_source(path, suppressed=suppressed)
+    if own.reviewed:
+        yield reviewed_source(own.reviewed, suppressed=suppressed)

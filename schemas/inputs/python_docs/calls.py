@@ -64,6 +64,11 @@ def calls_in(file: SourceFile) -> list[FunctionCalls]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in other people's strings
         tree = parsed(file.path.read_bytes())
+    return calls_in_tree(tree, file)
+
+
+def calls_in_tree(tree: ast.Module, file: SourceFile) -> list[FunctionCalls]:
+    """The calls of each function of a parsed source, see `calls_in`."""
     names: Names = {}
     module = _scope(tree.body)
     _import(module, file, names)

@@ -1,1 +1,1 @@
-"""The stages of autocomplete: read, call a pure function, write, return a reference."""
+"""The stages of kg: read, call a pure function, write, return a reference."""

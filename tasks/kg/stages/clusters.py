@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.inputs.stored_clusters import ClustersBefore
-from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.kg.calibration import Calibration
 from fingerpost.tasks.kg.cluster_ids import EVENTS, History, content_ids, history, kept_clusters, overlaps
-from fingerpost.tasks.kg.clusters import ClusterParams, ScoredPairs, components, members_to_split, split_components
+from fingerpost.tasks.kg.clusters import (
+    NEVER,
+    ClusterParams,
+    ComparedPairs,
+    components,
+    members_to_split,
+    split_components,
+)
+from fingerpost.tasks.kg.stages.scored import read_calibration, read_links
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -35,16 +41,17 @@ def identify_entities(
     matches: Ref,
     scores: Ref,
     calibration: Ref,
+    links: Ref,
     *before: ClustersBefore,
     params: ClusterParams,
 ) -> None:
     """Joins matched entities to clusters, and gives each the id of the cluster before with which it has most in common.
 
     All entities are members, alone or not. ``before``: the version before, if there is one. Scores are read only where
-    more than two entities hang together.
+    more than two entities hang together; pairs that are known to be two entities never come into one cluster.
     """
     entities = _Entities.of(run.store, left, right)
-    clusters = _clusters(run.store, entities, matches, scores, calibration, params)
+    clusters = _clusters(run.store, entities, matches, _Evidence(scores, calibration, links), params)
     ids, log, common = _identified(entities, clusters, [source.read() for source in before])
     run.write("members", _members_table(entities, ids[clusters]))
     run.write("history", log)
@@ -83,8 +90,13 @@ class _Entities:
 
     def pairs(self, rows: pa.Table) -> NDArray[np.int64]:
         """int64 (m, 2): places of the entities of pairs."""
-        start = 0 if self.one_table else self.sizes[0]
-        return np.stack([_numbers(rows["left"]), _numbers(rows["right"]) + start], axis=1)
+        return self.places(_numbers(rows["left"]), _numbers(rows["right"]))
+
+    def places(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64 (m, 2): places of left and right entities; of one table the smaller first."""
+        if self.one_table:
+            return np.stack([np.minimum(left, right), np.maximum(left, right)], axis=1)
+        return np.stack([left, right + self.sizes[0]], axis=1)
 
 
 def _keys(store: Store, graph: Ref) -> pa.Array:
@@ -96,46 +108,55 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class _Evidence:
+    """What is known of pairs beside the matches."""
+
+    scores: Ref
+    calibration: Ref
+    links: Ref
+
+
 def _clusters(
-    store: Store, entities: _Entities, matches: Ref, scores: Ref, calibration: Ref, params: ClusterParams
+    store: Store, entities: _Entities, matches: Ref, evidence: _Evidence, params: ClusterParams
 ) -> NDArray[np.int64]:
     """int64 (entities,): the cluster of each, from 0."""
     rows = store.open(matches, contracts.MATCHES).read("matches")
-    matched = ScoredPairs(entities.pairs(rows), np.asarray(rows["probability"].to_numpy(), dtype=np.float64))
+    matched = ComparedPairs(entities.pairs(rows), np.asarray(rows["probability"].to_numpy(), dtype=np.float64))
     component = components(matched.pairs, len(entities.keys))
     if not members_to_split(component).any():
         return component
-    calibrated = store.open(calibration, contracts.CALIBRATION)
-    thresholds = calibrated.read("thresholds")
-    chosen = thresholds.filter(thresholds["chosen"])["threshold"].to_pylist()
-    scored = _scored(
-        store, entities, matched, component, scores, Calibration(tensors_from_arrow(calibrated.read("calibration")))
-    )
-    return split_components(component, scored, entities.order, threshold=min(chosen), params=params)
+    _, chosen = read_calibration(store, evidence.calibration)
+    compared = _compared(store, entities, matched, component, evidence)
+    return split_components(component, compared, entities.order, threshold=chosen.threshold, params=params)
 
 
-def _scored(
-    store: Store,
-    entities: _Entities,
-    matched: ScoredPairs,
-    component: NDArray[np.int64],
-    scores: Ref,
-    calibration: Calibration,
-) -> ScoredPairs:
-    """All compared pairs inside components of more than two; a match counts as it was decided, whatever its score."""
-    large, count = members_to_split(component), np.int64(len(component))
-    inside = large[matched.pairs[:, 0]]
-    parts = [(matched.pairs[inside], matched.probabilities[inside])]
-    artifact = store.open(scores, contracts.SCORES)
-    known = np.sort(parts[0][0] @ np.array([count, 1]))
+def _compared(
+    store: Store, entities: _Entities, matched: ComparedPairs, component: NDArray[np.int64], evidence: _Evidence
+) -> ComparedPairs:
+    """All compared pairs inside components of more than two, each once: as known, as decided, or as scored."""
+    links = read_links(store, evidence.links, within=entities.one_table)
+    refused = entities.places(links.left, links.right)[links.labels == 0]
+    calibration, _ = read_calibration(store, evidence.calibration)
+    parts = [ComparedPairs(refused, np.full(len(refused), NEVER)), matched]
+    artifact = store.open(evidence.scores, contracts.SCORES)
     for entry in artifact.entries("scores"):
         rows = artifact.read("scores", shard=entry.shard)
         pairs = entities.pairs(rows)
-        inside = large[pairs[:, 0]] & (component[pairs[:, 0]] == component[pairs[:, 1]])
-        inside[inside] = ~np.isin(pairs[inside] @ np.array([count, 1]), known)
-        values = calibration.probabilities(np.asarray(rows["score"].to_numpy())[inside])
-        parts.append((pairs[inside], values))
-    return ScoredPairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        inside = _inside(component, pairs)
+        scores = np.asarray(rows["score"].to_numpy())[inside]
+        parts.append(ComparedPairs(pairs[inside], calibration.probabilities(scores)))
+    pairs = np.concatenate([part.pairs for part in parts])
+    values = np.concatenate([part.probabilities for part in parts])
+    inside = _inside(component, pairs)
+    _, first = np.unique(pairs[inside] @ np.array([len(component), 1]), return_index=True)
+    return ComparedPairs(pairs[inside][first], values[inside][first])
+
+
+def _inside(component: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which pairs are of one component of more than two."""
+    of = component[pairs[:, 0]]
+    return members_to_split(component)[pairs[:, 0]] & (of == component[pairs[:, 1]])
 
 
 def _identified(

@@ -14,7 +14,7 @@ from fingerpost.schemas.inputs.graphs import GraphSource
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.corpus.documents import ImportParams
 from fingerpost.tasks.imports import write_rows
-from fingerpost.tasks.kg.splits import NONE, SPLITS, TRAINING, KnownPairs, SplitParams, filled_splits
+from fingerpost.tasks.kg.splits import NONE, SPLITS, TRAINING, KnownPairs, LinkParams, filled_splits
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -26,16 +26,14 @@ def import_graph(run: StageRun, source: GraphSource, *, params: ImportParams, si
     """Imports the entities, relations and attributes of one side, left or right, and quarantines bad rows."""
     graph = source.read()
     counts = {name: table.num_rows for name, table in graph.tables().items()}
-    bad = _quarantined(run, source, graph.quarantined, good=graph.rows, params=params, wanted="row")
+    bad = _quarantined(run, source, graph.quarantined, good=graph.rows, limit=params.quarantine_share, wanted="row")
     run.quality = counts | bad | {"rows": graph.rows, "types": len(graph.entities["type"].unique())}
     for name, table in graph.tables().items():
         write_rows(run, name, table, params)
 
 
 @stage(contracts.LINKS)
-def import_links(
-    run: StageRun, left: Ref, right: Ref, *sources: LinkSource, params: ImportParams, splits: SplitParams
-) -> None:
+def import_links(run: StageRun, left: Ref, right: Ref, *sources: LinkSource, params: LinkParams) -> None:
     """Imports the known pairs of two graphs, or of one (left and right are the same), and splits those without a split.
 
     What a reviewer decided wins, and is for training, but where a given pair has another split. No sources make no links.
@@ -46,8 +44,8 @@ def import_links(
     names = " and ".join(map(str, sources))
     bad = _joined([batch.quarantine for batch in batches])
     good = len(links.labels) if sources else None
-    run.quality = _quarantined(run, names, bad, good=good, params=params, wanted="known pair")
-    numbers = filled_splits(*_to_split(links, graphs[0]["id"], within=left == right), splits)
+    run.quality = _quarantined(run, names, bad, good=good, limit=params.quarantine_share, wanted="known pair")
+    numbers = filled_splits(*_to_split(links, graphs[0]["id"], within=left == right), params)
     run.write("links", _table(links, numbers))
     run.quality |= _counts(links, numbers)
 
@@ -94,7 +92,7 @@ def _joined(some: list[Quarantine]) -> pa.Table:
 
 
 def _quarantined(
-    run: StageRun, source: object, bad: pa.Table, *, good: int | None, params: ImportParams, wanted: str
+    run: StageRun, source: object, bad: pa.Table, *, good: int | None, limit: float, wanted: str
 ) -> dict[str, Any]:
     """Writes bad rows as a companion artifact; their number and fraction.
 
@@ -106,10 +104,10 @@ def _quarantined(
     reasons = dict(sorted(reasons.items()))
     run.write_companion(QUARANTINE, {"rows": bad}, quality={"rows": bad.num_rows, "reasons": reasons})
     share = bad.num_rows / max(bad.num_rows + (good or 0), 1)
-    if share > params.quarantine_share or good == 0:
+    if share > limit or good == 0:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "no rows at all"
         raise QuarantineLimitError(
-            f"{source}: expected at most {params.quarantine_share:.1%} bad rows and at least one good {wanted}, found"
+            f"{source}: expected at most {limit:.1%} bad rows and at least one good {wanted}, found"
             f" {bad.num_rows} bad and {good} good ({counts}): {first_rows(bad)}; fix the input, or raise {_LIMIT};"
             f" `fingerpost quarantine {run.companions[QUARANTINE.name]}` shows all"
         )

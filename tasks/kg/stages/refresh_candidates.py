@@ -83,16 +83,18 @@ def refresh_candidates(
     ]
     vectors = (sides[0].vectors, sides[1].vectors)
     found = _without(union(proposals, types, vectors, params, within=_within(sides)), carried)
-    figures = _write(
-        run, joined_candidates(carried, found, most=params.candidates), rows_per_shard, names, types, links
-    )
-    run.quality = blocking_quality(figures) | {
-        "carried": len(carried.left),
-        "added": len(found.left),
-        "must_retrain": ""
-        if names == before
-        else f"types of pairs: {', '.join(before)} before, {', '.join(names)} now",
+    joined = joined_candidates(carried, found, most=params.candidates)
+    added = int((places_of_pairs(found.left, found.right, (joined.left, joined.right)) >= 0).sum())
+    run.quality = blocking_quality(_write(run, joined, rows_per_shard, names, types, links)) | {
+        "carried": len(joined.left) - added,
+        "added": added,
+        "must_retrain": _other_types(before, names),
     }
+
+
+def _other_types(before: Sequence[str], now: Sequence[str]) -> str:
+    """Why the candidates do not suffice: other types are paired than before; empty where they are the same."""
+    return "" if now == before else f"types of pairs: {', '.join(before)} before, {', '.join(now)} now"
 
 
 @dataclass(frozen=True)

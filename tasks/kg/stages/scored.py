@@ -13,8 +13,8 @@ from fingerpost.tasks.kg.matches import ChosenThreshold
 from fingerpost.tasks.kg.one_to_one import ScoredPairs
 from fingerpost.tasks.kg.targets import AlignmentTarget
 
-#: The bits of what proposed a candidate, but for links.
-PROPOSED = 1 | 2 | 4
+#: The bit of candidates that links propose.
+LINKED = 8
 
 
 def read_links(store: Store, ref: Ref, *, within: bool) -> Links:
@@ -35,7 +35,7 @@ def read_candidates(store: Store, candidates: Ref, scores: Ref) -> ScoredPairs:
             f"{scores}: expected a score of each candidate of {candidates} in their order, found others; run with"
             " --force score_pairs"
         )
-    found = (proposed["sources"].to_numpy() & PROPOSED) != 0
+    found = (proposed["sources"].to_numpy() & ~np.uint8(LINKED)) != 0
     left, right = (columns[name][found].astype(np.int64) for name in ("left", "right"))
     return ScoredPairs(left, right, columns["score"][found].astype(np.float64))
 

@@ -13,6 +13,7 @@ from fingerpost.tasks.kg.calibration import (
     fitted,
     log_odds_of,
     probabilities_of,
+    shifted,
     uncalibrated,
 )
 
@@ -82,6 +83,17 @@ def test_the_order_of_pairs_changes_no_bit(seed: int) -> None:
     one, other = fitted(scores, labels, groups), fitted(scores[order], labels[order], groups[order])
     assert one.kind == other.kind
     assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
+
+
+def test_other_shares_of_matches_move_log_odds() -> None:
+    scores, labels, _odds = drawn(3, 20_000)
+    found = fitted(scores, labels, np.arange(20_000))
+    # Three of four pairs of two entities are left out: the odds of the others are four times as high.
+    kept = (labels == 1) | (np.arange(20_000) % 4 == 0)
+    moved = shifted(found, scores[kept], labels[kept])
+    assert moved.log_odds(scores) - found.log_odds(scores) == pytest.approx(np.log(4), abs=0.1)
+    assert moved.probabilities(scores[kept]).mean() == pytest.approx(labels[kept].mean(), abs=0.01)
+    assert np.isfinite(shifted(found, scores[:3], np.ones(3)).log_odds(scores)).all()
 
 
 def test_a_score_against_the_labels_is_not_turned_round() -> None:

@@ -13,6 +13,7 @@ from fingerpost.schemas.inputs.stored_clusters import ClustersBefore
 from fingerpost.schemas.matrices import tensors_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.kg.calibration import uncalibrated
 from fingerpost.tasks.kg.clusters import ClusterParams
 from fingerpost.tasks.kg.stages.clusters import identify_entities
 from tests.support.suggestion_artifacts import committed
@@ -40,14 +41,30 @@ class Versions:
         return committed(self.env.store, contract, tables, number=next(_numbers))
 
     def calibration(self) -> Ref:
-        thresholds = kg.CALIBRATION.table("thresholds")
+        rows = [("f1", 0.5, True), ("far", 0.9, False)]
+        thresholds = [
+            (name, 0.0, value, value, value, "given", 1, 1.0, 1.0, 1.0, 1.0, True, chosen)
+            for name, value, chosen in rows
+        ]
         tables = {
-            "calibration": tensors_to_arrow({}),
-            "thresholds": table_of(thresholds, [("f1", 0.0, 0.5, 0.4, 0.6, True), ("far", 0.1, 0.9, 0.8, 1.0, False)]),
+            "calibration": tensors_to_arrow(uncalibrated().tensors),
+            "thresholds": table_of(kg.CALIBRATION.table("thresholds"), thresholds),
         }
         return committed(self.env.store, kg.CALIBRATION, tables, number=next(_numbers))
 
-    def make(self, left: Sequence[str], right: Sequence[str] | None, scored: Pairs, *, known: bool = True) -> Ref:
+    def links(self, rows: Sequence[tuple[int, int]]) -> Ref:
+        said = [(*row, 0, "", "reviewed") for row in rows]
+        return committed(self.env.store, kg.LINKS, {"links": table_of(kg.LINKS.tables[0], said)}, number=next(_numbers))
+
+    def make(
+        self,
+        left: Sequence[str],
+        right: Sequence[str] | None,
+        scored: Pairs,
+        *,
+        known: bool = True,
+        apart: Sequence[tuple[int, int]] = (),
+    ) -> Ref:
         """A version with these keys and probabilities of pairs; of one table where there are no right keys."""
         graphs = [self.graph(left)]
         graphs.append(graphs[0] if right is None else self.graph(right))
@@ -60,7 +77,14 @@ class Versions:
         scores = self.pairs(kg.SCORES, {pair: float(np.log(value / (1 - value))) for pair, value in rows.items()})
         before = [ClustersBefore(self.env.store, *self.made[-1])] if known and self.made else []
         ref = identify_entities.execute(
-            self.env, *graphs, matches, scores, self.calibration(), *before, params=ClusterParams()
+            self.env,
+            *graphs,
+            matches,
+            scores,
+            self.calibration(),
+            self.links(apart),
+            *before,
+            params=ClusterParams(),
         )
         self.made.append((*graphs, ref))
         return ref
@@ -163,6 +187,16 @@ def test_in_one_table_refused_pairs_part_what_one_wrong_match_joins(versions: Ve
         *groups
     }
     assert versions.env.store.manifest(ref).quality["largest"] == 3
+
+
+def test_what_a_reviewer_says_are_two_is_never_one(versions: Versions) -> None:
+    scored = {(i, j): 0.95 for i in "abc" for j in "abc" if i < j}
+    del scored["a", "c"]
+    versions.make(["a", "b", "c"], None, scored, known=False)
+    assert len(set(versions.members().values())) == 1
+    versions.make(["a", "b", "c"], None, scored, known=False, apart=[(0, 2)])
+    found = versions.members()
+    assert found["left", "a"] != found["left", "c"]
 
 
 def test_the_version_before_is_no_part_of_the_lineage(versions: Versions) -> None:

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerpost.tasks.kg.clusters import ClusterParams, ScoredPairs, components, members_to_split, split_components
+from fingerpost.tasks.kg.clusters import (
+    NEVER,
+    ClusterParams,
+    ComparedPairs,
+    components,
+    members_to_split,
+    split_components,
+)
 from tests.oracles import average_linkage
 
 THRESHOLD = 0.5
@@ -23,7 +30,7 @@ def clusters_of(
     component = components(pairs[values >= THRESHOLD], count)
     inside = members_to_split(component)[pairs[:, 0]] & (component[pairs[:, 0]] == component[pairs[:, 1]])
     order = np.arange(count) if order is None else order
-    found = ScoredPairs(pairs[inside], values[inside])
+    found = ComparedPairs(pairs[inside], values[inside])
     return split_components(component, found, order, threshold=THRESHOLD, params=params)
 
 
@@ -49,6 +56,13 @@ def test_two_matches_are_enough_for_three_unless_the_third_pair_was_clearly_refu
     assert len(groups(clusters_of(3, chain))) == 1
     assert len(groups(clusters_of(3, {**chain, (0, 2): 0.2}))) == 1
     assert groups(clusters_of(3, {**chain, (0, 2): 0.01})) == {frozenset({0, 1}), frozenset({2})}
+
+
+def test_what_is_known_to_be_two_entities_never_comes_into_one_group() -> None:
+    same = {(i, j): 0.99 for i in range(12) for j in range(i + 1, 12)}
+    found = clusters_of(12, {**same, (3, 8): NEVER})
+    assert found[3] != found[8]
+    assert len(groups(found)) == 2
 
 
 def test_a_long_chain_breaks_and_a_large_group_of_which_few_pairs_are_compared_does_not() -> None:

@@ -7,7 +7,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from fingerpost.ext.trees import tree_sums
 from fingerpost.tasks.kg.boosting import BoostingParams, fit_matcher
-from fingerpost.tasks.kg.trees import BoostedTrees, exported
+from fingerpost.tasks.kg.exported_trees import exported
+from fingerpost.tasks.kg.trees import BoostedTrees
 
 
 def rows_and_labels(seed: int, count: int = 400, width: int = 7) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,91 @@
+"""Training of the published scorer: trees of several seeds over all features, and an aligner's log odds beside them."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from fingerpost.tasks.kg.boosting import BoostingParams, fit_matcher
+from fingerpost.tasks.kg.exported_trees import exported
+from fingerpost.tasks.kg.pair_scorer import Stack
+
+
+@dataclass(frozen=True)
+class ScorerParams:
+    """Settings of the published scorer.
+
+    boosting: of its trees. forests: how many times they are trained, with seeds of their own; their log odds are averaged.
+    least_validation: matches for validation from which an aligner is given a weight beside the trees.
+    """
+
+    boosting: BoostingParams = field(default_factory=lambda: BoostingParams(fraction=0.5))
+    forests: int = 5
+    least_validation: int = 20
+    folds: int = 5
+
+
+def fit_stack(
+    names: tuple[str, ...], features: NDArray[np.float32], labels: NDArray[np.integer], params: ScorerParams
+) -> Stack:
+    """The trees of all seeds over training pairs (m, features). ValueError without pairs of both labels."""
+    seeds = range(params.boosting.seed, params.boosting.seed + params.forests)
+    matchers = [fit_matcher(features, labels, replace(params.boosting, seed=seed)) for seed in seeds]
+    return Stack(names, tuple(exported(one.model, one.columns) for one in matchers))
+
+
+def with_aligner(
+    stack: Stack,
+    trees: NDArray[np.float64],
+    aligner: NDArray[np.float64],
+    labels: NDArray[np.integer],
+    params: ScorerParams,
+) -> Stack:
+    """The stack with a weight for an aligner, if validation pairs say that it helps; else as it was.
+
+    trees, aligner: log odds of validation pairs. The weights of both are those of a logistic regression that is drawn to
+    trees alone. They are kept if the log loss of pairs left out of it (in folds) is lower by more than its standard error.
+    """
+    is_match = np.asarray(labels) == 1
+    if min(int(is_match.sum()), int((~is_match).sum())) < params.least_validation:
+        return stack
+    inputs = np.stack([trees, np.nan_to_num(aligner, nan=0.0)], axis=1)
+    folds = _folds(is_match, params.folds)
+    alone, both = np.zeros(len(labels)), np.zeros(len(labels))
+    for fold in range(params.folds):
+        fitted, held = folds != fold, folds == fold
+        for losses, used in ((alone, 1), (both, 2)):
+            weights = _fitted(inputs[fitted, :used], is_match[fitted])
+            losses[held] = _losses(inputs[held, :used], is_match[held], weights)
+    gain = alone - both
+    if gain.mean() <= gain.std() / np.sqrt(len(gain)):
+        return stack
+    weights = _fitted(inputs, is_match)
+    if weights[1] <= 0 or weights[0] <= 0:
+        return stack
+    return replace(stack, trees=float(weights[0]), aligner=float(weights[1]), shift=float(weights[2]))
+
+
+def _folds(is_match: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """Folds with as many matches each, by place."""
+    folds = np.zeros(len(is_match), dtype=np.int64)
+    for some in (is_match, ~is_match):
+        folds[some] = np.arange(int(some.sum())) % count
+    return folds
+
+
+def _losses(
+    inputs: NDArray[np.float64], is_match: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    odds = inputs @ weights[:-1] + weights[-1]
+    return np.asarray(np.logaddexp(0.0, np.where(is_match, -odds, odds)))
+
+
+def _fitted(inputs: NDArray[np.float64], is_match: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Weights of each input and a shift, drawn to those of the first input alone."""
+    start = np.array([1.0, *[0.0] * inputs.shape[1]])
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        return float(_losses(inputs, is_match, weights).sum() + 0.5 * np.sum((weights - start) ** 2))
+
+    return np.asarray(minimize(loss, start, method="L-BFGS-B").x)
