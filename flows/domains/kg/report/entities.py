@@ -13,11 +13,11 @@ from fingerpost.schemas.store import Store
 
 #: What became of an id of the version before.
 EVENTS = {
-    "new": "new ids",
-    "gone": "ids that are gone",
-    "merged": "ids that merged into another",
-    "split": "ids that split",
-    "moved": "entities that moved to another id",
+    "new": "new",
+    "gone": "gone",
+    "merged": "merged into another",
+    "split": "split from another",
+    "moved": "members moved to another",
 }
 #: Sizes that are listed alone; larger ones together.
 _SIZES = 5
