@@ -23,6 +23,12 @@ _PAIRS = (
         "Each method scores the test pairs as they are given; thresholds are chosen on validation pairs.",
     ),
     (
+        "sampled",
+        "Known matches and assumed others",
+        "No pair is known to be of two entities: negatives were drawn from the most similar other pairs, so that these figures"
+        " compare methods and promise nothing.",
+    ),
+    (
         "linked",
         "Candidates of entities with a known match",
         "All candidates of the entities of the test are scored; a match that is no candidate counts as missed.",
