@@ -163,7 +163,7 @@ class LiveAlignment:
         for one in SIDES if self.within else (side,):
             other = SIDES[one == "left"]
             entities = self.graphs[other]
-            matched = {pair[one == "left"]: pair[2] for pair in self.decided.of(one, row)}
+            matched = self.decided.partners(one, row)
             places = self.compared.of(one, row)
             scores = dict(
                 zip(getattr(self.compared, other)[places].tolist(), self.compared.scores[places].tolist(), strict=True)
