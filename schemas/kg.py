@@ -260,18 +260,6 @@ MODEL = Contract(
     "the aligner that looks at neighbourhoods: its weights, how its training went, and logits of pairs it was trained on by"
     " models that were not",
 )
-LABELLED = Contract(
-    "kg.labelled",
-    1,
-    (
-        Table(
-            "scores",
-            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
-            key=("left", "right", "method"),
-        ),
-    ),
-    "the scores of labelled pairs by the parts of the model",
-)
 SCORES = Contract(
     "kg.scores",
     1,
