@@ -61,9 +61,12 @@ KG = Domain(
     files="fingerpost.flows.domains.kg.sources:files_of",
     source="fingerpost.flows.domains.kg.sources:suppressed_source",
     stored="fingerpost.schemas.inputs.stored_graphs:StoredGraphs",
+    texts="fingerpost.schemas.inputs.stored_graphs:texts_about",
     forms={
         "graph rows": "fingerpost.schemas.inputs.graphs_tables:GRAPH_ROWS",
         "triples": "fingerpost.schemas.inputs.graphs_triples:TRIPLES",
+        "n-triples": "fingerpost.schemas.inputs.graph_rewriting:N_TRIPLES",
+        "dbp15k": "fingerpost.schemas.inputs.graph_rewriting:DBP15K",
         "links": "fingerpost.schemas.inputs.graph_links:LINKS",
         "reviewed links": "fingerpost.schemas.inputs.graph_links:REVIEWED_LINKS",
     },
