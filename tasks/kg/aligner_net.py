@@ -161,7 +161,12 @@ class AlignerNet(torch.nn.Module):
     def arrays(self) -> Arrays:
         """The weights as `fingerpost.tasks.kg.aligner.Aligner` takes them, but for those of the features' scales."""
         attention, score = self.params.attention, self.params.score
-        switches = [attention in ("cross", "both"), attention in ("self", "both"), score == "distance", score == "difference"]
+        switches = [
+            attention in ("cross", "both"),
+            attention in ("self", "both"),
+            score == "distance",
+            score == "difference",
+        ]
         found: Arrays = {"switches": np.array(switches, np.uint8)} | self.inner.arrays("inner")
         found |= self.outer.arrays("outer") | {"attention": self.vectors_of_attention().detach().numpy().copy()}
         named = {"head.weights": self.head, "head.bias": self.bias, "head.features": self.beside}

@@ -49,7 +49,11 @@ class AlignerParams:
         for name in ("hidden", "neighbors", "batch", "epochs", "negatives"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}; raise it")
-        if self.attention not in ("none", "cross", "self", "both") or self.score not in ("product", "distance", "difference"):
+        if self.attention not in ("none", "cross", "self", "both") or self.score not in (
+            "product",
+            "distance",
+            "difference",
+        ):
             raise ValueError(
                 "aligner: expected attention none, cross, self or both and score product or distance, got"
                 f" {self.attention} and {self.score}; correct them"
