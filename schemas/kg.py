@@ -27,7 +27,6 @@ ENTITIES = Table(
         f.Field("name", f.STRING, "its name; empty for none"),
     ),
     key=("id",),
-    holds_keys=("id", "name"),
 )
 RELATION_NAMES = Table(
     "relation_names", (f.Field("name", f.STRING, "the name of a relation", nonempty=True),), ("name",)
@@ -51,7 +50,6 @@ ATTRIBUTES = Table(
         f.Field("language", f.STRING, "the tag of the language of its value, in lower case; empty for none"),
     ),
     key=("entity", "key", "value", "datatype", "language"),
-    holds_keys=("value",),
 )
 
 GRAPH = Contract(
@@ -352,7 +350,6 @@ JOINED = Contract(
                 f.Field("name", f.STRING, "its name; empty for none"),
             ),
             key=("id",),
-            holds_keys=("name",),
         ),
         Table(
             "sources",
@@ -363,7 +360,6 @@ JOINED = Contract(
                 f.Field("name", f.STRING, "the name of that entity; empty for none"),
             ),
             key=("side", "id"),
-            holds_keys=("id", "name"),
         ),
         Table("relation_names", RELATION_NAMES.fields, ("name",)),
         Table(
@@ -388,7 +384,6 @@ JOINED = Contract(
                 f.Field("kept", f.pa.bool_(), "whether the rule for conflicts keeps it"),
             ),
             key=("joined", "key", "value", "datatype", "language"),
-            holds_keys=("value",),
         ),
         Table(
             "rules",
@@ -419,7 +414,7 @@ REVIEW = Contract(
                 f.Field("reason", f.STRING, "why it is doubtful", nonempty=True),
             ),
             key=("left", "right"),
-            holds_keys=("left", "right", "left_name", "right_name"),
+            holds_keys=("left", "right"),
         ),
     ),
     "the pairs whose review helps most, the most doubtful first",

@@ -77,9 +77,7 @@ def world_of(
     graphs = []
     for one, values in facts:
         vectors = embedder.vectors(values)
-        graph = aligner_graph(
-            one, matrices, vectors.__getitem__, cap=params.neighbors, attribute_cap=params.attributes
-        )
+        graph = aligner_graph(one, matrices, vectors.__getitem__, cap=params.neighbors, attribute_cap=params.attributes)
         graphs.append(graph)
     kinds = [side.entities["type"].to_pylist() for side in sides]
     number = {kind: place for place, kind in enumerate(sorted({*kinds[0], *kinds[1]}))}
@@ -92,9 +90,7 @@ def _texts(graph: GraphBatch) -> list[str]:
     return entity_texts(graph.entities["name"].to_pylist(), owners, values)
 
 
-def _facts(
-    graph: GraphBatch, vectors: NDArray[np.float32], sampling: SamplingParams
-) -> tuple[EntityFacts, list[str]]:
+def _facts(graph: GraphBatch, vectors: NDArray[np.float32], sampling: SamplingParams) -> tuple[EntityFacts, list[str]]:
     triples = np.stack([graph.relations[name].to_numpy() for name in ("head", "relation", "tail")], axis=1)
     names = graph.relation_names["name"].to_pylist()
     related = relation_graph(triples, nodes=len(vectors), relations=len(names))

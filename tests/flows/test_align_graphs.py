@@ -97,7 +97,9 @@ def test_a_pair_that_is_given_as_two_is_no_match(shops: Shops) -> None:
 def test_what_did_not_change_is_reused_and_a_change_says_why(shops: Shops) -> None:
     record = run(shops, day=DAYS[1])
     assert not [stage["stage"] for stage in record["stages"] if stage["computed"]]
-    plan = plan_of(FLOW, shops.request(DAYS[1], **{"kg.calibration.target.name": "precision", "kg.calibration.target.value": 0.99}))
+    plan = plan_of(
+        FLOW, shops.request(DAYS[1], **{"kg.calibration.target.name": "precision", "kg.calibration.target.value": 0.99})
+    )
     reasons = {stage.stage: stage.reason for stage in plan.stages if stage.runs}
     assert "parameters changed" in reasons["calibrate_alignment"]
     assert not {"import_graph", "import_links", "embed_entities", "propose_pairs", "score_pairs"} & set(reasons)

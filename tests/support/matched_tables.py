@@ -93,7 +93,7 @@ def write_shops(folder: Path) -> Shops:
     apart += [(number + alike, number) for number in range(COMMON - alike)]
     wrong = [{"left": f"L{one:03d}", "right": f"R{other:03d}", "label": "0"} for one, other in apart]
     write(folder / "links.csv", [*same, *wrong])
-    write(folder / "few-links.csv", [row for row in (*same, *wrong) if int(row["left"][1:]) % 3 == 0])
+    write(folder / "few-links.csv", [row for row in (*same, *wrong) if int(row["left"][1:]) % 3 == 1])
     return Shops(folder)
 
 

@@ -13,6 +13,7 @@ from fingerpost.tasks.kg.blocking import BlockingParams
 from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.labels import LabelParams
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
+from fingerpost.tasks.kg.pair_shards import PairShards
 from fingerpost.tasks.kg.scorer import ScorerParams
 from fingerpost.tasks.kg.search import SearchParams
 from fingerpost.tasks.kg.splits import LinkParams
@@ -20,7 +21,6 @@ from fingerpost.tasks.kg.stages.changes import compare_graphs
 from fingerpost.tasks.kg.stages.comparison import compare_pairs, fit_scorer, score_labelled, train_baseline
 from fingerpost.tasks.kg.stages.embeddings import read_contexts
 from fingerpost.tasks.kg.stages.labels import label_pairs
-from fingerpost.tasks.kg.stages.pair_shards import PairShards
 from fingerpost.tasks.kg.stages.refresh import refresh_labels, refresh_structure, refresh_vectors
 from fingerpost.tasks.kg.stages.refresh_candidates import refresh_candidates
 from fingerpost.tasks.kg.stages.refresh_rivals import refresh_rivals

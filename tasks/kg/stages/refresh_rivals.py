@@ -11,11 +11,11 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.changes import Changes
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
+from fingerpost.tasks.kg.pair_shards import PairShards
 from fingerpost.tasks.kg.refresh import old_places
 from fingerpost.tasks.kg.refreshed_rivals import SideBefore, SidePairs, refreshed_best, sought_again
 from fingerpost.tasks.kg.rivals import BestTwo
 from fingerpost.tasks.kg.stages.changes import read_changes
-from fingerpost.tasks.kg.stages.pair_shards import PairShards
 from fingerpost.tasks.kg.stages.scoring_inputs import candidate_pairs, open_comparer, read_rivals, rivals_table
 from fingerpost.tasks.shards import Shard, even_shards
 from fingerpost.tasks.stage import stage

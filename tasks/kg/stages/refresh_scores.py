@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.kg.pair_shards import PairShards
 from fingerpost.tasks.kg.refresh import old_places
 from fingerpost.tasks.kg.stages.changes import read_changes
-from fingerpost.tasks.kg.stages.pair_shards import PairShards
 from fingerpost.tasks.kg.stages.scoring_inputs import open_scorer, pairs_of
 from fingerpost.tasks.shards import Shard, even_shards, shards_of
 from fingerpost.tasks.stage import stage

@@ -43,7 +43,8 @@ def shifted(left: Goods, right: Goods) -> tuple[Goods, Goods]:
 def best_of(days: Days, made: dict[str, Ref], rivals: Ref) -> Found:
     """Partner, best and second by text, of each entity of either side by its key."""
     within = made["left"] == made["right"]
-    store, texts = days.env.store, days.quality(made["terms"])["texts"]
+    store = days.env.store
+    texts = len(store.open(rivals, kg.RIVALS).read("rivals")["best"][0].as_py())
     keys = days.keys(made["left"]), days.keys(made["right"])
     found: Found = {}
     sides = read_rivals(store, rivals, texts=texts, within=within)(np.zeros((0, 2), np.int64))
