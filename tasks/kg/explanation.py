@@ -156,7 +156,11 @@ def decided(
             f"probability {probability:.4f}, at least the threshold {threshold:.4f}, and no more probable rival",
         )
     if not compared:
-        return "not compared", "no part of blocking proposed this pair, so that it was not scored"
+        reached = "at least" if probability >= threshold else "below"
+        return "not compared", (
+            f"no part of blocking proposed this pair; scored now, its probability is {probability:.4f}, {reached} the threshold"
+            f" {threshold:.4f}"
+        )
     if probability < threshold:
         return "below the threshold", f"probability {probability:.4f}, below the threshold {threshold:.4f}"
     reached = f"probability {probability:.4f}, at least the threshold {threshold:.4f}, but"

@@ -114,7 +114,7 @@ def test_a_queue_is_shown_and_cut(env: Environment, tmp_path: Path) -> None:
 
 def test_the_joined_graph_is_written_as_lines_and_as_tables(env: Environment, tmp_path: Path) -> None:
     shown = done(env, "join", "--output", str(tmp_path / "joined.nt"))
-    assert "5 entities, 3 of them of several: 4 relations, 9 values of attributes" in shown
+    assert "3 of them of several; 4 relations and 9 values of attributes; 2 conflicts, 0 values dropped" in shown
     lines = (tmp_path / "joined.nt").read_text().splitlines()
     assert "<urn:fingerpost:k3> <http://www.w3.org/ns/prov#wasDerivedFrom> <urn:fingerpost:left/l1> ." in lines
     found = json.loads(done(env, "join", "--output", str(tmp_path / "folder"), "--json"))
