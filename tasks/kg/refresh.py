@@ -15,26 +15,6 @@ _FIRM = LINKS | RULES | STRUCTURE
 _COLUMNS = ("left", "right", "similarity", "sources")
 
 
-@dataclass(frozen=True)
-class RefreshLimits:
-    """From what on an alignment is made fully instead.
-
-    entities: share of the entities of a side that are new, changed or gone since the last full run. links: the same of
-    known pairs. days: age of the last full run.
-    """
-
-    entities: float = 0.2
-    links: float = 0.2
-    days: int = 30
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.entities <= 1 or not 0 <= self.links <= 1 or self.days < 0:
-            raise ValueError(
-                "refresh: expected shares of entities and links of 0 to 1 and a number of days of at least 0, got"
-                f" {self.entities}, {self.links} and {self.days}; correct them"
-            )
-
-
 def joined_nearest(first: Nearest, second: Nearest, *, most: int) -> Nearest:
     """The ``most`` nearest of two searches for the same entities, nearest first, the smaller row of equal ones."""
     owners = np.concatenate([np.repeat(np.arange(len(one.indptr) - 1), np.diff(one.indptr)) for one in (first, second)])

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from fingerpost.tasks.kg.boosting import BoostingParams, fit_matcher
-from fingerpost.tasks.kg.exported_trees import exported
+from fingerpost.tasks.kg.boosting import BoostingParams
+from fingerpost.tasks.kg.exported_trees import fit_trees
 from fingerpost.tasks.kg.pair_scorer import Stack
 
 
@@ -30,8 +30,7 @@ def fit_stack(
 ) -> Stack:
     """The trees of all seeds over training pairs (m, features). ValueError without pairs of both labels."""
     seeds = range(params.boosting.seed, params.boosting.seed + params.forests)
-    matchers = [fit_matcher(features, labels, replace(params.boosting, seed=seed)) for seed in seeds]
-    return Stack(names, tuple(exported(one.model, one.columns) for one in matchers))
+    return Stack(names, tuple(fit_trees(features, labels, replace(params.boosting, seed=seed)) for seed in seeds))
 
 
 def with_aligner(

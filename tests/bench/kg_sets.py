@@ -112,13 +112,13 @@ def tables_of(folder: Path, name: str, shared: tuple[SharedColumn, ...] = ()) ->
     return imported(env, *sources, LinkFile(str(data_file(f"matching/{name}", "pairs.csv")), mapping))
 
 
-def imported(env: Environment, left: GraphSource, right: GraphSource, links: LinkSource) -> Alignment:
-    """Two graphs and links from their sources."""
+def imported(env: Environment, left: GraphSource, right: GraphSource, links: LinkSource, **splits: float) -> Alignment:
+    """Two graphs and links from their sources; splits: settings of those that are not given."""
     found = Alignment(env, {})
     for side, source in zip(SIDES, (left, right), strict=True):
         found.made[side] = import_graph.execute(env, source, params=ImportParams(), side=side)
     # Some pairs of these sets occur in several splits.
-    params = LinkParams(quarantine_share=0.2)
+    params = LinkParams(quarantine_share=0.2, **splits)
     found.made["links"] = import_links.execute(env, found.made["left"], found.made["right"], links, params=params)
     return found
 

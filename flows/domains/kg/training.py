@@ -68,7 +68,9 @@ def compared(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref
 def trained_aligner(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
     """The aligner and what it looks at, by role; empty where none is trained."""
     own = run.settings.kg
-    if not _wants_aligner(run, inputs):
+    if not wants_aligner(run, inputs):
+        if own.aligner.on == "auto" and not neural_installed():
+            run.note(NO_NEURAL)
         return {}
     sampled = {}
     for side, graph in inputs.sides.items():
@@ -82,7 +84,7 @@ def trained_aligner(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[s
     return {"aligner": model, **inputs.sides, **sampled, **vectors}
 
 
-def _wants_aligner(run: Run, inputs: Inputs) -> bool:
+def wants_aligner(run: Run, inputs: Inputs) -> bool:
     """Whether an aligner is trained; a plan without the graphs assumes that they have relations."""
     chosen, store = run.settings.kg.aligner.on, run.env.store
     if chosen == "off":
@@ -93,7 +95,6 @@ def _wants_aligner(run: Run, inputs: Inputs) -> bool:
                 "kg.aligner.on: expected the extra neural with it, found no torch; install it (pip install"
                 " 'fingerpost[neural]'), or set kg.aligner.on=off"
             )
-        run.note(NO_NEURAL)
         return False
     known = [store.manifest(graph).quality for graph in inputs.sides.values() if store.has(graph)]
     return chosen == "on" or not known or any(quality["relations"] for quality in known)
