@@ -27,7 +27,6 @@ ENTITIES = Table(
         f.Field("name", f.STRING, "its name; empty for none"),
     ),
     key=("id",),
-    holds_keys=("id", "name"),
 )
 RELATION_NAMES = Table(
     "relation_names", (f.Field("name", f.STRING, "the name of a relation", nonempty=True),), ("name",)
@@ -51,7 +50,6 @@ ATTRIBUTES = Table(
         f.Field("language", f.STRING, "the tag of the language of its value, in lower case; empty for none"),
     ),
     key=("entity", "key", "value", "datatype", "language"),
-    holds_keys=("value",),
 )
 
 GRAPH = Contract(
@@ -260,18 +258,6 @@ MODEL = Contract(
     "the aligner that looks at neighbourhoods: its weights, how its training went, and logits of pairs it was trained on by"
     " models that were not",
 )
-LABELLED = Contract(
-    "kg.labelled",
-    1,
-    (
-        Table(
-            "scores",
-            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
-            key=("left", "right", "method"),
-        ),
-    ),
-    "the scores of labelled pairs by the parts of the model",
-)
 SCORES = Contract(
     "kg.scores",
     1,
@@ -364,7 +350,6 @@ JOINED = Contract(
                 f.Field("name", f.STRING, "its name; empty for none"),
             ),
             key=("id",),
-            holds_keys=("name",),
         ),
         Table(
             "sources",
@@ -375,7 +360,6 @@ JOINED = Contract(
                 f.Field("name", f.STRING, "the name of that entity; empty for none"),
             ),
             key=("side", "id"),
-            holds_keys=("id", "name"),
         ),
         Table("relation_names", RELATION_NAMES.fields, ("name",)),
         Table(
@@ -400,7 +384,6 @@ JOINED = Contract(
                 f.Field("kept", f.pa.bool_(), "whether the rule for conflicts keeps it"),
             ),
             key=("joined", "key", "value", "datatype", "language"),
-            holds_keys=("value",),
         ),
         Table(
             "rules",
@@ -424,14 +407,14 @@ REVIEW = Contract(
             (
                 f.Field("left", f.STRING, "the user's key of the left entity", nonempty=True),
                 f.Field("right", f.STRING, "the user's key of the right entity", nonempty=True),
-                f.Field("left_name", f.STRING, "its name, or the text of its attributes"),
-                f.Field("right_name", f.STRING, "its name, or the text of its attributes"),
+                f.Field("left_name", f.STRING, "its name and its attributes, shortened"),
+                f.Field("right_name", f.STRING, "its name and its attributes, shortened"),
                 _PROBABILITY,
                 f.Field("accepted", f.pa.bool_(), "whether it is a match now"),
                 f.Field("reason", f.STRING, "why it is doubtful", nonempty=True),
             ),
             key=("left", "right"),
-            holds_keys=("left", "right", "left_name", "right_name"),
+            holds_keys=("left", "right"),
         ),
     ),
     "the pairs whose review helps most, the most doubtful first",

@@ -134,6 +134,9 @@ class Domain:
     daily: str = ""
     #: ``(store, ref, suppressed) -> source``: the stored artifact in place of a missing input.
     stored: str = ""
+    #: ``(store, ref, suppressed) -> KeyTexts``: the texts of a key in an artifact, and those of other keys, where they are in
+    #: other tables than the key; empty where each row has its own.
+    texts: str = ""
     #: Form of rows -> ``"module:FORM"``, which says which columns may contain a key that is to be forgotten.
     forms: Mapping[str, str] = field(default_factory=dict)
     #: Patterns of the ids of stored rows that contain a key, where they are not the key alone: ``"query {key}"``.

@@ -38,7 +38,9 @@ class Form:
     to the column whose value it gets. option: the command-line option that maps a column, "" if there is none. keys:
     columns in which a key to be forgotten may occur. vectors, numbers: columns that a CSV holds as JSON arrays and as
     numbers in text. is_row: each file is one row, whose id is the file's path. spelled: columns of keys that are texts, and
-    may be spelled in several ways. private: no value of a row is quoted anywhere, since rows are about people.
+    may be spelled in several ways. private: no value of a row is quoted anywhere, since rows are about people. rewriter: of
+    inputs that are no tables, ``"module:function"`` of ``(path, suppressed, *, write) -> int``, the number of lines with
+    suppressed keys, which it removes to ``write``.
     """
 
     names: tuple[str, ...]
@@ -52,6 +54,7 @@ class Form:
     is_row: bool = False
     spelled: tuple[str, ...] = ()
     private: bool = False
+    rewriter: str = ""
 
     def keys_of(self, column: str) -> tuple[str, ...]:
         """The columns in which keys of a column may occur: ids in all of ``keys``."""

@@ -95,10 +95,25 @@ class GraphRows:
         self.dropped |= digests
         return bool(digests)
 
+    def says_suppressed(self, text: str) -> bool:
+        """Whether a text is a suppressed key; a number is not, which is often equal to one without meaning it."""
+        return self.suppressed is not None and not _NUMBER.fullmatch(text) and self.is_suppressed(text)
+
+    def names_suppressed(self, key: str, other: str) -> bool:
+        """Whether a key is suppressed, or what it has says a suppressed one."""
+        return self.is_suppressed(key) or self.says_suppressed(other)
+
+    def mentions_suppressed(self, line: str) -> bool:
+        """Whether a line that cannot be read mentions a suppressed key."""
+        digests = self.suppressed.mentioned(line) if self.suppressed is not None else set()
+        self.dropped |= digests
+        return bool(digests)
+
     def entity(self, key: str, *, kind: str = "", name: str = "", label: str = "") -> None:
         """An entity with its type and name, if these are known; a label is preferred to a name."""
         if self.is_suppressed(key):
             return
+        kind, name, label = ("" if self.says_suppressed(text) else text for text in (kind, name, label))
         if label:
             self._labels[key] = _first(self._labels.get(key, ""), label)
         before = self._entities.get(key, ("", ""))
@@ -114,7 +129,7 @@ class GraphRows:
 
     def attribute(self, key: str, attribute: Attribute) -> None:
         """An attribute of an entity, which need not be known before; none whose value says a suppressed key."""
-        if self.is_suppressed(key) or (not _NUMBER.fullmatch(attribute.value) and self.is_suppressed(attribute.value)):
+        if self.names_suppressed(key, attribute.value):
             return
         self._entities.setdefault(key, ("", ""))
         self._attributes.add((key, attribute))

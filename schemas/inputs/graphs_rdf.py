@@ -15,7 +15,6 @@ import pyoxigraph as ox
 
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import check_regular
-from fingerpost.schemas.inputs.forms import Quarantine
 from fingerpost.schemas.inputs.graph_lines import opened_lines
 from fingerpost.schemas.inputs.graphs import Attribute, GraphBatch, GraphRows
 from fingerpost.schemas.inputs.graphs_triples import local_name
@@ -69,7 +68,7 @@ class NTriples:
 
     def _gather(self, rows: GraphRows) -> None:
         with opened_lines(self._file()) as lines:
-            for triple in _triples(lines, rows.quarantine):
+            for triple in _triples(lines, rows):
                 self._add(triple, rows)
                 rows.rows += 1
 
@@ -103,8 +102,22 @@ def _own_name(key: str) -> str:
     return "" if key.startswith("_:") else local_name(key)
 
 
-def _triples(lines: Iterator[str], quarantine: Quarantine) -> Iterator[_Triple]:
-    """The triples of lines; those that the parser refuses are quarantined."""
+def says(line: str, suppressed: Suppressed) -> bool:
+    """Whether a line is about a suppressed entity or says its key; one that cannot be read, whether it mentions the key."""
+    try:
+        triples = list(_parsed(line))
+    except (SyntaxError, UnicodeEncodeError):
+        return bool(suppressed.mentioned(line))
+    found = GraphRows(suppressed=suppressed)
+    return any(found.names_suppressed(_key(head), _end(tail)) for head, _, tail in triples)
+
+
+def _end(tail: _Node | ox.Literal) -> str:
+    return tail.value if isinstance(tail, ox.Literal) else _key(tail)
+
+
+def _triples(lines: Iterator[str], rows: GraphRows) -> Iterator[_Triple]:
+    """The triples of lines; those that the parser refuses are quarantined, unless they mention a suppressed key."""
     met = 0
     while some := list(islice(lines, _TOGETHER)):
         try:
@@ -114,7 +127,8 @@ def _triples(lines: Iterator[str], quarantine: Quarantine) -> Iterator[_Triple]:
                 try:
                     yield from list(_parsed(line))
                 except SyntaxError as problem:
-                    quarantine.add(met + place, None, "invalid line", str(problem))
+                    if not rows.mentions_suppressed(line):
+                        rows.quarantine.add(met + place, None, "invalid line", str(problem))
         met += len(some)
 
 

@@ -9,8 +9,9 @@ import gzip
 import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,26 +61,36 @@ class _Rule:
 
 
 def remove_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
-    """Removes the rows of suppressed keys, and malformed lines that mention one, from a file; returns their number.
+    """Removes the rows of suppressed keys, and malformed lines that mention one, from an input; returns their number.
 
     A file without such rows is not modified; a file that is one row is deleted. InputError if it cannot be read or
     written.
     """
+    if form.rewriter:
+        return _rewriter(form)(file, suppressed, write=True)
     if form.is_row:
         file.unlink()
         return 1
     target = file.resolve()
     content, removed = _without(target, _Rule(mapping, suppressed, form))
     if removed:
-        _replace(target, gzip.compress(content, mtime=0) if is_compressed(target) else content)
+        replace_content(target, content)
     return removed
 
 
 def count_rows(file: Path, mapping: Mapping[str, str], suppressed: Suppressed, form: Form = DOCUMENTS) -> int:
     """The number of rows and lines that `remove_rows` would remove."""
+    if form.rewriter:
+        return _rewriter(form)(file, suppressed, write=False)
     if form.is_row:
         return int(file.exists())
     return _without(file.resolve(), _Rule(mapping, suppressed, form))[1]
+
+
+def _rewriter(form: Form) -> Callable[..., int]:
+    module, _, name = form.rewriter.partition(":")
+    rewriter: Callable[..., int] = getattr(import_module(module), name)
+    return rewriter
 
 
 def _without(target: Path, rule: _Rule) -> tuple[bytes, int]:
@@ -187,8 +198,12 @@ def _compression(metadata: pq.FileMetaData) -> "dict[str, str] | str":
     return {path: "none" if codec == "uncompressed" else codec for path, codec in codecs.items()}
 
 
-def _replace(target: Path, content: bytes) -> None:
-    """Replaces the content of a file atomically, preserving its permissions."""
+def replace_content(target: Path, content: bytes) -> None:
+    """Replaces the content of a file atomically, compressed if its name says so, preserving its permissions.
+
+    InputError if it cannot be written.
+    """
+    content = gzip.compress(content, mtime=0) if is_compressed(target) else content
     temporary = target.with_name(f".{target.name}.rewritten")
     try:
         if not os.access(target, os.W_OK):

@@ -26,6 +26,14 @@ _SAID = frozenset({*TEXT_COLUMNS, "vector", "image", "weight", "name", "group"} 
 
 
 @dataclass(frozen=True)
+class KeyTexts:
+    """The texts of a suppressed key in an artifact, and those of all others (arrays of texts)."""
+
+    own: tuple[str, ...] = ()
+    others: tuple[pa.Array, ...] = ()
+
+
+@dataclass(frozen=True)
 class SuppressedFile:
     """A file of documents without suppressed rows; its identity is that of the file if it holds none."""
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fingerpost.schemas import kg
 from fingerpost.schemas.inputs.forms import Quarantine
 from fingerpost.schemas.inputs.graph_links import LINK_SCHEMA, LinkBatch
 from fingerpost.schemas.inputs.graphs import GraphBatch, said_values
 from fingerpost.schemas.inputs.keyed_files import with_digests
-from fingerpost.schemas.inputs.stored import StoredSource, holding, quarantined_without
+from fingerpost.schemas.inputs.stored import KeyTexts, StoredSource, holding, quarantined_without
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import Ref, digest_of
 from fingerpost.schemas.store import Store
@@ -45,6 +46,9 @@ class StoredGraph(StoredSource):
         relations = np.stack([rows[heads], np.searchsorted(relation, names), rows[tails]])[:, kept_relation]
         attributes = tables["attributes"].filter(pa.array(kept_attribute))
         bad, reasons = quarantined_without(self.store, self.imported, self.suppressed)
+        for place, name in enumerate(entities.column_names[1:], start=1):
+            said = pa.array(said_values(entities[name], self.suppressed))
+            entities = entities.set_column(place, name, pc.if_else(said, "", entities[name]))
         return GraphBatch(
             entities.filter(pa.array(~gone)),
             tables["relation_names"].take(pa.array(relation)),
@@ -97,6 +101,23 @@ class StoredGraphs:
         self.right = StoredGraph(store, right, suppressed) if right != left else None
         known = StoredLinks(store, imported, suppressed)
         self.links: tuple[StoredLinks, ...] = (known,) if _sources(store, imported) else ()
+
+
+def texts_about(store: Store, ref: Ref, suppressed: Suppressed) -> KeyTexts:
+    """The names and values of suppressed entities of a graph, and those of all others; nothing of another artifact."""
+    if ref.name != kg.GRAPH.name:
+        return KeyTexts()
+    opened = store.open(ref, kg.GRAPH)
+    entities, attributes = opened.read("entities"), opened.read("attributes")
+    gone = np.array(holding(entities, suppressed), dtype=bool)
+    owned = gone[attributes["entity"].to_numpy()]
+    sides = [
+        pa.chunked_array(
+            [*entities["name"].filter(rows).chunks, *attributes["value"].filter(others).chunks], pa.string()
+        )
+        for rows, others in ((pa.array(gone), pa.array(owned)), (pa.array(~gone), pa.array(~owned)))
+    ]
+    return KeyTexts(tuple(filter(None, sides[0].unique().to_pylist())), (sides[1].unique(),))
 
 
 def _sides(store: Store, links: Ref) -> tuple[Ref, Ref]:

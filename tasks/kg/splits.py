@@ -17,19 +17,17 @@ NONE = -1
 
 
 @dataclass(frozen=True)
-class LinkParams:
+class SplitParams:
     """validation_share, test_share: fractions of the entities with known pairs that are held out where the input names no
-    splits, sampled by a hash of their ids and ``seed``. quarantine_share: maximum fraction of quarantined rows; an import
-    with more fails.
+    splits, sampled by a hash of their ids and ``seed``.
     """
 
     validation_share: float = 0.1
     test_share: float = 0.2
     seed: int = 0
-    quarantine_share: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("validation_share", "test_share", "quarantine_share"):
+        for name in ("validation_share", "test_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}; correct it")
         if self.validation_share + self.test_share >= 1:
@@ -37,6 +35,18 @@ class LinkParams:
                 f"validation_share and test_share: expected less than 1 together, got {self.validation_share} and"
                 f" {self.test_share}; leave pairs to train on"
             )
+
+
+@dataclass(frozen=True)
+class LinkParams(SplitParams):
+    """Of an import of known pairs: how they are split, and the maximum fraction of quarantined rows; one with more fails."""
+
+    quarantine_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.quarantine_share <= 1:
+            raise ValueError(f"quarantine_share: expected 0 to 1, got {self.quarantine_share}; 0.05 is usual")
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class KnownPairs:
     within: bool = False
 
 
-def filled_splits(pairs: KnownPairs, keys: Sequence[str], params: LinkParams) -> NDArray[np.int8]:
+def filled_splits(pairs: KnownPairs, keys: Sequence[str], params: SplitParams) -> NDArray[np.int8]:
     """int8 (m,): the split of each pair; the splits that are given stay.
 
     keys: (m,), the id of each pair's left entity. Entities that positive pairs connect are together in one split, chosen by
@@ -84,7 +94,7 @@ def filled_splits(pairs: KnownPairs, keys: Sequence[str], params: LinkParams) ->
     return splits
 
 
-def _shares(params: LinkParams) -> tuple[tuple[int, float], ...]:
+def _shares(params: SplitParams) -> tuple[tuple[int, float], ...]:
     return (TEST, params.test_share), (VALIDATION, params.validation_share)
 
 
@@ -93,7 +103,7 @@ def _with_validation(
     groups: NDArray[np.int64],
     fractions: NDArray[np.float64],
     positive: NDArray[np.bool_],
-    params: LinkParams,
+    params: SplitParams,
 ) -> NDArray[np.int8]:
     """Given splits with validation taken from training where none is given."""
     trained = np.zeros(len(fractions), dtype=bool)

@@ -154,14 +154,38 @@ def test_a_finite_column_that_may_have_nulls_may_have_them() -> None:
 
 
 #: Columns of texts in which no key of a user's stands that could be forgotten, or (targets, elsewhere) one of a row that goes with
-#: the keys of the same file. The label of an embedding is its class; one of interactions is a key.
+#: the keys of the same file. The label of an embedding is its class; one of interactions is a key. Of graphs the ids of
+#: entities are keys: their types, names and values go with these (a value that says the id of another is left out with it),
+#: and the ids of joined entities are made up.
 NO_KEYS = {
+    "attribute",
     "day",
     "detail",
     "dtype",
     "elsewhere",
     "family",
     "group",
+    "kg.calibration.population",
+    "kg.calibration.target",
+    "kg.clusters.after",
+    "kg.clusters.before",
+    "kg.clusters.cluster",
+    "kg.clusters.event",
+    "kg.graph.datatype",
+    "kg.graph.key",
+    "kg.graph.language",
+    "kg.graph.type",
+    "kg.graph.value",
+    "kg.index.type",
+    "kg.joined.datatype",
+    "kg.joined.key",
+    "kg.joined.language",
+    "kg.joined.rule",
+    "kg.joined.type",
+    "kg.joined.value",
+    "kg.links.source",
+    "kg.review.left_name",
+    "kg.review.right_name",
     "kind",
     "measure",
     "method",
@@ -179,6 +203,7 @@ NO_KEYS = {
     "ref",
     "role",
     "setting",
+    "side",
     "signature",
     "split",
     "targets",

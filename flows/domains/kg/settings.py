@@ -109,6 +109,37 @@ class AlignmentGates(Section):
     change: AlignmentChange = AlignmentChange()
 
 
+class AlignmentRefresh(Section):
+    """Whether the live alignment is refreshed instead of made fully, and from what on it is made fully all the same."""
+
+    mode: str = Field(
+        default="off",
+        pattern="^(off|live)$",
+        description=(
+            "off makes every alignment fully; live compares and scores only pairs of entities that are new or changed since"
+            " the live alignment's last full run, with its model"
+        ),
+    )
+    base_days: int = Field(
+        default=31,
+        ge=0,
+        le=3660,
+        description="maximum number of days since the last full run; an older alignment is made fully",
+    )
+    entities: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="maximum fraction of a graph's entities that are new, changed or gone since the last full run",
+    )
+    links: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="maximum fraction of the known pairs that are new, gone or have another label since the last full run",
+    )
+
+
 class KgSettings(Section):
     """From two graphs, or one, to an alignment."""
 
@@ -190,6 +221,7 @@ class KgSettings(Section):
     clusters: ClusterParams = ClusterParams()
     joining: JoiningParams = JoiningParams()
     evaluation: AlignmentEvaluationParams = AlignmentEvaluationParams()
+    refresh: AlignmentRefresh = AlignmentRefresh()
     gates: AlignmentGates = AlignmentGates()
 
     @property

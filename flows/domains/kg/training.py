@@ -41,16 +41,15 @@ def align(run: Run, inputs: Inputs) -> dict[str, Ref]:
     parts, roles = tuple(aligner.values()), tuple(aligner)
     made["scorer"] = fit_scorer(made["features"], labels, *parts, roles=roles, params=own.scorer)
     made["labelled"] = score_labelled(made["features"], labels, made["baseline"], made["scorer"], *parts, roles=roles)
-    more = {"structure": made["structure"], **aligner}
+    looked_at = {role: ref for role, ref in aligner.items() if role not in inputs.roles}
+    more = {"structure": made["structure"], **looked_at}
     texts = (made["terms"], made["candidates"], made["rivals"], labels)
     made["scores"] = score_pairs(
         *inputs.both, *texts, made["scorer"], *more.values(), roles=tuple(more), params=own.pairs
     )
     scored = (made["candidates"], made["scores"], made["labelled"], labels)
-    made |= {role: ref for role, ref in aligner.items() if role not in inputs.roles}
-    made["calibration"] = calibrate_alignment(
-        *inputs.both, *scored, params=own.calibration, assignment=own.assignment
-    )
+    made |= looked_at
+    made["calibration"] = calibrate_alignment(*inputs.both, *scored, params=own.calibration, assignment=own.assignment)
     return made
 
 
@@ -69,7 +68,9 @@ def compared(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref
 def trained_aligner(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
     """The aligner and what it looks at, by role; empty where none is trained."""
     own = run.settings.kg
-    if not _wants_aligner(run, inputs):
+    if not wants_aligner(run, inputs):
+        if own.aligner.on == "auto" and not neural_installed():
+            run.note(NO_NEURAL)
         return {}
     sampled = {}
     for side, graph in inputs.sides.items():
@@ -80,11 +81,10 @@ def trained_aligner(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[s
     given = (*both(sampled, "neighborhoods"), *both(made, "vectors"), made["candidates"], made["labels"])
     model = train_aligner(*inputs.both, *given, params=own.aligner.params)
     vectors = {role: made[role] for role in ("left_vectors", "right_vectors") if role in made}
-    graphs = {side: graph for side, graph in inputs.sides.items()}
-    return {"aligner": model, **graphs, **sampled, **vectors}
+    return {"aligner": model, **inputs.sides, **sampled, **vectors}
 
 
-def _wants_aligner(run: Run, inputs: Inputs) -> bool:
+def wants_aligner(run: Run, inputs: Inputs) -> bool:
     """Whether an aligner is trained; a plan without the graphs assumes that they have relations."""
     chosen, store = run.settings.kg.aligner.on, run.env.store
     if chosen == "off":
@@ -95,7 +95,6 @@ def _wants_aligner(run: Run, inputs: Inputs) -> bool:
                 "kg.aligner.on: expected the extra neural with it, found no torch; install it (pip install"
                 " 'fingerpost[neural]'), or set kg.aligner.on=off"
             )
-        run.note(NO_NEURAL)
         return False
     known = [store.manifest(graph).quality for graph in inputs.sides.values() if store.has(graph)]
     return chosen == "on" or not known or any(quality["relations"] for quality in known)
@@ -117,7 +116,7 @@ def decide(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
 def judge(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
     """Metrics on test pairs, and the pairs whose review helps most, by role."""
     own = run.settings.kg
-    scored = (made["candidates"], made["scores"], made["labelled"], inputs.links, made["calibration"])
+    scored = (made["candidates"], made["scores"], made["labelled"], made["labels"], made["calibration"])
     evaluation = evaluate_alignment(
         *inputs.both, *scored, made["structure"], roles=("structure",), params=own.evaluation, assignment=own.assignment
     )

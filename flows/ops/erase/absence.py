@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -102,11 +103,18 @@ class Absence:
 
 
 def needles_of(
-    store: Store, wanted: Suppressed, key: str, texts: Iterable[str], tables: Mapping[str, Table], ours: Iterable[bytes]
+    store: Store,
+    wanted: Suppressed,
+    key: str,
+    texts: Iterable[str],
+    tables: Mapping[str, Table],
+    ours: Iterable[bytes],
+    *,
+    others: Iterable[pa.Array] = (),
 ) -> Needles:
     """The key, the texts, their lines and words, without those that other rows of the tables contain too.
 
-    ``tables``: by path. A single word that is also in ``ours`` (manifests, settings) or a part of a
+    ``tables``: by path. ``others``: further texts of other keys. A single word that is also in ``ours`` (manifests, settings) or a part of a
     path would be found everywhere, and is searched only in columns of ids; the key only if it is a part of a path.
     """
     chosen = list(dict.fromkeys(texts))[:_TEXTS]
@@ -123,8 +131,9 @@ def needles_of(
     }
     spelled = wanted.spelled or str.lower
     parts = dict.fromkeys(part for text in (key, *chosen) for part in (spelled(text), *spelled(text).split()) if part)
-    for others, in_form in _other_texts(store, wanted, tables):
-        for said in others:
+    more: Iterator[tuple[Iterator[pa.Array], Iterator[pa.Array]]] = iter([(map(_lowered, others), iter(()))])
+    for lowered, in_form in chain(_other_texts(store, wanted, tables), more):
+        for said in lowered:
             found = held(said, {_lower(text) for text in candidates if text not in common})
             common |= {text for text in candidates if _lower(text) in found}
         for said in in_form:

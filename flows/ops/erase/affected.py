@@ -4,7 +4,7 @@ Reads only; changes nothing.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
@@ -18,13 +18,13 @@ from fingerpost.schemas.decoding import columns_of
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.forgotten import known_salt
 from fingerpost.schemas.inputs.days import DAY
-from fingerpost.schemas.inputs.stored import holding
+from fingerpost.schemas.inputs.stored import KeyTexts, holding
 from fingerpost.schemas.inputs.stored_days import days_of
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.publish import Pointer, products
 from fingerpost.schemas.records import leave_out
-from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.refs import Ref, digest_of
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ledger import runs
 
@@ -36,7 +36,7 @@ _ANY_SALT = b"looking"
 class RerunPlan:
     """A run to be rerun for its day.
 
-    imported: the artifact of each domain's imported input, by domain.
+    imported: the artifact of each domain's imported input, by domain; of several inputs the one that is made of the others.
     stored: domains that read this artifact, because their input is missing.
     left: domains that are left out: nothing of theirs is forgotten, and their input is missing.
     seconds: the time that the artifacts to be replaced took to make.
@@ -176,7 +176,20 @@ def _holders(inventory: Inventory, wanted: Suppressed, refs: Iterable[str]) -> t
                 texts |= dict.fromkeys(text for row in rows for text in texts_of(row, wanted))
             if seen[path]:
                 found[ref] = found.get(ref, 0) + seen[path]
+        if ref in found:
+            texts |= dict.fromkeys(texts_in(inventory.store, ref, wanted).own)
     return found, list(texts)
+
+
+def texts_in(store: Store, ref: str, wanted: Suppressed) -> KeyTexts:
+    """The texts of a key in an artifact, and those of others, that are in other tables than keys are."""
+    owner = next((domain for domain in domains.DOMAINS if domain.texts and ref.startswith(f"{domain.word}.")), None)
+    try:
+        found: KeyTexts = named(owner.texts)(store, Ref.parse(ref), wanted) if owner is not None else KeyTexts()
+    except FingerpostError as problem:
+        leave_out(problem)  # its files are searched undecoded
+        return KeyTexts()
+    return found
 
 
 def tables_with_keys(ref: str, manifest: Manifest, also: Iterable[str] = ()) -> dict[str, Table]:
@@ -223,11 +236,12 @@ def _choose_runs(inventory: Inventory, found: Affected, records: list[dict[str, 
 
 def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[str], seconds: float) -> RerunPlan:
     """The plan of a rerun: each domain from its input, from the store if that is missing, or not at all."""
-    imported: dict[str, str] = {}
+    made: dict[str, list[str]] = {}
     for domain, file in domains.inputs():
-        for stage in (*file.stages, *filter(None, [file.merge_stage])):
-            if ref := made_by(record, stage, file.part):
-                imported.setdefault(domain.word, ref)
+        stages = (*file.stages, *filter(None, [file.merge_stage]))
+        if refs := [ref for stage in stages if (ref := made_by(record, stage, file.part))]:
+            made.setdefault(domain.word, []).append(refs[0])
+    imported = {word: _outermost(inventory, refs) for word, refs in made.items()}
     gone = {word for word, ref in imported.items() if not _input_is_there(inventory, record, ref, word)}
     hit = {_domain_of(role) for role, ref in record["refs"].items() if ref in condemned}
     stored, left = gone & hit, gone - hit
@@ -246,6 +260,15 @@ def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[
         [word for word in order if word in stored],
         [word for word in order if word in left],
     )
+
+
+def _outermost(inventory: Inventory, refs: list[str]) -> str:
+    """Of the imports of one domain the one that is made of others, as links are of graphs; else the first."""
+    for ref in refs:
+        inputs = inventory.manifests[ref].identity["inputs"].values() if ref in inventory.manifests else ()
+        if any(given.get("ref") in refs for given in inputs):
+            return ref
+    return refs[0]
 
 
 def _domain_of(role: str) -> str:
@@ -273,12 +296,20 @@ def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, 
         return False
     if made not in inventory.manifests:
         return False
-    identity = inventory.manifests[made].identity
-    (name, recorded), *_ = identity["input_identities"].items()
-    if "ref" in identity["inputs"][name]:
-        extracts = inventory.manifests.get(identity["inputs"][name]["ref"])
-        recorded = next(iter(extracts.identity["input_identities"].values())) if extracts else ""
-    return bool(now == recorded)
+    recorded = list(_recorded(inventory, made))
+    return bool(now in (digest_of(recorded), *(recorded if len(recorded) == 1 else ())))
+
+
+def _recorded(inventory: Inventory, made: str) -> Iterator[str]:
+    """The identities of the inputs from outside that an import was made of, directly and through its own inputs."""
+    identity, refs = inventory.manifests[made].identity, set[str]()
+    for name, given in identity["inputs"].items():
+        if "ref" not in given:
+            yield str(identity["input_identities"][name])
+        elif given["ref"] not in refs:
+            refs.add(given["ref"])
+            imported = inventory.manifests.get(given["ref"])
+            yield str(next(iter(imported.identity["input_identities"].values()))) if imported else ""
 
 
 def merged_from(store: Store, made: str) -> dict[str, Ref]:

@@ -25,6 +25,7 @@ from fingerpost.flows.ops.erase.affected import (
     merged_from,
     request_of,
     tables_with_keys,
+    texts_in,
     used_by,
     wanted_keys,
 )
@@ -150,7 +151,13 @@ class _Job:
         said = [json.dumps({**record, "error": ""}).encode() for record in inventory.records]
         said += [manifest.encode() for manifest in inventory.manifests.values()]
         wanted = wanted_keys(self.store, self.key)
-        needles = needles_of(self.store, wanted, self.key, affected.texts, tables, said)
+        others = (
+            text
+            for ref in inventory.of(affected.collections)
+            if ref not in made
+            for text in texts_in(self.store, ref, wanted).others
+        )
+        needles = needles_of(self.store, wanted, self.key, affected.texts, tables, said, others=others)
         state = {
             "affected": {**asdict(affected), "texts": []},
             "needles": list(needles.distinct),

@@ -65,6 +65,9 @@ def _inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[
                 named = [str(file) for key, file in pictures if wanted.match(key)]
                 found |= {("image", file): InputFile(file, {}, 1, form="image") for file in named}
                 continue
+            if domains.form_of(form).rewriter:
+                found |= _no_table(Path(path), form, wanted)
+                continue
             files = input_files(path)
         except FingerpostError:
             continue  # it was deleted
@@ -80,6 +83,12 @@ def _inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[
                 found[form, str(file.resolve())] = InputFile(str(file), columns, rows, problem, form)
     readable = {file.path for file in found.values() if not file.problem}
     return [file for file in found.values() if not file.problem or file.path not in readable]
+
+
+def _no_table(path: Path, form: str, wanted: Suppressed) -> dict[tuple[str, str], InputFile]:
+    """An input that is no table, if it has the key; InputError where there is none."""
+    rows = count_rows(path, {}, wanted, domains.form_of(form))
+    return {(form, str(path.resolve())): InputFile(str(path), {}, rows, form=form)} if rows else {}
 
 
 def wanted_in(file: Path, wanted: Suppressed) -> bool:

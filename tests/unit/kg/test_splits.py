@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerpost.tasks.kg.splits import NONE, TEST, TRAINING, VALIDATION, KnownPairs, LinkParams, filled_splits
+from fingerpost.tasks.kg.splits import NONE, TEST, TRAINING, VALIDATION, KnownPairs, SplitParams, filled_splits
 
 Rows = list[tuple[int, int, int, int]]
-HALVES = LinkParams(0.25, 0.25)
+HALVES = SplitParams(0.25, 0.25)
 
 
-def split(rows: Rows, params: LinkParams = HALVES, *, within: bool = False) -> list[int]:
+def split(rows: Rows, params: SplitParams = HALVES, *, within: bool = False) -> list[int]:
     left, right, labels, splits = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
     keys = [f"left {row}" for row in left]
     found = filled_splits(KnownPairs(left, right, labels, splits, within), keys, params)
@@ -57,21 +57,21 @@ def test_groups_stay_together_whatever_the_order(rows: Rows, within: bool, rando
 
 def test_shares_of_many_pairs_and_another_seed() -> None:
     rows = [(row, row, 1, NONE) for row in range(4000)] + [(row, row + 1, 0, NONE) for row in range(4000)]
-    params = LinkParams(0.1, 0.2)
+    params = SplitParams(0.1, 0.2)
     found = np.array(split(rows, params))
     for number, share in ((VALIDATION, 0.1), (TEST, 0.2), (TRAINING, 0.7)):
         assert np.mean(found[:4000] == number) == pytest.approx(share, abs=0.025)
         assert np.mean(found[4000:] == number) == pytest.approx(share, abs=0.025)
-    assert split(rows, LinkParams(0.1, 0.2, seed=1)) != found.tolist()
+    assert split(rows, SplitParams(0.1, 0.2, seed=1)) != found.tolist()
     # What is added later moves nothing.
     assert split(rows[:2000], params) == found[:2000].tolist()
 
 
 def test_a_few_pairs_are_in_every_split() -> None:
     for seed in range(20):
-        found = split([(row, row, 1, NONE) for row in range(3)], LinkParams(0.01, 0.01, seed=seed))
+        found = split([(row, row, 1, NONE) for row in range(3)], SplitParams(0.01, 0.01, seed=seed))
         assert sorted(found) == [TRAINING, VALIDATION, TEST]
-        assert split([(0, 0, 1, NONE), (1, 1, 1, NONE)], LinkParams(0, 0, seed=seed)) == [TRAINING, TRAINING]
+        assert split([(0, 0, 1, NONE), (1, 1, 1, NONE)], SplitParams(0, 0, seed=seed)) == [TRAINING, TRAINING]
 
 
 def test_given_splits_stay_and_draw_their_group_along() -> None:
@@ -86,7 +86,7 @@ def test_given_splits_stay_and_draw_their_group_along() -> None:
 def test_validation_is_taken_from_training_where_only_training_and_test_are_given() -> None:
     rows = [(row, row, 1, TRAINING if row < 500 else TEST) for row in range(1000)]
     rows += [(row, row + 1, 0, TRAINING) for row in range(400)]
-    found = split(rows, LinkParams(0.2, 0.3))
+    found = split(rows, SplitParams(0.2, 0.3))
     assert found[500:1000] == [TEST] * 500
     assert np.mean(np.array(found[:500]) == VALIDATION) == pytest.approx(0.2, abs=0.05)
     # The negatives of an entity go along.
@@ -99,6 +99,6 @@ def test_no_pairs_and_wrong_shares() -> None:
     assert len(filled_splits(KnownPairs(nothing, nothing, nothing, nothing), [], HALVES)) == 0
     assert split([(0, 1, 0, NONE)]) in ([TRAINING], [VALIDATION], [TEST])
     with pytest.raises(ValueError, match="expected less than 1 together"):
-        LinkParams(0.5, 0.5)
+        SplitParams(0.5, 0.5)
     with pytest.raises(ValueError, match="test_share: expected 0 to 1"):
-        LinkParams(0.1, -0.1)
+        SplitParams(0.1, -0.1)
