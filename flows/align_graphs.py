@@ -3,6 +3,7 @@
 from prefect import flow
 
 from fingerpost.flows.domains.kg.inputs import inputs_of
+from fingerpost.flows.domains.kg.refresh import refreshed
 from fingerpost.flows.domains.kg.training import align, decide, judge, note_estimates
 from fingerpost.flows.run.crashes import alert_when_crashed
 from fingerpost.flows.run.publishing import make_live
@@ -16,7 +17,7 @@ def align_graphs(request: RunRequest = RunRequest()) -> None:
     """Finds which entities of two graphs, or of one, are the same, joins them, measures and publishes the alignment."""
     with running("align_graphs", request) as run:
         inputs = inputs_of(run)
-        artifacts = inputs.roles | align(run, inputs)
+        artifacts = inputs.roles | (refreshed(run, inputs) or align(run, inputs))
         artifacts |= decide(run, inputs, artifacts)
         artifacts |= judge(run, inputs, artifacts)
         members = run.members(artifacts)

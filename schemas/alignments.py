@@ -162,6 +162,10 @@ class StoredMatches:
         found = self.pairs.filter(pc.equal(self.pairs[side], pa.scalar(row, pa.uint32())))
         return zip(*(found[name].to_pylist() for name in ("left", "right", "probability")), strict=True)
 
+    def partners(self, side: str, row: int) -> dict[int, float]:
+        """The rows that an entity of a side is matched with, and the probabilities."""
+        return {right if side == "left" else left: probability for left, right, probability in self.of(side, row)}
+
     @cached_property
     def _clusters(self) -> dict[str, pa.Table]:
         members = self.store.open(self.members["clusters"], kg.CLUSTERS).read("members")

@@ -11,6 +11,7 @@ _PROBABILITY = f.Field("probability", f.pa.float32(), "probability that a pair i
 _SIDE = f.Field("side", f.STRING, "left or right: the graph of an entity", nonempty=True)
 _FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 
+_SIMILARITIES = f.Field("vector", f.pa.float32(), "its similarities; NaN for unknown", vector=True)
 _ENTITY = f.Field("entity", f.pa.uint32(), "the row of its entity")
 _RELATIONS = f.Field(
     "relations",
@@ -212,7 +213,7 @@ FEATURES = Contract(
             key=("name",),
         ),
         Table("pairs", (_LEFT, _RIGHT), key=("left", "right")),
-        dense_table("features"),
+        Table("features", (_SIMILARITIES,), compression="none"),
     ),
     "similarities of labelled pairs, a row per pair",
 )
@@ -256,18 +257,6 @@ MODEL = Contract(
     ),
     "the aligner that looks at neighbourhoods: its weights, how its training went, and logits of pairs it was trained on by"
     " models that were not",
-)
-LABELLED = Contract(
-    "kg.labelled",
-    1,
-    (
-        Table(
-            "scores",
-            (_LEFT, _RIGHT, f.METHOD, f.Field("score", f.pa.float32(), "log odds before calibration", finite=True)),
-            key=("left", "right", "method"),
-        ),
-    ),
-    "the scores of labelled pairs by the parts of the model",
 )
 SCORES = Contract(
     "kg.scores",
@@ -418,8 +407,8 @@ REVIEW = Contract(
             (
                 f.Field("left", f.STRING, "the user's key of the left entity", nonempty=True),
                 f.Field("right", f.STRING, "the user's key of the right entity", nonempty=True),
-                f.Field("left_name", f.STRING, "its name, or the text of its attributes"),
-                f.Field("right_name", f.STRING, "its name, or the text of its attributes"),
+                f.Field("left_name", f.STRING, "its name and its attributes, shortened"),
+                f.Field("right_name", f.STRING, "its name and its attributes, shortened"),
                 _PROBABILITY,
                 f.Field("accepted", f.pa.bool_(), "whether it is a match now"),
                 f.Field("reason", f.STRING, "why it is doubtful", nonempty=True),

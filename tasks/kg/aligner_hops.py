@@ -52,5 +52,5 @@ def hop(graph: AlignerGraph, nodes: NDArray[np.integer]) -> Hop:
     through, ends = keys // total, keys % total
     before = np.unique(np.concatenate([nodes, ends]))
     begins = np.flatnonzero(np.diff(through, prepend=-1))
-    groups = zip(through[begins].tolist(), begins.tolist(), [*begins[1:].tolist(), len(keys)], strict=True)
+    groups = zip(through[begins].tolist(), begins.tolist(), np.append(begins, len(keys))[1:].tolist(), strict=True)
     return Hop(before, np.searchsorted(before, nodes), np.searchsorted(before, ends), tuple(groups), slots, matrices)

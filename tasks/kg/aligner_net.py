@@ -117,6 +117,8 @@ class AlignerNet(torch.nn.Module):
         """Logits (n,) of the pairs of a batch."""
         own, rows = self.inner(batch.inner, torch.from_numpy(batch.vectors))
         hidden = torch.relu(torch.cat([own, _Means.apply(rows, batch.inner.means)], dim=1))
+        if self.training and self.params.dropout:
+            hidden = torch.nn.functional.dropout(hidden, self.params.dropout)
         own, rows = self.outer(batch.outer, hidden)
         slots = torch.from_numpy(batch.outer.slots)
         known = slots != NONE
@@ -127,7 +129,9 @@ class AlignerNet(torch.nn.Module):
         sides = [(own[at], neighbors[at], known[at], importance[at]) for at in places.T]
         mixed = [torch.einsum("bk,bkh->bh", w, s[1]) for w, s in zip(self._weights(*sides), sides, strict=True)]
         ends = [torch.relu(torch.cat([s[0], m], dim=1)) for s, m in zip(sides, mixed, strict=True)]
-        if self.params.score == "distance":
+        if self.params.score == "difference":
+            logits = self.bias - torch.square(ends[0] - ends[1]) @ self.head
+        elif self.params.score == "distance":
             logits = -(torch.square(ends[0] - ends[1]).sum(dim=1) + 1e-12).sqrt()
         else:
             logits = (ends[0] * ends[1]) @ self.head + self.bias
@@ -157,7 +161,12 @@ class AlignerNet(torch.nn.Module):
     def arrays(self) -> Arrays:
         """The weights as `fingerpost.tasks.kg.aligner.Aligner` takes them, but for those of the features' scales."""
         attention, score = self.params.attention, self.params.score
-        switches = [attention in ("cross", "both"), attention in ("self", "both"), score == "distance"]
+        switches = [
+            attention in ("cross", "both"),
+            attention in ("self", "both"),
+            score == "distance",
+            score == "difference",
+        ]
         found: Arrays = {"switches": np.array(switches, np.uint8)} | self.inner.arrays("inner")
         found |= self.outer.arrays("outer") | {"attention": self.vectors_of_attention().detach().numpy().copy()}
         named = {"head.weights": self.head, "head.bias": self.bias, "head.features": self.beside}

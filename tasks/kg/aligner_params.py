@@ -25,13 +25,14 @@ class AlignerParams:
 
     attention: Literal["none", "cross", "self", "both"] = "both"
     own_vectors: bool = True
-    score: Literal["product", "distance"] = "distance"
+    score: Literal["product", "distance", "difference"] = "distance"
     hidden: int = 64
     relations: int = 32
     neighbors: int = 10
     attributes: int = 10
     rate: float = 1e-3
     decay: float = 5e-4
+    dropout: float = 0.0
     batch: int = 64
     epochs: int = 20
     patience: int = 5
@@ -48,7 +49,11 @@ class AlignerParams:
         for name in ("hidden", "neighbors", "batch", "epochs", "negatives"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}; raise it")
-        if self.attention not in ("none", "cross", "self", "both") or self.score not in ("product", "distance"):
+        if self.attention not in ("none", "cross", "self", "both") or self.score not in (
+            "product",
+            "distance",
+            "difference",
+        ):
             raise ValueError(
                 "aligner: expected attention none, cross, self or both and score product or distance, got"
                 f" {self.attention} and {self.score}; correct them"

@@ -85,7 +85,8 @@ def calibrate(
     where the target cannot be kept by any threshold that the pairs can tell.
     """
     one_to_one = exclusive(links, assignment)
-    every, links = links, links.of("training", "validation")
+    every = links.without_assumed()
+    links = every.of("training", "validation")
     given = given_pairs(links.of("validation"), labelled)
     linked = linked_pairs(links, "validation", candidates, exclusive=one_to_one)
     sample = _union(given, linked) if one_to_one or not given.usable else given

@@ -44,6 +44,13 @@ class Changes:
     changed: NDArray[np.bool_]
 
     @property
+    def unchanged(self) -> NDArray[np.int64]:
+        """int64 (entities before,): the row now of an entity of which nothing else is said, -1 for others."""
+        kept = self.becomes >= 0
+        kept[kept] = ~self.changed[self.becomes[kept]]
+        return np.where(kept, self.becomes, -1)
+
+    @property
     def new(self) -> int:
         """Number of new entities."""
         return int((self.origin < 0).sum())
@@ -111,10 +118,8 @@ def carried_pairs(
     left, right: (m,) rows in the earlier version. within: both sides are one, and the smaller row is the left one. Returns
     places int64 (k,), so that the rows now, int64 (k,) each, ascend.
     """
-    ours, theirs = (side.becomes[entities] for side, entities in zip(sides, (left, right), strict=True))
+    ours, theirs = (side.unchanged[entities] for side, entities in zip(sides, (left, right), strict=True))
     kept = (ours >= 0) & (theirs >= 0)
-    for side, mine in zip(sides, (ours, theirs), strict=True):
-        kept[kept] = ~side.changed[mine[kept]]
     if within:
         ours, theirs = np.minimum(ours, theirs), np.maximum(ours, theirs)
     places = np.flatnonzero(kept)

@@ -1,12 +1,13 @@
 """Metrics of an alignment on links that are held out for the test: of its candidates, of its scores, and of its decisions.
 
-Two populations (tasks/kg/judged.py): "given", the labelled pairs as they are, which is what published figures of such data
-sets are of; "linked", all candidates of the entities with a known match. Source of the metrics: Zhu et al., CG-MuAlign,
+Populations (tasks/kg/judged.py): "given", the labelled pairs as they are, which is what published figures of such data sets
+are of; "linked", all candidates of the entities with a known match; "sampled", given matches beside pairs that are assumed to
+be wrong, which compares methods where all that is given are matches. Source of the metrics: Zhu et al., CG-MuAlign,
 WWW 2020, section 5; F1 at a threshold chosen on validation pairs as in Mudgal et al., DeepMatcher, SIGMOD 2018.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from fingerpost.tasks.kg.judged import Judged, Links, given_pairs, linked_pairs
 from fingerpost.tasks.kg.matches import ChosenThreshold, accepted_pairs
 from fingerpost.tasks.kg.one_to_one import AssignmentParams, ScoredPairs
 from fingerpost.tasks.kg.ranks import rank_figures, ranks_of
-from fingerpost.tasks.kg.targets import AlignmentTarget, IntervalParams, at_threshold, chosen_threshold
+from fingerpost.tasks.kg.targets import at_threshold, expected_f1_threshold
 
 #: (method, setting, metric, value)
 Row = tuple[str, str, str, float]
@@ -47,7 +48,7 @@ class AlignmentEvaluationParams:
 class Tested:
     """What is measured.
 
-    links: of all splits. candidates: scored, and proposed without links that are held out. labelled: scores of labelled pairs
+    links: of all splits; those that are assumed to be wrong compare scores where no others are. candidates: scored, and proposed without links that are held out. labelled: scores of labelled pairs
     by method. structure: pairs by structure alone, if there are any. types: str (n,), the type of each left entity.
     """
 
@@ -75,17 +76,17 @@ class Tested:
         precision, recall and f1 at the chosen threshold: of the pairs as given where it was chosen on such, else of decisions.
         """
         figures = {(method, setting, metric): value for method, setting, metric, value in rows}
-        test = self.links.of("test")
+        test = self.links.of("test").without_assumed()
         quality = {"tested": float(len(test.left)), "positives": float((test.labels == 1).sum())}
-        scored = "given" if ("scorer", "given", "prauc") in figures else "linked"
+        known = (name for name in ("given", "sampled") if ("scorer", name, "prauc") in figures)
+        scored = next(known, "linked")
         decided = ("scorer", "given") if self.population == "given" and scored == "given" else ("matches", "linked")
         wanted = {
             **{name: ("scorer", scored, name) for name in ("prauc", "recall_at_precision", "f1_best")},
             **{name: (*decided, name) for name in ("precision", "precision_low", "precision_high", "recall", "f1")},
             **{name: ("scorer", "all entities", name) for name in ("hits_at_1", "hits_at_10", "mrr")},
             "blocking_recall": ("blocking", "test", "recall"),
-            "baseline_prauc": ("baseline", "given", "prauc"),
-            "baseline_f1": ("baseline", "given", "f1"),
+            **{f"baseline_{name}": ("baseline", scored, name) for name in ("prauc", "f1")},
         }
         return quality | {name: round(figures[key], 6) for name, key in wanted.items() if key in figures}
 
@@ -111,10 +112,15 @@ class Tested:
         rows: list[Row] = []
         for method, scored in self.labelled.items():
             threshold = self._threshold_of(method, scored)
-            judged = given_pairs(self.links.of("test"), scored)
-            rows += self._by_type(method, "given", judged, threshold)
-        linked = linked_pairs(self.links, "test", self.candidates, exclusive=self._exclusive)
-        return rows + self._by_type("scorer", "linked", linked, self._threshold_of("scorer", None))
+            rows += self._by_type(method, self._labelled("test", scored), threshold)
+        linked = linked_pairs(self.links.without_assumed(), "test", self.candidates, exclusive=self._exclusive)
+        return rows + self._by_type("scorer", linked, self._threshold_of("scorer", None))
+
+    def _labelled(self, split: str, scored: ScoredPairs) -> Judged:
+        """The given pairs of a split; with those assumed to be wrong where it has no others."""
+        links = self.links.of(split)
+        judged = given_pairs(links.without_assumed(), scored)
+        return judged if judged.usable else replace(given_pairs(links, scored), population="sampled")
 
     @property
     def _exclusive(self) -> bool:
@@ -124,12 +130,12 @@ class Tested:
         """The score from which a method accepts: that of the decisions, or of the best F1 on validation pairs."""
         if method == "scorer":
             return None
-        judged = given_pairs(self.links.of("validation"), scored) if scored is not None else None
-        return best_threshold(judged.truth.astype(int), judged.pairs.scores) if judged and judged.usable else None
+        judged = self._labelled("validation", scored) if scored is not None else None
+        return expected_f1_threshold(judged) if judged and judged.usable else None
 
-    def _by_type(self, method: str, population: str, judged: Judged, threshold: float | None) -> list[Row]:
+    def _by_type(self, method: str, judged: Judged, threshold: float | None) -> list[Row]:
         rows: list[Row] = []
-        for name, chosen in _by_type(population, self.types, judged.pairs.left):
+        for name, chosen in _by_type(judged.population, self.types, judged.pairs.left):
             some = self._part(judged, chosen, name)
             if some.usable:
                 rows += [
@@ -141,13 +147,14 @@ class Tested:
         labels, scores = judged.truth.astype(int), judged.pairs.scores
         found = float(judged.truth.sum())
         share = found / (found + judged.missed)
-        best = chosen_threshold(judged, AlignmentTarget(), IntervalParams(resamples=1))
+        # The best F1 of the pairs found, with the matches that are missed.
+        best = at_threshold(judged, best_threshold(labels, scores), level=self.params.level)
         figures = {
             "pairs": float(len(labels)),
             "matches": found + judged.missed,
             "prauc": share * average_precision(labels, scores),
             "recall_at_precision": share * recall_at_precision(labels, scores, self.params.precision),
-            "f1_best": 2 * best.precision * best.recall / max(best.precision + best.recall, 1e-300),
+            "f1_best": best["f1"],
         }
         if method == "scorer":
             odds = ScoredPairs(judged.pairs.left, judged.pairs.right, self.calibration.log_odds(scores))
@@ -159,15 +166,15 @@ class Tested:
 
     def _decisions(self) -> list[Row]:
         """What is accepted of the candidates, where training links alone are known."""
-        known = self.links.of("training")
+        known, test = self.links.of("training").without_assumed(), self.links.of("test").without_assumed()
         pairs, found = accepted_pairs(known, self.candidates, self.calibration, self.threshold, self.assignment)
         rows: list[Row] = [("matches", "all", "accepted", float(found.sum()))]
         # Only pairs that are accepted have a score here: the others are missed.
         made = pairs.where(found)
-        linked = linked_pairs(self.links, "test", made, exclusive=False)
-        given = given_pairs(self.links.of("test"), made)
+        linked = linked_pairs(self.links.without_assumed(), "test", made, exclusive=False)
+        given = given_pairs(test, made)
         for population, judged in (("linked", linked), ("given", given)):
-            has_wrong = population == "linked" or bool(np.any(self.links.of("test").labels == 0))
+            has_wrong = population == "linked" or bool(np.any(test.labels == 0))
             for name, chosen in _by_type(population, self.types, judged.pairs.left):
                 some = self._part(judged, chosen, name)
                 if has_wrong and len(some.truth) + some.missed:

@@ -27,7 +27,7 @@ class Entity:
 class Input:
     """What one attribute, or another part of the model, says of a pair.
 
-    left, right: its values. similarities: its features by the name of their measure, None where unknown. contribution: the
+    left, right: its values, as texts. similarities: its features by the name of their measure, None where unknown. contribution: the
     log odds of the pair, less those that it would have if these features were unknown; contributions of inputs that say the
     same are small each, so they do not add up to the log odds.
     """
@@ -156,7 +156,11 @@ def decided(
             f"probability {probability:.4f}, at least the threshold {threshold:.4f}, and no more probable rival",
         )
     if not compared:
-        return "not compared", "no part of blocking proposed this pair, so that it was not scored"
+        reached = "at least" if probability >= threshold else "below"
+        return "not compared", (
+            f"no part of blocking proposed this pair; scored now, its probability is {probability:.4f}, {reached} the threshold"
+            f" {threshold:.4f}"
+        )
     if probability < threshold:
         return "below the threshold", f"probability {probability:.4f}, below the threshold {threshold:.4f}"
     reached = f"probability {probability:.4f}, at least the threshold {threshold:.4f}, but"

@@ -4,7 +4,21 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from fingerpost.tasks.kg.trees import BoostedTrees
+from fingerpost.tasks.kg.boosting import BoostingParams, fit_matcher
+from fingerpost.tasks.kg.trees import ARRAYS, BoostedTrees
+
+
+def fit_trees(features: NDArray[np.float32], labels: NDArray[np.integer], params: BoostingParams) -> BoostedTrees:
+    """Trees trained on pairs (m, features), NaN for unknown, with labels 0 or 1; without any known value no tree at all.
+
+    ValueError if there are not pairs of both labels.
+    """
+    if np.isnan(features).all() and len(np.unique(labels)) > 1:
+        share = float(np.mean(labels))
+        nodes = {name: np.zeros(0, dtype=dtype) for name, dtype in ARRAYS.items()}
+        return BoostedTrees(nodes, np.zeros(0, dtype=np.int64), float(np.log(share) - np.log1p(-share)))
+    matcher = fit_matcher(features, labels, params)
+    return exported(matcher.model, matcher.columns)
 
 
 def exported(model: HistGradientBoostingClassifier, columns: NDArray[np.int64]) -> BoostedTrees:

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from fingerpost.tasks.kg.one_to_one import ScoredPairs, mutual
 
-Population = Literal["given", "linked", "estimated"]
+Population = Literal["given", "sampled", "linked", "estimated"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class Links:
     def of(self, *splits: str) -> "Links":
         """The links of some splits."""
         return self.where(np.isin(self.splits, splits))
+
+    def without_assumed(self) -> "Links":
+        """The links without those that are only assumed to be wrong."""
+        return self.where((self.labels == 1) | (self.sources != "assumed"))
 
     def keys(self) -> NDArray[np.int64]:
         """int64 (n,): a number for each pair."""

@@ -37,7 +37,7 @@ class NameParams:
 def similar_names(left: Sequence[str], right: Sequence[str], params: NameParams) -> sparse.csr_array:
     """CSR float64 (left names, right names): the cosines of up to ``keep`` right names for each left one.
 
-    An n-gram weighs its count times the log of all names over those with it. Equal cosines are kept by the smaller right
+    An n-gram weighs its count times the log of all names, and one more, over those with it: what all have still counts. Equal cosines are kept by the smaller right
     number. Empty names are similar to none.
     """
     indptr, indices, counts, terms = count_ngrams(
@@ -45,7 +45,7 @@ def similar_names(left: Sequence[str], right: Sequence[str], params: NameParams)
     )
     names = sparse.csr_array((counts.astype(np.float64), indices, indptr), shape=(len(indptr) - 1, len(terms)))
     frequency = np.bincount(indices, minlength=len(terms))
-    names.data *= np.log((1 + names.shape[0]) / (1 + frequency))[indices]
+    names.data *= np.log((2 + names.shape[0]) / (1 + frequency))[indices]
     squares = np.bincount(row_numbers(names), names.data**2, minlength=names.shape[0])
     lengths = np.where(squares > 0, np.sqrt(squares), 1.0)
     names.data /= lengths[row_numbers(names)]

@@ -40,6 +40,10 @@ from fingerpost.tasks.kg.explanation import (
     grouped,
 )
 from fingerpost.tasks.kg.names import NameParams, similar_names
+from fingerpost.tasks.kg.pair_scorer import PairScorer
+from fingerpost.tasks.kg.stages.scoring_inputs import open_scorer
+from fingerpost.tasks.kg.stages.stored_aligner import NeighborWeight, StoredAligner
+from fingerpost.tasks.kg.terms import NAME, NEIGHBORS
 
 PRODUCT = contracts.ALIGNMENT.name
 #: What proposed a candidate, by its bit.
@@ -49,40 +53,12 @@ _NEAR = 3
 _RIVALS = 3
 
 
-class PairScorer(Protocol):
-    """The published scorer over the graphs that it was trained on."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of its features, ``input:measure``."""
-        ...
-
-    def features(self, pairs: NDArray[np.int64]) -> NDArray[np.float32]:
-        """float32 (m, f): the features of any pairs (m, 2), NaN for unknown."""
-        ...
-
-    def log_odds(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """float64 (m,): scores of rows of features, before calibration."""
-        ...
-
-
 class Attention(Protocol):
     """An aligner that says which neighbours of a pair it looked at."""
 
-    def attended(self, left: int, right: int) -> tuple[Sequence["Attended"], Sequence["Attended"]]:
+    def attended(self, left: int, right: int) -> tuple[Sequence[NeighborWeight], Sequence[NeighborWeight]]:
         """The neighbours of both entities, the heaviest first."""
         ...
-
-
-@dataclass(frozen=True)
-class Attended:
-    """A neighbour with its weight: its row, or -1 and the text of an attribute's value; its relation, see `Neighbor`."""
-
-    row: int
-    text: str
-    relation: str
-    into: bool
-    weight: float
 
 
 @dataclass(frozen=True)
@@ -188,7 +164,7 @@ class LiveAlignment:
         for one in SIDES if self.within else (side,):
             other = SIDES[one == "left"]
             entities = self.graphs[other]
-            matched = {pair[one == "left"]: pair[2] for pair in self.decided.of(one, row)}
+            matched = self.decided.partners(one, row)
             places = self.compared.of(one, row)
             scores = dict(
                 zip(getattr(self.compared, other)[places].tolist(), self.compared.scores[places].tolist(), strict=True)
@@ -272,12 +248,14 @@ class LiveAlignment:
 
 def read_pair_scorer(store: Store, members: Mapping[str, Ref]) -> PairScorer:
     """The published scorer of a release's members, over its graphs."""
-    raise NotImplementedError  # until score_pairs has its reader
+    graphs = {"right": members["left"], "links": members["labels"]}
+    # Without the rivals of all entities: those of the entities that are asked for are soon found.
+    return open_scorer(store, graphs | {role: ref for role, ref in members.items() if role not in ("links", "rivals")})
 
 
 def read_attention(store: Store, members: Mapping[str, Ref]) -> Attention:
     """The aligner of a release's members, over its graphs."""
-    raise NotImplementedError  # until train_aligner has its reader
+    return StoredAligner(store, members)
 
 
 def near_ids(graph: StoredGraph, key: str) -> list[str]:
@@ -343,7 +321,7 @@ class _Explained:
         row = scorer.features(pair)[0]
         groups = grouped(scorer.names)
         parts = contributions(scorer.log_odds, row, groups)
-        values = [self.live.graphs[side].values(self.rows[side]) for side in SIDES]
+        values = [self._said(side) for side in SIDES]
         found = [
             Input(
                 name,
@@ -366,6 +344,17 @@ class _Explained:
                 f"their types differ, {left.type or 'none'} and {right.type or 'none'}: such pairs are never compared"
             )
         return score, tuple(found), tuple(notes)
+
+    def _said(self, side: str) -> dict[str, list[str]]:
+        """The values of an entity's attributes, its name, and the names of its neighbours, by the inputs made of them."""
+        graph, row = self.live.graphs[side], self.rows[side]
+        entity = graph.entity(row)
+        found = {NAME: [entity["name"]] if entity["name"] else []}
+        for relation, _, other in graph.relations(row):
+            neighbor = graph.entity(other)
+            for key in (f"{relation}>", NEIGHBORS):
+                found.setdefault(key, []).append(neighbor["name"] or neighbor["id"])
+        return found | graph.values(row)
 
     def _structure(self) -> float | None:
         if "structure" not in self.live.members:

@@ -6,32 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.kg.blocking import LINKS, RULES, STRUCTURE, Candidates
+from fingerpost.tasks.kg.changes import Changes
 from fingerpost.tasks.kg.search import Nearest
 from fingerpost.tasks.kg.shared_neighbors import places
 
 #: Candidates from these sources stay, however dissimilar their vectors are.
 _FIRM = LINKS | RULES | STRUCTURE
 _COLUMNS = ("left", "right", "similarity", "sources")
-
-
-@dataclass(frozen=True)
-class RefreshLimits:
-    """From what on an alignment is made fully instead.
-
-    entities: share of the entities of a side that are new, changed or gone since the last full run. links: the same of
-    known pairs. days: age of the last full run.
-    """
-
-    entities: float = 0.2
-    links: float = 0.2
-    days: int = 30
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.entities <= 1 or not 0 <= self.links <= 1 or self.days < 0:
-            raise ValueError(
-                "refresh: expected shares of entities and links of 0 to 1 and a number of days of at least 0, got"
-                f" {self.entities}, {self.links} and {self.days}; correct them"
-            )
 
 
 def joined_nearest(first: Nearest, second: Nearest, *, most: int) -> Nearest:
@@ -79,11 +60,59 @@ def _rows_of(candidates: Candidates, kept: NDArray[np.bool_]) -> Candidates:
 def places_of_pairs(
     left: NDArray[np.integer], right: NDArray[np.integer], among: tuple[NDArray[np.integer], NDArray[np.integer]]
 ) -> NDArray[np.int64]:
-    """int64 (m,): the place of each pair of rows among others, which ascend by both columns; -1 for one that is not there."""
+    """int64 (m,): the place of each pair of rows among others; -1 for one that is not there."""
     width = max(int(np.max(column, initial=0)) for column in (right, among[1])) + 1
     keys = among[0].astype(np.int64) * width + among[1]
     wanted = np.asarray(left, dtype=np.int64) * width + right
     if not len(keys):
         return np.full(len(wanted), -1, dtype=np.int64)
+    order = None if (np.diff(keys) >= 0).all() else np.argsort(keys, kind="stable")
+    keys = keys if order is None else keys[order]
     found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[found] == wanted, found, -1)
+    return np.where(keys[found] == wanted, found if order is None else order[found], -1)
+
+
+def old_places(
+    pairs: NDArray[np.integer], old: NDArray[np.integer], sides: tuple[Changes, Changes], *, within: bool
+) -> NDArray[np.int64]:
+    """int64 (m,): the place of each pair among the old ones; -1 where an entity is new or changed, or it was none.
+
+    pairs: (m, 2) rows now. old: (k, 2) rows in the earlier version, ascending. within: both sides are one, and the smaller
+    row is the left one.
+    """
+    left, right = (side.origin[pairs[:, place]] for place, side in enumerate(sides))
+    same = ~(sides[0].changed[pairs[:, 0]] | sides[1].changed[pairs[:, 1]])
+    if within:
+        left, right = np.minimum(left, right), np.maximum(left, right)
+    found = np.full(len(pairs), -1, dtype=np.int64)
+    found[same] = places_of_pairs(left[same], right[same], (old[:, 0], old[:, 1]))
+    return found
+
+
+@dataclass(frozen=True)
+class KnownBefore:
+    """Known pairs of an earlier version under the rows now: int64 (m, 2), their labels, and their place there."""
+
+    pairs: NDArray[np.int64]
+    labels: NDArray[np.int8]
+    places: NDArray[np.int64]
+
+
+def known_before(
+    pairs: NDArray[np.integer], labels: NDArray[np.int8], sides: tuple[Changes, Changes], *, within: bool
+) -> KnownBefore:
+    """The known pairs (m, 2) of an earlier version whose entities are still there."""
+    rows = np.stack([side.becomes[pairs[:, at]] for at, side in enumerate(sides)], axis=1).reshape(-1, 2)
+    if within:
+        rows.sort(axis=1)
+    kept = np.flatnonzero((rows >= 0).all(axis=1))
+    kept = kept[np.lexsort((rows[kept, 1], rows[kept, 0]))]
+    return KnownBefore(rows[kept], labels[kept], kept)
+
+
+def other_labels(pairs: NDArray[np.integer], labels: NDArray[np.int8], before: KnownBefore) -> int:
+    """How many pairs have another label than before, are new, or are known no more although both entities are there."""
+    place = places_of_pairs(pairs[:, 0], pairs[:, 1], (before.pairs[:, 0], before.pairs[:, 1]))
+    there = place >= 0
+    same = int((labels[there] == before.labels[place[there]]).sum())
+    return len(pairs) + len(before.pairs) - int(there.sum()) - same

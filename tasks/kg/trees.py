@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from fingerpost.ext.trees import tree_sums
 
-_ARRAYS = {
+#: The arrays of nodes and their dtypes.
+ARRAYS = {
     "features": np.int32,
     "values": np.float64,
     "missing_left": np.uint8,
@@ -32,7 +33,7 @@ class BoostedTrees:
     def log_odds(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """float64 (m,): log odds that a pair is one entity; features (m, all), as in training."""
         rows = np.ascontiguousarray(features[:, self.columns], dtype=np.float32)
-        return tree_sums(**{name: self.nodes[name] for name in _ARRAYS}, rows=rows, start=self.start)  # type: ignore[arg-type]
+        return tree_sums(**{name: self.nodes[name] for name in ARRAYS}, rows=rows, start=self.start)  # type: ignore[arg-type]
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """float64 (m,): the probability that a pair is one entity."""
@@ -40,7 +41,7 @@ class BoostedTrees:
 
     def arrays(self, prefix: str = "") -> dict[str, NDArray[np.generic]]:
         """Named arrays to store."""
-        found = {name: self.nodes[name] for name in _ARRAYS} | {
+        found = {name: self.nodes[name] for name in ARRAYS} | {
             "columns": self.columns,
             "start": np.array([self.start]),
         }
@@ -49,6 +50,6 @@ class BoostedTrees:
     @staticmethod
     def from_arrays(arrays: Mapping[str, NDArray[np.generic]], prefix: str = "") -> "BoostedTrees":
         """The inverse of arrays."""
-        nodes = {name: np.ascontiguousarray(arrays[prefix + name], dtype=dtype) for name, dtype in _ARRAYS.items()}
+        nodes = {name: np.ascontiguousarray(arrays[prefix + name], dtype=dtype) for name, dtype in ARRAYS.items()}
         columns = np.asarray(arrays[prefix + "columns"], dtype=np.int64)
         return BoostedTrees(nodes, columns, float(arrays[prefix + "start"][0]))

@@ -97,7 +97,9 @@ def test_a_pair_that_is_given_as_two_is_no_match(shops: Shops) -> None:
 def test_what_did_not_change_is_reused_and_a_change_says_why(shops: Shops) -> None:
     record = run(shops, day=DAYS[1])
     assert not [stage["stage"] for stage in record["stages"] if stage["computed"]]
-    plan = plan_of(FLOW, shops.request(DAYS[1], **{"kg.calibration.target": "precision", "kg.calibration.value": 0.99}))
+    plan = plan_of(
+        FLOW, shops.request(DAYS[1], **{"kg.calibration.target.name": "precision", "kg.calibration.target.value": 0.99})
+    )
     reasons = {stage.stage: stage.reason for stage in plan.stages if stage.runs}
     assert "parameters changed" in reasons["calibrate_alignment"]
     assert not {"import_graph", "import_links", "embed_entities", "propose_pairs", "score_pairs"} & set(reasons)
@@ -121,14 +123,15 @@ def test_the_diff_names_pairs_that_came_and_went_and_ids_that_moved(shops: Shops
     [
         ("precision", 0.99, lambda pairs: right_of(pairs) >= 0.95),
         ("accepted", 40, lambda pairs: 36 <= len(pairs) <= 44),
-        ("far", 0.0001, lambda pairs: right_of(pairs) >= 0.9),
+        ("far", 0.01, lambda pairs: right_of(pairs) >= 0.8),
     ],
 )
 def test_a_threshold_keeps_its_target(
     shops: Shops, tmp_path: Path, target: str, value: float, holds: Callable[[set[tuple[str, str]]], bool]
 ) -> None:
     other = write_shops(tmp_path)
-    run(other, **{"kg.calibration.target": target, "kg.calibration.value": value, "kg.gates.precision": 0.0})
+    chosen = {"kg.calibration.target.name": target, "kg.calibration.target.value": value, "kg.gates.precision": 0.0}
+    run(other, **chosen, **{"kg.links": other.path("few-links.csv")})
     assert holds(found(other))
 
 
@@ -196,9 +199,9 @@ def test_an_alignment_that_misses_a_gate_is_not_published(shops: Shops, tmp_path
 
 
 def test_an_alignment_with_far_fewer_matches_than_the_live_one_is_refused(shops: Shops) -> None:
-    tight = {"kg.calibration.target": "accepted", "kg.calibration.value": 10}
+    tight = {"kg.calibration.target.name": "accepted", "kg.calibration.target.value": 1}
     with pytest.raises(GateError, match="matches_against_live"):
-        run(shops, day=DAYS[2], **tight)
+        run(shops, day=DAYS[2], **tight, **{"kg.links": shops.path("few-links.csv")})
 
 
 def test_the_same_file_twice_is_aligned_with_itself(tmp_path: Path) -> None:
@@ -218,8 +221,7 @@ def test_the_same_file_twice_is_aligned_with_itself(tmp_path: Path) -> None:
 def test_a_nightly_without_graphs_says_so(shops: Shops) -> None:
     settings = shops.request(**{"kg.left": "", "kg.right": ""}).resolve()
     assert skipped(settings) == "Nothing is aligned: kg.left names no graph"
-    settings = shops.request(**{"kg.left": "python-objects", "kg.right": ""}).resolve()
-    assert skipped(settings) == ""
+    assert skipped(shops.request().resolve()) == ""
     settings = shops.request(**{"kg.left": "python-objects", "kg.right": "", "input.source": "else.csv"}).resolve()
     assert skipped(settings).startswith("Nothing is aligned: kg.left is python-objects, which requires the built-in")
 

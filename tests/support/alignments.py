@@ -18,8 +18,8 @@ from fingerpost.schemas.store import Store
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.calibration import uncalibrated
 from fingerpost.tasks.kg.joining import JoiningParams
-from fingerpost.tasks.kg.open import Attended
 from fingerpost.tasks.kg.stages.joining import join_graphs
+from fingerpost.tasks.kg.stages.stored_aligner import NeighborWeight
 from fingerpost.tasks.stage_run import identity_of
 from tests.support.suggestion_artifacts import committed
 from tests.worlds import DAY
@@ -176,7 +176,7 @@ def members_of(store: Store, members: Mapping[str, Ref], **quality: object) -> R
 class HandScorer:
     """A scorer whose log odds are sums of features made by hand: those of ``CANDIDATES``, and -6 for other pairs."""
 
-    names = ("price:equal", "price:number", "maker:words", "(all):letters", "aligner")
+    names = ("price:equal", "price:number", "maker:words", "(name):letters", "made by>:words")
     _shares = np.array([0.4, 0.1, 0.2, 0.2, 0.1])
 
     def __init__(self, candidates: Sequence[tuple[str, str, float, int, float]] = CANDIDATES) -> None:
@@ -197,14 +197,14 @@ class HandScorer:
 class HandAttention:
     """Neighbours with weights made by hand."""
 
-    def attended(self, left: int, right: int) -> tuple[list[Attended], list[Attended]]:
+    def attended(self, left: int, right: int) -> tuple[list[NeighborWeight], list[NeighborWeight]]:
         """Of the kettles: the brand, the value of an attribute, and what stands next to them."""
         ours = [
-            Attended(0, "", "made by", False, 0.7),
-            Attended(-1, "30", "price", False, 0.2),
-            Attended(2, "", "next to", False, 0.1),
+            NeighborWeight(0, "", "made by", False, 0.7),
+            NeighborWeight(-1, "30", "price", False, 0.2),
+            NeighborWeight(2, "", "next to", False, 0.1),
         ]
-        theirs = [Attended(0, "", "made by", False, 0.9), Attended(3, "", "next to", False, 0.1)]
+        theirs = [NeighborWeight(0, "", "made by", False, 0.9), NeighborWeight(3, "", "next to", False, 0.1)]
         return ours, theirs
 
 

@@ -78,7 +78,7 @@ def elsewhere(number: int, random: np.random.Generator) -> dict[str, str]:
 
 
 def write_shops(folder: Path) -> Shops:
-    """Both tables and the links: all common products as matches, and as many pairs of one maker that are not."""
+    """Both tables and the links: all common products as matches, and pairs of one maker that are not."""
     random = np.random.default_rng(0)
     left = [{"sku": f"L{number:03d}", **product(number)} for number in range(COMMON + ALONE)]
     others = [*range(COMMON), *range(COMMON + ALONE, COMMON + 2 * ALONE)]
@@ -86,12 +86,14 @@ def write_shops(folder: Path) -> Shops:
     write(folder / "left.csv", left)
     write(folder / "right.csv", right)
     same = [{"left": f"L{number:03d}", "right": f"R{number:03d}", "label": "1"} for number in range(COMMON)]
-    step = len(BRANDS)
-    wrong = [
-        {"left": f"L{number:03d}", "right": f"R{(number + step) % COMMON:03d}", "label": "0"}
-        for number in range(COMMON)
-    ]
+    apart = [(number, (number + len(BRANDS)) % COMMON) for number in range(COMMON)]
+    # Of one maker and kind, which differ in a word and the model's name alone.
+    alike = len(BRANDS) * len(KINDS)
+    apart += [(number, number + alike) for number in (*range(COMMON - alike), *range(COMMON, COMMON + 15))]
+    apart += [(number + alike, number) for number in range(COMMON - alike)]
+    wrong = [{"left": f"L{one:03d}", "right": f"R{other:03d}", "label": "0"} for one, other in apart]
     write(folder / "links.csv", [*same, *wrong])
+    write(folder / "few-links.csv", [row for row in (*same, *wrong) if int(row["left"][1:]) % 3 == 1])
     return Shops(folder)
 
 
@@ -121,7 +123,9 @@ def write_people(shops: Shops) -> None:
     twice = [{"number": f"Q{number:03d}", **_as_left(elsewhere(number, random))} for number in range(0, COMMON, 3)]
     write(shops.folder / "people.csv", [*rows, *twice])
     same = [{"left": f"P{number:03d}", "right": f"Q{number:03d}", "label": "1"} for number in range(0, COMMON, 3)]
-    wrong = [{"left": f"P{number:03d}", "right": f"P{number + 10:03d}", "label": "0"} for number in range(60)]
+    alike = len(BRANDS) * len(KINDS)
+    apart = [(number, number + step) for step in (len(BRANDS), alike) for number in range(COMMON - step)]
+    wrong = [{"left": f"P{one:03d}", "right": f"P{other:03d}", "label": "0"} for one, other in apart]
     write(shops.folder / "people-links.csv", [*same, *wrong])
 
 

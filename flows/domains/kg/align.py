@@ -82,9 +82,9 @@ def target_of(*, precision: float | None, accepted: int | None, far: float | Non
             f"align: expected one target, got {' and '.join(f'--{name}' for name in chosen)}; choose one of them"
         )
     return {
-        f"kg.calibration.{key}": one
+        f"kg.calibration.target.{key}": one
         for name, value in chosen.items()
-        for key, one in (("target", name), ("value", value))
+        for key, one in (("name", name), ("value", value))
     }
 
 

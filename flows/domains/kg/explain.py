@@ -7,9 +7,11 @@ from fingerpost.flows.run.plain_text import echo_json, visible
 from fingerpost.tasks.kg.explanation import Explanation, Input
 from fingerpost.tasks.kg.open import LiveAlignment, live
 
-#: Characters of a value that are shown, and neighbours of each entity.
+#: Characters of values that are shown, and neighbours of each entity.
 _VALUE = 60
 _NEIGHBORS = 5
+#: Similarities of an input that are shown; JSON has all of them.
+_SIMILARITIES = 4
 
 
 def explain(*, left: str, right: str, as_json: bool, collection: str | None, store: str | None) -> None:
@@ -51,6 +53,8 @@ def _show_inputs(found: Explanation, console: TextConsole) -> None:
         "similarities",
     )
     for one in found.inputs:
+        if all(value is None for value in one.similarities.values()):
+            continue
         table.add_row(one.name, f"{one.contribution:+.3f}", _values(one.left), _values(one.right), _similarities(one))
     console.print(table)
 
@@ -61,9 +65,9 @@ def _values(values: tuple[str, ...]) -> str:
 
 
 def _similarities(one: Input) -> str:
-    return ", ".join(
-        f"{name} {'unknown' if value is None else f'{value:.3g}'}" for name, value in one.similarities.items()
-    )
+    """The first similarities that are known."""
+    known = [f"{name} {value:.3g}" for name, value in one.similarities.items() if value is not None]
+    return ", ".join(known[:_SIMILARITIES]) + (" …" if len(known) > _SIMILARITIES else "")
 
 
 def _show_neighbors(found: Explanation, console: TextConsole) -> None:

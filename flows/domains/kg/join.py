@@ -20,10 +20,11 @@ def join(*, output: Path, as_json: bool, collection: str | None, store: str | No
         )
         return
     console = wide_console()
+    dropped = figures["attributes"] - figures["kept"]
     console.tell(
-        f"{figures['entities']:,} entities, {figures['of_several']:,} of them of several:"
-        f" {figures['relations']:,} relations, {figures['kept']:,} values of attributes"
-        f" ({figures['attributes'] - figures['kept']:,} more are dropped by the rules for {figures['conflicts']:,} conflicts)"
+        f"{figures['entities']:,} entities, {figures['of_several']:,} of them of several; {figures['relations']:,} relations"
+        f" and {figures['kept']:,} values of attributes; {figures['conflicts']:,} conflicts, {dropped:,} values dropped by"
+        " their rules"
     )
     console.tell(f"{written:,} {'lines' if output.suffix else 'rows'}: {output}")
     console.tell(str(alignment.ref), style="dim")

@@ -15,6 +15,7 @@ from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
 from fingerpost.tasks.kg.clusters import ClusterParams
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
+from fingerpost.tasks.kg.evaluation import AlignmentEvaluationParams
 from fingerpost.tasks.kg.held_out import PropagationParams
 from fingerpost.tasks.kg.joining import JoiningParams
 from fingerpost.tasks.kg.labels import LabelParams
@@ -108,6 +109,37 @@ class AlignmentGates(Section):
     change: AlignmentChange = AlignmentChange()
 
 
+class AlignmentRefresh(Section):
+    """Whether the live alignment is refreshed instead of made fully, and from what on it is made fully all the same."""
+
+    mode: str = Field(
+        default="off",
+        pattern="^(off|live)$",
+        description=(
+            "off makes every alignment fully; live compares and scores only pairs of entities that are new or changed since"
+            " the live alignment's last full run, with its model"
+        ),
+    )
+    base_days: int = Field(
+        default=31,
+        ge=0,
+        le=3660,
+        description="maximum number of days since the last full run; an older alignment is made fully",
+    )
+    entities: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="maximum fraction of a graph's entities that are new, changed or gone since the last full run",
+    )
+    links: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="maximum fraction of the known pairs that are new, gone or have another label since the last full run",
+    )
+
+
 class KgSettings(Section):
     """From two graphs, or one, to an alignment."""
 
@@ -188,6 +220,8 @@ class KgSettings(Section):
     assignment: AssignmentParams = AssignmentParams()
     clusters: ClusterParams = ClusterParams()
     joining: JoiningParams = JoiningParams()
+    evaluation: AlignmentEvaluationParams = AlignmentEvaluationParams()
+    refresh: AlignmentRefresh = AlignmentRefresh()
     gates: AlignmentGates = AlignmentGates()
 
     @property

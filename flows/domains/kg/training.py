@@ -14,6 +14,7 @@ from fingerpost.tasks.kg.stages.aligner import train_aligner
 from fingerpost.tasks.kg.stages.clusters import identify_entities
 from fingerpost.tasks.kg.stages.comparison import compare_pairs, fit_scorer, score_labelled, train_baseline
 from fingerpost.tasks.kg.stages.decisions import calibrate_alignment, decide_matches
+from fingerpost.tasks.kg.stages.evaluation import evaluate_alignment
 from fingerpost.tasks.kg.stages.joining import join_graphs
 from fingerpost.tasks.kg.stages.labels import label_pairs
 from fingerpost.tasks.kg.stages.neighborhoods import sample_neighborhoods
@@ -33,21 +34,22 @@ def align(run: Run, inputs: Inputs) -> dict[str, Ref]:
     own, made = run.settings.kg, blocked(run, inputs)
     made |= compared(run, inputs, made)
     labels = made["labels"]
-    made["baseline"] = train_baseline(made["features"], labels, params=own.baseline)
+    # Under a part's name, as what others of the same contract were made of is no reason for a rerun.
+    with scoped(run, "baseline"):
+        made["baseline"] = train_baseline(made["features"], labels, params=own.baseline)
     aligner = trained_aligner(run, inputs, made)
     parts, roles = tuple(aligner.values()), tuple(aligner)
     made["scorer"] = fit_scorer(made["features"], labels, *parts, roles=roles, params=own.scorer)
     made["labelled"] = score_labelled(made["features"], labels, made["baseline"], made["scorer"], *parts, roles=roles)
-    more = {"structure": made["structure"], **aligner}
+    looked_at = {role: ref for role, ref in aligner.items() if role not in inputs.roles}
+    more = {"structure": made["structure"], **looked_at}
     texts = (made["terms"], made["candidates"], made["rivals"], labels)
     made["scores"] = score_pairs(
         *inputs.both, *texts, made["scorer"], *more.values(), roles=tuple(more), params=own.pairs
     )
     scored = (made["candidates"], made["scores"], made["labelled"], labels)
-    made |= {role: ref for role, ref in aligner.items() if role not in inputs.roles}
-    made["calibration"] = calibrate_alignment(
-        *inputs.both, *scored, params=own.calibration, assignment=own.assignment
-    )
+    made |= looked_at
+    made["calibration"] = calibrate_alignment(*inputs.both, *scored, params=own.calibration, assignment=own.assignment)
     return made
 
 
@@ -57,7 +59,8 @@ def compared(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref
     new = {"terms": weigh_attributes(*inputs.both, params=own.terms, rows_per_shard=own.rows_per_shard)}
     new["rivals"] = find_rivals(*inputs.both, new["terms"], candidates, inputs.links, params=own.pairs)
     texts = (new["terms"], candidates, new["rivals"])
-    new["labels"] = label_pairs(*inputs.both, *texts, inputs.links, params=own.labels, splits=own.linking)
+    with scoped(run, "labels"):
+        new["labels"] = label_pairs(*inputs.both, *texts, inputs.links, params=own.labels, splits=own.linking)
     new["features"] = compare_pairs(*inputs.both, *texts, new["labels"], made["structure"], params=own.features)
     return new
 
@@ -65,7 +68,9 @@ def compared(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref
 def trained_aligner(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
     """The aligner and what it looks at, by role; empty where none is trained."""
     own = run.settings.kg
-    if not _wants_aligner(run, inputs):
+    if not wants_aligner(run, inputs):
+        if own.aligner.on == "auto" and not neural_installed():
+            run.note(NO_NEURAL)
         return {}
     sampled = {}
     for side, graph in inputs.sides.items():
@@ -76,11 +81,10 @@ def trained_aligner(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[s
     given = (*both(sampled, "neighborhoods"), *both(made, "vectors"), made["candidates"], made["labels"])
     model = train_aligner(*inputs.both, *given, params=own.aligner.params)
     vectors = {role: made[role] for role in ("left_vectors", "right_vectors") if role in made}
-    graphs = {side: graph for side, graph in inputs.sides.items()}
-    return {"aligner": model, **graphs, **sampled, **vectors}
+    return {"aligner": model, **inputs.sides, **sampled, **vectors}
 
 
-def _wants_aligner(run: Run, inputs: Inputs) -> bool:
+def wants_aligner(run: Run, inputs: Inputs) -> bool:
     """Whether an aligner is trained; a plan without the graphs assumes that they have relations."""
     chosen, store = run.settings.kg.aligner.on, run.env.store
     if chosen == "off":
@@ -91,7 +95,6 @@ def _wants_aligner(run: Run, inputs: Inputs) -> bool:
                 "kg.aligner.on: expected the extra neural with it, found no torch; install it (pip install"
                 " 'fingerpost[neural]'), or set kg.aligner.on=off"
             )
-        run.note(NO_NEURAL)
         return False
     known = [store.manifest(graph).quality for graph in inputs.sides.values() if store.has(graph)]
     return chosen == "on" or not known or any(quality["relations"] for quality in known)
@@ -104,7 +107,7 @@ def decide(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
     matches = decide_matches(*inputs.both, *scored, params=own.assignment)
     before = clusters_before(run, *inputs.both, matches)
     clusters = identify_entities(
-        *inputs.both, matches, made["scores"], made["calibration"], *before, params=own.clusters
+        *inputs.both, matches, made["scores"], made["calibration"], inputs.links, *before, params=own.clusters
     )
     joined = join_graphs(*inputs.both, clusters, params=own.joining)
     return {"matches": matches, "clusters": clusters, "joined": joined}
@@ -112,7 +115,12 @@ def decide(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
 
 def judge(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
     """Metrics on test pairs, and the pairs whose review helps most, by role."""
-    return {}
+    own = run.settings.kg
+    scored = (made["candidates"], made["scores"], made["labelled"], made["labels"], made["calibration"])
+    evaluation = evaluate_alignment(
+        *inputs.both, *scored, made["structure"], roles=("structure",), params=own.evaluation, assignment=own.assignment
+    )
+    return {"evaluation": evaluation}
 
 
 def note_estimates(run: Run, alignment: Ref) -> None:

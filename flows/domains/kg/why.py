@@ -15,6 +15,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.explanation import Explanation, Other
 from fingerpost.tasks.kg.open import LiveAlignment
+from fingerpost.tasks.kg.terms import NAME
 
 #: Between the ids of a pair.
 SEPARATOR = " > "
@@ -114,15 +115,15 @@ def moves_between(left: Side, right: Side, *, only: str = "") -> list[Move]:
 
     if not only:
         return ranked_moves(left.served, right.served, lambda key: _title(left, right, key), reason)
-    found = []
-    for side in (left, right):
-        ranking = list(side.others)
-        place = ranking.index(only) + 1 if only in ranking else 0
-        found.append((place, side.others[only].probability if place else None))
-    kind, because = reason(only, found[0][0], found[1][0], False)
-    return [
-        Move(only, _title(left, right, only), *(place for place, _ in found), *(p for _, p in found), kind, because)
-    ]
+    (was, probability_was), (now, probability_now) = (_placed(side, only) for side in (left, right))
+    kind, because = reason(only, was, now, False)
+    return [Move(only, _title(left, right, only), was, now, probability_was, probability_now, kind, because)]
+
+
+def _placed(side: Side, key: str) -> tuple[int, float | None]:
+    """The position of another entity, from 1, and its probability; 0 and None where it was not compared."""
+    ranking = list(side.others)
+    return (ranking.index(key) + 1, side.others[key].probability) if key in ranking else (0, None)
 
 
 def _title(left: Side, right: Side, key: str) -> str:
@@ -183,7 +184,7 @@ def _values(one: Explanation, other: Explanation) -> str:
     moved = [
         f"{name} of the {side} entity {_text(sides[0][side].get(name))} → {_text(sides[1][side].get(name))}"
         for side in ("left", "right")
-        for name in sorted(sides[0][side].keys() | sides[1][side].keys())
+        for name in sorted((sides[0][side].keys() | sides[1][side].keys()) - {NAME})
         if sides[0][side].get(name, ()) != sides[1][side].get(name, ())
     ]
     names = [

@@ -126,14 +126,6 @@ class _Side:
         """The new and changed entities."""
         return np.flatnonzero(self.changes.changed)
 
-    @property
-    def unchanged(self) -> NDArray[np.int64]:
-        """int64 (entities before,): the row now, -1 where an entity is gone or changed."""
-        becomes = self.changes.becomes
-        kept = becomes >= 0
-        kept[kept] = ~self.changes.changed[becomes[kept]]
-        return np.where(kept, becomes, -1)
-
     def types_of(self, rows: NDArray[np.int64]) -> list[str]:
         return list(self.tables.entities["type"].take(pa.array(rows)).to_pylist())
 
@@ -180,7 +172,7 @@ def _searched(own: _Side, other: _Side, params: SearchParams, threads: int) -> N
     vectors, types = own.vectors[own.rows], own.types_of(own.rows)
     # Some of what is found in the old index is changed or gone, and left out.
     more = replace(params, nearest=2 * params.nearest)
-    old = renumbered(other.old_searcher().nearest(vectors, types, more, threads=threads), other.unchanged)
+    old = renumbered(other.old_searcher().nearest(vectors, types, more, threads=threads), other.changes.unchanged)
     itself = np.arange(len(own.rows)) if own.graph == other.graph else None
     new = other.new_searcher(params, threads).nearest(vectors, types, params, own=itself, threads=threads)
     return joined_nearest(old, renumbered(new, other.rows), most=params.nearest)

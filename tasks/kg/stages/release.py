@@ -26,6 +26,7 @@ def release_quality(by_role: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     left, right = by_role["left"], by_role.get("right", {})
     links, candidates, evaluation = (by_role[role] for role in ("links", "candidates", "evaluation"))
     imports = [part for part in (left, right, links) if part]
+    calibration = by_role["calibration"]
     quality = {
         "left_entities": left["entities"],
         "right_entities": right.get("entities", 0),
@@ -35,6 +36,7 @@ def release_quality(by_role: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "pairs_per_entity": candidates["pairs_per_entity"],
         "matches": by_role["matches"]["matches"],
         "clusters": by_role["clusters"]["clusters"],
+        **{name: calibration[name] for name in ("threshold", "estimated", "kept")},
         "tested": evaluation["tested"],
         **{name: evaluation[name] for name in _METRICS if name in evaluation},
     }

@@ -32,13 +32,19 @@ from fingerpost.tasks.kg.terms import NAME, NEIGHBORS, OWN, WHOLE
 SIDES = ("left", "right")
 
 
+def is_within(members: Mapping[str, Ref]) -> bool:
+    """Whether one graph is aligned with itself: it is both sides, or the only one."""
+    return members.get("right", members["left"]) == members["left"]
+
+
 def open_comparer(store: Store, members: Mapping[str, Ref], params: FeatureParams) -> PairComparer:
     """The comparer of two graphs; members: left, right, terms, links."""
     terms = read_terms(store, members["terms"])
     names = [name for name in terms.of_kinds(*OWN) if name not in (NAME, WHOLE)]
-    sides = [read_texts(GraphTables.open(store, members[side]), names) for side in SIDES]
+    left = read_texts(GraphTables.open(store, members["left"]), names)
+    right = left if is_within(members) else read_texts(GraphTables.open(store, members["right"]), names)
     anchors = _anchors(store, members["links"]) if NEIGHBORS in terms.kinds else np.zeros((0, 2), np.int64)
-    return PairComparer(sides[0], sides[-1], terms, anchors, neighbors=params.neighbors)
+    return PairComparer(left, right, terms, anchors, neighbors=params.neighbors)
 
 
 def _anchors(store: Store, links: Ref) -> NDArray[np.int64]:
@@ -66,7 +72,7 @@ def open_features(store: Store, members: Mapping[str, Ref], params: FeatureParam
         rows = store.open(members["structure"], contracts.STRUCTURE).read("pairs")
         structure = StructurePairs.of(*(rows[name].to_numpy() for name in ("left", "right", "probability")))
     if params.rivals:
-        within = members["left"] == members["right"]
+        within = is_within(members)
         if "rivals" in members:
             rivals = read_rivals(store, members["rivals"], texts=len(comparer.own), within=within)
         else:

@@ -1,95 +1,19 @@
 """Candidates after few entities changed: unchanged pairs as they were, others as all entities would give them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from fingerpost.schemas import kg
-from fingerpost.schemas.inputs.graphs import GraphBatch
-from fingerpost.schemas.refs import Ref
-from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.blocking import BlockingParams, Candidates
 from fingerpost.tasks.kg.refresh import joined_candidates, joined_nearest, places_of_pairs
 from fingerpost.tasks.kg.search import Nearest, SearchParams
-from fingerpost.tasks.kg.stages.changes import compare_graphs
-from fingerpost.tasks.kg.stages.embeddings import read_contexts
-from fingerpost.tasks.kg.stages.refresh import refresh_structure, refresh_vectors
-from fingerpost.tasks.kg.stages.refresh_candidates import refresh_candidates
 from tests.support.alignments import pairs_artifact
-from tests.support.blocking import blocked, links_of
+from tests.support.refreshed_graphs import Days
 from tests.support.shifting_graphs import goods
-from tests.support.suggestion_artifacts import committed
 from tests.unit.autocomplete.logs import world
-
-ROWS = 4096
-Rows = dict[tuple[str, str], tuple[float, int]]
-
-
-@dataclass
-class Days:
-    """The artifacts of a first day, and those of a later one that start from it."""
-
-    env: Environment
-    search: SearchParams = field(default_factory=lambda: SearchParams(nearest=5))
-    blocking: BlockingParams = field(default_factory=lambda: BlockingParams(candidates=6, shared=3, rules=("id",)))
-    links: list[tuple[Any, ...]] = field(default_factory=list)
-
-    def graph(self, batch: GraphBatch, name: str) -> Ref:
-        return committed(self.env.store, kg.GRAPH, batch.tables(), name=name)
-
-    def first(self, left: GraphBatch, right: GraphBatch | None) -> dict[str, Ref]:
-        graphs = {"left": self.graph(left, "left before")}
-        graphs["right"] = graphs["left"] if right is None else self.graph(right, "right before")
-        made = graphs | {"links": links_of(self.env.store, [], "before"), "structure": self.structure([])}
-        found = blocked(
-            self.env, graphs["left"], graphs["right"], made["links"], search=self.search, blocking=self.blocking
-        )
-        return made | found | {"matches": pairs_artifact(self.env.store, "matches", [])}
-
-    def structure(self, rows: list[tuple[int, int, float]]) -> Ref:
-        return pairs_artifact(self.env.store, "structure", rows, number=len(rows))
-
-    def refreshed(self, old: dict[str, Ref], left: GraphBatch, right: GraphBatch | None) -> dict[str, Ref]:
-        env, new = self.env, {"left": self.graph(left, "left now")}
-        new["right"] = new["left"] if right is None else self.graph(right, "right now")
-        new["links"] = links_of(env.store, self.links, "now")
-        for side in ("left", "right"):
-            new[f"{side}_changes"] = compare_graphs.execute(env, new[side], old[side])
-            new[f"{side}_vectors"] = refresh_vectors.execute(
-                env, new[side], new[f"{side}_changes"], old[f"{side}_vectors"], rows_per_shard=ROWS
-            )
-        new["structure"] = refresh_structure.execute(env, new["left_changes"], new["right_changes"], old["structure"])
-        ours = ("left", "right", "left_changes", "right_changes", "left_vectors", "right_vectors", "links", "structure")
-        theirs = ("left", "right", "left_vectors", "right_vectors", "left_index", "right_index", "links", "candidates")
-        new["candidates"] = refresh_candidates.execute(
-            env,
-            *(new[role] for role in ours),
-            *(old[role] for role in (*theirs, "matches")),
-            search=self.search,
-            params=self.blocking,
-            rows_per_shard=ROWS,
-        )
-        return new
-
-    def keys(self, graph: Ref) -> list[str]:
-        keys: list[str] = self.env.store.open(graph, kg.GRAPH).read("entities")["id"].to_pylist()
-        return keys
-
-    def rows(self, made: dict[str, Ref]) -> Rows:
-        """The candidates by keys."""
-        left, right = self.keys(made["left"]), self.keys(made["right"])
-        table = self.env.store.open(made["candidates"], kg.CANDIDATES).read("candidates").to_pylist()
-        return {(left[row["left"]], right[row["right"]]): (row["similarity"], row["sources"]) for row in table}
-
-    def contexts(self, made: dict[str, Ref], side: str) -> dict[str, np.ndarray]:
-        vectors = read_contexts(self.env.store.open(made[f"{side}_vectors"], kg.VECTORS))
-        return dict(zip(self.keys(made[side]), vectors, strict=True))
-
-    def quality(self, ref: Ref) -> Any:
-        return self.env.store.manifest(ref).quality
 
 
 @pytest.fixture

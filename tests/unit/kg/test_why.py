@@ -122,7 +122,12 @@ def test_one_pair_in_two_versions(env: Environment) -> None:
 
 @pytest.mark.usefixtures("_hands")
 @pytest.mark.parametrize(
-    ("query", "told"), [("l1 > r7", "right graph, got 'r7'"), (" > r1", "two as `left > right`, got none"), ("zz", "left graph, got 'zz'")]
+    ("query", "told"),
+    [
+        ("l1 > r7", "right graph, got 'r7'"),
+        (" > r1", "two as `left > right`, got none"),
+        ("zz", "left graph, got 'zz'"),
+    ],
 )
 def test_unknown_entities_are_refused(env: Environment, query: str, told: str) -> None:
     ref = alignment_of(env)

@@ -1,0 +1,150 @@
+"""The stage that carries rivals over to an alignment in which few entities changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.schemas import kg as contracts
+from fingerpost.schemas.refs import Ref
+from fingerpost.schemas.store import Store
+from fingerpost.tasks.kg.changes import Changes
+from fingerpost.tasks.kg.pair_scorer import FeatureParams
+from fingerpost.tasks.kg.pair_shards import PairShards
+from fingerpost.tasks.kg.refresh import old_places
+from fingerpost.tasks.kg.refreshed_rivals import SideBefore, SidePairs, refreshed_best, sought_again
+from fingerpost.tasks.kg.rivals import BestTwo
+from fingerpost.tasks.kg.stages.changes import read_changes
+from fingerpost.tasks.kg.stages.scoring_inputs import candidate_pairs, open_comparer, read_rivals, rivals_table
+from fingerpost.tasks.shards import Shard, even_shards
+from fingerpost.tasks.stage import stage
+from fingerpost.tasks.stage_run import StageRun
+
+
+@stage(contracts.RIVALS)
+def refresh_rivals(
+    run: StageRun,
+    left: Ref,
+    right: Ref,
+    terms: Ref,
+    candidates: Ref,
+    links: Ref,
+    left_changes: Ref,
+    right_changes: Ref,
+    old_left: Ref,
+    old_right: Ref,
+    old_candidates: Ref,
+    old_rivals: Ref,
+    *,
+    params: PairShards,
+) -> None:
+    """The two most similar partners of every entity, as `find_rivals` finds them, from those that it found before.
+
+    Compared are the candidates of new and changed entities, and all of those of entities that lost one of the two.
+    """
+    changes = read_changes(run.store, left_changes), read_changes(run.store, right_changes)
+    letters = _Letters(run, params, terms, links)
+    pairs = _Pairs.of(run.store, candidates, old_candidates, changes, within=left == right)
+    lost = pairs.lost(changes)
+    similarities = letters.of(old_left, old_right, lost)
+    before = _before(run.store, old_rivals, changes, lost, similarities, within=left == right)
+    again = [sought_again(side, of.changed) for side, of in zip(before, changes, strict=True)]
+    chosen = pairs.chosen(again)
+    now = letters.of(left, right, pairs.now[chosen])
+    found = pairs.best(before, again, now, chosen)
+    run.write("rivals", rivals_table(found))
+    run.quality = {
+        "pairs": len(pairs.now),
+        "compared": len(now),
+        "carried": len(pairs.now) - len(now),
+        "lost": len(lost),
+    }
+
+
+@dataclass(frozen=True)
+class _Letters:
+    """Similarities of pairs by their texts, in shards."""
+
+    run: StageRun
+    params: PairShards
+    terms: Ref
+    links: Ref
+
+    def of(self, left: Ref, right: Ref, pairs: NDArray[np.int64]) -> NDArray[np.float32]:
+        """float32 (m, texts) of pairs of two graphs."""
+        members = {"left": left, "right": right, "terms": self.terms, "links": self.links}
+        shards = even_shards(len(pairs), self.params.pairs_per_shard)
+        return np.concatenate(self.run.gather(_letters_shard, shards, members=members, pairs=pairs))
+
+
+def _letters_shard(
+    store: Store, shard: Shard, *, members: Mapping[str, Ref], pairs: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    comparer = open_comparer(store, members, FeatureParams(neighbors=False))
+    return comparer.letters(pairs[shard.start : shard.stop])
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """All pairs now and before, (m, 2) each but those by known links alone, and which of those now were there before."""
+
+    now: NDArray[np.int64]
+    old: NDArray[np.int64]
+    place: NDArray[np.int64]
+    within: bool
+
+    @classmethod
+    def of(
+        cls, store: Store, candidates: Ref, old_candidates: Ref, changes: tuple[Changes, Changes], *, within: bool
+    ) -> "_Pairs":
+        now, old = (candidate_pairs(store, ref) for ref in (candidates, old_candidates))
+        return cls(now, old, old_places(now, old, changes, within=within), within)
+
+    def lost(self, changes: tuple[Changes, Changes]) -> NDArray[np.int64]:
+        """(k, 2): pairs before of an unchanged entity that are none now, or whose partner changed."""
+        gone = np.ones(len(self.old), dtype=bool)
+        gone[self.place[self.place >= 0]] = False
+        unchanged = [side.unchanged[self.old[:, at]] >= 0 for at, side in enumerate(changes)]
+        return self.old[gone & (unchanged[0] | unchanged[1])]
+
+    def chosen(self, again: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """bool (m,): the pairs to be compared: new ones, and those of entities that are sought again."""
+        return (self.place < 0) | again[0][self.now[:, 0]] | again[1][self.now[:, 1]]
+
+    def best(
+        self,
+        before: list[SideBefore],
+        again: list[NDArray[np.bool_]],
+        similarities: NDArray[np.float32],
+        chosen: NDArray[np.bool_],
+    ) -> dict[str, BestTwo]:
+        """The best two partners of the entities of each side; of one graph, of both ends of pairs alike."""
+        left, right = self.now.T
+        if self.within:
+            ends = SidePairs(np.append(left, right), np.append(right, left), np.tile(self.place >= 0, 2))
+            twice = np.concatenate([similarities, similarities])
+            return {"left": refreshed_best(before[0], again[0], ends, twice, np.tile(chosen, 2))}
+        sides = SidePairs(left, right, self.place >= 0), SidePairs(right, left, self.place >= 0)
+        return {
+            name: refreshed_best(before[at], again[at], sides[at], similarities, chosen)
+            for at, name in enumerate(("left", "right"))
+        }
+
+
+def _before(
+    store: Store,
+    old_rivals: Ref,
+    changes: tuple[Changes, Changes],
+    lost: NDArray[np.int64],
+    similarities: NDArray[np.float32],
+    *,
+    within: bool,
+) -> list[SideBefore]:
+    """What was found for each side; of one graph, for both ends of pairs alike."""
+    found = read_rivals(store, old_rivals, texts=similarities.shape[1], within=within)(np.zeros((0, 2), np.int64))
+    ends = [(lost[:, at], lost[:, 1 - at], similarities) for at in range(2)]
+    if within:
+        both = [np.concatenate([ends[0][at], ends[1][at]]) for at in range(3)]
+        ends = [(both[0], both[1], both[2])] * 2
+    return [SideBefore(found[at], changes[at].unchanged, changes[1 - at].unchanged, ends[at]) for at in range(2)]
