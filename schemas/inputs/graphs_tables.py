@@ -208,7 +208,7 @@ class _Rows:
         cells: Mapping[str, Cells],
         others: "list[tuple[SharedColumn, NDArray[np.int64], pa.Array, pa.Array]]",
     ) -> list[int]:
-        wrong = {i: f"{name} is {what}" for name, cell in reversed(cells.items()) for i, what in cell.wrong.items()}
+        wrong = {i: f"{name} is {what}" for name, cell in list(cells.items())[::-1] for i, what in cell.wrong.items()}
         of_row: dict[int, list[str]] = {}
         for _, owners, entities, _ in others:
             for i, key in zip(owners.tolist(), entities.to_pylist(), strict=True):
