@@ -91,7 +91,6 @@ KG = Domain(
         "kg.calibration": "fingerpost.flows.domains.kg.changes:calibration",
         "kg.matches": "fingerpost.flows.domains.kg.changes:matches",
         "kg.clusters": "fingerpost.flows.domains.kg.changes:clusters",
-        "kg.changes": "",
         "kg.joined": "",
         "kg.review": "",
         "kg.evaluation": "fingerpost.flows.domains.kg.changes:evaluation",
