@@ -20,7 +20,7 @@ from fingerpost.tasks.kg.judged import Judged, Links, given_pairs, linked_pairs
 from fingerpost.tasks.kg.matches import ChosenThreshold, accepted_pairs
 from fingerpost.tasks.kg.one_to_one import AssignmentParams, ScoredPairs
 from fingerpost.tasks.kg.ranks import rank_figures, ranks_of
-from fingerpost.tasks.kg.targets import AlignmentTarget, IntervalParams, at_threshold, chosen_threshold
+from fingerpost.tasks.kg.targets import at_threshold, expected_f1_threshold
 
 #: (method, setting, metric, value)
 Row = tuple[str, str, str, float]
@@ -131,7 +131,7 @@ class Tested:
         if method == "scorer":
             return None
         judged = self._labelled("validation", scored) if scored is not None else None
-        return best_threshold(judged.truth.astype(int), judged.pairs.scores) if judged and judged.usable else None
+        return expected_f1_threshold(judged) if judged and judged.usable else None
 
     def _by_type(self, method: str, judged: Judged, threshold: float | None) -> list[Row]:
         rows: list[Row] = []
@@ -147,13 +147,14 @@ class Tested:
         labels, scores = judged.truth.astype(int), judged.pairs.scores
         found = float(judged.truth.sum())
         share = found / (found + judged.missed)
-        best = chosen_threshold(judged, AlignmentTarget(), IntervalParams(resamples=1))
+        # The best F1 of the pairs found, with the matches that are missed.
+        best = at_threshold(judged, best_threshold(labels, scores), level=self.params.level)
         figures = {
             "pairs": float(len(labels)),
             "matches": found + judged.missed,
             "prauc": share * average_precision(labels, scores),
             "recall_at_precision": share * recall_at_precision(labels, scores, self.params.precision),
-            "f1_best": 2 * best.precision * best.recall / max(best.precision + best.recall, 1e-300),
+            "f1_best": best["f1"],
         }
         if method == "scorer":
             odds = ScoredPairs(judged.pairs.left, judged.pairs.right, self.calibration.log_odds(scores))

@@ -43,7 +43,7 @@ def with_aligner(
     """The stack with a weight for an aligner, if validation pairs say that it helps; else as it was.
 
     trees, aligner: log odds of validation pairs. The weights of both are those of a logistic regression that is drawn to
-    trees alone. They are kept if the log loss of pairs left out of it (in folds) is lower by more than its standard error.
+    trees alone. They are kept if the log loss of pairs left out of it (in folds) is lower by more than twice its standard error.
     """
     is_match = np.asarray(labels) == 1
     if min(int(is_match.sum()), int((~is_match).sum())) < params.least_validation:
@@ -57,7 +57,7 @@ def with_aligner(
             weights = _fitted(inputs[fitted, :used], is_match[fitted])
             losses[held] = _losses(inputs[held, :used], is_match[held], weights)
     gain = alone - both
-    if gain.mean() <= gain.std() / np.sqrt(len(gain)):
+    if gain.mean() <= 2 * gain.std() / np.sqrt(len(gain)):
         return stack
     weights = _fitted(inputs, is_match)
     if weights[1] <= 0 or weights[0] <= 0:

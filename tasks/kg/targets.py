@@ -5,14 +5,14 @@ threshold by drawing entities again (Efron 1979); that of a FAR is the metric do
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from fingerpost.tasks.kg.calibration import probabilities_of
+from fingerpost.tasks.kg.calibration import fit_line, log_odds_of, probabilities_of
 from fingerpost.tasks.kg.judged import Judged, SameEntities
 from fingerpost.tasks.metric.pairs import PairHistograms
 from fingerpost.tasks.metric.scores import ScoreBins, bounded_bins
@@ -117,15 +117,15 @@ def at_threshold(judged: Judged, threshold: float, *, level: float) -> dict[str,
 
 
 def chosen_threshold(judged: Judged, target: AlignmentTarget, params: IntervalParams) -> AlignmentThreshold:
-    """The threshold of a target but accepted: the highest one of the best F1, the lowest one that keeps another target.
+    """The threshold of a target but accepted: that of the best expected F1, or the lowest one that keeps another target.
 
     The scores of the pairs are calibrated log odds. The rate of a FAR is that of all pairs (`far_threshold` has its
     interval). ValueError without any pair.
     """
-    scores, matches, counts = _cumulative(judged)
-    every = float(judged.truth.sum()) + judged.missed
-    best, kept = _place(matches, counts, every, target)
-    found = _between(scores, best)
+    # The order of the pairs must change neither what is drawn nor the last bits of a sum.
+    order = np.lexsort((judged.pairs.right, judged.pairs.left))
+    judged = replace(judged, pairs=judged.pairs.where(order), truth=judged.truth[order], decided=judged.decided[order])
+    found, kept = _chosen(judged, target)
     low, high = _resampled(judged, target, params)
     ends = min(low, found), max(high, found)
     return _measured(judged, target, (found, *ends), kept=bool(kept), params=params)
@@ -198,7 +198,7 @@ def _measured(
 
 
 def _cumulative(
-    judged: Judged, weights: NDArray[np.float64] | None = None
+    judged: Judged,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """The distinct scores, descending, with the matches and the pairs that have at least each."""
     if not len(judged.truth):
@@ -206,16 +206,49 @@ def _cumulative(
     order = np.argsort(-judged.pairs.scores, kind="stable")
     scores = judged.pairs.scores[order]
     last = np.append(np.diff(scores) != 0, True)
-    ones = np.ones(len(order)) if weights is None else weights[order]
-    return scores[last], np.cumsum(judged.truth[order] * ones)[last], np.cumsum(ones)[last]
+    return scores[last], np.cumsum(judged.truth[order])[last], np.flatnonzero(last) + 1.0
 
 
-def _place(
-    matches: NDArray[np.float64], counts: NDArray[np.float64], every: float, target: AlignmentTarget
-) -> tuple[int, bool]:
-    """The place of the lowest score accepted, and whether the target is kept."""
+def expected_f1_threshold(judged: Judged) -> float:
+    """The score of the highest F1 that is expected where log odds of a match are a line of the scores.
+
+    The best threshold is where the probability is half of the best F1 (Lipton et al., Optimal thresholding of classifiers to
+    maximize F1, ECML 2014). Unlike the best threshold of the pairs themselves it does not hang on single ones, of which there
+    may be few near it. Where scores say nothing, or all pairs have one label, it is that of the pairs themselves.
+    """
+    scores, (slope, offset) = judged.pairs.scores, _curve(judged)
+    probabilities = np.sort(probabilities_of(slope * scores + offset))[::-1]
+    counts = np.arange(1, len(scores) + 1)
+    best = float(np.max(2 * np.cumsum(probabilities) / (counts + probabilities.sum() + judged.missed)))
+    if slope <= 0:
+        scores, matches, some = _cumulative(judged)
+        every = float(judged.truth.sum()) + judged.missed
+        return _between(scores, int(np.argmax(2 * matches / np.maximum(some + every, 1e-300))))
+    threshold = (float(log_odds_of(best / 2)) - offset) / slope
+    return float(np.clip(threshold, scores.min() - _BELOW, scores.max() + _BELOW))
+
+
+def _curve(judged: Judged) -> tuple[float, float]:
+    """Slope and offset of the log odds of a match; a slope of 0 where pairs do not tell it."""
+    if judged.population == "estimated":
+        return 1.0, 0.0
+    if not judged.usable:
+        return 0.0, 0.0
+    slope, _, offset = fit_line(judged.pairs.scores, judged.truth).tensors["coefficients"].tolist()
+    return slope, offset
+
+
+def _chosen(judged: Judged, target: AlignmentTarget) -> tuple[float, bool]:
+    """The score of a target, and whether it is kept."""
+    scores, matches, counts = _cumulative(judged)
     if target.name == "f1":
-        return int(np.argmax(2 * matches / np.maximum(counts + every, 1e-300))), True
+        return expected_f1_threshold(judged), True
+    best, kept = _place(matches, counts, target)
+    return _between(scores, best), kept
+
+
+def _place(matches: NDArray[np.float64], counts: NDArray[np.float64], target: AlignmentTarget) -> tuple[int, bool]:
+    """The place of the lowest score accepted, and whether the target is kept."""
     if target.name == "far":
         wrong = counts - matches
         kept = wrong <= target.value * wrong[-1] * (1 + 1e-12)
@@ -237,10 +270,15 @@ def _resampled(judged: Judged, target: AlignmentTarget, params: IntervalParams) 
     _, entity = np.unique(judged.pairs.left, return_inverse=True)
     random, found = np.random.default_rng(params.seed), []
     count = int(entity.max()) + 1
+    order = np.argsort(entity, kind="stable")
+    begins = np.searchsorted(entity[order], np.arange(count + 1))
     for _ in range(params.resamples):
-        weights = np.bincount(random.integers(0, count, count), minlength=count)[entity].astype(np.float64)
-        scores, matches, counts = _cumulative(judged, weights)
-        every = float((judged.truth * weights).sum()) + judged.missed
-        found.append(_between(scores, _place(matches, counts, every, target)[0]))
+        drawn = random.integers(0, count, count)
+        sizes = begins[drawn + 1] - begins[drawn]
+        rows = order[np.repeat(begins[drawn] - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())]
+        some = Judged(
+            judged.population, judged.pairs.where(rows), judged.truth[rows], judged.missed, judged.decided[rows]
+        )
+        found.append(_chosen(some, target)[0])
     low, high = np.quantile(found, [(1 - params.level) / 2, (1 + params.level) / 2])
     return float(low), float(high)
