@@ -40,6 +40,7 @@ SPLITS = {
     **dict.fromkeys(("valid", "validation", "dev"), "validation"),
     "test": "test",
 }
+_FLOAT, _WHOLE = r"^(-?[0-9]+)\.0$", r"^-?[0-9]+$"
 #: Rows of links with their positions in an input.
 LINK_SCHEMA = pa.schema(
     [
@@ -288,6 +289,15 @@ def _earliest(one: str, other: str) -> str:
 
 
 def _rows(ids: pa.ChunkedArray, keys: pa.ChunkedArray) -> Iterator[int]:
-    """The row of each id among the keys; -1 for one that is not among them."""
-    places = pc.index_in(ids, value_set=keys.combine_chunks()).fill_null(-1)
-    yield from places.to_pylist()
+    """The row of each id among the keys; -1 for one that is not among them.
+
+    A whole number may be written with ".0" on one side alone, as tools do for columns in which some numbers are missing.
+    """
+    known = keys.combine_chunks()
+    places = pc.index_in(ids, value_set=known)
+    if places.null_count:
+        short = pc.replace_substring_regex(ids, _FLOAT, "\\1")
+        longer = pc.if_else(pc.match_substring_regex(ids, _WHOLE), pc.binary_join_element_wise(ids, "0", "."), ids)
+        for spelled in (short, longer):
+            places = pc.coalesce(places, pc.index_in(spelled, value_set=known))
+    yield from places.fill_null(-1).to_pylist()
