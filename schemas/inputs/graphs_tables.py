@@ -17,6 +17,7 @@ from fingerpost.schemas.inputs.graphs import GraphBatch
 from fingerpost.schemas.inputs.keyed_files import columns_of, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
+from fingerpost.schemas.wording import cut
 
 #: What a column "id" is called beside the key, where that is another column.
 _OTHER_ID = "id (column)"
@@ -132,7 +133,14 @@ class TableGraph:
 
     def _columns(self) -> dict[str, str]:
         """The columns by their names here to their names in the file; InputError for two of one name."""
-        theirs = dict.fromkeys(name for file in input_files(self.path) for name in columns_of(file))
+        found = [name for file in input_files(self.path) for name in columns_of(file)]
+        # The numbers of rows that pandas writes along have no name, or this one.
+        theirs = dict.fromkeys(name for name in found if name not in ("", "__index_level_0__"))
+        if len(theirs) == 1 and (mark := next((mark for mark in ";\t|" if mark in next(iter(theirs))), "")):
+            raise InputError(
+                f"{self.path}: expected columns that are separated by commas, found one column {cut(next(iter(theirs)), 60)!r};"
+                f" separate them by commas, not by {mark!r}"
+            )
         for ours, name in self.renamed:
             if name not in theirs:
                 raise InputError(
@@ -208,7 +216,7 @@ class _Rows:
         cells: Mapping[str, Cells],
         others: "list[tuple[SharedColumn, NDArray[np.int64], pa.Array, pa.Array]]",
     ) -> list[int]:
-        wrong = {i: f"{name} is {what}" for name, cell in reversed(cells.items()) for i, what in cell.wrong.items()}
+        wrong = {i: f"{name} is {what}" for name, cell in list(cells.items())[::-1] for i, what in cell.wrong.items()}
         of_row: dict[int, list[str]] = {}
         for _, owners, entities, _ in others:
             for i, key in zip(owners.tolist(), entities.to_pylist(), strict=True):
