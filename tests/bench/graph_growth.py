@@ -92,8 +92,8 @@ def run(folder: Path, entities: int) -> dict[str, Any]:
         left,
         right,
         links,
-        embedding=EmbeddingParams(dimensions=int(os.environ.get("DIMENSIONS", "128"))),
-        search=SearchParams(nearest=10, ef=60, ef_construction=60, max_neighbors=12),
+        embedding=EmbeddingParams(dimensions=128),
+        search=SearchParams(nearest=10, ef=100),
         blocking=BlockingParams(candidates=10, shared=5),
         rows_per_shard=ROWS_PER_SHARD,
     )
