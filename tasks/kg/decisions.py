@@ -37,21 +37,23 @@ def expected_threshold(labels: NDArray[np.integer], log_odds: NDArray[np.floatin
     if not matches or not others:
         raise ValueError(f"pairs: expected some of both labels, got {matches} matches and {others} others; give more")
     targets = np.where(is_match, (matches + 1) / (matches + 2), 1 / (others + 2))
-    # In units of their spread: then the steps of the solver suit any scores.
-    spread = max(float(scores.std()), 1e-9)
+    # Around their mean, in units of their spread: then the steps of the solver suit any scores.
+    centre, spread = float(scores.mean()), max(float(scores.std()), 1e-9)
+    scaled = (scores - centre) / spread
 
     def loss(curve: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        odds = curve[0] * scores / spread + curve[1]
+        odds = curve[0] * scaled + curve[1]
         slack = expit(odds) - targets
-        return float(np.sum(np.logaddexp(0, odds) - targets * odds)), np.array([slack @ scores / spread, slack.sum()])
+        return float(np.sum(np.logaddexp(0, odds) - targets * odds)), np.array([slack @ scaled, slack.sum()])
 
     slope, shift = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B").x
-    # A curve that falls says that scores tell nothing: as one that hardly rises.
+    # A curve that falls says that scores tell nothing: as one that hardly rises, by which all pairs are accepted.
     slope = max(float(slope), 1e-9)
-    probabilities = np.sort(expit(slope * scores / spread + shift))[::-1]
+    probabilities = np.sort(expit(slope * scaled + shift))[::-1]
     accepted = np.arange(1, len(probabilities) + 1)
     best = float(np.max(2 * np.cumsum(probabilities) / (accepted + probabilities.sum())))
-    return float((np.log(best / 2) - np.log1p(-best / 2) - shift) / slope * spread)
+    found = centre + (np.log(best / 2) - np.log1p(-best / 2) - shift) / slope * spread
+    return float(np.clip(found, scores.min(), scores.max()))
 
 
 def average_precision(labels: NDArray[np.integer], scores: NDArray[np.floating]) -> float:

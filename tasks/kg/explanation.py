@@ -27,7 +27,7 @@ class Entity:
 class Input:
     """What one attribute, or another part of the model, says of a pair.
 
-    left, right: its values. similarities: its features by the name of their measure, None where unknown. contribution: the
+    left, right: its values, as texts. similarities: its features by the name of their measure, None where unknown. contribution: the
     log odds of the pair, less those that it would have if these features were unknown; contributions of inputs that say the
     same are small each, so they do not add up to the log odds.
     """

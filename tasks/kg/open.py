@@ -43,6 +43,7 @@ from fingerpost.tasks.kg.names import NameParams, similar_names
 from fingerpost.tasks.kg.pair_scorer import PairScorer
 from fingerpost.tasks.kg.stages.scoring_inputs import open_scorer
 from fingerpost.tasks.kg.stages.stored_aligner import NeighborWeight, StoredAligner
+from fingerpost.tasks.kg.terms import NAME, NEIGHBORS
 
 PRODUCT = contracts.ALIGNMENT.name
 #: What proposed a candidate, by its bit.
@@ -320,7 +321,7 @@ class _Explained:
         row = scorer.features(pair)[0]
         groups = grouped(scorer.names)
         parts = contributions(scorer.log_odds, row, groups)
-        values = [self.live.graphs[side].values(self.rows[side]) for side in SIDES]
+        values = [self._said(side) for side in SIDES]
         found = [
             Input(
                 name,
@@ -343,6 +344,17 @@ class _Explained:
                 f"their types differ, {left.type or 'none'} and {right.type or 'none'}: such pairs are never compared"
             )
         return score, tuple(found), tuple(notes)
+
+    def _said(self, side: str) -> dict[str, list[str]]:
+        """The values of an entity's attributes, its name, and the names of its neighbours, by the inputs made of them."""
+        graph, row = self.live.graphs[side], self.rows[side]
+        entity = graph.entity(row)
+        found = {NAME: [entity["name"]] if entity["name"] else []}
+        for relation, _, other in graph.relations(row):
+            neighbor = graph.entity(other)
+            for key in (f"{relation}>", NEIGHBORS):
+                found.setdefault(key, []).append(neighbor["name"] or neighbor["id"])
+        return found | graph.values(row)
 
     def _structure(self) -> float | None:
         if "structure" not in self.live.members:

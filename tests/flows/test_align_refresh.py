@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from fingerpost.flows.domains.kg.base import NoBaseError, base_of
+from fingerpost.flows.domains.kg.inputs import inputs_of
 from fingerpost.flows.domains.kg.steps import steps_of
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.request import ResolvedRequest
+from fingerpost.flows.run.runtime import planning
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas import kg
 from fingerpost.schemas.publish import Pointer
@@ -128,25 +131,40 @@ def test_the_same_day_again_computes_nothing_and_a_later_one_keeps_the_base(two:
     assert not set(later) & FULL
 
 
-def test_what_a_full_run_would_make_otherwise_is_made_fully_with_the_reason(two: Two) -> None:
-    for given, why in (
-        ({"kg.blocking.candidates": 7}, "propose_pairs: parameters changed (params.candidates)"),
-        ({"kg.scorer.forests": 2}, "fit_scorer: parameters changed (params.forests)"),
-        ({"kg.refresh.base_days": 0}, "expected one of 0 to 0 days before"),
-        ({"kg.refresh.entities": 0.001}, "of the entities of the left graph are new, changed or gone"),
-        ({"kg.refresh.mode": "off"}, ""),
-    ):
-        plan = plan_of(FLOW, two.shops.request(DAYS[1], **{**LIVE, **given}))
-        names = {stage.stage for stage in plan.stages}
-        assert names >= FULL, given
-        if why:
-            assert any(why in stage.reason for stage in plan.stages if stage.runs), given
+def why_none(shops: Shops, **given: Any) -> str:
+    """Why the second day's alignment would have no base with other settings."""
+    with planning(FLOW, shops.request(DAYS[1], **{**LIVE, **given})) as run, pytest.raises(NoBaseError) as found:
+        base_of(run, inputs_of(run))
+    return str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"kg.blocking.candidates": 7}, "was made differently: propose_pairs: parameters changed (params.candidates)"),
+        ({"kg.scorer.forests": 2}, "was made differently: fit_scorer: parameters changed (params.forests)"),
+        ({"kg.refresh.base_days": 0}, "expected one of 0 to 0 days before 2026-03-02, found 1"),
+        ({"kg.aligner.on": "on"}, "was made differently: an aligner would be trained, the base has none"),
+        ({"kg.right": "", "kg.within": True, "kg.links": ""}, "it is of two graphs"),
+    ],
+)
+def test_a_base_that_a_full_run_would_make_otherwise_is_not_used(two: Two, given: dict[str, Any], why: str) -> None:
+    assert why in why_none(two.shops, **given)
+    plan = plan_of(FLOW, two.shops.request(DAYS[1], **{**LIVE, **given}))
+    assert {stage.stage for stage in plan.stages} >= FULL - {"label_pairs"}
+
+
+def test_without_a_refresh_and_with_the_graphs_of_the_base_the_plan_is_a_full_one(two: Two) -> None:
+    plan = plan_of(FLOW, two.shops.request(DAYS[1], **{"kg.refresh.mode": "off"}))
+    assert {stage.stage for stage in plan.stages} >= FULL
+    limited = plan_of(FLOW, two.shops.request(DAYS[1], **LIVE, **{"kg.refresh.entities": 0.001}))
+    assert {stage.stage for stage in limited.stages} >= FULL
 
 
 def test_every_step_of_the_wiring_has_the_parameters_that_a_base_is_compared_by(two: Two) -> None:
     shops = two.shops
     members = read_members(shops.store, Ref.parse(two.first["refs"]["alignment"]))
-    own = ResolvedRequest.of(shops.request(DAYS[1], **LIVE), FLOW).settings.kg
+    own = ResolvedRequest.of(shops.request(DAYS[1], **LIVE)).settings.kg
     env = Environment(shops.store, "shop", DAYS[1])
     steps = steps_of(own, members)
     assert {

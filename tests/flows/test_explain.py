@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -122,6 +124,17 @@ def test_the_joined_graph_is_written_as_lines_and_as_tables(env: Environment, tm
     assert (tmp_path / "folder" / "sources.parquet").is_file()
     told = refused("join", "-o", "x.ttl", "--store", env.store.url, cwd=tmp_path)
     assert "expected a name that ends in .nt or .nq" in told
+
+
+def test_an_alignment_is_opened_and_looked_up_without_prefect(env: Environment) -> None:
+    script = (
+        "import sys, fingerpost\n"
+        f"live = fingerpost.alignment('shop', store={env.store.url!r})\n"
+        "print(live.match('l1').right, live.cluster_of('r1'), live.joined().entities.num_rows, len(live.review()))\n"
+        "assert not {'prefect', 'dask', 'distributed', 'torch', 'sklearn'} & set(sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert (found.returncode, found.stdout) == (0, "r1 k3 5 2\n"), found.stderr
 
 
 def test_without_a_queue_and_without_an_alignment_the_cure_is_told(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def members_of(store: Store, members: Mapping[str, Ref], **quality: object) -> R
 class HandScorer:
     """A scorer whose log odds are sums of features made by hand: those of ``CANDIDATES``, and -6 for other pairs."""
 
-    names = ("price:equal", "price:number", "maker:words", "(all):letters", "aligner")
+    names = ("price:equal", "price:number", "maker:words", "(name):letters", "made by>:words")
     _shares = np.array([0.4, 0.1, 0.2, 0.2, 0.1])
 
     def __init__(self, candidates: Sequence[tuple[str, str, float, int, float]] = CANDIDATES) -> None:

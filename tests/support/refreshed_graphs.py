@@ -11,6 +11,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.blocking import BlockingParams
 from fingerpost.tasks.kg.boosting import BoostingParams
+from fingerpost.tasks.kg.embeddings import EmbeddingParams
 from fingerpost.tasks.kg.labels import LabelParams
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
 from fingerpost.tasks.kg.pair_shards import PairShards
@@ -70,7 +71,12 @@ class Days:
         for side in ("left", "right"):
             new[f"{side}_changes"] = compare_graphs.execute(env, new[side], old[side])
             new[f"{side}_vectors"] = refresh_vectors.execute(
-                env, new[side], new[f"{side}_changes"], old[f"{side}_vectors"], rows_per_shard=ROWS
+                env,
+                new[side],
+                new[f"{side}_changes"],
+                old[f"{side}_vectors"],
+                params=EmbeddingParams(),
+                rows_per_shard=ROWS,
             )
         new["structure"] = refresh_structure.execute(env, new["left_changes"], new["right_changes"], old["structure"])
         ours = ("left", "right", "left_changes", "right_changes", "left_vectors", "right_vectors", "links", "structure")

@@ -16,7 +16,8 @@ KG = Domain(
             gates="fingerpost.flows.domains.kg.gates:alignment_gates",
             compared="fingerpost.flows.domains.kg.comparison:alignment_compared",
             open="fingerpost.tasks.kg.open:live",
-            queries="the id of an entity of the left graph, answered with entities of the right one",
+            queries="the id of an entity of the left graph, answered with entities of the right one (with why also a pair, left >"
+            " right)",
             answers="fingerpost.flows.domains.kg.answers:answerer",
             why="fingerpost.flows.domains.kg.why:why",
         ),
@@ -91,7 +92,6 @@ KG = Domain(
         "kg.calibration": "fingerpost.flows.domains.kg.changes:calibration",
         "kg.matches": "fingerpost.flows.domains.kg.changes:matches",
         "kg.clusters": "fingerpost.flows.domains.kg.changes:clusters",
-        "kg.changes": "",
         "kg.joined": "",
         "kg.review": "",
         "kg.evaluation": "fingerpost.flows.domains.kg.changes:evaluation",

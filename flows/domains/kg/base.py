@@ -128,7 +128,9 @@ def _otherwise(run: Run, inputs: Inputs, base: Base) -> str:
     """How a full alignment now would differ from the base's, human-readable; empty if it would not."""
     env, members = run.env, base.members
     wanted = wants_aligner(run, inputs)
-    if wanted != ("aligner" in members):
+    # A plan without the graphs does not know whether they have relations.
+    known = all(env.store.has(graph) for graph in inputs.both)
+    if known and wanted != ("aligner" in members):
         return f"{'an' if wanted else 'no'} aligner would be trained, the base has {'none' if wanted else 'one'}"
     differences = []
     for role, (stage, parameters) in steps_of(run.settings.kg, members).items():

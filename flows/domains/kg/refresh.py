@@ -79,9 +79,13 @@ def _blocked(run: Run, inputs: Inputs, base: Base, made: Mapping[str, Ref]) -> d
     """Vectors, structure and candidates by role; NoBaseError where the candidates do not suffice."""
     own, old, new = run.settings.kg, base.members, dict[str, Ref]()
     for side, graph in inputs.sides.items():
-        with scoped(run, f"{_PART} {side}"):
+        with scoped(run, f"{_PART}-{side}"):
             new[f"{side}_vectors"] = refresh_vectors(
-                graph, made[f"{side}_changes"], old[f"{side}_vectors"], rows_per_shard=own.rows_per_shard
+                graph,
+                made[f"{side}_changes"],
+                old[f"{side}_vectors"],
+                params=own.embedding,
+                rows_per_shard=own.rows_per_shard,
             )
     with scoped(run, _PART):
         new["structure"] = refresh_structure(*both(made, "changes"), old["structure"])
@@ -125,7 +129,8 @@ def _scored(run: Run, inputs: Inputs, base: Base, made: Mapping[str, Ref]) -> di
         new["labelled"] = score_labelled(
             new["features"], made["labels"], new["baseline"], new["scorer"], *parts, roles=roles
         )
-        more = {"structure": made["structure"], **aligner}
+        beside = {role: ref for role, ref in aligner.items() if role not in inputs.sides}
+        more = {"structure": made["structure"], **beside}
         new["scores"] = refresh_scores(
             *inputs.both,
             *compared,
@@ -147,7 +152,7 @@ def _aligner(run: Run, inputs: Inputs, base: Base, made: Mapping[str, Ref]) -> d
         return {}
     found = {"aligner": base.members["aligner"], **inputs.sides}
     for side, graph in inputs.sides.items():
-        with scoped(run, f"{_PART} {side}"):
+        with scoped(run, f"{_PART}-{side}"):
             found[f"{side}_neighborhoods"] = sample_neighborhoods(
                 graph, params=own.sampling, rows_per_shard=own.rows_per_shard
             )

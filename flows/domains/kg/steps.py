@@ -33,7 +33,8 @@ OF_ALIGNER = (
 def steps_of(own: KgSettings, roles: Collection[str]) -> Mapping[str, tuple[Stage, Mapping[str, Any]]]:
     """The stage of each of some roles of a full alignment, and all its parameters; roles without one are left out."""
     shards = {"rows_per_shard": own.rows_per_shard}
-    of_aligner = {"roles": tuple(role for role in OF_ALIGNER if role in roles) if "aligner" in roles else ()}
+    looked_at = tuple(role for role in OF_ALIGNER if role in roles) if "aligner" in roles else ()
+    beside = tuple(role for role in looked_at if role not in ("left", "right"))
     steps: dict[str, tuple[Stage, Mapping[str, Any]]] = {
         "structure": (align_structure, {"params": own.structure}),
         "candidates": (propose_pairs, {"params": own.blocked, **shards}),
@@ -43,8 +44,8 @@ def steps_of(own: KgSettings, roles: Collection[str]) -> Mapping[str, tuple[Stag
         "features": (compare_pairs, {"params": own.features}),
         "baseline": (train_baseline, {"params": own.baseline}),
         "aligner": (train_aligner, {"params": own.aligner.params}),
-        "scorer": (fit_scorer, {"params": own.scorer, **of_aligner}),
-        "scores": (score_pairs, {"params": own.pairs, "roles": ("structure", *of_aligner["roles"])}),
+        "scorer": (fit_scorer, {"params": own.scorer, "roles": looked_at}),
+        "scores": (score_pairs, {"params": own.pairs, "roles": ("structure", *beside)}),
         "calibration": (calibrate_alignment, {"params": own.calibration, "assignment": own.assignment}),
     }
     for side in ("left", "right"):

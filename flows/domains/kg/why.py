@@ -15,6 +15,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.explanation import Explanation, Other
 from fingerpost.tasks.kg.open import LiveAlignment
+from fingerpost.tasks.kg.terms import NAME
 
 #: Between the ids of a pair.
 SEPARATOR = " > "
@@ -114,9 +115,9 @@ def moves_between(left: Side, right: Side, *, only: str = "") -> list[Move]:
 
     if not only:
         return ranked_moves(left.served, right.served, lambda key: _title(left, right, key), reason)
-    (was, chance_was), (now, chance_now) = (_placed(side, only) for side in (left, right))
+    (was, probability_was), (now, probability_now) = (_placed(side, only) for side in (left, right))
     kind, because = reason(only, was, now, False)
-    return [Move(only, _title(left, right, only), was, now, chance_was, chance_now, kind, because)]
+    return [Move(only, _title(left, right, only), was, now, probability_was, probability_now, kind, because)]
 
 
 def _placed(side: Side, key: str) -> tuple[int, float | None]:
@@ -183,7 +184,7 @@ def _values(one: Explanation, other: Explanation) -> str:
     moved = [
         f"{name} of the {side} entity {_text(sides[0][side].get(name))} → {_text(sides[1][side].get(name))}"
         for side in ("left", "right")
-        for name in sorted(sides[0][side].keys() | sides[1][side].keys())
+        for name in sorted((sides[0][side].keys() | sides[1][side].keys()) - {NAME})
         if sides[0][side].get(name, ()) != sides[1][side].get(name, ())
     ]
     names = [

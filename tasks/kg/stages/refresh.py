@@ -9,6 +9,7 @@ from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.matrices import dense_from_arrow, dense_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.kg.changes import Changes
+from fingerpost.tasks.kg.embeddings import EmbeddingParams
 from fingerpost.tasks.kg.refresh import KnownBefore, known_before, other_labels, places_of_pairs
 from fingerpost.tasks.kg.stages.changes import read_changes
 from fingerpost.tasks.kg.stages.embeddings import has_contexts, read_contexts, read_embedder
@@ -20,20 +21,24 @@ from fingerpost.tasks.stage_run import StageRun
 
 
 @stage(contracts.VECTORS)
-def refresh_vectors(run: StageRun, graph: Ref, changes: Ref, old_vectors: Ref, *, rows_per_shard: int) -> None:
-    """Vectors of a graph: those of unchanged entities as they were, others with the n-grams' weights of the old ones."""
+def refresh_vectors(
+    run: StageRun, graph: Ref, changes: Ref, old_vectors: Ref, *, params: EmbeddingParams, rows_per_shard: int
+) -> None:
+    """Vectors of a graph: those of unchanged entities as they were, others with the n-grams' weights of the old ones.
+
+    ``params``: those that the old ones were made with.
+    """
     artifact, tables = run.store.open(old_vectors, contracts.VECTORS), GraphTables.open(run.store, graph)
     found, embedder = read_changes(run.store, changes), read_embedder(run.store, old_vectors)
     rows = np.flatnonzero(found.changed)
     texts = tables.texts_of(rows)
     run.write("frequencies", artifact.read("frequencies"))
-    searched = _write_rows(
-        run, "vectors", dense_from_arrow(artifact.read("vectors")), embedder.vectors(texts), found, rows_per_shard
-    )
-    if has_contexts(tables, embedder.params):
-        contexts = embedder.contexts(texts, tables.around_of(rows, most=embedder.params.neighbors))
-        searched = _write_rows(run, "contexts", read_contexts(artifact), contexts, found, rows_per_shard)
-    run.quality = {"entities": len(tables), "dimensions": embedder.params.dimensions, "empty": searched}
+    old = dense_from_arrow(artifact.read("vectors"))
+    empty = _write_rows(run, "vectors", old, embedder.vectors(texts), found, rows_per_shard)
+    if has_contexts(tables, params):
+        contexts = embedder.contexts(texts, tables.around_of(rows, most=params.neighbors))
+        empty = _write_rows(run, "contexts", read_contexts(artifact), contexts, found, rows_per_shard)
+    run.quality = {"entities": len(tables), "dimensions": params.dimensions, "empty": empty, "made": len(rows)}
 
 
 def _write_rows(
@@ -48,13 +53,9 @@ def _write_rows(
     place, empty = np.cumsum(changes.changed) - 1, 0
     for shard in row_shards(len(changes.origin), rows_per_shard):
         mine = slice(shard.start, shard.stop)
-        rows = (
-            old[np.maximum(changes.origin[mine], 0)]
-            if len(old)
-            else np.zeros((shard.stop - shard.start, made.shape[1]), np.float32)
-        )
         changed = changes.changed[mine]
-        rows[changed] = made[place[mine][changed]]
+        rows = np.empty((shard.stop - shard.start, made.shape[1]), dtype=np.float32)
+        rows[changed], rows[~changed] = made[place[mine][changed]], old[changes.origin[mine][~changed]]
         run.write(table, dense_to_arrow(rows), shard=shard.index)
         empty += int((~rows.any(axis=1)).sum())
     return empty

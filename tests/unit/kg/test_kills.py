@@ -23,7 +23,16 @@ from tests.unit.xmr.logged import LoggedExecutor, Place, marker_of
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 #: Fan-outs in which a worker is killed.
-KILLED = ("blocking._embed_shard", "neighborhoods._sample_shard", "scorer._score_shard")
+KILLED = (
+    "aligner._train_shard",
+    "blocking._union_shard",
+    "embeddings._embed_shard",
+    "neighborhoods._sample_shard",
+    "rivals._best_shard",
+    "scores._score_shard",
+    "search._search_shard",
+    "shared_neighbors._shared_shard",
+)
 
 
 @dataclass

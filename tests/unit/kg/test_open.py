@@ -132,10 +132,13 @@ def test_a_match_is_explained_by_its_attributes_its_neighbours_and_its_rivals(op
     assert price.contribution == pytest.approx(1.0)
     assert {one.name: round(one.contribution, 4) for one in found.inputs} == {
         "price": 1.0,
-        "(all)": 0.4,
+        "(name)": 0.4,
         "maker": 0.4,
-        "aligner": 0.2,
+        "made by>": 0.2,
     }
+    said = {one.name: (one.left, one.right) for one in found.inputs}
+    assert said["(name)"] == (("red kettle 1.5 l",), ("Kettle, red, Acme",))
+    assert said["made by>"] == (("Acme",), ("ACME",))
     assert [(one.side, one.id, one.name, one.same) for one in found.neighbors] == [
         ("left", "b1", "Acme", "c1"),
         ("left", "", "30", ""),

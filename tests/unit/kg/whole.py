@@ -19,6 +19,11 @@ from tests.worlds import identities
 SETTINGS: dict[str, Any] = {
     "kg.shared": ["maker"],
     "kg.rows_per_shard": 50,
+    "kg.pairs.pairs_per_shard": 800,
+    "kg.search.exact_below": 100,
+    "kg.aligner.epochs": 2,
+    "kg.aligner.folds": 2,
+    "kg.scorer.forests": 1,
 }
 
 

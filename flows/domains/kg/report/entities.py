@@ -1,4 +1,4 @@
-"""The joined entities of an alignment in the report: sizes, what became of ids, conflicts, and pairs to review."""
+"""The joined entities of an alignment in the report: sizes, merges and splits of ids, conflicts, and pairs to review."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from fingerpost.schemas import kg
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 
-#: What became of an id of the version before.
+#: Events of ids since the version before.
 EVENTS = {
     "new": "new",
     "gone": "gone",

@@ -61,12 +61,12 @@ class Contents:
 
     @property
     def events(self) -> list[tuple[str, int]]:
-        """What became of ids, in words, with how many."""
+        """Events of ids by display name, with how many."""
         return [(EVENTS[event], count) for event, count in self.clusters.events.items()] if self.clusters else []
 
     @property
     def proposers(self) -> list[tuple[str, int]]:
-        """What proposed candidates, in words, with how many."""
+        """What proposed candidates, by display name, with how many."""
         return [(words, self.blocking[name]) for name, words in _PROPOSERS if self.blocking.get(name)]
 
     @property
