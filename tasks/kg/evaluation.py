@@ -77,7 +77,7 @@ class Tested:
         """
         figures = {(method, setting, metric): value for method, setting, metric, value in rows}
         test = self.links.of("test").without_assumed()
-        quality = {"tested": float(len(test.left)), "positives": float((test.labels == 1).sum())}
+        quality: dict[str, float] = {"tested": len(test.left), "positives": int((test.labels == 1).sum())}
         known = (name for name in ("given", "sampled") if ("scorer", name, "prauc") in figures)
         scored = next(known, "linked")
         decided = ("scorer", "given") if self.population == "given" and scored == "given" else ("matches", "linked")

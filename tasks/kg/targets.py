@@ -132,17 +132,17 @@ def chosen_threshold(judged: Judged, target: AlignmentTarget, params: IntervalPa
 
 
 def accepted_threshold(judged: Judged, target: AlignmentTarget, decided: NDArray[np.float64]) -> AlignmentThreshold:
-    """The threshold that at most ``target.value`` of the ``decided`` pairs pass, given by their log odds.
+    """The highest threshold that ``target.value`` of the ``decided`` pairs, given by their log odds, pass, or all if fewer.
 
-    No sample is involved, so the interval is the threshold.
+    More may pass where scores are equal: decisions take no more of them. No sample is involved, so the interval is the
+    threshold.
     """
-    scores = np.sort(decided)[::-1]
-    count = min(int(target.value), len(scores))
-    # Of equal ones none is accepted if not all may be.
-    below = scores[count] if count < len(scores) else None
-    over = scores[scores > below] if below is not None else scores
-    lowest = float(over[-1]) if len(over) else math.inf
-    found = lowest - _BELOW if below is None else (lowest + float(below)) / 2 if len(over) else float(below) + _BELOW
+    scores = np.unique(decided)[::-1]
+    if not len(scores):
+        return _measured(judged, target, (0.0, 0.0, 0.0), kept=True, params=IntervalParams())
+    counts = len(decided) - np.searchsorted(np.sort(decided), scores)
+    place = min(int(np.searchsorted(counts, target.value)), len(scores) - 1)
+    found = _between(scores, place)
     return _measured(judged, target, (found, found, found), kept=True, params=IntervalParams())
 
 
