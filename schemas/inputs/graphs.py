@@ -129,10 +129,11 @@ class GraphRows:
 
     def attribute(self, key: str, attribute: Attribute) -> None:
         """An attribute of an entity, which need not be known before; none whose value says a suppressed key."""
-        if self.names_suppressed(key, attribute.value):
+        if self.is_suppressed(key):
             return
         self._entities.setdefault(key, ("", ""))
-        self._attributes.add((key, attribute))
+        if not self.says_suppressed(attribute.value):
+            self._attributes.add((key, attribute))
 
     def has(self, key: str) -> bool:
         """Whether an entity was met."""

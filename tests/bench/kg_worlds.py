@@ -8,11 +8,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.schemas.inputs.graph_sources import GraphChoice, graph_source
+from fingerpost.schemas.inputs.graph_sources import graph_source
 from fingerpost.schemas.inputs.graphs import GraphBatch
 from fingerpost.tasks.kg.aligner_graphs import (
     AlignerGraph,
@@ -110,7 +111,7 @@ def matching_world(name: str, params: AlignerParams, *, shared: tuple[str, ...] 
     """A Magellan set with the given splits."""
     sides = [
         graph_source(
-            str(data_file(f"matching/{name}", f"{side}.csv")), GraphChoice(id="id", name=NAMES[name], shared=shared)
+            str(data_file(f"matching/{name}", f"{side}.csv")), form="table", id="id", name=NAMES[name], shared=shared
         ).read()
         for side in ("left", "right")
     ]
@@ -131,13 +132,13 @@ def paper_world(params: AlignerParams, *, weighted: bool = True) -> World:
     accents and signs.
     """
     tables = [_utf8(name) for name in ("DBLP2", "ACM")]
-    choice = GraphChoice(id="id", name="title", kind="paper", shared=("authors:,", "venue"))
+    choice: dict[str, Any] = {"id": "id", "name": "title", "kind": "paper", "shared": ("authors:,", "venue")}
     with tempfile.TemporaryDirectory() as folder:
         sides = []
         for number, text in enumerate(tables):
             path = Path(folder) / f"{number}.csv"
             path.write_text(text, encoding="utf-8")
-            sides.append(graph_source(str(path), choice).read())
+            sides.append(graph_source(str(path), form="table", **choice).read())
     rows = [{key: row for row, key in enumerate(side.entities["id"].to_pylist())} for side in sides]
     known = [row.split(",") for row in _utf8("DBLP-ACM_perfectMapping").replace('"', "").split()]
     mapped = [(one, other) for one, other in known if one in rows[0] and other in rows[1]]
