@@ -122,7 +122,7 @@ def test_the_diff_names_pairs_that_came_and_went_and_ids_that_moved(shops: Shops
     ("target", "value", "holds"),
     [
         ("precision", 0.99, lambda pairs: right_of(pairs) >= 0.95),
-        ("accepted", 40, lambda pairs: 36 <= len(pairs) <= 44),
+        ("accepted", 40, lambda pairs: 60 <= len(pairs) <= COMMON / 3 + 40),
         ("far", 0.01, lambda pairs: right_of(pairs) >= 0.8),
     ],
 )
