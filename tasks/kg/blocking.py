@@ -131,17 +131,18 @@ def union(
     vectors: tuple[NDArray[np.float32], NDArray[np.float32]],
     params: BlockingParams,
     *,
+    begin: int = 0,
     within: bool = False,
 ) -> Candidates:
     """The candidates of some left entities: pairs of one type, each once, the best ``params.candidates`` of each left one.
 
-    types: the number of each entity's type, -1 where it is not paired. vectors: float32 of both sides, unit rows or zeros.
-    Pairs of rules come first, then all by their best rank from any source, of these the more similar, then the smaller
-    right number. Known pairs always find a place; those that would have none otherwise are of ``LINKS`` alone. within: both
-    sides are one, and a pair is of its smaller entity as the left one.
+    types: the number of each entity's type, -1 where it is not paired. vectors: float32, unit rows or zeros, of the left
+    entities from ``begin`` on and of all right ones. Pairs of rules come first, then all by their best rank from any source,
+    of these the more similar, then the smaller right number. Known pairs always find a place; those that would have none
+    otherwise are of ``LINKS`` alone. within: both sides are one, and a pair is of its smaller entity as the left one.
     """
     left, right, ranks, bits = _merged(proposals, types, within=within)
-    similarity = cosines(left, right, vectors)
+    similarity = cosines(left - begin, right, vectors)
     order = np.lexsort((right, -similarity, ranks, left))
     place = np.empty(len(order), dtype=np.int64)
     place[order] = places(left[order])

@@ -13,6 +13,10 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
 from fingerpost.tasks.kg.graph import RelationGraph, relation_graph
 from fingerpost.tasks.kg.texts import entity_texts, neighbor_texts
+from fingerpost.tasks.recent import Recent
+
+#: Bytes of the graphs that are kept, and those in memory for each that is stored.
+_KEPT_BYTES, _EXPANSION = 2**30, 10
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,10 @@ class GraphTables:
 
     @staticmethod
     def open(store: Store, graph: Ref) -> "GraphTables":
-        """The tables of a graph."""
-        return GraphTables(store.open(graph, contracts.GRAPH))
+        """The tables of a graph; what was read of it is kept for further shards."""
+        artifact = store.open(graph, contracts.GRAPH)
+        content = tuple(entry.sha256 for entry in artifact.manifest.files)
+        return _recent.get((store.url, graph, content), lambda: GraphTables(artifact))
 
     def __len__(self) -> int:
         return self.artifact.rows("entities")
@@ -92,3 +98,10 @@ class GraphTables:
             return np.arange(len(self)), list(self.entities[key].to_pylist())
         rows = self.attributes.filter(pc.equal(self.attributes["key"], key))
         return rows["entity"].to_numpy(), list(rows["value"].to_pylist())
+
+
+def _expanded(tables: GraphTables) -> int:
+    return _EXPANSION * sum(entry.bytes for entry in tables.artifact.manifest.files)
+
+
+_recent: Recent[tuple[str, Ref, tuple[str, ...]], GraphTables] = Recent(_KEPT_BYTES, _expanded)
