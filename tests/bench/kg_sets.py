@@ -139,12 +139,14 @@ def block(alignment: Alignment, **params: Any) -> None:
     alignment.seconds["blocking"] = time.process_time() - begin - alignment.seconds["structure"]
 
 
-def compare(alignment: Alignment, features: FeatureParams = FeatureParams()) -> None:
+def compare(
+    alignment: Alignment, features: FeatureParams = FeatureParams(), labels: LabelParams = LabelParams()
+) -> None:
     """Runs the stages up to the features of labelled pairs."""
     pair = ("left", "right", "terms", "candidates")
     alignment.run("terms", weigh_attributes, "left", "right", params=TermParams(), rows_per_shard=16_384)
     alignment.run("rivals", find_rivals, *pair, "links", params=PairShards())
-    alignment.run("labels", label_pairs, *pair, "rivals", "links", params=LabelParams(), splits=LinkParams())
+    alignment.run("labels", label_pairs, *pair, "rivals", "links", params=labels, splits=LinkParams())
     more = ("structure",) if features.structure else ()
     alignment.run("features", compare_pairs, *pair, "rivals", "labels", *more, params=features)
 
