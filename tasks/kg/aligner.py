@@ -55,7 +55,7 @@ class Aligner:
 
     def __init__(self, weights: Weights, left: AlignerGraph, right: AlignerGraph) -> None:
         self.weights, self.left, self.right = weights, left, right
-        self._cross, self._importance, self._distance, self._difference = (bool(value) for value in weights["switches"])
+        self._cross, self._importance, self._distance = (bool(value) for value in weights["switches"])
 
     def logits(self, pairs: NDArray[np.integer], features: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
         """float64 (m,): log odds of each pair (m, 2), entities of the left and the right graph, before calibration.
@@ -129,7 +129,7 @@ class Aligner:
             vectors, half = self._array("attention"), own.shape[1]
             raw = _dots(neighbors, vectors[step.matrices, :half]) + _dots(own[:, None], vectors[step.matrices, half:])
             raw = raw + self._array("priority")[step.matrices]
-            importance = np.where(raw < 0, SLOPE * raw, raw)
+            importance = np.where(raw < 0, SLOPE * raw, raw) - step.crowds
         return _Outer(own, neighbors, known, importance)
 
     def _through(self, layer: str, step: Hop, vectors: Floats) -> tuple[Floats, Floats]:
@@ -159,8 +159,6 @@ class Aligner:
         if self._distance:
             return np.asarray(-np.sqrt(np.square(both[0] - both[1]).sum(axis=1)))
         head = self._array("head.weights").astype(np.float64)
-        if self._difference:
-            return np.asarray(float(self._array("head.bias")[0]) - (np.square(both[0] - both[1]) * head).sum(axis=1))
         return np.asarray((both[0] * both[1] * head).sum(axis=1) + float(self._array("head.bias")[0]))
 
     def _beside(self, features: NDArray[np.float64]) -> NDArray[np.float64]:

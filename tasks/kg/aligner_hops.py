@@ -35,6 +35,12 @@ class Hop:
         ranges = np.concatenate(([0], np.cumsum(counts)))
         return sparse.csr_array((weights, self.slots[known], ranges), shape=(len(self.slots), len(self.rows)))
 
+    @property
+    def crowds(self) -> NDArray[np.float32]:
+        """float32 (n, slots): logarithm of the number of neighbours of the same node that go through the same matrix."""
+        through = np.where(self.slots != NONE, self.matrices, -1)
+        return np.log((through[:, :, None] == through[:, None]).sum(axis=2)).astype(np.float32)
+
 
 def hop(graph: AlignerGraph, nodes: NDArray[np.integer]) -> Hop:
     """The hop to some nodes (n,) from their neighbours; nodes that are values have none."""

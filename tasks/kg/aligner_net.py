@@ -117,35 +117,31 @@ class AlignerNet(torch.nn.Module):
         """Logits (n,) of the pairs of a batch."""
         own, rows = self.inner(batch.inner, torch.from_numpy(batch.vectors))
         hidden = torch.relu(torch.cat([own, _Means.apply(rows, batch.inner.means)], dim=1))
-        if self.training and self.params.dropout:
-            hidden = torch.nn.functional.dropout(hidden, self.params.dropout)
         own, rows = self.outer(batch.outer, hidden)
         slots = torch.from_numpy(batch.outer.slots)
         known = slots != NONE
         rows = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
         neighbors = rows[torch.where(known, slots, len(rows) - 1)]
-        importance = self._importance(own, neighbors, batch.outer.matrices)
+        importance = self._importance(own, neighbors, batch.outer)
         places = torch.from_numpy(batch.places)
         sides = [(own[at], neighbors[at], known[at], importance[at]) for at in places.T]
         mixed = [torch.einsum("bk,bkh->bh", w, s[1]) for w, s in zip(self._weights(*sides), sides, strict=True)]
         ends = [torch.relu(torch.cat([s[0], m], dim=1)) for s, m in zip(sides, mixed, strict=True)]
-        if self.params.score == "difference":
-            logits = self.bias - torch.square(ends[0] - ends[1]) @ self.head
-        elif self.params.score == "distance":
+        if self.params.score == "distance":
             logits = -(torch.square(ends[0] - ends[1]).sum(dim=1) + 1e-12).sqrt()
         else:
             logits = (ends[0] * ends[1]) @ self.head + self.bias
         return logits + torch.from_numpy(batch.features) @ self.beside
 
-    def _importance(self, own: torch.Tensor, neighbors: torch.Tensor, matrices: NDArray[np.int32]) -> torch.Tensor:
+    def _importance(self, own: torch.Tensor, neighbors: torch.Tensor, step: Hop) -> torch.Tensor:
         """(n, slots): the logits of self-attention; zeros without it."""
         if self.params.attention not in ("self", "both"):
             return torch.zeros(neighbors.shape[:2])
-        hidden = own.shape[1]
-        vectors = self.vectors_of_attention()[torch.from_numpy(matrices.astype(np.int64))]
+        hidden, matrices = own.shape[1], torch.from_numpy(step.matrices.astype(np.int64))
+        vectors = self.vectors_of_attention()[matrices]
         raw = (neighbors * vectors[:, :, :hidden]).sum(dim=2) + (own[:, None] * vectors[:, :, hidden:]).sum(dim=2)
-        raw = raw + self.priority[torch.from_numpy(matrices.astype(np.int64))]
-        return torch.nn.functional.leaky_relu(raw, float(SLOPE))
+        raw = raw + self.priority[matrices]
+        return torch.nn.functional.leaky_relu(raw, float(SLOPE)) - torch.from_numpy(step.crowds)
 
     def _weights(self, left: tuple[torch.Tensor, ...], right: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
         """The weights of both sides' neighbours; zeros without any."""
@@ -161,12 +157,7 @@ class AlignerNet(torch.nn.Module):
     def arrays(self) -> Arrays:
         """The weights as `fingerpost.tasks.kg.aligner.Aligner` takes them, but for those of the features' scales."""
         attention, score = self.params.attention, self.params.score
-        switches = [
-            attention in ("cross", "both"),
-            attention in ("self", "both"),
-            score == "distance",
-            score == "difference",
-        ]
+        switches = [attention in ("cross", "both"), attention in ("self", "both"), score == "distance"]
         found: Arrays = {"switches": np.array(switches, np.uint8)} | self.inner.arrays("inner")
         found |= self.outer.arrays("outer") | {"attention": self.vectors_of_attention().detach().numpy().copy()}
         named = {"head.weights": self.head, "head.bias": self.bias, "head.features": self.beside}

@@ -20,19 +20,19 @@ class AlignerParams:
     burn_in: epochs after which ``hard`` of these are candidates with the highest logits.
     folds: models that are trained without a part of the training pairs each, for logits of pairs that they were not
     trained on; 0 for none.
-    margin: of the margin loss. quicker: how much faster the attention learns. gain: of the first matrices, which decides how unlike neighbours are at first.
+    margin: of the margin loss. quicker: how much faster the attention learns than the rest. gain: of the first matrices,
+    which decides how unlike neighbours are before training.
     """
 
     attention: Literal["none", "cross", "self", "both"] = "both"
     own_vectors: bool = True
-    score: Literal["product", "distance", "difference"] = "distance"
+    score: Literal["product", "distance"] = "distance"
     hidden: int = 64
     relations: int = 32
     neighbors: int = 10
     attributes: int = 10
     rate: float = 1e-3
     decay: float = 5e-4
-    dropout: float = 0.0
     batch: int = 64
     epochs: int = 20
     patience: int = 5
@@ -41,7 +41,7 @@ class AlignerParams:
     hard: float = 0.5
     margin: float = 1.0
     quicker: float = 10.0
-    folds: int = 2
+    folds: int = 0
     gain: float = 2.0
     seed: int = 0
 
@@ -52,7 +52,6 @@ class AlignerParams:
         if self.attention not in ("none", "cross", "self", "both") or self.score not in (
             "product",
             "distance",
-            "difference",
         ):
             raise ValueError(
                 "aligner: expected attention none, cross, self or both and score product or distance, got"
@@ -63,8 +62,8 @@ class AlignerParams:
                 "aligner: expected rate, margin and gain above 0, decay of at least 0 and hard from 0 to 1, got"
                 f" {self.rate}, {self.margin}, {self.gain}, {self.decay} and {self.hard}; correct them"
             )
-        if min(self.relations, self.attributes, self.patience, self.burn_in) < 0:
+        if min(self.relations, self.attributes, self.patience, self.burn_in, self.folds) < 0:
             raise ValueError(
-                "aligner: expected relations, attributes, patience and burn_in of at least 0, got"
-                f" {self.relations}, {self.attributes}, {self.patience} and {self.burn_in}; correct them"
+                "aligner: expected relations, attributes, patience, burn_in and folds of at least 0, got"
+                f" {self.relations}, {self.attributes}, {self.patience}, {self.burn_in} and {self.folds}; correct them"
             )

@@ -49,7 +49,7 @@ class AlignerTrainer:
     ) -> None:
         self.params, self._space = params, space
         self._sides = (left.embedded(),) * 2 if space.within else (left.embedded(), right.embedded())
-        self._graph, self._offset = (self._sides[0], 0) if space.within else (_joined(*self._sides), left.entities)
+        self._graph, self._offset = (self._sides[0], 0) if space.within else (joined(*self._sides), left.entities)
         self._known, self._features = labelled.pairs[labelled.labels == 1], features
         self._pairs, self._labels = _part(labelled, labelled.training, "training")
         self._held = _part(labelled, labelled.validation, "validation")
@@ -215,7 +215,7 @@ def _margin_loss(distances: torch.Tensor, is_match: torch.Tensor, margin: float)
     return parts[0] + parts[1]
 
 
-def _joined(left: AlignerGraph, right: AlignerGraph) -> AlignerGraph:
+def joined(left: AlignerGraph, right: AlignerGraph) -> AlignerGraph:
     """Both graphs as one: entities of the left and the right one, then texts of the left and the right one."""
     n, m = left.entities, right.entities
     neighbors = [_moved(left.neighbors, n, 0, m), _moved(right.neighbors, m, n, n + left.texts)]

@@ -75,7 +75,12 @@ def align(
     ] = None,
     accepted: Annotated[
         int | None,
-        typer.Option("--accepted", min=1, help="accept so many pairs, the most probable", show_default=False),
+        typer.Option(
+            "--accepted",
+            min=1,
+            help="accept so many pairs beside the known ones, the most probable",
+            show_default=False,
+        ),
     ] = None,
     far: Annotated[
         float | None,

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from fingerpost.schemas import kg
 from fingerpost.schemas.inputs.graph_links import LinkFile
-from fingerpost.schemas.inputs.graph_sources import GraphChoice, graph_source
+from fingerpost.schemas.inputs.graph_sources import graph_source
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.corpus.documents import ImportParams
@@ -16,7 +16,7 @@ from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.aligner_params import AlignerParams
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
 from fingerpost.tasks.kg.neighborhoods import SamplingParams
-from fingerpost.tasks.kg.splits import SplitParams
+from fingerpost.tasks.kg.splits import LinkParams
 from fingerpost.tasks.kg.stages.aligner import train_aligner
 from fingerpost.tasks.kg.stages.embeddings import embed_entities
 from fingerpost.tasks.kg.stages.inputs import import_graph, import_links
@@ -26,9 +26,9 @@ from tests.support.suggestion_artifacts import committed
 from tests.worlds import DAY
 
 PARAMS = AlignerParams(hidden=16, epochs=4, patience=0, folds=2, batch=32)
-CHOICES = {
-    "left": GraphChoice(id="sku", name="title", kind="product", shared=("maker",)),
-    "right": GraphChoice(id="number", name="name", kind="product", shared=("brand",)),
+CHOICES: dict[str, dict[str, Any]] = {
+    "left": {"id": "sku", "name": "title", "kind": "product", "shared": ("maker",)},
+    "right": {"id": "number", "name": "name", "kind": "product", "shared": ("brand",)},
 }
 _SIDES = ("left", "right")
 
@@ -50,11 +50,9 @@ def inputs(env: Environment, folder: Path, *, alone: bool = False) -> dict[str, 
         links = str(write(folder / "matches.csv", matches))
     made = {}
     for side in _SIDES:
-        source = graph_source(str(folder / f"{side}.csv"), CHOICES[side])
+        source = graph_source(str(folder / f"{side}.csv"), form="table", **CHOICES[side])
         made[side] = import_graph.execute(env, source, params=ImportParams(), side=side)
-    made["links"] = import_links.execute(
-        env, made["left"], made["right"], LinkFile(links), params=ImportParams(), splits=SplitParams()
-    )
+    made["links"] = import_links.execute(env, made["left"], made["right"], LinkFile(links), params=LinkParams())
     for side, other in (_SIDES, _SIDES[::-1]):
         made[f"{side}_neighborhoods"] = sample_neighborhoods.execute(
             env, made[side], params=SamplingParams(cap=4), rows_per_shard=50
