@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fingerpost.tasks.kg.entity_texts import INVERSE, EntityTexts, Linked
 from fingerpost.tasks.kg.pair_features import ANCHORS, PairComparer, baseline_names, neighbor_attribute
+from fingerpost.tasks.kg.term_rows import TermRows
 from fingerpost.tasks.kg.terms import (
     DATE,
     NEIGHBORS,
@@ -182,3 +183,14 @@ def test_kinds_of_attributes() -> None:
     assert most_common({"a": 3, "b": 5, "c": 1, "d": 4}, {"b": 2, "a": 9, "c": 7, "d": 0}, 2) == ("a", "b")
     assert neighbor_attribute("author") == "author>"
     assert neighbor_attribute(NEIGHBORS) == NEIGHBORS
+
+
+def test_rows_of_many_texts_are_those_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" ".join(row) for row in zip(LEFT["name"] * 3, RIGHT["name"] * 3, strict=True)]
+    rarity = Rarity.of(*frequencies(texts, "letters", PARAMS), len(texts))
+    whole = TermRows.of(texts, "letters", rarity, PARAMS)
+    monkeypatch.setattr("fingerpost.tasks.kg.term_rows._TEXTS", 5)
+    parts = TermRows.of(texts, "letters", rarity, PARAMS)
+    for name in ("indptr", "terms", "parts", "rarity"):
+        assert np.array_equal(getattr(whole, name), getattr(parts, name))
+        assert getattr(whole, name).dtype == getattr(parts, name).dtype
