@@ -100,7 +100,7 @@ def measure_set(name: str, folder: Path, seeds: int) -> list[dict[str, Any]]:
         {"dataset": name, "contender": method, "setting": f"{setting}, {seeds} seeds"} | mean(figures)
         for (method, setting), figures in found.items()
     ]
-    rows[1] |= {"seconds": seconds, "bar": BARS[name]}
+    rows[2] |= {"seconds": seconds, "bar": BARS[name]}
     return rows
 
 
