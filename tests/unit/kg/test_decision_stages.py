@@ -15,7 +15,7 @@ from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
 from fingerpost.tasks.kg.one_to_one import AssignmentParams
 from fingerpost.tasks.kg.stages.decisions import calibrate_alignment, decide_matches
-from fingerpost.tasks.kg.targets import AlignmentTarget
+from fingerpost.tasks.kg.targets import AlignmentTarget, IntervalParams
 from tests.support.alignments_scored import Scored, graph, labelled, links, random_scores
 from tests.unit.autocomplete.logs import world
 
@@ -58,7 +58,7 @@ class World:
             self.score_ref,
             self.labelled,
             self.link_ref,
-            params=CalibrationParams(**params),
+            params=CalibrationParams(intervals=IntervalParams(resamples=10), **params),
             assignment=AssignmentParams(assignment),
         )
         return self.calibration
