@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from fingerpost.schemas import kg
+from fingerpost.schemas.inputs.graph_links import known_links
 from fingerpost.schemas.inputs.graphs import GraphBatch
 from fingerpost.schemas.inputs.graphs_tables import SharedColumn, TableGraph
-from fingerpost.schemas.inputs.graph_links import known_links
 from fingerpost.schemas.inputs.graphs_triples import Dbp15k
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.environment import Environment
