@@ -55,6 +55,7 @@ bench-autocomplete: build
 
 bench-kg: build
 	@$(BIN)/python -m tests.bench.bench_kg
+	@$(BIN)/python -m tests.bench.bench_kg_matching
 	@$(BIN)/python -m tests.bench.bench_kg_model
 	@$(BIN)/python -m tests.bench.bench_kg_growth
 
