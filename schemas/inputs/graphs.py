@@ -113,7 +113,8 @@ class GraphRows:
         """An entity with its type and name, if these are known; a label is preferred to a name."""
         if self.is_suppressed(key):
             return
-        kind, name, label = ("" if self.says_suppressed(text) else text for text in (kind, name, label))
+        if self.suppressed is not None:
+            kind, name, label = ("" if self.says_suppressed(text) else text for text in (kind, name, label))
         if label:
             self._labels[key] = _first(self._labels.get(key, ""), label)
         before = self._entities.get(key, ("", ""))

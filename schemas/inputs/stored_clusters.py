@@ -15,7 +15,7 @@ class ClustersBefore:
     """The clusters of the version before as an input: read by the users' keys, and not a part of the lineage.
 
     What is inherited is ids alone. With a reference instead, each version would need all earlier ones for ever, and
-    forgetting an entity would have to rewrite them all. logged: whether it is recorded what became of these clusters; not
+    forgetting an entity would have to rewrite them all. logged: whether the changes since these clusters are recorded; not
     where they are those of the version that is rewritten because an entity is forgotten.
     """
 

@@ -44,8 +44,8 @@ DAY = "2026-01-02"
 #: Labelled positives, half of them for training; wrong partners of each that are labelled too.
 LABELLED, WRONG = 2_000, 4
 ROWS_PER_SHARD = 65_536
-EMBEDDING = EmbeddingParams(dimensions=int(os.environ.get("DIMENSIONS", "128")))
-SEARCH = SearchParams(nearest=10, ef=60, ef_construction=60, max_neighbors=12)
+EMBEDDING = EmbeddingParams(dimensions=128)
+SEARCH = SearchParams(nearest=10, ef=100)
 BLOCKING = BlockingParams(candidates=10, shared=5)
 #: What each stage is part of.
 PARTS = {

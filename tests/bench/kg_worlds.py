@@ -6,11 +6,12 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from fingerpost.schemas.inputs.graph_sources import graph_source
@@ -107,8 +108,20 @@ def _facts(graph: GraphBatch, vectors: NDArray[np.float32], sampling: SamplingPa
     return EntityFacts(vectors, sampled, names, values), texts.dictionary.to_pylist()
 
 
-def matching_world(name: str, params: AlignerParams, *, shared: tuple[str, ...] = (), weighted: bool = True) -> World:
-    """A Magellan set with the given splits."""
+def blanked(graph: GraphBatch, kind: str, name: str, share: float, *, seed: int) -> GraphBatch:
+    """A graph without the names of a share of its entities of a type; name: the attribute that repeats them."""
+    chosen = np.array([one == kind for one in graph.entities["type"].to_pylist()])
+    chosen &= np.random.default_rng(seed).random(len(chosen)) < share
+    names = ["" if lost else one for one, lost in zip(graph.entities["name"].to_pylist(), chosen.tolist(), strict=True)]
+    entities = graph.entities.set_column(2, "name", pa.array(names))
+    kept = ~(chosen[graph.attributes["entity"].to_numpy()] & (np.array(graph.attributes["key"].to_pylist()) == name))
+    return replace(graph, entities=entities, attributes=graph.attributes.filter(pa.array(kept)))
+
+
+def matching_world(
+    name: str, params: AlignerParams, *, shared: tuple[str, ...] = (), weighted: bool = True, lost: float = 0.0
+) -> World:
+    """A Magellan set with the given splits; lost: share of the rows of either side whose names are blanked."""
     sides = [
         graph_source(
             str(data_file(f"matching/{name}", f"{side}.csv")), form="table", id="id", name=NAMES[name], shared=shared
@@ -116,6 +129,7 @@ def matching_world(name: str, params: AlignerParams, *, shared: tuple[str, ...] 
         for side in ("left", "right")
     ]
     rows = [{key: row for row, key in enumerate(side.entities["id"].to_pylist())} for side in sides]
+    sides = [blanked(side, "row", NAMES[name], lost, seed=number) for number, side in enumerate(sides)]
     with open(data_file(f"matching/{name}", "pairs.csv"), encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     pairs = np.array([(rows[0][row["left_id"]], rows[1][row["right_id"]]) for row in found], np.int64)
@@ -124,7 +138,7 @@ def matching_world(name: str, params: AlignerParams, *, shared: tuple[str, ...] 
     return world_of(sides, {"row": Pairs(pairs, labels, np.zeros(len(pairs)), splits)}, params, weighted=weighted)
 
 
-def paper_world(params: AlignerParams, *, weighted: bool = True) -> World:
+def paper_world(params: AlignerParams, *, weighted: bool = True, lost: float = 0.0) -> World:
     """Raw DBLP and ACM: papers with authors and venues as entities; candidates are pairs of similar names.
 
     Papers: the given mapping is the truth. Authors: two names are one author where two matched papers have both at the same
@@ -147,6 +161,7 @@ def paper_world(params: AlignerParams, *, weighted: bool = True) -> World:
         "authors": _same_authors(tables, mapped, rows),
     }
     pairs = {kind: _candidates(sides, kind, truth[kind]) for kind in truth}
+    sides = [blanked(side, "paper", "title", lost, seed=number) for number, side in enumerate(sides)]
     return world_of(sides, pairs, params, weighted=weighted)
 
 

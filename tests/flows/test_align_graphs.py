@@ -111,8 +111,8 @@ def test_the_diff_names_pairs_that_came_and_went_and_ids_that_moved(shops: Shops
         change.about: change for artifact in diff(shops.store, before, after).artifacts for change in artifact.data
     }
     matches = changes["matches"]
-    assert matches.figures["went"] >= 1
-    assert any("L003" in example for example in matches.examples if example.startswith("went"))
+    assert matches.figures["vanished"] >= 1
+    assert any("L003" in example for example in matches.examples if example.startswith("vanished"))
     assert changes["ids"].figures["entities of both"] > 2 * COMMON
     assert changes["ids"].figures["whose id moved"] <= 0.05 * changes["ids"].figures["entities of both"]
     assert isinstance(changes["entities"], DataChange)

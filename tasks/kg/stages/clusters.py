@@ -234,10 +234,8 @@ def _or_empty(ids: NDArray[np.uint64], places: NDArray[np.int64]) -> pa.Array:
 
 def _texts_of(ids: NDArray[np.uint64]) -> pa.Array:
     """Ids as texts of hexadecimal digits."""
-    digits = ids.astype(">u8").tobytes().hex().encode()
-    offsets = np.arange(len(ids) + 1, dtype=np.int64) * _DIGITS
-    texts = pa.LargeStringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(digits))
-    return texts.cast(pa.string())
+    digits = np.frombuffer(ids.astype(">u8").tobytes().hex().encode(), dtype=f"S{_DIGITS}")
+    return pa.array(digits, pa.binary()).cast(pa.string())
 
 
 def _ids_of(texts: pa.ChunkedArray) -> NDArray[np.uint64]:

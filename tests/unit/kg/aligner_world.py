@@ -16,7 +16,7 @@ from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.aligner_params import AlignerParams
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
 from fingerpost.tasks.kg.neighborhoods import SamplingParams
-from fingerpost.tasks.kg.splits import SplitParams
+from fingerpost.tasks.kg.splits import LinkParams
 from fingerpost.tasks.kg.stages.aligner import train_aligner
 from fingerpost.tasks.kg.stages.embeddings import embed_entities
 from fingerpost.tasks.kg.stages.inputs import import_graph, import_links
@@ -52,9 +52,7 @@ def inputs(env: Environment, folder: Path, *, alone: bool = False) -> dict[str, 
     for side in _SIDES:
         source = graph_source(str(folder / f"{side}.csv"), form="table", **CHOICES[side])
         made[side] = import_graph.execute(env, source, params=ImportParams(), side=side)
-    made["links"] = import_links.execute(
-        env, made["left"], made["right"], LinkFile(links), params=ImportParams(), splits=SplitParams()
-    )
+    made["links"] = import_links.execute(env, made["left"], made["right"], LinkFile(links), params=LinkParams())
     for side, other in (_SIDES, _SIDES[::-1]):
         made[f"{side}_neighborhoods"] = sample_neighborhoods.execute(
             env, made[side], params=SamplingParams(cap=4), rows_per_shard=50

@@ -130,6 +130,14 @@ def test_no_more_pairs_are_accepted_than_asked_for(tmp_path: Path, assignment: s
     assert len(made.decide(assignment)) - known == asked
 
 
+def test_of_equal_pairs_as_many_are_accepted_as_asked_for(tmp_path: Path) -> None:
+    made = World(tmp_path)
+    made.scores = {pair: 3.0 if pair in made.truth else -3.0 for pair in made.scores}
+    made.calibrate(target=AlignmentTarget("accepted", 25))
+    known = {(a, b) for a, b, label, *_ in made.links if label}
+    assert sorted(set(made.decide()) - known) == sorted(made.truth - known)[:25]
+
+
 def test_entities_may_have_several_partners(tmp_path: Path) -> None:
     made = World(tmp_path)
     made.calibrate(assignment="many", target=AlignmentTarget("precision", 0.5))
