@@ -4,7 +4,7 @@ import csv
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
@@ -291,7 +291,6 @@ def _number_of(text: str) -> Any:
 
 
 def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterator[RawBatch]:
-    wanted = {ours: reading.mapping.get(ours, ours) for ours in reading.form.names}
     before, first_problem = reading.met, ""
     keys: dict[str, None] = {}
     pending: list[dict[str, Any]] = []
@@ -310,7 +309,7 @@ def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterato
             pending.append(record)
             rows += reading.take(1)
         if len(pending) == _LINES:
-            yield RawBatch({ours: [r.get(theirs) for r in pending] for ours, theirs in wanted.items()}, rows)
+            yield _json_batch(pending, rows, keys, reading)
             pending, rows = [], []
     if keys:
         reading.chosen(file, list(keys))
@@ -320,7 +319,13 @@ def _read_json_lines(file: Path, handle: IO[bytes], reading: Reading) -> Iterato
             f" {'other lines' if reading.form.private else first_problem or 'objects without keys'}; "
             "write each row as an object on a separate line"
         )
-    yield RawBatch({ours: [r.get(theirs) for r in pending] for ours, theirs in wanted.items()}, rows)
+    yield _json_batch(pending, rows, keys, reading)
+
+
+def _json_batch(records: list[dict[str, Any]], rows: list[int], found: Collection[str], reading: Reading) -> RawBatch:
+    mapping = reading.form.mapped(reading.mapping, found)
+    names = {ours: mapping.get(ours, ours) for ours in reading.form.names}
+    return RawBatch({ours: [record.get(theirs) for record in records] for ours, theirs in names.items()}, rows)
 
 
 def json_object(line: str) -> dict[str, Any] | str:

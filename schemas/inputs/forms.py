@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -40,7 +40,8 @@ class Form:
     numbers in text. is_row: each file is one row, whose id is the file's path. spelled: columns of keys that are texts, and
     may be spelled in several ways. private: no value of a row is quoted anywhere, since rows are about people. rewriter: of
     inputs that are no tables, ``"module:function"`` of ``(path, suppressed, *, write) -> int``, the number of lines with
-    suppressed keys, which it removes to ``write``.
+    suppressed keys, which it removes to ``write``. other_names: what other tools call a column, where neither its name nor a
+    mapping says it.
     """
 
     names: tuple[str, ...]
@@ -55,6 +56,13 @@ class Form:
     spelled: tuple[str, ...] = ()
     private: bool = False
     rewriter: str = ""
+    other_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def mapped(self, mapping: Mapping[str, str], found: Collection[str]) -> dict[str, str]:
+        """A mapping, with the other names that an input of the columns ``found`` has for ours."""
+        missing = [ours for ours in self.other_names if ours not in mapping and ours not in found]
+        named = {ours: [name for name in self.other_names[ours] if name in found] for ours in missing}
+        return {**{ours: names[0] for ours, names in named.items() if names}, **mapping}
 
     def keys_of(self, column: str) -> tuple[str, ...]:
         """The columns in which keys of a column may occur: ids in all of ``keys``."""
@@ -176,6 +184,7 @@ def _chosen_columns(
     form: Form,
     distinct: Callable[[], Sequence[str] | None] | None,
 ) -> dict[str, str]:
+    mapping = form.mapped(mapping, found)
     numbered = mapping.get("id") == ROW_NUMBER
     mapping = {ours: theirs for ours, theirs in mapping.items() if not (numbered and ours == "id")}
     seen = listed(found)

@@ -9,33 +9,38 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fingerpost.schemas.inputs.checks_cells import text_cells
+from fingerpost.schemas.inputs.files import input_files
 from fingerpost.schemas.inputs.formats import RawBatch, Reading
 from fingerpost.schemas.inputs.forms import Form, Quarantine, checked_mapping
 from fingerpost.schemas.inputs.interaction_rows import RowReport
-from fingerpost.schemas.inputs.keyed_files import check_columns, keyed_identity, read_files
+from fingerpost.schemas.inputs.keyed_files import check_columns, columns_of, keyed_identity, read_files
 from fingerpost.schemas.inputs.suppression import Suppressed
 
 #: Where links come from.
 GIVEN, REVIEWED = "given", "reviewed"
+#: What tools for matching call the columns of a pair.
+_OTHER_NAMES = {"left": ("left_id", "ltable_id"), "right": ("right_id", "rtable_id")}
 LINKS = Form(
     ("left", "right", "label", "split"),
     needed=("left", "right"),
     option="--set kg.columns.",
     keys=("left", "right"),
     numbers=(),
+    other_names=_OTHER_NAMES,
 )
 #: What `fingerpost review` writes, with its label filled.
 REVIEWED_LINKS = Form(
     ("left", "right", "label"), needed=("left", "right", "label"), option="", keys=("left", "right"), numbers=()
 )
-LABELS = {"1": 1, "true": 1, "0": 0, "false": 0}
-DECISIONS = LABELS | {"1.0": 1, "yes": 1, "y": 1, "same": 1, "0.0": 0, "no": 0, "n": 0, "different": 0}
+LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
+DECISIONS = LABELS | {"yes": 1, "y": 1, "same": 1, "no": 0, "n": 0, "different": 0}
 SPLITS = {
     "": "",
     **dict.fromkeys(("train", "training"), "training"),
     **dict.fromkeys(("valid", "validation", "dev"), "validation"),
     "test": "test",
 }
+_FLOAT, _WHOLE = r"^(-?[0-9]+)\.0$", r"^-?[0-9]+$"
 #: Rows of links with their positions in an input.
 LINK_SCHEMA = pa.schema(
     [
@@ -81,6 +86,7 @@ class LinkSource(Protocol):
 class LinkFile:
     """A Parquet, CSV or JSON Lines file (or a folder of Parquet files) of left, right, label and split.
 
+    Without such columns left and right are also read from left_id and right_id, or ltable_id and rtable_id.
     label: 1 or true for the same entity, 0 or false for two, 1 without the column. split: training, validation or test,
     also as train, valid and dev; empty for none. mapping: pairs (our column, the file's) where they differ. suppressed: ids
     to leave out.
@@ -144,17 +150,21 @@ class ReviewedLinks:
 
 
 def _read(path: str, reading: Reading, labels: Mapping[str, int], source: str) -> LinkBatch:
-    tables = [_links(batch, reading, labels, source) for batch in read_files(path, reading)]
+    # JSON Lines have a cell of every column that is looked for.
+    names = {name for file in input_files(path) for name in columns_of(file)}
+    labelled = reading.mapping.get("label", "label") in names
+    batches = read_files(path, reading)
+    tables = [_links(batch, reading, labels, source, labelled=labelled) for batch in batches]
     return LinkBatch(pa.concat_tables([LINK_SCHEMA.empty_table(), *tables]), reading.quarantine)
 
 
-def _links(batch: RawBatch, reading: Reading, labels: Mapping[str, int], source: str) -> pa.Table:
+def _links(batch: RawBatch, reading: Reading, labels: Mapping[str, int], source: str, *, labelled: bool) -> pa.Table:
     report = RowReport(batch, reading.quarantine, batch.columns["left"])
     empty = pa.array([""] * len(batch.rows), pa.string())
     left, right, label, split = (_texts(batch.columns.get(name, empty), name, report) for name in LINKS.names)
     report.every(pc.equal(left, ""), "no left", "the cell is empty")
     report.every(pc.equal(right, ""), "no right", "the cell is empty")
-    values = _known(label, labels, "label", report, given="label" in batch.columns, undecided=source == REVIEWED)
+    values = _known(label, labels, "label", report, given=labelled, undecided=source == REVIEWED)
     splits = _known(split, SPLITS, "split", report)
     rows = np.asarray(batch.rows, dtype=np.int64)
     bad = np.fromiter(reading.quarantine.found, dtype=np.int64, count=len(reading.quarantine.found))
@@ -241,11 +251,11 @@ def known_links(batches: list[LinkBatch], left: pa.ChunkedArray, right: pa.Chunk
                 found[pair] = said
             elif by_reviewer:
                 found[pair] = _Said(said.label, before.split or said.split, True, before.listed)
-            elif before.reviewed or before.agrees(said):
+            elif before.reviewed or before.label == said.label:
                 repeated += not before.reviewed
-                found[pair] = _Said(before.label, before.split or said.split, before.reviewed, True)
+                found[pair] = _Said(before.label, _earliest(before.split, said.split), before.reviewed, True)
             else:
-                detail = f"{link['left']} and {link['right']} are linked before, with another label or split"
+                detail = f"{link['left']} and {link['right']} are linked before, with another label"
                 batch.quarantine.add(link["row"], link["left"], "contradicting link", detail)
     pairs = sorted(found)
     said_of = [found[pair] for pair in pairs]
@@ -271,12 +281,23 @@ class _Said:
     reviewed: bool
     listed: bool
 
-    def agrees(self, other: "_Said") -> bool:
-        """Whether another row says the same, or less."""
-        return self.label == other.label and (self.split == other.split or not self.split or not other.split)
+
+def _earliest(one: str, other: str) -> str:
+    """Of two splits the one that is used first; an empty one is none."""
+    order = [split for split in dict.fromkeys(SPLITS.values()) if split in (one, other) and split]
+    return order[0] if order else ""
 
 
 def _rows(ids: pa.ChunkedArray, keys: pa.ChunkedArray) -> Iterator[int]:
-    """The row of each id among the keys; -1 for one that is not among them."""
-    places = pc.index_in(ids, value_set=keys.combine_chunks()).fill_null(-1)
-    yield from places.to_pylist()
+    """The row of each id among the keys; -1 for one that is not among them.
+
+    A whole number may be written with ".0" on one side alone, as tools do for columns in which some numbers are missing.
+    """
+    known = keys.combine_chunks()
+    places = pc.index_in(ids, value_set=known)
+    if places.null_count:
+        short = pc.replace_substring_regex(ids, _FLOAT, "\\1")
+        longer = pc.if_else(pc.match_substring_regex(ids, _WHOLE), pc.binary_join_element_wise(ids, "0", "."), ids)
+        for spelled in (short, longer):
+            places = pc.coalesce(places, pc.index_in(spelled, value_set=known))
+    yield from places.fill_null(-1).to_pylist()

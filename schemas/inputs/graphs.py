@@ -113,7 +113,8 @@ class GraphRows:
         """An entity with its type and name, if these are known; a label is preferred to a name."""
         if self.is_suppressed(key):
             return
-        kind, name, label = ("" if self.says_suppressed(text) else text for text in (kind, name, label))
+        if self.suppressed is not None:
+            kind, name, label = ("" if self.says_suppressed(text) else text for text in (kind, name, label))
         if label:
             self._labels[key] = _first(self._labels.get(key, ""), label)
         before = self._entities.get(key, ("", ""))
@@ -129,10 +130,11 @@ class GraphRows:
 
     def attribute(self, key: str, attribute: Attribute) -> None:
         """An attribute of an entity, which need not be known before; none whose value says a suppressed key."""
-        if self.names_suppressed(key, attribute.value):
+        if self.is_suppressed(key):
             return
         self._entities.setdefault(key, ("", ""))
-        self._attributes.add((key, attribute))
+        if not self.says_suppressed(attribute.value):
+            self._attributes.add((key, attribute))
 
     def has(self, key: str) -> bool:
         """Whether an entity was met."""

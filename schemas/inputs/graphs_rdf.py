@@ -74,12 +74,13 @@ class NTriples:
 
     def _add(self, triple: _Triple, rows: GraphRows) -> None:
         head, relation, tail = _key(triple[0]), triple[1].value, triple[2]
-        rows.entity(head, name=_own_name(head))
+        _meet(head, rows)
         if not isinstance(tail, ox.Literal):
+            other = _key(tail)
             if relation == TYPE:
-                rows.entity(head, kind=_key(tail))
-            rows.entity(_key(tail), name=_own_name(_key(tail)))
-            rows.relation(head, relation, _key(tail))
+                rows.entity(head, kind=other)
+            _meet(other, rows)
+            rows.relation(head, relation, other)
             return
         language, datatype = tail.language or "", tail.datatype.value
         rows.attribute(head, Attribute(relation, tail.value, "" if datatype in (TEXT, TAGGED) else datatype, language))
@@ -96,6 +97,12 @@ class NTriples:
 
 def _key(node: _Node) -> str:
     return f"_:{node.value}" if isinstance(node, ox.BlankNode) else node.value
+
+
+def _meet(key: str, rows: GraphRows) -> None:
+    """Adds an entity under the name that its key says, unless it was met."""
+    if not rows.has(key):
+        rows.entity(key, name=_own_name(key))
 
 
 def _own_name(key: str) -> str:

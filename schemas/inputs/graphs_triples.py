@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.checks_cells import text_cells
 from fingerpost.schemas.inputs.files import check_regular, readable
 from fingerpost.schemas.inputs.formats import Reading
 from fingerpost.schemas.inputs.forms import Form, Quarantine, checked_mapping
+from fingerpost.schemas.inputs.graph_columns import GraphColumns
 from fingerpost.schemas.inputs.graph_lines import opened_lines
 from fingerpost.schemas.inputs.graph_links import GIVEN, LINK_SCHEMA, LinkBatch
 from fingerpost.schemas.inputs.graphs import GraphBatch, GraphRows
@@ -55,18 +58,19 @@ class TripleFile:
     def read(self) -> GraphBatch:
         """The graph; rows with an empty cell are quarantined. InputError if it cannot be read."""
         reading = self._reading()
-        rows = GraphRows(reading.quarantine)
+        found = GraphColumns(reading.quarantine, self.suppressed)
         for batch in read_files(self.path, reading):
             report = RowReport(batch, reading.quarantine, batch.columns["head"])
             cells = [text_cells(name, batch.columns[name], report, keys=TRIPLES.names) for name in TRIPLES.names]
-            texts = [[text.strip() for text in column.to_pylist()] for column in cells]
-            for i, triple in enumerate(zip(*texts, strict=True)):
-                if not all(triple):
-                    report(i, f"no {TRIPLES.names[triple.index('')]}", "the cell is empty")
-                elif batch.rows[i] not in reading.quarantine.found:
-                    rows.relation(*triple)
-                    rows.rows += 1
-        return rows.batch()
+            head, relation, tail = (pc.utf8_trim_whitespace(column) for column in cells)
+            for name, column in zip(TRIPLES.names, (head, relation, tail), strict=True):
+                report.every(pc.equal(column, ""), f"no {name}", "the cell is empty")
+            bad = np.fromiter(reading.quarantine.found, dtype=np.int64, count=len(reading.quarantine.found))
+            good = pa.array(~np.isin(np.asarray(batch.rows, dtype=np.int64), bad))
+            head, relation, tail = (column.filter(good) for column in (head, relation, tail))
+            found.relations(head, relation, tail)
+            found.rows += len(head)
+        return found.batch()
 
     def _reading(self, *, keys_only: bool = False) -> Reading:
         mapping = checked_mapping(dict(self.mapping), TRIPLES)

@@ -1,15 +1,15 @@
 """Files of queries to rank labels for, and the writer of rankings and other results."""
 
+import csv
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from fingerpost.schemas.errors import InputError
@@ -85,7 +85,7 @@ class RowWriter:
         if self._path.suffix == ".parquet":
             self._parquet = pq.ParquetWriter(self._partial, self._schema)
         elif self._path.suffix == ".csv":
-            pa.csv.write_csv(self._schema.empty_table(), self._partial)
+            self._write_csv([self._schema.names])
         else:
             self._partial.touch()
         return self
@@ -123,8 +123,16 @@ class RowWriter:
             self._parquet.write_table(table)
             return
         if self._path.suffix == ".csv":
-            with self._partial.open("ab") as rows:
-                pa.csv.write_csv(table, rows, pa.csv.WriteOptions(include_header=False))
+            self._write_csv(zip(*(column.to_pylist() for column in table.columns), strict=True))
             return
         with self._partial.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
+
+    def _write_csv(self, rows: Iterable[Sequence[Any]]) -> None:
+        with self._partial.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([_plain(value) for value in row] for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    """A value as CSV has it: of a truth value its name in lower case, as in JSON."""
+    return str(value).lower() if isinstance(value, bool) else value

@@ -149,14 +149,14 @@ def _csv_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[byt
 
 def _json_parts(file: Path, handle: IO[bytes], rule: _Rule) -> Iterator[tuple[bytes, bool]]:
     """The lines of JSON Lines, and whether each is to be removed."""
-    names = {key: rule.mapping.get(key, key) for key in rule.keys}
     for line in handle:
         text = line.decode("utf-8-sig", "backslashreplace")
         record = json_object(text) if text.strip() else {}
         if isinstance(record, str):
             yield line, rule.mentioned(text)
         else:
-            yield line, rule.removes(names, map(record.get, names.values()))
+            mapping = rule.form.mapped(rule.mapping, record)
+            yield line, rule.removes(rule.keys, (record.get(mapping.get(key, key)) for key in rule.keys))
 
 
 def _parquet_without(file: Path, content: bytes, rule: _Rule) -> tuple[bytes, int]:

@@ -15,20 +15,22 @@ class ClustersBefore:
     """The clusters of the version before as an input: read by the users' keys, and not a part of the lineage.
 
     What is inherited is ids alone. With a reference instead, each version would need all earlier ones for ever, and
-    forgetting an entity would have to rewrite them all.
+    forgetting an entity would have to rewrite them all. logged: whether the changes since these clusters are recorded; not
+    where they are those of the version that is rewritten because an entity is forgotten.
     """
 
     store: Store
     left: Ref
     right: Ref
     clusters: Ref
+    logged: bool = True
 
     def __str__(self) -> str:
         return str(self.clusters)
 
     def identity(self) -> str:
         """A digest of the artifacts that it is read from."""
-        return digest_of([self.left.identity, self.right.identity, self.clusters.identity])
+        return digest_of([self.left.identity, self.right.identity, self.clusters.identity, self.logged])
 
     def read(self) -> pa.Table:
         """Each entity of the version before: ``side``, ``id`` (the user's key) and ``cluster``."""

@@ -84,8 +84,8 @@ def changes_between(before: CodedGraph, now: CodedGraph) -> Changes:
 def entity_digests(graph: CodedGraph) -> NDArray[np.uint64]:
     """uint64 (entities, 2): 128 bits of all that is said of each entity, in any order of rows.
 
-    Two versions of an entity have equal digests where the same is said of it; by chance once in 2**128 otherwise. Equal
-    facts count as often as they are there.
+    Two versions of an entity have equal digests where the same is said of it, and with a probability of about 2**-128
+    where it is not. Equal facts count as often as they are there.
     """
     heads, kinds, tails = graph.relations.T
     rows = np.arange(len(graph.keys))

@@ -1,4 +1,4 @@
-"""Ids of clusters that stay from run to run, and what became of the clusters of the version before.
+"""Ids of clusters that stay from run to run, and the changes since the version before.
 
 A cluster keeps the id of the earlier cluster with which it has the most members in common. All other ids come from the
 key of a cluster's first member, so that they depend neither on a counter nor on the clock nor on the order of rows.
@@ -80,7 +80,7 @@ def kept_clusters(found: Overlaps, count: int) -> NDArray[np.int64]:
 
 
 def history(found: Overlaps, kept: NDArray[np.int64], sizes_before: NDArray[np.int64]) -> History:
-    """What became of the clusters before, and which are new; kept: see `kept_clusters`.
+    """Which clusters are new, gone, merged, split or moved since the version before; kept: see `kept_clusters`.
 
     sizes_before: int64 (clusters before,), members then.
     """

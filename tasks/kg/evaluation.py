@@ -16,7 +16,7 @@ from scipy import sparse
 from fingerpost.tasks.kg.calibrated_scores import exclusive
 from fingerpost.tasks.kg.calibration import Calibration, log_odds_of
 from fingerpost.tasks.kg.decisions import average_precision, best_threshold, recall_at_precision
-from fingerpost.tasks.kg.judged import Judged, Links, given_pairs, linked_pairs
+from fingerpost.tasks.kg.judged import Judged, Links, among, given_pairs, linked_pairs
 from fingerpost.tasks.kg.matches import ChosenThreshold, accepted_pairs
 from fingerpost.tasks.kg.one_to_one import AssignmentParams, ScoredPairs
 from fingerpost.tasks.kg.ranks import rank_figures, ranks_of
@@ -77,7 +77,7 @@ class Tested:
         """
         figures = {(method, setting, metric): value for method, setting, metric, value in rows}
         test = self.links.of("test").without_assumed()
-        quality = {"tested": float(len(test.left)), "positives": float((test.labels == 1).sum())}
+        quality: dict[str, float] = {"tested": len(test.left), "positives": int((test.labels == 1).sum())}
         known = (name for name in ("given", "sampled") if ("scorer", name, "prauc") in figures)
         scored = next(known, "linked")
         decided = ("scorer", "given") if self.population == "given" and scored == "given" else ("matches", "linked")
@@ -218,10 +218,10 @@ def ranks_among(matches: Links, scored: ScoredPairs, *, restricted: bool) -> NDA
     if matches.within:
         left, right = np.concatenate([left, right]), np.concatenate([right, left])
         scores = np.concatenate([scores, scores])
-    wanted = np.isin(left, matches.left)
+    wanted = among(left, matches.left)
     if restricted:
         ends = matches.right if not matches.within else np.concatenate([matches.left, matches.right])
-        wanted &= np.isin(right, ends)
+        wanted &= among(right, ends)
     columns = np.unique(np.concatenate([right[wanted], matches.right]))
     lefts = np.unique(matches.left)
     places = np.searchsorted(lefts, left[wanted]), np.searchsorted(columns, right[wanted])

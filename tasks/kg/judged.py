@@ -61,6 +61,22 @@ def pair_keys(left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[
     return (left.astype(np.int64) << 32) | right.astype(np.int64)
 
 
+def among(values: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool (n,): which entities are among others; by a table, which is many times as fast as sorting."""
+    size = 1 + int(max(values.max(initial=-1), wanted.max(initial=-1)))
+    table = np.zeros(size, dtype=bool)
+    table[wanted] = True
+    return table[values]
+
+
+def are_links(left: NDArray[np.int64], right: NDArray[np.int64], links: "Links") -> NDArray[np.bool_]:
+    """bool (n,): which pairs are links."""
+    found = among(left, links.left) & among(right, links.right)
+    rows = np.flatnonzero(found)
+    found[rows] = np.isin(pair_keys(left[rows], right[rows]), links.keys())
+    return found
+
+
 class SameEntities:
     """Which pairs are one entity by the positive links, directly or over others."""
 
@@ -114,6 +130,8 @@ class Judged:
 
 def given_pairs(links: Links, scored: ScoredPairs) -> Judged:
     """The labelled pairs with their scores (``scored`` has those of any pairs); matches without one are missed."""
+    among_links = are_links(scored.left, scored.right, links)
+    scored = scored.where(among_links)
     keys = pair_keys(scored.left, scored.right)
     order = np.argsort(keys, kind="stable")
     place = np.minimum(np.searchsorted(keys[order], links.keys()), max(len(keys) - 1, 0))
@@ -130,10 +148,10 @@ def open_pairs(links: Links, candidates: ScoredPairs, *, exclusive: bool) -> NDA
 
     Those are decided that are links themselves, and, if matches exclude each other, those of an entity with a match.
     """
-    is_open = ~np.isin(pair_keys(candidates.left, candidates.right), links.keys())
+    is_open = ~are_links(candidates.left, candidates.right, links)
     if exclusive:
         matches = links.where(links.labels == 1)
-        is_open &= ~(np.isin(candidates.left, matches.left) | np.isin(candidates.right, matches.right))
+        is_open &= ~(among(candidates.left, matches.left) | among(candidates.right, matches.right))
     return is_open
 
 
@@ -146,11 +164,11 @@ def linked_pairs(links: Links, split: str, candidates: ScoredPairs, *, exclusive
     matches = own.where(own.labels == 1)
     opened = candidates.where(open_pairs(links.of("training"), candidates, exclusive=exclusive))
     best = mutual(opened) if exclusive else np.ones(len(opened.scores), dtype=bool)
-    keys = pair_keys(opened.left, opened.right)
-    judged = np.isin(opened.left, matches.left) | np.isin(opened.right, matches.right) | np.isin(keys, own.keys())
+    judged = among(opened.left, matches.left) | among(opened.right, matches.right)
+    judged |= are_links(opened.left, opened.right, own)
     if links.within:
-        judged |= np.isin(opened.left, matches.right) | np.isin(opened.right, matches.left)
-    one, other = SameEntities(links).classes(opened.left, opened.right)
-    truth = (one == other)[judged].astype(np.float64)
-    missed = float((~np.isin(matches.keys(), keys)).sum())
-    return Judged("linked", opened.where(judged), truth, missed, best[judged])
+        judged |= among(opened.left, matches.right) | among(opened.right, matches.left)
+    found = opened.where(judged)
+    one, other = SameEntities(links).classes(found.left, found.right)
+    missed = float((~np.isin(matches.keys(), pair_keys(found.left, found.right))).sum())
+    return Judged("linked", found, (one == other).astype(np.float64), missed, best[judged])

@@ -94,15 +94,39 @@ class PairFeatures:
 
 
 @dataclass(frozen=True)
-class Stack:
-    """Trees of several seeds, whose log odds are averaged, and the weight of an aligner's log odds beside them.
+class Line:
+    """A logistic regression: log odds are shift plus the sum over features of slope * (feature - centre); 0 for unknown.
 
-    names: the features that the trees look at. Log odds are trees * their mean + aligner * its log odds + shift.
+    slopes, centres: float64 (features,).
+    """
+
+    slopes: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    shift: float
+
+    def log_odds(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """float64 (m,); a sum in the order of the features, so that the other rows of a call change no bit."""
+        found = np.full(len(features), self.shift)
+        for place in np.flatnonzero(self.slopes).tolist():
+            apart = self.slopes[place] * (features[:, place].astype(np.float64) - self.centres[place])
+            found += np.where(np.isnan(apart), 0.0, apart)
+        return found
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Trees of several seeds, whose log odds are averaged, a line beside them, and the weight of an aligner's log odds.
+
+    names: the features that they look at. share: weight of the line against 1 - share of the trees, which with few training
+    pairs know few different scores. The sum of both, times ``own``, plus ``aligner`` times the aligner's log odds and
+    ``shift`` is the score.
     """
 
     names: tuple[str, ...]
     forests: tuple[BoostedTrees, ...]
-    trees: float = 1.0
+    line: Line
+    share: float = 0.0
+    own: float = 1.0
     aligner: float = 0.0
     shift: float = 0.0
 
@@ -110,21 +134,27 @@ class Stack:
         self, features: NDArray[np.float32], aligner: NDArray[np.floating] | None = None
     ) -> NDArray[np.float64]:
         """float64 (m,); unknown log odds (NaN) of an aligner add nothing."""
-        found = self.trees * self.of_trees(features) + self.shift
+        found = self.own * self.of_features(features) + self.shift
         if aligner is not None and self.aligner:
             found = found + self.aligner * np.nan_to_num(np.asarray(aligner, dtype=np.float64), nan=0.0)
         return np.clip(found, -_MOST, _MOST)
 
-    def of_trees(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """float64 (m,): the mean log odds of the trees of all seeds."""
+    def of_features(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """float64 (m,): log odds by trees and line."""
         total = np.zeros(len(features))
         for forest in self.forests:
             total += forest.log_odds(features)
-        return total / len(self.forests)
+        total *= (1.0 - self.share) / len(self.forests)
+        return total + self.share * self.line.log_odds(features) if self.share else total
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Named arrays to store, beside the names."""
-        found: dict[str, NDArray[np.generic]] = {"stack": np.array([self.trees, self.aligner, self.shift])}
+        found: dict[str, NDArray[np.generic]] = {
+            "stack": np.array([self.share, self.own, self.aligner, self.shift]),
+            "line.slopes": self.line.slopes,
+            "line.centres": self.line.centres,
+            "line.shift": np.array([self.line.shift]),
+        }
         for number, forest in enumerate(self.forests):
             found |= forest.arrays(f"{number}.")
         return found
@@ -134,7 +164,11 @@ class Stack:
         """The inverse of arrays."""
         count = sum(1 for name in arrays if name.endswith(".roots"))
         forests = tuple(BoostedTrees.from_arrays(arrays, f"{number}.") for number in range(count))
-        return Stack(tuple(names), forests, *np.asarray(arrays["stack"], dtype=np.float64).tolist())
+        slopes, centres, shift = (
+            np.asarray(arrays[f"line.{part}"], np.float64) for part in ("slopes", "centres", "shift")
+        )
+        weights = np.asarray(arrays["stack"], dtype=np.float64).tolist()
+        return Stack(tuple(names), forests, Line(slopes, centres, float(shift[0])), *weights)
 
 
 @dataclass(frozen=True)

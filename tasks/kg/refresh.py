@@ -1,4 +1,4 @@
-"""Incremental alignment: pairs of unchanged entities are carried over, only those of new and changed ones are made again."""
+"""Incremental alignment: pairs of unchanged entities are carried over, only those of new and changed ones are computed."""
 
 from dataclasses import dataclass
 

@@ -19,7 +19,7 @@ class SidePairs:
 
 @dataclass(frozen=True)
 class SideBefore:
-    """The best two of the entities of a side before, and what became of entities and partners.
+    """The best two of the entities of a side before, and the rows of entities and partners now.
 
     unchanged: int64 (entities before,), the row now of an entity of which nothing else is said, else -1. partners: the same
     of the other side. lost: entities and partners (k,) and similarities (k, texts) of pairs that are gone, by rows before.

@@ -28,7 +28,7 @@ class SearchParams:
     exact_below: int = 10_000
     max_neighbors: int = 16
     ef_construction: int = 100
-    ef: int = 100
+    ef: int = 200
     seed: int = 0
     types: tuple[str, ...] = ()
 

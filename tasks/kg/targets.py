@@ -15,15 +15,15 @@ from scipy.special import ndtri
 from fingerpost.tasks.kg.calibration import fit_line, log_odds_of, probabilities_of
 from fingerpost.tasks.kg.judged import Judged, SameEntities
 from fingerpost.tasks.metric.pairs import PairHistograms
-from fingerpost.tasks.metric.scores import ScoreBins, bounded_bins
+from fingerpost.tasks.metric.scores import ScoreBins
 from fingerpost.tasks.metric.thresholds import Target as RateTarget
 from fingerpost.tasks.metric.thresholds import choose_threshold
 
 Name = Literal["f1", "precision", "accepted", "far"]
 #: A threshold lies this far below the lowest pair that it accepts where there is none below.
 _BELOW = 1e-3
-#: Bins of scores for a FAR, and the memory that the counts of all classes may take, in MB.
-_BINS, _MEMORY_MB = 2048, 200.0
+#: Bins of scores for a FAR, and the most classes whose pairs are counted.
+_BINS, _CLASSES = 2048, 4096
 
 
 @dataclass(frozen=True)
@@ -132,17 +132,17 @@ def chosen_threshold(judged: Judged, target: AlignmentTarget, params: IntervalPa
 
 
 def accepted_threshold(judged: Judged, target: AlignmentTarget, decided: NDArray[np.float64]) -> AlignmentThreshold:
-    """The threshold that at most ``target.value`` of the ``decided`` pairs pass, given by their log odds.
+    """The highest threshold that ``target.value`` of the ``decided`` pairs, given by their log odds, pass, or all if fewer.
 
-    No sample is involved, so the interval is the threshold.
+    More may pass where scores are equal: decisions take no more of them. No sample is involved, so the interval is the
+    threshold.
     """
-    scores = np.sort(decided)[::-1]
-    count = min(int(target.value), len(scores))
-    # Of equal ones none is accepted if not all may be.
-    below = scores[count] if count < len(scores) else None
-    over = scores[scores > below] if below is not None else scores
-    lowest = float(over[-1]) if len(over) else math.inf
-    found = lowest - _BELOW if below is None else (lowest + float(below)) / 2 if len(over) else float(below) + _BELOW
+    scores = np.unique(decided)[::-1]
+    if not len(scores):
+        return _measured(judged, target, (0.0, 0.0, 0.0), kept=True, params=IntervalParams())
+    counts = len(decided) - np.searchsorted(np.sort(decided), scores)
+    place = min(int(np.searchsorted(counts, target.value)), len(scores) - 1)
+    found = _between(scores, place)
     return _measured(judged, target, (found, found, found), kept=True, params=IntervalParams())
 
 
@@ -156,8 +156,9 @@ def far_threshold(
     values, place = np.unique(judged.pairs.scores, return_inverse=True)
     ends = np.stack(same.classes(judged.pairs.left, judged.pairs.right))
     names, numbers = np.unique(ends, return_inverse=True)
-    numbers = numbers.reshape(ends.shape)
-    count = bounded_bins(_BINS, max(len(names), 1), _MEMORY_MB)
+    # Of very many entities some are left out together: a jackknife of groups.
+    numbers, names = numbers.reshape(ends.shape) % _CLASSES, names[:_CLASSES]
+    count = _BINS
     # Bins of about as many distinct scores each: counts at their ends are exact, wherever the scores crowd.
     bins = place * count // max(len(values), 1)
     inside, outside = (np.zeros((len(names), count), dtype=np.int64) for _ in range(2))
@@ -206,7 +207,7 @@ def _cumulative(
     order = np.argsort(-judged.pairs.scores, kind="stable")
     scores = judged.pairs.scores[order]
     last = np.append(np.diff(scores) != 0, True)
-    return scores[last], np.cumsum(judged.truth[order])[last], np.flatnonzero(last) + 1.0
+    return scores[last], np.cumsum(judged.truth[order])[last], (np.flatnonzero(last) + 1).astype(np.float64)
 
 
 def expected_f1_threshold(judged: Judged) -> float:
@@ -214,7 +215,8 @@ def expected_f1_threshold(judged: Judged) -> float:
 
     The best threshold is where the probability is half of the best F1 (Lipton et al., Optimal thresholding of classifiers to
     maximize F1, ECML 2014). Unlike the best threshold of the pairs themselves it does not hang on single ones, of which there
-    may be few near it. Where scores say nothing, or all pairs have one label, it is that of the pairs themselves.
+    may be few near it. Where all pairs have one label the line is the calibration's own, as scores are calibrated log odds;
+    where scores say nothing, the threshold is the best one of the pairs themselves.
     """
     scores, (slope, offset) = judged.pairs.scores, _curve(judged)
     probabilities = np.sort(probabilities_of(slope * scores + offset))[::-1]
@@ -229,11 +231,9 @@ def expected_f1_threshold(judged: Judged) -> float:
 
 
 def _curve(judged: Judged) -> tuple[float, float]:
-    """Slope and offset of the log odds of a match; a slope of 0 where pairs do not tell it."""
-    if judged.population == "estimated":
+    """Slope and offset of the log odds of a match."""
+    if judged.population == "estimated" or not judged.usable:
         return 1.0, 0.0
-    if not judged.usable:
-        return 0.0, 0.0
     slope, _, offset = fit_line(judged.pairs.scores, judged.truth).tensors["coefficients"].tolist()
     return slope, offset
 

@@ -44,6 +44,9 @@ DAY = "2026-01-02"
 #: Labelled positives, half of them for training; wrong partners of each that are labelled too.
 LABELLED, WRONG = 2_000, 4
 ROWS_PER_SHARD = 65_536
+EMBEDDING = EmbeddingParams(dimensions=128)
+SEARCH = SearchParams(nearest=10, ef=100)
+BLOCKING = BlockingParams(candidates=10, shared=5)
 #: What each stage is part of.
 PARTS = {
     "embed_entities": "embed",
@@ -92,12 +95,13 @@ def run(folder: Path, entities: int) -> dict[str, Any]:
         left,
         right,
         links,
-        embedding=EmbeddingParams(dimensions=int(os.environ.get("DIMENSIONS", "128"))),
-        search=SearchParams(nearest=10, ef=60, ef_construction=60, max_neighbors=12),
-        blocking=BlockingParams(candidates=10, shared=5),
+        embedding=EMBEDDING,
+        search=SEARCH,
+        blocking=BLOCKING,
         rows_per_shard=ROWS_PER_SHARD,
     )
-    scored(env, left, right, made, chosen)
+    made |= {"left": left, "right": right, "links": links} | scored(env, left, right, made, chosen)
+    (folder / "made.json").write_text(json.dumps({role: str(ref) for role, ref in made.items()}), "utf-8")
     wall = time.perf_counter() - started
     row: dict[str, Any] = {"entities": entities, "recall": recall(env.store, made["candidates"], pairs)}
     row |= {"pairs": env.store.manifest(made["candidates"]).quality["pairs"], "wall_s": wall}
@@ -109,8 +113,10 @@ def run(folder: Path, entities: int) -> dict[str, Any]:
     return row | {"all_s": sum(value for name, value in row.items() if name.removesuffix("_s") in PARTS.values())}
 
 
-def scored(env: Environment, left: Ref, right: Ref, made: dict[str, Ref], positives: NDArray[np.int64]) -> Ref:
-    """A scorer trained on the labelled pairs and some wrong candidates of theirs, and the scores of all candidates."""
+def scored(
+    env: Environment, left: Ref, right: Ref, made: dict[str, Ref], positives: NDArray[np.int64]
+) -> dict[str, Ref]:
+    """A scorer trained on the labelled pairs and some wrong candidates of theirs, and the scores of all candidates, by role."""
     rows = env.store.open(made["candidates"], kg.CANDIDATES).read("candidates")
     labelled = _with_wrong(rows, positives)
     links = links_of(env.store, labelled, name="labelled")
@@ -119,7 +125,9 @@ def scored(env: Environment, left: Ref, right: Ref, made: dict[str, Ref], positi
     rivals = find_rivals.execute(env, *inputs, links, params=shards)
     features = compare_pairs.execute(env, *inputs, rivals, links, params=FeatureParams())
     scorer = fit_scorer.execute(env, features, links, params=ScorerParams())
-    return score_pairs.execute(env, *inputs, rivals, links, scorer, params=shards)
+    scores = score_pairs.execute(env, *inputs, rivals, links, scorer, params=shards)
+    made = {"terms": terms, "rivals": rivals, "labels": links, "features": features, "scorer": scorer, "scores": scores}
+    return made
 
 
 def _with_wrong(rows: pa.Table, positives: NDArray[np.int64]) -> list[tuple[int, int, int, str, str]]:

@@ -5,6 +5,7 @@ the first and last names of maintainers. A package is maintained by a person and
 entities, nine of ten are in the left one. Ids say nothing.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ PEOPLE, SHARED, KEPT = 0.2, 0.9, 0.8
 TYPOS, SWAPPED, DROPPED = 0.4, 0.1, 0.2
 #: Words of a summary at most.
 _WORDS = 6
+#: Maintainers that are no persons.
+_GROUP = re.compile("debian|team|group|maint|packag|devel|project|task|force|upload|port|[^\\w .-]", re.IGNORECASE)
 _RELATIONS = ("depends on", "maintained by")
 
 
@@ -48,8 +51,8 @@ class _Words:
 @cache
 def _statistics() -> dict[str, _Words]:
     rows = pq.read_table(data_file("debian12", "packages.parquet"), columns=["package", "summary", "maintainer"])
-    people = [name.split() for name in rows["maintainer"].to_pylist() if name and "Team" not in name]
-    people = [parts for parts in people if len(parts) >= 2]
+    people = [name.split() for name in rows["maintainer"].to_pylist() if name and not _GROUP.search(name)]
+    people = [parts for parts in people if len(parts) in (2, 3)]
     return {
         "part": _Words.of(part for name in rows["package"].to_pylist() for part in name.split("-") if part),
         "word": _Words.of(word for text in rows["summary"].to_pylist() for word in (text or "").split()),

@@ -1,6 +1,7 @@
 """Graphs from triples, tables, N-Triples and networkx: what is read, quarantined and forgotten, and what comes back."""
 
 import gzip
+import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 from fingerpost.schemas.errors import FingerpostError, InputError
 from fingerpost.schemas.graph_exports import from_networkx, n_triples, networkx_graph
 from fingerpost.schemas.inputs.forms import ROW_NUMBER
-from fingerpost.schemas.inputs.graph_links import LinkFile, ReviewedLinks, known_links
+from fingerpost.schemas.inputs.graph_links import LINKS, LinkFile, ReviewedLinks, known_links
 from fingerpost.schemas.inputs.graphs import Attribute, GraphBatch, GraphRows
 from fingerpost.schemas.inputs.graphs_rdf import NTriples
 from fingerpost.schemas.inputs.graphs_tables import SharedColumn, TableGraph
 from fingerpost.schemas.inputs.graphs_triples import Dbp15k, Dbp15kLinks, TripleFile, local_name
+from fingerpost.schemas.inputs.rewriting import remove_rows
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.kg import GRAPH, NEIGHBORHOODS
 
@@ -380,9 +382,9 @@ def two_graphs() -> tuple[GraphBatch, GraphBatch]:
 
 def test_links_with_labels_and_splits(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text(
-        "left_id,right,label,split\na,b,1,train\na,a,0,Valid\nb,a,maybe,\nb,b,1,other\n,a,1,\na,b,0,test\nz,a,1,\n1,1,TRUE,\n"
+        "from,right,label,split\na,b,1,train\na,a,0,Valid\nb,a,maybe,\nb,b,1,other\n,a,1,\na,b,0,test\nz,a,1,\n1,1,TRUE,\n"
     )
-    graphs, source = two_graphs(), LinkFile(str(tmp_path / "l.csv"), (("left", "left_id"),))
+    graphs, source = two_graphs(), LinkFile(str(tmp_path / "l.csv"), (("left", "from"),))
     assert pairs_of(source, graphs) == {("a", "b", 1, "training"), ("a", "a", 0, "validation"), ("1", "1", 1, "")}
     assert wrong_with(source, graphs) == {
         "contradicting link": 1,
@@ -394,6 +396,38 @@ def test_links_with_labels_and_splits(tmp_path: Path) -> None:
     batch = source.read()
     known_links([batch], *(side.entities["id"] for side in graphs), within=False)
     assert batch.quarantine.table()["row"].to_pylist() == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+@pytest.mark.parametrize(("left", "right"), [("ltable_id", "rtable_id"), ("left_id", "right_id")])
+def test_columns_as_other_tools_call_them(tmp_path: Path, ending: str, left: str, right: str) -> None:
+    rows = [{left: "a", right: "b", "label": 1}, {left: "b", right: "b", "label": 0}]
+    path = tmp_path / f"l.{ending}"
+    lines = [json.dumps(row) for row in rows] if ending == "jsonl" else [f"{left},{right},label", "a,b,1", "b,b,0"]
+    path.write_text("\n".join(lines) + "\n")
+    source = LinkFile(str(path))
+    source.check()
+    assert pairs_of(source, two_graphs()) == {("a", "b", 1, ""), ("b", "b", 0, "")}
+    assert pairs_of(LinkFile(str(path), suppressed=Suppressed.of(["a"], b"salt")), two_graphs()) == {("b", "b", 0, "")}
+    assert remove_rows(path, {}, Suppressed.of(["a"], b"salt"), LINKS) == 1
+    assert pairs_of(source, two_graphs()) == {("b", "b", 0, "")}
+    # Our own names win, and so does a mapping.
+    path.write_text(
+        f"left,{left},right,{right}\na,b,b,a\n"
+        if ending == "csv"
+        else f'{{"left": "a", "{left}": "b", "right": "b"}}\n'
+    )
+    assert pairs_of(source, two_graphs()) == {("a", "b", 1, "")}
+    assert pairs_of(LinkFile(str(path), (("left", left),)), two_graphs()) == {("b", "b", 1, "")}
+
+
+def test_a_pair_in_two_splits_is_in_the_earlier_one(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("left,right,label,split\na,b,1,test\na,b,1,valid\nb,b,0,\nb,b,0,test\n")
+    graphs, source = two_graphs(), LinkFile(str(tmp_path / "l.csv"))
+    assert pairs_of(source, graphs) == {("a", "b", 1, "validation"), ("b", "b", 0, "test")}
+    assert wrong_with(source, graphs) == {}
+    found = known_links([source.read()], *(side.entities["id"] for side in graphs), within=False)
+    assert found.repeated == 2
 
 
 def test_links_within_one_graph_have_no_order_and_no_entity_twice(tmp_path: Path) -> None:
@@ -477,3 +511,20 @@ def test_neighbourhoods_have_as_many_relations() -> None:
     )
     with pytest.raises(FingerpostError, match="'neighbors' and 'relations' differ in length"):
         NEIGHBORHOODS.table("neighborhoods").check(table, where="here")
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (("id", "title", "name"), "name"),
+        (("id", "Title", "price"), "Title"),
+        (("id", "product_name", "price"), "product_name"),
+        (("id", "first_name", "last_name"), ""),
+        (("id", "username", "entitled"), ""),
+    ],
+)
+def test_a_column_that_is_called_so_has_the_names(tmp_path: Path, columns: tuple[str, ...], expected: str) -> None:
+    (tmp_path / "rows.csv").write_text(",".join(columns) + "\n" + ",".join(f"a {name}" for name in columns) + "\n")
+    source = TableGraph(str(tmp_path / "rows.csv"))
+    assert source.name_column() == expected
+    assert source.read().entities["name"].to_pylist() == [f"a {expected}" if expected else ""]

@@ -95,7 +95,10 @@ def test_without_links_it_says_that_nothing_is_measured(shops: Shops) -> None:
         (("--left", "left.csv", "--right", "right.csv", "--id", "nr"), "expected a column 'nr'"),
         (("--left", "left.csv", "--right", "right.csv", "--name", "nom"), "expected a column 'nom'"),
         (("--left", "left.csv", "--right", "left.csv", "--map", "title"), "--map: expected left=right, got 'title'"),
-        (("--left", "left.csv", "--right", "odd.csv", "--id", "sku", "--map", "sku=key"), "expected a column of attributes"),
+        (
+            ("--left", "left.csv", "--right", "odd.csv", "--id", "sku", "--map", "sku=key"),
+            "expected a column of attributes",
+        ),
         (("--left", "left.csv", "--right", "right.csv", "--far", "0.1", "--precision", "0.9"), "expected one target"),
         (("--left", "left.csv", "--right", "right.csv", "-o", "m.xlsx"), "ends in .parquet, .jsonl or .csv"),
         (("--left", "left.csv", "--right", "right.csv", "-o", "none/m.csv"), "expected a folder to write to"),

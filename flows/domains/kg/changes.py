@@ -65,17 +65,18 @@ def evaluation(store: Store, before: Ref, after: Ref) -> list[DataChange]:
 
 
 def matches(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Pairs that came and went, by the ids of their entities."""
+    """Pairs that appeared and vanished, by the ids of their entities."""
     left, right = (_pairs(store, ref) for ref in (before, after))
-    came, went = (_without(one, other) for one, other in ((right, left), (left, right)))
+    appeared, vanished = (_without(one, other) for one, other in ((right, left), (left, right)))
     figures = {
         "before": left.num_rows,
         "after": right.num_rows,
-        "came": came.num_rows,
-        "went": went.num_rows,
-        "share kept": share(left.num_rows - went.num_rows, left.num_rows),
+        "appeared": appeared.num_rows,
+        "vanished": vanished.num_rows,
+        "share kept": share(left.num_rows - vanished.num_rows, left.num_rows),
     }
-    examples = [f"{word}: {listed(_told(pairs))}" for word, pairs in (("came", came), ("went", went)) if pairs.num_rows]
+    named = (("appeared", appeared), ("vanished", vanished))
+    examples = [f"{word}: {listed(_told(pairs))}" for word, pairs in named if pairs.num_rows]
     return [DataChange("matches", figures, examples)]
 
 
@@ -110,7 +111,7 @@ def _told(pairs: pa.Table) -> list[str]:
 
 
 def clusters(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Ids of joined entities that came, went, merged, split or moved, as the later version's history has them."""
+    """Ids of joined entities that appeared, vanished, merged, split or moved, as the later version's history has them."""
     left, right = (_ids(store, ref) for ref in (before, after))
     moved, both = _moved(left, right)
     history = store.open(after, kg.CLUSTERS).read("history")

@@ -23,6 +23,7 @@ from fingerpost.tasks.kg.neighborhoods import SamplingParams
 from fingerpost.tasks.kg.one_to_one import AssignmentParams
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
 from fingerpost.tasks.kg.pair_shards import PairShards
+from fingerpost.tasks.kg.review import ReviewParams
 from fingerpost.tasks.kg.scorer import ScorerParams
 from fingerpost.tasks.kg.search import SearchParams
 from fingerpost.tasks.kg.splits import LinkParams
@@ -221,6 +222,7 @@ class KgSettings(Section):
     clusters: ClusterParams = ClusterParams()
     joining: JoiningParams = JoiningParams()
     evaluation: AlignmentEvaluationParams = AlignmentEvaluationParams()
+    review: ReviewParams = ReviewParams()
     refresh: AlignmentRefresh = AlignmentRefresh()
     gates: AlignmentGates = AlignmentGates()
 

@@ -18,6 +18,7 @@ from fingerpost.tasks.kg.stages.evaluation import evaluate_alignment
 from fingerpost.tasks.kg.stages.joining import join_graphs
 from fingerpost.tasks.kg.stages.labels import label_pairs
 from fingerpost.tasks.kg.stages.neighborhoods import sample_neighborhoods
+from fingerpost.tasks.kg.stages.review import queue_review
 from fingerpost.tasks.kg.stages.rivals import find_rivals
 from fingerpost.tasks.kg.stages.scores import score_pairs
 from fingerpost.tasks.kg.stages.terms import weigh_attributes
@@ -120,7 +121,11 @@ def judge(run: Run, inputs: Inputs, made: Mapping[str, Ref]) -> dict[str, Ref]:
     evaluation = evaluate_alignment(
         *inputs.both, *scored, made["structure"], roles=("structure",), params=own.evaluation, assignment=own.assignment
     )
-    return {"evaluation": evaluation}
+    asked = (made["candidates"], made["scores"], made["labels"], made["calibration"], made["matches"])
+    review = queue_review(
+        *inputs.both, *asked, made["structure"], roles=("structure",), params=own.review, assignment=own.assignment
+    )
+    return {"evaluation": evaluation, "review": review}
 
 
 def note_estimates(run: Run, alignment: Ref) -> None:

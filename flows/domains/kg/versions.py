@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.runtime import Run
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
@@ -11,14 +12,15 @@ from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.kg.stages.clusters import BEFORE
+from fingerpost.tasks.kg.stages.clusters import BEFORE, LOGGED
 
 
 def clusters_before(run: Run, left: Ref, right: Ref, matches: Ref) -> tuple[ClustersBefore, ...]:
     """The clusters of the version before, if there is one, as the last input of `identify_entities`.
 
     The version before is the newest live one of the run's day or an earlier one. If that was made from the same graphs
-    and matches, it is this version: what it was given is given again, so that a rerun finds its artifacts.
+    and matches, it is this version: what it was given is given again, so that a rerun finds its artifacts. A version that is
+    rewritten without a forgotten entity keeps its own ids, and says nothing of the entity that is gone.
     """
     store, pointer = run.env.store, Pointer(run.env.store, run.env.collection, contracts.ALIGNMENT.name)
     for move in reversed(pointer.line()):
@@ -32,7 +34,7 @@ def clusters_before(run: Run, left: Ref, right: Ref, matches: Ref) -> tuple[Clus
                 return _given(store, manifest)
             graphs = members["left"], members.get("right", members["left"])
             if all(store.has(ref) for ref in graphs):
-                return (ClustersBefore(store, *graphs, clusters),)
+                return (ClustersBefore(store, *graphs, clusters, logged=rewriting.get() is None),)
     return ()
 
 
@@ -44,4 +46,5 @@ def _same_inputs(manifest: Manifest, left: Ref, right: Ref, matches: Ref) -> boo
 def _given(store: Store, manifest: Manifest) -> tuple[ClustersBefore, ...]:
     """The version before that the clusters of a manifest were made with."""
     named = [Ref.parse(text) for text in manifest.run["measured"][BEFORE]]
-    return (ClustersBefore(store, named[0], named[1], named[2]),) if named else ()
+    logged = manifest.run["measured"][LOGGED]
+    return (ClustersBefore(store, named[0], named[1], named[2], logged),) if named else ()

@@ -69,6 +69,11 @@ def parsed_module(file: SourceFile) -> Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in other people's strings
         tree = parsed(file.path.read_bytes())
+    return module_of(tree, file)
+
+
+def module_of(tree: ast.Module, file: SourceFile) -> Module:
+    """The module of a source file that was parsed."""
     module = Module(file.module, file.is_package, ast.get_docstring(tree, clean=False))
     computed = False
     for statement in _statements(tree.body):

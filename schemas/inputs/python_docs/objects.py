@@ -13,7 +13,7 @@ from fingerpost.schemas.inputs.python_docs.calls import calls_in_tree
 from fingerpost.schemas.inputs.python_docs.distributions import SourceFile, source_files
 from fingerpost.schemas.inputs.python_docs.documents import document
 from fingerpost.schemas.inputs.python_docs.expressions import dotted
-from fingerpost.schemas.inputs.python_docs.modules import Definition, Module, parsed_module
+from fingerpost.schemas.inputs.python_docs.modules import Definition, Module, module_of
 from fingerpost.schemas.inputs.python_docs.names import PublicObject, public_objects
 from fingerpost.schemas.inputs.python_docs.namespaces import ModuleName, Namespaces
 from fingerpost.schemas.inputs.python_docs.sections import split_see_also, split_sentence
@@ -90,7 +90,8 @@ def package_of(distribution: str, name: str, *, left_out: Sequence[str] = ()) ->
         if not _below(file.module, [name]) or _below(file.module, left_out):
             continue
         try:
-            module, tree = parsed_module(file), _tree(file)
+            tree = _tree(file)
+            module = module_of(tree, file)
         except (OSError, SyntaxError, ValueError, RecursionError):
             continue
         found.files[file.module], found.trees[file.module], found.modules[file.module] = file, tree, module
@@ -111,11 +112,8 @@ def code_graph(package: Package) -> CodeGraph:
     relations = {*_members(objects), *_taken(objects)}
     known = {(one.module, one.qualname): ids[id(one)] for one in chosen if id(one) in ids}
     named = CodeGraph(objects, frozenset()).by_name()
-    relations |= {
-        *_called(package, spaces, known, named),
-        *_raised(package, known),
-        *_extended(chosen, ids, spaces, known),
-    }
+    relations |= {*_called(package, spaces, known, named), *_within(package, known)}
+    relations |= {*_extended(chosen, ids, spaces, known)}
     return CodeGraph(objects, frozenset(relations), known)
 
 
@@ -241,17 +239,10 @@ def _called(
     for name, file in package.files.items():
         if file.path.suffix != ".py":
             continue
-        local = _local_calls(package.trees[name])
         for one in calls_in_tree(package.trees[name], file):
             caller = known.get((name, one.function))
             for call in one.calls if caller is not None else ():
                 called = _resolved(call, spaces, known) or named.get(call)
-                if caller is not None and called is not None and called != caller:
-                    yield caller, "calls", called
-        for function, called_names in local.items():
-            caller = known.get((name, function))
-            for called_name in called_names if caller is not None else ():
-                called = known.get((name, called_name))
                 if caller is not None and called is not None and called != caller:
                     yield caller, "calls", called
 
@@ -283,25 +274,22 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.As
                 waiting.append((prefix, node.body))
 
 
-def _local_calls(tree: ast.Module) -> dict[str, set[str]]:
-    """The names that functions of a module call without importing them."""
-    found: dict[str, set[str]] = {}
-    for name, node in _functions(tree):
-        names = {one.func.id for one in ast.walk(node) if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)}
-        found.setdefault(name, set()).update(names)
-    return found
-
-
-def _raised(package: Package, known: dict[tuple[str, str], str]) -> Iterator[tuple[str, str, str]]:
-    """The names of the exceptions that public functions raise."""
+def _within(package: Package, known: dict[tuple[str, str], str]) -> Iterator[tuple[str, str, str]]:
+    """The public objects of its own module that a public function calls, and the names of the exceptions that it raises."""
     for module, tree in package.trees.items():
         for name, node in _functions(tree):
             owner = known.get((module, name))
             for one in ast.walk(node) if owner is not None else ():
-                if isinstance(one, ast.Raise) and one.exc is not None:
+                if owner is None:
+                    continue
+                if isinstance(one, ast.Call) and isinstance(one.func, ast.Name):
+                    called = known.get((module, one.func.id))
+                    if called is not None and called != owner:
+                        yield owner, "calls", called
+                elif isinstance(one, ast.Raise) and one.exc is not None:
                     target = one.exc.func if isinstance(one.exc, ast.Call) else one.exc
                     raised = dotted(target).rpartition(".")[2]
-                    if owner is not None and raised and raised[0].isupper():
+                    if raised and raised[0].isupper():
                         yield owner, "raises", raised
 
 

@@ -27,8 +27,8 @@ from fingerpost.tasks.stage_run import StageRun
 
 #: The names of the sides, in the order of their entities.
 SIDES = ("left", "right")
-#: The name under which a manifest names the graphs and clusters of the version before, beside what was measured.
-BEFORE = "before"
+#: The names under which a manifest names the graphs and clusters of the version before, beside what was measured.
+BEFORE, LOGGED = "before", "logged"
 #: The digits of an id.
 _DIGITS = 16
 
@@ -52,11 +52,15 @@ def identify_entities(
     """
     entities = _Entities.of(run.store, left, right)
     clusters = _clusters(run.store, entities, matches, _Evidence(scores, calibration, links), params)
+    logged = all(source.logged for source in before)
     ids, log, common = _identified(entities, clusters, [source.read() for source in before])
     run.write("members", _members_table(entities, ids[clusters]))
-    run.write("history", log)
+    run.write("history", log if logged else log.slice(0, 0))
     run.quality = _quality(clusters, log, common)
-    run.measured = {BEFORE: [str(ref) for source in before for ref in (source.left, source.right, source.clusters)]}
+    run.measured = {
+        BEFORE: [str(ref) for source in before for ref in (source.left, source.right, source.clusters)],
+        LOGGED: logged,
+    }
 
 
 @dataclass(frozen=True)
@@ -230,10 +234,8 @@ def _or_empty(ids: NDArray[np.uint64], places: NDArray[np.int64]) -> pa.Array:
 
 def _texts_of(ids: NDArray[np.uint64]) -> pa.Array:
     """Ids as texts of hexadecimal digits."""
-    digits = ids.astype(">u8").tobytes().hex().encode()
-    offsets = np.arange(len(ids) + 1, dtype=np.int64) * _DIGITS
-    texts = pa.LargeStringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(digits))
-    return texts.cast(pa.string())
+    digits = np.frombuffer(ids.astype(">u8").tobytes().hex().encode(), dtype=f"S{_DIGITS}")
+    return pa.array(digits, pa.binary()).cast(pa.string())
 
 
 def _ids_of(texts: pa.ChunkedArray) -> NDArray[np.uint64]:

@@ -55,7 +55,7 @@ def train_baseline(run: StageRun, features: Ref, links: Ref, *, params: Boosting
     """Trains gradient boosting on TF-IDF, number and length similarities of the entities' own texts alone."""
     given = LabelledFeatures.read(run.store, features, links)
     names = [name for name, plain in zip(given.names, given.plain, strict=True) if plain]
-    stack = _trained(given, names, ScorerParams(params, forests=1))
+    stack = _trained(given, names, ScorerParams(params, forests=1, line_matches=0))
     _write(run, stack)
 
 
@@ -71,8 +71,8 @@ def fit_scorer(
     stack, chosen = _trained(given, given.names, params), given.splits == "validation"
     if aligner and chosen.any():
         logits = given.logits(run.store, dict(zip(roles, aligner, strict=True)), chosen)
-        trees = stack.of_trees(given.features[chosen])
-        stack = with_aligner(stack, trees, logits, given.labels[chosen], params)
+        own = stack.of_features(given.features[chosen])
+        stack = with_aligner(stack, own, logits, given.labels[chosen], params)
     _write(run, stack)
 
 
@@ -90,6 +90,7 @@ def _write(run: StageRun, stack: Stack) -> None:
     run.quality = {
         "features": len(stack.names),
         "trees": sum(len(forest.nodes["roots"]) for forest in stack.forests),
+        "line": round(stack.share, 6),
         "aligner": round(stack.aligner, 6),
     }
 

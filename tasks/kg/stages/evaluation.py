@@ -30,7 +30,7 @@ def evaluate_alignment(
 ) -> None:
     """Measures blocking, each part's scores and the decisions on test links, over all types and each of them.
 
-    more: by ``roles`` the pairs by structure, if there are any. Decisions are made again here, from training links alone.
+    more: by ``roles`` the pairs by structure, if there are any. Decisions are repeated here, from training links alone.
     """
     fitted, threshold = read_calibration(run.store, calibration)
     tested = Tested(

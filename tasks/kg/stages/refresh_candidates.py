@@ -69,10 +69,9 @@ def refresh_candidates(
     New and changed entities are searched among the unchanged ones by the old index, and among each other. Entities that
     were matched count as one where neighbours are compared.
     """
-    sides = (
-        _Side(run.store, left, left_changes, left_vectors, old_left, old_left_vectors, old_left_index),
-        _Side(run.store, right, right_changes, right_vectors, old_right, old_right_vectors, old_right_index),
-    )
+    ours = _Side(run.store, left, left_changes, left_vectors, old_left, old_left_vectors, old_left_index)
+    theirs = _Side(run.store, right, right_changes, right_vectors, old_right, old_right_vectors, old_right_index)
+    sides = (ours, ours if left == right else theirs)
     names, types = paired_types(run.store, left, right, links, chosen=params.types)
     before, _ = paired_types(run.store, old_left, old_right, old_links, chosen=params.types)
     carried = _carried(run.store, sides, old_candidates)

@@ -35,7 +35,7 @@ def queue_review(
     params: ReviewParams,
     assignment: AssignmentParams,
 ) -> None:
-    """Lists doubtful candidates that no person has labelled, each with the reason in words and the texts of both entities.
+    """Lists doubtful candidates that no person has labelled, each with a human-readable reason and the texts of both entities.
 
     more: by ``roles`` the pairs by structure, if there are any.
     """

@@ -64,6 +64,7 @@ class Versions:
         *,
         known: bool = True,
         apart: Sequence[tuple[int, int]] = (),
+        logged: bool = True,
     ) -> Ref:
         """A version with these keys and probabilities of pairs; of one table where there are no right keys."""
         graphs = [self.graph(left)]
@@ -75,7 +76,7 @@ class Versions:
             rows[pair if right is not None else (min(pair), max(pair))] = value
         matches = self.pairs(kg.MATCHES, {pair: value for pair, value in rows.items() if value >= 0.5})
         scores = self.pairs(kg.SCORES, {pair: float(np.log(value / (1 - value))) for pair, value in rows.items()})
-        before = [ClustersBefore(self.env.store, *self.made[-1])] if known and self.made else []
+        before = [ClustersBefore(self.env.store, *self.made[-1], logged)] if known and self.made else []
         ref = identify_entities.execute(
             self.env,
             *graphs,
@@ -197,6 +198,14 @@ def test_what_a_reviewer_says_are_two_is_never_one(versions: Versions) -> None:
     versions.make(["a", "b", "c"], None, scored, known=False, apart=[(0, 2)])
     found = versions.members()
     assert found["left", "a"] != found["left", "c"]
+
+
+def test_what_is_rewritten_keeps_its_ids_and_says_nothing_of_what_is_gone(versions: Versions) -> None:
+    versions.make(["a", "b", "c"], ["x"], {("b", "x"): 0.9})
+    before = versions.members()
+    versions.make(["b", "c"], ["x"], {("b", "x"): 0.9}, logged=False)
+    assert versions.members() == {key: name for key, name in before.items() if key != ("left", "a")}
+    assert versions.history() == []
 
 
 def test_the_version_before_is_no_part_of_the_lineage(versions: Versions) -> None:

@@ -138,7 +138,8 @@ def test_too_many_bad_rows_and_none_at_all_are_refused(tmp_path: Path) -> None:
     left, right = sides(env, tmp_path)
     wrong = LinkFile(table(tmp_path, "wrong.csv", [("a001", "b001"), ("x", "y")], "left,right"))
     with pytest.raises(
-        QuarantineLimitError, match=r"at least one good known pair, found 1 bad and 1 good \(1 unknown entity\)"
+        QuarantineLimitError,
+        match=r"at least one good known pair, found 1 bad and 1 good \(1 unknown entity\).*such as 'a000', .*'b000'; --id names",
     ):
         import_links.execute(env, left, right, wrong, params=LinkParams())
     double = table(tmp_path, "double.csv", [("a", 1), ("a", 2)], "id,x")
@@ -293,3 +294,34 @@ def test_values_that_say_a_forgotten_key_go_but_numbers_stay(tmp_path: Path) -> 
         for graph in (graph_source(path, suppressed=suppressed).read(), StoredGraph(env.store, ref, suppressed).read()):
             ids = graph.entities["id"].to_pylist()
             assert [(ids[row["entity"]], row["value"]) for row in graph.attributes.to_pylist()] == left
+
+
+def test_tables_as_other_tools_write_them(tmp_path: Path) -> None:
+    plain = table(tmp_path, "plain.csv", [("1", "Ann"), ("2", "Bob")], "id,name")
+    wanted = graph_source(plain).read()
+    (tmp_path / "mark.csv").write_bytes(b"\xef\xbb\xbfid,name\r\n1,Ann\r\n2,Bob\r\n")
+    # pandas writes the numbers of rows along: without a name in CSV, under a name of its own in Parquet.
+    table(tmp_path, "numbered.csv", [("0", "1", "Ann"), ("1", "2", "Bob")], ",id,name")
+    frame = pa.table({"id": ["1", "2"], "name": ["Ann", "Bob"], "__index_level_0__": [0, 1]})
+    pq.write_table(frame, tmp_path / "frame.parquet")
+    for name in ("mark.csv", "numbered.csv", "frame.parquet"):
+        found = graph_source(str(tmp_path / name)).read()
+        assert {key: part.to_pylist() for key, part in found.tables().items()} == {
+            key: part.to_pylist() for key, part in wanted.tables().items()
+        }, name
+    (tmp_path / "semicolons.csv").write_text("id;name\n1;Ann\n")
+    with pytest.raises(InputError, match=r"found one column 'id;name'; separate them by commas, not by ';'"):
+        graph_source(str(tmp_path / "semicolons.csv")).check()
+
+
+def test_numbers_with_a_point_on_one_side_alone_are_the_same_ids(tmp_path: Path) -> None:
+    plain, floats = (
+        graph_source(table(tmp_path, name, rows, "id,name")).read().entities["id"]
+        for name, rows in (("t.csv", [(1, "Ann"), (20, "Bob")]), ("f.csv", [("1.0", "Ann"), ("20.0", "Bob")]))
+    )
+    path = table(tmp_path, "l.csv", [("1.0", "1"), (20, "20.0"), ("2", "2")], "left,right")
+    batch = link_source(path).read()
+    for left, right in ((plain, floats), (floats, plain), (plain, plain)):
+        links = known_links([batch], left, right, within=False)
+        assert links.labels.tolist() == [1, 1]
+    assert batch.quarantine.reasons() == {"unknown entity": 1}

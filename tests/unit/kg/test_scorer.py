@@ -1,15 +1,18 @@
 """The stack of trees and an aligner, and thresholds of the F1 to be expected."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.decisions import best_threshold, expected_threshold, f1_at
 from fingerpost.tasks.kg.exported_trees import fit_trees
 from fingerpost.tasks.kg.pair_scorer import Stack, StructurePairs
-from fingerpost.tasks.kg.scorer import ScorerParams, fit_stack, with_aligner
+from fingerpost.tasks.kg.scorer import ScorerParams, fit_line, fit_stack, with_aligner
 
 PARAMS = ScorerParams(BoostingParams(trees=10, fraction=0.5), forests=2)
 
@@ -27,19 +30,46 @@ def test_a_stack_averages_forests_and_is_stored_to_the_bit() -> None:
     stack = fit_stack(("a", "b", "c", "d"), features, labels, PARAMS)
     first, second = (forest.log_odds(features) for forest in stack.forests)
     assert not np.array_equal(first, second)
-    assert np.array_equal(stack.of_trees(features), (first + second) / 2)
-    again = Stack.from_arrays(stack.names, Stack(stack.names, stack.forests, 0.9, 0.2, -1.0).arrays())
+    matches = int(labels.sum())
+    assert stack.share == 30 / (30 + matches)
+    wanted = (1 - stack.share) * (first + second) / 2 + stack.share * stack.line.log_odds(features)
+    assert stack.of_features(features) == pytest.approx(wanted, rel=1e-12)
+    again = Stack.from_arrays(stack.names, replace(stack, own=0.9, aligner=0.2, shift=-1.0).arrays())
     aligner = np.where(labels == 1, 2.0, np.nan)
-    wanted = 0.9 * stack.of_trees(features) - 1.0 + 0.2 * np.where(labels == 1, 2.0, 0.0)
-    assert again.log_odds(features, aligner) == pytest.approx(wanted, rel=1e-12)
-    assert np.array_equal(again.log_odds(features), 0.9 * stack.of_trees(features) - 1.0)
+    assert again.log_odds(features, aligner) == pytest.approx(
+        0.9 * wanted - 1.0 + 0.2 * np.where(labels == 1, 2.0, 0.0), rel=1e-12
+    )
+    assert np.array_equal(again.log_odds(features), 0.9 * stack.of_features(features) - 1.0)
+    alone = fit_stack(("a", "b", "c", "d"), features, labels, replace(PARAMS, line_matches=0))
+    assert np.array_equal(alone.of_features(features), (first + second) / 2)
+
+
+def test_a_line_is_a_logistic_regression_of_what_is_known() -> None:
+    features, labels = pairs_of(4)
+    features[:, 3] = 1.0
+    line = fit_line(features, labels, PARAMS)
+    assert line.slopes[3] == 0
+    mean, spread = np.nanmean(features, axis=0, dtype=float), np.nanstd(features, axis=0, dtype=float)
+    spread[3] = np.inf
+    scaled = np.nan_to_num((features - mean) / spread)
+    slow = LogisticRegression(C=PARAMS.line_scale).fit(scaled, labels)
+    assert line.log_odds(features) == pytest.approx(slow.decision_function(scaled), abs=1e-3)
+    assert np.array_equal(line.log_odds(features[7:8]), line.log_odds(features)[7:8])
+    assert line.log_odds(np.full((1, 4), np.nan, np.float32)).tolist() == [line.shift]
+
+
+def test_with_few_matches_no_two_pairs_are_tied() -> None:
+    features, labels = pairs_of(5, 60)
+    stack = fit_stack(("a", "b", "c", "d"), features, labels, PARAMS)
+    other = np.random.default_rng(6).normal(size=(500, 4)).astype(np.float32)
+    assert len(np.unique(stack.of_features(other))) == 500
 
 
 def test_an_aligner_counts_only_where_validation_pairs_say_so() -> None:
     features, labels = pairs_of(1)
     stack = fit_stack(("a", "b", "c", "d"), features, labels, PARAMS)
     held, truth = pairs_of(2)
-    trees, rng = stack.of_trees(held), np.random.default_rng(3)
+    trees, rng = stack.of_features(held), np.random.default_rng(3)
     useful = (2 * truth - 1) * 1.5 + rng.normal(size=len(truth))
     better = with_aligner(stack, trees, useful, truth, PARAMS)
     assert better.aligner > 0.5

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerpost.tasks.kg.calibration import fit_line, log_odds_of
+from fingerpost.tasks.kg.calibration import fit_line, log_odds_of, uncalibrated
 from fingerpost.tasks.kg.judged import Judged, Links, SameEntities
 from fingerpost.tasks.kg.one_to_one import ScoredPairs
 from fingerpost.tasks.kg.targets import (
@@ -19,7 +19,7 @@ from fingerpost.tasks.kg.targets import (
     wilson,
 )
 
-FEW = IntervalParams(resamples=20)
+FEW = IntervalParams(resamples=3)
 
 
 def judged_of(
@@ -58,10 +58,8 @@ def test_the_expected_f1_is_the_best_of_a_curve(seed: int) -> None:
     """The threshold maximises F1 where each pair counts with its probability by the curve."""
     judged = random_judged(seed)
     threshold = expected_f1_threshold(judged)
-    if not judged.usable:
-        assert figures_at(judged, threshold)["f1"] == max(each["f1"] for each in every_threshold(judged))
-        return
-    curve = fit_line(judged.pairs.scores, judged.truth)
+    # Pairs of one label alone say nothing of a curve: that of the calibration holds.
+    curve = fit_line(judged.pairs.scores, judged.truth) if judged.usable else uncalibrated()
     soft = Judged("given", judged.pairs, curve.probabilities(judged.pairs.scores), judged.missed, judged.decided)
     if curve.tensors["coefficients"][0] > 1e-6:
         best = max(each["f1"] for each in every_threshold(soft))
@@ -93,14 +91,13 @@ def test_a_precision_is_kept_where_any_threshold_keeps_it_with_most_accepted(see
 
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 10**6), asked=st.integers(1, 45))
-def test_no_more_are_accepted_than_asked_for_and_no_fewer_than_can_be(seed: int, asked: int) -> None:
+def test_as_many_pass_as_asked_for_and_no_more_than_are_equal_to_the_last(seed: int, asked: int) -> None:
     judged = random_judged(seed)
     scores = judged.pairs.scores
     found = accepted_threshold(judged, AlignmentTarget("accepted", asked), scores)
-    passed = int((scores >= log_odds_of(found.threshold)).sum())
-    assert passed <= asked
-    possible = [int((scores >= score).sum()) for score in scores]
-    assert passed == max((count for count in possible if count <= asked), default=0)
+    over = scores >= log_odds_of(found.threshold)
+    assert over.sum() >= min(asked, len(scores))
+    assert (over & (scores > scores[over].min())).sum() < asked
 
 
 @settings(max_examples=60, deadline=None)
@@ -151,10 +148,10 @@ def test_an_interval_has_the_threshold_that_more_pairs_would_give() -> None:
     target = AlignmentTarget("precision", 0.9)
     whole = chosen_threshold(drawn(200_000), target, IntervalParams(resamples=1)).threshold
     inside = 0
-    for _ in range(60):
-        found = chosen_threshold(drawn(400), target, IntervalParams(resamples=100))
+    for _ in range(30):
+        found = chosen_threshold(drawn(400), target, IntervalParams(resamples=60))
         inside += found.low <= whole <= found.high
-    assert inside >= 48
+    assert inside >= 24
 
 
 @pytest.mark.parametrize(
