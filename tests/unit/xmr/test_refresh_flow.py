@@ -17,7 +17,6 @@ from fingerpost.flows.run.runtime import planning
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas import xmr as contracts
 from fingerpost.schemas.errors import ForeignArtifactError, MissingArtifactError
-from fingerpost.schemas.errors import ForeignArtifactError, MissingArtifactError
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.refs import Ref, digest_of
 from fingerpost.schemas.store import Store
