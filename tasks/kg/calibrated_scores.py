@@ -85,8 +85,8 @@ def calibrate(
     where the target cannot be kept by any threshold that the pairs can tell.
     """
     one_to_one = exclusive(links, assignment)
-    every = links.without_assumed()
-    links = every.of("training", "validation")
+    by_person = links.where(links.sources != "assumed")
+    links = links.without_assumed().of("training", "validation")
     given = given_pairs(links.of("validation"), labelled)
     linked = linked_pairs(links, "validation", candidates, exclusive=one_to_one)
     sample = _union(given, linked) if one_to_one or not given.usable else given
@@ -96,8 +96,8 @@ def calibrate(
         # The best pair of both entities is likelier right than another one of its score.
         if one_to_one and len(decisions.truth):
             calibration = shifted(calibration, decisions.pairs.scores, decisions.truth)
-    # What decisions have to choose from: they know all links, of whatever split.
-    opened = candidates.where(open_pairs(every, candidates, exclusive=one_to_one))
+    # What decisions have to choose from: they know all links that are not assumed, of whatever split.
+    opened = candidates.where(open_pairs(by_person, candidates, exclusive=one_to_one))
     best = mutual(opened) if one_to_one else np.ones(len(opened.scores), dtype=bool)
     decided = _log_odds(opened.where(best), calibration)
     populations = {"given": _calibrated(given, calibration), "linked": _calibrated(linked, calibration)}

@@ -177,6 +177,17 @@ def test_without_links_scores_are_log_odds_and_thresholds_are_estimates(tmp_path
     assert made.quality(made.matches)["estimated"]
 
 
+def test_assumed_matches_are_among_those_that_are_accepted(tmp_path: Path) -> None:
+    made = World(tmp_path)
+    made.links = [(*row[:4], "assumed") for row in made.links]
+    made.calibrate(target=AlignmentTarget("accepted", 40))
+    row = made.thresholds()[0]
+    made.link_ref = links(made.env, [])
+    found = made.decide()
+    assert len(found) == 40
+    assert min(found.values()) - row["threshold"] == pytest.approx(0.0, abs=0.01)
+
+
 def test_validation_entities_without_a_candidate_leave_thresholds_an_estimate(tmp_path: Path) -> None:
     made = World(tmp_path)
     held = {number for a, b, _, split, _ in made.links if split == "validation" for number in (a, b)}
