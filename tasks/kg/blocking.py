@@ -131,17 +131,18 @@ def union(
     vectors: tuple[NDArray[np.float32], NDArray[np.float32]],
     params: BlockingParams,
     *,
+    begin: int = 0,
     within: bool = False,
 ) -> Candidates:
     """The candidates of some left entities: pairs of one type, each once, the best ``params.candidates`` of each left one.
 
-    types: the number of each entity's type, -1 where it is not paired. vectors: float32 of both sides, unit rows or zeros.
-    Pairs of rules come first, then all by their best rank from any source, of these the more similar, then the smaller
-    right number. Known pairs always find a place; those that would have none otherwise are of ``LINKS`` alone. within: both
-    sides are one, and a pair is of its smaller entity as the left one.
+    types: the number of each entity's type, -1 where it is not paired. vectors: float32, unit rows or zeros, of the left
+    entities from ``begin`` on and of all right ones. Pairs of rules come first, then all by their best rank from any source,
+    of these the more similar, then the smaller right number. Known pairs always find a place; those that would have none
+    otherwise are of ``LINKS`` alone. within: both sides are one, and a pair is of its smaller entity as the left one.
     """
     left, right, ranks, bits = _merged(proposals, types, within=within)
-    similarity = cosines(left, right, vectors)
+    similarity = cosines(left - begin, right, vectors)
     order = np.lexsort((right, -similarity, ranks, left))
     place = np.empty(len(order), dtype=np.int64)
     place[order] = places(left[order])
@@ -194,7 +195,10 @@ def found_positives(candidates: Candidates, positives: NDArray[np.integer], *, r
     """bool (m,): which known pairs (m, 2) were proposed by anything but links; rights: number of right entities."""
     kept = candidates.sources != LINKS
     keys = candidates.left[kept].astype(np.int64) * rights + candidates.right[kept]
-    return np.isin(positives[:, 0].astype(np.int64) * rights + positives[:, 1], keys)
+    wanted = positives[:, 0].astype(np.int64) * rights + positives[:, 1]
+    # Candidates ascend.
+    place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+    return keys[place] == wanted if len(keys) else np.zeros(len(wanted), dtype=bool)
 
 
 def recalls(known: Mapping[str, tuple[int, int]]) -> dict[str, float]:

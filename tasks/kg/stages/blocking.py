@@ -107,9 +107,10 @@ def _union_shard(
         *_both_ways(store, shard, shared, contracts.SHARED, NEIGHBORS),
         *_given(others, shard),
     ]
-    left, right = (read_contexts(store.open(ref, contracts.VECTORS)) for ref in vectors)
+    ours, theirs = (store.open(ref, contracts.VECTORS) for ref in vectors)
+    rows = read_contexts(ours, shard.start, shard.stop), read_contexts(theirs)
     names, types = paired_types(store, *sides, links, chosen=params.types)
-    found = union(proposals, types, (left, right), params, within=sides[0] == sides[1])
+    found = union(proposals, types, rows, params, begin=shard.start, within=sides[0] == sides[1])
     figures = figures_of(found, shard, names, types, known_positives(store, links))
     return ShardOutput({"candidates": candidates_table(found)}, figures)
 

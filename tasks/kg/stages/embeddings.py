@@ -10,7 +10,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store, parameters_of
 from fingerpost.tasks.kg.embeddings import EmbeddingParams, TextEmbedder, frequencies
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
-from fingerpost.tasks.shards import Shard, ShardOutput, row_shards
+from fingerpost.tasks.shards import Shard, ShardOutput, row_shards, shards_of
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -76,7 +76,16 @@ def read_embedder(store: Store, vectors: Ref) -> TextEmbedder:
     return _embedder(store.open(vectors, contracts.VECTORS).read("frequencies"), params)
 
 
-def read_contexts(artifact: Artifact) -> NDArray[np.float32]:
-    """The vectors that candidates are found by, float32 (entities, dimensions): contexts, where there are any."""
+def read_contexts(artifact: Artifact, begin: int = 0, end: int | None = None) -> NDArray[np.float32]:
+    """The vectors that candidates are found by, float32 (entities, dimensions): contexts, where there are any.
+
+    begin, end: of the entities from one to another (exclusive), whose files alone are read.
+    """
     table = "contexts" if artifact.rows("contexts") else "vectors"
-    return np.ascontiguousarray(dense_from_arrow(artifact.read(table)))
+    if end is None:
+        return np.ascontiguousarray(dense_from_arrow(artifact.read(table))[begin:])
+    chosen = [one for one in shards_of(artifact.entries(table)) if one.stop > begin and one.start < end]
+    if not chosen:
+        return dense_from_arrow(artifact.read(table))[:0]
+    rows = np.concatenate([dense_from_arrow(artifact.read(table, shard=one.index)) for one in chosen])
+    return np.ascontiguousarray(rows[begin - chosen[0].start : end - chosen[0].start])

@@ -12,7 +12,11 @@ from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
 from fingerpost.tasks.kg.graph import RelationGraph, relation_graph
-from fingerpost.tasks.kg.texts import entity_texts, neighbor_texts
+from fingerpost.tasks.kg.texts import entity_texts, names_around, neighbor_texts
+from fingerpost.tasks.recent import Recent
+
+#: Bytes of the graphs that are kept, and those in memory for each that is stored.
+_KEPT_BYTES, _EXPANSION = 2**30, 10
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,10 @@ class GraphTables:
 
     @staticmethod
     def open(store: Store, graph: Ref) -> "GraphTables":
-        """The tables of a graph."""
-        return GraphTables(store.open(graph, contracts.GRAPH))
+        """The tables of a graph; what was read of it is kept for further shards."""
+        artifact = store.open(graph, contracts.GRAPH)
+        content = tuple(entry.sha256 for entry in artifact.manifest.files)
+        return _recent.get((store.url, graph, content), lambda: GraphTables(artifact))
 
     def __len__(self) -> int:
         return self.artifact.rows("entities")
@@ -82,9 +88,8 @@ class GraphTables:
         return neighbor_texts(self.relations, self.names, begin, end, most=most)
 
     def around_of(self, rows: NDArray[np.integer], *, most: int) -> list[str]:
-        """The names around some entities, as `around` has them; rows ascend."""
-        runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else []
-        return [text for run in runs for text in self.around(int(run[0]), int(run[-1]) + 1, most=most)]
+        """The names around some entities, as `around` has them."""
+        return names_around(self.relations, self.names, rows, most=most)
 
     def values(self, key: str) -> tuple[NDArray[np.integer], list[str]]:
         """The entities that have an attribute, and its values; ``name`` and ``id`` are those of entities."""
@@ -92,3 +97,10 @@ class GraphTables:
             return np.arange(len(self)), list(self.entities[key].to_pylist())
         rows = self.attributes.filter(pc.equal(self.attributes["key"], key))
         return rows["entity"].to_numpy(), list(rows["value"].to_pylist())
+
+
+def _expanded(tables: GraphTables) -> int:
+    return _EXPANSION * sum(entry.bytes for entry in tables.artifact.manifest.files)
+
+
+_recent: Recent[tuple[str, Ref, tuple[str, ...]], GraphTables] = Recent(_KEPT_BYTES, _expanded)

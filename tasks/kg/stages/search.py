@@ -16,6 +16,7 @@ from fingerpost.tasks.ann.hnsw import HnswBuilder
 from fingerpost.tasks.kg.search import EntitySearcher, Nearest, SearchParams, graph_arrays, graph_of, rows_by_type
 from fingerpost.tasks.kg.stages.embeddings import read_contexts
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
+from fingerpost.tasks.recent import Recent
 from fingerpost.tasks.shards import Shard, ShardOutput, row_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -94,6 +95,7 @@ def search_entities(
     shards = row_shards(len(GraphTables.open(run.store, graph)), rows_per_shard)
     inputs = {"graph": graph, "vectors": vectors, "other": other, "other_vectors": other_vectors, "index": other_index}
     figures = run.map_shards(_search_shard, shards, **inputs, params=params, threads=run.threads_of(shards))
+    _searchers.clear()
     run.quality = {
         "entities": shards[-1].stop,
         "found": sum(f["found"] for f in figures),
@@ -114,12 +116,11 @@ def _search_shard(
     params: SearchParams,
     threads: int,
 ) -> ShardOutput:
-    rows, queries = (read_contexts(store.open(ref, contracts.VECTORS)) for ref in (other_vectors, vectors))
-    searcher = EntitySearcher(
-        rows, GraphTables.open(store, other).types, read_graphs(store.open(index, contracts.INDEX))
+    searcher = _searchers.get(
+        (store.url, other, other_vectors, index), lambda: _opened(store, other, other_vectors, index)
     )
     found = searcher.nearest(
-        queries[shard.start : shard.stop],
+        read_contexts(store.open(vectors, contracts.VECTORS), shard.start, shard.stop),
         GraphTables.open(store, graph).types[shard.start : shard.stop],
         params,
         own=np.arange(shard.start, shard.stop) if graph == other else None,
@@ -131,6 +132,15 @@ def _search_shard(
         "distances": found.distances,
     }
     return ShardOutput({"nearest": nearest_table(found)}, figures)
+
+
+def _opened(store: Store, graph: Ref, vectors: Ref, index: Ref) -> EntitySearcher:
+    rows = read_contexts(store.open(vectors, contracts.VECTORS))
+    return EntitySearcher(rows, GraphTables.open(store, graph).types, read_graphs(store.open(index, contracts.INDEX)))
+
+
+#: Opened for the first shard of a process, and used for its others.
+_searchers: Recent[tuple[str, Ref, Ref, Ref], EntitySearcher] = Recent()
 
 
 def nearest_table(found: Nearest) -> pa.Table:

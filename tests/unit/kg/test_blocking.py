@@ -104,7 +104,13 @@ def test_shards_and_the_order_of_proposals_change_nothing(seed: int, split: int)
     params = BlockingParams(candidates=3)
     whole = union(proposals, types, vectors, params)
     parts = [
-        union([one.of(begin, end) for one in reversed(proposals)], types, vectors, params)
+        union(
+            [one.of(begin, end) for one in reversed(proposals)],
+            types,
+            (vectors[0][begin:end], vectors[1]),
+            params,
+            begin=begin,
+        )
         for begin, end in ((0, split), (split, SIZES[0]))
     ]
     assert pairs_of(whole) == [pair for part in parts for pair in pairs_of(part)]

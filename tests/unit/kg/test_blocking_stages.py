@@ -142,6 +142,20 @@ def test_what_is_embedded_is_the_text_and_what_is_around(world: World) -> None:
     assert np.array_equal(embedder.contexts(texts, around)[0], read_contexts(artifact)[row])
 
 
+@pytest.mark.parametrize(("begin", "end"), [(0, 10), (4000, 4200), (4096, 4320), (4095, 4097), (7, 7), (9, None)])
+def test_some_vectors_are_read_of_their_files_alone(world: World, begin: int, end: int | None) -> None:
+    artifact = world.env.store.open(world.made["left_vectors"], kg.VECTORS)
+    assert np.array_equal(read_contexts(artifact, begin, end), read_contexts(artifact)[begin:end])
+
+
+def test_a_graph_is_read_once_and_again_when_it_is_another(world: World) -> None:
+    first = GraphTables.open(world.env.store, world.sides[0])
+    assert GraphTables.open(world.env.store, world.sides[0]) is first
+    assert GraphTables.open(world.env.store, world.sides[1]) is not first
+    changed = committed(world.env.store, kg.GRAPH, shop(20, 3, wrong=False).tables(), side="another")
+    assert len(GraphTables.open(world.env.store, changed)) == 24
+
+
 def test_a_build_that_is_killed_goes_on_from_its_checkpoint(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
