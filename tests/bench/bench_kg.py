@@ -5,7 +5,7 @@ beside DGL's uniform sampler, where ``FINGERPOST_PEERS`` has an environment ``dg
 one thread, the best of some repeats.
 
 DBP15K Chinese-English from 30 % of its links as seeds, the candidates of a test entity being all test entities of the
-other side: by structure alone, by names alone, and by both. Published, with the same seeds by size: LightEA 0.81, Dual-AMN
+other side: by structure alone, by names alone, and by both; and through the stages of the flow. Published, with the same seeds by size: LightEA 0.81, Dual-AMN
 0.73, RREA 0.72, BootEA 0.63, GCN-Align 0.41.
 """
 
@@ -26,6 +26,7 @@ from fingerpost.tasks.kg.names import NameParams, similar_names
 from fingerpost.tasks.kg.neighborhoods import SamplingParams, sampled_neighborhoods
 from fingerpost.tasks.kg.ranks import rank_figures, ranks_of
 from fingerpost.tasks.kg.structure import StructureParams, alignment_rounds
+from tests.bench.kg_structure import measure_stages
 from tests.bench.peers import PeerProcess, peer_python
 from tests.bench.results import print_table, write_rows
 from tests.data import data_file
@@ -200,7 +201,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     rows = measure_sampling(100_000 if quick else 1_000_000, repeats=1 if quick else 3)
     print_table(rows, "Sampled neighbourhoods")
-    aligned = measure_alignment(1 if quick else 3)
+    aligned = measure_alignment(1 if quick else 3) + measure_stages()
     print_table(aligned, "Alignment")
     print(f"written to {write_rows('kg', rows + aligned, quick=quick)}")
 
