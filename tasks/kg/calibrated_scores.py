@@ -57,7 +57,7 @@ class CalibrationParams:
 class CalibratedAlignment:
     """A calibration and thresholds, the one that decides first; judged: the pairs that each population has.
 
-    estimated: whether no label of a person went into them.
+    estimated: whether no match that a person knows went into them.
     """
 
     calibration: Calibration
@@ -96,8 +96,8 @@ def calibrate(
         # The best pair of both entities is likelier right than another one of its score.
         if one_to_one and len(decisions.truth):
             calibration = shifted(calibration, decisions.pairs.scores, decisions.truth)
-    # What decisions have to choose from: they know all links, of whatever split.
-    opened = candidates.where(open_pairs(every, candidates, exclusive=one_to_one))
+    # What decisions have to choose from: they know all links, of whatever split, but those that are assumed.
+    opened = candidates.where(open_pairs(every.known(), candidates, exclusive=one_to_one))
     best = mutual(opened) if one_to_one else np.ones(len(opened.scores), dtype=bool)
     decided = _log_odds(opened.where(best), calibration)
     populations = {"given": _calibrated(given, calibration), "linked": _calibrated(linked, calibration)}
@@ -107,13 +107,13 @@ def calibrate(
     thresholds = _Thresholds(links, populations, decided.scores, one_to_one, params)
     reported = [thresholds.of(params.target)]
     reported += [found for target in REPORTED if target != params.target for found in thresholds.known(target)]
-    sources = links.of("validation").sources
+    held = links.of("validation")
     return CalibratedAlignment(
         calibration,
         reported,
         len(sample.truth) if sample.usable else 0,
         int(sample.truth.sum() + sample.missed) if sample.usable else 0,
-        not sample.usable or bool(np.all(sources == "assumed")),
+        not sample.usable or bool(np.all(held.sources[held.labels == 1] == "assumed")),
     )
 
 

@@ -171,8 +171,17 @@ def test_targets_that_are_refused(name, value: float) -> None:
         AlignmentTarget(name, value)
 
 
-def test_no_pairs_are_refused() -> None:
+@pytest.mark.parametrize(
+    "target", [AlignmentTarget(), AlignmentTarget("precision", 0.95), AlignmentTarget("far", 0.01)]
+)
+def test_without_a_pair_that_is_to_be_decided_a_pair_is_accepted_that_is_likelier_right_than_wrong(
+    target: AlignmentTarget,
+) -> None:
     none = judged_of(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))
-    with pytest.raises(ValueError, match="pairs: expected at least one judged pair"):
-        chosen_threshold(none, AlignmentTarget(), FEW)
+    found = chosen_threshold(none, target, FEW)
+    assert (found.threshold, found.low, found.high, found.accepted, found.kept) == (0.5, 0.0, 1.0, 0, True)
+
+
+def test_without_a_pair_no_number_of_matches_is_accepted() -> None:
+    none = judged_of(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))
     assert accepted_threshold(none, AlignmentTarget("accepted", 3), none.pairs.scores).accepted == 0
