@@ -227,7 +227,8 @@ def expected_f1_threshold(judged: Judged) -> float:
         every = float(judged.truth.sum()) + judged.missed
         return _between(scores, int(np.argmax(2 * matches / np.maximum(some + every, 1e-300))))
     threshold = (float(log_odds_of(best / 2)) - offset) / slope
-    return float(np.clip(threshold, scores.min() - _BELOW, scores.max() + _BELOW))
+    # Pairs of one label say nothing of where those of the other begin.
+    return float(np.clip(threshold, scores.min() - _BELOW, scores.max() + _BELOW)) if judged.usable else threshold
 
 
 def _curve(judged: Judged) -> tuple[float, float]:
