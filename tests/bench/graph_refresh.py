@@ -23,6 +23,7 @@ from fingerpost.schemas.store import Store
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
+from fingerpost.tasks.kg.changes import ChangeParams
 from fingerpost.tasks.kg.cluster_ids import EVENTS
 from fingerpost.tasks.kg.clusters import ClusterParams
 from fingerpost.tasks.kg.neighborhoods import SamplingParams
@@ -147,7 +148,7 @@ def decided(env: Environment, made: dict[str, Ref], *before: ClustersBefore) -> 
 def refreshed(env: Environment, old: dict[str, Ref], new: dict[str, Ref]) -> dict[str, Ref]:
     """The stages of a refresh up to the scores."""
     for side in SIDES:
-        new[f"{side}_changes"] = compare_graphs.execute(env, new[side], old[side])
+        new[f"{side}_changes"] = compare_graphs.execute(env, new[side], old[side], params=ChangeParams())
         new[f"{side}_vectors"] = refresh_vectors.execute(
             env,
             new[side],
