@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from fingerpost.schemas import kg
+from fingerpost.schemas.inputs.graph_links import known_links
 from fingerpost.schemas.inputs.graphs import GraphBatch
 from fingerpost.schemas.inputs.graphs_tables import SharedColumn, TableGraph
 from fingerpost.schemas.inputs.graphs_triples import Dbp15k
@@ -124,10 +125,12 @@ def mutual_most(counts: Counter[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def dbp15k_rows() -> list[dict[str, Any]]:
     """DBP15K: names and shared neighbours, and structure beside them."""
-    pair = Dbp15k(str(data_file("dbp15k/zh_en", "ref_ent_ids").parent)).read()
-    pairs = np.stack([pair.links[name].to_numpy() for name in ("left", "right")], axis=1).astype(np.int64)
+    folder = Dbp15k(str(data_file("dbp15k/zh_en", "ref_ent_ids").parent))
+    sides = [folder.side(number).read() for number in (1, 2)]
+    links = known_links([folder.links().read()], *(side.entities["id"] for side in sides), within=False)
+    pairs = np.stack([links.left, links.right], axis=1).astype(np.int64)
     known = np.random.default_rng(0).permutation(len(pairs)) < round(0.3 * len(pairs))
-    sides, found = [pair.left, pair.right], []
+    found = []
     for setting, structure in (("names and neighbours", False), ("structure too", True)):
         figures = candidate_figures(sides, pairs, known=known, structure=structure)
         found.append({"dataset": "dbp15k zh-en", "setting": f"{setting}, 30 % known", **figures})
