@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-metric bench-ops runbook soak clean
+.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-kg-growth bench-metric bench-ops runbook soak clean
 
 run: build  ## the main job on the built-in sample, to a published index and a report
 	@$(BIN)/fingerpost run nightly --profile quick
@@ -55,7 +55,11 @@ bench-autocomplete: build
 
 bench-kg: build
 	@$(BIN)/python -m tests.bench.bench_kg
+	@$(BIN)/python -m tests.bench.bench_kg_matching
+	@$(BIN)/python -m tests.bench.bench_kg_blocking
 	@$(BIN)/python -m tests.bench.bench_kg_model
+
+bench-kg-growth: build  ## alignment as both graphs grow to a million entities (up to 8 GB)
 	@$(BIN)/python -m tests.bench.bench_kg_growth
 
 bench-metric: build

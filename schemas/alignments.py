@@ -191,3 +191,12 @@ class StoredMatches:
         clusters = mine["cluster"].take(pc.index_in(self.pairs["left"], value_set=mine["entity"].combine_chunks()))
         columns: list[Any] = [rows[side]["id"] for side in SIDES] + [rows[side]["name"] for side in SIDES]
         return pa.table([*columns, self.pairs["probability"], clusters], schema=MATCHES)
+
+
+def structure_of(store: Store, structure: Ref, left: int, right: int) -> float | None:
+    """The probability of a pair by structure alone; None where it has none."""
+    pairs = store.open(structure, kg.STRUCTURE).read("pairs")
+    rows = zip(SIDES, (left, right), strict=True)
+    mine = pc.and_(*(pc.equal(pairs[side], pa.scalar(row, pa.uint32())) for side, row in rows))
+    found = pairs.filter(mine)["probability"].to_pylist()
+    return float(found[0]) if found else None

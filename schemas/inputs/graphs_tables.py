@@ -1,6 +1,7 @@
 """Graphs of tables: each row an entity, chosen columns entities that rows share, other columns attributes."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ from fingerpost.schemas.wording import cut
 
 #: What a column "id" is called beside the key, where that is another column.
 _OTHER_ID = "id (column)"
+#: What a column of names is called, the likelier one first.
+_NAMES = ("name", "title")
 #: The rows of a table by their keys alone, for what only looks for these.
 GRAPH_ROWS = Form(("id",), needed=("id",), option="--id ")
 
@@ -76,7 +79,7 @@ class TableGraph:
     """A Parquet, CSV or JSON Lines file (or a folder of Parquet files) whose rows are entities.
 
     kind: the type of the rows. id: the column of their keys; by default "id" where there is one, else the number of the
-    row, from 0. name: the column of their names, also an attribute. shared: columns that become entities. attributes: the
+    row, from 0. name: the column of their names, also an attribute; by default one that is called so. shared: columns that become entities. attributes: the
     columns of attributes; all others by default. suppressed: keys of rows, and of shared entities, to leave out. renamed:
     pairs (a name, the file's), where columns have other names here; all of the above are names here.
     """
@@ -98,7 +101,7 @@ class TableGraph:
         chosen = [
             self.kind,
             self.id,
-            self.name,
+            self.name_column(),
             [[s.column, s.separator, s.type] for s in self.shared],
             self.attributes,
             self.renamed,
@@ -115,6 +118,13 @@ class TableGraph:
         own, shared = self.key_column(), {one.column for one in self.shared}
         names = [name for name in self._columns() if name != own and name not in shared]
         return [name for name in names if self.attributes is None or name in (*self.attributes, self.name)]
+
+    def name_column(self) -> str:
+        """The column of the names, as it is named here; empty for none.
+
+        Of none that is chosen, that which is called name or title, or the only one whose name ends in one of these words.
+        """
+        return self.name or next(filter(None, (_called(word, self.compared()) for word in _NAMES)), "")
 
     def read(self) -> GraphBatch:
         """The graph; rows without a key, of a key that occurred before, or with a list in a cell are quarantined.
@@ -176,11 +186,19 @@ class TableGraph:
         return Reading(mapping, suppressed=self.suppressed, form=form)
 
 
+def _called(word: str, columns: Sequence[str]) -> str:
+    """The column that is called a word, or the only one whose name ends in it; empty for none."""
+    lower = {name: re.split("[^a-z]+", name.lower()) for name in columns}
+    alike = [name for name, words in lower.items() if words == [word]]
+    ending = [name for name, words in lower.items() if words[-1] == word]
+    return alike[0] if alike else ending[0] if len(ending) == 1 else ""
+
+
 class _Rows:
     """The rows of a table as they become entities: each key once, and none that is the id of a shared value."""
 
     def __init__(self, table: TableGraph, quarantine: Quarantine) -> None:
-        self.table, self.quarantine = table, quarantine
+        self.table, self.quarantine, self.name = table, quarantine, table.name_column()
         self.keys, self.shared = set[str](), set[str]()
 
     def add(self, batch: RawBatch, found: GraphColumns) -> None:
@@ -195,7 +213,7 @@ class _Rows:
         found.rows += len(good)
         ids = pa.array([keys[i] for i in good], pa.string())
         chosen = pa.array(good, pa.int64())
-        named = cells[self.table.name].texts.take(chosen).fill_null("") if self.table.name in cells else None
+        named = cells[self.name].texts.take(chosen).fill_null("") if self.name in cells else None
         found.entities(ids, kind=self.table.kind, names=named)
         place = np.full(len(keys), -1, dtype=np.int64)
         place[good] = np.arange(len(good))

@@ -1,6 +1,6 @@
 """One hop of an aligner: which rows go through which matrix, and which of the results are a node's neighbours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,13 @@ class Hop:
         weights = np.repeat(1 / np.maximum(counts, 1), counts).astype(np.float32)
         ranges = np.concatenate(([0], np.cumsum(counts)))
         return sparse.csr_array((weights, self.slots[known], ranges), shape=(len(self.slots), len(self.rows)))
+
+    def packed(self) -> "Hop":
+        """The same with the neighbours in the first slots, and as many slots as a node has neighbours at most."""
+        known = self.slots != NONE
+        order = np.argsort(~known, axis=1, kind="stable")[:, : max(int(known.sum(axis=1).max(initial=0)), 1)]
+        slots, matrices = (np.take_along_axis(rows, order, axis=1) for rows in (self.slots, self.matrices))
+        return replace(self, slots=slots, matrices=matrices)
 
     @property
     def crowds(self) -> NDArray[np.float32]:

@@ -49,7 +49,7 @@ class Batch:
 def batch_of(graph: AlignerGraph, pairs: NDArray[np.integer], features: NDArray[np.floating]) -> Batch:
     """The batch of some pairs (n, 2) of a graph's entities."""
     entities, places = np.unique(pairs, return_inverse=True)
-    outer = hop(graph, entities)
+    outer = hop(graph, entities).packed()
     inner = hop(graph, outer.before)
     return Batch(graph.rows(inner.before), inner, outer, places.reshape(-1, 2), np.asarray(features, np.float32))
 
@@ -68,8 +68,10 @@ class _Layer(torch.nn.Module):
     def forward(self, step: Hop, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows of the nodes themselves and of their neighbours."""
         own = vectors[torch.from_numpy(step.own)] @ self.own + self.own_bias
+        # Taken apart at once: the gradient of one taken alone would be as large as all.
+        matrices, biases = (self.common + self.added).unbind(), self.biases.unbind()
         rows = [
-            vectors[torch.from_numpy(step.rows[begin:end])] @ (self.common + self.added[matrix]) + self.biases[matrix]
+            vectors[torch.from_numpy(step.rows[begin:end])] @ matrices[matrix] + biases[matrix]
             for matrix, begin, end in step.groups
         ]
         return own, torch.cat(rows) if rows else torch.zeros(0, own.shape[1])

@@ -14,7 +14,7 @@ class AlignerParams:
     hidden: values of each half of an embedding.
     relations: relations and attributes that have matrices of their own, the most frequent ones; the others share one.
     neighbors, attributes: sampled neighbours and values of attributes of an entity that are looked at.
-    rate, decay: learning rate of Adam, and decay of the weights. batch: pairs per step.
+    rate, decay: learning rate of Adam, and decay of the weights. batch: pairs per step, fewer where there are few.
     epochs: maximum number. patience: epochs without a better validation PRAUC after which training stops; 0 for never.
     negatives: drawn per match where links have fewer pairs labelled 0 than matches.
     burn_in: epochs after which ``hard`` of these are candidates with the highest logits.
@@ -31,16 +31,16 @@ class AlignerParams:
     relations: int = 32
     neighbors: int = 10
     attributes: int = 10
-    rate: float = 1e-3
+    rate: float = 3e-3
     decay: float = 5e-4
-    batch: int = 64
+    batch: int = 128
     epochs: int = 20
     patience: int = 5
     negatives: int = 10
     burn_in: int = 3
     hard: float = 0.5
     margin: float = 1.0
-    quicker: float = 10.0
+    quicker: float = 5.0
     folds: int = 0
     gain: float = 2.0
     seed: int = 0

@@ -17,6 +17,8 @@ from fingerpost.tasks.kg.decisions import average_precision
 from fingerpost.tasks.kg.labelled_pairs import LabelledPairs
 from fingerpost.tasks.kg.negatives import Pairs, PairSpace, hard_negatives, random_negatives
 
+#: Steps that an epoch has at least, as long as they have so many pairs.
+_STEPS, _LEAST = 10, 16
 #: The similarities (m, f) of pairs (m, 2), NaN for unknown.
 Features = Callable[[NDArray[np.integer]], NDArray[np.floating]]
 
@@ -56,7 +58,9 @@ class AlignerTrainer:
         self._held = self._completed(*self._held, logits=None, seed=(params.seed, 3))
         self._middle, self._spread = self._scales()
         self.net = AlignerNet(left.vectors.shape[1], matrices, len(self._middle), params)
-        self._optimizer = torch.optim.AdamW(self.net.groups(params.rate), lr=params.rate, weight_decay=params.decay)
+        self._optimizer = torch.optim.AdamW(
+            self.net.groups(params.rate), lr=params.rate, weight_decay=params.decay, fused=True
+        )
         self.epochs: list[Epoch] = []
         self._best, self._kept = -1, self.net.arrays()
 
@@ -197,8 +201,8 @@ def _part(labelled: LabelledPairs, chosen: NDArray[np.bool_], what: str) -> tupl
 
 
 def _batches(labels: NDArray[np.integer], size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Shuffled rows in batches of about ``size``, matches spread evenly over them."""
-    count = max(len(labels) // size, 1)
+    """Shuffled rows in batches of about ``size``, or in a few smaller ones; matches spread evenly over them."""
+    count = max(len(labels) // size, min(len(labels) // _LEAST, _STEPS), 1)
     parts = [np.array_split(rng.permutation(np.flatnonzero(labels == label)), count) for label in (1, 0)]
     # Shorter parts of one label go with longer ones of the other.
     return [np.concatenate(both) for both in zip(parts[0], parts[1][::-1], strict=True)]

@@ -195,7 +195,10 @@ def found_positives(candidates: Candidates, positives: NDArray[np.integer], *, r
     """bool (m,): which known pairs (m, 2) were proposed by anything but links; rights: number of right entities."""
     kept = candidates.sources != LINKS
     keys = candidates.left[kept].astype(np.int64) * rights + candidates.right[kept]
-    return np.isin(positives[:, 0].astype(np.int64) * rights + positives[:, 1], keys)
+    wanted = positives[:, 0].astype(np.int64) * rights + positives[:, 1]
+    # Candidates ascend.
+    place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+    return keys[place] == wanted if len(keys) else np.zeros(len(wanted), dtype=bool)
 
 
 def recalls(known: Mapping[str, tuple[int, int]]) -> dict[str, float]:

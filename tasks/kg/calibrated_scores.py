@@ -90,10 +90,9 @@ def calibrate(
     given = given_pairs(links.of("validation"), labelled)
     linked = linked_pairs(links, "validation", candidates, exclusive=one_to_one)
     sample = _union(given, linked) if one_to_one or not given.usable else given
-    calibration = uncalibrated()
+    calibration, decisions = uncalibrated(), linked.decisions()
     if sample.usable:
         calibration = fitted(sample.pairs.scores, sample.truth, sample.pairs.left)
-        decisions = linked.decisions()
         # The best pair of both entities is likelier right than another one of its score.
         if one_to_one and len(decisions.truth):
             calibration = shifted(calibration, decisions.pairs.scores, decisions.truth)
@@ -102,8 +101,9 @@ def calibrate(
     best = mutual(opened) if one_to_one else np.ones(len(opened.scores), dtype=bool)
     decided = _log_odds(opened.where(best), calibration)
     populations = {"given": _calibrated(given, calibration), "linked": _calibrated(linked, calibration)}
-    if not sample.usable:
-        populations = dict.fromkeys(populations, _estimate(decided, calibration))
+    # Where no entity with a known match has a candidate there is no decision to judge.
+    unjudged = [name for name in populations if not sample.usable or (name == "linked" and not len(decisions.truth))]
+    populations |= dict.fromkeys(unjudged, _estimate(decided))
     thresholds = _Thresholds(links, populations, decided.scores, one_to_one, params)
     reported = [thresholds.of(params.target)]
     reported += [found for target in REPORTED if target != params.target for found in thresholds.known(target)]
@@ -138,7 +138,7 @@ def _calibrated(judged: Judged, calibration: Calibration) -> Judged:
     return Judged(judged.population, pairs, judged.truth, judged.missed, judged.decided)
 
 
-def _estimate(decided: ScoredPairs, calibration: Calibration) -> Judged:
+def _estimate(decided: ScoredPairs) -> Judged:
     """Decisions whose truth is their probability."""
     truth = 1 / (1 + np.exp(-decided.scores))
     return Judged("estimated", decided, truth, 0.0, np.ones(len(truth), dtype=bool))

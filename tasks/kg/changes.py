@@ -1,8 +1,9 @@
 """Which entities of a graph are new, changed or gone since an earlier version of it.
 
-Changed is an entity of which a score sees something else: its type, name and attributes, its relations, and the ids and
-names of the entities that they lead to. What those have beyond their names is theirs: an entity whose neighbour got another
-attribute is not changed. Texts are compared as numbers that both versions share, so that nothing is hashed but numbers.
+Changed is an entity of which a score sees something else: its type, name or attributes, or more than a share of its
+neighbourhood: its relations, and the ids and names of the entities that they lead to. What those have beyond their names is
+theirs: an entity whose neighbour got another attribute is not changed. Texts are compared as numbers that both versions share,
+so that nothing is hashed but numbers.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,20 @@ from fingerpost.tasks.kg.mixing import mixed
 
 #: Places of facts in a digest: what one column says is not what another says with the same number.
 _TYPE, _NAME, _ATTRIBUTE, _LEADS_TO, _LED_TO = range(5)
+
+
+@dataclass(frozen=True)
+class ChangeParams:
+    """neighbors: an entity of which only neighbours are others is changed if these are more than this share of all.
+
+    One new or renamed neighbour among many hardly moves a score, but would make all of the others' entities changed too.
+    """
+
+    neighbors: float = 1 / 3
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.neighbors <= 1:
+            raise ValueError(f"changes: expected a share of neighbors of 0 to 1, got {self.neighbors}; correct it")
 
 
 @dataclass(frozen=True)
@@ -66,8 +81,8 @@ class Changes:
         return (int(self.changed.sum()) + self.gone) / max(len(self.becomes), 1) if len(self.becomes) else 1.0
 
 
-def changes_between(before: CodedGraph, now: CodedGraph) -> Changes:
-    """What changed from one version of a graph to the next; entities are matched by their keys."""
+def changes_between(before: CodedGraph, now: CodedGraph, params: ChangeParams) -> Changes:
+    """The changes from one version of a graph to the next; entities are matched by their keys."""
     order = np.argsort(before.keys)
     places = np.minimum(np.searchsorted(before.keys[order], now.keys), max(len(order) - 1, 0))
     found = order[places] if len(order) else np.zeros(len(now.keys), dtype=np.int64)
@@ -75,39 +90,94 @@ def changes_between(before: CodedGraph, now: CodedGraph) -> Changes:
     origin = np.where(known, found, -1)
     becomes = np.full(len(before.keys), -1, dtype=np.int64)
     becomes[origin[known]] = np.flatnonzero(known)
-    then, digests = entity_digests(before), entity_digests(now)
+    then, digests = (entity_digests(_own_facts(graph), len(graph.keys)) for graph in (before, now))
     changed = ~known
     changed[known] = (digests[known] != then[origin[known]]).any(axis=1)
-    return Changes(origin, becomes, changed)
+    around = _other_neighbors(before, now, becomes)
+    return Changes(origin, becomes, changed | (known & (around > params.neighbors)))
 
 
-def entity_digests(graph: CodedGraph) -> NDArray[np.uint64]:
-    """uint64 (entities, 2): 128 bits of all that is said of each entity, in any order of rows.
+@dataclass(frozen=True)
+class _Facts:
+    """Facts of entities: int64 (m,) rows of these, and two words uint64 (m, 2) for each fact, equal for equal facts."""
+
+    owners: NDArray[np.int64]
+    words: NDArray[np.uint64]
+
+
+def _facts(parts: list[tuple[int, NDArray[np.int64], list[NDArray[np.int64]]]]) -> _Facts:
+    """From the kind of some facts, the entities that they are of, and the columns that say them."""
+    words = []
+    for kind, owners, columns in parts:
+        halves = [mixed(np.full(len(owners), 2 * kind + half, dtype=np.uint64)) for half in range(2)]
+        for column in columns:
+            halves = [mixed(half ^ column.astype(np.uint64)) for half in halves]
+        words.append(np.stack(halves, axis=1))
+    return _Facts(np.concatenate([owners for _, owners, _ in parts]), np.concatenate(words))
+
+
+def _own_facts(graph: CodedGraph) -> _Facts:
+    rows = np.arange(len(graph.keys))
+    said = graph.attributes
+    return _facts(
+        [
+            (_TYPE, rows, [graph.types]),
+            (_NAME, rows, [graph.names]),
+            (_ATTRIBUTE, said[:, 0], list(said[:, 1:].T)),
+        ]
+    )
+
+
+def _neighbor_facts(graph: CodedGraph) -> _Facts:
+    heads, kinds, tails = graph.relations.T
+    return _facts(
+        [
+            (_LEADS_TO, heads, [kinds, graph.keys[tails], graph.names[tails]]),
+            (_LED_TO, tails, [kinds, graph.keys[heads], graph.names[heads]]),
+        ]
+    )
+
+
+def entity_digests(facts: _Facts, entities: int) -> NDArray[np.uint64]:
+    """uint64 (entities, 2): 128 bits of all facts of each entity, in any order.
 
     Two versions of an entity have equal digests where the same is said of it, and with a probability of about 2**-128
     where it is not. Equal facts count as often as they are there.
     """
-    heads, kinds, tails = graph.relations.T
-    rows = np.arange(len(graph.keys))
-    facts = [
-        (_TYPE, rows, [graph.types]),
-        (_NAME, rows, [graph.names]),
-        (_ATTRIBUTE, graph.attributes[:, 0], list(graph.attributes[:, 1:].T)),
-        (_LEADS_TO, heads, [kinds, graph.keys[tails], graph.names[tails]]),
-        (_LED_TO, tails, [kinds, graph.keys[heads], graph.names[heads]]),
-    ]
-    digests = np.zeros((len(graph.keys), 2), dtype=np.uint64)
-    for half in range(2):
-        for place, owners, columns in facts:
-            words = mixed(np.full(len(owners), 2 * place + half + 1, dtype=np.uint64))
-            for column in columns:
-                words = mixed(words ^ column.astype(np.uint64))
-            order = np.argsort(owners, kind="stable")
-            starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
-            if len(starts):
-                # A sum modulo 2**64, which does not depend on the order of facts.
-                digests[owners[order][starts], half] += np.add.reduceat(words[order], starts)
+    digests = np.zeros((entities, 2), dtype=np.uint64)
+    order = np.argsort(facts.owners, kind="stable")
+    owners = facts.owners[order]
+    starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    if len(starts):
+        # Sums modulo 2**64, which do not depend on the order of facts.
+        digests[owners[starts]] = np.add.reduceat(facts.words[order], starts, axis=0)
     return digests
+
+
+def _other_neighbors(before: CodedGraph, now: CodedGraph, becomes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """float64 (entities,): which share of the relations of an entity, then or now whichever were more, is not in both."""
+    then, facts = _neighbor_facts(before), _neighbor_facts(now)
+    then = _Facts(becomes[then.owners], then.words)
+    count = len(now.keys)
+    sides = [_of(side, side.owners >= 0) for side in (then, facts)]
+    digests = [entity_digests(side, count) for side in sides]
+    differs = (digests[0] != digests[1]).any(axis=1)
+    # Only of these are facts compared one by one.
+    old, new = (_of(side, differs[side.owners]) for side in sides)
+    sizes = [np.bincount(side.owners, minlength=count) for side in (old, new)]
+    words = np.concatenate(
+        [old.words[:, 0] ^ mixed(old.owners.astype(np.uint64)), new.words[:, 0] ^ mixed(new.owners.astype(np.uint64))]
+    )
+    order = np.argsort(words, kind="stable")
+    # Facts of an entity are distinct in each version: equal neighbours in this order are one of either.
+    same = words[order][1:] == words[order][:-1]
+    common = np.bincount(np.concatenate([old.owners, new.owners])[order][1:][same], minlength=count)
+    most = np.maximum(*sizes)
+    return (most - common) / np.maximum(most, 1)
+
+
+def _of(facts: _Facts, kept: NDArray[np.bool_]) -> _Facts:
+    return _Facts(facts.owners[kept], facts.words[kept])
 
 
 def carried_pairs(

@@ -1,6 +1,6 @@
 """The texts of the entities of one side: names, attributes, and the names of their neighbours by relation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,8 @@ class Linked:
     @staticmethod
     def of(owners: NDArray[np.integer], neighbors: NDArray[np.integer], entities: int) -> "Linked":
         """From pairs of an entity and its neighbour, in any order."""
-        packed = np.unique((owners.astype(np.int64) << 32) | neighbors.astype(np.int64))
+        packed = np.sort((owners.astype(np.int64) << 32) | neighbors.astype(np.int64))
+        packed = packed[np.diff(packed, prepend=-1) != 0]
         return Linked(
             np.searchsorted(packed >> 32, np.arange(entities + 1)).astype(np.int64),
             (packed & (2**32 - 1)).astype(np.uint32),
@@ -42,11 +43,12 @@ class Linked:
 class EntityTexts:
     """One side: names, one per entity, "" for none; all of its texts together; attribute to a text per entity; triples.
 
-    values: of the attributes that are compared. triples: (m, 3) head, relation, tail; relations: their names.
+    whole may be a function of some entities, ascending, that makes their texts: making those of all takes longer than
+    comparing few pairs. values: of the attributes that are compared. triples: (m, 3) head, relation, tail; relations: their names.
     """
 
     names: Sequence[str]
-    whole: Sequence[str]
+    whole: Sequence[str] | Callable[[NDArray[np.integer]], list[str]]
     values: Mapping[str, Sequence[str]]
     triples: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, 3), dtype=np.uint32))
     relations: Sequence[str] = ()
@@ -79,8 +81,12 @@ class EntityTexts:
 
     def texts(self, attribute: str, rows: NDArray[np.integer]) -> list[str]:
         """The texts of some entities: of an attribute, of NAME or of WHOLE; "" for none."""
+        if attribute == WHOLE and callable(self.whole):
+            distinct, place = np.unique(rows, return_inverse=True)
+            made = self.whole(distinct)
+            return [made[at] for at in place.tolist()]
         texts = {NAME: self.names, WHOLE: self.whole}.get(attribute, self.values.get(attribute))
-        return [""] * len(rows) if texts is None else [texts[row] for row in rows.tolist()]
+        return [""] * len(rows) if texts is None or callable(texts) else [texts[row] for row in rows.tolist()]
 
     def neighbor_names(self, relation: str, rows: NDArray[np.integer], *, most: int) -> list[list[str]]:
         """The names of the neighbours of some entities by a relation, those of smaller numbers first."""

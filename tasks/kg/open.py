@@ -13,7 +13,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fingerpost.schemas import kg as contracts
@@ -28,29 +27,16 @@ from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Store, find_store
 from fingerpost.schemas.wording import shown
 from fingerpost.tasks.kg.calibration import Calibration
-from fingerpost.tasks.kg.explanation import (
-    Entity,
-    Explanation,
-    Input,
-    Neighbor,
-    Other,
-    Rival,
-    contributions,
-    decided,
-    grouped,
-)
+from fingerpost.tasks.kg.explanation import Explanation, Other
 from fingerpost.tasks.kg.names import NameParams, similar_names
 from fingerpost.tasks.kg.pair_scorer import PairScorer
+from fingerpost.tasks.kg.stages.explained import ExplainedPair
 from fingerpost.tasks.kg.stages.scoring_inputs import open_scorer
 from fingerpost.tasks.kg.stages.stored_aligner import NeighborWeight, StoredAligner
-from fingerpost.tasks.kg.terms import NAME, NEIGHBORS
 
 PRODUCT = contracts.ALIGNMENT.name
-#: What proposed a candidate, by its bit.
-PROPOSERS = {1: "vectors", 2: "neighbours", 4: "rules", 8: "links", 16: "structure"}
-#: Ids that an error names, and rivals of each entity that an explanation names.
+#: Ids that an error names.
 _NEAR = 3
-_RIVALS = 3
 
 
 class Attention(Protocol):
@@ -186,9 +172,10 @@ class LiveAlignment:
 
     def cluster_of(self, key: str, *, side: str | None = None) -> str:
         """The id of the joined entity that an entity belongs to."""
-        return self._joined_of(*self.place_of(key, side=side))
+        return self.joined_of(*self.place_of(key, side=side))
 
-    def _joined_of(self, side: str, row: int) -> str:
+    def joined_of(self, side: str, row: int) -> str:
+        """The id of the joined entity of an entity in a row."""
         return self.decided.cluster_of("left" if self.within else side, row)
 
     def joined(self) -> JoinedGraph:
@@ -227,7 +214,7 @@ class LiveAlignment:
         raise InputError(f"id: expected that of an entity of {where}, got {shown(key)}; {advice}")
 
     @cached_property
-    def _labels(self) -> dict[tuple[int, int], tuple[int, str]]:
+    def labels(self) -> dict[tuple[int, int], tuple[int, str]]:
         rows = self.store.open(self.members["links"], contracts.LINKS).read("links")
         columns = (rows[name].to_pylist() for name in ("left", "right", "label", "source"))
         return {(left, right): (label, source) for left, right, label, source in zip(*columns, strict=True)}
@@ -243,7 +230,7 @@ class LiveAlignment:
             if one == other:
                 raise InputError(f"pair: expected two entities, got {shown(left)} twice; name another")
             one, other = min(one, other), max(one, other)
-        return _Explained(self, one, other).explanation()
+        return ExplainedPair(self, one, other).explanation()
 
 
 def read_pair_scorer(store: Store, members: Mapping[str, Ref]) -> PairScorer:
@@ -268,135 +255,6 @@ def near_ids(graph: StoredGraph, key: str) -> list[str]:
             (own,) = graph.ids([row])
             found[own] = max(found.get(own, 0.0), value)
     return sorted(found, key=lambda own: (-found[own], own))[:_NEAR]
-
-
-class _Explained:
-    """A pair of rows of an open alignment, and what its parts say of it."""
-
-    def __init__(self, live: LiveAlignment, left: int, right: int) -> None:
-        self.live, self.rows = live, {"left": left, "right": right}
-        self.place = live.compared.place(left, right)
-
-    def explanation(self) -> Explanation:
-        """Everything."""
-        live, place = self.live, self.place
-        left, right = (self._entity(side, self.rows[side]) for side in SIDES)
-        score, inputs, notes = self._scored(left, right)
-        probability = float(live.probabilities(np.array([score]))[0])
-        label, source = live._labels.get((self.rows["left"], self.rows["right"]), (None, ""))
-        decision, because = decided(
-            label=label,
-            source=source,
-            compared=place is not None,
-            probability=probability,
-            threshold=live.threshold,
-            matched=any(pair[:2] == tuple(self.rows.values()) for pair in live.decided.of("left", self.rows["left"])),
-            rivals=[f"{one} = {other}" for one, other in self._taken()],
-        )
-        return Explanation(
-            left,
-            right,
-            decision,
-            because,
-            score,
-            probability,
-            live.threshold,
-            ()
-            if place is None
-            else tuple(name for bit, name in PROPOSERS.items() if int(live.compared.sources[place]) & bit),
-            None if place is None else float(live.compared.similarities[place]),
-            self._structure(),
-            inputs,
-            self._neighbors(),
-            self._rivals(),
-            notes,
-        )
-
-    def _entity(self, side: str, row: int) -> Entity:
-        return Entity(**self.live.graphs[side].entity(row), joined=self.live._joined_of(side, row))
-
-    def _scored(self, left: Entity, right: Entity) -> tuple[float, tuple[Input, ...], tuple[str, ...]]:
-        """The score of the pair, what the inputs of the scorer say, and what a reader has to know of them."""
-        scorer, pair = self.live.scorer, np.array([list(self.rows.values())], np.int64)
-        row = scorer.features(pair)[0]
-        groups = grouped(scorer.names)
-        parts = contributions(scorer.log_odds, row, groups)
-        values = [self._said(side) for side in SIDES]
-        found = [
-            Input(
-                name,
-                tuple(values[0].get(name, ())),
-                tuple(values[1].get(name, ())),
-                {
-                    scorer.names[place].removeprefix(f"{name}:"): None if np.isnan(row[place]) else float(row[place])
-                    for place in groups[name]
-                },
-                part,
-            )
-            for name, part in parts.items()
-        ]
-        score = (
-            float(scorer.log_odds(row[None])[0]) if self.place is None else float(self.live.compared.scores[self.place])
-        )
-        notes = []
-        if left.type != right.type:
-            notes.append(
-                f"their types differ, {left.type or 'none'} and {right.type or 'none'}: such pairs are never compared"
-            )
-        return score, tuple(found), tuple(notes)
-
-    def _said(self, side: str) -> dict[str, list[str]]:
-        """The values of an entity's attributes, its name, and the names of its neighbours, by the inputs made of them."""
-        graph, row = self.live.graphs[side], self.rows[side]
-        entity = graph.entity(row)
-        found = {NAME: [entity["name"]] if entity["name"] else []}
-        for relation, _, other in graph.relations(row):
-            neighbor = graph.entity(other)
-            for key in (f"{relation}>", NEIGHBORS):
-                found.setdefault(key, []).append(neighbor["name"] or neighbor["id"])
-        return found | graph.values(row)
-
-    def _structure(self) -> float | None:
-        if "structure" not in self.live.members:
-            return None
-        pairs = self.live.store.open(self.live.members["structure"], contracts.STRUCTURE).read("pairs")
-        mine = pc.and_(*(pc.equal(pairs[side], pa.scalar(row, pa.uint32())) for side, row in self.rows.items()))
-        found = pairs.filter(mine)["probability"].to_pylist()
-        return float(found[0]) if found else None
-
-    def _neighbors(self) -> tuple[Neighbor, ...]:
-        """The neighbours that the aligner looked at, of both entities; those that are one joined entity name each other."""
-        if self.live.attention is None:
-            return ()
-        attended = dict(zip(SIDES, self.live.attention.attended(*self.rows.values()), strict=True))
-        joined = {
-            side: {one.row: self.live._joined_of(side, one.row) for one in found if one.row >= 0}
-            for side, found in attended.items()
-        }
-        found = []
-        for side, other in (SIDES, SIDES[::-1]):
-            opposite = {cluster: row for row, cluster in reversed(joined[other].items())}
-            for one in attended[side]:
-                entity = self.live.graphs[side].entity(one.row) if one.row >= 0 else {"id": "", "name": one.text}
-                twin = opposite.get(joined[side].get(one.row, ""))
-                same = self.live.graphs[other].entity(twin)["id"] if twin is not None else ""
-                found.append(Neighbor(side, one.relation, one.into, entity["id"], entity["name"], one.weight, same))
-        return tuple(found)
-
-    def _taken(self) -> list[tuple[str, str]]:
-        """The matches of either entity with others, as ids."""
-        rows = [pair[:2] for side in SIDES for pair in self.live.decided.of(side, self.rows[side])]
-        others = sorted(set(rows) - {tuple(self.rows.values())})
-        return [(self.live.graphs["left"].ids([a])[0], self.live.graphs["right"].ids([b])[0]) for a, b in others]
-
-    def _rivals(self) -> tuple[Rival, ...]:
-        """The matches of each entity with others, then the most probable other pairs."""
-        found = []
-        for side, other in (SIDES, SIDES[::-1]):
-            own = self.live.graphs[other].entity(self.rows[other])["id"]
-            others = [one for one in self.live.others_at(side, self.rows[side]) if one.id != own]
-            found += [Rival(side, one) for one in others[:_RIVALS]]
-        return tuple(found)
 
 
 def live(collection: str | None = None, *, store: str | None = None) -> LiveAlignment:

@@ -89,6 +89,12 @@ def old_places(
     return found
 
 
+def known_pairs(pairs: NDArray[np.integer], sides: tuple[Changes, Changes], *, within: bool) -> NDArray[np.int64]:
+    """int64 (m, 2): pairs of an earlier version under the rows now, -1 for an entity that is gone."""
+    rows = np.stack([side.becomes[pairs[:, at]] for at, side in enumerate(sides)], axis=1).reshape(-1, 2)
+    return np.sort(rows, axis=1) if within else rows
+
+
 @dataclass(frozen=True)
 class KnownBefore:
     """Known pairs of an earlier version under the rows now: int64 (m, 2), their labels, and their place there."""
@@ -102,9 +108,7 @@ def known_before(
     pairs: NDArray[np.integer], labels: NDArray[np.int8], sides: tuple[Changes, Changes], *, within: bool
 ) -> KnownBefore:
     """The known pairs (m, 2) of an earlier version whose entities are still there."""
-    rows = np.stack([side.becomes[pairs[:, at]] for at, side in enumerate(sides)], axis=1).reshape(-1, 2)
-    if within:
-        rows.sort(axis=1)
+    rows = known_pairs(pairs, sides, within=within)
     kept = np.flatnonzero((rows >= 0).all(axis=1))
     kept = kept[np.lexsort((rows[kept, 1], rows[kept, 0]))]
     return KnownBefore(rows[kept], labels[kept], kept)

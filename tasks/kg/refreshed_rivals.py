@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.tasks.kg.rivals import BestTwo, merged
+from fingerpost.tasks.kg.rivals import NO_PARTNER, BestTwo, merged
 
 
 @dataclass(frozen=True)
@@ -18,34 +18,51 @@ class SidePairs:
 
 
 @dataclass(frozen=True)
+class LostPairs:
+    """Pairs that are gone or whose partner changed, as one side sees them.
+
+    entities, partners: (k,) rows before. then, now: float32 (k, texts), similarities before, and of the same pair now where
+    it is one; NaN for unknown or none.
+    """
+
+    entities: NDArray[np.int64]
+    partners: NDArray[np.int64]
+    then: NDArray[np.float32]
+    now: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class SideBefore:
     """The best two of the entities of a side before, and the rows of entities and partners now.
 
     unchanged: int64 (entities before,), the row now of an entity of which nothing else is said, else -1. partners: the same
-    of the other side. lost: entities and partners (k,) and similarities (k, texts) of pairs that are gone, by rows before.
+    of the other side. lost: pairs that are gone or whose partner changed.
     """
 
     best: BestTwo
     unchanged: NDArray[np.int64]
     partners: NDArray[np.int64]
-    lost: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+    lost: "LostPairs"
 
 
 def sought_again(before: SideBefore, changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """bool (entities now,): whether the best two of an entity are to be sought among all of its pairs.
 
-    changed: bool (entities now,). Besides changed entities it is those that lost one of the best two, by any text, and
-    those with two equally good partners where these changed their order.
+    changed: bool (entities now,). Besides changed entities it is those that lost one of the best two, by any text, unless
+    that one is now better than the second was, and so still one of the two; and those with two equally good partners where
+    these changed their order.
     """
     again, best = changed.copy(), before.best
     if not len(best.entities):
         return again
-    entities, partners, similarities = before.lost
-    place = np.minimum(np.searchsorted(best.entities, entities), len(best.entities) - 1)
+    lost = before.lost
+    place = np.minimum(np.searchsorted(best.entities, lost.entities), len(best.entities) - 1)
     # Without any similarity it is neither of the two, unless it was taken as the first for want of others.
-    was_second = (similarities > 0) & (similarities >= best.second[place])
-    hit = (best.entities[place] == entities) & (was_second | (best.partners[place] == partners[:, None])).any(axis=1)
-    again[_there(before.unchanged[entities[hit]])] = True
+    was_second = (lost.then > 0) & (lost.then >= best.second[place])
+    is_one = (best.partners[place] == lost.partners[:, None]) | was_second
+    still = lost.now > best.second[place]
+    hit = (best.entities[place] == lost.entities) & (is_one & ~still).any(axis=1)
+    again[_there(before.unchanged[lost.entities[hit]])] = True
     if (np.diff(_there(before.partners)) < 0).any():
         tied = (best.best == best.second).any(axis=1)
         again[_there(before.unchanged[best.entities[tied]])] = True
@@ -73,10 +90,18 @@ def refreshed_best(
     there[pairs.entities] = True
     kept = np.flatnonzero((rows >= 0) & ~again[rows] & there[rows])
     kept = kept[np.argsort(rows[kept])]
-    partners = before.best.partners[kept]
+    partners, first, second = (column[kept] for column in (before.best.partners, before.best.best, before.best.second))
     known = partners < len(before.partners)
-    partners[known] = before.partners[partners[known]].astype(np.uint32)
-    old = BestTwo(rows[kept].astype(np.uint32), partners, before.best.best[kept], before.best.second[kept])
+    moved = np.full(partners.shape, -1, dtype=np.int64)
+    moved[known] = before.partners[partners[known]]
+    # The first one is lost, and comes back with its new similarity; what is left of the two is the second.
+    gone = known & (moved < 0)
+    old = BestTwo(
+        rows[kept].astype(np.uint32),
+        np.where(known & ~gone, moved, NO_PARTNER).astype(np.uint32),
+        np.where(gone, second, first),
+        np.where(gone, np.float32(0), second),
+    )
     used = again[pairs.entities[chosen]] | ~pairs.before[chosen]
     entities, others = pairs.entities[chosen][used], pairs.partners[chosen][used]
     return merged([old, BestTwo.of(entities, others, similarities[used])])

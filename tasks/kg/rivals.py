@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_NONE = np.uint32(2**32 - 1)
+#: In place of a partner where there is none.
+NO_PARTNER = np.uint32(2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class BestTwo:
         """Without any partner."""
         shape = len(entities), texts
         zeros = np.zeros(shape, np.float32)
-        return BestTwo(entities, np.full(shape, _NONE), zeros, zeros.copy())
+        return BestTwo(entities, np.full(shape, NO_PARTNER), zeros, zeros.copy())
 
     def gaps(
         self, entities: NDArray[np.integer], partners: NDArray[np.integer], similarities: NDArray[np.float32]
@@ -98,6 +99,6 @@ def _fill(
     rest = values.copy()
     rest[which] = -1.0
     known = best >= 0
-    found.partners[:, text] = np.where(known, others[which], _NONE)
+    found.partners[:, text] = np.where(known, others[which], NO_PARTNER)
     found.best[:, text] = np.maximum(best, 0)
     found.second[:, text] = np.maximum(np.maximum.reduceat(rest, starts), 0)

@@ -26,7 +26,7 @@ class ScorerParams:
     """
 
     boosting: BoostingParams = field(default_factory=lambda: BoostingParams(fraction=0.5))
-    forests: int = 5
+    forests: int = 3
     line_matches: int = 30
     line_scale: float = 0.1
     least_validation: int = 20

@@ -215,7 +215,8 @@ def expected_f1_threshold(judged: Judged) -> float:
 
     The best threshold is where the probability is half of the best F1 (Lipton et al., Optimal thresholding of classifiers to
     maximize F1, ECML 2014). Unlike the best threshold of the pairs themselves it does not hang on single ones, of which there
-    may be few near it. Where scores say nothing, or all pairs have one label, it is that of the pairs themselves.
+    may be few near it. Where all pairs have one label the line is the calibration's own, as scores are calibrated log odds;
+    where scores say nothing, the threshold is the best one of the pairs themselves.
     """
     scores, (slope, offset) = judged.pairs.scores, _curve(judged)
     probabilities = np.sort(probabilities_of(slope * scores + offset))[::-1]
@@ -230,11 +231,9 @@ def expected_f1_threshold(judged: Judged) -> float:
 
 
 def _curve(judged: Judged) -> tuple[float, float]:
-    """Slope and offset of the log odds of a match; a slope of 0 where pairs do not tell it."""
-    if judged.population == "estimated":
+    """Slope and offset of the log odds of a match."""
+    if judged.population == "estimated" or not judged.usable:
         return 1.0, 0.0
-    if not judged.usable:
-        return 0.0, 0.0
     slope, _, offset = fit_line(judged.pairs.scores, judged.truth).tensors["coefficients"].tolist()
     return slope, offset
 

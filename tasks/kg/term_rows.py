@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from fingerpost.ext.overlaps import compare_rows
 from fingerpost.tasks.kg.terms import Rarity, TermParams, hashed
 
+#: Texts whose terms are weighed at a time: the memory that this takes is several times that of the rows.
+_TEXTS = 2**15
+
 
 @dataclass(frozen=True)
 class TermRows:
@@ -22,8 +25,15 @@ class TermRows:
     @staticmethod
     def of(texts: Sequence[str], family: str, rarity: Rarity, params: TermParams) -> "TermRows":
         """The rows of texts, in the terms of a family."""
-        indptr, terms, counts = hashed(texts, family, params)
-        return TermRows.weighted(indptr, terms, np.sqrt(counts), rarity.dense(params.buckets)[terms])
+        dense, parts = rarity.dense(params.buckets), []
+        for begin in range(0, max(len(texts), 1), _TEXTS):
+            indptr, terms, counts = hashed(texts[begin : begin + _TEXTS], family, params)
+            parts.append(TermRows.weighted(indptr, terms, np.sqrt(counts), dense[terms]))
+        if len(parts) == 1:
+            return parts[0]
+        sizes = np.concatenate([np.diff(part.indptr) for part in parts])
+        columns = (np.concatenate([getattr(part, name) for part in parts]) for name in ("terms", "parts", "rarity"))
+        return TermRows(np.append(0, np.cumsum(sizes)), *columns)
 
     @staticmethod
     def weighted(

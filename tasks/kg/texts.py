@@ -22,17 +22,23 @@ def entity_texts(names: Sequence[str], owners: NDArray[np.integer], values: Sequ
 
 
 def neighbor_texts(graph: RelationGraph, names: Sequence[str], begin: int, end: int, *, most: int) -> list[str]:
-    """The names of up to ``most`` neighbours of the nodes from ``begin`` to ``end`` (exclusive).
+    """The names of up to ``most`` neighbours of the nodes from ``begin`` to ``end`` (exclusive), as `names_around`."""
+    return names_around(graph, names, np.arange(begin, end), most=most)
+
+
+def names_around(graph: RelationGraph, names: Sequence[str], nodes: NDArray[np.integer], *, most: int) -> list[str]:
+    """The names of up to ``most`` neighbours of some nodes.
 
     First those that few others share the relation with around the node, then those of fewest neighbours of their own, as
     they say most; a neighbour by several relations counts once.
     """
-    indptr, runs = graph.indptr, slice(graph.run_ranges[begin], graph.run_ranges[end])
-    sizes = np.diff(graph.starts[runs.start : runs.stop + 1])
-    neighbors = graph.neighbors[indptr[begin] : indptr[end]]
-    owners = np.repeat(np.arange(end - begin), np.diff(indptr[begin : end + 1]))
-    order = np.lexsort((neighbors, graph.degrees[neighbors], np.repeat(sizes, sizes), owners))
-    chosen: list[dict[str, None]] = [{} for _ in range(end - begin)]
+    indptr, degrees = graph.indptr, graph.degrees
+    sizes = degrees[nodes]
+    owners = np.repeat(np.arange(len(nodes)), sizes)
+    places = np.arange(len(owners)) + np.repeat(indptr[nodes] - (np.cumsum(sizes) - sizes), sizes)
+    neighbors, runs = graph.neighbors[places], np.searchsorted(graph.starts, places, side="right") - 1
+    order = np.lexsort((neighbors, degrees[neighbors], np.diff(graph.starts)[runs], owners))
+    chosen: list[dict[str, None]] = [{} for _ in range(len(nodes))]
     for owner, neighbor in zip(owners[order].tolist(), neighbors[order].tolist(), strict=True):
         name = names[neighbor]
         if name and len(chosen[owner]) < most:

@@ -1,19 +1,15 @@
-"""Sampled neighbourhoods, alignment by structure and matching by attributes: ``python -m tests.bench.bench_kg``.
+"""Sampled neighbourhoods, and alignment by structure: ``python -m tests.bench.bench_kg``.
 
 Neighbours drawn without replacement, one and two hops deep, beside a vectorised numpy version of the same; and per edge
 beside DGL's uniform sampler, where ``FINGERPOST_PEERS`` has an environment ``dgl`` (dgl 1.1.3 and torch). CPU seconds of
 one thread, the best of some repeats.
 
 DBP15K Chinese-English from 30 % of its links as seeds, the candidates of a test entity being all test entities of the
-other side: by structure alone, by names alone, and by both. Published, with the same seeds by size: LightEA 0.81, Dual-AMN
+other side: by structure alone, by names alone, and by both; and through the stages of the flow. Published, with the same seeds by size: LightEA 0.81, Dual-AMN
 0.73, RREA 0.72, BootEA 0.63, GCN-Align 0.41.
-
-Pairs of the Magellan sets by gradient boosting on similarities of attributes. Published F1: DeepMatcher 88.5, 98.4, 67.6 and
-62.8, a fine-tuned language model about 97, 99, 87 and 89.
 """
 
 import argparse
-import csv
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,14 +21,12 @@ from numpy.typing import NDArray
 
 from fingerpost.schemas.inputs.graph_links import known_links
 from fingerpost.schemas.inputs.graphs_triples import Dbp15k
-from fingerpost.tasks.kg.boosting import BoostingParams, fit_matcher
-from fingerpost.tasks.kg.decisions import average_precision, best_threshold, f1_at
 from fingerpost.tasks.kg.graph import RelationGraph, relation_graph
 from fingerpost.tasks.kg.names import NameParams, similar_names
 from fingerpost.tasks.kg.neighborhoods import SamplingParams, sampled_neighborhoods
 from fingerpost.tasks.kg.ranks import rank_figures, ranks_of
-from fingerpost.tasks.kg.similarities import SimilarityParams, pair_similarities
 from fingerpost.tasks.kg.structure import StructureParams, alignment_rounds
+from tests.bench.kg_structure import measure_stages
 from tests.bench.peers import PeerProcess, peer_python
 from tests.bench.results import print_table, write_rows
 from tests.data import data_file
@@ -200,49 +194,6 @@ def measure_alignment(splits: int) -> list[dict[str, Any]]:
     return rows
 
 
-def measure_matching(seeds: int) -> list[dict[str, Any]]:
-    """F1 and PRAUC in percent on the given splits, the threshold being chosen on validation; CPU seconds of one seed.
-
-    Boosting on similarities of the pair alone, and with those of the best other partners beside them.
-    """
-    rows = []
-    for name in ("itunes-amazon", "dblp-acm", "walmart-amazon", "abt-buy"):
-        left, right, pairs, labels, splits = matching_set(name)
-        training, validation, test = (splits == split for split in ("train", "valid", "test"))
-        for rivals in (False, True):
-            begin = time.process_time()
-            features = pair_similarities(left, right, pairs, SimilarityParams(rivals=rivals)).values
-            prepared = time.process_time() - begin
-            figures, seconds = [], []
-            for seed in range(seeds):
-                begin = time.process_time()
-                matcher = fit_matcher(features[training], labels[training], BoostingParams(seed=seed))
-                threshold = best_threshold(labels[validation], matcher.probabilities(features[validation]))
-                found = matcher.probabilities(features[test])
-                seconds.append(time.process_time() - begin)
-                figures.append((f1_at(labels[test], found, threshold), average_precision(labels[test], found)))
-            f1, prauc = 100 * np.mean(figures, axis=0)
-            row = {"dataset": name, "contender": "boosting, rivals" if rivals else "boosting", "f1": f1, "prauc": prauc}
-            rows.append(row | {"setting": f"{seeds} seeds", "seconds": prepared + max(seconds)})
-    return rows
-
-
-def matching_set(
-    name: str,
-) -> tuple[dict[str, list[str]], dict[str, list[str]], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Both tables by attribute, the pairs as rows of these, their labels and their splits."""
-    tables, places = [], []
-    for side in ("left", "right"):
-        with open(data_file(f"matching/{name}", f"{side}.csv"), encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        places.append({row["id"]: place for place, row in enumerate(rows)})
-        tables.append({column: [row[column] for row in rows] for column in rows[0] if column != "id"})
-    with open(data_file(f"matching/{name}", "pairs.csv"), encoding="utf-8", newline="") as file:
-        found = list(csv.DictReader(file))
-    pairs = np.array([(places[0][row["left_id"]], places[1][row["right_id"]]) for row in found])
-    return *tables, pairs, np.array([int(row["label"]) for row in found]), np.array([row["split"] for row in found])
-
-
 def main() -> None:
     """Measure, print and write ``bench-results/kg.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -250,11 +201,9 @@ def main() -> None:
     quick = parser.parse_args().quick
     rows = measure_sampling(100_000 if quick else 1_000_000, repeats=1 if quick else 3)
     print_table(rows, "Sampled neighbourhoods")
-    aligned = measure_alignment(1 if quick else 3)
+    aligned = measure_alignment(1 if quick else 3) + measure_stages()
     print_table(aligned, "Alignment")
-    matched = measure_matching(1 if quick else 3)
-    print_table(matched, "Matching")
-    print(f"written to {write_rows('kg', rows + aligned + matched, quick=quick)}")
+    print(f"written to {write_rows('kg', rows + aligned, quick=quick)}")
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def mutual_most(counts: Counter[tuple[int, int]]) -> list[tuple[int, int]]:
 def dbp15k_rows() -> list[dict[str, Any]]:
     """DBP15K: names and shared neighbours, and structure beside them."""
     folder = Dbp15k(str(data_file("dbp15k/zh_en", "ref_ent_ids").parent))
-    sides = [folder.side(number).read() for number in (1, 2)]
+    sides = [folder.side(1).read(), folder.side(2).read()]
     links = known_links([folder.links().read()], *(side.entities["id"] for side in sides), within=False)
     pairs = np.stack([links.left, links.right], axis=1).astype(np.int64)
     known = np.random.default_rng(0).permutation(len(pairs)) < round(0.3 * len(pairs))

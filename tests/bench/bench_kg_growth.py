@@ -2,7 +2,8 @@
 
 Two graphs of as many entities each (graph_names.py), from their neighbourhoods to the score of every candidate, each size in a
 process of its own (graph_growth.py). CPU seconds by part, the greatest memory, the share of true pairs among the candidates,
-and the exponents of both in the number of entities. Shards run one after the other in one process, so that the memory is that
+and the exponents of both in the number of entities. Then the same a day later with a hundredth of the entities changed
+(graph_refresh.py): the CPU seconds of the refresh beside those of the full run. Shards run one after the other in one process, so that the memory is that
 of all; workers multiply it.
 """
 
@@ -20,6 +21,8 @@ from tests.bench.results import ROOT, print_table, write_rows
 
 #: What a million entities may take.
 MEMORY_MB = 8_192
+#: What a day with few changes costs.
+_LATER = ("refresh_", "decisions_", "changed_", "compared_", "scored_")
 
 
 def growth_row(entities: int) -> dict[str, Any]:
@@ -30,17 +33,21 @@ def growth_row(entities: int) -> dict[str, Any]:
         "setting": f"{entities:,} a side",
     }
     with tempfile.TemporaryDirectory() as folder:
-        for part in ("make", "run"):
-            command = [sys.executable, "-m", "tests.bench.graph_growth", part, folder, str(entities)]
+        for module, *given in (
+            ("graph_growth", "make", folder, str(entities)),
+            ("graph_growth", "run", folder, str(entities)),
+            ("graph_refresh", folder),
+        ):
+            command = [sys.executable, "-m", f"tests.bench.{module}", *given]
             done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
             row |= json.loads(done.stdout.splitlines()[-1])
-    return row
+    return row | {"refresh_share": row["refresh_s"] / row["all_s"]}
 
 
 def exponents(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The exponents e of value ~ entities ** e, by least squares over logarithms."""
     sizes = np.log([row["entities"] for row in rows])
-    names = [name for name in rows[0] if name.endswith(("_s", "_mb"))]
+    names = [name for name in rows[0] if name.endswith(("_s", "_mb")) and all(row[name] for row in rows)]
     slopes = {name: float(np.polyfit(sizes, np.log([row[name] for row in rows]), 1)[0]) for name in names}
     return {"dataset": rows[0]["dataset"], "contender": "fingerpost", "setting": "exponent", **slopes}
 
@@ -57,8 +64,9 @@ def main() -> None:
         rows.append(exponents(rows))
     for names in (
         ("entities", "pairs", "recall", "wall_s", "memory_mb", "all_s"),
-        _costs(rows[0], "_s"),
-        _costs(rows[0], "_mb"),
+        tuple(name for name in _costs(rows[0], "_s") if not name.startswith(_LATER)),
+        tuple(name for name in _costs(rows[0], "_mb") if not name.startswith(_LATER)),
+        ("refresh_share", *(name for name in rows[0] if name.startswith((*_LATER, "untouched", "events")))),
     ):
         kept = ("dataset", "contender", "setting", *names)
         print_table([{name: row.get(name) for name in kept} for row in rows], "An alignment as graphs grow")

@@ -23,6 +23,8 @@ from fingerpost.schemas.store import Store
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
+from fingerpost.tasks.kg.changes import ChangeParams
+from fingerpost.tasks.kg.cluster_ids import EVENTS
 from fingerpost.tasks.kg.clusters import ClusterParams
 from fingerpost.tasks.kg.neighborhoods import SamplingParams
 from fingerpost.tasks.kg.one_to_one import AssignmentParams
@@ -146,7 +148,7 @@ def decided(env: Environment, made: dict[str, Ref], *before: ClustersBefore) -> 
 def refreshed(env: Environment, old: dict[str, Ref], new: dict[str, Ref]) -> dict[str, Ref]:
     """The stages of a refresh up to the scores."""
     for side in SIDES:
-        new[f"{side}_changes"] = compare_graphs.execute(env, new[side], old[side])
+        new[f"{side}_changes"] = compare_graphs.execute(env, new[side], old[side], params=ChangeParams())
         new[f"{side}_vectors"] = refresh_vectors.execute(
             env,
             new[side],
@@ -254,19 +256,22 @@ def main(folder: Path, share: float = 0.01) -> dict[str, Any]:
     row = costs(env, first, OF_REFRESH)
     second = len(env.records)
     new |= decided(env, new, ClustersBefore(env.store, old["left"], old["right"], old["clusters"]))
-    quality = {
-        role: dict(env.store.manifest(new[role]).quality)
-        for role in ("left_changes", "right_changes", "candidates", "rivals", "scores", "clusters")
-    }
+    again = costs(env, second, OF_DECISIONS)
+    store = env.store
+    changed, rivals, scores = (store.manifest(new[role]).quality for role in ("left_changes", "rivals", "scores"))
     return {
-        "share": share,
-        "refresh": row,
-        "decisions": decisions,
-        "decisions_later": costs(env, second, OF_DECISIONS),
-        **untouched(env.store, old, new),
-        "quality": quality,
+        "refresh_s": row.pop("all_s"),
+        "refresh_mb": row.pop("memory_mb"),
+        **{f"refresh_{name}": value for name, value in row.items()},
+        "decisions_s": decisions["all_s"],
+        "decisions_later_s": again["all_s"],
+        "changed_share": changed["share"],
+        "compared_share": round(rivals["compared"] / rivals["pairs"], 6),
+        "scored_share": round(scores["scored"] / scores["pairs"], 6),
+        **untouched(store, old, new),
+        "events": {name: store.manifest(new["clusters"]).quality[name] for name in EVENTS},
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), *map(float, sys.argv[2:])), indent=1))
+    print(json.dumps(main(Path(sys.argv[1]), *map(float, sys.argv[2:]))))

@@ -17,18 +17,22 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.corpus.documents import ImportParams
 from fingerpost.tasks.environment import Environment
+from fingerpost.tasks.kg.aligner_params import AlignerParams
 from fingerpost.tasks.kg.blocking import BlockingParams
 from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.decisions import average_precision, expected_threshold, f1_at
 from fingerpost.tasks.kg.held_out import PropagationParams
 from fingerpost.tasks.kg.labels import LabelParams
+from fingerpost.tasks.kg.neighborhoods import SamplingParams
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
 from fingerpost.tasks.kg.pair_shards import PairShards
 from fingerpost.tasks.kg.scorer import ScorerParams
 from fingerpost.tasks.kg.splits import LinkParams
+from fingerpost.tasks.kg.stages.aligner import train_aligner
 from fingerpost.tasks.kg.stages.comparison import compare_pairs, fit_scorer, score_labelled, train_baseline
 from fingerpost.tasks.kg.stages.inputs import import_graph, import_links
 from fingerpost.tasks.kg.stages.labels import label_pairs
+from fingerpost.tasks.kg.stages.neighborhoods import sample_neighborhoods
 from fingerpost.tasks.kg.stages.rivals import find_rivals
 from fingerpost.tasks.kg.stages.scores import score_pairs
 from fingerpost.tasks.kg.stages.structure import align_structure
@@ -104,47 +108,44 @@ class Labelled:
         }
 
 
-def tables_of(folder: Path, name: str, shared: tuple[SharedColumn, ...] = ()) -> Alignment:
-    """The graphs and links of two tables with labelled pairs, committed in a store in a folder."""
+def tables_of(folder: Path, name: str, shared: tuple[SharedColumn, ...] = (), *, labelled: bool = True) -> Alignment:
+    """The graphs of two tables with labelled pairs, committed in a store in a folder, and these pairs if ``labelled``."""
     env = Environment(Store(str(folder)).prepare(), name, DAY)
-    sources = [TableGraph(str(data_file(f"matching/{name}", f"{side}.csv")), id="id", shared=shared) for side in SIDES]
+    left, right = (
+        TableGraph(str(data_file(f"matching/{name}", f"{side}.csv")), id="id", shared=shared) for side in SIDES
+    )
     mapping = (("left", "left_id"), ("right", "right_id"))
-    return imported(env, *sources, LinkFile(str(data_file(f"matching/{name}", "pairs.csv")), mapping))
+    pairs = LinkFile(str(data_file(f"matching/{name}", "pairs.csv")), mapping)
+    return imported(env, left, right, *((pairs,) if labelled else ()))
 
 
-def imported(env: Environment, left: GraphSource, right: GraphSource, links: LinkSource, **splits: float) -> Alignment:
+def imported(env: Environment, left: GraphSource, right: GraphSource, *links: LinkSource, **splits: float) -> Alignment:
     """Two graphs and links from their sources; splits: settings of those that are not given."""
     found = Alignment(env, {})
     for side, source in zip(SIDES, (left, right), strict=True):
         found.made[side] = import_graph.execute(env, source, params=ImportParams(), side=side)
-    # Some pairs of these sets occur in several splits.
-    params = LinkParams(quarantine_share=0.2, **splits)
-    found.made["links"] = import_links.execute(env, found.made["left"], found.made["right"], links, params=params)
+    both = found.made["left"], found.made["right"]
+    found.made["links"] = import_links.execute(env, *both, *links, params=LinkParams(**splits))
     return found
 
 
-def block(alignment: Alignment, **params: Any) -> None:
-    """Runs the stages up to the candidates."""
-    begin = time.process_time()
-    made = alignment.made
+def block(alignment: Alignment, *, types: tuple[str, ...] = ()) -> None:
+    """Runs the stages up to the candidates; types: those that are aligned."""
     alignment.run("structure", align_structure, "left", "right", "links", params=PropagationParams())
-    made |= blocked(
-        alignment.env,
-        made["left"],
-        made["right"],
-        made["links"],
-        made["structure"],
-        **{"blocking": BlockingParams()} | params,
-    )
-    alignment.seconds["blocking"] = time.process_time() - begin - alignment.seconds["structure"]
+    begin, made = time.process_time(), alignment.made
+    graphs = (made["left"], made["right"], made["links"], made["structure"])
+    made |= blocked(alignment.env, *graphs, blocking=BlockingParams(types=types))
+    alignment.seconds["blocking"] = time.process_time() - begin
 
 
-def compare(alignment: Alignment, features: FeatureParams = FeatureParams()) -> None:
+def compare(
+    alignment: Alignment, features: FeatureParams = FeatureParams(), labels: LabelParams = LabelParams()
+) -> None:
     """Runs the stages up to the features of labelled pairs."""
     pair = ("left", "right", "terms", "candidates")
     alignment.run("terms", weigh_attributes, "left", "right", params=TermParams(), rows_per_shard=16_384)
     alignment.run("rivals", find_rivals, *pair, "links", params=PairShards())
-    alignment.run("labels", label_pairs, *pair, "rivals", "links", params=LabelParams(), splits=LinkParams())
+    alignment.run("labels", label_pairs, *pair, "rivals", "links", params=labels, splits=LinkParams())
     more = ("structure",) if features.structure else ()
     alignment.run("features", compare_pairs, *pair, "rivals", "labels", *more, params=features)
 
@@ -155,6 +156,15 @@ def learn(alignment: Alignment, scorer: ScorerParams = ScorerParams(), aligner: 
     alignment.run("scorer", fit_scorer, "features", "labels", *aligner, roles=aligner, params=scorer)
     known = ("features", "labels", "baseline", "scorer")
     alignment.run("labelled", score_labelled, *known, *aligner, roles=aligner)
+
+
+def train(alignment: Alignment) -> tuple[str, ...]:
+    """Trains an aligner; the roles of what it needs."""
+    for side in SIDES:
+        alignment.run(f"{side}_neighborhoods", sample_neighborhoods, side, params=SamplingParams(), rows_per_shard=4096)
+    inputs = [*SIDES, *(f"{side}_{part}" for part in ("neighborhoods", "vectors") for side in SIDES)]
+    alignment.run("aligner", train_aligner, *inputs, "candidates", "labels", params=AlignerParams())
+    return ("aligner", *inputs)
 
 
 def score(alignment: Alignment, more: tuple[str, ...] = ("structure",)) -> None:

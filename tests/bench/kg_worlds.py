@@ -37,7 +37,7 @@ SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 NAMES = {"itunes-amazon": "Song_Name", "dblp-acm": "title", "walmart-amazon": "title", "abt-buy": "name"}
 SONG_COLUMNS = ("Artist_Name", "Album_Name", "Genre:,", "Price", "CopyRight", "Time", "Released")
 #: Similar names of an entity that become candidates.
-KEPT = 10
+KEPT = 5
 
 
 @dataclass(frozen=True)

@@ -511,3 +511,20 @@ def test_neighbourhoods_have_as_many_relations() -> None:
     )
     with pytest.raises(FingerpostError, match="'neighbors' and 'relations' differ in length"):
         NEIGHBORHOODS.table("neighborhoods").check(table, where="here")
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (("id", "title", "name"), "name"),
+        (("id", "Title", "price"), "Title"),
+        (("id", "product_name", "price"), "product_name"),
+        (("id", "first_name", "last_name"), ""),
+        (("id", "username", "entitled"), ""),
+    ],
+)
+def test_a_column_that_is_called_so_has_the_names(tmp_path: Path, columns: tuple[str, ...], expected: str) -> None:
+    (tmp_path / "rows.csv").write_text(",".join(columns) + "\n" + ",".join(f"a {name}" for name in columns) + "\n")
+    source = TableGraph(str(tmp_path / "rows.csv"))
+    assert source.name_column() == expected
+    assert source.read().entities["name"].to_pylist() == [f"a {expected}" if expected else ""]

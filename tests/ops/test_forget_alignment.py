@@ -1,5 +1,6 @@
 """An entity of an alignment is forgotten in tables, links, both graphs and all versions, and proven absent."""
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import pytest
 
 from fingerpost.flows.domains.kg.matches import match_table
 from fingerpost.flows.ops.erase.forget import forget, listing
+from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas import kg
+from fingerpost.schemas.inputs.graphs_rdf import LABEL, TYPE
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Store
-from tests.support.matched_tables import DAYS, Shops, write_shops
+from tests.support.matched_tables import DAYS, Shops, write, write_shops
 from tests.support.query_logs import clear
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
@@ -20,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("plain_runs")
 PRODUCT = "kg.alignment"
 #: The id, and words that nothing else has.
 KEY, WORDS = "L-quistgaard-7", ("Quistgaard", "zanzibarian")
+RESOURCE = f"http://left/{KEY}"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def ids(store: Store, side: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("missing", ["", "left.csv", "links.csv"], ids=["its inputs", "no left table", "no links"])
+@pytest.mark.parametrize("missing", ["", "left.csv"], ids=["its inputs", "the store"])
 def test_an_entity_is_forgotten_with_its_attributes_and_links(shops: Shops, missing: str) -> None:
     store = shops.store
     before = Pointer(store, "shop", PRODUCT).required().ref
@@ -78,10 +82,53 @@ def test_an_entity_is_forgotten_with_its_attributes_and_links(shops: Shops, miss
     left = match_table(store, after.artifact)
     assert abs(left.num_rows - pairs.num_rows) <= 3
 
-    if missing != "left.csv":
+    if not missing:
         # A table that is delivered again does not bring it back.
         with Path(shops.path("left.csv")).open("a") as file:
             file.write(f"{KEY},Acme,Quistgaard zanzibarian kettle,9.90\n")
-        if missing != "links.csv":
-            run_flow("align_graphs", shops.request(DAYS[1]), quiet=True)
-            assert KEY not in ids(store, "left")
+        run_flow("align_graphs", shops.request(DAYS[1]), quiet=True)
+        assert KEY not in ids(store, "left")
+
+
+@pytest.fixture(scope="module")
+def resources(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Shops:
+    """The same products in N-Triples."""
+    made = write_shops(tmp_path_factory.mktemp("resources"))
+    for side, key, name in (("left", "sku", "title"), ("right", "number", "name")):
+        with Path(made.path(f"{side}.csv")).open() as file:
+            lines = [
+                f'<http://{side}/{row[key]}> <{LABEL}> "{row[name]}"@en .\n'
+                f"<http://{side}/{row[key]}> <{TYPE}> <http://x/Product> .\n"
+                f'<http://{side}/{row[key]}> <http://x/price> "{row["price"]}" .\n'
+                for row in csv.DictReader(file)
+            ]
+        if side == "left":
+            lines.append(
+                f'<{RESOURCE}> <{LABEL}> "Quistgaard zanzibarian kettle"@en .\n<{RESOURCE}> <{TYPE}> <http://x/Product> .\n'
+            )
+        Path(made.path(f"{side}.nt")).write_text("".join(lines))
+    with Path(made.path("links.csv")).open() as file:
+        rows = [
+            {**row, "left": f"http://left/{row['left']}", "right": f"http://right/{row['right']}"}
+            for row in csv.DictReader(file)
+        ]
+    write(made.folder / "links.csv", [*rows, {"left": RESOURCE, "right": "http://right/R003", "label": "0"}])
+    run_flow("align_graphs", _of_resources(made, DAYS[0]), quiet=True)
+    return made
+
+
+def _of_resources(shops: Shops, day: str) -> RunRequest:
+    graphs = {"kg.left": shops.path("left.nt"), "kg.right": shops.path("right.nt")}
+    return shops.request(day, **graphs, **{"kg.id": "", "kg.name": "", "kg.right_columns": {}})
+
+
+def test_a_resource_is_forgotten_in_n_triples(resources: Shops) -> None:
+    store = resources.store
+    assert len(match_table(store, Pointer(store, "shop", PRODUCT).required().artifact)) > 60
+    outcome = forget(store, RESOURCE, "shop")
+    assert outcome.clean, outcome.proof["findings"]
+    assert (outcome.proof["inputs_rewritten"], outcome.proof["inputs_that_still_hold_it"]) == (2, 0)
+    assert [*clear(resources.folder / "store", [RESOURCE, *WORDS])] == []
+    assert RESOURCE not in Path(resources.path("left.nt")).read_text()
+    assert RESOURCE not in ids(store, "left")
+    assert "http://left/L003" in ids(store, "left")

@@ -11,6 +11,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.blocking import BlockingParams
 from fingerpost.tasks.kg.boosting import BoostingParams
+from fingerpost.tasks.kg.changes import ChangeParams
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
 from fingerpost.tasks.kg.labels import LabelParams
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
@@ -69,7 +70,9 @@ class Days:
         new["right"] = new["left"] if right is None else self.graph(right, "right now")
         new["links"] = links_of(env.store, self.links, "now")
         for side in ("left", "right"):
-            new[f"{side}_changes"] = compare_graphs.execute(env, new[side], old[side])
+            new[f"{side}_changes"] = compare_graphs.execute(
+                env, new[side], old[side], params=ChangeParams(neighbors=0.0)
+            )
             new[f"{side}_vectors"] = refresh_vectors.execute(
                 env,
                 new[side],

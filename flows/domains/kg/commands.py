@@ -34,7 +34,10 @@ def align(
         Path | None,
         typer.Option(
             "--links",
-            help="file of known pairs: columns left and right, and if they are there label (1 the same, 0 not) and split",
+            help=(
+                "file of known pairs: columns left and right (or left_id and right_id, ltable_id and rtable_id), and if they are"
+                " there label (1 the same, 0 not) and split"
+            ),
             show_default=False,
         ),
     ] = None,

@@ -55,7 +55,7 @@ def _changed(run: Run, inputs: Inputs, base: Base) -> dict[str, Ref]:
     made, limits, old = {}, run.settings.kg.refresh, dict(zip(("left", "right"), base.both(""), strict=True))
     for side, graph in inputs.sides.items():
         with scoped(run, side):
-            made[f"{side}_changes"] = compare_graphs(graph, old[side])
+            made[f"{side}_changes"] = compare_graphs(graph, old[side], params=limits.changes)
         share = _quality(run, made[f"{side}_changes"]).get("share", 0.0)
         if share > limits.entities:
             raise NoBaseError(

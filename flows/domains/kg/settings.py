@@ -13,6 +13,7 @@ from fingerpost.tasks.kg.aligner_params import AlignerParams
 from fingerpost.tasks.kg.blocking import BlockingParams
 from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
+from fingerpost.tasks.kg.changes import ChangeParams
 from fingerpost.tasks.kg.clusters import ClusterParams
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
 from fingerpost.tasks.kg.evaluation import AlignmentEvaluationParams
@@ -132,6 +133,9 @@ class AlignmentRefresh(Section):
         ge=0,
         le=1,
         description="maximum fraction of a graph's entities that are new, changed or gone since the last full run",
+    )
+    changes: ChangeParams = Field(
+        default=ChangeParams(), description="from which share of other neighbours on an entity counts as changed"
     )
     links: float = Field(
         default=0.2,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
-from fingerpost.tasks.kg.changes import Changes, CodedGraph, changes_between
+from fingerpost.tasks.kg.changes import ChangeParams, Changes, CodedGraph, changes_between
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -18,10 +18,10 @@ _SAID = ("key", "value", "datatype", "language")
 
 
 @stage(contracts.CHANGES)
-def compare_graphs(run: StageRun, graph: Ref, before: Ref) -> None:
+def compare_graphs(run: StageRun, graph: Ref, before: Ref, *, params: ChangeParams) -> None:
     """Finds the entities of a graph that are new or changed since ``before``, by the users' keys."""
     versions = [run.store.open(ref, contracts.GRAPH) for ref in (before, graph)]
-    found = changes_between(*_coded(*versions))
+    found = changes_between(*_coded(*versions), params)
     run.write("entities", pa.table({"before": pa.array(found.origin), "changed": pa.array(found.changed)}))
     run.quality = {
         "entities": len(found.origin),

@@ -12,7 +12,7 @@ from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
 from fingerpost.tasks.kg.graph import RelationGraph, relation_graph
-from fingerpost.tasks.kg.texts import entity_texts, neighbor_texts
+from fingerpost.tasks.kg.texts import entity_texts, names_around, neighbor_texts
 from fingerpost.tasks.recent import Recent
 
 #: Bytes of the graphs that are kept, and those in memory for each that is stored.
@@ -88,9 +88,8 @@ class GraphTables:
         return neighbor_texts(self.relations, self.names, begin, end, most=most)
 
     def around_of(self, rows: NDArray[np.integer], *, most: int) -> list[str]:
-        """The names around some entities, as `around` has them; rows ascend."""
-        runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1) if len(rows) else []
-        return [text for run in runs for text in self.around(int(run[0]), int(run[-1]) + 1, most=most)]
+        """The names around some entities, as `around` has them."""
+        return names_around(self.relations, self.names, rows, most=most)
 
     def values(self, key: str) -> tuple[NDArray[np.integer], list[str]]:
         """The entities that have an attribute, and its values; ``name`` and ``id`` are those of entities."""

@@ -1,5 +1,6 @@
 """The stages that import two graphs and the known pairs of their entities."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from fingerpost.tasks.kg.splits import NONE, SPLITS, TRAINING, KnownPairs, LinkP
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
-_LIMIT = "kg.quarantine_share"
+#: The settings of the largest fraction of bad rows.
+_OF_GRAPHS, _OF_LINKS = "kg.quarantine_share", "kg.linking.quarantine_share"
 
 
 @stage(contracts.GRAPH)
@@ -26,7 +28,8 @@ def import_graph(run: StageRun, source: GraphSource, *, params: ImportParams, si
     """Imports the entities, relations and attributes of one side, left or right, and quarantines bad rows."""
     graph = source.read()
     counts = {name: table.num_rows for name, table in graph.tables().items()}
-    bad = _quarantined(run, source, graph.quarantined, good=graph.rows, limit=params.quarantine_share, wanted="row")
+    limit = _Limit(params.quarantine_share, _OF_GRAPHS, "row")
+    bad = _quarantined(run, source, graph.quarantined, limit, good=graph.rows)
     run.quality = counts | bad | {"rows": graph.rows, "types": len(graph.entities["type"].unique())}
     for name, table in graph.tables().items():
         write_rows(run, name, table, params)
@@ -44,7 +47,8 @@ def import_links(run: StageRun, left: Ref, right: Ref, *sources: LinkSource, par
     names = " and ".join(map(str, sources))
     bad = _joined([batch.quarantine for batch in batches])
     good = len(links.labels) if sources else None
-    run.quality = _quarantined(run, names, bad, good=good, limit=params.quarantine_share, wanted="known pair")
+    limit = _Limit(params.quarantine_share, _OF_LINKS, "known pair", _examples(graphs))
+    run.quality = _quarantined(run, names, bad, limit, good=good)
     numbers = filled_splits(*_to_split(links, graphs[0]["id"], within=left == right), params)
     run.write("links", _table(links, numbers))
     run.quality |= _counts(links, numbers)
@@ -91,9 +95,29 @@ def _joined(some: list[Quarantine]) -> pa.Table:
     return pa.concat_tables([Quarantine().table(), *(one.table() for one in some)])
 
 
-def _quarantined(
-    run: StageRun, source: object, bad: pa.Table, *, good: int | None, limit: float, wanted: str
-) -> dict[str, Any]:
+def _is_shared(entity: dict[str, str]) -> bool:
+    """Whether an entity is a value that rows of a table share."""
+    return entity["id"].startswith(f"{entity['type']}=")
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """The maximum fraction of bad rows, the setting that says it, what a good row is, and what else helps."""
+
+    share: float
+    setting: str
+    wanted: str
+    hint: str = ""
+
+
+def _examples(graphs: list[pa.Table]) -> str:
+    """What ids look like, for links that name others."""
+    rows = ([row for row in graph.slice(0, 1000).to_pylist() if not _is_shared(row)] for graph in graphs)
+    ids = [some[0]["id"] if some else "" for some in rows]
+    return f" (ids of the left graph are such as {ids[0]!r}, of the right one {ids[1]!r}; --id names their column)"
+
+
+def _quarantined(run: StageRun, source: object, bad: pa.Table, limit: _Limit, *, good: int | None) -> dict[str, Any]:
     """Writes bad rows as a companion artifact; their number and fraction.
 
     QuarantineLimitError for too large a fraction, and for no good row unless there is nothing to read (good is None).
@@ -104,11 +128,12 @@ def _quarantined(
     reasons = dict(sorted(reasons.items()))
     run.write_companion(QUARANTINE, {"rows": bad}, quality={"rows": bad.num_rows, "reasons": reasons})
     share = bad.num_rows / max(bad.num_rows + (good or 0), 1)
-    if share > limit or good == 0:
+    if share > limit.share or good == 0:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "no rows at all"
+        hint = limit.hint if "unknown entity" in reasons else ""
         raise QuarantineLimitError(
-            f"{source}: expected at most {limit:.1%} bad rows and at least one good {wanted}, found"
-            f" {bad.num_rows} bad and {good} good ({counts}): {first_rows(bad)}; fix the input, or raise {_LIMIT};"
-            f" `fingerpost quarantine {run.companions[QUARANTINE.name]}` shows all"
+            f"{source}: expected at most {limit.share:.1%} bad rows and at least one good {limit.wanted}, found"
+            f" {bad.num_rows} bad and {good} good ({counts}): {first_rows(bad)}; fix the input{hint}, or raise"
+            f" {limit.setting}; `fingerpost quarantine {run.companions[QUARANTINE.name]}` shows all"
         )
     return {"quarantined": bad.num_rows, "quarantine_share": round(share, 6)}

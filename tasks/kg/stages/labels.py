@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fingerpost.schemas import kg as contracts
+from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.labels import LabelParams, assumed_matches, assumed_others
@@ -39,6 +40,12 @@ def label_pairs(
     rows = [known]
     if not (known["label"].to_numpy() == 1).any():
         rows.append(_matches(run.store, left, right, terms, rivals, known, params, splits))
+        if not len(rows[-1]):
+            raise FingerpostError(
+                f"{links}: expected known matches, or candidates similar enough to be assumed to match (kg.labels.least"
+                f" {params.least:g} and kg.labels.lead {params.lead:g} over the next best), found none; give some known"
+                " matches (--links)"
+            )
     rows.append(_others(run.store, pa.concat_tables(rows), candidates, params, within=left == right))
     found = pa.concat_tables(rows).sort_by([("left", "ascending"), ("right", "ascending")])
     run.write("links", found)

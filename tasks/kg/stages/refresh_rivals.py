@@ -12,8 +12,8 @@ from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.changes import Changes
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
 from fingerpost.tasks.kg.pair_shards import PairShards
-from fingerpost.tasks.kg.refresh import old_places
-from fingerpost.tasks.kg.refreshed_rivals import SideBefore, SidePairs, refreshed_best, sought_again
+from fingerpost.tasks.kg.refresh import known_pairs, old_places, places_of_pairs
+from fingerpost.tasks.kg.refreshed_rivals import LostPairs, SideBefore, SidePairs, refreshed_best, sought_again
 from fingerpost.tasks.kg.rivals import BestTwo
 from fingerpost.tasks.kg.stages.changes import read_changes
 from fingerpost.tasks.kg.stages.scoring_inputs import candidate_pairs, open_comparer, read_rivals, rivals_table
@@ -43,23 +43,44 @@ def refresh_rivals(
 
     Compared are the candidates of new and changed entities, and all of those of entities that lost one of the two.
     """
-    changes = read_changes(run.store, left_changes), read_changes(run.store, right_changes)
+    changes, within = (read_changes(run.store, left_changes), read_changes(run.store, right_changes)), left == right
     letters = _Letters(run, params, terms, links)
-    pairs = _Pairs.of(run.store, candidates, old_candidates, changes, within=left == right)
-    lost = pairs.lost(changes)
-    similarities = letters.of(old_left, old_right, lost)
-    before = _before(run.store, old_rivals, changes, lost, similarities, within=left == right)
+    pairs = _Pairs.of(run.store, candidates, old_candidates, changes, within=within)
+    lost, new = pairs.lost(changes), pairs.place < 0
+    then, found = letters.of(old_left, old_right, lost), letters.of(left, right, pairs.now[new])
+    now = _of_pairs(known_pairs(lost, changes, within=within), pairs.now[new], found)
+    before = _before(run.store, old_rivals, changes, LostPairs(lost[:, 0], lost[:, 1], then, now), within=within)
     again = [sought_again(side, of.changed) for side, of in zip(before, changes, strict=True)]
-    chosen = pairs.chosen(again)
-    now = letters.of(left, right, pairs.now[chosen])
-    found = pairs.best(before, again, now, chosen)
-    run.write("rivals", rivals_table(found))
+    more = pairs.of_entities(again) & ~new
+    similarities = _joined(new, found, more, letters.of(left, right, pairs.now[more]))
+    run.write("rivals", rivals_table(pairs.best(before, again, similarities, new | more)))
+    compared = len(similarities)
     run.quality = {
         "pairs": len(pairs.now),
-        "compared": len(now),
-        "carried": len(pairs.now) - len(now),
+        "compared": compared,
+        "carried": len(pairs.now) - compared,
         "lost": len(lost),
     }
+
+
+def _of_pairs(
+    pairs: NDArray[np.int64], among: NDArray[np.int64], similarities: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """float32 (m, texts): the similarities of pairs (m, 2) among others (k, 2); NaN for one that is not there."""
+    place = places_of_pairs(pairs[:, 0], pairs[:, 1], (among[:, 0], among[:, 1]))
+    found = np.full((len(pairs), similarities.shape[1]), np.nan, dtype=np.float32)
+    found[place >= 0] = similarities[place[place >= 0]]
+    return found
+
+
+def _joined(
+    first: NDArray[np.bool_], of_first: NDArray[np.float32], other: NDArray[np.bool_], of_other: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The rows of two disjoint choices, in the order of what they are chosen from."""
+    chosen = first | other
+    rows = np.empty((int(chosen.sum()), of_first.shape[1]), dtype=np.float32)
+    rows[first[chosen]], rows[other[chosen]] = of_first, of_other
+    return rows
 
 
 @dataclass(frozen=True)
@@ -108,9 +129,9 @@ class _Pairs:
         unchanged = [side.unchanged[self.old[:, at]] >= 0 for at, side in enumerate(changes)]
         return self.old[gone & (unchanged[0] | unchanged[1])]
 
-    def chosen(self, again: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-        """bool (m,): the pairs to be compared: new ones, and those of entities that are sought again."""
-        return (self.place < 0) | again[0][self.now[:, 0]] | again[1][self.now[:, 1]]
+    def of_entities(self, chosen: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """bool (m,): the pairs of chosen entities of either side."""
+        return chosen[0][self.now[:, 0]] | chosen[1][self.now[:, 1]]
 
     def best(
         self,
@@ -133,18 +154,12 @@ class _Pairs:
 
 
 def _before(
-    store: Store,
-    old_rivals: Ref,
-    changes: tuple[Changes, Changes],
-    lost: NDArray[np.int64],
-    similarities: NDArray[np.float32],
-    *,
-    within: bool,
+    store: Store, old_rivals: Ref, changes: tuple[Changes, Changes], lost: LostPairs, *, within: bool
 ) -> list[SideBefore]:
     """What was found for each side; of one graph, for both ends of pairs alike."""
-    found = read_rivals(store, old_rivals, texts=similarities.shape[1], within=within)(np.zeros((0, 2), np.int64))
-    ends = [(lost[:, at], lost[:, 1 - at], similarities) for at in range(2)]
-    if within:
-        both = [np.concatenate([ends[0][at], ends[1][at]]) for at in range(3)]
-        ends = [(both[0], both[1], both[2])] * 2
+    texts = lost.then.shape[1]
+    found = read_rivals(store, old_rivals, texts=texts, within=within)(np.zeros((0, 2), np.int64))
+    turned = LostPairs(lost.partners, lost.entities, lost.then, lost.now)
+    both = LostPairs(*(np.concatenate([getattr(lost, name), getattr(turned, name)]) for name in vars(lost)))
+    ends = (both, both) if within else (lost, turned)
     return [SideBefore(found[at], changes[at].unchanged, changes[1 - at].unchanged, ends[at]) for at in range(2)]

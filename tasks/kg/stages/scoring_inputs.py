@@ -13,6 +13,7 @@ from fingerpost.schemas.matrices import fixed_lists, tensors_from_arrow, tensors
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.blocking import LINKS
+from fingerpost.tasks.kg.entity_texts import EntityTexts
 from fingerpost.tasks.kg.pair_features import PairComparer
 from fingerpost.tasks.kg.pair_scorer import (
     STRUCTURE,
@@ -28,8 +29,11 @@ from fingerpost.tasks.kg.rivals import BestTwo, merged
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
 from fingerpost.tasks.kg.stages.texts import read_terms, read_texts
 from fingerpost.tasks.kg.terms import NAME, NEIGHBORS, OWN, WHOLE
+from fingerpost.tasks.recent import Recent
 
 SIDES = ("left", "right")
+_texts: Recent[tuple[str, Ref, Ref, tuple[str, ...]], tuple[EntityTexts, EntityTexts]] = Recent()
+_rivals: Recent[tuple[str, Ref, bool], tuple[BestTwo, BestTwo]] = Recent()
 
 
 def is_within(members: Mapping[str, Ref]) -> bool:
@@ -41,10 +45,20 @@ def open_comparer(store: Store, members: Mapping[str, Ref], params: FeatureParam
     """The comparer of two graphs; members: left, right, terms, links."""
     terms = read_terms(store, members["terms"])
     names = [name for name in terms.of_kinds(*OWN) if name not in (NAME, WHOLE)]
-    left = read_texts(GraphTables.open(store, members["left"]), names)
-    right = left if is_within(members) else read_texts(GraphTables.open(store, members["right"]), names)
+    left, right = _sides(store, members, names)
     anchors = _anchors(store, members["links"]) if NEIGHBORS in terms.kinds else np.zeros((0, 2), np.int64)
     return PairComparer(left, right, terms, anchors, neighbors=params.neighbors)
+
+
+def _sides(store: Store, members: Mapping[str, Ref], names: Sequence[str]) -> tuple[EntityTexts, EntityTexts]:
+    """The texts of both graphs, which the next shard asks for again."""
+    refs = members["left"], members.get("right", members["left"])
+
+    def read() -> tuple[EntityTexts, EntityTexts]:
+        left = read_texts(GraphTables.open(store, refs[0]), names)
+        return left, left if is_within(members) else read_texts(GraphTables.open(store, refs[1]), names)
+
+    return _texts.get((store.url, *refs, tuple(names)), read)
 
 
 def _anchors(store: Store, links: Ref) -> NDArray[np.int64]:
@@ -149,6 +163,11 @@ def _lists(matrix: NDArray[np.generic]) -> pa.Array:
 
 def read_rivals(store: Store, ref: Ref, *, texts: int, within: bool) -> FindRivals:
     """The rivals of all entities, whatever pairs are asked for."""
+    found = _rivals.get((store.url, ref, within), lambda: _merged_rivals(store, ref, texts, within=within))
+    return lambda _: found
+
+
+def _merged_rivals(store: Store, ref: Ref, texts: int, *, within: bool) -> tuple[BestTwo, BestTwo]:
     artifact = store.open(ref, contracts.RIVALS)
     parts: dict[str, list[BestTwo]] = {side: [] for side in SIDES}
     for entry in artifact.entries("rivals"):
@@ -162,8 +181,7 @@ def read_rivals(store: Store, ref: Ref, *, texts: int, within: bool) -> FindRiva
             parts[side].append(BestTwo(mine["entity"].to_numpy(), *matrices))
     if within:
         parts = dict.fromkeys(SIDES, parts["left"] + parts["right"])
-    found = merged(parts["left"]), merged(parts["right"])
-    return lambda _: found
+    return merged(parts["left"]), merged(parts["right"])
 
 
 def matcher_tables(names: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, pa.Table]:

@@ -23,7 +23,7 @@ def read_texts(tables: GraphTables, attributes: Iterable[str]) -> EntityTexts:
     triples = np.stack([rows[name].to_numpy() for name in ("head", "relation", "tail")], axis=1)
     return EntityTexts(
         tables.names,
-        tables.texts(0, len(tables)),
+        tables.texts_of,
         {name: attribute_texts(tables, name) for name in attributes},
         triples,
         tables.artifact.read("relation_names")["name"].to_pylist(),

@@ -52,9 +52,7 @@ def inputs(env: Environment, folder: Path, *, alone: bool = False) -> dict[str, 
     for side in _SIDES:
         source = graph_source(str(folder / f"{side}.csv"), form="table", **CHOICES[side])
         made[side] = import_graph.execute(env, source, params=ImportParams(), side=side)
-    made["links"] = import_links.execute(
-        env, made["left"], made["right"], LinkFile(links), params=LinkParams()
-    )
+    made["links"] = import_links.execute(env, made["left"], made["right"], LinkFile(links), params=LinkParams())
     for side, other in (_SIDES, _SIDES[::-1]):
         made[f"{side}_neighborhoods"] = sample_neighborhoods.execute(
             env, made[side], params=SamplingParams(cap=4), rows_per_shard=50

@@ -73,7 +73,7 @@ def test_separated_pairs_are_not_certain() -> None:
     assert 0.01 < low < 0.3 < 0.7 < high < 0.99
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_order_of_pairs_changes_no_bit(seed: int) -> None:
     scores, labels, _ = drawn(seed, 50)

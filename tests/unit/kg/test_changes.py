@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerpost.tasks.kg.changes import Changes, CodedGraph, carried_pairs, changes_between
+from fingerpost.tasks.kg.changes import ChangeParams, Changes, CodedGraph, carried_pairs, changes_between
 from tests.oracles import said_of
 
+#: Any other neighbour is a change.
+ANY = ChangeParams(neighbors=0.0)
 #: Entities by key: type, name and attributes; and relations between keys.
 World = tuple[dict[int, tuple[int, int, list[tuple[int, int]]]], list[tuple[int, int, int]]]
 
@@ -42,7 +44,7 @@ def worlds(draw: st.DrawFn) -> World:
 def test_changed_is_what_something_else_is_said_of_in_any_order_of_rows(before, now, random) -> None:
     rows = list(range(len(now[0])))
     random.shuffle(rows)
-    found = changes_between(graph_of(before), graph_of(now, rows))
+    found = changes_between(graph_of(before), graph_of(now, rows), ANY)
     keys, then = [sorted(now[0])[row] for row in rows], sorted(before[0])
     for key, origin, changed in zip(keys, found.origin.tolist(), found.changed.tolist(), strict=True):
         assert origin == (then.index(key) if key in then else -1)
@@ -59,7 +61,7 @@ def test_what_a_score_sees_is_a_change_and_a_neighbours_attribute_is_none() -> N
     def changed(change) -> set[int]:
         world = ({key: (*rest, list(said)) for key, (*rest, said) in base[0].items()}, list(base[1]))
         change(world)
-        found = changes_between(graph_of(base), graph_of(world))
+        found = changes_between(graph_of(base), graph_of(world), ANY)
         return {key for key, is_changed in zip(sorted(world[0]), found.changed.tolist(), strict=True) if is_changed}
 
     assert changed(lambda world: None) == set()
@@ -69,6 +71,27 @@ def test_what_a_score_sees_is_a_change_and_a_neighbours_attribute_is_none() -> N
     assert changed(lambda world: world[1].append((2, 1, 3))) == {2, 3}
     assert changed(lambda world: world[1].__setitem__(0, (2, 0, 1))) == {1, 2}  # the direction counts
     assert changed(lambda world: world[0].update({9: (0, 0, [])})) == {9}
+
+
+def test_few_other_neighbours_among_many_are_no_change() -> None:
+    entities = {key: (0, key, []) for key in range(8)}
+    relations = [(0, 0, key) for key in range(1, 7)]
+
+    def changed(now, share: float) -> set[int]:
+        found = changes_between(graph_of((entities, relations)), graph_of(now), ChangeParams(neighbors=share))
+        return set(np.flatnonzero(found.changed).tolist())
+
+    renamed = {**entities, 1: (0, 99, [])}, relations
+    assert changed(renamed, 0.0) == {0, 1}
+    assert changed(renamed, 0.1) == {0, 1}
+    assert changed(renamed, 1 / 6) == {1}
+    more = entities, [*relations, (0, 0, 7)]
+    assert changed(more, 1 / 7) == {7}
+    assert changed(more, 0.1) == {0, 7}
+    assert changed((entities, relations[:4]), 1 / 3) == {5, 6}
+    assert changed((entities, relations[:4]), 0.3) == {0, 5, 6}
+    with pytest.raises(ValueError, match="share of neighbors"):
+        ChangeParams(neighbors=1.5)
 
 
 def test_the_share_counts_what_is_gone_as_well() -> None:

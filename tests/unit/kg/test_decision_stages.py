@@ -15,7 +15,7 @@ from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
 from fingerpost.tasks.kg.one_to_one import AssignmentParams
 from fingerpost.tasks.kg.stages.decisions import calibrate_alignment, decide_matches
-from fingerpost.tasks.kg.targets import AlignmentTarget
+from fingerpost.tasks.kg.targets import AlignmentTarget, IntervalParams
 from tests.support.alignments_scored import Scored, graph, labelled, links, random_scores
 from tests.unit.autocomplete.logs import world
 
@@ -45,9 +45,16 @@ class World:
             wrong = sorted(set(self.scores) - self.truth)[::negatives]
             self.links += [(a, b, 0, SPLITS[a // 2 % 3], "given") for a, b in wrong]
 
-    def calibrate(self, *, links_ref: Ref | None = None, assignment: str = "hungarian", **params: Any) -> Ref:
+    def calibrate(
+        self,
+        *,
+        links_ref: Ref | None = None,
+        assignment: str = "hungarian",
+        labelled_scores: Mapping[tuple[int, int], float] | None = None,
+        **params: Any,
+    ) -> Ref:
         self.link_ref = links_ref or links(self.env, self.links)
-        known = {(a, b): self.scores[a, b] for a, b, *_ in self.links if (a, b) in self.scores}
+        known = labelled_scores or {(a, b): self.scores[a, b] for a, b, *_ in self.links if (a, b) in self.scores}
         self.candidates, self.score_ref = Scored(self.scores).write(self.env)
         self.labelled = labelled(self.env, {"scorer": known, "baseline": dict.fromkeys(known, 0.0)})
         self.calibration = calibrate_alignment.execute(
@@ -58,7 +65,7 @@ class World:
             self.score_ref,
             self.labelled,
             self.link_ref,
-            params=CalibrationParams(**params),
+            params=CalibrationParams(intervals=IntervalParams(resamples=10), **params),
             assignment=AssignmentParams(assignment),
         )
         return self.calibration
@@ -168,6 +175,19 @@ def test_without_links_scores_are_log_odds_and_thresholds_are_estimates(tmp_path
     found = made.decide()
     assert np.mean([a == b for a, b in found]) == pytest.approx(0.95, abs=0.05)
     assert made.quality(made.matches)["estimated"]
+
+
+def test_validation_entities_without_a_candidate_leave_thresholds_an_estimate(tmp_path: Path) -> None:
+    made = World(tmp_path)
+    held = {number for a, b, _, split, _ in made.links if split == "validation" for number in (a, b)}
+    made.links += [(a, a + 1, 0, "validation", "given") for a in sorted(held)[:20]]
+    every = made.scores | {(a, b): -5.0 for a, b, *_ in made.links[-20:]}
+    known = {(a, b): every[a, b] for a, b, *_ in made.links}
+    made.scores = {pair: value for pair, value in made.scores.items() if not held & set(pair)}
+    made.calibrate(target=AlignmentTarget("precision", 0.95), labelled_scores=known)
+    row = made.thresholds()[0]
+    assert row["population"] == "estimated"
+    assert len(made.decide()) > 50
 
 
 def test_assumed_links_calibrate_and_are_called_an_estimate(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fingerpost.tasks.kg.embeddings import EmbeddingParams, TextEmbedder, frequencies
-from fingerpost.tasks.kg.similarities import weighted_terms
+from tests.support.table_similarities import weighted_terms
 
 SMALL = EmbeddingParams(dimensions=64, buckets=2**12)
 TEXTS = st.lists(st.text("ab cdé漢字1.", max_size=12), min_size=1, max_size=12)

@@ -138,7 +138,8 @@ def test_too_many_bad_rows_and_none_at_all_are_refused(tmp_path: Path) -> None:
     left, right = sides(env, tmp_path)
     wrong = LinkFile(table(tmp_path, "wrong.csv", [("a001", "b001"), ("x", "y")], "left,right"))
     with pytest.raises(
-        QuarantineLimitError, match=r"at least one good known pair, found 1 bad and 1 good \(1 unknown entity\)"
+        QuarantineLimitError,
+        match=r"at least one good known pair, found 1 bad and 1 good \(1 unknown entity\).*such as 'a000', .*'b000'; --id names",
     ):
         import_links.execute(env, left, right, wrong, params=LinkParams())
     double = table(tmp_path, "double.csv", [("a", 1), ("a", 2)], "id,x")

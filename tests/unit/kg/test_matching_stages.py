@@ -261,3 +261,11 @@ def test_pairs_of_one_label_are_refused(tmp_path: Path) -> None:
     links = [(*link[:3], "test", "given") for link in given_links(left, right)]
     with pytest.raises(FingerpostError, match="labels: expected pairs of both labels"):
         matched(tmp_path, left, right, links)
+
+
+def test_graphs_with_nothing_in_common_need_links(tmp_path: Path) -> None:
+    rows = GraphRows()
+    for number in range(30):
+        rows.entity(f"p{number:04d}", kind="product", name=f"{chr(0x4E00 + number)}{chr(0x5E00 + number)}")
+    with pytest.raises(FingerpostError, match=r"expected known matches, or candidates .* found none; give some"):
+        matched(tmp_path, graph(1), rows.batch(), [])

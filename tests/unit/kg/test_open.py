@@ -167,6 +167,14 @@ def test_a_pair_of_two_types_and_a_pair_that_was_not_compared_have_a_score(opene
     assert found.rivals[0].other == Other("c1", "ACME", 3.0, 1.0, True)
 
 
+def test_a_score_of_an_earlier_run_that_was_kept_is_told(env: Environment) -> None:
+    kept = tuple((*row[:4], row[4] + 1) for row in CANDIDATES)
+    live = with_hands(LiveAlignment(env.store, alignment_of(env, Changed(candidates=kept))))
+    live.__dict__["scorer"] = HandScorer()
+    (note,) = live.explain("l1", "r1").notes
+    assert note.startswith("its log odds are 2.000 by what is known now: they were 3.000 when it was scored")
+
+
 def within(env: Environment) -> LiveAlignment:
     """Duplicates of the shop alone: l1 and l2 are one."""
     store = env.store

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fingerpost.tasks.kg.entity_texts import INVERSE, EntityTexts, Linked
 from fingerpost.tasks.kg.pair_features import ANCHORS, PairComparer, baseline_names, neighbor_attribute
-from fingerpost.tasks.kg.similarities import SimilarityParams, pair_similarities
+from fingerpost.tasks.kg.term_rows import TermRows
 from fingerpost.tasks.kg.terms import (
     DATE,
     NEIGHBORS,
@@ -25,6 +25,7 @@ from fingerpost.tasks.kg.terms import (
     most_common,
 )
 from fingerpost.tasks.kg.text_parts import as_terms, codes, day, number
+from tests.support.table_similarities import SimilarityParams, pair_similarities
 
 PARAMS = TermParams(buckets=2**20)
 LEFT = {"name": ["Red chair 200x", "blue table", "", "Lamp 5"], "price": ["$ 1,200.50", "10", "7", "n/a"]}
@@ -69,13 +70,30 @@ TABLES = {"name": TEXT, "price": NUMBER, WHOLE: OF_WHOLE}
 
 def test_features_are_those_of_tables() -> None:
     compared = comparer(side(LEFT), side(RIGHT), TABLES)
-    slow = pair_similarities(LEFT, RIGHT, EVERY, SimilarityParams(rivals=False))
+    slow = pair_similarities(LEFT, RIGHT, EVERY, SimilarityParams())
     found = dict(zip(compared.names, compared.features(EVERY).T, strict=True))
     assert set(slow.names) == set(found) - {"price:difference"}
     for name, values in zip(slow.names, slow.values.T, strict=True):
         assert found[name] == pytest.approx(values, rel=1e-5, abs=1e-6, nan_ok=True), name
     difference = found["price:difference"].reshape(4, 4)
     assert difference[0].tolist() == pytest.approx([0, 1180.5, np.nan, 1197.5], nan_ok=True)
+
+
+def test_measures_of_the_same_and_of_different_texts() -> None:
+    compared = comparer(side(LEFT), side(RIGHT), TABLES)
+    found = dict(zip(compared.names, compared.features(np.array([(0, 0), (1, 1), (0, 3), (2, 0)])).T, strict=True))
+    assert found["name:equal"][:3].tolist() == [1, 0, 0]
+    for measure in ("words", "contained", "jaccard"):
+        assert found[f"name:{measure}"] == pytest.approx([1, 1, 0, np.nan], abs=1e-6, nan_ok=True)
+    assert found["name:codes_jaccard"][0] == 1
+    assert found["name:codes_jaccard"][2] == 0
+    assert found["name:length"].tolist() == pytest.approx([14 / 15, 10 / 11, 6 / 14, np.nan], nan_ok=True)
+    assert found["name:rarest_common"][2] == 0 < found["name:rarest_common"][0]
+    assert found["name:rarest_alone"][0] == 0 < found["name:rarest_alone"][2]
+    assert found["price:number"][:2].tolist() == [1, 0.5]
+    # An empty text is neither similar nor dissimilar.
+    assert all(np.isnan(values[3]) for name, values in found.items() if name.startswith("name:"))
+    assert not np.isnan(found["(all):letters"]).any()
 
 
 def test_a_pair_has_the_same_bits_in_any_company() -> None:
@@ -165,3 +183,14 @@ def test_kinds_of_attributes() -> None:
     assert most_common({"a": 3, "b": 5, "c": 1, "d": 4}, {"b": 2, "a": 9, "c": 7, "d": 0}, 2) == ("a", "b")
     assert neighbor_attribute("author") == "author>"
     assert neighbor_attribute(NEIGHBORS) == NEIGHBORS
+
+
+def test_rows_of_many_texts_are_those_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" ".join(row) for row in zip(LEFT["name"] * 3, RIGHT["name"] * 3, strict=True)]
+    rarity = Rarity.of(*frequencies(texts, "letters", PARAMS), len(texts))
+    whole = TermRows.of(texts, "letters", rarity, PARAMS)
+    monkeypatch.setattr("fingerpost.tasks.kg.term_rows._TEXTS", 5)
+    parts = TermRows.of(texts, "letters", rarity, PARAMS)
+    for name in ("indptr", "terms", "parts", "rarity"):
+        assert np.array_equal(getattr(whole, name), getattr(parts, name))
+        assert getattr(whole, name).dtype == getattr(parts, name).dtype

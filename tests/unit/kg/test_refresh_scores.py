@@ -7,7 +7,7 @@ import pytest
 
 from fingerpost.schemas import kg
 from fingerpost.schemas.refs import Ref
-from fingerpost.tasks.kg.refreshed_rivals import SideBefore, SidePairs, refreshed_best, sought_again
+from fingerpost.tasks.kg.refreshed_rivals import LostPairs, SideBefore, SidePairs, refreshed_best, sought_again
 from fingerpost.tasks.kg.rivals import BestTwo
 from fingerpost.tasks.kg.search import SearchParams
 from fingerpost.tasks.kg.stages.rivals import find_rivals
@@ -153,25 +153,31 @@ def best(*rows: tuple[int, int, float, float]) -> BestTwo:
     )
 
 
-def test_the_best_two_are_sought_again_where_one_of_them_is_lost() -> None:
-    rows = np.arange(4)
-    lost = np.array([0, 1, 2, 3]), np.array([9, 9, 9, 9]), np.array([[0.9], [0.5], [0.2], [0.0]], dtype=np.float32)
-    before = SideBefore(
-        best((0, 9, 0.9, 0.1), (1, 8, 0.9, 0.5), (2, 8, 0.9, 0.5), (3, 8, 0.0, 0.0)), rows, np.arange(10), lost
+def lost(*rows: tuple[int, int, float, float]) -> LostPairs:
+    entities, partners, then, now = (np.array(column) for column in zip(*rows, strict=True))
+    return LostPairs(entities, partners, *(values.astype(np.float32)[:, None] for values in (then, now)))
+
+
+def test_the_best_two_are_sought_again_where_one_of_them_is_lost_or_worse_than_the_second_was() -> None:
+    rows, nothing = np.arange(6), float("nan")
+    found = best(
+        (0, 9, 0.9, 0.1), (1, 8, 0.9, 0.5), (2, 8, 0.9, 0.5), (3, 8, 0.0, 0.0), (4, 9, 0.9, 0.5), (5, 9, 0.9, 0.5)
     )
-    assert sought_again(before, np.zeros(4, dtype=bool)).tolist() == [True, True, False, False]
-    turned = SideBefore(before.best, rows, np.arange(10)[::-1], lost)
+    pairs = [(0, 9, 0.9, nothing), (1, 9, 0.5, 0.4), (2, 9, 0.2, nothing), (3, 9, 0.0, nothing)]
+    gone = lost(*pairs, (4, 9, 0.9, 0.7), (5, 9, 0.9, 0.3))
+    before = SideBefore(found, rows, np.arange(10), gone)
+    assert sought_again(before, np.zeros(6, dtype=bool)).tolist() == [True, True, False, False, False, True]
+    turned = SideBefore(found, rows, np.arange(10)[::-1], gone)
     # With partners in another order the smaller one of two equally good is another.
-    assert sought_again(turned, np.zeros(4, dtype=bool)).tolist() == [True, True, False, True]
+    assert sought_again(turned, np.zeros(6, dtype=bool)).tolist() == [True, True, False, True, False, True]
 
 
 def test_the_best_two_take_what_is_new() -> None:
-    none = np.zeros(0, np.int64)
     before = SideBefore(
         best((0, 3, 0.9, 0.4), (1, 3, 0.9, 0.4), (2, 4, 0.3, 0.1)),
         np.array([2, 0, -1]),
         np.array([0, 1, 2, 5, 4]),
-        (none, none, np.zeros((0, 1), np.float32)),
+        lost((0, 2, 0.1, 0.1)),
     )
     pairs = SidePairs(np.array([0, 0, 1, 2]), np.array([5, 7, 6, 5]), np.array([True, False, False, True]))
     chosen = np.array([False, True, True, False])
@@ -180,3 +186,12 @@ def test_the_best_two_take_what_is_new() -> None:
     assert found.partners[:, 0].tolist() == [7, 6, 5]
     assert found.best[:, 0] == pytest.approx([0.95, 0.2, 0.9])
     assert found.second[:, 0] == pytest.approx([0.9, 0.0, 0.4])
+
+
+def test_a_first_partner_that_changed_comes_back_with_its_new_similarity() -> None:
+    before = SideBefore(best((0, 3, 0.9, 0.4)), np.array([0]), np.array([0, 1, 2, -1]), lost((0, 3, 0.9, 0.6)))
+    pairs = SidePairs(np.array([0, 0]), np.array([3, 1]), np.array([False, True]))
+    assert not sought_again(before, np.zeros(1, dtype=bool)).any()
+    chosen = np.array([True, False])
+    found = refreshed_best(before, np.zeros(1, dtype=bool), pairs, np.array([[0.6]], dtype=np.float32), chosen)
+    assert (found.partners[0, 0], found.best[0, 0], found.second[0, 0]) == (3, np.float32(0.6), np.float32(0.4))

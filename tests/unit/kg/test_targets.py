@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerpost.tasks.kg.calibration import fit_line, log_odds_of
+from fingerpost.tasks.kg.calibration import fit_line, log_odds_of, uncalibrated
 from fingerpost.tasks.kg.judged import Judged, Links, SameEntities
 from fingerpost.tasks.kg.one_to_one import ScoredPairs
 from fingerpost.tasks.kg.targets import (
@@ -19,7 +19,7 @@ from fingerpost.tasks.kg.targets import (
     wilson,
 )
 
-FEW = IntervalParams(resamples=20)
+FEW = IntervalParams(resamples=3)
 
 
 def judged_of(
@@ -58,10 +58,8 @@ def test_the_expected_f1_is_the_best_of_a_curve(seed: int) -> None:
     """The threshold maximises F1 where each pair counts with its probability by the curve."""
     judged = random_judged(seed)
     threshold = expected_f1_threshold(judged)
-    if not judged.usable:
-        assert figures_at(judged, threshold)["f1"] == max(each["f1"] for each in every_threshold(judged))
-        return
-    curve = fit_line(judged.pairs.scores, judged.truth)
+    # Pairs of one label alone say nothing of a curve: that of the calibration holds.
+    curve = fit_line(judged.pairs.scores, judged.truth) if judged.usable else uncalibrated()
     soft = Judged("given", judged.pairs, curve.probabilities(judged.pairs.scores), judged.missed, judged.decided)
     if curve.tensors["coefficients"][0] > 1e-6:
         best = max(each["f1"] for each in every_threshold(soft))
@@ -150,10 +148,10 @@ def test_an_interval_has_the_threshold_that_more_pairs_would_give() -> None:
     target = AlignmentTarget("precision", 0.9)
     whole = chosen_threshold(drawn(200_000), target, IntervalParams(resamples=1)).threshold
     inside = 0
-    for _ in range(60):
-        found = chosen_threshold(drawn(400), target, IntervalParams(resamples=100))
+    for _ in range(30):
+        found = chosen_threshold(drawn(400), target, IntervalParams(resamples=60))
         inside += found.low <= whole <= found.high
-    assert inside >= 48
+    assert inside >= 24
 
 
 @pytest.mark.parametrize(

@@ -72,3 +72,19 @@ def test_trees_that_do_not_fit_are_refused(changed: dict[str, list[float]], mess
     given = {name: np.array(array, kinds.get(name, np.int32)) for name, array in arrays.items()}
     with pytest.raises(ValueError, match=message):
         tree_sums(**given, rows=np.zeros((1, 2), np.float32), start=0.0)
+
+
+def test_a_matcher_of_features_with_a_column_without_values() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.random((200, 3)).astype(np.float32)
+    labels = (values[:, 0] > 0.5).astype(int)
+    values[:, 1] = np.nan
+    values[::7, 0] = np.nan
+    matcher = fit_matcher(values[:150], labels[:150], BoostingParams(trees=30))
+    found = matcher.probabilities(values[150:])
+    known = ~np.isnan(values[150:, 0])
+    assert ((found > 0.5) == labels[150:])[known].mean() > 0.95
+    again = fit_matcher(values[:150], labels[:150], BoostingParams(trees=30)).probabilities(values[150:])
+    assert np.array_equal(found, again)
+    with pytest.raises(ValueError, match="labels: expected pairs of both labels"):
+        fit_matcher(values, np.ones(200, int), BoostingParams())

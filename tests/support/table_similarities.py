@@ -1,4 +1,4 @@
-"""Similarities of the attributes of pairs of entities, as features of models.
+"""Similarities of the attributes of pairs of rows of two tables, pair by pair: the oracle of the features of pairs.
 
 What is not there is never similar or dissimilar: a feature of an attribute that is empty on either side is NaN. Libraries
 disagree about the similarity of two empty texts (0, 1 or 100), so it is defined here.
@@ -19,18 +19,12 @@ from fingerpost.tasks.kg.assignment import row_numbers
 WHOLE = "(all)"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _TOKEN = re.compile(r"\w+")
-#: Pairs that are compared at a time when the best partners of rows are looked for.
-_PAIRS = 2**23
 
 
 @dataclass(frozen=True)
 class SimilarityParams:
-    """rivals: also compare a pair with the best other partner of either side, among all rows of the tables.
+    """ngram_min, ngram_max: lengths of the character n-grams."""
 
-    ngram_min, ngram_max: lengths of the character n-grams.
-    """
-
-    rivals: bool = True
     ngram_min: int = 2
     ngram_max: int = 4
 
@@ -97,8 +91,6 @@ def _features(
     if not is_whole:
         found["equal"] = _equal(ours, theirs, pairs)
         found["number"] = _number_ratio(ours, theirs, pairs)
-    if params.rivals:
-        found |= {f"{name}_rival": values for name, values in _rivals(letters, pairs).items()}
     empty = (lengths[0][one] == 0) | (lengths[1][other] == 0)
     return {name: np.where(empty, np.nan, values) for name, values in found.items()}
 
@@ -183,32 +175,3 @@ def _number(text: str) -> float:
     digits = re.sub(r",(?=\d{3}(?:\D|$))", "", found.group()).replace(",", ".")
     whole, _, rest = digits.partition(".")
     return float(f"{whole}.{rest.replace('.', '') or 0}")
-
-
-def _rivals(terms: _Weighted, pairs: NDArray[np.integer]) -> dict[str, NDArray[np.float64]]:
-    """The cosine of a pair less that of the best other right row for its left one, and of the best other left row."""
-    own = _cosines(terms, pairs)
-    rows, columns = _best_two(terms.left, terms.right), _best_two(terms.right, terms.left)
-    gaps = []
-    for (best, second, which), mine, partner in ((rows, 0, 1), (columns, 1, 0)):
-        side = pairs[:, mine]
-        gaps.append(own - np.where(which[side] == pairs[:, partner], second[side], best[side]))
-    return {"left": gaps[0], "right": gaps[1]}
-
-
-def _best_two(
-    one: sparse.csr_array, other: sparse.csr_array
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """For each row of one the largest and the second largest product with rows of the other, and the row of the largest."""
-    count = one.shape[0]
-    best, second, which = np.zeros(count), np.zeros(count), np.full(count, -1, dtype=np.int64)
-    turned = sparse.csc_array(other.T)
-    step = max(_PAIRS // max(other.shape[0], 1), 1)
-    for begin in range(0, count, step):
-        block = np.asarray((one[begin : begin + step] @ turned).todense())
-        rows = slice(begin, begin + len(block))
-        which[rows] = block.argmax(axis=1)
-        best[rows] = block[np.arange(len(block)), which[rows]]
-        block[np.arange(len(block)), which[rows]] = -1.0
-        second[rows] = np.maximum(block.max(axis=1), 0.0)
-    return best, second, which
