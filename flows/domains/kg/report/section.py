@@ -70,9 +70,9 @@ class Contents:
         return [(words, self.blocking[name]) for name, words in _PROPOSERS if self.blocking.get(name)]
 
     @property
-    def without_links(self) -> bool:
-        """Whether no pair was known."""
-        return bool(self.links) and not self.links.get("links")
+    def without_matches(self) -> bool:
+        """Whether no match was known, so that matches were assumed."""
+        return bool(self.links) and not self.links.get("positives")
 
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
