@@ -13,9 +13,11 @@ from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store, find_store
+from fingerpost.schemas.wording import cut
 
-#: Matches that are shown.
+#: Matches that are shown, and the characters of a name.
 _SHOWN = 10
+_TEXT = 60
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def align(
     matches = match_table(store, Ref.parse(record["refs"]["alignment"]))
     if writer is not None:
         write_matches(matches, writer)
-    _tell(store, record, matches, output, as_json=as_json)
+    _tell(store, record, matches, output, advice=nameless(matches, how), as_json=as_json)
 
 
 def _run(files: Files, run: Run, settings: Mapping[str, Any]) -> tuple[Store, dict[str, Any]]:
@@ -142,7 +144,9 @@ def _run(files: Files, run: Run, settings: Mapping[str, Any]) -> tuple[Store, di
     return store, {**read_run(store, Path(report).stem), "report": report}
 
 
-def _tell(store: Store, record: Mapping[str, Any], matches: pa.Table, output: Path | None, *, as_json: bool) -> None:
+def _tell(
+    store: Store, record: Mapping[str, Any], matches: pa.Table, output: Path | None, *, advice: str, as_json: bool
+) -> None:
     """Prints the first matches, the figures and what was estimated."""
     quality = store.manifest(Ref.parse(record["refs"]["alignment"])).quality
     if as_json:
@@ -164,7 +168,7 @@ def _tell(store: Store, record: Mapping[str, Any], matches: pa.Table, output: Pa
         table.add_row(_named(row, "left"), _named(row, "right"), f"{row['probability']:.3f}")
     console.print(table)
     console.tell(_figures(quality))
-    for note in record["notes"]:
+    for note in filter(None, (*record["notes"], advice)):
         console.tell(note)
     if output is not None:
         console.tell(f"matches: {output}")
@@ -173,7 +177,15 @@ def _tell(store: Store, record: Mapping[str, Any], matches: pa.Table, output: Pa
 
 def _named(row: Mapping[str, Any], side: str) -> str:
     key, name = row[side], row[f"{side}_name"]
-    return key if name in ("", key) else f"{key}: {name}"
+    return key if name in ("", key) else f"{key}: {cut(name, _TEXT)}"
+
+
+def nameless(matches: pa.Table, how: Mapping[str, Any]) -> str:
+    """What to do about matches of which none has a name; empty where one has, or a column was chosen."""
+    named = any(name for side in ("left_name", "right_name") for name in matches[side].to_pylist())
+    if named or not matches.num_rows or how.get("name"):
+        return ""
+    return "No entity has a name; of tables, --name COLUMN names the column that is shown beside the ids"
 
 
 def _figures(quality: Mapping[str, Any]) -> str:
