@@ -11,7 +11,7 @@ from unittest import mock
 import pyarrow as pa
 import pytest
 
-from fingerpost.flows.domains.kg.align import nameless
+from fingerpost.flows.domains.kg.align import figures, nameless
 from fingerpost.schemas import kg
 from fingerpost.schemas.inputs.graph_links import ReviewedLinks
 from fingerpost.schemas.publish import Pointer
@@ -138,6 +138,14 @@ def test_matches_without_names_are_told_how_to_get_them() -> None:
     assert not nameless(matches("", "kettle"), {})
     assert not nameless(matches("", ""), {"name": "title"})
     assert not nameless(matches().cast(pa.schema([("left_name", pa.string()), ("right_name", pa.string())])), {})
+
+
+def test_figures_of_few_test_pairs_are_said_to_be_of_few() -> None:
+    few = figures({"threshold": 0.5, "precision": 1.0, "tested": 1, "positives": 1})
+    assert few == "threshold 0.500, precision 1.000 on 1 test pair, 1 of them the same; too few to rely on, label more"
+    many = figures({"threshold": 0.5, "f1": 0.9, "tested": 1234, "positives": 100})
+    assert many == "threshold 0.500, F1 0.900 on 1,234 test pairs, 100 of them the same"
+    assert figures({"threshold": 0.5, "tested": 0}) == "threshold 0.500"
 
 
 def test_the_joined_graph_is_written_as_lines_and_as_tables(env: Environment, tmp_path: Path) -> None:

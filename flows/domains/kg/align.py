@@ -18,6 +18,8 @@ from fingerpost.schemas.wording import cut
 #: Matches that are shown, and the characters of a name.
 _SHOWN = 10
 _TEXT = 60
+#: Matches of the test below which its figures say little.
+_FEW = 10
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _tell(
     for row in matches.slice(0, _SHOWN).to_pylist():
         table.add_row(_named(row, "left"), _named(row, "right"), f"{row['probability']:.3f}")
     console.print(table)
-    console.tell(_figures(quality))
+    console.tell(figures(quality))
     for note in filter(None, (*record["notes"], advice)):
         console.tell(note)
     if output is not None:
@@ -188,7 +190,7 @@ def nameless(matches: pa.Table, how: Mapping[str, Any]) -> str:
     return "No entity has a name; of tables, --name COLUMN names the column that is shown beside the ids"
 
 
-def _figures(quality: Mapping[str, Any]) -> str:
+def figures(quality: Mapping[str, Any]) -> str:
     """The threshold and what was measured with it, in one line."""
     words = [f"threshold {quality['threshold']:.3f}"]
     words += [
@@ -196,5 +198,12 @@ def _figures(quality: Mapping[str, Any]) -> str:
         for name, said in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("prauc", "PRAUC"))
         if name in quality
     ]
-    tested = f" on {quality['tested']:,} test pairs" if quality["tested"] else ""
-    return ", ".join(words) + tested
+    return ", ".join(words) + _tested(quality["tested"], quality.get("positives", 0))
+
+
+def _tested(pairs: int, matches: int) -> str:
+    """On how many labelled pairs figures were measured, and whether these are enough."""
+    if not pairs:
+        return ""
+    few = "; too few to rely on, label more" if matches < _FEW else ""
+    return f" on {pairs:,} test {'pair' if pairs == 1 else 'pairs'}, {matches:,} of them the same{few}"
