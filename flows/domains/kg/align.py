@@ -18,8 +18,8 @@ from fingerpost.schemas.wording import cut
 #: Matches that are shown, and the characters of a name.
 _SHOWN = 10
 _TEXT = 60
-#: Matches of the test below which its figures say little.
-_FEW = 10
+#: Test pairs below which figures say little.
+_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -198,12 +198,12 @@ def figures(quality: Mapping[str, Any]) -> str:
         for name, said in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("prauc", "PRAUC"))
         if name in quality
     ]
-    return ", ".join(words) + _tested(quality["tested"], quality.get("positives", 0))
+    return ", ".join(words) + _tested(quality["tested"])
 
 
-def _tested(pairs: int, matches: int) -> str:
+def _tested(pairs: int) -> str:
     """On how many labelled pairs figures were measured, and whether these are enough."""
     if not pairs:
         return ""
-    few = "; too few to rely on, label more" if matches < _FEW else ""
-    return f" on {pairs:,} test {'pair' if pairs == 1 else 'pairs'}, {matches:,} of them the same{few}"
+    few = "; too few to rely on, label more" if pairs < _FEW else ""
+    return f" on {pairs:,} test {'pair' if pairs == 1 else 'pairs'}{few}"
