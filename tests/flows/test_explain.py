@@ -141,9 +141,9 @@ def test_matches_without_names_are_told_how_to_get_them() -> None:
 
 
 def test_figures_of_few_test_pairs_are_said_to_be_of_few() -> None:
-    few = figures({"threshold": 0.5, "precision": 1.0, "tested": 1})
-    assert few == "threshold 0.500, precision 1.000 on 1 test pair; too few to rely on, label more"
-    many = figures({"threshold": 0.5, "f1": 0.9, "tested": 1234})
+    few = figures({"threshold": 0.5, "matches_precision": 1.0, "tested": 1})
+    assert few == "threshold 0.500, matches: precision 1.000 on 1 test pair; too few to rely on, label more"
+    many = figures({"threshold": 0.5, "matches_f1": 0.9, "tested": 1234})
     assert many == "threshold 0.500, F1 0.900 on 1,234 test pairs"
     assert figures({"threshold": 0.5, "tested": 0}) == "threshold 0.500"
 

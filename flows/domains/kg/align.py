@@ -191,11 +191,16 @@ def nameless(matches: pa.Table, how: Mapping[str, Any]) -> str:
 
 
 def figures(quality: Mapping[str, Any]) -> str:
-    """The threshold and what was measured with it, in one line."""
+    """The threshold, and in one line what was measured of the matches and of the order that scores give to pairs."""
     words = [f"threshold {quality['threshold']:.3f}"]
     words += [
         f"{said} {quality[name]:.3f}"
-        for name, said in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("prauc", "PRAUC"))
+        for name, said in (
+            ("matches_precision", "matches: precision"),
+            ("matches_recall", "recall"),
+            ("matches_f1", "F1"),
+            ("prauc", "scores: PRAUC"),
+        )
         if name in quality
     ]
     return ", ".join(words) + _tested(quality["tested"])

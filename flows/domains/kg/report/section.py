@@ -171,8 +171,8 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
         ("matches", "matches", formats.count),
         ("blocking_recall", "blocking: recall", formats.percent),
         ("prauc", "alignment: PRAUC", formats.figure),
-        ("f1", "alignment: F1", formats.figure),
-        ("precision", "alignment: precision", formats.figure),
+        ("matches_f1", "matches: F1", formats.figure),
+        ("matches_precision", "matches: precision", formats.figure),
     ):
         if name in contents.alignment:
             shown.append((title, form(contents.alignment[name])))
