@@ -1,10 +1,13 @@
 """Matching by gradient boosting on similarities of attributes: the baseline of the models that look at neighbours."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class BoostingParams:
 class BoostedMatcher:
     """A trained classifier, and which features it looks at."""
 
-    model: HistGradientBoostingClassifier
+    model: "HistGradientBoostingClassifier"
     columns: NDArray[np.int64]
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -37,6 +40,9 @@ def fit_matcher(features: NDArray[np.float32], labels: NDArray[np.integer], para
 
     ValueError if there are not pairs of both labels.
     """
+    # Settings name the parameters above: a command that trains nothing does not wait for scikit-learn.
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     labels = np.asarray(labels)
     if not (np.any(labels == 0) and np.any(labels == 1)):
         raise ValueError("labels: expected pairs of both labels, 0 and 1, got one alone; give some of the other")

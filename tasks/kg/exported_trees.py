@@ -1,11 +1,15 @@
 """The trees of scikit-learn's classifier as arrays."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from fingerpost.tasks.kg.boosting import BoostingParams, fit_matcher
 from fingerpost.tasks.kg.trees import ARRAYS, BoostedTrees
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 
 def fit_trees(features: NDArray[np.float32], labels: NDArray[np.integer], params: BoostingParams) -> BoostedTrees:
@@ -21,7 +25,7 @@ def fit_trees(features: NDArray[np.float32], labels: NDArray[np.integer], params
     return exported(matcher.model, matcher.columns)
 
 
-def exported(model: HistGradientBoostingClassifier, columns: NDArray[np.int64]) -> BoostedTrees:
+def exported(model: "HistGradientBoostingClassifier", columns: NDArray[np.int64]) -> BoostedTrees:
     """The trees of a trained classifier of two classes, whose features are some columns.
 
     ValueError for trees of categories and for more classes, which are not used here.

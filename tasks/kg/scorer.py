@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from sklearn.linear_model import LogisticRegression
 
 from fingerpost.tasks.kg.boosting import BoostingParams
 from fingerpost.tasks.kg.exported_trees import fit_trees
@@ -48,6 +47,9 @@ def fit_stack(
 
 def fit_line(features: NDArray[np.float32], labels: NDArray[np.integer], params: ScorerParams) -> Line:
     """A logistic regression on standardised features, unknown ones at their mean."""
+    # Settings name the parameters above: a command that trains nothing does not wait for scikit-learn.
+    from sklearn.linear_model import LogisticRegression
+
     known = ~np.isnan(features)
     counts = np.maximum(known.sum(axis=0), 1)
     values = np.where(known, features, 0).astype(np.float64)

@@ -1,5 +1,7 @@
 """The stack of trees and an aligner, and thresholds of the F1 to be expected."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -119,3 +121,8 @@ def test_the_expected_threshold_goes_with_the_scale_of_scores(seed: int, scale: 
     found = expected_threshold(labels, scores)
     assert f1_at(labels, scores, found) > 0.6 * f1_at(labels, scores, best_threshold(labels, scores))
     assert expected_threshold(labels, scores * scale + shift) == pytest.approx(found * scale + shift, abs=0.02 * scale)
+
+
+def test_settings_load_no_package_that_trains() -> None:
+    loaded = "import sys, fingerpost.flows.domains.settings; print(sorted({'sklearn', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "[]\n"
