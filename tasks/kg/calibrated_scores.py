@@ -57,7 +57,7 @@ class CalibrationParams:
 class CalibratedAlignment:
     """A calibration and thresholds, the one that decides first; judged: the pairs that each population has.
 
-    estimated: whether no label of a person went into them.
+    estimated: whether no match that a person knows went into them.
     """
 
     calibration: Calibration
@@ -79,13 +79,14 @@ def calibrate(
     params: CalibrationParams,
     assignment: AssignmentParams,
 ) -> CalibratedAlignment:
-    """The calibration of scores on validation links, and thresholds; without such links an estimate.
+    """The calibration of scores on validation links, and thresholds; an estimate where none is known.
 
     candidates: scored pairs, proposed without looking at links that are held out. labelled: scores of links. ValueError
     where the target cannot be kept by any threshold that the pairs can tell.
     """
     one_to_one = exclusive(links, assignment)
-    every = links.without_assumed()
+    # Assumed matches are the clear ones: a curve of them would refuse all others.
+    every = links.known()
     links = every.of("training", "validation")
     given = given_pairs(links.of("validation"), labelled)
     linked = linked_pairs(links, "validation", candidates, exclusive=one_to_one)
@@ -96,7 +97,7 @@ def calibrate(
         # The best pair of both entities is likelier right than another one of its score.
         if one_to_one and len(decisions.truth):
             calibration = shifted(calibration, decisions.pairs.scores, decisions.truth)
-    # What decisions have to choose from: they know all links, of whatever split.
+    # What decisions have to choose from: they know all links of whatever split.
     opened = candidates.where(open_pairs(every, candidates, exclusive=one_to_one))
     best = mutual(opened) if one_to_one else np.ones(len(opened.scores), dtype=bool)
     decided = _log_odds(opened.where(best), calibration)
@@ -107,13 +108,12 @@ def calibrate(
     thresholds = _Thresholds(links, populations, decided.scores, one_to_one, params)
     reported = [thresholds.of(params.target)]
     reported += [found for target in REPORTED if target != params.target for found in thresholds.known(target)]
-    sources = links.of("validation").sources
     return CalibratedAlignment(
         calibration,
         reported,
         len(sample.truth) if sample.usable else 0,
         int(sample.truth.sum() + sample.missed) if sample.usable else 0,
-        not sample.usable or bool(np.all(sources == "assumed")),
+        not sample.usable,
     )
 
 

@@ -166,7 +166,7 @@ class Tested:
 
     def _decisions(self) -> list[Row]:
         """What is accepted of the candidates, where training links alone are known."""
-        known, test = self.links.of("training").without_assumed(), self.links.of("test").without_assumed()
+        known, test = self.links.of("training").known(), self.links.of("test").without_assumed()
         pairs, found = accepted_pairs(known, self.candidates, self.calibration, self.threshold, self.assignment)
         rows: list[Row] = [("matches", "all", "accepted", float(found.sum()))]
         # Only pairs that are accepted have a score here: the others are missed.

@@ -51,6 +51,10 @@ class Links:
         """The links without those that are only assumed to be wrong."""
         return self.where((self.labels == 1) | (self.sources != "assumed"))
 
+    def known(self) -> "Links":
+        """The links that are known, not assumed: those that decisions are made with."""
+        return self.where(self.sources != "assumed")
+
     def keys(self) -> NDArray[np.int64]:
         """int64 (n,): a number for each pair."""
         return pair_keys(self.left, self.right)
@@ -162,7 +166,7 @@ def linked_pairs(links: Links, split: str, candidates: ScoredPairs, *, exclusive
     """
     own = links.of(split)
     matches = own.where(own.labels == 1)
-    opened = candidates.where(open_pairs(links.of("training"), candidates, exclusive=exclusive))
+    opened = candidates.where(open_pairs(links.of("training").known(), candidates, exclusive=exclusive))
     best = mutual(opened) if exclusive else np.ones(len(opened.scores), dtype=bool)
     judged = among(opened.left, matches.left) | among(opened.right, matches.right)
     judged |= are_links(opened.left, opened.right, own)

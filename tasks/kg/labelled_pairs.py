@@ -26,19 +26,29 @@ class LabelledPairs:
     def of(pairs: Pairs, labels: NDArray[np.integer], splits: Sequence[str], *, seed: int) -> "LabelledPairs":
         """By the names of the splits; without a match for validation, a part of the training pairs becomes that.
 
-        ValueError where training or validation has no match.
+        At least one match trains and one decides when to stop, the same if there is but one. ValueError without any.
         """
         names = np.asarray(splits, dtype=str)
         training, validation = names == "training", names == "validation"
         found = LabelledPairs(pairs, np.asarray(labels), training, validation)
         if not np.any(found.labels[validation] == 1):
-            groups = found.groups()
-            held = np.random.default_rng([seed, 6]).random(int(groups.max(initial=0)) + 1)[groups] < _HELD
+            held = found._held(seed)
             found = replace(found, training=training & ~held, validation=validation | (training & held))
-        for what, chosen in (("to train on", found.training), ("to stop by", found.validation)):
-            if not np.any(found.labels[chosen] == 1):
-                raise ValueError(f"links: expected matches {what}, got none; give more links with label 1")
+            if not np.any(found.labels[found.training] == 1):
+                found = replace(found, training=training)
+        if not np.any(found.labels[found.training] == 1):
+            raise ValueError("links: expected matches to train on, got none; give more links with label 1")
         return found
+
+    def _held(self, seed: int) -> NDArray[np.bool_]:
+        """bool (m,): pairs of groups that are drawn to decide when to stop; at least one match's, and not all of them."""
+        groups = self.groups()
+        drawn = np.random.default_rng([seed, 6]).random(int(groups.max(initial=0)) + 1)
+        held, matched = drawn < _HELD, np.unique(groups[self.training & (self.labels == 1)])
+        matched = matched[np.argsort(drawn[matched], kind="stable")]
+        held[matched[:1]] = True
+        held[matched[max(len(matched) - 1, 1) :]] = False
+        return held[groups]
 
     def groups(self) -> NDArray[np.int64]:
         """int64 (m,): a number per pair, the same for pairs whose left entities are one by matches."""

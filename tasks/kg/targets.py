@@ -120,8 +120,10 @@ def chosen_threshold(judged: Judged, target: AlignmentTarget, params: IntervalPa
     """The threshold of a target but accepted: that of the best expected F1, or the lowest one that keeps another target.
 
     The scores of the pairs are calibrated log odds. The rate of a FAR is that of all pairs (`far_threshold` has its
-    interval). ValueError without any pair.
+    interval). Where there is no pair, a probability of one half is that of neither accepting nor refusing too much.
     """
+    if not len(judged.truth):
+        return _measured(judged, target, (0.0, -math.inf, math.inf), kept=True, params=params)
     # The order of the pairs must change neither what is drawn nor the last bits of a sum.
     order = np.lexsort((judged.pairs.right, judged.pairs.left))
     judged = replace(judged, pairs=judged.pairs.where(order), truth=judged.truth[order], decided=judged.decided[order])
@@ -202,8 +204,6 @@ def _cumulative(
     judged: Judged,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """The distinct scores, descending, with the matches and the pairs that have at least each."""
-    if not len(judged.truth):
-        raise ValueError("pairs: expected at least one judged pair, got none; give some links")
     order = np.argsort(-judged.pairs.scores, kind="stable")
     scores = judged.pairs.scores[order]
     last = np.append(np.diff(scores) != 0, True)
@@ -227,7 +227,8 @@ def expected_f1_threshold(judged: Judged) -> float:
         every = float(judged.truth.sum()) + judged.missed
         return _between(scores, int(np.argmax(2 * matches / np.maximum(some + every, 1e-300))))
     threshold = (float(log_odds_of(best / 2)) - offset) / slope
-    return float(np.clip(threshold, scores.min() - _BELOW, scores.max() + _BELOW))
+    # Pairs of one label say nothing of where those of the other begin.
+    return float(np.clip(threshold, scores.min() - _BELOW, scores.max() + _BELOW)) if judged.usable else threshold
 
 
 def _curve(judged: Judged) -> tuple[float, float]:

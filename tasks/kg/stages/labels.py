@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fingerpost.schemas import kg as contracts
@@ -48,6 +49,7 @@ def label_pairs(
             )
     rows.append(_others(run.store, pa.concat_tables(rows), candidates, params, within=left == right))
     found = pa.concat_tables(rows).sort_by([("left", "ascending"), ("right", "ascending")])
+    _check_training(links, found)
     run.write("links", found)
     labels, sources = found["label"].to_numpy(), np.array(found["source"].to_pylist(), dtype=object)
     run.quality = {
@@ -57,6 +59,21 @@ def label_pairs(
         "assumed_positives": int(((labels == 1) & (sources == ASSUMED)).sum()),
         "assumed_negatives": int(((labels == 0) & (sources == ASSUMED)).sum()),
     }
+
+
+def _check_training(links: Ref, found: pa.Table) -> None:
+    """FingerpostError without pairs of both labels to learn from."""
+    labels = set(found.filter(pc.equal(found["split"], "training"))["label"].to_pylist())
+    if 1 not in labels:
+        raise FingerpostError(
+            f"{links}: expected known matches of the split training to learn from, found none among {len(found)} known"
+            " pairs; give some, or leave out the splits"
+        )
+    if 0 not in labels:
+        raise FingerpostError(
+            f"{links}: expected pairs of two entities to learn from, found neither known ones (label 0) nor candidates"
+            " beside the matches; give some of the split training (--links)"
+        )
 
 
 def _matches(

@@ -59,8 +59,7 @@ def queue_review(
 
 def _to_be_reviewed(links: Links, candidates: ScoredPairs, assignment: AssignmentParams) -> np.ndarray:
     """The candidates that no person has labelled, and that no label of a person excludes."""
-    by_person = links.where(links.sources != "assumed")
-    return open_pairs(by_person, candidates, exclusive=exclusive(links, assignment))
+    return open_pairs(links.known(), candidates, exclusive=exclusive(links, assignment))
 
 
 def _keys(store: Store, matches: Ref) -> np.ndarray:

@@ -239,3 +239,15 @@ def test_splits_without_validation_are_made_and_folds_share_no_match() -> None:
     np.testing.assert_array_equal(covered, labelled.training)
     with pytest.raises(ValueError, match="links: expected matches to train on, got none; give more links"):
         LabelledPairs.of(pairs, np.zeros(120, int), ["training"] * 120, seed=0)
+
+
+@pytest.mark.parametrize("matches", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", range(12))
+def test_few_matches_are_divided_as_long_as_there_are_two(matches: int, seed: int) -> None:
+    pairs = np.array([(row, row + shift) for row in range(matches) for shift in (0, 1)])
+    labels = np.tile([1, 0], matches)
+    labelled = LabelledPairs.of(pairs, labels, ["training"] * len(pairs), seed=seed)
+    for chosen in (labelled.training, labelled.validation):
+        assert labels[chosen].any()
+    # A single match is what training stops by, too.
+    assert np.any(labelled.training & labelled.validation) == (matches == 1)

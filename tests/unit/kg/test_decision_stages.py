@@ -177,6 +177,17 @@ def test_without_links_scores_are_log_odds_and_thresholds_are_estimates(tmp_path
     assert made.quality(made.matches)["estimated"]
 
 
+def test_assumed_matches_are_among_those_that_are_accepted(tmp_path: Path) -> None:
+    made = World(tmp_path)
+    made.links = [(*row[:4], "assumed") for row in made.links]
+    made.calibrate(target=AlignmentTarget("accepted", 40))
+    row = made.thresholds()[0]
+    made.link_ref = links(made.env, [])
+    found = made.decide()
+    assert len(found) == 40
+    assert min(found.values()) - row["threshold"] == pytest.approx(0.0, abs=0.01)
+
+
 def test_validation_entities_without_a_candidate_leave_thresholds_an_estimate(tmp_path: Path) -> None:
     made = World(tmp_path)
     held = {number for a, b, _, split, _ in made.links if split == "validation" for number in (a, b)}
@@ -190,13 +201,43 @@ def test_validation_entities_without_a_candidate_leave_thresholds_an_estimate(tm
     assert len(made.decide()) > 50
 
 
-def test_assumed_links_calibrate_and_are_called_an_estimate(tmp_path: Path) -> None:
+def test_assumed_links_calibrate_nothing(tmp_path: Path) -> None:
+    one, other = World(tmp_path / "one"), World(tmp_path / "other")
+    one.links = [(*row[:4], "assumed") for row in one.links]
+    other.links = []
+    qualities = [made.quality(made.calibrate()) for made in (one, other)]
+    assert qualities[0] == qualities[1]
+    assert qualities[0]["estimated"]
+    assert qualities[0]["method"] == "identity"
+
+
+def test_assumed_matches_are_to_be_decided_as_others_are(tmp_path: Path) -> None:
+    """Decisions do not know them, so neither does what their threshold is chosen from."""
     made = World(tmp_path)
+    made.links = [(a, b, 1, "training" if a % 5 else "validation", "assumed") for a, b in sorted(made.truth)]
+    ref = links(made.env, made.links)
+    made.calibrate(links_ref=ref, target=AlignmentTarget("accepted", 40))
+    made.link_ref = links(made.env, [])
+    assert len(made.decide()) == 40
+
+
+def test_without_a_known_match_all_is_an_estimate(tmp_path: Path) -> None:
+    """Where a reviewer found pairs of two entities alone, and all matches are assumed."""
+    made = World(tmp_path)
+    wrong = sorted(set(made.scores) - made.truth)[:60]
     made.links = [(*row[:4], "assumed") for row in made.links]
-    quality = made.quality(made.calibrate())
-    assert quality["estimated"]
-    assert quality["method"] == "platt"
-    assert quality["judged"] > 0
+    made.links += [(a, b, 0, SPLITS[number % 3], "reviewed") for number, (a, b) in enumerate(wrong)]
+    assert made.quality(made.calibrate())["estimated"]
+
+
+def test_known_pairs_that_leave_nothing_to_be_decided(tmp_path: Path) -> None:
+    made = World(tmp_path)
+    made.links = [(a, b, 1, "training", "given") for a, b in sorted(made.truth)]
+    lone = {side: {pair[side] for pair in made.truth} for side in range(2)}
+    made.scores = {pair: value for pair, value in made.scores.items() if pair[0] in lone[0] and pair[1] in lone[1]}
+    quality = made.quality(made.calibrate(target=AlignmentTarget("precision", 0.95)))
+    assert (quality["threshold"], quality["estimated"]) == (0.5, True)
+    assert set(made.decide()) == made.truth
 
 
 def test_links_of_the_test_change_nothing(tmp_path: Path) -> None:

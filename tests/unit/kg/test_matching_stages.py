@@ -256,11 +256,24 @@ def test_graphs_without_any_text(tmp_path: Path) -> None:
     assert len({row["score"] for row in rows if row["method"] == "baseline"}) == 1
 
 
-def test_pairs_of_one_label_are_refused(tmp_path: Path) -> None:
+def test_matches_that_are_all_held_out_are_refused(tmp_path: Path) -> None:
     left, right = graph(1), graph(2)
     links = [(*link[:3], "test", "given") for link in given_links(left, right)]
-    with pytest.raises(FingerpostError, match="labels: expected pairs of both labels"):
+    said = r"expected known matches of the split training to learn from, found none among \d+ known pairs; give some"
+    with pytest.raises(FingerpostError, match=said):
         matched(tmp_path, left, right, links)
+
+
+def test_matches_without_any_pair_of_two_entities_are_refused(tmp_path: Path) -> None:
+    sides = []
+    for side in range(2):
+        rows = GraphRows()
+        rows.entity(f"{side}", kind="product", name="kettle")
+        sides.append(rows.batch())
+    said = r"expected pairs of two entities to learn from, found neither known ones \(label 0\) nor candidates"
+    for links in ([(0, 0, 1, "training", "given")], []):
+        with pytest.raises(FingerpostError, match=said):
+            matched(tmp_path / str(len(links)), sides[0], sides[1], links)
 
 
 def test_graphs_with_nothing_in_common_need_links(tmp_path: Path) -> None:

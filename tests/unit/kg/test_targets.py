@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fingerpost.tasks.kg.calibration import fit_line, log_odds_of, uncalibrated
+from fingerpost.tasks.kg.calibration import fit_line, log_odds_of, probabilities_of, uncalibrated
 from fingerpost.tasks.kg.judged import Judged, Links, SameEntities
 from fingerpost.tasks.kg.one_to_one import ScoredPairs
 from fingerpost.tasks.kg.targets import (
@@ -64,6 +64,14 @@ def test_the_expected_f1_is_the_best_of_a_curve(seed: int) -> None:
     if curve.tensors["coefficients"][0] > 1e-6:
         best = max(each["f1"] for each in every_threshold(soft))
         assert figures_at(soft, threshold)["f1"] == pytest.approx(best, abs=1e-6)
+
+
+def test_matches_alone_do_not_keep_less_similar_ones_out() -> None:
+    """Of pairs that are all right none says from where on they are wrong: their probabilities do."""
+    few = judged_of(np.arange(3), np.arange(3), np.array([0.7, 0.9, 1.2]), np.ones(3))
+    probabilities = probabilities_of(few.pairs.scores)
+    best = 2 * probabilities.sum() / (3 + probabilities.sum())
+    assert probabilities_of(np.array(expected_f1_threshold(few))) == pytest.approx(best / 2)
 
 
 def test_a_threshold_of_f1_does_not_hang_on_two_pairs() -> None:
@@ -171,8 +179,17 @@ def test_targets_that_are_refused(name, value: float) -> None:
         AlignmentTarget(name, value)
 
 
-def test_no_pairs_are_refused() -> None:
+@pytest.mark.parametrize(
+    "target", [AlignmentTarget(), AlignmentTarget("precision", 0.95), AlignmentTarget("far", 0.01)]
+)
+def test_without_a_pair_that_is_to_be_decided_a_pair_is_accepted_that_is_likelier_right_than_wrong(
+    target: AlignmentTarget,
+) -> None:
     none = judged_of(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))
-    with pytest.raises(ValueError, match="pairs: expected at least one judged pair"):
-        chosen_threshold(none, AlignmentTarget(), FEW)
+    found = chosen_threshold(none, target, FEW)
+    assert (found.threshold, found.low, found.high, found.accepted, found.kept) == (0.5, 0.0, 1.0, 0, True)
+
+
+def test_without_a_pair_no_number_of_matches_is_accepted() -> None:
+    none = judged_of(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))
     assert accepted_threshold(none, AlignmentTarget("accepted", 3), none.pairs.scores).accepted == 0
