@@ -39,8 +39,8 @@ class Hop:
         """The same with the neighbours in the first slots, and as many slots as a node has neighbours at most."""
         known = self.slots != NONE
         order = np.argsort(~known, axis=1, kind="stable")[:, : max(int(known.sum(axis=1).max(initial=0)), 1)]
-        slots, matrices = (np.take_along_axis(rows, order, axis=1) for rows in (self.slots, self.matrices))
-        return replace(self, slots=slots, matrices=matrices)
+        rows = np.arange(len(order))[:, None]
+        return replace(self, slots=self.slots[rows, order], matrices=self.matrices[rows, order])
 
     @property
     def crowds(self) -> NDArray[np.float32]:

@@ -1,24 +1,17 @@
 """The base of a refresh: the last full alignment behind the live one."""
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date
 
 from fingerpost.flows.domains.kg.inputs import Inputs
 from fingerpost.flows.domains.kg.steps import steps_of
 from fingerpost.flows.domains.kg.training import wants_aligner
-from fingerpost.flows.run.rewriting import rewriting
+from fingerpost.flows.run.bases import Base, NoBaseError, base_behind, check_age
 from fingerpost.flows.run.runtime import Run
 from fingerpost.schemas import kg as contracts
-from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
-from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.refs import Ref
-from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Store
 
-#: The role of the base's release in a refreshed alignment.
-BASE = "base"
 #: The roles that a base must have, beside those of a right graph.
 _NEEDED = (
     "left",
@@ -38,78 +31,32 @@ _NEEDED = (
 )
 
 
-class NoBaseError(Exception):
-    """No usable base of a refresh, with the reason; the alignment is made fully."""
-
-
-@dataclass(frozen=True)
-class Base:
-    """The release of the last full alignment, and its artifacts by role."""
-
-    release: Ref
-    members: Mapping[str, Ref]
-
-    def both(self, role: str) -> tuple[Ref, Ref]:
-        """The artifacts of a role of both sides ("" for the graphs); within one graph, that of the only one twice."""
-        names = (f"{side}_{role}" if role else side for side in ("left", "right"))
-        left, right = (self.members.get(name) for name in names)
-        assert left is not None  # one of those that a base must have
-        return left, right or left
+def of_base(base: Base, role: str) -> tuple[Ref, Ref]:
+    """A base's artifacts of a role of both sides ("" for the graphs); within one graph, that of the only one twice."""
+    names = (f"{side}_{role}" if role else side for side in ("left", "right"))
+    left, right = (base.members.get(name) for name in names)
+    assert left is not None  # one of those that a base must have
+    return left, right or left
 
 
 def base_of(run: Run, inputs: Inputs) -> Base:
     """The last full alignment behind the live one; NoBaseError if it is not usable as a base."""
-    store, chosen = run.env.store, run.settings.kg.refresh
-    if rewriting.get() is not None:
-        raise NoBaseError("an earlier version is rewritten without a forgotten key")
-    pointer = Pointer(store, run.env.collection, contracts.ALIGNMENT.name)
-    live = pointer.live()
-    if live is None:
-        raise NoBaseError(f"no alignment of {run.env.collection} is live")
-    try:
-        base = _by_then(_named_by(store, live.artifact), pointer, run.env.day)
-        _check_whole(store, base)
-    except (CorruptArtifactError, ForeignArtifactError, MissingArtifactError) as problem:
-        raise NoBaseError(f"the base of {live.ref} cannot be used: {problem}") from problem
+    base = base_behind(run, contracts.ALIGNMENT.name, "alignment", needed=_needed, check=_check_whole)
     members = base.members
     if inputs.within != ("right" not in members):
         raise NoBaseError(f"base {base.release}: it is of {'two graphs' if inputs.within else 'one graph'}")
     if all(members[role].identity == ref.identity for role, ref in inputs.roles.items()):
         raise NoBaseError(f"graphs and links are those of the base {base.release}")
-    age = (date.fromisoformat(run.env.day) - date.fromisoformat(base.release.day)).days
-    if not 0 <= age <= chosen.base_days:
-        raise NoBaseError(
-            f"base {base.release}: expected one of 0 to {chosen.base_days} days before {run.env.day}, found {age}"
-        )
+    check_age(run, base, days=run.settings.kg.refresh.base_days)
     if why := _otherwise(run, inputs, base):
         raise NoBaseError(f"base {base.release} was made differently: {why}")
     return base
 
 
-def _by_then(base: Base, pointer: Pointer, day: str) -> Base:
-    """The base of the live alignment or, for an earlier day, the newest one behind an earlier version.
-
-    So a day keeps the base that it was refreshed from when a later day is made fully.
-    """
-    if base.release.day > day:
-        for move in reversed(pointer.line()[:-1]):
-            with suppress(CorruptArtifactError, ForeignArtifactError, MissingArtifactError):
-                earlier = _named_by(pointer.store, move.artifact)
-                if earlier.release.day <= day:
-                    return earlier
-    return base
-
-
-def _named_by(store: Store, release: Ref) -> Base:
-    members = read_members(store, release)
-    if BASE in members:
-        release = members[BASE]
-        members = read_members(store, release)
-    needed = [*_NEEDED, *(role.replace("left", "right") for role in _NEEDED if role.startswith("left_"))]
-    missing = sorted({role for role in needed if "right" in members or not role.startswith("right")} - set(members))
-    if missing:
-        raise MissingArtifactError(f"{release}: expected it to name {', '.join(missing)}, found none; align fully")
-    return Base(release, members)
+def _needed(members: Mapping[str, Ref]) -> list[str]:
+    """The roles that a base must have; those of the right side only where there are two graphs."""
+    right = [role.replace("left", "right") for role in _NEEDED if role.startswith("left_")]
+    return [*_NEEDED, *(right if "right" in members else ())]
 
 
 def _check_whole(store: Store, base: Base) -> None:

@@ -8,10 +8,11 @@ and calibration are the base's own artifacts.
 from collections.abc import Mapping
 from typing import Any
 
-from fingerpost.flows.domains.kg.base import BASE, Base, NoBaseError, base_of
+from fingerpost.flows.domains.kg.base import base_of, of_base
 from fingerpost.flows.domains.kg.blocking import both
 from fingerpost.flows.domains.kg.inputs import Inputs
 from fingerpost.flows.domains.kg.steps import OF_ALIGNER
+from fingerpost.flows.run.bases import BASE, Base, NoBaseError
 from fingerpost.flows.run.runtime import Run, scoped
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.kg.stages.changes import compare_graphs
@@ -52,7 +53,7 @@ def refreshed(run: Run, inputs: Inputs) -> dict[str, Ref]:
 
 def _changed(run: Run, inputs: Inputs, base: Base) -> dict[str, Ref]:
     """What changed of the graphs and of the known pairs; NoBaseError where it is too much."""
-    made, limits, old = {}, run.settings.kg.refresh, dict(zip(("left", "right"), base.both(""), strict=True))
+    made, limits, old = {}, run.settings.kg.refresh, dict(zip(("left", "right"), of_base(base, ""), strict=True))
     for side, graph in inputs.sides.items():
         with scoped(run, side):
             made[f"{side}_changes"] = compare_graphs(graph, old[side], params=limits.changes)
@@ -91,9 +92,9 @@ def _blocked(run: Run, inputs: Inputs, base: Base, made: Mapping[str, Ref]) -> d
         new["structure"] = refresh_structure(*both(made, "changes"), old["structure"])
         now = (*inputs.both, *both(made, "changes"), *both(new, "vectors"), inputs.links, new["structure"])
         then = (
-            *base.both(""),
-            *base.both("vectors"),
-            *base.both("index"),
+            *of_base(base, ""),
+            *of_base(base, "vectors"),
+            *of_base(base, "index"),
             old["links"],
             old["candidates"],
             old["matches"],
@@ -119,7 +120,7 @@ def _scored(run: Run, inputs: Inputs, base: Base, made: Mapping[str, Ref]) -> di
             *texts,
             inputs.links,
             *changes,
-            *base.both(""),
+            *of_base(base, ""),
             old["candidates"],
             old["rivals"],
             params=own.pairs,

@@ -6,20 +6,17 @@ base. It is an input of the stages, so the same base and interactions give the s
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 
 from fingerpost.flows.domains.xmr.features import features_of
 from fingerpost.flows.domains.xmr.settings import XmrSettings
 from fingerpost.flows.domains.xmr.steps import HELD, steps_of
-from fingerpost.flows.run.rewriting import rewriting
+from fingerpost.flows.run.bases import BASE, Base, NoBaseError, base_behind, check_age
 from fingerpost.flows.run.runtime import Run, scoped
 from fingerpost.schemas import xmr as contracts
 from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.corpus import DOCUMENTS, FEATURES, NGRAMS, VOCABULARY
-from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
-from fingerpost.schemas.publish import Pointer
+from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Store
@@ -28,8 +25,6 @@ from fingerpost.tasks.xmr.open import FINAL, member_roles, numbered
 from fingerpost.tasks.xmr.refresh import RefreshParams
 from fingerpost.tasks.xmr.stages.refresh import refresh_rankers, refresh_tree
 
-#: The role of the base's release in a refreshed ranker.
-BASE = "base"
 #: The roles that a base must have.
 _MEMBERS: dict[str, tuple[Contract, ...]] = {
     "interactions": (contracts.INTERACTIONS,),
@@ -44,18 +39,6 @@ _MEMBERS: dict[str, tuple[Contract, ...]] = {
 
 
 _NUMBERED = re.compile(rf"(tree|model)_\d+|{FINAL}(interactions|model(_\d+)?)")
-
-
-class NoBaseError(Exception):
-    """No usable base of a refresh, with the reason; the ranker is trained fully."""
-
-
-@dataclass(frozen=True)
-class Base:
-    """The release of the last full training, and its artifacts by role."""
-
-    release: Ref
-    members: Mapping[str, Ref]
 
 
 def refreshed(run: Run, interactions: Ref) -> dict[str, Ref]:
@@ -159,53 +142,20 @@ def refreshed_finally(
 
 def base_of(run: Run, interactions: Ref) -> Base:
     """The last full training behind the live ranker; NoBaseError if it is not usable as a base."""
-    store, chosen = run.env.store, run.settings.xmr.refresh
-    if rewriting.get() is not None:
-        raise NoBaseError("an earlier version is rewritten without a forgotten key")
-    pointer = Pointer(store, run.env.collection, contracts.RANKER.name)
-    live = pointer.live()
-    if live is None:
-        raise NoBaseError(f"no ranker of {run.env.collection} is live")
-    try:
-        base = _by_then(_named_by(store, live.artifact), pointer, run.env.day)
-        _check_whole(store, base, thoroughly=not run.env.planning)
-    except (CorruptArtifactError, ForeignArtifactError, MissingArtifactError) as problem:
-        raise NoBaseError(f"the base of {live.ref} cannot be used: {problem}") from problem
+    thoroughly = not run.env.planning
+    base = base_behind(
+        run,
+        contracts.RANKER.name,
+        "ranker",
+        needed=lambda _: _MEMBERS,
+        check=lambda store, base: _check_whole(store, base, thoroughly=thoroughly),
+    )
     if base.members["interactions"].identity == interactions.identity:
         raise NoBaseError(f"the interactions are those of the base {base.release}")
-    age = (date.fromisoformat(run.env.day) - date.fromisoformat(base.release.day)).days
-    if not 0 <= age <= chosen.base_days:
-        raise NoBaseError(
-            f"base {base.release}: expected one of 0 to {chosen.base_days} days before {run.env.day}, found {age}"
-        )
+    check_age(run, base, days=run.settings.xmr.refresh.base_days)
     if why := _otherwise(run, base):
         raise NoBaseError(f"base {base.release} was trained differently: {why}")
     return base
-
-
-def _by_then(base: Base, pointer: Pointer, day: str) -> Base:
-    """The base of the live ranker or, for an earlier day, the newest one behind an earlier version.
-
-    So a day keeps the base that it was refreshed from when a later day trains fully.
-    """
-    if base.release.day > day:
-        for move in reversed(pointer.line()[:-1]):
-            with suppress(CorruptArtifactError, ForeignArtifactError, MissingArtifactError):
-                earlier = _named_by(pointer.store, move.artifact)
-                if earlier.release.day <= day:
-                    return earlier
-    return base
-
-
-def _named_by(store: Store, release: Ref) -> Base:
-    members = read_members(store, release)
-    if BASE in members:
-        release = members[BASE]
-        members = read_members(store, release)
-    missing = sorted(set(_MEMBERS) - set(members))
-    if missing:
-        raise MissingArtifactError(f"{release}: expected it to name {', '.join(missing)}, found none; train it again")
-    return Base(release, members)
 
 
 def _check_whole(store: Store, base: Base, *, thoroughly: bool) -> None:

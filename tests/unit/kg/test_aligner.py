@@ -18,6 +18,7 @@ from fingerpost.tasks.kg.aligner_graphs import (
     aligner_graph,
     matrices_of,
 )
+from fingerpost.tasks.kg.aligner_hops import hop
 from fingerpost.tasks.kg.aligner_params import AlignerParams
 from fingerpost.tasks.kg.neighborhoods import Neighborhoods
 from tests.unit.kg.aligner_graphs import INPUTS, MATRICES, graph_of, random_aligner, random_graph, random_net
@@ -239,6 +240,24 @@ def test_relations_of_one_name_are_one_on_both_sides_and_rare_ones_share() -> No
     # A size has the matrix of all rare attributes.
     assert graph.matrices[2, 1] == 2
     assert graph.nodes == 4
+
+
+def test_packed_hops_have_the_same_neighbours_first() -> None:
+    graph = random_graph(4)
+    rng = np.random.default_rng(4)
+    order = np.argsort(rng.random(graph.neighbors.shape), axis=1)
+    spread = replace(graph, neighbors=np.take_along_axis(graph.neighbors, order, axis=1))
+    nodes = np.array([0, 3, 7, graph.entities + 1])
+    step = hop(spread, nodes)
+    packed = step.packed()
+    sizes = (step.slots != NONE).sum(axis=1)
+    assert packed.slots.shape == packed.matrices.shape == (4, sizes.max())
+    for row, size in enumerate(sizes.tolist()):
+        kept = step.slots[row] != NONE
+        assert packed.slots[row, :size].tolist() == step.slots[row][kept].tolist()
+        assert packed.matrices[row, :size].tolist() == step.matrices[row][kept].tolist()
+        assert np.all(packed.slots[row, size:] == NONE)
+    assert hop(spread, nodes[3:]).packed().slots.tolist() == [[NONE]]
 
 
 def test_more_neighbours_than_slots_are_left_out() -> None:

@@ -16,6 +16,7 @@ from fingerpost.flows.run.rewriting import Rewriting, rewriting
 from fingerpost.flows.run.runtime import planning
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas import xmr as contracts
+from fingerpost.schemas.errors import ForeignArtifactError, MissingArtifactError
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.refs import Ref, digest_of
 from fingerpost.schemas.store import Store
@@ -212,16 +213,18 @@ def test_a_base_in_pieces_or_of_another_version_is_named(days: Days, monkeypatch
     from dataclasses import replace
 
     from fingerpost.flows.domains.xmr import refresh as refreshing
+    from fingerpost.flows.run.bases import Base, _named_by
+
+    def named(release: Ref) -> Base:
+        return _named_by(days.store, release, lambda _: refreshing._MEMBERS)
 
     release = Ref.parse(days.first["refs"]["ranker"])
-    assert refreshing._named_by(days.store, release) == refreshing._named_by(
-        days.store, Ref.parse(days.second["refs"]["ranker"])
-    )
+    assert named(release) == named(Ref.parse(days.second["refs"]["ranker"]))
     newer = replace(contracts.MODEL, version=contracts.MODEL.version + 2, readable_from=contracts.MODEL.version + 1)
     monkeypatch.setitem(refreshing._MEMBERS, "model", (newer,))
-    base = refreshing._named_by(days.store, release)
-    with pytest.raises(refreshing.ForeignArtifactError, match=r"expected contract xmr\.model version"):
+    base = named(release)
+    with pytest.raises(ForeignArtifactError, match=r"expected contract xmr\.model version"):
         refreshing._check_whole(days.store, base, thoroughly=False)
     monkeypatch.setitem(refreshing._MEMBERS, "towers", (contracts.TOWERS,))
-    with pytest.raises(refreshing.MissingArtifactError, match="expected it to name towers, found none; train it again"):
-        refreshing._named_by(days.store, release)
+    with pytest.raises(MissingArtifactError, match="expected it to name towers, found none; train it again"):
+        named(release)
