@@ -80,7 +80,7 @@ def test_versions_that_differ_in_one_relation_are_told_apart_by_self_attention()
     assert found["both"] > 0.95
 
 
-def directors(seed: int, count: int = 120) -> tuple[AlignerGraph, AlignerGraph, LabelledPairs]:
+def directors(seed: int, count: int = 90) -> tuple[AlignerGraph, AlignerGraph, LabelledPairs]:
     """Directors without names: of six films a side knows three, and says three that the other side does not have.
 
     Entities of a side: directors, then films. A negative is one of the next directors, who shares a film.
@@ -107,7 +107,7 @@ def directors(seed: int, count: int = 120) -> tuple[AlignerGraph, AlignerGraph, 
 
 def test_what_only_one_side_has_is_left_aside_by_cross_graph_attention() -> None:
     left, right, labelled = directors(0)
-    params = replace(PARAMS, epochs=20, rate=3e-3)
+    params = replace(PARAMS, epochs=12, rate=3e-3)
     found = {
         attention: held_prauc(trained(left, right, labelled, replace(params, attention=attention)), labelled)
         for attention in ("none", "self", "cross", "both")
