@@ -46,9 +46,13 @@ class Anchors:
 
 
 def _numbered(linked: Linked, anchors: NDArray[np.integer]) -> Linked:
-    """The neighbours that are anchors, by the number of these; of an entity in several the first."""
+    """The neighbours that are anchors, by the number of these; of an entity in several the first.
+
+    An entity that is related to itself is no neighbour: that it is known would tell a training pair its own label.
+    """
     numbers = np.full(linked.entities, -1, dtype=np.int64)
     numbers[anchors[::-1]] = np.arange(len(anchors))[::-1]
     found = numbers[linked.neighbors]
     owners = np.repeat(np.arange(linked.entities), np.diff(linked.indptr))
-    return Linked.of(owners[found >= 0], found[found >= 0], linked.entities)
+    kept = (found >= 0) & (linked.neighbors != owners)
+    return Linked.of(owners[kept], found[kept], linked.entities)

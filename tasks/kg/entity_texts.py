@@ -39,17 +39,21 @@ class Linked:
         return [self.neighbors[self.indptr[row] : self.indptr[row + 1]] for row in rows]
 
 
+#: The texts of all entities, or a function of some of them.
+Texts = Sequence[str] | Callable[[NDArray[np.integer]], list[str]]
+
+
 @dataclass(frozen=True)
 class EntityTexts:
     """One side: names, one per entity, "" for none; all of its texts together; attribute to a text per entity; triples.
 
-    whole may be a function of some entities, ascending, that makes their texts: making those of all takes longer than
-    comparing few pairs. values: of the attributes that are compared. triples: (m, 3) head, relation, tail; relations: their names.
+    values: of the attributes that are compared. Instead of the texts of all entities there may be a function of some,
+    ascending, that makes theirs: making all takes longer than comparing few pairs. triples: (m, 3) head, relation, tail; relations: their names.
     """
 
     names: Sequence[str]
-    whole: Sequence[str] | Callable[[NDArray[np.integer]], list[str]]
-    values: Mapping[str, Sequence[str]]
+    whole: Texts
+    values: Mapping[str, Texts]
     triples: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, 3), dtype=np.uint32))
     relations: Sequence[str] = ()
     _linked: dict[str, Linked] = field(default_factory=dict, repr=False, compare=False)
@@ -81,12 +85,12 @@ class EntityTexts:
 
     def texts(self, attribute: str, rows: NDArray[np.integer]) -> list[str]:
         """The texts of some entities: of an attribute, of NAME or of WHOLE; "" for none."""
-        if attribute == WHOLE and callable(self.whole):
+        texts = {NAME: self.names, WHOLE: self.whole}.get(attribute, self.values.get(attribute, ()))
+        if callable(texts):
             distinct, place = np.unique(rows, return_inverse=True)
-            made = self.whole(distinct)
+            made = texts(distinct)
             return [made[at] for at in place.tolist()]
-        texts = {NAME: self.names, WHOLE: self.whole}.get(attribute, self.values.get(attribute))
-        return [""] * len(rows) if texts is None or callable(texts) else [texts[row] for row in rows.tolist()]
+        return [texts[row] for row in rows.tolist()] if texts else [""] * len(rows)
 
     def neighbor_names(self, relation: str, rows: NDArray[np.integer], *, most: int) -> list[list[str]]:
         """The names of the neighbours of some entities by a relation, those of smaller numbers first."""

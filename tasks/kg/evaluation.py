@@ -74,6 +74,7 @@ class Tested:
         """The figures that gates and a report's first lines are of.
 
         precision, recall and f1 at the chosen threshold: of the pairs as given where it was chosen on such, else of decisions.
+        matches_precision, matches_recall and matches_f1: of what is decided, with one partner an entity.
         """
         figures = {(method, setting, metric): value for method, setting, metric, value in rows}
         test = self.links.of("test").without_assumed()
@@ -81,10 +82,12 @@ class Tested:
         known = (name for name in ("given", "sampled") if ("scorer", name, "prauc") in figures)
         scored = next(known, "linked")
         decided = ("scorer", "given") if self.population == "given" and scored == "given" else ("matches", "linked")
+        told = "given" if ("matches", "given", "f1") in figures else "linked"
         wanted = {
             **{name: ("scorer", scored, name) for name in ("prauc", "recall_at_precision", "f1_best")},
             **{name: (*decided, name) for name in ("precision", "precision_low", "precision_high", "recall", "f1")},
             **{name: ("scorer", "all entities", name) for name in ("hits_at_1", "hits_at_10", "mrr")},
+            **{f"matches_{name}": ("matches", told, name) for name in ("precision", "recall", "f1")},
             "blocking_recall": ("blocking", "test", "recall"),
             **{f"baseline_{name}": ("baseline", scored, name) for name in ("prauc", "f1")},
         }

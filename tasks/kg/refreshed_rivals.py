@@ -1,4 +1,10 @@
-"""Rivals after few entities changed: the best two partners of an entity are sought again only where they may be others."""
+"""Rivals after few entities changed: the best two partners of an entity are sought again only where they are not known.
+
+A pair that is scored again has a new or changed entity. Its rivals on the side of an unchanged one are the other new and
+changed partners, which are compared anyway, and the best of the unchanged partners: the first before, or the second if the
+first changed. Only where both did must all partners be compared. Pairs of unchanged entities that something is measured on
+need the best two themselves.
+"""
 
 from dataclasses import dataclass
 
@@ -22,7 +28,7 @@ class LostPairs:
     """Pairs that are gone or whose partner changed, as one side sees them.
 
     entities, partners: (k,) rows before. then, now: float32 (k, texts), similarities before, and of the same pair now where
-    it is one; NaN for unknown or none.
+    it is one; NaN for unknown, for none, and before where there is no doubt.
     """
 
     entities: NDArray[np.int64]
@@ -45,26 +51,51 @@ class SideBefore:
     lost: "LostPairs"
 
 
-def sought_again(before: SideBefore, changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def in_doubt(best: BestTwo, lost: LostPairs, exact: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """bool (k,): lost pairs of which it matters whether they were the second best of their entity.
+
+    Those of an entity that lost its best partner by any text and another one, and of entities (bool (entities before,)) whose
+    best two are wanted exactly. The similarities of ``lost`` are not looked at.
+    """
+    if not len(best.entities):
+        return np.zeros(len(lost.entities), dtype=bool)
+    place, first = _first_of(best, lost)
+    counts = np.bincount(place, minlength=len(best.entities))
+    without = np.zeros(len(best.entities), dtype=bool)
+    without[place[first.any(axis=1)]] = True
+    return (without[place] & (counts[place] > 1)) | exact[lost.entities]
+
+
+def _first_of(best: BestTwo, lost: LostPairs) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The places of the entities of lost pairs, and by text, bool (k, texts), whether the partner was the best."""
+    place = np.minimum(np.searchsorted(best.entities, lost.entities), len(best.entities) - 1)
+    there = best.entities[place] == lost.entities
+    return place, there[:, None] & (best.partners[place] == lost.partners[:, None])
+
+
+def sought_again(before: SideBefore, changed: NDArray[np.bool_], exact: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """bool (entities now,): whether the best two of an entity are to be sought among all of its pairs.
 
-    changed: bool (entities now,). Besides changed entities it is those that lost one of the best two, by any text, unless
-    that one is now better than the second was, and so still one of the two; and those with two equally good partners where
-    these changed their order.
+    changed: bool (entities now,), sought in any case. exact: bool (entities before,), those whose best two are wanted
+    exactly: also where one of them is lost, unless it is now better than the second was, and so still one of the two, and
+    where two are equally good and changed their order.
     """
-    again, best = changed.copy(), before.best
+    again, best, lost = changed.copy(), before.best, before.lost
     if not len(best.entities):
         return again
-    lost = before.lost
-    place = np.minimum(np.searchsorted(best.entities, lost.entities), len(best.entities) - 1)
-    # Without any similarity it is neither of the two, unless it was taken as the first for want of others.
-    was_second = (lost.then > 0) & (lost.then >= best.second[place])
-    is_one = (best.partners[place] == lost.partners[:, None]) | was_second
-    still = lost.now > best.second[place]
-    hit = (best.entities[place] == lost.entities) & (is_one & ~still).any(axis=1)
-    again[_there(before.unchanged[lost.entities[hit]])] = True
+    place, first = _first_of(best, lost)
+    there = best.entities[place] == lost.entities
+    # Without any similarity it is not the second, which is 0 for want of others.
+    second = ~first & (lost.then > 0) & (lost.then >= best.second[place]) & there[:, None]
+    lacking = [np.zeros(best.best.shape, dtype=bool) for _ in range(2)]
+    for of, which in zip(lacking, (first, second), strict=True):
+        np.logical_or.at(of, place, which)
+    both = (lacking[0] & lacking[1]).any(axis=1)
+    worse = ((first | second) & ~(lost.now > best.second[place])).any(axis=1) & exact[lost.entities]
+    again[_there(before.unchanged[best.entities[both]])] = True
+    again[_there(before.unchanged[lost.entities[worse]])] = True
     if (np.diff(_there(before.partners)) < 0).any():
-        tied = (best.best == best.second).any(axis=1)
+        tied = (best.best == best.second).any(axis=1) & exact[best.entities]
         again[_there(before.unchanged[best.entities[tied]])] = True
     return again
 
@@ -81,6 +112,9 @@ def refreshed_best(
     chosen: NDArray[np.bool_],
 ) -> BestTwo:
     """The best two of a side: as before, with what its new pairs bring, and of those that are sought again by all pairs.
+
+    Where the first before is lost, the second takes its place without its partner's name, and where the second is lost its
+    similarity stays: both are as good for pairs of new and changed partners, see above.
 
     again: see `sought_again`. pairs: all pairs now. similarities: float32 (c, texts) of the ``chosen`` pairs, among which
     are all new ones and all of entities that are sought again.

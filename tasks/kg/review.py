@@ -48,7 +48,7 @@ class ReviewParams:
 
 @dataclass(frozen=True)
 class Doubts:
-    """Doubtful pairs, the most doubtful first.
+    """Doubtful pairs, of each cause in turn, the most doubtful of it first.
 
     left, right: int64 (m,). log_odds: float64 (m,). accepted: bool (m,). causes: int64 (m,), places among `CAUSES`.
     detail: float64 (m,), the probability that speaks against the decision: that of the match it excludes, or that by
@@ -200,7 +200,10 @@ def _probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
 def _in_turn(
     pairs: ScoredPairs, doubt: NDArray[np.float64], groups: NDArray[np.int64], params: ReviewParams
 ) -> NDArray[np.int64]:
-    """The rows chosen, the most doubtful first: of each group in turn the most doubtful that is left."""
+    """The rows chosen, in the order of the queue: of each group in turn the most doubtful that is left.
+
+    So the first ones are of all causes as well: who labels only ten finds matches and others among them.
+    """
     order = np.lexsort((pairs.right, pairs.left, -doubt, groups))
     place = np.arange(len(order)) - np.searchsorted(groups[order], groups[order])
     # The first of each group, then the second, and so on; entities with many doubtful pairs do not fill the queue.
@@ -218,5 +221,4 @@ def _in_turn(
         taken |= {end: taken.get(end, 0) + 1 for end in ends}
         if len(queued) == params.pairs:
             break
-    found = np.array(queued, dtype=np.int64)
-    return found[np.lexsort((pairs.right[found], pairs.left[found], -doubt[found]))]
+    return np.array(queued, dtype=np.int64)

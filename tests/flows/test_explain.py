@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+import pyarrow as pa
 import pytest
 
+from fingerpost.flows.domains.kg.align import figures, nameless
 from fingerpost.schemas import kg
 from fingerpost.schemas.inputs.graph_links import ReviewedLinks
 from fingerpost.schemas.publish import Pointer
@@ -112,6 +114,38 @@ def test_a_queue_is_shown_and_cut(env: Environment, tmp_path: Path) -> None:
     found = json.loads(done(env, "review", "-k", "1", "--json"))["pairs"]
     assert [pair["reason"] for pair in found] == ["contradicts a match"]
     assert "label" not in found[0]
+
+
+def test_long_texts_of_a_queue_are_cut_where_it_is_shown_and_whole_in_the_file(
+    env: Environment, tmp_path: Path
+) -> None:
+    words = "a kettle of many words " * 10
+    queue = opening.live("shop", store=env.store.url).review()
+    queue = queue.set_column(queue.column_names.index("left_name"), "left_name", pa.array([words] * len(queue)))
+    with mock.patch.object(opening.LiveAlignment, "review", return_value=queue):
+        shown = done(env, "review")
+        done(env, "review", "--output", str(tmp_path / "queue.csv"))
+    assert words[:50] in shown
+    assert words[:70] not in shown
+    assert words in (tmp_path / "queue.csv").read_text()
+
+
+def test_matches_without_names_are_told_how_to_get_them() -> None:
+    def matches(*names: str) -> pa.Table:
+        return pa.table({"left_name": list(names), "right_name": [""] * len(names)})
+
+    assert "--name COLUMN" in nameless(matches("", ""), {})
+    assert not nameless(matches("", "kettle"), {})
+    assert not nameless(matches("", ""), {"name": "title"})
+    assert not nameless(matches().cast(pa.schema([("left_name", pa.string()), ("right_name", pa.string())])), {})
+
+
+def test_figures_of_few_test_pairs_are_said_to_be_of_few() -> None:
+    few = figures({"threshold": 0.5, "matches_precision": 1.0, "tested": 1})
+    assert few == "threshold 0.500, matches: precision 1.000 on 1 test pair; too few to rely on, label more"
+    many = figures({"threshold": 0.5, "matches_f1": 0.9, "tested": 1234})
+    assert many == "threshold 0.500, F1 0.900 on 1,234 test pairs"
+    assert figures({"threshold": 0.5, "tested": 0}) == "threshold 0.500"
 
 
 def test_the_joined_graph_is_written_as_lines_and_as_tables(env: Environment, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def add_alignment(made: Made, *, tested: bool = True, links: int = 50, types: bo
         made.stage("evaluate_alignment", kg.EVALUATION, {"figures": figure_table(figures(types=types))}, {"tested": 40})
     queue = [("l1", "r1", NASTY, "", 0.51, True, "near the threshold"), ("l2", "r2", "", "", 0.4, False, "disputed")]
     stage(made, "queue_review", kg.REVIEW, {"pairs": queue})
-    measured = {"prauc": 0.9, "f1": 0.8, "precision": 0.95} if tested else {}
+    measured = {"prauc": 0.9, "matches_f1": 0.8, "matches_precision": 0.95} if tested else {}
     stage(made, "assemble_alignment", kg.ALIGNMENT, {}, matches=50, tested=40 if tested else 0, **measured)
 
 
@@ -176,8 +176,8 @@ def test_cards_are_the_figures_of_the_release(made: Made) -> None:
         ("entities, right", "60"),
         ("matches", "50"),
         ("alignment: PRAUC", "0.9000"),
-        ("alignment: F1", "0.8000"),
-        ("alignment: precision", "0.9500"),
+        ("matches: F1", "0.8000"),
+        ("matches: precision", "0.9500"),
     ]
 
 

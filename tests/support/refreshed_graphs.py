@@ -127,7 +127,7 @@ class Days:
         theirs = (old["left"], old["right"], old["candidates"])
         texts = (made["terms"], made["candidates"])
         made["rivals"] = refresh_rivals.execute(
-            env, *graphs, *texts, made["links"], *changes, *theirs, old["rivals"], params=PAIRS
+            env, *graphs, *texts, made["labels"], *changes, *theirs, old["rivals"], params=PAIRS
         )
         compared = (*texts, made["rivals"], made["labels"])
         made["features"] = compare_pairs.execute(env, *graphs, *compared, made["structure"], params=FeatureParams())

@@ -13,9 +13,13 @@ from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store, find_store
+from fingerpost.schemas.wording import cut
 
-#: Matches that are shown.
+#: Matches that are shown, and the characters of a name.
 _SHOWN = 10
+_TEXT = 60
+#: Test pairs below which figures say little.
+_FEW = 20
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def align(
     matches = match_table(store, Ref.parse(record["refs"]["alignment"]))
     if writer is not None:
         write_matches(matches, writer)
-    _tell(store, record, matches, output, as_json=as_json)
+    _tell(store, record, matches, output, advice=nameless(matches, how), as_json=as_json)
 
 
 def _run(files: Files, run: Run, settings: Mapping[str, Any]) -> tuple[Store, dict[str, Any]]:
@@ -142,7 +146,9 @@ def _run(files: Files, run: Run, settings: Mapping[str, Any]) -> tuple[Store, di
     return store, {**read_run(store, Path(report).stem), "report": report}
 
 
-def _tell(store: Store, record: Mapping[str, Any], matches: pa.Table, output: Path | None, *, as_json: bool) -> None:
+def _tell(
+    store: Store, record: Mapping[str, Any], matches: pa.Table, output: Path | None, *, advice: str, as_json: bool
+) -> None:
     """Prints the first matches, the figures and what was estimated."""
     quality = store.manifest(Ref.parse(record["refs"]["alignment"])).quality
     if as_json:
@@ -163,8 +169,8 @@ def _tell(store: Store, record: Mapping[str, Any], matches: pa.Table, output: Pa
     for row in matches.slice(0, _SHOWN).to_pylist():
         table.add_row(_named(row, "left"), _named(row, "right"), f"{row['probability']:.3f}")
     console.print(table)
-    console.tell(_figures(quality))
-    for note in record["notes"]:
+    console.tell(figures(quality))
+    for note in filter(None, (*record["notes"], advice)):
         console.tell(note)
     if output is not None:
         console.tell(f"matches: {output}")
@@ -173,16 +179,36 @@ def _tell(store: Store, record: Mapping[str, Any], matches: pa.Table, output: Pa
 
 def _named(row: Mapping[str, Any], side: str) -> str:
     key, name = row[side], row[f"{side}_name"]
-    return key if name in ("", key) else f"{key}: {name}"
+    return key if name in ("", key) else f"{key}: {cut(name, _TEXT)}"
 
 
-def _figures(quality: Mapping[str, Any]) -> str:
-    """The threshold and what was measured with it, in one line."""
+def nameless(matches: pa.Table, how: Mapping[str, Any]) -> str:
+    """What to do about matches of which none has a name; empty where one has, or a column was chosen."""
+    named = any(name for side in ("left_name", "right_name") for name in matches[side].to_pylist())
+    if named or not matches.num_rows or how.get("name"):
+        return ""
+    return "No entity has a name; of tables, --name COLUMN names the column that is shown beside the ids"
+
+
+def figures(quality: Mapping[str, Any]) -> str:
+    """The threshold, and in one line what was measured of the matches and of the order that scores give to pairs."""
     words = [f"threshold {quality['threshold']:.3f}"]
     words += [
         f"{said} {quality[name]:.3f}"
-        for name, said in (("precision", "precision"), ("recall", "recall"), ("f1", "F1"), ("prauc", "PRAUC"))
+        for name, said in (
+            ("matches_precision", "matches: precision"),
+            ("matches_recall", "recall"),
+            ("matches_f1", "F1"),
+            ("prauc", "scores: PRAUC"),
+        )
         if name in quality
     ]
-    tested = f" on {quality['tested']:,} test pairs" if quality["tested"] else ""
-    return ", ".join(words) + tested
+    return ", ".join(words) + _tested(quality["tested"])
+
+
+def _tested(pairs: int) -> str:
+    """On how many labelled pairs figures were measured, and whether these are enough."""
+    if not pairs:
+        return ""
+    few = "; too few to rely on, label more" if pairs < _FEW else ""
+    return f" on {pairs:,} test {'pair' if pairs == 1 else 'pairs'}{few}"

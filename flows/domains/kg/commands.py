@@ -158,7 +158,8 @@ def explain(
     Shown are the decision and its reason, each attribute's values and similarities with what they contributed, the
     neighbours that the model looked at with their attention weights, and the other pairs of either entity. A contribution is
     the log odds of the pair less those that it would have if this attribute were unknown; attributes that say the same
-    contribute little each, so that contributions do not add up to the log odds.
+    contribute little each, so that contributions do not add up to the log odds. (all) is the text of all attributes
+    together, (structure) what the neighbours alone say.
 
     Examples:
 

@@ -29,15 +29,15 @@ def alignment_gates(manifest: Manifest, settings: AlignmentGates) -> list[Gate]:
 def unmeasured(manifest: Manifest) -> str:
     """That an alignment's quality was not measured, and what to do; empty where it was."""
     quality = manifest.quality
-    if quality["tested"]:
+    if quality["tested"] and ("prauc" in quality or "precision" in quality):
         return ""
-    if quality["links"]:
+    if quality["positives"]:
         return (
             "The alignment's quality is not measured: no known pair is of the split test; give more pairs, or set"
             " kg.gates.tested to keep such an alignment from becoming live"
         )
     return (
-        "The alignment's quality is not measured: no pairs are known, so that matches were assumed from the most similar"
-        " pairs, and probabilities and threshold are estimates; label some of the pairs that `fingerpost review` lists"
-        " and name the file in kg.reviewed"
+        f"The alignment's quality is not measured: no {'matches' if quality['links'] else 'pairs'} are known, so that"
+        " matches were assumed from the most similar pairs, and probabilities and threshold are estimates; label some of"
+        " the pairs that `fingerpost review` lists and name the file in kg.reviewed"
     )

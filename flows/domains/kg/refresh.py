@@ -118,7 +118,7 @@ def _scored(run: Run, inputs: Inputs, base: Base, made: Mapping[str, Ref]) -> di
         new["rivals"] = refresh_rivals(
             *inputs.both,
             *texts,
-            inputs.links,
+            made["labels"],
             *changes,
             *of_base(base, ""),
             old["candidates"],

@@ -9,6 +9,7 @@ from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.rankings import FLAT, RowWriter
+from fingerpost.schemas.wording import cut
 from fingerpost.tasks.kg.open import LiveAlignment, live
 
 SCHEMA = pa.schema(
@@ -23,8 +24,9 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),
     ]
 )
-#: Pairs that are shown where no file is written.
+#: Pairs that are shown where no file is written, and the characters of each entity; the file has all of them.
 _SHOWN = 20
+_TEXT = 60
 
 
 def review(*, output: Path | None, pairs: int | None, as_json: bool, collection: str | None, store: str | None) -> None:
@@ -70,7 +72,8 @@ def _show(found: pa.Table, alignment: LiveAlignment, output: Path | None) -> Non
     table = table_of(heading, "left", "right", "probability>", "match", "why it is doubtful")
     for row in found.slice(0, _SHOWN).to_pylist():
         sides = [
-            f"{row[side]} ({row[f'{side}_name']})" if row[f"{side}_name"] else row[side] for side in ("left", "right")
+            f"{row[side]} ({cut(row[f'{side}_name'], _TEXT)})" if row[f"{side}_name"] else row[side]
+            for side in ("left", "right")
         ]
         table.add_row(*sides, f"{row['probability']:.3f}", "yes" if row["accepted"] else "no", row["reason"])
     console.print(table)

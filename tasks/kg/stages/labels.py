@@ -65,9 +65,10 @@ def _check_training(links: Ref, found: pa.Table) -> None:
     """FingerpostError without pairs of both labels to learn from."""
     labels = set(found.filter(pc.equal(found["split"], "training"))["label"].to_pylist())
     if 1 not in labels:
+        known = pc.sum(pc.not_equal(found["source"], ASSUMED)).as_py()
         raise FingerpostError(
-            f"{links}: expected known matches of the split training to learn from, found none among {len(found)} known"
-            " pairs; give some, or leave out the splits"
+            f"{links}: expected known matches of the split training to learn from, found none among {known} known pairs;"
+            " give some, or leave out the splits"
         )
     if 0 not in labels:
         raise FingerpostError(

@@ -1,7 +1,7 @@
 """The stage that carries rivals over to an alignment in which few entities changed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,23 @@ from fingerpost.tasks.kg.changes import Changes
 from fingerpost.tasks.kg.pair_scorer import FeatureParams
 from fingerpost.tasks.kg.pair_shards import PairShards
 from fingerpost.tasks.kg.refresh import known_pairs, old_places, places_of_pairs
-from fingerpost.tasks.kg.refreshed_rivals import LostPairs, SideBefore, SidePairs, refreshed_best, sought_again
+from fingerpost.tasks.kg.refreshed_rivals import (
+    LostPairs,
+    SideBefore,
+    SidePairs,
+    in_doubt,
+    refreshed_best,
+    sought_again,
+)
 from fingerpost.tasks.kg.rivals import BestTwo
 from fingerpost.tasks.kg.stages.changes import read_changes
-from fingerpost.tasks.kg.stages.scoring_inputs import candidate_pairs, open_comparer, read_rivals, rivals_table
+from fingerpost.tasks.kg.stages.scoring_inputs import (
+    candidate_pairs,
+    open_comparer,
+    pairs_of,
+    read_rivals,
+    rivals_table,
+)
 from fingerpost.tasks.shards import Shard, even_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -29,7 +42,7 @@ def refresh_rivals(
     right: Ref,
     terms: Ref,
     candidates: Ref,
-    links: Ref,
+    labels: Ref,
     left_changes: Ref,
     right_changes: Ref,
     old_left: Ref,
@@ -39,20 +52,23 @@ def refresh_rivals(
     *,
     params: PairShards,
 ) -> None:
-    """The two most similar partners of every entity, as `find_rivals` finds them, from those that it found before.
+    """The two most similar partners of every entity, as far as pairs of new and changed entities and labelled ones need them.
 
-    Compared are the candidates of new and changed entities, and all of those of entities that lost one of the two.
+    Their rivals are those that `find_rivals` finds among all candidates. Compared are the candidates of new and changed
+    entities, and all of those of entities that lost both of the two.
     """
     changes, within = (read_changes(run.store, left_changes), read_changes(run.store, right_changes)), left == right
-    letters = _Letters(run, params, terms, links)
+    letters = _Letters(run, params, terms, labels)
     pairs = _Pairs.of(run.store, candidates, old_candidates, changes, within=within)
-    lost, new = pairs.lost(changes), pairs.place < 0
-    then, found = letters.of(old_left, old_right, lost), letters.of(left, right, pairs.now[new])
+    new, found = pairs.place < 0, letters.of(left, right, pairs.now[pairs.place < 0])
+    lost, exact = pairs.lost(changes), _labelled(run.store, labels, changes, within=within)
     now = _of_pairs(known_pairs(lost, changes, within=within), pairs.now[new], found)
-    before = _before(run.store, old_rivals, changes, LostPairs(lost[:, 0], lost[:, 1], then, now), within=within)
-    again = [sought_again(side, of.changed) for side, of in zip(before, changes, strict=True)]
+    best = read_rivals(run.store, old_rivals, texts=found.shape[1], within=within)(np.zeros((0, 2), np.int64))
+    before = _before(best, changes, LostPairs(lost[:, 0], lost[:, 1], np.full_like(now, np.nan), now), within=within)
+    before = _with_doubts(before, letters, (old_left, old_right), lost, exact, within=within)
+    again = [sought_again(side, of.changed, one) for side, of, one in zip(before, changes, exact, strict=True)]
     more = pairs.of_entities(again) & ~new
-    similarities = _joined(new, found, more, letters.of(left, right, pairs.now[more]))
+    similarities = _joined(new, found, more, letters.of(left, right, pairs.now[more], texts=found.shape[1]))
     run.write("rivals", rivals_table(pairs.best(before, again, similarities, new | more)))
     compared = len(similarities)
     run.quality = {
@@ -61,6 +77,37 @@ def refresh_rivals(
         "carried": len(pairs.now) - compared,
         "lost": len(lost),
     }
+
+
+def _labelled(
+    store: Store, labels: Ref, changes: tuple[Changes, Changes], *, within: bool
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """bool (entities before,) of each side: those that are in labelled pairs."""
+    rows, found = pairs_of(store.open(labels, contracts.LINKS).read("links")), []
+    for at, side in enumerate(changes):
+        origin = side.origin[np.unique(rows) if within else rows[:, at]]
+        named = np.zeros(len(side.becomes), dtype=bool)
+        named[origin[origin >= 0]] = True
+        found.append(named)
+    return found[0], found[1]
+
+
+def _with_doubts(
+    before: list[SideBefore],
+    letters: "_Letters",
+    graphs: tuple[Ref, Ref],
+    lost: NDArray[np.int64],
+    exact: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    *,
+    within: bool,
+) -> list[SideBefore]:
+    """The same with the similarities that lost pairs had where it matters whether they were the second best."""
+    doubts = [in_doubt(side.best, side.lost, one) for side, one in zip(before, exact, strict=True)]
+    chosen = doubts[0][: len(lost)] | (doubts[0][len(lost) :] if within else doubts[1])
+    then = np.full((len(lost), before[0].lost.then.shape[1]), np.nan, dtype=np.float32)
+    then[chosen] = letters.of(*graphs, lost[chosen], texts=then.shape[1])
+    then = np.concatenate([then, then]) if within else then
+    return [replace(side, lost=replace(side.lost, then=then)) for side in before]
 
 
 def _of_pairs(
@@ -92,8 +139,10 @@ class _Letters:
     terms: Ref
     links: Ref
 
-    def of(self, left: Ref, right: Ref, pairs: NDArray[np.int64]) -> NDArray[np.float32]:
-        """float32 (m, texts) of pairs of two graphs."""
+    def of(self, left: Ref, right: Ref, pairs: NDArray[np.int64], *, texts: int | None = None) -> NDArray[np.float32]:
+        """float32 (m, texts) of pairs of two graphs; texts: their number, where it is known."""
+        if texts is not None and not len(pairs):
+            return np.zeros((0, texts), dtype=np.float32)
         members = {"left": left, "right": right, "terms": self.terms, "links": self.links}
         shards = even_shards(len(pairs), self.params.pairs_per_shard)
         return np.concatenate(self.run.gather(_letters_shard, shards, members=members, pairs=pairs))
@@ -154,12 +203,10 @@ class _Pairs:
 
 
 def _before(
-    store: Store, old_rivals: Ref, changes: tuple[Changes, Changes], lost: LostPairs, *, within: bool
+    best: tuple[BestTwo, BestTwo], changes: tuple[Changes, Changes], lost: LostPairs, *, within: bool
 ) -> list[SideBefore]:
     """What was found for each side; of one graph, for both ends of pairs alike."""
-    texts = lost.then.shape[1]
-    found = read_rivals(store, old_rivals, texts=texts, within=within)(np.zeros((0, 2), np.int64))
     turned = LostPairs(lost.partners, lost.entities, lost.then, lost.now)
     both = LostPairs(*(np.concatenate([getattr(lost, name), getattr(turned, name)]) for name in vars(lost)))
     ends = (both, both) if within else (lost, turned)
-    return [SideBefore(found[at], changes[at].unchanged, changes[1 - at].unchanged, ends[at]) for at in range(2)]
+    return [SideBefore(best[at], changes[at].unchanged, changes[1 - at].unchanged, ends[at]) for at in range(2)]

@@ -10,7 +10,16 @@ from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
 #: Metrics of an evaluation that a release repeats, where they were measured.
-_METRICS = ("prauc", "baseline_prauc", "precision", "recall", "f1")
+_METRICS = (
+    "prauc",
+    "baseline_prauc",
+    "precision",
+    "recall",
+    "f1",
+    "matches_precision",
+    "matches_recall",
+    "matches_f1",
+)
 
 
 @stage(contracts.ALIGNMENT)

@@ -60,7 +60,10 @@ def chosen_kinds(left: GraphTables, right: GraphTables, params: TermParams) -> d
     """What pairs are compared by, in order: attributes, name, all together, relations; with the kind of each."""
     names = most_common(attribute_counts(left), attribute_counts(right), params.attributes)
     sides = [read_texts(tables, names) for tables in (left, right)]
-    kinds = {name: kind_of([text for side in sides for text in side.values[name] if text]) for name in names}
+    kinds = {
+        name: kind_of([text for side in sides for text in side.texts(name, np.arange(len(side))) if text])
+        for name in names
+    }
     if all(any(side.names) for side in sides) and not any(_are_names(sides, name) for name in names):
         kinds[NAME] = TEXT
     kinds[WHOLE] = OF_WHOLE
@@ -75,7 +78,7 @@ def _are_names(sides: list[EntityTexts], attribute: str) -> bool:
     return all(
         not name or name == text
         for side in sides
-        for name, text in zip(side.names, side.values[attribute], strict=True)
+        for name, text in zip(side.names, side.texts(attribute, np.arange(len(side))), strict=True)
     )
 
 

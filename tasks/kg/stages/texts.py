@@ -1,10 +1,12 @@
 """What stages read to compare pairs: texts of both graphs, and the terms that they are compared by."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.matrices import tensors_from_arrow, tensors_to_arrow
@@ -24,17 +26,20 @@ def read_texts(tables: GraphTables, attributes: Iterable[str]) -> EntityTexts:
     return EntityTexts(
         tables.names,
         tables.texts_of,
-        {name: attribute_texts(tables, name) for name in attributes},
+        {name: partial(attribute_texts, tables, name) for name in attributes},
         triples,
         tables.artifact.read("relation_names")["name"].to_pylist(),
     )
 
 
-def attribute_texts(tables: GraphTables, key: str) -> list[str]:
-    """The text of an attribute of every entity: its values with a blank between, "" for none."""
+def attribute_texts(tables: GraphTables, key: str, entities: NDArray[np.integer]) -> list[str]:
+    """The text of an attribute of some entities, ascending: its values with a blank between, "" for none."""
     rows = tables.attributes.filter(pc.equal(tables.attributes["key"], key))
-    found = [""] * len(tables)
-    for entity, value in zip(rows["entity"].to_pylist(), rows["value"].to_pylist(), strict=True):
+    place = np.full(len(tables), -1, dtype=np.int64)
+    place[entities] = np.arange(len(entities))
+    owners, found = place[rows["entity"].to_numpy()], [""] * len(entities)
+    values = rows["value"].filter(pa.array(owners >= 0)).to_pylist()
+    for entity, value in zip(owners[owners >= 0].tolist(), values, strict=True):
         found[entity] = f"{found[entity]} {value}" if found[entity] else value
     return found
 

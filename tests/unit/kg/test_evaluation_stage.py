@@ -73,6 +73,7 @@ def test_figures_of_given_pairs_are_those_of_the_labelled_scores(tmp_path: Path)
     assert quality["tested"] == len(test)
     assert quality["positives"] == sum(labels)
     assert quality["f1"] == pytest.approx(figures["scorer", "given", "f1"], abs=1e-6)
+    assert quality["matches_f1"] == pytest.approx(figures["matches", "given", "f1"], abs=1e-6)
     assert figures["scorer", "given", "f1_best"] >= figures["scorer", "given", "f1"] > 0.9
     assert threshold < 1
 

@@ -7,17 +7,22 @@ import pytest
 
 from fingerpost.schemas import kg
 from fingerpost.schemas.refs import Ref
-from fingerpost.tasks.kg.refreshed_rivals import LostPairs, SideBefore, SidePairs, refreshed_best, sought_again
+from fingerpost.tasks.kg.refreshed_rivals import (
+    LostPairs,
+    SideBefore,
+    SidePairs,
+    in_doubt,
+    refreshed_best,
+    sought_again,
+)
 from fingerpost.tasks.kg.rivals import BestTwo
 from fingerpost.tasks.kg.search import SearchParams
 from fingerpost.tasks.kg.stages.rivals import find_rivals
-from fingerpost.tasks.kg.stages.scoring_inputs import read_rivals
+from fingerpost.tasks.kg.stages.scoring_inputs import pairs_of, read_rivals
 from tests.support.blocking import links_of
 from tests.support.refreshed_graphs import PAIRS, Days
 from tests.support.shifting_graphs import Goods, goods
 from tests.unit.autocomplete.logs import world
-
-Found = dict[tuple[str, str], list[tuple[str, float, float]]]
 
 
 @pytest.fixture
@@ -40,31 +45,34 @@ def shifted(left: Goods, right: Goods) -> tuple[Goods, Goods]:
     return left, right
 
 
-def best_of(days: Days, made: dict[str, Ref], rivals: Ref) -> Found:
-    """Partner, best and second by text, of each entity of either side by its key."""
-    within = made["left"] == made["right"]
-    store = days.env.store
+def rivals_of(days: Days, made: dict[str, Ref], rivals: Ref, pairs: np.ndarray) -> np.ndarray:
+    """The similarities of the best rivals of pairs on both sides, by text."""
+    within, store = made["left"] == made["right"], days.env.store
     texts = len(store.open(rivals, kg.RIVALS).read("rivals")["best"][0].as_py())
-    keys = days.keys(made["left"]), days.keys(made["right"])
-    found: Found = {}
     sides = read_rivals(store, rivals, texts=texts, within=within)(np.zeros((0, 2), np.int64))
-    for at, side in enumerate(sides):
-        for entity, *values in zip(side.entities.tolist(), side.partners, side.best, side.second, strict=True):
-            partners = [keys[1 - at][row] if row < len(keys[1 - at]) else "" for row in values[0].tolist()]
-            said = list(zip(partners, values[1].tolist(), values[2].tolist(), strict=True))
-            found["left" if at == 0 else "right", keys[at][entity]] = said
-    return found
+    nothing = np.zeros((len(pairs), texts), dtype=np.float32)
+    return -np.stack([side.gaps(pairs[:, at], pairs[:, 1 - at], nothing) for at, side in enumerate(sides)])
 
 
 @pytest.mark.parametrize("within", [False, True])
-def test_rivals_are_those_of_a_search_among_all_candidates(days: Days, within: bool) -> None:
-    left, right = goods(70, relations=False)
+@pytest.mark.parametrize("seed", range(3))
+def test_rivals_of_changed_and_labelled_pairs_are_those_of_a_search_among_all_candidates(
+    days: Days, within: bool, seed: int
+) -> None:
+    left, right = goods(70, seed=seed, relations=False)
     old = first_day(days, left, None if within else right)
     now = shifted(left, right)
     new = next_day(days, old, now[0], None if within else now[1])
     graphs = (new["left"], new["right"])
     full = find_rivals.execute(days.env, *graphs, new["terms"], new["candidates"], new["links"], params=PAIRS)
-    assert best_of(days, new, new["rivals"]) == best_of(days, new, full)
+    changed = [np.array(changed_rows(days, new, side)) for side in ("left", "right")]
+    store = days.env.store
+    pairs = pairs_of(store.open(new["candidates"], kg.CANDIDATES).read("candidates"))
+    asked = pairs[changed[0][pairs[:, 0]] | changed[1][pairs[:, 1]]]
+    labelled = pairs_of(store.open(new["labels"], kg.LINKS).read("links"))
+    for some in (asked, labelled):
+        assert len(some)
+        assert (rivals_of(days, new, new["rivals"], some) == rivals_of(days, new, full, some)).all()
     quality = days.quality(new["rivals"])
     assert 0 < quality["compared"] < quality["pairs"] / 2
 
@@ -107,7 +115,8 @@ def test_where_nothing_changed_no_pair_is_compared_again(days: Days) -> None:
     new = next_day(days, old, left, right)
     assert days.scores(new) == days.scores(old)
     assert days.rows(new) == days.rows(old)
-    assert best_of(days, new, new["rivals"]) == best_of(days, old, old["rivals"])
+    pairs = pairs_of(days.env.store.open(new["candidates"], kg.CANDIDATES).read("candidates"))
+    assert (rivals_of(days, new, new["rivals"], pairs) == rivals_of(days, old, old["rivals"], pairs)).all()
     assert days.quality(new["scores"])["scored"] == 0
     assert days.quality(new["rivals"])["compared"] == 0
     labels = [days.env.store.open(made["labels"], kg.LINKS).read("links").to_pylist() for made in (old, new)]
@@ -158,18 +167,22 @@ def lost(*rows: tuple[int, int, float, float]) -> LostPairs:
     return LostPairs(entities, partners, *(values.astype(np.float32)[:, None] for values in (then, now)))
 
 
-def test_the_best_two_are_sought_again_where_one_of_them_is_lost_or_worse_than_the_second_was() -> None:
-    rows, nothing = np.arange(6), float("nan")
+def test_the_best_two_are_sought_again_where_both_are_lost_or_one_where_they_are_wanted_exactly() -> None:
+    rows, nothing, few = np.arange(6), float("nan"), np.zeros(6, dtype=bool)
     found = best(
         (0, 9, 0.9, 0.1), (1, 8, 0.9, 0.5), (2, 8, 0.9, 0.5), (3, 8, 0.0, 0.0), (4, 9, 0.9, 0.5), (5, 9, 0.9, 0.5)
     )
     pairs = [(0, 9, 0.9, nothing), (1, 9, 0.5, 0.4), (2, 9, 0.2, nothing), (3, 9, 0.0, nothing)]
-    gone = lost(*pairs, (4, 9, 0.9, 0.7), (5, 9, 0.9, 0.3))
+    gone = lost(*pairs, (4, 9, 0.9, 0.7), (5, 9, 0.9, 0.3), (0, 7, 0.1, nothing), (5, 7, 0.4, 0.1))
     before = SideBefore(found, rows, np.arange(10), gone)
-    assert sought_again(before, np.zeros(6, dtype=bool)).tolist() == [True, True, False, False, False, True]
+    # Entity 0 lost both; 5 lost its best and one that was neither.
+    assert sought_again(before, few, few).tolist() == [True, False, False, False, False, False]
+    assert sought_again(before, few, ~few).tolist() == [True, True, False, False, False, True]
+    assert in_doubt(found, gone, few).tolist() == [True, False, False, False, False, True, True, True]
+    assert in_doubt(found, gone, ~few).all()
     turned = SideBefore(found, rows, np.arange(10)[::-1], gone)
     # With partners in another order the smaller one of two equally good is another.
-    assert sought_again(turned, np.zeros(6, dtype=bool)).tolist() == [True, True, False, True, False, True]
+    assert sought_again(turned, few, ~few).tolist() == [True, True, False, True, False, True]
 
 
 def test_the_best_two_take_what_is_new() -> None:
@@ -191,7 +204,7 @@ def test_the_best_two_take_what_is_new() -> None:
 def test_a_first_partner_that_changed_comes_back_with_its_new_similarity() -> None:
     before = SideBefore(best((0, 3, 0.9, 0.4)), np.array([0]), np.array([0, 1, 2, -1]), lost((0, 3, 0.9, 0.6)))
     pairs = SidePairs(np.array([0, 0]), np.array([3, 1]), np.array([False, True]))
-    assert not sought_again(before, np.zeros(1, dtype=bool)).any()
+    assert not sought_again(before, np.zeros(1, dtype=bool), np.ones(1, dtype=bool)).any()
     chosen = np.array([True, False])
     found = refreshed_best(before, np.zeros(1, dtype=bool), pairs, np.array([[0.6]], dtype=np.float32), chosen)
     assert (found.partners[0, 0], found.best[0, 0], found.second[0, 0]) == (3, np.float32(0.6), np.float32(0.4))

@@ -95,6 +95,15 @@ def test_causes_and_types_take_turns() -> None:
     assert {row[:2] for row in chosen} == {(0, 0), (8, 8), (9, 7)}
 
 
+def test_the_first_pairs_of_a_queue_are_of_all_causes_however_many_one_of_them_has() -> None:
+    rows = [(number, number, 0.001 * number) for number in range(20)]
+    rows += [(number, number, -8.0 + number / 10) for number in range(20, 40)]
+    chosen = queue(rows, unlabelled=True, pairs=20, types=(0,) * 40)
+    assert [cause for *_, cause in chosen[:6]].count("unlabelled") >= 2
+    shorter = queue(rows, unlabelled=True, pairs=6, types=(0,) * 40)
+    assert [cause for *_, cause in shorter].count("unlabelled") >= 2
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), most=st.integers(1, 12), each=st.integers(1, 3))
 def test_a_pair_is_queued_once_and_an_entity_seldom_whatever_the_order(seed: int, most: int, each: int) -> None:

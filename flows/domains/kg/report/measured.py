@@ -20,7 +20,9 @@ _PAIRS = (
     (
         "given",
         "Labelled test pairs",
-        "Each method scores the test pairs as they are given; thresholds are chosen on validation pairs.",
+        "Each method scores the test pairs as they are given; thresholds are chosen on validation pairs. Recall at precision is"
+        " that at the precision of kg.evaluation.precision; decisions are what is published, one match for each entity at most"
+        " unless kg.assignment says otherwise.",
     ),
     (
         "sampled",

@@ -70,9 +70,9 @@ class Contents:
         return [(words, self.blocking[name]) for name, words in _PROPOSERS if self.blocking.get(name)]
 
     @property
-    def without_links(self) -> bool:
-        """Whether no pair was known."""
-        return bool(self.links) and not self.links.get("links")
+    def without_matches(self) -> bool:
+        """Whether no match was known, so that matches were assumed."""
+        return bool(self.links) and not self.links.get("positives")
 
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
@@ -171,8 +171,8 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
         ("matches", "matches", formats.count),
         ("blocking_recall", "blocking: recall", formats.percent),
         ("prauc", "alignment: PRAUC", formats.figure),
-        ("f1", "alignment: F1", formats.figure),
-        ("precision", "alignment: precision", formats.figure),
+        ("matches_f1", "matches: F1", formats.figure),
+        ("matches_precision", "matches: precision", formats.figure),
     ):
         if name in contents.alignment:
             shown.append((title, form(contents.alignment[name])))
