@@ -337,7 +337,7 @@ def test_embedders_margins_and_which_is_taken_are_compared(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("command", ["diff", "why", "replay", "rollback"])
 def test_the_help_of_commands_for_a_product_names_every_product(command: str) -> None:
-    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "400"}).output
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "900"}).output
     for name, product in domains.products().items():
         assert name in shown
         if command in {"why", "replay"}:

@@ -5,11 +5,13 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from fingerpost.flows.commands import backfilling, stack
 from fingerpost.flows.domains.ann import query
 from fingerpost.flows.domains.autocomplete import complete
+from fingerpost.flows.domains.kg import align, explain, review
 from fingerpost.flows.domains.metric import tables
 from fingerpost.flows.domains.xmr import rank
 from fingerpost.flows.ops.backfill.partition_calendar import calendar
@@ -36,6 +38,7 @@ from fingerpost.schemas.remembered import Remembered
 from fingerpost.tasks.ann.answers import Answer, Answers
 from fingerpost.tasks.autocomplete.completer import Suggestion
 from fingerpost.tasks.autocomplete.request import Request
+from fingerpost.tasks.kg import explanation
 from fingerpost.tasks.ledger import PlannedStage, StageRecord
 from fingerpost.tasks.xmr.open import RankedLabel
 
@@ -52,6 +55,10 @@ def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     yield lambda: _complete(text), 1
     # A request with such a text may be written as JSON, where it stands otherwise.
     yield lambda: complete._show(Request((text,), text), [], SimpleNamespace(ref="r")), 0  # type: ignore[arg-type]
+    # Long texts of entities are cut.
+    yield lambda: _matches(text), 0
+    yield lambda: explain._show(_explained(text), SimpleNamespace(ref="r")), 4  # type: ignore[arg-type]
+    yield lambda: review._show(_doubtful(text), SimpleNamespace(ref="r"), None), 1  # type: ignore[arg-type]
     yield lambda: tables.show_choice(_choice(text), 10), 3
     yield lambda: tables.show_migration(_migration(text), 10), 5
     yield lambda: tables.show_live(_live_threshold(text)), 4
@@ -102,6 +109,46 @@ def _rank(text: str) -> None:
 def _complete(text: str) -> None:
     found = [Suggestion(text, 0.5, "ranker")]
     complete._show(Request((text,), text), found, SimpleNamespace(ref="r"))  # type: ignore[arg-type]
+
+
+def _matches(text: str) -> None:
+    row = {"left": text, "right": text, "left_name": text, "right_name": text, "probability": 0.5}
+    quality = {"threshold": 0.5, "tested": 0}
+    manifest = SimpleNamespace(quality=quality)
+    store, ref = SimpleNamespace(manifest=lambda _: manifest), f"kg.alignment/day=2026-01-02/{'0' * 32}"
+    record = {"refs": {"alignment": ref}, "notes": [text], "report": text}
+    align._tell(store, record, _Rows([row]), None, advice="", as_json=False)  # type: ignore[arg-type]
+
+
+def _explained(text: str) -> explanation.Explanation:
+    left, right = (explanation.Entity(text, text, text, text) for _ in range(2))
+    said = explanation.Input(text, (text,), (text,), {text: 0.5}, 0.5)
+    near = explanation.Neighbor("left", text, True, text, text, 0.5, text)
+    rival = explanation.Rival("left", explanation.Other(text, text, 0.5, 0.5, True))
+    parts = {"inputs": (said,), "neighbors": (near,), "rivals": (rival,), "notes": (text,)}
+    return explanation.Explanation(left, right, "match", text, 0.5, 0.5, 0.5, (text,), 0.5, 0.5, **parts)  # type: ignore[arg-type]
+
+
+def _doubtful(text: str) -> Any:
+    row = {"left": text, "right": text, "left_name": text, "right_name": text, "probability": 0.5, "accepted": True}
+    return _Rows([row | {"reason": text}])
+
+
+class _Rows(list[dict[str, Any]]):
+    """What is asked of a table of Arrow, whose texts could have no lone surrogate."""
+
+    @property
+    def num_rows(self) -> int:
+        return len(self)
+
+    def slice(self, start: int, length: int) -> "_Rows":
+        return _Rows(self[start : start + length])
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        return self
+
+    def __getitem__(self, name: Any) -> Any:
+        return pa.array([row[name] for row in self]) if isinstance(name, str) else list.__getitem__(self, name)
 
 
 def _choice(text: str) -> dict[str, Any]:

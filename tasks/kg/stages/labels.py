@@ -41,12 +41,7 @@ def label_pairs(
     rows = [known]
     if not (known["label"].to_numpy() == 1).any():
         rows.append(_matches(run.store, left, right, terms, rivals, known, params, splits))
-        if not len(rows[-1]):
-            raise FingerpostError(
-                f"{links}: expected known matches, or candidates similar enough to be assumed to match (kg.labels.least"
-                f" {params.least:g} and kg.labels.lead {params.lead:g} over the next best), found none; give some known"
-                " matches (--links)"
-            )
+        _check_assumed(links, rows[-1], params)
     rows.append(_others(run.store, pa.concat_tables(rows), candidates, params, within=left == right))
     found = pa.concat_tables(rows).sort_by([("left", "ascending"), ("right", "ascending")])
     _check_training(links, found)
@@ -59,6 +54,16 @@ def label_pairs(
         "assumed_positives": int(((labels == 1) & (sources == ASSUMED)).sum()),
         "assumed_negatives": int(((labels == 0) & (sources == ASSUMED)).sum()),
     }
+
+
+def _check_assumed(links: Ref, matches: pa.Table, params: LabelParams) -> None:
+    """FingerpostError without any match that can be assumed."""
+    if not len(matches):
+        raise FingerpostError(
+            f"{links}: expected known matches, or candidates similar enough to be assumed to match (kg.labels.least"
+            f" {params.least:g} and kg.labels.lead {params.lead:g} over the next best), found none; give some known"
+            " matches (--links)"
+        )
 
 
 def _check_training(links: Ref, found: pa.Table) -> None:

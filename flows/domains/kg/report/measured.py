@@ -105,7 +105,7 @@ def read_measured(store: Store, ref: Ref) -> list[MeasuredTable]:
     for row in store.open(ref, kg.EVALUATION).read("figures").to_pylist():
         found.setdefault((row["method"], row["setting"]), {})[row["metric"]] = row["value"]
     tables = [
-        _table(found, setting, title, about, columns, counts)
+        _measured(found, setting, title, about, columns, counts)
         for settings, columns, counts in ((_PAIRS, _PAIR_COLUMNS, _COUNTS), (_RANKS, _RANK_COLUMNS, ()))
         for setting, title, about in settings
     ]
@@ -120,7 +120,7 @@ def blocking_recall(store: Store, ref: Ref) -> dict[str, float]:
     return {split: found[split] for split in splits if split in found}
 
 
-def _table(
+def _measured(
     found: Mapping[tuple[str, str], Mapping[str, float]],
     setting: str,
     title: str,
