@@ -234,10 +234,10 @@ def _or_empty(ids: NDArray[np.uint64], places: NDArray[np.int64]) -> pa.Array:
 
 def _texts_of(ids: NDArray[np.uint64]) -> pa.Array:
     """Ids as texts of hexadecimal digits."""
-    digits = pa.py_buffer(ids.astype(">u8").tobytes().hex().encode())
+    digits = np.frombuffer(ids.astype(">u8").tobytes().hex().encode(), dtype=f"S{_DIGITS}")
     # Of more than 2**20 byte strings of numpy, pyarrow 26.0.1 makes a chunked array.
-    texts = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_DIGITS), len(ids), [None, digits])
-    return texts.cast(pa.binary()).cast(pa.string())
+    texts = pa.array(digits, pa.binary())
+    return (texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts).cast(pa.string())
 
 
 def _ids_of(texts: pa.ChunkedArray) -> NDArray[np.uint64]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from fingerpost.schemas import kg
@@ -214,3 +215,11 @@ def test_the_version_before_is_no_part_of_the_lineage(versions: Versions) -> Non
     inputs = versions.env.store.manifest(ref).identity["inputs"]
     assert [name for name, given in inputs.items() if "ref" not in given] == ["before_00"]
     assert inputs["before_00"]["source"] == ClustersBefore(versions.env.store, *versions.made[0]).identity()
+
+
+def test_ids_of_more_than_a_million_clusters_are_one_array() -> None:
+    from fingerpost.tasks.kg.stages.clusters import _or_empty, _texts_of
+
+    ids = np.arange(2**20 + 2, dtype=np.uint64)
+    assert isinstance(_texts_of(ids), pa.Array)
+    assert _or_empty(ids, np.array([-1, 2**20 + 1])).to_pylist() == ["", f"{2**20 + 1:016x}"]
