@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.ext.hnsw import gather_distances
+from fingerpost.tasks.kg.lookups import looked_up, spread
 from fingerpost.tasks.kg.search import Nearest
 from fingerpost.tasks.kg.shared_neighbors import places
 
@@ -109,8 +110,10 @@ def proposed_equal(
     order = np.argsort(second, kind="stable")
     starts = np.searchsorted(second[order], np.arange(size + 1))
     counts = np.diff(starts)[first]
-    places = np.arange(counts.sum()) + np.repeat(starts[first] - (np.cumsum(counts) - counts), counts)
-    one, other = np.repeat(ours, counts).astype(np.uint32), theirs[order][places].astype(np.uint32)
+    one, other = (
+        np.repeat(ours, counts).astype(np.uint32),
+        theirs[order][spread(starts[first], counts)].astype(np.uint32),
+    )
     return Proposals(one, other, np.zeros(len(one), dtype=np.int64), RULES)
 
 
@@ -197,8 +200,7 @@ def found_positives(candidates: Candidates, positives: NDArray[np.integer], *, r
     keys = candidates.left[kept].astype(np.int64) * rights + candidates.right[kept]
     wanted = positives[:, 0].astype(np.int64) * rights + positives[:, 1]
     # Candidates ascend.
-    place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-    return keys[place] == wanted if len(keys) else np.zeros(len(wanted), dtype=bool)
+    return looked_up(keys, wanted)[1]
 
 
 def recalls(known: Mapping[str, tuple[int, int]]) -> dict[str, float]:

@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.tasks.kg.calibration import Calibration, fitted, shifted, uncalibrated
-from fingerpost.tasks.kg.judged import Judged, Links, SameEntities, given_pairs, linked_pairs, open_pairs, pair_keys
+from fingerpost.tasks.kg.calibration import Calibration, fitted, probabilities_of, shifted, uncalibrated
+from fingerpost.tasks.kg.judged import Judged, Links, SameEntities, given_pairs, linked_pairs, open_pairs
+from fingerpost.tasks.kg.lookups import pair_keys
 from fingerpost.tasks.kg.one_to_one import AssignmentParams, ScoredPairs, mutual
 from fingerpost.tasks.kg.targets import (
     AlignmentTarget,
@@ -140,7 +141,7 @@ def _calibrated(judged: Judged, calibration: Calibration) -> Judged:
 
 def _estimate(decided: ScoredPairs) -> Judged:
     """Decisions whose truth is their probability."""
-    truth = 1 / (1 + np.exp(-decided.scores))
+    truth = probabilities_of(decided.scores)
     return Judged("estimated", decided, truth, 0.0, np.ones(len(truth), dtype=bool))
 
 

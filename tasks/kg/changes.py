@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.tasks.kg.lookups import looked_up
 from fingerpost.tasks.kg.mixing import mixed
 
 #: Places of facts in a digest: what one column says is not what another says with the same number.
@@ -84,10 +85,8 @@ class Changes:
 def changes_between(before: CodedGraph, now: CodedGraph, params: ChangeParams) -> Changes:
     """The changes from one version of a graph to the next; entities are matched by their keys."""
     order = np.argsort(before.keys)
-    places = np.minimum(np.searchsorted(before.keys[order], now.keys), max(len(order) - 1, 0))
-    found = order[places] if len(order) else np.zeros(len(now.keys), dtype=np.int64)
-    known = before.keys[found] == now.keys if len(order) else np.zeros(len(now.keys), dtype=bool)
-    origin = np.where(known, found, -1)
+    places, known = looked_up(before.keys[order], now.keys)
+    origin = np.where(known, order[places] if len(order) else -1, -1)
     becomes = np.full(len(before.keys), -1, dtype=np.int64)
     becomes[origin[known]] = np.flatnonzero(known)
     then, digests = (entity_digests(_own_facts(graph), len(graph.keys)) for graph in (before, now))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.tasks.kg.lookups import looked_up
+
 #: What may happen to a cluster; `History.events` has their places.
 EVENTS = ("new", "gone", "merged", "split", "moved")
 _NEW, _GONE, _MERGED, _SPLIT, _MOVED = range(len(EVENTS))
@@ -120,9 +122,7 @@ def _clashes(ids: NDArray[np.uint64], order: NDArray[np.int64], taken: NDArray[n
     by_id = np.lexsort((order, ids))
     again = np.zeros(len(ids), dtype=bool)
     again[by_id[1:]] = ids[by_id[1:]] == ids[by_id[:-1]]
-    if len(taken):
-        again |= taken[np.minimum(np.searchsorted(taken, ids), len(taken) - 1)] == ids
-    return np.flatnonzero(again)
+    return np.flatnonzero(again | looked_up(taken, ids)[1])
 
 
 def _digest(side: str, key: str, attempt: int) -> int:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from fingerpost.tasks.kg.mixing import mixed
 
@@ -50,13 +48,6 @@ class ComparedPairs:
 
     pairs: NDArray[np.int64]
     probabilities: NDArray[np.float64]
-
-
-def components(pairs: NDArray[np.integer], count: int) -> NDArray[np.int64]:
-    """int64 (count,): the connected component of each of ``count`` entities, from 0; pairs: (m, 2)."""
-    matched = sparse.coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, found = csgraph.connected_components(matched, directed=False)
-    return found.astype(np.int64)
 
 
 def members_to_split(component: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fingerpost.ext.ngrams import hash_ngrams
+from fingerpost.tasks.kg.mixing import mixed
 
 #: Rows that are projected at a time.
 _BLOCK = 4096
@@ -99,9 +100,9 @@ class TextEmbedder:
         """CSR (buckets, dimensions): the places and signs of each bucket, from its number and the seed alone."""
         params = self.params
         keys = np.arange(params.buckets * params.places, dtype=np.uint64)
-        mixed = _mixed(keys + np.uint64(params.seed % 2**32) * np.uint64(2**32))
-        columns = (mixed >> np.uint64(1)) % np.uint64(params.dimensions)
-        signs = 1.0 - 2.0 * (mixed & np.uint64(1)).astype(np.float64)
+        drawn = mixed(keys + np.uint64(params.seed % 2**32) * np.uint64(2**32))
+        columns = (drawn >> np.uint64(1)) % np.uint64(params.dimensions)
+        signs = 1.0 - 2.0 * (drawn & np.uint64(1)).astype(np.float64)
         indptr = np.arange(params.buckets + 1) * params.places
         return sparse.csr_array(
             (signs, columns.astype(np.int32), indptr.astype(np.int32)), shape=(params.buckets, params.dimensions)
@@ -111,14 +112,6 @@ class TextEmbedder:
 def _squares(rows: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The row and the square of each value, to be added in the order of columns on every machine."""
     return np.repeat(np.arange(len(rows)), rows.shape[1]), rows.ravel() ** 2
-
-
-def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): numbers without visible order."""
-    keys = keys + np.uint64(0x9E3779B97F4A7C15)
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
 
 
 def _counted(texts: Sequence[str], params: EmbeddingParams) -> sparse.csr_array:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fingerpost.tasks.kg.graph import RelationGraph
+from fingerpost.tasks.kg.lookups import looked_up, spread
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def translation(left: Facts, right: Facts, matches: sparse.csr_array, relations:
     which, kind, similarity = _spread(np.arange(len(fact)), left.relations[fact], relations)
     wanted = kind * nodes + column[which]
     known = right.relations * nodes + right.neighbors
-    place = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
-    hit = known[place] == wanted if len(known) else np.zeros(len(wanted), dtype=bool)
+    place, hit = looked_up(known, wanted)
     data = (value[which] * similarity)[hit]
     shape = (len(left.relations), len(known))
     return sparse.coo_array((data, (fact[which][hit], place[hit])), shape=shape).tocsr()
@@ -93,5 +93,5 @@ def _spread(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """The entries of a row of the matrix for each owner: owner, column and value."""
     first, sizes = matrix.indptr[rows].astype(np.int64), np.diff(matrix.indptr)[rows].astype(np.int64)
-    places = np.arange(sizes.sum()) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
+    places = spread(first, sizes)
     return np.repeat(owners, sizes), matrix.indices[places].astype(np.int64), matrix.data[places]

@@ -10,9 +10,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
+from fingerpost.tasks.kg.lookups import components, looked_up, pair_keys
 from fingerpost.tasks.kg.one_to_one import ScoredPairs, mutual
 
 Population = Literal["given", "sampled", "linked", "estimated"]
@@ -60,11 +59,6 @@ class Links:
         return pair_keys(self.left, self.right)
 
 
-def pair_keys(left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.int64]:
-    """int64 (n,): left * 2**32 + right."""
-    return (left.astype(np.int64) << 32) | right.astype(np.int64)
-
-
 def among(values: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
     """bool (n,): which entities are among others; by a table, which is many times as fast as sorting."""
     size = 1 + int(max(values.max(initial=-1), wanted.max(initial=-1)))
@@ -91,8 +85,7 @@ class SameEntities:
         self._within = links.within
         self._nodes, place = np.unique(np.concatenate(ends), return_inverse=True)
         one, other = np.split(place, 2)
-        graph = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(len(self._nodes),) * 2)
-        self._groups = connected_components(graph, directed=False)[1].astype(np.int64)
+        self._groups = components(np.stack([one, other], axis=1), len(self._nodes))
 
     def classes(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:
         """int64 (n,) each: a number of the entity of both ends; below 0 for one without a link."""
@@ -101,8 +94,8 @@ class SameEntities:
     def _class(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
         if not len(self._nodes):
             return -1 - nodes
-        place = np.minimum(np.searchsorted(self._nodes, nodes), len(self._nodes) - 1)
-        return np.where(self._nodes[place] == nodes, self._groups[place], -1 - nodes)
+        place, there = looked_up(self._nodes, nodes)
+        return np.where(there, self._groups[place], -1 - nodes)
 
 
 @dataclass(frozen=True)
@@ -138,8 +131,7 @@ def given_pairs(links: Links, scored: ScoredPairs) -> Judged:
     scored = scored.where(among_links)
     keys = pair_keys(scored.left, scored.right)
     order = np.argsort(keys, kind="stable")
-    place = np.minimum(np.searchsorted(keys[order], links.keys()), max(len(keys) - 1, 0))
-    known = keys[order][place] == links.keys() if len(keys) else np.zeros(len(links.left), dtype=bool)
+    place, known = looked_up(keys[order], links.keys())
     truth = links.labels.astype(np.float64)
     found = links.where(known)
     scores = scored.scores[order][place[known]] if len(keys) else np.zeros(0)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
+
+from fingerpost.tasks.kg.lookups import components
 
 Pairs = NDArray[np.int64]
 #: The fraction of training entities that decide when to stop where no pairs are given for that.
@@ -55,10 +55,7 @@ class LabelledPairs:
         matches = self.pairs[self.labels == 1]
         left, right = (int(self.pairs[:, side].max(initial=-1)) + 1 for side in (0, 1))
         # As if both sides were apart; within one graph only fewer pairs hang together.
-        edges = sparse.coo_array(
-            (np.ones(len(matches)), (matches[:, 0], left + matches[:, 1])), shape=(left + right,) * 2
-        )
-        return np.asarray(connected_components(edges, directed=False)[1], np.int64)[self.pairs[:, 0]]
+        return components(matches + np.array([0, left]), left + right)[self.pairs[:, 0]]
 
     def without_fold(self, fold: int, folds: int, *, seed: int) -> tuple["LabelledPairs", NDArray[np.bool_]]:
         """The pairs without the training pairs of one fold, and which these are."""

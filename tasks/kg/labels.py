@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
+
+from fingerpost.tasks.kg.lookups import components
 
 Pairs = NDArray[np.int64]
 
@@ -68,7 +68,4 @@ def assumed_others(
 
 def _groups(matches: Pairs, shift: int, entities: int) -> NDArray[np.int64]:
     """A number per entity, the same for those that matches join."""
-    edges = sparse.coo_array(
-        (np.ones(len(matches)), (matches[:, 0], matches[:, 1] + shift)), shape=(entities, entities)
-    )
-    return np.asarray(connected_components(edges, directed=False)[1], dtype=np.int64)
+    return components(matches + np.array([0, shift]), entities)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fingerpost.ext.sampling import sample_neighbors
 from fingerpost.tasks.kg.graph import GraphError, RelationGraph
+from fingerpost.tasks.kg.lookups import spread
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def merged(parts: list[Neighborhoods]) -> Neighborhoods:
     sizes = np.concatenate([np.diff(part.indptr) for part in parts])
     begins = (np.cumsum(sizes) - sizes)[order]
     indptr = np.concatenate(([0], np.cumsum(sizes[order])))
-    places = np.arange(indptr[-1]) + np.repeat(begins - indptr[:-1], sizes[order])
+    places = spread(begins, sizes[order])
     return Neighborhoods(
         nodes,
         indptr,

@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse.csgraph import connected_components
+
+from fingerpost.tasks.kg.lookups import components
 
 #: Rounds of mutually best pairs, after which the pairs that are left are gone through one by one.
 _ROUNDS = 30
@@ -104,8 +104,8 @@ def heaviest(pairs: ScoredPairs, *, block: int) -> NDArray[np.bool_]:
         return found
     left, right = (np.unique(side, return_inverse=True)[1] for side in (pairs.left, pairs.right))
     lefts, rights = int(left.max()) + 1, int(right.max()) + 1
-    graph = sparse.coo_array((np.ones(len(left)), (left, lefts + right)), shape=(lefts + rights,) * 2)
-    count, group = connected_components(graph, directed=False)
+    group = components(np.stack([left, lefts + right], axis=1), lefts + rights)
+    count = int(group.max()) + 1
     sides = np.bincount(group[:lefts], minlength=count), np.bincount(group[lefts:], minlength=count)
     # Around one entity there is nothing to weigh up: the best pair is the heaviest matching.
     single = (np.minimum(*sides) == 1)[group[left]]

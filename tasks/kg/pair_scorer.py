@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.tasks.kg.lookups import looked_up, pair_keys
 from fingerpost.tasks.kg.pair_features import PairComparer
 from fingerpost.tasks.kg.rivals import BestTwo
 from fingerpost.tasks.kg.trees import BoostedTrees
@@ -49,17 +50,17 @@ class StructurePairs:
         left: NDArray[np.integer], right: NDArray[np.integer], probabilities: NDArray[np.floating]
     ) -> "StructurePairs":
         """From pairs in any order."""
-        keys = _keys(left, right)
+        keys = pair_keys(left, right)
         order = np.argsort(keys, kind="stable")
         return StructurePairs(keys[order], probabilities[order].astype(np.float32))
 
     def probabilities(self, pairs: NDArray[np.integer]) -> NDArray[np.float32]:
         """Of pairs (m, 2), 0 for others; NaN for all where the structure says nothing."""
-        wanted = _keys(pairs[:, 0], pairs[:, 1])
+        wanted = pair_keys(pairs[:, 0], pairs[:, 1])
         if not len(self.keys):
             return np.full(len(wanted), np.nan, dtype=np.float32)
-        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where(self.keys[place] == wanted, self.values[place], np.float32(0))
+        place, there = looked_up(self.keys, wanted)
+        return np.where(there, self.values[place], np.float32(0))
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,3 @@ class PairScorer:
     def scores(self, pairs: NDArray[np.integer]) -> NDArray[np.float32]:
         """float32 (m,): log odds of pairs (m, 2)."""
         return self.log_odds(self.features(pairs)).astype(np.float32)
-
-
-def _keys(left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.int64]:
-    return np.asarray(left).astype(np.int64) << 32 | np.asarray(right).astype(np.int64)

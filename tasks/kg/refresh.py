@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.kg.blocking import LINKS, RULES, STRUCTURE, Candidates
 from fingerpost.tasks.kg.changes import Changes
+from fingerpost.tasks.kg.lookups import looked_up
 from fingerpost.tasks.kg.search import Nearest
 from fingerpost.tasks.kg.shared_neighbors import places
 
@@ -68,8 +69,8 @@ def places_of_pairs(
         return np.full(len(wanted), -1, dtype=np.int64)
     order = None if (np.diff(keys) >= 0).all() else np.argsort(keys, kind="stable")
     keys = keys if order is None else keys[order]
-    found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[found] == wanted, found if order is None else order[found], -1)
+    found, there = looked_up(keys, wanted)
+    return np.where(there, found if order is None else order[found], -1)
 
 
 def old_places(

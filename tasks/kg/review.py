@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.tasks.kg.judged import pair_keys
+from fingerpost.tasks.kg.calibration import probabilities_of
+from fingerpost.tasks.kg.lookups import looked_up, pair_keys
 from fingerpost.tasks.kg.one_to_one import ScoredPairs
 
 #: Why a pair is doubtful: its probability is near the threshold; it is over the threshold, but an entity of it is matched to
@@ -126,7 +127,7 @@ def _excluded(pairs: ScoredPairs, accepted: NDArray[np.bool_], threshold: float)
     rows = np.flatnonzero(~accepted & (pairs.scores >= threshold))
     other = np.maximum(best[0][pairs.left[rows]], best[1][pairs.right[rows]])
     rows, other = rows[np.isfinite(other)], other[np.isfinite(other)]
-    return _Found(rows, 1 / (1 + np.exp(np.abs(other - pairs.scores[rows]))) * 2, _probability(other))
+    return _Found(rows, 1 / (1 + np.exp(np.abs(other - pairs.scores[rows]))) * 2, probabilities_of(other))
 
 
 def _most(entities: NDArray[np.int64], scores: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -143,8 +144,8 @@ def _against_structure(
         return _Found.none()
     keys, known = pair_keys(pairs.left, pairs.right), pair_keys(structure.left, structure.right)
     order = np.argsort(known)
-    place = np.minimum(np.searchsorted(known[order], keys), len(known) - 1)
-    own = np.where(known[order][place] == keys, structure.scores[order][place], 0.0)
+    place, there = looked_up(known[order], keys)
+    own = np.where(there, structure.scores[order][place], 0.0)
     surest = [_most(side, structure.scores, np.ones(len(known), bool)) for side in (structure.left, structure.right)]
     other = np.maximum(_at(surest[0], pairs.left), _at(surest[1], pairs.right))
     missing = ~accepted & (own >= params.structure)
@@ -191,10 +192,6 @@ def _of_all_scores(pairs: ScoredPairs, params: ReviewParams) -> _Found:
             doubt.append(0.5 / np.arange(1, len(rows[-1]) + 1))
     found = np.concatenate(rows)
     return _Found(found, np.concatenate(doubt), np.full(len(found), np.nan))
-
-
-def _probability(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(1 / (1 + np.exp(-log_odds)))
 
 
 def _in_turn(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
+
+from fingerpost.tasks.kg.lookups import components
 
 #: The names of the splits, by their numbers.
 SPLITS = ("training", "validation", "test")
@@ -145,9 +145,7 @@ def _groups(pairs: KnownPairs) -> NDArray[np.int64]:
     _, nodes = np.unique(np.concatenate([left, right]), return_inverse=True)
     left, right = nodes[: len(left)], nodes[len(left) :]
     same = np.asarray(pairs.labels) == 1
-    size = int(nodes.max()) + 1
-    graph = sparse.coo_array((np.ones(int(same.sum())), (left[same], right[same])), shape=(size, size))
-    _, component = connected_components(graph, directed=False)
+    component = components(np.stack([left[same], right[same]], axis=1), int(nodes.max()) + 1)
     _, groups = np.unique(component[left], return_inverse=True)
     return groups.astype(np.int64)
 

@@ -14,6 +14,7 @@ from scipy.special import ndtri
 
 from fingerpost.tasks.kg.calibration import fit_line, log_odds_of, probabilities_of
 from fingerpost.tasks.kg.judged import Judged, SameEntities
+from fingerpost.tasks.kg.lookups import spread
 from fingerpost.tasks.metric.pairs import PairHistograms
 from fingerpost.tasks.metric.scores import ScoreBins
 from fingerpost.tasks.metric.thresholds import Target as RateTarget
@@ -276,7 +277,7 @@ def _resampled(judged: Judged, target: AlignmentTarget, params: IntervalParams) 
     for _ in range(params.resamples):
         drawn = random.integers(0, count, count)
         sizes = begins[drawn + 1] - begins[drawn]
-        rows = order[np.repeat(begins[drawn] - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())]
+        rows = order[spread(begins[drawn], sizes)]
         some = Judged(
             judged.population, judged.pairs.where(rows), judged.truth[rows], judged.missed, judged.decided[rows]
         )

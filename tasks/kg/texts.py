@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.kg.graph import RelationGraph
+from fingerpost.tasks.kg.lookups import spread
 
 
 def entity_texts(names: Sequence[str], owners: NDArray[np.integer], values: Sequence[str]) -> list[str]:
@@ -35,7 +36,7 @@ def names_around(graph: RelationGraph, names: Sequence[str], nodes: NDArray[np.i
     indptr, degrees = graph.indptr, graph.degrees
     sizes = degrees[nodes]
     owners = np.repeat(np.arange(len(nodes)), sizes)
-    places = np.arange(len(owners)) + np.repeat(indptr[nodes] - (np.cumsum(sizes) - sizes), sizes)
+    places = spread(indptr[nodes], sizes)
     neighbors, runs = graph.neighbors[places], np.searchsorted(graph.starts, places, side="right") - 1
     order = np.lexsort((neighbors, degrees[neighbors], np.diff(graph.starts)[runs], owners))
     chosen: list[dict[str, None]] = [{} for _ in range(len(nodes))]

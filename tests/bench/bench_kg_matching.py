@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.inputs.graphs_tables import SharedColumn
 from fingerpost.tasks.kg.calibrated_scores import CalibrationParams
-from fingerpost.tasks.kg.decisions import average_precision, expected_threshold, f1_at
+from fingerpost.tasks.kg.decisions import average_precision
 from fingerpost.tasks.kg.one_to_one import AssignmentParams
 from fingerpost.tasks.kg.open import read_calibration
 from fingerpost.tasks.kg.scorer import ScorerParams
@@ -40,6 +40,7 @@ from tests.bench.kg_further import FURTHER, further
 from tests.bench.kg_sets import BARS, MATCHING, Alignment, block, compare, learn, score, tables_of, train
 from tests.bench.results import print_table, write_rows
 from tests.data import data_file
+from tests.support.pair_thresholds import f1_at, published_threshold
 
 #: Columns whose values are entities in the variant with an aligner.
 SHARED = {
@@ -73,7 +74,7 @@ class GivenRows:
     def figures(self, scores: NDArray[np.floating]) -> dict[str, float]:
         """F1 and PRAUC, in percent, on test rows."""
         validation, test = self.splits == "valid", self.splits == "test"
-        threshold = expected_threshold(self.labels[validation], scores[validation])
+        threshold = published_threshold(self.labels[validation], scores[validation])
         return {
             "f1": 100 * f1_at(self.labels[test], scores[test], threshold),
             "prauc": 100 * average_precision(self.labels[test], scores[test]),

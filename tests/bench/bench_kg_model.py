@@ -24,11 +24,12 @@ from threadpoolctl import threadpool_limits
 
 from fingerpost.tasks.kg.aligner_params import AlignerParams
 from fingerpost.tasks.kg.aligner_training import AlignerTrainer, train_aligner
-from fingerpost.tasks.kg.decisions import average_precision, best_threshold, f1_at
+from fingerpost.tasks.kg.decisions import average_precision, best_threshold
 from fingerpost.tasks.kg.labelled_pairs import LabelledPairs
 from fingerpost.tasks.kg.negatives import PairSpace
 from tests.bench.kg_worlds import SONG_COLUMNS, Pairs, World, matching_world, paper_world
 from tests.bench.results import print_table, write_rows
+from tests.support.pair_thresholds import f1_at
 
 #: The shares of candidates of papers and authors that train, and that decide when to stop.
 SHARE = 0.05

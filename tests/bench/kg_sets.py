@@ -20,7 +20,7 @@ from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.kg.aligner_params import AlignerParams
 from fingerpost.tasks.kg.blocking import BlockingParams
 from fingerpost.tasks.kg.boosting import BoostingParams
-from fingerpost.tasks.kg.decisions import average_precision, expected_threshold, f1_at
+from fingerpost.tasks.kg.decisions import average_precision
 from fingerpost.tasks.kg.held_out import PropagationParams
 from fingerpost.tasks.kg.labels import LabelParams
 from fingerpost.tasks.kg.neighborhoods import SamplingParams
@@ -40,6 +40,7 @@ from fingerpost.tasks.kg.stages.terms import weigh_attributes
 from fingerpost.tasks.kg.terms import TermParams
 from tests.data import data_file
 from tests.support.blocking import SIDES, blocked
+from tests.support.pair_thresholds import f1_at, published_threshold
 from tests.worlds import DAY
 
 #: The sets of labelled pairs of two tables.
@@ -101,7 +102,7 @@ class Labelled:
         """F1 at the threshold of the best one to be expected by validation pairs, and PRAUC, in percent, on test pairs."""
         validation, test = self.splits == "validation", self.splits == "test"
         found = self.scores[method]
-        threshold = expected_threshold(self.labels[validation], found[validation])
+        threshold = published_threshold(self.labels[validation], found[validation])
         return {
             "f1": 100 * f1_at(self.labels[test], found[test], threshold),
             "prauc": 100 * average_precision(self.labels[test], found[test]),

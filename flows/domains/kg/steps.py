@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from fingerpost.flows.domains.kg.settings import KgSettings
-from fingerpost.tasks.kg.stages.aligner import train_aligner
+from fingerpost.tasks.kg.stages.aligner import ROLES, train_aligner
 from fingerpost.tasks.kg.stages.blocking import propose_pairs
 from fingerpost.tasks.kg.stages.comparison import compare_pairs, fit_scorer, train_baseline
 from fingerpost.tasks.kg.stages.decisions import calibrate_alignment
@@ -18,16 +18,8 @@ from fingerpost.tasks.kg.stages.structure import align_structure
 from fingerpost.tasks.kg.stages.terms import weigh_attributes
 from fingerpost.tasks.stage import Stage
 
-#: What an aligner looks at beside its model, in the order in which stages get it.
-OF_ALIGNER = (
-    "aligner",
-    "left",
-    "right",
-    "left_neighborhoods",
-    "right_neighborhoods",
-    "left_vectors",
-    "right_vectors",
-)
+#: What an aligner looks at, and itself, in the order in which stages get them.
+OF_ALIGNER = ("aligner", *ROLES)
 
 
 def steps_of(own: KgSettings, roles: Collection[str]) -> Mapping[str, tuple[Stage, Mapping[str, Any]]]:

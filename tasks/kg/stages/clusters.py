@@ -17,10 +17,10 @@ from fingerpost.tasks.kg.clusters import (
     NEVER,
     ClusterParams,
     ComparedPairs,
-    components,
     members_to_split,
     split_components,
 )
+from fingerpost.tasks.kg.lookups import components
 from fingerpost.tasks.kg.stages.scored import read_calibration, read_links
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun

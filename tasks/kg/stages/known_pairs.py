@@ -12,12 +12,14 @@ from fingerpost.tasks.kg.stages.graph_tables import GraphTables
 from fingerpost.tasks.kg.types import aligned_types, type_numbers
 
 
-def known_positives(store: Store, links: Ref, *, split: str | None = None) -> NDArray[np.int64]:
-    """(m, 2): the pairs known to be one entity, of one split or of all."""
+def known_positives(store: Store, links: Ref, *, split: str | None = None, assumed: bool = True) -> NDArray[np.int64]:
+    """(m, 2): the pairs known to be one entity, of one split or of all; with those that are assumed, or without."""
     rows = store.open(links, contracts.LINKS).read("links")
     kept = rows["label"].to_numpy() == 1
     if split is not None:
         kept &= np.array([name == split for name in rows["split"].to_pylist()], dtype=bool)
+    if not assumed:
+        kept &= np.array([source != "assumed" for source in rows["source"].to_pylist()], dtype=bool)
     return np.stack([rows[name].to_numpy() for name in ("left", "right")], axis=1).astype(np.int64)[kept]
 
 

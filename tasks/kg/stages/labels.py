@@ -12,6 +12,7 @@ from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.labels import LabelParams, assumed_matches, assumed_others
+from fingerpost.tasks.kg.lookups import pair_keys
 from fingerpost.tasks.kg.splits import SPLITS, KnownPairs, LinkParams, filled_splits
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
 from fingerpost.tasks.kg.stages.scoring_inputs import pairs_of, read_rivals
@@ -107,7 +108,7 @@ def _matches(
     pairs = np.stack([ours.entities[chosen].astype(np.int64), partners[chosen]], axis=1)
     similarities = ours.best[chosen, column]
     rival = np.maximum(ours.second[chosen, column], theirs.second[place[chosen], column])
-    new = ~np.isin(_keys(pairs), _keys(pairs_of(known)))
+    new = ~np.isin(pair_keys(*pairs.T), pair_keys(*pairs_of(known).T))
     pairs, similarities, rival = pairs[new], similarities[new], rival[new]
     pairs = pairs[assumed_matches(pairs, similarities, similarities - rival, params)]
     return _table(pairs, 1, _splits(GraphTables.open(store, left), pairs, splits, within=within))
@@ -134,7 +135,7 @@ def _others(store: Store, known: pa.Table, candidates: Ref, params: LabelParams,
         return known.slice(0, 0)
     rows = store.open(candidates, contracts.CANDIDATES).read("candidates")
     pairs = pairs_of(rows)
-    new = ~np.isin(_keys(pairs), _keys(pairs_of(known)))
+    new = ~np.isin(pair_keys(*pairs.T), pair_keys(*pairs_of(known).T))
     is_match = labels == 1
     matches = pairs_of(known)[is_match]
     places, owners = assumed_others(matches, pairs[new], rows["similarity"].to_numpy()[new], params, within=within)
@@ -149,7 +150,3 @@ def _table(pairs: NDArray[np.int64], label: int, splits: list[str]) -> pa.Table:
     columns["split"] = pa.array(splits, pa.string())
     columns["source"] = pa.array([ASSUMED] * len(pairs), pa.string())
     return pa.table(columns)
-
-
-def _keys(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    return pairs[:, 0] << 32 | pairs[:, 1]

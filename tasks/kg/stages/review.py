@@ -11,7 +11,8 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.calibrated_scores import exclusive
 from fingerpost.tasks.kg.calibration import log_odds_of, probabilities_of
-from fingerpost.tasks.kg.judged import Links, open_pairs, pair_keys
+from fingerpost.tasks.kg.judged import Links, open_pairs
+from fingerpost.tasks.kg.lookups import pair_keys
 from fingerpost.tasks.kg.one_to_one import AssignmentParams, ScoredPairs
 from fingerpost.tasks.kg.review import CAUSES, Doubts, ReviewParams, doubts
 from fingerpost.tasks.kg.stages.evaluation import read_structure

@@ -14,6 +14,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.kg.blocking import LINKS
 from fingerpost.tasks.kg.entity_texts import EntityTexts
+from fingerpost.tasks.kg.lookups import spread
 from fingerpost.tasks.kg.pair_features import PairComparer
 from fingerpost.tasks.kg.pair_scorer import (
     STRUCTURE,
@@ -27,6 +28,7 @@ from fingerpost.tasks.kg.pair_scorer import (
 )
 from fingerpost.tasks.kg.rivals import BestTwo, merged
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
+from fingerpost.tasks.kg.stages.known_pairs import known_positives
 from fingerpost.tasks.kg.stages.texts import read_terms, read_texts
 from fingerpost.tasks.kg.terms import NAME, NEIGHBORS, OWN, WHOLE
 from fingerpost.tasks.recent import Recent
@@ -63,15 +65,7 @@ def _sides(store: Store, members: Mapping[str, Ref], names: Sequence[str]) -> tu
 
 def _anchors(store: Store, links: Ref) -> NDArray[np.int64]:
     """Pairs of training that were given as the same: assumed ones are no evidence for others."""
-    rows = store.open(links, contracts.LINKS).read("links")
-    known = (rows["label"].to_numpy() == 1) & np.array(
-        [
-            split == "training" and source != "assumed"
-            for split, source in zip(rows["split"].to_pylist(), rows["source"].to_pylist(), strict=True)
-        ],
-        dtype=bool,
-    )
-    return pairs_of(rows)[known]
+    return known_positives(store, links, split="training", assumed=False)
 
 
 def open_features(store: Store, members: Mapping[str, Ref], params: FeatureParams) -> PairFeatures:
@@ -135,8 +129,7 @@ class SoughtRivals:
         column = self.pairs[order, side]
         first, last = (np.searchsorted(column, entities, side=end) for end in ("left", "right"))
         sizes = last - first
-        places = np.arange(sizes.sum()) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
-        return order[places]
+        return order[spread(first, sizes)]
 
     def __call__(self, pairs: NDArray[np.integer]) -> tuple[BestTwo, BestTwo]:
         ends = [np.unique(pairs[:, side]) for side in range(2)]

@@ -9,10 +9,10 @@ from fingerpost.tasks.kg.clusters import (
     NEVER,
     ClusterParams,
     ComparedPairs,
-    components,
     members_to_split,
     split_components,
 )
+from fingerpost.tasks.kg.lookups import components
 from tests.oracles import average_linkage
 
 THRESHOLD = 0.5

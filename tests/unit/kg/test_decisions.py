@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from fingerpost.tasks.kg.decisions import average_precision, best_threshold, f1_at, recall_at_precision
+from fingerpost.tasks.kg.decisions import average_precision, best_threshold, recall_at_precision
+from tests.support.pair_thresholds import f1_at
 
 
 def random_pairs(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from fingerpost.tasks.kg.boosting import BoostingParams
-from fingerpost.tasks.kg.decisions import best_threshold, expected_threshold, f1_at
+from fingerpost.tasks.kg.decisions import best_threshold
 from fingerpost.tasks.kg.exported_trees import fit_trees
 from fingerpost.tasks.kg.pair_scorer import Stack, StructurePairs
 from fingerpost.tasks.kg.scorer import ScorerParams, fit_line, fit_stack, with_aligner
+from tests.support.pair_thresholds import expected_threshold, f1_at, published_threshold
 
 PARAMS = ScorerParams(BoostingParams(trees=10, fraction=0.5), forests=2)
 
@@ -121,6 +122,7 @@ def test_the_expected_threshold_goes_with_the_scale_of_scores(seed: int, scale: 
     found = expected_threshold(labels, scores)
     assert f1_at(labels, scores, found) > 0.6 * f1_at(labels, scores, best_threshold(labels, scores))
     assert expected_threshold(labels, scores * scale + shift) == pytest.approx(found * scale + shift, abs=0.02 * scale)
+    assert published_threshold(labels, scores) == pytest.approx(found, abs=0.02)
 
 
 def test_settings_load_no_package_that_trains() -> None:
