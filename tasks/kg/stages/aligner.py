@@ -19,8 +19,8 @@ from fingerpost.tasks.kg.aligner_graphs import Matrix, matrices_of
 from fingerpost.tasks.kg.aligner_params import AlignerParams
 from fingerpost.tasks.kg.labelled_pairs import LabelledPairs
 from fingerpost.tasks.kg.negatives import PairSpace
-from fingerpost.tasks.kg.stages.graph_tables import GraphTables
-from fingerpost.tasks.kg.stages.stored_aligner import sides_of, within
+from fingerpost.tasks.kg.stages.graph_tables import GraphTables, is_within
+from fingerpost.tasks.kg.stages.stored_aligner import sides_of
 from fingerpost.tasks.shards import Shard, ShardOutput, even_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -148,7 +148,7 @@ def _space(store: Store, members: Mapping[str, Ref], candidates: Ref, labelled: 
     matches = labelled.pairs[(labelled.labels == 1) & (labelled.training | labelled.validation)]
     kept = np.isin(pairs[:, 0], matches[:, 0]) | np.isin(pairs[:, 1], matches[:, 1])
     left, right = (np.array([number[name] for name in side], np.int64) for side in types)
-    return PairSpace(left, right, pairs[kept], within(members))
+    return PairSpace(left, right, pairs[kept], is_within(members))
 
 
 def _epochs_table(epochs: list[Any]) -> pa.Table:

@@ -5,11 +5,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fingerpost.schemas import kg as contracts
-from fingerpost.schemas.matrices import dense_from_arrow, dense_to_arrow, tensors_from_arrow, tensors_to_arrow
+from fingerpost.schemas.matrices import dense_from_arrow, dense_to_arrow, tensors_to_arrow
 from fingerpost.schemas.refs import Ref
-from fingerpost.schemas.store import Artifact, Store, parameters_of
-from fingerpost.tasks.kg.embeddings import EmbeddingParams, TextEmbedder, frequencies
+from fingerpost.schemas.store import Artifact, Store
+from fingerpost.tasks.kg.embeddings import EmbeddingParams, frequencies
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
+from fingerpost.tasks.kg.stages.stored_embedder import embedder_of
 from fingerpost.tasks.shards import Shard, ShardOutput, row_shards, shards_of
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -55,7 +56,7 @@ def has_contexts(tables: GraphTables, params: EmbeddingParams) -> bool:
 
 
 def _embed_shard(store: Store, shard: Shard, *, graph: Ref, counts: pa.Table, params: EmbeddingParams) -> ShardOutput:
-    tables, embedder = GraphTables.open(store, graph), _embedder(counts, params)
+    tables, embedder = GraphTables.open(store, graph), embedder_of(counts, params)
     texts, around = _texts(tables, shard, params)
     vectors = embedder.vectors(texts)
     found = {"vectors": vectors}
@@ -63,17 +64,6 @@ def _embed_shard(store: Store, shard: Shard, *, graph: Ref, counts: pa.Table, pa
         found["contexts"] = embedder.contexts(texts, around)
     empty = int((~list(found.values())[-1].any(axis=1)).sum())
     return ShardOutput({name: dense_to_arrow(rows) for name, rows in found.items()}, {"empty": empty})
-
-
-def _embedder(counts: pa.Table, params: EmbeddingParams) -> TextEmbedder:
-    arrays = tensors_from_arrow(counts)
-    return TextEmbedder(arrays["frequencies"], int(arrays["texts"][0]), params)
-
-
-def read_embedder(store: Store, vectors: Ref) -> TextEmbedder:
-    """The embedder that made some vectors, for further texts."""
-    params = parameters_of(store, vectors, lambda values: EmbeddingParams(**values["params"]))
-    return _embedder(store.open(vectors, contracts.VECTORS).read("frequencies"), params)
 
 
 def read_contexts(artifact: Artifact, begin: int = 0, end: int | None = None) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """What stages read of a graph: its entities, their texts and neighbours."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,11 @@ from fingerpost.tasks.recent import Recent
 
 #: Bytes of the graphs that are kept, and those in memory for each that is stored.
 _KEPT_BYTES, _EXPANSION = 2**30, 10
+
+
+def is_within(members: Mapping[str, Ref]) -> bool:
+    """Whether one graph is aligned with itself, by the members of an alignment: it is both sides, or the only one."""
+    return members.get("right", members["left"]) == members["left"]
 
 
 @dataclass(frozen=True)

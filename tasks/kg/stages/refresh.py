@@ -12,9 +12,10 @@ from fingerpost.tasks.kg.changes import Changes
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
 from fingerpost.tasks.kg.refresh import KnownBefore, known_before, other_labels, places_of_pairs
 from fingerpost.tasks.kg.stages.changes import read_changes
-from fingerpost.tasks.kg.stages.embeddings import has_contexts, read_contexts, read_embedder
+from fingerpost.tasks.kg.stages.embeddings import has_contexts, read_contexts
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
 from fingerpost.tasks.kg.stages.scoring_inputs import pairs_of
+from fingerpost.tasks.kg.stages.stored_embedder import read_embedder
 from fingerpost.tasks.shards import row_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun

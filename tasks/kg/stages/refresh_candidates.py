@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fingerpost.schemas import kg as contracts
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ann.hnsw import HnswBuilder
+from fingerpost.tasks.ann.hnsw import build
 from fingerpost.tasks.kg.blocking import (
     LINKS,
     NEIGHBORS,
@@ -19,6 +19,7 @@ from fingerpost.tasks.kg.blocking import (
     BlockingParams,
     Candidates,
     Proposals,
+    proposed_nearest,
     union,
 )
 from fingerpost.tasks.kg.changes import Changes, carried_pairs
@@ -141,9 +142,7 @@ class _Side:
         vectors, types, graphs = self.vectors[self.rows], self.types_of(self.rows), {}
         for name, rows in rows_by_type(vectors, types).items():
             if len(rows) >= params.exact_below and params.searches(name):
-                builder = HnswBuilder(vectors[rows], params.hnsw)
-                builder.insert_until(builder.size, threads=threads)
-                graphs[name] = builder.graph()
+                graphs[name], _ = build(vectors[rows], params.hnsw, threads=threads)
         return EntitySearcher(vectors, types, graphs)
 
 
@@ -179,10 +178,9 @@ def _searched(own: _Side, other: _Side, params: SearchParams, threads: int) -> N
 
 def _proposed(found: Nearest, rows: NDArray[np.int64], source: int, *, turned: bool = False) -> Proposals:
     """The pairs of a search for some rows; turned: of right entities among left ones."""
-    owners = np.repeat(np.arange(len(rows)), np.diff(found.indptr))
-    ranks = np.arange(len(owners)) - found.indptr[owners]
-    own = rows[owners].astype(np.uint32)
-    return Proposals(found.rows, own, ranks, source) if turned else Proposals(own, found.rows, ranks, source)
+    near = proposed_nearest(found, source)
+    own, other = rows[near.left].astype(np.uint32), near.right
+    return Proposals(other, own, near.ranks, source) if turned else Proposals(own, other, near.ranks, source)
 
 
 def _anchors(store: Store, sides: tuple[_Side, _Side], links: Ref, old_matches: Ref) -> Pairs:

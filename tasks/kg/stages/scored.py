@@ -7,14 +7,12 @@ from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.kg.blocking import LINKS
 from fingerpost.tasks.kg.calibration import Calibration
 from fingerpost.tasks.kg.judged import Links
 from fingerpost.tasks.kg.matches import ChosenThreshold
 from fingerpost.tasks.kg.one_to_one import ScoredPairs
 from fingerpost.tasks.kg.targets import AlignmentTarget
-
-#: The bit of candidates that links propose.
-LINKED = 8
 
 
 def read_links(store: Store, ref: Ref, *, within: bool) -> Links:
@@ -35,7 +33,7 @@ def read_candidates(store: Store, candidates: Ref, scores: Ref) -> ScoredPairs:
             f"{scores}: expected a score of each candidate of {candidates} in their order, found others; run with"
             " --force score_pairs"
         )
-    found = (proposed["sources"].to_numpy() & ~np.uint8(LINKED)) != 0
+    found = (proposed["sources"].to_numpy() & ~np.uint8(LINKS)) != 0
     left, right = (columns[name][found].astype(np.int64) for name in ("left", "right"))
     return ScoredPairs(left, right, columns["score"][found].astype(np.float64))
 

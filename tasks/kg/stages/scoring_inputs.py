@@ -27,7 +27,7 @@ from fingerpost.tasks.kg.pair_scorer import (
     StructurePairs,
 )
 from fingerpost.tasks.kg.rivals import BestTwo, merged
-from fingerpost.tasks.kg.stages.graph_tables import GraphTables
+from fingerpost.tasks.kg.stages.graph_tables import GraphTables, is_within
 from fingerpost.tasks.kg.stages.known_pairs import known_positives
 from fingerpost.tasks.kg.stages.texts import read_terms, read_texts
 from fingerpost.tasks.kg.terms import NAME, NEIGHBORS, OWN, WHOLE
@@ -36,11 +36,6 @@ from fingerpost.tasks.recent import Recent
 SIDES = ("left", "right")
 _texts: Recent[tuple[str, Ref, Ref, tuple[str, ...]], tuple[EntityTexts, EntityTexts]] = Recent()
 _rivals: Recent[tuple[str, Ref, bool], tuple[BestTwo, BestTwo]] = Recent()
-
-
-def is_within(members: Mapping[str, Ref]) -> bool:
-    """Whether one graph is aligned with itself: it is both sides, or the only one."""
-    return members.get("right", members["left"]) == members["left"]
 
 
 def open_comparer(store: Store, members: Mapping[str, Ref], params: FeatureParams) -> PairComparer:

@@ -15,8 +15,10 @@ from fingerpost.schemas.store import Store, parameters_of
 from fingerpost.tasks.kg.aligner import Aligner
 from fingerpost.tasks.kg.aligner_graphs import AlignerGraph, EntityFacts, EntityValues, Matrix, aligner_graph
 from fingerpost.tasks.kg.aligner_params import AlignerParams
-from fingerpost.tasks.kg.embeddings import EmbeddingParams, TextEmbedder
+from fingerpost.tasks.kg.embeddings import TextEmbedder
 from fingerpost.tasks.kg.neighborhoods import Neighborhoods
+from fingerpost.tasks.kg.stages.graph_tables import is_within
+from fingerpost.tasks.kg.stages.stored_embedder import read_embedder
 
 #: The members of a release that an aligner is read from, of each side.
 MEMBERS = ("", "neighborhoods", "vectors")
@@ -65,9 +67,7 @@ class StoredSide:
     @cached_property
     def _embedder(self) -> TextEmbedder:
         """The embedder of the entities."""
-        params = parameters_of(self.store, self.vectors, lambda values: EmbeddingParams(**values["params"]))
-        counts = tensors_from_arrow(self.store.open(self.vectors, contracts.VECTORS).read("frequencies"))
-        return TextEmbedder(counts["frequencies"], int(counts["texts"][0]), params)
+        return read_embedder(self.store, self.vectors)
 
     def _embed(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         return self._embedder.vectors(self.texts.take(pa.array(numbers)).to_pylist())
@@ -100,7 +100,7 @@ class StoredAligner:
         self.matrices = tuple(Matrix(**row) for row in artifact.read("matrices").to_pylist())
         params = parameters_of(store, members["aligner"], lambda values: AlignerParams(**values["params"]))
         self.sides = sides_of(store, members)
-        graphs = [side.graph_for(self.matrices, params) for side in self.sides[: 1 if within(members) else 2]]
+        graphs = [side.graph_for(self.matrices, params) for side in self.sides[: 1 if is_within(members) else 2]]
         self.aligner = Aligner(tensors_from_arrow(artifact.read("weights")), graphs[0], graphs[-1])
 
     def logits(self, pairs: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -123,14 +123,9 @@ class StoredAligner:
         return found[0], found[1]
 
 
-def within(members: Mapping[str, Ref]) -> bool:
-    """Whether one graph is aligned with itself."""
-    return members.get("right", members["left"]) == members["left"]
-
-
 def sides_of(store: Store, members: Mapping[str, Ref]) -> tuple[StoredSide, StoredSide]:
     """Both sides by the roles of their parts; the same one twice within one graph."""
     left = StoredSide(store, members["left"], members["left_neighborhoods"], members["left_vectors"])
-    if within(members):
+    if is_within(members):
         return left, left
     return left, StoredSide(store, members["right"], members["right_neighborhoods"], members["right_vectors"])

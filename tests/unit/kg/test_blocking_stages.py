@@ -17,9 +17,10 @@ from fingerpost.tasks.kg.blocking import LINKS, NEIGHBORS, RULES, STRUCTURE, VEC
 from fingerpost.tasks.kg.embeddings import EmbeddingParams
 from fingerpost.tasks.kg.search import SearchParams
 from fingerpost.tasks.kg.stages import search as search_stage
-from fingerpost.tasks.kg.stages.embeddings import embed_entities, read_contexts, read_embedder
+from fingerpost.tasks.kg.stages.embeddings import embed_entities, read_contexts
 from fingerpost.tasks.kg.stages.graph_tables import GraphTables
 from fingerpost.tasks.kg.stages.search import index_entities, read_graphs
+from fingerpost.tasks.kg.stages.stored_embedder import read_embedder
 from tests.support.blocking import blocked, graphs_of, links_of, rows_of
 from tests.support.kills import Killed
 from tests.support.suggestion_artifacts import committed
