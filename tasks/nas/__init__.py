@@ -1,0 +1,1 @@
+"""Architecture search: networks that fit the device that they run on."""
