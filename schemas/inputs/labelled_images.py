@@ -11,25 +11,23 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from fingerpost.schemas import nas
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs import DIGITS_SAMPLE
 from fingerpost.schemas.inputs.checks_rows import check_batches
 from fingerpost.schemas.inputs.formats import RawBatch
 from fingerpost.schemas.inputs.forms import DocumentBatch, Quarantine
-from fingerpost.schemas.inputs.image_arrays import NPZ, ImageArrays, array_images, file_digest, resized
+from fingerpost.schemas.inputs.image_archives import NPZ, ImageRows, array_images, file_digest, resized
 from fingerpost.schemas.inputs.images import IMAGES, ImageFiles, ImageShape
 from fingerpost.schemas.inputs.keyed_files import with_digests
-from fingerpost.schemas.inputs.stored import StoredSource, quarantined_without, rows_without
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.refs import digest_of
 
-__all__ = ["COLUMNS", "DigitImages", "FolderImages", "ImageSource", "NpzImages", "StoredImages", "image_source"]
+__all__ = ["COLUMNS", "LABELLED_IMAGES", "DigitImages", "FolderImages", "ImageSource", "NpzImages", "image_source"]
 
 #: The columns of what these sources read; split is empty where the input has none.
 COLUMNS = ("id", "label", "split", "pixels")
 #: Columns of Parquet files of images.
-NAMED_IMAGES = replace(IMAGES, option="--set nas.columns.")
+LABELLED_IMAGES = replace(IMAGES, option="--set nas.columns.")
 #: Pixels on a side of images of a folder or of Parquet, where nothing says another number.
 DEFAULT_SIZE = 28
 #: Images in memory as decoded arrays at a time.
@@ -86,13 +84,13 @@ class DigitImages:
         pixels = np.round(rows[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
         ids = [f"digit-{number:04d}" for number in range(len(rows))]
         labels = [str(label) for label in rows[:, -1].tolist()]
-        arrays = ImageArrays(ids, labels, [""] * len(ids), (8, 8), lambda part: pixels[part])
+        arrays = ImageRows(ids, labels, [""] * len(ids), (8, 8), lambda part: pixels[part])
         return _checked(arrays, self.size, self.suppressed)
 
 
 @dataclass(frozen=True)
 class NpzImages:
-    """Images in a file of numpy arrays, as `image_arrays.array_images` reads it.
+    """Images in a file of numpy arrays, as `image_archives.array_images` reads it.
 
     size: pixels on a side that they are resized to, 0 for their own. suppressed: ids to leave out.
     """
@@ -146,23 +144,6 @@ class FolderImages:
         return DocumentBatch(rows, batch.quarantined, batch.reasons)
 
 
-@dataclass(frozen=True)
-class StoredImages(StoredSource):
-    """Missing images, rebuilt from the store with their quarantine, without suppressed ones.
-
-    They have the splits that they were given; those that a limit on their number left out are not in the store.
-    """
-
-    def check(self) -> None:
-        """Nothing: what is committed is there."""
-
-    def read(self) -> DocumentBatch:
-        """The other images, with their splits."""
-        rows = rows_without(self.store.open(self.imported, nas.IMAGES).read("images"), self.suppressed)
-        bad, reasons = quarantined_without(self.store, self.imported, self.suppressed)
-        return DocumentBatch(rows.select(list(COLUMNS)), bad, reasons)
-
-
 def image_source(
     path: str,
     *,
@@ -186,17 +167,17 @@ def image_source(
         return NpzImages(path, size, suppressed)
     side = size or DEFAULT_SIZE
     shape, mapping = ImageShape(side, side, channels), tuple(sorted((columns or {}).items()))
-    return FolderImages(ImageFiles(path, shape, mapping, suppressed, NAMED_IMAGES))
+    return FolderImages(ImageFiles(path, shape, mapping, suppressed, LABELLED_IMAGES))
 
 
-def _checked(arrays: ImageArrays, size: int, suppressed: Suppressed | None) -> DocumentBatch:
+def _checked(arrays: ImageRows, size: int, suppressed: Suppressed | None) -> DocumentBatch:
     """The rows of images in arrays; blank images are quarantined."""
     shape = (size, size) if size else arrays.shape
     batches = map(partial(_batch, arrays, shape), _chosen(arrays, suppressed))
     return check_batches(batches, quarantine=Quarantine(), columns=COLUMNS)
 
 
-def _chosen(arrays: ImageArrays, suppressed: Suppressed | None) -> Iterator[np.ndarray]:
+def _chosen(arrays: ImageRows, suppressed: Suppressed | None) -> Iterator[np.ndarray]:
     """The positions of the images that are not left out, in parts."""
     rows = np.arange(len(arrays.ids))
     if suppressed is not None:
@@ -204,7 +185,7 @@ def _chosen(arrays: ImageArrays, suppressed: Suppressed | None) -> Iterator[np.n
     return (rows[begin : begin + _BATCH] for begin in range(0, len(rows), _BATCH))
 
 
-def _batch(arrays: ImageArrays, shape: tuple[int, int], rows: np.ndarray) -> RawBatch:
+def _batch(arrays: ImageRows, shape: tuple[int, int], rows: np.ndarray) -> RawBatch:
     values = resized(arrays.pixels(rows), shape).reshape(len(rows), -1).astype(np.float32)
     ends = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
     columns = {

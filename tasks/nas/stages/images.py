@@ -10,8 +10,10 @@ from fingerpost.schemas.matrices import fixed_lists, tensors_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.corpus.documents import ImportParams
 from fingerpost.tasks.imports import write_quarantine, write_rows
-from fingerpost.tasks.nas.canvas import CanvasParams, compose_images
-from fingerpost.tasks.nas.images import SPLITS, ImageParams, LabelledImages, Splits, split_images
+from fingerpost.tasks.nas.canvas import compose_images
+from fingerpost.tasks.nas.canvas_params import CanvasParams
+from fingerpost.tasks.nas.image_params import SPLITS, ImageParams
+from fingerpost.tasks.nas.images import LabelledImages, Splits, split_images
 from fingerpost.tasks.nas.open import image_shape, pixels_of, read_images
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -72,7 +74,10 @@ def _write(run: StageRun, images: LabelledImages, params: ImportParams) -> None:
     run.write("classes", pa.table({"name": pa.array(images.classes, pa.string())}))
     run.write("shape", tensors_to_arrow({"shape": np.array(images.pixels.shape[1:], dtype=np.int64)}))
     counts: dict[str, int] = {split: int(np.count_nonzero(images.splits == split)) for split in SPLITS}
-    run.quality = {"images": count, "classes": len(images.classes), **counts, "size": int(images.pixels.shape[1])}
+    run.quality = {"images": count, "classes": len(images.classes), **counts} | {
+        "size": int(images.pixels.shape[1]),
+        "channels": 1 if images.pixels.ndim == 3 else 3,
+    }
 
 
 def _lists(rows: np.ndarray) -> pa.ListArray:

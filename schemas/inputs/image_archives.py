@@ -14,17 +14,22 @@ from PIL import Image
 
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs.files import check_regular, readable
+from fingerpost.schemas.inputs.forms import Form
 from fingerpost.schemas.inputs.limits import limits
 
 NPZ = ".npz"
+#: What is known of such a file where images are to be forgotten.
+IMAGE_ARCHIVE = Form(
+    ("id",), needed=("id",), option="", rewriter="fingerpost.schemas.inputs.image_rewriting:archive_images"
+)
 #: The arrays of a file with one array per split, and of one with packed drawings.
-_SPLIT, _PACKED = ("train", "train_labels"), ("X_packed", "shape", "cls")
+SPLIT_NAMES, PACKED_NAMES = ("train", "train_labels"), ("X_packed", "shape", "cls")
 #: The arrays of the images of a split, its name in ids, and the split that they are of.
 _PARTS = (("train", "training"), ("test", "test"))
 
 
 @dataclass(frozen=True)
-class ImageArrays:
+class ImageRows:
     """The ids, labels and splits ("" for none) of images, their (height, width), and their uint8 pixels.
 
     pixels: maps positions (k,) to images (k, height, width).
@@ -37,7 +42,7 @@ class ImageArrays:
     pixels: Callable[[np.ndarray], np.ndarray]
 
 
-def array_images(path: str, *, headers_only: bool = False) -> ImageArrays:
+def array_images(path: str, *, headers_only: bool = False) -> ImageRows:
     """The images of a file in one of two forms; InputError for another one, and for arrays that do not fit together.
 
     With ``train`` and ``train_labels`` (and ``test`` and ``test_labels``): images (n, side²) or (n, height, width) of numbers
@@ -46,14 +51,14 @@ def array_images(path: str, *, headers_only: bool = False) -> ImageArrays:
     and, where there is such an array, ``fn``, else its number. headers_only: pixels cannot be read from the result.
     """
     file = Path(path)
-    with _opened(file) as arrays:
+    with opened_arrays(file) as arrays:
         names = set(arrays.names)
-        if set(_SPLIT) <= names:
+        if set(SPLIT_NAMES) <= names:
             return _split_images(file, arrays, headers_only=headers_only)
-        if set(_PACKED) <= names:
+        if set(PACKED_NAMES) <= names:
             return _packed_images(file, arrays, headers_only=headers_only)
         raise InputError(
-            f"{file}: expected arrays {' and '.join(_SPLIT)}, or {', '.join(_PACKED)}, found"
+            f"{file}: expected arrays {' and '.join(SPLIT_NAMES)}, or {', '.join(PACKED_NAMES)}, found"
             f" {', '.join(sorted(names)[:8]) or 'none'}; write it with numpy.savez_compressed and these names"
         )
 
@@ -77,7 +82,7 @@ def resized(images: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Arrays:
+class Arrays:
     """The arrays of a file by name, none of them with Python objects, and their shapes without reading them."""
 
     file: Path
@@ -86,6 +91,7 @@ class _Arrays:
 
     @property
     def names(self) -> list[str]:
+        """The names of the arrays."""
         return list(self.archive.files)
 
     def read(self, name: str) -> np.ndarray:
@@ -108,7 +114,7 @@ class _Arrays:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[_Arrays]:
+def opened_arrays(file: Path) -> Iterator[Arrays]:
     """The arrays of a file; InputError if it is none, or unpacks to too many bytes."""
     if not file.exists():
         raise InputError(f"{file}: expected a file of images, found nothing there; check the path")
@@ -119,12 +125,12 @@ def _opened(file: Path) -> Iterator[_Arrays]:
         try:
             with zipfile.ZipFile(file) as parts, np.load(file, allow_pickle=False) as archive:
                 limits().check_unpacked(file, sum(part.file_size for part in parts.infolist()))
-                yield _Arrays(file, archive, parts)
+                yield Arrays(file, archive, parts)
         except zipfile.BadZipFile as problem:
             raise InputError(f"{file}: expected numpy arrays (.npz), found {problem}; write it again") from problem
 
 
-def _split_images(file: Path, arrays: _Arrays, *, headers_only: bool) -> ImageArrays:
+def _split_images(file: Path, arrays: Arrays, *, headers_only: bool) -> ImageRows:
     """The images of a file with one array per split."""
     ids: list[str] = []
     labels: list[str] = []
@@ -144,10 +150,10 @@ def _split_images(file: Path, arrays: _Arrays, *, headers_only: bool) -> ImageAr
     if len(shapes) != 1:
         raise InputError(f"{file}: expected images of one size, found {sorted(shapes)}; scale them to one")
     whole = np.concatenate(images) if images else None
-    return ImageArrays(ids, labels, splits, shapes.pop(), _Rows(whole))
+    return ImageRows(ids, labels, splits, shapes.pop(), _Rows(whole))
 
 
-def _packed_images(file: Path, arrays: _Arrays, *, headers_only: bool) -> ImageArrays:
+def _packed_images(file: Path, arrays: Arrays, *, headers_only: bool) -> ImageRows:
     """The drawings of a file with packed bits."""
     sides = arrays.read("shape").ravel().tolist()
     if len(sides) != 2 or min(sides) < 1:
@@ -163,7 +169,7 @@ def _packed_images(file: Path, arrays: _Arrays, *, headers_only: bool) -> ImageA
     ends = _texts(file, arrays, "fn", count) if "fn" in arrays.names else [f"{row:05d}" for row in range(count)]
     ids = [f"{label}/{end}" for label, end in zip(labels, ends, strict=True)]
     packed = None if headers_only else arrays.read("X_packed")
-    return ImageArrays(ids, labels, [""] * count, (height, width), _Bits(packed, height, width))
+    return ImageRows(ids, labels, [""] * count, (height, width), _Bits(packed, height, width))
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,7 @@ def _pixels(file: Path, name: str, values: np.ndarray) -> np.ndarray:
     return np.round(values).astype(np.uint8)
 
 
-def _texts(file: Path, arrays: _Arrays, name: str, count: int) -> list[str]:
+def _texts(file: Path, arrays: Arrays, name: str, count: int) -> list[str]:
     """An array of texts or whole numbers as texts; InputError for another number of them or another kind."""
     if name not in arrays.names:
         raise InputError(f"{file}: expected an array {name!r}, found {', '.join(sorted(arrays.names))}; add it")
