@@ -32,7 +32,7 @@ def import_images(
     chosen = _splits(source, rows, params)
     kept = rows.take(pa.array(chosen.rows))
     labels, index = np.unique(np.array(kept["label"].to_pylist(), dtype=str), return_inverse=True)
-    pixels = pixels_of(kept, image_shape(len(kept["pixels"][0]), channels, source))
+    pixels = pixels_of(kept, image_shape(len(kept["pixels"][0]), channels))
     ids = np.array(kept["id"].to_pylist(), dtype=str)
     images = LabelledImages(ids, pixels, index.astype(np.int64), chosen.names, tuple(labels.tolist()))
     _write(run, images, imports)
