@@ -23,7 +23,7 @@ _CANVASES = ImportParams(rows_per_shard=4096)
 
 
 @stage(contracts.IMAGES)
-def import_images(
+def import_labelled_images(
     run: StageRun, source: ImageSource, *, params: ImageParams, channels: int, imports: ImportParams
 ) -> None:
     """Imports the valid images of an input with their labels and splits, and quarantines the others with a reason each."""
