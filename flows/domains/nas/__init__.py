@@ -45,7 +45,7 @@ NAS = Domain(
     skipped="fingerpost.flows.domains.nas.sources:skipped",
     files="fingerpost.flows.domains.nas.sources:files_of",
     source="fingerpost.flows.domains.nas.sources:suppressed_source",
-    stored="fingerpost.schemas.inputs.labelled_images:StoredImages",
+    stored="fingerpost.schemas.inputs.stored_images:StoredImages",
     forms={
         "labelled images": "fingerpost.schemas.inputs.labelled_images:LABELLED_IMAGES",
         "image archive": "fingerpost.schemas.inputs.image_archives:IMAGE_ARCHIVE",

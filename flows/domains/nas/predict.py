@@ -14,7 +14,7 @@ from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs import DIGITS_SAMPLE
 from fingerpost.schemas.inputs.forms import DocumentBatch
-from fingerpost.schemas.inputs.image_arrays import NPZ
+from fingerpost.schemas.inputs.image_archives import NPZ
 from fingerpost.schemas.inputs.images import ENDINGS, IMAGES, ImageFiles, ImageShape
 from fingerpost.schemas.inputs.labelled_images import image_source
 from fingerpost.schemas.inputs.rankings import FLAT, RowWriter

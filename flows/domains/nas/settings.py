@@ -14,7 +14,7 @@ from fingerpost.tasks.nas.architecture import Task
 from fingerpost.tasks.nas.canvas_params import CanvasParams
 from fingerpost.tasks.nas.cpu_params import CpuParams
 from fingerpost.tasks.nas.evaluation_params import EvaluationParams
-from fingerpost.tasks.nas.images import ImageParams
+from fingerpost.tasks.nas.image_params import ImageParams
 from fingerpost.tasks.nas.landscape_params import LandscapeParams
 from fingerpost.tasks.nas.latency_params import LatencyParams, MeasuringParams
 from fingerpost.tasks.nas.limits import LimitParams

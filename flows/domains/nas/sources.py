@@ -13,7 +13,7 @@ from fingerpost.flows.run.section import SettingsError
 from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.inputs import DIGITS_SAMPLE, SAMPLE
 from fingerpost.schemas.inputs.forms import DocumentBatch
-from fingerpost.schemas.inputs.image_arrays import NPZ
+from fingerpost.schemas.inputs.image_archives import NPZ
 from fingerpost.schemas.inputs.labelled_images import ImageSource, image_source
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.tasks.nas.architecture import Architecture
