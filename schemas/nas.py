@@ -55,9 +55,14 @@ IMAGES = Contract(
             (f.ID, f.LABEL, _text("split", "training, validation or test"), f.PIXELS, _MASK),
             key=("id",),
         ),
+        Table(
+            "classes",
+            (_text("name", "the name of a class, in the order of its number; of masks, 0 is the background"),),
+            key=("name",),
+        ),
         tensor_table("shape"),
     ),
-    "labelled images, or images with masks, one file per shard; the shape of one image",
+    "labelled images, or images with masks, one file per shard; their classes, and the shape of one image",
 )
 MEASUREMENTS = Contract(
     "nas.measurements",
