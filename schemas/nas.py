@@ -55,9 +55,14 @@ IMAGES = Contract(
             (f.ID, f.LABEL, _text("split", "training, validation or test"), f.PIXELS, _MASK),
             key=("id",),
         ),
+        Table(
+            "classes",
+            (_text("name", "the name of a class, in the order of its number; of masks, 0 is the background"),),
+            key=("name",),
+        ),
         tensor_table("shape"),
     ),
-    "labelled images, or images with masks, one file per shard; the shape of one image",
+    "labelled images, or images with masks, one file per shard; their classes, and the shape of one image",
 )
 MEASUREMENTS = Contract(
     "nas.measurements",
@@ -185,7 +190,7 @@ PATTERNS = Contract(
             "patterns",
             (
                 _text("edit", "fuse, round, even, replace_depthwise, shrink, ..."),
-                _text("where", "the condition under which it helped, in words"),
+                _text("where", "the condition under which it helped"),
                 _number("low", "lower end of the condition's range"),
                 _number("high", "upper end of the condition's range"),
                 _count("tried", "pairs of candidates that differ by it"),

@@ -34,6 +34,7 @@ class RunProgress:
         )
         self._rows: dict[str, TaskID] = {}
         self._totals: dict[str, int] = {}
+        self._done: dict[str, int] = {}
         self._artifacts: dict[str, UUID] = {}
         self._updated: dict[str, float] = {}
         self._log = _log_to(log_file) if log_file else None
@@ -42,7 +43,7 @@ class RunProgress:
 
     def begin(self, stage: str, total: int) -> None:
         """Reports that a stage starts, with ``total`` steps."""
-        self._totals[stage] = max(total, 1)
+        self._totals[stage], self._done[stage] = max(total, 1), 0
         if self.console.is_terminal and not self.console.quiet:
             self._bars.start()
             self._rows[stage] = self._bars.add_task(stage, total=max(total, 1))
@@ -61,12 +62,22 @@ class RunProgress:
 
     def advance(self, stage: str, done: int) -> None:
         """Reports that ``done`` steps are finished."""
+        self._done[stage] = done
         if stage in self._rows:
             self._bars.update(self._rows[stage], completed=done)
         now = time.monotonic()
         if stage in self._artifacts and (done >= self._totals[stage] or now - self._updated[stage] >= _UPDATE_SECONDS):
             self._updated[stage] = now
             update_progress_artifact(self._artifacts[stage], progress=100.0 * done / self._totals[stage])
+
+    def tell(self, stage: str, text: str) -> None:
+        """Reports what a long stage has found so far: beside its bar, in its artifact and in the logs."""
+        if stage in self._rows:
+            self._bars.update(self._rows[stage], description=f"{stage}  {text}")
+        if stage in self._artifacts:
+            share = 100.0 * self._done[stage] / self._totals[stage]
+            update_progress_artifact(self._artifacts[stage], progress=share, description=f"{stage}: {text}")
+        self.log(f"{stage}: {text}")
 
     def end(self, record: StageRecord) -> None:
         """Reports that a stage ended, in one line."""

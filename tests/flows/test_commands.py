@@ -10,18 +10,28 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from fingerpost.flows import domains
 from fingerpost.flows.cli import app
 from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.schemas.errors import FingerpostError
 from tests.support.commands import fingerpost, fingerpost_here, refused
 from tests.support.products import request_for, write_csv
 
-COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+#: All commands, and the subcommands of the domains that have a group of their own.
+COMMANDS = [
+    *sorted(typer.main.get_command(app).commands),  # type: ignore[attr-defined]
+    *(
+        f"{domain.word} {command.partition(':')[2]}"
+        for domain in domains.DOMAINS
+        if domain.command_group
+        for command in domain.commands
+    ),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    done = CliRunner().invoke(app, [command, "--help"])
+    done = CliRunner().invoke(app, [*command.split(), "--help"])
     assert done.exit_code == 0
     assert f"fingerpost {command}" in " ".join(done.output.split())
 

@@ -1,0 +1,69 @@
+"""The images of a run and the space of networks for them: imported from a user's files, the built-in sample, or the store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fingerpost.flows.domains.corpus.inputs import suppressed_keys
+from fingerpost.flows.domains.nas.settings import NasSettings
+from fingerpost.flows.domains.nas.sources import suppressed_source
+from fingerpost.flows.run.rewriting import instead_of
+from fingerpost.flows.run.runtime import Run
+from fingerpost.schemas.inputs.labelled_images import ImageSource
+from fingerpost.schemas.refs import Ref
+from fingerpost.tasks.nas.space import SearchSpace
+from fingerpost.tasks.nas.stages.images import compose_canvases, import_labelled_images
+
+#: What is assumed of images that a plan has not read yet.
+_ASSUMED: Mapping[str, Any] = {"size": 28, "classes": 10}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What networks are trained on, and their search space.
+
+    imported: the images as they were imported; images: those that networks see, which are canvases for segmentation.
+    """
+
+    imported: Ref
+    images: Ref
+    space: SearchSpace
+
+    @property
+    def roles(self) -> dict[str, Ref]:
+        """The artifacts by role; canvases only where they were composed."""
+        return {"images": self.imported} | ({} if self.images == self.imported else {"canvases": self.images})
+
+
+def inputs_of(run: Run) -> Inputs:
+    """The imported images, for segmentation composed to canvases, and the search space."""
+    own = run.settings.nas
+    images = imported = import_labelled_images(
+        _source(run), params=own.images.params, channels=own.images.channels, imports=own.imports
+    )
+    if own.task == "segmentation":
+        images = compose_canvases(imported, params=own.canvas)
+    known = run.env.store.manifest(images).quality if run.env.store.has(images) else _ASSUMED
+    return Inputs(imported, images, space_of(own, known))
+
+
+def space_of(own: NasSettings, images: Mapping[str, Any]) -> SearchSpace:
+    """The search space for images of a size and a number of classes, as settings have it."""
+    return SearchSpace.for_images(
+        size=images["size"],
+        inputs=own.images.channels,
+        classes=images["classes"],
+        parallelism=own.accelerator.parallelism,
+        task=own.task,
+        curated=own.curated,
+        params=own.space,
+    )
+
+
+def _source(run: Run) -> ImageSource:
+    """What is read: from outside, or from the store in place of images that are missing."""
+    stored = instead_of("nas")
+    if stored is not None:
+        found: ImageSource = stored
+        return found
+    return suppressed_source(run.settings, run.flow, suppressed_keys(run.settings)).images
