@@ -190,7 +190,7 @@ PATTERNS = Contract(
             "patterns",
             (
                 _text("edit", "fuse, round, even, replace_depthwise, shrink, ..."),
-                _text("where", "the condition under which it helped, in words"),
+                _text("where", "the condition under which it helped"),
                 _number("low", "lower end of the condition's range"),
                 _number("high", "upper end of the condition's range"),
                 _count("tried", "pairs of candidates that differ by it"),

@@ -85,7 +85,7 @@ class DigitImages:
         ids = [f"digit-{number:04d}" for number in range(len(rows))]
         labels = [str(label) for label in rows[:, -1].tolist()]
         arrays = ImageRows(ids, labels, [""] * len(ids), (8, 8), lambda part: pixels[part])
-        return _checked(arrays, self.size, self.suppressed)
+        return _checked(arrays, (self.size or 8,) * 2, self.suppressed)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class NpzImages:
 
     def check(self) -> None:
         """InputError for a file that is missing or has other arrays."""
-        array_images(self.path, headers_only=True)
+        _square(self.path, array_images(self.path, headers_only=True), self.size)
 
     def identity(self) -> str:
         """sha256 over the file, the size and the suppressed ids in it."""
@@ -116,7 +116,8 @@ class NpzImages:
 
     def read(self) -> DocumentBatch:
         """The images, blank ones quarantined."""
-        return _checked(array_images(self.path), self.size, self.suppressed)
+        arrays = array_images(self.path)
+        return _checked(arrays, _square(self.path, arrays, self.size), self.suppressed)
 
 
 @dataclass(frozen=True)
@@ -170,9 +171,20 @@ def image_source(
     return FolderImages(ImageFiles(path, shape, mapping, suppressed, LABELLED_IMAGES))
 
 
-def _checked(arrays: ImageRows, size: int, suppressed: Suppressed | None) -> DocumentBatch:
-    """The rows of images in arrays; blank images are quarantined."""
-    shape = (size, size) if size else arrays.shape
+def _square(path: str, arrays: ImageRows, size: int) -> tuple[int, int]:
+    """The shape that images are resized to; InputError if it is not square."""
+    if size:
+        return size, size
+    if arrays.shape[0] != arrays.shape[1]:
+        raise InputError(
+            f"{path}: expected square images, found {arrays.shape[0]} × {arrays.shape[1]}; give a size in"
+            " nas.images.size, to which they are resized"
+        )
+    return arrays.shape
+
+
+def _checked(arrays: ImageRows, shape: tuple[int, int], suppressed: Suppressed | None) -> DocumentBatch:
+    """The rows of images in arrays, resized; blank images are quarantined."""
     batches = map(partial(_batch, arrays, shape), _chosen(arrays, suppressed))
     return check_batches(batches, quarantine=Quarantine(), columns=COLUMNS)
 

@@ -7,7 +7,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fingerpost.schemas import nas as contracts
-from fingerpost.schemas.errors import InputError
 from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -31,14 +30,9 @@ def read_images(store: Store, ref: Ref) -> LabelledImages:
     return LabelledImages(ids, pixels, labels, splits, tuple(classes))
 
 
-def image_shape(values: int, channels: int, source: object) -> tuple[int, ...]:
-    """The shape of square images of so many values; InputError if they are not square."""
+def image_shape(values: int, channels: int) -> tuple[int, ...]:
+    """The shape of square images of so many values."""
     side = isqrt(values // channels)
-    if side * side * channels != values:
-        raise InputError(
-            f"{source}: expected square images, found {values} values with {channels} channel(s); give a size in"
-            " nas.images.size, to which images are resized"
-        )
     return (side, side) if channels == 1 else (side, side, channels)
 
 

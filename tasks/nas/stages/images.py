@@ -23,7 +23,7 @@ _CANVASES = ImportParams(rows_per_shard=4096)
 
 
 @stage(contracts.IMAGES)
-def import_images(
+def import_labelled_images(
     run: StageRun, source: ImageSource, *, params: ImageParams, channels: int, imports: ImportParams
 ) -> None:
     """Imports the valid images of an input with their labels and splits, and quarantines the others with a reason each."""
@@ -32,7 +32,7 @@ def import_images(
     chosen = _splits(source, rows, params)
     kept = rows.take(pa.array(chosen.rows))
     labels, index = np.unique(np.array(kept["label"].to_pylist(), dtype=str), return_inverse=True)
-    pixels = pixels_of(kept, image_shape(len(kept["pixels"][0]), channels, source))
+    pixels = pixels_of(kept, image_shape(len(kept["pixels"][0]), channels))
     ids = np.array(kept["id"].to_pylist(), dtype=str)
     images = LabelledImages(ids, pixels, index.astype(np.int64), chosen.names, tuple(labels.tolist()))
     _write(run, images, imports)
