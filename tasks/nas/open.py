@@ -11,6 +11,7 @@ from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.nas.images import LabelledImages
+from fingerpost.tasks.nas.patterns import Pattern
 
 
 def read_images(store: Store, ref: Ref) -> LabelledImages:
@@ -41,3 +42,11 @@ def pixels_of(rows: pa.Table, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     lists = rows["pixels"].combine_chunks()
     flat = lists.flatten().to_numpy(zero_copy_only=False)
     return np.round(flat).astype(np.uint8).reshape(rows.num_rows, *shape)
+
+
+def read_patterns(store: Store, ref: Ref) -> tuple[Pattern, ...]:
+    """The patterns of an artifact."""
+    rows = store.open(ref, contracts.PATTERNS).read("patterns").to_pylist()
+    names = ("edit", "where", "tried", "chosen", "accuracy_change", "accuracy_spread")
+    changes = ("latency_change", "memory_change", "size_change")
+    return tuple(Pattern(*(row[name] for name in (*names, *changes))) for row in rows)
