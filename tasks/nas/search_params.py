@@ -63,3 +63,10 @@ class SearchParams:
     def trained(self) -> int:
         """The most candidates that it trains, beside the reference."""
         return self.finalists if self.method in ("single-shot", "zero-shot") else self.evaluations
+
+    @property
+    def requests(self) -> int:
+        """The most evaluations of any kind, those of the reference included."""
+        if self.method in ("multishot", "random"):
+            return self.evaluations + 1
+        return 2 + self.evaluations + (self.pool * self.evaluations if self.method == "surrogate" else self.finalists)
