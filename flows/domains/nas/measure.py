@@ -1,6 +1,6 @@
 """The `nas measure` command: operators and networks measured on a device, and the errors of estimates. Imports no Prefect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.inputs.device_tables import check_table_name, write_device_table
+from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.latency import LatencyEstimator, fit_latency_estimator
 from fingerpost.tasks.nas.latency_figures import Figure, latency_figures
 from fingerpost.tasks.nas.measurements import Measurements
@@ -63,14 +64,17 @@ def measure(
         _show(found, output)
 
 
-def measured(own: NasSettings, size: int, classes: int) -> Measured:
-    """The device of settings, measured for images of a size and a number of classes; its progress is shown."""
+def measured(own: NasSettings, size: int, classes: int, *, given: Sequence[Architecture] = ()) -> Measured:
+    """The device of settings, measured for images of a size and a number of classes; its progress is shown.
+
+    given: architectures all of whose operators are measured.
+    """
     device, space = device_of(own).opened(), space_of(own, size, classes)
     with Progress(console=TextConsole(stderr=True), transient=True) as progress:
         task = progress.add_task(f"measuring {device.name}", total=own.measuring.rounds + 2)
         try:
             found = measure_device(
-                device, space, own.measuring, advance=lambda done: progress.update(task, completed=done)
+                device, space, own.measuring, given=given, advance=lambda done: progress.update(task, completed=done)
             )
             estimator = fit_latency_estimator(
                 found, own.latency, parallelism=device.parallelism, bytes_per_value=device.bytes_per_value
@@ -111,7 +115,9 @@ def _show(found: Measured, output: Path | None) -> None:
     errors = {(method, metric): value for method, setting, metric, value in found.figures if setting == "networks"}
     if errors:
         tested = round(errors["forest", "count"])
-        table = table_of(f"\nestimates of {tested} networks not seen before", "by", "within 5 %>", "within 10 %>", "Spearman>")
+        table = table_of(
+            f"\nestimates of {tested} networks not seen before", "by", "within 5 %>", "within 10 %>", "Spearman>"
+        )
         for method, words in (("forest", "operators"), ("linear", "MACs alone")):
             if (method, "count") in errors:
                 shares = (f"{errors[method, name]:.1%}" for name in ("within_5", "within_10"))

@@ -5,7 +5,6 @@ from contextlib import suppress
 
 from fingerpost.flows.domains.nas.gates import unmeasured
 from fingerpost.flows.domains.nas.inputs import Inputs
-from fingerpost.flows.domains.nas.settings import NasSettings
 from fingerpost.flows.domains.nas.sources import device_of, reference_of
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.runtime import Run
@@ -73,9 +72,7 @@ def finish(run: Run, inputs: Inputs, artifacts: Mapping[str, Ref]) -> dict[str, 
     """The chosen network trained fully, measured on the device and evaluated on test images, by role."""
     own = run.settings.nas
     trained = train_network(inputs.images, artifacts["search"], params=own.training)
-    measured = measure_network(
-        trained, artifacts["search"], artifacts["latency"], device_of(own), params=own.measuring
-    )
+    measured = measure_network(trained, artifacts["search"], artifacts["latency"], device_of(own), params=own.measuring)
     evaluation = evaluate_network(inputs.images, trained, measured, artifacts["search"], params=own.evaluation)
     return {"trained": trained, "measured": measured, "evaluation": evaluation}
 
