@@ -186,7 +186,7 @@ def _test_shard(
     with torch_needed(images):
         if shard.start == 0:
             tested = tested_network(chosen.architecture, chosen.weights, tests, params)
-            difference = onnx_difference(chosen.architecture, chosen.weights, chosen.onnx, tests.images)
+            difference = onnx_difference(chosen.architecture, chosen.weights, chosen.onnx, found.part("test").pixels)
         else:
             given = store.manifest(trained).identity["parameters"]
             training = TrainingParams(**given["params"])
