@@ -125,9 +125,7 @@ class History:
             row = rows.get(request.proposal.candidate.id)
             if row is None:
                 rows[request.proposal.candidate.id] = len(found)
-                found.append(
-                    Evaluated(request.proposal, self.generations, keeps, result.accuracy, trained, scores)
-                )
+                found.append(Evaluated(request.proposal, self.generations, keeps, result.accuracy, trained, scores))
             else:
                 before = found[row]
                 accuracy = result.accuracy if trained or before.accuracy is None else before.accuracy
@@ -141,9 +139,7 @@ class History:
         """The best of the trained candidates that keep the limits, ties by latency, then by order; None without one."""
         reference = self.reference.costs if self.reference else None
         rivals = [one for one in self.trained if one.feasible]
-        return max(
-            rivals, key=lambda one: (one.value(reference, latency_weight), -one.costs.latency_ms), default=None
-        )
+        return max(rivals, key=lambda one: (one.value(reference, latency_weight), -one.costs.latency_ms), default=None)
 
     def fronts(self, scores: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
         """The rank int64 (n,) of each candidate's Pareto front; -1 for those that exceed a limit.
@@ -154,11 +150,7 @@ class History:
         ranks = np.full(len(self.evaluated), -1, dtype=np.int64)
         after = 0
         for trained in (True, False):
-            rows = [
-                row
-                for row, one in enumerate(self.evaluated)
-                if one.feasible and one.trained == trained
-            ]
+            rows = [row for row, one in enumerate(self.evaluated) if one.feasible and one.trained == trained]
             if not rows:
                 continue
             values = objectives([self.evaluated[row] for row in rows])
@@ -183,9 +175,6 @@ class History:
 def objectives(candidates: Sequence[Evaluated]) -> NDArray[np.float64]:
     """What fronts compare, smaller is better: minus the accuracy (0 without one), latency, peak memory; float64 (n, 3)."""
     return np.array(
-        [
-            (-(one.accuracy or 0.0), one.costs.latency_ms, one.costs.memory_bytes)
-            for one in candidates
-        ],
+        [(-(one.accuracy or 0.0), one.costs.latency_ms, one.costs.memory_bytes) for one in candidates],
         dtype=np.float64,
     )

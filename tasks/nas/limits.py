@@ -88,7 +88,9 @@ def limits_of(params: LimitParams, reference: CandidateCosts | None) -> Limits:
             " in milliseconds, bytes and parameters"
         )
     found: dict[str, float] = {}
-    for name, fraction in zip(LIMITED, (params.latency_share, params.memory_share, params.parameter_share), strict=True):
+    for name, fraction in zip(
+        LIMITED, (params.latency_share, params.memory_share, params.parameter_share), strict=True
+    ):
         given = [float(value) for value in (getattr(params, name),) if value]
         if fraction and reference is not None:
             given.append(fraction * float(getattr(reference, name)))

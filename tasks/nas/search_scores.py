@@ -35,5 +35,6 @@ def aggregated(history: History, params: SearchParams) -> Scores:
 def score_columns(history: History, params: SearchParams, rows: NDArray[np.int64]) -> dict[str, Scores]:
     """The zero-shot scores of some candidates by name, float64 (n,)."""
     return {
-        name: np.array([history.evaluated[row].scores[name] for row in rows], dtype=np.float64) for name in params.scores
+        name: np.array([history.evaluated[row].scores[name] for row in rows], dtype=np.float64)
+        for name in params.scores
     }

@@ -96,7 +96,15 @@ def _evolved(problem: Problem, history: History, params: SearchParams, draws: Dr
         return draws.random_ones(min(params.population, left))
     youngest = known[-params.population :]
     parents, scores = [history.evaluated[row] for row in youngest], rewards(history, params)[youngest]
-    draw = offspring(problem, parents, scores, draws.random, tournament=params.tournament, mutation=params.mutation, crossover=params.crossover)
+    draw = offspring(
+        problem,
+        parents,
+        scores,
+        draws.random,
+        tournament=params.tournament,
+        mutation=params.mutation,
+        crossover=params.crossover,
+    )
     return draws.children(draw, min(params.generation, left))
 
 
@@ -108,7 +116,15 @@ def _zero_shot(problem: Problem, history: History, params: SearchParams, draws: 
     if len(parents) < params.population:
         found = draws.random_ones(min(params.population - len(parents), left))
     else:
-        draw = offspring(problem, parents, np.zeros(len(parents)), draws.random, tournament=1, mutation=params.mutation, crossover=0.0)
+        draw = offspring(
+            problem,
+            parents,
+            np.zeros(len(parents)),
+            draws.random,
+            tournament=1,
+            mutation=params.mutation,
+            crossover=0.0,
+        )
         found = draws.children(draw, min(params.generation, left))
     return _requests(found, "scores") or _finalists(history, params, scores)
 
@@ -118,7 +134,11 @@ def _surrogate(problem: Problem, history: History, params: SearchParams, draws: 
     first = left == params.evaluations
     count = min(params.population if first else params.generation, left)
     if history.last != "scores":
-        found = draws.random_ones(params.pool * count) if first else _pool(problem, history, params, draws, params.pool * count)
+        found = (
+            draws.random_ones(params.pool * count)
+            if first
+            else _pool(problem, history, params, draws, params.pool * count)
+        )
         if found:
             return _requests(found, "scores")
     rows = promising(problem.space, history, params, draws.random, count)
@@ -128,11 +148,23 @@ def _surrogate(problem: Problem, history: History, params: SearchParams, draws: 
 def _pool(problem: Problem, history: History, params: SearchParams, draws: Draws, count: int) -> list[Proposal]:
     """Children of the best trained candidates, and a quarter of random ones."""
     found = rewards(history, params)
-    rows = [row for row in np.argsort(-found, kind="stable") if _may_breed(history.evaluated[row]) and history.evaluated[row].trained]
+    rows = [
+        row
+        for row in np.argsort(-found, kind="stable")
+        if _may_breed(history.evaluated[row]) and history.evaluated[row].trained
+    ]
     if not rows or count <= 0:
         return draws.random_ones(count)
     best = rows[: params.population]
-    draw = offspring(problem, [history.evaluated[row] for row in best], found[best], draws.random, tournament=min(2, params.tournament), mutation=params.mutation, crossover=params.crossover)
+    draw = offspring(
+        problem,
+        [history.evaluated[row] for row in best],
+        found[best],
+        draws.random,
+        tournament=min(2, params.tournament),
+        mutation=params.mutation,
+        crossover=params.crossover,
+    )
     drawn = draws.random_ones(count // 4)
     return drawn + draws.children(draw, count - len(drawn))
 
