@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fingerpost.tasks.nas.genomes import Candidate, Genome, Space
 from fingerpost.tasks.nas.history import Evaluated, History, Origin, Proposal
 from fingerpost.tasks.nas.limits import CandidateCosts, Limits
+from fingerpost.tasks.nas.search_params import SearchParams
 
 #: Spaces of at most this many candidates are listed where random draws find nothing new.
 LISTED = 20_000
@@ -66,6 +68,7 @@ class Draws:
     def __init__(self, problem: Problem, history: History, random: np.random.Generator, *, attempts: int) -> None:
         self.problem, self.taken, self.random, self.attempts = problem, set(history.rows), random, attempts
         self._feasible = any(one.feasible for one in history.evaluated)
+        self._known = [one.genome for one in history.evaluated if one.feasible and one.genome is not None]
         self._closest: Proposal | None = None
 
     def take(self, proposal: Proposal, *, feasible: bool) -> None:
@@ -85,7 +88,8 @@ class Draws:
             found += self._listed(count - len(found))
         if not found and not self._feasible:
             found = [self._descended()]
-        return found + self._around(found, count - len(found))
+        near = [*self._known, *(one.genome for one in found if one.genome is not None)]
+        return found + self._around(near, count - len(found))
 
     def children(self, draw: Draw, count: int) -> list[Proposal]:
         """``count`` candidates of ``draw``, filled up by random ones where it gives nothing new."""
@@ -121,24 +125,18 @@ class Draws:
         order = self.random.permutation(len(genomes))
         return self._accepted(self.problem.proposals([(genomes[row], "enumeration") for row in order]), count)
 
-    def _around(self, found: Sequence[Proposal], count: int) -> list[Proposal]:
-        """Mutations of candidates that keep the limits, for spaces of which a small part does."""
-        parents = [one.genome for one in found if one.genome is not None]
-        if count <= 0 or not parents:
-            return []
+    def _around(self, near: Sequence[tuple[int, ...]], count: int) -> list[Proposal]:
+        """Mutations of genomes that keep the limits, and of those mutations, for spaces of which a small part does."""
+        parents = list(near)
+
+        def draw() -> tuple[Genome, Origin]:
+            parent = np.array(parents[int(self.random.integers(len(parents)))], dtype=np.int64)
+            return self.problem.space.mutate(parent, self.random, 0.0), "mutation"
+
         made: list[Proposal] = []
-        while count > 0:
-
-            def draw() -> tuple[Genome, Origin]:
-                parent = parents[int(self.random.integers(len(parents)))]
-                return self.problem.space.mutate(np.array(parent, dtype=np.int64), self.random, 0.1), "mutation"
-
-            new = self.drawn(draw, 1)
-            if not new:
-                break
+        while parents and len(made) < count and (new := self.drawn(draw, 1)):
             made += new
             parents += [one.genome for one in new if one.genome is not None]
-            count -= 1
         return made
 
     def _descended(self) -> Proposal:
@@ -202,26 +200,24 @@ def _rounded_up(value: float) -> str:
 def offspring(
     problem: Problem,
     parents: Sequence[Evaluated],
-    scores: Sequence[float],
+    scores: NDArray[np.float64],
     random: np.random.Generator,
-    *,
-    tournament: int,
-    mutation: float,
-    crossover: float,
+    params: SearchParams,
 ) -> Draw:
-    """A draw of children of tournaments among ``parents``, by their ``scores``; the later one of equal ones wins."""
+    """A draw of children of tournaments among ``parents``, by their ``scores`` (n,); the later one of equal ones wins."""
     genomes = [np.array(one.genome, dtype=np.int64) for one in parents]
+    rivals = min(params.tournament, len(genomes))
 
-    def winner() -> int:
-        rivals = random.choice(len(genomes), size=min(tournament, len(genomes)), replace=False)
-        return max((int(row) for row in rivals), key=lambda row: (scores[row], row))
+    def winner() -> Genome:
+        rows = random.choice(len(genomes), size=rivals, replace=False)
+        return genomes[max(rows, key=lambda row: (scores[row], row))]
 
     def draw() -> tuple[Genome, Origin]:
-        first = genomes[winner()]
-        if random.random() >= crossover:
-            return problem.space.mutate(first, random, mutation), "mutation"
-        child = problem.space.crossover(first, genomes[winner()], random)
+        first = winner()
+        if random.random() >= params.crossover:
+            return problem.space.mutate(first, random, params.mutation), "mutation"
+        child = problem.space.crossover(first, winner(), random)
         changed = random.random() < 0.5
-        return (problem.space.mutate(child, random, mutation) if changed else child), "crossover"
+        return (problem.space.mutate(child, random, params.mutation) if changed else child), "crossover"
 
     return draw

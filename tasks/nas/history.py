@@ -49,15 +49,20 @@ class Evaluated:
     """A candidate with all that is known of it.
 
     generation: the one in which it was first asked for. feasible: whether it keeps the limits. accuracy: of its training,
-    or else with the supernet's weights. trained: whether it was trained.
+    or else with the supernet's weights. measures: how it was evaluated.
     """
 
     proposal: Proposal
     generation: int
     feasible: bool
     accuracy: float | None
-    trained: bool
+    measures: frozenset[Measure]
     scores: Mapping[str, float]
+
+    @property
+    def trained(self) -> bool:
+        """Whether it was trained."""
+        return "training" in self.measures
 
     @property
     def id(self) -> str:
@@ -73,14 +78,6 @@ class Evaluated:
     def genome(self) -> tuple[int, ...] | None:
         """Its genome; None for one outside of the space."""
         return self.proposal.genome
-
-    def value(self, reference: CandidateCosts | None, latency_weight: float) -> float:
-        """The reward of its accuracy, as `fingerpost.tasks.nas.search_params.SearchParams` defines it; NaN without one."""
-        if self.accuracy is None:
-            return float("nan")
-        if not latency_weight or reference is None:
-            return self.accuracy
-        return self.accuracy * (reference.latency_ms / self.costs.latency_ms) ** latency_weight
 
 
 @dataclass(frozen=True)
@@ -118,28 +115,25 @@ class History:
         found = list(self.evaluated)
         rows = dict(self.rows)
         for request, result, keeps in zip(requests, results, feasible, strict=True):
-            trained = request.measure == "training"
+            measures = frozenset([request.measure])
             scores = dict(result.scores)
             if request.measure == "supernet" and result.accuracy is not None:
                 scores["supernet"] = result.accuracy
             row = rows.get(request.proposal.candidate.id)
             if row is None:
                 rows[request.proposal.candidate.id] = len(found)
-                found.append(Evaluated(request.proposal, self.generations, keeps, result.accuracy, trained, scores))
+                found.append(Evaluated(request.proposal, self.generations, keeps, result.accuracy, measures, scores))
             else:
                 before = found[row]
-                accuracy = result.accuracy if trained or before.accuracy is None else before.accuracy
+                better = request.measure == "training" or before.accuracy is None
                 found[row] = replace(
-                    before, accuracy=accuracy, trained=before.trained or trained, scores={**before.scores, **scores}
+                    before,
+                    accuracy=result.accuracy if better else before.accuracy,
+                    measures=before.measures | measures,
+                    scores={**before.scores, **scores},
                 )
         last = requests[-1].measure if requests else self.last
         return History(tuple(found), self.generations + 1, self.asked + len(requests), last)
-
-    def best(self, latency_weight: float = 0.0) -> Evaluated | None:
-        """The best of the trained candidates that keep the limits, ties by latency, then by order; None without one."""
-        reference = self.reference.costs if self.reference else None
-        rivals = [one for one in self.trained if one.feasible]
-        return max(rivals, key=lambda one: (one.value(reference, latency_weight), -one.costs.latency_ms), default=None)
 
     def fronts(self, scores: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
         """The rank int64 (n,) of each candidate's Pareto front; -1 for those that exceed a limit.

@@ -10,7 +10,10 @@ from fingerpost.schemas import nas as contracts
 from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.nas.image_params import SplitName
 from fingerpost.tasks.nas.images import LabelledImages
+from fingerpost.tasks.nas.patterns import Pattern
+from fingerpost.tasks.nas.training_params import Examples
 
 
 def read_images(store: Store, ref: Ref) -> LabelledImages:
@@ -41,3 +44,17 @@ def pixels_of(rows: pa.Table, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     lists = rows["pixels"].combine_chunks()
     flat = lists.flatten().to_numpy(zero_copy_only=False)
     return np.round(flat).astype(np.uint8).reshape(rows.num_rows, *shape)
+
+
+def read_patterns(store: Store, ref: Ref) -> tuple[Pattern, ...]:
+    """The patterns of an artifact."""
+    rows = store.open(ref, contracts.PATTERNS).read("patterns").to_pylist()
+    names = ("edit", "where", "tried", "chosen", "accuracy_change", "accuracy_spread")
+    changes = ("latency_change", "memory_change", "size_change")
+    return tuple(Pattern(*(row[name] for name in (*names, *changes))) for row in rows)
+
+
+def read_examples(store: Store, ref: Ref, split: SplitName) -> Examples:
+    """The images of a split of an artifact with their classes, or masks."""
+    part = read_images(store, ref).part(split)
+    return Examples(part.pixels, part.labels if part.masks is None else part.masks)

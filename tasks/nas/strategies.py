@@ -9,13 +9,14 @@ by an aggregate of several scores.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from fingerpost.tasks.nas.evolution import Draws, Problem, offspring
 from fingerpost.tasks.nas.history import Evaluated, History, Measure, Proposal, Request
 from fingerpost.tasks.nas.search_params import Method, SearchParams
-from fingerpost.tasks.nas.search_scores import Scores, aggregated, rewards, was
+from fingerpost.tasks.nas.search_scores import Scores, aggregated, rewards, shared_rewards
 from fingerpost.tasks.nas.surrogate_search import predicted, promising
 
 Strategy = Callable[[Problem, History, SearchParams, Draws, int], list[Request]]
@@ -41,8 +42,16 @@ def ask(problem: Problem, history: History, params: SearchParams, reference: Pro
     if reference is not None and not history.asked:
         first = _given(reference, params)
         draws.take(reference, feasible=problem.limits.keeps(reference.costs))
-    done = sum(was(one, MEASURES[params.method]) for one in history.evaluated if one.proposal.origin != "given")
-    return first + _STRATEGIES[params.method](problem, history, params, draws, params.evaluations - done)
+    return first + _STRATEGIES[params.method](problem, history, params, draws, evaluations_left(history, params))
+
+
+def evaluations_left(history: History, params: SearchParams) -> int:
+    """How many candidates may still be evaluated; none once finalists are trained."""
+    others = [one for one in history.evaluated if one.proposal.origin != "given"]
+    measure = MEASURES[params.method]
+    if measure != "training" and any(one.trained for one in others):
+        return 0
+    return max(params.evaluations - sum(measure in one.measures for one in others), 0)
 
 
 def scores_of(problem: Problem, history: History, params: SearchParams) -> Scores:
@@ -85,26 +94,22 @@ def _multishot(problem: Problem, history: History, params: SearchParams, draws: 
 def _single_shot(problem: Problem, history: History, params: SearchParams, draws: Draws, left: int) -> list[Request]:
     """Ageing evolution with the weights of a supernet; at the end the best are trained."""
     found = _requests(_evolved(problem, history, params, draws, left), "supernet")
-    return found or _finalists(history, params, rewards(history, params))
+    return found or _finalists(history, params, shared_rewards(history, params))
 
 
 def _evolved(problem: Problem, history: History, params: SearchParams, draws: Draws, left: int) -> list[Proposal]:
-    """A random population, then children of the youngest ``population`` candidates."""
+    """A random population, then children of the best ``population`` of the youngest ``lifetime`` candidates.
+
+    Ageing alone forgets good candidates too soon where there are some dozens; without it one that was lucky in its training
+    would have children for ever.
+    """
     measure = MEASURES[params.method]
-    known = [row for row, one in enumerate(history.evaluated) if _may_breed(one) and was(one, measure)]
+    known = [row for row, one in enumerate(history.evaluated) if _may_breed(one) and measure in one.measures]
     if left == params.evaluations or not known:
         return draws.random_ones(min(params.population, left))
-    youngest = known[-params.population :]
-    parents, scores = [history.evaluated[row] for row in youngest], rewards(history, params)[youngest]
-    draw = offspring(
-        problem,
-        parents,
-        scores,
-        draws.random,
-        tournament=params.tournament,
-        mutation=params.mutation,
-        crossover=params.crossover,
-    )
+    found = rewards(history, params) if measure == "training" else shared_rewards(history, params)
+    rows = sorted(known[-params.lifetime :], key=lambda row: -found[row])[: params.population]
+    draw = offspring(problem, [history.evaluated[row] for row in rows], found[rows], draws.random, params)
     return draws.children(draw, min(params.generation, left))
 
 
@@ -116,15 +121,8 @@ def _zero_shot(problem: Problem, history: History, params: SearchParams, draws: 
     if len(parents) < params.population:
         found = draws.random_ones(min(params.population - len(parents), left))
     else:
-        draw = offspring(
-            problem,
-            parents,
-            np.zeros(len(parents)),
-            draws.random,
-            tournament=1,
-            mutation=params.mutation,
-            crossover=0.0,
-        )
+        mutating = replace(params, tournament=1, crossover=0.0)
+        draw = offspring(problem, parents, np.zeros(len(parents)), draws.random, mutating)
         found = draws.children(draw, min(params.generation, left))
     return _requests(found, "scores") or _finalists(history, params, scores)
 
@@ -156,15 +154,7 @@ def _pool(problem: Problem, history: History, params: SearchParams, draws: Draws
     if not rows or count <= 0:
         return draws.random_ones(count)
     best = rows[: params.population]
-    draw = offspring(
-        problem,
-        [history.evaluated[row] for row in best],
-        found[best],
-        draws.random,
-        tournament=min(2, params.tournament),
-        mutation=params.mutation,
-        crossover=params.crossover,
-    )
+    draw = offspring(problem, [history.evaluated[row] for row in best], found[best], draws.random, params)
     drawn = draws.random_ones(count // 4)
     return drawn + draws.children(draw, count - len(drawn))
 
@@ -172,7 +162,7 @@ def _pool(problem: Problem, history: History, params: SearchParams, draws: Draws
 def _finalists(history: History, params: SearchParams, scores: Scores) -> list[Request]:
     """The best candidates that were not trained."""
     done = sum(one.trained for one in history.evaluated if one.proposal.origin != "given")
-    order = np.argsort(-np.nan_to_num(scores, nan=-1.0), kind="stable")
+    order = np.argsort(-scores, kind="stable")
     rows = [row for row in order if history.evaluated[row].feasible and not history.evaluated[row].trained]
     return _requests([history.evaluated[row].proposal for row in rows[: max(params.finalists - done, 0)]], "training")
 

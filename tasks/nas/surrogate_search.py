@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from fingerpost.tasks.nas.genomes import Space
 from fingerpost.tasks.nas.history import History
 from fingerpost.tasks.nas.search_params import SearchParams
-from fingerpost.tasks.nas.search_scores import Scores, aggregated, rewards, score_columns, was
+from fingerpost.tasks.nas.search_scores import Scores, aggregated, rewards, score_columns
 from fingerpost.tasks.nas.surrogate import Surrogate, chosen, fit_surrogate
 
 Rows = NDArray[np.int64]
@@ -57,7 +57,7 @@ def predicted(space: Space, history: History, params: SearchParams) -> Scores:
 
 def _scored(history: History) -> Rows:
     """The rows of candidates of the space that have zero-shot scores."""
-    have = [one.genome is not None and was(one, "scores") for one in history.evaluated]
+    have = [one.genome is not None and "scores" in one.measures for one in history.evaluated]
     return np.flatnonzero(have)
 
 
