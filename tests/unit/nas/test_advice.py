@@ -64,6 +64,8 @@ def test_a_plan_ends_where_the_limits_are_kept() -> None:
     assert limits.keeps(steps[-1].after)
     assert not any(limits.keeps(one.before) for one in steps)
     assert plan(steps[-1].architecture, costs, PATTERNS, params=AdviceParams(), limits=limits) == ()
+    # Without a search, all is assumed.
+    assert plan(REFERENCE, costs, PATTERNS, params=AdviceParams(assumed=False), limits=limits) == ()
     # What cannot be reached at the accuracy that may be lost is not forced.
     none = plan(REFERENCE, costs, PATTERNS, params=AdviceParams(accuracy=0.0), limits=limits)
     assert not none or not limits.keeps(none[-1].after)
