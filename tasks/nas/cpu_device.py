@@ -46,7 +46,9 @@ class CpuDevice:
 
     def properties(self) -> Mapping[str, str]:
         """What the CPU and the runtime are, and how they are measured."""
-        own = {name: str(getattr(self.params, name)) for name in ("runtime", "warmup", "repeats", "trimmed", "least_us")}
+        own = {
+            name: str(getattr(self.params, name)) for name in ("runtime", "warmup", "repeats", "trimmed", "least_us")
+        }
         return {"device": "cpu", "threads": "1"} | dict(self.known) | own
 
     def candidates(self, sampled: Sequence[Operator]) -> Sequence[Operator]:
