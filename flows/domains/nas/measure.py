@@ -15,13 +15,14 @@ from fingerpost.flows.run.console import TextConsole, table_of, wide_console
 from fingerpost.flows.run.plain_text import echo_json
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.schemas.errors import FingerpostError
-from fingerpost.schemas.inputs.device_tables import check_table_name, write_device_table
+from fingerpost.schemas.inputs.device_tables import check_table_name
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.latency import LatencyEstimator, fit_latency_estimator
 from fingerpost.tasks.nas.latency_figures import Figure, latency_figures
 from fingerpost.tasks.nas.measurements import Measurements
 from fingerpost.tasks.nas.measuring import measure_device
 from fingerpost.tasks.nas.operators import OPERATOR_KINDS
+from fingerpost.tasks.nas.stages.devices import write_measurements
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def measure(
         check_table_name(output)
     found = measured(own, images["size"], images["classes"])
     if output is not None:
-        write_device_table(output, found.properties, found.measurements)
+        write_measurements(output, found.properties, found.measurements)
     if as_json:
         echo_json(_as_json(found, output))
     else:

@@ -25,7 +25,8 @@ from fingerpost.tasks.nas.stages.supernet import train_supernet
 def estimate(run: Run, inputs: Inputs) -> dict[str, Ref]:
     """Latencies of operators on the device, and the estimator that is fitted to them, by role."""
     own = run.settings.nas
-    measurements = measure_operators(device_of(own), space=inputs.space, params=own.measuring)
+    given = tuple(filter(None, [reference_of(own)]))
+    measurements = measure_operators(device_of(own), space=inputs.space, params=own.measuring, given=given)
     return {"measurements": measurements, "latency": fit_latency(measurements, params=own.latency)}
 
 
@@ -71,7 +72,7 @@ def earlier_searches(run: Run, *, most: int) -> list[Ref]:
 def finish(run: Run, inputs: Inputs, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
     """The chosen network trained fully, measured on the device and evaluated on test images, by role."""
     own = run.settings.nas
-    trained = train_network(inputs.images, artifacts["search"], params=own.training)
+    trained = train_network(inputs.images, artifacts["search"], params=own.training, seed=own.search.seed)
     measured = measure_network(trained, artifacts["search"], artifacts["latency"], device_of(own), params=own.measuring)
     evaluation = evaluate_network(inputs.images, trained, measured, artifacts["search"], params=own.evaluation)
     return {"trained": trained, "measured": measured, "evaluation": evaluation}
