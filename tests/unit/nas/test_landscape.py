@@ -42,7 +42,7 @@ def test_points_are_networks_beside_the_given_one(landscape: Landscape) -> None:
         assert point.macs == costs_of(network).macs
         assert point.latency_ms == measured([network])[0]
     values = {axis: [point.value for point in points] for axis, points in axes(landscape, "curated").items()}
-    assert values == dict.fromkeys(names, [16, 32, 48])
+    assert values == {name: [16, 32, 48] for name in names}
     assert [point.value for point in axes(landscape, "uncurated")[names[0]]] == list(range(16, 49))
 
 
