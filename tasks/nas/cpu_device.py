@@ -46,11 +46,18 @@ class CpuDevice:
 
     def properties(self) -> Mapping[str, str]:
         """What the CPU and the runtime are, and how they are measured."""
-        own = {name: str(getattr(self.params, name)) for name in ("runtime", "warmup", "repeats", "trimmed", "least_us")}
-        return {"device": "cpu", "threads": "1"} | dict(self.known) | own
+        own = {
+            name: str(getattr(self.params, name)) for name in ("runtime", "warmup", "repeats", "trimmed", "least_us")
+        }
+        numbers = {"parallelism": f"{self.parallelism}", "bytes_per_value": f"{self.bytes_per_value:g}"}
+        return {"device": "cpu", "threads": "1"} | numbers | dict(self.known) | own
 
-    def candidates(self, sampled: Sequence[Operator]) -> Sequence[Operator]:
+    def known_operators(self, sampled: Sequence[Operator]) -> Sequence[Operator]:
         """All sampled operators: it measures any."""
+        return sampled
+
+    def known_networks(self, sampled: Sequence[Architecture]) -> Sequence[Architecture]:
+        """All sampled networks: it measures any."""
         return sampled
 
     def measure_operators(self, operators: Sequence[Operator]) -> Latencies:
@@ -91,15 +98,17 @@ class CpuDevice:
     def _runtime(self) -> ModuleType:
         try:
             if self.params.runtime == "torch":
-                from fingerpost.tasks.nas import torch_operators as runtime
-            else:
-                from fingerpost.tasks.nas import onnx_operators as runtime
+                from fingerpost.tasks.nas import torch_operators
+
+                return torch_operators
+            from fingerpost.tasks.nas import onnx_operators
+
+            return onnx_operators
         except ModuleNotFoundError as problem:
             raise ValueError(
                 f"device cpu: expected {self.params.runtime} to be installed, got none ({problem}); pip install"
                 " 'fingerpost[nas]', or choose another runtime in nas.cpu.runtime"
             ) from problem
-        return runtime
 
 
 @contextmanager

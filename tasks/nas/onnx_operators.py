@@ -1,6 +1,6 @@
 """Operators and networks as ONNX models with random weights, to be timed; needs onnx and onnxruntime."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnxruntime
@@ -97,7 +97,7 @@ def empty_run(random: np.random.Generator) -> Callable[[], object]:
 
 
 def _run(
-    model: _Model, output: str, shapes: dict[str, tuple[int, ...]], random: np.random.Generator
+    model: _Model, output: str, shapes: Mapping[str, tuple[int, ...]], random: np.random.Generator
 ) -> Callable[[], object]:
     """A function that runs a model on one thread on random inputs."""
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]

@@ -74,7 +74,7 @@ class SearchSpace:
         for stage in self.stages:
             counts += [len(stage.channels), len(stage.strides), len(stage.depths)]
             for block in stage.blocks:
-                counts += [len(block.kinds), len(block.kernels), len(block.expansions)]
+                counts += block.counts
         return tuple(counts)
 
     @cached_property

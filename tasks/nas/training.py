@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fingerpost.tasks.determinism import one_thread
-from fingerpost.tasks.nas.accuracy import confusion, figure
+from fingerpost.tasks.nas.accuracy import confusion, figure, predicted, softmax
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.networks import Network, as_input, loaded, network, weights_of
 from fingerpost.tasks.nas.resizing import resized, resized_masks
@@ -203,26 +203,20 @@ def logits_of(net: Network, images: NDArray[np.generic]) -> NDArray[np.float32]:
     return np.concatenate(out)
 
 
-def predicted(logits: NDArray[np.float32], size: int) -> NDArray[np.int64]:
-    """The class of each image int64 (n,), or of each pixel (n, size, size); -1 where a logit is not finite."""
-    if logits.ndim == 4:
-        logits = resized(logits.transpose(0, 2, 3, 1), size).transpose(0, 3, 1, 2)
-    return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), -1)
-
-
 def counted(net: Network, examples: Examples) -> NDArray[np.int64]:
-    """Counts (classes, classes + 1) of true and predicted classes, see :func:`fingerpost.tasks.nas.accuracy.confusion`."""
-    counts = np.zeros((net.architecture.classes, net.architecture.classes + 1), dtype=np.int64)
+    """Counts (n, classes, classes + 1) of each image, see :func:`fingerpost.tasks.nas.accuracy.confusion`."""
+    counts = []
     for begin in range(0, len(examples), PREDICTED_IMAGES):
         images = examples.images[begin : begin + PREDICTED_IMAGES]
         truth = examples.targets[begin : begin + PREDICTED_IMAGES]
-        counts += confusion(predicted(logits_of(net, images), images.shape[1]), truth, net.architecture.classes)
-    return counts
+        said = predicted(softmax(logits_of(net, images)), images.shape[1])
+        counts.append(confusion(said, truth, net.architecture.classes))
+    return np.concatenate(counts)
 
 
 def judged(net: Network, examples: Examples) -> float:
     """Accuracy, or the mean intersection over union of masks in the size of the images."""
-    return figure(counted(net, examples), net.architecture.task)
+    return figure(counted(net, examples).sum(axis=0), net.architecture.task)
 
 
 def _groups(net: Network, params: TrainingParams) -> list[dict[str, Any]]:

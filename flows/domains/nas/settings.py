@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.schemas.inputs import DIGITS_SAMPLE
 from fingerpost.tasks.corpus.documents import ImportParams
-from fingerpost.tasks.nas.accelerator_params import AcceleratorParams
+from fingerpost.tasks.nas.accelerator import AcceleratorParams
 from fingerpost.tasks.nas.architecture import Task
 from fingerpost.tasks.nas.canvas_params import CanvasParams
 from fingerpost.tasks.nas.cpu_params import CpuParams
@@ -143,10 +143,6 @@ class NasSettings(Section):
         ),
     )
     canvas: CanvasParams = CanvasParams()
-    curated: bool = Field(
-        default=True,
-        description="whether channels are multiples of the device's parallelism, a few a stage; false: any number",
-    )
     space: SpaceParams = SpaceParams()
     reference: Annotated[str, NamesFile()] = Field(
         default="",

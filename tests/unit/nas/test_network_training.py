@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from fingerpost.schemas.matrices import tensors_from_bytes, tensors_to_bytes
-from fingerpost.tasks.nas.accuracy import by_class, confusion, figure, interval
 from fingerpost.tasks.nas.training_params import Arrays, Examples, TrainedNetwork, TrainingParams
 
 torch = pytest.importorskip("torch")
@@ -125,20 +124,3 @@ def test_the_rate_rises_and_falls() -> None:
     assert np.all(np.diff(rates[top:]) < 0)
     assert PARAMS.rate * 0.99 < rates[top] <= PARAMS.rate
     assert rates[-1] < 0.02 * PARAMS.rate
-
-
-def test_intersection_over_union_by_hand() -> None:
-    truth, said = np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, -1]])
-    counts = confusion(said, truth, 3)
-    assert counts.tolist() == [[1, 1, 0, 0], [0, 1, 0, 1], [0, 0, 0, 0]]
-    assert figure(counts, "classification") == 0.5
-    assert by_class(counts, "classification").tolist()[:2] == [0.5, 0.5]
-    np.testing.assert_allclose(by_class(counts, "segmentation"), [1 / 2, 1 / 3, np.nan])
-    assert figure(counts, "segmentation") == pytest.approx(5 / 12)
-
-
-def test_the_interval_is_wilsons() -> None:
-    low, high = interval(0.9, 100)
-    assert (round(low, 4), round(high, 4)) == (0.8256, 0.9448)
-    assert interval(1.0, 10)[1] == pytest.approx(1.0)
-    assert interval(0.0, 0) == (0.0, 1.0)

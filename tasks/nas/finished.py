@@ -1,0 +1,90 @@
+"""The training, export and evaluation of networks to be published. Imports torch where it is used."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.tasks.nas.accuracy import by_class, figure, interval, softmax
+from fingerpost.tasks.nas.architecture import Architecture
+from fingerpost.tasks.nas.evaluation_params import EvaluationParams
+from fingerpost.tasks.nas.image_params import SplitName
+from fingerpost.tasks.nas.images import LabelledImages
+from fingerpost.tasks.nas.runtime import probabilities, session
+from fingerpost.tasks.nas.training_params import Arrays, Examples, TrainedNetwork, TrainingParams
+
+
+def examples_of(images: LabelledImages, split: SplitName) -> Examples:
+    """The images of a split with their classes or masks."""
+    part = images.part(split)
+    return Examples(part.pixels, part.labels if part.masks is None else part.masks)
+
+
+def trained_network(
+    architecture: Architecture,
+    images: LabelledImages,
+    params: TrainingParams,
+    *,
+    seed: int,
+    state: Mapping[str, NDArray[np.generic]] | None = None,
+    save: Callable[[int, Callable[[], Arrays]], None] | None = None,
+) -> TrainedNetwork:
+    """A network trained on training images, judged on validation images after each epoch.
+
+    ValueError for images that do not fit the architecture.
+    """
+    from fingerpost.tasks.nas.training import train
+
+    sides = examples_of(images, "training"), examples_of(images, "validation")
+    return train(architecture, *sides, params, seed=seed, state=state, save=save)
+
+
+def onnx_of(trained: TrainedNetwork, size: int, classes: tuple[str, ...]) -> bytes:
+    """The ONNX file of a trained network for images of ``size`` pixels on a side."""
+    from fingerpost.tasks.nas.exported import onnx_bytes
+    from fingerpost.tasks.nas.networks import loaded, network
+
+    return onnx_bytes(loaded(network(trained.architecture, size=size), trained.weights), classes)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A network on test images: accuracy or mean intersection over union, its 95 % interval, and by class (NaN: none)."""
+
+    accuracy: float
+    low: float
+    high: float
+    by_class: tuple[float, ...]
+
+
+def tested_network(
+    architecture: Architecture, weights: Mapping[str, NDArray[np.generic]], tests: Examples, params: EvaluationParams
+) -> Tested:
+    """The evaluation of a network with these weights on test images."""
+    from fingerpost.tasks.nas.networks import loaded, network
+    from fingerpost.tasks.nas.training import counted
+
+    counts = counted(loaded(network(architecture, size=tests.images.shape[1]), weights), tests)
+    low, high = interval(counts, architecture.task, resamples=params.resamples)
+    summed = counts.sum(axis=0)
+    found = by_class(summed, architecture.task)
+    return Tested(figure(summed, architecture.task), low, high, tuple(found.tolist()))
+
+
+def onnx_difference(
+    architecture: Architecture,
+    weights: Mapping[str, NDArray[np.generic]],
+    model: bytes,
+    images: NDArray[np.uint8],
+) -> float | None:
+    """The largest difference between the probabilities of torch and of onnxruntime; None without onnxruntime."""
+    from fingerpost.tasks.nas.networks import loaded, network
+    from fingerpost.tasks.nas.training import logits_of
+
+    try:
+        opened = session(model)
+    except ImportError:
+        return None
+    net = loaded(network(architecture, size=images.shape[1]), weights)
+    return float(np.abs(softmax(logits_of(net, images)) - probabilities(opened, images)).max())
