@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[float, float]] = {
 #: Kinds of edits that change the whole network.
 _WHOLE = ("shrink_input", "shrink_output")
 #: What one edit (or one halving, of channels, expansion and pixels) is assumed to change in accuracy before anything is
-#: measured, as a fraction, in the early, middle and late part; or everywhere. The article names no figures.
+#: measured, as a fraction, in the early, middle and late part; or everywhere. The source names no figures.
 _BUILT_IN: dict[str, tuple[float, ...]] = {
     "fuse": (0.0, 0.0, -0.001),
     "replace_depthwise": (-0.0005, -0.001, -0.001),
