@@ -64,8 +64,8 @@ class Observed:
 class Pattern:
     """What one edit of a kind in a part of a network changes; one halving, of channels, expansion, input and output.
 
-    tried: networks that differ by it from the first network of their search. chosen: fraction of the networks of the Pareto
-    fronts that do. accuracy_change: expected, as a fraction; accuracy_spread: its standard deviation. The other changes are
+    tried: networks that differ by it, or by its opposite, from the first network of their search. chosen: fraction of the networks of the Pareto
+    fronts that differ by it. accuracy_change: expected, as a fraction; accuracy_spread: its standard deviation. The other changes are
     relative: -0.1 is 10 % less.
     """
 
@@ -146,7 +146,7 @@ def mined_patterns(searches: Sequence[Sequence[Observed]], *, params: PatternPar
         first = networks[0].architecture
         search = [one for one, kept in zip(networks, _finished(networks), strict=True) if kept]
         rows = np.array([[changes(first, one.architecture).get(key, 0.0) for key in keys] for one in search])
-        tried += (rows > _EPSILON).sum(axis=0)
+        tried += (np.abs(rows) > _EPSILON).sum(axis=0)
         front = np.array([one.front for one in search])
         chosen += (rows[front] > _EPSILON).sum(axis=0)
         fronts += int(front.sum())
