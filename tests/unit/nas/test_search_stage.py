@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from fingerpost.flows.ops.erase.traces import remove_artifacts
@@ -15,6 +16,7 @@ from fingerpost.flows.run.progress import RunProgress
 from fingerpost.schemas import nas as contracts
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.evaluation_cache import FOLDER, EvaluationCache
+from fingerpost.schemas.matrices import tensors_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.strangers import strangers
@@ -22,10 +24,13 @@ from fingerpost.tasks.code import unchanging_code
 from fingerpost.tasks.nas.chosen import best_row
 from fingerpost.tasks.nas.images import LabelledImages
 from fingerpost.tasks.nas.limits import LimitParams
-from fingerpost.tasks.nas.open import read_images
+from fingerpost.tasks.nas.open import read_examples, read_images
 from fingerpost.tasks.nas.stages import evaluations
+from fingerpost.tasks.nas.supernet_params import SupernetParams
 from fingerpost.tasks.nas.training_params import TrainingParams
+from tests.support.suggestion_artifacts import committed
 from tests.unit.nas.searched import PARAMS, SearchWorld, world
+from tests.unit.nas.small_spaces import SMALL
 
 RANDOM = replace(PARAMS, method="random")
 
@@ -122,6 +127,28 @@ def test_scores_need_no_training_and_are_stored(made: SearchWorld) -> None:
     scores = made.store.open(ref, contracts.SEARCH).read("scores").to_pylist()
     assert {row["name"] for row in scores} == {"synflow", "naswot", "parameters"}
     assert {row["architecture"] for row in scores} == {row["architecture"] for row in rows}
+
+
+def test_a_supernet_evaluates_all_and_the_best_are_trained(made: SearchWorld) -> None:
+    from fingerpost.tasks.nas.supernet import train_supernet
+
+    sides = [read_examples(made.store, made.images, split) for split in ("training", "validation")]
+    weights, epochs = train_supernet(SMALL, sides[0], sides[1], SupernetParams(epochs=1, batch=60))
+    table = pa.table({"epoch": [1], "loss": [epochs[0].loss], "validation": [epochs[0].validation]})
+    supernet = committed(made.store, contracts.SUPERNET, {"weights": tensors_to_arrow(weights), "epochs": table})
+    ref = made.search(replace(PARAMS, method="single-shot"), supernet=supernet)
+    rows = made.rows(ref)
+    shared = {
+        row["architecture"]: row["value"]
+        for row in made.store.open(ref, contracts.SEARCH).read("scores").to_pylist()
+        if row["name"] == "supernet"
+    }
+    # The reference has more stages than the space.
+    assert set(shared) == {row["architecture"] for row in rows[1:]}
+    trained = [row["architecture"] for row in rows[1:] if row["trained"]]
+    assert len(trained) == PARAMS.finalists
+    assert min(shared[name] for name in trained) == sorted(shared.values())[-PARAMS.finalists]
+    assert all(row["accuracy"] == shared[row["architecture"]] for row in rows[1:] if not row["trained"])
 
 
 def test_collections_remove_evaluations_that_are_old_and_forgetting_removes_all(tmp_path: Path) -> None:
