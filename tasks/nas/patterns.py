@@ -40,7 +40,9 @@ _BUILT_IN: dict[str, tuple[float, ...]] = {
 }
 #: Standard deviation of what is assumed, besides its own size.
 _UNCERTAINTY = 0.003
-#: A number of networks whose costs a cost model leaves alone.
+#: Median absolute deviations below the median at which a training counts as failed.
+_FAILED = 6.0
+#: What counts as no difference.
 _EPSILON = 1e-6
 
 Key = tuple[str, str]
@@ -140,16 +142,16 @@ def mined_patterns(searches: Sequence[Sequence[Observed]], *, params: PatternPar
     edits, accuracies, tried, chosen = [], [], np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys))
     costs: list[NDArray[np.float64]] = []
     fronts = 0
-    for search in usable:
-        rows = np.array(
-            [[changes(search[0].architecture, one.architecture).get(key, 0.0) for key in keys] for one in search]
-        )
+    for networks in usable:
+        first = networks[0].architecture
+        search = [one for one, kept in zip(networks, _finished(networks), strict=True) if kept]
+        rows = np.array([[changes(first, one.architecture).get(key, 0.0) for key in keys] for one in search])
         tried += (rows > _EPSILON).sum(axis=0)
         front = np.array([one.front for one in search])
         chosen += (rows[front] > _EPSILON).sum(axis=0)
         fronts += int(front.sum())
         edits.append(rows - rows.mean(axis=0))
-        accuracies.append(_centered(_clipped(np.array([one.accuracy for one in search]))))
+        accuracies.append(_centered(np.array([one.accuracy for one in search])))
         costs.append(_log_costs(search))
     moved = np.concatenate(edits)
     means, spreads = _posterior(moved, np.concatenate(accuracies), np.array(list(assumed.values())), params)
@@ -192,11 +194,13 @@ def _spread(value: float) -> float:
     return _UNCERTAINTY + abs(value)
 
 
-def _clipped(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accuracies without the outliers below: trainings that failed would drown what all others say."""
+def _finished(search: Sequence[Observed]) -> list[bool]:
+    """Whether each training succeeded: one far below all others would drown what these say."""
+    values = np.array([one.accuracy for one in search])
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
-    return np.maximum(values, middle - max(5 * spread, 0.01))
+    finished: list[bool] = (values >= middle - max(_FAILED * spread, 0.02)).tolist()
+    return finished
 
 
 def _centered(values: NDArray[np.float64]) -> NDArray[np.float64]:

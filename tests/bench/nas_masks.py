@@ -27,7 +27,7 @@ from fingerpost.tasks.nas.training_params import Examples, TrainingParams
 from tests.data import data_file
 
 #: Digits for training, validation and tests.
-COUNTS = {"training": 4000, "validation": 2000, "test": 10_000}
+COUNTS = {"training": 3000, "validation": 2000, "test": 10_000}
 #: Canvases: digits of 20 × 20 pixels on 40 × 40 ones, with clutter.
 DIGIT = 20
 CANVAS = CanvasParams(size=40, training=2000, validation=400, test=1000)
