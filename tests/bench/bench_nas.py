@@ -1,4 +1,6 @@
-"""Networks that fit the hardware: ``python -m tests.bench.bench_nas [--quick] [--only PART ...]``.
+"""Networks that fit the hardware: ``python -m tests.bench.bench_nas [--quick] [--fresh] [--only PART ...]``.
+
+Trainings that are in ``bench-results/nas_trainings.jsonl`` are not repeated (``--fresh`` forgets them).
 
 * ``accelerator``: the table of "Optimizing neural networks for special-purpose hardware" (Amazon Science, 2023) on the
   simulated accelerator: a network of inverted bottlenecks, and what searches of widths, of fused blocks and of both make of
@@ -34,7 +36,7 @@ from fingerpost.tasks.nas.search_params import SearchParams
 from fingerpost.tasks.nas.spaces import space_around
 from tests.bench.nas_curation import curation_rows
 from tests.bench.nas_worlds import REFERENCE, Evaluator, accuracy, costing, fastest, fused_fraction
-from tests.bench.results import cpu_seconds, print_table, write_rows
+from tests.bench.results import cpu_seconds, print_table, results_folder, write_rows
 
 #: The rows of the article's table: what the search varies.
 VARIED: dict[str, tuple[str, ...]] = {
@@ -160,9 +162,12 @@ def main() -> None:
     """Measure, print and write ``bench-results/nas.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed, few searches")
+    parser.add_argument("--fresh", action="store_true", help="train all networks anew")
     parts = ("accelerator", "cpu", "curation", "landscape")
     parser.add_argument("--only", nargs="*", choices=parts, default=parts)
     given = parser.parse_args()
+    if given.fresh:
+        (results_folder() / "nas_trainings.jsonl").unlink(missing_ok=True)
     seeds, quick = SEEDS[:1] if given.quick else SEEDS, given.quick
     fewer = MeasuringParams(operators=200, rounds=1, most=300, training_networks=12, test_networks=12)
     make: dict[str, Callable[[], list[dict[str, Any]]]] = {
