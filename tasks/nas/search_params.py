@@ -45,7 +45,16 @@ class SearchParams:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"search: expected a method of {', '.join(METHODS)}, got {self.method!r}; correct it")
-        for name in ("evaluations", "generation", "population", "lifetime", "tournament", "finalists", "pool", "attempts"):
+        for name in (
+            "evaluations",
+            "generation",
+            "population",
+            "lifetime",
+            "tournament",
+            "finalists",
+            "pool",
+            "attempts",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"search: expected {name} of at least 1, got {getattr(self, name)}; correct it")
         for name in ("mutation", "crossover"):
