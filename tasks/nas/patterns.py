@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[float, float]] = {
 #: Kinds of edits that change the whole network.
 _WHOLE = ("shrink_input", "shrink_output")
 #: What one edit (or one halving, of channels, expansion and pixels) is assumed to change in accuracy before anything is
-#: measured, as a fraction, in the early, middle and late part; or everywhere. The article names no figures.
+#: measured, as a fraction, in the early, middle and late part; or everywhere. The source names no figures.
 _BUILT_IN: dict[str, tuple[float, ...]] = {
     "fuse": (0.0, 0.0, -0.001),
     "replace_depthwise": (-0.0005, -0.001, -0.001),
@@ -64,8 +64,8 @@ class Observed:
 class Pattern:
     """What one edit of a kind in a part of a network changes; one halving, of channels, expansion, input and output.
 
-    tried: networks that differ by it from the first network of their search. chosen: fraction of the networks of the Pareto
-    fronts that do. accuracy_change: expected, as a fraction; accuracy_spread: its standard deviation. The other changes are
+    tried: networks that differ by it, or by its opposite, from the first network of their search. chosen: fraction of the networks of the Pareto
+    fronts that differ by it. accuracy_change: expected, as a fraction; accuracy_spread: its standard deviation. The other changes are
     relative: -0.1 is 10 % less.
     """
 
@@ -146,7 +146,7 @@ def mined_patterns(searches: Sequence[Sequence[Observed]], *, params: PatternPar
         first = networks[0].architecture
         search = [one for one, kept in zip(networks, _finished(networks), strict=True) if kept]
         rows = np.array([[changes(first, one.architecture).get(key, 0.0) for key in keys] for one in search])
-        tried += (rows > _EPSILON).sum(axis=0)
+        tried += (np.abs(rows) > _EPSILON).sum(axis=0)
         front = np.array([one.front for one in search])
         chosen += (rows[front] > _EPSILON).sum(axis=0)
         fronts += int(front.sum())

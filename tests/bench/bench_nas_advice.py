@@ -247,6 +247,7 @@ def main() -> None:
     start = time.process_time()
     classification, segmentation = worlds()
     digits = searched(classification, VARIED, evaluations=options.evaluations, epochs=options.short)
+    print(f"{len(digits.history.trained)} networks trained on digits in {digits.seconds:.0f} CPU seconds", flush=True)
     patterns = mined_patterns([observed(digits.history)], params=PatternParams())
     show_patterns(patterns)
     rows: list[dict[str, Any]] = []
