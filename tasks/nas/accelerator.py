@@ -73,10 +73,15 @@ class Accelerator:
 
     def properties(self) -> Mapping[str, str]:
         """Its parameters."""
-        return {"device": "accelerator"} | {name: f"{value:g}" for name, value in asdict(self.params).items()}
+        parameters = {name: f"{value:g}" for name, value in asdict(self.params).items()}
+        return {"device": "accelerator", "parallelism": f"{self.parallelism}"} | parameters
 
-    def candidates(self, sampled: Sequence[Operator]) -> Sequence[Operator]:
+    def known_operators(self, sampled: Sequence[Operator]) -> Sequence[Operator]:
         """All sampled operators: it measures any."""
+        return sampled
+
+    def known_networks(self, sampled: Sequence[Architecture]) -> Sequence[Architecture]:
+        """All sampled networks: it measures any."""
         return sampled
 
     def measure_operators(self, operators: Sequence[Operator]) -> Latencies:

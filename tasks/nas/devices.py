@@ -52,11 +52,16 @@ class Device(Protocol):
         ...
 
     def properties(self) -> Mapping[str, str]:
-        """What it is, by name; measurements of equal properties are interchangeable."""
+        """What it is, by name, ``parallelism`` and ``bytes_per_value`` among it; measurements of equal properties are
+        interchangeable."""
         ...
 
-    def candidates(self, sampled: Sequence[Operator]) -> Sequence[Operator]:
-        """The operators that it can measure: the sampled ones, or those that it has."""
+    def known_operators(self, sampled: Sequence[Operator]) -> Sequence[Operator]:
+        """The operators to measure: the sampled ones, or those that it knows."""
+        ...
+
+    def known_networks(self, sampled: Sequence[Architecture]) -> Sequence[Architecture]:
+        """The networks to measure: the sampled ones, or those that it knows."""
         ...
 
     def measure_operators(self, operators: Sequence[Operator]) -> Latencies:

@@ -68,6 +68,7 @@ class Draws:
     def __init__(self, problem: Problem, history: History, random: np.random.Generator, *, attempts: int) -> None:
         self.problem, self.taken, self.random, self.attempts = problem, set(history.rows), random, attempts
         self._feasible = any(one.feasible for one in history.evaluated)
+        self._known = [one.genome for one in history.evaluated if one.feasible and one.genome is not None]
         self._closest: Proposal | None = None
 
     def take(self, proposal: Proposal, *, feasible: bool) -> None:
@@ -87,7 +88,8 @@ class Draws:
             found += self._listed(count - len(found))
         if not found and not self._feasible:
             found = [self._descended()]
-        return found + self._around(found, count - len(found))
+        near = [*self._known, *(one.genome for one in found if one.genome is not None)]
+        return found + self._around(near, count - len(found))
 
     def children(self, draw: Draw, count: int) -> list[Proposal]:
         """``count`` candidates of ``draw``, filled up by random ones where it gives nothing new."""
@@ -123,9 +125,9 @@ class Draws:
         order = self.random.permutation(len(genomes))
         return self._accepted(self.problem.proposals([(genomes[row], "enumeration") for row in order]), count)
 
-    def _around(self, found: Sequence[Proposal], count: int) -> list[Proposal]:
-        """Mutations of candidates that keep the limits, and of those mutations, for spaces of which a small part does."""
-        parents = [one.genome for one in found if one.genome is not None]
+    def _around(self, near: Sequence[tuple[int, ...]], count: int) -> list[Proposal]:
+        """Mutations of genomes that keep the limits, and of those mutations, for spaces of which a small part does."""
+        parents = list(near)
 
         def draw() -> tuple[Genome, Origin]:
             parent = np.array(parents[int(self.random.integers(len(parents)))], dtype=np.int64)

@@ -40,8 +40,9 @@ class Forest:
     def _sums(self, features: NDArray[np.float32], power: int) -> NDArray[np.float64]:
         nodes = dict(self.nodes)
         if power == 2:
-            leaves = self.nodes["features"] < 0
-            nodes["values"] = np.where(leaves, np.square(self.nodes["values"]), self.nodes["values"])
+            leaves = np.asarray(self.nodes["features"], dtype=np.int32) < 0
+            values = np.asarray(self.nodes["values"], dtype=np.float64)
+            nodes["values"] = np.where(leaves, values**2, values)
         return tree_sums(**nodes, rows=np.ascontiguousarray(features), start=0.0)  # type: ignore[arg-type]
 
     def arrays(self, prefix: str) -> dict[str, NDArray[np.generic]]:

@@ -60,7 +60,8 @@ class KindLatency:
     def from_arrays(arrays: Arrays, prefix: str) -> "KindLatency":
         """The inverse of arrays."""
         scale, noise = arrays[prefix + "numbers"].tolist()
-        rates, measured = (np.array(arrays[prefix + name]) for name in ("rates", "measured"))
+        rates = np.array(arrays[prefix + "rates"], dtype=np.float64)
+        measured = np.array(arrays[prefix + "measured"], dtype=np.int64)
         return KindLatency(rates, Forest.from_arrays(arrays, prefix), scale, noise, measured)
 
 

@@ -5,12 +5,13 @@ one regression per kind of operators, and the sum over the operators of a networ
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from fingerpost.tasks.nas.adjustment import GROUPS, Adjustment, fit_adjustment, groups_of
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.kind_latency import KindLatency, fit_kind
 from fingerpost.tasks.nas.latency_params import LatencyParams
@@ -21,6 +22,8 @@ from fingerpost.tasks.nas.operators import OPERATOR_KINDS, Operator, operators_o
 Arrays = Mapping[str, NDArray[np.generic]]
 #: Networks that the sum over operators is adjusted to, at the least.
 _FEWEST = 8
+#: The standard deviation of normal errors in units of their median.
+_DEVIATION = 1.4826
 #: The relative standard deviation of an operator unlike any that was measured, at the least.
 _UNMEASURED = 0.5
 
@@ -29,14 +32,12 @@ _UNMEASURED = 0.5
 class LatencyEstimator:
     """The regressions by kind, and how whole networks differ from the sums of their operators.
 
-    A network takes ``scale`` times the sum and ``constant_ms``; network_spread is the relative standard deviation of what
-    remains. device: its name. parallelism, bytes_per_value: of the device. macs_rates: milliseconds per
-    multiply-accumulate and at none, the linear control.
+    network_spread: the relative standard deviation of what remains after the adjustment. macs_rates: milliseconds per
+    multiply-accumulate and at none, the linear control. parallelism, bytes_per_value: of the device.
     """
 
     kinds: Mapping[str, KindLatency]
-    scale: float = 1.0
-    constant_ms: float = 0.0
+    adjustment: Adjustment = field(default_factory=Adjustment.none)
     network_spread: float = 0.0
     macs_rates: tuple[float, float] = (0.0, 0.0)
     parallelism: int = 1
@@ -48,18 +49,18 @@ class LatencyEstimator:
         Errors of equal operators add up, those of others are taken as independent. An operator unlike any that was
         measured (see ``unmeasured``) has a standard deviation of at least half its latency.
         """
-        operators = [operators_of(architecture) for architecture in architectures]
-        rows = operator_rows(one for of_network in operators for one in of_network)
-        if not len(rows):
-            return np.zeros(len(operators)), np.zeros(len(operators))
-        distinct, place = np.unique(rows, axis=0, return_inverse=True)
-        network = np.repeat(np.arange(len(operators)), [len(of_network) for of_network in operators])
-        counts = np.zeros((len(operators), len(distinct)))
-        np.add.at(counts, (network, place.reshape(-1)), 1.0)
+        if not architectures:
+            return np.zeros(0), np.zeros(0)
+        distinct, counts = _counted(architectures)
         ms, spread = self.operator_latencies(distinct)
-        mean = self.scale * (counts @ ms) + self.constant_ms
-        variance = self.scale**2 * (counts**2 @ spread**2) + (self.network_spread * mean) ** 2
-        return mean, np.sqrt(variance)
+        mean = self.adjustment.of(_by_group(distinct, counts, ms), counts.sum(axis=1))
+        variance = counts**2 @ (self.adjustment.weights[groups_of(distinct)] * spread) ** 2
+        return mean, np.sqrt(variance + (self.network_spread * mean) ** 2)
+
+    def group_sums(self, architectures: Sequence[Architecture]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Sums of milliseconds of operators by group, float64 (n, 4), and their numbers, float64 (n,)."""
+        distinct, counts = _counted(architectures)
+        return _by_group(distinct, counts, self.operator_latencies(distinct)[0]), counts.sum(axis=1)
 
     def operator_ms(self, operators: Sequence[Operator]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Milliseconds of operators on their own and their standard deviations, float64 (n,) each."""
@@ -98,9 +99,10 @@ class LatencyEstimator:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Named arrays to store; the names of the kinds are stored beside them."""
-        numbers = [self.scale, self.constant_ms, self.network_spread, *self.macs_rates]
+        numbers = [self.network_spread, *self.macs_rates, self.parallelism, self.bytes_per_value]
         found: dict[str, NDArray[np.generic]] = {
-            "network": np.array([*numbers, self.parallelism, self.bytes_per_value]),
+            "network": np.array(numbers),
+            "adjustment": self.adjustment.array(),
         }
         for name, kind in self.kinds.items():
             found |= kind.arrays(f"{name}.")
@@ -109,9 +111,27 @@ class LatencyEstimator:
     @staticmethod
     def from_arrays(arrays: Arrays, kinds: Sequence[str]) -> "LatencyEstimator":
         """The inverse of arrays."""
-        scale, constant, spread, rate, start, parallelism, size = arrays["network"].tolist()
+        spread, rate, start, parallelism, size = arrays["network"].tolist()
         of_kinds = {name: KindLatency.from_arrays(arrays, f"{name}.") for name in kinds}
-        return LatencyEstimator(of_kinds, scale, constant, spread, (rate, start), int(parallelism), size)
+        adjustment = Adjustment.from_array(np.asarray(arrays["adjustment"], dtype=np.float64))
+        return LatencyEstimator(of_kinds, adjustment, spread, (rate, start), int(parallelism), size)
+
+
+def _counted(architectures: Sequence[Architecture]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The distinct operators of networks, int64 (m, 9), and how often each network has them, float64 (n, m)."""
+    operators = [operators_of(architecture) for architecture in architectures]
+    rows = operator_rows(one for of_network in operators for one in of_network)
+    distinct, place = np.unique(rows, axis=0, return_inverse=True)
+    network = np.repeat(np.arange(len(operators)), [len(of_network) for of_network in operators])
+    counts = np.zeros((len(operators), len(distinct)))
+    np.add.at(counts, (network, place.reshape(-1)), 1.0)
+    return distinct, counts
+
+
+def _by_group(distinct: NDArray[np.int64], counts: NDArray[np.float64], ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64 (n, 4): milliseconds of networks by group of operators."""
+    groups = groups_of(distinct)
+    return np.asarray(counts @ np.where(groups[:, None] == np.arange(GROUPS), ms[:, None], 0.0))
 
 
 def fit_latency_estimator(
@@ -136,27 +156,23 @@ def fit_latency_estimator(
 
 
 def _adjusted(estimator: LatencyEstimator, measurements: Measurements) -> LatencyEstimator:
-    """The estimator adjusted to whole networks: scale and constant, and the spread that the operators do not explain."""
+    """The estimator adjusted to whole networks, with the spread that the operators do not explain."""
     networks = measurements.networks
-    training = [place for place in range(len(networks.texts)) if not networks.test[place]]
+    training = np.flatnonzero(~networks.test)
     if len(training) < _FEWEST:
         return estimator
-    architectures = [Architecture.parse(networks.texts[place]) for place in training]
+    architectures = [Architecture.parse(networks.texts[place]) for place in training.tolist()]
     measured = networks.ms[training]
-    sums, spread = estimator.predict(architectures)
-    scale, constant = _relative_fit(sums, measured)
+    sums, operators = estimator.group_sums(architectures)
     macs = np.array([sum(one.macs for one in operators_of(each)) for each in architectures], dtype=np.float64)
-    mean = scale * sums + constant
-    beyond = np.mean((measured / mean - 1) ** 2) - np.mean((scale * spread / mean) ** 2)
-    return LatencyEstimator(
-        estimator.kinds,
-        scale,
-        constant,
-        float(np.sqrt(max(beyond, 0.0))),
-        _relative_fit(macs, measured),
-        estimator.parallelism,
-        estimator.bytes_per_value,
+    adjusted = replace(
+        estimator, adjustment=fit_adjustment(sums, operators, measured), macs_rates=_relative_fit(macs, measured)
     )
+    mean, spread = adjusted.predict(architectures)
+    # Medians, since one disturbed measurement would say nothing of the others.
+    errors = _DEVIATION * float(np.median(np.abs(measured / mean - 1)))
+    explained = float(np.median(spread / mean))
+    return replace(adjusted, network_spread=float(np.sqrt(max(errors**2 - explained**2, 0.0))))
 
 
 def _relative_fit(values: NDArray[np.float64], ms: NDArray[np.float64]) -> tuple[float, float]:

@@ -22,7 +22,8 @@ class MeasuringParams:
     distinct operators measured of these. rounds, per_item, threshold: after each of at most ``rounds`` fits, ``per_item``
     operators are measured around each operator of validation whose relative error is above the threshold (nn-Meter:
     5, 10 and 0.1). most: operators in all. validation_share: of the operators. training_networks: whole networks that
-    the sum over operators is adjusted to. test_networks: those that the estimator is tested on.
+    the sum over operators is adjusted to. test_networks: those that the estimator is tested on. fronts: networks of a
+    search's Pareto front that are measured again, besides the chosen one and the reference.
     """
 
     networks: int = 300
@@ -34,12 +35,13 @@ class MeasuringParams:
     validation_share: float = 0.2
     training_networks: int = 20
     test_networks: int = 40
+    fronts: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
         least = {"networks": 2, "operators": 20, "rounds": 0, "per_item": 1, "threshold": 0.001}
         _check(self, least | {"most": self.operators, "validation_share": 0.05, "training_networks": 0})
-        _check(self, {"test_networks": 2, "seed": 0}, {"validation_share": 0.5})
+        _check(self, {"test_networks": 2, "fronts": 0, "seed": 0}, {"validation_share": 0.5})
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ def _with_width(space: SearchSpace, architecture: Architecture, width: float) ->
 
 def _nearest_block(block: Block, choices: BlockChoices) -> Block:
     kind = block.kind if block.kind in choices.kinds else choices.kinds[0]
-    expansion = 1 if kind == "conv" else _closest(block.expansion, choices.expansions)
-    return Block(kind, _closest(block.kernel, choices.kernels), expansion)
+    return Block(kind, _closest(block.kernel, choices.kernels), _closest(block.expansion, choices.expansions_of(kind)))
 
 
 def _closest(value: int, choices: tuple[int, ...]) -> int:

@@ -27,9 +27,11 @@ from fingerpost.tasks.nas.accuracy import predicted, softmax
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.image_params import SplitName
 from fingerpost.tasks.nas.images import LabelledImages
+from fingerpost.tasks.nas.latency import LatencyEstimator
 from fingerpost.tasks.nas.patterns import Pattern
 from fingerpost.tasks.nas.resizing import resized
 from fingerpost.tasks.nas.runtime import probabilities, session
+from fingerpost.tasks.nas.stages.latency_tables import read_latency
 from fingerpost.tasks.nas.training_params import Arrays, Epoch, Examples, TrainedNetwork
 
 PRODUCT = contracts.NETWORK.name
@@ -222,6 +224,11 @@ class LiveNetwork:
     def quality(self) -> dict[str, Any]:
         """Metrics on test images, and costs on the device."""
         return dict(self.artifact.quality)
+
+    @cached_property
+    def estimator(self) -> LatencyEstimator:
+        """The latency estimator of its device."""
+        return read_latency(self.store, self.members["latency"])
 
     def front(self) -> pa.Table:
         """The Pareto front of its search: rows of the table ``evaluated``, the highest score first."""

@@ -42,13 +42,15 @@ def operator_costs(rows: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def operator_features(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """float32 (n, 34): the configuration without the kind, logarithms of costs, and multiply-accumulates per value.
+    """float32 (n, 44): configuration, logarithms of costs, multiply-accumulates per value, and how full groups are.
 
-    Which size of groups a device has, and whether memory or arithmetic bounds an operator, is for the regression to find.
+    Which size of groups a device has, and whether memory or arithmetic bounds an operator, is for the regression to find;
+    so is what becomes of channels that fill no whole group, for which libraries have other code.
     """
     costs = np.log1p(operator_costs(rows)[:, 1:])
     moved = np.log1p(operator_values(rows) + operator_parameters(rows))
     macs, values = costs[:, 1 : 1 + len(GROUPS)], costs[:, 1 + len(GROUPS) :]
     intensities = [macs - values, macs[:, [0, 3]] - moved[:, None]]
+    fill = [rows[:, column] / (np.ceil(rows[:, column] / group) * group) for column in (2, 3) for group in GROUPS[1:]]
     configuration = rows[:, 1 : len(COLUMNS)].astype(np.float64)
-    return np.column_stack([configuration, costs, moved, *intensities]).astype(np.float32)
+    return np.column_stack([configuration, costs, moved, *intensities, *fill]).astype(np.float32)

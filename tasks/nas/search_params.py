@@ -18,7 +18,8 @@ class SearchParams:
     trained; ``surrogate``: a regression on scores and trained candidates chooses what to train next; ``random``: trained
     candidates drawn at random, the control.
     evaluations: candidates beside the reference: trained ones, or for ``single-shot`` and ``zero-shot`` those that are
-    evaluated without training. generation: candidates chosen at a time. population: candidates that may be parents.
+    evaluated without training. generation: candidates chosen at a time. population: the first candidates, which are random,
+    and how many of the best later ones descend from. lifetime: candidates after which an older one has no more children.
     tournament: candidates drawn per parent. mutation: probability of a change per gene. crossover: probability that a
     child has two parents. finalists: candidates that are trained at the end of ``single-shot`` and ``zero-shot``. pool:
     scored candidates per trained one of ``surrogate``. latency_weight: exponent w of the reward accuracy · (latency of the
@@ -29,7 +30,8 @@ class SearchParams:
     method: Method = "multishot"
     evaluations: int = 24
     generation: int = 4
-    population: int = 8
+    population: int = 12
+    lifetime: int = 48
     tournament: int = 3
     mutation: float = 0.1
     crossover: float = 0.5
@@ -43,7 +45,16 @@ class SearchParams:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"search: expected a method of {', '.join(METHODS)}, got {self.method!r}; correct it")
-        for name in ("evaluations", "generation", "population", "tournament", "finalists", "pool", "attempts"):
+        for name in (
+            "evaluations",
+            "generation",
+            "population",
+            "lifetime",
+            "tournament",
+            "finalists",
+            "pool",
+            "attempts",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"search: expected {name} of at least 1, got {getattr(self, name)}; correct it")
         for name in ("mutation", "crossover"):

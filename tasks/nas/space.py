@@ -2,7 +2,7 @@
 
 "Optimizing neural networks for special-purpose hardware" (Amazon Science, 2023), search space curation: a curated space
 offers a handful of channel numbers, all multiples of the device's parallelism factor; the uncurated one every number in
-the same range. A width multiplier (the article's depth multiplier) scales the channels of the whole network.
+the same range. A width multiplier (a depth multiplier there) scales the channels of the whole network.
 """
 
 import itertools
@@ -74,7 +74,7 @@ class SearchSpace:
         for stage in self.stages:
             counts += [len(stage.channels), len(stage.strides), len(stage.depths)]
             for block in stage.blocks:
-                counts += [len(block.kinds), len(block.kernels), len(block.expansions)]
+                counts += block.counts
         return tuple(counts)
 
     @cached_property

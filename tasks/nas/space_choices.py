@@ -13,33 +13,51 @@ BLOCK_GENES = 3
 
 @dataclass(frozen=True)
 class BlockChoices:
-    """What a block may be: distinct kinds, ascending kernels and expansions; a plain convolution has no expansion."""
+    """What a block may be: distinct kinds, ascending kernels and expansions; a plain convolution has no expansion.
+
+    fused: the expansions of fused blocks where they differ, since their dense convolution has more weights than a
+    depthwise one; () for those of ``expansions``.
+    """
 
     kinds: tuple[BlockKind, ...] = ("ibn", "fused")
     kernels: tuple[int, ...] = (3,)
     expansions: tuple[int, ...] = (4,)
+    fused: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.kinds or len(set(self.kinds)) != len(self.kinds):
             raise ValueError(f"search space: expected distinct kinds of blocks, got {self.kinds}; correct them")
         check_ascending("kernels", self.kernels)
         check_ascending("expansions", self.expansions)
+        check_ascending("fused expansions", self.fused or self.expansions)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """The number of choices for each gene; those of an expansion that a kind lacks stand for its last."""
+        return len(self.kinds), len(self.kernels), max(len(self.expansions), len(self.fused))
+
+    def expansions_of(self, kind: BlockKind) -> tuple[int, ...]:
+        """The expansions of blocks of a kind."""
+        if kind == "conv":
+            return (1,)
+        return self.fused or self.expansions if kind == "fused" else self.expansions
 
     def block(self, kind: int, kernel: int, expansion: int) -> Block:
         """The block of three genes."""
         chosen = self.kinds[kind]
-        return Block(chosen, self.kernels[kernel], 1 if chosen == "conv" else self.expansions[expansion])
+        expansions = self.expansions_of(chosen)
+        return Block(chosen, self.kernels[kernel], expansions[min(expansion, len(expansions) - 1)])
 
     def genes_of(self, block: Block) -> tuple[int, int, int]:
         """The canonical genes of a block; ValueError if it is none of the choices."""
         kind, kernel = index_of("kind", block.kind, self.kinds), index_of("kernel", block.kernel, self.kernels)
-        plain = block.kind == "conv"
-        return kind, kernel, 0 if plain else index_of("expansion", block.expansion, self.expansions)
+        return kind, kernel, index_of("expansion", block.expansion, self.expansions_of(block.kind))
 
     def genes(self) -> list[tuple[int, int, int]]:
         """The canonical genes of all choices."""
-        found = itertools.product(range(len(self.kinds)), range(len(self.kernels)), range(len(self.expansions)))
-        return [genes for genes in found if self.kinds[genes[0]] != "conv" or genes[2] == 0]
+        kinds, kernels, expansions = (range(count) for count in self.counts)
+        found = itertools.product(kinds, kernels, expansions)
+        return [genes for genes in found if genes[2] < len(self.expansions_of(self.kinds[genes[0]]))]
 
 
 @dataclass(frozen=True)

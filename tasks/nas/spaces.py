@@ -139,10 +139,11 @@ def space_around(
     """The networks around a given one that differ in nothing but what ``vary`` names.
 
     width: channels of stem, head and stages from half to five quarters of the network's (the multiples of the
-    parallelism factor among them) and widths. fusion: each block an inverted bottleneck, fused or not. plain: each block
-    also a plain convolution. kernel: 3 or 5. expansion: 2, 4, 6. depth: one block to one more than now. resolution: two
-    thirds and five sixths too; outputs of half the pixels for segmentation. Without width, channels stay as they are,
-    aligned or not; with it, ``aligned`` tells whether they are multiples of the parallelism factor alone.
+    parallelism factor among them) and widths. fusion: each block an inverted bottleneck as it is, or fused, with its
+    expansion or two thirds of it (as 4 for 6 in EfficientNetV2, Tan and Le, ICML 2021). plain: each block also a plain convolution. kernel: 3 or 5. expansion: 2, 4, 6.
+    depth: one block to one more than now. resolution: two thirds and five sixths too; outputs of half the pixels for
+    segmentation. Without width, channels stay as they are, aligned or not; with it, ``aligned`` tells whether they are
+    multiples of the parallelism factor alone.
     """
     if unknown := [name for name in vary if name not in VARIED]:
         raise ValueError(f"vary: expected some of {', '.join(VARIED)}, got {', '.join(unknown)}; correct it")
@@ -187,7 +188,8 @@ def _block_choices(blocks: tuple[Block, ...], vary: tuple[str, ...]) -> tuple[Bl
         # A plain convolution has no expansion of its own that another kind could keep.
         expansion = 4 if block.kind == "conv" else block.expansion
         expansions = {2, 4, 6, expansion} if "expansion" in vary else {expansion}
-        found.append(BlockChoices(tuple(kinds), tuple(sorted(kernels)), tuple(sorted(expansions))))
+        fused = {2, 4, 6, expansion} if "expansion" in vary else {-(-2 * expansion // 3), expansion}
+        found.append(BlockChoices(tuple(kinds), *(tuple(sorted(values)) for values in (kernels, expansions, fused))))
     return tuple(found)
 
 

@@ -98,15 +98,18 @@ def _single_shot(problem: Problem, history: History, params: SearchParams, draws
 
 
 def _evolved(problem: Problem, history: History, params: SearchParams, draws: Draws, left: int) -> list[Proposal]:
-    """A random population, then children of the youngest ``population`` candidates."""
+    """A random population, then children of the best ``population`` of the youngest ``lifetime`` candidates.
+
+    Ageing alone forgets good candidates too soon where there are some dozens; without it one that was lucky in its training
+    would have children for ever.
+    """
     measure = MEASURES[params.method]
     known = [row for row, one in enumerate(history.evaluated) if _may_breed(one) and measure in one.measures]
     if left == params.evaluations or not known:
         return draws.random_ones(min(params.population, left))
-    youngest = known[-params.population :]
     found = rewards(history, params) if measure == "training" else shared_rewards(history, params)
-    parents, scores = [history.evaluated[row] for row in youngest], found[youngest]
-    draw = offspring(problem, parents, scores, draws.random, params)
+    rows = sorted(known[-params.lifetime :], key=lambda row: -found[row])[: params.population]
+    draw = offspring(problem, [history.evaluated[row] for row in rows], found[rows], draws.random, params)
     return draws.children(draw, min(params.generation, left))
 
 

@@ -34,7 +34,7 @@ def timed(functions: Sequence[Callable[[], object]], params: CpuParams, *, clock
 
 def _calls(function: Callable[[], object], least_us: float, clock: Clock) -> int:
     """Calls that together last at least ``least_us`` microseconds, by one call."""
-    return int(np.ceil(least_us / max(1000 * _ms(function, 1, clock), 0.1)))
+    return max(1, int(np.ceil(least_us / max(1000 * _ms(function, 1, clock), 0.1))))
 
 
 def _ms(function: Callable[[], object], calls: int, clock: Clock) -> float:

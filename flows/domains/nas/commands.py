@@ -80,11 +80,17 @@ def advise(
     parameters: Annotated[
         int | None, typer.Option("--parameters", min=1, help="number of parameters to get under", show_default=False)
     ] = None,
+    accuracy: Annotated[
+        float,
+        typer.Option(
+            "--accuracy", min=0, max=1, help="with --apply all: largest loss of accuracy that is expected of all edits"
+        ),
+    ] = 0.005,
     apply: Annotated[
         str,
         typer.Option(
             "--apply",
-            help="numbers of the edits to apply, as in 1,3, or all: the best ones until the limits are kept",
+            help="numbers of the edits to apply, as in 1,3; or all: one after the other until the limits are kept, or none helps",
             show_default=False,
         ),
     ] = "",
@@ -112,14 +118,14 @@ def advise(
 
         fingerpost nas advise network.toml --latency-ms 0.2 --apply all --output faster.toml
     """
-    from fingerpost.flows.domains.nas.advise import Goal
-    from fingerpost.flows.domains.nas.advise import advise as advised
+    from fingerpost.flows.domains.nas.advise import Goal, advise_on
 
-    advised(
+    advise_on(
         network,
         Goal(latency_ms, memory_bytes, parameters),
         apply=apply,
         output=output,
+        accuracy=accuracy,
         device=device,
         settings=tuple(settings or ()),
         profile=profile,

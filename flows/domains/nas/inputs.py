@@ -6,12 +6,13 @@ from typing import Any
 
 from fingerpost.flows.domains.corpus.inputs import suppressed_keys
 from fingerpost.flows.domains.nas.settings import NasSettings
-from fingerpost.flows.domains.nas.sources import suppressed_source
+from fingerpost.flows.domains.nas.sources import device_of, read_architecture, suppressed_source
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
 from fingerpost.schemas.inputs.labelled_images import ImageSource
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.nas.space import SearchSpace
+from fingerpost.tasks.nas.spaces import space_around, space_for_images
 from fingerpost.tasks.nas.stages.images import compose_canvases, import_labelled_images
 
 #: What is assumed of images that a plan has not read yet.
@@ -44,20 +45,16 @@ def inputs_of(run: Run) -> Inputs:
     if own.task == "segmentation":
         images = compose_canvases(imported, params=own.canvas)
     known = run.env.store.manifest(images).quality if run.env.store.has(images) else _ASSUMED
-    return Inputs(imported, images, space_of(own, known))
+    return Inputs(imported, images, space_of(own, known["size"], known["classes"]))
 
 
-def space_of(own: NasSettings, images: Mapping[str, Any]) -> SearchSpace:
-    """The search space for images of a size and a number of classes, as settings have it."""
-    return SearchSpace.for_images(
-        size=images["size"],
-        inputs=own.images.channels,
-        classes=images["classes"],
-        parallelism=own.accelerator.parallelism,
-        task=own.task,
-        curated=own.curated,
-        params=own.space,
-    )
+def space_of(own: NasSettings, size: int, classes: int) -> SearchSpace:
+    """The search space for images of ``size`` pixels on a side, as settings have it, or around the given architecture."""
+    parallelism = device_of(own).parallelism
+    if own.reference and own.space.vary:
+        given = read_architecture(own.reference)
+        return space_around(given, parallelism, vary=own.space.vary, aligned=own.space.curated)
+    return space_for_images(size, own.images.channels, classes, parallelism, task=own.task, params=own.space)
 
 
 def _source(run: Run) -> ImageSource:

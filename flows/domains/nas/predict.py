@@ -63,7 +63,7 @@ def _read(source: str, mapping: Mapping[str, str], network: LiveNetwork) -> Docu
     side, channels = network.size, network.architecture.inputs
     if source == DIGITS_SAMPLE or source.lower().endswith(NPZ):
         return image_source(source, size=side, channels=channels).read()
-    shape = ImageShape(side, side, channels)  # type: ignore[arg-type]
+    shape = ImageShape(side, side, channels)
     if (files := _single_files(source)) is not None:
         return _decoded(files, shape)
     return ImageFiles(source, shape, tuple(sorted(mapping.items())), form=_UNLABELLED).read()
@@ -108,7 +108,7 @@ def _predicted(network: LiveNetwork, accepted: pa.Table) -> list[tuple[Any, ...]
 def _rows(network: LiveNetwork, ids: list[str], pixels: NDArray[np.uint8]) -> Iterator[tuple[Any, ...]]:
     """One row for each image, in the columns of ``CLASSES`` or ``MASKS``."""
     found = network.predict(pixels)
-    if network.architecture.task == "segmentation":
+    if found.masks is not None:
         for key, mask in zip(ids, found.masks, strict=True):
             yield key, *mask.shape, mask.ravel().tolist()
         return

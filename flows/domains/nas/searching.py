@@ -5,8 +5,7 @@ from contextlib import suppress
 
 from fingerpost.flows.domains.nas.gates import unmeasured
 from fingerpost.flows.domains.nas.inputs import Inputs
-from fingerpost.flows.domains.nas.settings import NasSettings
-from fingerpost.flows.domains.nas.sources import reference_of
+from fingerpost.flows.domains.nas.sources import device_of, reference_of
 from fingerpost.flows.run.rewriting import rewriting
 from fingerpost.flows.run.runtime import Run
 from fingerpost.schemas import nas as contracts
@@ -14,7 +13,6 @@ from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
-from fingerpost.tasks.nas.devices import Device, device_of
 from fingerpost.tasks.nas.stages.landscape import map_landscape
 from fingerpost.tasks.nas.stages.latency import fit_latency, measure_operators
 from fingerpost.tasks.nas.stages.measured import measure_network
@@ -24,15 +22,11 @@ from fingerpost.tasks.nas.stages.search import search_networks
 from fingerpost.tasks.nas.stages.supernet import train_supernet
 
 
-def chosen_device(own: NasSettings) -> Device:
-    """The device that networks are to fit."""
-    return device_of(own.device, accelerator=own.accelerator, cpu=own.cpu)
-
-
 def estimate(run: Run, inputs: Inputs) -> dict[str, Ref]:
     """Latencies of operators on the device, and the estimator that is fitted to them, by role."""
     own = run.settings.nas
-    measurements = measure_operators(chosen_device(own), space=inputs.space, params=own.measuring)
+    given = tuple(filter(None, [reference_of(own)]))
+    measurements = measure_operators(device_of(own), space=inputs.space, params=own.measuring, given=given)
     return {"measurements": measurements, "latency": fit_latency(measurements, params=own.latency)}
 
 
@@ -78,10 +72,8 @@ def earlier_searches(run: Run, *, most: int) -> list[Ref]:
 def finish(run: Run, inputs: Inputs, artifacts: Mapping[str, Ref]) -> dict[str, Ref]:
     """The chosen network trained fully, measured on the device and evaluated on test images, by role."""
     own = run.settings.nas
-    trained = train_network(inputs.images, artifacts["search"], params=own.training)
-    measured = measure_network(
-        trained, artifacts["search"], artifacts["latency"], chosen_device(own), params=own.measuring
-    )
+    trained = train_network(inputs.images, artifacts["search"], params=own.training, seed=own.search.seed)
+    measured = measure_network(trained, artifacts["search"], artifacts["latency"], device_of(own), params=own.measuring)
     evaluation = evaluate_network(inputs.images, trained, measured, artifacts["search"], params=own.evaluation)
     return {"trained": trained, "measured": measured, "evaluation": evaluation}
 

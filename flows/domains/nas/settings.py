@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.schemas.inputs import DIGITS_SAMPLE
 from fingerpost.tasks.corpus.documents import ImportParams
-from fingerpost.tasks.nas.accelerator_params import AcceleratorParams
+from fingerpost.tasks.nas.accelerator import AcceleratorParams
 from fingerpost.tasks.nas.architecture import Task
 from fingerpost.tasks.nas.canvas_params import CanvasParams
 from fingerpost.tasks.nas.cpu_params import CpuParams
@@ -44,12 +44,15 @@ class ImageSettings(ImageParams):
     """
 
     size: int = 0
-    channels: Literal[1, 3] = 1
+    channels: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.size < 0:
-            raise ValueError(f"images: expected a size of at least 0, got {self.size}; 0 keeps the size of the images")
+        if self.size < 0 or self.channels not in (1, 3):
+            raise ValueError(
+                f"images: expected a size of at least 0 and 1 or 3 channels, got {self.size} and {self.channels}; a size of 0"
+                " keeps that of the images"
+            )
 
     @property
     def params(self) -> ImageParams:
@@ -143,10 +146,6 @@ class NasSettings(Section):
         ),
     )
     canvas: CanvasParams = CanvasParams()
-    curated: bool = Field(
-        default=True,
-        description="whether channels are multiples of the device's parallelism, a few a stage; false: any number",
-    )
     space: SpaceParams = SpaceParams()
     reference: Annotated[str, NamesFile()] = Field(
         default="",

@@ -18,16 +18,17 @@ from fingerpost.schemas.inputs.labelled_images import ImageSource, image_source
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.architecture_toml import parse_architecture
+from fingerpost.tasks.nas.stages.devices import DeviceSource, device_source
 
 FLOW = "search_architectures"
 
 
 @dataclass(frozen=True)
 class NetworkSources:
-    """What a search reads: labelled images, and beside them a device's table and a given architecture ("" for none)."""
+    """What a search reads: labelled images, and beside them a device and a given architecture ("" for none)."""
 
     images: ImageSource
-    device: str = ""
+    device: DeviceSource
     reference: str = ""
 
     def __str__(self) -> str:
@@ -42,10 +43,9 @@ class NetworkSources:
         return self.images.read()
 
     def check(self) -> None:
-        """InputError for images, a table or an architecture that is missing or of no known form."""
+        """FingerpostError for images, a device or an architecture that is missing or of no known form."""
         self.images.check()
-        if self.device and not Path(self.device).is_file():
-            raise InputError(f"{self.device}: expected a table of measured latencies, found no file; check nas.device")
+        self.device.check()
         if self.reference:
             read_architecture(self.reference)
 
@@ -109,7 +109,12 @@ def suppressed_source(settings: Settings, flow: str, suppressed: Suppressed | No
     columns = own.columns if path == own.data else settings.input.columns or own.columns
     shape = {"size": own.images.size, "channels": own.images.channels}
     images = image_source(path, **shape, columns=columns, suppressed=suppressed)
-    return NetworkSources(images, own.device_table, own.reference)
+    return NetworkSources(images, device_of(own), own.reference)
+
+
+def device_of(own: NasSettings) -> DeviceSource:
+    """The device that networks are to fit."""
+    return device_source(own.device, accelerator=own.accelerator, cpu=own.cpu)
 
 
 def read_architecture(path: str) -> Architecture:

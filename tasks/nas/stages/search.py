@@ -1,6 +1,5 @@
 """The stage that searches networks for a device."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,12 +9,10 @@ from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.candidates import Protocol
-from fingerpost.tasks.nas.costs import costs_of
+from fingerpost.tasks.nas.costing import estimated_costs
 from fingerpost.tasks.nas.evolution import Costing, Problem
-from fingerpost.tasks.nas.genomes import Candidate
 from fingerpost.tasks.nas.history import History
-from fingerpost.tasks.nas.latency import LatencyEstimator
-from fingerpost.tasks.nas.limits import CandidateCosts, LimitParams
+from fingerpost.tasks.nas.limits import LimitParams
 from fingerpost.tasks.nas.score_params import ScoreParams
 from fingerpost.tasks.nas.search import Evaluate, search
 from fingerpost.tasks.nas.search_params import SearchParams
@@ -54,7 +51,7 @@ def search_networks(
     evaluations = Evaluations(run, images, supernet, space, protocol)
     given = Architecture.parse(reference) if reference else reference_of(space)
     problem, history = _searched(
-        run, space, evaluations, _costing(read_latency(run.store, latency)), limits, params, given
+        run, space, evaluations, estimated_costs(read_latency(run.store, latency)), limits, params, given
     )
     _write(run, "evaluated", rows_of(problem, history, params))
     _write(run, "scores", scores_by_name(history))
@@ -78,29 +75,6 @@ def _searched(
         return search(space, evaluate, costs, limits, params, reference=reference, watch=watch)
     except ValueError as problem:
         raise FingerpostError(str(problem)) from problem
-
-
-def _costing(estimator: LatencyEstimator) -> Costing:
-    """Costs of architectures: latencies as estimated, the rest as counted."""
-
-    def costs(candidates: Sequence[Candidate]) -> list[CandidateCosts]:
-        architectures = [one for one in candidates if isinstance(one, Architecture)]
-        if not architectures:
-            return []
-        means, spreads = estimator.predict(architectures)
-        counted = [costs_of(one) for one in architectures]
-        return [
-            CandidateCosts(
-                float(mean),
-                float(spread),
-                cost.macs,
-                cost.parameters,
-                round(cost.peak_values * estimator.bytes_per_value),
-            )
-            for mean, spread, cost in zip(means, spreads, counted, strict=True)
-        ]
-
-    return costs
 
 
 def _write(run: StageRun, table: str, rows: list[dict[str, Any]]) -> None:

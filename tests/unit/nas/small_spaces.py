@@ -29,6 +29,7 @@ _BLOCKS = st.builds(
     st.lists(st.sampled_from(BLOCK_KINDS), min_size=1, max_size=3, unique=True).map(tuple),
     _some((3, 5)),
     _some((1, 2, 4)),
+    st.sampled_from(((), (2,), (1, 3, 4))),
 )
 
 

@@ -149,7 +149,13 @@ def test_the_reference_is_made_without_a_thought_for_the_device(size: int) -> No
 def test_the_space_around_a_network_varies_what_is_named() -> None:
     reference = reference_for_images(28, 1, 10)
     fusion = space_around(reference, vary=("fusion",))
-    assert fusion.size == 2 ** sum(len(stage.blocks) for stage in reference.stages)
+    # Each block as it is with its expansion of 4, or fused with 3 or 4.
+    assert fusion.size == 3 ** sum(len(stage.blocks) for stage in reference.stages)
+    assert {block for genome in fusion.enumerate() for block in fusion.candidate(genome).stages[0].blocks} == {
+        Block("ibn", 3, 4),
+        Block("fused", 3, 3),
+        Block("fused", 3, 4),
+    }
     assert all(
         [stage.channels for stage in fusion.candidate(genome).stages] == [stage.channels for stage in reference.stages]
         for genome in fusion.enumerate()
@@ -172,7 +178,7 @@ def test_the_space_around_a_network_varies_what_is_named() -> None:
     )
     assert everything.resolutions == (18, 24, 28)
     assert everything.stages[0].depths == (1, 2, 3)
-    assert everything.stages[0].blocks[0] == BlockChoices(("ibn", "fused", "conv"), (3, 5), (2, 4, 6))
+    assert everything.stages[0].blocks[0] == BlockChoices(("ibn", "fused", "conv"), (3, 5), (2, 4, 6), (2, 4, 6))
 
 
 def test_settings_narrow_the_space() -> None:
@@ -220,7 +226,7 @@ def test_networks_of_no_space_are_refused() -> None:
         (_outside(resolution=7), "its resolution 7 is none of"),
         (_outside(stem=5), "no width gives the channels"),
         (_outside(stages=(replace(stage, stride=2),)), "its stride 2 is none of"),
-        (_outside(stages=(replace(stage, blocks=(Block("fused", 3, 2),)),)), "its kind 'fused' is none of"),
+        (_outside(stages=(replace(stage, blocks=(Block("fused", 3, 3),)),)), "its kind 'fused' is none of"),
         (_outside(stages=(replace(stage, blocks=(Block("ibn", 3, 3),)),)), "its expansion 3 is none of"),
         (_outside(stages=(replace(stage, blocks=(Block("conv", 3, 1),) * 3),)), "its depth 3 is none of"),
     ):
@@ -240,6 +246,7 @@ def test_choices_that_cannot_be_are_refused() -> None:
         (lambda: replace(SMALL, outputs=(4,)), "an output"),
         (lambda: BlockChoices(()), "distinct kinds"),
         (lambda: BlockChoices(kernels=(5, 3)), "ascending choices for kernels"),
+        (lambda: BlockChoices(fused=(4, 2)), "ascending choices for fused"),
         (lambda: StageChoices((4,), (1,), (1, 2), blocks), "each of the 2 blocks of a stage, got 1"),
         (lambda: SpaceParams(kinds=("dense",)), "kinds: expected some of ibn, fused, conv, got dense"),
         (lambda: SpaceParams(kernels=(3, 3)), "kernels: expected distinct"),
