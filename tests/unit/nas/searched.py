@@ -89,16 +89,17 @@ class SearchWorld:
         }
         self.latency = committed(self.store, contracts.LATENCY, tables)
 
-    def search(self, params: SearchParams = PARAMS, **others: Any) -> Ref:
+    def search(self, params: SearchParams = PARAMS, supernet: Ref | None = None, **others: Any) -> Ref:
         """The artifact of a search."""
         given: dict[str, Any] = {
-            "roles": (),
+            "roles": ("supernet",) if supernet else (),
             "space": SMALL,
             "reference": "",
             "limits": LimitParams(latency_share=0.9),
             "training": TRAINING,
         }
-        return search_networks.execute(self.env, self.images, self.latency, params=params, **{**given, **others})
+        inputs = [self.images, self.latency, *([supernet] if supernet else [])]
+        return search_networks.execute(self.env, *inputs, params=params, **{**given, **others})
 
     def rows(self, ref: Ref) -> list[dict[str, Any]]:
         """Its candidates."""
