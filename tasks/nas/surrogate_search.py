@@ -14,7 +14,7 @@ from fingerpost.tasks.nas.genomes import Space
 from fingerpost.tasks.nas.history import History
 from fingerpost.tasks.nas.search_params import SearchParams
 from fingerpost.tasks.nas.search_scores import Scores, aggregated, rewards, score_columns
-from fingerpost.tasks.nas.surrogate import Surrogate, SurrogateParams, acquisition, choose, fit_surrogate
+from fingerpost.tasks.nas.surrogate import Surrogate, acquisition, choose, fit_surrogate
 
 Rows = NDArray[np.int64]
 
@@ -78,7 +78,7 @@ def _fitted(space: Space, history: History, params: SearchParams, trained: Rows)
     features = np.zeros((len(history.evaluated), known.shape[1]))
     features[scored] = known
     rewarded = rewards(history, params)[trained]
-    return fit_surrogate(features[trained], rewarded, params=SurrogateParams(), seed=params.seed), features
+    return fit_surrogate(features[trained], rewarded, among=known), features
 
 
 def _normal(values: Scores) -> Scores:
