@@ -1,6 +1,6 @@
 """This CPU as a device: operators and networks run on one thread and are timed."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -13,16 +13,16 @@ from fingerpost.tasks.nas.devices import Latencies
 from fingerpost.tasks.nas.operators import Operator
 from fingerpost.tasks.nas.timing import Clock, timed
 
-#: No operator is faster than this, in milliseconds: what is left of one that costs as little as the call around it.
-_SMALLEST = 1e-5
+#: No operator is faster than this, in milliseconds: it is what a runtime needs to call one.
+_SMALLEST = 2e-4
 
 
 @dataclass(frozen=True)
 class CpuDevice:
     """A CPU measured through a runtime. A ``Device``; ValueError where the runtime is not installed.
 
-    known: what the CPU and the runtime are, by name. clock: nanoseconds. From the latency of an operator on its own, that
-    of a call that does nothing is subtracted; a network's includes one.
+    known: what the CPU and the runtime are, by name. clock: nanoseconds. From the latency of an operator, that of the
+    call and of what is around it there is subtracted; a network's includes a call.
     """
 
     params: CpuParams
@@ -36,7 +36,7 @@ class CpuDevice:
 
     @property
     def parallelism(self) -> int:
-        """Values of a vector of 512 bits."""
+        """Values of a vector of 512 bits, a multiple of those of smaller ones."""
         return 16
 
     @property
@@ -61,39 +61,37 @@ class CpuDevice:
         return sampled
 
     def measure_operators(self, operators: Sequence[Operator]) -> Latencies:
-        """The latencies of operators, each on its own."""
-        runtime = self._runtime()
-
-        def prepared(random: np.random.Generator) -> Iterator[Callable[[], object]]:
-            return (runtime.operator_run(one, random) for one in operators)
-
+        """The latencies of operators, each in its context without the latency of that."""
+        parts, random = [], np.random.default_rng(0)
         with _one_thread(self.params.runtime):
-            found = self._timed(prepared, len(operators))
-            call = timed([runtime.empty_run(np.random.default_rng(0))], self.params, clock=self.clock).ms[0]
-        return Latencies(np.maximum(found.ms - call, _SMALLEST), found.spread_ms, found.repeats)
+            for begin in range(0, len(operators), self.params.together):
+                parts.append(self._measured(operators[begin : begin + self.params.together], random))
+        return _joined(parts)
+
+    def _measured(self, operators: Sequence[Operator], random: np.random.Generator) -> Latencies:
+        """The latencies of some operators, which take turns."""
+        runtime = self._runtime()
+        runs = [runtime.operator_run(one, random) for one in operators]
+        contexts = dict[Hashable, int]()
+        for one in operators:
+            if runtime.context_of(one) not in contexts:
+                contexts[runtime.context_of(one)] = len(runs)
+                runs.append(runtime.context_run(one, random))
+        found = timed(runs, self.params, clock=self.clock)
+        context = [contexts[runtime.context_of(one)] for one in operators]
+        ms = found.ms[: len(operators)] - found.ms[context]
+        spread = np.hypot(found.spread_ms[: len(operators)], found.spread_ms[context])
+        return Latencies(np.maximum(ms, _SMALLEST), spread, found.repeats[: len(operators)])
 
     def measure_networks(self, architectures: Sequence[Architecture]) -> Latencies:
         """The latencies of whole networks for one image."""
-        runtime = self._runtime()
-
-        def prepared(random: np.random.Generator) -> Iterator[Callable[[], object]]:
-            return (runtime.network_run(architecture, random) for architecture in architectures)
-
+        parts, random = [], np.random.default_rng(0)
         with _one_thread(self.params.runtime):
-            return self._timed(prepared, len(architectures))
-
-    def _timed(
-        self, prepared: Callable[[np.random.Generator], Iterator[Callable[[], object]]], count: int
-    ) -> Latencies:
-        """The latencies of functions as they are prepared, some at a time."""
-        functions, parts = prepared(np.random.default_rng(0)), list[Latencies]()
-        for begin in range(0, count, self.params.together):
-            some = [next(functions) for _ in range(min(self.params.together, count - begin))]
-            parts.append(timed(some, self.params, clock=self.clock))
-        columns = ("ms", "spread_ms", "repeats")
-        if not parts:
-            return Latencies.unknown(0)
-        return Latencies(*(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
+            for begin in range(0, len(architectures), self.params.together):
+                some = architectures[begin : begin + self.params.together]
+                runs = [self._runtime().network_run(one, random) for one in some]
+                parts.append(timed(runs, self.params, clock=self.clock))
+        return _joined(parts)
 
     def _runtime(self) -> ModuleType:
         try:
@@ -109,6 +107,13 @@ class CpuDevice:
                 f"device cpu: expected {self.params.runtime} to be installed, got none ({problem}); pip install"
                 " 'fingerpost[nas]', or choose another runtime in nas.cpu.runtime"
             ) from problem
+
+
+def _joined(parts: Sequence[Latencies]) -> Latencies:
+    columns = ("ms", "spread_ms", "repeats")
+    if not parts:
+        return Latencies.unknown(0)
+    return Latencies(*(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
 
 
 @contextmanager

@@ -138,4 +138,4 @@ def _unevenness(points: Sequence[Point]) -> float:
 def _turns(costs: Sequence[float]) -> int:
     changes = [np.sign(after - before) for before, after in pairwise(costs)]
     moves = [change for change in changes if change]
-    return sum(before < 0 < after for before, after in pairwise(moves))
+    return sum(bool(before < 0 < after) for before, after in pairwise(moves))

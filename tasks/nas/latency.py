@@ -22,6 +22,8 @@ from fingerpost.tasks.nas.operators import OPERATOR_KINDS, Operator, operators_o
 Arrays = Mapping[str, NDArray[np.generic]]
 #: Networks that the sum over operators is adjusted to, at the least.
 _FEWEST = 8
+#: The standard deviation of normal errors in units of their median.
+_DEVIATION = 1.4826
 #: The relative standard deviation of an operator unlike any that was measured, at the least.
 _UNMEASURED = 0.5
 
@@ -167,8 +169,10 @@ def _adjusted(estimator: LatencyEstimator, measurements: Measurements) -> Latenc
         estimator, adjustment=fit_adjustment(sums, operators, measured), macs_rates=_relative_fit(macs, measured)
     )
     mean, spread = adjusted.predict(architectures)
-    beyond = np.mean((measured / mean - 1) ** 2) - np.mean((spread / mean) ** 2)
-    return replace(adjusted, network_spread=float(np.sqrt(max(float(beyond), 0.0))))
+    # Medians, since one disturbed measurement would say nothing of the others.
+    errors = _DEVIATION * float(np.median(np.abs(measured / mean - 1)))
+    explained = float(np.median(spread / mean))
+    return replace(adjusted, network_spread=float(np.sqrt(max(errors**2 - explained**2, 0.0))))
 
 
 def _relative_fit(values: NDArray[np.float64], ms: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Operators and networks as torch modules with random weights, to be timed; needs torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 import torch
@@ -22,6 +22,22 @@ def operator_run(one: Operator, random: np.random.Generator) -> Callable[[], obj
             out = kernel(values) if addend is None or one.kind != "add" else values + addend
             out = out + addend if one.added and addend is not None else out
             return functional.relu(out) if one.relu else out
+
+    return run
+
+
+def context_of(one: Operator) -> Hashable:
+    """What operators with the same ``context_run`` have in common: all are alike."""
+    return None
+
+
+def context_run(one: Operator, random: np.random.Generator) -> Callable[[], object]:
+    """A function that does what a call does besides the operator: it enters inference."""
+    image = _image(random, 1, 1)
+
+    def run() -> torch.Tensor:
+        with torch.inference_mode():
+            return image
 
     return run
 
@@ -51,17 +67,6 @@ def network_run(architecture: Architecture, random: np.random.Generator) -> Call
         with torch.inference_mode():
             found: torch.Tensor = net(image)
             return found
-
-    return run
-
-
-def empty_run(random: np.random.Generator) -> Callable[[], object]:
-    """A function that does nothing but enter inference, which is what a call costs."""
-    image = _image(random, 1, 1)
-
-    def run() -> torch.Tensor:
-        with torch.inference_mode():
-            return image
 
     return run
 

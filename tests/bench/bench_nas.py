@@ -1,4 +1,6 @@
-"""Networks that fit the hardware: ``python -m tests.bench.bench_nas [--quick] [--only PART ...]``.
+"""Networks that fit the hardware: ``python -m tests.bench.bench_nas [--quick] [--fresh] [--only PART ...]``.
+
+Trainings that are in ``bench-results/nas_trainings.jsonl`` are not repeated (``--fresh`` forgets them).
 
 * ``accelerator``: the table of "Optimizing neural networks for special-purpose hardware" (Amazon Science, 2023) on the
   simulated accelerator: a network of inverted bottlenecks, and what searches of widths, of fused blocks and of both make of
@@ -13,7 +15,7 @@
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -34,7 +36,7 @@ from fingerpost.tasks.nas.search_params import SearchParams
 from fingerpost.tasks.nas.spaces import space_around
 from tests.bench.nas_curation import curation_rows
 from tests.bench.nas_worlds import REFERENCE, Evaluator, accuracy, costing, fastest, fused_fraction
-from tests.bench.results import print_table, write_rows
+from tests.bench.results import cpu_seconds, print_table, results_folder, write_rows
 
 #: The rows of the article's table: what the search varies.
 VARIED: dict[str, tuple[str, ...]] = {
@@ -160,22 +162,26 @@ def main() -> None:
     """Measure, print and write ``bench-results/nas.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed, few searches")
+    parser.add_argument("--fresh", action="store_true", help="train all networks anew")
     parts = ("accelerator", "cpu", "curation", "landscape")
     parser.add_argument("--only", nargs="*", choices=parts, default=parts)
     given = parser.parse_args()
-    seeds = SEEDS[:1] if given.quick else SEEDS
+    if given.fresh:
+        (results_folder() / "nas_trainings.jsonl").unlink(missing_ok=True)
+    seeds, quick = SEEDS[:1] if given.quick else SEEDS, given.quick
+    fewer = MeasuringParams(operators=200, rounds=1, most=300, training_networks=12, test_networks=12)
+    make: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "accelerator": lambda: table_rows(Accelerator(), MeasuringParams(), seeds),
+        "cpu": lambda: table_rows(CpuDevice(CpuParams(), time.perf_counter_ns), fewer, seeds),
+        "curation": lambda: curation_rows(range(4 if quick else 20)),
+        "landscape": landscape_rows,
+    }
     rows: list[dict[str, Any]] = []
-    if "accelerator" in given.only:
-        rows += table_rows(Accelerator(), MeasuringParams(), seeds)
-    if "cpu" in given.only:
-        fewer = MeasuringParams(operators=200, rounds=1, most=300, training_networks=12, test_networks=12)
-        rows += table_rows(CpuDevice(CpuParams(), time.perf_counter_ns), fewer, seeds)
-    if "curation" in given.only:
-        rows += curation_rows(range(4 if given.quick else 20))
-    if "landscape" in given.only:
-        rows += landscape_rows()
-    print_table(rows, "Networks that fit the hardware")
-    print(f"written to {write_rows('nas', rows, quick=given.quick)}")
+    for part in given.only:
+        seconds, found = cpu_seconds(make[part])
+        print_table(found, f"{part}: {seconds:.0f} CPU seconds")
+        rows += found
+    print(f"written to {write_rows('nas', rows, quick=quick)}")
 
 
 if __name__ == "__main__":

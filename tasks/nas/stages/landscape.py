@@ -24,8 +24,8 @@ def map_landscape(run: StageRun, latency: Ref, search: Ref, *, space: SearchSpac
     for name, table in landscape_tables(found).items():
         run.write(name, table)
     for space_name in ("curated", "uncurated"):
-        run.quality |= {f"roughness_{space_name}": found.roughness(space_name)}
-        run.quality |= {f"turns_{space_name}": found.turns(space_name)}
+        run.quality |= {f"roughness_{space_name}": float(found.roughness(space_name))}
+        run.quality |= {f"turns_{space_name}": int(found.turns(space_name))}
 
 
 def landscape_tables(landscape: Landscape) -> dict[str, pa.Table]:
