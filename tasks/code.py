@@ -117,17 +117,23 @@ def _statements(source: str, module: str) -> tuple[_Statement, ...]:
 
 def _statement(node: ast.stmt, module: str) -> _Statement:
     defines: list[str] = []
-    imports: list[tuple[str, str]] = []
+    # What a function imports when it runs is what it runs; what is imported to check types is not.
+    imports = (
+        [] if _is_for_types(node) else [found for inner in _statements_in(node) for found in _imports(inner, module)]
+    )
     uses = [name.id for name in ast.walk(node) if isinstance(name, ast.Name)]
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         defines.append(node.name)
     elif isinstance(node, ast.Assign | ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         defines += [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
-    else:
-        imports += _imports(node, module)
     text = _text_of(node) if defines else ""
     return _Statement(text, tuple(defines), tuple(uses), tuple(imports))
+
+
+def _is_for_types(node: ast.stmt) -> bool:
+    """Whether a statement is ``if TYPE_CHECKING:``."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _statements_in(tree: ast.AST) -> Iterator[ast.AST]:

@@ -1,9 +1,11 @@
 """Grey images in files of numpy arrays (.npz)."""
 
 import hashlib
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -24,6 +26,12 @@ IMAGE_ARCHIVE = Form(
 )
 #: The arrays of a file with one array per split, and of one with packed drawings.
 SPLIT_NAMES, PACKED_NAMES = ("train", "train_labels"), ("X_packed", "shape", "cls")
+#: What reading a damaged or foreign file may raise.
+_FAULTS = (
+    *(ValueError, OSError, EOFError, KeyError, OverflowError, MemoryError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(NotImplementedError, RuntimeError),  # ways of packing or encrypting that are not read
+)
 #: The arrays of the images of a split, its name in ids, and the split that they are of.
 _PARTS = (("train", "training"), ("test", "test"))
 
@@ -98,7 +106,7 @@ class Arrays:
         """An array; InputError for one of Python objects or that is damaged."""
         try:
             found: np.ndarray = self.archive[name]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as problem:
+        except _FAULTS as problem:
             raise InputError(f"{self.file}: expected an array {name!r}, found {problem}; write it again") from problem
         return found
 
@@ -109,7 +117,7 @@ class Arrays:
                 version = np.lib.format.read_magic(stream)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 return read(stream)[0]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as problem:
+        except _FAULTS as problem:
             raise InputError(f"{self.file}: expected an array {name!r}, found {problem}; write it again") from problem
 
 
@@ -122,12 +130,14 @@ def opened_arrays(file: Path) -> Iterator[Arrays]:
     with readable(file):
         if not zipfile.is_zipfile(file):
             raise InputError(f"{file}: expected numpy arrays (.npz), found another format; write it again")
-        try:
-            with zipfile.ZipFile(file) as parts, np.load(file, allow_pickle=False) as archive:
+        with ExitStack() as stack:
+            try:
+                parts = stack.enter_context(zipfile.ZipFile(file))
                 limits().check_unpacked(file, sum(part.file_size for part in parts.infolist()))
-                yield Arrays(file, archive, parts)
-        except zipfile.BadZipFile as problem:
-            raise InputError(f"{file}: expected numpy arrays (.npz), found {problem}; write it again") from problem
+                archive = stack.enter_context(np.load(file, allow_pickle=False))
+            except _FAULTS as problem:
+                raise InputError(f"{file}: expected numpy arrays (.npz), found {problem}; write it again") from problem
+            yield Arrays(file, archive, parts)
 
 
 def _split_images(file: Path, arrays: Arrays, *, headers_only: bool) -> ImageRows:

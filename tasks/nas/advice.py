@@ -27,13 +27,14 @@ class AdviceParams:
 
     parallelism: the factor that numbers of channels are aligned with. accuracy: the largest expected loss of accuracy of all
     edits together, as a fraction. kinds: of edits. caution: standard deviations of an expected accuracy that are taken off
-    it. most: most edits that are planned.
+    it. assumed: whether a plan may have edits of which no search tells. most: most edits that are planned.
     """
 
     parallelism: int = 16
     accuracy: float = 0.005
     kinds: tuple[EditKind, ...] = EDIT_KINDS
     caution: float = 0.0
+    assumed: bool = True
     most: int = 60
 
     def __post_init__(self) -> None:
@@ -111,6 +112,7 @@ def plan(
         if limits is not None and limits.largest and limits.keeps(now):
             break
         rivals = [one for one in _steps(current, costs, patterns, params) if one.architecture.id not in seen]
+        rivals = [one for one in rivals if params.assumed or one.tried]
         allowed = [one for one in rivals if _loss(architecture, one, patterns, params) <= params.accuracy]
         best = max(allowed, key=lambda one: _worth(one, limits, params), default=None)
         if best is None or _worth(best, limits, params) <= 0:

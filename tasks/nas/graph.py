@@ -1,20 +1,22 @@
 """An architecture as a graph of its operators, for pictures and for whatever walks over networks."""
 
+from dataclasses import asdict
+
 import networkx as nx
 
 from fingerpost.tasks.nas.architecture import Architecture
-from fingerpost.tasks.nas.costs import Placed, placed_operators
+from fingerpost.tasks.nas.costs import Placed, costs_of, placed_operators
 
 
 def graph_of(architecture: Architecture) -> nx.DiGraph:
     """A directed graph whose nodes are "image" and the operators' positions from 0, in the order in which they run.
 
-    Nodes have ``label``, ``shape`` (channels, height, width of the output), ``macs``, ``parameters``, ``values`` (of the
-    output), ``stage`` and ``block`` (see ``Placed``); those of operators ``operator`` and ``kind`` (that of the block, or
-    stem or ending). An edge goes along each tensor that is read, with its ``values``; ``residual`` tells the inputs of
-    blocks that are added.
+    The graph has ``architecture``, its id, and the costs of ``Costs``. Nodes have ``label``, ``shape`` (channels, height,
+    width of the output), ``macs``, ``parameters``, ``values`` (of the output), ``stage`` and ``block`` (see ``Placed``),
+    and ``kind`` (that of the block, or stem or ending); those of operators have ``operator``. An edge goes along each
+    tensor that is read, with its ``values``; ``residual`` tells the inputs of blocks that are added.
     """
-    graph = nx.DiGraph(architecture=architecture.id)
+    graph = nx.DiGraph(architecture=architecture.id, **asdict(costs_of(architecture)))
     size, inputs = architecture.resolution, architecture.inputs
     start = {
         "label": "image",

@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[float, float]] = {
 #: Kinds of edits that change the whole network.
 _WHOLE = ("shrink_input", "shrink_output")
 #: What one edit (or one halving, of channels, expansion and pixels) is assumed to change in accuracy before anything is
-#: measured, as a fraction, in the early, middle and late part; or everywhere. The article names no figures.
+#: measured, as a fraction, in the early, middle and late part; or everywhere. The source names no figures.
 _BUILT_IN: dict[str, tuple[float, ...]] = {
     "fuse": (0.0, 0.0, -0.001),
     "replace_depthwise": (-0.0005, -0.001, -0.001),
@@ -40,7 +40,9 @@ _BUILT_IN: dict[str, tuple[float, ...]] = {
 }
 #: Standard deviation of what is assumed, besides its own size.
 _UNCERTAINTY = 0.003
-#: A number of networks whose costs a cost model leaves alone.
+#: Median absolute deviations below the median at which a training counts as failed.
+_FAILED = 6.0
+#: What counts as no difference.
 _EPSILON = 1e-6
 
 Key = tuple[str, str]
@@ -62,8 +64,8 @@ class Observed:
 class Pattern:
     """What one edit of a kind in a part of a network changes; one halving, of channels, expansion, input and output.
 
-    tried: networks that differ by it from the first network of their search. chosen: fraction of the networks of the Pareto
-    fronts that do. accuracy_change: expected, as a fraction; accuracy_spread: its standard deviation. The other changes are
+    tried: networks that differ by it, or by its opposite, from the first network of their search. chosen: fraction of the networks of the Pareto
+    fronts that differ by it. accuracy_change: expected, as a fraction; accuracy_spread: its standard deviation. The other changes are
     relative: -0.1 is 10 % less.
     """
 
@@ -140,16 +142,16 @@ def mined_patterns(searches: Sequence[Sequence[Observed]], *, params: PatternPar
     edits, accuracies, tried, chosen = [], [], np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys))
     costs: list[NDArray[np.float64]] = []
     fronts = 0
-    for search in usable:
-        rows = np.array(
-            [[changes(search[0].architecture, one.architecture).get(key, 0.0) for key in keys] for one in search]
-        )
-        tried += (rows > _EPSILON).sum(axis=0)
+    for networks in usable:
+        first = networks[0].architecture
+        search = [one for one, kept in zip(networks, _finished(networks), strict=True) if kept]
+        rows = np.array([[changes(first, one.architecture).get(key, 0.0) for key in keys] for one in search])
+        tried += (np.abs(rows) > _EPSILON).sum(axis=0)
         front = np.array([one.front for one in search])
         chosen += (rows[front] > _EPSILON).sum(axis=0)
         fronts += int(front.sum())
         edits.append(rows - rows.mean(axis=0))
-        accuracies.append(_centered(_clipped(np.array([one.accuracy for one in search]))))
+        accuracies.append(_centered(np.array([one.accuracy for one in search])))
         costs.append(_log_costs(search))
     moved = np.concatenate(edits)
     means, spreads = _posterior(moved, np.concatenate(accuracies), np.array(list(assumed.values())), params)
@@ -192,11 +194,13 @@ def _spread(value: float) -> float:
     return _UNCERTAINTY + abs(value)
 
 
-def _clipped(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accuracies without the outliers below: trainings that failed would drown what all others say."""
+def _finished(search: Sequence[Observed]) -> list[bool]:
+    """Whether each training succeeded: one far below all others would drown what these say."""
+    values = np.array([one.accuracy for one in search])
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
-    return np.maximum(values, middle - max(5 * spread, 0.01))
+    finished: list[bool] = (values >= middle - max(_FAILED * spread, 0.02)).tolist()
+    return finished
 
 
 def _centered(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 "Optimizing neural networks for special-purpose hardware" (Amazon Science, 2023), search space curation: a curated space
 offers a handful of channel numbers, all multiples of the device's parallelism factor; the uncurated one every number in
-the same range. A width multiplier (the article's depth multiplier) scales the channels of the whole network.
+the same range. A width multiplier (a depth multiplier there) scales the channels of the whole network.
 """
 
 import itertools

@@ -55,7 +55,8 @@ class BlockChoices:
 
     def genes(self) -> list[tuple[int, int, int]]:
         """The canonical genes of all choices."""
-        found = itertools.product(*(range(count) for count in self.counts))
+        kinds, kernels, expansions = (range(count) for count in self.counts)
+        found = itertools.product(kinds, kernels, expansions)
         return [genes for genes in found if genes[2] < len(self.expansions_of(self.kinds[genes[0]]))]
 
 

@@ -9,8 +9,7 @@ class SupernetParams:
 
     epochs: passes over the training images. batch: images a step. rate, weight_decay, warmup, label_smoothing: as in
     ``TrainingParams``. distillation: weight of the largest network's probabilities in the loss of the others, from 0
-    (labels alone) to 1. shift: maximum random shift of training images, in pixels. recalibration: images that batch norms
-    of a network are recalibrated with before it is judged. judged: networks that an epoch's validation is the mean of.
+    (labels alone) to 1. shift: maximum random shift of training images, in pixels. judged: networks that an epoch's validation is the mean of.
     seed: of weights, batches and paths.
     """
 
@@ -22,15 +21,12 @@ class SupernetParams:
     label_smoothing: float = 0.05
     distillation: float = 0.5
     shift: int = 1
-    recalibration: int = 1024
     judged: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch, self.recalibration, self.judged) < 1 or self.rate <= 0:
-            raise ValueError(
-                f"supernet: expected epochs, batch, recalibration, judged and rate above 0, got {self}; correct it"
-            )
+        if min(self.epochs, self.batch, self.judged) < 1 or self.rate <= 0:
+            raise ValueError(f"supernet: expected epochs, batch, judged and rate above 0, got {self}; correct it")
         if self.shift < 0 or self.weight_decay < 0:
             raise ValueError(f"supernet: expected no negative shift and weight_decay, got {self}; correct it")
         for name in ("warmup", "label_smoothing"):

@@ -14,7 +14,7 @@ from fingerpost.tasks.nas.genomes import Space
 from fingerpost.tasks.nas.history import History
 from fingerpost.tasks.nas.search_params import SearchParams
 from fingerpost.tasks.nas.search_scores import Scores, aggregated, rewards, score_columns
-from fingerpost.tasks.nas.surrogate import Surrogate, chosen, fit_surrogate
+from fingerpost.tasks.nas.surrogate import Surrogate, acquisition, choose, fit_surrogate
 
 Rows = NDArray[np.int64]
 
@@ -37,8 +37,10 @@ def promising(
         best, rest = np.split(order, [-(-count // 2)])
         return [int(row) for row in (*best, *random.choice(rest, size=count - len(best), replace=False))]
     surrogate, features = _fitted(space, history, params, trained)
-    best_known = float(rewards(history, params)[trained].max())
-    return [int(open_ones[place]) for place in chosen(surrogate, features[open_ones], best_known, count)]
+    mean, spread = surrogate.predict(features[open_ones])
+    acquired = acquisition(mean, spread, float(rewards(history, params)[trained].max()))
+    places = choose(acquired, count, np.zeros(len(open_ones), dtype=bool))
+    return [int(row) for row in open_ones[places]]
 
 
 def predicted(space: Space, history: History, params: SearchParams) -> Scores:
@@ -76,7 +78,7 @@ def _fitted(space: Space, history: History, params: SearchParams, trained: Rows)
     features = np.zeros((len(history.evaluated), known.shape[1]))
     features[scored] = known
     rewarded = rewards(history, params)[trained]
-    return fit_surrogate(features[trained], rewarded, seed=params.seed), features
+    return fit_surrogate(features[trained], rewarded, among=known), features
 
 
 def _normal(values: Scores) -> Scores:

@@ -93,10 +93,10 @@ class NetworkTrainer:
         images, targets = self._images[chosen], self._targets[chosen]
         if params.shift:
             at = random.integers(0, 2 * params.shift + 1, (len(chosen), 2))
-            images = _shifted(images, at, params.shift)
-            targets = _shifted(targets, at, params.shift) if targets.ndim > 1 else targets
+            images = shifted(images, at, params.shift)
+            targets = shifted(targets, at, params.shift) if targets.ndim > 1 else targets
         for group in self._optimizer.param_groups:
-            group["lr"] = rate_at(self.step, params.epochs * self.steps_per_epoch, params)
+            group["lr"] = rate_at(self.step, params.epochs * self.steps_per_epoch, params.rate, params.warmup)
         loss = self._loss(images, targets)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -129,8 +129,7 @@ class NetworkTrainer:
         """The state for :meth:`restore`, besides data and parameters, as arrays by name; valid between parts."""
         out: Arrays = {f"net.{name}": values for name, values in weights_of(self.net).items()}
         out |= {f"kept.{name}": values for name, values in self._kept.items()}
-        for number, moments in self._optimizer.state_dict()["state"].items():
-            out |= {f"optimizer.{number}.{name}": tensor.numpy().copy() for name, tensor in moments.items()}
+        out |= moments_of(self._optimizer)
         epochs = [[epoch.loss, epoch.validation] for epoch in self.epochs]
         out["epochs"] = np.array(epochs, dtype=np.float64).reshape(-1, 2)
         out["position"] = np.array([self.step, self.diverged], dtype=np.int64)
@@ -140,12 +139,7 @@ class NetworkTrainer:
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Resumes from a state; ValueError for a state of another network."""
         loaded(self.net, _named(state, "net."))
-        moments: dict[int, dict[str, Any]] = {}
-        for name, values in _named(state, "optimizer.").items():
-            number, _, key = name.partition(".")
-            moments.setdefault(int(number), {})[key] = torch.from_numpy(values)
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        restore_moments(self._optimizer, state)
         self._kept = _named(state, "kept.")
         self.epochs = [Epoch(loss, found) for loss, found in state["epochs"].tolist()]
         self.step, self.diverged = int(state["position"][0]), bool(state["position"][1])
@@ -177,13 +171,32 @@ def train(
     return trainer.result()
 
 
-def rate_at(step: int, steps: int, params: TrainingParams) -> float:
-    """The learning rate at a step of ``steps``."""
-    rise = max(params.warmup * steps, 1.0)
+def rate_at(step: int, steps: int, rate: float, warmup: float) -> float:
+    """The learning rate at a step of ``steps``: it rises over the fraction ``warmup`` to ``rate``, then falls as a cosine."""
+    rise = max(warmup * steps, 1.0)
     if step < rise:
-        return params.rate * (step + 1) / (rise + 1)
+        return rate * (step + 1) / (rise + 1)
     part = (step - rise) / max(steps - rise, 1.0)
-    return params.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+    return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+
+
+def moments_of(optimizer: torch.optim.Optimizer) -> Arrays:
+    """The state of an optimizer as arrays by name, for :func:`restore_moments`."""
+    return {
+        f"optimizer.{number}.{name}": tensor.numpy().copy()
+        for number, moments in optimizer.state_dict()["state"].items()
+        for name, tensor in moments.items()
+    }
+
+
+def restore_moments(optimizer: torch.optim.Optimizer, state: Mapping[str, NDArray[np.generic]]) -> None:
+    """Gives an optimizer the state that :func:`moments_of` returned."""
+    moments: dict[int, dict[str, Any]] = {}
+    for name, values in _named(state, "optimizer.").items():
+        number, _, key = name.partition(".")
+        moments.setdefault(int(number), {})[key] = torch.from_numpy(values)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
 def logits_of(net: Network, images: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -226,7 +239,7 @@ def _groups(net: Network, params: TrainingParams) -> list[dict[str, Any]]:
     return [{"params": kernels, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _shifted(images: NDArray[Any], at: NDArray[np.integer], most: int) -> NDArray[Any]:
+def shifted(images: NDArray[Any], at: NDArray[np.integer], most: int) -> NDArray[Any]:
     """Images (b, size, size, ...), each shifted by ``at`` (b, 2) minus ``most`` pixels, edges repeated."""
     size = images.shape[1]
     steps = np.arange(size) - most

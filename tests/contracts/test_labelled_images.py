@@ -1,5 +1,6 @@
 """Labelled images to train networks on: the sample, numpy archives, folders; what is left out, and what is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,19 @@ def test_packed_drawings_of_a_wrong_shape_are_refused(tmp_path: Path, shape: lis
     for ask in (image_source(path).check, image_source(path).read):
         with pytest.raises(InputError, match=said):
             ask()
+
+
+@pytest.mark.parametrize("archive", [split_archive, packed_archive])
+def test_damaged_archives_end_in_one_message(tmp_path: Path, archive: Callable[[Path], Path]) -> None:
+    data, random = archive(tmp_path).read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for number in range(150):
+        damaged = bytearray(data)
+        for place in random.integers(len(data), size=1 + number % 3):
+            damaged[place] = random.integers(256)
+        (tmp_path / "damaged.npz").write_bytes(damaged if number % 5 else damaged[: random.integers(len(data))])
+        try:
+            image_source(str(tmp_path / "damaged.npz")).read()
+        except InputError:
+            refused += 1
+    assert refused > 75

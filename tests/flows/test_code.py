@@ -107,6 +107,21 @@ def test_an_edited_helper_counts_for_the_stages_that_use_it(edit: Edit) -> None:
     assert not changed(before) & {"count_ngrams", "import_documents", "build_graph", "find_neighbors"}
 
 
+@pytest.mark.parametrize(
+    ("stage", "module"),
+    [
+        ("train_embedders", "fingerpost.tasks.metric.networks"),
+        ("train_aligner", "fingerpost.tasks.kg.aligner_net"),
+        ("import_interactions", "fingerpost.schemas.inputs.python_docs.links"),
+    ],
+)
+def test_what_a_function_imports_when_it_runs_counts(edit: Edit, stage: str, module: str) -> None:
+    before = catalog.stages()[stage]
+    was = code_hash(before.function)
+    edit(module, lambda text: text + "\nMORE = 1\n")
+    assert code_hash(before.function) != was
+
+
 def test_a_helper_of_a_helper_counts(edit: Edit) -> None:
     source = Path(str(importlib.import_module("fingerpost.tasks.corpus.ngrams").__file__)).read_text()
     assert "fingerpost.tasks.corpus.ngrams" not in Path(str(ann.__file__)).read_text().split("def assemble_index")[1]

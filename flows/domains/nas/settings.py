@@ -44,12 +44,15 @@ class ImageSettings(ImageParams):
     """
 
     size: int = 0
-    channels: Literal[1, 3] = 1
+    channels: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.size < 0:
-            raise ValueError(f"images: expected a size of at least 0, got {self.size}; 0 keeps the size of the images")
+        if self.size < 0 or self.channels not in (1, 3):
+            raise ValueError(
+                f"images: expected a size of at least 0 and 1 or 3 channels, got {self.size} and {self.channels}; a size of 0"
+                " keeps that of the images"
+            )
 
     @property
     def params(self) -> ImageParams:

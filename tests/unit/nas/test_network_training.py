@@ -117,7 +117,7 @@ def test_parameters_that_train_nothing_are_refused(change: dict[str, float]) -> 
 
 
 def test_the_rate_rises_and_falls() -> None:
-    rates = np.array([rate_at(step, 100, PARAMS) for step in range(100)])
+    rates = np.array([rate_at(step, 100, PARAMS.rate, PARAMS.warmup) for step in range(100)])
     top = int(rates.argmax())
     assert 10 <= top <= 20
     assert np.all(np.diff(rates[: top + 1]) > 0)

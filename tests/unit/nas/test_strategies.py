@@ -1,13 +1,14 @@
 """Searches of a space whose accuracies are known, by each method."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from fingerpost.tasks.nas.evolution import InfeasibleError
 from fingerpost.tasks.nas.history import History
-from fingerpost.tasks.nas.limits import LimitParams
+from fingerpost.tasks.nas.limits import CandidateCosts, LimitParams
 from fingerpost.tasks.nas.search import search
 from fingerpost.tasks.nas.search_params import METHODS, Method, SearchParams
 from fingerpost.tasks.nas.search_results import best_so_far, found_so_far, quality_of, rows_of, scores_by_name
@@ -127,9 +128,11 @@ def test_limits_that_exclude_each_other_are_named_together() -> None:
 def test_a_reference_that_alone_keeps_the_limits_is_the_result() -> None:
     reference = Point((0, 0, 0, 9))
     limits = LimitParams(parameters=5)
-    costs = lambda points: [
-        c if p != reference else type(c)(1.0, 0.0, 1, 1, 1) for p, c in zip(points, toy_costs(points))
-    ]  # noqa: B905, E731
+
+    def costs(points: Sequence[Point]) -> list[CandidateCosts]:
+        free = CandidateCosts(1.0, 0.0, 1, 1, 1)
+        return [free if one == reference else cost for one, cost in zip(points, toy_costs(points), strict=True)]
+
     _, history = search(Grid(), Evaluator(), costs, limits, SearchParams(evaluations=5), reference=reference)
     assert [one.proposal.candidate for one in history.evaluated] == [reference]
 
@@ -209,10 +212,9 @@ def test_progress_is_told_in_words() -> None:
         watch=lambda _, history: said.append(found_so_far(history, params)),
     )
     assert len(said) == 2
-    assert said[0].startswith("generation 1, best so far 0.")
-    assert f"reference {accuracy(REFERENCE):.4f} at 14 ms" in said[0]
-    assert said[0].endswith("3 of 6 evaluations left")
-    assert said[1].endswith("0 of 6 evaluations left")
+    assert said[0].startswith("generation 1, 3 of 6 evaluations left, best so far 0.")
+    assert said[0].endswith(f"reference {accuracy(REFERENCE):.4f} at 14 ms")
+    assert said[1].startswith("generation 2, 0 of 6 evaluations left, ")
 
 
 def test_parameters_that_cannot_be() -> None:
