@@ -203,6 +203,7 @@ def test_the_progress_of_a_search_counts_on_over_its_generations(
 def test_what_a_stage_found_stands_under_its_bar() -> None:
     progress, shown = RunProgress(), io.StringIO()
     progress.console.file, progress.console._force_terminal, progress.console.width = shown, True, 80
+    progress.console.is_interactive = True
     progress.begin("nas.search", 25)
     progress.advance("nas.search", 9)
     progress.tell("nas.search", "generation 3, 12 of 24 evaluations left, " + "best " * 20)
