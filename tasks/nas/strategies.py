@@ -106,7 +106,7 @@ def _evolved(problem: Problem, history: History, params: SearchParams, draws: Dr
     measure = MEASURES[params.method]
     known = [row for row, one in enumerate(history.evaluated) if _may_breed(one) and measure in one.measures]
     if left == params.evaluations or not known:
-        return draws.random_ones(min(params.population, left))
+        return draws.random_ones(min(params.population, -(-left // 2)))
     found = rewards(history, params) if measure == "training" else shared_rewards(history, params)
     rows = sorted(known[-params.lifetime :], key=lambda row: -found[row])[: params.population]
     draw = offspring(problem, [history.evaluated[row] for row in rows], found[rows], draws.random, params)
