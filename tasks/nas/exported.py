@@ -83,7 +83,7 @@ def _cleaned(model: onnx.ModelProto, net: Network, classes: Sequence[str]) -> by
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps back what the exporter logs below errors, such as that torchvision is not installed."""
+    """Silences what the exporter logs below errors, such as that torchvision is not installed."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fingerpost.tasks.determinism import one_thread, seeded
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.networks import Network, as_input, loaded, network, weights_of
-from fingerpost.tasks.nas.paths import paths, some_networks
+from fingerpost.tasks.nas.paths import largest_beside, paths, some_networks
 from fingerpost.tasks.nas.resizing import resized, resized_masks
 from fingerpost.tasks.nas.shared_forward import shared_logits
 from fingerpost.tasks.nas.shared_weights import own_weights, shapes_of
@@ -92,8 +92,7 @@ class SupernetTrainer:
         self._optimizer.zero_grad()
         teacher, losses = None, []
         if params.distillation:
-            largest = self._largest(ways, random)
-            logits = shared_logits(self.space, self.weights, largest, images)
+            logits = shared_logits(self.space, self.weights, largest_beside(self.space, ways[0], random), images)
             losses.append(self._backward(logits, targets, None))
             teacher = logits.detach()
         for way in ways:
@@ -114,19 +113,6 @@ class SupernetTrainer:
             targets = resized_masks(targets, way.output)
         pictures = as_input(images).contiguous(memory_format=torch.channels_last)
         return pictures, torch.from_numpy(targets.astype(np.int64))
-
-    def _largest(self, ways: list[Architecture], random: np.random.Generator) -> Architecture:
-        """The largest network with the resolution, output and strides of the paths; its blocks of random kinds."""
-        genome = self.space.genome_of(self.space.largest())
-        other = self.space.genome_of(ways[0])
-        genome[[0, 1, 4]] = other[[0, 1, 4]]
-        position = 6
-        for stage in self.space.stages:
-            genome[position + 1] = other[position + 1]
-            for place, choices in enumerate(stage.blocks):
-                genome[position + 3 + 3 * place] = random.integers(len(choices.kinds))
-            position += 3 + 3 * len(stage.blocks)
-        return self.space.candidate(genome)
 
     def _backward(self, logits: torch.Tensor, targets: torch.Tensor, teacher: torch.Tensor | None) -> float:
         """Adds the gradients of a path's loss; the loss."""

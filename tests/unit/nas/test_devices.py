@@ -71,6 +71,14 @@ def test_what_was_measured_is_a_device_again(tmp_path: Path, measured: Measureme
     assert np.isnan(device.measure_networks([small(resolution=7)]).ms[0])
 
 
+def test_a_table_of_this_cpu_says_which_cpu_and_runtime_it_is_of(tmp_path: Path, measured: Measurements) -> None:
+    properties = device_source("cpu").opened().properties()
+    write_measurements(tmp_path / "cpu.csv", properties, measured)
+    device = device_source(str(tmp_path / "cpu.csv")).opened()
+    assert device.name == f"{properties['cpu']}, onnxruntime {properties['version']}"
+    assert (device.parallelism, device.bytes_per_value) == (16, 4.0)
+
+
 def test_a_table_by_hand_needs_few_columns(tmp_path: Path) -> None:
     source = device_source(written(tmp_path, ROWS))
     device = source.opened()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fingerpost.schemas.matrices import tensors_from_bytes, tensors_to_bytes
-from fingerpost.tasks.nas.paths import paths, some_networks
+from fingerpost.tasks.nas.paths import largest_beside, paths, some_networks
 from fingerpost.tasks.nas.shared_weights import cuts_of, own_weights, shapes_of
 from fingerpost.tasks.nas.space import SearchSpace
 from fingerpost.tasks.nas.space_choices import BlockChoices, StageChoices
@@ -64,6 +64,7 @@ def test_kernels_are_cut_from_the_centre_and_channels_from_the_front() -> None:
     np.testing.assert_array_equal(own["classifier.weight"], weights["after_stages.kernel"][:, :4])
 
 
+@settings(max_examples=30)
 @given(spaces(), st.integers(0, 99))
 def test_each_kind_of_each_block_is_trained_equally_often(space: SearchSpace, seed: int) -> None:
     found = paths(space, np.random.default_rng(seed))
@@ -75,6 +76,13 @@ def test_each_kind_of_each_block_is_trained_equally_often(space: SearchSpace, se
             counts = [kinds[kind] for kind in stage.blocks[place].kinds]
             assert max(counts) - min(counts) <= 1
             assert len(stage.blocks[place].kinds) < len(found) or set(counts) == {1}
+    largest = largest_beside(space, found[0], np.random.default_rng(seed))
+    assert largest.resolution == found[0].resolution
+    for stage, own in zip(space.stages, largest.stages, strict=True):
+        assert len(own.blocks) == stage.depths[-1]
+        for block, choices in zip(own.blocks, stage.blocks, strict=True):
+            assert block.kernel == choices.kernels[-1]
+            assert block.expansion == choices.expansions_of(block.kind)[-1]
 
 
 def test_a_supernet_learns_and_resumes_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
