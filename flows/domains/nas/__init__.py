@@ -1,6 +1,6 @@
 """The declaration of ``nas``: from labelled images and a device to a published network that fits it."""
 
-from fingerpost.flows.domains.domain import Domain, InputFile, Product
+from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
 from fingerpost.schemas.inputs import DIGITS_SAMPLE
 
 NAS = Domain(
@@ -65,6 +65,12 @@ NAS = Domain(
         "nas.evaluation": "fingerpost.flows.domains.nas.changes:evaluation",
         "nas.network": "",
     },
+    report=Section(
+        gather="fingerpost.flows.domains.nas.report.section:gather",
+        template="fingerpost.flows.domains.nas.report:section.html",
+        plots="fingerpost.flows.domains.nas.report.section:plots",
+        cards="fingerpost.flows.domains.nas.report.section:cards",
+    ),
     command_group=(
         "Networks that fit the hardware: measures devices, advises on an architecture, and shows and applies the live network.\n\n"
         "    Example: fingerpost nas front"

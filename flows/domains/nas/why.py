@@ -100,10 +100,9 @@ def _front_moves(sides: tuple[NetworkAnswers, NetworkAnswers], k: int) -> list[M
     ranked = [[(key, float(row["score"])) for key, row in front.items()][:k] for front in fronts]
 
     def reason(key: str, was: int, now: int, kept_order: bool) -> tuple[str, str]:
-        rows = [found.get(key) for found in every]
-        if rows[0] is None or rows[1] is None:
-            return "evaluated", f"the {'later' if rows[0] is None else 'earlier'} search alone evaluated it"
-        old, new = rows
+        old, new = (found.get(key) for found in every)
+        if old is None or new is None:
+            return "evaluated", f"the {'later' if old is None else 'earlier'} search alone evaluated it"
         if old["feasible"] != new["feasible"]:
             return "limits", f"it keeps the limits of the {'earlier' if old['feasible'] else 'later'} version alone"
         for kind, name, unit in (("score", "score", ""), ("latency", "latency_ms", " ms")):
