@@ -143,7 +143,7 @@ def test_a_nightly_leaves_the_search_out_with_a_note_that_names_what_is_missing(
         assert "the extra nas (torch, onnx) is not installed" in skipped(settings)
     assert "nas.data names no images" in skipped(load_settings("tiny")[0])
     other = load_settings("quick", overrides={"input.collection": "mine", "input.source": "mine.csv"})[0]
-    assert "for the built-in sample" in skipped(other)
+    assert "requires the built-in sample" in skipped(other)
 
 
 def test_images_of_a_folder_are_searched_for_and_bad_ones_quarantined(tmp_path: Path) -> None:
