@@ -11,9 +11,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
-from fingerpost.flows.run.console import TextConsole
+from fingerpost.flows.run.console import TextConsole, styled
 from fingerpost.flows.run.plain_text import visible
 from fingerpost.tasks.ledger import StageRecord
 
@@ -29,7 +28,9 @@ class _Bars(Progress):
         yield self.make_tasks_table(self.tasks)
         for task in self.tasks:
             if found := task.fields["found"]:
-                yield Text(f"  {found}", style="dim", no_wrap=True, overflow="ellipsis")
+                line = styled((f"  {found}", "dim"))
+                line.no_wrap, line.overflow = True, "ellipsis"
+                yield line
 
 
 class RunProgress:

@@ -128,9 +128,12 @@ def _zero_shot(problem: Problem, history: History, params: SearchParams, draws: 
 
 
 def _surrogate(problem: Problem, history: History, params: SearchParams, draws: Draws, left: int) -> list[Request]:
-    """Scores for a pool of candidates, then training of the most promising of all; in turns."""
+    """Scores for a pool of candidates, then training of the most promising of all; in turns.
+
+    At most a quarter is trained before the surrogate has a say.
+    """
     first = left == params.evaluations
-    count = min(params.population if first else params.generation, left)
+    count = min(params.population, -(-left // 4)) if first else min(params.generation, left)
     if history.last != "scores":
         found = (
             draws.random_ones(params.pool * count)

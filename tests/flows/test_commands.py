@@ -49,7 +49,17 @@ def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
                     command(**{name: Path("s3://key:sec/ret@bucket/x.csv")})
                 assert "ret" not in str(caught.value)
                 tried.append(str(caught.value).partition(":")[0])
-    assert {"NETWORK", "--onnx", "--input", "--output", "--vectors", "--queries", "--check", "--migrate", "--log-file"} <= set(tried)
+    assert {
+        "NETWORK",
+        "--onnx",
+        "--input",
+        "--output",
+        "--vectors",
+        "--queries",
+        "--check",
+        "--migrate",
+        "--log-file",
+    } <= set(tried)
 
 
 @pytest.mark.parametrize(

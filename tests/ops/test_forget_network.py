@@ -41,7 +41,12 @@ def test_an_image_is_nowhere_any_more_whether_its_file_is_still_there_or_not(tmp
     assert holders(lab.store, key)
 
     touched = erasing.listing(lab.store, key, "drawings")
-    assert {ref.split("/")[0] for ref in touched.condemned} >= {"nas.images", "nas.search", "nas.trained", "nas.network"}
+    assert {ref.split("/")[0] for ref in touched.condemned} >= {
+        "nas.images",
+        "nas.search",
+        "nas.trained",
+        "nas.network",
+    }
     assert not {ref.split("/")[0] for ref in touched.condemned} & {"nas.measurements", "nas.latency"}
     assert [(file.form, file.rows) for file in touched.inputs] == [("image", 1)]
     assert [(plan.flow, plan.stored) for plan in touched.reruns] == [(FLOW, [])]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fingerpost.schemas import nas
+from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.nas.advice import AdviceParams, advise
@@ -31,12 +32,11 @@ def read_advice(store: Store, trained: Ref, latency: Ref, patterns: Ref) -> Advi
     """The advice on the chosen network, by the patterns of this run."""
     text = store.open(trained, nas.TRAINED).read("architecture")["description"][0].as_py()
     estimator = read_latency(store, latency)
-    found = advise(
-        Architecture.parse(text),
-        estimated_costs(estimator),
-        read_patterns(store, patterns),
-        params=AdviceParams(parallelism=estimator.parallelism),
-    )
+    known, params = read_patterns(store, patterns), AdviceParams(parallelism=estimator.parallelism)
+    try:
+        found = advise(Architecture.parse(text), estimated_costs(estimator), known, params=params)
+    except ValueError as problem:
+        raise FingerpostError(f"{latency}: {problem}") from problem
     return Advised(advice_rows(found[:_ROWS]), len(found))
 
 

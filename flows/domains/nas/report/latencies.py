@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fingerpost.schemas import nas
+from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.nas.architecture import Architecture
@@ -115,7 +116,11 @@ def read_predicted(store: Store, measurements: Ref, latency: Ref) -> Predicted:
     networks = [Architecture.parse(row["description"]) for row in rows]
     macs = [float(sum(one.macs for one in operators_of(network))) for network in networks]
     linear = estimator.linear_ms(np.array(macs)).tolist() if any(estimator.macs_rates) else []
-    return Predicted([row["latency_ms"] for row in rows], estimator.predict(networks)[0].tolist(), linear)
+    try:
+        forest = estimator.predict(networks)[0].tolist()
+    except ValueError as problem:
+        raise FingerpostError(f"{latency}: {problem}") from problem
+    return Predicted([row["latency_ms"] for row in rows], forest, linear)
 
 
 def read_landscape(store: Store, landscape: Ref) -> Landscape:

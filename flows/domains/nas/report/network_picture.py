@@ -24,7 +24,7 @@ def _columns(architecture: Architecture) -> list[tuple[str, list["_Box"]]]:
         if place not in boxes:
             block = architecture.stages[stage - 1].blocks[place[1]] if 1 <= stage <= count else None
             boxes[place] = _Box(block)
-        boxes[place].lines.append((_short(str(values["label"])), " × ".join(map(str, values["shape"]))))
+        boxes[place].lines.append((_short(str(values["label"])), "×".join(map(str, values["shape"]))))
         boxes[place].residual |= any(edge[2]["residual"] for edge in graph.in_edges(node, data=True))
     titles = ["input", *(f"stage {number}" for number in range(1, count + 1)), "output"]
     every = sorted(boxes)
@@ -49,7 +49,7 @@ class _Box:
 def _short(label: str) -> str:
     for long, short in _SHORT.items():
         label = label.replace(long, short)
-    return label.replace(", stride ", " / ")
+    return label.replace(", stride ", " / ").replace(" × ", "×")
 
 
 @drawn_once

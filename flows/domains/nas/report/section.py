@@ -39,11 +39,11 @@ _PREFIX = "nas."
 #: Panels of the landscape.
 _AXES = 6
 METHODS = {
-    "multishot": "multishot evolution: candidates are trained",
+    "multishot": "multishot evolution: every candidate is trained",
     "single-shot": "single-shot: candidates share the weights of a supernet",
     "zero-shot": "zero-shot: candidates are scored without training",
-    "surrogate": "surrogate: a model of the trained candidates and scores without training choose the next ones",
-    "random": "random: candidates are drawn and trained",
+    "surrogate": "a surrogate: a model of the trained candidates chooses the next ones",
+    "random": "chance: candidates are drawn at random and trained",
 }
 
 
