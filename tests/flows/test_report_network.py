@@ -181,7 +181,7 @@ def test_the_chosen_network_stands_beside_the_reference_and_the_front(made: Made
     page = Page(render(made.store, made.record()))
     text = page.text("network")
     assert (
-        "Searched by multishot evolution: candidates are trained. 4 networks were evaluated and 4 of them trained; 3 keep the limits. Device: simulated accelerator."
+        "Searched by multishot evolution: every candidate is trained. 4 networks were evaluated and 4 of them trained; 3 keep the limits. Device: simulated accelerator."
         in text
     )
     assert "chosen 0.9600 (0.9000 to 0.9900) 0.9500 0.05 ms 2.0 KiB 1,001" in text

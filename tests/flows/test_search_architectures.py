@@ -88,7 +88,6 @@ def test_the_live_network_answers_and_its_files_are_those_of_its_architecture(la
 
 def test_what_did_not_change_is_reused_and_a_change_says_why(lab: Lab) -> None:
     assert not computed(run(lab, DAYS[1], **OTHER))
-    # Nor on another day, on which the search is one of an earlier day.
     assert not [stage.stage for stage in plan_of(FLOW, lab.request(DAYS[2], **OTHER)).stages if stage.runs]
     plan = plan_of(FLOW, lab.request(DAYS[1], **OTHER, **{"nas.training.epochs": 3}))
     reasons = {stage.stage: stage.reason for stage in plan.stages if stage.runs}
@@ -145,7 +144,7 @@ def test_a_nightly_leaves_the_search_out_with_a_note_that_names_what_is_missing(
         assert "the extra nas (torch, onnx) is not installed" in skipped(settings)
     assert "nas.data names no images" in skipped(load_settings("tiny")[0])
     other = load_settings("quick", overrides={"input.collection": "mine", "input.source": "mine.csv"})[0]
-    assert "for the built-in sample" in skipped(other)
+    assert "requires the built-in sample" in skipped(other)
 
 
 def test_images_of_a_folder_are_searched_for_and_bad_ones_quarantined(tmp_path: Path) -> None:

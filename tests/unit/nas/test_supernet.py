@@ -37,7 +37,7 @@ def random_weights(space: SearchSpace) -> Arrays:
     return {name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes_of(space).items()}
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(spaces(), st.integers(0, 99))
 def test_a_path_gives_what_its_network_gives(space: SearchSpace, seed: int) -> None:
     architecture, weights = some_networks(space, 1, seed=seed)[0], random_weights(space)
@@ -64,7 +64,7 @@ def test_kernels_are_cut_from_the_centre_and_channels_from_the_front() -> None:
     np.testing.assert_array_equal(own["classifier.weight"], weights["after_stages.kernel"][:, :4])
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(spaces(), st.integers(0, 99))
 def test_each_kind_of_each_block_is_trained_equally_often(space: SearchSpace, seed: int) -> None:
     found = paths(space, np.random.default_rng(seed))

@@ -39,11 +39,11 @@ _PREFIX = "nas."
 #: Panels of the landscape.
 _AXES = 6
 METHODS = {
-    "multishot": "multishot evolution: candidates are trained",
+    "multishot": "multishot evolution: every candidate is trained",
     "single-shot": "single-shot: candidates share the weights of a supernet",
     "zero-shot": "zero-shot: candidates are scored without training",
-    "surrogate": "surrogate: a model of the trained candidates and scores without training choose the next ones",
-    "random": "random: candidates are drawn and trained",
+    "surrogate": "a surrogate: a model of the trained candidates chooses the next ones",
+    "random": "chance: candidates are drawn at random and trained",
 }
 
 
@@ -144,7 +144,7 @@ def plots(contents: Contents) -> dict[str, Plot]:
         found["training"] = Plot(
             "Training of the chosen network",
             "Accuracy on validation images and loss by epoch",
-            training_svg(*contents.training),
+            training_svg(*contents.training, measure=contents.accuracy_name),
             "The full training of the chosen network.",
         )
     return found
@@ -170,6 +170,7 @@ def _search_plots(contents: Contents) -> dict[str, Plot]:
                 _point(candidates.chosen),
                 _point(candidates.reference),
                 contents.search.get("latency_limit_ms"),
+                measure=contents.accuracy_name,
             ),
             "Trained networks. The front is of latency, memory and accuracy together: it may hold networks that need less"
             " memory alone.",
@@ -178,7 +179,11 @@ def _search_plots(contents: Contents) -> dict[str, Plot]:
         found["progress"] = Plot(
             "Progress of the search",
             "The best accuracy so far by the number of evaluated networks",
-            progress_svg(candidates.progress, [(one.number + 1, point[1], one.feasible) for one, point in known]),
+            progress_svg(
+                candidates.progress,
+                [(one.number + 1, point[1], one.feasible) for one, point in known],
+                measure=contents.accuracy_name,
+            ),
             "Networks in the order in which they were chosen; the first is the reference.",
         )
     return found
