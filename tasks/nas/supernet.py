@@ -214,12 +214,14 @@ def supernet_network(
 
 
 def calibrated(net: Network, images: NDArray[np.generic]) -> Network:
-    """The network in eval mode; its batch norms have the mean statistics of batches of the first images."""
+    """The network in eval mode; its batch norms have the mean statistics of batches of some images, always the same."""
     norms = [part.norm for _, part in net.convolutions()]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-    chosen = resized(images[:CALIBRATION], net.size)
+    # Images are often in the order of their classes, and the first ones of some classes.
+    order = np.random.default_rng(4).permutation(len(images))
+    chosen = resized(images[order[:CALIBRATION]], net.size)
     with one_thread(), torch.no_grad():
         net.train()
         for begin in range(0, max(len(chosen) - 1, 1), CALIBRATED):

@@ -14,7 +14,7 @@ from fingerpost.tasks.nas.surrogate import Kernel, SurrogateParams, clipped, lik
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 
-#: Numbers of evaluations after which the kernel is chosen anew.
+#: Numbers of evaluations after which the kernel is chosen again.
 REFITTED = (14, 20, 28, 40, 60, 90, 130, 190, 280)
 
 

@@ -88,6 +88,7 @@ def test_the_live_network_answers_and_its_files_are_those_of_its_architecture(la
 
 def test_what_did_not_change_is_reused_and_a_change_says_why(lab: Lab) -> None:
     assert not computed(run(lab, DAYS[1], **OTHER))
+    assert not [stage.stage for stage in plan_of(FLOW, lab.request(DAYS[2], **OTHER)).stages if stage.runs]
     plan = plan_of(FLOW, lab.request(DAYS[1], **OTHER, **{"nas.training.epochs": 3}))
     reasons = {stage.stage: stage.reason for stage in plan.stages if stage.runs}
     assert set(reasons) == {"train_network", "measure_network", "evaluate_network", "assemble_network"}

@@ -27,6 +27,8 @@ def front_svg(
     chosen: tuple[float, float] | None,
     reference: tuple[float, float] | None,
     limit_ms: float | None,
+    *,
+    measure: str = "accuracy",
 ) -> str:
     """Accuracy over latency: evaluated networks (latency, accuracy, within the limits), and the front among them."""
     figure, axes = new_figure(_SIZE)
@@ -53,14 +55,16 @@ def front_svg(
     if limit_ms is not None:
         axes.axvline(limit_ms, color=INK, linewidth=1.0, linestyle="--", label="limit")
     axes.set_xlabel("latency in milliseconds", color=INK)
-    axes.set_ylabel("validation accuracy", color=INK)
+    axes.set_ylabel(f"{measure} on validation images", color=INK)
     axes.margins(0.06)
     _legend(figure)
     return as_svg(figure)
 
 
 @drawn_once
-def progress_svg(best: Sequence[tuple[int, float]], each: Sequence[tuple[int, float, bool]]) -> str:
+def progress_svg(
+    best: Sequence[tuple[int, float]], each: Sequence[tuple[int, float, bool]], *, measure: str = "accuracy"
+) -> str:
     """The best accuracy so far, over each evaluated network (number, accuracy, within the limits)."""
     figure, axes = new_figure(_SIZE)
     for within, label, face in ((True, "evaluated", MUTED), (False, "beyond a limit", "none")):
@@ -73,7 +77,7 @@ def progress_svg(best: Sequence[tuple[int, float]], each: Sequence[tuple[int, fl
     x, y = [number for number, _ in best], [value for _, value in best]
     axes.plot([*x, last], [*y, y[-1]], color=SERIES[0][0], linewidth=2.0, drawstyle="steps-post", label="best so far")
     axes.set_xlabel("evaluated networks", color=INK)
-    axes.set_ylabel("validation accuracy", color=INK)
+    axes.set_ylabel(f"{measure} on validation images", color=INK)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.margins(0.06)
     _legend(figure)
@@ -164,14 +168,16 @@ def predicted_svg(measured: Sequence[float], forest: Sequence[float], linear: Se
 
 
 @drawn_once
-def training_svg(loss: Sequence[float], validation: Sequence[float]) -> str:
+def training_svg(loss: Sequence[float], validation: Sequence[float], *, measure: str = "accuracy") -> str:
     """The training of the chosen network: accuracy on validation images, and the loss, by epoch."""
     figure, axes = new_figure(_SIZE)
     epochs = range(1, len(loss) + 1)
     colour, marker = SERIES[0]
-    lines = axes.plot(epochs, validation, color=colour, marker=marker, markersize=4, label="validation accuracy")
+    lines = axes.plot(
+        epochs, validation, color=colour, marker=marker, markersize=4, label=f"{measure} on validation images"
+    )
     axes.set_xlabel("epoch", color=INK)
-    axes.set_ylabel("validation accuracy", color=INK)
+    axes.set_ylabel(f"{measure} on validation images", color=INK)
     axes.xaxis.get_major_locator().set_params(integer=True)
     right = axes.twinx()
     style_axes(right)

@@ -144,7 +144,7 @@ def plots(contents: Contents) -> dict[str, Plot]:
         found["training"] = Plot(
             "Training of the chosen network",
             "Accuracy on validation images and loss by epoch",
-            training_svg(*contents.training),
+            training_svg(*contents.training, measure=contents.accuracy_name),
             "The full training of the chosen network.",
         )
     return found
@@ -170,6 +170,7 @@ def _search_plots(contents: Contents) -> dict[str, Plot]:
                 _point(candidates.chosen),
                 _point(candidates.reference),
                 contents.search.get("latency_limit_ms"),
+                measure=contents.accuracy_name,
             ),
             "Trained networks. The front is of latency, memory and accuracy together: it may hold networks that need less"
             " memory alone.",
@@ -178,7 +179,11 @@ def _search_plots(contents: Contents) -> dict[str, Plot]:
         found["progress"] = Plot(
             "Progress of the search",
             "The best accuracy so far by the number of evaluated networks",
-            progress_svg(candidates.progress, [(one.number + 1, point[1], one.feasible) for one, point in known]),
+            progress_svg(
+                candidates.progress,
+                [(one.number + 1, point[1], one.feasible) for one, point in known],
+                measure=contents.accuracy_name,
+            ),
             "Networks in the order in which they were chosen; the first is the reference.",
         )
     return found
