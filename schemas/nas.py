@@ -193,7 +193,9 @@ PATTERNS = Contract(
                 _text("where", "the part of the network: early, middle, late or everywhere"),
                 _number("low", "lower end of that part, as a fraction of the stages"),
                 _number("high", "upper end of that part"),
-                _count("tried", "evaluated networks that differ by it or its opposite from the first one; 0: an assumption"),
+                _count(
+                    "tried", "evaluated networks that differ by it or its opposite from the first one; 0: an assumption"
+                ),
                 _number("chosen", "fraction of the networks of the Pareto fronts that do"),
                 _number("latency_change", "relative change of latency; negative is faster; 0 if not known"),
                 _number("accuracy_change", "expected change of accuracy, as a fraction"),

@@ -27,13 +27,13 @@ class AdviceParams:
 
     parallelism: the factor that numbers of channels are aligned with. accuracy: the largest expected loss of accuracy of all
     edits together, as a fraction. kinds: of edits. caution: standard deviations of an expected accuracy that are taken off
-    it. assumed: whether a plan may have edits of which no search tells. most: most edits that are planned.
+    it where edits are compared. assumed: whether a plan may have edits of which no search tells. most: most edits that are planned.
     """
 
     parallelism: int = 16
     accuracy: float = 0.005
     kinds: tuple[EditKind, ...] = EDIT_KINDS
-    caution: float = 0.0
+    caution: float = 1.0
     assumed: bool = True
     most: int = 60
 
@@ -103,17 +103,19 @@ def plan(
 
     Each time the edit that gains most for the accuracy that it is expected to cost: towards the limits, which end the plan when
     they are kept, or in latency without any. The plan ends, too, where no edit gains, or all together would cost more than
-    ``params.accuracy``.
+    ``params.accuracy``. In the end, edits without which the limits are kept all the same are left out.
     """
     steps: list[Advice] = []
     current, seen = architecture, {architecture.id}
     while len(steps) < params.most:
         now = costs([current])[0]
         if limits is not None and limits.largest and limits.keeps(now):
-            break
+            return _needed(steps, costs, patterns, params, limits)
         rivals = [one for one in _steps(current, costs, patterns, params) if one.architecture.id not in seen]
         rivals = [one for one in rivals if params.assumed or one.tried]
-        allowed = [one for one in rivals if _loss(architecture, one, patterns, params) <= params.accuracy]
+        allowed = [
+            one for one in rivals if -expected_change(patterns, architecture, one.architecture)[0] <= params.accuracy
+        ]
         best = max(allowed, key=lambda one: _worth(one, limits, params), default=None)
         if best is None or _worth(best, limits, params) <= 0:
             break
@@ -174,10 +176,36 @@ def _saves(one: Advice) -> bool:
     return max(savings) > _LEAST and (one.latency_saving > -_LEAST or min(savings[1:]) > _LEAST)
 
 
-def _loss(base: Architecture, one: Advice, patterns: Sequence[Pattern], params: AdviceParams) -> float:
-    """The accuracy that all edits up to this one are expected to cost."""
-    mean, spread, _ = expected_change(patterns, base, one.architecture)
-    return -mean + params.caution * spread
+def _needed(
+    steps: Sequence[Advice], costs: Costing, patterns: Sequence[Pattern], params: AdviceParams, limits: Limits
+) -> tuple[Advice, ...]:
+    """The steps of a plan without those that the limits do not need, the ones expected to cost most accuracy first."""
+    kept = list(steps)
+    for one in sorted(steps, key=lambda step: -_cost(step, params)):
+        fewer = _taken([step.edit for step in kept if step.edit != one.edit], steps[0].base, costs, patterns)
+        if fewer and limits.keeps(fewer[-1].after):
+            kept = fewer
+    return tuple(kept)
+
+
+def _taken(
+    edits: Sequence[Edit], architecture: Architecture, costs: Costing, patterns: Sequence[Pattern]
+) -> list[Advice]:
+    """Edits one after the other, with what each brings; those that change nothing are left out."""
+    networks = [architecture]
+    chosen = []
+    for edit in edits:
+        network = edited(networks[-1], edit)
+        if network != networks[-1]:
+            networks.append(network)
+            chosen.append(edit)
+    found = costs(networks)
+    return [
+        Advice(edit, base, network, before, after, *expected_change(patterns, base, network))
+        for edit, base, network, before, after in zip(
+            chosen, networks[:-1], networks[1:], found[:-1], found[1:], strict=True
+        )
+    ]
 
 
 def _worth(one: Advice, limits: Limits | None, params: AdviceParams) -> float:
@@ -188,4 +216,9 @@ def _worth(one: Advice, limits: Limits | None, params: AdviceParams) -> float:
         gain = one.latency_saving
     if gain <= _LEAST:
         return 0.0
-    return gain / max(-one.accuracy_change + params.caution * one.accuracy_spread, _FLOOR)
+    return gain / max(_cost(one, params), _FLOOR)
+
+
+def _cost(one: Advice, params: AdviceParams) -> float:
+    """The accuracy that an edit may cost."""
+    return -one.accuracy_change + params.caution * one.accuracy_spread

@@ -35,7 +35,8 @@ def compose_images(images: LabelledImages, *, params: CanvasParams) -> LabelledI
             canvas, mask = _composed(part, params, np.random.default_rng([params.seed, number, row]))
             canvases.append(canvas)
             masks.append(mask)
-            ids.append(f"{split}-{row:05d}")
+            # No id of an image, which could be one that is to be forgotten.
+            ids.append(f"canvas-{split}-{row:05d}")
             splits.append(split)
     labels = np.zeros(len(ids), dtype=np.int64)
     return LabelledImages(

@@ -98,8 +98,9 @@ def _of_blocks(architecture: Architecture) -> Iterator[Edit]:
                 yield Edit("replace_depthwise", number, place)
             if block.kind == "fused":
                 yield Edit("replace_fused", number, place)
-            if block.kind != "conv" and block.expansion > 1:
-                yield Edit("shrink_expansion", number, place, max(1, block.expansion - 2 if block.expansion > 2 else 1))
+            # With an expansion of 1 it would be another kind of block, of which other things are known.
+            if block.kind != "conv" and block.expansion > 2:
+                yield Edit("shrink_expansion", number, place, max(2, block.expansion - 2))
             if block.kernel > 3:
                 yield Edit("shrink_kernel", number, place, block.kernel - 2)
         if len(stage.blocks) > 1:

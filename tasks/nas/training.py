@@ -191,10 +191,15 @@ def moments_of(optimizer: torch.optim.Optimizer) -> Arrays:
 
 def restore_moments(optimizer: torch.optim.Optimizer, state: Mapping[str, NDArray[np.generic]]) -> None:
     """Gives an optimizer the state that :func:`moments_of` returned."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     moments: dict[int, dict[str, Any]] = {}
     for name, values in _named(state, "optimizer.").items():
         number, _, key = name.partition(".")
-        moments.setdefault(int(number), {})[key] = torch.from_numpy(values)
+        tensor = torch.from_numpy(values)
+        if tensor.ndim:
+            # The fused update pairs values by their place in memory: moments need the memory format of their weights.
+            tensor = torch.empty_like(weights[int(number)]).detach().copy_(tensor)
+        moments.setdefault(int(number), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
 

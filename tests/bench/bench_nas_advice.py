@@ -13,9 +13,11 @@ three quarters, and its first half.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,18 +38,19 @@ from fingerpost.tasks.nas.search import search
 from fingerpost.tasks.nas.search_params import SearchParams
 from fingerpost.tasks.nas.spaces import space_around
 from tests.bench.nas_masks import Trainings, World, accelerator_costs, trained, worlds
-from tests.bench.results import print_table, write_rows
+from tests.bench.results import print_table, results_folder, write_rows
 
 #: What the searches vary: that of digits, and that of canvases, whose input and output sizes it has besides.
 VARIED = ("width", "fusion", "plain", "expansion")
 SIZES = ("resolution",)
 #: Epochs of the trainings of a search and of the final ones, and the seeds of these.
-SHORT, LONG = 3, 6
+SHORT, LONG = 3, 5
 SEEDS = (0, 1, 2)
-#: Trained candidates of a search, and its exponent of the latency (Tan et al., "MnasNet", CVPR 2019).
-EVALUATIONS, WEIGHT = 24, 0.07
+#: Trained candidates of the search of digits and of that of canvases, and their exponent of the latency (Tan et al., "MnasNet",
+#: CVPR 2019).
+EVALUATIONS, MASKS_EVALUATIONS, WEIGHT = 24, 16, 0.07
 #: Candidates of a search that are trained longer, how much worse one may be on validation images, and the seed of that.
-FINALISTS, TOLERANCE, CHECK_SEED = 4, 0.003, 7
+FINALISTS, TOLERANCE, CHECK_SEED = 3, 0.003, 7
 #: What advice may cost by its own expectation, as a fraction; and the kinds of edits that carry over between tasks: sizes of
 #: inputs and outputs depend on what is in the images.
 EXPECTED_LOSS = 0.01
@@ -139,8 +142,10 @@ def row(
     world: World, contender: str, architecture: Architecture, seconds: float, seeds: Sequence[int], epochs: int
 ) -> dict[str, Any]:
     """A network's latency, memory and size on the device, saved against the reference, and its accuracy on test images."""
-    start = time.process_time()
-    found = [trained(world, architecture, epochs, seed, "test") for seed in seeds]
+    start, found = time.process_time(), list[float]()
+    for seed in seeds:
+        found.append(trained(world, architecture, epochs, seed, "test"))
+        print(f"  {world.name}: {contender}, seed {seed}: {found[-1]:.4f} on test images", flush=True)
     device = Accelerator()
     latency, before = (float(device.measure_networks([one]).ms[0]) for one in (architecture, world.reference))
     own, base = costs_of(architecture), costs_of(world.reference)
@@ -177,7 +182,7 @@ def show_patterns(patterns: Sequence[Pattern]) -> None:
 
 def masks_rows(world: World, patterns: Sequence[Pattern], options: argparse.Namespace) -> list[dict[str, Any]]:
     """The table of segmentation, and whether its bars are met."""
-    full = searched(world, VARIED + SIZES, evaluations=options.evaluations, epochs=options.short)
+    full = searched(world, VARIED + SIZES, evaluations=options.masks_evaluations, epochs=options.short)
     judge, start = Judge(world, options.long), time.process_time()
     chosen = judge.first_equal(finalists(full.history))
     searching, start = full.seconds + time.process_time() - start, time.process_time()
@@ -206,10 +211,10 @@ def masks_rows(world: World, patterns: Sequence[Pattern], options: argparse.Name
     return rows
 
 
-def memory_rows(
-    world: World, costs: Costing, mined: Sequence[Pattern], options: argparse.Namespace
-) -> list[dict[str, Any]]:
+def memory_rows(world: World, mined: Sequence[Pattern], options: argparse.Namespace) -> list[dict[str, Any]]:
     """The table of the memory budget, and whether its bar is met."""
+    space = space_around(world.reference, Accelerator().parallelism, vary=VARIED)
+    costs = accelerator_costs(space, world.reference)
     share = 1 - MEMORY_SAVED
     limits = limits_of(LimitParams(memory_share=share, parameter_share=share), costs([world.reference])[0])
     rows = [row(world, "inverted bottlenecks", world.reference, 0.0, options.seeds, options.long)]
@@ -235,30 +240,42 @@ def show_bars(bars: dict[str, bool]) -> None:
         print(f"  {'met' if met else 'MISSED'}: {name}")
 
 
+def mined(world: World, options: argparse.Namespace) -> tuple[Pattern, ...]:
+    """The patterns of a search of digits, or those that an earlier run mined."""
+    if options.patterns is not None:
+        return tuple(Pattern(**values) for values in json.loads(options.patterns.read_text()))
+    found = searched(world, VARIED, evaluations=options.evaluations, epochs=options.short)
+    print(f"{len(found.history.trained)} networks trained on digits in {found.seconds:.0f} CPU seconds", flush=True)
+    patterns = mined_patterns([observed(found.history)], params=PatternParams())
+    (results_folder() / "nas-patterns.json").write_text(json.dumps([asdict(one) for one in patterns], indent=1) + "\n")
+    return patterns
+
+
 def main() -> None:
-    """Runs the chosen parts, prints their tables, and writes ``bench-results/nas-advice.json``."""
+    """Runs the chosen parts, prints their tables, and writes ``bench-results/nas-advice-….json``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few candidates and one seed: to see that it runs")
     parser.add_argument("--only", nargs="*", choices=("masks", "memory"), default=("masks", "memory"))
+    parser.add_argument(
+        "--patterns", type=Path, help="patterns that an earlier run mined: bench-results/nas-patterns.json"
+    )
     options = parser.parse_args()
-    options.evaluations, options.short, options.long, options.seeds = (
-        (8, 1, 1, SEEDS[:1]) if options.quick else (EVALUATIONS, SHORT, LONG, SEEDS)
+    options.evaluations, options.masks_evaluations, options.short, options.long, options.seeds = (
+        (8, 8, 1, 1, SEEDS[:1]) if options.quick else (EVALUATIONS, MASKS_EVALUATIONS, SHORT, LONG, SEEDS)
     )
     start = time.process_time()
     classification, segmentation = worlds()
-    digits = searched(classification, VARIED, evaluations=options.evaluations, epochs=options.short)
-    print(f"{len(digits.history.trained)} networks trained on digits in {digits.seconds:.0f} CPU seconds", flush=True)
-    patterns = mined_patterns([observed(digits.history)], params=PatternParams())
+    patterns = mined(classification, options)
     show_patterns(patterns)
     rows: list[dict[str, Any]] = []
     if "memory" in options.only:
-        rows += memory_rows(classification, digits.costs, patterns, options)
+        rows += memory_rows(classification, patterns, options)
     if "masks" in options.only:
         rows += masks_rows(segmentation, patterns, options)
     print_table(rows, "advice: latency, memory and size saved, and accuracy or intersection over union on test images")
     seconds = time.process_time() - start
-    print(f"{seconds:.0f} CPU seconds in all, {digits.seconds:.0f} of them for the search that patterns are mined from")
-    write_rows("nas-advice", rows, cpu_seconds=seconds)
+    print(f"{seconds:.0f} CPU seconds in all")
+    write_rows("nas-advice-" + "-".join(options.only), rows, cpu_seconds=seconds)
 
 
 if __name__ == "__main__":

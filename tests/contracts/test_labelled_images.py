@@ -190,3 +190,11 @@ def test_damaged_archives_end_in_one_message(tmp_path: Path, archive: Callable[[
         except InputError:
             refused += 1
     assert refused > 75
+
+
+def test_archives_that_unpack_to_far_more_are_refused(tmp_path: Path) -> None:
+    np.savez_compressed(
+        tmp_path / "zeros.npz", train=np.zeros((25_000, 784), np.uint8), train_labels=np.zeros(25_000, int)
+    )
+    with pytest.raises(InputError, match="expected it to unpack to at most 200 times its"):
+        image_source(str(tmp_path / "zeros.npz")).check()

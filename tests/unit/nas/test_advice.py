@@ -63,6 +63,10 @@ def test_a_plan_ends_where_the_limits_are_kept() -> None:
     steps = plan(REFERENCE, costs, PATTERNS, params=AdviceParams(accuracy=0.05), limits=limits)
     assert limits.keeps(steps[-1].after)
     assert not any(limits.keeps(one.before) for one in steps)
+    # No edit is in it that the limits do not need.
+    for one in steps:
+        others = [step.edit for step in steps if step is not one]
+        assert not limits.keeps(costs([applied(REFERENCE, others)])[0])
     assert plan(steps[-1].architecture, costs, PATTERNS, params=AdviceParams(), limits=limits) == ()
     # Without a search, all is assumed.
     assert plan(REFERENCE, costs, PATTERNS, params=AdviceParams(assumed=False), limits=limits) == ()

@@ -13,7 +13,7 @@ from fingerpost.schemas.store import Store
 from fingerpost.tasks.corpus.documents import ImportParams
 from fingerpost.tasks.environment import Environment
 from fingerpost.tasks.nas.canvas_params import CanvasParams
-from fingerpost.tasks.nas.image_params import ImageParams
+from fingerpost.tasks.nas.image_params import SPLITS, ImageParams
 from fingerpost.tasks.nas.open import read_images
 from fingerpost.tasks.nas.stages.images import compose_canvases, import_labelled_images
 from fingerpost.tasks.shards import SerialExecutor
@@ -51,6 +51,8 @@ def test_imported_digits_and_their_canvases_are_read_back(env: Environment) -> N
     assert canvases.masks is not None
     assert canvases.masks.shape == canvases.pixels.shape == (40, 16, 16)
     assert 0.01 < canvases.masks.mean() < 0.5
+    assert set(canvases.ids).isdisjoint(images.ids)
+    assert {key.rpartition("-")[0] for key in canvases.ids} == {f"canvas-{split}" for split in SPLITS}
 
 
 def test_coloured_images_are_read_back(env: Environment, tmp_path: Path) -> None:
