@@ -18,9 +18,9 @@ class CpuParams:
 
     runtime: Runtime = "onnxruntime"
     warmup: int = 2
-    repeats: int = 15
-    trimmed: float = 0.3
-    least_us: float = 200.0
+    repeats: int = 40
+    trimmed: float = 0.6
+    least_us: float = 80.0
     together: int = 64
 
     def __post_init__(self) -> None:

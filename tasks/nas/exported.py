@@ -4,11 +4,9 @@ The file takes images as they are and returns probabilities: scaling from 0..255
 the graph, batch norm is folded into the convolutions.
 """
 
-import contextlib
 import json
-import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import onnx
 import torch
@@ -49,7 +47,7 @@ def onnx_bytes(net: Network, classes: Sequence[str] = ()) -> bytes:
     # Contiguous weights: those of another memory format would be transposed in the graph.
     inner = folded(net).to(memory_format=torch.contiguous_format)
     shape = (2, net.size, net.size) + ((net.architecture.inputs,) if net.architecture.inputs > 1 else ())
-    with one_thread(), warnings.catch_warnings(), _quiet():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             _FromPixels(inner).eval(),
@@ -79,15 +77,3 @@ def _cleaned(model: onnx.ModelProto, net: Network, classes: Sequence[str]) -> by
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps back what the exporter logs below errors, such as that torchvision is not installed."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

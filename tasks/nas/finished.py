@@ -12,7 +12,9 @@ from fingerpost.tasks.nas.evaluation_params import EvaluationParams
 from fingerpost.tasks.nas.image_params import SplitName
 from fingerpost.tasks.nas.images import LabelledImages
 from fingerpost.tasks.nas.runtime import probabilities, session
-from fingerpost.tasks.nas.training_params import Arrays, Examples, TrainedNetwork, TrainingParams
+from fingerpost.tasks.nas.space import SearchSpace
+from fingerpost.tasks.nas.supernet_params import SupernetParams
+from fingerpost.tasks.nas.training_params import Arrays, Epoch, Examples, TrainedNetwork, TrainingParams
 
 
 def examples_of(images: LabelledImages, split: SplitName) -> Examples:
@@ -38,6 +40,21 @@ def trained_network(
 
     sides = examples_of(images, "training"), examples_of(images, "validation")
     return train(architecture, *sides, params, seed=seed, state=state, save=save)
+
+
+def trained_supernet(
+    space: SearchSpace,
+    training: Examples,
+    validation: Examples,
+    params: SupernetParams,
+    *,
+    state: Mapping[str, NDArray[np.generic]] | None = None,
+    save: Callable[[int, Callable[[], Arrays]], None] | None = None,
+) -> tuple[Arrays, tuple[Epoch, ...]]:
+    """See :func:`fingerpost.tasks.nas.supernet.train_supernet`."""
+    from fingerpost.tasks.nas.supernet import train_supernet
+
+    return train_supernet(space, training, validation, params, state=state, save=save)
 
 
 def onnx_of(trained: TrainedNetwork, size: int, classes: tuple[str, ...]) -> bytes:

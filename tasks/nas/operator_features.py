@@ -45,7 +45,7 @@ def operator_features(rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """float32 (n, 44): configuration, logarithms of costs, multiply-accumulates per value, and how full groups are.
 
     Which size of groups a device has, and whether memory or arithmetic bounds an operator, is for the regression to find;
-    so is what becomes of channels that fill no whole group, for which libraries have other code.
+    so is the code that a library has for channels that fill no whole group.
     """
     costs = np.log1p(operator_costs(rows)[:, 1:])
     moved = np.log1p(operator_values(rows) + operator_parameters(rows))

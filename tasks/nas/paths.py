@@ -8,6 +8,11 @@ import numpy as np
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.genomes import Genome
 from fingerpost.tasks.nas.space import SearchSpace
+from fingerpost.tasks.nas.space_choices import BLOCK_GENES
+
+#: Positions of genes, as :attr:`SearchSpace.genes` lists them: of the network, and from the first gene of a stage.
+RESOLUTION, OUTPUT, STEM_STRIDE, FIRST = 0, 1, 4, 6
+STRIDE, DEPTH, BLOCKS = 1, 2, 3
 
 
 def paths(space: SearchSpace, random: np.random.Generator) -> list[Architecture]:
@@ -17,12 +22,23 @@ def paths(space: SearchSpace, random: np.random.Generator) -> list[Architecture]
     other gene, every choice occurs equally often up to one.
     """
     count = max(len(block.kinds) for stage in space.stages for block in stage.blocks)
-    first = space.sample(random)
+    first, common = space.sample(random), _common(space)
     genes = np.repeat(first[None], count, axis=0)
     for gene, choices in enumerate(space.genes):
-        if gene not in _common(space):
+        if gene not in common:
             genes[:, gene] = _fair(choices, count, random)
     return [space.candidate(genome) for genome in genes]
+
+
+def largest_beside(space: SearchSpace, way: Architecture, random: np.random.Generator) -> Architecture:
+    """The largest network with the resolution, output and strides of another; its blocks are of random kinds."""
+    genome, given = np.array(space.genes, dtype=np.int64) - 1, space.genome_of(way)
+    genome[[RESOLUTION, OUTPUT, STEM_STRIDE]] = given[[RESOLUTION, OUTPUT, STEM_STRIDE]]
+    for start, stage in zip(_starts(space), space.stages, strict=True):
+        genome[start + STRIDE] = given[start + STRIDE]
+        for place, choices in enumerate(stage.blocks):
+            genome[start + BLOCKS + BLOCK_GENES * place] = random.integers(len(choices.kinds))
+    return space.candidate(genome)
 
 
 def some_networks(space: SearchSpace, count: int, *, seed: int) -> list[Architecture]:
@@ -43,9 +59,14 @@ def _fair(choices: int, count: int, random: np.random.Generator) -> Genome:
 
 
 def _common(space: SearchSpace) -> set[int]:
-    """The genes that the networks of a step have in common: resolution, output, stem stride, strides and depths."""
-    found, position = {0, 1, 4}, 6
-    for stage in space.stages:
-        found |= {position + 1, position + 2}
-        position += 3 + 3 * len(stage.blocks)
+    """The genes that the networks of a step have in common."""
+    of_stages = {start + gene for start in _starts(space) for gene in (STRIDE, DEPTH)}
+    return {RESOLUTION, OUTPUT, STEM_STRIDE} | of_stages
+
+
+def _starts(space: SearchSpace) -> list[int]:
+    """The position of each stage's first gene."""
+    found = [FIRST]
+    for stage in space.stages[:-1]:
+        found.append(found[-1] + BLOCKS + BLOCK_GENES * len(stage.blocks))
     return found

@@ -78,13 +78,14 @@ _SHOWN = ("architecture", "accuracy", "latency_ms", "latency_spread_ms", "macs",
 def found_so_far(history: History, params: SearchParams) -> str:
     """What a running search has found: its generation, the best network so far, and how many evaluations are left."""
     best = best_so_far(history, params)
-    parts = [f"generation {history.generations}", f"best so far {_named(best)}" if best else "none trained yet"]
+    left = f"{evaluations_left(history, params)} of {params.evaluations} evaluations left"
+    parts = [f"generation {history.generations}", left, f"best so far {_named(best)}" if best else "none trained yet"]
     if history.reference and history.reference.accuracy is not None and history.reference is not best:
         parts.append(f"reference {_named(history.reference)}")
     shared = shared_rewards(history, params)
     if not np.isnan(shared).all():
         parts.append(f"best with shared weights {np.nanmax(shared):.4f}")
-    return ", ".join([*parts, f"{evaluations_left(history, params)} of {params.evaluations} evaluations left"])
+    return ", ".join(parts)
 
 
 def best_so_far(history: History, params: SearchParams) -> Evaluated | None:

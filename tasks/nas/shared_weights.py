@@ -110,7 +110,7 @@ def _largest_parts(space: SearchSpace) -> Iterator[Part]:
 
 
 def _largest(choices: BlockChoices, kind: BlockKind) -> Block:
-    return Block(kind, choices.kernels[-1], 1 if kind == "conv" else choices.expansions[-1])
+    return Block(kind, choices.kernels[-1], choices.expansions_of(kind)[-1])
 
 
 def _parts_of(architecture: Architecture) -> Iterator[Part]:

@@ -106,7 +106,7 @@ def _evolved(problem: Problem, history: History, params: SearchParams, draws: Dr
     measure = MEASURES[params.method]
     known = [row for row, one in enumerate(history.evaluated) if _may_breed(one) and measure in one.measures]
     if left == params.evaluations or not known:
-        return draws.random_ones(min(params.population, left))
+        return draws.random_ones(min(params.population, -(-left // 2)))
     found = rewards(history, params) if measure == "training" else shared_rewards(history, params)
     rows = sorted(known[-params.lifetime :], key=lambda row: -found[row])[: params.population]
     draw = offspring(problem, [history.evaluated[row] for row in rows], found[rows], draws.random, params)
@@ -128,9 +128,12 @@ def _zero_shot(problem: Problem, history: History, params: SearchParams, draws: 
 
 
 def _surrogate(problem: Problem, history: History, params: SearchParams, draws: Draws, left: int) -> list[Request]:
-    """Scores for a pool of candidates, then training of the most promising of all; in turns."""
+    """Scores for a pool of candidates, then training of the most promising of all; in turns.
+
+    At most a quarter is trained before the surrogate has a say.
+    """
     first = left == params.evaluations
-    count = min(params.population if first else params.generation, left)
+    count = min(params.population, -(-left // 4)) if first else min(params.generation, left)
     if history.last != "scores":
         found = (
             draws.random_ones(params.pool * count)

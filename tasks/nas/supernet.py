@@ -11,12 +11,22 @@ from numpy.typing import NDArray
 from fingerpost.tasks.determinism import one_thread, seeded
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.networks import Network, as_input, loaded, network, weights_of
-from fingerpost.tasks.nas.paths import paths, some_networks
+from fingerpost.tasks.nas.paths import largest_beside, paths, some_networks
 from fingerpost.tasks.nas.resizing import resized, resized_masks
-from fingerpost.tasks.nas.shared_weights import cuts_of, own_weights, shapes_of
+from fingerpost.tasks.nas.shared_forward import shared_logits
+from fingerpost.tasks.nas.shared_weights import own_weights, shapes_of
 from fingerpost.tasks.nas.space import SearchSpace
 from fingerpost.tasks.nas.supernet_params import SupernetParams
-from fingerpost.tasks.nas.training import PART, judged, moments_of, rate_at, restore_moments, shifted
+from fingerpost.tasks.nas.training import (
+    BETAS,
+    PART,
+    class_weights,
+    judged,
+    moments_of,
+    rate_at,
+    restore_moments,
+    shifted,
+)
 from fingerpost.tasks.nas.training_params import Arrays, Epoch, Examples
 
 #: Training images that the batch norms of a network are calibrated with before it is judged, and images a pass.
@@ -41,11 +51,12 @@ class SupernetTrainer:
             size: training.targets if training.targets.ndim == 1 else resized_masks(training.targets, size)
             for size in space.resolutions
         }
+        self._class_weights = class_weights(training.targets, space.classes, params.balance)
         self.weights = _initial(space, params.seed)
         kernels = [weight for weight in self.weights.values() if weight.ndim > 1]
         others = [weight for weight in self.weights.values() if weight.ndim == 1]
         groups = [{"params": kernels, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self._optimizer = torch.optim.AdamW(groups, lr=params.rate, fused=True)
+        self._optimizer = torch.optim.AdamW(groups, lr=params.rate, betas=BETAS, fused=True)
         self._judged = some_networks(space, params.judged, seed=params.seed)
         self.step, self._sum = 0, 0.0
         self.epochs: list[Epoch] = []
@@ -91,12 +102,12 @@ class SupernetTrainer:
         self._optimizer.zero_grad()
         teacher, losses = None, []
         if params.distillation:
-            largest = self._largest(ways, random)
-            logits = self._logits(largest, images)
-            losses.append(self._backward(largest, logits, targets, None))
+            logits = shared_logits(self.space, self.weights, largest_beside(self.space, ways[0], random), images)
+            losses.append(self._backward(logits, targets, None))
             teacher = logits.detach()
         for way in ways:
-            losses.append(self._backward(way, self._logits(way, images), targets, teacher))
+            logits = shared_logits(self.space, self.weights, way, images)
+            losses.append(self._backward(logits, targets, teacher))
         self._optimizer.step()
         return float(np.mean(losses))
 
@@ -113,36 +124,10 @@ class SupernetTrainer:
         pictures = as_input(images).contiguous(memory_format=torch.channels_last)
         return pictures, torch.from_numpy(targets.astype(np.int64))
 
-    def _largest(self, ways: list[Architecture], random: np.random.Generator) -> Architecture:
-        """The largest network with the resolution, output and strides of the paths; its blocks of random kinds."""
-        genome = self.space.genome_of(self.space.largest())
-        other = self.space.genome_of(ways[0])
-        genome[[0, 1, 4]] = other[[0, 1, 4]]
-        position = 6
-        for stage in self.space.stages:
-            genome[position + 1] = other[position + 1]
-            for place, choices in enumerate(stage.blocks):
-                genome[position + 3 + 3 * place] = random.integers(len(choices.kinds))
-            position += 3 + 3 * len(stage.blocks)
-        return self.space.candidate(genome)
-
-    def _logits(self, way: Architecture, images: torch.Tensor) -> torch.Tensor:
-        """The logits of a network with the shared weights and the statistics of the batch."""
-        with torch.device("meta"):
-            net = Network(way).train()
-        own: dict[str, torch.Tensor] = {
-            name: self.weights[cut.name][cut.slices].reshape(cut.shape)
-            for name, cut in cuts_of(self.space, way).items()
-        }
-        own |= {name: torch.zeros(buffer.shape) for name, buffer in net.named_buffers()}
-        return torch.func.functional_call(net, own, (images,))
-
-    def _backward(
-        self, way: Architecture, logits: torch.Tensor, targets: torch.Tensor, teacher: torch.Tensor | None
-    ) -> float:
+    def _backward(self, logits: torch.Tensor, targets: torch.Tensor, teacher: torch.Tensor | None) -> float:
         """Adds the gradients of a path's loss; the loss."""
         smoothing = self.params.label_smoothing if logits.ndim == 2 else 0.0
-        loss = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+        loss = torch.nn.functional.cross_entropy(logits, targets, self._class_weights, label_smoothing=smoothing)
         if teacher is not None:
             soft = torch.nn.functional.cross_entropy(logits, torch.softmax(teacher, dim=1))
             loss = (1 - self.params.distillation) * loss + self.params.distillation * soft
@@ -229,12 +214,14 @@ def supernet_network(
 
 
 def calibrated(net: Network, images: NDArray[np.generic]) -> Network:
-    """The network in eval mode; its batch norms have the mean statistics of batches of the first images."""
+    """The network in eval mode; its batch norms have the mean statistics of batches of some images, always the same."""
     norms = [part.norm for _, part in net.convolutions()]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-    chosen = resized(images[:CALIBRATION], net.size)
+    # Images are often in the order of their classes, and the first ones of some classes.
+    order = np.random.default_rng(4).permutation(len(images))
+    chosen = resized(images[order[:CALIBRATION]], net.size)
     with one_thread(), torch.no_grad():
         net.train()
         for begin in range(0, max(len(chosen) - 1, 1), CALIBRATED):

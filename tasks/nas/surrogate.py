@@ -84,7 +84,7 @@ class Surrogate:
         those fitted.
         """
         known = _features(encodings, len(self.shift))
-        return self.along(_standardised(known, self.shift, self.scale))
+        return self.along(standardised(known, self.shift, self.scale))
 
     def along(self, rows: Matrix) -> tuple[Vector, Vector]:
         """``predict`` for rows that are standardised already."""
@@ -114,9 +114,9 @@ def fit_surrogate(
         )
     everyone = known if among is None else _features(among, known.shape[1])
     shift, scale = everyone.mean(axis=0), everyone.std(axis=0)
-    rows = _standardised(known, shift, scale)
+    rows = standardised(known, shift, scale)
     targets = clipped(np.asarray(scores, dtype=np.float64), params.tail)
-    kernel = _likeliest(rows, targets, params)
+    kernel = likeliest(rows, targets, params)
     return conditioned(kernel, rows, targets, shift=shift, scale=scale)
 
 
@@ -143,7 +143,7 @@ def acquisition(mean: Vector, spread: Vector, best: float) -> Vector:
     """The expected improvement (n,) over the best score so far; 0 or more."""
     gap = mean - best
     safe = np.maximum(spread, 1e-300)
-    ratio = gap / safe
+    ratio = np.clip(gap / safe, -40.0, 40.0)
     found: Vector = gap * ndtr(ratio) + safe * _DENSITY * np.exp(-0.5 * ratio**2)
     return np.maximum(np.where(spread > 0, found, gap), 0.0)
 
@@ -161,7 +161,7 @@ def _features(encodings: Matrix, columns: int) -> Matrix:
     return known
 
 
-def _standardised(known: Matrix, shift: Vector, scale: Vector) -> Matrix:
+def standardised(known: Matrix, shift: Vector, scale: Vector) -> Matrix:
     """Rows whose mean squared length is 1 over those fitted; features that did not vary there are 0."""
     varying = scale > 1e-9 * np.maximum(np.abs(shift), 1e-300)
     width = max(int(varying.sum()), 1) ** 0.5
@@ -169,7 +169,7 @@ def _standardised(known: Matrix, shift: Vector, scale: Vector) -> Matrix:
     return found
 
 
-def _likeliest(rows: Matrix, targets: Vector, params: SurrogateParams) -> Kernel:
+def likeliest(rows: Matrix, targets: Vector, params: SurrogateParams) -> Kernel:
     """The kernel of the greatest marginal likelihood; the first of equals."""
     best: tuple[float, Kernel] | None = None
     for length, slope in product(params.lengths, params.slopes):

@@ -14,10 +14,10 @@ Clock = Callable[[], int]
 def timed(functions: Sequence[Callable[[], object]], params: CpuParams, *, clock: Clock) -> Latencies:
     """The latencies of some functions, each called in turn with the others, pass after pass.
 
-    Each repeat is a mean over as many calls as last ``least_us``. Of the repeats, the slowest ``trimmed`` are left out.
+    Each repeat is a mean over as many calls as last ``least_us``, after a call that does not count: the others took the
+    caches meanwhile. Of the repeats, the slowest ``trimmed`` are left out.
     """
     for function in functions:
-        function()
         for _ in range(params.warmup):
             function()
     calls = [_calls(function, params.least_us, clock) for function in functions]
@@ -38,7 +38,8 @@ def _calls(function: Callable[[], object], least_us: float, clock: Clock) -> int
 
 
 def _ms(function: Callable[[], object], calls: int, clock: Clock) -> float:
-    """Mean milliseconds of a call."""
+    """Mean milliseconds of a call, after one that brings what it needs back into the caches."""
+    function()
     begin = clock()
     for _ in range(calls):
         function()

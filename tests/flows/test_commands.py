@@ -44,12 +44,22 @@ def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
         for name, hint in get_type_hints(command).items():
             if hint in (Path, Path | None):
                 with pytest.raises(
-                    FingerpostError, match=r"^--[a-z-]+: expected the path of a file, got a URL"
+                    FingerpostError, match=r"^(--[a-z-]+|[A-Z]+): expected the path of a file, got a URL"
                 ) as caught:
                     command(**{name: Path("s3://key:sec/ret@bucket/x.csv")})
                 assert "ret" not in str(caught.value)
                 tried.append(str(caught.value).partition(":")[0])
-    assert {"--input", "--output", "--vectors", "--queries", "--check", "--migrate", "--log-file"} <= set(tried)
+    assert {
+        "NETWORK",
+        "--onnx",
+        "--input",
+        "--output",
+        "--vectors",
+        "--queries",
+        "--check",
+        "--migrate",
+        "--log-file",
+    } <= set(tried)
 
 
 @pytest.mark.parametrize(

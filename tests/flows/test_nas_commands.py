@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +31,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, plain_runs: None) -> Lab:
 
 
 @pytest.fixture(autouse=True)
-def _store(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _store(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FINGERPOST_STORE", lab.store.url)
-    yield
 
 
 def nas(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from fingerpost.flows.domains.nas import sources
+from fingerpost.flows.domains.nas.answers import NetworkAnswers
 from fingerpost.flows.domains.nas.sources import skipped
 from fingerpost.flows.ops.compare.diff import diff
 from fingerpost.flows.ops.compare.versions import find_version
+from fingerpost.flows.ops.compare.why import why
 from fingerpost.flows.run.dry_run import plan_of
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.flows.run.request import RunRequest
@@ -86,6 +88,7 @@ def test_the_live_network_answers_and_its_files_are_those_of_its_architecture(la
 
 def test_what_did_not_change_is_reused_and_a_change_says_why(lab: Lab) -> None:
     assert not computed(run(lab, DAYS[1], **OTHER))
+    assert not [stage.stage for stage in plan_of(FLOW, lab.request(DAYS[2], **OTHER)).stages if stage.runs]
     plan = plan_of(FLOW, lab.request(DAYS[1], **OTHER, **{"nas.training.epochs": 3}))
     reasons = {stage.stage: stage.reason for stage in plan.stages if stage.runs}
     assert set(reasons) == {"train_network", "measure_network", "evaluate_network", "assemble_network"}
@@ -141,7 +144,7 @@ def test_a_nightly_leaves_the_search_out_with_a_note_that_names_what_is_missing(
         assert "the extra nas (torch, onnx) is not installed" in skipped(settings)
     assert "nas.data names no images" in skipped(load_settings("tiny")[0])
     other = load_settings("quick", overrides={"input.collection": "mine", "input.source": "mine.csv"})[0]
-    assert "for the built-in sample" in skipped(other)
+    assert "requires the built-in sample" in skipped(other)
 
 
 def test_images_of_a_folder_are_searched_for_and_bad_ones_quarantined(tmp_path: Path) -> None:
@@ -195,3 +198,49 @@ def test_a_flow_that_runs_alone_reads_the_requested_input(tmp_path: Path) -> Non
     )
     stages = plan_of(FLOW, request).stages
     assert stages[0].stage == "import_labelled_images"
+
+
+def test_why_tells_what_moved_a_class_and_which_networks_joined_the_front(lab: Lab) -> None:
+    before, after = (move.artifact for move in Pointer(lab.store, "digits", PRODUCT).history()[:2])
+    sides = [NetworkAnswers(lab.store, ref) for ref in (before, after)]
+    key = next(
+        key
+        for key, *said in zip(sides[0].images.ids.tolist(), *(_first(side) for side in sides), strict=True)
+        if said[0] != said[1]
+    )
+    found = why(lab.store, before, after, key, k=3)
+    assert [move.id for move in found.moves if move.after] == sides[1].answer([key], 3)[0]
+    assert [move.before for move in found.moves if move.id == sides[0].answer([key], 1)[0][0]] == [1]
+    # The image is the same in both: its network alone moved it.
+    assert {move.kind for move in found.moves} <= {"architecture", "same"}
+    assert any("the architecture changed" in words for words in found.verdict)
+    assert [cause.artifact for cause in found.causes] == ["nas.search", "nas.trained"]
+    fronts = why(lab.store, before, after, "network", k=10)
+    evaluated = [set(rows) for rows in (_evaluated(lab, before), _evaluated(lab, after))]
+    for move in fronts.moves:
+        there = [move.id in rows for rows in evaluated]
+        assert (move.kind == "evaluated") == (there[0] != there[1])
+    with pytest.raises(FingerpostError, match=r"expected the id of an image of either version .*, got 'nothing'"):
+        why(lab.store, before, after, "nothing")
+
+
+def _first(side: NetworkAnswers) -> list[str]:
+    """What a version says of each of its images."""
+    return [names[0] for names in side.answer(side.images.ids.tolist(), 1)]
+
+
+def _evaluated(lab: Lab, release: Ref) -> list[str]:
+    rows = lab.store.open(read_members(lab.store, release)["search"], contracts.SEARCH).read("evaluated")
+    return rows["architecture"].to_pylist()
+
+
+def test_a_replay_asks_a_network_for_the_classes_of_images(lab: Lab) -> None:
+    answers = NetworkAnswers(lab.store, lab.live())
+    ids = answers.images.ids[:2].tolist()
+    assert [len(found) for found in answers.answer([ids[0], "unknown", ids[1]], 4)] == [4, 0, 4]
+    assert answers.answer(["unknown"], 4) == [[]]
+    [ranked] = answers.ranked(answers.images.pixels[:1])
+    assert [name for name, _ in ranked[:4]] == answers.answer(ids[:1], 4)[0]
+    assert ranked == sorted(ranked, key=lambda one: -one[1])
+    assert sum(chance for _, chance in ranked) == pytest.approx(1, abs=1e-4)
+    assert answers.holds({"3", "x"}) == {"3"}

@@ -17,7 +17,10 @@ NAS = Domain(
             compared="fingerpost.flows.domains.nas.comparison:network_compared",
             on_missed="fingerpost.flows.domains.nas.gates:on_missed",
             open="fingerpost.tasks.nas.open:live",
-            queries="the id of an image that it was trained or tested with, answered with classes",
+            queries=(
+                "the id of an image that it was trained or tested with, answered with classes (with why also network, to"
+                " compare fronts)"
+            ),
             answers="fingerpost.flows.domains.nas.answers:answerer",
             why="fingerpost.flows.domains.nas.why:why",
         ),

@@ -1,6 +1,7 @@
 """The images of a run and the space of networks for them: imported from a user's files, the built-in sample, or the store."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +10,14 @@ from fingerpost.flows.domains.nas.settings import NasSettings
 from fingerpost.flows.domains.nas.sources import device_of, read_architecture, suppressed_source
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
+from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
 from fingerpost.schemas.inputs.labelled_images import ImageSource
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.nas.space import SearchSpace
 from fingerpost.tasks.nas.spaces import space_around, space_for_images
 from fingerpost.tasks.nas.stages.images import compose_canvases, import_labelled_images
 
-#: What is assumed of images that a plan has not read yet.
+#: What a plan assumes of images where none were ever read.
 _ASSUMED: Mapping[str, Any] = {"size": 28, "classes": 10}
 
 
@@ -44,8 +46,18 @@ def inputs_of(run: Run) -> Inputs:
     )
     if own.task == "segmentation":
         images = compose_canvases(imported, params=own.canvas)
-    known = run.env.store.manifest(images).quality if run.env.store.has(images) else _ASSUMED
+    known = _known(run, images)
     return Inputs(imported, images, space_of(own, known["size"], known["classes"]))
+
+
+def _known(run: Run, images: Ref) -> Mapping[str, Any]:
+    """Size and classes of images; a plan that has not read them takes those of the newest ones for granted."""
+    ledger = run.env.ledger
+    for ref in (images, ledger.same(images.name, images.fingerprint), ledger.latest(images.name)):
+        if ref is not None:
+            with suppress(CorruptArtifactError, ForeignArtifactError, MissingArtifactError):
+                return run.env.store.manifest(ref).quality
+    return _ASSUMED
 
 
 def space_of(own: NasSettings, size: int, classes: int) -> SearchSpace:

@@ -12,7 +12,7 @@ from fingerpost.flows.domains.nas.inputs import space_of
 from fingerpost.flows.domains.nas.settings import NasSettings
 from fingerpost.flows.domains.nas.sources import device_of
 from fingerpost.flows.run.console import TextConsole, table_of, wide_console
-from fingerpost.flows.run.plain_text import echo_json
+from fingerpost.flows.run.plain_text import echo_json, visible
 from fingerpost.flows.run.profiles import load_settings
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.inputs.device_tables import check_table_name
@@ -109,7 +109,7 @@ def _as_json(found: Measured, output: Path | None) -> dict[str, object]:
 
 def _show(found: Measured, output: Path | None) -> None:
     console = wide_console()
-    table = table_of(found.name, "operators", "measured>", "lowest ms>", "highest ms>", "relative spread>")
+    table = table_of(visible(found.name), "operators", "measured>", "lowest ms>", "highest ms>", "relative spread>")
     for kind, count, low, high, spread in _by_kind(found):
         table.add_row(kind, f"{count:,}", f"{low:.4g}", f"{high:.4g}", f"{spread:.1%}")
     console.print(table)

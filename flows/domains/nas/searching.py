@@ -48,12 +48,12 @@ def search(run: Run, inputs: Inputs, artifacts: Mapping[str, Ref]) -> dict[str, 
         training=own.candidates,
     )
     landscape = map_landscape(artifacts["latency"], found, space=inputs.space, params=own.landscape)
-    patterns = mine_patterns(found, *earlier_searches(run, most=own.earlier_searches), params=own.patterns)
+    patterns = mine_patterns(found, *earlier_searches(run, found, most=own.earlier_searches), params=own.patterns)
     return shared | {"search": found, "landscape": landscape, "patterns": patterns}
 
 
-def earlier_searches(run: Run, *, most: int) -> list[Ref]:
-    """The searches behind the versions of earlier days, the newest first; none where a version is rewritten.
+def earlier_searches(run: Run, search: Ref, *, most: int) -> list[Ref]:
+    """The other searches behind the versions of earlier days, the newest first; none where a version is rewritten.
 
     Those of the run's own day are left out, so that a rerun finds its artifacts.
     """
@@ -64,7 +64,7 @@ def earlier_searches(run: Run, *, most: int) -> list[Ref]:
     for release in (move.artifact for move in reversed(pointer.line()) if move.artifact.day < run.env.day):
         with suppress(CorruptArtifactError, ForeignArtifactError, MissingArtifactError, KeyError):
             ref = read_members(store, release)["search"]
-            if store.has(ref):
+            if store.has(ref) and ref.fingerprint != search.fingerprint:
                 found.setdefault(ref.fingerprint, ref)
     return list(found.values())[:most]
 

@@ -57,7 +57,7 @@ def skipped(settings: Settings) -> str:
         return "No network is searched: nas.data names no images"
     if own.data == DIGITS_SAMPLE and source != SAMPLE:
         return (
-            f"No network is searched: nas.data is {own.data}, which is for the built-in sample; name labelled images of"
+            f"No network is searched: nas.data is {own.data}, which requires the built-in sample; name labelled images of"
             f" {settings.input.collection} there to search a network for them"
         )
     if missing := missing_packages():

@@ -166,7 +166,14 @@ def write_measurements(path: Path, properties: Mapping[str, str], measurements: 
     ]
     measured = zip(networks.texts, networks.ms.tolist(), networks.spread_ms.tolist(), strict=True)
     rows += [MeasuredRow((), text, ms, spread, 1) for text, ms, spread in measured]
-    write_device_table(path, rows, properties)
+    write_device_table(path, rows, {**properties, "device": _named(properties)})
+
+
+def _named(properties: Mapping[str, str]) -> str:
+    """What a device is, in a few words."""
+    if "cpu" in properties:
+        return f"{properties['cpu']}, {properties['runtime']} {properties['version']}"
+    return properties["device"]
 
 
 def _cells(one: Operator) -> tuple[object, ...]:

@@ -1,6 +1,7 @@
 """The stages that train the chosen network and evaluate it on test images."""
 
 import hashlib
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -93,7 +94,7 @@ def _train_shard(
             " nas.training.rate"
         )
     size = found.pixels.shape[1]
-    with torch_needed(images):
+    with torch_needed(images), _quiet_exporter():
         model = onnx_of(trained, size, found.classes)
     figures = {
         "architecture": architecture.id,
@@ -120,6 +121,18 @@ def _trained(
     state = tensors_from_bytes(saved[1]) if saved else None
     with torch_needed(work):
         return trained_network(architecture, images, params, seed=seed, state=state, save=saving(workspace))
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Silences what the exporter logs below errors, such as that torchvision is not installed."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _tables(trained: TrainedNetwork, model: bytes, classes: tuple[str, ...]) -> dict[str, pa.Table]:

@@ -71,6 +71,14 @@ def test_what_was_measured_is_a_device_again(tmp_path: Path, measured: Measureme
     assert np.isnan(device.measure_networks([small(resolution=7)]).ms[0])
 
 
+def test_a_table_of_this_cpu_says_which_cpu_and_runtime_it_is_of(tmp_path: Path, measured: Measurements) -> None:
+    properties = device_source("cpu").opened().properties()
+    write_measurements(tmp_path / "cpu.csv", properties, measured)
+    device = device_source(str(tmp_path / "cpu.csv")).opened()
+    assert device.name == f"{properties['cpu']}, onnxruntime {properties['version']}"
+    assert (device.parallelism, device.bytes_per_value) == (16, 4.0)
+
+
 def test_a_table_by_hand_needs_few_columns(tmp_path: Path) -> None:
     source = device_source(written(tmp_path, ROWS))
     device = source.opened()
@@ -110,6 +118,12 @@ def _cell(name: str, value: str, row: int = 1) -> str:
         (ROWS.replace("latency_ms", "time"), r"expected a column 'latency_ms'"),
         ("latency_ms\n1\n", r"expected a column 'kind' or 'architecture'"),
         ("kind,size,inputs,outputs,latency_ms,device\nadd,1,1,1,1,a\nadd,1,2,2,1,b\n", r"one device in all rows"),
+        (
+            "kind,size,inputs,outputs,latency_ms,parallelism\nadd,1,1,1,1,0\n",
+            r"whole number of at least 1 as parallelism",
+        ),
+        ("kind,size,inputs,outputs,latency_ms,parallelism\nadd,1,1,1,1,many\n", r"as parallelism, found 'many'"),
+        ("kind,size,inputs,outputs,latency_ms,bytes_per_value\nadd,1,1,1,1,nan\n", r"as bytes_per_value, found 'nan'"),
         ("", r"found an empty file"),
     ],
 )
@@ -169,24 +183,25 @@ class Ticks:
         return run
 
 
-def test_slow_repeats_and_the_warm_up_do_not_count() -> None:
-    # A call before the warm-up, one of it, one to choose the calls of a repeat; then ten repeats.
+def test_slow_repeats_and_first_calls_do_not_count() -> None:
+    # Two calls to choose the calls of a repeat after one of the warm-up; then ten repeats, each after a slow first call.
     repeats = [100, 102, 98, 100, 5000, 100, 104, 96, 9000, 100]
-    ticks = Ticks([70_000, 50_000, 100, *repeats], [1000])
+    paired = [taken for repeat in repeats for taken in (700, repeat)]
+    ticks = Ticks([70_000, 50_000, 100, *paired], [1000])
     params = CpuParams(warmup=1, repeats=10, trimmed=0.3, least_us=0.0)
     found = timed([ticks.function(0), ticks.function(1)], params, clock=lambda: ticks.now)
     kept = sorted(repeats)[:7]
     assert found.ms == pytest.approx([np.median(kept) / 1e6, 1e-3])
     assert found.spread_ms[0] == pytest.approx((np.percentile(kept, 75) - np.percentile(kept, 25)) / 2e6)
     assert found.repeats.tolist() == [10, 10]
-    assert ticks.calls == [13, 13]
+    assert ticks.calls == [23, 23]
 
 
 def test_short_functions_are_called_several_times_in_a_repeat() -> None:
     ticks = Ticks([1000])
     found = timed([ticks.function(0)], CpuParams(warmup=0, repeats=3, least_us=50.0), clock=lambda: ticks.now)
     assert found.ms == pytest.approx([1e-3])
-    assert ticks.calls == [2 + 3 * 50]
+    assert ticks.calls == [2 + 3 * 51]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

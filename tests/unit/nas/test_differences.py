@@ -1,4 +1,4 @@
-"""What differs between two architectures, in words."""
+"""What differs between two architectures, as lines for people."""
 
 from dataclasses import replace
 

@@ -75,7 +75,7 @@ def ran(architecture: Architecture, *, fold: bool) -> list[Operator]:
     return seen
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(architectures(), st.booleans())
 def test_the_operators_that_run_are_those_of_the_architecture(architecture: Architecture, fold: bool) -> None:
     told = [

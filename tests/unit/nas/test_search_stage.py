@@ -1,6 +1,8 @@
 """The stage that searches: what it writes, what it takes from other searches, what it says, and when it refuses."""
 
+import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.strangers import strangers
 from fingerpost.tasks.code import unchanging_code
+from fingerpost.tasks.ledger import StageRecord
 from fingerpost.tasks.nas.chosen import best_row
 from fingerpost.tasks.nas.images import LabelledImages
 from fingerpost.tasks.nas.limits import LimitParams
@@ -193,9 +196,24 @@ def test_the_progress_of_a_search_counts_on_over_its_generations(
     assert sorted({done for _, done in steps[1:]}) == list(range(PARAMS.evaluations + 2))
     said = [line for line in log.read_text().splitlines() if "generation" in line]
     assert len(said) == 4
-    assert "nas.search: generation 1, " in said[0]
-    assert "6 of 8 evaluations left" in said[0]
-    assert "best so far" in said[-1]
+    assert "nas.search: generation 1, 6 of 8 evaluations left, best so far 0." in said[0]
+    assert "nas.search: generation 4, 0 of 8 evaluations left, best so far 0." in said[-1]
+
+
+def test_what_a_stage_found_stands_under_its_bar() -> None:
+    progress, shown = RunProgress(), io.StringIO()
+    progress.console.file, progress.console._force_terminal, progress.console.width = shown, True, 80
+    progress.console.is_interactive = True
+    progress.begin("nas.search", 25)
+    progress.advance("nas.search", 9)
+    progress.tell("nas.search", "generation 3, 12 of 24 evaluations left, " + "best " * 20)
+    progress.end(StageRecord("search_networks", "nas.search/day=2026-01-02/" + "0" * 32, True, "first run", 1.0, {}))
+    lines = [
+        line for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue()).splitlines() if "generation 3" in line
+    ]
+    assert lines
+    assert all(line.startswith("  generation 3, 12 of 24 evaluations left, best ") for line in lines)
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_limits_that_nothing_keeps_are_refused_before_anything_is_trained(made: SearchWorld) -> None:

@@ -212,10 +212,9 @@ def test_progress_is_told_in_words() -> None:
         watch=lambda _, history: said.append(found_so_far(history, params)),
     )
     assert len(said) == 2
-    assert said[0].startswith("generation 1, best so far 0.")
-    assert f"reference {accuracy(REFERENCE):.4f} at 14 ms" in said[0]
-    assert said[0].endswith("3 of 6 evaluations left")
-    assert said[1].endswith("0 of 6 evaluations left")
+    assert said[0].startswith("generation 1, 3 of 6 evaluations left, best so far 0.")
+    assert said[0].endswith(f"reference {accuracy(REFERENCE):.4f} at 14 ms")
+    assert said[1].startswith("generation 2, 0 of 6 evaluations left, ")
 
 
 def test_parameters_that_cannot_be() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from numpy.typing import NDArray  # noqa: E402
 
 from fingerpost.tasks.determinism import seeded  # noqa: E402
 from fingerpost.tasks.nas.cell_network import CellNetwork  # noqa: E402
+from fingerpost.tasks.nas.networks import network  # noqa: E402
+from fingerpost.tasks.nas.operators import operators_of  # noqa: E402
 from fingerpost.tasks.nas.score_params import SCORES, ScoreName, ScoreParams  # noqa: E402
 from fingerpost.tasks.nas.zero_shot import jacobian_covariance, log_determinant, scores  # noqa: E402
+from tests.unit.nas.worlds import small  # noqa: E402
 
 nn = torch.nn
 Images = NDArray[np.float32]
@@ -155,6 +159,20 @@ def test_scores_depend_on_the_seed_and_on_nothing_else() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
     other = scores(module, batch, labels, ScoreParams(seed=1, zen_repeats=2))
     assert [name for name in SCORES if other[name] == first[name]] == ["parameters", "macs"]
+
+
+@pytest.mark.parametrize("output", [0, 8])
+@pytest.mark.parametrize("kind", ["ibn", "fused", "conv"])
+def test_every_score_of_a_network_of_blocks_is_finite_and_higher_with_more_channels(kind: str, output: int) -> None:
+    batch = images(6, 1)
+    labels = np.zeros((6, 8, 8), dtype=np.int64) if output else np.arange(6)
+    one = small(kind, output=output)
+    wide = replace(one, stages=tuple(replace(stage, channels=2 * stage.channels) for stage in one.stages))
+    found = [scores(network(each), batch, labels, ScoreParams(zen_repeats=2)) for each in (one, wide)]
+    assert all(math.isfinite(value) for values in found for value in values.values())
+    for name in ("synflow", "naswot", "parameters", "macs"):
+        assert found[1][name] > found[0][name]
+    assert found[0]["macs"] == sum(operator.macs for operator in operators_of(one))
 
 
 def test_a_cell_without_a_path_has_documented_scores() -> None:
