@@ -106,9 +106,9 @@ def plan(
     they are kept, or in latency without any. The plan ends, too, where no edit gains, or all together would cost more than
     ``params.accuracy``. In the end, edits without which the limits are kept all the same are left out.
 
-    Standard convolutions leave a network fewer channels than the expansions before them, so those of a stage that consists
-    of them are rounded to the parallelism factor at once, never below 0.9 of what they were, where the device takes no longer
-    than before the stage was replaced; and without limits no edit rounds below that.
+    Patterns add up single edits: they do not tell what fewer channels cost a stage that lost its expansions. So the channels of a
+    stage of standard convolutions are rounded to the parallelism factor as soon as it was replaced, never below 0.9 of what
+    they were, where the device takes no longer than before; and without limits no edit takes them, or rounds any, below that.
     """
     steps: list[Advice] = []
     current, seen = architecture, {architecture.id}
@@ -118,7 +118,7 @@ def plan(
             return _needed(steps, costs, patterns, params, limits)
         rivals = [one for one in _steps(current, costs, patterns, params) if one.architecture.id not in seen]
         if limits is None or not limits.largest:
-            rivals = [one for one in rivals if one.edit.kind != "round" or _keeps_channels(one, params)]
+            rivals = [one for one in rivals if _keeps_channels(one, architecture)]
         allowed = [one for one in rivals if _allowed(one, architecture, patterns, params)]
         best = max(allowed, key=lambda one: _worth(one, limits, params), default=None)
         if best is None or _worth(best, limits, params) <= 0:
@@ -190,9 +190,21 @@ def _allowed(one: Advice, first: Architecture, patterns: Sequence[Pattern], para
     return known and -expected_change(patterns, first, one.architecture)[0] <= params.accuracy
 
 
-def _keeps_channels(one: Advice, params: AdviceParams) -> bool:
-    """Whether an edit of channels gives no fewer than they are rounded to."""
-    return one.edit.value >= rounded_channels(channels_of(one.base)[one.edit.stage], 1.0, params.parallelism)
+def _keeps_channels(one: Advice, first: Architecture) -> bool:
+    """Whether an edit leaves at least 0.9 of the first network's channels, where it rounds them or where blocks were replaced."""
+    places = zip(*(channels_of(each) for each in (first, one.base, one.architecture)), strict=True)
+    for place, (before, now, after) in enumerate(places):
+        if after < min(now, 0.9 * before) and (one.edit.kind == "round" or _replaced(first, one.base, place)):
+            return False
+    return True
+
+
+def _replaced(first: Architecture, network: Architecture, place: int) -> bool:
+    """Whether a stage of a network has standard convolutions in place of other blocks of the first network."""
+    if not 1 <= place <= len(first.stages):
+        return False
+    blocks = zip(first.stages[place - 1].blocks, network.stages[place - 1].blocks, strict=False)
+    return any(old.kind != "conv" and new.kind == "conv" for old, new in blocks)
 
 
 def _aligned(
