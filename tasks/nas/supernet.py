@@ -17,7 +17,16 @@ from fingerpost.tasks.nas.shared_forward import shared_logits
 from fingerpost.tasks.nas.shared_weights import own_weights, shapes_of
 from fingerpost.tasks.nas.space import SearchSpace
 from fingerpost.tasks.nas.supernet_params import SupernetParams
-from fingerpost.tasks.nas.training import BETAS, PART, judged, moments_of, rate_at, restore_moments, shifted
+from fingerpost.tasks.nas.training import (
+    BETAS,
+    PART,
+    class_weights,
+    judged,
+    moments_of,
+    rate_at,
+    restore_moments,
+    shifted,
+)
 from fingerpost.tasks.nas.training_params import Arrays, Epoch, Examples
 
 #: Training images that the batch norms of a network are calibrated with before it is judged, and images a pass.
@@ -42,6 +51,7 @@ class SupernetTrainer:
             size: training.targets if training.targets.ndim == 1 else resized_masks(training.targets, size)
             for size in space.resolutions
         }
+        self._class_weights = class_weights(training.targets, space.classes, params.balance)
         self.weights = _initial(space, params.seed)
         kernels = [weight for weight in self.weights.values() if weight.ndim > 1]
         others = [weight for weight in self.weights.values() if weight.ndim == 1]
@@ -117,7 +127,7 @@ class SupernetTrainer:
     def _backward(self, logits: torch.Tensor, targets: torch.Tensor, teacher: torch.Tensor | None) -> float:
         """Adds the gradients of a path's loss; the loss."""
         smoothing = self.params.label_smoothing if logits.ndim == 2 else 0.0
-        loss = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+        loss = torch.nn.functional.cross_entropy(logits, targets, self._class_weights, label_smoothing=smoothing)
         if teacher is not None:
             soft = torch.nn.functional.cross_entropy(logits, torch.softmax(teacher, dim=1))
             loss = (1 - self.params.distillation) * loss + self.params.distillation * soft

@@ -187,7 +187,10 @@ def masks_rows(world: World, patterns: Sequence[Pattern], options: argparse.Name
     chosen = judge.first_equal(finalists(full.history))
     searching, start = full.seconds + time.process_time() - start, time.process_time()
     steps = plan(
-        world.reference, full.costs, patterns, params=AdviceParams(accuracy=EXPECTED_LOSS, kinds=CARRIED, assumed=False)
+        world.reference,
+        full.costs,
+        patterns,
+        params=AdviceParams(accuracy=EXPECTED_LOSS, kinds=CARRIED, assumed=False, caution=0.0),
     )
     show_plan("advice on the segmentation network", steps)
     ends = dict.fromkeys(-(-len(steps) * part // 4) for part in (4, 3, 2) if steps)
