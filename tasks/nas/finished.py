@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.tasks.nas.accuracy import by_class, figure, interval, softmax
+from fingerpost.tasks.nas.accuracy import bootstrapped, by_class, figure, softmax, wilson
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.evaluation_params import EvaluationParams
 from fingerpost.tasks.nas.image_params import SplitName
@@ -80,13 +80,17 @@ def tested_network(
 ) -> Tested:
     """The evaluation of a network with these weights on test images."""
     from fingerpost.tasks.nas.networks import loaded, network
-    from fingerpost.tasks.nas.training import counted
+    from fingerpost.tasks.nas.training import counted, summed
 
-    counts = counted(loaded(network(architecture, size=tests.images.shape[1]), weights), tests)
-    low, high = interval(counts, architecture.task, resamples=params.resamples)
-    summed = counts.sum(axis=0)
-    found = by_class(summed, architecture.task)
-    return Tested(figure(summed, architecture.task), low, high, tuple(found.tolist()))
+    net = loaded(network(architecture, size=tests.images.shape[1]), weights)
+    if architecture.task == "classification":
+        counts = summed(net, tests)
+        low, high = wilson(figure(counts, architecture.task), len(tests))
+    else:
+        each = counted(net, tests)
+        counts, (low, high) = each.sum(axis=0), bootstrapped(each, resamples=params.resamples)
+    found = by_class(counts, architecture.task)
+    return Tested(figure(counts, architecture.task), low, high, tuple(found.tolist()))
 
 
 def onnx_difference(

@@ -4,7 +4,7 @@ AdamW (Loshchilov and Hutter, ICLR 2019) with one cycle of the learning rate (Sm
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fingerpost.tasks.determinism import one_thread
-from fingerpost.tasks.nas.accuracy import confusion, figure, predicted, softmax
+from fingerpost.tasks.nas.accuracy import confusion, figure, predicted, softmax, summed_confusion
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.networks import Network, as_input, loaded, network, weights_of
 from fingerpost.tasks.nas.resizing import resized, resized_masks
@@ -232,18 +232,30 @@ def logits_of(net: Network, images: NDArray[np.generic]) -> NDArray[np.float32]:
 
 def counted(net: Network, examples: Examples) -> NDArray[np.int64]:
     """Counts (n, classes, classes + 1) of each image, see :func:`fingerpost.tasks.nas.accuracy.confusion`."""
-    counts = []
+    classes = net.architecture.classes
+    return np.concatenate([confusion(said, truth, classes) for said, truth in _judgements(net, examples)])
+
+
+def summed(net: Network, examples: Examples) -> NDArray[np.int64]:
+    """Counts (classes, classes + 1) of all images."""
+    classes = net.architecture.classes
+    found = np.zeros((classes, classes + 1), dtype=np.int64)
+    for said, truth in _judgements(net, examples):
+        found += summed_confusion(said, truth, classes)
+    return found
+
+
+def _judgements(net: Network, examples: Examples) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Predicted and true classes of images or pixels, some images at a time."""
     for begin in range(0, len(examples), PREDICTED_IMAGES):
         images = examples.images[begin : begin + PREDICTED_IMAGES]
-        truth = examples.targets[begin : begin + PREDICTED_IMAGES]
         said = predicted(softmax(logits_of(net, images)), images.shape[1])
-        counts.append(confusion(said, truth, net.architecture.classes))
-    return np.concatenate(counts)
+        yield said, examples.targets[begin : begin + PREDICTED_IMAGES]
 
 
 def judged(net: Network, examples: Examples) -> float:
     """Accuracy, or the mean intersection over union of masks in the size of the images."""
-    return figure(counted(net, examples).sum(axis=0), net.architecture.task)
+    return figure(summed(net, examples), net.architecture.task)
 
 
 def _groups(net: Network, params: TrainingParams) -> list[dict[str, Any]]:
