@@ -1,5 +1,6 @@
 """The training, export and evaluation of networks to be published. Imports torch where it is used."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -99,7 +100,10 @@ def onnx_difference(
     model: bytes,
     images: NDArray[np.uint8],
 ) -> float | None:
-    """The largest difference between the probabilities of torch and of onnxruntime; None without onnxruntime."""
+    """The largest difference between the probabilities of torch and of onnxruntime; None without onnxruntime.
+
+    ValueError where one of them is not finite.
+    """
     from fingerpost.tasks.nas.networks import loaded, network
     from fingerpost.tasks.nas.training import logits_of
 
@@ -108,4 +112,7 @@ def onnx_difference(
     except ImportError:
         return None
     net = loaded(network(architecture, size=images.shape[1]), weights)
-    return float(np.abs(softmax(logits_of(net, images)) - probabilities(opened, images)).max())
+    difference = float(np.abs(softmax(logits_of(net, images)) - probabilities(opened, images)).max())
+    if not math.isfinite(difference):
+        raise ValueError("expected finite probabilities, got others: the training diverged; lower nas.training.rate")
+    return difference

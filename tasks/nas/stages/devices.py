@@ -102,6 +102,11 @@ class TableSource:
 
     def check(self) -> None:
         """InputError for a file that is missing or lacks a column."""
+        if not Path(self.file.path).exists():
+            raise InputError(
+                f"{self.file.path}: expected accelerator, cpu, or a table of measured latencies, found no file of that name;"
+                " correct the device"
+            )
         self.file.check()
 
     def identity(self) -> str:
