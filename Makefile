@@ -70,6 +70,7 @@ bench-nas: build  ## searches of architectures: up to 3 hours on two cores
 	@$(BIN)/python -m tests.bench.bench_nas_cells
 	@$(BIN)/python -m tests.bench.bench_nas_zero_shot
 	@$(BIN)/python -m tests.bench.bench_nas_latency
+	@$(BIN)/python -m tests.bench.bench_nas_supernet
 	@$(BIN)/python -m tests.bench.bench_nas
 	@$(BIN)/python -m tests.bench.bench_nas_advice
 

@@ -98,10 +98,13 @@ class DeviceTableFile:
 
     def _add(self, about: dict[str, str], cells: Mapping[str, Any], position: int) -> None:
         for name in ABOUT:
-            if name in cells and about.setdefault(name, str(cells[name])) != str(cells[name]):
+            if name not in cells:
+                continue
+            own = _cell(cells, name, f"{self.path}: row {position}", _ABOUT[name], None)
+            if about.setdefault(name, own) != own:
                 raise InputError(
                     f"{self.path}: expected one {name} in all rows, found {about[name]!r} and in row {position}"
-                    f" {shown(str(cells[name]))}; give each device a table of its own"
+                    f" {shown(own)}; give each device a table of its own"
                 )
 
 
@@ -171,6 +174,14 @@ def _number(value: Any, least: float, *, whole: bool) -> float | int:
     if not least <= found < 2**53 or (whole and found != int(found)) or isinstance(value, bool):
         raise ValueError(words)
     return int(found) if whole else found
+
+
+#: What a row says of the device as text: its name, a whole number, a number of bytes.
+_ABOUT: Mapping[str, Callable[[Any], str]] = {
+    "device": str,
+    "parallelism": lambda value: str(_number(value, 1, whole=True)),
+    "bytes_per_value": lambda value: f"{_number(value, 1e-3, whole=False):g}",
+}
 
 
 def _truth(value: Any) -> bool:

@@ -149,7 +149,7 @@ def _split_images(file: Path, arrays: Arrays, *, headers_only: bool) -> ImageRow
     for name, split in _PARTS:
         if name not in arrays.names:
             continue
-        count, *rest = arrays.shape(name)
+        count, *rest = _counted(file, name, arrays.shape(name))
         shapes.add(_image_shape(file, name, tuple(rest)))
         found = _texts(file, arrays, f"{name}_labels", count)
         ids += [f"{name}-{row:05d}" for row in range(count)]
@@ -165,11 +165,8 @@ def _split_images(file: Path, arrays: Arrays, *, headers_only: bool) -> ImageRow
 
 def _packed_images(file: Path, arrays: Arrays, *, headers_only: bool) -> ImageRows:
     """The drawings of a file with packed bits."""
-    sides = arrays.read("shape").ravel().tolist()
-    if len(sides) != 2 or min(sides) < 1:
-        raise InputError(f"{file}: expected a height and width in 'shape', found {sides}; write it again")
-    height, width = (int(side) for side in sides)
-    count, *rest = arrays.shape("X_packed")
+    height, width = _sides(file, arrays.read("shape"))
+    count, *rest = _counted(file, "X_packed", arrays.shape("X_packed"))
     if rest != [-(-height * width // 8)]:
         raise InputError(
             f"{file}: expected {-(-height * width // 8)} bytes in each row of 'X_packed' for drawings of {height} ×"
@@ -179,6 +176,10 @@ def _packed_images(file: Path, arrays: Arrays, *, headers_only: bool) -> ImageRo
     ends = _texts(file, arrays, "fn", count) if "fn" in arrays.names else [f"{row:05d}" for row in range(count)]
     ids = [f"{label}/{end}" for label, end in zip(labels, ends, strict=True)]
     packed = None if headers_only else arrays.read("X_packed")
+    if packed is not None and packed.dtype != np.uint8:
+        raise InputError(
+            f"{file}: expected uint8 in 'X_packed', found {packed.dtype}; pack each drawing with numpy.packbits"
+        )
     return ImageRows(ids, labels, [""] * count, (height, width), _Bits(packed, height, width))
 
 
@@ -208,9 +209,26 @@ class _Bits:
         return (bits * np.uint8(255)).reshape(len(rows), self.height, self.width)
 
 
+def _counted(file: Path, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an array of one row for each image; InputError for a single number."""
+    if not shape:
+        raise InputError(f"{file}: expected one row for each image in {name!r}, found a single value; write it again")
+    return shape
+
+
+def _sides(file: Path, values: np.ndarray) -> tuple[int, int]:
+    """The height and width of packed drawings."""
+    sides = values.ravel().tolist()
+    if values.dtype.kind not in "iu" or len(sides) != 2 or min(sides) < 1:
+        raise InputError(
+            f"{file}: expected a height and width, whole numbers, in 'shape', found {sides}; write it again"
+        )
+    return int(sides[0]), int(sides[1])
+
+
 def _image_shape(file: Path, name: str, rest: tuple[int, ...]) -> tuple[int, int]:
     """The (height, width) of images of an array whose further dimensions these are."""
-    if len(rest) == 2:
+    if len(rest) == 2 and min(rest) > 0:
         return rest[0], rest[1]
     side = isqrt(rest[0]) if len(rest) == 1 else 0
     if side < 1 or side * side != rest[0]:

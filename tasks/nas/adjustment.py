@@ -35,7 +35,8 @@ class Adjustment:
 
     def of(self, sums: NDArray[np.float64], operators: NDArray[np.float64]) -> NDArray[np.float64]:
         """float64 (n,): networks of sums (n, 4) by group and numbers of operators (n,); half their sum at the least."""
-        found = sums @ self.weights + self.step_ms * operators + self.network_ms
+        # Not a product of matrices, whose last bits depend on the number of rows.
+        found = (sums * self.weights).sum(axis=1) + self.step_ms * operators + self.network_ms
         return np.asarray(np.maximum(found, 0.5 * sums.sum(axis=1)))
 
     def array(self) -> NDArray[np.float64]:

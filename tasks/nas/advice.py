@@ -126,9 +126,10 @@ def plan(
 
 
 def applied(architecture: Architecture, edits: Sequence[Edit]) -> Architecture:
-    """The architecture after some edits: those of the whole network first, then of stages, of blocks, and the removal of blocks.
+    """The architecture after some edits, in whatever order they are given; blocks are removed last.
 
-    ValueError where two edits change the same place, of which only one can be applied.
+    Of edits of overlapping places the more special one counts: a block that is replaced is not fused with its stage, and a
+    stage whose channels are rounded is not made even. ValueError where two edits change the same place.
     """
     found = architecture
     places = [(_property(edit), edit.stage, edit.block) for edit in edits]
@@ -136,21 +137,29 @@ def applied(architecture: Architecture, edits: Sequence[Edit]) -> Architecture:
         if places.count(place) > 1:
             same = [number for number, other in enumerate(places, start=1) if other == place]
             raise ValueError(
-                f"advice: expected one edit for each place, got {len(same)} that change the {place[0]} of stage"
-                f" {place[1]}; choose one of them"
+                f"advice: expected one edit for each place, got {len(same)} that change the {place[0]} of"
+                f" {f'stage {place[1]}' if place[1] else 'the stem or the network'}; choose one of them"
             )
-    for edit in sorted(edits, key=lambda edit: (edit.kind == "shrink_depth", edit.block >= 0, edit.stage > 0)):
+    for edit in sorted(edits, key=_turn):
         if edit.kind == "shrink_expansion" and _is_plain(found, edit):
             continue
         found = edited(found, edit)
     return found
 
 
+def _turn(edit: Edit) -> tuple[int, int]:
+    """By which edits are ordered. Of kinds of blocks the special ones come first, as the others change only bottlenecks."""
+    special = (edit.stage > 0) + (edit.block >= 0)
+    if _property(edit) == "kind":
+        return 0, -special
+    return (2, 0) if edit.kind == "shrink_depth" else (1, edit.kind != "even")
+
+
 def _property(edit: Edit) -> str:
     """What an edit changes."""
     if edit.kind in ("fuse", "replace_depthwise", "replace_fused"):
         return "kind"
-    return "channels" if edit.kind in ("round", "narrow", "even") else edit.kind.removeprefix("shrink_")
+    return "channels" if edit.kind in ("round", "narrow") else edit.kind.removeprefix("shrink_")
 
 
 def _is_plain(architecture: Architecture, edit: Edit) -> bool:

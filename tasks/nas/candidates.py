@@ -65,7 +65,9 @@ def _scores(architecture: Architecture, training: Examples, params: ScoreParams)
     from fingerpost.tasks.nas.networks import as_input, network
     from fingerpost.tasks.nas.zero_shot import scores
 
-    batch = training.of(np.arange(min(SCORED_IMAGES, len(training))))
+    # Images are often in the order of their classes, and the first ones of one class.
+    order = np.random.default_rng([params.seed, 4]).permutation(len(training))
+    batch = training.of(order[:SCORED_IMAGES])
     targets = batch.targets
     if architecture.task == "segmentation":
         targets = resized_masks(targets, architecture.output)

@@ -40,7 +40,7 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Splits:
-    """The chosen images: positions among all (n,), ascending, and the split of each (n,).
+    """The chosen images: positions among all (n,), in the order of their ids, and the split of each (n,).
 
     left_out: classes that have too few images, or none in one of the splits.
     """
@@ -74,7 +74,8 @@ def split_images(ids: Sequence[str], labels: Sequence[str], given: Sequence[str]
         sides = [own[name][splits[own[name]] == split] for name in kept]
         counts = _counts([len(side) for side in sides], getattr(params, split))
         chosen += [side[:count] for side, count in zip(sides, counts, strict=True)]
-    rows = np.sort(np.concatenate(chosen))
+    rows = np.concatenate(chosen)
+    rows = rows[np.argsort(np.array(ids, dtype=str)[rows], kind="stable")]
     return Splits(rows, splits[rows], left_out)
 
 

@@ -36,7 +36,8 @@ class KindLatency:
     def predict(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Milliseconds and their standard deviations, float64 (n,) each, of operators int64 (n, 9)."""
         log_ratio, spread = self.forest.predict(operator_features(rows))
-        ms = operator_costs(rows) @ self.rates * np.exp(log_ratio)
+        # Not a product of matrices, whose last bits depend on the number of rows.
+        ms = (operator_costs(rows) * self.rates).sum(axis=1) * np.exp(log_ratio)
         return ms, ms * np.sqrt((self.scale * spread) ** 2 + self.noise**2)
 
     def is_outside(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:

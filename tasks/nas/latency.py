@@ -47,14 +47,15 @@ class LatencyEstimator:
         """Milliseconds and their standard deviations, float64 (n,) each; ValueError for a kind that was not measured.
 
         Errors of equal operators add up, those of others are taken as independent. An operator unlike any that was
-        measured (see ``unmeasured``) has a standard deviation of at least half its latency.
+        measured (see ``unmeasured``) has a standard deviation of at least half its latency. The estimate of a network does
+        not depend, to the bit, on the others.
         """
         if not architectures:
             return np.zeros(0), np.zeros(0)
         distinct, counts = _counted(architectures)
         ms, spread = self.operator_latencies(distinct)
         mean = self.adjustment.of(_by_group(distinct, counts, ms), counts.sum(axis=1))
-        variance = counts**2 @ (self.adjustment.weights[groups_of(distinct)] * spread) ** 2
+        variance = _summed(counts, counts * (self.adjustment.weights[groups_of(distinct)] * spread) ** 2)
         return mean, np.sqrt(variance + (self.network_spread * mean) ** 2)
 
     def group_sums(self, architectures: Sequence[Architecture]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -131,7 +132,17 @@ def _counted(architectures: Sequence[Architecture]) -> tuple[NDArray[np.int64], 
 def _by_group(distinct: NDArray[np.int64], counts: NDArray[np.float64], ms: NDArray[np.float64]) -> NDArray[np.float64]:
     """float64 (n, 4): milliseconds of networks by group of operators."""
     groups = groups_of(distinct)
-    return np.asarray(counts @ np.where(groups[:, None] == np.arange(GROUPS), ms[:, None], 0.0))
+    return np.column_stack([_summed(counts, np.where(groups == group, ms, 0.0)) for group in range(GROUPS)])
+
+
+def _summed(counts: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64 (n,): the sum over its operators of counts (n, m) times values (m,) or (n, m), for each network.
+
+    Operators of other networks are no summands, not even as zeros: a product of matrices would sum in another order with them.
+    """
+    network, operator = np.nonzero(counts)
+    weights = counts[network, operator] * np.broadcast_to(values, counts.shape)[network, operator]
+    return np.bincount(network, weights, minlength=len(counts))
 
 
 def fit_latency_estimator(

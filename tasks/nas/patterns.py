@@ -61,6 +61,14 @@ class Observed:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """The networks of a search that are compared with its first one."""
+
+    first: Architecture
+    networks: tuple[Observed, ...]
+
+
+@dataclass(frozen=True)
 class Pattern:
     """What one edit of a kind in a part of a network changes; one halving, of channels, expansion, input and output.
 
@@ -129,12 +137,25 @@ def built_in_patterns() -> tuple[Pattern, ...]:
     )
 
 
-def mined_patterns(searches: Sequence[Sequence[Observed]], *, params: PatternParams) -> tuple[Pattern, ...]:
-    """Patterns of the networks of searches, each with its first network as the one that the others are compared with.
+def compared(searches: Sequence[Sequence[Observed]], *, params: PatternParams) -> list[Compared]:
+    """The searches with at least ``params.least`` networks that no search before them has.
 
-    Kinds and parts that no network tells of are as built in.
+    Searches share evaluations: a network of the same accuracy beside the same first network is one training.
     """
-    usable = [search for search in searches if len(search) >= params.least]
+    found, seen = list[Compared](), set[tuple[str, str, float]]()
+    for networks in filter(None, searches):
+        first = networks[0].architecture
+        keyed = {(first.text, one.architecture.text, one.accuracy): one for one in networks}
+        new = tuple(one for key, one in keyed.items() if key not in seen)
+        if len(new) >= params.least:
+            found.append(Compared(first, new))
+            seen |= set(keyed)
+    return found
+
+
+def mined_patterns(searches: Sequence[Sequence[Observed]], *, params: PatternParams) -> tuple[Pattern, ...]:
+    """Patterns of the networks of searches that are ``compared``; kinds and parts that none tells of are as built in."""
+    usable = compared(searches, params=params)
     assumed = _assumed()
     keys = list(assumed)
     if not usable:
@@ -142,10 +163,9 @@ def mined_patterns(searches: Sequence[Sequence[Observed]], *, params: PatternPar
     edits, accuracies, tried, chosen = [], [], np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys))
     costs: list[NDArray[np.float64]] = []
     fronts = 0
-    for networks in usable:
-        first = networks[0].architecture
-        search = [one for one, kept in zip(networks, _finished(networks), strict=True) if kept]
-        rows = np.array([[changes(first, one.architecture).get(key, 0.0) for key in keys] for one in search])
+    for each in usable:
+        search = [one for one, kept in zip(each.networks, _finished(each.networks), strict=True) if kept]
+        rows = np.array([[changes(each.first, one.architecture).get(key, 0.0) for key in keys] for one in search])
         tried += (np.abs(rows) > _EPSILON).sum(axis=0)
         front = np.array([one.front for one in search])
         chosen += (rows[front] > _EPSILON).sum(axis=0)

@@ -17,7 +17,16 @@ from fingerpost.tasks.nas.shared_forward import shared_logits
 from fingerpost.tasks.nas.shared_weights import own_weights, shapes_of
 from fingerpost.tasks.nas.space import SearchSpace
 from fingerpost.tasks.nas.supernet_params import SupernetParams
-from fingerpost.tasks.nas.training import BETAS, PART, judged, moments_of, rate_at, restore_moments, shifted
+from fingerpost.tasks.nas.training import (
+    BETAS,
+    PART,
+    class_weights,
+    judged,
+    moments_of,
+    rate_at,
+    restore_moments,
+    shifted,
+)
 from fingerpost.tasks.nas.training_params import Arrays, Epoch, Examples
 
 #: Training images that the batch norms of a network are calibrated with before it is judged, and images a pass.
@@ -42,6 +51,7 @@ class SupernetTrainer:
             size: training.targets if training.targets.ndim == 1 else resized_masks(training.targets, size)
             for size in space.resolutions
         }
+        self._class_weights = class_weights(training.targets, space.classes, params.balance)
         self.weights = _initial(space, params.seed)
         kernels = [weight for weight in self.weights.values() if weight.ndim > 1]
         others = [weight for weight in self.weights.values() if weight.ndim == 1]
@@ -117,7 +127,7 @@ class SupernetTrainer:
     def _backward(self, logits: torch.Tensor, targets: torch.Tensor, teacher: torch.Tensor | None) -> float:
         """Adds the gradients of a path's loss; the loss."""
         smoothing = self.params.label_smoothing if logits.ndim == 2 else 0.0
-        loss = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+        loss = torch.nn.functional.cross_entropy(logits, targets, self._class_weights, label_smoothing=smoothing)
         if teacher is not None:
             soft = torch.nn.functional.cross_entropy(logits, torch.softmax(teacher, dim=1))
             loss = (1 - self.params.distillation) * loss + self.params.distillation * soft
@@ -204,12 +214,14 @@ def supernet_network(
 
 
 def calibrated(net: Network, images: NDArray[np.generic]) -> Network:
-    """The network in eval mode; its batch norms have the mean statistics of batches of the first images."""
+    """The network in eval mode; its batch norms have the mean statistics of batches of some images, always the same."""
     norms = [part.norm for _, part in net.convolutions()]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-    chosen = resized(images[:CALIBRATION], net.size)
+    # Images are often in the order of their classes, and the first ones of some classes.
+    order = np.random.default_rng(4).permutation(len(images))
+    chosen = resized(images[order[:CALIBRATION]], net.size)
     with one_thread(), torch.no_grad():
         net.train()
         for begin in range(0, max(len(chosen) - 1, 1), CALIBRATED):

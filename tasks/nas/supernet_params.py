@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class SupernetParams:
     """How the shared weights of a search space are trained.
 
-    epochs: passes over the training images. batch: images a step. rate, weight_decay, warmup, label_smoothing: as in
+    epochs: passes over the training images. batch: images a step. rate, weight_decay, warmup, label_smoothing, balance: as in
     ``TrainingParams``. distillation: weight of the largest network's probabilities in the loss of the others, from 0
     (labels alone) to 1. shift: maximum random shift of training images, in pixels. judged: networks that an epoch's validation is the mean of.
     seed: of weights, batches and paths.
@@ -19,6 +19,7 @@ class SupernetParams:
     weight_decay: float = 0.02
     warmup: float = 0.1
     label_smoothing: float = 0.05
+    balance: float = 0.5
     distillation: float = 0.5
     shift: int = 1
     judged: int = 4
@@ -32,5 +33,6 @@ class SupernetParams:
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"supernet: expected {name} from 0 to below 1, got {getattr(self, name)}; correct it")
-        if not 0 <= self.distillation <= 1:
-            raise ValueError(f"supernet: expected distillation from 0 to 1, got {self.distillation}; correct it")
+        for name in ("distillation", "balance"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"supernet: expected {name} from 0 to 1, got {getattr(self, name)}; correct it")

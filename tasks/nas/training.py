@@ -53,6 +53,7 @@ class NetworkTrainer:
         if architecture.task == "segmentation":
             self._targets = resized_masks(training.targets, architecture.resolution)
         self._validation = validation
+        self._weights = class_weights(self._targets, architecture.classes, params.balance)
         self.net = network(architecture, seed=seed)
         self._optimizer = torch.optim.AdamW(_groups(self.net, params), lr=params.rate, betas=BETAS, fused=True)
         self.step, self._sum, self.diverged = 0, 0.0, False
@@ -111,7 +112,7 @@ class NetworkTrainer:
         logits = self.net(as_input(images).contiguous(memory_format=torch.channels_last))
         if self.architecture.task == "segmentation":
             truth = torch.from_numpy(resized_masks(targets, self.architecture.output).astype(np.int64))
-            return torch.nn.functional.cross_entropy(logits, truth)
+            return torch.nn.functional.cross_entropy(logits, truth, weight=self._weights)
         return torch.nn.functional.cross_entropy(
             logits, torch.from_numpy(targets), label_smoothing=self.params.label_smoothing
         )
@@ -169,6 +170,14 @@ def train(
         if save is not None:
             save(trainer.step, trainer.state)
     return trainer.result()
+
+
+def class_weights(targets: NDArray[Any], classes: int, balance: float) -> torch.Tensor | None:
+    """The weights of the classes of masks (n, size, size), see ``TrainingParams.balance``; None for classes of images."""
+    if targets.ndim == 1 or not balance:
+        return None
+    counts = np.maximum(np.bincount(targets.ravel(), minlength=classes), 1)
+    return torch.from_numpy(((targets.size / counts) ** balance).astype(np.float32))
 
 
 def rate_at(step: int, steps: int, rate: float, warmup: float) -> float:

@@ -17,7 +17,8 @@ class TrainingParams:
 
     epochs: passes over the training images. batch: images a step. rate: peak learning rate of AdamW; it rises over the
     first ``warmup`` of the steps, a fraction, and follows a cosine down to a hundredth of it at the last step.
-    label_smoothing: of the cross-entropy, for classification. shift: maximum random shift of training images, in pixels of
+    label_smoothing: of the cross-entropy, for classification. balance: for
+    segmentation, a pixel weighs the fraction of its class to the power of minus that; 0: all the same. shift: maximum random shift of training images, in pixels of
     the network's resolution.
     """
 
@@ -27,6 +28,7 @@ class TrainingParams:
     weight_decay: float = 0.05
     warmup: float = 0.15
     label_smoothing: float = 0.05
+    balance: float = 0.5
     shift: int = 1
 
     def __post_init__(self) -> None:
@@ -34,6 +36,8 @@ class TrainingParams:
             raise ValueError(
                 f"training: expected epochs, batch and rate above 0 and no negative value, got {self}; correct it"
             )
+        if not 0 <= self.balance <= 1:
+            raise ValueError(f"training: expected a balance from 0 to 1, got {self.balance}; correct it")
         if not 0 <= self.warmup < 1 or not 0 <= self.label_smoothing < 1:
             raise ValueError(
                 f"training: expected warmup and label_smoothing from 0 to below 1, got {self}; correct them"

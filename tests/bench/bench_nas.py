@@ -159,7 +159,7 @@ def landscape_rows() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure, print and write ``bench-results/nas.json``."""
+    """Measure, print and write ``bench-results/nas_<part>.json`` for each part."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one seed, few searches")
     parser.add_argument("--fresh", action="store_true", help="train all networks anew")
@@ -176,12 +176,13 @@ def main() -> None:
         "curation": lambda: curation_rows(range(4 if quick else 20)),
         "landscape": landscape_rows,
     }
-    rows: list[dict[str, Any]] = []
     for part in given.only:
         seconds, found = cpu_seconds(make[part])
-        print_table(found, f"{part}: {seconds:.0f} CPU seconds")
-        rows += found
-    print(f"written to {write_rows('nas', rows, quick=quick)}")
+        print_table([{**row, "network": None} for row in found], f"{part}: {seconds:.0f} CPU seconds")
+        for row in found:
+            if "network" in row:
+                print(f"{row['contender']}: {row['network']}")
+        print(f"written to {write_rows(f'nas_{part}', found, quick=quick, cpu_seconds=seconds)}")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ SPACE = SearchSpace(
     (1,),
     (StageChoices((2, 4, 8, 16), (2,), (1, 2), BLOCKS), StageChoices((4, 8, 16, 32), (2,), (1, 2), BLOCKS)),
 )
-ALONE = TrainingParams(epochs=3)
+ALONE = TrainingParams(epochs=4)
 
 
 def sides(images: int) -> tuple[Examples, Examples]:
@@ -61,8 +61,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer networks, images and epochs")
     quick = parser.parse_args().quick
-    examples, networks = sides(600 if quick else 2000), some_networks(SPACE, 8 if quick else 30, seed=15)
-    seeds, params = (1, SupernetParams(epochs=2)) if quick else (2, SupernetParams(epochs=15))
+    examples, networks = sides(600 if quick else 1200), some_networks(SPACE, 8 if quick else 24, seed=15)
+    seeds, params = (1, SupernetParams(epochs=2)) if quick else (2, SupernetParams(epochs=12))
     seconds, truth = cpu_seconds(lambda: alone(networks, examples, seeds))
     rows = [_row("trained alone", "first seed, beside the last", truth[:, 0], truth[:, -1], seconds)]
     for distillation in (0.0, 0.5):

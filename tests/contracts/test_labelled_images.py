@@ -142,6 +142,8 @@ def test_a_folder_by_class_has_no_splits_and_its_size_can_be_set(tmp_path: Path)
         ({"train_labels": np.array([None] * 9)}, "expected an array 'train_labels'"),
         ({"test_labels": None}, "expected an array 'test_labels'"),
         ({"test": TEST[:, :9]}, "expected images of one size"),
+        ({"train": np.uint8(3)}, "expected one row for each image in 'train'"),
+        ({"train": np.zeros((9, 0, 0), np.uint8)}, "expected square grey images"),
     ],
 )
 def test_arrays_that_do_not_fit_together_are_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
@@ -167,13 +169,22 @@ def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
         ([50, 3], "expected 19 bytes in each row"),
         ([50], "expected a height and width"),
         ([2, 5], "expected square images"),
+        ([0, 5], "expected a height and width"),
+        ([2.0, np.nan], "expected a height and width"),
+        (["two", "five"], "expected a height and width"),
     ],
 )
-def test_packed_drawings_of_a_wrong_shape_are_refused(tmp_path: Path, shape: list[int], said: str) -> None:
+def test_packed_drawings_of_a_wrong_shape_are_refused(tmp_path: Path, shape: list[Any], said: str) -> None:
     path = str(packed_archive(tmp_path, shape=np.array(shape)))
     for ask in (image_source(path).check, image_source(path).read):
         with pytest.raises(InputError, match=said):
             ask()
+
+
+@pytest.mark.parametrize("packed", [np.uint8(3), np.ones((6, 2))])
+def test_packed_drawings_that_are_no_bytes_are_refused(tmp_path: Path, packed: np.ndarray) -> None:
+    with pytest.raises(InputError, match="in 'X_packed', found"):
+        image_source(str(packed_archive(tmp_path, X_packed=packed))).read()
 
 
 @pytest.mark.parametrize("archive", [split_archive, packed_archive])

@@ -7,7 +7,7 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.pattern_params import PatternParams
-from fingerpost.tasks.nas.patterns import PARTS, Observed, Pattern, mined_patterns
+from fingerpost.tasks.nas.patterns import PARTS, Observed, Pattern, compared, mined_patterns
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -16,18 +16,21 @@ from fingerpost.tasks.stage_run import StageRun
 def mine_patterns(run: StageRun, search: Ref, *earlier: Ref, params: PatternParams) -> None:
     """Finds what edits changed in accuracy, latency, memory and size among the networks of this and of earlier searches."""
     searches = [observed(run.store, ref) for ref in (search, *earlier)]
-    found = mined_patterns(searches, params=params)
+    found, told = mined_patterns(searches, params=params), compared(searches, params=params)
     run.write("patterns", patterns_table(found))
     run.quality = {
         "patterns": len(found),
         "measured": sum(pattern.measured for pattern in found),
-        "searches": sum(len(one) >= params.least for one in searches),
-        "networks": sum(len(one) for one in searches if len(one) >= params.least),
+        "searches": len(told),
+        "networks": sum(len(one.networks) for one in told),
     }
 
 
 def observed(store: Store, ref: Ref) -> list[Observed]:
-    """The networks of a search whose accuracy is known, the first evaluated one first."""
+    """The trained networks of a search, the first evaluated one first.
+
+    Accuracies with a supernet's weights are of another scale, and tell nothing beside those of trained networks.
+    """
     rows = store.open(ref, contracts.SEARCH).read("evaluated").sort_by("number").to_pylist()
     return [
         Observed(
@@ -39,7 +42,7 @@ def observed(store: Store, ref: Ref) -> list[Observed]:
             row["front"] == 0,
         )
         for row in rows
-        if row["accuracy"] is not None
+        if row["trained"]
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from fingerpost.tasks.nas.accelerator import Accelerator
 from fingerpost.tasks.nas.advice import AdviceParams, advise, applied, plan
 from fingerpost.tasks.nas.advice_text import COLUMNS, NOT_MEASURED, advice_records, advice_rows, effect_text
-from fingerpost.tasks.nas.architecture import Architecture
+from fingerpost.tasks.nas.architecture import Architecture, Block
 from fingerpost.tasks.nas.architecture_toml import architecture_toml, parse_architecture
 from fingerpost.tasks.nas.costs import costs_of
 from fingerpost.tasks.nas.edits import Edit, edited
@@ -93,6 +93,21 @@ def test_chosen_edits_are_applied_together() -> None:
     assert applied(REFERENCE, []) == REFERENCE
     with pytest.raises(ValueError, match="expected one edit for each place, got 2 that change the kind of stage 1"):
         applied(REFERENCE, [Edit("fuse", 1, 0), Edit("replace_depthwise", 1, 0)])
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_overlapping_edits_the_special_one_counts(swapped: bool) -> None:
+    def both(*edits: Edit) -> Architecture:
+        return applied(REFERENCE, edits[::-1] if swapped else edits)
+
+    found = both(Edit("replace_depthwise", 1), Edit("fuse", 1, 0)).stages[0].blocks
+    assert found == (Block("fused", 3, 4), Block("conv", 3, 1))
+    found = both(Edit("fuse", 1), Edit("replace_depthwise", 1, 1)).stages[0].blocks
+    assert found == (Block("fused", 3, 4), Block("conv", 3, 1))
+    stages = both(Edit("fuse"), Edit("replace_depthwise", 2)).stages
+    assert [[block.kind for block in stage.blocks] for stage in stages] == [["fused"] * 2, ["conv"] * 2, ["fused"] * 2]
+    channels = both(Edit("even", value=16), Edit("round", 1, value=32), Edit("round", 0, value=16))
+    assert [channels.stem, *(stage.channels for stage in channels.stages)] == [16, 32, 16, 16]
 
 
 def test_texts_and_records_say_the_same() -> None:

@@ -118,6 +118,12 @@ def _cell(name: str, value: str, row: int = 1) -> str:
         (ROWS.replace("latency_ms", "time"), r"expected a column 'latency_ms'"),
         ("latency_ms\n1\n", r"expected a column 'kind' or 'architecture'"),
         ("kind,size,inputs,outputs,latency_ms,device\nadd,1,1,1,1,a\nadd,1,2,2,1,b\n", r"one device in all rows"),
+        (
+            "kind,size,inputs,outputs,latency_ms,parallelism\nadd,1,1,1,1,0\n",
+            r"whole number of at least 1 as parallelism",
+        ),
+        ("kind,size,inputs,outputs,latency_ms,parallelism\nadd,1,1,1,1,many\n", r"as parallelism, found 'many'"),
+        ("kind,size,inputs,outputs,latency_ms,bytes_per_value\nadd,1,1,1,1,nan\n", r"as bytes_per_value, found 'nan'"),
         ("", r"found an empty file"),
     ],
 )

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from fingerpost.tasks.nas import training  # noqa: E402
 from fingerpost.tasks.nas.networks import loaded, network  # noqa: E402
-from fingerpost.tasks.nas.training import NetworkTrainer, judged, logits_of, rate_at, train  # noqa: E402
+from fingerpost.tasks.nas.training import NetworkTrainer, class_weights, judged, logits_of, rate_at, train  # noqa: E402
 from tests.unit.nas.worlds import digits, masked, small  # noqa: E402
 
 PARAMS = TrainingParams(epochs=5)
@@ -113,10 +113,21 @@ def test_examples_that_do_not_fit_are_refused(change: Callable[[Examples], Examp
         NetworkTrainer(small(), change(digits()[0]), None, PARAMS)
 
 
-@pytest.mark.parametrize("change", [{"epochs": 0}, {"rate": 0.0}, {"shift": -1}, {"warmup": 1.0}])
+@pytest.mark.parametrize("change", [{"epochs": 0}, {"rate": 0.0}, {"shift": -1}, {"warmup": 1.0}, {"balance": 2.0}])
 def test_parameters_that_train_nothing_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="training: expected"):
         replace(PARAMS, **change)  # type: ignore[arg-type]
+
+
+def test_pixels_of_rare_classes_weigh_more() -> None:
+    masks = np.zeros((1, 4, 4), dtype=np.uint8)
+    masks[0, 0] = 1
+    weights = class_weights(masks, 3, 0.5)
+    assert weights is not None
+    np.testing.assert_allclose(weights[:2] / weights[0], [1, 3**0.5], rtol=1e-6)
+    assert torch.isfinite(weights).all()
+    assert class_weights(masks, 3, 0.0) is None
+    assert class_weights(np.zeros(4, dtype=np.int64), 3, 0.5) is None
 
 
 def test_the_rate_rises_and_falls() -> None:

@@ -12,6 +12,7 @@ from fingerpost.tasks.nas.patterns import (
     Pattern,
     built_in_patterns,
     changes,
+    compared,
     expected_change,
     mined_patterns,
     part_of,
@@ -129,3 +130,19 @@ def test_expectations_add_up() -> None:
     assert expected_change(patterns, other, REFERENCE)[0] == pytest.approx(-mean)
     assert expected_change(patterns, REFERENCE, REFERENCE) == (0.0, 0.0, 0)
     assert expected_change(patterns, REFERENCE, edited(other, Edit("shrink_input", value=14)))[2] == 0
+
+
+def test_networks_that_searches_share_count_once() -> None:
+    first, other = search(40, 0), search(40, 1)
+    apart, once = (by_key(mined_patterns(some, params=PatternParams())) for some in ([first, other], [first]))
+    key = ("narrow", "middle")
+    assert apart[key].tried > 1.5 * once[key].tried
+    assert apart[key].accuracy_spread < once[key].accuracy_spread
+    # A longer search has the evaluations of a shorter one, too.
+    longer = [*first, *other[1:9]]
+    assert by_key(mined_patterns([first, first[:30]], params=PatternParams())) == once
+    told = compared([first, longer, longer], params=PatternParams())
+    assert [len(one.networks) for one in told] == [len(first), 8]
+    # The same network trained again, or on other images, is another observation.
+    again = search(40, 0, noise=0.002)
+    assert len(compared([first, again], params=PatternParams())) == 2

@@ -15,7 +15,7 @@ from fingerpost.tasks.nas.shared_weights import cuts_of, own_weights, shapes_of
 from fingerpost.tasks.nas.space import SearchSpace
 from fingerpost.tasks.nas.space_choices import BlockChoices, StageChoices
 from fingerpost.tasks.nas.supernet_params import SupernetParams
-from fingerpost.tasks.nas.training_params import Arrays
+from fingerpost.tasks.nas.training_params import Arrays, Examples
 from tests.unit.nas.small_spaces import spaces
 
 torch = pytest.importorskip("torch")
@@ -109,6 +109,15 @@ def test_batch_norms_are_calibrated_on_training_images() -> None:
         rows = net.stem.conv(images)
     torch.testing.assert_close(net.stem.norm.running_mean, rows.mean(dim=(0, 2, 3)), rtol=0.05, atol=0.05)
     assert not net.training
+
+
+def test_batch_norms_see_all_classes_of_images_in_the_order_of_their_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supernet, "CALIBRATION", 128)
+    shades = np.repeat(np.array([0, 255], np.uint8), 300)[:, None, None] * np.ones((8, 8), np.uint8)
+    net = supernet_network(SPACE, random_weights(SPACE), SPACE.smallest(), Examples(shades, np.repeat([0, 1], 300)))
+    with torch.no_grad():
+        dark, bright = (net.stem.conv(torch.full((1, 1, 8, 8), shade)).mean(dim=(0, 2, 3)) for shade in (0.0, 1.0))
+    torch.testing.assert_close(net.stem.norm.running_mean, (dark + bright) / 2, rtol=0.2, atol=0.01)
 
 
 def test_a_supernet_of_masks_is_trained() -> None:

@@ -55,7 +55,7 @@ def test_it_learns_and_says_how_well() -> None:
     rows, scores = world(100)
     mean, spread = fit_surrogate(rows[:60], scores[:60]).predict(rows[60:])
     errors = mean - scores[60:]
-    assert np.corrcoef(mean, scores[60:])[0, 1] > 0.9
+    assert np.corrcoef(mean, scores[60:])[0, 1] > 0.8
     assert 0.5 < np.sqrt(np.mean((errors / spread) ** 2)) < 2.0
 
 
