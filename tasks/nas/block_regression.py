@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 
-#: Degrees of freedom of the noise, and how often its weights are found anew.
+#: Degrees of freedom of the noise, and how often its weights are computed.
 FREEDOM, ROUNDS = 4.0, 3
 #: Deviation of the prior of the logarithm of a variance, and the mean of that of the noise: relative errors of 5 %.
 _WIDTH, _NOISE = 2.0, -6.0

@@ -59,7 +59,7 @@ class CellLatency:
 
     def predict(self, cells: Cells) -> tuple[Vector, Vector]:
         """Mean and spread (n,) in the unit of what was measured, of cells (n, 6)."""
-        straight, curved = _blocks(cells)
+        straight, curved = latency_features(cells)
         parts = self.linear.predict([straight]), self.quadratic.predict([straight, curved])
         mean = 0.5 * self.factor * (parts[0][0] + parts[1][0])
         return mean, 0.5 * self.factor * (parts[0][1] + parts[1][1])
@@ -69,7 +69,7 @@ def fit_few_shot(cells: Cells, latencies: Vector, params: FewShotParams | None =
     """The latencies of a device from measured cells (n, 6) and their latencies (n,), above 0. A function of these alone."""
     params = params or FewShotParams()
     _checked(cells, latencies)
-    straight, curved = _blocks(cells)
+    straight, curved = latency_features(cells)
     linear = fit_blocks([Block(straight, LINEAR)], latencies)
     quadratic = fit_blocks([Block(straight, LINEAR), Block(curved, QUADRATIC)], latencies)
     left_out = 0.5 * (linear.left_out + quadratic.left_out)
@@ -100,7 +100,7 @@ def likely_factor(predicted: Vector, latencies: Vector, tolerance: float) -> flo
 
 def count_features(cells: Cells) -> Matrix:
     """Counts of the operations (n, 4) of cells (n, 6), with mean 0 and a root mean square length of 1 over all cells."""
-    return _blocks(cells)[0]
+    return latency_features(cells)[0]
 
 
 def _checked(cells: Cells, latencies: Vector) -> None:
@@ -110,7 +110,7 @@ def _checked(cells: Cells, latencies: Vector) -> None:
         )
 
 
-def _blocks(cells: Cells) -> tuple[Matrix, Matrix]:
+def latency_features(cells: Cells) -> tuple[Matrix, Matrix]:
     """Counts of operations, and their products, scaled over all cells."""
     (middle, size), (curved_middle, curved_size) = _scales()
     own = counts(cells)
@@ -136,8 +136,8 @@ def _products(columns: Matrix) -> Matrix:
 
 def _design_features(cells: Cells, linear: float, rest: float) -> Matrix:
     """Features whose coefficients have variance 1 beforehand: counts of all and of live operations, and their products."""
-    straight, curved = _blocks(cells)
-    live_straight, live_curved = _blocks(live_operations(cells))
+    straight, curved = latency_features(cells)
+    live_straight, live_curved = latency_features(live_operations(cells))
     others = [np.sqrt(rest) * block for block in (curved, live_straight, live_curved)]
     return np.concatenate([np.full((len(cells), 1), 3.0), np.sqrt(linear) * straight, *others], axis=1)
 
