@@ -142,7 +142,7 @@ def _summed(counts: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray
     """
     network, operator = np.nonzero(counts)
     weights = counts[network, operator] * np.broadcast_to(values, counts.shape)[network, operator]
-    return np.bincount(network, weights, minlength=len(counts))
+    return np.bincount(network, weights, minlength=len(counts)).astype(np.float64, copy=False)
 
 
 def fit_latency_estimator(
