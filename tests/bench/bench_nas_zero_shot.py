@@ -4,9 +4,8 @@ Random connected cells are built in torch and never trained; the scores' Spearma
 benchmark's tables, beside the control, the count of parameters, and the mean of ranks.
 
 A network is smaller than the benchmark's: one cell a stage instead of five, images of 16 × 16 pixels instead of 32 × 32, a batch
-of 32. ``settings`` compares that with others on fewer cells. There is no CIFAR: an image has three random drawings of MNIST as its
-channels, scaled to mean 0 and deviation 1. Normal noise needs no data, and tells networks apart less well, since real images
-differ from each other less evenly.
+of 32. A second table compares that with others on fewer cells. There is no CIFAR: an image has three random drawings of MNIST as its
+channels, scaled to mean 0 and deviation 1. Normal noise would need no data, but NASWOT and the Jacobian covariance correlate less with it.
 """
 
 import argparse

@@ -1,15 +1,24 @@
 """The network of a NAS-Bench-201 cell: the benchmark's counts of parameters, paths, and sums written out by hand."""
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from fingerpost.tasks.determinism import one_thread  # noqa: E402
 from fingerpost.tasks.nas.cell_network import EDGES, OPERATIONS, CellNetwork, live_edges  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("_one_thread")
 NONE, SKIP, CONV1, CONV3, POOL = OPERATIONS
+
+
+@pytest.fixture(name="_one_thread")
+def one() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -19,9 +28,7 @@ def parameters(module: torch.nn.Module) -> int:
 @pytest.mark.parametrize(("operation", "count"), [(SKIP, 73_306), (CONV1, 1_531_546 - 1_290_240), (CONV3, 1_531_546)])
 def test_the_network_has_as_many_parameters_as_the_benchmarks(operation: str, count: int) -> None:
     # The benchmark's tables say 0.073306 and 1.531546 million; a 1 × 1 kernel has a ninth of the weights.
-    network = CellNetwork([operation] * 6)
-    assert parameters(network) == count
-    assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 10)
+    assert parameters(CellNetwork([operation] * 6)) == count
 
 
 def test_live_edges_are_those_of_a_search_for_paths() -> None:
@@ -68,7 +75,9 @@ def test_edges_that_lead_nowhere_have_no_weights_and_a_cell_without_a_path_answe
 @pytest.mark.parametrize("size", [7, 8, 13])
 def test_any_size_of_images_will_do(size: int) -> None:
     network = CellNetwork([CONV3] * 6, channels=2, cells=1, classes=3, inputs=1)
-    assert network.features(torch.zeros(2, 1, size, size)).shape == (2, 8, -(-size // 4), -(-size // 4))
+    rows = torch.zeros(2, 1, size, size)
+    assert network.features(rows).shape == (2, 8, -(-size // 4), -(-size // 4))
+    assert network(rows).shape == (2, 3)
 
 
 def test_what_is_no_cell_is_said() -> None:
