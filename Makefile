@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-kg-growth bench-metric bench-ops runbook soak clean
+.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-kg-growth bench-metric bench-nas bench-ops runbook soak clean
 
 run: build  ## the main job on the built-in sample, to a published index and a report
 	@$(BIN)/fingerpost run nightly --profile quick
@@ -35,7 +35,7 @@ contracts:
 build:  ## the virtual environment and the extensions
 	@$(PYTHON) infra/setup_environment.py
 
-bench: bench-corpus bench-ann bench-xmr bench-autocomplete bench-kg bench-metric bench-ops  ## all benchmarks beside their peers (long)
+bench: bench-corpus bench-ann bench-xmr bench-autocomplete bench-kg bench-metric bench-nas bench-ops  ## all benchmarks beside their peers (long)
 
 bench-corpus: build
 	@$(BIN)/python -m tests.bench.bench_corpus
@@ -65,6 +65,14 @@ bench-kg-growth: build  ## alignment as both graphs grow to a million entities (
 bench-metric: build
 	@$(BIN)/python -m tests.bench.bench_metric
 	@$(BIN)/python -m tests.bench.bench_metric_training
+
+bench-nas: build  ## searches of architectures: up to 3 hours on two cores
+	@$(BIN)/python -m tests.bench.bench_nas_cells
+	@$(BIN)/python -m tests.bench.bench_nas_zero_shot
+	@$(BIN)/python -m tests.bench.bench_nas_latency
+	@$(BIN)/python -m tests.bench.bench_nas_supernet
+	@$(BIN)/python -m tests.bench.bench_nas
+	@$(BIN)/python -m tests.bench.bench_nas_advice
 
 bench-ops: build
 	@$(BIN)/python -m tests.bench.bench_ops

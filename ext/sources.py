@@ -40,6 +40,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "trees": ("trees.pyx", "trees.hpp", *_BUILD),
     "ranker_beam": ("ranker_beam.pyx", "ranker_beam.hpp", "ranker_chunk.hpp", "pages.hpp", "parallel.hpp", *_BUILD),
     "trie": ("trie.pyx", "trie.hpp", *_BUILD),
+    "accelerator": ("accelerator.pyx", "accelerator.hpp", *_BUILD),
 }
 
 

@@ -7,7 +7,7 @@ import typer
 from fingerpost.flows import domains
 from fingerpost.flows.commands import backfilling, comparing, forgetting, keeping, pipeline, stack, watching
 from fingerpost.flows.commands.options import without_credentials_in_files
-from fingerpost.flows.domains.domain import named
+from fingerpost.flows.domains.domain import Domain, named
 from fingerpost.flows.run.garbage import while_starting
 from fingerpost.flows.run.loggers import silence
 from fingerpost.flows.run.plain_text import check_arguments, echo, write_anything
@@ -54,11 +54,23 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
         help=_HELP,
     )
-    own = [named(command) for domain in domains.DOMAINS for command in domain.commands]
+    single = [domain for domain in domains.DOMAINS if not domain.command_group]
+    own = [named(command) for domain in single for command in domain.commands]
     for command in (*_FIRST, *own, *_COMMANDS):
         application.command()(without_credentials_in_files(command))
     application.add_typer(backfilling.backfill, name="backfill")
+    for domain in domains.DOMAINS:
+        if domain.command_group:
+            application.add_typer(_group(domain), name=domain.word)
     return application
+
+
+def _group(domain: Domain) -> typer.Typer:
+    """The commands of a domain as subcommands of one that is named by its word."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help=domain.command_group)
+    for command in domain.commands:
+        group.command()(without_credentials_in_files(named(command)))
+    return group
 
 
 app = application()

@@ -55,9 +55,14 @@ IMAGES = Contract(
             (f.ID, f.LABEL, _text("split", "training, validation or test"), f.PIXELS, _MASK),
             key=("id",),
         ),
+        Table(
+            "classes",
+            (_text("name", "the name of a class, in the order of its number; of masks, 0 is the background"),),
+            key=("name",),
+        ),
         tensor_table("shape"),
     ),
-    "labelled images, or images with masks, one file per shard; the shape of one image",
+    "labelled images, or images with masks, one file per shard; their classes, and the shape of one image",
 )
 MEASUREMENTS = Contract(
     "nas.measurements",
@@ -184,20 +189,24 @@ PATTERNS = Contract(
         Table(
             "patterns",
             (
-                _text("edit", "fuse, round, even, replace_depthwise, shrink, ..."),
-                _text("where", "the condition under which it helped, in words"),
-                _number("low", "lower end of the condition's range"),
-                _number("high", "upper end of the condition's range"),
-                _count("tried", "pairs of candidates that differ by it"),
-                _number("latency_change", "median relative change of latency; negative is faster"),
-                _number("accuracy_change", "median change of accuracy, as a fraction"),
-                _number("memory_change", "median relative change of peak activation memory"),
-                _number("size_change", "median relative change of parameters"),
+                _text("edit", "fuse, replace_depthwise, narrow, shrink_expansion, ...; of numbers, one halving"),
+                _text("where", "the part of the network: early, middle, late or everywhere"),
+                _number("low", "lower end of that part, as a fraction of the stages"),
+                _number("high", "upper end of that part"),
+                _count(
+                    "tried", "evaluated networks that differ by it or its opposite from the first one; 0: an assumption"
+                ),
+                _number("chosen", "fraction of the networks of the Pareto fronts that do"),
+                _number("latency_change", "relative change of latency; negative is faster; 0 if not known"),
+                _number("accuracy_change", "expected change of accuracy, as a fraction"),
+                _number("accuracy_spread", "the standard deviation of that"),
+                _number("memory_change", "relative change of peak activation memory"),
+                _number("size_change", "relative change of parameters"),
             ),
             key=("edit", "where"),
         ),
     ),
-    "edits of architectures that helped in earlier searches, and by how much",
+    "what edits of architectures changed in searches, and how often their best networks have them",
 )
 TRAINED = Contract(
     "nas.trained",

@@ -3,6 +3,7 @@
 import re
 
 from fingerpost.schemas.errors import UnsafeNameError
+from fingerpost.schemas.evaluation_cache import PATH as EVALUATIONS
 from fingerpost.schemas.pins import FOLDER as PINS
 from fingerpost.schemas.pins import pinned_by
 from fingerpost.schemas.publish import Pointer, products
@@ -38,6 +39,7 @@ _OTHERS = "|".join(
         rf"\.alerts/{_NAME}\.(json|sent|attempt-\d{{6}})",
         r"\.forgotten/.*\.json",
         r"\.claims/.*|\.probe/.*",
+        EVALUATIONS.pattern,
         r"reports/[A-Za-z0-9_.-]*\.html",
         r"exports/.*",
     )

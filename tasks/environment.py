@@ -21,6 +21,9 @@ class Progress(Protocol):
     def advance(self, stage: str, done: int) -> None:
         """``done`` of the steps are finished."""
 
+    def tell(self, stage: str, text: str) -> None:
+        """What a long stage has found so far, in a few words."""
+
     def end(self, record: StageRecord) -> None:
         """A stage ended, reused or run."""
 
@@ -32,6 +35,9 @@ class SilentProgress:
         """Nothing."""
 
     def advance(self, stage: str, done: int) -> None:
+        """Nothing."""
+
+    def tell(self, stage: str, text: str) -> None:
         """Nothing."""
 
     def end(self, record: StageRecord) -> None:

@@ -39,7 +39,7 @@ from fingerpost.tasks.shards import peak_memory_mb, reset_peak_memory
 from fingerpost.tasks.stage_run import StageRun, identity_of
 
 #: Packages that only some stages need, and that may not be installed.
-_EXTRAS = ("torch", "pytorch-metric-learning")
+_EXTRAS = ("torch", "pytorch-metric-learning", "onnx", "onnxruntime")
 
 #: The beginning of a reason.
 _INPUT_CHANGED = "input changed"

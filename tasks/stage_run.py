@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -76,13 +77,35 @@ class StageRun:
         Each shard's files are written and recorded before the next result is awaited, so that after a kill only the
         shards in flight are recomputed.
         """
+        self.env.progress.begin(self.contract.name, len(shards))
         finished = {} if self.replace else self.workspace.finished_shards()
+        return self._mapped(function, shards, arguments, finished, before=0)
+
+    def map_further_shards(
+        self, function: Callable[..., ShardOutput], shards: Sequence[Shard], **arguments: Any
+    ) -> list[dict[str, Any]]:
+        """As ``map_shards``, for shards that depend on the results of earlier ones.
+
+        Their progress is counted on from those before; ``begin`` announced how many there will be in all.
+        """
+        before = self.shards_run + self.shards_resumed
+        return self._mapped(function, shards, arguments, self._interrupted, before=before)
+
+    def _mapped(
+        self,
+        function: Callable[..., ShardOutput],
+        shards: Sequence[Shard],
+        arguments: Mapping[str, Any],
+        finished: dict[int, tuple[list[FileEntry], dict[str, Any]]],
+        *,
+        before: int,
+    ) -> list[dict[str, Any]]:
         todo = [shard for shard in shards if shard.index not in finished]
         self.shards_resumed += len(shards) - len(todo)
         job = ShardJob(self.store, self.ref, self.contract, function, arguments)
-        self.env.progress.begin(self.contract.name, len(shards))
-        self.env.progress.advance(self.contract.name, len(shards) - len(todo))
-        for done, (position, report) in enumerate(self.env.executor.map(job, todo), start=len(shards) - len(todo) + 1):
+        start = before + len(shards) - len(todo)
+        self.env.progress.advance(self.contract.name, start)
+        for done, (position, report) in enumerate(self.env.executor.map(job, todo), start=start + 1):
             finished[todo[position].index] = (report.entries, report.figures)
             self.shards_run += 1
             self.peak_mb = max(self.peak_mb, report.peak_mb)
@@ -90,6 +113,11 @@ class StageRun:
         for shard in shards:
             self.entries += finished[shard.index][0]
         return [finished[shard.index][1] for shard in shards]
+
+    @cached_property
+    def _interrupted(self) -> dict[int, tuple[list[FileEntry], dict[str, Any]]]:
+        """The shards that an interrupted run finished, read once."""
+        return {} if self.replace else self.workspace.finished_shards()
 
     def gather(self, function: Callable[..., Any], shards: Sequence[Shard], **arguments: Any) -> list[Any]:
         """The results of ``function(store, shard, **arguments)`` in shard order, for aggregation over shards."""
@@ -103,6 +131,10 @@ class StageRun:
     def advance(self, done: int) -> None:
         """Shows the number of steps done."""
         self.env.progress.advance(self.contract.name, done)
+
+    def tell(self, text: str) -> None:
+        """Shows in a few words what a long stage has found so far."""
+        self.env.progress.tell(self.contract.name, text)
 
 
 def identity_of(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.models import ArgumentInfo
 
 from fingerpost.flows import domains
 from fingerpost.flows.run.flow_names import flow_names
@@ -123,8 +124,10 @@ def without_credentials_in_files(command: Callable[..., None]) -> Callable[..., 
             ):
                 option = get_type_hints(command, include_extras=True)[name].__metadata__[0]
                 # Of an annotation, typer takes the first name for the default.
-                given_as = (one for one in (option.default, *option.param_decls) if str(one).startswith("--"))
-                names = [*given_as, f"--{name.replace('_', '-')}"]
+                decls = (option.default, *(option.param_decls or ()))
+                given_as = (one for one in decls if str(one).startswith("--"))
+                is_argument = isinstance(option, ArgumentInfo)
+                names = [*given_as, name.upper() if is_argument else f"--{name.replace('_', '-')}"]
                 raise FingerpostError(
                     f"{names[0]}: expected the path of a file, got a URL with credentials (not shown); copy the file to"
                     " this machine and name that"

@@ -9,6 +9,7 @@ from fingerpost.flows.domains.corpus import CORPUS
 from fingerpost.flows.domains.domain import Domain, FileUse, InputFile, Product, named
 from fingerpost.flows.domains.kg import KG
 from fingerpost.flows.domains.metric import METRIC
+from fingerpost.flows.domains.nas import NAS
 from fingerpost.flows.domains.xmr import XMR
 
 if TYPE_CHECKING:  # they bring pyarrow along
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # they bring pyarrow along
     from fingerpost.schemas.store import Store
 
 #: In the order in which a nightly runs them.
-DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, AUTOCOMPLETE, KG, METRIC)
+DOMAINS: tuple[Domain, ...] = (CORPUS, ANN, XMR, AUTOCOMPLETE, KG, METRIC, NAS)
 
 
 def domain_of(word: str) -> Domain:

@@ -58,8 +58,9 @@ class InputFile:
     artifact: str
     stage: str
     part: str = ""
-    #: Names of the importing stage in earlier versions.
+    #: Names of the importing stage in earlier versions, and of further stages that read the file.
     formerly: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
     #: Where several days of it are read: the contract of one day's rows, and the stages that import and merge days.
     day_artifact: str = ""
     day_stage: str = ""
@@ -72,9 +73,9 @@ class InputFile:
     beside: tuple[str, ...] = ()
 
     def has_stage(self, stage: str, part: str = "") -> bool:
-        """Whether a stage of a flow's part imports the file, or one of its days, or merges these."""
+        """Whether a stage of a flow's part imports or reads the file, or imports one of its days, or merges these."""
         of_days = stage != "" and stage in (self.day_stage, self.merge_stage)
-        return of_days or (stage in self.stages and part == self.part)
+        return of_days or (stage in (*self.stages, *self.readers) and part == self.part)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -152,6 +153,8 @@ class Domain:
     report: Section | None = None
     #: Its commands, ``"fingerpost.flows.domains.xmr.commands:rank"``, in the order in which help lists them.
     commands: tuple[str, ...] = ()
+    #: The help of ``fingerpost <word>``, whose subcommands the commands are; empty: they are commands of ``fingerpost``.
+    command_group: str = ""
     #: Dotted keys of settings in earlier versions -> keys now.
     former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Prefix of its keys among the references of a run's record; empty where they have none.

@@ -5,6 +5,7 @@ from fingerpost.flows.domains.autocomplete.settings import AutocompleteSettings
 from fingerpost.flows.domains.corpus.settings import CorpusSettings
 from fingerpost.flows.domains.kg.settings import KgSettings
 from fingerpost.flows.domains.metric.settings import MetricSettings
+from fingerpost.flows.domains.nas.settings import NasSettings
 from fingerpost.flows.domains.xmr.settings import XmrSettings
 from fingerpost.flows.run.settings import CommonSettings
 
@@ -18,3 +19,4 @@ class Settings(CommonSettings):
     autocomplete: AutocompleteSettings = AutocompleteSettings()
     kg: KgSettings = KgSettings()
     metric: MetricSettings = MetricSettings()
+    nas: NasSettings = NasSettings()

@@ -2,15 +2,17 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
+from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from fingerpost.flows.run.console import TextConsole
+from fingerpost.flows.run.console import TextConsole, styled
 from fingerpost.flows.run.plain_text import visible
 from fingerpost.tasks.ledger import StageRecord
 
@@ -18,12 +20,25 @@ from fingerpost.tasks.ledger import StageRecord
 _UPDATE_SECONDS = 1.0
 
 
+class _Bars(Progress):
+    """Bars, and under them what their stages have found so far."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The bars, then a line for each stage that said something."""
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            if found := task.fields["found"]:
+                line = styled((f"  {found}", "dim"))
+                line.no_wrap, line.overflow = True, "ellipsis"
+                yield line
+
+
 class RunProgress:
     """Reports stages to the terminal (unless quiet), to a log file if one is named, and to the Prefect UI."""
 
     def __init__(self, *, quiet: bool = False, log_file: Path | None = None) -> None:
         self.console = TextConsole(stderr=True, quiet=quiet)
-        self._bars = Progress(
+        self._bars = _Bars(
             SpinnerColumn(),
             TextColumn("{task.description:<24}", markup=False),
             BarColumn(),
@@ -34,6 +49,7 @@ class RunProgress:
         )
         self._rows: dict[str, TaskID] = {}
         self._totals: dict[str, int] = {}
+        self._done: dict[str, int] = {}
         self._artifacts: dict[str, UUID] = {}
         self._updated: dict[str, float] = {}
         self._log = _log_to(log_file) if log_file else None
@@ -42,10 +58,10 @@ class RunProgress:
 
     def begin(self, stage: str, total: int) -> None:
         """Reports that a stage starts, with ``total`` steps."""
-        self._totals[stage] = max(total, 1)
+        self._totals[stage], self._done[stage] = max(total, 1), 0
         if self.console.is_terminal and not self.console.quiet:
             self._bars.start()
-            self._rows[stage] = self._bars.add_task(stage, total=max(total, 1))
+            self._rows[stage] = self._bars.add_task(stage, total=max(total, 1), found="")
         self._updated[stage] = time.monotonic()
         self._artifacts.pop(stage, None)
         # A single step is shown by the state of its task. Outside of a flow, Prefect would start a server.
@@ -61,12 +77,22 @@ class RunProgress:
 
     def advance(self, stage: str, done: int) -> None:
         """Reports that ``done`` steps are finished."""
+        self._done[stage] = done
         if stage in self._rows:
             self._bars.update(self._rows[stage], completed=done)
         now = time.monotonic()
         if stage in self._artifacts and (done >= self._totals[stage] or now - self._updated[stage] >= _UPDATE_SECONDS):
             self._updated[stage] = now
             update_progress_artifact(self._artifacts[stage], progress=100.0 * done / self._totals[stage])
+
+    def tell(self, stage: str, text: str) -> None:
+        """Reports what a long stage has found so far: beside its bar, in its artifact and in the logs."""
+        if stage in self._rows:
+            self._bars.update(self._rows[stage], found=text, refresh=True)
+        if stage in self._artifacts:
+            share = 100.0 * self._done[stage] / self._totals[stage]
+            update_progress_artifact(self._artifacts[stage], progress=share, description=f"{stage}: {text}")
+        self.log(f"{stage}: {text}")
 
     def end(self, record: StageRecord) -> None:
         """Reports that a stage ended, in one line."""

@@ -16,3 +16,6 @@ PACKAGES_SAMPLE = "python-docs-packages"
 
 #: The built-in graphs and links: the objects of numpy and of dask.array, and which of them dask says that it mirrors.
 OBJECTS_SAMPLE = "python-objects"
+
+#: The built-in labelled images: handwritten digits of 8 × 8 pixels, which come with scikit-learn.
+DIGITS_SAMPLE = "digits"

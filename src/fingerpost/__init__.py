@@ -1,7 +1,7 @@
 """The door from Python: what is published, opened to answer.
 
 ``live()`` is the index, ``ranker()`` the ranker, ``completer()`` the completer, ``alignment()`` the alignment,
-``threshold()`` the threshold of a collection::
+``threshold()`` the threshold, ``network()`` the searched network of a collection::
 
     import fingerpost
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from fingerpost.tasks.autocomplete.open import LiveCompleter
     from fingerpost.tasks.kg.open import LiveAlignment
     from fingerpost.tasks.metric.open import LiveThreshold
+    from fingerpost.tasks.nas.open import LiveNetwork
     from fingerpost.tasks.xmr.open import LiveRanker
 
-__all__ = ["alignment", "completer", "live", "ranker", "threshold"]
+__all__ = ["alignment", "completer", "live", "network", "ranker", "threshold"]
 
 # Imported when called: every process of a run imports this package, and few open a published artifact.
 
@@ -58,5 +59,12 @@ def alignment(collection: str | None = None, *, store: str | None = None) -> "Li
 def threshold(collection: str | None = None, *, store: str | None = None) -> "LiveThreshold":
     """The published threshold of a collection; see :func:`fingerpost.tasks.metric.open.live`."""
     from fingerpost.tasks.metric.open import live as opened
+
+    return opened(collection, store=store)
+
+
+def network(collection: str | None = None, *, store: str | None = None) -> "LiveNetwork":
+    """The published network of a collection; see :func:`fingerpost.tasks.nas.open.live`."""
+    from fingerpost.tasks.nas.open import live as opened
 
     return opened(collection, store=store)

@@ -10,18 +10,28 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from fingerpost.flows import domains
 from fingerpost.flows.cli import app
 from fingerpost.flows.run.flow_names import flow_names
 from fingerpost.schemas.errors import FingerpostError
 from tests.support.commands import fingerpost, fingerpost_here, refused
 from tests.support.products import request_for, write_csv
 
-COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+#: All commands, and the subcommands of the domains that have a group of their own.
+COMMANDS = [
+    *sorted(typer.main.get_command(app).commands),  # type: ignore[attr-defined]
+    *(
+        f"{domain.word} {command.partition(':')[2]}"
+        for domain in domains.DOMAINS
+        if domain.command_group
+        for command in domain.commands
+    ),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    done = CliRunner().invoke(app, [command, "--help"])
+    done = CliRunner().invoke(app, [*command.split(), "--help"])
     assert done.exit_code == 0
     assert f"fingerpost {command}" in " ".join(done.output.split())
 
@@ -34,12 +44,22 @@ def test_no_command_repeats_the_credentials_of_a_url_given_for_a_file() -> None:
         for name, hint in get_type_hints(command).items():
             if hint in (Path, Path | None):
                 with pytest.raises(
-                    FingerpostError, match=r"^--[a-z-]+: expected the path of a file, got a URL"
+                    FingerpostError, match=r"^(--[a-z-]+|[A-Z]+): expected the path of a file, got a URL"
                 ) as caught:
                     command(**{name: Path("s3://key:sec/ret@bucket/x.csv")})
                 assert "ret" not in str(caught.value)
                 tried.append(str(caught.value).partition(":")[0])
-    assert {"--input", "--output", "--vectors", "--queries", "--check", "--migrate", "--log-file"} <= set(tried)
+    assert {
+        "NETWORK",
+        "--onnx",
+        "--input",
+        "--output",
+        "--vectors",
+        "--queries",
+        "--check",
+        "--migrate",
+        "--log-file",
+    } <= set(tried)
 
 
 @pytest.mark.parametrize(

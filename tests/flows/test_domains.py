@@ -36,7 +36,10 @@ NO_REPORT: dict[str, str] = {}
 #: Domains without a command of their own, and why.
 NO_COMMAND = {"corpus": "what it makes is asked through an index"}
 #: Artifacts of imported files without keys of their own, and why.
-NO_KEYS = {"kg.links": "rows of graphs, which hold the keys; a key that no graph has is quarantined"}
+NO_KEYS = {
+    "kg.links": "rows of graphs, which hold the keys; a key that no graph has is quarantined",
+    "nas.measurements": "latencies of operators on a device, in which no image has a part",
+}
 #: A domain that is declared and of which nothing else was written.
 BARE = Domain(
     word="bare",
@@ -199,7 +202,9 @@ def has_keys(domain: Domain) -> Iterator[str]:
 
 
 def has_commands(domain: Domain) -> Iterator[str]:
-    known = {unwrap(command.callback) for command in application().registered_commands if command.callback}
+    groups = {group.name: group.typer_instance for group in application().registered_groups}
+    where = groups.get(domain.word) if domain.command_group else application()
+    known = {unwrap(command.callback) for command in where.registered_commands if command.callback} if where else set()
     own = [named(command) for command in domain.commands]
     yield from (f"command {one.__name__}" for one in own if one not in known)
     if not own and domain.word not in NO_COMMAND:

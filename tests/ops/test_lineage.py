@@ -198,13 +198,16 @@ def test_a_failed_run_says_which_stage_failed_and_shows_no_secret(made: tuple[St
 
 
 def nightly_of_all(record: dict[str, Any]) -> dict[str, Any]:
-    """A record as of a nightly that read documents, interactions, events, two graphs with links, and embeddings."""
+    """A record as of a nightly that read documents, interactions, events, two graphs with links, embeddings, and images
+    for a device."""
     day, files = "2026-01-05", {"input.source": "/in/documents.csv", "xmr.input": "/in/clicks.csv"}
     files["autocomplete.input"] = "/in/log.csv"
     files |= {"kg.left": "/in/left.nt", "kg.right": "/in/right.nt", "kg.links": "/in/pairs.csv"}
+    files |= {"nas.data": "/in/photos", "nas.device": "/in/cpu.parquet"}
     refs = {"index": "ann.index", "ranker": "xmr.ranker", "completer": "autocomplete.completer"}
     refs["alignment"] = "kg.alignment"
     refs["threshold_release"] = "metric.threshold"
+    refs["network"] = "nas.network"
     read = [file for _, file in domains.inputs() if file.title != "images"]
     stages = [
         stage | {"stage": file.stage, "part": file.part, "ref": f"{file.artifact}/day={day}/{number:032x}"}
@@ -226,19 +229,22 @@ def nightly_of_all(record: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_nightly_ends_in_all_that_it_publishes(made: tuple[Store, dict[str, Any]]) -> None:
     store, record = made[0], nightly_of_all(made[1])
-    names = ["ann.index", "xmr.ranker", "autocomplete.completer", "kg.alignment", "metric.threshold"]
+    names = ["ann.index", "xmr.ranker", "autocomplete.completer", "kg.alignment", "metric.threshold", "nas.network"]
     assert [ref.name for ref in ends_of(record)] == names
     assert [d["name"].rsplit("/", 1)[-1] for d in list(events(store, record))[-1]["outputs"]] == names
 
 
 def test_each_import_names_the_file_that_it_read(made: tuple[Store, dict[str, Any]]) -> None:
     store, record = made[0], nightly_of_all(made[1])
-    paths = {stage["stage"] + stage["part"]: source_path(record, stage) for stage in record["stages"][:7]}
+    paths = {stage["stage"] + stage["part"]: source_path(record, stage) for stage in record["stages"][:9]}
     graphs = ["/in/left.nt", "/in/right.nt", "/in/pairs.csv"]
-    assert list(paths.values()) == ["/in/documents.csv", "/in/clicks.csv", "/in/log.csv", *graphs, "/in/faces.parquet"]
+    files = ["/in/documents.csv", "/in/clicks.csv", "/in/log.csv", *graphs, "/in/faces.parquet"]
+    assert list(paths.values()) == [*files, "/in/photos", "/in/cpu.parquet"]
     assert [d["name"] for d in list(events(store, record))[-1]["inputs"]] == list(paths.values())
     alone = {**record, "flow": "train_ranker", "settings": record["settings"] | {"xmr.input": ""}}
     assert source_name(alone, record["stages"][1]) == "documents.csv", "run by itself it reads the input"
+    simulated = {**record, "settings": record["settings"] | {"nas.device": "accelerator"}}
+    assert source_path(simulated, record["stages"][8]) == "accelerator", "not the images, which are another input"
     sample = {**record, "settings": record["settings"] | {"input.source": "python-docs"}}
     assert source_name(sample, {"stage": "extract_documentation", "ref": record["stages"][0]["ref"]}) == (
         "python-docs, built in"

@@ -35,6 +35,7 @@ SKIPPED = (
     "No completer is trained: autocomplete.input names no events",
     "Nothing is aligned: kg.left names no graph",
     "No threshold is tuned: metric.input names no embeddings",
+    "No network is searched: nas.data names no images",
 )
 
 
@@ -77,15 +78,17 @@ def test_the_profiles_train_the_samples_ranker_and_completer_align_its_graphs_an
     store, source = str(tmp_path / "store"), str(write_csv(tmp_path / "products.csv"))
     for profile in ("quick", "nightly", "full"):
         plan = plan_of("nightly", RunRequest(profile=profile, store=store))
-        assert {"assemble_ranker", "assemble_completer", "assemble_alignment"} <= {stage.stage for stage in plan.stages}
+        assembled = {"assemble_ranker", "assemble_completer", "assemble_alignment", "assemble_network"}
+        assert assembled <= {stage.stage for stage in plan.stages}
         assert plan.notes == ()
         plan = plan_of("nightly", RunRequest(profile=profile, store=store, input=source))
         assert not [stage.ref for stage in plan.stages if stage.ref.startswith("xmr.")]
-        ranker, completer, alignment, threshold = plan.notes
+        ranker, completer, alignment, threshold, network = plan.notes
         assert ranker.startswith("No ranker is trained: xmr.input is python-docs-see-also, which requires the built-in")
         assert completer.startswith("No completer is trained: autocomplete.input is python-calls, which requires the")
         assert alignment.startswith("Nothing is aligned: kg.left is python-objects, which requires the built-in sample")
         assert threshold.startswith("No threshold is tuned: metric.input is python-docs-packages, which requires the")
+        assert network.startswith("No network is searched: nas.data is digits, which requires the built-in sample")
     assert plan_of("nightly", RunRequest(profile="tiny", store=store)).notes == SKIPPED
 
 

@@ -1,10 +1,11 @@
 """Every table and list that commands print, filled with one text of a user's wherever they hold one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -13,6 +14,7 @@ from fingerpost.flows.domains.ann import query
 from fingerpost.flows.domains.autocomplete import complete
 from fingerpost.flows.domains.kg import align, explain, review
 from fingerpost.flows.domains.metric import tables
+from fingerpost.flows.domains.nas import advise, front, measure, predict
 from fingerpost.flows.domains.xmr import rank
 from fingerpost.flows.ops.backfill.partition_calendar import calendar
 from fingerpost.flows.ops.backfill.partitions import Partition
@@ -40,6 +42,9 @@ from fingerpost.tasks.autocomplete.completer import Suggestion
 from fingerpost.tasks.autocomplete.request import Request
 from fingerpost.tasks.kg import explanation
 from fingerpost.tasks.ledger import PlannedStage, StageRecord
+from fingerpost.tasks.nas.architecture import Architecture, Block, NetworkStage
+from fingerpost.tasks.nas.limits import CandidateCosts, Limits
+from fingerpost.tasks.nas.measurements import Measurements, OperatorMeasurements
 from fingerpost.tasks.xmr.open import RankedLabel
 
 #: How often a text is printed at least, by what prints it.
@@ -59,6 +64,13 @@ def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     yield lambda: _matches(text), 0
     yield lambda: explain._show(_explained(text), SimpleNamespace(ref="r")), 4  # type: ignore[arg-type]
     yield lambda: review._show(_doubtful(text), SimpleNamespace(ref="r"), None), 1  # type: ignore[arg-type]
+    network = SimpleNamespace(ref=text, architecture=_network(), classes=(text,))
+    yield lambda: front._show(network, [_evaluated(text)], [text]), 3  # type: ignore[arg-type]
+    left_out = SimpleNamespace(reasons={text: 1})
+    yield lambda: predict._show(network, [(text, text, 0.5)], left_out, None), 4  # type: ignore[arg-type]
+    yield lambda: measure._show(_measured(text), None), 2
+    told = advise._Told(_network(), _network(), _costs, Limits({"latency_ms": 0.5}, 0.0), text, None)  # type: ignore[arg-type]
+    yield lambda: advise._show([], told, "1"), 1
     yield lambda: tables.show_choice(_choice(text), 10), 3
     yield lambda: tables.show_migration(_migration(text), 10), 5
     yield lambda: tables.show_live(_live_threshold(text)), 4
@@ -149,6 +161,26 @@ class _Rows(list[dict[str, Any]]):
 
     def __getitem__(self, name: Any) -> Any:
         return pa.array([row[name] for row in self]) if isinstance(name, str) else list.__getitem__(self, name)
+
+
+def _network() -> Architecture:
+    return Architecture(8, 1, 2, 4, 1, (NetworkStage(4, 1, (Block(),)),))
+
+
+def _evaluated(text: str) -> dict[str, Any]:
+    costs = {"latency_ms": 0.5, "memory_bytes": 1, "parameters": 1, "macs": 1}
+    return {"architecture": text, "score": 0.5} | costs
+
+
+def _costs(architectures: Sequence[Architecture]) -> list[CandidateCosts]:
+    return [CandidateCosts(1.0, 0.0, 1, 1, 1) for _ in architectures]
+
+
+def _measured(text: str) -> measure.Measured:
+    numbers = np.ones(1)
+    rows = np.zeros((1, 9), np.int64)
+    operators = OperatorMeasurements(rows, numbers, numbers, rows[:, 0], rows[:, 0], rows[:, 0] > 0)
+    return measure.Measured(text, {}, Measurements(operators), None, [])  # type: ignore[arg-type]
 
 
 def _choice(text: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def _inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[
     for use in input_sources(records):
         form, path, columns = use.form, use.path, dict(use.columns)
         try:
-            if form == "images" and (pictures := files_by_class(path)) is not None:
+            if "image" in domains.form_of(form).names and (pictures := files_by_class(path)) is not None:
                 named = [str(file) for key, file in pictures if wanted.match(key)]
                 found |= {("image", file): InputFile(file, {}, 1, form="image") for file in named}
                 continue

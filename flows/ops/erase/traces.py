@@ -7,6 +7,7 @@ from typing import Any
 
 from fingerpost.flows.ops.erase.absence import Needles
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.evaluation_cache import FOLDER as EVALUATIONS
 from fingerpost.schemas.manifests import STORE_FORMAT
 from fingerpost.schemas.refs import digest_of
 from fingerpost.schemas.remembered import FOLDER as REMEMBERED_INPUTS
@@ -18,7 +19,8 @@ FORGOTTEN = "[forgotten]"
 
 
 def remove_artifacts(store: Store, condemned: list[str]) -> tuple[int, int]:
-    """Removes artifacts, manifests first, then the files that no other manifest lists, and all uncommitted state.
+    """Removes artifacts, manifests first, then the files that no other manifest lists, all uncommitted state, and all
+    cached evaluations, some of which may come from what is forgotten.
 
     Returns the number of removed artifacts and bytes. No other process may be at work in the store.
     """
@@ -30,7 +32,7 @@ def remove_artifacts(store: Store, condemned: list[str]) -> tuple[int, int]:
     freed = 0
     for path, found in listed.items():
         data = _is_data(path) and path not in kept and "/".join(path.split("/")[:3]) not in unreadable
-        if path.startswith(".work/") or path.endswith(".tmp") or data:
+        if path.startswith((".work/", f"{EVALUATIONS}/")) or path.endswith(".tmp") or data:
             store.files.remove_file(path)
             store.files.prune(path.rpartition("/")[0])
             freed += found.size

@@ -22,12 +22,13 @@ from fingerpost.schemas.store import Store
 #: Unlisted files may belong to a write in progress; no write takes as long as this.
 GRACE = timedelta(days=1)
 
-WORKING, ORPHANS, UNFINISHED, HINTS, LEASES = (
+WORKING, ORPHANS, UNFINISHED, HINTS, LEASES, EVALUATIONS = (
     "working state",
     "files of no artifact",
     "unfinished writes",
     "hints to nothing",
     "dead leases",
+    "cached evaluations",
 )
 
 
@@ -54,6 +55,7 @@ class Plan:
     unfinished: list[str]
     hints: list[str]
     leases: list[str]
+    evaluations: list[str]
 
     @property
     def kept(self) -> dict[str, int]:
@@ -76,7 +78,8 @@ class Plan:
         found += [
             (path, path.split("/")[0] if "/".join(path.split("/")[:3]) in goes else ORPHANS) for path in self.data
         ]
-        for paths, name in ((self.unfinished, UNFINISHED), (self.hints, HINTS), (self.leases, LEASES)):
+        named = {UNFINISHED: self.unfinished, HINTS: self.hints, LEASES: self.leases, EVALUATIONS: self.evaluations}
+        for name, paths in named.items():
             found += [(path, name) for path in paths]
         return found
 
@@ -89,7 +92,7 @@ class Plan:
             row[0] += path.endswith("/manifest.json")
             row[1] += 1
             row[2] += self.seen.listing[path].size
-        rest = [WORKING, ORPHANS, UNFINISHED, HINTS, LEASES]
+        rest = [WORKING, ORPHANS, UNFINISHED, HINTS, LEASES, EVALUATIONS]
         order = sorted(set(counted) - set(rest)) + [name for name in rest if name in counted]
         return [Row(name, *counted[name]) for name in order]
 
@@ -159,7 +162,8 @@ def plan_collection(
     goes = set() if frozen else set(seen.artifacts) - set(reach.kept)
     stays = set(seen.artifacts) - goes
     old, long_ago = (now - grace).timestamp(), (now - max(grace, GRACE)).timestamp()
-    works = _works(seen, before=now - max(timedelta(days=keep_days), grace))
+    unused = now - max(timedelta(days=keep_days), grace)
+    works = _works(seen, before=unused)
     kept_refs = stays | set(seen.damaged)
     listed = {entry.path for ref in stays for entry in seen.artifacts[ref].files}
     named = {path for folder in set(seen.works) - set(works) for path in seen.works[folder].names}
@@ -184,7 +188,8 @@ def plan_collection(
         if path in seen.listing and seen.listing[path].modified < long_ago and not lease.alive()
     ]
     unfinished = _unfinished(seen, works, before=long_ago)
-    return Plan(seen, reach, keep_days, reach.users_first(goes), works, data, unfinished, hints, leases)
+    evaluations = [path for path in seen.evaluations if seen.listing[path].modified < unused.timestamp()]
+    return Plan(seen, reach, keep_days, reach.users_first(goes), works, data, unfinished, hints, leases, evaluations)
 
 
 def _unfinished(seen: Survey, works: list[str], *, before: float) -> list[str]:

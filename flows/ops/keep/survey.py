@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from fingerpost.flows.ops.keep.reachability import STRAY, Root
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError
+from fingerpost.schemas.evaluation_cache import PATH as EVALUATIONS
 from fingerpost.schemas.files import Listed
 from fingerpost.schemas.leases import RUNNING, Lease, records
 from fingerpost.schemas.manifests import FileEntry, Manifest, decode_checked
@@ -115,6 +116,11 @@ class Survey:
     def data(self) -> dict[str, str]:
         """The data files in artifacts' folders, with the artifact of the folder."""
         return {path: match.group(1) for path in self.listing if (match := _DATA.fullmatch(path))}
+
+    @property
+    def evaluations(self) -> list[str]:
+        """The cached evaluations of candidates."""
+        return [path for path in self.listing if EVALUATIONS.fullmatch(path)]
 
     @property
     def unfinished(self) -> list[str]:
