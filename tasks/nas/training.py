@@ -219,7 +219,8 @@ def logits_of(net: Network, images: NDArray[np.generic]) -> NDArray[np.float32]:
     A row does not depend, to the bit, on the other rows: a pass has ``PREDICTED_IMAGES`` images, the last one padded.
     """
     net.eval()
-    out = []
+    pixels = (net.architecture.output,) * 2 if net.architecture.task == "segmentation" else ()
+    out = [np.zeros((0, net.architecture.classes, *pixels), dtype=np.float32)]
     with one_thread(), torch.no_grad():
         for begin in range(0, len(images), PREDICTED_IMAGES):
             part = resized(images[begin : begin + PREDICTED_IMAGES], net.size)
