@@ -53,7 +53,9 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def _show(network: LiveNetwork, rows: list[dict[str, Any]], written: list[str]) -> None:
     console, chosen = wide_console(), network.architecture
     heading = f"Pareto front: {len(rows)} networks"
-    table = table_of(heading, "network", "validation accuracy>", "latency ms>", "memory bytes>", "parameters>", "MACs>", "")
+    table = table_of(
+        heading, "network", "validation accuracy>", "latency ms>", "memory bytes>", "parameters>", "MACs>", ""
+    )
     for row in rows:
         latency = "" if row["latency_ms"] is None else f"{row['latency_ms']:.4g}"
         costs = (f"{row[name]:,}" for name in ("memory_bytes", "parameters", "macs"))
