@@ -62,9 +62,8 @@ class NetworkTrainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of one epoch: a last batch of a single image, which batch norm cannot do, is left out."""
-        whole, rest = divmod(len(self._images), self.params.batch)
-        return max(whole + (rest > 1), 1)
+        """Steps of one epoch."""
+        return steps_per_epoch(len(self._images), self.params.batch)
 
     @property
     def finished(self) -> bool:
@@ -170,6 +169,12 @@ def train(
         if save is not None:
             save(trainer.step, trainer.state)
     return trainer.result()
+
+
+def steps_per_epoch(images: int, batch: int) -> int:
+    """Batches of an epoch, at least one: a last batch of a single image, which batch norm cannot do, is left out."""
+    whole, rest = divmod(images, batch)
+    return max(whole + (rest > 1), 1)
 
 
 def class_weights(targets: NDArray[Any], classes: int, balance: float) -> torch.Tensor | None:
