@@ -18,6 +18,12 @@ def _text(name: str, about: str, *, nonempty: bool = True) -> f.Field:
     return f.Field(name, f.STRING, about, nonempty=nonempty)
 
 
+def _epochs(validation: str) -> Table:
+    """The epochs of a training, with a measure on validation images."""
+    columns = (_count("epoch", "from 1"), _number("loss", "mean of its steps"), _number("validation", validation))
+    return Table("epochs", columns, key=("epoch",))
+
+
 _FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 _ARCHITECTURE_ID = _text("architecture", "the canonical id of an architecture or cell")
 _DESCRIPTION = _text("description", "its canonical text")
@@ -110,15 +116,7 @@ SUPERNET = Contract(
     1,
     (
         tensor_table("weights"),
-        Table(
-            "epochs",
-            (
-                _count("epoch", "from 1"),
-                _number("loss", "mean of its steps"),
-                _number("validation", "accuracy of sampled paths"),
-            ),
-            key=("epoch",),
-        ),
+        _epochs("accuracy of sampled paths"),
     ),
     "the shared weights of all networks of a search space",
 )
@@ -219,15 +217,7 @@ TRAINED = Contract(
             "onnx",
             (f.Field("model", f.pa.large_binary(), "the bytes of its ONNX file"), _text("sha256", "of these bytes")),
         ),
-        Table(
-            "epochs",
-            (
-                _count("epoch", "from 1"),
-                _number("loss", "mean of its steps"),
-                _number("validation", "accuracy, or intersection over union"),
-            ),
-            key=("epoch",),
-        ),
+        _epochs("accuracy, or intersection over union"),
     ),
     "a trained network: its architecture, weights and ONNX file",
 )

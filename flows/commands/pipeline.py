@@ -37,8 +37,9 @@ def run(
             "-i",
             help=(
                 "Parquet, CSV or JSON Lines file of documents (or a folder of Parquet files; for a flow that reads"
-                " events or embeddings, of these), or python-docs (the built-in sample); by default what the"
-                " collection was run with before, or for the collection python-docs the sample"
+                " events or embeddings, of these; for one that reads images, a folder with a subfolder per class), or"
+                " python-docs (the built-in sample); by default what the collection was run with before, or for the"
+                " collection python-docs the sample"
             ),
             show_default=False,
         ),

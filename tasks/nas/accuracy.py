@@ -34,11 +34,21 @@ def confusion(said: NDArray[np.integer], truth: NDArray[np.integer], classes: in
 
     said, truth: classes of images (n,), or of pixels (n, size, size). Predictions below 0 count in the last column.
     """
-    columns = np.where(said < 0, classes, said).astype(np.int64).reshape(len(said), -1)
-    cells = truth.astype(np.int64).reshape(len(truth), -1) * (classes + 1) + columns
     width = classes * (classes + 1)
-    whole = (np.arange(len(said), dtype=np.int64)[:, None] * width + cells).ravel()
+    whole = (np.arange(len(said), dtype=np.int64)[:, None] * width + _cells(said, truth, classes)).ravel()
     return np.bincount(whole, minlength=len(said) * width).reshape(len(said), classes, classes + 1)
+
+
+def summed_confusion(said: NDArray[np.integer], truth: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """The sum (classes, classes + 1) of :func:`confusion` over images, whose number does not matter for its memory."""
+    cells = _cells(said, truth, classes).ravel()
+    return np.bincount(cells, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
+
+
+def _cells(said: NDArray[np.integer], truth: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """Of each image and each of its pixels, the position in its flat counts, int64 (n, pixels)."""
+    columns = np.where(said < 0, classes, said).astype(np.int64).reshape(len(said), -1)
+    return truth.astype(np.int64).reshape(len(truth), -1) * (classes + 1) + columns
 
 
 def by_class(counts: NDArray[np.integer], task: Task) -> NDArray[np.float64]:
@@ -60,27 +70,25 @@ def figure(counts: NDArray[np.integer], task: Task) -> float:
     return float(np.nanmean(found)) if np.any(~np.isnan(found)) else 0.0
 
 
-def interval(counts: NDArray[np.int64], task: Task, *, resamples: int, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of :func:`figure`, from the counts (n, classes, classes + 1) of each image.
+def bootstrapped(counts: NDArray[np.int64], *, resamples: int, seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of a mean intersection over union, from the counts (n, classes, classes + 1) of each image.
 
-    Of an accuracy Wilson's score interval (1927); of a mean intersection over union the percentiles of bootstrap samples of
-    images (Efron, 1979), since pixels of an image are not independent. (0, 1) without images.
+    The percentiles of bootstrap samples of images (Efron, 1979), since pixels of an image are not independent. (0, 1) without
+    images.
     """
     if not len(counts):
         return 0.0, 1.0
-    if task == "classification":
-        return wilson(figure(counts.sum(axis=0), task), len(counts))
     random, flat = np.random.default_rng(seed), counts.reshape(len(counts), -1).astype(np.float64)
     found = []
     for _ in range(resamples):
         drawn = np.bincount(random.integers(0, len(counts), len(counts)), minlength=len(counts))
-        found.append(figure((drawn @ flat).reshape(counts.shape[1:]).astype(np.int64), task))
+        found.append(figure((drawn @ flat).reshape(counts.shape[1:]).astype(np.int64), "segmentation"))
     low, high = np.quantile(found, (0.025, 0.975))
     return float(low), float(high)
 
 
 def wilson(fraction: float, count: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a fraction of ``count``, which is at least 1."""
+    """The 95 % score interval of a fraction of ``count``, which is at least 1 (Wilson, 1927)."""
     middle = (fraction + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
     half = _Z / (1 + _Z**2 / count) * math.sqrt(fraction * (1 - fraction) / count + _Z**2 / (4 * count**2))
     return max(middle - half, 0.0), min(middle + half, 1.0)

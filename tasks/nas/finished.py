@@ -1,12 +1,13 @@
 """The training, export and evaluation of networks to be published. Imports torch where it is used."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.tasks.nas.accuracy import by_class, figure, interval, softmax
+from fingerpost.tasks.nas.accuracy import bootstrapped, by_class, figure, softmax, wilson
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.evaluation_params import EvaluationParams
 from fingerpost.tasks.nas.image_params import SplitName
@@ -80,13 +81,17 @@ def tested_network(
 ) -> Tested:
     """The evaluation of a network with these weights on test images."""
     from fingerpost.tasks.nas.networks import loaded, network
-    from fingerpost.tasks.nas.training import counted
+    from fingerpost.tasks.nas.training import counted, summed
 
-    counts = counted(loaded(network(architecture, size=tests.images.shape[1]), weights), tests)
-    low, high = interval(counts, architecture.task, resamples=params.resamples)
-    summed = counts.sum(axis=0)
-    found = by_class(summed, architecture.task)
-    return Tested(figure(summed, architecture.task), low, high, tuple(found.tolist()))
+    net = loaded(network(architecture, size=tests.images.shape[1]), weights)
+    if architecture.task == "classification":
+        counts = summed(net, tests)
+        low, high = wilson(figure(counts, architecture.task), len(tests))
+    else:
+        each = counted(net, tests)
+        counts, (low, high) = each.sum(axis=0), bootstrapped(each, resamples=params.resamples)
+    found = by_class(counts, architecture.task)
+    return Tested(figure(counts, architecture.task), low, high, tuple(found.tolist()))
 
 
 def onnx_difference(
@@ -95,7 +100,10 @@ def onnx_difference(
     model: bytes,
     images: NDArray[np.uint8],
 ) -> float | None:
-    """The largest difference between the probabilities of torch and of onnxruntime; None without onnxruntime."""
+    """The largest difference between the probabilities of torch and of onnxruntime; None without onnxruntime.
+
+    ValueError where one of them is not finite.
+    """
     from fingerpost.tasks.nas.networks import loaded, network
     from fingerpost.tasks.nas.training import logits_of
 
@@ -104,4 +112,7 @@ def onnx_difference(
     except ImportError:
         return None
     net = loaded(network(architecture, size=images.shape[1]), weights)
-    return float(np.abs(softmax(logits_of(net, images)) - probabilities(opened, images)).max())
+    difference = float(np.abs(softmax(logits_of(net, images)) - probabilities(opened, images)).max())
+    if not math.isfinite(difference):
+        raise ValueError("expected finite probabilities, got others: the training diverged; lower nas.training.rate")
+    return difference

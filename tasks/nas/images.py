@@ -50,17 +50,26 @@ class Splits:
     left_out: tuple[str, ...]
 
 
-def split_images(ids: Sequence[str], labels: Sequence[str], given: Sequence[str], *, params: ImageParams) -> Splits:
+def split_images(
+    ids: Sequence[str],
+    labels: Sequence[str],
+    given: Sequence[str],
+    *,
+    params: ImageParams,
+    contents: Sequence[bytes] | None = None,
+) -> Splits:
     """Splits of images by id, label and given split (training, validation, test, or empty for none).
 
-    ValueError if fewer than two classes have enough images.
+    contents: what images are, or digests of it; equal images of a class are not parted, since a network that was trained on
+    one knows the others. By default all are distinct. ValueError if fewer than two classes have enough images.
     """
     label_of, given_of = np.array(labels, dtype=str), np.array(given, dtype=str)
     keys = np.array([_hash(key, params.seed) for key in ids], dtype=np.uint64)
-    own = _by_class(label_of, keys)
+    groups = keys if contents is None else _groups(labels, contents, keys)
+    own = _by_class(label_of, keys, groups)
     splits = np.array(given_of, dtype="<U10")
     for rows in own.values():
-        _fill(splits, rows, params)
+        _fill(splits, rows, groups, params)
     left_out = tuple(name for name, rows in own.items() if not _is_enough(splits[rows], params))
     kept = _some_classes([name for name in own if name not in left_out], params)
     if len(kept) < 2:
@@ -79,21 +88,33 @@ def split_images(ids: Sequence[str], labels: Sequence[str], given: Sequence[str]
     return Splits(rows, splits[rows], left_out)
 
 
-def _by_class(labels: NDArray[np.str_], keys: NDArray[np.uint64]) -> dict[str, NDArray[np.int64]]:
-    """The rows of each class in the order of their keys, by name; rows without a class are left out."""
-    order = np.lexsort((keys, labels))
+def _groups(labels: Sequence[str], contents: Sequence[bytes], keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The smallest key among the equal images of each image's class."""
+    found: dict[tuple[str, bytes], np.uint64] = {}
+    for label, content, key in zip(labels, contents, keys, strict=True):
+        found[label, content] = min(key, found.get((label, content), key))
+    return np.array([found[pair] for pair in zip(labels, contents, strict=True)], dtype=np.uint64)
+
+
+def _by_class(
+    labels: NDArray[np.str_], keys: NDArray[np.uint64], groups: NDArray[np.uint64]
+) -> dict[str, NDArray[np.int64]]:
+    """The rows of each class in the order of their groups and keys, by name; rows without a class are left out."""
+    order = np.lexsort((keys, groups, labels))
     names, starts = np.unique(labels[order], return_index=True)
     parts = np.split(order, starts[1:])
     return {str(name): part for name, part in zip(names, parts, strict=True) if name}
 
 
-def _fill(splits: NDArray[np.str_], rows: NDArray[np.int64], params: ImageParams) -> None:
+def _fill(splits: NDArray[np.str_], rows: NDArray[np.int64], groups: NDArray[np.uint64], params: ImageParams) -> None:
     """Gives the rows of a class their splits: test and validation images first, where the input has none of them."""
     free = rows[np.isin(splits[rows], ("", "training"))]
     total = len(free)
     for split, share in (("test", params.test_share), ("validation", params.validation_share)):
         if not np.any(splits[rows] == split):
             count = max(1, round(share * total))
+            while count < len(free) and groups[free[count]] == groups[free[count - 1]]:
+                count += 1
             splits[free[:count]], free = split, free[count:]
     splits[free] = "training"
 

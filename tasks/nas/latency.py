@@ -142,7 +142,7 @@ def _summed(counts: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray
     """
     network, operator = np.nonzero(counts)
     weights = counts[network, operator] * np.broadcast_to(values, counts.shape)[network, operator]
-    return np.bincount(network, weights, minlength=len(counts))
+    return np.bincount(network, weights, minlength=len(counts)).astype(np.float64, copy=False)
 
 
 def fit_latency_estimator(
@@ -180,10 +180,13 @@ def _adjusted(estimator: LatencyEstimator, measurements: Measurements) -> Latenc
         estimator, adjustment=fit_adjustment(sums, operators, measured), macs_rates=_relative_fit(macs, measured)
     )
     mean, spread = adjusted.predict(architectures)
-    # Medians, since one disturbed measurement would say nothing of the others.
-    errors = _DEVIATION * float(np.median(np.abs(measured / mean - 1)))
+    # One disturbed measurement says nothing of the others, so none counts more than three deviations.
+    errors = np.abs(measured / mean - 1)
+    bounded = np.minimum(errors, 3 * _DEVIATION * np.median(errors))
+    free = max(len(training) - adjusted.adjustment.array().size, 1)
+    squared = float(np.sum(bounded**2)) / free
     explained = float(np.median(spread / mean))
-    return replace(adjusted, network_spread=float(np.sqrt(max(errors**2 - explained**2, 0.0))))
+    return replace(adjusted, network_spread=float(np.sqrt(max(squared - explained**2, 0.0))))
 
 
 def _relative_fit(values: NDArray[np.float64], ms: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Operators as rows of numbers, as the kernel of the accelerator and the latency estimator take them."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +12,13 @@ from fingerpost.tasks.nas.operators import OPERATOR_KINDS, Operator
 COLUMNS = ("kind", "size", "inputs", "outputs", "kernel", "stride", "output_size", "relu", "added")
 
 
+#: The values of an operator in the order of COLUMNS, its kind by name.
+cells_of = attrgetter(*COLUMNS)
+
+
 def operator_rows(operators: Iterable[Operator]) -> NDArray[np.int64]:
     """int64 (n, 9): one row per operator, in the order of COLUMNS."""
-    rows = [
-        (
-            OPERATOR_KINDS.index(one.kind),
-            one.size,
-            one.inputs,
-            one.outputs,
-            one.kernel,
-            one.stride,
-            one.output_size,
-            one.relu,
-            one.added,
-        )
-        for one in operators
-    ]
+    rows = [(OPERATOR_KINDS.index(kind), *rest) for kind, *rest in map(cells_of, operators)]
     return np.array(rows, dtype=np.int64).reshape(-1, len(COLUMNS))
 
 

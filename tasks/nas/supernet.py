@@ -26,6 +26,7 @@ from fingerpost.tasks.nas.training import (
     rate_at,
     restore_moments,
     shifted,
+    steps_per_epoch,
 )
 from fingerpost.tasks.nas.training_params import Arrays, Epoch, Examples
 
@@ -63,9 +64,8 @@ class SupernetTrainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of one epoch; a last batch of a single image is left out."""
-        whole, rest = divmod(len(self._training), self.params.batch)
-        return max(whole + (rest > 1), 1)
+        """Steps of one epoch."""
+        return steps_per_epoch(len(self._training), self.params.batch)
 
     @property
     def finished(self) -> bool:

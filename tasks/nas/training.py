@@ -4,7 +4,7 @@ AdamW (Loshchilov and Hutter, ICLR 2019) with one cycle of the learning rate (Sm
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fingerpost.tasks.determinism import one_thread
-from fingerpost.tasks.nas.accuracy import confusion, figure, predicted, softmax
+from fingerpost.tasks.nas.accuracy import confusion, figure, predicted, softmax, summed_confusion
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.networks import Network, as_input, loaded, network, weights_of
 from fingerpost.tasks.nas.resizing import resized, resized_masks
@@ -62,9 +62,8 @@ class NetworkTrainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of one epoch: a last batch of a single image, which batch norm cannot do, is left out."""
-        whole, rest = divmod(len(self._images), self.params.batch)
-        return max(whole + (rest > 1), 1)
+        """Steps of one epoch."""
+        return steps_per_epoch(len(self._images), self.params.batch)
 
     @property
     def finished(self) -> bool:
@@ -172,6 +171,12 @@ def train(
     return trainer.result()
 
 
+def steps_per_epoch(images: int, batch: int) -> int:
+    """Batches of an epoch, at least one: a last batch of a single image, which batch norm cannot do, is left out."""
+    whole, rest = divmod(images, batch)
+    return max(whole + (rest > 1), 1)
+
+
 def class_weights(targets: NDArray[Any], classes: int, balance: float) -> torch.Tensor | None:
     """The weights of the classes of masks (n, size, size), see ``TrainingParams.balance``; None for classes of images."""
     if targets.ndim == 1 or not balance:
@@ -219,7 +224,8 @@ def logits_of(net: Network, images: NDArray[np.generic]) -> NDArray[np.float32]:
     A row does not depend, to the bit, on the other rows: a pass has ``PREDICTED_IMAGES`` images, the last one padded.
     """
     net.eval()
-    out = []
+    pixels = (net.architecture.output,) * 2 if net.architecture.task == "segmentation" else ()
+    out = [np.zeros((0, net.architecture.classes, *pixels), dtype=np.float32)]
     with one_thread(), torch.no_grad():
         for begin in range(0, len(images), PREDICTED_IMAGES):
             part = resized(images[begin : begin + PREDICTED_IMAGES], net.size)
@@ -232,18 +238,30 @@ def logits_of(net: Network, images: NDArray[np.generic]) -> NDArray[np.float32]:
 
 def counted(net: Network, examples: Examples) -> NDArray[np.int64]:
     """Counts (n, classes, classes + 1) of each image, see :func:`fingerpost.tasks.nas.accuracy.confusion`."""
-    counts = []
+    classes = net.architecture.classes
+    return np.concatenate([confusion(said, truth, classes) for said, truth in _judgements(net, examples)])
+
+
+def summed(net: Network, examples: Examples) -> NDArray[np.int64]:
+    """Counts (classes, classes + 1) of all images."""
+    classes = net.architecture.classes
+    found = np.zeros((classes, classes + 1), dtype=np.int64)
+    for said, truth in _judgements(net, examples):
+        found += summed_confusion(said, truth, classes)
+    return found
+
+
+def _judgements(net: Network, examples: Examples) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Predicted and true classes of images or pixels, some images at a time."""
     for begin in range(0, len(examples), PREDICTED_IMAGES):
         images = examples.images[begin : begin + PREDICTED_IMAGES]
-        truth = examples.targets[begin : begin + PREDICTED_IMAGES]
         said = predicted(softmax(logits_of(net, images)), images.shape[1])
-        counts.append(confusion(said, truth, net.architecture.classes))
-    return np.concatenate(counts)
+        yield said, examples.targets[begin : begin + PREDICTED_IMAGES]
 
 
 def judged(net: Network, examples: Examples) -> float:
     """Accuracy, or the mean intersection over union of masks in the size of the images."""
-    return figure(counted(net, examples).sum(axis=0), net.architecture.task)
+    return figure(summed(net, examples), net.architecture.task)
 
 
 def _groups(net: Network, params: TrainingParams) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@
 * ``transfer``: 20 cells and the latencies on other families of devices (or other kinds of devices).
 * ``search``: for each device limits at the quartiles of its latencies; regret of the best feasible cell found. Latencies are
   the table's, as for the controls; ``estimated`` uses the estimator from 50 cells instead: cells that it takes to be feasible and
-  that are not cost an evaluation and count for nothing.
+  that are not cost an evaluation and count for nothing. ``combined`` gives the surrogate zero-shot scores as well.
 """
 
 import argparse
@@ -16,20 +16,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from fingerpost.tasks.nas.cell_costs import macs
 from fingerpost.tasks.nas.cell_features import counts, features_of_cells
-from fingerpost.tasks.nas.cells import live_operations
+from fingerpost.tasks.nas.cells import Cell, live_operations
 from fingerpost.tasks.nas.few_shot import cells_to_measure, fit_few_shot
+from fingerpost.tasks.nas.ranks import AGGREGATED
 from fingerpost.tasks.nas.transfer import fit_transfer
 from tests.bench.cell_searches import Search, Task, by_chance, by_evolution, by_ridge, by_surrogate
 from tests.bench.cell_table import ACCURACIES, CellTable, cell_table
-from tests.bench.results import cpu_seconds, print_table, write_rows
+from tests.bench.results import cpu_seconds, print_table, results_folder, write_rows
 
-PARTS = ("latency", "ceiling", "transfer", "search", "estimated")
+PARTS = ("latency", "ceiling", "transfer", "search", "combined", "estimated")
 QUARTILES = (25, 50, 75)
 BUDGET = 200
+POWERS = 5 ** np.arange(6)
 Values = NDArray[np.float64]
 Fit = Callable[[NDArray[np.int64], int], Values]
 
@@ -158,9 +161,41 @@ def transfer_rows(table: CellTable, draws: int) -> list[dict[str, Any]]:
     )
 
 
-def regrets(table: CellTable, search: Search, data: int, *, seeds: int, limits: int, estimated: bool = False) -> Values:
-    """Regret after 50 evaluations and after all, (searches, 2), of every limits-th limit."""
+def zero_shot_columns(table: CellTable) -> Values:
+    """Normal quantiles of the ranks of three zero-shot scores and of their mean, (n, 4).
+
+    The scores, of untrained networks as small as in ``bench_nas_zero_shot``, are computed once (10 CPU minutes) and kept
+    in ``bench-results``.
+    """
+    codes, first, where = np.unique(table.canonical @ POWERS, return_index=True, return_inverse=True)
+    path = results_folder() / "cell_scores.npz"
+    if not path.exists():
+        from tests.bench.bench_nas_zero_shot import SEED, ScoreParams, Setting, scored
+
+        named = [list(Cell(tuple(int(gene) for gene in row)).names) for row in table.canonical[first]]
+        found, _ = scored(named, Setting(), ScoreParams(AGGREGATED, seed=SEED))
+        np.savez(path, codes=codes, **{name: found[name] for name in AGGREGATED})  # type: ignore[arg-type]
+    with np.load(path) as kept:
+        if not np.array_equal(kept["codes"], codes):
+            raise SystemExit(f"{path}: expected scores of these cells, got others; remove it")
+        ranks = [ndtri(rankdata(kept[name]) / (len(codes) + 1)) for name in AGGREGATED]
+    columns: Values = np.column_stack([*ranks, np.mean(ranks, axis=0)])[where]
+    return columns
+
+
+def regrets(
+    table: CellTable,
+    search: Search,
+    data: int,
+    *,
+    seeds: int,
+    limits: int,
+    estimated: bool = False,
+    columns: Values | None = None,
+) -> Values:
+    """Regret after 50 evaluations and after all, (searches, 2), of every limits-th limit; columns: further features."""
     features = features_of_cells(live_operations(table.canonical))
+    features = features if columns is None else np.concatenate([features, columns], axis=1)
     found = []
     for number in range(0, len(table.devices) * len(QUARTILES), limits):
         device, latency = number // 3, table.latency_ms[:, number // 3]
@@ -182,17 +217,22 @@ def regrets(table: CellTable, search: Search, data: int, *, seeds: int, limits: 
     return np.array(found)
 
 
-def search_rows(table: CellTable, *, seeds: int, limits: int, estimated: bool) -> list[dict[str, Any]]:
+def search_rows(
+    table: CellTable, *, seeds: int, limits: int, estimated: bool = False, columns: Values | None = None
+) -> list[dict[str, Any]]:
     """Mean regrets of the surrogate and of the controls, in percentage points."""
     rows = []
-    contenders: dict[str, tuple[Search, int]] = {"surrogate": (by_surrogate, seeds)}
-    if not estimated:
+    name = "surrogate" if columns is None else "surrogate with zero-shot scores"
+    contenders: dict[str, tuple[Search, int]] = {name: (by_surrogate, seeds)}
+    if not estimated and columns is None:
         # The controls are means of fewer searches: they are known well enough.
         fewer = min(seeds, 5)
         contenders |= {"random": (by_chance, seeds), "evolution": (by_evolution, fewer), "ridge": (by_ridge, 1)}
     for name, (search, repeats) in contenders.items():
         for data, label in enumerate(ACCURACIES):
-            look = partial(regrets, table, search, data, seeds=repeats, limits=limits, estimated=estimated)
+            look = partial(
+                regrets, table, search, data, seeds=repeats, limits=limits, estimated=estimated, columns=columns
+            )
             seconds, found = cpu_seconds(look)
             row = {
                 "dataset": label,
@@ -219,15 +259,17 @@ def search_rows(table: CellTable, *, seeds: int, limits: int, estimated: bool) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two draws, every fifth limit, two seeds")
+    parser.add_argument("--seeds", type=int, default=20, help="of each search; 20 by default")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     given = parser.parse_args()
     table = cell_table()
-    draws, seeds, limits = (2, 2, 5) if given.quick else (5, 20, 1)
+    draws, seeds, limits = (2, 2, 5) if given.quick else (5, given.seeds, 1)
     makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "latency": lambda: latency_rows(table, draws),
         "ceiling": lambda: ceiling_rows(table),
         "transfer": lambda: transfer_rows(table, draws),
-        "search": lambda: search_rows(table, seeds=seeds, limits=limits, estimated=False),
+        "search": lambda: search_rows(table, seeds=seeds, limits=limits),
+        "combined": lambda: search_rows(table, seeds=seeds, limits=limits, columns=zero_shot_columns(table)),
         "estimated": lambda: search_rows(table, seeds=min(seeds, 5), limits=limits, estimated=True),
     }
     rows: list[dict[str, Any]] = []

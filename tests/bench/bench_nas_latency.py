@@ -34,12 +34,15 @@ from fingerpost.tasks.nas.spaces import space_for_images
 from fingerpost.tasks.nas.stages.devices import device_source
 from tests.bench.results import cpu_seconds, print_table, write_rows
 
-#: The default, larger and uneven arrays, and one that memory bounds.
+#: The default, larger and uneven arrays, one that memory bounds, and sides that are no groups of the estimator's features.
 ACCELERATORS = {
     "16 x 16": AcceleratorParams(),
     "32 x 32": AcceleratorParams(input_parallelism=32, output_parallelism=32, packed_channels=32),
     "8 x 64, float16": AcceleratorParams(input_parallelism=8, output_parallelism=64, bytes_per_value=2.0),
     "64 x 64, slow memory": AcceleratorParams(64, 64, weight_bandwidth=1.0, activation_bandwidth=1.0),
+    "12 x 12": AcceleratorParams(12, 12, packed_channels=12),
+    "24 x 24": AcceleratorParams(24, 24, packed_channels=24),
+    "20 x 28, unpacked": AcceleratorParams(20, 28, packed_channels=1),
 }
 SPACE = space_for_images(28, 1, 10)
 Row = dict[str, Any]

@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from fingerpost.flows.domains.nas.report.candidates import Candidate, Candidates
+from fingerpost.flows.domains.nas.report.latencies import Measured
 from fingerpost.flows.domains.nas.report.network_picture import network_svg
 from fingerpost.flows.domains.nas.report.section import Contents, cards, gather, plots
 from fingerpost.flows.report.page import render
@@ -276,3 +278,17 @@ def test_a_run_without_images_has_no_section_and_a_segmentation_says_what_is_mea
     contents = Contents(architecture=network(CONV, 16, output=8))
     assert contents.accuracy_name == "mean intersection over union"
     assert contents.change("latency_ms") is None
+
+
+@pytest.mark.parametrize(("measured", "change"), [(0.1, -0.5), (None, 0.05 / 0.09 - 1)])
+def test_the_latency_saved_is_the_measured_one_where_there_is_one(measured: float | None, change: float) -> None:
+    networks = [
+        Measured(CHOSEN.id, "chosen", 0.051, 0.002, 0.05, 0.0),
+        Measured(REFERENCE.id, "reference", 0.09, 0.002, measured, 0.0),
+    ]
+    every = [
+        Candidate(number, one, 0.9, ms, 0.0, 1, 1, 1, True, True, True, "given")
+        for number, (one, ms) in enumerate(((REFERENCE, 0.09), (CHOSEN, 0.05)))
+    ]
+    contents = Contents(candidates=Candidates(every, every[1]), measured=networks)
+    assert contents.latency_change == pytest.approx(change)

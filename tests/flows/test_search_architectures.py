@@ -1,5 +1,6 @@
 """Searches of networks from images to what is published and refused, and what changes between days."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.tasks.ledger import runs
 from fingerpost.tasks.nas.architecture import Architecture
+from fingerpost.tasks.nas.architecture_toml import architecture_toml
 from fingerpost.tasks.nas.open import live
+from fingerpost.tasks.nas.spaces import reference_for_images
 from tests.support.searched_networks import DAYS, FLOW, PRODUCT, Lab, write_drawings
 
 pytest.importorskip("torch")
@@ -173,7 +176,7 @@ def test_images_of_a_folder_are_searched_for_and_bad_ones_quarantined(tmp_path: 
     ("settings", "message"),
     [
         ({"nas.data": "gone/"}, "gone/: expected"),
-        ({"nas.device": "gone.csv"}, "gone.csv: expected a file"),
+        ({"nas.device": "gone.csv"}, "gone.csv: expected accelerator, cpu, or a table"),
         ({"nas.reference": "gone.toml"}, "gone.toml: expected a TOML file of an architecture"),
         ({"nas.images.least_rows": 500}, "at least two classes"),
     ],
@@ -189,6 +192,13 @@ def test_a_given_architecture_is_where_the_search_begins(tmp_path: Path) -> None
     (tmp_path / "mine.toml").write_text("resolution = 8\n")
     with pytest.raises(InputError, match=r"mine\.toml"):
         run(Lab(tmp_path), **{"nas.reference": str(tmp_path / "mine.toml")})
+    for change in ({"classes": 12}, {"inputs": 3}, {"task": "segmentation", "output": 8}):
+        other = replace(reference_for_images(8, 1, 10), **change)
+        (tmp_path / "mine.toml").write_text(architecture_toml(other))
+        with pytest.raises(
+            InputError, match=rf"mine\.toml: expected {next(iter(change))} = .*, as the images have, got"
+        ):
+            run(Lab(tmp_path), **{"nas.reference": str(tmp_path / "mine.toml")})
 
 
 def test_a_flow_that_runs_alone_reads_the_requested_input(tmp_path: Path) -> None:

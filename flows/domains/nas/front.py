@@ -53,12 +53,15 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def _show(network: LiveNetwork, rows: list[dict[str, Any]], written: list[str]) -> None:
     console, chosen = wide_console(), network.architecture
     heading = f"Pareto front: {len(rows)} networks"
-    table = table_of(heading, "network", "score>", "latency ms>", "memory bytes>", "parameters>", "MACs>", "")
+    table = table_of(
+        heading, "network", "validation accuracy>", "latency ms>", "memory bytes>", "parameters>", "MACs>", ""
+    )
     for row in rows:
         latency = "" if row["latency_ms"] is None else f"{row['latency_ms']:.4g}"
         costs = (f"{row[name]:,}" for name in ("memory_bytes", "parameters", "macs"))
         mark = "live" if row["architecture"] == chosen.id else ""
-        table.add_row(row["architecture"], f"{row['score']:.4f}", latency, *costs, mark)
+        accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+        table.add_row(row["architecture"], accuracy, latency, *costs, mark)
     console.print(table)
     console.tell(f"live: {architecture_text(chosen)}")
     for path in written:

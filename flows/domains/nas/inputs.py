@@ -1,5 +1,6 @@
 """The images of a run and the space of networks for them: imported from a user's files, the built-in sample, or the store."""
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from fingerpost.flows.domains.nas.settings import NasSettings
 from fingerpost.flows.domains.nas.sources import device_of, read_architecture, suppressed_source
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
-from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, MissingArtifactError
+from fingerpost.schemas.errors import CorruptArtifactError, ForeignArtifactError, InputError, MissingArtifactError
 from fingerpost.schemas.inputs.labelled_images import ImageSource
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.nas.space import SearchSpace
@@ -47,7 +48,22 @@ def inputs_of(run: Run) -> Inputs:
     if own.task == "segmentation":
         images = compose_canvases(imported, params=own.canvas)
     known = _known(run, images)
+    if run.env.store.has(images):
+        _check_reference(own, known["classes"])
     return Inputs(imported, images, space_of(own, known["size"], known["classes"]))
+
+
+def _check_reference(own: NasSettings, classes: int) -> None:
+    """InputError for a given architecture that is for other images."""
+    if not own.reference:
+        return
+    given = read_architecture(own.reference)
+    for name, value in (("task", own.task), ("inputs", own.images.channels), ("classes", classes)):
+        if (found := getattr(given, name)) != value:
+            raise InputError(
+                f"{own.reference}: expected {name} = {json.dumps(value)}, as the images have, got {json.dumps(found)};"
+                " correct it there"
+            )
 
 
 def _known(run: Run, images: Ref) -> Mapping[str, Any]:

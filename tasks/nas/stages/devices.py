@@ -18,7 +18,7 @@ from fingerpost.tasks.nas.cpu_device import CpuDevice
 from fingerpost.tasks.nas.cpu_params import CpuParams
 from fingerpost.tasks.nas.devices import Device
 from fingerpost.tasks.nas.measurements import Measurements
-from fingerpost.tasks.nas.operator_arrays import operators_from
+from fingerpost.tasks.nas.operator_arrays import cells_of, operators_from
 from fingerpost.tasks.nas.operators import OPERATOR_KINDS, Operator
 from fingerpost.tasks.nas.table_device import Entry, TableDevice
 
@@ -102,6 +102,11 @@ class TableSource:
 
     def check(self) -> None:
         """InputError for a file that is missing or lacks a column."""
+        if not Path(self.file.path).exists():
+            raise InputError(
+                f"{self.file.path}: expected accelerator, cpu, or a table of measured latencies, found no file of that name;"
+                " correct the device"
+            )
         self.file.check()
 
     def identity(self) -> str:
@@ -157,7 +162,7 @@ def write_measurements(path: Path, properties: Mapping[str, str], measurements: 
     rows = [
         MeasuredRow(tuple(row), "", *numbers)
         for row, *numbers in zip(
-            (_cells(one) for one in operators_from(operators.rows)),
+            map(cells_of, operators_from(operators.rows)),
             operators.ms.tolist(),
             operators.spread_ms.tolist(),
             operators.repeats.tolist(),
@@ -174,20 +179,6 @@ def _named(properties: Mapping[str, str]) -> str:
     if "cpu" in properties:
         return f"{properties['cpu']}, {properties['runtime']} {properties['version']}"
     return properties["device"]
-
-
-def _cells(one: Operator) -> tuple[object, ...]:
-    return (
-        one.kind,
-        one.size,
-        one.inputs,
-        one.outputs,
-        one.kernel,
-        one.stride,
-        one.output_size,
-        one.relu,
-        one.added,
-    )
 
 
 def _about(table: DeviceTable, name: str) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The stages that import labelled images, and that make canvases with masks of them."""
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 
@@ -53,9 +55,17 @@ def _splits(source: ImageSource, rows: pa.Table, params: ImageParams) -> Splits:
     """The splits of imported rows; InputError without two classes."""
     columns = [rows[name].to_pylist() for name in ("id", "label", "split")]
     try:
-        return split_images(*columns, params=params)
+        return split_images(*columns, params=params, contents=_digests(rows))
     except ValueError as problem:
         raise InputError(f"{source}: {problem}") from problem
+
+
+def _digests(rows: pa.Table) -> list[bytes]:
+    """A digest of the pixels of each row."""
+    if not rows.num_rows:
+        return []
+    flat = rows["pixels"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return [hashlib.sha256(pixels.tobytes()).digest() for pixels in flat.reshape(rows.num_rows, -1)]
 
 
 def _write(run: StageRun, images: LabelledImages, params: ImportParams) -> None:

@@ -1,6 +1,7 @@
 """The stages that train the chosen network and evaluate it on test images."""
 
 import hashlib
+import importlib.util
 import logging
 import math
 import time
@@ -52,6 +53,16 @@ def torch_needed(what: object) -> Iterator[None]:
         ) from problem
     except ValueError as problem:
         raise FingerpostError(f"{what}: {problem}") from problem
+
+
+def check_exporter() -> None:
+    """FingerpostError where a network could be trained but not be exported, which hours of searching would end with."""
+    missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise FingerpostError(
+            f"nas: expected torch, onnx and onnxscript, found {' and '.join(missing)} missing; install the extra nas (pip"
+            " install 'fingerpost[nas]')"
+        )
 
 
 def saving(workspace: Workspace) -> Callable[[int, Callable[[], Mapping[str, NDArray[np.generic]]]], None]:

@@ -21,6 +21,7 @@ from fingerpost.tasks.nas.space import SearchSpace
 from fingerpost.tasks.nas.spaces import reference_of
 from fingerpost.tasks.nas.stages.evaluations import Evaluations
 from fingerpost.tasks.nas.stages.latency_tables import read_latency
+from fingerpost.tasks.nas.stages.networks import check_exporter
 from fingerpost.tasks.nas.training_params import TrainingParams
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -68,7 +69,8 @@ def _searched(
     params: SearchParams,
     reference: Architecture,
 ) -> tuple[Problem, History]:
-    """The search, with its progress shown; FingerpostError where it cannot be done."""
+    """The search, with its progress shown; FingerpostError where it cannot be done, or its result not be exported."""
+    check_exporter()
     run.begin(params.requests)
     watch = lambda _, history: run.tell(found_so_far(history, params))  # noqa: E731
     try:

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from fingerpost.tasks.nas.accuracy import by_class, confusion, figure, interval, predicted, softmax, wilson
+from fingerpost.tasks.nas.accuracy import (
+    bootstrapped,
+    by_class,
+    confusion,
+    figure,
+    predicted,
+    softmax,
+    summed_confusion,
+    wilson,
+)
 
 
 def test_intersection_over_union_by_hand() -> None:
@@ -22,6 +31,7 @@ def test_counts_of_images_add_up() -> None:
     counts = confusion(said, truth, 4)
     for number in range(30):
         assert np.array_equal(counts[number], confusion(said[number : number + 1], truth[number : number + 1], 4)[0])
+    assert np.array_equal(counts.sum(axis=0), summed_confusion(said, truth, 4))
     union = [np.sum((said == c) | (truth == c)) for c in range(4)]
     found = [np.sum((said == c) & (truth == c)) / union[c] for c in range(4)]
     np.testing.assert_allclose(by_class(counts.sum(axis=0), "segmentation"), found)
@@ -30,10 +40,18 @@ def test_counts_of_images_add_up() -> None:
 def test_the_interval_of_an_accuracy_is_wilsons() -> None:
     low, high = wilson(0.9, 100)
     assert (round(low, 4), round(high, 4)) == (0.8256, 0.9448)
-    truth = np.arange(100) % 2
-    said = np.where(np.arange(100) < 90, truth, 1 - truth)
-    assert interval(confusion(said, truth, 2), "classification", resamples=1) == (low, high)
-    assert interval(np.zeros((0, 2, 3), dtype=np.int64), "classification", resamples=1) == (0.0, 1.0)
+    assert wilson(1.0, 5)[1] == 1.0
+    assert wilson(0.0, 5)[0] == 0.0
+
+
+def test_counts_of_many_classes_fit_in_memory() -> None:
+    # Of each image apart they would take 80 GB.
+    truth = np.arange(10_000) % 1000
+    said = np.where(truth < 10, -1, truth)
+    counts = summed_confusion(said, truth, 1000)
+    assert figure(counts, "classification") == 0.99
+    assert np.array_equal(counts[:4], summed_confusion(said[truth < 4], truth[truth < 4], 1000)[:4])
+    assert counts[3, 1000] == 10
 
 
 def test_the_interval_of_masks_holds_the_figure_and_narrows_with_images() -> None:
@@ -44,11 +62,12 @@ def test_the_interval_of_masks_holds_the_figure_and_narrows_with_images() -> Non
     counts = confusion(said, truth, 2)
     widths = []
     for number in (25, 400):
-        low, high = interval(counts[:number], "segmentation", resamples=200)
+        low, high = bootstrapped(counts[:number], resamples=200)
         assert low < figure(counts[:number].sum(axis=0), "segmentation") < high
-        assert (low, high) == interval(counts[:number], "segmentation", resamples=200)
+        assert (low, high) == bootstrapped(counts[:number], resamples=200)
         widths.append(high - low)
     assert widths[1] < widths[0] / 2
+    assert bootstrapped(counts[:0], resamples=1) == (0.0, 1.0)
 
 
 def test_probabilities_become_classes_of_images_and_of_pixels() -> None:

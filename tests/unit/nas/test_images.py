@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +87,22 @@ def test_some_classes_are_chosen_by_their_names_alone() -> None:
 def test_parameters_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="images: expected"):
         ImageParams(**wrong)  # type: ignore[arg-type]
+
+
+def test_equal_images_of_a_class_are_in_one_split() -> None:
+    labels = ["a", "b"] * 100
+    contents = [f"{number // 10}".encode() for number in range(200)]
+    found = split_images(IDS, labels, NONE, params=ImageParams(), contents=contents)
+    assert len(found.rows) == 200
+    splits: dict[tuple[str, bytes], set[str]] = {pair: set() for pair in zip(labels, contents, strict=True)}
+    for row, split in zip(found.rows, found.names, strict=True):
+        splits[labels[row], contents[row]].add(split)
+    assert all(len(one) == 1 for one in splits.values())
+    assert len(set.union(*splits.values())) == 3
+    order = np.random.default_rng(0).permutation(200).tolist()
+    ids, others, rows = ([column[row] for row in order] for column in (IDS, labels, contents))
+    again = split_images(ids, others, NONE, params=ImageParams(), contents=rows)
+    assert again.names.tolist() == found.names.tolist()
+    # Without equal images it is as if nothing were known of them.
+    distinct = split_images(IDS, labels, NONE, params=ImageParams(), contents=[key.encode() for key in IDS])
+    assert distinct.names.tolist() == split_images(IDS, labels, NONE, params=ImageParams()).names.tolist()

@@ -24,6 +24,7 @@ from fingerpost.tasks.code import unchanging_code
 from fingerpost.tasks.nas.architecture import Architecture
 from fingerpost.tasks.nas.costs import costs_of
 from fingerpost.tasks.nas.evaluation_params import EvaluationParams
+from fingerpost.tasks.nas.finished import onnx_difference
 from fingerpost.tasks.nas.open import LiveNetwork, read_examples, read_network
 from fingerpost.tasks.nas.resizing import resized
 from fingerpost.tasks.nas.stages import networks as stages
@@ -246,3 +247,14 @@ def test_without_torch_the_extra_is_named(made: Made, monkeypatch: pytest.Monkey
 def test_a_training_that_diverges_is_refused(made: Made) -> None:
     with pytest.raises(FingerpostError, match="expected a finite loss, got another in epoch 1 of 2"):
         made.train(replace(PARAMS, epochs=2, rate=1e30))
+
+
+def test_outputs_that_are_not_finite_are_no_difference(made: Made) -> None:
+    network = read_network(made.world.store, made.trained)
+    images = read_examples(made.world.store, made.world.images, "test").images
+    huge = {
+        name: np.full_like(values, 1e38) if name.endswith("weight") else values
+        for name, values in network.weights.items()
+    }
+    with pytest.raises(ValueError, match=r"expected finite probabilities, .* lower nas\.training\.rate"):
+        onnx_difference(network.architecture, huge, network.onnx, images)

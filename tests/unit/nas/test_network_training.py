@@ -84,6 +84,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(trained: TrainedNetwork) ->
     whole = logits_of(net, images)
     for rows in (slice(0, 1), slice(17, 90), slice(300, 301)):
         assert np.array_equal(logits_of(net, images[rows]), whole[rows])
+    assert logits_of(net, images[:0]).shape == (0, *whole.shape[1:])
 
 
 def test_a_batch_of_one_image_is_left_out() -> None:

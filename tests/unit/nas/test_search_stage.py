@@ -1,5 +1,6 @@
 """The stage that searches: what it writes, what it takes from other searches, what it says, and when it refuses."""
 
+import importlib.util
 import io
 import json
 import re
@@ -232,6 +233,10 @@ def test_what_is_missing_is_named(made: SearchWorld, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(evaluations, "evaluate_candidate", missing)
     with pytest.raises(FingerpostError, match=r"found torch missing; install the extra nas"):
+        made.search(replace(RANDOM, seed=9))
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else found(name))
+    with pytest.raises(FingerpostError, match=r"found onnxscript missing; install the extra nas"):
         made.search(replace(RANDOM, seed=9))
 
 

@@ -86,6 +86,13 @@ class Contents:
         values = [getattr(one, name) if one is not None else None for one in (chosen, reference)]
         return values[0] / values[1] - 1 if values[0] is not None and values[1] else None
 
+    @property
+    def latency_change(self) -> float | None:
+        """That of the latency as measured on the device; as estimated where the device measures no networks."""
+        by_role = {one.role: one.measured_ms for one in reversed(self.measured)}
+        chosen, reference = by_role.get("chosen"), by_role.get("reference")
+        return chosen / reference - 1 if chosen and reference else self.change("latency_ms")
+
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
     """The contents of a run that imported images for a search or searched; None for others."""
@@ -224,7 +231,7 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
     quality, shown = contents.network, list[tuple[str, str]]()
     shown.append((f"network: {_short(contents.accuracy_name)}", formats.figure(quality["accuracy"])))
     shown.append(("network: latency on the device", milliseconds(quality["latency_ms"])))
-    if (change := contents.change("latency_ms")) is not None:
+    if (change := contents.latency_change) is not None:
         shown.append(("network: latency beside the reference", f"{100 * change:+.1f} %"))
     shown.append(("network: activation memory", kilobytes(quality["memory_bytes"])))
     shown.append(("network: parameters", formats.count(quality["parameters"])))
