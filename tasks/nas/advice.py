@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fingerpost.tasks.nas.architecture import Architecture
-from fingerpost.tasks.nas.edits import EDIT_KINDS, Edit, EditKind, edited, possible_edits
+from fingerpost.tasks.nas.edits import EDIT_KINDS, Edit, EditKind, channels_of, edited, possible_edits
 from fingerpost.tasks.nas.limits import CandidateCosts, Limits
 from fingerpost.tasks.nas.patterns import Pattern, expected_change
+from fingerpost.tasks.nas.space_choices import rounded_channels
 
 #: The costs of architectures on a device.
 Costing = Callable[[Sequence[Architecture]], Sequence[CandidateCosts]]
@@ -104,6 +105,10 @@ def plan(
     Each time the edit that gains most for the accuracy that it is expected to cost: towards the limits, which end the plan when
     they are kept, or in latency without any. The plan ends, too, where no edit gains, or all together would cost more than
     ``params.accuracy``. In the end, edits without which the limits are kept all the same are left out.
+
+    Patterns add up single edits: they do not tell what fewer channels cost a stage that lost its expansions. So the channels of a
+    stage of standard convolutions are rounded to the parallelism factor as soon as it was replaced, never below 0.9 of what
+    they were, where the device takes no longer than before; and without limits no edit takes them, or rounds any, below that.
     """
     steps: list[Advice] = []
     current, seen = architecture, {architecture.id}
@@ -112,15 +117,14 @@ def plan(
         if limits is not None and limits.largest and limits.keeps(now):
             return _needed(steps, costs, patterns, params, limits)
         rivals = [one for one in _steps(current, costs, patterns, params) if one.architecture.id not in seen]
-        rivals = [one for one in rivals if params.assumed or one.tried]
-        allowed = [
-            one for one in rivals if -expected_change(patterns, architecture, one.architecture)[0] <= params.accuracy
-        ]
+        if limits is None or not limits.largest:
+            rivals = [one for one in rivals if _keeps_channels(one, architecture)]
+        allowed = [one for one in rivals if _allowed(one, architecture, patterns, params)]
         best = max(allowed, key=lambda one: _worth(one, limits, params), default=None)
         if best is None or _worth(best, limits, params) <= 0:
             break
-        steps.append(best)
-        current = best.architecture
+        steps += [best, *_aligned(best, architecture, costs, patterns, params, limits)]
+        current = steps[-1].architecture
         seen.add(current.id)
     return tuple(steps)
 
@@ -178,6 +182,59 @@ def _steps(
         Advice(edit, architecture, network, before, cost, *expected_change(patterns, architecture, network))
         for edit, network, cost in zip(edits, networks, after, strict=True)
     ]
+
+
+def _allowed(one: Advice, first: Architecture, patterns: Sequence[Pattern], params: AdviceParams) -> bool:
+    """Whether what an edit leads to may lose its expected accuracy against the first network, and searches tell of it."""
+    known = params.assumed or one.tried > 0
+    return known and -expected_change(patterns, first, one.architecture)[0] <= params.accuracy
+
+
+def _keeps_channels(one: Advice, first: Architecture) -> bool:
+    """Whether an edit leaves at least 0.9 of the first network's channels, where it rounds them or where blocks were replaced."""
+    places = zip(*(channels_of(each) for each in (first, one.base, one.architecture)), strict=True)
+    for place, (before, now, after) in enumerate(places):
+        if after < min(now, 0.9 * before) and (one.edit.kind == "round" or _replaced(first, one.base, place)):
+            return False
+    return True
+
+
+def _replaced(first: Architecture, network: Architecture, place: int) -> bool:
+    """Whether a stage of a network has standard convolutions in place of other blocks of the first network."""
+    if not 1 <= place <= len(first.stages):
+        return False
+    blocks = zip(first.stages[place - 1].blocks, network.stages[place - 1].blocks, strict=False)
+    return any(old.kind != "conv" and new.kind == "conv" for old, new in blocks)
+
+
+def _aligned(
+    step: Advice,
+    first: Architecture,
+    costs: Costing,
+    patterns: Sequence[Pattern],
+    params: AdviceParams,
+    limits: Limits | None,
+) -> list[Advice]:
+    """Roundings up of the channels of stages that consist of standard convolutions after a step, and of the stem before such a
+    stage, as long as the device takes no longer than before the step and no limit is exceeded further."""
+    found: list[Advice] = []
+    if step.edit.kind not in ("replace_depthwise", "replace_fused") or "round" not in params.kinds:
+        return found
+    stages = step.architecture.stages
+    plain = [number for number, stage in enumerate(stages, start=1) if {one.kind for one in stage.blocks} == {"conv"}]
+    current, now = step.architecture, step.after
+    for place in ([0] if 1 in plain else []) + plain:
+        channels = channels_of(current)[place]
+        value = rounded_channels(channels, 1.0, params.parallelism)
+        if value <= channels:
+            continue
+        (rounded,) = _taken([Edit("round", place, value=value)], current, costs, patterns)
+        exceeds = limits is not None and limits.excess(rounded.after) > limits.excess(now)
+        longer = rounded.after.latency_ms > step.before.latency_ms
+        if not exceeds and not longer and _allowed(rounded, first, patterns, params):
+            found.append(rounded)
+            current, now = rounded.architecture, rounded.after
+    return found
 
 
 def _saves(one: Advice) -> bool:

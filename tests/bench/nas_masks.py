@@ -1,6 +1,9 @@
 """Segmentation and digits for the benchmark of advice: examples, networks before any search, trainings and costs."""
 
-from collections.abc import Mapping, Sequence
+import multiprocessing
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -32,7 +35,7 @@ from tests.data import data_file
 COUNTS = {"training": 3000, "validation": 2000, "test": 5000}
 #: Canvases: digits of 20 × 20 pixels on 40 × 40 ones, with clutter.
 DIGIT = 20
-CANVAS = CanvasParams(size=40, training=2000, validation=400, test=1000)
+CANVAS = CanvasParams(size=40, training=2000, validation=1000, test=1000)
 #: A network of inverted bottlenecks made without a thought for the device, for digits and for canvases: that of digits is the
 #: default reference, the other keeps 10 × 10 pixels before its masks are enlarged.
 DIGITS_NETWORK = reference_for_images(28, 1, 10)
@@ -101,26 +104,67 @@ def worlds() -> tuple[World, World]:
     return World("digits", digits(), DIGITS_NETWORK), World("masks", canvases(), MASKS_NETWORK)
 
 
+#: What is trained: the name of a world, the text of an architecture, epochs, seed, and the split that it is judged with.
+Job = tuple[str, str, int, int, str]
+
+
+@dataclass
+class Pool:
+    """Processes that train networks, each in one thread; a result depends on its job alone.
+
+    ``seconds``: CPU seconds of the processes so far; ``count``: trainings.
+    """
+
+    processes: int = 2
+    seconds: float = field(default=0.0, init=False)
+    count: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._executor = ProcessPoolExecutor(self.processes, mp_context=multiprocessing.get_context("spawn"))
+
+    def __call__(self, jobs: Iterable[Job]) -> list[float]:
+        """Accuracies, or mean intersections over union, of jobs in their order."""
+        found = list(self._executor.map(_done, jobs))
+        self.seconds += sum(seconds for _, seconds in found)
+        self.count += len(found)
+        return [score for score, _ in found]
+
+    def close(self) -> None:
+        """Ends the processes."""
+        self._executor.shutdown()
+
+
 @dataclass
 class Trainings:
-    """Trains candidates of a search of a world for some epochs; ``count`` counts them."""
+    """Trains candidates of a search of a world for some epochs."""
 
     world: World
     epochs: int
-    count: int = field(default=0, init=False)
+    pool: Pool
 
     def __call__(self, requests: Sequence[Request]) -> list[Evaluation]:
-        """The accuracies, or intersections over union, on validation examples."""
+        """The accuracies, or intersections over union, on validation examples; scores without training."""
+        networks = [request.proposal.candidate for request in requests]
+        chosen = [row for row, request in enumerate(requests) if request.measure != "scores"]
+        jobs = [(self.world.name, networks[row].text, self.epochs, 0, "validation") for row in chosen]
+        accuracies = dict(zip(chosen, self.pool(jobs), strict=True))
+        for row, accuracy in accuracies.items():
+            costs = requests[row].proposal.costs
+            print(f"  {self.world.name}: {accuracy:.4f} at {costs.latency_ms:.4f} ms: {networks[row].text}", flush=True)
         found = []
-        for request in requests:
-            architecture = request.proposal.candidate
-            assert isinstance(architecture, Architecture)
-            if request.measure == "scores":
-                found.append(Evaluation(None, {"synflow": synflow(architecture)}))
-                continue
-            self.count += 1
-            found.append(Evaluation(trained(self.world, architecture, self.epochs, 0, "validation")))
+        for row, network_ in enumerate(networks):
+            assert isinstance(network_, Architecture)
+            scored = {} if row in accuracies else {"synflow": synflow(network_)}
+            found.append(Evaluation(accuracies.get(row), scored))
         return found
+
+
+def _done(job: Job) -> tuple[float, float]:
+    """The result of a job, and its CPU seconds."""
+    name, text, epochs, seed, split = job
+    start = time.process_time()
+    world = next(one for one in worlds() if one.name == name)
+    return trained(world, Architecture.parse(text), epochs, seed, split), time.process_time() - start
 
 
 def synflow(architecture: Architecture) -> float:

@@ -1,6 +1,7 @@
 """Advice: what edits save is what the costs say, plans keep limits and the accuracy that may be lost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from fingerpost.tasks.nas.advice_text import COLUMNS, NOT_MEASURED, advice_recor
 from fingerpost.tasks.nas.architecture import Architecture, Block
 from fingerpost.tasks.nas.architecture_toml import architecture_toml, parse_architecture
 from fingerpost.tasks.nas.costs import costs_of
-from fingerpost.tasks.nas.edits import Edit, edited
+from fingerpost.tasks.nas.edits import Edit, EditKind, edited
 from fingerpost.tasks.nas.limits import CandidateCosts, LimitParams, limits_of
 from fingerpost.tasks.nas.patterns import built_in_patterns, expected_change
 from fingerpost.tasks.nas.spaces import reference_for_images
@@ -52,10 +53,37 @@ def test_a_plan_keeps_what_may_be_lost_and_each_step_saves() -> None:
         current = REFERENCE
         for one in steps:
             assert one.base == current
-            assert one.latency_saving > 0
+            # Rounding up a stage that has just been replaced takes a part of what replacing saved.
+            assert one.latency_saving > 0 or one.edit.kind == "round"
             current = one.architecture
         assert -expected_change(PATTERNS, REFERENCE, current)[0] <= allowed + 1e-12
     assert costs([current])[0].latency_ms < 0.5 * costs([REFERENCE])[0].latency_ms
+
+
+def test_replaced_stages_keep_their_channels_and_are_rounded_up() -> None:
+    kinds: tuple[EditKind, ...] = ("replace_depthwise", "round", "narrow", "even")
+    # What would make fewer channels seem to cost nothing.
+    free = [replace(one, accuracy_change=0.0, accuracy_spread=0.0) for one in PATTERNS]
+    steps = plan(REFERENCE, costs, free, params=AdviceParams(accuracy=0.05, kinds=kinds, caution=0.0))
+    found = steps[-1].architecture
+    assert {block.kind for stage in found.stages for block in stage.blocks} == {"conv"}
+    # Multiples of 16, at least 0.9 of 12, 20 and 36 (and of the stem's 12): 16 would be too few for 20, and 32 for 36.
+    assert (found.stem, [stage.channels for stage in found.stages]) == (16, [16, 32, 48])
+    replaced = 0.0
+    for one in steps:
+        if one.edit.kind != "round":
+            replaced = one.before.latency_ms
+        assert one.after.latency_ms <= replaced
+        if one.edit.kind == "round":
+            assert {block.kind for block in one.base.stages[max(one.edit.stage, 1) - 1].blocks} == {"conv"}
+    kinds = kinds[:2]
+    without = plan(REFERENCE, costs, PATTERNS, params=AdviceParams(accuracy=0.05, kinds=kinds[:1]))
+    assert [stage.channels for stage in without[-1].architecture.stages] == [12, 20, 36]
+    # Toward limits, nothing is rounded up that takes a network further away from them.
+    limits = limits_of(LimitParams(parameter_share=0.7), costs([REFERENCE])[0])
+    toward = plan(REFERENCE, costs, PATTERNS, params=AdviceParams(accuracy=0.05, kinds=kinds), limits=limits)
+    assert toward
+    assert all(limits.excess(one.after) <= limits.excess(one.before) for one in toward)
 
 
 def test_a_plan_ends_where_the_limits_are_kept() -> None:
