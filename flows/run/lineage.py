@@ -108,10 +108,8 @@ def source_path(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
     if stage.get("stage") and stage["stage"] == file.merge_stage:
         # What is merged was imported by day; from outside come only the files beside it.
         return next((use.path for use in uses[1:]), "")
-    use, own = (
-        next((use for use in uses if use.setting == file.setting), None),
-        value_at(settings, file.setting.split(".")),
-    )
+    use = next((use for use in uses if use.setting == file.setting), None)
+    own = value_at(settings, file.setting.split("."))
     # A flow that runs alone may read the file of another setting than in a nightly; what is built in is no file.
     if use is None and (own not in file.builtin or file.setting == domain.inputs[0].setting):
         use = next(iter(uses), None)

@@ -21,6 +21,7 @@ from fingerpost.tasks.nas.training import (
     BETAS,
     PART,
     class_weights,
+    decay_groups,
     judged,
     moments_of,
     rate_at,
@@ -54,9 +55,7 @@ class SupernetTrainer:
         }
         self._class_weights = class_weights(training.targets, space.classes, params.balance)
         self.weights = _initial(space, params.seed)
-        kernels = [weight for weight in self.weights.values() if weight.ndim > 1]
-        others = [weight for weight in self.weights.values() if weight.ndim == 1]
-        groups = [{"params": kernels, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = decay_groups(self.weights.values(), params.weight_decay)
         self._optimizer = torch.optim.AdamW(groups, lr=params.rate, betas=BETAS, fused=True)
         self._judged = some_networks(space, params.judged, seed=params.seed)
         self.step, self._sum = 0, 0.0

@@ -4,7 +4,7 @@ AdamW (Loshchilov and Hutter, ICLR 2019) with one cycle of the learning rate (Sm
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,9 @@ class NetworkTrainer:
         self._validation = validation
         self._weights = class_weights(self._targets, architecture.classes, params.balance)
         self.net = network(architecture, seed=seed)
-        self._optimizer = torch.optim.AdamW(_groups(self.net, params), lr=params.rate, betas=BETAS, fused=True)
+        self._optimizer = torch.optim.AdamW(
+            decay_groups(self.net.parameters(), params.weight_decay), lr=params.rate, betas=BETAS, fused=True
+        )
         self.step, self._sum, self.diverged = 0, 0.0, False
         self.epochs: list[Epoch] = []
         self._kept = weights_of(self.net)
@@ -264,11 +266,11 @@ def judged(net: Network, examples: Examples) -> float:
     return figure(summed(net, examples), net.architecture.task)
 
 
-def _groups(net: Network, params: TrainingParams) -> list[dict[str, Any]]:
-    """Kernels, which decay, and biases and batch norms, which do not."""
-    kernels = [weight for weight in net.parameters() if weight.ndim > 1]
-    others = [weight for weight in net.parameters() if weight.ndim <= 1]
-    return [{"params": kernels, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
+def decay_groups(weights: Iterable[torch.Tensor], weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for an optimizer: kernels, which decay, and biases and batch norms, which do not."""
+    given = list(weights)
+    kernels, others = ([one for one in given if (one.ndim > 1) is kernel] for kernel in (True, False))
+    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def shifted(images: NDArray[Any], at: NDArray[np.integer], most: int) -> NDArray[Any]:
