@@ -196,4 +196,4 @@ def test_half_of_the_queries_are_for_tuning_whatever_else_there_is() -> None:
 )
 def test_impossible_parameters_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name}: expected"):
-        replace(JudgeParams(), **{name: value})
+        replace(JudgeParams(), **{name: value})  # type: ignore[arg-type]
