@@ -74,9 +74,20 @@ MEDIA_TYPE = Field("media_type", STRING, "the blob's media type", nonempty=True)
 FAMILY = Field("family", STRING, "the n-gram family: word or char", nonempty=True)
 TERM = Field("term", STRING, "the n-gram", nonempty=True)
 DOCUMENT_FREQUENCY = Field("df", pa.int64(), "number of documents that contain it")
+TERM_ROWS = Field("terms", pa.list_(pa.int32()), "rows of its terms among those of its shard, ascending")
+FIELD_COUNTS = tuple(
+    Field(name, pa.list_(pa.float32()), f"occurrences of each in {where}")
+    for name, where in (("name", "the name"), ("first", "the first paragraph"), ("body", "the rest"))
+)
+FIELD_OCCURRENCES = tuple(
+    Field(name, pa.float64(), f"occurrences in {where} of all documents", finite=True)
+    for name, where in (("name", "the names"), ("first", "the first paragraphs"), ("body", "the rests"))
+)
 IDF = Field("idf", pa.float32(), "smooth inverse document frequency", finite=True)
 
 # Evaluation and releases
+SETTING_NAME = Field("name", STRING, "the name of a setting", nonempty=True)
+SETTING_VALUE = Field("value", STRING, "its value, as JSON", nonempty=True)
 METHOD = Field("method", STRING, "the method evaluated", nonempty=True)
 SETTING = Field("setting", STRING, "its setting", nonempty=True)
 METRIC = Field("metric", STRING, "the name of the metric", nonempty=True)
