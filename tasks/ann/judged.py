@@ -22,31 +22,42 @@ _CELLS = 1 << 22
 
 
 @dataclass(frozen=True)
-class JudgeParams:
-    """Parameters of judged evaluation.
+class JudgedParams:
+    """Parameters of an import of judged queries.
 
-    tuning: fraction of the judged queries, chosen by a hash of their ids, that the parameters of answering are chosen on;
-    the others are judged. 0 chooses on none of them. resamples: number of resamples of queries behind an interval.
-    confidence: probability that an interval covers the mean. quarantine_share: maximum fraction of quarantined rows.
+    tuning: fraction of the queries, chosen by a hash of their ids and ``seed``, that the parameters of answering are chosen
+    on; the others are judged. 0 chooses on none of them. quarantine_share: maximum fraction of quarantined rows.
     """
 
     tuning: float = 0.5
-    resamples: int = 2_000
-    confidence: float = 0.95
     quarantine_share: float = 0.2
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.tuning <= 0.9:
             raise ValueError(f"tuning: expected 0 to 0.9, got {self.tuning}; leave queries to be judged")
+        if not 0 <= self.quarantine_share <= 1:
+            raise ValueError(f"quarantine_share: expected 0 to 1, got {self.quarantine_share}; 0.2 is usual")
+
+
+@dataclass(frozen=True)
+class IntervalParams:
+    """Parameters of the interval of a mean.
+
+    resamples: number of resamples of queries. confidence: probability that an interval covers the mean.
+    """
+
+    resamples: int = 2_000
+    confidence: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
         if not 0 < self.confidence < 1:
             raise ValueError(
                 f"confidence: expected a probability between 0 and 1, got {self.confidence}; 0.95 is usual"
             )
         if self.resamples < 100:
             raise ValueError(f"resamples: expected 100 or more, got {self.resamples}; 2000 is usual")
-        if not 0 <= self.quarantine_share <= 1:
-            raise ValueError(f"quarantine_share: expected 0 to 1, got {self.quarantine_share}; 0.2 is usual")
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ class Judgements:
         return np.where((keys[place] == wanted) & (ranked >= 0), self.grades[place], 0.0)
 
 
-def for_tuning(ids: Sequence[str], params: JudgeParams) -> NDArray[np.bool_]:
+def for_tuning(ids: Sequence[str], params: JudgedParams) -> NDArray[np.bool_]:
     """bool (queries,): which queries parameters are chosen on; it depends on a query's id and the seed alone."""
     digests = (
         hashlib.blake2b(f"{params.seed} {key}".encode("utf-8", "surrogatepass"), digest_size=8).digest() for key in ids
@@ -163,7 +174,7 @@ class Mean:
     high: float
 
 
-def mean_of(values: NDArray[np.float64], params: JudgeParams) -> Mean:
+def mean_of(values: NDArray[np.float64], params: IntervalParams) -> Mean:
     """The mean with a percentile interval over resampled queries (Efron and Tibshirani 1993, section 13.3).
 
     values: float64 (queries,), without NaN. ValueError for none.

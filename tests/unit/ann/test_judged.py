@@ -13,8 +13,9 @@ from sklearn.metrics import ndcg_score
 
 from fingerpost.tasks.ann.judged import (
     METRICS,
+    IntervalParams,
+    JudgedParams,
     Judgements,
-    JudgeParams,
     for_tuning,
     mean_of,
     paired,
@@ -117,7 +118,7 @@ def test_rankings_of_other_queries_are_refused() -> None:
 
 def test_the_interval_is_that_of_scipy() -> None:
     values = np.random.default_rng(1).beta(0.4, 0.8, 300)
-    found = mean_of(values, JudgeParams(resamples=20_000))
+    found = mean_of(values, IntervalParams(resamples=20_000))
     peer = stats.bootstrap(
         (values,), np.mean, n_resamples=20_000, confidence_level=0.95, method="percentile", rng=np.random.default_rng(2)
     ).confidence_interval
@@ -127,17 +128,17 @@ def test_the_interval_is_that_of_scipy() -> None:
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
-    rng, params = np.random.default_rng(3), JudgeParams(resamples=400, confidence=0.9)
+    rng, params = np.random.default_rng(3), IntervalParams(resamples=400, confidence=0.9)
     found = [mean_of(rng.beta(0.5, 0.5, 60), params) for _ in range(400)]
     covered = np.mean([one.low <= 0.5 <= one.high for one in found])
     assert 0.84 <= covered <= 0.95
 
 
 def test_one_query_has_no_width() -> None:
-    found = mean_of(np.array([0.25]), JudgeParams())
+    found = mean_of(np.array([0.25]), IntervalParams())
     assert (found.low, found.value, found.high) == (0.25, 0.25, 0.25)
     with pytest.raises(ValueError, match="expected those of one query or more"):
-        mean_of(np.zeros(0), JudgeParams())
+        mean_of(np.zeros(0), IntervalParams())
 
 
 @given(st.integers(1, 10), st.integers(0, 2**32 - 1))
@@ -183,17 +184,23 @@ def test_the_same_answers_differ_in_nothing() -> None:
 
 def test_half_of_the_queries_are_for_tuning_whatever_else_there_is() -> None:
     ids = [f"q{number}" for number in range(2_000)]
-    chosen = for_tuning(ids, JudgeParams())
+    chosen = for_tuning(ids, JudgedParams())
     assert 0.45 < chosen.mean() < 0.55
-    assert for_tuning(ids[::-1], JudgeParams()).tolist() == chosen[::-1].tolist()
-    assert for_tuning(ids[7:9], JudgeParams()).tolist() == chosen[7:9].tolist()
-    assert for_tuning(ids, JudgeParams(seed=1)).tolist() != chosen.tolist()
-    assert not for_tuning(ids, JudgeParams(tuning=0)).any()
+    assert for_tuning(ids[::-1], JudgedParams()).tolist() == chosen[::-1].tolist()
+    assert for_tuning(ids[7:9], JudgedParams()).tolist() == chosen[7:9].tolist()
+    assert for_tuning(ids, JudgedParams(seed=1)).tolist() != chosen.tolist()
+    assert not for_tuning(ids, JudgedParams(tuning=0)).any()
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("tuning", 1.0), ("confidence", 1.0), ("resamples", 1), ("quarantine_share", -0.1)]
+    ("params", "name", "value"),
+    [
+        (JudgedParams(), "tuning", 1.0),
+        (JudgedParams(), "quarantine_share", -0.1),
+        (IntervalParams(), "confidence", 1.0),
+        (IntervalParams(), "resamples", 1),
+    ],
 )
-def test_impossible_parameters_are_refused(name: str, value: float) -> None:
+def test_impossible_parameters_are_refused(params: JudgedParams | IntervalParams, name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name}: expected"):
-        replace(JudgeParams(), **{name: value})  # type: ignore[arg-type]
+        replace(params, **{name: value})  # type: ignore[arg-type]
