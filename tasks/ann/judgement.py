@@ -40,7 +40,7 @@ def judge(rankings: Mapping[str, NDArray[np.int64]], judgements: Judgements, par
     metrics = {method: query_metrics(ranked, judgements) for method, ranked in rankings.items()}
     served = served_of(metrics)
     figures: list[Figure] = []
-    quality: dict[str, float] = {"judged_queries": float(counted.sum())}
+    quality = {"judged_queries": float(counted.sum()), "judged_confidence": params.confidence}
     for method, values in metrics.items():
         for metric in METRICS:
             mean = mean_of(values[metric][counted], params)

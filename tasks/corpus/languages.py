@@ -48,7 +48,9 @@ def choose_language(texts: Sequence[str]) -> LanguageChoice:
     if not spoken:
         return LanguageChoice("none", shares, "no document has the stop words of a known language")
     if votes[first] < _MIN_SHARE * spoken:
-        return LanguageChoice("none", shares, f"only {votes[first] / spoken:.0%} of the documents are in one language, {first}")
+        return LanguageChoice(
+            "none", shares, f"only {votes[first] / spoken:.0%} of the documents are in one language, {first}"
+        )
     if votes["none"] > votes[first]:
         return LanguageChoice("none", shares, f"{shares['none']:.0%} of the documents are in no known language")
     return LanguageChoice(first, shares, f"{shares[first]:.0%} of the documents are in {first}")
