@@ -97,6 +97,21 @@ REFERENCE = Field("ref", STRING, "name/day=.../fingerprint of a member", nonempt
 NEIGHBORS = Field("neighbors", pa.uint32(), "rows of the nearest neighbours, nearest first", vector=True)
 DISTANCES = Field("distances", pa.float32(), "their distances", vector=True)
 
+# Judged queries
+PURPOSE = Field("purpose", STRING, "what a query is for: tuning or judging", nonempty=True)
+JUDGED_QUERY = Field("query", pa.uint32(), "the row of a judged query")
+JUDGED_DOCUMENT = Field("document", pa.uint32(), "the row of a document")
+GRADE = Field("grade", pa.float64(), "how well it answers the query; 0 for not at all", finite=True)
+JUDGED_BY = Field("judged", STRING, "a digest of the query and its judgements, equal in versions with the same ones")
+QUERY_METRICS = (
+    Field("ndcg_at_10", pa.float64(), "nDCG of the first ten answers, with gains 2^grade - 1", finite=True),
+    Field(
+        "mrr", pa.float64(), "1 / rank of the first relevant answer; 0 if none is among the first hundred", finite=True
+    ),
+    Field("recall_at_100", pa.float64(), "fraction of the relevant documents among the first hundred", finite=True),
+    Field("precision_at_10", pa.float64(), "fraction of the first ten answers that are relevant", finite=True),
+)
+
 # Rankings
 QUERY_ID = Field("id", STRING, "the key of a query; its text if the input has none", nonempty=True)
 LABEL_NAME = Field("name", STRING, "the display name of a label; its id if the input has none")
