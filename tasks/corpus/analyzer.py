@@ -1,0 +1,203 @@
+"""The analyzer: from a text to its terms, the same for documents and queries."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fingerpost.tasks.corpus.runs import RUN, run_spans, run_terms
+from fingerpost.tasks.corpus.scripts import caseless, composed
+from fingerpost.tasks.corpus.sklearn_tokens import sklearn_spans, sklearn_tokens
+from fingerpost.tasks.corpus.stemming import (
+    LANGUAGES,
+    stemmer_of,
+    stemmer_version,
+    stop_words_of,
+)
+from fingerpost.tasks.corpus.words import Part, parts_of, word_list, word_matches
+
+PATTERNS: tuple[str, ...] = ("words", "sklearn")
+
+# Words whose terms are remembered; a collection's frequent words are far fewer.
+_REMEMBERED = 300_000
+_TURKISH = str.maketrans({"I": "ı", "İ": "i"})
+
+
+class AnalyzerVersionError(ValueError):
+    """Terms of an artifact were made by another version of the stemmer."""
+
+
+@dataclass(frozen=True)
+class AnalyzerParams:
+    """How texts become terms.
+
+    language: "auto" (measured on the documents), "none", or a name of Snowball's algorithms: the language of stems and
+    stop words. stop_words: whether they are left out. identifiers: whether names are split at ``_``, ``.``, capitals and
+    digits. pattern: "words", or "sklearn" for the tokens of ``(?u)\\b\\w\\w+\\b`` and nothing else. bigrams: whether
+    scripts that set no spaces give every two neighbouring characters. ValueError for values out of range.
+    """
+
+    language: str = "auto"
+    stop_words: bool = True
+    identifiers: bool = True
+    pattern: str = "words"
+    bigrams: bool = True
+
+    def __post_init__(self) -> None:
+        if self.language not in ("auto", "none", *LANGUAGES):
+            known = ", ".join(LANGUAGES)
+            raise ValueError(
+                f"language: expected auto, none or one of {known}, got {self.language!r}; choose one of them"
+            )
+        if self.pattern not in PATTERNS:
+            raise ValueError(f"pattern: expected 'words' or 'sklearn', got {self.pattern!r}; choose one of them")
+
+
+#: A term, and where it begins and ends in the text.
+Span = tuple[str, int, int]
+
+
+class Analyzer:
+    """Terms of texts, for parameters whose language is resolved.
+
+    stop_words: as they stand in an artifact; None for those of the language. Equal analyzers make equal terms. ValueError
+    if the language is "auto".
+    """
+
+    def __init__(self, params: AnalyzerParams, stop_words: frozenset[str] | None = None) -> None:
+        if params.language == "auto":
+            raise ValueError("analyzer: expected a resolved language, got 'auto'; choose it on the documents first")
+        self.params = params
+        self._turkish = params.language == "turkish"
+        if stop_words is None:
+            listed = stop_words_of(params.language) if params.stop_words else frozenset()
+            stop_words = frozenset(self._folded(composed(word)) for word in listed)
+        self.stop_words = stop_words
+        self._stem = stemmer_of(params.language)
+        self._remembered: dict[str, tuple[str, ...]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Analyzer) and (self.params, self.stop_words) == (other.params, other.stop_words)
+
+    def __hash__(self) -> int:
+        return hash((self.params, self.stop_words))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Analyzer, (self.params, self.stop_words))
+
+    def __repr__(self) -> str:
+        return f"Analyzer({self.params!r})"
+
+    def tokens(self, text: str) -> list[str]:
+        """The terms of a document's text; a text of nothing but stop words keeps them."""
+        return self._terms(text, singles=True)
+
+    def query_tokens(self, text: str) -> list[str]:
+        """The terms of a query: as `tokens`, but a single East Asian character is a term only where it stands alone.
+
+        Documents have the single characters beside the bigrams, so that one is found by itself; of longer words the
+        bigrams say more.
+        """
+        return self._terms(text, singles=False)
+
+    def spans(self, text: str) -> list[Span]:
+        """The terms of `tokens` with their places: (term, begin, end), ``text[begin:end]`` as written."""
+        return self._places(text, singles=True)
+
+    def query_spans(self, text: str) -> list[Span]:
+        """The terms of `query_tokens` with their places."""
+        return self._places(text, singles=False)
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides the terms, as JSON values: the parameters, the stop words, the version of the stemmer."""
+        version = "" if self.params.language == "none" else stemmer_version()
+        return {**asdict(self.params), "stemmer": version, "listed_stop_words": sorted(self.stop_words)}
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> "Analyzer":
+        """The analyzer of `settings`. `AnalyzerVersionError` if its stems are of another version of the stemmer."""
+        fields = dict(settings)
+        version = fields.pop("stemmer")
+        stop_words = frozenset(fields.pop("listed_stop_words"))
+        if version and version != stemmer_version():
+            raise AnalyzerVersionError(
+                f"analyzer: expected the terms of {stemmer_version()}, got {version}; "
+                "make the index again, or install the version of PyStemmer that made it"
+            )
+        return cls(AnalyzerParams(**fields), stop_words)
+
+    def _terms(self, text: str, *, singles: bool) -> list[str]:
+        terms: list[str] = []
+        if self.params.pattern == "sklearn":
+            self._add(terms, sklearn_tokens(text))
+        elif not self._has_runs(text):
+            self._add(terms, word_list(text))
+        else:
+            place = 0
+            for run in RUN.finditer(text):
+                self._add(terms, word_list(text[place : run.start()]))
+                terms += run_terms(run, singles=singles)
+                place = run.end()
+            self._add(terms, word_list(text[place:]))
+        if not terms and self.stop_words:
+            return [term for term, _, _ in self._kept(text, singles=singles, stop_words=True)]
+        return terms
+
+    def _add(self, terms: list[str], words: list[str]) -> None:
+        """Append the terms of words."""
+        remembered = self._remembered
+        for word in words:
+            found = remembered.get(word)
+            if found is None:
+                if len(remembered) >= _REMEMBERED:
+                    remembered.clear()
+                found = remembered[word] = tuple(term for term, _, _ in self._word_spans(word, stop_words=False))
+            terms += found
+
+    def _places(self, text: str, *, singles: bool) -> list[Span]:
+        kept = self._kept(text, singles=singles, stop_words=False)
+        return kept if kept or not self.stop_words else self._kept(text, singles=singles, stop_words=True)
+
+    def _kept(self, text: str, *, singles: bool, stop_words: bool) -> list[Span]:
+        """The terms of a text with their places, with or without the stop words."""
+        if self.params.pattern == "sklearn":
+            return [
+                (term, begin, end)
+                for token, begin, end in sklearn_spans(text)
+                for term, _, _ in self._word_spans(token, stop_words=stop_words)
+            ]
+        spans: list[Span] = []
+        place = 0
+        for run in RUN.finditer(text) if self._has_runs(text) else ():
+            spans += self._words_between(text, place, run.start(), stop_words=stop_words)
+            spans += run_spans(run, singles=singles)
+            place = run.end()
+        return spans + self._words_between(text, place, len(text), stop_words=stop_words)
+
+    def _words_between(self, text: str, begin: int, end: int, *, stop_words: bool) -> list[Span]:
+        return [
+            (term, begin + word.start() + left, begin + word.start() + right)
+            for word in word_matches(text[begin:end])
+            for term, left, right in self._word_spans(word[0], stop_words=stop_words)
+        ]
+
+    def _word_spans(self, word: str, *, stop_words: bool) -> list[Span]:
+        """The terms of one word with their places in it, with or without the stop words."""
+        if self.params.pattern == "sklearn":
+            parts = [Part(word, 0, len(word), "word")]
+        else:
+            parts = parts_of(word, identifiers=self.params.identifiers)
+        spans: list[Span] = []
+        left_out = 0
+        for part in parts:
+            text = part.text if self.params.pattern == "sklearn" else self._folded(part.text)
+            stops = part.kind in ("word", "contraction") and text in self.stop_words and not stop_words
+            if part.kind == "contraction":
+                left_out = part.end if stops else left_out
+            elif text and not stops and part.begin >= left_out:
+                spans.append((text if part.kind == "exact" else self._stem(text), part.begin, part.end))
+        return spans
+
+    def _folded(self, word: str) -> str:
+        return caseless(word.translate(_TURKISH) if self._turkish else word)
+
+    def _has_runs(self, text: str) -> bool:
+        return self.params.bigrams and not text.isascii() and RUN.search(text) is not None
