@@ -51,6 +51,25 @@ TUNING = Contract(
     (SETTINGS, CHOSEN, _FIGURES),
     "how texts are answered: what was chosen on questions made from the documents or given, and what each part reaches",
 )
+JUDGED = Contract(
+    "ann.judged",
+    1,
+    (
+        # A query without an id is its own key: it stands in the text too.
+        Table("queries", (f.QUERY_ID, f.TEXT, f.PURPOSE), key=("id",), holds_keys=("id", "text")),
+        Table("judgements", (f.JUDGED_QUERY, f.JUDGED_DOCUMENT, f.GRADE), key=("query", "document")),
+    ),
+    "judged queries, half of which answering is tuned on, and the grades of documents for them",
+)
+JUDGEMENT = Contract(
+    "ann.judgement",
+    1,
+    (
+        _FIGURES,
+        Table("queries", (f.QUERY_ID, f.METHOD, f.JUDGED_BY, *f.QUERY_METRICS), key=("id", "method")),
+    ),
+    "metrics of lexical, dense and fused search and of plain BM25 on judged queries, in the mean and for each query",
+)
 INDEX = Contract(
     "ann.index",
     1,
@@ -66,5 +85,7 @@ CONTRACTS = (
     EVALUATION,
     RETRIEVAL,
     TUNING,
+    JUDGED,
+    JUDGEMENT,
     INDEX,
 )

@@ -76,11 +76,11 @@ TERM = Field("term", STRING, "the n-gram", nonempty=True)
 DOCUMENT_FREQUENCY = Field("df", pa.int64(), "number of documents that contain it")
 TERM_ROWS = Field("terms", pa.list_(pa.int32()), "rows of its terms among those of its shard, ascending")
 FIELD_COUNTS = tuple(
-    Field(name, pa.list_(pa.float32()), f"occurrences of each in {where}")
+    Field(name, pa.list_(pa.uint32()), f"occurrences of each in {where}")
     for name, where in (("name", "the name"), ("first", "the first paragraph"), ("body", "the rest"))
 )
 FIELD_OCCURRENCES = tuple(
-    Field(name, pa.float64(), f"occurrences in {where} of all documents", finite=True)
+    Field(name, pa.int64(), f"occurrences in {where} of all documents")
     for name, where in (("name", "the names"), ("first", "the first paragraphs"), ("body", "the rests"))
 )
 IDF = Field("idf", pa.float32(), "smooth inverse document frequency", finite=True)
@@ -96,6 +96,21 @@ ROLE = Field("role", STRING, "the role of a member", nonempty=True)
 REFERENCE = Field("ref", STRING, "name/day=.../fingerprint of a member", nonempty=True)
 NEIGHBORS = Field("neighbors", pa.uint32(), "rows of the nearest neighbours, nearest first", vector=True)
 DISTANCES = Field("distances", pa.float32(), "their distances", vector=True)
+
+# Judged queries
+PURPOSE = Field("purpose", STRING, "what a query is for: tuning or judging", nonempty=True)
+JUDGED_QUERY = Field("query", pa.uint32(), "the row of a judged query")
+JUDGED_DOCUMENT = Field("document", pa.uint32(), "the row of a document")
+GRADE = Field("grade", pa.float64(), "how well it answers the query; 0 for not at all", finite=True)
+JUDGED_BY = Field("judged", STRING, "a digest of the query and its judgements, equal in versions with the same ones")
+QUERY_METRICS = (
+    Field("ndcg_at_10", pa.float64(), "nDCG of the first ten answers, with gains 2^grade - 1", finite=True),
+    Field(
+        "mrr", pa.float64(), "1 / rank of the first relevant answer; 0 if none is among the first hundred", finite=True
+    ),
+    Field("recall_at_100", pa.float64(), "fraction of the relevant documents among the first hundred", finite=True),
+    Field("precision_at_10", pa.float64(), "fraction of the first ten answers that are relevant", finite=True),
+)
 
 # Rankings
 QUERY_ID = Field("id", STRING, "the key of a query; its text if the input has none", nonempty=True)

@@ -7,12 +7,19 @@ import numpy as np
 import pyarrow as pa
 
 from fingerpost.schemas import corpus as contracts
+from fingerpost.schemas.chosen_settings import settings_from_arrow
 from fingerpost.schemas.matrices import dense_from_arrow, sparse_from_arrow, tensors_from_arrow
 from fingerpost.schemas.records import count
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store, parameters_of
 from fingerpost.schemas.xmr import QUERIES
+from fingerpost.tasks.corpus.analyzer import Analyzer
+from fingerpost.tasks.corpus.bm25f import FieldWeights
+from fingerpost.tasks.corpus.fields import FIELDS
+from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.corpus.postings import Postings
+from fingerpost.tasks.corpus.term_counts import TermCounts
 from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
 from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 
@@ -113,3 +120,68 @@ def read_terms(table: pa.Table) -> dict[str, list[str]]:
     for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
         families[str(names[start])] = terms[start:stop]
     return families
+
+
+def read_analyzer(artifact: Artifact) -> Analyzer:
+    """The analyzer of documents and queries."""
+    return Analyzer.from_settings(settings_from_arrow(artifact.read("settings")))
+
+
+def counts_table(counts: TermCounts) -> pa.Table:
+    """The rows of a shard's counts."""
+    offsets = pa.array(counts.indptr.astype(np.int32))
+    columns = [counts.indices, *counts.occurrences]
+    lists = [pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(column))) for column in columns]
+    return pa.table(lists, names=["terms", *FIELDS])
+
+
+def read_counts(artifact: Artifact, shard: int) -> TermCounts:
+    """The counts of one shard."""
+    terms: list[str] = artifact.read("terms", shard=shard)["term"].to_pylist()
+    rows = artifact.read("counts", shard=shard).combine_chunks()
+    lists = {name: rows[name].combine_chunks() for name in rows.column_names}
+    indices, *occurrences = (lists[name].flatten().to_numpy(zero_copy_only=False) for name in ("terms", *FIELDS))
+    lengths = np.diff(lists["terms"].offsets.to_numpy())
+    indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return TermCounts(terms, indptr, indices, np.stack(occurrences))
+
+
+def lexicon_table(lexicon: Lexicon) -> pa.Table:
+    """The rows of a lexicon."""
+    buffers = [None, pa.py_buffer(lexicon.offsets), pa.py_buffer(lexicon.letters)]
+    terms = pa.LargeStringArray.from_buffers(lexicon.size, buffers[1], buffers[2])
+    columns = [terms.cast(pa.string()), lexicon.document_frequency, *lexicon.occurrences]
+    return pa.table([pa.array(column) for column in columns], names=["term", "df", *FIELDS])
+
+
+def read_lexicon(artifact: Artifact) -> Lexicon:
+    """The lexicon of an artifact; no text of a term is made."""
+    table = artifact.read("terms")
+    terms = table["term"].cast(pa.large_string()).combine_chunks()
+    if isinstance(terms, pa.ChunkedArray):
+        terms = pa.concat_arrays(terms.chunks or [pa.array([], pa.large_string())])
+    _, offsets, letters = terms.buffers()
+    bounds = (
+        np.frombuffer(offsets, np.int64)[terms.offset : terms.offset + len(terms) + 1]
+        if len(terms)
+        else np.zeros(1, np.int64)
+    )
+    return Lexicon(
+        artifact.figure("documents", count),
+        bounds - bounds[0],
+        np.frombuffer(letters or b"", np.uint8)[bounds[0] : bounds[-1]],
+        table["df"].to_numpy(),
+        np.stack([table[name].to_numpy() for name in FIELDS]),
+    )
+
+
+def read_field_weights(artifact: Artifact) -> FieldWeights:
+    """The weights of fields and parameters of BM25F that were chosen."""
+    return FieldWeights(**settings_from_arrow(artifact.read("settings")))
+
+
+def read_postings(artifact: Artifact) -> Postings:
+    """The inverted index and the terms of every document."""
+    return Postings.from_arrays(
+        tensors_from_arrow(artifact.read("postings")) | tensors_from_arrow(artifact.read("forward"))
+    )

@@ -27,6 +27,7 @@ ANN = Domain(
         "ann.finger_tables": "",
         "ann.neighbors": "fingerpost.flows.domains.ann.changes:neighbors",
         "ann.evaluation": "fingerpost.flows.domains.ann.changes:evaluation",
+        "ann.tuning": "fingerpost.flows.domains.ann.changes:tuning",
         "ann.retrieval": "fingerpost.flows.domains.ann.changes:retrieval",
         "ann.index": "",
     },
@@ -42,6 +43,8 @@ ANN = Domain(
         "gates.documents": ("ann.gates.documents",),
         "gates.sample_documents": ("ann.gates.sample_documents",),
         "gates.quarantine_share": ("ann.gates.quarantine_share",),
-        "gates.reranked_over_bm25": ("ann.gates.reranked_over_bm25",),
+        "gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
+        "ann.gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
     },
+    gone={"ann.retrieval.rerank": "how texts are answered is chosen for each collection (ann.tuning); remove it"},
 )
