@@ -100,7 +100,7 @@ class Engine:
 
     def question(self, text: str) -> Question:
         """A text as a query: its terms, each as often as it occurs."""
-        columns = self.lexicon.columns(self.analyzer.tokens(text))
+        columns = self.lexicon.columns(self.analyzer.query_tokens(text))
         known, counts = np.unique(columns[columns >= 0], return_counts=True)
         return self.question_of(known, counts.astype(np.float32))
 
