@@ -12,6 +12,8 @@ from fingerpost.tasks.ann.judged import METRICS, IntervalParams, Judgements, mea
 
 #: The setting of the figures of a method alone.
 JUDGED = "judged"
+#: The method that answers queries.
+SERVED = "fused"
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,8 @@ class Judgement:
     quality: dict[str, float]
 
 
-def judge(
-    rankings: Mapping[str, NDArray[np.int64]], judgements: Judgements, *, served: str, params: IntervalParams
-) -> Judgement:
-    """The metrics of rankings of the same queries by several methods, the served one compared with each other one.
+def judge(rankings: Mapping[str, NDArray[np.int64]], judgements: Judgements, params: IntervalParams) -> Judgement:
+    """The metrics of rankings of the same queries by several methods, the served one (``SERVED``) compared with the others.
 
     rankings: by method, int64 (queries, depth), rows of documents, best first, -1 where there are no more. ValueError where
     no query has a relevant document.
@@ -48,9 +48,9 @@ def judge(
             quality[f"judged_{method}_{metric}"] = round(mean.value, 6)
         figures.append((method, JUDGED, "queries", float(counted.sum())))
     for method, values in metrics.items():
-        if method != served:
-            ours, theirs = metrics[served]["ndcg_at_10"][counted], values["ndcg_at_10"][counted]
-            figures += compared(served, f"against_{method}", ours, theirs, seed=params.seed)
+        if method != SERVED:
+            ours, theirs = metrics[SERVED]["ndcg_at_10"][counted], values["ndcg_at_10"][counted]
+            figures += compared(SERVED, f"against_{method}", ours, theirs, seed=params.seed)
     return Judgement(figures, metrics, quality)
 
 

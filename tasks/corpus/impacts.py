@@ -81,7 +81,8 @@ def _joined(counts: TermCounts, weights: FieldWeights) -> tuple[NDArray[np.float
     """Occurrences summed over fields by weight (entries,), and their sum for each document."""
     frequencies = np.array(weights.fields) @ counts.occurrences.astype(np.float64)
     rows = np.repeat(np.arange(counts.documents), np.diff(counts.indptr))
-    return frequencies, np.bincount(rows, weights=frequencies, minlength=counts.documents)
+    lengths = np.bincount(rows, weights=frequencies, minlength=counts.documents)
+    return frequencies, lengths.astype(np.float64, copy=False)
 
 
 def _mean_length(lexicon: Lexicon, weights: FieldWeights) -> float:
