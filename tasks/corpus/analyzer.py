@@ -98,9 +98,12 @@ class Analyzer:
         """
         return self._terms(text, singles=False)
 
-    def spans(self, text: str) -> list[Span]:
-        """The terms of `tokens` with their places: (term, begin, end), ``text[begin:end]`` as written."""
-        return self._places(text, singles=True)
+    def spans(self, text: str, *, stop_words: bool = False) -> list[Span]:
+        """The terms of `tokens` with their places: (term, begin, end), ``text[begin:end]`` as written.
+
+        stop_words: whether to keep these too.
+        """
+        return self._kept(text, singles=True, stop_words=True) if stop_words else self._places(text, singles=True)
 
     def query_spans(self, text: str) -> list[Span]:
         """The terms of `query_tokens` with their places."""
