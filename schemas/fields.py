@@ -76,13 +76,14 @@ TERM = Field("term", STRING, "the n-gram", nonempty=True)
 DOCUMENT_FREQUENCY = Field("df", pa.int64(), "number of documents that contain it")
 TERM_ROWS = Field("terms", pa.list_(pa.int32()), "rows of its terms among those of its shard, ascending")
 FIELD_COUNTS = tuple(
-    Field(name, pa.list_(pa.float32()), f"occurrences of each in {where}")
+    Field(name, pa.list_(pa.uint32()), f"occurrences of each in {where}")
     for name, where in (("name", "the name"), ("first", "the first paragraph"), ("body", "the rest"))
 )
 FIELD_OCCURRENCES = tuple(
-    Field(name, pa.float64(), f"occurrences in {where} of all documents", finite=True)
+    Field(name, pa.int64(), f"occurrences in {where} of all documents")
     for name, where in (("name", "the names"), ("first", "the first paragraphs"), ("body", "the rests"))
 )
+STOP = Field("stop", pa.bool_(), "whether it is a stop word, which says little about a text")
 IDF = Field("idf", pa.float32(), "smooth inverse document frequency", finite=True)
 
 # Evaluation and releases

@@ -161,6 +161,8 @@ class Domain:
     command_group: str = ""
     #: Dotted keys of settings in earlier versions -> keys now.
     former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Dotted keys, or sections, of earlier versions that nothing replaces one by one -> what to do, as errors say it.
+    gone: Mapping[str, str] = field(default_factory=dict)
     #: Prefix of its keys among the references of a run's record; empty where they have none.
     roles: str = ""
     #: The package whose modules hold the domain's stages; empty is ``tasks.<word>.stages``.

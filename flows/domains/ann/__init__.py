@@ -47,6 +47,7 @@ ANN = Domain(
         "ann.finger_tables": "",
         "ann.neighbors": "fingerpost.flows.domains.ann.changes:neighbors",
         "ann.evaluation": "fingerpost.flows.domains.ann.changes:evaluation",
+        "ann.tuning": "fingerpost.flows.domains.ann.changes:tuning",
         "ann.retrieval": "fingerpost.flows.domains.ann.changes:retrieval",
         "ann.judged": "fingerpost.flows.domains.ann.judged_changes:judged",
         "ann.judgement": "fingerpost.flows.domains.ann.judged_changes:judgement",
@@ -64,6 +65,8 @@ ANN = Domain(
         "gates.documents": ("ann.gates.documents",),
         "gates.sample_documents": ("ann.gates.sample_documents",),
         "gates.quarantine_share": ("ann.gates.quarantine_share",),
-        "gates.reranked_over_bm25": ("ann.gates.reranked_over_bm25",),
+        "gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
+        "ann.gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
     },
+    gone={"ann.retrieval.rerank": "how texts are answered is chosen for each collection (ann.tuning); remove it"},
 )

@@ -68,8 +68,8 @@ class IndexGates(Section):
     quarantine_share: float = Field(
         default=0.05, ge=0, le=1, description="maximum fraction of the input's rows that are quarantined"
     )
-    reranked_over_bm25: float = Field(
-        default=0.0, ge=0, description="minimum ratio of re-ranked MRR to BM25 MRR on known items; 0 disables the gate"
+    fused_over_bm25: float = Field(
+        default=0.0, ge=0, description="minimum ratio of fused MRR to BM25 MRR on known items; 0 disables the gate"
     )
     judged_ndcg_at_10: float = Field(
         default=0.0,
