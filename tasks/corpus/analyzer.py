@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fingerpost.tasks.corpus.runs import RUN, run_spans, run_terms
-from fingerpost.tasks.corpus.scripts import caseless, composed
+from fingerpost.tasks.corpus.scripts import caseless, composed, nfc, nfc_places
 from fingerpost.tasks.corpus.sklearn_tokens import sklearn_spans, sklearn_tokens
 from fingerpost.tasks.corpus.stemming import (
     LANGUAGES,
@@ -131,7 +131,9 @@ class Analyzer:
         terms: list[str] = []
         if self.params.pattern == "sklearn":
             self._add(terms, sklearn_tokens(text))
-        elif not self._has_runs(text):
+            return terms if terms else [term for term, _, _ in self._kept(text, singles=singles, stop_words=True)]
+        text = nfc(text)
+        if not self._has_runs(text):
             self._add(terms, word_list(text))
         else:
             place = 0
@@ -167,13 +169,17 @@ class Analyzer:
                 for token, begin, end in sklearn_spans(text)
                 for term, _, _ in self._word_spans(token, stop_words=stop_words)
             ]
+        places = nfc_places(text)
+        text = nfc(text)
         spans: list[Span] = []
         place = 0
         for run in RUN.finditer(text) if self._has_runs(text) else ():
             spans += self._words_between(text, place, run.start(), stop_words=stop_words)
             spans += run_spans(run, singles=singles)
             place = run.end()
-        return spans + self._words_between(text, place, len(text), stop_words=stop_words)
+        spans += self._words_between(text, place, len(text), stop_words=stop_words)
+        # A composed character begins where its first part does; two of one cluster share their place.
+        return [(term, places[begin], max(places[end], places[begin] + 1)) for term, begin, end in spans]
 
     def _words_between(self, text: str, begin: int, end: int, *, stop_words: bool) -> list[Span]:
         return [
