@@ -24,6 +24,7 @@ from fingerpost.tasks.corpus.known_items import (
     select_known_items,
 )
 from fingerpost.tasks.corpus.ngrams import FamilyParams, count_family
+from fingerpost.tasks.corpus.plain_bm25 import rank_plain
 
 
 class Steps(Protocol):
@@ -119,6 +120,13 @@ def rankings(engine: Engine, texts: Sequence[str], *, depth: int) -> dict[str, N
     By method, int64 (texts, depth), best first, padded with -1. Without a dense side words alone answer.
     """
     return {name: _ranked(replace(engine, params=params), texts, depth) for name, params in _methods(engine).items()}
+
+
+def bm25_ranking(
+    titles: Sequence[str], texts: Sequence[str], queries: Sequence[str], params: Bm25Params, depth: int
+) -> NDArray[np.int64]:
+    """The rows that answer each query by plain BM25, int64 (queries, depth), best first, padded with -1."""
+    return rank_plain(titles, texts, queries, depth=depth, params=params)
 
 
 def _methods(engine: Engine) -> dict[str, AnswerParams]:
