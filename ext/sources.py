@@ -37,6 +37,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "pair_counts": ("pair_counts.pyx", "pair_counts.hpp", "pair_scores.hpp", "parallel.hpp", *_SIMD, *_BUILD),
     "sampling": ("sampling.pyx", "sampling.hpp", "parallel.hpp", *_BUILD),
     "overlaps": ("overlaps.pyx", "overlaps.hpp", *_BUILD),
+    "postings": ("postings.pyx", "postings.hpp", "parallel.hpp", *_BUILD),
     "trees": ("trees.pyx", "trees.hpp", *_BUILD),
     "ranker_beam": ("ranker_beam.pyx", "ranker_beam.hpp", "ranker_chunk.hpp", "pages.hpp", "parallel.hpp", *_BUILD),
     "trie": ("trie.pyx", "trie.hpp", *_BUILD),

@@ -1,0 +1,345 @@
+// Exact best documents of weighted query terms over an inverted index, scores of given documents, and sorted texts.
+//
+// Documents are visited in windows of ascending numbers. In a window the lists of the terms that alone could still reach the
+// k-th best score are added into accumulators; the other lists are asked only for documents that could get there with them
+// (MaxScore: Turtle and Flood, Information Processing & Management 31(6), 1995; windows as in Strohman, Turtle and Croft,
+// SIGIR 2005).
+//
+// Scores are sums of integers: a term's part is its weight in the query times that in the document, rounded to a unit of at
+// most 2^-29 of the largest score possible. So the order of summation, which skipping changes, does not change a bit.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "parallel.hpp"
+
+namespace fingerpost {
+namespace postings {
+
+constexpr uint32_t kFirstWindow = 512;
+constexpr uint32_t kWindow = 8192;
+constexpr uint32_t kStep = 16;
+
+struct View {
+  const int64_t* indptr;
+  const uint32_t* documents;
+  const float* weights;
+  const float* maxima;
+  size_t terms;
+  size_t rows;
+};
+
+// The same by document.
+struct Forward {
+  const int64_t* indptr;
+  const int32_t* terms;
+  const float* weights;
+};
+
+inline int32_t part(float weight, float factor) { return static_cast<int32_t>(weight * factor + 0.5f); }
+
+// A term's weight in the query in units of the scale. Where all its weights in documents are next to nothing it could pass
+// the range of floats.
+inline float factor_of(float weight, double scale) {
+  return static_cast<float>(std::min(weight * scale, static_cast<double>(std::numeric_limits<float>::max())));
+}
+
+struct Term {
+  int64_t at;
+  int64_t end;
+  float factor;
+  int32_t most;
+};
+
+// The power of two that makes scores integers below 2^30; 0 where no term weighs anything.
+inline double scale_of(const float* maxima, const int64_t* columns, const float* weights, size_t count) {
+  double total = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (columns[i] >= 0) total += static_cast<double>(weights[i]) * maxima[columns[i]];
+  }
+  if (!(total > 0)) return 0;
+  int exponent;
+  std::frexp(total, &exponent);
+  return std::ldexp(1.0, 30 - exponent);
+}
+
+class Searcher {
+ public:
+  explicit Searcher(const View& view) : view_(view), sums_(kWindow + kStep) {}
+
+  // The best k documents, best first, ties by number: fills rows and scores and returns how many there are.
+  size_t search(const int64_t* columns, const float* weights, size_t count, size_t k, const uint8_t* keep, int64_t* rows,
+                float* scores) {
+    const double scale = scale_of(view_.maxima, columns, weights, count);
+    if (scale == 0 || k == 0) return 0;
+    begin(columns, weights, count, scale, k, keep);
+    run();
+    std::sort(best_.begin(), best_.end(), std::greater<uint64_t>());
+    if (best_.size() > k) best_.resize(k);
+    for (size_t i = 0; i < best_.size(); ++i) {
+      rows[i] = static_cast<uint32_t>(~best_[i]);
+      scores[i] = static_cast<float>(static_cast<double>(best_[i] >> 32) / scale);
+    }
+    return best_.size();
+  }
+
+ private:
+  void begin(const int64_t* columns, const float* weights, size_t count, double scale, size_t k, const uint8_t* keep) {
+    terms_.clear();
+    for (size_t i = 0; i < count; ++i) {
+      if (columns[i] < 0) continue;
+      const float factor = factor_of(weights[i], scale);
+      const int32_t most = part(view_.maxima[columns[i]], factor);
+      if (most > 0) terms_.push_back({view_.indptr[columns[i]], view_.indptr[columns[i] + 1], factor, most});
+    }
+    std::sort(terms_.begin(), terms_.end(), [](const Term& a, const Term& b) {
+      return a.most != b.most ? a.most < b.most : a.at < b.at;
+    });
+    bounds_.assign(1, 0);
+    for (const Term& term : terms_) bounds_.push_back(bounds_.back() + term.most);
+    best_.clear();
+    k_ = k;
+    capacity_ = k + std::max<size_t>(k, 8);
+    keep_ = keep;
+    worst_ = 0;
+    floor_ = 0;
+    first_ = 0;
+  }
+
+  void run() {
+    uint32_t size = kFirstWindow;
+    for (;;) {
+      if (best_.size() > k_ + k_ / 4) shrink();
+      floor_ = static_cast<int64_t>(worst_ >> 32);
+      while (first_ < terms_.size() && bounds_[first_ + 1] <= floor_) ++first_;
+      uint64_t base = view_.rows;
+      for (size_t i = first_; i < terms_.size(); ++i) {
+        const Term& term = terms_[i];
+        if (term.at < term.end) base = std::min<uint64_t>(base, view_.documents[term.at]);
+      }
+      if (base == view_.rows) return;
+      window(static_cast<uint32_t>(base), static_cast<uint32_t>(std::min<uint64_t>(base + size, view_.rows)));
+      size = std::min(2 * size, kWindow);
+    }
+  }
+
+  void window(uint32_t base, uint32_t limit) {
+    starts_.clear();
+    size_t added = 0;
+    for (size_t i = first_; i < terms_.size(); ++i) {
+      starts_.push_back(terms_[i].at);
+      add(terms_[i], base, limit);
+      added += static_cast<size_t>(terms_[i].at - starts_.back());
+    }
+    if (added * kStep < limit - base) {
+      collect_added(base);
+    } else {
+      collect_all(base, limit - base);
+    }
+  }
+
+  void add(Term& term, uint32_t base, uint32_t limit) {
+    const uint32_t* documents = view_.documents;
+    const float* weights = view_.weights;
+    int32_t* sums = sums_.data();
+    const float factor = term.factor;
+    const int64_t end = term.end;
+    int64_t at = term.at;
+    for (; at < end && documents[at] < limit; ++at) sums[documents[at] - base] += part(weights[at], factor);
+    term.at = at;
+  }
+
+  // Few postings: goes through them again instead of through the window.
+  void collect_added(uint32_t base) {
+    for (size_t i = first_; i < terms_.size(); ++i) {
+      for (int64_t at = starts_[i - first_]; at < terms_[i].at; ++at) {
+        int32_t& sum = sums_[view_.documents[at] - base];
+        if (sum > 0) consider(view_.documents[at], sum);
+        sum = 0;
+      }
+    }
+  }
+
+  void collect_all(uint32_t base, uint32_t size) {
+    const int64_t least = std::max<int64_t>(floor_ - bounds_[first_], 0);
+    const int32_t floor = static_cast<int32_t>(std::min<int64_t>(least, INT32_MAX));
+    for (uint32_t from = 0; from < size; from += kStep) {
+      const int32_t* sums = sums_.data() + from;
+      int32_t any = 0;
+      for (uint32_t i = 0; i < kStep; ++i) any |= sums[i] > floor;
+      if (!any) continue;
+      for (uint32_t i = 0; i < kStep; ++i) {
+        if (sums[i] > floor) consider(base + from + i, sums[i]);
+      }
+    }
+    std::memset(sums_.data(), 0, size * sizeof(int32_t));
+  }
+
+  // Adds the lists that were not added to the window, as long as the document can get among the best.
+  void consider(uint32_t document, int64_t sum) {
+    if (keep_ != nullptr && !keep_[document]) return;
+    for (size_t i = first_; i > 0; --i) {
+      if (sum + bounds_[i] <= floor_) return;
+      sum += found(terms_[i - 1], document);
+    }
+    const uint64_t key = static_cast<uint64_t>(sum) << 32 | static_cast<uint32_t>(~document);
+    if (key <= worst_) return;
+    best_.push_back(key);
+    if (best_.size() == capacity_) shrink();
+  }
+
+  // A term's part of a document's score. Doubling steps from the last window's end, for documents come mostly ascending.
+  int32_t found(Term& term, uint32_t document) {
+    const uint32_t* documents = view_.documents;
+    int64_t low = term.at, step = 1;
+    while (low + step < term.end && documents[low + step] <= document) {
+      low += step;
+      step *= 2;
+    }
+    const int64_t high = std::min(low + step, term.end);
+    const int64_t at = std::lower_bound(documents + low, documents + high, document) - documents;
+    return at < term.end && documents[at] == document ? part(view_.weights[at], term.factor) : 0;
+  }
+
+  // Keeps the best k; from now on documents that cannot beat the last of them are left out.
+  void shrink() {
+    std::nth_element(best_.begin(), best_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), best_.end(),
+                     std::greater<uint64_t>());
+    best_.resize(k_);
+    worst_ = best_[k_ - 1];
+  }
+
+  View view_;
+  std::vector<int32_t> sums_;
+  std::vector<Term> terms_;
+  std::vector<int64_t> bounds_;
+  std::vector<int64_t> starts_;
+  std::vector<uint64_t> best_;
+  size_t k_ = 0, capacity_ = 0, first_ = 0;
+  const uint8_t* keep_ = nullptr;
+  uint64_t worst_ = 0;
+  int64_t floor_ = 0;
+};
+
+// Queries (indptr, columns, weights): rows and scores (queries, k), padded by -1 and 0.
+inline void search_many(const View& view, const int64_t* indptr, const int64_t* columns, const float* weights,
+                        size_t queries, size_t k, const uint8_t* keep, int threads, int64_t* rows, float* scores) {
+  std::vector<Searcher> searchers(static_cast<size_t>(std::max(threads, 1)), Searcher(view));
+  parallel_for(0, queries, threads, [&](size_t query, int thread) {
+    const int64_t from = indptr[query];
+    int64_t* row = rows + query * k;
+    float* score = scores + query * k;
+    const size_t count = searchers[static_cast<size_t>(thread)].search(
+        columns + from, weights + from, static_cast<size_t>(indptr[query + 1] - from), k, keep, row, score);
+    std::fill(row + count, row + k, -1);
+    std::fill(score + count, score + k, 0.0f);
+  });
+}
+
+// What each query term adds to the score of each given document: float (rows, count), with the bits of the search.
+inline void contributions(const View& view, const Forward& forward, const int64_t* columns, const float* weights,
+                          size_t count, const int64_t* rows, size_t given, float* parts, float* scores) {
+  const double scale = scale_of(view.maxima, columns, weights, count);
+  std::vector<std::pair<int64_t, size_t>> order;
+  for (size_t i = 0; i < count; ++i) {
+    if (columns[i] >= 0) order.emplace_back(columns[i], i);
+  }
+  std::sort(order.begin(), order.end());
+  for (size_t r = 0; r < given; ++r) {
+    int64_t at = forward.indptr[rows[r]], sum = 0;
+    const int64_t end = forward.indptr[rows[r] + 1];
+    for (const auto& [column, place] : order) {
+      if (scale == 0) break;
+      at = std::lower_bound(forward.terms + at, forward.terms + end, column) - forward.terms;
+      if (at == end) break;
+      if (forward.terms[at] != column) continue;
+      const int32_t found = part(forward.weights[at], factor_of(weights[place], scale));
+      sum += found;
+      if (parts != nullptr) parts[r * count + place] = static_cast<float>(found / scale);
+    }
+    scores[r] = scale == 0 ? 0.0f : static_cast<float>(static_cast<double>(sum) / scale);
+  }
+}
+
+// The lists of a matrix of documents and terms, whose indptr (terms + 1,) is given.
+inline void invert(const Forward& forward, size_t rows, size_t terms, int64_t* indptr, uint32_t* documents, float* weights,
+                   float* maxima) {
+  std::vector<int64_t> next(indptr, indptr + terms);
+  for (size_t row = 0; row < rows; ++row) {
+    for (int64_t at = forward.indptr[row]; at < forward.indptr[row + 1]; ++at) {
+      const int32_t term = forward.terms[at];
+      const float weight = forward.weights[at];
+      const int64_t to = next[static_cast<size_t>(term)]++;
+      documents[to] = static_cast<uint32_t>(row);
+      weights[to] = weight;
+      maxima[term] = std::max(maxima[term], weight);
+    }
+  }
+}
+
+// Whether numbers ascend within every range and lie below a limit.
+template <class T>
+inline bool ascending(const int64_t* indptr, size_t ranges, const T* numbers, uint64_t limit) {
+  for (size_t range = 0; range < ranges; ++range) {
+    for (int64_t at = indptr[range]; at < indptr[range + 1]; ++at) {
+      if (static_cast<uint64_t>(numbers[at]) >= limit) return false;
+      if (at > indptr[range] && numbers[at] <= numbers[at - 1]) return false;
+    }
+  }
+  return true;
+}
+
+inline int compare(const uint8_t* a, size_t a_size, const uint8_t* b, size_t b_size) {
+  const int order = std::memcmp(a, b, std::min(a_size, b_size));
+  return order != 0 ? order : a_size < b_size ? -1 : a_size > b_size;
+}
+
+// Sorted texts, flat; `find` is fast for texts that ascend, and right for all.
+class Texts {
+ public:
+  Texts(const int64_t* offsets, const uint8_t* letters, size_t count)
+      : offsets_(offsets), letters_(letters), count_(static_cast<int64_t>(count)) {}
+
+  // The place of a text, or -1.
+  int64_t find(const uint8_t* text, size_t size) {
+    int64_t low = last_ < count_ && order(last_, text, size) <= 0 ? last_ : 0;
+    int64_t step = 1, high = low;
+    while (high < count_ && order(high, text, size) < 0) {
+      low = high + 1;
+      high += step;
+      step *= 2;
+    }
+    high = std::min(high, count_);
+    while (low < high) {
+      const int64_t middle = low + (high - low) / 2;
+      if (order(middle, text, size) < 0) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    last_ = low;
+    return low < count_ && order(low, text, size) == 0 ? low : -1;
+  }
+
+ private:
+  int order(int64_t place, const uint8_t* text, size_t size) const {
+    return compare(letters_ + offsets_[place], static_cast<size_t>(offsets_[place + 1] - offsets_[place]), text, size);
+  }
+
+  const int64_t* offsets_;
+  const uint8_t* letters_;
+  int64_t count_;
+  int64_t last_ = 0;
+};
+
+}  // namespace postings
+}  // namespace fingerpost
