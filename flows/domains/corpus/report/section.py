@@ -40,7 +40,9 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
     return Contents(
         imported.get("documents"),
         imported.get("quarantined"),
-        *(quality_of(record, contract.name) for contract in (corpus.ANALYZER, corpus.LEXICON, corpus.POSTINGS)),
+        analyzer=quality_of(record, corpus.ANALYZER.name),
+        lexicon=quality_of(record, corpus.LEXICON.name),
+        postings=quality_of(record, corpus.POSTINGS.name),
         weights=attempt(partial(read_choices, store, weights, corpus.FIELD_WEIGHTS), None) if weights else None,
         problems=attempt.problems,
     )
