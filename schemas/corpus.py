@@ -59,7 +59,7 @@ LEXICON = Contract(
     (
         Table(
             "terms",
-            (f.TERM, f.DOCUMENT_FREQUENCY, *f.FIELD_OCCURRENCES),
+            (f.TERM, f.DOCUMENT_FREQUENCY, *f.FIELD_OCCURRENCES, f.STOP),
             key=("term",),
             rule=ascending("term"),
             parts=("term",),

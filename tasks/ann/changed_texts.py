@@ -9,7 +9,7 @@ from scipy import sparse
 
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
-from fingerpost.tasks.corpus.bm25f import FieldWeights, impacts
+from fingerpost.tasks.corpus.impacts import FieldWeights, term_impacts
 from fingerpost.tasks.corpus.postings import build_postings
 from fingerpost.tasks.corpus.svd import project
 from fingerpost.tasks.corpus.term_counts import count_terms
@@ -31,12 +31,12 @@ def with_texts(
     changed vectors. ValueError for a text with a term that the lexicon lacks.
     """
     counts = count_terms(titles, texts, engine.analyzer)
-    forward = replace_rows(engine.postings.forward, rows, impacts(counts, engine.lexicon, weights))
+    forward = replace_rows(engine.postings.forward, rows, term_impacts(counts, engine.lexicon, weights))
     changed = replace(engine, postings=build_postings(forward))
     if engine.dense is None:
         return changed
     vectors = np.array(engine.dense.index.vectors)
-    vectors[rows] = project(engine.dense.weights.rows(counts, engine.lexicon), engine.dense.components)
+    vectors[rows] = project(rows_of, engine.dense.components)
     graph, _ = build(vectors, hnsw, threads=threads)
     return replace(changed, dense=replace(engine.dense, index=HnswIndex(vectors, graph, hnsw.metric)))
 

@@ -1,7 +1,7 @@
 """Judged queries answered by several methods: metrics of each query, their means, and the methods compared in pairs."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,8 @@ from fingerpost.tasks.ann.judged import METRICS, IntervalParams, Judgements, mea
 
 #: The setting of the figures of a method alone.
 JUDGED = "judged"
-#: The method that answers queries.
-SERVED = "fused"
+#: The methods of which the first that there is answers queries: without vectors made from texts, words alone do.
+SERVED = ("fused", "lexical")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Judgement:
 
 
 def judge(rankings: Mapping[str, NDArray[np.int64]], judgements: Judgements, params: IntervalParams) -> Judgement:
-    """The metrics of rankings of the same queries by several methods, the served one (``SERVED``) compared with the others.
+    """The metrics of rankings of the same queries by several methods, the served one compared with each other.
 
     rankings: by method, int64 (queries, depth), rows of documents, best first, -1 where there are no more. ValueError where
     no query has a relevant document.
@@ -38,20 +38,32 @@ def judge(rankings: Mapping[str, NDArray[np.int64]], judgements: Judgements, par
     if not counted.any():
         raise ValueError("judged: expected a query with a relevant document, found none; judge documents above 0")
     metrics = {method: query_metrics(ranked, judgements) for method, ranked in rankings.items()}
+    served = served_of(metrics)
     figures: list[Figure] = []
-    quality: dict[str, float] = {"judged_queries": float(counted.sum())}
+    quality = {"judged_queries": float(counted.sum()), "judged_confidence": params.confidence}
     for method, values in metrics.items():
         for metric in METRICS:
             mean = mean_of(values[metric][counted], params)
             ends = {metric: mean.value, f"{metric}_low": mean.low, f"{metric}_high": mean.high}
             figures += [(method, JUDGED, name, round(value, 6)) for name, value in ends.items()]
-            quality[f"judged_{method}_{metric}"] = round(mean.value, 6)
+            if method == served:
+                quality[f"judged_{metric}"] = round(mean.value, 6)
         figures.append((method, JUDGED, "queries", float(counted.sum())))
     for method, values in metrics.items():
-        if method != SERVED:
-            ours, theirs = metrics[SERVED]["ndcg_at_10"][counted], values["ndcg_at_10"][counted]
-            figures += compared(SERVED, f"against_{method}", ours, theirs, seed=params.seed)
+        if method != served:
+            ours, theirs = metrics[served]["ndcg_at_10"][counted], values["ndcg_at_10"][counted]
+            figures += compared(served, f"against_{method}", ours, theirs, seed=params.seed)
     return Judgement(figures, metrics, quality)
+
+
+def served_of(methods: Collection[str]) -> str:
+    """The method that answers queries, of those that were measured; ValueError where none of them does."""
+    found = next((method for method in SERVED if method in methods), "")
+    if not found:
+        raise ValueError(
+            f"methods: expected {' or '.join(SERVED)}, got {', '.join(sorted(methods))}; rank by one of them"
+        )
+    return found
 
 
 def compared(

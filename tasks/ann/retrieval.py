@@ -14,7 +14,7 @@ from fingerpost.tasks.ann.evaluation import Figure
 from fingerpost.tasks.ann.fusion import AnswerParams, only_dense, only_lexical
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
-from fingerpost.tasks.corpus.bm25f import FieldWeights
+from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.fields import name_parts
 from fingerpost.tasks.corpus.known_items import (
     KnownItemParams,

@@ -14,8 +14,8 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store, parameters_of
 from fingerpost.schemas.xmr import QUERIES
 from fingerpost.tasks.corpus.analyzer import Analyzer
-from fingerpost.tasks.corpus.bm25f import FieldWeights
 from fingerpost.tasks.corpus.fields import FIELDS
+from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 from fingerpost.tasks.corpus.postings import Postings
@@ -131,7 +131,7 @@ def counts_table(counts: TermCounts) -> pa.Table:
     """The rows of a shard's counts."""
     offsets = pa.array(counts.indptr.astype(np.int32))
     columns = [counts.indices, *counts.occurrences]
-    lists = [pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(column))) for column in columns]
+    lists = [pa.ListArray.from_arrays(offsets, pa.array(column)) for column in columns]
     return pa.table(lists, names=["terms", *FIELDS])
 
 
@@ -146,37 +146,37 @@ def read_counts(artifact: Artifact, shard: int) -> TermCounts:
     return TermCounts(terms, indptr, indices, np.stack(occurrences))
 
 
+def read_all_counts(artifact: Artifact) -> list[TermCounts]:
+    """The counts of all shards, in their order."""
+    return [read_counts(artifact, entry.shard) for entry in artifact.entries("terms")]
+
+
 def lexicon_table(lexicon: Lexicon) -> pa.Table:
     """The rows of a lexicon."""
-    buffers = [None, pa.py_buffer(lexicon.offsets), pa.py_buffer(lexicon.letters)]
-    terms = pa.LargeStringArray.from_buffers(lexicon.size, buffers[1], buffers[2])
-    columns = [terms.cast(pa.string()), lexicon.document_frequency, *lexicon.occurrences]
-    return pa.table([pa.array(column) for column in columns], names=["term", "df", *FIELDS])
+    offsets, letters = pa.py_buffer(lexicon.offsets.tobytes()), pa.py_buffer(lexicon.letters.tobytes())
+    terms = pa.LargeStringArray.from_buffers(lexicon.size, offsets, letters).cast(pa.string())
+    numbers = [lexicon.document_frequency, *lexicon.occurrences, lexicon.stop]
+    return pa.table([terms, *map(pa.array, numbers)], names=["term", "df", *FIELDS, "stop"])
 
 
 def read_lexicon(artifact: Artifact) -> Lexicon:
     """The lexicon of an artifact; no text of a term is made."""
     table = artifact.read("terms")
-    terms = table["term"].cast(pa.large_string()).combine_chunks()
-    if isinstance(terms, pa.ChunkedArray):
-        terms = pa.concat_arrays(terms.chunks or [pa.array([], pa.large_string())])
+    terms = pa.concat_arrays([pa.array([], pa.large_string()), *table["term"].cast(pa.large_string()).chunks])
     _, offsets, letters = terms.buffers()
-    bounds = (
-        np.frombuffer(offsets, np.int64)[terms.offset : terms.offset + len(terms) + 1]
-        if len(terms)
-        else np.zeros(1, np.int64)
-    )
+    bounds = np.frombuffer(offsets, np.int64, len(terms) + 1) if len(terms) else np.zeros(1, np.int64)
     return Lexicon(
-        artifact.figure("documents", count),
-        bounds - bounds[0],
-        np.frombuffer(letters or b"", np.uint8)[bounds[0] : bounds[-1]],
-        table["df"].to_numpy(),
-        np.stack([table[name].to_numpy() for name in FIELDS]),
+        documents=artifact.figure("documents", count),
+        offsets=bounds,
+        letters=np.frombuffer(letters or b"", np.uint8)[: bounds[-1]],
+        document_frequency=table["df"].to_numpy(),
+        occurrences=np.stack([table[name].to_numpy() for name in FIELDS]),
+        stop=table["stop"].to_numpy(),
     )
 
 
 def read_field_weights(artifact: Artifact) -> FieldWeights:
-    """The weights of fields and parameters of BM25F that were chosen."""
+    """The weights of fields and how terms are weighed, as were chosen."""
     return FieldWeights(**settings_from_arrow(artifact.read("settings")))
 
 

@@ -4,7 +4,6 @@ from fingerpost.flows.domains.ann.settings import IndexGates
 from fingerpost.schemas.inputs import SAMPLE
 from fingerpost.schemas.manifests import Manifest
 from fingerpost.schemas.publish import Gate
-from fingerpost.tasks.ann.judgement import SERVED
 
 
 def index_gates(manifest: Manifest, settings: IndexGates) -> list[Gate]:
@@ -19,6 +18,6 @@ def index_gates(manifest: Manifest, settings: IndexGates) -> list[Gate]:
     if settings.fused_over_bm25 > 0 and quality.get("known_items", 0) > 0:
         ratio = float(quality["fused_mrr"]) / max(float(quality["bm25_mrr"]), 1e-9)
         gates.append(Gate("fused_mrr_over_bm25", ratio, settings.fused_over_bm25))
-    if settings.judged_ndcg_at_10 > 0 and (judged := quality.get(f"judged_{SERVED}_ndcg_at_10")) is not None:
+    if settings.judged_ndcg_at_10 > 0 and (judged := quality.get("judged_ndcg_at_10")) is not None:
         gates.append(Gate("judged_ndcg_at_10", float(judged), settings.judged_ndcg_at_10))
     return gates

@@ -13,7 +13,7 @@ from fingerpost.schemas import ann
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.judged import Paired, paired
-from fingerpost.tasks.ann.judgement import SERVED
+from fingerpost.tasks.ann.judgement import served_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ def fall_of_ndcg(store: Store, before: Ref, after: Ref) -> NdcgOfBoth | None:
 
 def _served(queries: pa.Table) -> dict[str, tuple[str, float]]:
     """What each query is judged by, and its nDCG, by id."""
-    mine = queries.filter(pc.equal(queries["method"], SERVED))
+    if not queries.num_rows:
+        return {}
+    mine = queries.filter(pc.equal(queries["method"], served_of(queries["method"].unique().to_pylist())))
     columns = (mine[name].to_pylist() for name in ("id", "judged", "ndcg_at_10"))
     return {key: (judged, value) for key, judged, value in zip(*columns, strict=True)}
 

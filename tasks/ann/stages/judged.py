@@ -1,4 +1,4 @@
-"""The stages that import judged queries and measure the answers to them."""
+"""The stage that imports judged queries, and their reader."""
 
 from dataclasses import dataclass
 
@@ -35,6 +35,12 @@ def import_judged(run: StageRun, documents: Ref, source: JudgedSource, *, params
     run.write("queries", batch.queries.append_column("purpose", purposes))
     run.write("judgements", judgements.table())
     run.quality |= judgements.counts(len(keys), tuned)
+    if not run.quality[JUDGING]:
+        raise QuarantineLimitError(
+            f"{source}: expected a query with a relevant document to judge by, found none among"
+            f" {len(keys) - int(tuned.sum())} of {len(keys)} queries (the others are for tuning); give more, or set"
+            " ann.judged.imports.tuning=0"
+        )
 
 
 @dataclass(frozen=True)

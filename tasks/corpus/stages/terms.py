@@ -1,9 +1,9 @@
-"""The stages from documents to an inverted index: analyzer, term counts, lexicon, field weights and postings."""
+"""The stages from documents to an inverted index: analyzer, term counts, lexicon, field weights, postings and features."""
 
 from dataclasses import asdict
-from functools import reduce
 
 import numpy as np
+import pyarrow as pa
 from scipy import sparse
 
 from fingerpost.schemas import corpus as contracts
@@ -12,36 +12,38 @@ from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.matrices import figures_to_arrow, sparse_to_arrow, tensors_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.corpus import term_counts as counting
-from fingerpost.tasks.corpus.analyzer import AnalyzerParams, choose_language
-from fingerpost.tasks.corpus.bm25f import pseudo_frequencies
+from fingerpost.tasks.corpus import languages, term_counts as counting
+from fingerpost.tasks.corpus import postings as inverting
+from fingerpost.tasks.corpus.analyzer import AnalyzerParams
 from fingerpost.tasks.corpus.field_weights import FieldWeightParams, best_field_weights
 from fingerpost.tasks.corpus.fields import FIELDS
-from fingerpost.tasks.corpus.lexicon import lexicon_of, merge_lexicons
+from fingerpost.tasks.corpus.impacts import term_impacts
+from fingerpost.tasks.corpus.lexicon import merge_lexicons, shard_lexicon
 from fingerpost.tasks.corpus.open import (
     counts_table,
     lexicon_table,
+    read_all_counts,
     read_analyzer,
     read_counts,
     read_field_weights,
     read_lexicon,
     read_texts,
 )
-from fingerpost.tasks.corpus.postings import Postings
-from fingerpost.tasks.corpus.postings import build_postings as invert
-from fingerpost.tasks.corpus.term_weights import TermWeightParams, term_features
+from fingerpost.tasks.corpus.term_weights import TermWeightParams, feature_columns, feature_rows
 from fingerpost.tasks.shards import Shard, ShardOutput, shards_of
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
 
 @stage(contracts.ANALYZER)
-def choose_analyzer(run: StageRun, documents: Ref, *, params: AnalyzerParams) -> None:
-    """Chooses how texts become terms: as given, or by the language that the documents are found to be in."""
+def choose_analyzer(run: StageRun, documents: Ref, *, params: AnalyzerParams, stemmer: str) -> None:
+    """Chooses how texts become terms: as given, or by the language that the documents are found to be in.
+
+    stemmer: the version of the stemmer, whose terms those of another version do not match.
+    """
     rows = run.store.open(documents, contracts.DOCUMENTS).read("documents")
-    chosen = choose_language(rows["title"].to_pylist(), rows["text"].to_pylist(), params)
-    run.write("settings", settings_to_arrow(chosen.analyzer.settings()))
-    run.quality = chosen.quality
+    analyzer, run.quality = languages.choose_analyzer(rows["title"].to_pylist(), rows["text"].to_pylist(), params)
+    run.write("settings", settings_to_arrow(analyzer.settings()))
 
 
 @stage(contracts.TERM_COUNTS)
@@ -66,15 +68,16 @@ def _count_shard(store: Store, shard: Shard, *, documents: Ref, analyzer: Ref) -
 
 
 @stage(contracts.LEXICON)
-def merge_lexicon(run: StageRun, term_counts: Ref) -> None:
-    """Merges the terms of all shards, with document frequencies and occurrences.
+def merge_lexicon(run: StageRun, term_counts: Ref, analyzer: Ref) -> None:
+    """Merges the terms of all shards, with document frequencies and occurrences, and marks the stop words.
 
     FingerpostError where no text has a term.
     """
     counted = run.store.open(term_counts, contracts.TERM_COUNTS)
-    lexicon = reduce(
-        merge_lexicons, (lexicon_of(read_counts(counted, shard.index)) for shard in shards_of(counted.entries("terms")))
-    )
+    shards = shards_of(counted.entries("terms"))
+    parts = [shard_lexicon(read_counts(counted, shard.index)) for shard in shards]
+    stop_words = read_analyzer(run.store.open(analyzer, contracts.ANALYZER)).stop_words
+    lexicon = merge_lexicons(parts).with_stop(stop_words)
     if not lexicon.size:
         raise FingerpostError(
             f"texts: expected terms, found none in {lexicon.documents:,} texts; give texts with words, or vectors"
@@ -112,7 +115,7 @@ def build_postings(run: StageRun, term_counts: Ref, lexicon: Ref, field_weights:
     shards = shards_of(run.store.open(term_counts, contracts.TERM_COUNTS).entries("terms"))
     inputs = {"term_counts": term_counts, "lexicon": lexicon, "field_weights": field_weights}
     rows = sparse.vstack(run.gather(_impacts, shards, **inputs), format="csr")
-    postings = invert(sparse.csr_array(rows))
+    postings = inverting.build_postings(sparse.csr_array(rows))
     arrays, forward = postings.arrays(), postings.forward_arrays()
     run.write("postings", tensors_to_arrow(arrays))
     run.write("forward", tensors_to_arrow(forward))
@@ -126,7 +129,7 @@ def build_postings(run: StageRun, term_counts: Ref, lexicon: Ref, field_weights:
 
 def _impacts(store: Store, shard: Shard, *, term_counts: Ref, lexicon: Ref, field_weights: Ref) -> sparse.csr_array:
     """The weights of a shard's terms over the lexicon."""
-    return impacts(
+    return term_impacts(
         read_counts(store.open(term_counts, contracts.TERM_COUNTS), shard.index),
         read_lexicon(store.open(lexicon, contracts.LEXICON)),
         read_field_weights(store.open(field_weights, contracts.FIELD_WEIGHTS)),

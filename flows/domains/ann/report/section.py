@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from fingerpost.flows.domains.ann.report.judged import JudgedAnswers, read_judgement
 from fingerpost.flows.domains.ann.report.retrieval import Retrieval, read_retrieval
 from fingerpost.flows.domains.ann.report.search import Finger, Search, read_finger, read_search
 from fingerpost.flows.domains.ann.report.search_plots import correlation_svg, recall_distances_svg, recall_speed_svg
@@ -25,6 +26,7 @@ class Contents:
     tables: dict[str, Any] = field(default_factory=dict)
     evaluated: dict[str, Any] = field(default_factory=dict)
     retrieved: dict[str, Any] = field(default_factory=dict)
+    judged: JudgedAnswers | None = None
     problems: list[str] = field(default_factory=list)
 
 
@@ -34,7 +36,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
     graph, evaluation, basis, retrieval = (stage_of(record, contract.name) for contract in names)
     if not (graph or evaluation or basis or retrieval):
         return None
-    attempt = Attempts()
+    attempt, judgement, imported = Attempts(), stage_of(record, ann.JUDGEMENT.name), quality_of(record, ann.JUDGED.name)
     return Contents(
         search=attempt(partial(read_search, store, evaluation), None) if evaluation else None,
         finger=attempt(partial(read_finger, store, basis), None) if basis else None,
@@ -43,6 +45,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
         tables=quality_of(record, ann.FINGER_TABLES.name),
         evaluated=quality_of(record, ann.EVALUATION.name),
         retrieved=quality_of(record, ann.RETRIEVAL.name),
+        judged=attempt(partial(read_judgement, store, judgement, imported), None) if judgement else None,
         problems=attempt.problems,
     )
 
@@ -91,4 +94,7 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
     if contents.retrieved.get("known_items"):
         reranked, bm25 = contents.retrieved["reranked_mrr"], contents.retrieved["bm25_mrr"]
         shown.append(("MRR re-ranked / BM25", f"{reranked:.3f} / {bm25:.3f}"))
+    if contents.judged:
+        ndcg = contents.judged.served.metrics["nDCG@10"]
+        shown.append(("nDCG@10 (judged)", f"{ndcg.value:.3f} ({ndcg.low:.3f}–{ndcg.high:.3f})"))
     return shown
