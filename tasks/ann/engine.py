@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,19 +118,11 @@ class Engine:
     dense: DenseSide | None
     params: AnswerParams
 
-    @cached_property
-    def stop_words(self) -> NDArray[np.bool_]:
-        """Which terms of the lexicon are stop words, bool (terms,)."""
-        columns = self.lexicon.columns(sorted(self.analyzer.stop_words))
-        stop = np.zeros(self.lexicon.size, dtype=bool)
-        stop[columns[columns >= 0]] = True
-        return stop
-
     def question(self, text: str) -> Question:
         """A text as a query: its terms, each as often as it occurs; stop words are terms where there are no others."""
         columns = self.lexicon.columns(self.analyzer.query_tokens(text))
         known, counts = np.unique(columns[columns >= 0], return_counts=True)
-        weights, stop = counts.astype(np.float32), self.stop_words[known]
+        weights, stop = counts.astype(np.float32), self.lexicon.stop[known]
         if stop.all():
             stop[:] = False
         terms = known[~stop], weights[~stop]
@@ -142,7 +133,8 @@ class Engine:
         """A document as a query: its heaviest terms, by their weight in it, and its vector."""
         own = slice(*self.postings.forward_indptr[row : row + 2])
         columns, weights = self.postings.forward_terms[own].astype(np.int64), self.postings.forward_weights[own]
-        columns, weights = columns[~self.stop_words[columns]], weights[~self.stop_words[columns]]
+        content = ~self.lexicon.stop[columns]
+        columns, weights = columns[content], weights[content]
         chosen = np.sort(np.lexsort((columns, -weights))[:LIKE_TERMS])
         vector = self.dense.index.vectors[row] if self.dense else np.empty(0, np.float32)
         return Question((columns[chosen], weights[chosen]), _NO_TERMS, vector, expands=False)
