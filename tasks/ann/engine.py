@@ -139,9 +139,7 @@ class Engine:
         vector = self.dense.index.vectors[row] if self.dense else np.empty(0, np.float32)
         return Question((columns[chosen], weights[chosen]), _NO_TERMS, vector, expands=False)
 
-    def answer(
-        self, questions: Sequence[Question], k: int, *, keep: NDArray[np.bool_] | None = None
-    ) -> list[Ranking]:
+    def answer(self, questions: Sequence[Question], k: int, *, keep: NDArray[np.bool_] | None = None) -> list[Ranking]:
         """The best k rows of each question, by fused score, ties by row; keep: bool (n,), the rows that count."""
         rankings = []
         for question in questions:

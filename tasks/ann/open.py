@@ -42,9 +42,17 @@ from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.ann.within import rows_within
 from fingerpost.tasks.answer_count import checked_count
 from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerVersionError
+from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.missing_words import missing_words, written
-from fingerpost.tasks.corpus.open import read_analyzer, read_components, read_lexicon, read_postings, read_vectors
+from fingerpost.tasks.corpus.open import (
+    read_analyzer,
+    read_components,
+    read_field_weights,
+    read_lexicon,
+    read_postings,
+    read_vectors,
+)
 from fingerpost.tasks.corpus.postings import Postings
 from fingerpost.tasks.corpus.spellings import near_spellings
 from fingerpost.tasks.corpus.term_weights import TermWeightParams, TermWeights
@@ -146,6 +154,11 @@ class EngineParts:
         return read_lexicon(self._open("lexicon", corpus.LEXICON))
 
     @cached_property
+    def field_weights(self) -> FieldWeights:
+        """What an occurrence in each field of a document counts, and how terms are weighed."""
+        return read_field_weights(self._open("field_weights", corpus.FIELD_WEIGHTS))
+
+    @cached_property
     def postings(self) -> Postings:
         """The inverted index."""
         return read_postings(self._open("postings", corpus.POSTINGS))
@@ -218,9 +231,7 @@ class EngineParts:
         )
 
 
-def open_engine(
-    store: Store, members: Mapping[str, Ref], *, metric: str, params: AnswerParams | None = None
-) -> Engine:
+def open_engine(store: Store, members: Mapping[str, Ref], *, metric: str, params: AnswerParams | None = None) -> Engine:
     """What answers texts, from artifacts by role; with the parameters of ``tuning`` among them, or with others."""
     return EngineParts(store, members, metric, params=params).engine
 
@@ -358,9 +369,7 @@ class LiveIndex(EngineParts):
                 break
             depth *= _DEEPER
         documents = self._rows(ranking.rows[chosen.places])
-        return ranked_answers(
-            self.engine, ranking, chosen, documents, explain=asked.explain, search=self.method
-        )
+        return ranked_answers(self.engine, ranking, chosen, documents, explain=asked.explain, search=self.method)
 
     def _near(self, vector: np.ndarray, radius: float | None, asked: Asked, *, ef: int = 100) -> Answers:
         """The answers nearest to a vector (d,), or all within a radius of it; none for a text without a vector."""

@@ -14,8 +14,8 @@ from fingerpost.tasks.ann.evaluation import Figure
 from fingerpost.tasks.ann.fusion import AnswerParams, only_dense, only_lexical
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
-from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.fields import name_parts
+from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.known_items import (
     KnownItemParams,
     KnownItems,
@@ -111,7 +111,9 @@ def evaluate_known_items(
     }
     quality |= {"known_items": float(len(items.rows)), "bm25_k1": bm25.k1, "bm25_b": bm25.b}
     samples = _samples(engine, titles, params.samples or tuple(items.queries[:4]))
-    return Retrieval(figures, samples, quality, {"milliseconds_per_query": _times(engine, items.queries, params, clock)})
+    return Retrieval(
+        figures, samples, quality, {"milliseconds_per_query": _times(engine, items.queries, params, clock)}
+    )
 
 
 def rankings(engine: Engine, texts: Sequence[str], *, depth: int) -> dict[str, NDArray[np.int64]]:
@@ -149,7 +151,9 @@ def _table(setting: str, engine: Engine, items: KnownItems, depth: int) -> list[
     return [figure for method, ranked in found.items() for figure in _scores(method, setting, ranked, items)]
 
 
-def _times(engine: Engine, queries: Sequence[str], params: RetrievalParams, clock: Callable[[], float]) -> dict[str, float]:
+def _times(
+    engine: Engine, queries: Sequence[str], params: RetrievalParams, clock: Callable[[], float]
+) -> dict[str, float]:
     """Milliseconds for a query by every method."""
     times = {}
     for method, answering in _methods(engine).items():

@@ -65,9 +65,7 @@ def ranked_answers(
             terms=found,
             snippet=_snippet(engine, document["text"], found) if explain else None,
         )
-        for document, score, place, found in zip(
-            documents, ranking.scores[chosen.places], places, terms, strict=True
-        )
+        for document, score, place, found in zip(documents, ranking.scores[chosen.places], places, terms, strict=True)
     ]
     return Answers(
         answers,
@@ -123,7 +121,7 @@ def _snippet(engine: Engine, text: str, terms: Sequence[MatchedTerm]) -> Snippet
     return best_snippet(text, {term.term: term.weight for term in terms if not term.added}, engine.analyzer)
 
 
-def _named(document: Document) -> dict[str, str]:
+def _named(document: Document) -> dict[str, Any]:
     fields = {name: document[name] for name in ("id", "title", "kind", "package")}
     return fields | {"first_sentence": first_sentence(document["text"])}
 

@@ -1,7 +1,7 @@
 """The stages that choose how texts are answered, and that measure the answers."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import pyarrow as pa

@@ -13,7 +13,7 @@ from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerParams
 from fingerpost.tasks.corpus.feedback import expand
 from fingerpost.tasks.corpus.impacts import FieldWeights, term_impacts
-from fingerpost.tasks.corpus.lexicon import Lexicon, shard_lexicon
+from fingerpost.tasks.corpus.lexicon import shard_lexicon
 from fingerpost.tasks.corpus.postings import build_postings
 from fingerpost.tasks.corpus.term_counts import count_terms
 from fingerpost.tasks.corpus.term_weights import TermWeightParams, TermWeights
@@ -59,7 +59,8 @@ def world() -> World:
 
 def lexical_scores(world: World, terms: tuple[NDArray[np.int64], NDArray[np.float32]]) -> NDArray[np.float64]:
     """The score of every document: the sum over the query's terms."""
-    return np.array([sum(row[c] * float(w) for c, w in zip(*terms, strict=True)) for row in world.impacts])
+    columns, weights = terms
+    return world.impacts[:, columns] @ weights.astype(np.float64)
 
 
 def best(scores: NDArray[np.float64], count: int, keep: NDArray[np.bool_]) -> list[int]:
@@ -86,7 +87,9 @@ def slow(
             whole[column] = whole.get(column, 0.0) + weight
     every = lexical_scores(world, (np.array(list(whole), np.int64), np.array(list(whole.values()), np.float32)))
     cosines = dense.index.vectors.astype(np.float64) @ question.vector.astype(np.float64)
-    by_vectors = sorted(np.flatnonzero(keep).tolist(), key=lambda row: (-cosines[row], row)) if question.vector.any() else []
+    by_vectors = (
+        sorted(np.flatnonzero(keep).tolist(), key=lambda row: (-cosines[row], row)) if question.vector.any() else []
+    )
     by_vectors = by_vectors[:count]
     pool = sorted({*by_words, *by_vectors})
     matched = np.zeros((len(pool), NEIGHBORS), np.float32)
