@@ -19,7 +19,7 @@ from fingerpost.tasks.corpus.svd import project
 from fingerpost.tasks.corpus.term_weights import TermWeights
 
 #: What a stop word of a query counts, and the number of terms of a document as a query.
-STOP_WEIGHT, LIKE_TERMS = 0.1, 25
+STOP_WEIGHT, LIKE_TERMS = 0.3, 25
 #: A lexical query: columns of the lexicon, int64 (q,), ascending, and weights float32 (q,).
 Terms = tuple[NDArray[np.int64], NDArray[np.float32]]
 _NO_TERMS: Terms = np.empty(0, np.int64), np.empty(0, np.float32)
@@ -175,7 +175,7 @@ class Engine:
         if feedback is None or not question.expands:
             return own
         rows, scores = self.postings.best(*own, feedback.documents, keep)
-        return expand(*own, rows, scores, self.postings, feedback)
+        return expand(*own, rows, scores, self.postings, self.lexicon.stop, feedback)
 
     def _near(self, terms: Terms, rows: NDArray[np.int64], keep: NDArray[np.bool_] | None) -> NDArray[np.float32]:
         """How well the neighbours of rows match, float32 (c,)."""

@@ -78,7 +78,7 @@ def slow(
     if params.feedback is not None and question.expands:
         first = best(lexical_scores(world, terms), params.feedback.documents, keep)
         scores = lexical_scores(world, terms)[first].astype(np.float32)
-        terms = expand(*terms, np.array(first, np.int64), scores, engine.postings, params.feedback)
+        terms = expand(*terms, np.array(first, np.int64), scores, engine.postings, engine.lexicon.stop, params.feedback)
     count = max(k, params.candidates)
     by_words = best(lexical_scores(world, terms), count, keep)
     whole: dict[int, float] = {}
