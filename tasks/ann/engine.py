@@ -7,12 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.ext import hnsw as kernel
-from fingerpost.tasks.ann.filtered import nearest_kept
 from fingerpost.tasks.ann.fusion import AnswerParams, fuse
-from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.ann.search import Index, SearchCounters
 from fingerpost.tasks.corpus.analyzer import Analyzer
-from fingerpost.tasks.corpus.feedback import expand
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.postings import Postings
 from fingerpost.tasks.corpus.svd import project
@@ -114,13 +111,9 @@ class Engine:
         asked = [self._expanded(question, keep) for question in questions]
         lexical = [self._by_words(*terms, keep) for terms in asked]
         dense = self._by_vectors(questions, keep)
-        return [
-            self._joined(*parts) for parts in zip(questions, asked, lexical, dense, strict=True)
-        ]
+        return [self._joined(*parts) for parts in zip(questions, asked, lexical, dense, strict=True)]
 
-    def answer(
-        self, questions: Sequence[Question], k: int, *, keep: NDArray[np.bool_] | None = None
-    ) -> list[Ranking]:
+    def answer(self, questions: Sequence[Question], k: int, *, keep: NDArray[np.bool_] | None = None) -> list[Ranking]:
         """The best k rows of each question, by fused score, ties by row."""
         rankings = []
         for sides in self.sides(questions, keep=keep):

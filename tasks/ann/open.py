@@ -203,9 +203,7 @@ class EngineParts:
         )
 
 
-def open_engine(
-    store: Store, members: Mapping[str, Ref], *, metric: str, params: AnswerParams | None = None
-) -> Engine:
+def open_engine(store: Store, members: Mapping[str, Ref], *, metric: str, params: AnswerParams | None = None) -> Engine:
     """What answers texts, from artifacts by role; with the parameters of ``tuning`` among them, or with others."""
     return EngineParts(store, members, metric, params=params).engine
 
@@ -343,9 +341,7 @@ class LiveIndex(EngineParts):
                 break
             depth *= _DEEPER
         documents = self._rows(ranking.rows[chosen.places])
-        return ranked_answers(
-            self.engine, ranking, chosen, documents, explain=asked.explain, search=self.method
-        )
+        return ranked_answers(self.engine, ranking, chosen, documents, explain=asked.explain, search=self.method)
 
     def _near(self, vector: np.ndarray, radius: float | None, asked: Asked, *, ef: int = 100) -> Answers:
         """The answers nearest to a vector (d,), or all within a radius of it; none for a text without a vector."""

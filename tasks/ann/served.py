@@ -65,9 +65,7 @@ def ranked_answers(
             terms=found,
             snippet=_snippet(engine, document["text"], found) if explain else None,
         )
-        for document, score, place, found in zip(
-            documents, ranking.scores[chosen.places], places, terms, strict=True
-        )
+        for document, score, place, found in zip(documents, ranking.scores[chosen.places], places, terms, strict=True)
     ]
     return Answers(
         answers,

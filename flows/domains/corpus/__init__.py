@@ -47,6 +47,7 @@ CORPUS = Domain(
     },
     report=Section(
         gather="fingerpost.flows.domains.corpus.report.section:gather",
+        template="fingerpost.flows.domains.corpus.report:section.html",
         cards="fingerpost.flows.domains.corpus.report.section:cards",
     ),
     gone={
