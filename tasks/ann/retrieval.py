@@ -23,8 +23,8 @@ from fingerpost.tasks.corpus.known_items import (
     select_known_items,
 )
 from fingerpost.tasks.corpus.ngrams import FamilyParams, count_family
-from fingerpost.tasks.corpus.sentences import remove_first_sentence
 from fingerpost.tasks.corpus.plain_bm25 import rank_plain
+from fingerpost.tasks.corpus.sentences import remove_first_sentence
 
 
 class Steps(Protocol):

@@ -39,7 +39,7 @@ LEXICON = _lexicon(
     [
         ("algoritm", ["algorithm"]),
         ("algorihtms", ["algorithm"]),
-        ("arrray", ["array", "arrai"]),
+        ("arrray", ["array"]),
         ("sorrt", ["sort"]),
         ("sorr", ["sort", "sore"]),
         ("recieving", ["receiv"]),
