@@ -1,6 +1,7 @@
-"""The contracts of the ann domain: graph, FINGER tables, neighbour table, evaluations and the released index."""
+"""The contracts of the ann domain: graph, FINGER tables, neighbours, tuning, evaluations and the released index."""
 
 from fingerpost.schemas import fields as f
+from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
 from fingerpost.schemas.contract import Contract, Table
 from fingerpost.schemas.matrices import dense_table, tensor_table
 from fingerpost.schemas.releases import MEMBERS
@@ -42,7 +43,32 @@ RETRIEVAL = Contract(
             ),
         ),
     ),
-    "known-item retrieval of dense, re-ranked and BM25 search, and sample answers",
+    "known-item retrieval of lexical, dense and fused search and of plain BM25, and sample answers",
+)
+TUNING = Contract(
+    "ann.tuning",
+    1,
+    (SETTINGS, CHOSEN, _FIGURES),
+    "how texts are answered: what was chosen on questions made from the documents or given, and what each part reaches",
+)
+JUDGED = Contract(
+    "ann.judged",
+    1,
+    (
+        # A query without an id is its own key: it stands in the text too.
+        Table("queries", (f.QUERY_ID, f.TEXT, f.PURPOSE), key=("id",), holds_keys=("id", "text")),
+        Table("judgements", (f.JUDGED_QUERY, f.JUDGED_DOCUMENT, f.GRADE), key=("query", "document")),
+    ),
+    "judged queries, half of which answering is tuned on, and the grades of documents for them",
+)
+JUDGEMENT = Contract(
+    "ann.judgement",
+    1,
+    (
+        _FIGURES,
+        Table("queries", (f.QUERY_ID, f.METHOD, f.JUDGED_BY, *f.QUERY_METRICS), key=("id", "method")),
+    ),
+    "metrics of lexical, dense and fused search and of plain BM25 on judged queries, in the mean and for each query",
 )
 INDEX = Contract(
     "ann.index",
@@ -51,4 +77,15 @@ INDEX = Contract(
     "a released index: the artifacts that it consists of",
 )
 
-CONTRACTS = (GRAPH, FINGER_BASIS, FINGER_TABLES, NEIGHBORS, EVALUATION, RETRIEVAL, INDEX)
+CONTRACTS = (
+    GRAPH,
+    FINGER_BASIS,
+    FINGER_TABLES,
+    NEIGHBORS,
+    EVALUATION,
+    RETRIEVAL,
+    TUNING,
+    JUDGED,
+    JUDGEMENT,
+    INDEX,
+)

@@ -119,6 +119,12 @@ def same_lengths(first: str, second: str) -> Callable[[pa.Table], str]:
     return rule
 
 
+def all_same_lengths(first: str, *others: str) -> Callable[[pa.Table], str]:
+    """A rule: the lists of all these columns have the same length in every row."""
+    rules = [same_lengths(first, other) for other in others]
+    return lambda table: next((wrong for rule in rules if (wrong := rule(table))), "")
+
+
 def ascending(name: str) -> Callable[[pa.Table], str]:
     """A rule: the values of a column ascend, each greater than the one before; texts by their UTF-8 bytes."""
 

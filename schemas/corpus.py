@@ -1,9 +1,11 @@
-"""The contracts of the corpus domain: documents, n-gram counts, vocabulary, features, projection and vectors."""
+"""The contracts of the corpus domain: documents, terms, postings, features, projection and vectors; n-gram counts."""
 
 from fingerpost.schemas import fields as f
-from fingerpost.schemas.contract import Contract, Table, same_lengths
+from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
+from fingerpost.schemas.contract import Contract, Table, all_same_lengths, ascending, same_lengths
 from fingerpost.schemas.matrices import dense_table, sparse_table, tensor_table
 
+_FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
 _DOCUMENTS = Table(
     "documents", (f.ID, f.TITLE, f.TEXT, f.KIND, f.PACKAGE, f.SIGNATURE, f.DOCUMENT_DAY, f.GIVEN_VECTOR), key=("id",)
 )
@@ -31,6 +33,52 @@ QUARANTINE = Contract(
     (Table("rows", (f.INPUT_ROW, f.Field("id", f.STRING, "the id if there was one"), f.REASON, f.DETAIL)),),
     "the quarantined rows of an input, with the reason",
 )
+ANALYZER = Contract(
+    "corpus.analyzer",
+    1,
+    (SETTINGS,),
+    "how texts of documents and queries become terms: the language found or given, and all settings",
+)
+TERM_COUNTS = Contract(
+    "corpus.term_counts",
+    1,
+    (
+        Table("terms", (f.TERM,), key=("term",), rule=ascending("term"), parts=("term",)),
+        Table(
+            "counts",
+            (f.TERM_ROWS, *f.FIELD_COUNTS),
+            rule=all_same_lengths("terms", "name", "first", "body"),
+            compression="none",
+        ),
+    ),
+    "occurrences of each shard's terms in the name, the first paragraph and the rest of every document",
+)
+LEXICON = Contract(
+    "corpus.lexicon",
+    1,
+    (
+        Table(
+            "terms",
+            (f.TERM, f.DOCUMENT_FREQUENCY, *f.FIELD_OCCURRENCES, f.STOP),
+            key=("term",),
+            rule=ascending("term"),
+            parts=("term",),
+        ),
+    ),
+    "all terms of the documents, with document frequencies and occurrences by field",
+)
+FIELD_WEIGHTS = Contract(
+    "corpus.field_weights",
+    1,
+    (SETTINGS, CHOSEN, _FIGURES),
+    "the weights of a document's fields and how its terms are weighed, and what others reach",
+)
+POSTINGS = Contract(
+    "corpus.postings",
+    1,
+    (tensor_table("postings"), tensor_table("forward")),
+    "the inverted index, documents by term with its weight in each, and the terms of every document",
+)
 NGRAMS = Contract(
     "corpus.ngrams",
     1,
@@ -47,7 +95,9 @@ VOCABULARY = Contract(
     (Table("terms", (f.FAMILY, f.TERM), key=("family", "term")), tensor_table("frequencies")),
     "the terms that become columns, family by family, with their document frequencies",
 )
-FEATURES = Contract("corpus.features", 1, (sparse_table("features"),), "TF-IDF rows of norm 1 over the vocabulary")
+FEATURES = Contract(
+    "corpus.features", 1, (sparse_table("features"),), "TF-IDF rows of norm 1 over the terms of a lexicon or vocabulary"
+)
 PROJECTION = Contract(
     "corpus.projection",
     1,
@@ -56,4 +106,19 @@ PROJECTION = Contract(
 )
 VECTORS = Contract("corpus.vectors", 1, (dense_table("vectors"),), "one dense row per document")
 
-CONTRACTS = (EXTRACTS, DAILY_DOCUMENTS, DOCUMENTS, QUARANTINE, NGRAMS, VOCABULARY, FEATURES, PROJECTION, VECTORS)
+CONTRACTS = (
+    EXTRACTS,
+    DAILY_DOCUMENTS,
+    DOCUMENTS,
+    QUARANTINE,
+    ANALYZER,
+    TERM_COUNTS,
+    LEXICON,
+    FIELD_WEIGHTS,
+    POSTINGS,
+    NGRAMS,
+    VOCABULARY,
+    FEATURES,
+    PROJECTION,
+    VECTORS,
+)

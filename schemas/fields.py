@@ -74,9 +74,21 @@ MEDIA_TYPE = Field("media_type", STRING, "the blob's media type", nonempty=True)
 FAMILY = Field("family", STRING, "the n-gram family: word or char", nonempty=True)
 TERM = Field("term", STRING, "the n-gram", nonempty=True)
 DOCUMENT_FREQUENCY = Field("df", pa.int64(), "number of documents that contain it")
+TERM_ROWS = Field("terms", pa.list_(pa.int32()), "rows of its terms among those of its shard, ascending")
+FIELD_COUNTS = tuple(
+    Field(name, pa.list_(pa.uint32()), f"occurrences of each in {where}")
+    for name, where in (("name", "the name"), ("first", "the first paragraph"), ("body", "the rest"))
+)
+FIELD_OCCURRENCES = tuple(
+    Field(name, pa.int64(), f"occurrences in {where} of all documents")
+    for name, where in (("name", "the names"), ("first", "the first paragraphs"), ("body", "the rests"))
+)
+STOP = Field("stop", pa.bool_(), "whether it is a stop word, which says little about a text")
 IDF = Field("idf", pa.float32(), "smooth inverse document frequency", finite=True)
 
 # Evaluation and releases
+SETTING_NAME = Field("name", STRING, "the name of a setting", nonempty=True)
+SETTING_VALUE = Field("value", STRING, "its value, as JSON", nonempty=True)
 METHOD = Field("method", STRING, "the method evaluated", nonempty=True)
 SETTING = Field("setting", STRING, "its setting", nonempty=True)
 METRIC = Field("metric", STRING, "the name of the metric", nonempty=True)
@@ -85,6 +97,21 @@ ROLE = Field("role", STRING, "the role of a member", nonempty=True)
 REFERENCE = Field("ref", STRING, "name/day=.../fingerprint of a member", nonempty=True)
 NEIGHBORS = Field("neighbors", pa.uint32(), "rows of the nearest neighbours, nearest first", vector=True)
 DISTANCES = Field("distances", pa.float32(), "their distances", vector=True)
+
+# Judged queries
+PURPOSE = Field("purpose", STRING, "what a query is for: tuning or judging", nonempty=True)
+JUDGED_QUERY = Field("query", pa.uint32(), "the row of a judged query")
+JUDGED_DOCUMENT = Field("document", pa.uint32(), "the row of a document")
+GRADE = Field("grade", pa.float64(), "how well it answers the query; 0 for not at all", finite=True)
+JUDGED_BY = Field("judged", STRING, "a digest of the query and its judgements, equal in versions with the same ones")
+QUERY_METRICS = (
+    Field("ndcg_at_10", pa.float64(), "nDCG of the first ten answers, with gains 2^grade - 1", finite=True),
+    Field(
+        "mrr", pa.float64(), "1 / rank of the first relevant answer; 0 if none is among the first hundred", finite=True
+    ),
+    Field("recall_at_100", pa.float64(), "fraction of the relevant documents among the first hundred", finite=True),
+    Field("precision_at_10", pa.float64(), "fraction of the first ten answers that are relevant", finite=True),
+)
 
 # Rankings
 QUERY_ID = Field("id", STRING, "the key of a query; its text if the input has none", nonempty=True)

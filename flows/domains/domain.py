@@ -67,6 +67,8 @@ class InputFile:
     merge_stage: str = ""
     #: Values of the setting that name no file.
     builtin: frozenset[str] = frozenset()
+    #: Whether its domain runs without it, so that one that is not named is none that was left out.
+    optional: bool = False
     #: The dotted setting that maps its columns, and those of further files and of how it is read: what a collection
     #: remembers together with the file.
     columns: str = ""
@@ -109,6 +111,8 @@ class Section:
     template: str = ""
     #: ``(contents) -> {name: Plot}``: the plots of both pages.
     plots: str = ""
+    #: ``(contents) -> [PageTable]``: the tables of the page of a run, which are those that explain the run's results.
+    tables: str = ""
     #: ``(contents) -> [(label, value)]``: the cards at the head of the report.
     cards: str = ""
 
@@ -123,6 +127,8 @@ class Domain:
     flow: str
     #: Domains whose part of a nightly runs before, and which must be rerun if this one is rerun from stored artifacts.
     needs: tuple[str, ...] = ()
+    #: Those of them that its flow is made of even where it has an input of its own.
+    made_of: tuple[str, ...] = ()
     products: tuple[Product, ...] = ()
     inputs: tuple[InputFile, ...] = ()
     #: ``(settings) -> str``: why a nightly leaves the domain out; empty where it runs.
@@ -157,6 +163,8 @@ class Domain:
     command_group: str = ""
     #: Dotted keys of settings in earlier versions -> keys now.
     former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Dotted keys, or sections, of earlier versions that nothing replaces one by one -> what to do, as errors say it.
+    gone: Mapping[str, str] = field(default_factory=dict)
     #: Prefix of its keys among the references of a run's record; empty where they have none.
     roles: str = ""
     #: The package whose modules hold the domain's stages; empty is ``tasks.<word>.stages``.

@@ -66,12 +66,19 @@ def _is_name(value: object) -> bool:
 
 
 def domains_read(settings: Any, flow: str) -> list[Domain]:
-    """The domains whose inputs a flow reads: its own, or where that has none those of the domains that it needs."""
+    """The domains whose inputs a flow reads: its own with what that is made of, or those of the domains that it needs."""
     running = [domain for domain in domains.DOMAINS if flow in (NIGHTLY, domain.flow_name)]
     if flow == NIGHTLY:
         running = [domain for domain in running if not (domain.skipped and named(domain.skipped)(settings))]
-    wanted = [one for domain in running for one in ([domain] if domain.source else domains.with_needs(domain))]
+    wanted = [one for domain in running for one in _made_of(domain)]
     return [domain for domain in domains.DOMAINS if domain.source and domain in wanted]
+
+
+def _made_of(domain: Domain) -> list[Domain]:
+    """A domain with its own input, and the domains that it is made of."""
+    if not domain.source:
+        return domains.with_needs(domain)
+    return [domain, *(one for word in domain.made_of for one in _made_of(domains.domain_of(word)))]
 
 
 def check_named(settings: Any, flow: str) -> None:
@@ -109,7 +116,7 @@ def _values_read(settings: Any, flow: str, named_inputs: Collection[str]) -> dic
         read = [*read, *(domain for domain, file in domains.inputs() if file.setting == _DOCUMENTS)]
     for domain in domains.DOMAINS:
         for file in domain.inputs:
-            if domain in read:
+            if domain in read and not (file.optional and not flat[file.setting]):
                 found[file.setting] = _values_of(file, uses.get(domain, []), settings, flat, default)
             elif file.setting in named_inputs and not flat[file.setting]:
                 found[file.setting] = {}

@@ -37,7 +37,7 @@ class Form:
     names: all columns. needed: required columns. some: columns of which at least one is required. instead: empty column
     to the column whose value it gets. option: the command-line option that maps a column, "" if there is none. keys:
     columns in which a key to be forgotten may occur. vectors, numbers: columns that a CSV holds as JSON arrays and as
-    numbers in text. is_row: each file is one row, whose id is the file's path. spelled: columns of keys that are texts, and
+    numbers in text. texts: columns with a text of the row's key, beside those that are so in every form. is_row: each file is one row, whose id is the file's path. spelled: columns of keys that are texts, and
     may be spelled in several ways. private: no value of a row is quoted anywhere, since rows are about people. rewriter: of
     inputs that are no tables, ``"module:function"`` of ``(path, suppressed, *, write) -> int``, the number of lines with
     suppressed keys, which it removes to ``write``. other_names: what other tools call a column, where neither its name nor a
@@ -52,6 +52,7 @@ class Form:
     keys: tuple[str, ...] = ("id",)
     vectors: tuple[str, ...] = ("vector",)
     numbers: tuple[str, ...] = ("weight",)
+    texts: tuple[str, ...] = ()
     is_row: bool = False
     spelled: tuple[str, ...] = ()
     private: bool = False

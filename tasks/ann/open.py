@@ -6,7 +6,7 @@
     answers = live().query("return a sorted copy of an array")
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
@@ -19,32 +19,50 @@ from numpy.typing import ArrayLike
 
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
+from fingerpost.schemas.chosen_settings import settings_from_arrow
 from fingerpost.schemas.errors import FingerpostError
-from fingerpost.schemas.manifests import Manifest
-from fingerpost.schemas.matrices import tensors_from_arrow
+from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store, parameters_of
-from fingerpost.tasks.ann.answers import WORDS, Answer, Answers, Radius, radius_of, within_of
-from fingerpost.tasks.ann.engine import Engine
+from fingerpost.tasks.ann.answers import Answers, Radius, radius_of, within_of
+from fingerpost.tasks.ann.duplicates import SAME_TERMS, SAME_VECTORS, Distinct, term_likeness, vector_likeness
+from fingerpost.tasks.ann.engine import DenseSide, Engine, Question
+from fingerpost.tasks.ann.filtered import Nearest, nearest_kept
 from fingerpost.tasks.ann.finger_basis import FingerBasis
 from fingerpost.tasks.ann.finger_search import FingerIndex
 from fingerpost.tasks.ann.finger_tables import FingerTables, join_ranges
-from fingerpost.tasks.ann.graph import NONE, Graph, UpperLevel
+from fingerpost.tasks.ann.fusion import AnswerParams
+from fingerpost.tasks.ann.graph import Graph, UpperLevel
 from fingerpost.tasks.ann.hnsw import HnswIndex
-from fingerpost.tasks.ann.search import Index
+from fingerpost.tasks.ann.search import Index, SearchCounters
+from fingerpost.tasks.ann.served import Asked, chosen_places, nearest_answers, ranked_answers
 from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.ann.within import rows_within
 from fingerpost.tasks.answer_count import checked_count
-from fingerpost.tasks.corpus.by_words import best_by_words
-from fingerpost.tasks.corpus.open import read_components, read_features, read_featurizer, read_vectors
-from fingerpost.tasks.corpus.rerank import RerankParams
-from fingerpost.tasks.corpus.sentences import first_sentence
-from fingerpost.tasks.corpus.svd import project
-from fingerpost.tasks.corpus.tfidf import Featurizer
+from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerVersionError
+from fingerpost.tasks.corpus.impacts import FieldWeights
+from fingerpost.tasks.corpus.lexicon import Lexicon
+from fingerpost.tasks.corpus.missing_words import missing_words, written
+from fingerpost.tasks.corpus.open import (
+    read_analyzer,
+    read_components,
+    read_field_weights,
+    read_lexicon,
+    read_postings,
+    read_vectors,
+)
+from fingerpost.tasks.corpus.postings import Postings
+from fingerpost.tasks.corpus.spellings import near_spellings
+from fingerpost.tasks.corpus.term_weights import TermWeightParams, TermWeights
 
 PRODUCT = contracts.INDEX.name
+
+#: Factor by which a ranking is continued where near-duplicates leave too few answers.
+_DEEPER = 4
+#: A member of indexes of texts that versions before 0.2 made, in place of a lexicon and postings.
+_FORMER = "vocabulary"
 
 
 def kernel_metric(metric: str) -> Any:
@@ -89,28 +107,24 @@ def open_finger(
     return FingerIndex(vectors, graph, join_ranges(parts), kernel_metric(metric))
 
 
-class LiveIndex:
-    """An index release whose parts are loaded when queries need them.
+class EngineParts:
+    """What answers texts, from the artifacts of a release or of a run before it; each part is loaded once, when needed.
 
-    method: "finger", "hnsw", or "auto": FINGER if it was measured to be faster on this index. Every file is verified
-    against its checksum when it is read. FingerpostError for another method.
+    members: artifacts by role. method: how the graph is searched, "finger" or "hnsw". params: how texts are answered; by
+    default as was chosen for the index. Every file is verified against its checksum when it is read.
     """
 
-    def __init__(self, store: Store, ref: Ref, *, method: str = "auto") -> None:
-        self.store, self.ref = store, ref
-        release = store.open(ref, contracts.INDEX)
-        self.members = read_members(store, ref)
-        self.manifest: Manifest = release.manifest
-        self.metric: str = release.figure("metric", str)
-        speedup = release.measured("finger_speedup")
-        if method not in {"auto", "finger", "hnsw"}:
-            raise FingerpostError(f"method: expected auto, finger or hnsw, got {method!r}; choose one of them")
-        self.method = method if method != "auto" else "finger" if speedup >= 1 else "hnsw"
-
-    @cached_property
-    def documents(self) -> pa.Table:
-        """The documents, one per row of the index."""
-        return self._open("documents", corpus.DOCUMENTS).read("documents")
+    def __init__(
+        self,
+        store: Store,
+        members: Mapping[str, Ref],
+        metric: str,
+        *,
+        method: str = "hnsw",
+        params: AnswerParams | None = None,
+    ) -> None:
+        self.store, self.members, self.metric, self.method = store, members, metric, method
+        self.name, self._params = "index", params
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -122,22 +136,32 @@ class LiveIndex:
         """The graph search over the vectors."""
         graph = read_graph(self._open("graph", contracts.GRAPH))
         if self.method == "finger":
-            return open_finger(
-                self.store,
-                self.vectors,
-                graph,
-                self.members["finger_basis"],
-                self.members["finger_tables"],
-                self.metric,
-            )
+            basis, tables = self.members["finger_basis"], self.members["finger_tables"]
+            return open_finger(self.store, self.vectors, graph, basis, tables, self.metric)
         return HnswIndex(self.vectors, graph, kernel_metric(self.metric))
 
     @cached_property
-    def featurizer(self) -> Featurizer:
-        """The featurizer of the documents, for query texts."""
-        return read_featurizer(
-            self.store, **{role: self._member(role) for role in ("vocabulary", "ngrams", "features")}
-        )
+    def analyzer(self) -> Analyzer:
+        """What makes terms of texts, of documents and queries alike."""
+        try:
+            return read_analyzer(self._open("analyzer", corpus.ANALYZER))
+        except AnalyzerVersionError as problem:
+            raise FingerpostError(f"{self.name}: {problem}") from problem
+
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """The terms of the documents."""
+        return read_lexicon(self._open("lexicon", corpus.LEXICON))
+
+    @cached_property
+    def field_weights(self) -> FieldWeights:
+        """What an occurrence in each field of a document counts, and how terms are weighed."""
+        return read_field_weights(self._open("field_weights", corpus.FIELD_WEIGHTS))
+
+    @cached_property
+    def postings(self) -> Postings:
+        """The inverted index."""
+        return read_postings(self._open("postings", corpus.POSTINGS))
 
     @cached_property
     def components(self) -> np.ndarray:
@@ -145,16 +169,42 @@ class LiveIndex:
         return read_components(self._open("projection", corpus.PROJECTION))
 
     @cached_property
-    def features(self) -> Any:
-        """The documents' sparse features, CSR (n, columns)."""
-        return read_features(self._open("features", corpus.FEATURES))
+    def params(self) -> AnswerParams:
+        """How texts are answered."""
+        return self._params or read_answer_params(self._open("tuning", contracts.TUNING))
+
+    @cached_property
+    def features(self) -> TermWeights:
+        """The terms that vectors are computed from, and their weights in queries."""
+        made = parameters_of(self.store, self._member("features"), lambda given: TermWeightParams(**given["params"]))
+        return TermWeights.of(self.lexicon, made)
+
+    @cached_property
+    def neighbors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Each document's nearest, uint32 (n, m), padded with 0xFFFFFFFF, and the cosines of their vectors."""
+        table = self._open("neighbors", contracts.NEIGHBORS).read("neighbors")
+        distances = fixed_matrix(table["distances"])
+        cosines = 1.0 - (distances / 2 if self.metric == "l2" else distances)
+        return fixed_matrix(table["neighbors"]), np.where(np.isfinite(cosines), cosines, 0.0).astype(np.float32)
 
     @cached_property
     def engine(self) -> Engine:
-        """The engine of text queries, with the parameters that the release was evaluated with."""
-        retrieval = self.members["retrieval"]
-        params = parameters_of(self.store, retrieval, lambda given: RerankParams(**given["params"]["rerank"]))
-        return Engine(self.featurizer, self.components, self.features, self.index, params)
+        """What answers texts, all of its parts loaded."""
+        self._member("lexicon")
+        vectors = ("components", "index", "neighbors") if self.texts_are_embedded else ()
+        self.load("analyzer", "lexicon", "postings", "params", *vectors)
+        dense = DenseSide(self.features, self.components, self.index, self.neighbors) if vectors else None
+        return Engine(self.analyzer, self.lexicon, self.postings, dense, self.params)
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether the index was made from texts; those of an earlier version cannot be asked all the same."""
+        return "lexicon" in self.members or _FORMER in self.members
+
+    @property
+    def texts_are_embedded(self) -> bool:
+        """Whether texts have vectors in the space of the documents'."""
+        return "projection" in self.members
 
     def load(self, *parts: str) -> None:
         """Loads and verifies several parts concurrently; each part is loaded once."""
@@ -164,57 +214,89 @@ class LiveIndex:
                 for loaded in [pool.submit(getattr, self, part) for part in missing]:
                     loaded.result()
 
+    def _open(self, role: str, contract: Any) -> Artifact:
+        return self.store.open(self._member(role), contract)
+
+    def _member(self, role: str) -> Ref:
+        if role in self.members:
+            return self.members[role]
+        if _FORMER in self.members:
+            raise FingerpostError(
+                f"{self.name}: expected {role}, found an index that an earlier version made, whose texts cannot be"
+                " asked any more; make it again with `fingerpost run nightly`"
+            )
+        raise FingerpostError(
+            f"{self.name}: expected {role} in an index of texts, found an index of imported vectors; query it"
+            " with --like ID or --vectors FILE"
+        )
+
+
+def open_engine(store: Store, members: Mapping[str, Ref], *, metric: str, params: AnswerParams | None = None) -> Engine:
+    """What answers texts, from artifacts by role; with the parameters of ``tuning`` among them, or with others."""
+    return EngineParts(store, members, metric, params=params).engine
+
+
+def read_answer_params(artifact: Artifact) -> AnswerParams:
+    """The parameters of answering that were chosen for an index."""
+    return AnswerParams.of(settings_from_arrow(artifact.read("settings")))
+
+
+class LiveIndex(EngineParts):
+    """An index release whose parts are loaded when queries need them.
+
+    method: "finger", "hnsw", or "auto": FINGER if it was measured to be faster on this index. FingerpostError for
+    another method.
+    """
+
+    def __init__(self, store: Store, ref: Ref, *, method: str = "auto") -> None:
+        release = store.open(ref, contracts.INDEX)
+        speedup = release.measured("finger_speedup")
+        if method not in {"auto", "finger", "hnsw"}:
+            raise FingerpostError(f"method: expected auto, finger or hnsw, got {method!r}; choose one of them")
+        chosen = method if method != "auto" else "finger" if speedup >= 1 else "hnsw"
+        super().__init__(store, read_members(store, ref), release.figure("metric", str), method=chosen)
+        self.ref, self.name, self.manifest = ref, f"index {ref}", release.manifest
+
+    @cached_property
+    def documents(self) -> pa.Table:
+        """The documents, one per row of the index."""
+        return self._open("documents", corpus.DOCUMENTS).read("documents")
+
     def query(
-        self, text: str, *, k: int = 10, kind: str | None = None, package: str | None = None, within: Radius = None
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        kind: str | None = None,
+        package: str | None = None,
+        within: Radius = None,
+        distinct: bool = False,
+        explain: bool = False,
     ) -> Answers:
-        """The documents nearest to a text: dense candidates from the index, re-ranked by sparse similarity.
+        """The documents that answer a text best: by its words and by its vector, fused.
 
-        Where the vectors were given with the documents, a text has none of theirs: all documents are then ranked by
-        sparse similarity, and ``within`` is an error.
+        Where the vectors were given with the documents, a text has none of theirs: then words alone rank, and ``within``
+        is an error.
 
-        k: maximum number of answers, at least 0. kind, package: only documents with these values. within: only documents whose
-        dense vectors have at least this similarity (l2: at most this distance), for example
-        ``threshold_for(index).threshold`` of fingerpost.tasks.metric.open; without it the number of candidates is
-        fixed.
+        k: maximum number of answers, at least 0. kind, package: only documents with these values. within: only documents
+        whose dense vectors have at least this similarity (l2: at most this distance), nearest first, for example
+        ``threshold_for(index).threshold`` of fingerpost.tasks.metric.open. distinct: of near-duplicates only the best.
+        explain: answers have their matched terms and a snippet.
         """
         checked_count(k)
-        if "features" in self.members and "projection" not in self.members:
-            return self._by_words(text, k, kind, package, within)
-        self.load("featurizer", "features", "components", "documents", "index")
-        radius = self._radius(within)
-        queries = self.featurizer.transform([text])
-        if not queries.nnz:
-            return Answers([], 0, 0, 0, self.method, None if radius is None else within_of(radius, self.metric))
-        keep = self._filter(kind, package)
-        if radius is not None:
-            most = max(k, self.engine.params.candidates)
-            near = rows_within(self.index, project(queries, self.components)[0], radius, most=most, keep=keep)
-            rows, similarities, work = near.rows[None], (1.0 - near.distances[None]).astype(np.float32), near.counters
-        else:
-            nearest = self.engine.candidates(queries)
-            rows = np.where((nearest.rows >= 0) & keep[nearest.rows], nearest.rows, -1)
-            similarities, work = nearest.similarities, nearest.counters
-        order, scores = self.engine.ordered(queries, rows, similarities)
-        chosen = [(int(row), float(score)) for row, score in zip(order[0], scores[0], strict=True) if row >= 0]
-        candidates = int(((rows if radius is not None else nearest.rows) >= 0).sum())
-        answers = self._answers(chosen[:k], candidates, work.distances, work.estimates)
-        if radius is None:
-            return answers
-        return replace(answers, within=within_of(radius, self.metric), more=not near.complete or len(chosen) > k)
-
-    def _by_words(self, text: str, k: int, kind: str | None, package: str | None, within: Radius) -> Answers:
-        if within is not None:
+        self.load("documents", "engine")
+        asked, question = Asked(k, self._filter(kind, package), distinct, explain), self.engine.question(text)
+        if within is None:
+            answers = self._ranked(question, asked)
+        elif self.engine.dense is None:
             raise FingerpostError(
                 f"within: expected a document or vector to compare the vectors of {self.ref} with, which were given, got"
                 " a text; query with --like ID or --vectors FILE, or leave --within out"
             )
-        self.load("featurizer", "features", "documents")
-        query, keep = self.featurizer.transform([text]), self._filter(kind, package)
-        rows, scores, matched = best_by_words(query, self.features, keep, k)
-        chosen = list(zip(rows.tolist(), map(float, scores), strict=True))
-        if not chosen:
-            return Answers([], matched, 0, 0, WORDS)
-        return replace(self._answers(chosen, matched, 0, 0), method=WORDS)
+        else:
+            answers = self._near(question.vector, self._radius(within), asked)
+        missing = missing_words(text, self.analyzer, self.lexicon)
+        return replace(answers, missing=missing, spellings=self._spellings(missing))
 
     def similar(
         self,
@@ -225,18 +307,29 @@ class LiveIndex:
         kind: str | None = None,
         package: str | None = None,
         within: Radius = None,
+        distinct: bool = False,
+        explain: bool = False,
     ) -> Answers:
-        """The documents nearest to the one with this id, excluding itself; ``within`` as in `query`.
+        """The documents most like the one with this id, excluding itself; options as in `query`.
 
-        FingerpostError for an unknown id.
+        By its own terms and its vector, fused, where vectors were made from texts; else, and with ``within``, by vectors
+        alone, in a search of width ``ef``. FingerpostError for an unknown id.
         """
+        checked_count(k)
         row = pc.index(self.documents["id"], key).as_py()
         if row < 0:
             raise FingerpostError(
                 f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; find it with"
                 " a text query"
             )
-        return self._nearest(self.vectors[row : row + 1], k, ef, kind, package, within, without=row)
+        chosen = self._filter(kind, package)
+        keep = np.ones(self.documents.num_rows, dtype=bool) if chosen is None else chosen
+        keep[row] = False
+        asked = Asked(k, keep, distinct, explain)
+        if within is None and self.texts_are_embedded:
+            self.load("documents", "engine")
+            return self._ranked(self.engine.question_like(row), asked)
+        return self._near(self.vectors[row], self._radius(within), asked, ef=ef)
 
     def search(
         self,
@@ -247,11 +340,13 @@ class LiveIndex:
         kind: str | None = None,
         package: str | None = None,
         within: Radius = None,
+        distinct: bool = False,
     ) -> Answers:
-        """The documents nearest to a vector (d,) of the documents' own space; ``within`` as in `query`.
+        """The documents nearest to a vector (d,) of the documents' own space; options as in `query`.
 
         FingerpostError for a vector of another length, of zeros, or with values that are not finite.
         """
+        checked_count(k)
         given = np.asarray(vector, dtype=np.float64).reshape(1, -1)
         if self.metric == "cosine" and np.isfinite(given).all():
             given = unit_rows(given).astype(np.float64)
@@ -262,76 +357,93 @@ class LiveIndex:
                 f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers;"
                 " compute it with the model of the documents' vectors"
             )
-        return self._nearest(row, k, ef, kind, package, within, without=-1)
+        return self._near(row[0], self._radius(within), Asked(k, self._filter(kind, package), distinct), ef=ef)
+
+    def _ranked(self, question: Question, asked: Asked) -> Answers:
+        """The answers to an analysed query, by both sides or by words alone."""
+        depth = asked.k
+        while True:
+            (ranking,) = self.engine.answer([question], depth, keep=asked.keep)
+            chosen = self._chosen(ranking.rows, asked)
+            if len(chosen.places) >= asked.k or len(ranking.order) < depth:
+                break
+            depth *= _DEEPER
+        documents = self._rows(ranking.rows[chosen.places])
+        return ranked_answers(self.engine, ranking, chosen, documents, explain=asked.explain, search=self.method)
+
+    def _near(self, vector: np.ndarray, radius: float | None, asked: Asked, *, ef: int = 100) -> Answers:
+        """The answers nearest to a vector (d,), or all within a radius of it; none for a text without a vector."""
+        depth, complete, chosen = asked.k, True, Distinct([], 0)
+        found = Nearest(np.empty(0, np.int64), np.empty(0, np.float32), SearchCounters())
+        while vector.any():
+            found, complete = self._nearest(vector, radius, depth, asked.keep, ef)
+            chosen = self._chosen(found.rows, asked)
+            if len(chosen.places) >= asked.k or len(found.rows) < depth:
+                break
+            depth *= _DEEPER
+        documents = self._rows(found.rows[chosen.places])
+        answers = nearest_answers(found, chosen, documents, metric=self.metric, search=self.method)
+        if radius is None:
+            return answers
+        more = not complete or len(found.rows) > len(chosen.places) + chosen.collapsed
+        return replace(answers, within=within_of(radius, self.metric), more=more)
 
     def _nearest(
-        self, row: np.ndarray, k: int, ef: int, kind: str | None, package: str | None, within: Radius, *, without: int
-    ) -> Answers:
-        checked_count(k)
-        keep = self._filter(kind, package)
-        if without >= 0:
-            keep[without] = False
-        score: Callable[[float], float] = (lambda d: -d) if self.metric == "l2" else (lambda d: 1.0 - d)
-        if (radius := self._radius(within)) is not None:
-            near = rows_within(self.index, row[0], radius, most=max(k, 1), keep=keep, ef=ef)
-            chosen = [(int(i), score(float(d))) for i, d in zip(near.rows, near.distances, strict=True)]
-            answers = self._answers(chosen[:k], len(chosen), near.counters.distances, near.counters.estimates)
-            more = not near.complete or len(chosen) > k
-            return replace(answers, within=within_of(radius, self.metric), more=more)
-        width = max(ef, k + 1) if keep.sum() >= len(keep) - 1 else min(max(ef, 1000), len(self.vectors))
-        result = self.index.search(row, min(width, len(self.vectors)), ef=width)
-        if not np.isfinite(result.distances[result.ids != NONE]).all():
+        self, vector: np.ndarray, radius: float | None, depth: int, keep: np.ndarray | None, ef: int
+    ) -> tuple[Nearest, bool]:
+        """At least ``depth`` rows nearest to a vector, if there are as many, and whether no others are in the radius."""
+        if radius is not None:
+            near = rows_within(self.index, vector, radius, most=max(depth, 1), keep=keep, ef=ef)
+            return Nearest(near.rows, near.distances, near.counters), near.complete
+        found = nearest_kept(self.index, vector, max(ef, depth, 1), keep=keep)
+        if not np.isfinite(found.distances).all():
             raise FingerpostError(
                 f"vector: expected one whose {self.metric} distances float32 can hold, got one of length"
-                f" {np.linalg.norm(row.astype(np.float64)):.2g}; scale it like the documents' vectors"
+                f" {np.linalg.norm(vector.astype(np.float64)):.2g}; scale it like the documents' vectors"
             )
-        pairs = [
-            (int(i), score(float(d)))
-            for i, d in zip(result.ids[0], result.distances[0], strict=True)
-            if i != NONE and keep[i]
-        ]
-        return self._answers(pairs[:k], len(pairs), result.counters.distances, result.counters.estimates)
+        return found, True
+
+    def _chosen(self, rows: np.ndarray, asked: Asked) -> Distinct:
+        """The places of the answers in a ranking."""
+        if not asked.distinct or "postings" not in self.members:
+            return chosen_places(rows, asked, vector_likeness(self.vectors), SAME_VECTORS)
+        own = self.postings
+        likeness = term_likeness(own.forward_indptr, own.forward_terms, own.forward_weights)
+        return chosen_places(rows, asked, likeness, SAME_TERMS)
+
+    def _spellings(self, missing: Sequence[str]) -> dict[str, list[str]]:
+        """Words of documents that are spelt nearly like a missing one, as the heaviest document of each spells it."""
+        found = {word: near_spellings(word, self.lexicon, self.analyzer) for word in missing}
+        return {word: [self._spelt(term) for term in terms] for word, terms in found.items() if terms}
+
+    def _spelt(self, term: str) -> str:
+        rows, _ = self.postings.best(self.lexicon.columns([term]), np.ones(1, np.float32), 1)
+        (row,) = self._rows(rows)
+        return written(term, f"{row['title']}\n{row['text']}", self.analyzer)
 
     def _radius(self, within: Radius) -> float | None:
         return None if within is None else radius_of(float(within), self.metric)
 
-    def _filter(self, kind: str | None, package: str | None) -> np.ndarray:
-        keep = np.ones(self.documents.num_rows, dtype=bool)
+    def _filter(self, kind: str | None, package: str | None) -> np.ndarray | None:
+        """Which documents have these values, bool (n,); None where nothing is asked."""
+        keep: np.ndarray | None = None
         for column, wanted in (("kind", kind), ("package", package)):
-            if wanted is not None:
-                keep &= pc.equal(self.documents[column], wanted).to_numpy()
-                if not keep.any():
-                    examples = sorted(set(self.documents[column].to_pylist()))[:12]
-                    raise FingerpostError(
-                        f"{column}: expected one that documents have, got {wanted!r}; choose from {', '.join(examples)}"
-                    )
+            if wanted is None:
+                continue
+            has = pc.equal(self.documents[column], wanted).to_numpy()
+            keep = has if keep is None else keep & has
+            if not keep.any():
+                examples = sorted(set(self.documents[column].to_pylist()))[:12]
+                raise FingerpostError(
+                    f"{column}: expected one that documents have, got {wanted!r}; choose from {', '.join(examples)}"
+                )
         return keep
 
-    def _answers(self, chosen: list[tuple[int, float]], candidates: int, distances: int, estimates: int) -> Answers:
-        rows = self.documents.take(pa.array([row for row, _ in chosen], pa.int64())).to_pylist()
-        answers = [
-            Answer(
-                row["id"],
-                row["title"],
-                row["kind"],
-                row["package"],
-                round(score, 6),
-                first_sentence(row["text"]),
-            )
-            for row, (_, score) in zip(rows, chosen, strict=True)
-        ]
-        return Answers(answers, candidates, distances, estimates, self.method)
-
-    def _open(self, role: str, contract: Any) -> Artifact:
-        return self.store.open(self._member(role), contract)
-
-    def _member(self, role: str) -> Ref:
-        if role not in self.members:
-            raise FingerpostError(
-                f"index {self.ref}: expected {role} in an index of texts, found an index of imported vectors; query it"
-                " with --like ID or --vectors FILE"
-            )
-        return self.members[role]
+    def _rows(self, rows: np.ndarray) -> list[dict[str, Any]]:
+        """What answers show of documents."""
+        shown = self.documents.select(["id", "title", "kind", "package", "text"])
+        found: list[dict[str, Any]] = shown.take(pa.array(rows, pa.int64())).to_pylist()
+        return found
 
 
 def live(collection: str | None = None, *, store: str | None = None, method: str = "auto") -> LiveIndex:

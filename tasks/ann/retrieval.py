@@ -1,30 +1,30 @@
-"""Evaluation of known-item retrieval: dense candidates, the same re-ranked by sparse similarity, and BM25."""
+"""Evaluation of known-item retrieval: lexical, dense and fused search as they answer, and plain BM25 beside them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fingerpost.tasks.ann.changed_texts import with_texts
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.evaluation import Figure
-from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
-from fingerpost.tasks.ann.search import Index
+from fingerpost.tasks.ann.fusion import AnswerParams, only_dense, only_lexical
+from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
-from fingerpost.tasks.corpus.fields import name_parts, split_fields
+from fingerpost.tasks.corpus.fields import name_parts
+from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.known_items import (
     KnownItemParams,
     KnownItems,
-    remove_first_sentence,
     score_ranking,
     select_known_items,
 )
-from fingerpost.tasks.corpus.ngrams import FamilyParams, count_family, count_shard
-from fingerpost.tasks.corpus.rerank import RerankParams
-from fingerpost.tasks.corpus.svd import project
-from fingerpost.tasks.corpus.tfidf import Featurizer, weigh_counts
+from fingerpost.tasks.corpus.ngrams import FamilyParams, count_family
+from fingerpost.tasks.corpus.plain_bm25 import rank_plain
+from fingerpost.tasks.corpus.sentences import remove_first_sentence
 
 
 class Steps(Protocol):
@@ -39,17 +39,17 @@ class Steps(Protocol):
 class RetrievalParams:
     """Parameters of the evaluation.
 
-    items: sample of known items. rerank: parameters of re-ranking. bm25_k1, bm25_b: grid that BM25's parameters are
-    chosen from. depth: maximum rank that counts. samples: queries whose answers the report shows; by default those of
-    the first items.
+    items: sample of known items. bm25_k1, bm25_b: grid that plain BM25's parameters are chosen from. depth: maximum rank
+    that counts. samples: queries whose answers the report shows; by default those of the first items. timed: number of
+    queries that are timed.
     """
 
     items: KnownItemParams = field(default_factory=KnownItemParams)
-    rerank: RerankParams = field(default_factory=RerankParams)
     bm25_k1: tuple[float, ...] = (0.1, 0.3, 0.6, 1.2)
     bm25_b: tuple[float, ...] = (0.5, 0.75, 1.0)
     depth: int = 100
     samples: tuple[str, ...] = ()
+    timed: int = 200
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,8 @@ def evaluate_known_items(
     *,
     titles: Sequence[str],
     texts: Sequence[str],
-    features: sparse.csr_array,
-    featurizer: Featurizer,
-    components: NDArray[np.float32],
-    index: Index,
+    engine: Engine,
+    weights: FieldWeights,
     hnsw: HnswParams,
     params: RetrievalParams,
     threads: int,
@@ -88,55 +86,104 @@ def evaluate_known_items(
 ) -> Retrieval:
     """Metrics on the complete texts, and on texts without the sentence that serves as the query.
 
-    For the latter, the target documents get new features over the same vocabulary and projection, and a graph is built
-    over the changed vectors.
+    For the latter, the target documents get new postings and vectors over the same lexicon, weights and projection, and a
+    graph is built over the changed vectors.
     """
     progress.begin(2)
     items = select_known_items(titles, texts, params.items)
-    engine = Engine(featurizer, components, features, index, params.rerank)
     words = _bm25_counts(titles, texts, items.queries)
     bm25 = _best_bm25(*words, items, params)
-    figures: list[Figure] = []
-    times: dict[str, float] = {}
-    figures += _table("whole", engine, items, words, bm25, params, clock, times)
+    figures = [*_table("whole", engine, items, params.depth), *_bm25("whole", words, bm25, items, params)]
     progress.advance(1)
     shorter = list(texts)
     for row in items.rows:
         shorter[row] = remove_first_sentence(texts[row])
-    counted = count_shard(
-        *split_fields([titles[r] for r in items.rows], [shorter[r] for r in items.rows]), featurizer.ngrams
-    )
-    changed = replace_rows(features, items.rows, weigh_counts(counted, featurizer.vocabulary, featurizer.tfidf))
-    vectors = np.array(index.vectors)
-    vectors[items.rows] = project(changed[items.rows], components)
-    graph, _ = build(vectors, hnsw, threads=threads)
-    without = Engine(featurizer, components, changed, HnswIndex(vectors, graph, hnsw.metric), params.rerank)
+    own = [titles[row] for row in items.rows], [shorter[row] for row in items.rows]
+    without = with_texts(engine, items.rows, *own, weights=weights, hnsw=hnsw, threads=threads)
     words = _bm25_counts(titles, shorter, items.queries)
-    figures += _table("without_sentence", without, items, words, bm25, params, clock, {})
+    figures += _table("without_sentence", without, items, params.depth)
+    figures += _bm25("without_sentence", words, bm25, items, params)
     progress.advance(2)
-    value = {(method, setting, metric): v for method, setting, metric, v in figures}
     quality = {
-        f"{method}_{metric}": value[method, "whole", metric]
-        for method in ("dense", "reranked", "bm25")
-        for metric in ("mrr", "recall_at_10")
+        f"{method}_{metric}": value
+        for method, setting, metric, value in figures
+        if setting == "whole" and metric in ("mrr", "recall_at_10")
     }
     quality |= {"known_items": float(len(items.rows)), "bm25_k1": bm25.k1, "bm25_b": bm25.b}
+    samples = _samples(engine, titles, params.samples or tuple(items.queries[:4]))
     return Retrieval(
-        figures,
-        _samples(engine, titles, params.samples or tuple(items.queries[:4])),
-        quality,
-        {"milliseconds_per_query": times},
+        figures, samples, quality, {"milliseconds_per_query": _times(engine, items.queries, params, clock)}
     )
 
 
-def replace_rows(matrix: sparse.csr_array, rows: NDArray[np.int64], new: sparse.csr_array) -> sparse.csr_array:
-    """The matrix with ``rows`` replaced by the rows of ``new``."""
-    stacked = sparse.csr_array(sparse.vstack([matrix, new], format="csr"))
-    order = np.arange(matrix.shape[0])
-    order[rows] = matrix.shape[0] + np.arange(len(rows))
-    result = stacked[order]
-    result.has_canonical_format = True
-    return result
+def rankings(engine: Engine, texts: Sequence[str], *, depth: int) -> dict[str, NDArray[np.int64]]:
+    """The rows that answer each text, by words, by vectors, and fused as the index answers.
+
+    By method, int64 (texts, depth), best first, padded with -1. Without a dense side words alone answer.
+    """
+    return {name: _ranked(replace(engine, params=params), texts, depth) for name, params in _methods(engine).items()}
+
+
+def bm25_ranking(
+    titles: Sequence[str], texts: Sequence[str], queries: Sequence[str], params: Bm25Params, depth: int
+) -> NDArray[np.int64]:
+    """The rows that answer each query by plain BM25, int64 (queries, depth), best first, padded with -1."""
+    return rank_plain(titles, texts, queries, depth=depth, params=params)
+
+
+def _methods(engine: Engine) -> dict[str, AnswerParams]:
+    """The ways of answering that are measured."""
+    if engine.dense is None:
+        return {"lexical": engine.params, "fused": engine.params}
+    return {"lexical": only_lexical(engine.params), "dense": only_dense(engine.params), "fused": engine.params}
+
+
+def _ranked(engine: Engine, texts: Sequence[str], depth: int) -> NDArray[np.int64]:
+    rows = np.full((len(texts), depth), -1, dtype=np.int64)
+    for place, ranking in enumerate(engine.answer([engine.question(text) for text in texts], depth)):
+        rows[place, : len(ranking.rows)] = ranking.rows
+    return rows
+
+
+def _table(setting: str, engine: Engine, items: KnownItems, depth: int) -> list[Figure]:
+    """The metrics of every method."""
+    found = rankings(engine, items.queries, depth=depth)
+    return [figure for method, ranked in found.items() for figure in _scores(method, setting, ranked, items)]
+
+
+def _times(
+    engine: Engine, queries: Sequence[str], params: RetrievalParams, clock: Callable[[], float]
+) -> dict[str, float]:
+    """Milliseconds for a query by every method."""
+    times = {}
+    for method, answering in _methods(engine).items():
+        started = clock()
+        _ranked(replace(engine, params=answering), queries[: params.timed], 10)
+        times[method] = round(1e3 * (clock() - started) / max(len(queries[: params.timed]), 1), 4)
+    return times
+
+
+def _scores(method: str, setting: str, ranked: NDArray[np.int64], items: KnownItems) -> list[Figure]:
+    scores = score_ranking(ranked, items.rows)
+    among = float((ranked == items.rows[:, None]).any(axis=1).mean()) if len(items.rows) else 0.0
+    values = {"mrr": scores.mrr, "recall_at_10": scores.recall_at_10, f"recall_at_{ranked.shape[1]}": among}
+    return [
+        *((method, setting, metric, round(float(value), 6)) for metric, value in values.items()),
+        (method, setting, "queries", float(scores.queries)),
+    ]
+
+
+def _bm25(
+    setting: str,
+    words: tuple[sparse.csr_array, sparse.csr_array],
+    bm25: Bm25Params,
+    items: KnownItems,
+    params: RetrievalParams,
+) -> list[Figure]:
+    """The metrics of plain BM25."""
+    counts, queries = words
+    ranked, _ = rank_scores(queries, weigh_bm25(counts, bm25), top=params.depth)
+    return _scores("bm25", setting, ranked, items)
 
 
 def _bm25_counts(
@@ -164,54 +211,11 @@ def _best_bm25(
     return chosen
 
 
-def _table(
-    setting: str,
-    engine: Engine,
-    items: KnownItems,
-    words: tuple[sparse.csr_array, sparse.csr_array],
-    bm25: Bm25Params,
-    params: RetrievalParams,
-    clock: Callable[[], float],
-    times: dict[str, float],
-) -> list[Figure]:
-    count = max(len(items.rows), 1)
-    started = clock()
-    queries = engine.featurizer.transform(items.queries)
-    nearest = engine.candidates(queries)
-    dense = nearest.rows
-    times["dense"] = round(1e3 * (clock() - started) / count, 4)
-    reranked, _ = engine.ordered(queries, dense, nearest.similarities)
-    times["reranked"] = round(1e3 * (clock() - started) / count, 4)
-    counts, query_words = words
-    weights = weigh_bm25(counts, bm25)
-    started = clock()
-    ranked, _ = rank_scores(query_words, weights, top=params.depth)
-    times["bm25"] = round(1e3 * (clock() - started) / count, 4)
-    figures: list[Figure] = []
-    for method, rows, candidates in (
-        ("dense", dense, dense.shape[1]),
-        ("reranked", reranked, dense.shape[1]),
-        ("bm25", ranked, counts.shape[0]),
-    ):
-        scores = score_ranking(rows[:, : params.depth], items.rows)
-        values = {
-            "mrr": scores.mrr,
-            "recall_at_10": scores.recall_at_10,
-            "candidates": candidates,
-            "queries": scores.queries,
-        }
-        figures += [(method, setting, metric, round(float(value), 6)) for metric, value in values.items()]
-    among = float((dense == items.rows[:, None]).any(axis=1).mean()) if len(items.rows) else 0.0
-    return [*figures, ("dense", setting, "recall_of_candidates", round(among, 6))]
-
-
 def _samples(engine: Engine, titles: Sequence[str], queries: Sequence[str]) -> list[Sample]:
-    samples = []
-    for query in queries:
-        features = engine.featurizer.transform([query])
-        nearest = engine.candidates(features)
-        rows, _ = engine.ordered(features, nearest.rows, nearest.similarities)
-        samples += [
-            Sample(query, rank, int(row), titles[row]) for rank, row in enumerate(rows[0][:5], start=1) if row >= 0
-        ]
-    return samples
+    """The first five answers to each query."""
+    return [
+        Sample(query, rank, int(row), titles[row])
+        for query, rows in zip(queries, _ranked(engine, queries, 5), strict=True)
+        for rank, row in enumerate(rows, start=1)
+        if row >= 0
+    ]

@@ -42,7 +42,7 @@ def rows_within(
         if width >= count * EXACT_SHARE:
             searched, width = ExactIndex(index.vectors, index.metric), count
         result = searched.search(queries, width, ef=width)
-        work = _added(work, result.counters)
+        work = added(work, result.counters)
         inside = (result.ids[0] != NONE) & (result.distances[0] <= radius)
         rows, distances = result.ids[0][inside].astype(np.int64), result.distances[0][inside]
         if keep is not None:
@@ -54,7 +54,8 @@ def rows_within(
         width = min(count, WIDER * width)
 
 
-def _added(left: SearchCounters, right: SearchCounters) -> SearchCounters:
+def added(left: SearchCounters, right: SearchCounters) -> SearchCounters:
+    """The work of two searches together."""
     return SearchCounters(
         left.distances + right.distances, left.expansions + right.expansions, left.estimates + right.estimates
     )

@@ -7,12 +7,19 @@ import numpy as np
 import pyarrow as pa
 
 from fingerpost.schemas import corpus as contracts
+from fingerpost.schemas.chosen_settings import settings_from_arrow
 from fingerpost.schemas.matrices import dense_from_arrow, sparse_from_arrow, tensors_from_arrow
 from fingerpost.schemas.records import count
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store, parameters_of
 from fingerpost.schemas.xmr import QUERIES
+from fingerpost.tasks.corpus.analyzer import Analyzer
+from fingerpost.tasks.corpus.fields import FIELDS
+from fingerpost.tasks.corpus.impacts import FieldWeights
+from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
+from fingerpost.tasks.corpus.postings import Postings
+from fingerpost.tasks.corpus.term_counts import TermCounts
 from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
 from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 
@@ -113,3 +120,68 @@ def read_terms(table: pa.Table) -> dict[str, list[str]]:
     for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
         families[str(names[start])] = terms[start:stop]
     return families
+
+
+def read_analyzer(artifact: Artifact) -> Analyzer:
+    """The analyzer of documents and queries."""
+    return Analyzer.from_settings(settings_from_arrow(artifact.read("settings")))
+
+
+def counts_table(counts: TermCounts) -> pa.Table:
+    """The rows of a shard's counts."""
+    offsets = pa.array(counts.indptr.astype(np.int32))
+    columns = [counts.indices, *counts.occurrences]
+    lists = [pa.ListArray.from_arrays(offsets, pa.array(column)) for column in columns]
+    return pa.table(lists, names=["terms", *FIELDS])
+
+
+def read_counts(artifact: Artifact, shard: int) -> TermCounts:
+    """The counts of one shard."""
+    terms: list[str] = artifact.read("terms", shard=shard)["term"].to_pylist()
+    rows = artifact.read("counts", shard=shard).combine_chunks()
+    lists = {name: rows[name].combine_chunks() for name in rows.column_names}
+    indices, *occurrences = (lists[name].flatten().to_numpy(zero_copy_only=False) for name in ("terms", *FIELDS))
+    lengths = np.diff(lists["terms"].offsets.to_numpy())
+    indptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return TermCounts(terms, indptr, indices, np.stack(occurrences))
+
+
+def read_all_counts(artifact: Artifact) -> list[TermCounts]:
+    """The counts of all shards, in their order."""
+    return [read_counts(artifact, entry.shard) for entry in artifact.entries("terms")]
+
+
+def lexicon_table(lexicon: Lexicon) -> pa.Table:
+    """The rows of a lexicon."""
+    offsets, letters = pa.py_buffer(lexicon.offsets.tobytes()), pa.py_buffer(lexicon.letters.tobytes())
+    terms = pa.LargeStringArray.from_buffers(lexicon.size, offsets, letters).cast(pa.string())
+    numbers = [lexicon.document_frequency, *lexicon.occurrences, lexicon.stop]
+    return pa.table([terms, *map(pa.array, numbers)], names=["term", "df", *FIELDS, "stop"])
+
+
+def read_lexicon(artifact: Artifact) -> Lexicon:
+    """The lexicon of an artifact; no text of a term is made."""
+    table = artifact.read("terms")
+    terms = pa.concat_arrays([pa.array([], pa.large_string()), *table["term"].cast(pa.large_string()).chunks])
+    _, offsets, letters = terms.buffers()
+    bounds = np.frombuffer(offsets, np.int64, len(terms) + 1) if len(terms) else np.zeros(1, np.int64)
+    return Lexicon(
+        documents=artifact.figure("documents", count),
+        offsets=bounds,
+        letters=np.frombuffer(letters or b"", np.uint8)[: bounds[-1]],
+        document_frequency=table["df"].to_numpy(),
+        occurrences=np.stack([table[name].to_numpy() for name in FIELDS]),
+        stop=table["stop"].to_numpy(),
+    )
+
+
+def read_field_weights(artifact: Artifact) -> FieldWeights:
+    """The weights of fields and how terms are weighed, as were chosen."""
+    return FieldWeights(**settings_from_arrow(artifact.read("settings")))
+
+
+def read_postings(artifact: Artifact) -> Postings:
+    """The inverted index and the terms of every document."""
+    return Postings.from_arrays(
+        tensors_from_arrow(artifact.read("postings")) | tensors_from_arrow(artifact.read("forward"))
+    )

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Literal
 
 #: Nonspacing, spacing and enclosing marks (Unicode 17, general categories Mn, Mc, Me) as the inside of a character class:
@@ -84,6 +85,25 @@ _OPTIONAL = re.compile(
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _DIGIT = re.compile(r"[^\W0-9]")
 _DOTTED_I = "i\u0307"
+
+
+# A character with all that may be composed with it: marks, and vowels and final consonants of Hangul.
+_COMPOSABLE = re.compile(rf".[{MARKS}\u1161-\u1175\u11a8-\u11c2]*", re.DOTALL)
+
+
+def nfc(text: str) -> str:
+    """A text in Unicode's form NFC."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def nfc_places(text: str) -> Sequence[int]:
+    """Where each character of ``nfc(text)`` comes from in the text, and the text's length: (characters + 1,)."""
+    if text.isascii() or unicodedata.is_normalized("NFC", text):
+        return range(len(text) + 1)
+    places = [
+        cluster.start() for cluster in _COMPOSABLE.finditer(text) for _ in unicodedata.normalize("NFC", cluster[0])
+    ]
+    return [*places, len(text)]
 
 
 def composed(word: str, *, form: Literal["NFC", "NFKC"] = "NFKC") -> str:

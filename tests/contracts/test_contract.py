@@ -158,6 +158,16 @@ def test_a_finite_column_that_may_have_nulls_may_have_them() -> None:
 #: entities are keys: their types, names and values go with these (a value that says the id of another is left out with it),
 #: and the ids of joined entities are made up.
 NO_KEYS = {
+    # A digest of a query and its judgements, which goes with the documents and queries that it is of.
+    "ann.judgement.judged",
+    # tuning or judging
+    "ann.judged.purpose",
+    # What was chosen of settings, with the reason: names, numbers and languages, no texts of documents.
+    "ann.tuning.part",
+    "ann.tuning.value",
+    "corpus.analyzer.value",
+    "corpus.field_weights.part",
+    "corpus.field_weights.value",
     "attribute",
     "day",
     "detail",

@@ -1,11 +1,12 @@
 """The declaration of ``ann``: from vectors to a published nearest-neighbour index."""
 
-from fingerpost.flows.domains.domain import Domain, Product, Section
+from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section
 
 ANN = Domain(
     word="ann",
     flow="fingerpost.flows.build_ann_index:build_ann_index",
     needs=("corpus",),
+    made_of=("corpus",),
     products=(
         Product(
             name="ann.index",
@@ -21,19 +22,42 @@ ANN = Domain(
             why="fingerpost.flows.domains.ann.why:why",
         ),
     ),
+    inputs=(
+        InputFile(
+            title="judged queries",
+            setting="ann.judged.queries",
+            artifact="ann.judged",
+            stage="import_judged",
+            optional=True,
+            columns="ann.judged.columns",
+            beside=("ann.judged.judgements",),
+        ),
+    ),
+    files="fingerpost.flows.domains.ann.sources:files_of",
+    source="fingerpost.flows.domains.ann.sources:suppressed_source",
+    stored="fingerpost.schemas.inputs.stored_judged:StoredJudged",
+    forms={
+        "judged queries": "fingerpost.schemas.inputs.judged:JUDGED_QUERIES",
+        "judgements": "fingerpost.schemas.inputs.judged:JUDGEMENTS",
+        "judged rows": "fingerpost.schemas.inputs.judged:JUDGED_ROWS",
+    },
     changes={
         "ann.graph": "",
         "ann.finger_basis": "",
         "ann.finger_tables": "",
         "ann.neighbors": "fingerpost.flows.domains.ann.changes:neighbors",
         "ann.evaluation": "fingerpost.flows.domains.ann.changes:evaluation",
+        "ann.tuning": "fingerpost.flows.domains.ann.changes:tuning",
         "ann.retrieval": "fingerpost.flows.domains.ann.changes:retrieval",
+        "ann.judged": "fingerpost.flows.domains.ann.judged_changes:judged",
+        "ann.judgement": "fingerpost.flows.domains.ann.judged_changes:judgement",
         "ann.index": "",
     },
     report=Section(
         gather="fingerpost.flows.domains.ann.report.section:gather",
         template="fingerpost.flows.domains.ann.report:section.html",
         plots="fingerpost.flows.domains.ann.report.section:plots",
+        tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
     ),
     commands=("fingerpost.flows.domains.ann.commands:query",),
@@ -42,6 +66,8 @@ ANN = Domain(
         "gates.documents": ("ann.gates.documents",),
         "gates.sample_documents": ("ann.gates.sample_documents",),
         "gates.quarantine_share": ("ann.gates.quarantine_share",),
-        "gates.reranked_over_bm25": ("ann.gates.reranked_over_bm25",),
+        "gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
+        "ann.gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
     },
+    gone={"ann.retrieval.rerank": "how texts are answered is chosen for each collection (ann.tuning); remove it"},
 )

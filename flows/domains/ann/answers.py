@@ -26,7 +26,7 @@ class IndexAnswers:
 def answerer(store: Store, ref: Ref) -> IndexAnswers:
     """The answers of an index made from texts; FingerpostError for one made from vectors."""
     index = LiveIndex(store, ref)
-    if "features" not in index.members:
+    if not index.has_texts:
         raise FingerpostError(
             f"replay: expected an index made from texts, got {ref}, made from vectors; leave replay.queries empty"
         )

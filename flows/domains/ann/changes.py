@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from fingerpost.flows.domains.corpus.changes import documents_behind
+from fingerpost.flows.domains.corpus.changes import documents_behind, setting_changes
 from fingerpost.flows.ops.compare.changes import (
     FIRST,
     DataChange,
@@ -24,6 +24,12 @@ _NONE = 0xFFFFFFFF
 def evaluation(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     """Changed metrics of recall and work."""
     return [figure_changes(store, before, after, ann.EVALUATION)]
+
+
+def tuning(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Parameters of answering that were chosen otherwise, and metrics of those tried."""
+    chosen = setting_changes(store, before, after, ann.TUNING, "parameters of answers")
+    return [chosen, figure_changes(store, before, after, ann.TUNING)]
 
 
 def retrieval(store: Store, before: Ref, after: Ref) -> list[DataChange]:

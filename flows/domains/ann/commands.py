@@ -12,7 +12,7 @@ def query(
     text: Annotated[str, typer.Argument(help="what to look for", show_default=False)] = "",
     like: Annotated[
         str,
-        typer.Option(help="instead of a text: id of a document, for the documents nearest to it", show_default=False),
+        typer.Option(help="instead of a text: id of a document, for the documents most like it", show_default=False),
     ] = "",
     vectors: Annotated[
         Path | None,
@@ -41,11 +41,20 @@ def query(
             show_default=False,
         ),
     ] = "",
+    distinct: Annotated[bool, typer.Option("--distinct", help="leave near-duplicates of better answers out")] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="show which side found each answer, both scores and ranks, and the matched terms"
+        ),
+    ] = False,
     as_json: JsonOption = False,
     collection: CollectionOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Queries the live index and prints names, kinds, similarities and first sentences.
+    """Queries the live index by words and vectors together and prints names, kinds, scores and the matching text.
+
+    Words that no document has are named, with near spellings. --like finds documents by the terms and the vector of one.
 
     Examples:
 
@@ -53,7 +62,9 @@ def query(
 
         fingerpost query "shortest path in a graph" --package networkx --json
 
-        fingerpost query --like numpy.sort
+        fingerpost query "merge two dataframes on a key" --explain
+
+        fingerpost query --like numpy.sort --distinct
 
         fingerpost query --like face-17 --collection faces --within threshold -k 100
     """
@@ -68,6 +79,8 @@ def query(
         package=package,
         method=method,
         within=within,
+        distinct=distinct,
+        explain=explain,
         as_json=as_json,
         collection=collection or None,
         store=store or None,

@@ -1,18 +1,16 @@
 """The `query` command: answers of the live index as a table or JSON. Imports no Prefect."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from fingerpost.flows.run.console import table_of, wide_console
-from fingerpost.flows.run.plain_text import echo, echo_json, visible
+from fingerpost.flows.domains.ann.answer_tables import show
+from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas.errors import FingerpostError
-from fingerpost.tasks.ann.answers import Answers, Radius, radius_of
+from fingerpost.tasks.ann.answers import Answers, radius_of
 from fingerpost.tasks.ann.open import LiveIndex, live
 from fingerpost.tasks.metric.calibrated import ForeignModelError
-
-#: The maximum number of characters of a first sentence in a table.
-_SENTENCE = 120
 
 
 def ask(
@@ -25,6 +23,8 @@ def ask(
     package: str | None,
     method: str,
     within: str,
+    distinct: bool,
+    explain: bool,
     as_json: bool,
     collection: str | None,
     store: str | None,
@@ -37,19 +37,20 @@ def ask(
     given, index = _given(within), live(collection, store=store, method=method)
     try:
         radius = _live_threshold(index) if given == "threshold" else given
+        options: dict[str, Any] = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
         if vectors is not None:
-            results = _by_vectors(index, vectors, k=k, kind=kind, package=package, within=radius)
+            results = _by_vectors(index, vectors, options)
         elif like:
-            results = [(like, index.similar(like, k=k, kind=kind, package=package, within=radius))]
+            results = [(like, index.similar(like, explain=True, **options))]
         else:
-            results = [(text, index.query(text, k=k, kind=kind, package=package, within=radius))]
+            results = [(text, index.query(text, explain=True, **options))]
     except ForeignModelError as problem:
         raise FingerpostError(str(problem)) from problem
     for question, result in results:
         if as_json:
             echo_json({"query": question, "index": str(index.ref), **asdict(result)}, indent=None)
         else:
-            _show(question, result, index, k)
+            show(question, result, str(index.ref), k=k, explain=explain, text=bool(text))
 
 
 def _live_threshold(index: LiveIndex) -> float:
@@ -71,9 +72,7 @@ def _given(within: str) -> float | Literal["threshold"] | None:
         ) from None
 
 
-def _by_vectors(
-    index: LiveIndex, file: Path, *, k: int, kind: str | None, package: str | None, within: Radius
-) -> list[tuple[str, Answers]]:
+def _by_vectors(index: LiveIndex, file: Path, options: Mapping[str, Any]) -> list[tuple[str, Answers]]:
     from fingerpost.schemas.inputs.sources import FileSource
 
     batch = FileSource(str(file), ()).read()
@@ -85,65 +84,4 @@ def _by_vectors(
         raise FingerpostError(
             f"{file}: expected a vector in every row, found {rows['vector'].null_count} without one; remove these rows"
         )
-    return [
-        (row["id"], index.search(row["vector"], k=k, kind=kind, package=package, within=within))
-        for row in rows.to_pylist()
-    ]
-
-
-def _show(question: str, result: Answers, index: LiveIndex, k: int) -> None:
-    console = wide_console()
-    table = table_of(visible(question))
-    texts = any(answer.first_sentence for answer in result.answers)
-    keys = any(answer.title and answer.id != answer.title for answer in result.answers)
-    table.add_column("", justify="right", no_wrap=True)
-    if keys:
-        table.add_column("id", overflow="fold", max_width=40, min_width=4)
-    table.add_column("name", overflow="fold", max_width=60, min_width=20)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
-    if texts:
-        table.add_column("first sentence", overflow="fold", min_width=20)
-    for rank, answer in enumerate(result.answers, start=1):
-        key = [answer.id] if keys else []
-        sentence = [_shortened(answer.first_sentence)] if texts else []
-        table.add_row(str(rank), *key, answer.title or answer.id, answer.kind, f"{answer.score:.3f}", *sentence)
-    if result.answers:
-        console.print(table)
-    else:
-        console.tell(f"{question}: no answer; {_why_none(result, k)}")
-    if result.within is not None:
-        console.tell(_summary(result, index.metric))
-    console.tell(
-        f"{result.candidates:,} candidates, {result.distances:,} distances computed, {result.estimates:,}"
-        f" estimated ({result.method}); {index.ref}",
-        style="dim",
-    )
-
-
-def _why_none(result: Answers, k: int) -> str:
-    """Why there is no answer."""
-    if not result.distances:
-        return "none of its words is in the index"
-    if not k:
-        return "none was asked for"
-    return "there is no other document" if result.within is None else "no document is that near"
-
-
-def _shortened(text: str) -> str:
-    """A text of at most ``_SENTENCE`` characters, cut after a word where there is one not far before the end."""
-    if len(text) <= _SENTENCE:
-        return text
-    head, _, last = text[: _SENTENCE - 2].rpartition(" ")
-    return f"{head if len(last) < _SENTENCE // 3 else text[: _SENTENCE - 2]} …"
-
-
-def _summary(result: Answers, metric: str) -> str:
-    """The limit that all answers are within, and whether there are more."""
-    near = (
-        f"a Euclidean distance of at most {result.within:.7g}"
-        if metric == "l2"
-        else f"a similarity of at least {result.within:.7g}"
-    )
-    others = "; there are more, use a larger -k" if result.more else ""
-    return f"{len(result.answers):,} answer(s) whose vectors have {near}{others}"
+    return [(row["id"], index.search(row["vector"], **options)) for row in rows.to_pylist()]

@@ -1,15 +1,17 @@
 """Parameters and gates of an index: the section ``ann`` of the settings."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fingerpost.flows.run.section import Section
+from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.tasks.ann.evaluation import EvaluationParams
 from fingerpost.tasks.ann.finger_basis import FingerParams
 from fingerpost.tasks.ann.hnsw import HnswParams
+from fingerpost.tasks.ann.judged import IntervalParams, JudgedParams
 from fingerpost.tasks.ann.neighbors import NeighborParams
 from fingerpost.tasks.ann.retrieval import RetrievalParams
+from fingerpost.tasks.ann.tuning import TuningParams
 
 
 class IndexChange(Section):
@@ -41,6 +43,16 @@ class IndexChange(Section):
         le=1,
         description="maximum fall of recall@10, as a fraction of the live index's; 1 disables the gate",
     )
+    judged_ndcg_at_10: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description=(
+            "maximum fall of nDCG@10 over the judged queries that live and new index have in common, as a fraction of"
+            " the live index's; a fall that chance alone exceeds in one of twenty such comparisons is none; 1 disables the"
+            " gate"
+        ),
+    )
     dimension: Literal["same", "any"] = Field(
         default="same", description="whether vectors that the input gives must keep their dimension: same, or any"
     )
@@ -57,10 +69,37 @@ class IndexGates(Section):
     quarantine_share: float = Field(
         default=0.05, ge=0, le=1, description="maximum fraction of the input's rows that are quarantined"
     )
-    reranked_over_bm25: float = Field(
-        default=0.0, ge=0, description="minimum ratio of re-ranked MRR to BM25 MRR on known items; 0 disables the gate"
+    fused_over_bm25: float = Field(
+        default=0.0, ge=0, description="minimum ratio of fused MRR to BM25 MRR on known items; 0 disables the gate"
+    )
+    judged_ndcg_at_10: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="minimum nDCG@10 on judged queries, where there are any; 0 disables the gate",
     )
     change: IndexChange = IndexChange()
+
+
+class JudgedSettings(Section):
+    """Judged queries: the user's own, with the grades of documents for them."""
+
+    queries: Annotated[str, NamesFile(dated=False)] = Field(
+        default="",
+        description=(
+            "Parquet, CSV or JSON Lines file of judged queries (id, query); without ann.judged.judgements of query, id (of"
+            " a document) and grade, as replay.queries. One file for all days; empty judges nothing"
+        ),
+    )
+    judgements: Annotated[str, NamesFile(dated=False)] = Field(
+        default="", description="file of judgements (query_id, document_id, grade: 0 for not relevant)"
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="name of each column of both files here to its name in the file, where they differ",
+    )
+    imports: JudgedParams = JudgedParams()
+    intervals: IntervalParams = IntervalParams()
 
 
 class AnnSettings(Section):
@@ -71,5 +110,7 @@ class AnnSettings(Section):
     finger_rows_per_shard: int = Field(default=16384, ge=4096)
     neighbors: NeighborParams = NeighborParams()
     evaluation: EvaluationParams = EvaluationParams()
+    tuning: TuningParams = TuningParams()
     retrieval: RetrievalParams = RetrievalParams()
+    judged: JudgedSettings = JudgedSettings()
     gates: IndexGates = IndexGates()

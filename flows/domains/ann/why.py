@@ -1,6 +1,6 @@
 """Why two indexes answer a query differently: because of data, the graph search, parameters or code.
 
-Where the stored artifacts allow it, an answer's move is attributed exactly: by leaving documents out of a ranking, by
+Where the stored artifacts allow it, an answer's move is attributed exactly: by answering without some documents, by
 exact search instead of the graph, by giving a document its old text. For other moves, the stages that differ are named.
 Imports no Prefect.
 """
@@ -10,9 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-from fingerpost.flows.domains.corpus.terms import named_terms
 from fingerpost.flows.ops.compare.causes import Cause, Change, causes, changes
 from fingerpost.flows.ops.compare.changes import changed_columns, rows_in
 from fingerpost.flows.ops.compare.why import (
@@ -20,32 +18,32 @@ from fingerpost.flows.ops.compare.why import (
     Why,
     named_causes,
     no_moves,
-    position_without,
     positions_of,
     ranked_moves,
 )
 from fingerpost.schemas.corpus import DAILY_DOCUMENTS
-from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.engine import Engine
-from fingerpost.tasks.ann.exact import ExactIndex
-from fingerpost.tasks.ann.open import LiveIndex, kernel_metric
-from fingerpost.tasks.corpus.fields import split_fields
-from fingerpost.tasks.corpus.ngrams import count_shard
-from fingerpost.tasks.corpus.svd import project
-from fingerpost.tasks.corpus.tfidf import weigh_counts
+from fingerpost.tasks.ann.exact_engine import exact_engine, with_document
+from fingerpost.tasks.ann.open import LiveIndex
+from fingerpost.tasks.corpus.impacts import inverse_document_frequency
 
 #: The artifacts that the answers of a text query are computed from; those that only measure an index move no answer.
 ANSWERING = (
     "corpus.extracts",
     "corpus.documents",
-    "corpus.ngrams",
-    "corpus.vocabulary",
+    "corpus.analyzer",
+    "corpus.term_counts",
+    "corpus.lexicon",
+    "corpus.field_weights",
+    "corpus.postings",
     "corpus.features",
     "corpus.projection",
     "corpus.vectors",
     "ann.graph",
+    "ann.neighbors",
+    "ann.tuning",
 )
 _FINGER = ("ann.finger_basis", "ann.finger_tables")
 
@@ -55,19 +53,9 @@ class Side:
 
     def __init__(self, store: Store, ref: Ref, text: str, k: int, method: str) -> None:
         self.index, self.text, self.k = LiveIndex(store, ref, method=method), text, k
-        if "projection" not in self.index.members:
-            raise FingerpostError(
-                f"why: expected an index whose vectors are computed from texts, got {ref}, whose vectors were given;"
-                " compare them with `fingerpost diff`"
-            )
+        self.index.load("documents", "engine")
         self.ids: list[str] = self.index.documents["id"].to_pylist()
-        self._farthest = float("inf")
         self.row_of = {key: row for row, key in enumerate(self.ids)}
-
-    @cached_property
-    def features(self) -> sparse.csr_array:
-        """The query's features."""
-        return self.index.featurizer.transform([self.text])
 
     @cached_property
     def served(self) -> list[tuple[str, float]]:
@@ -75,14 +63,14 @@ class Side:
         return [(answer.id, answer.score) for answer in self.index.query(self.text, k=self.k).answers]
 
     @cached_property
+    def engine(self) -> Engine:
+        """The engine with exact search instead of the graph search."""
+        return exact_engine(self.index.engine)
+
+    @cached_property
     def ranking(self) -> list[tuple[str, float]]:
         """All candidates of exact search in the order of their scores."""
-        if not self.features.nnz:
-            return []
-        candidates = self.engine.candidates(self.features)
-        self._farthest = float(candidates.similarities[candidates.rows >= 0].min(initial=np.inf))
-        rows, scores = self.engine.ordered(self.features, candidates.rows, candidates.similarities)
-        return [(self.ids[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True) if row >= 0]
+        return self._ranked(self.engine)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -90,33 +78,31 @@ class Side:
         return positions_of(self.ranking)
 
     @cached_property
-    def engine(self) -> Engine:
-        """The index with exact search instead of the graph search."""
-        own = self.index.engine
-        exact = ExactIndex(self.index.vectors, kernel_metric(self.index.metric))
-        return Engine(own.featurizer, own.components, own.features, exact, own.params)
-
-    @cached_property
     def terms(self) -> dict[str, float]:
-        """The weights of the query's terms."""
-        return named_terms(self.index.featurizer, self.features)
+        """The query's terms and what each weighs: as often as it is asked for, by inverse document frequency."""
+        question, lexicon = self.engine.question(self.text), self.engine.lexicon
+        idf = inverse_document_frequency(lexicon)
+        return {
+            lexicon.term(column): round(float(weight * idf[column]), 6)
+            for columns, weights in (question.terms, question.stop_words)
+            for column, weight in zip(columns.tolist(), weights.tolist(), strict=True)
+        }
 
     def place_without(self, key: str, others: set[str]) -> int:
-        """The rank of a document without some others; 0 if it is no candidate."""
-        return position_without(self.places, key, others)
+        """The rank of a document if some others were no candidates; 0 if it is none."""
+        keep = np.ones(len(self.ids), dtype=bool)
+        keep[[self.row_of[other] for other in others if other in self.row_of]] = False
+        return positions_of(self._ranked(self.engine, keep)).get(key, 0)
 
     def place_with_text(self, key: str, title: str, text: str) -> int:
         """The rank of a document with another text, all else unchanged; 0 if it would be no candidate."""
-        featurizer = self.index.featurizer
-        counted = count_shard(*split_fields([title], [text]), featurizer.ngrams)
-        row = weigh_counts(counted, featurizer.vocabulary, featurizer.tfidf)
-        dense = float((project(self.features, self.engine.components) @ project(row, self.engine.components).T)[0, 0])
-        others = [(other, score) for other, score in self.ranking if other != key]
-        if len(self.ranking) < len(self.ids) and dense < self._farthest:
-            return 0
-        share = self.engine.params.dense_share
-        score = (1 - share) * float((self.features @ row.T).toarray()[0, 0]) + share * dense
-        return 1 + sum(other > score for _, other in others)
+        changed = with_document(self.engine, self.row_of[key], title, text, self.index.field_weights)
+        return positions_of(self._ranked(changed)).get(key, 0)
+
+    def _ranked(self, engine: Engine, keep: np.ndarray | None = None) -> list[tuple[str, float]]:
+        (found,) = engine.answer([engine.question(self.text)], len(self.ids), keep=keep)
+        pairs = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
+        return [(self.ids[row], round(score, 6)) for row, score in pairs]
 
 
 def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: str) -> Why:
@@ -124,7 +110,7 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
     left, right = (Side(store, ref, query, k, method) for ref in (before, after))
     every = causes(store, before, after)
     finger = _FINGER if "finger" in (left.index.method, right.index.method) else ()
-    roots = [cause for cause in every if _answers(cause, finger) or _serves(cause)]
+    roots = [cause for cause in every if _answers(cause, finger)]
     moves = _Comparison(left, right).moves()
     versions = changes(*(side.index.manifest.run.get("versions", {}) for side in (left, right)))
     return Why(
@@ -145,11 +131,6 @@ def why(store: Store, before: Ref, after: Ref, query: str, *, k: int, method: st
 def _answers(cause: Cause, finger: Sequence[str]) -> bool:
     """Whether a cause is in an artifact that answers are computed from, or in one of the days that it was merged from."""
     return cause.artifact in (*ANSWERING, *finger) or cause.artifact.startswith(f"{DAILY_DOCUMENTS.name} (")
-
-
-def _serves(cause: Cause) -> bool:
-    """Whether a cause is in the parameters of re-ranking, which are stored with the evaluation of retrieval."""
-    return any(".rerank." in change.key for change in cause.parameters)
 
 
 class _Comparison:
@@ -277,7 +258,7 @@ def _verdict(moves: list[Move], roots: list[Cause], left: Side, right: Side, ver
         cause = (
             "the query's own terms or weights changed"
             if left.terms != right.terms
-            else "the query's features are the same, those of documents or their candidates changed"
+            else "the query's terms are the same, those of documents or their candidates changed"
         )
         words.append(f"{counts['scores']} of {len(kinds)} changes are because scores moved; {cause}")
     same_search = left.index.method == right.index.method or not counts["graph"]

@@ -24,6 +24,7 @@ CORPUS = Domain(
     source="fingerpost.flows.domains.corpus.sources:suppressed_source",
     daily="fingerpost.flows.domains.corpus.sources:daily_of",
     stored="fingerpost.schemas.inputs.stored:StoredInput",
+    texts="fingerpost.schemas.inputs.stored_terms:terms_about",
     forms={
         "documents": "fingerpost.schemas.inputs.forms:DOCUMENTS",
         "daily documents": "fingerpost.schemas.inputs.daily:DAILY_DOCUMENTS",
@@ -33,6 +34,11 @@ CORPUS = Domain(
         "corpus.daily_documents": "fingerpost.flows.domains.corpus.changes:daily_documents",
         "corpus.documents": "fingerpost.flows.domains.corpus.changes:documents",
         "corpus.quarantine": "fingerpost.flows.domains.corpus.changes:quarantine",
+        "corpus.analyzer": "fingerpost.flows.domains.corpus.changes:analyzer",
+        "corpus.term_counts": "",
+        "corpus.lexicon": "fingerpost.flows.domains.corpus.changes:lexicon",
+        "corpus.field_weights": "fingerpost.flows.domains.corpus.changes:field_weights",
+        "corpus.postings": "",
         "corpus.ngrams": "",
         "corpus.vocabulary": "fingerpost.flows.domains.corpus.changes:vocabulary",
         "corpus.features": "",
@@ -41,6 +47,15 @@ CORPUS = Domain(
     },
     report=Section(
         gather="fingerpost.flows.domains.corpus.report.section:gather",
+        template="fingerpost.flows.domains.corpus.report:section.html",
+        tables="fingerpost.flows.domains.corpus.report.section:tables",
         cards="fingerpost.flows.domains.corpus.report.section:cards",
     ),
+    gone={
+        "corpus.ngrams": (
+            "words are taken as corpus.analyzer says, and the weights of fields are chosen for each collection"
+            " (corpus.fields); remove it"
+        ),
+        "corpus.tfidf": "see corpus.features; remove it",
+    },
 )

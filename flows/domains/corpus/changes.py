@@ -7,13 +7,23 @@ import numpy as np
 import pyarrow as pa
 
 from fingerpost.flows.ops.compare.causes import lineage
-from fingerpost.flows.ops.compare.changes import FIRST, DataChange, counted, row_changes, rows_in, share, tables_of
+from fingerpost.flows.ops.compare.changes import (
+    FIRST,
+    DataChange,
+    counted,
+    figure_changes,
+    row_changes,
+    rows_in,
+    share,
+    tables_of,
+)
 from fingerpost.schemas import corpus, metric
+from fingerpost.schemas.chosen_settings import settings_from_arrow
 from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.matrices import dense_from_arrow, tensors_from_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.corpus.open import read_vocabulary
+from fingerpost.tasks.corpus.open import read_lexicon, read_vocabulary
 
 #: The artifacts that vectors are computed with; vectors of different ones cannot be compared.
 _BASES = {corpus.PROJECTION.name: "projections", metric.EMBEDDERS.name: "embedders"}
@@ -64,36 +74,76 @@ def vocabulary(store: Store, before: Ref, after: Ref) -> list[DataChange]:
             dict(zip(one.terms, one.frequencies.tolist(), strict=True)),
             dict(zip(other.terms, other.frequencies.tolist(), strict=True)),
         )
-        gone, new = sorted(here.keys() - there.keys()), sorted(there.keys() - here.keys())
-        shifts = sorted(
-            ((there[t] / right.documents - here[t] / left.documents, t) for t in here.keys() & there.keys()),
-            key=lambda pair: (-abs(pair[0]), pair[1]),
-        )
-        figures = {
-            "columns before": len(here),
-            "columns after": len(there),
-            "terms in": len(new),
-            "terms out": len(gone),
-            "share of columns in": share(len(new), len(there)),
-            "share of columns out": share(len(gone), len(here)),
-            "terms of another document frequency": sum(here[t] != there[t] for t in here.keys() & there.keys()),
-        }
-        examples = [
-            f"{what}: {', '.join(repr(term) for term in sorted(terms, key=lambda term: (-counts[term], term))[:FIRST])}"
-            for what, terms, counts in (("in", new, there), ("out", gone, here))
-            if terms
-        ]
-        examples += [
-            f"fraction of documents with {term!r}: {shift:+.2%} ({here[term]} → {there[term]} documents)"
-            for shift, term in shifts[:FIRST]
-            if shift
-        ]
-        changes.append(DataChange(f"vocabulary, {label}", figures, examples))
+        changes.append(_term_changes(f"vocabulary, {label}", (here, left.documents), (there, right.documents)))
     if len(left.families) != len(right.families):
         changes.append(
             DataChange("vocabulary", {"families before": len(left.families), "families after": len(right.families)})
         )
     return changes
+
+
+def lexicon(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Added and removed terms, and the terms whose document frequency changed most."""
+    left, right = (read_lexicon(store.open(ref, corpus.LEXICON)) for ref in (before, after))
+    sides = [
+        (dict(zip(one.terms, one.document_frequency.tolist(), strict=True)), one.documents) for one in (left, right)
+    ]
+    return [_term_changes("lexicon", *sides)]
+
+
+def _term_changes(what: str, before: tuple[dict[str, int], int], after: tuple[dict[str, int], int]) -> DataChange:
+    """Changes of terms with their document frequencies, each with the number of documents."""
+    (here, documents), (there, documents_now) = before, after
+    gone, new = sorted(here.keys() - there.keys()), sorted(there.keys() - here.keys())
+    shifts = sorted(
+        ((there[t] / documents_now - here[t] / documents, t) for t in here.keys() & there.keys()),
+        key=lambda pair: (-abs(pair[0]), pair[1]),
+    )
+    figures = {
+        "columns before": len(here),
+        "columns after": len(there),
+        "terms in": len(new),
+        "terms out": len(gone),
+        "share of columns in": share(len(new), len(there)),
+        "share of columns out": share(len(gone), len(here)),
+        "terms of another document frequency": sum(here[t] != there[t] for t in here.keys() & there.keys()),
+    }
+    examples = [
+        f"{side}: {', '.join(repr(term) for term in sorted(terms, key=lambda term: (-counts[term], term))[:FIRST])}"
+        for side, terms, counts in (("in", new, there), ("out", gone, here))
+        if terms
+    ]
+    examples += [
+        f"fraction of documents with {term!r}: {shift:+.2%} ({here[term]} → {there[term]} documents)"
+        for shift, term in shifts[:FIRST]
+        if shift
+    ]
+    return DataChange(what, figures, examples)
+
+
+def analyzer(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Settings of the analyzer that changed, with the language found."""
+    return [setting_changes(store, before, after, corpus.ANALYZER, "analyzer")]
+
+
+def field_weights(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Weights of fields, and of how terms are weighed, that changed, and metrics of those tried."""
+    chosen = setting_changes(store, before, after, corpus.FIELD_WEIGHTS, "field weights")
+    return [chosen, figure_changes(store, before, after, corpus.FIELD_WEIGHTS)]
+
+
+def setting_changes(store: Store, before: Ref, after: Ref, contract: Contract, what: str) -> DataChange:
+    """Settings that were found or chosen, and that changed."""
+    old, new = (settings_from_arrow(table) for table in tables_of(store, before, after, contract, "settings"))
+    changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    examples = [f"{name}: {_shown(old.get(name))} → {_shown(new.get(name))}" for name in changed]
+    return DataChange(what, {"settings": len(new), "changed": len(changed)}, examples)
+
+
+def _shown(value: Any) -> str:
+    """A setting's value for people."""
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _family_labels(store: Store, ref: Ref) -> list[str]:

@@ -10,8 +10,9 @@ from fingerpost.schemas import corpus, metric
 from fingerpost.schemas.comparison import Comparison, attempted, unmeasured
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.corpus.open import read_vocabulary
+from fingerpost.tasks.corpus.open import read_lexicon, read_vocabulary
 from fingerpost.tasks.corpus.overlap import vocabulary_overlap
+from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
 
 #: The artifacts that vectors are computed with.
 _MADE_WITH = {corpus.PROJECTION.name, metric.EMBEDDERS.name}
@@ -26,33 +27,49 @@ def vocabulary_compared(
 
     Nothing where neither has words.
     """
-    if not {"vocabulary"} & {*live, *members}:
+    if not any(_words(side) for side in (live, members)):
         return []
     name = "vocabulary_against_live"
     return [attempted(name, lambda: _vocabulary(store, live, members, least, name))]
 
 
+def _words(members: Mapping[str, Ref]) -> Ref | None:
+    """The member that holds the words of a version: a lexicon, or a vocabulary of n-grams."""
+    return members.get("lexicon", members.get("vocabulary"))
+
+
 def _vocabulary(
     store: Store, live: Mapping[str, Ref], members: Mapping[str, Ref], least: float, name: str
 ) -> Comparison:
-    if "vocabulary" not in live:
+    before, now = _words(live), _words(members)
+    if before is None:
         return unmeasured(name, "the live version has no vocabulary")
-    if "vocabulary" not in members:
+    if now is None:
         return Comparison(name, 0.0, least, live=1.0)
-    if live["vocabulary"].identity == members["vocabulary"].identity:
+    if before.identity == now.identity:
         return Comparison(name, 1.0, least, live=1.0)
-    if _counted(store, live["vocabulary"]) != _counted(store, members["vocabulary"]):
-        return unmeasured(name, "the live version counts other n-grams")
-    overlap = vocabulary_overlap(
-        *(read_vocabulary(store.open(side["vocabulary"], corpus.VOCABULARY)) for side in (live, members))
-    )
+    if _counted(store, live) != _counted(store, members):
+        return unmeasured(name, "the live version makes terms of texts otherwise")
+    overlap = vocabulary_overlap(*(_terms(store, words) for words in (before, now)))
     if overlap is None:
         return unmeasured(name, "too few documents share a word")
     return Comparison(name, round(overlap, 4), least, live=1.0)
 
 
-def _counted(store: Store, vocabulary: Ref) -> list[tuple[Any, ...]]:
-    families = store.manifest(vocabulary).identity["parameters"]["params"]["families"]
+def _terms(store: Store, words: Ref) -> Vocabulary:
+    """The terms of a lexicon or vocabulary."""
+    opened = store.open(words, corpus.VOCABULARY, corpus.LEXICON)
+    if words.name == corpus.VOCABULARY.name:
+        return read_vocabulary(opened)
+    lexicon = read_lexicon(opened)
+    return Vocabulary(lexicon.documents, (FamilyVocabulary(lexicon.terms, lexicon.document_frequency),))
+
+
+def _counted(store: Store, members: Mapping[str, Ref]) -> Any:
+    """What decides whether the terms of two versions can be compared: settings, whatever language they found."""
+    if "lexicon" in members:
+        return store.manifest(members["analyzer"]).identity["parameters"]["params"]
+    families = store.manifest(members["vocabulary"]).identity["parameters"]["params"]["families"]
     return [tuple(family.get(name) for name in _COUNTED) for family in families]
 
 

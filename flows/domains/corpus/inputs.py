@@ -63,14 +63,14 @@ def extracts(settings: Settings) -> Ref:
 
 @dataclass(frozen=True)
 class Made:
-    """What is made of documents: features of their texts, and vectors from these rather than from the input."""
+    """What is made of documents: an index of their terms, and vectors from these rather than from the input."""
 
-    features: bool
+    terms: bool
     vectors: bool
 
 
 def made_of(run: Run, documents: Ref) -> Made:
-    """What is made of documents: features where there are texts, vectors where the input has not one in every row.
+    """What is made of documents: terms where there are texts, vectors where the input has not one in every row.
 
     The setting ``input.vectors`` decides otherwise. A plan for documents that are not imported yet uses the newest ones
     of the collection, or assumes texts.

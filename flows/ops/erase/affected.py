@@ -243,11 +243,13 @@ def _rerun_plan(inventory: Inventory, record: Mapping[str, Any], condemned: set[
             made.setdefault(domain.word, []).append(refs[0])
     imported = {word: _outermost(inventory, refs) for word, refs in made.items()}
     gone = {word for word, ref in imported.items() if not _input_is_there(inventory, record, ref, word)}
-    hit = {_domain_of(role) for role, ref in record["refs"].items() if ref in condemned}
+    hit = {_domain_of(role, ref) for role, ref in record["refs"].items() if ref in condemned}
+    hit |= {word for domain in domains.DOMAINS if domain.word in hit for word in domain.made_of}
     stored, left = gone & hit, gone - hit
-    # A domain without its own input is made from another domain's, and is left out where that one is.
+    # A domain that is made from another domain's input is left out where that one is.
     for domain in domains.DOMAINS:
-        if domain.needs and domain.word not in imported and set(domain.needs) <= left:
+        needs = domain.made_of or (domain.needs if domain.word not in imported else ())
+        if needs and set(needs) <= left:
             left.add(domain.word)
     order = [domain.word for domain in domains.DOMAINS]
     return RerunPlan(
@@ -271,10 +273,10 @@ def _outermost(inventory: Inventory, refs: list[str]) -> str:
     return refs[0]
 
 
-def _domain_of(role: str) -> str:
-    """The domain of a role in a run's record; the first one for roles that no domain claims."""
+def _domain_of(role: str, ref: str) -> str:
+    """The domain of a role in a run's record, or of its artifact where no domain claims the role."""
     owner = next((domain for domain in domains.DOMAINS if domain.roles and role.startswith(domain.roles)), None)
-    return (owner or domains.DOMAINS[0]).word
+    return owner.word if owner else Ref.parse(ref).name.partition(".")[0]
 
 
 def made_by(record: Mapping[str, Any], stage: str, part: str = "") -> str:

@@ -151,13 +151,11 @@ class _Job:
         said = [json.dumps({**record, "error": ""}).encode() for record in inventory.records]
         said += [manifest.encode() for manifest in inventory.manifests.values()]
         wanted = wanted_keys(self.store, self.key)
-        others = (
-            text
-            for ref in inventory.of(affected.collections)
-            if ref not in made
-            for text in texts_in(self.store, ref, wanted).others
+        parts = {part for ref in affected.holders for part in texts_in(self.store, ref, wanted).parts}
+        beside = (texts_in(self.store, ref, wanted) for ref in inventory.of(affected.collections) if ref not in made)
+        needles = needles_of(
+            self.store, wanted, self.key, affected.texts, tables, said, parts=sorted(parts), beside=beside
         )
-        needles = needles_of(self.store, wanted, self.key, affected.texts, tables, said, others=others)
         state = {
             "affected": {**asdict(affected), "texts": []},
             "needles": list(needles.distinct),

@@ -38,11 +38,11 @@ class InputFile:
     form: str = "documents"
 
 
-def texts_of(row: Mapping[str, Any], wanted: Suppressed) -> list[str]:
+def texts_of(row: Mapping[str, Any], wanted: Suppressed, also: Iterable[str] = ()) -> list[str]:
     """The texts of a row without its key; of an interaction only if the key is its query, of an event also if it is the
-    key of its user or session.
+    key of its user or session. also: further columns with texts of its key.
     """
-    names = ["title", "name", "text", "signature"]
+    names = ["title", "name", "text", "signature", *also]
     whose = [name for name in ("query_id", "query", "user", "session") if name in row]
     if any(wanted.match(row[name], spelled="user" in row and name == "query") for name in whose):
         names.append("query")
@@ -74,9 +74,11 @@ def _inputs_with(records: list[dict[str, Any]], wanted: Suppressed, texts: list[
         for file in files:
             try:
                 source = FileSource(str(file), tuple(sorted(columns.items())))
-                reading = scan(source, wanted, form=domains.form_of(form), keep=True)
-                rows, problem = count_rows(file, columns, wanted, domains.form_of(form)), ""
-                texts += [t for row in reading.forgotten or () for t in texts_of(row, wanted) if t not in texts]
+                known = domains.form_of(form)
+                reading = scan(source, wanted, form=known, keep=True)
+                rows, problem = count_rows(file, columns, wanted, known), ""
+                said = (text for row in reading.forgotten or () for text in texts_of(row, wanted, known.texts))
+                texts += [text for text in dict.fromkeys(said) if text not in texts]
             except FingerpostError as error:
                 rows, problem = 0, str(error)
             if rows or (problem and wanted_in(file, wanted)):
