@@ -19,12 +19,12 @@ from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.known_items import (
     KnownItemParams,
     KnownItems,
-    remove_first_sentence,
     score_ranking,
     select_known_items,
 )
 from fingerpost.tasks.corpus.ngrams import FamilyParams, count_family
 from fingerpost.tasks.corpus.plain_bm25 import rank_plain
+from fingerpost.tasks.corpus.sentences import remove_first_sentence
 
 
 class Steps(Protocol):

@@ -74,7 +74,9 @@ class Analyzer:
             stop_words = frozenset(self._folded(composed(word)) for word in listed)
         self.stop_words = stop_words
         self._stem = stemmer_of(params.language)
+        # Of words: their terms, and these with their places.
         self._remembered: dict[str, tuple[str, ...]] = {}
+        self._placed: dict[str, list[Span]] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Analyzer) and (self.params, self.stop_words) == (other.params, other.stop_words)
@@ -174,8 +176,16 @@ class Analyzer:
         return [
             (term, begin + word.start() + left, begin + word.start() + right)
             for word in word_matches(text[begin:end])
-            for term, left, right in self._word_spans(word[0])
+            for term, left, right in self._placed_terms(word[0])
         ]
+
+    def _placed_terms(self, word: str) -> list[Span]:
+        found = self._placed.get(word)
+        if found is None:
+            if len(self._placed) >= _REMEMBERED:
+                self._placed.clear()
+            found = self._placed[word] = self._word_spans(word)
+        return found
 
     def _word_spans(self, word: str) -> list[Span]:
         """The terms of one word with their places in it."""

@@ -4,10 +4,12 @@ import re
 
 from fingerpost.tasks.corpus.fields import first_paragraph
 
-#: Full stops with what closes after them. Those of Chinese, Japanese, Indic scripts, Khmer, Myanmar, Ethiopic and
-#: Armenian are no other sign, and need no space behind.
-_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[؟۔](?=\s|$)|[。！？｡।॥។៕။።՝։]+[」』”’）]*")
-_WESTERN = frozenset(".!?…")
+#: Full stops with what closes after them. The stops of Chinese and Japanese, of Indic scripts, Khmer, Myanmar, Ethiopic
+#: and Armenian need no space behind.
+_END = re.compile(
+    r"[.!?…]+[\"'”’»)\]]*(?=\s)|[\u061f\u06d4]+(?=\s)"
+    r"|[\u3002\uff01\uff1f\uff61\u0964\u0965\u17d4\u17d5\u104b\u1362\u0589]+[」』”’）]*"
+)
 #: Initials and abbreviations with inner stops: J, U.S, e.g, Ph.D.
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)*[^\W\d_]")
 _SHORT = frozenset(
@@ -18,18 +20,22 @@ _SHORT = frozenset(
         "pp pres prof ref refs rep resp rev sec sen sep sept sgt sr st tab usw vgl viz vol vols vs",
     )
 )
-_NUMBERED = frozenset({"no", "nos", "nr", "art", "ch", "p"})
+#: Words that are short for others only before a number.
+_NUMBERED = frozenset({"no", "nos", "nr"})
+# Longer words are no abbreviations.
+_ABBREVIATION = 24
 
 
 def first_sentence(text: str) -> str:
     """The first sentence of a text's first paragraph, with white space collapsed.
 
-    A stop after an abbreviation or an initial, or before a word in lower case, ends no sentence: in doubt the result is
-    longer than the sentence, never shorter.
+    A stop after an abbreviation, an initial or the number of an item ends no sentence, nor does one before a word in lower
+    case if the paragraph has capitals: in doubt the result is longer than the sentence, never shorter.
     """
     paragraph = " ".join(first_paragraph(text)[0].split())
+    capitals = not paragraph.islower()
     for end in _END.finditer(paragraph):
-        if not _goes_on(paragraph[: end.start()], end[0], paragraph[end.end() :].lstrip()):
+        if not _goes_on(paragraph, end, capitals=capitals):
             return paragraph[: end.end()]
     return paragraph
 
@@ -41,15 +47,19 @@ def remove_first_sentence(text: str) -> str:
     return "\n\n".join(part for part in (remaining, rest) if part)
 
 
-def _goes_on(before: str, end: str, after: str) -> bool:
+def _goes_on(paragraph: str, end: re.Match[str], *, capitals: bool) -> bool:
     """Whether a sentence goes on after a stop."""
-    if end[0] not in _WESTERN:
+    if end[0][0] not in ".!?…":
         return False
-    if after[:1].islower():
+    after = paragraph[end.end() : end.end() + 2].lstrip()[:1]
+    if capitals and after.islower():
         return True
-    word = before.rsplit(" ", 1)[-1].lstrip("\"'“‘«([")
-    if not word or (word.isdigit() and word == before.strip()):
+    before = paragraph[max(0, end.start() - _ABBREVIATION) : end.start()]
+    word = before[before.rfind(" ") + 1 :].lstrip("\"'“‘«([")
+    if not word:
+        return not before.strip() or end[0].startswith("..")
+    if word.isdigit() and len(word) == end.start():
         return True
     if word.lower() in _NUMBERED:
-        return after[:1].isdigit()
-    return end.startswith(".") and bool(_DOTTED.fullmatch(word) or word.lower() in _SHORT)
+        return after.isdigit()
+    return end[0].startswith(".") and bool(_DOTTED.fullmatch(word) or word.lower() in _SHORT)
