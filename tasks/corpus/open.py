@@ -147,9 +147,21 @@ def read_counts(artifact: Artifact, shard: int) -> TermCounts:
     return TermCounts(terms, indptr, indices, np.stack(occurrences))
 
 
-def read_all_counts(artifact: Artifact) -> list[TermCounts]:
-    """The counts of all shards, in their order."""
-    return [read_counts(artifact, entry.shard) for entry in artifact.entries("terms")]
+def read_all_counts(artifact: Artifact) -> TermCounts:
+    """The counts of all shards, in their order, over the terms of all."""
+    parts = [read_counts(artifact, entry.shard) for entry in artifact.entries("terms")]
+    if len(parts) == 1:
+        return parts[0]
+    terms = sorted(set().union(*(part.terms for part in parts)))
+    places = {term: place for place, term in enumerate(terms)}
+    columns = [np.array([places[term] for term in part.terms], dtype=np.int32) for part in parts]
+    sizes = np.concatenate([np.diff(part.indptr) for part in parts])
+    return TermCounts(
+        terms,
+        np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
+        np.concatenate([column[part.indices] for column, part in zip(columns, parts, strict=True)]),
+        np.concatenate([part.occurrences for part in parts], axis=1),
+    )
 
 
 def lexicon_table(lexicon: Lexicon) -> pa.Table:
