@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-kg-growth bench-metric bench-nas bench-ops runbook soak clean
+.PHONY: run up test test-fast check style types contracts build bench bench-corpus bench-search bench-ann bench-xmr bench-xmr-growth bench-autocomplete bench-kg bench-kg-growth bench-metric bench-nas bench-ops runbook soak clean
 
 run: build  ## the main job on the built-in sample, to a published index and a report
 	@$(BIN)/fingerpost run nightly --profile quick
@@ -35,10 +35,14 @@ contracts:
 build:  ## the virtual environment and the extensions
 	@$(PYTHON) infra/setup_environment.py
 
-bench: bench-corpus bench-ann bench-xmr bench-autocomplete bench-kg bench-metric bench-nas bench-ops  ## all benchmarks beside their peers (long)
+bench: bench-corpus bench-search bench-ann bench-xmr bench-autocomplete bench-kg bench-metric bench-nas bench-ops  ## all benchmarks beside their peers (long)
 
 bench-corpus: build
 	@$(BIN)/python -m tests.bench.bench_corpus
+
+bench-search: build  ## what queries find on judged collections and the built-in sample, and how fast
+	@$(BIN)/python -m tests.bench.bench_search
+	@$(BIN)/python -m tests.bench.search_speed
 
 bench-ann: build
 	@$(BIN)/python -m tests.bench.bench_ann

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from fingerpost.flows.domains.ann.evaluation import retrieval_params
+from fingerpost.flows.domains.ann.search import tune_and_measure
 from fingerpost.flows.featurize_corpus import featurize_corpus
 from fingerpost.flows.run.crashes import alert_when_crashed
 from fingerpost.flows.run.publishing import make_live
@@ -13,7 +13,6 @@ from fingerpost.tasks.ann.stages.index import (
     build_graph,
     compute_finger_tables,
     evaluate_index,
-    evaluate_retrieval,
     find_neighbors,
     fit_finger,
 )
@@ -34,20 +33,7 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
         )
         refs["neighbors"] = find_neighbors(vectors, graph, metric=metric, params=ann.neighbors)
         refs["evaluation"] = evaluate_index(vectors, graph, basis, tables, metric=metric, params=ann.evaluation)
-        if "projection" in refs:
-            refs["retrieval"] = evaluate_retrieval(
-                refs["documents"],
-                refs["features"],
-                refs["vocabulary"],
-                refs["projection"],
-                vectors,
-                graph,
-                metric=metric,
-                hnsw=ann.hnsw,
-                ngrams=settings.corpus.ngrams,
-                tfidf=settings.corpus.tfidf,
-                params=retrieval_params(settings),
-            )
+        tune_and_measure(run)
         members = run.members(refs)
         refs["index"] = index = assemble_index(*members.values(), roles=tuple(members))
         make_live(run, index)

@@ -17,6 +17,7 @@ from fingerpost.tasks.corpus.stages.terms import (
     merge_lexicon,
     weigh_documents,
 )
+from fingerpost.tasks.corpus.stemming import stemmer_version
 
 
 @flow(name="featurize_corpus", flow_run_name=named, persist_result=False, on_crashed=[alert_when_crashed])
@@ -31,10 +32,10 @@ def featurize_corpus(request: RunRequest = RunRequest()) -> None:
         refs["documents"] = documents = documents_of(run)
         made = made_of(run, documents)
         if made.terms:
-            refs["analyzer"] = analyzer = choose_analyzer(documents, params=corpus.analyzer)
+            refs["analyzer"] = analyzer = choose_analyzer(documents, params=corpus.analyzer, stemmer=stemmer_version())
             note_language(run, analyzer)
             refs["term_counts"] = counts = count_terms(documents, analyzer)
-            refs["lexicon"] = lexicon = merge_lexicon(counts)
+            refs["lexicon"] = lexicon = merge_lexicon(counts, analyzer)
             refs["field_weights"] = weights = choose_field_weights(
                 documents, analyzer, counts, lexicon, params=corpus.fields
             )

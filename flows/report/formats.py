@@ -32,3 +32,12 @@ def seconds(value: float) -> str:
         return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+_METRICS = {"mrr": "MRR", "ndcg": "nDCG"}
+
+
+def metric(name: str) -> str:
+    """A metric's name as people write it: ``recall_at_10`` is recall@10, ``ndcg_at_10`` nDCG@10."""
+    word, at, rank = name.partition("_at_")
+    return f"{_METRICS.get(word, word.replace('_', ' '))}{'@' if at else ''}{rank}"

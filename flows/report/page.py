@@ -81,6 +81,7 @@ def _environment() -> Environment:
         "count": formats.count,
         "seconds": formats.seconds,
         "figure": formats.figure,
+        "metric": formats.metric,
         "percent": formats.percent,
         "rate": formats.rate,
         "when": formats.when,

@@ -29,7 +29,7 @@ class MatchedTerm:
 class Answer:
     """One answer: the document, its score, and what the score was made of.
 
-    score: what answers are ordered by; ``Answers.measure`` says what it is. lexical: BM25F score. dense: similarity of
+    score: what answers are ordered by; ``Answers.measure`` says what it is. lexical: sum of what the query's terms weigh in it. dense: similarity of
     the vectors. lexical_rank, dense_rank: the position, from 1, among the candidates of each side; None where that side
     did not propose the document. first_sentence: of its text. terms: the matched terms, heaviest first; snippet: the
     part of the text that matches best. Both are made on demand only.
@@ -77,7 +77,7 @@ class Answers:
 #: What the score of an answer by vectors is, by the metric of the index.
 DENSE_MEASURES = {"cosine": "cosine similarity", "ip": "inner product", "l2": "Euclidean distance"}
 #: What the score of an answer by words alone is, and of one by both sides.
-LEXICAL_MEASURE, FUSED_MEASURE = "BM25F score", "fused score"
+LEXICAL_MEASURE, FUSED_MEASURE = "lexical score", "fused score"
 
 
 def dense_score(distance: float, metric: str) -> float:

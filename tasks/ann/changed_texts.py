@@ -7,12 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fingerpost.tasks.ann.engine import Engine
+from fingerpost.tasks.ann.engine import DenseSide, Engine
+from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
+from fingerpost.tasks.ann.neighbors import without_self
 from fingerpost.tasks.corpus.impacts import FieldWeights, term_impacts
 from fingerpost.tasks.corpus.postings import build_postings
 from fingerpost.tasks.corpus.svd import project
 from fingerpost.tasks.corpus.term_counts import count_terms
+from fingerpost.tasks.corpus.term_weights import feature_rows
 
 
 def with_texts(
@@ -27,18 +30,19 @@ def with_texts(
 ) -> Engine:
     """The engine where documents have other titles and texts, by lexicon, weights and projection as they are.
 
-    rows: int64 (n,), the documents, ascending. Their postings and vectors are computed again, and a graph is built over the
-    changed vectors. ValueError for a text with a term that the lexicon lacks.
+    rows: int64 (n,), the documents, ascending. Their postings and vectors are computed again, and a graph is built over
+    the changed vectors. ValueError for a text with a term that the lexicon lacks.
     """
-    counts = count_terms(titles, texts, engine.analyzer)
-    forward = replace_rows(engine.postings.forward, rows, term_impacts(counts, engine.lexicon, weights))
-    changed = replace(engine, postings=build_postings(forward))
+    impacts = term_impacts(count_terms(titles, texts, engine.analyzer), engine.lexicon, weights)
+    postings = build_postings(replace_rows(engine.postings.forward, rows, impacts))
     if engine.dense is None:
-        return changed
+        return replace(engine, postings=postings)
     vectors = np.array(engine.dense.index.vectors)
-    vectors[rows] = project(rows_of, engine.dense.components)
+    vectors[rows] = project(feature_rows(impacts, engine.dense.terms.columns), engine.dense.components)
     graph, _ = build(vectors, hnsw, threads=threads)
-    return replace(changed, dense=replace(engine.dense, index=HnswIndex(vectors, graph, hnsw.metric)))
+    index = HnswIndex(vectors, graph, hnsw.metric)
+    dense = replace(engine.dense, index=index, neighbors=_neighbors(engine.dense, index, rows, hnsw.ef_construction))
+    return replace(engine, postings=postings, dense=dense)
 
 
 def replace_rows(matrix: sparse.csr_array, rows: NDArray[np.int64], new: sparse.csr_array) -> sparse.csr_array:
@@ -49,3 +53,26 @@ def replace_rows(matrix: sparse.csr_array, rows: NDArray[np.int64], new: sparse.
     result = stacked[order]
     result.has_canonical_format = True
     return result
+
+
+def _neighbors(
+    dense: DenseSide, index: HnswIndex, rows: NDArray[np.int64], ef: int
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """The neighbours of documents, of which ``rows`` have other vectors: these are searched for theirs.
+
+    The others keep theirs, with the cosines that they have now; a changed document that would be a new one is left out.
+    """
+    neighbors, cosines = (np.array(table) for table in dense.neighbors)
+    k = neighbors.shape[1]
+    if len(rows):
+        found = without_self(index.search(index.vectors[rows], k + 1, ef=max(ef, k + 1)), rows)
+        neighbors[rows] = found.ids
+    changed = np.zeros(len(neighbors), dtype=bool)
+    changed[rows] = True
+    known = neighbors != NONE
+    moved = known & (changed[np.where(known, neighbors, 0)] | changed[:, None])
+    places, _ = np.nonzero(moved)
+    vectors = index.vectors
+    cosines[moved] = np.einsum("ij,ij->i", vectors[places], vectors[neighbors[moved]])
+    cosines[~known] = 0.0
+    return neighbors, cosines

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: The minimum resemblance of terms, and the minimum cosine of vectors, of near-duplicates.
-SAME_TERMS, SAME_VECTORS = 0.9, 0.98
+SAME_TERMS, SAME_VECTORS = 0.8, 0.98
 
 #: The similarity of a row to each row of a list, float (m,).
 Likeness = Callable[[int, Sequence[int]], NDArray[np.floating]]

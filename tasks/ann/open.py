@@ -21,11 +21,11 @@ from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
 from fingerpost.schemas.chosen_settings import settings_from_arrow
 from fingerpost.schemas.errors import FingerpostError
-from fingerpost.schemas.matrices import tensors_from_arrow
+from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
-from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.schemas.store import Artifact, Store, find_store, parameters_of
 from fingerpost.tasks.ann.answers import Answers, Radius, radius_of, within_of
 from fingerpost.tasks.ann.duplicates import SAME_TERMS, SAME_VECTORS, Distinct, term_likeness, vector_likeness
 from fingerpost.tasks.ann.engine import DenseSide, Engine, Question
@@ -41,12 +41,21 @@ from fingerpost.tasks.ann.served import Asked, chosen_places, nearest_answers, r
 from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.ann.within import rows_within
 from fingerpost.tasks.answer_count import checked_count
-from fingerpost.tasks.corpus.analyzer import Analyzer
+from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerVersionError
+from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.missing_words import missing_words, written
-from fingerpost.tasks.corpus.open import read_analyzer, read_components, read_lexicon, read_postings, read_vectors
+from fingerpost.tasks.corpus.open import (
+    read_analyzer,
+    read_components,
+    read_field_weights,
+    read_lexicon,
+    read_postings,
+    read_vectors,
+)
 from fingerpost.tasks.corpus.postings import Postings
 from fingerpost.tasks.corpus.spellings import near_spellings
+from fingerpost.tasks.corpus.term_weights import TermWeightParams, TermWeights
 
 PRODUCT = contracts.INDEX.name
 
@@ -134,12 +143,20 @@ class EngineParts:
     @cached_property
     def analyzer(self) -> Analyzer:
         """What makes terms of texts, of documents and queries alike."""
-        return read_analyzer(self._open("analyzer", corpus.ANALYZER))
+        try:
+            return read_analyzer(self._open("analyzer", corpus.ANALYZER))
+        except AnalyzerVersionError as problem:
+            raise FingerpostError(f"{self.name}: {problem}") from problem
 
     @cached_property
     def lexicon(self) -> Lexicon:
         """The terms of the documents."""
         return read_lexicon(self._open("lexicon", corpus.LEXICON))
+
+    @cached_property
+    def field_weights(self) -> FieldWeights:
+        """What an occurrence in each field of a document counts, and how terms are weighed."""
+        return read_field_weights(self._open("field_weights", corpus.FIELD_WEIGHTS))
 
     @cached_property
     def postings(self) -> Postings:
@@ -157,15 +174,26 @@ class EngineParts:
         return self._params or read_answer_params(self._open("tuning", contracts.TUNING))
 
     @cached_property
+    def features(self) -> TermWeights:
+        """The terms that vectors are computed from, and their weights in queries."""
+        made = parameters_of(self.store, self._member("features"), lambda given: TermWeightParams(**given["params"]))
+        return TermWeights.of(self.lexicon, made)
+
+    @cached_property
+    def neighbors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Each document's nearest, uint32 (n, m), padded with 0xFFFFFFFF, and the cosines of their vectors."""
+        table = self._open("neighbors", contracts.NEIGHBORS).read("neighbors")
+        distances = fixed_matrix(table["distances"])
+        cosines = 1.0 - (distances / 2 if self.metric == "l2" else distances)
+        return fixed_matrix(table["neighbors"]), np.where(np.isfinite(cosines), cosines, 0.0).astype(np.float32)
+
+    @cached_property
     def engine(self) -> Engine:
         """What answers texts, all of its parts loaded."""
         self._member("lexicon")
-        words = ("analyzer", "lexicon", "postings")
-        if not self.texts_are_embedded:
-            self.load(*words)
-            return Engine(self.analyzer, self.lexicon, self.postings, None, self._params or AnswerParams())
-        self.load(*words, "params", "components", "index")
-        dense = DenseSide(self.features, self.components, self.index)
+        vectors = ("components", "index", "neighbors") if self.texts_are_embedded else ()
+        self.load("analyzer", "lexicon", "postings", "params", *vectors)
+        dense = DenseSide(self.features, self.components, self.index, self.neighbors) if vectors else None
         return Engine(self.analyzer, self.lexicon, self.postings, dense, self.params)
 
     @property
@@ -203,9 +231,7 @@ class EngineParts:
         )
 
 
-def open_engine(
-    store: Store, members: Mapping[str, Ref], *, metric: str, params: AnswerParams | None = None
-) -> Engine:
+def open_engine(store: Store, members: Mapping[str, Ref], *, metric: str, params: AnswerParams | None = None) -> Engine:
     """What answers texts, from artifacts by role; with the parameters of ``tuning`` among them, or with others."""
     return EngineParts(store, members, metric, params=params).engine
 
@@ -343,9 +369,7 @@ class LiveIndex(EngineParts):
                 break
             depth *= _DEEPER
         documents = self._rows(ranking.rows[chosen.places])
-        return ranked_answers(
-            self.engine, ranking, chosen, documents, explain=asked.explain, search=self.method
-        )
+        return ranked_answers(self.engine, ranking, chosen, documents, explain=asked.explain, search=self.method)
 
     def _near(self, vector: np.ndarray, radius: float | None, asked: Asked, *, ef: int = 100) -> Answers:
         """The answers nearest to a vector (d,), or all within a radius of it; none for a text without a vector."""
@@ -384,7 +408,7 @@ class LiveIndex(EngineParts):
         if not asked.distinct or "postings" not in self.members:
             return chosen_places(rows, asked, vector_likeness(self.vectors), SAME_VECTORS)
         own = self.postings
-        likeness = term_likeness(own.forward_indptr, own.forward_terms, own.forward_frequencies)
+        likeness = term_likeness(own.forward_indptr, own.forward_terms, own.forward_weights)
         return chosen_places(rows, asked, likeness, SAME_TERMS)
 
     def _spellings(self, missing: Sequence[str]) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
 """Evaluation of known-item retrieval: lexical, dense and fused search as they answer, and plain BM25 beside them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -14,16 +14,17 @@ from fingerpost.tasks.ann.evaluation import Figure
 from fingerpost.tasks.ann.fusion import AnswerParams, only_dense, only_lexical
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.corpus.bm25 import Bm25Params, rank_scores, weigh_bm25
-from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.fields import name_parts
+from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.known_items import (
     KnownItemParams,
     KnownItems,
-    remove_first_sentence,
     score_ranking,
     select_known_items,
 )
 from fingerpost.tasks.corpus.ngrams import FamilyParams, count_family
+from fingerpost.tasks.corpus.plain_bm25 import rank_plain
+from fingerpost.tasks.corpus.sentences import remove_first_sentence
 
 
 class Steps(Protocol):
@@ -39,7 +40,8 @@ class RetrievalParams:
     """Parameters of the evaluation.
 
     items: sample of known items. bm25_k1, bm25_b: grid that plain BM25's parameters are chosen from. depth: maximum rank
-    that counts. samples: queries whose answers the report shows; by default those of the first items.
+    that counts. samples: queries whose answers the report shows; by default those of the first items. timed: number of
+    queries that are timed.
     """
 
     items: KnownItemParams = field(default_factory=KnownItemParams)
@@ -47,6 +49,7 @@ class RetrievalParams:
     bm25_b: tuple[float, ...] = (0.5, 0.75, 1.0)
     depth: int = 100
     samples: tuple[str, ...] = ()
+    timed: int = 200
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,9 @@ def evaluate_known_items(
     """
     progress.begin(2)
     items = select_known_items(titles, texts, params.items)
-    times: dict[str, float] = {}
     words = _bm25_counts(titles, texts, items.queries)
     bm25 = _best_bm25(*words, items, params)
-    figures = [*_table("whole", engine, items, params, clock, times), *_bm25("whole", words, bm25, items, params)]
+    figures = [*_table("whole", engine, items, params.depth), *_bm25("whole", words, bm25, items, params)]
     progress.advance(1)
     shorter = list(texts)
     for row in items.rows:
@@ -99,7 +101,7 @@ def evaluate_known_items(
     own = [titles[row] for row in items.rows], [shorter[row] for row in items.rows]
     without = with_texts(engine, items.rows, *own, weights=weights, hnsw=hnsw, threads=threads)
     words = _bm25_counts(titles, shorter, items.queries)
-    figures += _table("without_sentence", without, items, params, clock, {})
+    figures += _table("without_sentence", without, items, params.depth)
     figures += _bm25("without_sentence", words, bm25, items, params)
     progress.advance(2)
     quality = {
@@ -109,40 +111,56 @@ def evaluate_known_items(
     }
     quality |= {"known_items": float(len(items.rows)), "bm25_k1": bm25.k1, "bm25_b": bm25.b}
     samples = _samples(engine, titles, params.samples or tuple(items.queries[:4]))
-    return Retrieval(figures, samples, quality, {"milliseconds_per_query": times})
+    return Retrieval(
+        figures, samples, quality, {"milliseconds_per_query": _times(engine, items.queries, params, clock)}
+    )
 
 
-def methods_of(engine: Engine) -> Mapping[str, AnswerParams]:
-    """The ways to answer that are measured: by words, by vectors, and fused as the index answers."""
+def rankings(engine: Engine, texts: Sequence[str], *, depth: int) -> dict[str, NDArray[np.int64]]:
+    """The rows that answer each text, by words, by vectors, and fused as the index answers.
+
+    By method, int64 (texts, depth), best first, padded with -1. Without a dense side words alone answer.
+    """
+    return {name: _ranked(replace(engine, params=params), texts, depth) for name, params in _methods(engine).items()}
+
+
+def bm25_ranking(
+    titles: Sequence[str], texts: Sequence[str], queries: Sequence[str], params: Bm25Params, depth: int
+) -> NDArray[np.int64]:
+    """The rows that answer each query by plain BM25, int64 (queries, depth), best first, padded with -1."""
+    return rank_plain(titles, texts, queries, depth=depth, params=params)
+
+
+def _methods(engine: Engine) -> dict[str, AnswerParams]:
+    """The ways of answering that are measured."""
     if engine.dense is None:
-        return {"lexical": engine.params}
+        return {"lexical": engine.params, "fused": engine.params}
     return {"lexical": only_lexical(engine.params), "dense": only_dense(engine.params), "fused": engine.params}
 
 
-def ranked_rows(engine: Engine, queries: Sequence[str], depth: int) -> NDArray[np.int64]:
-    """The rows that answer each query, int64 (queries, depth), best first, padded with -1."""
-    rows = np.full((len(queries), depth), -1, dtype=np.int64)
-    for place, ranking in enumerate(engine.answer([engine.question(text) for text in queries], depth)):
+def _ranked(engine: Engine, texts: Sequence[str], depth: int) -> NDArray[np.int64]:
+    rows = np.full((len(texts), depth), -1, dtype=np.int64)
+    for place, ranking in enumerate(engine.answer([engine.question(text) for text in texts], depth)):
         rows[place, : len(ranking.rows)] = ranking.rows
     return rows
 
 
-def _table(
-    setting: str,
-    engine: Engine,
-    items: KnownItems,
-    params: RetrievalParams,
-    clock: Callable[[], float],
-    times: dict[str, float],
-) -> list[Figure]:
-    """The metrics of every method, and the time of a query of each in milliseconds."""
-    figures: list[Figure] = []
-    for method, answering in methods_of(engine).items():
+def _table(setting: str, engine: Engine, items: KnownItems, depth: int) -> list[Figure]:
+    """The metrics of every method."""
+    found = rankings(engine, items.queries, depth=depth)
+    return [figure for method, ranked in found.items() for figure in _scores(method, setting, ranked, items)]
+
+
+def _times(
+    engine: Engine, queries: Sequence[str], params: RetrievalParams, clock: Callable[[], float]
+) -> dict[str, float]:
+    """Milliseconds for a query by every method."""
+    times = {}
+    for method, answering in _methods(engine).items():
         started = clock()
-        ranked = ranked_rows(replace(engine, params=answering), items.queries, params.depth)
-        times[method] = round(1e3 * (clock() - started) / max(len(items.rows), 1), 4)
-        figures += _scores(method, setting, ranked, items)
-    return figures
+        _ranked(replace(engine, params=answering), queries[: params.timed], 10)
+        times[method] = round(1e3 * (clock() - started) / max(len(queries[: params.timed]), 1), 4)
+    return times
 
 
 def _scores(method: str, setting: str, ranked: NDArray[np.int64], items: KnownItems) -> list[Figure]:
@@ -197,7 +215,7 @@ def _samples(engine: Engine, titles: Sequence[str], queries: Sequence[str]) -> l
     """The first five answers to each query."""
     return [
         Sample(query, rank, int(row), titles[row])
-        for query, rows in zip(queries, ranked_rows(engine, queries, 5), strict=True)
+        for query, rows in zip(queries, _ranked(engine, queries, 5), strict=True)
         for rank, row in enumerate(rows, start=1)
         if row >= 0
     ]

@@ -65,9 +65,7 @@ def ranked_answers(
             terms=found,
             snippet=_snippet(engine, document["text"], found) if explain else None,
         )
-        for document, score, place, found in zip(
-            documents, ranking.scores[chosen.places], places, terms, strict=True
-        )
+        for document, score, place, found in zip(documents, ranking.scores[chosen.places], places, terms, strict=True)
     ]
     return Answers(
         answers,
@@ -105,7 +103,8 @@ def matched_terms(engine: Engine, ranking: Ranking, rows: NDArray[np.int64]) -> 
     """The terms that each row shares with the query and their parts of its lexical score, heaviest first."""
     sides = ranking.sides
     names = [engine.lexicon.term(column) for column in sides.columns.tolist()]
-    own = np.isin(sides.columns, sides.question.columns).tolist()
+    asked = np.concatenate([ranking.question.terms[0], ranking.question.stop_words[0]])
+    own = np.isin(sides.columns, asked).tolist()
     parts = engine.postings.contributions(sides.columns, sides.weights, rows)
     return [
         tuple(
@@ -122,7 +121,7 @@ def _snippet(engine: Engine, text: str, terms: Sequence[MatchedTerm]) -> Snippet
     return best_snippet(text, {term.term: term.weight for term in terms if not term.added}, engine.analyzer)
 
 
-def _named(document: Document) -> dict[str, str]:
+def _named(document: Document) -> dict[str, Any]:
     fields = {name: document[name] for name in ("id", "title", "kind", "package")}
     return fields | {"first_sentence": first_sentence(document["text"])}
 

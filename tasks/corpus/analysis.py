@@ -52,7 +52,7 @@ def choose_analyzer(
 
 
 def lost_letters(texts: Sequence[str], analyzer: Analyzer) -> float:
-    """The fraction of letters, marks and digits that are in no term, over evenly spread documents; stop words count as terms.
+    """The fraction of letters, marks and digits that are in no term, over evenly spread documents.
 
     Where an analyzer makes no bigrams, scripts that set no spaces are lost: whole lines become one term, which no query
     names.
@@ -68,7 +68,7 @@ def lost_letters(texts: Sequence[str], analyzer: Analyzer) -> float:
             text_lost, rest = 0, text
         letters += len(_LETTER.findall(text))
         covered = bytearray(len(rest))
-        for _, begin, end in analyzer.spans(rest, stop_words=True):
+        for _, begin, end in analyzer.spans(rest):
             covered[begin:end] = b"\1" * (end - begin)
         lost += text_lost + sum(not covered[letter.start()] for letter in _LETTER.finditer(rest))
     return lost / letters if letters else 0.0

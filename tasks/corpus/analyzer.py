@@ -1,5 +1,7 @@
 """The analyzer: from a text to its terms, the same for documents and queries."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from fingerpost.tasks.corpus.stemming import (
     stemmer_version,
     stop_words_of,
 )
-from fingerpost.tasks.corpus.words import Part, parts_of, word_list, word_matches
+from fingerpost.tasks.corpus.words import parts_of, word_list, word_matches
 
 PATTERNS: tuple[str, ...] = ("words", "sklearn")
 
@@ -30,7 +32,7 @@ class AnalyzerParams:
     """How texts become terms.
 
     language: "auto" (measured on the documents), "none", or a name of Snowball's algorithms: the language of stems and
-    stop words. stop_words: whether they are left out. identifiers: whether names are split at ``_``, ``.``, capitals and
+    stop words. stop_words: whether they are told from other terms. identifiers: whether names are split at ``_``, ``.``, capitals and
     digits. pattern: "words", or "sklearn" for the tokens of ``(?u)\\b\\w\\w+\\b`` and nothing else. bigrams: whether
     scripts that set no spaces give every two neighbouring characters. ValueError for values out of range.
     """
@@ -58,8 +60,8 @@ Span = tuple[str, int, int]
 class Analyzer:
     """Terms of texts, for parameters whose language is resolved.
 
-    stop_words: as they stand in an artifact; None for those of the language. Equal analyzers make equal terms. ValueError
-    if the language is "auto".
+    stop_words: those terms that are stop words, which are not stemmed; as they stand in an artifact, or None for those of
+    the language. Equal analyzers make equal terms. ValueError if the language is "auto".
     """
 
     def __init__(self, params: AnalyzerParams, stop_words: frozenset[str] | None = None) -> None:
@@ -72,7 +74,9 @@ class Analyzer:
             stop_words = frozenset(self._folded(composed(word)) for word in listed)
         self.stop_words = stop_words
         self._stem = stemmer_of(params.language)
+        # Of words: their terms, and these with their places.
         self._remembered: dict[str, tuple[str, ...]] = {}
+        self._placed: dict[str, list[Span]] = {}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Analyzer) and (self.params, self.stop_words) == (other.params, other.stop_words)
@@ -87,7 +91,7 @@ class Analyzer:
         return f"Analyzer({self.params!r})"
 
     def tokens(self, text: str) -> list[str]:
-        """The terms of a document's text; a text of nothing but stop words keeps them."""
+        """The terms of a document's text; stop words are terms as well (``stop_words``)."""
         return self._terms(text, singles=True)
 
     def query_tokens(self, text: str) -> list[str]:
@@ -98,12 +102,9 @@ class Analyzer:
         """
         return self._terms(text, singles=False)
 
-    def spans(self, text: str, *, stop_words: bool = False) -> list[Span]:
-        """The terms of `tokens` with their places: (term, begin, end), ``text[begin:end]`` as written.
-
-        stop_words: whether to keep these too.
-        """
-        return self._kept(text, singles=True, stop_words=True) if stop_words else self._places(text, singles=True)
+    def spans(self, text: str) -> list[Span]:
+        """The terms of `tokens` with their places: (term, begin, end), ``text[begin:end]`` as written."""
+        return self._places(text, singles=True)
 
     def query_spans(self, text: str) -> list[Span]:
         """The terms of `query_tokens` with their places."""
@@ -131,19 +132,14 @@ class Analyzer:
         terms: list[str] = []
         if self.params.pattern == "sklearn":
             self._add(terms, sklearn_tokens(text))
-            return terms if terms else [term for term, _, _ in self._kept(text, singles=singles, stop_words=True)]
+            return terms
         text = nfc(text)
-        if not self._has_runs(text):
-            self._add(terms, word_list(text))
-        else:
-            place = 0
-            for run in RUN.finditer(text):
-                self._add(terms, word_list(text[place : run.start()]))
-                terms += run_terms(run, singles=singles)
-                place = run.end()
-            self._add(terms, word_list(text[place:]))
-        if not terms and self.stop_words:
-            return [term for term, _, _ in self._kept(text, singles=singles, stop_words=True)]
+        place = 0
+        for run in self._runs(text):
+            self._add(terms, word_list(text[place : run.start()]))
+            terms += run_terms(run, singles=singles)
+            place = run.end()
+        self._add(terms, word_list(text[place:]))
         return terms
 
     def _add(self, terms: list[str], words: list[str]) -> None:
@@ -154,59 +150,73 @@ class Analyzer:
             if found is None:
                 if len(remembered) >= _REMEMBERED:
                     remembered.clear()
-                found = remembered[word] = tuple(term for term, _, _ in self._word_spans(word, stop_words=False))
+                found = remembered[word] = tuple(term for term, _, _ in self._word_spans(word))
             terms += found
 
     def _places(self, text: str, *, singles: bool) -> list[Span]:
-        kept = self._kept(text, singles=singles, stop_words=False)
-        return kept if kept or not self.stop_words else self._kept(text, singles=singles, stop_words=True)
-
-    def _kept(self, text: str, *, singles: bool, stop_words: bool) -> list[Span]:
-        """The terms of a text with their places, with or without the stop words."""
         if self.params.pattern == "sklearn":
             return [
                 (term, begin, end)
                 for token, begin, end in sklearn_spans(text)
-                for term, _, _ in self._word_spans(token, stop_words=stop_words)
+                for term, _, _ in self._word_spans(token)
             ]
         places = nfc_places(text)
         text = nfc(text)
         spans: list[Span] = []
         place = 0
-        for run in RUN.finditer(text) if self._has_runs(text) else ():
-            spans += self._words_between(text, place, run.start(), stop_words=stop_words)
+        for run in self._runs(text):
+            spans += self._words_between(text, place, run.start())
             spans += run_spans(run, singles=singles)
             place = run.end()
-        spans += self._words_between(text, place, len(text), stop_words=stop_words)
+        spans += self._words_between(text, place, len(text))
         # A composed character begins where its first part does; two of one cluster share their place.
         return [(term, places[begin], max(places[end], places[begin] + 1)) for term, begin, end in spans]
 
-    def _words_between(self, text: str, begin: int, end: int, *, stop_words: bool) -> list[Span]:
+    def _words_between(self, text: str, begin: int, end: int) -> list[Span]:
         return [
             (term, begin + word.start() + left, begin + word.start() + right)
             for word in word_matches(text[begin:end])
-            for term, left, right in self._word_spans(word[0], stop_words=stop_words)
+            for term, left, right in self._placed_terms(word[0])
         ]
 
-    def _word_spans(self, word: str, *, stop_words: bool) -> list[Span]:
-        """The terms of one word with their places in it, with or without the stop words."""
+    def _placed_terms(self, word: str) -> list[Span]:
+        found = self._placed.get(word)
+        if found is None:
+            if len(self._placed) >= _REMEMBERED:
+                self._placed.clear()
+            found = self._placed[word] = self._word_spans(word)
+        return found
+
+    def _word_spans(self, word: str) -> list[Span]:
+        """The terms of one word with their places in it."""
         if self.params.pattern == "sklearn":
-            parts = [Part(word, 0, len(word), "word")]
-        else:
-            parts = parts_of(word, identifiers=self.params.identifiers)
+            return [(word if word in self.stop_words else self._stemmed(word), 0, len(word))]
         spans: list[Span] = []
-        left_out = 0
-        for part in parts:
-            text = part.text if self.params.pattern == "sklearn" else self._folded(part.text)
-            stops = part.kind in ("word", "contraction") and text in self.stop_words and not stop_words
+        contracted = 0
+        for part in parts_of(word, identifiers=self.params.identifiers):
+            text = self._folded(part.text)
+            stop_word = text in self.stop_words
             if part.kind == "contraction":
-                left_out = part.end if stops else left_out
-            elif text and not stops and part.begin >= left_out:
-                spans.append((text if part.kind == "exact" else self._stem(text), part.begin, part.end))
+                contracted = part.end if stop_word else contracted
+                if not stop_word:
+                    continue
+            elif not text or part.begin < contracted:
+                continue
+            elif stop_word and part.kind == "name":
+                # ``numpy.where`` is about where; the word alone is not.
+                text = f".{text}"
+            elif not stop_word and part.kind != "exact":
+                text = self._stemmed(text)
+            spans.append((text, part.begin, part.end))
         return spans
 
     def _folded(self, word: str) -> str:
         return caseless(word.translate(_TURKISH) if self._turkish else word)
 
-    def _has_runs(self, text: str) -> bool:
-        return self.params.bigrams and not text.isascii() and RUN.search(text) is not None
+    def _stemmed(self, word: str) -> str:
+        """The stem of a word, unless that is a stop word: "owned" is not "own"."""
+        stem = self._stem(word)
+        return word if stem in self.stop_words else stem
+
+    def _runs(self, text: str) -> Iterable[re.Match[str]]:
+        return RUN.finditer(text) if self.params.bigrams and not text.isascii() else ()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.tasks.corpus.fields import first_paragraph, name_words
+from fingerpost.tasks.corpus.fields import name_words
+from fingerpost.tasks.corpus.sentences import first_sentence
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"\w+")
 
 
@@ -40,12 +40,6 @@ class KnownItemScores:
     queries: int
 
 
-def first_sentence(text: str) -> str:
-    """The first sentence of a text's first paragraph, with white space collapsed."""
-    paragraph = " ".join(first_paragraph(text)[0].split())
-    return _SENTENCE_END.split(paragraph, maxsplit=1)[0]
-
-
 def question(title: str, sentence: str) -> str:
     """The words of a sentence without those of the title, ignoring case."""
     names = name_words(title)
@@ -69,14 +63,6 @@ def select_known_items(titles: Sequence[str], texts: Sequence[str], params: Know
         sample = np.random.default_rng(params.seed).choice(len(possible), size=params.queries, replace=False)
         possible = np.sort(possible[sample])
     return KnownItems(possible, [questions[row] for row in possible])
-
-
-def remove_first_sentence(text: str) -> str:
-    """The text without the first sentence of its first paragraph."""
-    paragraph, rest = first_paragraph(text)
-    words = len(first_sentence(text).split())
-    remaining = " ".join(paragraph.split()[words:])
-    return "\n\n".join(part for part in (remaining, rest) if part)
 
 
 def score_ranking(ranked: NDArray[np.integer], wanted: NDArray[np.integer]) -> KnownItemScores:

@@ -14,18 +14,19 @@ from fingerpost.tasks.corpus.lexicon import Lexicon
 class TermWeightParams:
     """The columns of features.
 
-    max_terms: maximum number of terms, the most frequent ones. min_df: minimum number of documents that a term is in.
+    max_terms: maximum number of terms, the most frequent ones. min_df: minimum number of documents that a term is in;
+    where no term is in so many, all count.
     ValueError for values below 1.
     """
 
     max_terms: int = 100_000
-    min_df: int = 1
+    min_df: int = 2
 
     def __post_init__(self) -> None:
         if self.max_terms < 1 or self.min_df < 1:
             raise ValueError(
                 f"features: expected max_terms and min_df of at least 1, got {self.max_terms} and {self.min_df}; 100000 and"
-                " 1 are usual"
+                " 2 are usual"
             )
 
 
@@ -34,7 +35,8 @@ def feature_columns(lexicon: Lexicon, params: TermWeightParams) -> NDArray[np.in
 
     Stop words become none.
     """
-    chosen = np.flatnonzero((lexicon.document_frequency >= params.min_df) & ~lexicon.stop)
+    frequent = (lexicon.document_frequency >= params.min_df) & ~lexicon.stop
+    chosen = np.flatnonzero(frequent if frequent.any() else ~lexicon.stop if not lexicon.stop.all() else lexicon.stop)
     if len(chosen) > params.max_terms:
         order = np.argsort(-lexicon.document_frequency[chosen], kind="stable")
         chosen = np.sort(chosen[order[: params.max_terms]])

@@ -157,7 +157,7 @@ def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Pat
     script = (
         f"{check}\nfrom fingerpost.flows.domains.ann.query import ask\nask(text='hammer', like='', vectors=None, k=2,"
         f" kind=None,"
-        " package=None, method='auto', within='', as_json=True, collection=None, store=None)\nassert not {'prefect',"
+        " package=None, method='auto', within='', distinct=False, explain=False, as_json=True, collection=None, store=None)\nassert not {'prefect',"
         " 'distributed', 'dask'} & set(sys.modules), 'Prefect or Dask was imported'"
     )
     silent = subprocess.run([sys.executable, "-c", script], cwd=below, capture_output=True, text=True, check=False)
@@ -173,5 +173,7 @@ def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Pat
     assert "expected one of the 240 documents" in refused("query", "--like", "nobody", cwd=below)
     shown = fingerpost_here("query", "hammer and saw", "--method", "finger", cwd=below).stdout
     best = found["answers"][0]
-    assert all(part in shown for part in (best["id"], best["title"], best["kind"], f"{best['score']:.3f}", "(finger)"))
+    assert all(
+        part in shown for part in (best["id"], best["title"], best["kind"], f"{best['score']:.3f}", "(fused, finger)")
+    )
     assert Path(fingerpost_here("report", cwd=below).stdout.strip()).is_file()

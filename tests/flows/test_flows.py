@@ -140,7 +140,9 @@ def test_vectors_alone_become_an_index(tmp_path: Path) -> None:
     found = index.similar("v7", k=5).answers
     distances = ((vectors - vectors[7]) ** 2).sum(axis=1)
     assert [answer.id for answer in found] == [f"v{i}" for i in np.argsort(distances)[1:6]]
-    assert found[0].score == pytest.approx(-np.sort(distances)[1], rel=1e-4)
+    assert found[0].score == pytest.approx(np.sqrt(np.sort(distances)[1]), rel=1e-4), (
+        "a distance, not the minus of its square"
+    )
     assert index.search(vectors[9], k=1).answers[0].id == "v9"
     with pytest.raises(FingerpostError, match=r"found an index of imported vectors; .*--like ID or --vectors FILE"):
         index.query("anything")

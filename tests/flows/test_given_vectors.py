@@ -81,13 +81,13 @@ def test_texts_are_answered_by_their_words(both: tuple[Path, np.ndarray]) -> Non
     index = live("rows", store=str(folder / "store"))
     documents = index.documents.to_pylist()
     found = index.query(documents[11]["text"], k=3)
-    assert (found.answers[0].id, found.method) == (documents[11]["id"], "words")
+    assert (found.answers[0].id, found.method) == (documents[11]["id"], "lexical")
     assert found.answers[0].score > found.answers[1].score > 0
     kinds = {answer.kind for answer in index.query("sort order array", k=5, kind="sorting").answers}
     assert kinds == {"sorting"}
     assert index.query("zzzz", k=3).answers == []
     said = asked(folder, "sort order array", "--json")
-    assert json.loads(said.stdout)["method"] == "words"
+    assert json.loads(said.stdout)["method"] == "lexical"
 
 
 def test_a_text_has_no_similarity_to_given_vectors(both: tuple[Path, np.ndarray]) -> None:

@@ -17,6 +17,7 @@ from fingerpost.flows.report.contents import gather
 from fingerpost.flows.report.page import render, write
 from fingerpost.flows.report.plots import data_uri, drawings_of, drawn_once
 from fingerpost.schemas import ann, corpus
+from fingerpost.schemas.chosen_settings import chosen_to_arrow, settings_to_arrow
 from fingerpost.schemas.publish import Gate, Pointer
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -24,13 +25,19 @@ from tests.support.report_pages import NASTY, Made, Page, add_documents, add_ind
 
 
 def add_retrieval(made: Made) -> None:
-    scores = {"dense": (0.51, 0.61, 1000), "reranked": (0.72, 0.82, 1000), "bm25": (0.6, 0.7, 1234)}
+    scores = {
+        "lexical": (0.7, 0.8, 0.96),
+        "dense": (0.51, 0.61, 0.9),
+        "fused": (0.72, 0.82, 0.975),
+        "bm25": (0.6, 0.7, 0.95),
+    }
+    names = ("mrr", "recall_at_10", "recall_at_100", "queries")
     figures = [
-        (method, setting, metric, float(value) * (share if metric in {"mrr", "recall_at_10"} else 1))
+        (method, setting, metric, value * (1 if metric == "queries" else share))
         for setting, share in (("whole", 1.0), ("without_sentence", 0.5))
         for method, found in scores.items()
-        for metric, value in zip(("mrr", "recall_at_10", "candidates", "queries"), (*found, 400), strict=True)
-    ] + [("dense", setting, "recall_of_candidates", 0.975) for setting in ("whole", "without_sentence")]
+        for metric, value in zip(names, (*found, 400), strict=True)
+    ]
     samples = pa.table(
         {
             "query": ["sort an array"] * 6,
@@ -43,9 +50,36 @@ def add_retrieval(made: Made) -> None:
         "evaluate_retrieval",
         ann.RETRIEVAL,
         {"figures": figure_table(figures), "samples": samples},
-        {"known_items": 400.0, "reranked_mrr": 0.72, "bm25_mrr": 0.6, "bm25_k1": 1.2, "bm25_b": 0.75},
-        measured={"milliseconds_per_query": {"dense": 0.1234, "reranked": 0.456, "bm25": 0.789}},
+        {"known_items": 400.0, "fused_mrr": 0.72, "bm25_mrr": 0.6, "bm25_k1": 1.2, "bm25_b": 0.75},
+        measured={"milliseconds_per_query": {"lexical": 0.0987, "dense": 0.1234, "fused": 0.456}},
     )
+
+
+def add_tuning(made: Made, **quality: float) -> None:
+    figures = figure_table(
+        [
+            ("lexical", "titles against texts", "mrr", 0.5),
+            ("lexical", "titles against texts", "recall_at_10", 0.75),
+            ("fused", "titles against texts", "mrr", 0.625),
+        ]
+    )
+    chosen = [
+        ("dense", "0.3", True, "MRR rises by 0.125"),
+        ("feedback", "none", False, NASTY),
+    ]
+    tables = {"settings": settings_to_arrow({"dense": 0.3}), "chosen": chosen_to_arrow(chosen), "figures": figures}
+    made.stage("tune_search", ann.TUNING, tables, quality)
+
+
+def add_terms(made: Made, *, warning: str = "") -> None:
+    quality = {"language": "english", "reason": "94 % of the documents", "lost_letters": 0.0123, "warning": warning}
+    made.stage("choose_analyzer", corpus.ANALYZER, {"settings": settings_to_arrow({"language": "english"})}, quality)
+    weights = {
+        "settings": settings_to_arrow({"name": 3.0}),
+        "chosen": chosen_to_arrow([("name", "3", True, "MRR 0.8 rather than 0.7")]),
+        "figures": figure_table([("name 1", "known items", "mrr", 0.7), ("name 3", "known items", "mrr", 0.8)]),
+    }
+    made.stage("choose_field_weights", corpus.FIELD_WEIGHTS, weights, {"name": 3.0})
 
 
 @pytest.fixture
@@ -77,9 +111,9 @@ def test_a_complete_run_shows_everything(made: Made) -> None:
     assert "20 0.9160 50,123 200 0.9160 40,000 80 120" in page.text("search")
     assert "16 0.2000 0.1100 0.0500 999" in page.text("finger")
     assert "No number tried reaches the wanted correlation of 0.9" in page.text("finger")
-    assert "dense, re-ranked 0.7200 0.8200 1,000 0.456" in page.text("retrieval")
-    assert "dense, re-ranked 0.3600 0.4100 1,000" in page.text("retrieval")
-    assert "times that of BM25" in page.text("retrieval")
+    assert "fused 0.7200 0.8200 0.9750 0.456" in page.text("retrieval")
+    assert "fused 0.3600 0.4100 0.4875" in page.text("retrieval")
+    assert "is 1.20 times that of plain BM25" in page.text("retrieval")
     assert "k1 (1.2) and b (0.75)" in page.text("retrieval")
     assert "build_graph ann.graph/day=2026-01-02/" in page.text("lineage")
     assert page.text("lineage").count("the input") == 1
@@ -95,7 +129,7 @@ def test_the_page_needs_nothing_from_outside(made: Made) -> None:
     assert "url(" not in text
     assert "@import" not in text
     assert not page.tags & {"script", "link", "iframe", "object", "embed", "base", "form"}
-    assert len(page.plots) == 3
+    assert len(page.plots) == 4
     assert all(address.startswith("data:image/svg+xml;base64,") for address in page.addresses)
     for plot in page.plots:
         assert not re.search(r'(href|src)="(?!#)', plot)
@@ -110,6 +144,53 @@ def test_what_comes_from_outside_is_escaped(made: Made) -> None:
     assert "<img src=x" not in text
     assert text.count("&lt;script&gt;") == 3
     assert "second &amp; third" in text
+
+
+def test_how_texts_are_answered_is_shown_with_its_reasons(made: Made) -> None:
+    add_index(made, add_documents(made))
+    add_tuning(made, questions=321)
+    shown = Page(render(made.store, made.record())).text("retrieval")
+    assert "Chosen on 321 questions made from the documents." in shown
+    assert "dense 0.3 yes MRR rises by 0.125 feedback none no <img" in shown
+    assert "titles against texts MRR recall@10 lexical 0.5000 0.7500 fused 0.6250 –" in shown
+
+
+@pytest.mark.parametrize(
+    ("quality", "words"),
+    [
+        ({}, "Chosen on no questions: these are the defaults."),
+        ({"judged_queries": 112}, "on 112 of the judged queries"),
+    ],
+)
+def test_what_answering_was_tuned_on_is_named(made: Made, quality: dict[str, float], words: str) -> None:
+    add_tuning(made, **quality)
+    assert words in Page(render(made.store, made.record())).text("retrieval")
+
+
+def test_the_terms_of_documents_are_shown(made: Made) -> None:
+    add_terms(made)
+    page = Page(render(made.store, made.record()))
+    assert "english language" in page.text("")
+    assert "Language of the analyzer: english (94 % of the documents)." in page.text("terms")
+    assert "Letters in no term 1.2 %" in page.text("terms")
+    assert "2 candidates, by known items known items MRR name 1 0.7000 name 3 0.8000" in page.text("terms")
+
+
+def test_a_warning_of_the_analyzer_is_shown(made: Made) -> None:
+    add_terms(made, warning=f"62% of the letters become no term {NASTY}")
+    text = render(made.store, made.record())
+    assert "62% of the letters become no term" in Page(text).text("terms")
+    assert "<img src=x" not in text
+
+
+def test_sizes_and_times_of_parts_are_shown(made: Made) -> None:
+    add_index(made, add_documents(made))
+    add_terms(made)
+    shown = Page(render(made.store, made.record())).text("index-size")
+    stages = {stage["stage"]: stage for stage in made.stages}
+    lexical = [stages[name] for name in ("choose_analyzer", "choose_field_weights")]
+    assert f"{sum(stage['seconds'] for stage in lexical):.1f}" in shown
+    assert re.search(r"lexical index 0\.\d+ \d", shown)
 
 
 def test_samples_stop_at_five_answers(made: Made) -> None:

@@ -21,7 +21,7 @@ from fingerpost.flows.run.lineage import lineage_of
 from fingerpost.flows.run.replay import replay
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas import ann, corpus, metric, xmr
-from fingerpost.schemas.errors import ForeignArtifactError, RemovedArtifactError
+from fingerpost.schemas.errors import FingerpostError, ForeignArtifactError, RemovedArtifactError
 from fingerpost.schemas.pins import pin, pins
 from fingerpost.schemas.publish import Pointer, products
 from fingerpost.schemas.releases import MEMBERS, read_members
@@ -70,8 +70,7 @@ def same_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_product_answers(store: Store) -> None:
     index = live_index(COLLECTION, store=STORE)
-    assert index.query("quick sort of an array", k=3).answers
-    assert index.similar("sorting-0", k=3).answers
+    assert index.search(index.vectors[0], k=3).answers
     ranker = live_ranker(COLLECTION, store=STORE)
     assert len(ranker.rank("cheap red hammer", 5)) == 5
     threshold = live_threshold(COLLECTION, store=STORE)
@@ -114,10 +113,23 @@ def test_two_days_are_compared(store: Store, product: str) -> None:
     assert found.gates is not None
 
 
-@pytest.mark.parametrize(
-    ("product", "query"),
-    [(PRODUCTS[0], "quick sort of an array"), (PRODUCTS[1], "cheap red hammer"), (PRODUCTS[2], "face 3")],
-)
+def test_texts_cannot_be_asked_of_an_index_and_that_is_said(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "queries.csv"
+    file.write_text("query\nquick sort of an array\n")
+    before, after = (find_version(store, day, collection=COLLECTION).ref for day in DAYS)
+    index = live_index(COLLECTION, store=STORE)
+    assert index.search(index.vectors[0], k=3).answers
+    for ask in (
+        lambda: index.query("quick sort of an array"),
+        lambda: index.similar("sorting-0"),
+        lambda: replay(store, after, before, file=str(file), k=3),
+        lambda: why(store, before, after, "quick sort of an array"),
+    ):
+        with pytest.raises(FingerpostError, match=r"that an earlier version made.*make it again with"):
+            ask()
+
+
+@pytest.mark.parametrize(("product", "query"), [(PRODUCTS[1], "cheap red hammer"), (PRODUCTS[2], "face 3")])
 def test_a_query_is_replayed_and_explained(store: Store, tmp_path: Path, product: str, query: str) -> None:
     queries = tmp_path / "queries.csv"
     queries.write_text(f"query\n{query}\n")
@@ -133,7 +145,7 @@ def test_what_was_live_before_is_live_again(store: Store, product: str) -> None:
     assert Pointer(store, COLLECTION, product).required().artifact.day == DAYS[1]
     roll_back(store, collection=COLLECTION, reason="a test", product=product)
     assert Pointer(store, COLLECTION, product).required().artifact.day == DAYS[0]
-    assert live_index(COLLECTION, store=STORE).query("graph", k=1).answers
+    assert live_index(COLLECTION, store=STORE).documents.num_rows
     assert live_ranker(COLLECTION, store=STORE).rank("red hammer", 1)
     assert live_threshold(COLLECTION, store=STORE).threshold.model.startswith(f"{COLLECTION}+")
 
@@ -149,7 +161,8 @@ def test_collecting_removes_nothing_that_is_live_or_a_rollback_target(store: Sto
         assert store.verify(ref)
         assert all(store.has(member) for member in read_members(store, ref).values())
     assert [kept.ref for kept in pins(store)] == [str(other)]
-    assert LiveIndex(store, Pointer(store, COLLECTION, ann.INDEX.name).required().artifact).query("graph").answers
+    index = LiveIndex(store, Pointer(store, COLLECTION, ann.INDEX.name).required().artifact)
+    assert index.search(index.vectors[0]).answers
 
 
 def test_an_open_version_that_is_collected_says_so(store: Store) -> None:
@@ -158,7 +171,7 @@ def test_an_open_version_that_is_collected_says_so(store: Store) -> None:
     assert threshold.artifact.rows("members") == 0
     assert index.documents.num_rows
     collect(store, keep_days=0, keep_rollbacks=0)
-    for read in (lambda: index.query("graph"), lambda: threshold.threshold):
+    for read in (lambda: index.vectors, lambda: threshold.threshold):
         with pytest.raises(RemovedArtifactError, match=r"found it removed since.*open what is live now again"):
             read()
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from fingerpost.flows.commands import backfilling, stack
-from fingerpost.flows.domains.ann import query
+from fingerpost.flows.domains.ann import answer_tables
 from fingerpost.flows.domains.autocomplete import complete
 from fingerpost.flows.domains.kg import align, explain, review
 from fingerpost.flows.domains.metric import tables
@@ -37,9 +37,10 @@ from fingerpost.flows.run.replay import Position, Replay, ReplayedQuery
 from fingerpost.schemas.pins import Pin
 from fingerpost.schemas.publish import Gate, Publication
 from fingerpost.schemas.remembered import Remembered
-from fingerpost.tasks.ann.answers import Answer, Answers
+from fingerpost.tasks.ann.answers import Answer, Answers, MatchedTerm
 from fingerpost.tasks.autocomplete.completer import Suggestion
 from fingerpost.tasks.autocomplete.request import Request
+from fingerpost.tasks.corpus.snippets import Snippet
 from fingerpost.tasks.kg import explanation
 from fingerpost.tasks.ledger import PlannedStage, StageRecord
 from fingerpost.tasks.nas.architecture import Architecture, Block, NetworkStage
@@ -53,8 +54,10 @@ Shown = tuple[Callable[[], None], int]
 
 def everything(text: str, patch: pytest.MonkeyPatch) -> Iterator[Shown]:
     """What prints each table and list with a text, and how often the text is in it."""
-    yield lambda: _query(text), 4
-    yield lambda: query._show(text, Answers([], 0, 0, 0, "hnsw"), SimpleNamespace(ref="r", metric="l2"), 1), 1  # type: ignore[arg-type]
+    yield lambda: _answers(text, explain=False), 4
+    yield lambda: _answers(text, explain=True), 4
+    missing = Answers([], 0, 0, 0, "fused", missing=(text,), spellings={text: [text]})
+    yield lambda: answer_tables.show(text, missing, "r", k=1), 3
     yield lambda: _rank(text), 3
     yield lambda: rank._show(text, [], SimpleNamespace(ref="r")), 1  # type: ignore[arg-type]
     yield lambda: _complete(text), 1
@@ -109,9 +112,10 @@ def as_json(text: str, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]
     yield lambda: backfilling._show_selected(_asked(), [Partition("2026-01-02", "failed", text)], as_json=True)
 
 
-def _query(text: str) -> None:
-    answers = Answers([Answer(text, f"{text}.", text, "", 0.5, text)], 1, 1, 0, "hnsw", 0.5)
-    query._show(text, answers, SimpleNamespace(ref="r", metric="cosine"), 1)  # type: ignore[arg-type]
+def _answers(text: str, *, explain: bool) -> None:
+    found = {"terms": (MatchedTerm(text, 0.5, added=False),), "snippet": Snippet(text, ((0, 1),))}
+    answers = Answers([Answer(text, f"{text}.", text, "", 0.5, text, **found)], 1, 1, 0, "fused", within=0.5)  # type: ignore[arg-type]
+    answer_tables.show(text, answers, "r", k=1, explain=explain)
 
 
 def _rank(text: str) -> None:

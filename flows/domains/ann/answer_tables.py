@@ -89,7 +89,8 @@ def _excerpt(answer: Answer) -> Text:
     """The snippet with its matched words in bold; the first sentence where there is none."""
     if answer.snippet is None:
         return styled(_shortened(answer.first_sentence))
-    text, parts, end = answer.snippet.text, [], 0
+    text, end = answer.snippet.text, 0
+    parts: list[str | tuple[str, str]] = []
     for begin, stop in answer.snippet.marks:
         parts += [text[end:begin], (text[begin:stop], "bold")]
         end = stop

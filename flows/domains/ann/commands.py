@@ -41,9 +41,7 @@ def query(
             show_default=False,
         ),
     ] = "",
-    distinct: Annotated[
-        bool, typer.Option("--distinct", help="leave near-duplicates of better answers out")
-    ] = False,
+    distinct: Annotated[bool, typer.Option("--distinct", help="leave near-duplicates of better answers out")] = False,
     explain: Annotated[
         bool,
         typer.Option(

@@ -37,7 +37,7 @@ def ask(
     given, index = _given(within), live(collection, store=store, method=method)
     try:
         radius = _live_threshold(index) if given == "threshold" else given
-        options = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
+        options: dict[str, Any] = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
         if vectors is not None:
             results = _by_vectors(index, vectors, options)
         elif like:

@@ -11,6 +11,7 @@ from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.judged import IntervalParams, JudgedParams
 from fingerpost.tasks.ann.neighbors import NeighborParams
 from fingerpost.tasks.ann.retrieval import RetrievalParams
+from fingerpost.tasks.ann.tuning import TuningParams
 
 
 class IndexChange(Section):
@@ -109,6 +110,7 @@ class AnnSettings(Section):
     finger_rows_per_shard: int = Field(default=16384, ge=4096)
     neighbors: NeighborParams = NeighborParams()
     evaluation: EvaluationParams = EvaluationParams()
+    tuning: TuningParams = TuningParams()
     retrieval: RetrievalParams = RetrievalParams()
     judged: JudgedSettings = JudgedSettings()
     gates: IndexGates = IndexGates()

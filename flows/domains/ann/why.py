@@ -27,7 +27,7 @@ from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.exact_engine import exact_engine, with_document
 from fingerpost.tasks.ann.open import LiveIndex
-from fingerpost.tasks.corpus.bm25f import inverse_document_frequency
+from fingerpost.tasks.corpus.impacts import inverse_document_frequency
 
 #: The artifacts that the answers of a text query are computed from; those that only measure an index move no answer.
 ANSWERING = (
@@ -81,9 +81,12 @@ class Side:
     def terms(self) -> dict[str, float]:
         """The query's terms and what each weighs: as often as it is asked for, by inverse document frequency."""
         question, lexicon = self.engine.question(self.text), self.engine.lexicon
-        weights = question.weights * inverse_document_frequency(lexicon)[question.columns]
-        pairs = zip(question.columns.tolist(), weights.tolist(), strict=True)
-        return {lexicon.term(column): round(weight, 6) for column, weight in pairs}
+        idf = inverse_document_frequency(lexicon)
+        return {
+            lexicon.term(column): round(float(weight * idf[column]), 6)
+            for columns, weights in (question.terms, question.stop_words)
+            for column, weight in zip(columns.tolist(), weights.tolist(), strict=True)
+        }
 
     def place_without(self, key: str, others: set[str]) -> int:
         """The rank of a document if some others were no candidates; 0 if it is none."""
@@ -93,7 +96,7 @@ class Side:
 
     def place_with_text(self, key: str, title: str, text: str) -> int:
         """The rank of a document with another text, all else unchanged; 0 if it would be no candidate."""
-        changed = with_document(self.engine, self.row_of[key], title, text)
+        changed = with_document(self.engine, self.row_of[key], title, text, self.index.field_weights)
         return positions_of(self._ranked(changed)).get(key, 0)
 
     def _ranked(self, engine: Engine, keep: np.ndarray | None = None) -> list[tuple[str, float]]:

@@ -6,7 +6,7 @@ from fingerpost.schemas.refs import Ref
 
 def note_language(run: Run, analyzer: Ref) -> None:
     """Notes the warning of the analyzer, if it has one, when it is chosen."""
-    if any(record.computed and record.ref == str(analyzer) for record in run.env.records):
+    if not run.env.planning and any(record.computed and record.ref == str(analyzer) for record in run.env.records):
         warning = run.env.store.manifest(analyzer).quality["warning"]
         if warning:
             run.note(str(warning))

@@ -15,4 +15,5 @@ class CorpusSettings(Section):
     analyzer: AnalyzerParams = AnalyzerParams()
     fields: FieldWeightParams = FieldWeightParams()
     features: TermWeightParams = TermWeightParams()
-    svd: SvdParams = SvdParams()
+    #: The weights of terms are those that rank documents, so that vectors need no whitening.
+    svd: SvdParams = SvdParams(whitening=0.0)

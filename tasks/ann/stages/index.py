@@ -1,7 +1,6 @@
 """The stages of the ann domain. Each reads artifacts, calls a pure function and writes its result."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +26,7 @@ from fingerpost.tasks.ann.graph import Graph
 from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
 from fingerpost.tasks.ann.neighbors import NeighborParams, neighbor_table
 from fingerpost.tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph
-from fingerpost.tasks.ann.retrieval import RetrievalParams, Sample, evaluate_known_items
-from fingerpost.tasks.corpus.ngrams import NgramParams
-from fingerpost.tasks.corpus.open import read_components, read_features, read_vectors, read_vocabulary
-from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
+from fingerpost.tasks.corpus.open import read_vectors
 from fingerpost.tasks.shards import Shard, ShardOutput, row_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
@@ -163,57 +159,6 @@ def evaluate_index(
     result = evaluate_searches(plain, finger, params, clock=time.perf_counter)
     run.write("figures", figures_to_arrow(result.figures))
     run.quality, run.measured = result.quality, result.measured
-
-
-@stage(contracts.RETRIEVAL)
-def evaluate_retrieval(
-    run: StageRun,
-    documents: Ref,
-    features: Ref,
-    vocabulary: Ref,
-    projection: Ref,
-    vectors: Ref,
-    graph: Ref,
-    *,
-    metric: str,
-    hnsw: HnswParams,
-    ngrams: NgramParams,
-    tfidf: TfidfParams,
-    params: RetrievalParams,
-) -> None:
-    """Measures retrieval of documents by their own first sentence: dense, re-ranked and BM25.
-
-    Once with the sentence in the documents and once without it.
-    """
-    rows = run.store.open(documents, corpus.DOCUMENTS).read("documents")
-    result = evaluate_known_items(
-        titles=rows["title"].to_pylist(),
-        texts=rows["text"].to_pylist(),
-        features=read_features(run.store.open(features, corpus.FEATURES)),
-        featurizer=Featurizer(read_vocabulary(run.store.open(vocabulary, corpus.VOCABULARY)), ngrams, tfidf),
-        components=read_components(run.store.open(projection, corpus.PROJECTION)),
-        index=open_searcher(run.store, vectors, graph, metric),
-        hnsw=kernel_params(hnsw),
-        params=params,
-        threads=run.threads,
-        clock=time.perf_counter,
-        progress=run,
-    )
-    run.write("figures", figures_to_arrow(result.figures))
-    run.write("samples", _samples_table(result.samples, rows["id"].to_pylist()))
-    run.quality, run.measured = result.quality, result.measured
-
-
-def _samples_table(samples: Sequence[Sample], ids: list[str]) -> pa.Table:
-    """The rows (query, rank, id, title) of answers to sample queries."""
-    return pa.table(
-        {
-            "query": pa.array([sample.query for sample in samples], pa.string()),
-            "rank": pa.array([sample.rank for sample in samples], pa.int64()),
-            "id": pa.array([ids[sample.row] for sample in samples], pa.string()),
-            "title": pa.array([sample.title for sample in samples], pa.string()),
-        }
-    )
 
 
 @stage(contracts.INDEX)

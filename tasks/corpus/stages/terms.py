@@ -12,8 +12,9 @@ from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.matrices import figures_to_arrow, sparse_to_arrow, tensors_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.corpus import languages, term_counts as counting
+from fingerpost.tasks.corpus import analysis
 from fingerpost.tasks.corpus import postings as inverting
+from fingerpost.tasks.corpus import term_counts as counting
 from fingerpost.tasks.corpus.analyzer import AnalyzerParams
 from fingerpost.tasks.corpus.field_weights import FieldWeightParams, best_field_weights
 from fingerpost.tasks.corpus.fields import FIELDS
@@ -42,8 +43,9 @@ def choose_analyzer(run: StageRun, documents: Ref, *, params: AnalyzerParams, st
     stemmer: the version of the stemmer, whose terms those of another version do not match.
     """
     rows = run.store.open(documents, contracts.DOCUMENTS).read("documents")
-    analyzer, run.quality = languages.choose_analyzer(rows["title"].to_pylist(), rows["text"].to_pylist(), params)
+    analyzer, found = analysis.choose_analyzer(rows["title"].to_pylist(), rows["text"].to_pylist(), params)
     run.write("settings", settings_to_arrow(analyzer.settings()))
+    run.quality = asdict(found)
 
 
 @stage(contracts.TERM_COUNTS)

@@ -11,7 +11,9 @@ from scipy import sparse
 
 from fingerpost.tasks.ann.duplicates import first_distinct, term_likeness, vector_likeness
 
-MATRICES = st.lists(st.lists(st.sampled_from([0.0, 0.0, 0.5, 1.0, 3.0]), min_size=4, max_size=4), min_size=2, max_size=8)
+MATRICES = st.lists(
+    st.lists(st.sampled_from([0.0, 0.0, 0.5, 1.0, 3.0]), min_size=4, max_size=4), min_size=2, max_size=8
+)
 
 
 def jaccard(left: Sequence[float], right: Sequence[float]) -> float:

@@ -35,7 +35,9 @@ def test_those_that_pass_are_found_in_the_order_of_a_sort(index: HnswIndex, pass
         query = index.vectors[number] + np.float32(0.1)
         nearest = nearest_kept(index, query, 40, keep=keep, ef=100)
         expected = sorted_rows(index, query, keep)[:40]
-        assert len(nearest.rows) == len(expected), "as many as there are, not as many as a search of all finds by chance"
+        assert len(nearest.rows) == len(expected), (
+            "as many as there are, not as many as a search of all finds by chance"
+        )
         assert keep[nearest.rows].all()
         assert (np.diff(nearest.distances) >= 0).all()
         found, wanted = found + len(set(nearest.rows.tolist()) & set(expected)), wanted + len(expected)

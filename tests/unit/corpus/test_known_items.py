@@ -5,9 +5,7 @@ import pytest
 
 from fingerpost.tasks.corpus.known_items import (
     KnownItemParams,
-    first_sentence,
     question,
-    remove_first_sentence,
     score_ranking,
     select_known_items,
 )
@@ -22,20 +20,6 @@ TEXTS = [
     "The same  words stand in both of THESE. Two.",
     "Too short.",
 ]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("", ""),
-        ("No end", "No end"),
-        ("One\n two. Three.", "One two."),
-        ("Version 1.5 is e.g.that. Next", "Version 1.5 is e.g.that."),
-        ("Only this\n\nnot. that", "Only this"),
-    ],
-)
-def test_first_sentence(text, sentence):
-    assert first_sentence(text) == sentence
 
 
 def test_a_question_leaves_out_the_names_words():
@@ -61,19 +45,6 @@ def test_the_draw_is_seeded_and_bounded():
     assert one.queries == [question(titles[row], texts[row]) for row in one.rows]
     assert np.array_equal(one.rows, select_known_items(titles, texts, KnownItemParams(queries=10, seed=1)).rows)
     assert not np.array_equal(one.rows, select_known_items(titles, texts, KnownItemParams(queries=10, seed=2)).rows)
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        (TEXTS[0], "Then more.\n\nThe body."),
-        (TEXTS[2], "More."),
-        (TEXTS[1], ""),
-        ("", ""),
-    ],
-)
-def test_remove_first_sentence(text, left):
-    assert remove_first_sentence(text) == left
 
 
 def test_scores_equal_the_slow_version():

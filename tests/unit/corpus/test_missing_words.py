@@ -22,8 +22,10 @@ class Parts:
         for word in re.finditer(r"\w+", text):
             found.append((word[0].lower().removesuffix("s"), *word.span()))
             if "_" in word[0]:
-                found += [(part[0].lower(), word.start() + part.start(), word.start() + part.end())
-                          for part in re.finditer(r"[^_]+", word[0])]
+                found += [
+                    (part[0].lower(), word.start() + part.start(), word.start() + part.end())
+                    for part in re.finditer(r"[^_]+", word[0])
+                ]
         return found
 
     query_spans = spans

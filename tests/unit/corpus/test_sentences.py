@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerpost.tasks.corpus.sentences import first_sentence
+from fingerpost.tasks.corpus.sentences import first_sentence, remove_first_sentence
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,15 @@ from fingerpost.tasks.corpus.sentences import first_sentence
         ("Version 3.12 is out. Get it.", "Version 3.12 is out."),
         ("1. Peel it. Then eat.", "1. Peel it."),
         ("First paragraph\n\nsecond one.", "First paragraph"),
+        ("Version 1.5 is e.g.that. Next", "Version 1.5 is e.g.that."),
+        ("See Fig. 3 and eq. 4, i.e. numpy.sort. Then more.", "See Fig. 3 and eq. 4, i.e. numpy.sort."),
+        ("a wing in a slipstream . an experimental study .", "a wing in a slipstream ."),
+        ("see fig. 3 of it. then more.", "see fig. 3 of it."),
         ("猫はどこ。ここです。", "猫はどこ。"),
+        ("यह एक वाक्य है। दूसरा वाक्य।", "यह एक वाक्य है।"),
+        ("أين الكتاب؟ هنا.", "أين الكتاب؟"),
+        ("یہ ایک کتاب ہے۔ دوسری کتاب۔", "یہ ایک کتاب ہے۔"),
+        ("នេះជាប្រយោគ។ ទីពីរ។", "នេះជាប្រយោគ។"),
         ("", ""),
         ("no end", "no end"),
     ],
@@ -39,3 +47,17 @@ def test_it_is_the_beginning_of_the_text(text: str) -> None:
     found = first_sentence(text)
     assert " ".join(text.split()).startswith(found)
     assert bool(found) == bool(text.strip())
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Return a sorted\n  copy of an array. Then more.\n\nThe body.", "Then more.\n\nThe body."),
+        ("Read a CSV file.\n\nMore.", "More."),
+        ("Only one.", ""),
+        ("猫はどこ。ここです。", "ここです。"),
+        ("", ""),
+    ],
+)
+def test_the_rest_begins_behind_it(text: str, left: str) -> None:
+    assert remove_first_sentence(text) == left

@@ -6,18 +6,41 @@ from typing import Any
 
 from fingerpost.flows.domains.ann.report.judged import JudgedAnswers, read_judgement
 from fingerpost.flows.domains.ann.report.retrieval import Retrieval, read_retrieval
+from fingerpost.flows.domains.ann.report.retrieval_plots import found_svg
 from fingerpost.flows.domains.ann.report.search import Finger, Search, read_finger, read_search
 from fingerpost.flows.domains.ann.report.search_plots import correlation_svg, recall_distances_svg, recall_speed_svg
 from fingerpost.flows.report import formats
+from fingerpost.flows.report.choices import Choices, page_tables, read_choices
+from fingerpost.flows.report.costs import PartCost, part_costs
 from fingerpost.flows.report.plots import Plot
 from fingerpost.flows.report.reading import Attempts, quality_of, stage_of
+from fingerpost.flows.report.tables import PageTable
 from fingerpost.schemas import ann
 from fingerpost.schemas.store import Store
+
+#: The parts of an index, and the stages that make them.
+_PARTS = {
+    "lexical index": (
+        "choose_analyzer",
+        "count_terms",
+        "merge_lexicon",
+        "choose_field_weights",
+        "build_postings",
+    ),
+    "vectors": ("weigh_documents", "fit_projection", "embed_documents", "take_vectors"),
+    "graph, neighbours": ("build_graph", "find_neighbors"),
+    "tables of FINGER": ("fit_finger", "compute_finger_tables"),
+    "tuning": ("tune_search",),
+    "evaluations": ("evaluate_index", "evaluate_retrieval", "judge_search"),
+}
 
 
 @dataclass(frozen=True)
 class Contents:
-    """An index: its search, FINGER and retrieval, None where the run has none, and the quality metrics of its parts."""
+    """An index: its search, FINGER and retrieval, None where the run has none, and the quality metrics of its parts.
+
+    tuning: how texts are answered, and why. judged: the metrics on judged queries. costs: bytes and seconds of its parts.
+    """
 
     search: Search | None
     finger: Finger | None
@@ -26,15 +49,26 @@ class Contents:
     tables: dict[str, Any] = field(default_factory=dict)
     evaluated: dict[str, Any] = field(default_factory=dict)
     retrieved: dict[str, Any] = field(default_factory=dict)
+    tuning: Choices | None = None
+    tuned: dict[str, Any] = field(default_factory=dict)
     judged: JudgedAnswers | None = None
+    costs: list[PartCost] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def questions(self) -> str:
+        """The questions that answering was tuned on."""
+        given, made = (int(self.tuned.get(name, 0)) for name in ("judged_queries", "questions"))
+        if given:
+            return f"{given:,} of the judged queries, which no figure below counts"
+        return f"{made:,} questions made from the documents" if made else "no questions: these are the defaults"
 
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
     """The contents of a run that built an index; None where it built none."""
-    names = (ann.GRAPH, ann.EVALUATION, ann.FINGER_BASIS, ann.RETRIEVAL)
-    graph, evaluation, basis, retrieval = (stage_of(record, contract.name) for contract in names)
-    if not (graph or evaluation or basis or retrieval):
+    names = (ann.GRAPH, ann.EVALUATION, ann.FINGER_BASIS, ann.RETRIEVAL, ann.TUNING)
+    graph, evaluation, basis, retrieval, tuning = (stage_of(record, contract.name) for contract in names)
+    if not (graph or evaluation or basis or retrieval or tuning):
         return None
     attempt, judgement, imported = Attempts(), stage_of(record, ann.JUDGEMENT.name), quality_of(record, ann.JUDGED.name)
     return Contents(
@@ -45,7 +79,10 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
         tables=quality_of(record, ann.FINGER_TABLES.name),
         evaluated=quality_of(record, ann.EVALUATION.name),
         retrieved=quality_of(record, ann.RETRIEVAL.name),
+        tuning=attempt(partial(read_choices, store, tuning, ann.TUNING), None) if tuning else None,
+        tuned=quality_of(record, ann.TUNING.name),
         judged=attempt(partial(read_judgement, store, judgement, imported), None) if judgement else None,
+        costs=attempt(partial(part_costs, store, record, _PARTS), []),
         problems=attempt.problems,
     )
 
@@ -54,6 +91,14 @@ def plots(contents: Contents) -> dict[str, Plot]:
     """The plots of the measurements that the run has."""
     drawn: dict[str, Plot] = {}
     search, finger = contents.search, contents.finger
+    if contents.retrieval and contents.retrieval.tables:
+        drawn["found"] = Plot(
+            "MRR on known documents",
+            "MRR of each method on known documents, with and without the query sentence in its document; the values are in"
+            " the tables",
+            found_svg(contents.retrieval.found),
+            "MRR of each method, with and without the query sentence in its document.",
+        )
     if search and search.curves:
         if search.timed:
             drawn["speed"] = Plot(
@@ -79,8 +124,24 @@ def plots(contents: Contents) -> dict[str, Plot]:
     return drawn
 
 
+def tables(contents: Contents) -> list[PageTable]:
+    """How texts are answered and why, and what queries find."""
+    shown = page_tables("How texts are answered", contents.tuning)
+    for table in contents.retrieval.tables if contents.retrieval else ():
+        rows = [(row.method, formats.figure(row.mrr), formats.figure(row.recall)) for row in table.rows]
+        shown.append(PageTable(f"Known documents: {table.title.lower()}", ("method", "MRR", "recall@10"), rows))
+    if contents.judged:
+        titles = tuple(contents.judged.served.metrics)
+        judged = [
+            (row.method, *(f"{mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f})" for mean in row.metrics.values()))
+            for row in contents.judged.rows
+        ]
+        shown.append(PageTable("Judged queries", ("method", *titles), judged))
+    return shown
+
+
 def cards(contents: Contents) -> list[tuple[str, str]]:
-    """Shape of the vectors, recall, and the gain of FINGER and re-ranking."""
+    """Shape of the vectors, recall, the gain of FINGER, and what queries find beside plain BM25."""
     shown = []
     if contents.graph:
         shown.append(("dimensions", formats.count(contents.graph["dimensions"])))
@@ -92,8 +153,8 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
     if contents.search and contents.search.speedup is not None:
         shown.append(("FINGER / plain speed", f"{contents.search.speedup:.2f}×"))
     if contents.retrieved.get("known_items"):
-        reranked, bm25 = contents.retrieved["reranked_mrr"], contents.retrieved["bm25_mrr"]
-        shown.append(("MRR re-ranked / BM25", f"{reranked:.3f} / {bm25:.3f}"))
+        served = contents.retrieved.get("fused_mrr", contents.retrieved.get("lexical_mrr"))
+        shown.append(("MRR / that of plain BM25", f"{served:.3f} / {contents.retrieved['bm25_mrr']:.3f}"))
     if contents.judged:
         ndcg = contents.judged.served.metrics["nDCG@10"]
         shown.append(("nDCG@10 (judged)", f"{ndcg.value:.3f} ({ndcg.low:.3f}–{ndcg.high:.3f})"))
