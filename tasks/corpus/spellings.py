@@ -25,13 +25,14 @@ def near_spellings(word: str, lexicon: Lexicon, analyzer: Analyzer, *, count: in
     term = max(terms, key=len)
     edits = 0 if len(term) < 3 else 1 if len(term) < 6 else 2
     columns = _possible(term, lexicon, edits)
+    distances = edit_distances(term, *_characters(lexicon, columns))
+    columns, distances = columns[distances <= edits], distances[distances <= edits]
     spelled = [lexicon.term(column) for column in columns.tolist()]
-    distances = edit_distances(term, spelled)
     frequency = lexicon.document_frequency[columns]
     scores = np.log(frequency) - np.log(_EDIT) * distances
     initial = np.array([text[0] == term[0] for text in spelled], bool)
     scores -= np.where(initial, 0, np.log(_INITIAL))
-    possible = np.flatnonzero((distances <= edits) & (distances > 0))
+    possible = np.flatnonzero(distances)
     best = possible[np.lexsort((possible, -scores[possible]))]
     found = [spelled[row] for row in best.tolist() if scores[row] > scores[best[0]] - np.log(_EDIT)]
     return [text for text in found if text not in analyzer.stop_words and (text.isalpha() or not term.isalpha())][
@@ -39,31 +40,45 @@ def near_spellings(word: str, lexicon: Lexicon, analyzer: Analyzer, *, count: in
     ]
 
 
-def edit_distances(text: str, others: list[str]) -> NDArray[np.int64]:
+def edit_distances(text: str, letters: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Edits from a text to each of others, int64 (others,): insertions, deletions, replacements, swaps of neighbours.
 
-    The restricted distance: no character is edited twice.
+    letters: uint32 (longest, others), the code points of each by columns; lengths: int64 (others,). The restricted
+    distance: no character is edited twice. ValueError for texts or others of more than 200 characters.
     """
-    lengths = np.array([len(other) for other in others], np.int64)
-    width = int(lengths.max(initial=0))
-    letters = np.zeros((len(others), width), np.uint32)
-    if width:
-        letters[:] = np.array(others).view(np.uint32).reshape(len(others), -1)[:, :width]
-    before = np.empty((len(others), 0), np.int64)
-    row = np.tile(np.arange(width + 1), (len(others), 1))
+    width, count = letters.shape
+    if max(width, len(text)) > 200:
+        raise ValueError(f"text: expected at most 200 characters, got {max(width, len(text))}; cut it")
+    above = before = np.empty((width + 1, count), np.uint8)
+    row = np.tile(np.arange(width + 1, dtype=np.uint8)[:, None], (1, count))
     for place, letter in enumerate(text):
-        above, row = row, np.empty_like(row)
-        row[:, 0] = place + 1
+        before, above, row = above, row, np.empty_like(row)
+        row[0] = place + 1
         differs = letters != ord(letter)
         for column in range(1, width + 1):
-            cheapest = np.minimum(above[:, column - 1] + differs[:, column - 1], above[:, column] + 1)
-            np.minimum(cheapest, row[:, column - 1] + 1, out=cheapest)
+            cheapest = np.minimum(above[column - 1] + differs[column - 1], above[column] + 1)
+            np.minimum(cheapest, row[column - 1] + 1, out=cheapest)
             if place and column > 1:
-                swapped = ~differs[:, column - 2] & (letters[:, column - 1] == ord(text[place - 1]))
-                cheapest = np.where(swapped, np.minimum(cheapest, before[:, column - 2] + 1), cheapest)
-            row[:, column] = cheapest
-        before = above
-    return row[np.arange(len(others)), lengths]
+                swapped = ~differs[column - 2] & (letters[column - 1] == ord(text[place - 1]))
+                cheapest = np.where(swapped, np.minimum(cheapest, before[column - 2] + 1), cheapest)
+            row[column] = cheapest
+    return row[lengths, np.arange(count)].astype(np.int64)
+
+
+def _characters(lexicon: Lexicon, columns: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The code points of terms by columns, 0 behind their ends, and their lengths."""
+    begins = lexicon.offsets[columns]
+    lengths = lexicon.offsets[columns + 1] - begins
+    places = np.arange(int(lengths.max(initial=0)))[:, None]
+    inside = places < lengths
+    letters = np.where(inside, lexicon.letters[np.where(inside, begins + places, 0)], 0).astype(np.uint32)
+    # Bytes are characters but for these.
+    for number in np.flatnonzero((letters > 127).any(axis=0)).tolist():
+        term = [ord(letter) for letter in lexicon.term(int(columns[number]))]
+        letters[:, number] = 0
+        letters[: len(term), number] = term
+        lengths[number] = len(term)
+    return letters, lengths
 
 
 def _possible(term: str, lexicon: Lexicon, edits: int) -> NDArray[np.int64]:

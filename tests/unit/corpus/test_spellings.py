@@ -41,7 +41,7 @@ LEXICON = _lexicon(
         ("algorihtms", ["algorithm"]),
         ("arrray", ["array"]),
         ("sorrt", ["sort"]),
-        ("sorr", ["sort", "sore"]),
+        ("sorr", ["sort"]),
         ("recieving", ["receiv"]),
         ("read_cvs", ["readcsv"]),
         ("cafe", ["café"]),
@@ -79,7 +79,11 @@ _WORDS = st.text(alphabet="abcé한", min_size=1, max_size=9)
 
 @given(_WORDS, st.lists(_WORDS, max_size=8))
 def test_distances_equal_the_slow_version(text: str, others: list[str]) -> None:
-    assert edit_distances(text, others).tolist() == [_distance(text, other) for other in others]
+    letters = np.zeros((max(map(len, others), default=0), len(others)), np.uint32)
+    for column, other in enumerate(others):
+        letters[: len(other), column] = [ord(letter) for letter in other]
+    lengths = np.array([len(other) for other in others], np.int64)
+    assert edit_distances(text, letters, lengths).tolist() == [_distance(text, other) for other in others]
 
 
 _LATIN = st.text(alphabet="abcdefé", min_size=1, max_size=9)
