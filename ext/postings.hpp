@@ -24,9 +24,19 @@
 namespace fingerpost {
 namespace postings {
 
+// Windows double up to 16 KiB of accumulators.
 constexpr uint32_t kFirstWindow = 512;
-constexpr uint32_t kWindow = 8192;
+constexpr uint32_t kWindow = 4096;
+// Accumulators looked at together.
 constexpr uint32_t kStep = 16;
+// A window with fewer postings than one in so many documents is gone through by them.
+constexpr size_t kSparse = 32;
+// Finding one document in a list takes about as long as adding so many postings.
+constexpr size_t kLookup = 16;
+// Where a first bound is looked for: up to so many answers, among so many documents more, of so many postings of a list.
+constexpr size_t kSeedAnswers = 64;
+constexpr size_t kSeedMore = 16;
+constexpr int64_t kSeedPostings = 128;
 
 struct View {
   const int64_t* indptr;
@@ -53,8 +63,10 @@ inline float factor_of(float weight, double scale) {
 }
 
 struct Term {
+  int64_t begin;
   int64_t at;
   int64_t end;
+  int64_t column;
   float factor;
   int32_t most;
 };
@@ -73,7 +85,7 @@ inline double scale_of(const float* maxima, const int64_t* columns, const float*
 
 class Searcher {
  public:
-  explicit Searcher(const View& view) : view_(view), sums_(kWindow + kStep) {}
+  Searcher(const View& view, const Forward& forward) : view_(view), forward_(forward), sums_(kWindow) {}
 
   // The best k documents, best first, ties by number: fills rows and scores and returns how many there are.
   size_t search(const int64_t* columns, const float* weights, size_t count, size_t k, const uint8_t* keep, int64_t* rows,
@@ -81,6 +93,7 @@ class Searcher {
     const double scale = scale_of(view_.maxima, columns, weights, count);
     if (scale == 0 || k == 0) return 0;
     begin(columns, weights, count, scale, k, keep);
+    if (k <= kSeedAnswers) seed();
     run();
     std::sort(best_.begin(), best_.end(), std::greater<uint64_t>());
     if (best_.size() > k) best_.resize(k);
@@ -92,16 +105,19 @@ class Searcher {
   }
 
  private:
+  // Terms by the most that they can add, ascending: bounds_[i] is what the first i can add together.
   void begin(const int64_t* columns, const float* weights, size_t count, double scale, size_t k, const uint8_t* keep) {
     terms_.clear();
     for (size_t i = 0; i < count; ++i) {
-      if (columns[i] < 0) continue;
+      const int64_t column = columns[i];
+      if (column < 0) continue;
+      const int64_t from = view_.indptr[column];
       const float factor = factor_of(weights[i], scale);
-      const int32_t most = part(view_.maxima[columns[i]], factor);
-      if (most > 0) terms_.push_back({view_.indptr[columns[i]], view_.indptr[columns[i] + 1], factor, most});
+      const int32_t most = part(view_.maxima[column], factor);
+      if (most > 0) terms_.push_back({from, from, view_.indptr[column + 1], column, factor, most});
     }
     std::sort(terms_.begin(), terms_.end(), [](const Term& a, const Term& b) {
-      return a.most != b.most ? a.most < b.most : a.at < b.at;
+      return a.most != b.most ? a.most < b.most : a.column < b.column;
     });
     bounds_.assign(1, 0);
     for (const Term& term : terms_) bounds_.push_back(bounds_.back() + term.most);
@@ -112,6 +128,53 @@ class Searcher {
     worst_ = 0;
     floor_ = 0;
     first_ = 0;
+  }
+
+  // A score that k documents reach, from those in which the terms that can add most weigh most.
+  void seed() {
+    const size_t wanted = k_ + kSeedMore;
+    found_.clear();
+    for (size_t i = terms_.size(); i > 0 && found_.size() < wanted; --i) {
+      heaviest(terms_[i - 1], wanted);
+      std::sort(found_.begin(), found_.end());
+      found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
+    }
+    best_.clear();
+    if (found_.size() < k_) return;
+    order_.clear();
+    for (const Term& term : terms_) order_.emplace_back(term.column, term.factor);
+    std::sort(order_.begin(), order_.end());
+    for (const uint32_t document : found_) best_.push_back(score(document));
+    std::nth_element(best_.begin(), nth(k_ - 1), best_.end(), std::greater<uint64_t>());
+    // Documents of just this score stay in: they will come again, in their order.
+    worst_ = best_[k_ - 1] == 0 ? 0 : (best_[k_ - 1] << 32) - 1;
+    best_.clear();
+  }
+
+  void heaviest(const Term& term, size_t wanted) {
+    best_.clear();
+    for (int64_t at = term.begin; at < std::min(term.end, term.begin + kSeedPostings); ++at) {
+      const uint32_t document = view_.documents[at];
+      if (keep_ != nullptr && !keep_[document]) continue;
+      best_.push_back(static_cast<uint64_t>(part(view_.weights[at], term.factor)) << 32 | document);
+    }
+    if (best_.size() > wanted) {
+      std::nth_element(best_.begin(), nth(wanted), best_.end(), std::greater<uint64_t>());
+      best_.resize(wanted);
+    }
+    for (const uint64_t key : best_) found_.push_back(static_cast<uint32_t>(key));
+  }
+
+  uint64_t score(uint32_t document) const {
+    int64_t at = forward_.indptr[document];
+    const int64_t end = forward_.indptr[document + 1];
+    uint64_t sum = 0;
+    for (const auto& [column, factor] : order_) {
+      at = std::lower_bound(forward_.terms + at, forward_.terms + end, column) - forward_.terms;
+      if (at == end) break;
+      if (forward_.terms[at] == column) sum += static_cast<uint64_t>(part(forward_.weights[at], factor));
+    }
+    return sum;
   }
 
   void run() {
@@ -132,97 +195,138 @@ class Searcher {
   }
 
   void window(uint32_t base, uint32_t limit) {
-    starts_.clear();
+    ranges_.clear();
     size_t added = 0;
-    for (size_t i = first_; i < terms_.size(); ++i) {
-      starts_.push_back(terms_[i].at);
-      add(terms_[i], base, limit);
-      added += static_cast<size_t>(terms_[i].at - starts_.back());
-    }
-    if (added * kStep < limit - base) {
-      collect_added(base);
+    for (size_t i = first_; i < terms_.size(); ++i) added += add(terms_[i], base, limit);
+    const bool sparse = added * kSparse < limit - base;
+    if (sparse) {
+      gather_added(base);
     } else {
-      collect_all(base, limit - base);
+      gather_all(base, limit - base);
+    }
+    for (size_t i = first_; i > 0 && !found_.empty(); --i) complete(terms_[i - 1], bounds_[i - 1], base, limit);
+    for (const uint32_t document : found_) push(document, sums_[document - base]);
+    if (!sparse) {
+      std::memset(sums_.data(), 0, (limit - base) * sizeof(int32_t));
+      return;
+    }
+    for (const auto& [from, to] : ranges_) {
+      for (int64_t at = from; at < to; ++at) sums_[view_.documents[at] - base] = 0;
     }
   }
 
-  void add(Term& term, uint32_t base, uint32_t limit) {
+  // Adds the postings of a list up to a document to the window, and returns how many there are.
+  size_t add(Term& term, uint32_t base, uint32_t limit) {
     const uint32_t* documents = view_.documents;
     const float* weights = view_.weights;
     int32_t* sums = sums_.data();
     const float factor = term.factor;
-    const int64_t end = term.end;
-    int64_t at = term.at;
+    const int64_t from = term.at, end = term.end;
+    int64_t at = from;
     for (; at < end && documents[at] < limit; ++at) sums[documents[at] - base] += part(weights[at], factor);
+    ranges_.emplace_back(from, at);
     term.at = at;
+    return static_cast<size_t>(at - from);
   }
 
-  // Few postings: goes through them again instead of through the window.
-  void collect_added(uint32_t base) {
-    for (size_t i = first_; i < terms_.size(); ++i) {
-      for (int64_t at = starts_[i - first_]; at < terms_[i].at; ++at) {
-        int32_t& sum = sums_[view_.documents[at] - base];
-        if (sum > 0) consider(view_.documents[at], sum);
-        sum = 0;
+  // What a document must have by now, or it cannot get among the best.
+  int32_t least() const {
+    return static_cast<int32_t>(std::min<int64_t>(std::max<int64_t>(floor_ - bounds_[first_], 0), INT32_MAX));
+  }
+
+  // Finds the documents of a window that can get among the best, ascending: by their postings.
+  void gather_added(uint32_t base) {
+    found_.clear();
+    const int32_t floor = least();
+    for (const auto& [from, to] : ranges_) {
+      for (int64_t at = from; at < to; ++at) {
+        if (sums_[view_.documents[at] - base] > floor) found_.push_back(view_.documents[at]);
       }
     }
+    std::sort(found_.begin(), found_.end());
+    found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
   }
 
-  void collect_all(uint32_t base, uint32_t size) {
-    const int64_t least = std::max<int64_t>(floor_ - bounds_[first_], 0);
-    const int32_t floor = static_cast<int32_t>(std::min<int64_t>(least, INT32_MAX));
+  // The same by the accumulators. Those past the window's end are 0.
+  void gather_all(uint32_t base, uint32_t size) {
+    const int32_t floor = least();
+    size_t count = 0;
+    found_.resize(kWindow + kStep);
     for (uint32_t from = 0; from < size; from += kStep) {
       const int32_t* sums = sums_.data() + from;
       int32_t any = 0;
       for (uint32_t i = 0; i < kStep; ++i) any |= sums[i] > floor;
       if (!any) continue;
       for (uint32_t i = 0; i < kStep; ++i) {
-        if (sums[i] > floor) consider(base + from + i, sums[i]);
+        found_[count] = base + from + i;
+        count += sums[i] > floor;
       }
     }
-    std::memset(sums_.data(), 0, size * sizeof(int32_t));
+    found_.resize(count);
   }
 
-  // Adds the lists that were not added to the window, as long as the document can get among the best.
-  void consider(uint32_t document, int64_t sum) {
-    if (keep_ != nullptr && !keep_[document]) return;
-    for (size_t i = first_; i > 0; --i) {
-      if (sum + bounds_[i] <= floor_) return;
-      sum += found(terms_[i - 1], document);
+  // Adds a list for the documents found, and leaves out those that the lists still to come, at most `rest`, cannot raise.
+  void complete(Term& term, int64_t rest, uint32_t base, uint32_t limit) {
+    const double share = static_cast<double>(limit - base) / static_cast<double>(view_.rows);
+    if (static_cast<double>(term.end - term.begin) * share < static_cast<double>(found_.size() * kLookup)) {
+      seek(term, base);
+      add(term, base, limit);
+    } else {
+      for (const uint32_t document : found_) {
+        seek(term, document);
+        if (term.at == term.end) break;
+        if (view_.documents[term.at] == document) sums_[document - base] += part(view_.weights[term.at], term.factor);
+      }
     }
+    const int64_t floor = floor_ - rest;
+    size_t left = 0;
+    for (const uint32_t document : found_) {
+      found_[left] = document;
+      left += sums_[document - base] > floor;
+    }
+    found_.resize(left);
+  }
+
+  // Moves to the first posting of a document or a later one, in doubling steps: documents come ascending.
+  void seek(Term& term, uint32_t document) {
+    const uint32_t* documents = view_.documents;
+    if (term.at == term.end || documents[term.at] >= document) return;
+    int64_t low = term.at, step = 1;
+    while (low + step < term.end && documents[low + step] < document) {
+      low += step;
+      step *= 2;
+    }
+    const int64_t high = std::min(low + step, term.end);
+    term.at = std::lower_bound(documents + low + 1, documents + high, document) - documents;
+  }
+
+  void push(uint32_t document, int32_t sum) {
+    if (keep_ != nullptr && !keep_[document]) return;
     const uint64_t key = static_cast<uint64_t>(sum) << 32 | static_cast<uint32_t>(~document);
     if (key <= worst_) return;
     best_.push_back(key);
     if (best_.size() == capacity_) shrink();
   }
 
-  // A term's part of a document's score. Doubling steps from the last window's end, for documents come mostly ascending.
-  int32_t found(Term& term, uint32_t document) {
-    const uint32_t* documents = view_.documents;
-    int64_t low = term.at, step = 1;
-    while (low + step < term.end && documents[low + step] <= document) {
-      low += step;
-      step *= 2;
-    }
-    const int64_t high = std::min(low + step, term.end);
-    const int64_t at = std::lower_bound(documents + low, documents + high, document) - documents;
-    return at < term.end && documents[at] == document ? part(view_.weights[at], term.factor) : 0;
-  }
-
   // Keeps the best k; from now on documents that cannot beat the last of them are left out.
   void shrink() {
-    std::nth_element(best_.begin(), best_.begin() + static_cast<std::ptrdiff_t>(k_ - 1), best_.end(),
-                     std::greater<uint64_t>());
+    std::nth_element(best_.begin(), nth(k_ - 1), best_.end(), std::greater<uint64_t>());
     best_.resize(k_);
     worst_ = best_[k_ - 1];
   }
 
+  std::vector<uint64_t>::iterator nth(size_t place) { return best_.begin() + static_cast<std::ptrdiff_t>(place); }
+
   View view_;
+  Forward forward_;
   std::vector<int32_t> sums_;
   std::vector<Term> terms_;
   std::vector<int64_t> bounds_;
-  std::vector<int64_t> starts_;
+  std::vector<uint32_t> found_;
   std::vector<uint64_t> best_;
+  // Ranges of postings added to the window.
+  std::vector<std::pair<int64_t, int64_t>> ranges_;
+  std::vector<std::pair<int64_t, float>> order_;
   size_t k_ = 0, capacity_ = 0, first_ = 0;
   const uint8_t* keep_ = nullptr;
   uint64_t worst_ = 0;
@@ -230,9 +334,9 @@ class Searcher {
 };
 
 // Queries (indptr, columns, weights): rows and scores (queries, k), padded by -1 and 0.
-inline void search_many(const View& view, const int64_t* indptr, const int64_t* columns, const float* weights,
+inline void search_many(const View& view, const Forward& forward, const int64_t* indptr, const int64_t* columns, const float* weights,
                         size_t queries, size_t k, const uint8_t* keep, int threads, int64_t* rows, float* scores) {
-  std::vector<Searcher> searchers(static_cast<size_t>(std::max(threads, 1)), Searcher(view));
+  std::vector<Searcher> searchers(static_cast<size_t>(std::max(threads, 1)), Searcher(view, forward));
   parallel_for(0, queries, threads, [&](size_t query, int thread) {
     const int64_t from = indptr[query];
     int64_t* row = rows + query * k;

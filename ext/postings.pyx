@@ -26,12 +26,12 @@ cdef extern from "postings.hpp" namespace "fingerpost::postings" nogil:
         const int32_t* terms
         const float* weights
     cdef cppclass Searcher:
-        Searcher(const View&) except +
+        Searcher(const View&, const Forward&) except +
         size_t search(const int64_t*, const float*, size_t, size_t, const uint8_t*, int64_t*, float*) except +
     cdef cppclass Texts:
         Texts(const int64_t*, const uint8_t*, size_t)
         int64_t find(const uint8_t*, size_t)
-    void search_many(const View&, const int64_t*, const int64_t*, const float*, size_t, size_t, const uint8_t*, int,
+    void search_many(const View&, const Forward&, const int64_t*, const int64_t*, const float*, size_t, size_t, const uint8_t*, int,
                      int64_t*, float*) except +
     void c_contributions "fingerpost::postings::contributions"(
         const View&, const Forward&, const int64_t*, const float*, size_t, const int64_t*, size_t, float*, float*
@@ -115,6 +115,8 @@ cdef class Lists:
     cdef View view
     cdef Forward forward
     cdef tuple kept
+    # One that is not in use, for the next search of a single query.
+    cdef Searcher* spare
 
     def __cinit__(self, const int64_t[::1] indptr, const uint32_t[::1] documents, const float[::1] weights,
                   const float[::1] maxima, const int64_t[::1] forward_indptr, const int32_t[::1] forward_terms,
@@ -134,6 +136,12 @@ cdef class Lists:
         self.view.rows = forward_indptr.shape[0] - 1
         if entries and not ascending[uint32_t](&indptr[0], terms, &documents[0], self.view.rows):
             raise ValueError(f"lists: expected ascending documents below {self.view.rows}, got others; rebuild the index")
+
+    def __dealloc__(self):
+        del self.spare
+
+    def __reduce__(self):
+        return Lists, tuple(np.asarray(array) for array in self.kept)
 
     cdef check(self, const int64_t[::1] columns, const float[::1] weights):
         cdef Py_ssize_t i
@@ -162,13 +170,21 @@ cdef class Lists:
         cdef size_t found = 0
         cdef Searcher* searcher
         if k and columns.shape[0]:
-            searcher = new Searcher(self.view)
+            searcher = self.spare
+            self.spare = <Searcher*>NULL
+            if searcher == NULL:
+                searcher = new Searcher(self.view, self.forward)
             try:
                 with nogil:
                     found = searcher.search(&columns[0], &weights[0], columns.shape[0], k, allowed, &row_view[0],
                                             &score_view[0])
-            finally:
+            except:
+                # It stopped in the middle of a window.
                 del searcher
+                raise
+            # Another thread's may have come back meanwhile.
+            del self.spare
+            self.spare = searcher
         return (rows, scores) if <Py_ssize_t>found == k else (rows[:found].copy(), scores[:found].copy())
 
     def best_many(self, const int64_t[::1] indptr, const int64_t[::1] columns, const float[::1] weights, Py_ssize_t k,
@@ -183,7 +199,7 @@ cdef class Lists:
         cdef float[:, ::1] score_view = scores
         if k and columns.shape[0]:
             with nogil:
-                search_many(self.view, &indptr[0], &columns[0], &weights[0], queries, k, allowed, threads,
+                search_many(self.view, self.forward, &indptr[0], &columns[0], &weights[0], queries, k, allowed, threads,
                             &row_view[0, 0], &score_view[0, 0])
         return rows, scores
 

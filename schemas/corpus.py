@@ -71,13 +71,13 @@ FIELD_WEIGHTS = Contract(
     "corpus.field_weights",
     1,
     (SETTINGS, CHOSEN, _FIGURES),
-    "the weights of a document's fields and the parameters of BM25F, and what others on the grid reach",
+    "the weights of a document's fields and how its terms are weighed, and what others reach",
 )
 POSTINGS = Contract(
     "corpus.postings",
     1,
     (tensor_table("postings"), tensor_table("forward")),
-    "the inverted index, documents by term with their BM25F weights, and the terms of every document",
+    "the inverted index, documents by term with its weight in each, and the terms of every document",
 )
 NGRAMS = Contract(
     "corpus.ngrams",

@@ -179,8 +179,7 @@ def build_index(
     *,
     rows_per_shard: int = 4096,
     rank: int = 8,
-    max_terms: int = 150,
-    candidates: int = 1000,
+    max_terms: int = 300,
     max_neighbors: int = 6,
     ef_construction: int = 16,
 ) -> Ref:
@@ -192,30 +191,42 @@ def build_index(
     from fingerpost.tasks.ann.neighbors import NeighborParams
     from fingerpost.tasks.ann.retrieval import RetrievalParams
     from fingerpost.tasks.ann.stages import index as ann
+    from fingerpost.tasks.ann.stages import search
+    from fingerpost.tasks.ann.tuning import TuningParams
+    from fingerpost.tasks.corpus.analyzer import AnalyzerParams
     from fingerpost.tasks.corpus.documents import ImportParams
+    from fingerpost.tasks.corpus.field_weights import FieldWeightParams
     from fingerpost.tasks.corpus.known_items import KnownItemParams
-    from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
-    from fingerpost.tasks.corpus.rerank import RerankParams
-    from fingerpost.tasks.corpus.stages import features as corpus
+    from fingerpost.tasks.corpus.stages import features, terms
     from fingerpost.tasks.corpus.stages.documents import import_documents
+    from fingerpost.tasks.corpus.stemming import stemmer_version
     from fingerpost.tasks.corpus.svd import SvdParams
-    from fingerpost.tasks.corpus.tfidf import TfidfParams
+    from fingerpost.tasks.corpus.term_weights import TermWeightParams
 
-    ngrams = NgramParams(
-        (FamilyParams("word", 1, 1, max_terms=max_terms), FamilyParams("char", 3, 3, max_terms=max_terms))
-    )
-    hnsw, tfidf, metric = (
-        HnswParams(max_neighbors=max_neighbors, ef_construction=ef_construction),
-        TfidfParams(),
-        "cosine",
-    )
-    made = {}
+    hnsw, metric = HnswParams(max_neighbors=max_neighbors, ef_construction=ef_construction), "cosine"
+    made: dict[str, Ref] = {}
+
+    def parts() -> dict[str, Any]:
+        """What the stages take that answer texts: all artifacts so far."""
+        return {"roles": tuple(made), "metric": metric}
+
     made["documents"] = import_documents.execute(env, FileSource(str(documents)), params=ImportParams(rows_per_shard))
-    made["ngrams"] = corpus.count_ngrams.execute(env, made["documents"], params=ngrams)
-    made["vocabulary"] = corpus.merge_vocabulary.execute(env, made["ngrams"], params=ngrams)
-    made["features"] = corpus.weigh_terms.execute(env, made["ngrams"], made["vocabulary"], params=tfidf)
-    made["projection"] = corpus.fit_projection.execute(env, made["features"], params=SvdParams(rank=rank, passes=4))
-    made["vectors"] = vectors = corpus.embed_documents.execute(env, made["features"], made["projection"])
+    made["analyzer"] = terms.choose_analyzer.execute(
+        env, made["documents"], params=AnalyzerParams("english"), stemmer=stemmer_version()
+    )
+    made["term_counts"] = counts = terms.count_terms.execute(env, made["documents"], made["analyzer"])
+    made["lexicon"] = lexicon = terms.merge_lexicon.execute(env, counts, made["analyzer"])
+    made["field_weights"] = weights = terms.choose_field_weights.execute(
+        env, made["documents"], made["analyzer"], counts, lexicon, params=FieldWeightParams()
+    )
+    made["postings"] = terms.build_postings.execute(env, counts, lexicon, weights)
+    made["features"] = terms.weigh_documents.execute(
+        env, counts, lexicon, weights, params=TermWeightParams(max_terms=max_terms)
+    )
+    made["projection"] = features.fit_projection.execute(
+        env, made["features"], params=SvdParams(rank=rank, passes=4, whitening=0.0)
+    )
+    made["vectors"] = vectors = features.embed_documents.execute(env, made["features"], made["projection"])
     made["graph"] = graph = ann.build_graph.execute(env, vectors, params=hnsw)
     made["finger_basis"] = basis = ann.fit_finger.execute(env, vectors, graph, params=FingerParams(sample=500, rank=4))
     made["finger_tables"] = tables = ann.compute_finger_tables.execute(
@@ -227,25 +238,15 @@ def build_index(
     made["evaluation"] = ann.evaluate_index.execute(
         env, vectors, graph, basis, tables, metric=metric, params=EvaluationParams(queries=40, ef=(20,), repeats=1)
     )
-    made["retrieval"] = ann.evaluate_retrieval.execute(
+    made["tuning"] = search.tune_search.execute(env, *made.values(), params=TuningParams(), **parts())
+    made["retrieval"] = search.evaluate_retrieval.execute(
         env,
-        made["documents"],
-        made["features"],
-        made["vocabulary"],
-        made["projection"],
-        vectors,
-        graph,
-        metric=metric,
+        *made.values(),
         hnsw=hnsw,
-        ngrams=ngrams,
-        tfidf=tfidf,
         params=RetrievalParams(
-            items=KnownItemParams(queries=5),
-            rerank=RerankParams(candidates=candidates),
-            bm25_k1=(1.2,),
-            bm25_b=(0.75,),
-            samples=("sort order",),
+            items=KnownItemParams(queries=5), bm25_k1=(1.2,), bm25_b=(0.75,), samples=("sort order",), timed=2
         ),
+        **parts(),
     )
     roles = tuple(sorted(made))
     return ann.assemble_index.execute(env, *(made[role] for role in roles), roles=roles)

@@ -111,6 +111,8 @@ class Section:
     template: str = ""
     #: ``(contents) -> {name: Plot}``: the plots of both pages.
     plots: str = ""
+    #: ``(contents) -> [PageTable]``: the tables of the page of a run, which are those that explain the run's results.
+    tables: str = ""
     #: ``(contents) -> [(label, value)]``: the cards at the head of the report.
     cards: str = ""
 

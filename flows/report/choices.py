@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fingerpost.flows.report import formats
+from fingerpost.flows.report.tables import PageTable
 from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -39,6 +41,25 @@ class Choices:
 
     chosen: list[Choice]
     tables: list[FigureTable]
+
+
+def page_tables(title: str, choices: Choices | None) -> list[PageTable]:
+    """Choices and their figures as tables of the page of a run."""
+    if choices is None:
+        return []
+    rows = [(one.part, one.value, "yes" if one.on else "no", one.reason) for one in choices.chosen]
+    figures = [
+        PageTable(
+            f"{title}: {table.setting}",
+            ("", *map(formats.metric, table.metrics)),
+            [
+                (name, *("–" if value is None else formats.figure(value) for value in values))
+                for name, values in table.rows
+            ],
+        )
+        for table in choices.tables
+    ]
+    return [PageTable(title, ("part", "value", "in use", "why"), rows), *figures]
 
 
 def read_choices(store: Store, stage: Mapping[str, Any], contract: Contract) -> Choices:

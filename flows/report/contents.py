@@ -9,6 +9,7 @@ from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import Product, Section, named
 from fingerpost.flows.report.plots import Plot
 from fingerpost.flows.report.reading import Attempts
+from fingerpost.flows.report.tables import PageTable
 from fingerpost.schemas import corpus
 from fingerpost.schemas.publish import Pointer, Publication
 from fingerpost.schemas.refs import Ref
@@ -64,6 +65,11 @@ class DomainSection:
         """The plots by name, for the report and the page of the run."""
         drawn: dict[str, Plot] = named(self.declared.plots)(self.contents) if self.declared.plots else {}
         return drawn
+
+    @property
+    def tables(self) -> list[PageTable]:
+        """The tables for the page of the run."""
+        return list(named(self.declared.tables)(self.contents)) if self.declared.tables else []
 
     @property
     def cards(self) -> list[tuple[str, str]]:

@@ -122,7 +122,7 @@ def quality_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tuple[str, str]]) -> str:
-    """The page's main part: state, publication and gates, quarantine, cost, plots."""
+    """The page's main part: state, publication and gates, quarantine, results, cost, plots."""
     parts = [
         f"# {escaped(record['flow'])} of {escaped(record['collection'])}, {record['day']}",
         f"**{record['state']}** after {record['seconds']:,.1f} s, run `{record['id']}`, profile"
@@ -134,6 +134,9 @@ def summary(record: Mapping[str, Any], contents: Contents, pictures: Sequence[tu
         "## Quarantine",
         _quarantine(contents),
     ]
+    for section in contents.sections:
+        for shown in section.tables:
+            parts += [f"## {escaped(shown.title)}", table(shown.head, shown.rows)]
     if cost := record.get("accuracy"):
         parts += ["## Cost: expected and actual", _cost(cost)]
     if pictures:

@@ -122,6 +122,15 @@ class Judgements:
         return np.where((keys[place] == wanted) & (ranked >= 0), self.grades[place], 0.0)
 
 
+@dataclass(frozen=True)
+class JudgedQueries:
+    """Judged queries of one purpose: their ids and texts, and the judgements of rows of documents."""
+
+    ids: list[str]
+    texts: list[str]
+    judgements: Judgements
+
+
 def for_tuning(ids: Sequence[str], params: JudgedParams) -> NDArray[np.bool_]:
     """bool (queries,): which queries parameters are chosen on; it depends on a query's id and the seed alone."""
     digests = (

@@ -173,5 +173,7 @@ def test_reading_commands_over_a_published_store_import_no_prefect(tmp_path: Pat
     assert "expected one of the 240 documents" in refused("query", "--like", "nobody", cwd=below)
     shown = fingerpost_here("query", "hammer and saw", "--method", "finger", cwd=below).stdout
     best = found["answers"][0]
-    assert all(part in shown for part in (best["id"], best["title"], best["kind"], f"{best['score']:.3f}", "(fused, finger)"))
+    assert all(
+        part in shown for part in (best["id"], best["title"], best["kind"], f"{best['score']:.3f}", "(fused, finger)")
+    )
     assert Path(fingerpost_here("report", cwd=below).stdout.strip()).is_file()

@@ -13,6 +13,7 @@ from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section,
 from fingerpost.flows.report.contents import gather as gather_all
 from fingerpost.flows.report.page import _environment, render
 from fingerpost.flows.report.plots import Plot, as_svg, new_figure
+from fingerpost.flows.report.tables import PageTable
 from fingerpost.flows.run.page import _show_lineage, summary
 from fingerpost.flows.run.page import plots as run_page_plots
 from fingerpost.schemas import corpus
@@ -34,6 +35,7 @@ TOYS = Domain(
         gather=f"{HERE}:gather",
         template="tests.flows:toy_section.html",
         plots=f"{HERE}:plots",
+        tables=f"{HERE}:tables",
         cards=f"{HERE}:cards",
     ),
 )
@@ -63,6 +65,11 @@ def plots(_: Toys) -> dict[str, Plot]:
     axes.plot([1, 2], [3, 4])
     axes.set_xlabel("sizes of toys")
     return {"sizes": Plot("Toys by size", "Toys over their size", as_svg(figure), "Small toys are to the left.")}
+
+
+def tables(contents: Toys) -> list[PageTable]:
+    """One table."""
+    return [PageTable("Toys | by name", ("name",), [(name,) for name in contents.names])]
 
 
 def cards(contents: Toys) -> list[tuple[str, str]]:
@@ -106,6 +113,8 @@ def test_a_declared_section_is_on_both_pages(made: Made) -> None:
     assert any("sizes of toys" in plot for plot in page.plots)
     assert list(page.texts).index("finger") < list(page.texts).index("toys") < list(page.texts).index("lineage")
     assert "### Toys by size\n\n![Toys by size](data:image/svg+xml;base64," in run_page(made.store, record)
+    shown = "## Toys \\| by name\n\n| name |\n| --- |\n| &lt;script>alert(1)&lt;/script>"
+    assert shown in run_page(made.store, record)
 
 
 def test_a_section_without_anything_to_show_is_not_there(made: Made) -> None:
@@ -209,7 +218,7 @@ def test_a_quarantine_that_is_gone_is_named(made: Made) -> None:
 def test_what_a_section_names_is_there(domain: Domain) -> None:
     section = domain.report
     assert section is not None
-    for reference in filter(None, (section.gather, section.plots, section.cards)):
+    for reference in filter(None, (section.gather, section.plots, section.tables, section.cards)):
         assert callable(named(reference))
     if section.template:
         assert section.template.partition(":")[0].endswith(".report"), "setup.py packages the HTML of these"

@@ -74,12 +74,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
     def build(source: Path = documents, **options: Any) -> Ref:
         env = Environment(store, "toys", f"2026-01-{next(days):02d}")
-        return build_index(
-            env, source, **{"candidates": 20, "rank": 12, "max_neighbors": 12, "ef_construction": 80, **options}
-        )
+        return build_index(env, source, **{"rank": 12, "max_neighbors": 12, "ef_construction": 80, **options})
 
     refs = {"base": build(), "again": build(), "data": build(changed_documents(documents, folder / "changed.csv"))}
-    refs |= {"rank": build(rank=2), "terms": build(max_terms=80), "graph": build(max_neighbors=2, ef_construction=2)}
+    refs |= {"rank": build(rank=2), "terms": build(max_terms=30), "graph": build(max_neighbors=2, ef_construction=2)}
     with pytest.MonkeyPatch.context() as patch:
         patch_code(patch, "fit_projection")
         real = fingerpost.tasks.corpus.stages.features.projection

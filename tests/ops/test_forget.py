@@ -31,6 +31,8 @@ pytestmark = pytest.mark.usefixtures("plain_runs")
 
 KEY = "customer-letter-77"
 WORDS = ("Quixelbrandt", "mirabolanthe", "zwetschgenknoedel")
+#: What the lexicon has of them.
+STEMS = ("quixelbrandt", "mirabolanth", "zwetschgenknoedel")
 ROWS = 130
 DAYS = ("2026-03-01", "2026-03-02", "2026-03-03")
 
@@ -68,8 +70,8 @@ def request(folder: Path, day: str, **settings: object) -> RunRequest:
 
 
 def traces(folder: Path) -> list[str]:
-    """Where the key or its words are, found naively: file names, raw bytes and everything that pandas-free Parquet reading gives."""
-    needles = [text.lower().encode() for text in (KEY, *WORDS)]
+    """Where the key, its words or their stems are, found naively: file names, raw bytes and all that Parquet files hold."""
+    needles = [text.lower().encode() for text in (KEY, *WORDS, *STEMS)]
     found = []
     for path in folder.rglob("*"):
         data = path.read_bytes() if path.is_file() else b""

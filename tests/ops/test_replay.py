@@ -78,9 +78,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
     def build(source: Path, **options: Any) -> Ref:
         env = Environment(store, "toys", "2026-01-01")
-        return build_index(
-            env, source, **{"candidates": 20, "rank": 12, "max_neighbors": 12, "ef_construction": 80, **options}
-        )
+        return build_index(env, source, **{"rank": 12, "max_neighbors": 12, "ef_construction": 80, **options})
 
     return World(
         store, {"base": build(documents), "more": build(more), "half": build(half), "rank": build(documents, rank=2)}

@@ -57,6 +57,7 @@ ANN = Domain(
         gather="fingerpost.flows.domains.ann.report.section:gather",
         template="fingerpost.flows.domains.ann.report:section.html",
         plots="fingerpost.flows.domains.ann.report.section:plots",
+        tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
     ),
     commands=("fingerpost.flows.domains.ann.commands:query",),

@@ -48,6 +48,7 @@ CORPUS = Domain(
     report=Section(
         gather="fingerpost.flows.domains.corpus.report.section:gather",
         template="fingerpost.flows.domains.corpus.report:section.html",
+        tables="fingerpost.flows.domains.corpus.report.section:tables",
         cards="fingerpost.flows.domains.corpus.report.section:cards",
     ),
     gone={

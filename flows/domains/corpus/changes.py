@@ -127,7 +127,7 @@ def analyzer(store: Store, before: Ref, after: Ref) -> list[DataChange]:
 
 
 def field_weights(store: Store, before: Ref, after: Ref) -> list[DataChange]:
-    """Weights of fields and parameters of BM25F that changed, and metrics of those tried."""
+    """Weights of fields, and of how terms are weighed, that changed, and metrics of those tried."""
     chosen = setting_changes(store, before, after, corpus.FIELD_WEIGHTS, "field weights")
     return [chosen, figure_changes(store, before, after, corpus.FIELD_WEIGHTS)]
 

@@ -1,4 +1,4 @@
-"""The stage that imports judged queries, and their reader."""
+"""The stage that imports judged queries; their reader, and the writer of the judgement of their answers."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,11 @@ from fingerpost.schemas import corpus
 from fingerpost.schemas.errors import QuarantineLimitError
 from fingerpost.schemas.inputs.forms import first_rows
 from fingerpost.schemas.inputs.judged import JudgedBatch, JudgedSource
+from fingerpost.schemas.matrices import figures_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
-from fingerpost.tasks.ann.judged import JudgedParams, Judgements, for_tuning
+from fingerpost.tasks.ann.judged import JudgedParams, JudgedQueries, Judgements, for_tuning
+from fingerpost.tasks.ann.judgement import Judgement, judged_by
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -114,15 +116,6 @@ def _quarantined(
     return {"quarantined": bad.num_rows, "quarantine_share": round(share, 6)}
 
 
-@dataclass(frozen=True)
-class JudgedQueries:
-    """Judged queries of one purpose: their ids and texts, and the judgements of rows of documents."""
-
-    ids: list[str]
-    texts: list[str]
-    judgements: Judgements
-
-
 def read_judged(artifact: Artifact, purpose: str) -> JudgedQueries:
     """The queries of a purpose, ``TUNING`` or ``JUDGING``, of which a document is relevant."""
     queries, table = artifact.read("queries"), artifact.read("judgements")
@@ -132,3 +125,22 @@ def read_judged(artifact: Artifact, purpose: str) -> JudgedQueries:
     rows = np.flatnonzero(mine & (judgements.relevant > 0)).astype(np.int64)
     ids, texts = (queries[name].take(pa.array(rows)).to_pylist() for name in ("id", "text"))
     return JudgedQueries(ids, texts, judgements.take(rows))
+
+
+def write_judgement(run: StageRun, asked: JudgedQueries, ids: list[str], found: Judgement) -> None:
+    """Writes the means and the metrics of each query; ids: those of all documents."""
+    run.write("figures", figures_to_arrow(found.figures))
+    digests, count = judged_by(asked.texts, ids, asked.judgements), len(asked.ids)
+    tables = [
+        pa.table(
+            {
+                "id": pa.array(asked.ids, pa.string()),
+                "method": pa.array([method] * count, pa.string()),
+                "judged": pa.array(digests, pa.string()),
+                **{name: pa.array(values) for name, values in metrics.items()},
+            }
+        )
+        for method, metrics in found.metrics.items()
+    ]
+    run.write("queries", pa.concat_tables(tables))
+    run.quality = dict(found.quality)

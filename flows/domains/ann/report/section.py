@@ -10,10 +10,11 @@ from fingerpost.flows.domains.ann.report.retrieval_plots import found_svg
 from fingerpost.flows.domains.ann.report.search import Finger, Search, read_finger, read_search
 from fingerpost.flows.domains.ann.report.search_plots import correlation_svg, recall_distances_svg, recall_speed_svg
 from fingerpost.flows.report import formats
-from fingerpost.flows.report.choices import Choices, read_choices
+from fingerpost.flows.report.choices import Choices, page_tables, read_choices
 from fingerpost.flows.report.costs import PartCost, part_costs
 from fingerpost.flows.report.plots import Plot
 from fingerpost.flows.report.reading import Attempts, quality_of, stage_of
+from fingerpost.flows.report.tables import PageTable
 from fingerpost.schemas import ann
 from fingerpost.schemas.store import Store
 
@@ -121,6 +122,22 @@ def plots(contents: Contents) -> dict[str, Plot]:
             "Correlation of the true and the estimated cosines of residuals.",
         )
     return drawn
+
+
+def tables(contents: Contents) -> list[PageTable]:
+    """How texts are answered and why, and what queries find."""
+    shown = page_tables("How texts are answered", contents.tuning)
+    for table in contents.retrieval.tables if contents.retrieval else ():
+        rows = [(row.method, formats.figure(row.mrr), formats.figure(row.recall)) for row in table.rows]
+        shown.append(PageTable(f"Known documents: {table.title.lower()}", ("method", "MRR", "recall@10"), rows))
+    if contents.judged:
+        titles = tuple(contents.judged.served.metrics)
+        judged = [
+            (row.method, *(f"{mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f})" for mean in row.metrics.values()))
+            for row in contents.judged.rows
+        ]
+        shown.append(PageTable("Judged queries", ("method", *titles), judged))
+    return shown
 
 
 def cards(contents: Contents) -> list[tuple[str, str]]:

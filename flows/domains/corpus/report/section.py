@@ -6,8 +6,9 @@ from typing import Any
 
 from fingerpost.flows.domains.corpus import CORPUS
 from fingerpost.flows.report import formats
-from fingerpost.flows.report.choices import Choices, read_choices
+from fingerpost.flows.report.choices import Choices, page_tables, read_choices
 from fingerpost.flows.report.reading import Attempts, quality_of, stage_of
+from fingerpost.flows.report.tables import PageTable
 from fingerpost.schemas import corpus
 from fingerpost.schemas.store import Store
 
@@ -46,6 +47,11 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
         weights=attempt(partial(read_choices, store, weights, corpus.FIELD_WEIGHTS), None) if weights else None,
         problems=attempt.problems,
     )
+
+
+def tables(contents: Contents) -> list[PageTable]:
+    """The weights of fields, and why."""
+    return page_tables("Weights of fields", contents.weights)
 
 
 def cards(contents: Contents) -> list[tuple[str, str]]:
