@@ -1,7 +1,7 @@
 """The terms of a collection: sorted, packed as UTF-8, with their frequencies."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import pairwise
 
@@ -19,7 +19,8 @@ class Lexicon:
 
     Term i is the UTF-8 text ``letters[offsets[i]:offsets[i + 1]]``: offsets int64 (terms + 1,), letters uint8. Terms are
     distinct and ascend by code point, which is the order of their bytes. document_frequency int64 (terms,). occurrences
-    int64 (3, terms): in the fields of `fingerpost.tasks.corpus.fields.FIELDS`.
+    int64 (3, terms): in the fields of `fingerpost.tasks.corpus.fields.FIELDS`. stop: bool (terms,), whether a term is a stop
+    word, which says little about a document and counts in no length.
     """
 
     documents: int
@@ -27,6 +28,7 @@ class Lexicon:
     letters: NDArray[np.uint8]
     document_frequency: NDArray[np.int64]
     occurrences: NDArray[np.int64]
+    stop: NDArray[np.bool_]
 
     @classmethod
     def of(
@@ -37,10 +39,18 @@ class Lexicon:
         document_frequency: NDArray[np.int64],
         occurrences: NDArray[np.int64],
     ) -> "Lexicon":
-        """The lexicon of sorted, distinct terms."""
+        """The lexicon of sorted, distinct terms, none a stop word."""
         encoded = [term.encode() for term in terms]
         offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-        return cls(documents, offsets, np.frombuffer(b"".join(encoded), np.uint8), document_frequency, occurrences)
+        letters, stop = np.frombuffer(b"".join(encoded), np.uint8), np.zeros(len(terms), dtype=np.bool_)
+        return cls(documents, offsets, letters, document_frequency, occurrences, stop)
+
+    def with_stop(self, stop_words: Collection[str]) -> "Lexicon":
+        """The lexicon with these terms, and no others, as stop words; terms that it lacks are passed over."""
+        stop = np.zeros(self.size, dtype=np.bool_)
+        columns = self.columns(sorted(stop_words))
+        stop[columns[columns >= 0]] = True
+        return replace(self, stop=stop)
 
     @property
     def size(self) -> int:
@@ -49,8 +59,8 @@ class Lexicon:
 
     @property
     def field_lengths(self) -> NDArray[np.float64]:
-        """The number of tokens of each field over all documents, float64 (3,)."""
-        return self.occurrences.sum(axis=1).astype(np.float64)
+        """The number of tokens of each field over all documents, stop words left out, float64 (3,)."""
+        return (self.occurrences * ~self.stop).sum(axis=1).astype(np.float64)
 
     @cached_property
     def terms(self) -> list[str]:
@@ -80,7 +90,7 @@ def shard_lexicon(counts: TermCounts) -> Lexicon:
 
 
 def merge_lexicons(parts: Sequence[Lexicon]) -> Lexicon:
-    """The lexicon of the documents of all parts, which must not overlap; exact in any grouping. ValueError for none."""
+    """The lexicon of the documents of all parts, which must not overlap; exact in any grouping, without stop words."""
     if not parts:
         raise ValueError("lexicon: expected at least one part, got none; count the terms of a shard")
     return reduce(_merged, parts)
