@@ -75,4 +75,4 @@ def _neighbors(
     vectors = index.vectors
     cosines[moved] = np.einsum("ij,ij->i", vectors[places], vectors[neighbors[moved]])
     cosines[~known] = 0.0
-    return neighbors, cosines
+    return neighbors.astype(np.uint32), cosines.astype(np.float32)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from fingerpost.schemas import corpus as contracts
 from fingerpost.schemas.chosen_settings import settings_from_arrow
 from fingerpost.schemas.matrices import dense_from_arrow, sparse_from_arrow, tensors_from_arrow
+from fingerpost.schemas.packed_texts import packed_from_arrow
 from fingerpost.schemas.records import count
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store, parameters_of
@@ -146,29 +147,38 @@ def read_counts(artifact: Artifact, shard: int) -> TermCounts:
     return TermCounts(terms, indptr, indices, np.stack(occurrences))
 
 
-def read_all_counts(artifact: Artifact) -> list[TermCounts]:
-    """The counts of all shards, in their order."""
-    return [read_counts(artifact, entry.shard) for entry in artifact.entries("terms")]
+def read_all_counts(artifact: Artifact) -> TermCounts:
+    """The counts of all shards, in their order, over the terms of all."""
+    parts = [read_counts(artifact, entry.shard) for entry in artifact.entries("terms")]
+    if len(parts) == 1:
+        return parts[0]
+    terms = sorted(set().union(*(part.terms for part in parts)))
+    places = {term: place for place, term in enumerate(terms)}
+    columns = [np.array([places[term] for term in part.terms], dtype=np.int32) for part in parts]
+    sizes = np.concatenate([np.diff(part.indptr) for part in parts])
+    return TermCounts(
+        terms,
+        np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
+        np.concatenate([column[part.indices] for column, part in zip(columns, parts, strict=True)]),
+        np.concatenate([part.occurrences for part in parts], axis=1),
+    )
 
 
 def lexicon_table(lexicon: Lexicon) -> pa.Table:
     """The rows of a lexicon."""
-    offsets, letters = pa.py_buffer(lexicon.offsets.tobytes()), pa.py_buffer(lexicon.letters.tobytes())
-    terms = pa.LargeStringArray.from_buffers(lexicon.size, offsets, letters).cast(pa.string())
     numbers = [lexicon.document_frequency, *lexicon.occurrences, lexicon.stop]
-    return pa.table([terms, *map(pa.array, numbers)], names=["term", "df", *FIELDS, "stop"])
+    columns = [pa.array(lexicon.terms, pa.string()), *map(pa.array, numbers)]
+    return pa.table(columns, names=["term", "df", *FIELDS, "stop"])
 
 
 def read_lexicon(artifact: Artifact) -> Lexicon:
     """The lexicon of an artifact; no text of a term is made."""
     table = artifact.read("terms")
-    terms = pa.concat_arrays([pa.array([], pa.large_string()), *table["term"].cast(pa.large_string()).chunks])
-    _, offsets, letters = terms.buffers()
-    bounds = np.frombuffer(offsets, np.int64, len(terms) + 1) if len(terms) else np.zeros(1, np.int64)
+    offsets, letters = packed_from_arrow(table["term"])
     return Lexicon(
         documents=artifact.figure("documents", count),
-        offsets=bounds,
-        letters=np.frombuffer(letters or b"", np.uint8)[: bounds[-1]],
+        offsets=offsets,
+        letters=letters,
         document_frequency=table["df"].to_numpy(),
         occurrences=np.stack([table[name].to_numpy() for name in FIELDS]),
         stop=table["stop"].to_numpy(),

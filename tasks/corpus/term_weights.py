@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fingerpost.tasks.corpus.impacts import inverse_document_frequency
 from fingerpost.tasks.corpus.lexicon import Lexicon
 
 
@@ -77,7 +76,9 @@ class TermWeights:
     def of(cls, lexicon: Lexicon, params: TermWeightParams) -> "TermWeights":
         """The weights for features of a lexicon."""
         columns = feature_columns(lexicon, params)
-        return cls(columns, inverse_document_frequency(lexicon)[columns].astype(np.float32))
+        frequency = lexicon.document_frequency[columns]
+        rarity = np.log1p((lexicon.documents - frequency + 0.5) / (frequency + 0.5))
+        return cls(columns, rarity.astype(np.float32))
 
     def row(self, columns: NDArray[np.int64], weights: NDArray[np.float32]) -> sparse.csr_array:
         """A query as a row of features: CSR float32 (1, c), of norm 1, or empty.

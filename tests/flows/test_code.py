@@ -13,12 +13,13 @@ from fingerpost.flows.run import catalog
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks import code
 from fingerpost.tasks.ann.stages import index as ann
+from fingerpost.tasks.ann.stages import search
 from fingerpost.tasks.code import StaleExtensionError, code_hash
-from fingerpost.tasks.corpus.stages import documents
+from fingerpost.tasks.corpus.stages import documents, terms
 from fingerpost.tasks.corpus.stages import features as corpus
 from fingerpost.tasks.stage import Stage
 
-STAGES = {s.name: s for module in (documents, corpus, ann) for s in vars(module).values() if isinstance(s, Stage)}
+STAGES = {s.name: s for module in (documents, terms, corpus, ann, search) for s in vars(module).values() if isinstance(s, Stage)}
 Edit = Callable[[str, Callable[[str], str]], None]
 
 

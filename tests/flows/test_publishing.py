@@ -21,7 +21,7 @@ from tests.support.products import request_for, write_csv
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
-FEW = {"ann.retrieval.rerank.candidates": 10}
+FEW = {"ann.retrieval.depth": 10}
 
 
 def test_a_flow_asks_real_queries_before_it_publishes(tmp_path: Path) -> None:

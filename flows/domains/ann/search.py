@@ -16,6 +16,8 @@ def tune_and_measure(run: Run) -> None:
     """Chooses how texts are answered, and measures it; nothing where there are no texts."""
     refs, ann = run.refs, run.settings.ann
     if "postings" not in refs:
+        if ann.judged.queries:
+            run.note(f"Judged queries are not used, since the documents have no texts: {ann.judged.queries}")
         return
     metric = ann.hnsw.metric
     judged = judged_of(run, refs["documents"])

@@ -139,9 +139,9 @@ def needles_of(
         for said in in_form:
             found = held(said, _bytes(searched))
             searched = {part: None for part in searched if part.encode("utf-8", "backslashreplace") not in found}
-    for texts in beside:
-        common |= _held(map(_lowered, texts.others), candidates, common)
-        for stored in texts.other_parts:
+    for other in beside:
+        common |= _held(map(_lowered, other.others), candidates, common)
+        for stored in other.other_parts:
             searched = dict.fromkeys(_lacking(stored, list(searched)))
     kept = tuple(text for text in candidates if text not in common)
     return Needles(key, kept, len(candidates) - len(kept), tuple(searched), wanted)

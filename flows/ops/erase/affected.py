@@ -298,17 +298,22 @@ def _input_is_there(inventory: Inventory, record: Mapping[str, Any], made: str, 
         return False
     if made not in inventory.manifests:
         return False
-    recorded = list(_recorded(inventory, made))
+    recorded = list(_recorded(inventory, made, word))
     return bool(now in (digest_of(recorded), *(recorded if len(recorded) == 1 else ())))
 
 
-def _recorded(inventory: Inventory, made: str) -> Iterator[str]:
-    """The identities of the inputs from outside that an import was made of, directly and through its own inputs."""
+def _recorded(inventory: Inventory, made: str, word: str) -> Iterator[str]:
+    """The identities of the inputs from outside that an import of a domain was made of, directly and through its own inputs.
+
+    Of one that has an input of its own, those of other domains' imports do not count.
+    """
     identity, refs = inventory.manifests[made].identity, set[str]()
+    theirs = {file.artifact for domain, file in domains.inputs() if domain.word != word}
+    direct = any("ref" not in given for given in identity["inputs"].values())
     for name, given in identity["inputs"].items():
         if "ref" not in given:
             yield str(identity["input_identities"][name])
-        elif given["ref"] not in refs:
+        elif given["ref"] not in refs and not (direct and Ref.parse(given["ref"]).name in theirs):
             refs.add(given["ref"])
             imported = inventory.manifests.get(given["ref"])
             yield str(next(iter(imported.identity["input_identities"].values()))) if imported else ""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 
@@ -13,9 +13,8 @@ from fingerpost.schemas.matrices import figures_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.tasks.ann.fusion import AnswerParams
 from fingerpost.tasks.ann.hnsw import HnswParams
-from fingerpost.tasks.ann.open import open_engine
+from fingerpost.tasks.ann.open import kernel_metric, open_engine
 from fingerpost.tasks.ann.retrieval import RetrievalParams, Sample, evaluate_known_items
-from fingerpost.tasks.ann.stages.index import kernel_params
 from fingerpost.tasks.ann.stages.judged import TUNING, read_judged
 from fingerpost.tasks.ann.tuning import TuningParams, choose_answers
 from fingerpost.tasks.corpus.open import read_field_weights
@@ -57,7 +56,7 @@ def evaluate_retrieval(
         texts=rows["text"].to_pylist(),
         engine=open_engine(run.store, by_role, metric=metric),
         weights=read_field_weights(run.store.open(by_role["field_weights"], corpus.FIELD_WEIGHTS)),
-        hnsw=kernel_params(hnsw),
+        hnsw=replace(hnsw, metric=kernel_metric(hnsw.metric)),
         params=params,
         threads=run.threads,
         clock=time.perf_counter,
