@@ -1,10 +1,224 @@
-from dataclasses import dataclass, field
-from fingerpost.tasks.ann.fusion import AnswerParams
+"""The choice of how texts are answered, on questions whose answers are known.
+
+A blend replaces the one that was asked for only where it is certainly better on the questions: where the interval of its
+gain lies above 0. So a part that does harm is switched off, and noise moves nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.tasks.ann.blend_reasons import FEEDBACK, Reason, blend_name, plain_reasons, reasons_of
+from fingerpost.tasks.ann.changed_texts import with_texts
+from fingerpost.tasks.ann.engine import Engine
+from fingerpost.tasks.ann.evaluation import Figure
+from fingerpost.tasks.ann.fusion import AnswerParams, fuse, only_dense, only_lexical
+from fingerpost.tasks.ann.judged import IntervalParams, JudgedQueries, Judgements, mean_of, query_metrics
+from fingerpost.tasks.ann.questions import QuestionParams, make_questions
+from fingerpost.tasks.corpus.impacts import FieldWeights
+
+#: What blends are chosen on, as people read it.
+HALVES, JUDGED = "halves of documents", "judged queries"
+
+
 @dataclass(frozen=True)
 class TuningParams:
-    questions: int = 400
-@dataclass
+    """Parameters of the choice.
+
+    answers: how texts are answered where nothing else is certainly better. choose: whether others are tried; otherwise
+    texts are answered as ``answers`` says. dense_shares, near_shares: those that are tried beside its own. questions: made
+    from the documents. depth: the rank up to which their answers count. minimum: number of questions, and of judged
+    queries, below which nothing is chosen on them. interval: of a gain.
+    """
+
+    answers: AnswerParams = field(default_factory=AnswerParams)
+    choose: bool = True
+    dense_shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4)
+    near_shares: tuple[float, ...] = (0.0, 0.2, 0.4)
+    questions: QuestionParams = field(default_factory=QuestionParams)
+    depth: int = 300
+    minimum: int = 30
+    interval: IntervalParams = field(default_factory=lambda: IntervalParams(confidence=0.99))
+
+    def __post_init__(self) -> None:
+        if self.depth < 1 or self.minimum < 2:
+            raise ValueError(
+                f"tuning: expected depth of at least 1 and minimum of at least 2, got {self.depth} and {self.minimum}; "
+                "correct them"
+            )
+
+
+class Candidates(Protocol):
+    """The candidates of a question: rows int64 (c,), ascending, and their scores on both sides, float32 (c,)."""
+
+    @property
+    def rows(self) -> NDArray[np.int64]: ...
+
+    @property
+    def lexical(self) -> NDArray[np.float32]: ...
+
+    @property
+    def near(self) -> NDArray[np.float32]: ...
+
+    @property
+    def dense(self) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Questions with known answers. kind: `HALVES` or `JUDGED`; engine: what is asked; depth: of the gain that counts."""
+
+    kind: str
+    engine: Engine
+    texts: Sequence[str]
+    judgements: Judgements
+    depth: int
+
+    @property
+    def metric(self) -> str:
+        """The name of the gain."""
+        return f"ndcg_at_{self.depth}"
+
+    @property
+    def counted(self) -> str:
+        """The name of the number of questions."""
+        return "judged_queries" if self.kind == JUDGED else "questions"
+
+    def gains(self, found: Sequence[Candidates], params: AnswerParams) -> NDArray[np.float64]:
+        """The normalized discounted cumulative gain of each question's answers, float64 (q,)."""
+        ranked = np.full((len(found), self.depth), -1, dtype=np.int64)
+        for place, sides in enumerate(found):
+            scores = fuse(sides.lexical, sides.near, sides.dense, params)
+            best = sides.rows[np.lexsort((sides.rows, -scores))[: self.depth]]
+            ranked[place, : len(best)] = best
+        if self.kind == JUDGED:
+            return query_metrics(ranked, self.judgements)["ndcg_at_10"]
+        # One document is to be found: the ideal gain is 1.
+        return np.asarray((self.judgements.grades_of(ranked) / np.log2(np.arange(self.depth) + 2.0)).sum(axis=1))
+
+
+@dataclass(frozen=True)
 class Choice:
-    params: AnswerParams; reasons: list; figures: list; quality: dict
-def choose_answers(titles, texts, engine, *, judged, params):
-    return Choice(AnswerParams(), [("blend", "0.8 / 0.2", True, "default")], [("fused", "x", "mrr", 0.5)], {"questions": 3})
+    """How texts are answered, and why.
+
+    reasons: (part, value, whether it takes part, reason). figures: (blend, questions, metric, value). quality: the few
+    that sum it up.
+    """
+
+    params: AnswerParams
+    reasons: list[Reason]
+    figures: list[Figure]
+    quality: dict[str, float]
+
+
+def choose_answers(
+    titles: Sequence[str],
+    texts: Sequence[str],
+    engine: Engine,
+    *,
+    weights: FieldWeights,
+    judged: JudgedQueries | None,
+    params: TuningParams,
+) -> Choice:
+    """The blend that is certainly the best on judged queries, or on questions made from the documents, or the default.
+
+    titles, texts: of all documents of the engine. weights: of their fields. judged: queries to choose on, if there are any.
+    """
+    default = params.answers if engine.dense else only_lexical(params.answers)
+    if not params.choose:
+        return _kept(default, engine, "as set", 0)
+    asked = _asked(titles, texts, engine, weights, judged, params)
+    if len(asked.texts) < params.minimum:
+        why = f"as by default: only {len(asked.texts)} questions could be made, fewer than {params.minimum}"
+        return _kept(default, engine, why, len(asked.texts))
+    gains = _gains(asked, default, params)
+    tried = {blend: values for blend, values in gains.items() if blend.uses_lexical}
+    chosen = best_blend(tried, default, params.interval)
+    reasons = reasons_of(tried, chosen, default, params.interval, f"{asked.metric} on {len(asked.texts)} {asked.kind}")
+    return Choice(
+        chosen,
+        [reason for reason in reasons if engine.dense or reason[0] == FEEDBACK],
+        [(blend_name(blend), asked.kind, asked.metric, round(float(v.mean()), 6)) for blend, v in gains.items()],
+        {**_numbers(chosen), asked.counted: float(len(asked.texts)), **_summary(gains, chosen)},
+    )
+
+
+def best_blend(
+    gains: Mapping[AnswerParams, NDArray[np.float64]], default: AnswerParams, interval: IntervalParams
+) -> AnswerParams:
+    """The blend whose gain over the default has the highest lower end of its interval, if that is above 0, or the default.
+
+    gains: float64 (q,) of each blend, the default among them. Ties go to the earlier one.
+    """
+    best, lowest = default, 0.0
+    for blend, values in gains.items():
+        difference = values - gains[default]
+        if difference.mean() > lowest and (low := mean_of(difference, interval).low) > lowest:
+            best, lowest = blend, low
+    return best
+
+
+def _asked(
+    titles: Sequence[str],
+    texts: Sequence[str],
+    engine: Engine,
+    weights: FieldWeights,
+    judged: JudgedQueries | None,
+    params: TuningParams,
+) -> Asked:
+    """Judged queries where there are enough, else questions made from documents, of which each lacks the half asked by."""
+    if judged is not None and len(judged.texts) >= params.minimum:
+        return Asked(JUDGED, engine, judged.texts, judged.judgements, 10)
+    made = make_questions(titles, texts, analyzer=engine.analyzer, lexicon=engine.lexicon, params=params.questions)
+    count = len(made.rows)
+    changed = with_texts(engine, made.rows, [""] * count, made.halves, weights=weights) if count else engine
+    judgements = Judgements.of(np.arange(count), made.rows, np.ones(count), count=count)
+    return Asked(HALVES, changed, made.queries, judgements, params.depth)
+
+
+def _gains(asked: Asked, default: AnswerParams, params: TuningParams) -> dict[AnswerParams, NDArray[np.float64]]:
+    """The gains of every blend: of the default, and of all that are tried, with and without feedback."""
+    engine, gains = asked.engine, {}
+    dense_shares = sorted({default.dense_share, *params.dense_shares}) if engine.dense else [0.0]
+    near_shares = sorted({default.near_share, *params.near_shares}) if engine.dense else [0.0]
+    for feedback in dict.fromkeys([default.feedback, None]):
+        found = _candidates(asked, replace(default, feedback=feedback))
+        for dense, near in product(dense_shares, near_shares):
+            blend = replace(default, dense_share=dense, near_share=near, feedback=feedback)
+            gains[blend] = asked.gains(found, blend)
+        if engine.dense and feedback is None:
+            gains[only_dense(default)] = asked.gains(found, only_dense(default))
+    return gains
+
+
+def _candidates(asked: Asked, params: AnswerParams) -> list[Candidates]:
+    """What both sides propose to each question, measured by both, whatever their shares."""
+    engine = asked.engine
+    # Shares of 0 would leave a side out.
+    measured = replace(params, dense_share=0.5, near_share=0.5) if engine.dense else params
+    engine = replace(engine, params=measured)
+    return [engine.sides(engine.question(text), asked.depth) for text in asked.texts]
+
+
+def _kept(params: AnswerParams, engine: Engine, why: str, questions: int) -> Choice:
+    """The parameters as they are."""
+    parts = [reason for reason in plain_reasons(params, why) if engine.dense or reason[0] == FEEDBACK]
+    return Choice(params, parts, [], {**_numbers(params), "questions": float(questions)})
+
+
+def _numbers(params: AnswerParams) -> dict[str, float]:
+    return {
+        "dense_share": params.dense_share,
+        "near_share": params.near_share,
+        "feedback_documents": float(params.feedback.documents if params.feedback else 0),
+    }
+
+
+def _summary(gains: Mapping[AnswerParams, NDArray[np.float64]], chosen: AnswerParams) -> dict[str, float]:
+    """What the chosen blend, words alone with feedback as chosen, and vectors alone reach."""
+    sides = {"fused": chosen, "lexical": only_lexical(chosen), "dense": only_dense(chosen)}
+    return {f"{name}_ndcg": round(float(gains[one].mean()), 6) for name, one in sides.items() if one in gains}
