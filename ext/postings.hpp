@@ -37,6 +37,8 @@ constexpr size_t kLookup = 16;
 constexpr size_t kSeedAnswers = 64;
 constexpr size_t kSeedMore = 16;
 constexpr int64_t kSeedPostings = 128;
+// Documents whose rows are fetched before they are scored.
+constexpr size_t kAhead = 6;
 
 struct View {
   const int64_t* indptr;
@@ -348,28 +350,71 @@ inline void search_many(const View& view, const Forward& forward, const int64_t*
   });
 }
 
-// What each query term adds to the score of each given document: float (rows, count), with the bits of the search.
-inline void contributions(const View& view, const Forward& forward, const int64_t* columns, const float* weights,
-                          size_t count, const int64_t* rows, size_t given, float* parts, float* scores) {
-  const double scale = scale_of(view.maxima, columns, weights, count);
-  std::vector<std::pair<int64_t, size_t>> order;
-  for (size_t i = 0; i < count; ++i) {
-    if (columns[i] >= 0) order.emplace_back(columns[i], i);
-  }
-  std::sort(order.begin(), order.end());
-  for (size_t r = 0; r < given; ++r) {
-    int64_t at = forward.indptr[rows[r]], sum = 0;
-    const int64_t end = forward.indptr[rows[r] + 1];
-    for (const auto& [column, place] : order) {
-      if (scale == 0) break;
-      at = std::lower_bound(forward.terms + at, forward.terms + end, column) - forward.terms;
-      if (at == end) break;
-      if (forward.terms[at] != column) continue;
-      const int32_t found = part(forward.weights[at], factor_of(weights[place], scale));
-      sum += found;
-      if (parts != nullptr) parts[r * count + place] = static_cast<float>(found / scale);
+// The terms of a query by column, and a bit for each column: most terms of a document are none of the query's.
+class Asked {
+ public:
+  Asked(const View& view, const int64_t* columns, const float* weights, size_t count)
+      : scale_(scale_of(view.maxima, columns, weights, count)), bits_((view.terms + 63) / 64) {
+    for (size_t i = 0; i < count; ++i) {
+      if (columns[i] < 0) continue;
+      terms_.push_back({static_cast<int32_t>(columns[i]), factor_of(weights[i], scale_), i});
+      bits_[static_cast<size_t>(columns[i]) / 64] |= uint64_t{1} << columns[i] % 64;
     }
-    scores[r] = scale == 0 ? 0.0f : static_cast<float>(static_cast<double>(sum) / scale);
+    std::sort(terms_.begin(), terms_.end(), [](const Entry& a, const Entry& b) {
+      return a.column != b.column ? a.column < b.column : a.place < b.place;
+    });
+  }
+
+  // Calls f(place, part) for the terms of the query that a document has, and returns its score.
+  template <class F>
+  float score(const Forward& forward, int64_t row, F f) const {
+    if (scale_ == 0) return 0;
+    int64_t sum = 0;
+    for (int64_t at = forward.indptr[row]; at < forward.indptr[row + 1]; ++at) {
+      const int32_t column = forward.terms[at];
+      if (!(bits_[static_cast<size_t>(column) / 64] >> column % 64 & 1)) continue;
+      auto term = std::lower_bound(terms_.begin(), terms_.end(), column,
+                                   [](const Entry& entry, int32_t wanted) { return entry.column < wanted; });
+      for (; term != terms_.end() && term->column == column; ++term) {
+        const int32_t found = part(forward.weights[at], term->factor);
+        sum += found;
+        f(term->place, static_cast<float>(found / scale_));
+      }
+    }
+    return static_cast<float>(static_cast<double>(sum) / scale_);
+  }
+
+ private:
+  struct Entry {
+    int32_t column;
+    float factor;
+    size_t place;
+  };
+
+  double scale_;
+  std::vector<uint64_t> bits_;
+  std::vector<Entry> terms_;
+};
+
+// The scores of given documents, with the bits of the search, and where asked what each term adds: float (rows, count).
+inline void score_rows(const View& view, const Forward& forward, const int64_t* columns, const float* weights, size_t count,
+                       const int64_t* rows, size_t given, float* parts, float* scores) {
+  const Asked asked(view, columns, weights, count);
+  for (size_t r = 0; r < given; ++r) {
+#if defined(__GNUC__)
+    // Rows lie anywhere: the next ones are fetched meanwhile.
+    if (r + kAhead < given) {
+      const int64_t next = forward.indptr[rows[r + kAhead]];
+      __builtin_prefetch(forward.terms + next);
+      __builtin_prefetch(forward.terms + next + 16);
+      __builtin_prefetch(forward.weights + next);
+    }
+#endif
+    if (parts == nullptr) {
+      scores[r] = asked.score(forward, rows[r], [](size_t, float) {});
+    } else {
+      scores[r] = asked.score(forward, rows[r], [&](size_t place, float part) { parts[r * count + place] = part; });
+    }
   }
 }
 

@@ -17,7 +17,8 @@ def invert(
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:
     """The lists of a matrix of documents and ``columns`` terms: (indptr, documents, weights, maxima), see `Lists`.
 
-    Document i has the terms of indptr[i] to indptr[i + 1], ascending, with finite weights above 0. ValueError for others.
+    Document i has the terms of indptr[i] to indptr[i + 1], ascending, with finite weights above 0 (those below 2^-90 are not
+    told apart in scores). ValueError for others.
     """
 
 class Lists:

@@ -33,9 +33,8 @@ cdef extern from "postings.hpp" namespace "fingerpost::postings" nogil:
         int64_t find(const uint8_t*, size_t)
     void search_many(const View&, const Forward&, const int64_t*, const int64_t*, const float*, size_t, size_t, const uint8_t*, int,
                      int64_t*, float*) except +
-    void c_contributions "fingerpost::postings::contributions"(
-        const View&, const Forward&, const int64_t*, const float*, size_t, const int64_t*, size_t, float*, float*
-    ) except +
+    void score_rows(const View&, const Forward&, const int64_t*, const float*, size_t, const int64_t*, size_t, float*,
+                    float*) except +
     void c_invert "fingerpost::postings::invert"(const Forward&, size_t, size_t, int64_t*, uint32_t*, float*,
                                                  float*) except +
     bint ascending[T](const int64_t*, size_t, const T*, uint64_t)
@@ -228,5 +227,5 @@ cdef class Lists:
             part_view = parts
             part_at = &part_view[0, 0]
         with nogil:
-            c_contributions(self.view, self.forward, &columns[0], &weights[0], columns.shape[0], &rows[0], rows.shape[0],
-                            part_at, &score_view[0])
+            score_rows(self.view, self.forward, &columns[0], &weights[0], columns.shape[0], &rows[0], rows.shape[0],
+                       part_at, &score_view[0])

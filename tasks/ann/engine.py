@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.ext import hnsw as kernel
+from fingerpost.tasks.ann.answers import Method
 from fingerpost.tasks.ann.filtered import Nearest, nearest_kept
 from fingerpost.tasks.ann.fusion import AnswerParams, fuse, near_scores
 from fingerpost.tasks.ann.graph import NONE
@@ -118,6 +119,13 @@ class Engine:
     dense: DenseSide | None
     params: AnswerParams
 
+    @property
+    def method(self) -> Method:
+        """How answers are ranked."""
+        if self.dense is None or not self.params.uses_dense:
+            return "lexical"
+        return "fused" if self.params.uses_lexical else "dense"
+
     def question(self, text: str) -> Question:
         """A text as a query: its terms, each as often as it occurs; stop words are terms where there are no others."""
         columns = self.lexicon.columns(self.analyzer.query_tokens(text))
@@ -151,18 +159,17 @@ class Engine:
 
     def sides(self, question: Question, k: int, *, keep: NDArray[np.bool_] | None = None) -> Sides:
         """The candidates of a question on both sides: at least k each, if there are as many, of the rows that count."""
-        count = max(k, self.params.candidates)
-        found = self._expanded(question, keep)
+        count, near = max(k, self.params.candidates), self.dense if self.params.uses_dense else None
+        found = self._expanded(question, keep) if self.params.uses_lexical else _NO_TERMS
         lexical, _ = self.postings.best(*found, count, keep)
-        terms = _joined(found, question.stop_words)
-        dense = self.dense.nearest(question.vector, count, keep) if self.dense else _NOTHING
+        terms = _joined(found, question.stop_words) if len(lexical) else found
+        dense = near.nearest(question.vector, count, keep) if near else _NOTHING
         rows = np.union1d(lexical, dense.rows)
-        scores = self.postings.scores_of(*terms, rows)
         return Sides(
             rows,
-            scores,
+            self.postings.scores_of(*terms, rows),
             self._near(terms, rows, keep),
-            self.dense.cosines(question.vector, rows) if self.dense else np.zeros(len(rows), np.float32),
+            near.cosines(question.vector, rows) if near else np.zeros(len(rows), np.float32),
             _ranks(rows, lexical),
             _ranks(rows, dense.rows),
             *terms,

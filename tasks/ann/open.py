@@ -441,9 +441,9 @@ class LiveIndex(EngineParts):
 
     def _rows(self, rows: np.ndarray) -> list[dict[str, Any]]:
         """What answers show of documents."""
-        shown = self.documents.select(["id", "title", "kind", "package", "text"])
-        found: list[dict[str, Any]] = shown.take(pa.array(rows, pa.int64())).to_pylist()
-        return found
+        # Cell by cell: taking rows of a table copies whole chunks of its texts.
+        shown = {name: self.documents[name] for name in ("id", "title", "kind", "package", "text")}
+        return [{name: column[row].as_py() for name, column in shown.items()} for row in rows.tolist()]
 
 
 def live(collection: str | None = None, *, store: str | None = None, method: str = "auto") -> LiveIndex:

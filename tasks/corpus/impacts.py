@@ -63,7 +63,9 @@ def term_impacts(
     frequencies = _normalized(counts, ~(known & lexicon.stop[terms]), lexicon, weights)
     data = known * rarities(lexicon)[terms] * frequencies / (frequencies + weights.saturation)
     matrix = sparse.csr_array(
-        (data.astype(np.float32), terms.astype(np.int32), counts.indptr), shape=(counts.documents, lexicon.size), copy=True
+        (data.astype(np.float32), terms.astype(np.int32), counts.indptr),
+        shape=(counts.documents, lexicon.size),
+        copy=True,
     )
     matrix.eliminate_zeros()
     matrix.has_canonical_format = True
