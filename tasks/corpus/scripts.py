@@ -60,6 +60,9 @@ MARKS = (
 #: Joiners and soft hyphens inside words. They choose the shape of letters or a place to break a line.
 JOINERS = "\u00ad\u200c\u200d\u2060"
 
+#: A word in any script: a letter, a digit or ``_``, and all of them, marks and joiners behind it.
+WORD = re.compile(rf"\w[\w{MARKS}{JOINERS}]*")
+
 #: Letters and marks of Chinese, Japanese and Korean, with the signs that repeat or lengthen one.
 EAST_ASIAN = (
     "\u1100-\u11ff\u2e80-\u2fd5\u3005-\u3007\u3021-\u302f\u3031-\u3035\u3038-\u303c\u3041-\u3096\u3099\u309a\u309d-\u309f"
