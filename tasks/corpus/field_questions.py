@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fingerpost.tasks.corpus.impacts import FieldWeights, term_impacts
-from fingerpost.tasks.corpus.known_items import KnownItemParams, remove_first_sentence, select_known_items
+from fingerpost.tasks.corpus.known_items import KnownItemParams, select_known_items
 from fingerpost.tasks.corpus.lexicon import Lexicon
+from fingerpost.tasks.corpus.sentences import remove_first_sentence
 from fingerpost.tasks.corpus.term_counts import TermCounts, count_terms
 
 TITLES, REST, WHOLE = "titles against texts", "first sentences against the rest", "first sentences against the whole"

@@ -14,11 +14,17 @@ from fingerpost.flows.run.section import SettingsError
     [
         ("corpus.ngrams.first_weight", 9.0, "the weights of fields are chosen for each collection"),
         ("corpus.tfidf.sublinear", True, r"see corpus\.features"),
-        ("ann.retrieval.rerank.candidates", 50, r"how texts are answered is chosen for each collection \(ann\.tuning\)"),
+        (
+            "ann.retrieval.rerank.candidates",
+            50,
+            r"how texts are answered is chosen for each collection \(ann\.tuning\)",
+        ),
     ],
 )
 def test_a_key_that_nothing_replaces_is_refused_with_advice(key: str, value: object, advice: str) -> None:
-    expected = rf"^{key.rpartition('.')[0]}.*: expected a key of this version, got one of an earlier version; .*{advice}"
+    expected = (
+        rf"^{key.rpartition('.')[0]}.*: expected a key of this version, got one of an earlier version; .*{advice}"
+    )
     with pytest.raises(SettingsError, match=expected):
         load_settings("tiny", overrides={key: value})
 
@@ -31,7 +37,9 @@ def test_a_profile_with_such_a_key_is_named(tmp_path: Path) -> None:
 
 
 def test_any_other_unknown_key_is_refused_as_before() -> None:
-    with pytest.raises(SettingsError, match=r"corpus\.ngram \(from command line\): expected a known key, one of analyzer"):
+    with pytest.raises(
+        SettingsError, match=r"corpus\.ngram \(from command line\): expected a known key, one of analyzer"
+    ):
         load_settings("tiny", overrides={"corpus.ngram": 1})
 
 

@@ -27,7 +27,7 @@ from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.exact_engine import exact_engine, with_document
 from fingerpost.tasks.ann.open import LiveIndex
-from fingerpost.tasks.corpus.impacts import inverse_document_frequency
+from fingerpost.tasks.corpus.term_weights import inverse_document_frequency
 
 #: The artifacts that the answers of a text query are computed from; those that only measure an index move no answer.
 ANSWERING = (

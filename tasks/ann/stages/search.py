@@ -32,6 +32,7 @@ def tune_search(run: StageRun, *parts: Ref, roles: tuple[str, ...], metric: str,
         rows["title"].to_pylist(),
         rows["text"].to_pylist(),
         open_engine(run.store, by_role, metric=metric, params=AnswerParams()),
+        weights=read_field_weights(run.store.open(by_role["field_weights"], corpus.FIELD_WEIGHTS)),
         judged=None if judged is None else read_judged(run.store.open(judged, contracts.JUDGED), TUNING),
         params=params,
     )
