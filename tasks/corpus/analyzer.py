@@ -201,8 +201,8 @@ class Analyzer:
             elif not text or part.begin < contracted:
                 continue
             elif stop_word and part.kind == "name":
-                # ``numpy.where`` is about where; the word alone is not.
-                text = f".{text}"
+                # ``numpy.where`` is about where, more than the word alone.
+                spans.append((f".{text}", part.begin, part.end))
             elif not stop_word and part.kind != "exact":
                 text = self._stemmed(text)
             spans.append((text, part.begin, part.end))
