@@ -90,7 +90,9 @@ def choose_answers(
     gains = _gains(asked, default, params)
     tried = {blend: values for blend, values in gains.items() if blend.uses_lexical}
     chosen = best_blend(tried, default, params.interval)
-    reasons = reasons_of(tried, chosen, default, params.interval, f"{asked.metric} on {len(asked.texts)} {asked.kind}")
+    reasons = reasons_of(
+        tried, chosen, default, params.interval, f"nDCG@{asked.depth} on {len(asked.texts)} {asked.kind}"
+    )
     return Choice(
         chosen,
         [reason for reason in reasons if engine.dense or reason[0] == FEEDBACK],

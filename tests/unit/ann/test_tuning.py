@@ -112,7 +112,7 @@ def test_gains_are_those_of_a_sorted_ranking(seed, count, depth, rough):
 def test_every_blend_is_measured_and_every_part_has_a_reason(world):
     choice = choose(world)
     assert [part for part, *_ in choice.reasons] == ["feedback", "words of neighbours", "vectors"]
-    assert all("ndcg_at_50 on 60 halves of documents" in why for *_, why in choice.reasons)
+    assert all("nDCG@50 on 60 halves of documents" in why for *_, why in choice.reasons)
     names = [name for name, *_ in choice.figures]
     assert len(set(names)) == len(names) == 2 * 5 * 3 + 1
     assert {"words", "words (feedback)", "vectors", "words 0.8 (feedback, neighbours 0.2), vectors 0.2"} <= set(names)
@@ -159,7 +159,7 @@ def test_vectors_that_do_harm_are_off(world):
     choice = choose(world, params, engine, judged)
     assert choice.params.dense_share == 0
     off = {part: why for part, _, on, why in choice.reasons if not on}
-    assert "than with it, ndcg_at_10 on 120 judged queries" in off["vectors"]
+    assert "than with it, nDCG@10 on 120 judged queries" in off["vectors"]
     assert off["vectors"].startswith("off: ")
 
 
