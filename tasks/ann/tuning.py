@@ -7,23 +7,20 @@ gain lies above 0. So a part that does harm is switched off, and noise moves not
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.tasks.ann.asked import HALVES, JUDGED, Asked, Candidates
 from fingerpost.tasks.ann.blend_reasons import FEEDBACK, Reason, blend_name, plain_reasons, reasons_of
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.evaluation import Figure
-from fingerpost.tasks.ann.fusion import AnswerParams, fuse, only_dense, only_lexical
+from fingerpost.tasks.ann.fusion import AnswerParams, only_dense, only_lexical
 from fingerpost.tasks.ann.halved_documents import halved_engine
-from fingerpost.tasks.ann.judged import IntervalParams, JudgedQueries, Judgements, mean_of, query_metrics
+from fingerpost.tasks.ann.judged import IntervalParams, JudgedQueries, Judgements, mean_of
 from fingerpost.tasks.ann.questions import QuestionParams, make_questions
 from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.svd import SvdParams
-
-#: What blends are chosen on, as people read it.
-HALVES, JUDGED = "halves of documents", "judged queries"
 
 
 @dataclass(frozen=True)
@@ -52,55 +49,6 @@ class TuningParams:
                 "tuning: expected depth of at least 1, minimum of at least 2 and fitted of at least 0, got "
                 f"{self.depth}, {self.minimum} and {self.fitted}; correct them"
             )
-
-
-class Candidates(Protocol):
-    """The candidates of a question: rows int64 (c,), ascending, and their scores on both sides, float32 (c,)."""
-
-    @property
-    def rows(self) -> NDArray[np.int64]: ...
-
-    @property
-    def lexical(self) -> NDArray[np.float32]: ...
-
-    @property
-    def near(self) -> NDArray[np.float32]: ...
-
-    @property
-    def dense(self) -> NDArray[np.float32]: ...
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Questions with known answers. kind: `HALVES` or `JUDGED`; engine: what is asked; depth: of the gain that counts."""
-
-    kind: str
-    engine: Engine
-    texts: Sequence[str]
-    judgements: Judgements
-    depth: int
-
-    @property
-    def metric(self) -> str:
-        """The name of the gain."""
-        return f"ndcg_at_{self.depth}"
-
-    @property
-    def counted(self) -> str:
-        """The name of the number of questions."""
-        return "judged_queries" if self.kind == JUDGED else "questions"
-
-    def gains(self, found: Sequence[Candidates], params: AnswerParams) -> NDArray[np.float64]:
-        """The normalized discounted cumulative gain of each question's answers, float64 (q,)."""
-        ranked = np.full((len(found), self.depth), -1, dtype=np.int64)
-        for place, sides in enumerate(found):
-            scores = fuse(sides.lexical, sides.near, sides.dense, params)
-            best = sides.rows[np.lexsort((sides.rows, -scores))[: self.depth]]
-            ranked[place, : len(best)] = best
-        if self.kind == JUDGED:
-            return query_metrics(ranked, self.judgements)["ndcg_at_10"]
-        # One document is to be found: the ideal gain is 1.
-        return np.asarray((self.judgements.grades_of(ranked) / np.log2(np.arange(self.depth) + 2.0)).sum(axis=1))
 
 
 @dataclass(frozen=True)
