@@ -182,11 +182,17 @@ def build_index(
     max_terms: int = 300,
     max_neighbors: int = 6,
     ef_construction: int = 16,
+    choose: bool = False,
+    **answers: Any,
 ) -> Ref:
-    """The same to an index that is not published."""
+    """The same to an index that is not published.
+
+    choose: whether questions decide how texts are answered, else it is by words and vectors, with ``answers`` as given.
+    """
     from fingerpost.schemas.inputs.sources import FileSource
     from fingerpost.tasks.ann.evaluation import EvaluationParams
     from fingerpost.tasks.ann.finger_basis import FingerParams
+    from fingerpost.tasks.ann.fusion import AnswerParams
     from fingerpost.tasks.ann.hnsw import HnswParams
     from fingerpost.tasks.ann.neighbors import NeighborParams
     from fingerpost.tasks.ann.retrieval import RetrievalParams
@@ -238,7 +244,9 @@ def build_index(
     made["evaluation"] = ann.evaluate_index.execute(
         env, vectors, graph, basis, tables, metric=metric, params=EvaluationParams(queries=40, ef=(20,), repeats=1)
     )
-    made["tuning"] = search.tune_search.execute(env, *made.values(), params=TuningParams(), **parts())
+    made["tuning"] = search.tune_search.execute(
+        env, *made.values(), params=TuningParams(AnswerParams(**answers), choose=choose), **parts()
+    )
     made["retrieval"] = search.evaluate_retrieval.execute(
         env,
         *made.values(),
