@@ -50,7 +50,7 @@ def ranked_answers(
     engine: Engine, ranking: Ranking, chosen: Distinct, documents: Sequence[Document], *, explain: bool, search: str
 ) -> Answers:
     """The answers at the chosen places of a ranking, whose documents are given; search: how the graph was searched."""
-    sides, method = ranking.sides, engine.method
+    sides, method = ranking.sides, ranking.method
     places = ranking.order[chosen.places]
     terms = matched_terms(engine, ranking, sides.rows[places]) if explain else [()] * len(places)
     answers = [

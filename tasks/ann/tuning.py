@@ -7,22 +7,20 @@ gain lies above 0. So a part that does harm is switched off, and noise moves not
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerpost.tasks.ann.asked import HALVES, JUDGED, Asked, Candidates
 from fingerpost.tasks.ann.blend_reasons import FEEDBACK, Reason, blend_name, plain_reasons, reasons_of
-from fingerpost.tasks.ann.changed_texts import with_texts
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.evaluation import Figure
-from fingerpost.tasks.ann.fusion import AnswerParams, fuse, only_dense, only_lexical
-from fingerpost.tasks.ann.judged import IntervalParams, JudgedQueries, Judgements, mean_of, query_metrics
+from fingerpost.tasks.ann.fusion import AnswerParams, only_dense, only_lexical
+from fingerpost.tasks.ann.halved_documents import halved_engine
+from fingerpost.tasks.ann.judged import IntervalParams, JudgedQueries, Judgements, mean_of
 from fingerpost.tasks.ann.questions import QuestionParams, make_questions
 from fingerpost.tasks.corpus.impacts import FieldWeights
-
-#: What blends are chosen on, as people read it.
-HALVES, JUDGED = "halves of documents", "judged queries"
+from fingerpost.tasks.corpus.svd import SvdParams
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class TuningParams:
 
     answers: how texts are answered where nothing else is certainly better. choose: whether others are tried; otherwise
     texts are answered as ``answers`` says. dense_shares, near_shares: those that are tried beside its own. questions: made
-    from the documents. depth: the rank up to which their answers count. minimum: number of questions, and of judged
+    from the documents; fitted: maximum number of other documents that their vectors are fitted on. depth: the rank up to which their answers count. minimum: number of questions, and of judged
     queries, below which nothing is chosen on them. interval: of a gain.
     """
 
@@ -40,65 +38,17 @@ class TuningParams:
     dense_shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4)
     near_shares: tuple[float, ...] = (0.0, 0.2, 0.4)
     questions: QuestionParams = field(default_factory=QuestionParams)
+    fitted: int = 12_000
     depth: int = 300
     minimum: int = 30
     interval: IntervalParams = field(default_factory=lambda: IntervalParams(confidence=0.99))
 
     def __post_init__(self) -> None:
-        if self.depth < 1 or self.minimum < 2:
+        if self.depth < 1 or self.minimum < 2 or self.fitted < 0:
             raise ValueError(
-                f"tuning: expected depth of at least 1 and minimum of at least 2, got {self.depth} and {self.minimum}; "
-                "correct them"
+                "tuning: expected depth of at least 1, minimum of at least 2 and fitted of at least 0, got "
+                f"{self.depth}, {self.minimum} and {self.fitted}; correct them"
             )
-
-
-class Candidates(Protocol):
-    """The candidates of a question: rows int64 (c,), ascending, and their scores on both sides, float32 (c,)."""
-
-    @property
-    def rows(self) -> NDArray[np.int64]: ...
-
-    @property
-    def lexical(self) -> NDArray[np.float32]: ...
-
-    @property
-    def near(self) -> NDArray[np.float32]: ...
-
-    @property
-    def dense(self) -> NDArray[np.float32]: ...
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Questions with known answers. kind: `HALVES` or `JUDGED`; engine: what is asked; depth: of the gain that counts."""
-
-    kind: str
-    engine: Engine
-    texts: Sequence[str]
-    judgements: Judgements
-    depth: int
-
-    @property
-    def metric(self) -> str:
-        """The name of the gain."""
-        return f"ndcg_at_{self.depth}"
-
-    @property
-    def counted(self) -> str:
-        """The name of the number of questions."""
-        return "judged_queries" if self.kind == JUDGED else "questions"
-
-    def gains(self, found: Sequence[Candidates], params: AnswerParams) -> NDArray[np.float64]:
-        """The normalized discounted cumulative gain of each question's answers, float64 (q,)."""
-        ranked = np.full((len(found), self.depth), -1, dtype=np.int64)
-        for place, sides in enumerate(found):
-            scores = fuse(sides.lexical, sides.near, sides.dense, params)
-            best = sides.rows[np.lexsort((sides.rows, -scores))[: self.depth]]
-            ranked[place, : len(best)] = best
-        if self.kind == JUDGED:
-            return query_metrics(ranked, self.judgements)["ndcg_at_10"]
-        # One document is to be found: the ideal gain is 1.
-        return np.asarray((self.judgements.grades_of(ranked) / np.log2(np.arange(self.depth) + 2.0)).sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -121,24 +71,28 @@ def choose_answers(
     engine: Engine,
     *,
     weights: FieldWeights,
+    svd: SvdParams,
     judged: JudgedQueries | None,
     params: TuningParams,
 ) -> Choice:
     """The blend that is certainly the best on judged queries, or on questions made from the documents, or the default.
 
-    titles, texts: of all documents of the engine. weights: of their fields. judged: queries to choose on, if there are any.
+    titles, texts: of all documents of the engine. weights: of their fields. svd: as their vectors are made. judged: queries
+    to choose on, if there are any.
     """
     default = params.answers if engine.dense else only_lexical(params.answers)
     if not params.choose:
         return _kept(default, engine, "as set", 0)
-    asked = _asked(titles, texts, engine, weights, judged, params)
+    asked = _judged(engine, judged, params) or _halves(titles, texts, engine, weights, svd, params)
     if len(asked.texts) < params.minimum:
         why = f"as by default: only {len(asked.texts)} questions could be made, fewer than {params.minimum}"
         return _kept(default, engine, why, len(asked.texts))
     gains = _gains(asked, default, params)
     tried = {blend: values for blend, values in gains.items() if blend.uses_lexical}
     chosen = best_blend(tried, default, params.interval)
-    reasons = reasons_of(tried, chosen, default, params.interval, f"{asked.metric} on {len(asked.texts)} {asked.kind}")
+    reasons = reasons_of(
+        tried, chosen, default, params.interval, f"nDCG@{asked.depth} on {len(asked.texts)} {asked.kind}"
+    )
     return Choice(
         chosen,
         [reason for reason in reasons if engine.dense or reason[0] == FEEDBACK],
@@ -152,32 +106,57 @@ def best_blend(
 ) -> AnswerParams:
     """The blend whose gain over the default has the highest lower end of its interval, if that is above 0, or the default.
 
-    gains: float64 (q,) of each blend, the default among them. Ties go to the earlier one.
+    A share that is not the default's stays only if it is certainly better than none, where none is certainly better than
+    the default. gains: float64 (q,) of each blend, the default among them. Ties go to the earlier one.
     """
     best, lowest = default, 0.0
     for blend, values in gains.items():
         difference = values - gains[default]
         if difference.mean() > lowest and (low := mean_of(difference, interval).low) > lowest:
             best, lowest = blend, low
+    if best.near_share != default.near_share:
+        best = _without(replace(best, near_share=0.0), best, default, gains, interval)
+    if best.dense_share != default.dense_share:
+        best = _without(replace(best, dense_share=0.0), best, default, gains, interval)
     return best
 
 
-def _asked(
+def _without(
+    simpler: AnswerParams,
+    best: AnswerParams,
+    default: AnswerParams,
+    gains: Mapping[AnswerParams, NDArray[np.float64]],
+    interval: IntervalParams,
+) -> AnswerParams:
+    """The simpler blend if that is certainly better than the default and the best is not certainly better than that."""
+    if simpler not in gains or mean_of(gains[simpler] - gains[default], interval).low <= 0:
+        return best
+    return best if mean_of(gains[best] - gains[simpler], interval).low > 0 else simpler
+
+
+def _judged(engine: Engine, judged: JudgedQueries | None, params: TuningParams) -> Asked | None:
+    """Judged queries, if there are enough."""
+    if judged is None or len(judged.texts) < params.minimum:
+        return None
+    return Asked(JUDGED, engine, judged.texts, judged.judgements, 10)
+
+
+def _halves(
     titles: Sequence[str],
     texts: Sequence[str],
     engine: Engine,
     weights: FieldWeights,
-    judged: JudgedQueries | None,
+    svd: SvdParams,
     params: TuningParams,
 ) -> Asked:
-    """Judged queries where there are enough, else questions made from documents, of which each lacks the half asked by."""
-    if judged is not None and len(judged.texts) >= params.minimum:
-        return Asked(JUDGED, engine, judged.texts, judged.judgements, 10)
+    """Questions made from documents, each of which lacks the half that it is asked by."""
     made = make_questions(titles, texts, analyzer=engine.analyzer, lexicon=engine.lexicon, params=params.questions)
     count = len(made.rows)
-    changed = with_texts(engine, made.rows, [""] * count, made.halves, weights=weights) if count else engine
+    if count >= params.minimum:
+        seed = params.questions.seed
+        engine = halved_engine(engine, made, weights=weights, svd=svd, fitted=params.fitted, seed=seed)
     judgements = Judgements.of(np.arange(count), made.rows, np.ones(count), count=count)
-    return Asked(HALVES, changed, made.queries, judgements, params.depth)
+    return Asked(HALVES, engine, made.queries, judgements, params.depth)
 
 
 def _gains(asked: Asked, default: AnswerParams, params: TuningParams) -> dict[AnswerParams, NDArray[np.float64]]:

@@ -9,8 +9,8 @@ from fingerpost.tasks.corpus.languages import choose_language
 from fingerpost.tasks.corpus.runs import RUN
 from fingerpost.tasks.corpus.scripts import MARKS
 
-_SAMPLE_DOCUMENTS = 1_000
-_SAMPLE_CHARACTERS = 10_000
+_SAMPLE_DOCUMENTS = 300
+_SAMPLE_CHARACTERS = 2_000
 _LETTER = re.compile(rf"[^\W_]|[{MARKS}]")
 #: A collection of which a larger fraction of letters becomes no term gets a warning.
 MAX_LOST_LETTERS = 0.1
