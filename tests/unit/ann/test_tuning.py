@@ -129,7 +129,7 @@ def test_figures_are_what_the_engine_answers(world):
     rows = np.arange(0, ROWS, 6)
     judged = JudgedQueries(
         [str(row) for row in rows],
-        [world.texts[row].split(".")[0] for row in rows],
+        [" ".join(world.texts[row].split()[:3]) for row in rows],
         Judgements.of(np.arange(len(rows)), rows, np.ones(len(rows)), count=len(rows)),
     )
     choice = choose(world, judged=judged)
@@ -152,7 +152,7 @@ def test_vectors_that_do_harm_are_off(world):
     rows = np.arange(0, ROWS, 2)
     judged = JudgedQueries(
         [str(row) for row in rows],
-        [world.texts[row].split(".")[0] for row in rows],
+        [" ".join(world.texts[row].split()[:3]) for row in rows],
         Judgements.of(np.arange(len(rows)), rows, np.ones(len(rows)), count=len(rows)),
     )
     params = replace(PARAMS, answers=AnswerParams(dense_share=0.9, near_share=0.5))
