@@ -59,7 +59,9 @@ def term_impacts(counts: TermCounts, lexicon: Lexicon, weights: FieldWeights) ->
     frequencies = _normalized(counts, ~lexicon.stop[terms], lexicon, weights)
     data = rarities(lexicon)[terms] * frequencies / (frequencies + weights.saturation)
     matrix = sparse.csr_array(
-        (data.astype(np.float32), terms.astype(np.int32), counts.indptr), shape=(counts.documents, lexicon.size), copy=True
+        (data.astype(np.float32), terms.astype(np.int32), counts.indptr),
+        shape=(counts.documents, lexicon.size),
+        copy=True,
     )
     matrix.eliminate_zeros()
     matrix.has_canonical_format = True
