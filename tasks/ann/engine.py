@@ -102,7 +102,7 @@ class Engine:
         """A text as a query: its terms, each as often as it occurs.
 
         Where they are few, stop words are terms like others, those of a query of nothing else with their whole weight. A
-        text that is the name of documents, or its end, has the key of that name as a further term.
+        text that is the name of documents, or its last part, has the key of that name as a further term.
         """
         columns = self.lexicon.columns(self.analyzer.query_tokens(text))
         asked, counts = np.unique(columns, return_counts=True)

@@ -57,8 +57,8 @@ class AnalyzerParams:
 _BLANK = re.compile(r"\s")
 _NAME_STOP = re.compile(r"[.:/]+(?=\w)")
 _NAMED = re.compile(rf"{WORD.pattern}|\+\+|#")
-# Ends of a name that are terms, and characters of a query that may be a name.
-_NAME_ENDS, _LONGEST_NAME = 4, 200
+# Characters of a query that may be a name.
+_LONGEST_NAME = 200
 
 #: A term, and where it begins and ends in the text.
 Span = tuple[str, int, int]
@@ -118,18 +118,19 @@ class Analyzer:
         return self._places(text, singles=False)
 
     def name_keys(self, title: str) -> list[str]:
-        """Terms for a document's name as a whole and for its ends: ``=pandasreadcsv`` and ``=readcsv``.
+        """Terms for a document's name as a whole and for its last part: ``=pandasreadcsv`` and ``=readcsv``.
 
         They stand for a name however it is spelled: by case, ``_``, blanks or stops. None under the pattern "sklearn".
         """
         if self.params.pattern == "sklearn":
             return []
         title = nfc(title).strip()
-        ends = [0] if _BLANK.search(title) else [0, *(stop.end() for stop in _NAME_STOP.finditer(title))][-_NAME_ENDS:]
-        return list(dict.fromkeys(key for end in [0, *ends] if (key := self._key(title[end:]))))
+        stops = [] if _BLANK.search(title) else [stop.end() for stop in _NAME_STOP.finditer(title)]
+        keys = [self._key(title), *(self._key(title[end:]) for end in stops[-1:])]
+        return [key for key in dict.fromkeys(keys) if key]
 
     def query_keys(self, text: str) -> list[str]:
-        """The term for a document of which a query is the name, or its end, as in `name_keys`; none for long texts."""
+        """The term for a document of which a query is the name or its last part; none for long texts."""
         return self.name_keys(text)[:1] if len(text) <= _LONGEST_NAME else []
 
     def settings(self) -> dict[str, Any]:
