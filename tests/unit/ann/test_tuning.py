@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.asked import HALVES, JUDGED, Asked
 from fingerpost.tasks.ann.blend_reasons import blend_name
+from fingerpost.tasks.ann.dense_side import NeighborTable
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.fusion import AnswerParams, fuse, only_dense, only_lexical
@@ -148,8 +149,8 @@ def test_vectors_that_do_harm_are_off(world):
     dense = world.engine.dense
     random = np.random.default_rng(0).standard_normal(dense.index.vectors.shape).astype(np.float32)
     random /= np.linalg.norm(random, axis=1, keepdims=True)
-    ids = np.random.default_rng(1).integers(0, ROWS, dense.neighbors[0].shape).astype(np.uint32)
-    noisy = replace(dense, index=ExactIndex(random, "ip"), neighbors=(ids, np.ones(ids.shape, np.float32)))
+    ids = np.random.default_rng(1).integers(0, ROWS, dense.neighbors.ids.shape).astype(np.uint32)
+    noisy = replace(dense, index=ExactIndex(random, "ip"), neighbors=NeighborTable(ids, np.ones(ids.shape, np.float32)))
     engine = replace(world.engine, dense=noisy)
     rows = np.arange(0, ROWS, 2)
     judged = JudgedQueries(
