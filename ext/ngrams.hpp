@@ -1,7 +1,8 @@
 // Counting of word and character n-grams: tokens, their order, and a depth-first walk over sorted positions.
 //
 // Tokens are the maximal runs of at least two word characters of the lower-cased text, which is what the pattern
-// (?u)\b\w\w+\b matches. They are kept as UTF-8, whose byte order is the code point order of Python's str.
+// (?u)\b\w\w+\b matches; with marks, these belong to the word before them. They are kept as UTF-8, whose byte order is
+// the code point order of Python's str.
 #pragma once
 
 #include <Python.h>
@@ -11,6 +12,8 @@
 #include <cstring>
 #include <numeric>
 #include <vector>
+
+#include "marks.hpp"
 
 namespace fingerpost {
 
@@ -174,6 +177,7 @@ struct Tokens {
     std::vector<uint64_t> starts{0};
     std::vector<uint32_t> ordered;  // rank -> id in the table
     std::vector<char> buffer;
+    bool marks = false;
 
     const char* data(uint32_t rank) const { return table.data(ordered[rank]); }
     size_t length(uint32_t rank) const { return table.length(ordered[rank]); }
@@ -206,8 +210,12 @@ struct Tokens {
             size_t filled = 0, characters = 0;
             while (i < size) {
                 const uint32_t code = uint32_t(text[i]);
-                const bool inside = code < 128 ? ASCII_WORDS.lower[code] != 0 : bool(Py_UNICODE_ISALNUM(Py_UCS4(code)));
-                if (!inside) break;
+                const bool letter = code < 128 ? ASCII_WORDS.lower[code] != 0 : bool(Py_UNICODE_ISALNUM(Py_UCS4(code)));
+                if (marks && characters && is_optional(code)) {
+                    ++i;
+                    continue;
+                }
+                if (!letter && !(marks && characters && is_mark(code))) break;
                 filled += append_utf8(word + filled, code);
                 ++characters;
                 ++i;

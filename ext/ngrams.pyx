@@ -1,6 +1,8 @@
 # distutils: language = c++
 """Counts of word and character n-grams, and merges of sorted term lists (shapes and dtypes: ``ngrams.pyi``)."""
 
+import unicodedata
+
 import numpy as np
 
 from cpython.object cimport PyObject
@@ -19,6 +21,7 @@ cdef extern from "ngrams.hpp" namespace "fingerpost":
     cdef cppclass Tokens:
         vector[uint32_t] tokens
         vector[uint64_t] starts
+        cbool marks
         void add_ascii(const char* text, size_t size) except +
         void add_object(PyObject* text) except +
         void rank() except + nogil
@@ -44,7 +47,7 @@ cdef class _Counter:
     cdef unsigned least
     cdef unsigned most
 
-    def __init__(self, list texts, str family, int ngram_min, int ngram_max):
+    def __init__(self, list texts, str family, int ngram_min, int ngram_max, bint marks):
         if family not in FAMILIES:
             raise ValueError(f"family: expected 'word' or 'char', got {family!r}; choose one of them")
         if not 1 <= ngram_min <= ngram_max <= 255:
@@ -54,6 +57,7 @@ cdef class _Counter:
         self.words = family == "word"
         self.least = ngram_min
         self.most = ngram_max
+        self.tokens.marks = marks
         self.read(texts)
         cdef size_t rows = len(texts)
         with nogil:
@@ -75,6 +79,8 @@ cdef class _Counter:
                 self.tokens.add_ascii(<const char*>PyUnicode_DATA(text), <size_t>PyUnicode_GET_LENGTH(text))
             else:
                 # Lower-casing looks at the whole text (a final sigma differs), so Python does it.
+                if self.tokens.marks:
+                    text = unicodedata.normalize("NFC", text)
                 text = str.lower(text)
                 self.tokens.add_object(<PyObject*>text)
         if self.tokens.tokens.size() >= <size_t>0xFFFFFFFF:
@@ -97,16 +103,18 @@ cdef class _Counter:
         return indptr, indices, counts
 
 
-def count_ngrams(list texts not None, *, str family not None, int ngram_min, int ngram_max):
-    counter = _Counter(texts, family, ngram_min, ngram_max)
+def count_ngrams(list texts not None, *, str family not None, int ngram_min, int ngram_max,
+                 bint marks=True):
+    counter = _Counter(texts, family, ngram_min, ngram_max, marks)
     indptr, indices, counts = counter.rows()
     return indptr, indices, counts, term_list(counter.counts, counter.tokens, counter.words, counter.least)
 
 
-def hash_ngrams(list texts not None, *, str family not None, int ngram_min, int ngram_max, int64_t buckets):
+def hash_ngrams(list texts not None, *, str family not None, int ngram_min, int ngram_max, int64_t buckets,
+                bint marks=True):
     if not 1 <= buckets <= 2**31 - 1:
         raise ValueError(f"buckets: expected 1 to 2**31 - 1, got {buckets}; choose a size in between")
-    counter = _Counter(texts, family, ngram_min, ngram_max)
+    counter = _Counter(texts, family, ngram_min, ngram_max, marks)
     indptr, indices, counts = counter.rows()
     cdef int64_t[::1] indptr_view = indptr
     cdef int32_t[::1] indices_view = indices

@@ -20,7 +20,7 @@ _GRAPH = ("graph.pxd", "graph.hpp", *_SIMD)
 
 #: Extension name to the files beside this one that it is compiled from (the ``.pyx`` first).
 EXTENSIONS: dict[str, tuple[str, ...]] = {
-    "ngrams": ("ngrams.pyx", "ngrams.hpp", *_BUILD),
+    "ngrams": ("ngrams.pyx", "ngrams.hpp", "marks.hpp", *_BUILD),
     "hnsw": ("hnsw.pyx", "hnsw.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "ranker_solve": (

@@ -179,14 +179,20 @@ def build_index(
     *,
     rows_per_shard: int = 4096,
     rank: int = 8,
-    max_terms: int = 300,
+    language: str = "english",
     max_neighbors: int = 6,
     ef_construction: int = 16,
+    choose: bool = False,
+    **answers: Any,
 ) -> Ref:
-    """The same to an index that is not published."""
+    """The same to an index that is not published.
+
+    choose: whether questions decide how texts are answered, else it is by words and vectors, with ``answers`` as given.
+    """
     from fingerpost.schemas.inputs.sources import FileSource
     from fingerpost.tasks.ann.evaluation import EvaluationParams
     from fingerpost.tasks.ann.finger_basis import FingerParams
+    from fingerpost.tasks.ann.fusion import AnswerParams
     from fingerpost.tasks.ann.hnsw import HnswParams
     from fingerpost.tasks.ann.neighbors import NeighborParams
     from fingerpost.tasks.ann.retrieval import RetrievalParams
@@ -212,7 +218,7 @@ def build_index(
 
     made["documents"] = import_documents.execute(env, FileSource(str(documents)), params=ImportParams(rows_per_shard))
     made["analyzer"] = terms.choose_analyzer.execute(
-        env, made["documents"], params=AnalyzerParams("english"), stemmer=stemmer_version()
+        env, made["documents"], params=AnalyzerParams(language), stemmer=stemmer_version()
     )
     made["term_counts"] = counts = terms.count_terms.execute(env, made["documents"], made["analyzer"])
     made["lexicon"] = lexicon = terms.merge_lexicon.execute(env, counts, made["analyzer"])
@@ -220,9 +226,7 @@ def build_index(
         env, made["documents"], made["analyzer"], counts, lexicon, params=FieldWeightParams()
     )
     made["postings"] = terms.build_postings.execute(env, counts, lexicon, weights)
-    made["features"] = terms.weigh_documents.execute(
-        env, counts, lexicon, weights, params=TermWeightParams(max_terms=max_terms)
-    )
+    made["features"] = terms.weigh_documents.execute(env, counts, lexicon, weights, params=TermWeightParams())
     made["projection"] = features.fit_projection.execute(
         env, made["features"], params=SvdParams(rank=rank, passes=4, whitening=0.0)
     )
@@ -238,7 +242,9 @@ def build_index(
     made["evaluation"] = ann.evaluate_index.execute(
         env, vectors, graph, basis, tables, metric=metric, params=EvaluationParams(queries=40, ef=(20,), repeats=1)
     )
-    made["tuning"] = search.tune_search.execute(env, *made.values(), params=TuningParams(), **parts())
+    made["tuning"] = search.tune_search.execute(
+        env, *made.values(), params=TuningParams(AnswerParams(**answers), choose=choose), **parts()
+    )
     made["retrieval"] = search.evaluate_retrieval.execute(
         env,
         *made.values(),

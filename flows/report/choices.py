@@ -29,6 +29,11 @@ class FigureTable:
     metrics: tuple[str, ...]
     rows: list[tuple[str, tuple[float | None, ...]]]
 
+    def rows_of(self, names: Iterable[str]) -> list[tuple[str, tuple[float | None, ...]]]:
+        """The rows of these candidates, in the order of the names; those that were not measured are left out."""
+        found = dict(self.rows)
+        return [(name, found[name]) for name in names if name in found]
+
     @property
     def best(self) -> float | None:
         """The highest value of the first metric."""
@@ -43,10 +48,8 @@ class Choices:
     tables: list[FigureTable]
 
 
-def page_tables(title: str, choices: Choices | None) -> list[PageTable]:
+def page_tables(title: str, choices: Choices) -> list[PageTable]:
     """Choices and their figures as tables of the page of a run."""
-    if choices is None:
-        return []
     rows = [(one.part, one.value, "yes" if one.on else "no", one.reason) for one in choices.chosen]
     figures = [
         PageTable(

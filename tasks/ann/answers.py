@@ -76,8 +76,12 @@ class Answers:
 
 #: What the score of an answer by vectors is, by the metric of the index.
 DENSE_MEASURES = {"cosine": "cosine similarity", "ip": "inner product", "l2": "Euclidean distance"}
-#: What the score of an answer by words alone is, and of one by both sides.
-LEXICAL_MEASURE, FUSED_MEASURE = "lexical score", "fused score"
+#: What the score of an answer to a text is, by the method.
+MEASURES: dict[Method, str] = {
+    "fused": "fused score",
+    "lexical": "relative lexical score",
+    "dense": "cosine similarity",
+}
 
 
 def dense_score(distance: float, metric: str) -> float:

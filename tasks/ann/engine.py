@@ -1,29 +1,32 @@
 """Text queries: candidates by words and by vectors, each scored by both sides, fused to one ranking."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.ext import hnsw as kernel
-from fingerpost.tasks.ann.filtered import Nearest, nearest_kept
-from fingerpost.tasks.ann.fusion import AnswerParams, fuse, near_scores
+from fingerpost.tasks.ann.answers import Method
+from fingerpost.tasks.ann.dense_side import DenseSide
+from fingerpost.tasks.ann.filtered import NOTHING
+from fingerpost.tasks.ann.fusion import AnswerParams, fuse, near_scores, only_lexical
 from fingerpost.tasks.ann.graph import NONE
-from fingerpost.tasks.ann.search import Index, SearchCounters
+from fingerpost.tasks.ann.search import SearchCounters
 from fingerpost.tasks.corpus.analyzer import Analyzer
-from fingerpost.tasks.corpus.feedback import expand
+from fingerpost.tasks.corpus.feedback import expand, quotes
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.postings import Postings
-from fingerpost.tasks.corpus.svd import project
-from fingerpost.tasks.corpus.term_weights import TermWeights
 
-#: What a stop word of a query counts, and the number of terms of a document as a query.
-STOP_WEIGHT, LIKE_TERMS = 0.3, 25
+#: What a stop word of a query counts, the number of other terms below which stop words find candidates too, and the number
+#: of terms of a document as a query.
+STOP_WEIGHT, FEW_TERMS, LIKE_TERMS = 0.3, 3, 25
+#: The number of first documents that a text may be a quotation of.
+QUOTED_AMONG = 10
 #: A lexical query: columns of the lexicon, int64 (q,), ascending, and weights float32 (q,).
 Terms = tuple[NDArray[np.int64], NDArray[np.float32]]
+#: Rows int64 (r,), best first, and their scores float32 (r,).
+Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 _NO_TERMS: Terms = np.empty(0, np.int64), np.empty(0, np.float32)
-_NOTHING = Nearest(np.empty(0, np.int64), np.empty(0, np.float32), SearchCounters())
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,14 @@ class Question:
 
     terms: those that candidates are found by. stop_words: those that only help to order the candidates, which share one
     of the terms, so that no list of half the documents is read. vector: float32 (d,) of norm 1; zeros where the dense
-    side knows none of the terms, empty where there is none. expands: whether feedback may add terms.
+    side knows none of the terms, empty where there is none. asked: int64, all distinct terms of a text, -1 for those that
+    the lexicon lacks; None where the query is no text.
     """
 
     terms: Terms
     stop_words: Terms
     vector: NDArray[np.float32]
-    expands: bool = True
+    asked: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,12 @@ class Sides:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The places of the answers among the candidates ``sides``, best first, int64 (m,), and their scores float32 (m,)."""
+    """The places of the answers among the candidates ``sides``, best first, int64 (m,), and their scores float32 (m,).
 
+    method: how they were ranked.
+    """
+
+    method: Method
     question: Question
     sides: Sides
     order: NDArray[np.int64]
@@ -75,34 +83,6 @@ class Ranking:
     def rows(self) -> NDArray[np.int64]:
         """The rows of the answers, int64 (m,), best first."""
         return self.sides.rows[self.order]
-
-
-@dataclass(frozen=True)
-class DenseSide:
-    """The vectors of documents, rows of norm 1 or zero, and how terms become one.
-
-    terms: their weights in a vector. components: float32 (columns, d). neighbors: each document's nearest, uint32 (n, m),
-    padded with 0xFFFFFFFF, and cosines float32 (n, m).
-    """
-
-    terms: TermWeights
-    components: NDArray[np.float32]
-    index: Index
-    neighbors: tuple[NDArray[np.uint32], NDArray[np.float32]]
-
-    def vector(self, columns: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The vector of a text with these terms, float32 (d,), of norm 1; zeros if it has none."""
-        return project(self.terms.row(columns, weights), self.components)[0]
-
-    def nearest(self, vector: NDArray[np.float32], count: int, keep: NDArray[np.bool_] | None) -> Nearest:
-        """The rows nearest to a vector (d,), of those in ``keep``; none to a vector of zeros."""
-        return nearest_kept(self.index, vector, count, keep=keep) if vector.any() else _NOTHING
-
-    def cosines(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The cosines of a vector (d,) with rows, float32: the same bits whichever side proposed a row."""
-        bounds = np.array([0, len(rows)], dtype=np.int64)
-        found = kernel.gather_distances(vector[None], self.index.vectors, bounds, rows.astype(np.uint32), "ip")
-        return (1.0 - found).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -119,15 +99,21 @@ class Engine:
     params: AnswerParams
 
     def question(self, text: str) -> Question:
-        """A text as a query: its terms, each as often as it occurs; stop words are terms where there are no others."""
+        """A text as a query: its terms, each as often as it occurs.
+
+        Where they are few, stop words are terms like others, those of a query of nothing else with their whole weight.
+        """
         columns = self.lexicon.columns(self.analyzer.query_tokens(text))
-        known, counts = np.unique(columns[columns >= 0], return_counts=True)
-        weights, stop = counts.astype(np.float32), self.lexicon.stop[known]
-        if stop.all():
-            stop[:] = False
-        terms = known[~stop], weights[~stop]
-        vector = self.dense.vector(*terms) if self.dense else np.empty(0, np.float32)
-        return Question(terms, (known[stop], weights[stop] * np.float32(STOP_WEIGHT)), vector)
+        asked, counts = np.unique(columns, return_counts=True)
+        known, weights = asked[asked >= 0], counts[asked >= 0].astype(np.float32)
+        stop = self.lexicon.stop[known]
+        if not stop.all():
+            weights[stop] *= np.float32(STOP_WEIGHT)
+        content = known[~stop], weights[~stop]
+        vector = self.dense.vector(*content) if self.dense else np.empty(0, np.float32)
+        if len(content[0]) < FEW_TERMS:
+            return Question((known, weights), _NO_TERMS, vector, asked)
+        return Question(content, (known[stop], weights[stop]), vector, asked)
 
     def question_like(self, row: int) -> Question:
         """A document as a query: its heaviest terms, by their weight in it, and its vector."""
@@ -137,51 +123,75 @@ class Engine:
         columns, weights = columns[content], weights[content]
         chosen = np.sort(np.lexsort((columns, -weights))[:LIKE_TERMS])
         vector = self.dense.index.vectors[row] if self.dense else np.empty(0, np.float32)
-        return Question((columns[chosen], weights[chosen]), _NO_TERMS, vector, expands=False)
+        return Question((columns[chosen], weights[chosen]), _NO_TERMS, vector)
 
     def answer(self, questions: Sequence[Question], k: int, *, keep: NDArray[np.bool_] | None = None) -> list[Ranking]:
-        """The best k rows of each question, by fused score, ties by row; keep: bool (n,), the rows that count."""
-        rankings = []
-        for question in questions:
-            sides = self.sides(question, k, keep=keep)
-            scores = fuse(sides.lexical, sides.near, sides.dense, self.params)
-            order = np.lexsort((sides.rows, -scores))[:k]
-            rankings.append(Ranking(question, sides, order, scores[order]))
-        return rankings
+        """The best k rows of each question, by fused score, ties by row; keep: bool (n,), the rows that count.
+
+        A text that reads like a passage of one of the first documents by words is answered by its words alone.
+        """
+        found = [self.ranked(question, k, keep=keep) for question in questions]
+        return [replace(ranking, order=ranking.order[:k], scores=ranking.scores[:k]) for ranking in found]
+
+    def ranked(self, question: Question, k: int, *, keep: NDArray[np.bool_] | None = None) -> Ranking:
+        """All candidates in their order: at least k of each side, if there are as many."""
+        first = self._first(question, keep)
+        params = self._params_for(question, first)
+        sides = self._sides(question, first, params, k, keep)
+        scores = fuse(sides.lexical, sides.near, sides.dense, params)
+        order = np.lexsort((sides.rows, -scores))
+        return Ranking(self._method(params), question, sides, order, scores[order])
 
     def sides(self, question: Question, k: int, *, keep: NDArray[np.bool_] | None = None) -> Sides:
         """The candidates of a question on both sides: at least k each, if there are as many, of the rows that count."""
-        count = max(k, self.params.candidates)
-        found = self._expanded(question, keep)
+        first = self._first(question, keep)
+        return self._sides(question, first, self._params_for(question, first), k, keep)
+
+    def _first(self, question: Question, keep: NDArray[np.bool_] | None) -> Found:
+        """What a text finds by its own words: for feedback, and to tell whether it is a quotation."""
+        feedback = self.params.feedback
+        if question.asked is None or not self.params.uses_lexical:
+            return _NO_TERMS
+        return self.postings.best(*question.terms, max(feedback.documents if feedback else 0, QUOTED_AMONG), keep)
+
+    def _params_for(self, question: Question, first: Found) -> AnswerParams:
+        """How a question is answered: as chosen, a quotation by its own words alone."""
+        if question.asked is None or not quotes(question.asked, first[0][:QUOTED_AMONG], self.postings):
+            return self.params
+        return replace(only_lexical(self.params), feedback=None)
+
+    def _method(self, params: AnswerParams) -> Method:
+        if self.dense is None or not params.uses_dense:
+            return "lexical"
+        return "fused" if params.uses_lexical else "dense"
+
+    def _sides(
+        self, question: Question, first: Found, params: AnswerParams, k: int, keep: NDArray[np.bool_] | None
+    ) -> Sides:
+        count, near = max(k, params.candidates), self.dense if params.uses_dense else None
+        found = question.terms if params.uses_lexical else _NO_TERMS
+        if params.feedback is not None and len(first[0]):
+            found = expand(*found, *first, self.postings, self.lexicon.stop, params.feedback)
         lexical, _ = self.postings.best(*found, count, keep)
-        terms = _joined(found, question.stop_words)
-        dense = self.dense.nearest(question.vector, count, keep) if self.dense else _NOTHING
+        terms = _joined(found, question.stop_words) if len(lexical) else found
+        dense = near.nearest(question.vector, count, keep) if near else NOTHING
         rows = np.union1d(lexical, dense.rows)
-        scores = self.postings.scores_of(*terms, rows)
         return Sides(
             rows,
-            scores,
-            self._near(terms, rows, keep),
-            self.dense.cosines(question.vector, rows) if self.dense else np.zeros(len(rows), np.float32),
+            self.postings.scores_of(*terms, rows),
+            self._near(terms, rows, keep) if params.uses_neighbors else np.zeros(len(rows), np.float32),
+            near.cosines(question.vector, rows) if near else np.zeros(len(rows), np.float32),
             _ranks(rows, lexical),
             _ranks(rows, dense.rows),
             *terms,
             dense.counters,
         )
 
-    def _expanded(self, question: Question, keep: NDArray[np.bool_] | None) -> Terms:
-        """The lexical query, with terms of the best documents of a first search if the parameters say so."""
-        own, feedback = question.terms, self.params.feedback
-        if feedback is None or not question.expands:
-            return own
-        rows, scores = self.postings.best(*own, feedback.documents, keep)
-        return expand(*own, rows, scores, self.postings, self.lexicon.stop, feedback)
-
     def _near(self, terms: Terms, rows: NDArray[np.int64], keep: NDArray[np.bool_] | None) -> NDArray[np.float32]:
         """How well the neighbours of rows match, float32 (c,)."""
-        if self.dense is None or not self.params.uses_neighbors:
+        if self.dense is None:
             return np.zeros(len(rows), np.float32)
-        neighbors, cosines = (table[rows] for table in self.dense.neighbors)
+        neighbors, cosines = self.dense.neighbors.of(rows)
         counted = neighbors != NONE
         if keep is not None:
             counted &= keep[np.where(counted, neighbors, 0)]

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.answers import (
     DENSE_MEASURES,
-    FUSED_MEASURE,
-    LEXICAL_MEASURE,
+    MEASURES,
     Answer,
     Answers,
     MatchedTerm,
@@ -51,15 +50,15 @@ def ranked_answers(
     engine: Engine, ranking: Ranking, chosen: Distinct, documents: Sequence[Document], *, explain: bool, search: str
 ) -> Answers:
     """The answers at the chosen places of a ranking, whose documents are given; search: how the graph was searched."""
-    both, sides = engine.dense is not None, ranking.sides
+    sides, method = ranking.sides, ranking.method
     places = ranking.order[chosen.places]
     terms = matched_terms(engine, ranking, sides.rows[places]) if explain else [()] * len(places)
     answers = [
         Answer(
             **_named(document),
             score=_rounded(score),
-            lexical=_rounded(sides.lexical[place]),
-            dense=_rounded(sides.dense[place]) if both else None,
+            lexical=_rounded(sides.lexical[place]) if method != "dense" else None,
+            dense=_rounded(sides.dense[place]) if method != "lexical" else None,
             lexical_rank=int(sides.lexical_rank[place]) or None,
             dense_rank=int(sides.dense_rank[place]) or None,
             terms=found,
@@ -72,9 +71,9 @@ def ranked_answers(
         len(sides.rows),
         sides.counters.distances,
         sides.counters.estimates,
-        "fused" if both else "lexical",
-        search=search if both else "",
-        measure=FUSED_MEASURE if both else LEXICAL_MEASURE,
+        method,
+        search=search if method != "lexical" else "",
+        measure=MEASURES[method],
         collapsed=chosen.collapsed,
     )
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.autocomplete.sessions import text_hashes
+from fingerpost.tasks.corpus.scripts import JOINERS, MARKS
 
 #: The families of terms, by their number. position: a query and its place; query: a query at any place; path: the
 #: beginning of a query up to the end of a word but the last; word: a word of it; pair, triple: the last queries together;
@@ -29,9 +30,10 @@ _CACHED = 4096
 #: Words of a query that count: its first ones.
 MAX_WORDS = 12
 
-# Kana and ideographs are written without spaces: each character is a word.
+# Kana and ideographs are written without spaces: each character is a word. Marks belong to the word before them.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fa1f"
-_WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+_LETTER = f"[^\\W_{_UNSPACED}]"
+_WORD = re.compile(f"[{_UNSPACED}]|{_LETTER}+(?:[{MARKS}{JOINERS}]+{_LETTER}*)*")
 
 _GOLDEN_INT, _FIRST_INT, _SECOND_INT, _ALL = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 2**64 - 1
 _GOLDEN, _FIRST, _SECOND = (np.uint64(n) for n in (_GOLDEN_INT, _FIRST_INT, _SECOND_INT))

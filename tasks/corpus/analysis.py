@@ -9,8 +9,8 @@ from fingerpost.tasks.corpus.languages import choose_language
 from fingerpost.tasks.corpus.runs import RUN
 from fingerpost.tasks.corpus.scripts import MARKS
 
-_SAMPLE_DOCUMENTS = 1_000
-_SAMPLE_CHARACTERS = 10_000
+_SAMPLE_DOCUMENTS = 300
+_SAMPLE_CHARACTERS = 2_000
 _LETTER = re.compile(rf"[^\W_]|[{MARKS}]")
 #: A collection of which a larger fraction of letters becomes no term gets a warning.
 MAX_LOST_LETTERS = 0.1
@@ -21,7 +21,7 @@ class AnalyzerQuality:
     """How the analyzer of a collection was chosen and what it loses.
 
     language, reason: as in `LanguageChoice`; "as set" where the parameters name the language. shares: of the languages
-    of sampled documents, empty where it was not measured. lost_letters: fraction. warning: in words, "" without one.
+    of sampled documents, empty where it was not measured. lost_letters: fraction. warning: a sentence, "" without one.
     """
 
     language: str

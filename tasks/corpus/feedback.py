@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.corpus.postings import Postings
 
+#: Distinct terms that make a quotation; of fewer, many documents have all.
+QUOTED_TERMS = 4
+
 
 @dataclass(frozen=True)
 class FeedbackParams:
@@ -56,6 +59,18 @@ def expand(
     joined, place = np.unique(np.concatenate((columns, terms)), return_inverse=True)
     total = np.bincount(place, np.concatenate((weights, gains)), len(joined))
     return joined[total > 0], total[total > 0].astype(np.float32)
+
+
+def quotes(columns: NDArray[np.int64], rows: NDArray[np.int64], postings: Postings) -> bool:
+    """Whether a query reads like a passage of one of the documents ``rows``: at least four terms, and it has all of them.
+
+    columns: the distinct terms of the query with its stop words, -1 for terms that the collection lacks. Such a query asks
+    for the document that it quotes, and terms of others only lead away from it.
+    """
+    if len(columns) < QUOTED_TERMS or (columns < 0).any():
+        return False
+    slices = (slice(*postings.forward_indptr[row : row + 2]) for row in rows)
+    return any(np.isin(columns, postings.forward_terms[part]).all() for part in slices)
 
 
 def _shares(scores: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """Questions that are made from a collection to compare weights of its fields.
 
-Two kinds ask for what a field says when the field is not there: titles against texts in which no title counts, and first
-sentences against documents of which each lacks its own when it is asked for. The third, first sentences against whole
-documents, favours weight on the first paragraph by its making.
+Titles are asked against texts in which no title counts, so that no field gains by the making. First sentences are asked
+against their documents without them, where what follows moves up, and against whole documents, where they stand word by
+word; both lean towards the first paragraph, and so titles must agree.
 """
 
 from collections import Counter
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fingerpost.tasks.corpus.impacts import FieldWeights, term_impacts
-from fingerpost.tasks.corpus.known_items import KnownItemParams, remove_first_sentence, select_known_items
+from fingerpost.tasks.corpus.known_items import KnownItemParams, select_known_items
 from fingerpost.tasks.corpus.lexicon import Lexicon
+from fingerpost.tasks.corpus.sentences import remove_first_sentence
 from fingerpost.tasks.corpus.term_counts import TermCounts, count_terms
 
 TITLES, REST, WHOLE = "titles against texts", "first sentences against the rest", "first sentences against the whole"
@@ -87,13 +88,8 @@ def make_questions(
         titled[known],
         _queries([query for query, use in zip(items.queries, usable, strict=True) if use], analyzer, lexicon),
         targets,
-        _known(
-            count_terms(
-                [titles[row] for row in targets],
-                [text for text, use in zip(short, usable, strict=True) if use],
-                analyzer,
-            ),
-            lexicon,
+        count_terms(
+            [titles[row] for row in targets], [text for text, use in zip(short, usable, strict=True) if use], analyzer
         ),
     )
 
@@ -109,7 +105,8 @@ def reciprocal_ranks(made: Questions, weights: FieldWeights, lexicon: Lexicon) -
         scores = _scores(bare, made.titles)
         ranks[TITLES] = _reciprocal(scores, made.titled, scores[made.titled, np.arange(len(made.titled))])
     scores = _scores(term_impacts(made.counts, lexicon, weights), made.sentences)
-    own = term_impacts(made.shortened, lexicon, weights).multiply(made.sentences).sum(axis=1)
+    # Over the seam where a sentence was taken out there may be terms that no document has.
+    own = term_impacts(made.shortened, lexicon, weights, lacking=True).multiply(made.sentences).sum(axis=1)
     ranks[REST] = _reciprocal(scores, made.targets, np.asarray(own, dtype=np.float32).ravel())
     ranks[WHOLE] = _reciprocal(scores, made.targets, scores[made.targets, np.arange(len(made.targets))])
     return ranks
@@ -156,13 +153,3 @@ def _rows(counts: TermCounts, rows: NDArray[np.int64]) -> TermCounts:
     indptr = np.concatenate(([0], np.cumsum(lengths)))
     entries = np.repeat(counts.indptr[rows] - indptr[:-1], lengths) + np.arange(indptr[-1])
     return TermCounts(counts.terms, indptr, counts.indices[entries], counts.occurrences[:, entries])
-
-
-def _known(counts: TermCounts, lexicon: Lexicon) -> TermCounts:
-    """The counts without terms that the lexicon lacks, such as those over the seam where a sentence was taken out."""
-    known = (lexicon.columns(counts.terms) >= 0)[counts.indices]
-    rows = np.repeat(np.arange(counts.documents), np.diff(counts.indptr))[known]
-    indptr = np.searchsorted(rows, np.arange(counts.documents + 1)).astype(np.int64)
-    used, indices = np.unique(counts.indices[known], return_inverse=True)
-    terms = [counts.terms[term] for term in used]
-    return TermCounts(terms, indptr, indices.astype(np.int32), counts.occurrences[:, known])

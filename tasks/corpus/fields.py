@@ -3,18 +3,19 @@
 import re
 from collections.abc import Sequence
 
+from fingerpost.tasks.corpus.scripts import WORD
+
 #: The fields in the order in which weights and stacked matrices name them.
 FIELDS: tuple[str, ...] = ("name", "first", "body")
 
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
-_WORD = re.compile(r"\w+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def name_parts(title: str) -> list[str]:
     """The words inside a title's compound words, in order: ``DataFrame.read_csv`` gives Data, Frame, read, csv."""
     parts: list[str] = []
-    for word in _WORD.findall(title):
+    for word in WORD.findall(title):
         pieces = [hump for piece in word.split("_") if piece for hump in _HUMP.split(piece)]
         if len(pieces) > 1 or "_" in word:
             parts.extend(pieces)
@@ -23,7 +24,7 @@ def name_parts(title: str) -> list[str]:
 
 def name_words(title: str) -> set[str]:
     """Every word of a title in lower case, whole and in parts."""
-    return {word.lower() for word in [*_WORD.findall(title), *name_parts(title)]}
+    return {word.lower() for word in [*WORD.findall(title), *name_parts(title)]}
 
 
 def first_paragraph(text: str) -> tuple[str, str]:

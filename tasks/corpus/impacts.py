@@ -44,20 +44,24 @@ class FieldWeights:
         return (self.name, self.first, self.body)
 
 
-def term_impacts(counts: TermCounts, lexicon: Lexicon, weights: FieldWeights) -> sparse.csr_array:
+def term_impacts(
+    counts: TermCounts, lexicon: Lexicon, weights: FieldWeights, *, lacking: bool = False
+) -> sparse.csr_array:
     """What every term weighs in every document of a shard: CSR float32 (documents, lexicon's terms).
 
     tfn = sum over fields of weight * tf * log2(1 + mean length / length), the impact tfn / (tfn + saturation) * `rarities`.
-    Stop words have impacts but count in no length. Rows ascend and hold no zeros. ValueError for a term that the lexicon
-    lacks.
+    Stop words have impacts but count in no length. Rows ascend and hold no zeros. lacking: whether documents may have terms
+    that the lexicon lacks, which count in the length and weigh nothing. ValueError for such a term otherwise.
     """
     columns = lexicon.columns(counts.terms)
-    if (columns < 0).any():
+    if (columns < 0).any() and not lacking:
         absent = counts.terms[int(np.argmin(columns))]
         raise ValueError(f"term {absent!r}: expected in the lexicon, found in none; merge the lexicon of all shards")
-    terms = columns[counts.indices]
-    frequencies = _normalized(counts, ~lexicon.stop[terms], lexicon, weights)
-    data = rarities(lexicon)[terms] * frequencies / (frequencies + weights.saturation)
+    known = columns[counts.indices] >= 0
+    # A lacking term stands in any column, with a weight of 0 that is eliminated.
+    terms = np.where(known, columns[counts.indices], 0)
+    frequencies = _normalized(counts, ~(known & lexicon.stop[terms]), lexicon, weights)
+    data = known * rarities(lexicon)[terms] * frequencies / (frequencies + weights.saturation)
     matrix = sparse.csr_array(
         (data.astype(np.float32), terms.astype(np.int32), counts.indptr),
         shape=(counts.documents, lexicon.size),

@@ -1,6 +1,5 @@
 """The known-item task: retrieve an object by the first sentence of its documentation without the words of its name."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.corpus.fields import name_words
+from fingerpost.tasks.corpus.scripts import WORD
 from fingerpost.tasks.corpus.sentences import first_sentence
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class KnownItemScores:
 def question(title: str, sentence: str) -> str:
     """The words of a sentence without those of the title, ignoring case."""
     names = name_words(title)
-    return " ".join(word for word in _WORD.findall(sentence) if word.lower() not in names)
+    return " ".join(word for word in WORD.findall(sentence) if word.lower() not in names)
 
 
 def select_known_items(titles: Sequence[str], texts: Sequence[str], params: KnownItemParams) -> KnownItems:

@@ -16,8 +16,8 @@ from fingerpost.tasks.corpus.runs import RUN
 from fingerpost.tasks.corpus.words import word_list
 
 #: Documents that are looked at, evenly spread, and characters at the beginning of each.
-SAMPLE_DOCUMENTS = 1_000
-SAMPLE_CHARACTERS = 1_000
+SAMPLE_DOCUMENTS = 500
+SAMPLE_CHARACTERS = 500
 # So many of the documents decide: two in three in one language. Short texts are often taken for another.
 _MIN_SHARE = 2 / 3
 # Fewer words say nothing.
@@ -39,7 +39,7 @@ class LanguageChoice:
     """The language of a collection by Snowball's name, "none" where none is clear.
 
     shares: fraction of the sampled documents of each language, most frequent first; languages without a stemmer have
-    their ISO codes. reason: in words.
+    their ISO codes. reason: a sentence.
     """
 
     language: str

@@ -20,6 +20,7 @@ from fingerpost.tasks.corpus.impacts import FieldWeights
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.ngrams import FamilyParams, NgramParams
 from fingerpost.tasks.corpus.postings import Postings
+from fingerpost.tasks.corpus.svd import SvdParams
 from fingerpost.tasks.corpus.term_counts import TermCounts
 from fingerpost.tasks.corpus.tfidf import Featurizer, TfidfParams
 from fingerpost.tasks.corpus.vocabulary import FamilyVocabulary, Vocabulary
@@ -76,6 +77,13 @@ def read_vectors(artifact: Artifact) -> np.ndarray:
 def read_components(artifact: Artifact) -> np.ndarray:
     """The projection of features to vectors, float32 (columns, d)."""
     return tensors_from_arrow(artifact.read("projection"))["components"]
+
+
+def read_svd_params(store: Store, projection: Ref | None) -> SvdParams:
+    """The parameters that a projection was fitted with; the usual ones without a projection."""
+    if projection is None:
+        return SvdParams()
+    return parameters_of(store, projection, lambda given: SvdParams(**given["params"]))
 
 
 def read_features(artifact: Artifact) -> Any:

@@ -1,4 +1,4 @@
-"""Characters by their part in words: marks, letters of scripts that set no spaces, characters to leave out."""
+"""Characters of all scripts: marks, letters of scripts that set no spaces, characters to leave out, normal forms."""
 
 import re
 import unicodedata
@@ -59,6 +59,9 @@ MARKS = (
 
 #: Joiners and soft hyphens inside words. They choose the shape of letters or a place to break a line.
 JOINERS = "\u00ad\u200c\u200d\u2060"
+
+#: A word in any script: a letter, a digit or ``_``, and all of them, marks and joiners behind it.
+WORD = re.compile(rf"\w[\w{MARKS}{JOINERS}]*")
 
 #: Letters and marks of Chinese, Japanese and Korean, with the signs that repeat or lengthen one.
 EAST_ASIAN = (

@@ -29,6 +29,12 @@ class TermWeightParams:
             )
 
 
+def inverse_document_frequency(lexicon: Lexicon) -> NDArray[np.float64]:
+    """ln(1 + (n - df + 0.5) / (df + 0.5)) of every term, float64 (terms,), which is never negative."""
+    frequency = lexicon.document_frequency
+    return np.log1p((lexicon.documents - frequency + 0.5) / (frequency + 0.5))
+
+
 def feature_columns(lexicon: Lexicon, params: TermWeightParams) -> NDArray[np.int64]:
     """The places in the lexicon of the terms that become columns, int64 (columns,), ascending; ties by term.
 
@@ -65,8 +71,8 @@ def feature_rows(impacts: sparse.csr_array, columns: NDArray[np.int64]) -> spars
 class TermWeights:
     """The weights of terms in queries.
 
-    columns: int64 (c,), ascending, the places of features in the lexicon. factors: float32 (c,), ln(1 + (n - df + 0.5) /
-    (df + 0.5)).
+    columns: int64 (c,), ascending, the places of features in the lexicon. factors: float32 (c,), their inverse document
+    frequencies.
     """
 
     columns: NDArray[np.int64]
@@ -76,9 +82,7 @@ class TermWeights:
     def of(cls, lexicon: Lexicon, params: TermWeightParams) -> "TermWeights":
         """The weights for features of a lexicon."""
         columns = feature_columns(lexicon, params)
-        frequency = lexicon.document_frequency[columns]
-        rarity = np.log1p((lexicon.documents - frequency + 0.5) / (frequency + 0.5))
-        return cls(columns, rarity.astype(np.float32))
+        return cls(columns, inverse_document_frequency(lexicon)[columns].astype(np.float32))
 
     def row(self, columns: NDArray[np.int64], weights: NDArray[np.float32]) -> sparse.csr_array:
         """A query as a row of features: CSR float32 (1, c), of norm 1, or empty.

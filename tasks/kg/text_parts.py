@@ -5,19 +5,20 @@ from collections.abc import Iterable
 
 import numpy as np
 
-_TOKEN = re.compile(r"\w+")
+from fingerpost.tasks.corpus.scripts import WORD
+
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def plain(text: str) -> str:
     """The words of a text in lower case, one blank between."""
-    return " ".join(_TOKEN.findall(text.lower()))
+    return " ".join(WORD.findall(text.lower()))
 
 
 def codes(text: str) -> str:
     """Its distinct words with a digit (years, sizes, model numbers), each marked so that single characters count."""
-    words = (word for word in _TOKEN.findall(text.lower()) if any(map(str.isdigit, word)))
+    words = (word for word in WORD.findall(text.lower()) if any(map(str.isdigit, word)))
     return " ".join(f"_{word}" for word in dict.fromkeys(words))
 
 

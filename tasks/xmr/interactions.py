@@ -1,7 +1,6 @@
 """Queries and the labels chosen for them: the split of queries, and the rows that a ranker is trained on."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fingerpost.tasks.corpus.fields import name_parts
+from fingerpost.tasks.corpus.scripts import WORD
 from fingerpost.tasks.xmr.sparse_rows import MatrixError, checked_rows, normalised_rows
 from fingerpost.tasks.xmr.training import LevelProblem, TrainingParams, active_rows
 from fingerpost.tasks.xmr.tree import LabelTree
@@ -77,7 +77,7 @@ def label_text(key: str, name: str, text: str) -> str:
 
     Empty where there is nothing but an id of one word, which carries no information.
     """
-    if not text.strip() and name in {"", key} and len(re.findall(r"\w+", key)) < 2 and not name_parts(key):
+    if not text.strip() and name in {"", key} and len(WORD.findall(key)) < 2 and not name_parts(key):
         return ""
     return query_text(" ".join([name or key, *name_parts(name or key), text]))
 

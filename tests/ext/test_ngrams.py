@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
 from fingerpost.ext.ngrams import count_ngrams, hash_ngrams, match_terms, merge_counts
+from fingerpost.tasks.corpus.scripts import JOINERS, MARKS, composed
 from tests.data import data_folder
 
 TOKEN = re.compile(r"(?u)\b\w\w+\b")
@@ -57,7 +58,9 @@ def expected_counts(texts, *, family, ngram_min, ngram_max):
 
 
 def assert_equals_sklearn(texts, *, family, ngram_min, ngram_max):
-    indptr, indices, counts, terms = count_ngrams(texts, family=family, ngram_min=ngram_min, ngram_max=ngram_max)
+    indptr, indices, counts, terms = count_ngrams(
+        texts, family=family, ngram_min=ngram_min, ngram_max=ngram_max, marks=False
+    )
     assert (indptr.dtype, indices.dtype, counts.dtype) == (np.int64, np.int32, np.float32)
     expected, expected_terms = expected_counts(texts, family=family, ngram_min=ngram_min, ngram_max=ngram_max)
     assert terms == expected_terms
@@ -91,9 +94,54 @@ def test_every_code_point_is_a_word_character_exactly_if_re_says_so():
     # The lower case is taken first, by the kernel as by scikit-learn, so compare on text that it leaves alone.
     characters = [chr(code) for code in codes if chr(code).lower() == chr(code)]
     expected = sorted({character * 2 for character in characters if word.match(character)})
-    _, _, _, terms = count_ngrams(["\n".join(c * 2 for c in characters)], family="word", ngram_min=1, ngram_max=1)
+    _, _, _, terms = count_ngrams(
+        ["\n".join(c * 2 for c in characters)], family="word", ngram_min=1, ngram_max=1, marks=False
+    )
     assert terms == expected
     assert not any(unicodedata.combining(term[0]) and not term[0].isalnum() for term in terms)
+
+
+def words(texts, **options):
+    """The tokens of texts, sorted."""
+    return count_ngrams(texts, family="word", ngram_min=1, ngram_max=1, **options)[3]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("दिन में हिन्दी", ["दिन", "में", "हिन्दी"]),
+        ("น้ำดื่ม ดี", ["ดี", "น้ำดื่ม"]),
+        ("cafe\u0301s CAFÉS", ["cafés"]),
+        ("كِتَابٌ كتاب שָׁלוֹם", ["שלום", "كتاب"]),
+        ("می\u200cخواهم in\u00adform", ["inform", "میخواهم"]),
+        ("1\ufe0f\u20e3 \u0301\u0301 ❤\ufe0f a\ufe0f", ["1\u20e3"]),
+        ("plain words_1", ["plain", "words_1"]),
+    ],
+)
+def test_marks_belong_to_the_word_before_them(text, tokens):
+    assert words([text]) == tokens
+    assert words([unicodedata.normalize("NFD", text)]) == tokens
+    indptr, *_ = hash_ngrams([text], family="word", ngram_min=1, ngram_max=1, buckets=2**30)
+    assert indptr[1] == len(tokens)
+
+
+@settings(max_examples=120, deadline=None)
+@given(texts=texts_strategy)
+def test_without_marks_both_rules_agree(texts):
+    plain = ["".join(c for c in text if not unicodedata.category(c).startswith(("M", "Cf"))) for text in texts]
+    plain = [unicodedata.normalize("NFC", text) for text in plain]
+    plain = [text for text in plain if not re.search(f"[{MARKS}]", text.lower())]
+    assert words(plain) == words(plain, marks=False)
+
+
+def test_every_mark_of_unicode_continues_a_word_and_no_other_character_does():
+    characters = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF)
+    marks = {character for character in characters if unicodedata.category(character)[0] == "M"}
+    alone = [mark for mark in marks if unicodedata.normalize("NFC", f"q{mark}q") == f"q{mark}q"]
+    found = words(["\n".join(f"q{mark}q" for mark in alone)])
+    assert found == sorted({composed(f"q{mark}q", form="NFC") for mark in alone})
+    others = re.sub(rf"[\w\n{MARKS}{JOINERS}]", "", characters)
+    assert words(["\n".join(f"q{other}q" for other in others)]) == []
 
 
 def test_large_groups_are_sorted_like_small_ones():

@@ -19,7 +19,12 @@ from fingerpost.tasks.corpus.stages import documents, terms
 from fingerpost.tasks.corpus.stages import features as corpus
 from fingerpost.tasks.stage import Stage
 
-STAGES = {s.name: s for module in (documents, terms, corpus, ann, search) for s in vars(module).values() if isinstance(s, Stage)}
+STAGES = {
+    s.name: s
+    for module in (documents, terms, corpus, ann, search)
+    for s in vars(module).values()
+    if isinstance(s, Stage)
+}
 Edit = Callable[[str, Callable[[str], str]], None]
 
 

@@ -21,6 +21,7 @@ from fingerpost.schemas.chosen_settings import chosen_to_arrow, settings_to_arro
 from fingerpost.schemas.publish import Gate, Pointer
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.fusion import AnswerParams
 from tests.support.report_pages import NASTY, Made, Page, add_documents, add_index, figure_table
 
 
@@ -58,16 +59,18 @@ def add_retrieval(made: Made) -> None:
 def add_tuning(made: Made, **quality: float) -> None:
     figures = figure_table(
         [
-            ("lexical", "titles against texts", "mrr", 0.5),
-            ("lexical", "titles against texts", "recall_at_10", 0.75),
-            ("fused", "titles against texts", "mrr", 0.625),
+            ("words", "halves of documents", "mrr", 0.5),
+            ("words", "halves of documents", "recall_at_10", 0.75),
+            ("words 0.7, vectors 0.3", "halves of documents", "mrr", 0.625),
+            ("words 0.9, vectors 0.1", "halves of documents", "mrr", 0.375),
         ]
     )
+    blend = AnswerParams(dense_share=0.3, near_share=0.0, feedback=None)
     chosen = [
         ("dense", "0.3", True, "MRR rises by 0.125"),
         ("feedback", "none", False, NASTY),
     ]
-    tables = {"settings": settings_to_arrow({"dense": 0.3}), "chosen": chosen_to_arrow(chosen), "figures": figures}
+    tables = {"settings": settings_to_arrow(blend.values()), "chosen": chosen_to_arrow(chosen), "figures": figures}
     made.stage("tune_search", ann.TUNING, tables, quality)
 
 
@@ -151,8 +154,13 @@ def test_how_texts_are_answered_is_shown_with_its_reasons(made: Made) -> None:
     add_tuning(made, questions=321)
     shown = Page(render(made.store, made.record())).text("retrieval")
     assert "Chosen on 321 questions made from the documents." in shown
-    assert "dense 0.3 yes MRR rises by 0.125 feedback none no <img" in shown
-    assert "titles against texts MRR recall@10 lexical 0.5000 0.7500 fused 0.6250 –" in shown
+    assert "dense 0.3 yes MRR rises by 0.125 feedback none no <script>" in shown
+    alone, tried = "words 0.5000 0.7500 words 0.7, vectors 0.3 0.6250 –", "words 0.9, vectors 0.1 0.3750 –"
+    assert f"halves of documents MRR recall@10 {alone} All 3 blends" in shown
+    assert (
+        f"All 3 blends that were tried on halves of documents halves of documents MRR recall@10 {alone} {tried}"
+        in shown
+    )
 
 
 @pytest.mark.parametrize(
@@ -286,7 +294,7 @@ def test_an_artifact_that_is_gone_is_named(made: Made) -> None:
     page = Page(render(made.store, record))
     assert "search" not in page.texts
     assert gone in page.text("problems")
-    assert "dense, re-ranked" in page.text("retrieval")
+    assert "fused 0.7200" in page.text("retrieval")
     assert "embed_documents, build_graph" in page.text("lineage")
     assert len(gather(made.store, record).problems) == 1
 

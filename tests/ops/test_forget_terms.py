@@ -56,7 +56,9 @@ def needles(store: Store, key: str, made: dict[str, Ref]) -> Needles:
     """What an erasure of a document searches."""
     wanted, ref = wanted_keys(store, key), made["documents"]
     tables = tables_with_keys(str(ref), store.manifest(ref))
-    rows = [row for path, table in tables.items() for row in rows_about(store.files.read(path), wanted, table, where=path)]
+    rows = [
+        row for path, table in tables.items() for row in rows_about(store.files.read(path), wanted, table, where=path)
+    ]
     beside = texts_in(store, str(ref), wanted)
     texts = [text for row in rows for text in texts_of(row, wanted)]
     return needles_of(store, wanted, key, texts, tables, [], parts=beside.parts, beside=[beside])

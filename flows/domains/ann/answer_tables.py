@@ -4,7 +4,7 @@ from rich.text import Text
 
 from fingerpost.flows.run.console import TextTable, styled, table_of, wide_console
 from fingerpost.flows.run.plain_text import visible
-from fingerpost.tasks.ann.answers import LEXICAL_MEASURE, Answer, Answers
+from fingerpost.tasks.ann.answers import Answer, Answers
 
 #: The maximum number of characters of a first sentence, and of matched terms that are named.
 _SENTENCE, _TERMS = 120, 8
@@ -59,7 +59,7 @@ def _table(question: str, result: Answers, *, explain: bool) -> TextTable:
 
 def _add_sides(table: TextTable) -> None:
     table.add_column("found by", no_wrap=True)
-    for name in (LEXICAL_MEASURE, "rank", "similarity", "rank"):
+    for name in ("lexical score", "rank", "similarity", "rank"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("matched terms", overflow="fold", min_width=20)
 

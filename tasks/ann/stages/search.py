@@ -17,7 +17,7 @@ from fingerpost.tasks.ann.open import kernel_metric, open_engine
 from fingerpost.tasks.ann.retrieval import RetrievalParams, Sample, evaluate_known_items
 from fingerpost.tasks.ann.stages.judged import TUNING, read_judged
 from fingerpost.tasks.ann.tuning import TuningParams, choose_answers
-from fingerpost.tasks.corpus.open import read_field_weights
+from fingerpost.tasks.corpus.open import read_field_weights, read_svd_params
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -32,6 +32,8 @@ def tune_search(run: StageRun, *parts: Ref, roles: tuple[str, ...], metric: str,
         rows["title"].to_pylist(),
         rows["text"].to_pylist(),
         open_engine(run.store, by_role, metric=metric, params=AnswerParams()),
+        weights=read_field_weights(run.store.open(by_role["field_weights"], corpus.FIELD_WEIGHTS)),
+        svd=read_svd_params(run.store, by_role.get("projection")),
         judged=None if judged is None else read_judged(run.store.open(judged, contracts.JUDGED), TUNING),
         params=params,
     )

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fingerpost.tasks.ann.engine import LIKE_TERMS, STOP_WEIGHT, DenseSide, Engine, Question
+from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
+from fingerpost.tasks.ann.engine import LIKE_TERMS, QUOTED_AMONG, STOP_WEIGHT, Engine, Question
 from fingerpost.tasks.ann.exact import ExactIndex
-from fingerpost.tasks.ann.fusion import AnswerParams, fuse, near_scores
+from fingerpost.tasks.ann.exact_engine import exact_engine
+from fingerpost.tasks.ann.fusion import AnswerParams, fuse, near_scores, only_lexical
 from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerParams
 from fingerpost.tasks.corpus.feedback import expand
@@ -20,7 +22,17 @@ from fingerpost.tasks.corpus.term_weights import TermWeightParams, TermWeights
 from tests.worlds import texts
 
 ROWS, DIMENSIONS, NEIGHBORS = 300, 12, 4
-QUERIES = ("sort order array stable", "the shortest path of a graph", "eigen", "the of", "unheard words", "")
+QUOTED = "the shortest path weight of"
+QUERIES = (
+    "sort order array stable",
+    "the shortest path of a graph",
+    "eigen",
+    "the of",
+    "unheard words",
+    "",
+    QUOTED,
+    "the graph",
+)
 PLAIN = AnswerParams(feedback=None)
 PARAMS = {
     "fused": AnswerParams(),
@@ -52,7 +64,7 @@ def world() -> World:
     near = index.search(vectors, NEIGHBORS + 1)
     ids, cosines = near.ids[:, 1:].copy(), (1 - near.distances[:, 1:]).astype(np.float32)
     ids[::17, -1], cosines[::17, -1] = NONE, 0
-    dense = DenseSide(terms, components, index, (ids, cosines))
+    dense = DenseSide(terms, components, index, NeighborTable(ids, cosines))
     engine = Engine(analyzer, lexicon, build_postings(impacts), dense, AnswerParams())
     return World(engine, impacts.toarray().astype(np.float64))
 
@@ -68,6 +80,12 @@ def best(scores: NDArray[np.float64], count: int, keep: NDArray[np.bool_]) -> li
     return sorted(found, key=lambda row: (-np.float32(scores[row]), row))[:count]
 
 
+def is_quoted(world: World, question: Question, first: list[int]) -> bool:
+    assert question.asked is not None
+    asked = question.asked.tolist()
+    return len(asked) > 2 and min(asked) >= 0 and any(all(world.impacts[row, c] > 0 for c in asked) for row in first)
+
+
 def slow(
     world: World, question: Question, params: AnswerParams, k: int, keep: NDArray[np.bool_]
 ) -> dict[int, tuple[float, float, int, int]]:
@@ -75,20 +93,27 @@ def slow(
     engine, terms = world.engine, question.terms
     dense = engine.dense
     assert dense is not None
-    if params.feedback is not None and question.expands:
-        first = best(lexical_scores(world, terms), params.feedback.documents, keep)
+    neighbors = dense.neighbors
+    assert isinstance(neighbors, NeighborTable)
+    read = max(params.feedback.documents if params.feedback else 0, QUOTED_AMONG)
+    first = best(lexical_scores(world, terms), read, keep)
+    if is_quoted(world, question, first[:QUOTED_AMONG]):
+        params = replace(only_lexical(params), feedback=None)
+    if params.feedback is not None and first:
         scores = lexical_scores(world, terms)[first].astype(np.float32)
         terms = expand(*terms, np.array(first, np.int64), scores, engine.postings, engine.lexicon.stop, params.feedback)
     count = max(k, params.candidates)
     by_words = best(lexical_scores(world, terms), count, keep)
     whole: dict[int, float] = {}
-    for columns, weights in (terms, question.stop_words):
+    for columns, weights in (terms, question.stop_words) if by_words else (terms,):
         for column, weight in zip(columns.tolist(), weights.tolist(), strict=True):
             whole[column] = whole.get(column, 0.0) + weight
     every = lexical_scores(world, (np.array(list(whole), np.int64), np.array(list(whole.values()), np.float32)))
-    cosines = dense.index.vectors.astype(np.float64) @ question.vector.astype(np.float64)
+    cosines = params.uses_dense * (dense.index.vectors.astype(np.float64) @ question.vector.astype(np.float64))
     by_vectors = (
-        sorted(np.flatnonzero(keep).tolist(), key=lambda row: (-cosines[row], row)) if question.vector.any() else []
+        sorted(np.flatnonzero(keep).tolist(), key=lambda row: (-cosines[row], row))
+        if question.vector.any() and params.uses_dense
+        else []
     )
     by_vectors = by_vectors[:count]
     pool = sorted({*by_words, *by_vectors})
@@ -96,9 +121,9 @@ def slow(
     weights = np.zeros((len(pool), NEIGHBORS), np.float32)
     for place, row in enumerate(pool):
         for column in range(NEIGHBORS):
-            other = int(dense.neighbors[0][row, column])
+            other = int(neighbors.ids[row, column])
             if other != NONE and keep[other]:
-                matched[place, column], weights[place, column] = every[other], dense.neighbors[1][row, column]
+                matched[place, column], weights[place, column] = every[other], neighbors.cosines[row, column]
     near = near_scores(matched, weights)
     fused = fuse(every[pool].astype(np.float32), near, cosines[pool].astype(np.float32), params)
     ranks = [[side.index(row) + 1 if row in side else 0 for row in pool] for side in (by_words, by_vectors)]
@@ -139,16 +164,32 @@ def test_batches_change_nothing(world: World) -> None:
         assert alone.scores.tobytes() == found.scores.tobytes()
 
 
-def test_stop_words_order_candidates_and_find_none(world: World) -> None:
-    engine = replace(world.engine, params=PLAIN)
-    question = engine.question("the eigen")
-    names = [engine.lexicon.term(column) for column in question.terms[0].tolist()]
-    assert names == ["eigen"]
-    assert [engine.lexicon.term(column) for column in question.stop_words[0].tolist()] == ["the"]
-    assert question.stop_words[1].tolist() == pytest.approx([STOP_WEIGHT])
-    alone = engine.question("the of")
-    assert len(alone.terms[0]) == 2, "a query of nothing else is asked for these"
-    assert not len(alone.stop_words[0])
+def named(engine: Engine, terms: tuple[NDArray[np.int64], NDArray[np.float32]]) -> dict[str, float]:
+    return {engine.lexicon.term(c): round(float(w), 6) for c, w in zip(*(part.tolist() for part in terms), strict=True)}
+
+
+def test_stop_words_order_what_enough_other_terms_find(world: World) -> None:
+    question = world.engine.question("the shortest path weight of the path")
+    assert named(world.engine, question.terms) == {"shortest": 1.0, "path": 2.0, "weight": 1.0}
+    assert named(world.engine, question.stop_words) == pytest.approx({"the": 2 * STOP_WEIGHT, "of": STOP_WEIGHT})
+
+
+def test_stop_words_find_too_where_other_terms_are_few(world: World) -> None:
+    question = world.engine.question("the eigen")
+    assert named(world.engine, question.terms) == pytest.approx({"the": STOP_WEIGHT, "eigen": 1.0})
+    assert named(world.engine, world.engine.question("the of the").terms) == {"the": 2.0, "of": 1.0}
+    assert named(world.engine, question.stop_words) == {}
+
+
+def test_a_quotation_is_answered_by_its_words_alone(world: World) -> None:
+    passage = " ".join(world.engine.lexicon.term(c) for c in np.flatnonzero(world.impacts[9])[:5])
+    (found,) = world.engine.answer([world.engine.question(passage)], 10)
+    assert found.method == "lexical"
+    assert not found.sides.dense.any()
+    assert found.sides.columns.tolist() == found.question.asked.tolist()  # type: ignore[union-attr]
+    (other,) = world.engine.answer([world.engine.question(f"{passage} unheard")], 10)
+    assert other.method == "fused", "a word that no document has is no word of a document"
+    assert other.sides.dense.any()
 
 
 def test_a_document_is_asked_by_its_heaviest_terms_and_its_vector(world: World) -> None:
@@ -175,3 +216,18 @@ def test_unknown_words_have_no_answer(world: World) -> None:
     for text in ("unheard", "", "!?"):
         (found,) = world.engine.answer([world.engine.question(text)], 10)
         assert found.rows.tolist() == []
+
+
+def test_exact_neighbours_are_those_of_a_sort(world: World) -> None:
+    dense = exact_engine(world.engine).dense
+    assert dense is not None
+    rows = np.array([5, 0, 5, 200])
+    ids, cosines = dense.neighbors.of(rows)
+    wide = dense.index.vectors.astype(np.float64)
+    for row, near, found in zip(rows.tolist(), ids, cosines, strict=True):
+        every = wide @ wide[row]
+        expected = [other for other in np.argsort(-every, kind="stable").tolist() if other != row][:NEIGHBORS]
+        assert near.tolist() == expected
+        assert found == pytest.approx(every[expected], abs=1e-6)
+    again, _ = dense.neighbors.of(rows[::-1])
+    assert again.tolist() == ids[::-1].tolist()

@@ -52,7 +52,8 @@ def test_one_side_alone_orders_as_that_side_does():
     assert np.argsort(-fuse(lexical, near, dense, vectors)).tolist() == [2, 0, 1]
     assert (words.uses_lexical, words.uses_dense, words.uses_neighbors) == (True, False, False)
     assert (vectors.uses_lexical, vectors.uses_dense, vectors.uses_neighbors) == (False, True, False)
-    assert words.feedback is not None and vectors.feedback is None
+    assert words.feedback is not None
+    assert vectors.feedback is None
 
 
 def test_cosines_decide_where_no_candidate_has_a_common_term():
@@ -85,7 +86,7 @@ def test_parameters_survive_as_plain_values(feedback):
 
 
 def test_other_names_are_refused():
-    with pytest.raises(ValueError, match="expected the names .*got \\['dense'\\]"):
+    with pytest.raises(ValueError, match="expected the names"):
         AnswerParams.of({"dense": 0.2})
 
 

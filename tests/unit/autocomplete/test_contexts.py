@@ -165,6 +165,7 @@ def test_a_ranker_is_trusted_where_much_is_known() -> None:
 def test_words() -> None:
     assert [("numpy.get norm")[b:e] for b, e in word_spans("numpy.get norm")] == ["numpy", "get", "norm"]
     assert [("天気 tokyo")[b:e] for b, e in word_spans("天気 tokyo")] == ["天", "気", "tokyo"]
+    assert [("दिन में café\u0301s")[b:e] for b, e in word_spans("दिन में café\u0301s")] == ["दिन", "में", "café\u0301s"]
     assert word_spans("...") == []
     assert len(word_spans("a " * 50)) == MAX_WORDS
 

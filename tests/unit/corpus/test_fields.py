@@ -23,6 +23,7 @@ def test_name_parts(title, parts):
 
 def test_name_words_are_lower_case_and_whole_as_well_as_parts():
     assert name_words("pandas.DataFrame.to_csv") == {"pandas", "dataframe", "data", "frame", "to_csv", "to", "csv"}
+    assert name_words("हिन्दी दिन") == {"हिन्दी", "दिन"}
 
 
 @pytest.mark.parametrize(

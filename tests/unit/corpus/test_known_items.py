@@ -24,6 +24,7 @@ TEXTS = [
 
 def test_a_question_leaves_out_the_names_words():
     assert question("pandas.read_csv", "Read a CSV file into a DataFrame, READ_CSV.") == "a file into a DataFrame"
+    assert question("दिन", "आज का दिन अच्छा है।") == "आज का अच्छा है"
 
 
 def test_objects_have_a_unique_sentence_of_enough_words():

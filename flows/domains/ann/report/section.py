@@ -9,8 +9,9 @@ from fingerpost.flows.domains.ann.report.retrieval import Retrieval, read_retrie
 from fingerpost.flows.domains.ann.report.retrieval_plots import found_svg
 from fingerpost.flows.domains.ann.report.search import Finger, Search, read_finger, read_search
 from fingerpost.flows.domains.ann.report.search_plots import correlation_svg, recall_distances_svg, recall_speed_svg
+from fingerpost.flows.domains.ann.report.tuning import Tuning, read_tuning
 from fingerpost.flows.report import formats
-from fingerpost.flows.report.choices import Choices, page_tables, read_choices
+from fingerpost.flows.report.choices import Choices, page_tables
 from fingerpost.flows.report.costs import PartCost, part_costs
 from fingerpost.flows.report.plots import Plot
 from fingerpost.flows.report.reading import Attempts, quality_of, stage_of
@@ -49,19 +50,10 @@ class Contents:
     tables: dict[str, Any] = field(default_factory=dict)
     evaluated: dict[str, Any] = field(default_factory=dict)
     retrieved: dict[str, Any] = field(default_factory=dict)
-    tuning: Choices | None = None
-    tuned: dict[str, Any] = field(default_factory=dict)
+    tuning: Tuning | None = None
     judged: JudgedAnswers | None = None
     costs: list[PartCost] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-    @property
-    def questions(self) -> str:
-        """The questions that answering was tuned on."""
-        given, made = (int(self.tuned.get(name, 0)) for name in ("judged_queries", "questions"))
-        if given:
-            return f"{given:,} of the judged queries, which no figure below counts"
-        return f"{made:,} questions made from the documents" if made else "no questions: these are the defaults"
 
 
 def gather(store: Store, record: dict[str, Any]) -> Contents | None:
@@ -79,8 +71,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
         tables=quality_of(record, ann.FINGER_TABLES.name),
         evaluated=quality_of(record, ann.EVALUATION.name),
         retrieved=quality_of(record, ann.RETRIEVAL.name),
-        tuning=attempt(partial(read_choices, store, tuning, ann.TUNING), None) if tuning else None,
-        tuned=quality_of(record, ann.TUNING.name),
+        tuning=attempt(partial(read_tuning, store, tuning), None) if tuning else None,
         judged=attempt(partial(read_judgement, store, judgement, imported), None) if judgement else None,
         costs=attempt(partial(part_costs, store, record, _PARTS), []),
         problems=attempt.problems,
@@ -126,7 +117,8 @@ def plots(contents: Contents) -> dict[str, Plot]:
 
 def tables(contents: Contents) -> list[PageTable]:
     """How texts are answered and why, and what queries find."""
-    shown = page_tables("How texts are answered", contents.tuning)
+    tuning = contents.tuning
+    shown = page_tables("How texts are answered", Choices(tuning.choices.chosen, tuning.alone)) if tuning else []
     for table in contents.retrieval.tables if contents.retrieval else ():
         rows = [(row.method, formats.figure(row.mrr), formats.figure(row.recall)) for row in table.rows]
         shown.append(PageTable(f"Known documents: {table.title.lower()}", ("method", "MRR", "recall@10"), rows))

@@ -51,7 +51,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
 
 def tables(contents: Contents) -> list[PageTable]:
     """The weights of fields, and why."""
-    return page_tables("Weights of fields", contents.weights)
+    return page_tables("Weights of fields", contents.weights) if contents.weights else []
 
 
 def cards(contents: Contents) -> list[tuple[str, str]]:
