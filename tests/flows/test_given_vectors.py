@@ -108,11 +108,11 @@ def test_what_is_made_of_an_input_follows_what_it_has(both: tuple[Path, np.ndarr
     stages = [stage["stage"] for stage in runs(Store(str(folder / "store")), newest=1)[0]["stages"]]
     words = ["choose_analyzer", "count_terms", "merge_lexicon", "choose_field_weights", "build_postings"]
     assert stages[:7] == ["import_documents", *words, "take_vectors"]
-    assert not {"fit_projection", "evaluate_retrieval"} & set(stages)
+    assert "fit_projection" not in stages
     planned = [stage.stage for stage in plan_of("build_ann_index", request(folder)).stages]
     assert planned == stages
     computed = plan_of("build_ann_index", request(folder, **{"input.vectors": "computed"})).stages
-    assert {"fit_projection", "evaluate_retrieval"} <= {stage.stage for stage in computed}
+    assert "fit_projection" in {stage.stage for stage in computed}
 
 
 def test_vectors_of_some_rows_are_not_left_aside_without_a_word(tmp_path: Path) -> None:
