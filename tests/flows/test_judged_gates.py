@@ -80,10 +80,8 @@ class World:
     def gates(
         self, monkeypatch: pytest.MonkeyPatch, live: Ref | None, ref: Ref | None, **change: float
     ) -> list[Comparison]:
-        versions = [Ref("ann.index", "2026-01-05", digit * 32) for digit in "ab"]
-        members = {
-            version: {"judgement": one} if one else {} for version, one in zip(versions, (live, ref), strict=True)
-        }
+        before, after = (Ref("ann.index", "2026-01-05", digit * 32) for digit in "ab")
+        members = {version: {"judgement": one} if one else {} for version, one in ((before, live), (after, ref))}
         known = Store.manifest
 
         def manifest(store: Store, asked: Ref) -> Manifest:
@@ -93,7 +91,7 @@ class World:
             patch.setattr(Store, "manifest", manifest)
             patch.setattr(comparison, "read_members", lambda store, asked: members[asked])
             settings = IndexGates(change=IndexChange(vocabulary=0.0, dimension="any", **change))
-            found = comparison.index_compared(self.env.store, *versions, settings)
+            found = comparison.index_compared(self.env.store, before, after, settings)
         return [one for one in found if one.name == NAME]
 
 
