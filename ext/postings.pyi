@@ -12,6 +12,14 @@ def find_texts(texts: list[str], offsets: NDArray[np.int64], letters: NDArray[np
     UTF-8 and is absent. TypeError for what is no str; ValueError for offsets that do not fit the letters.
     """
 
+def count_texts(
+    texts: list[str], offsets: NDArray[np.int64], letters: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The places of those texts that are among the sorted ones, ascending, int64, and how often each is given, float32.
+
+    Texts, offsets and letters as in `find_texts`.
+    """
+
 def invert(
     indptr: NDArray[np.int64], terms: NDArray[np.int32], weights: NDArray[np.float32], columns: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float32], NDArray[np.float32]]:

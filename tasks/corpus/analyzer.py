@@ -124,7 +124,7 @@ class Analyzer:
         if version and version != stemmer_version():
             raise AnalyzerVersionError(
                 f"analyzer: expected the terms of {stemmer_version()}, got {version}; "
-                "make the index again, or install the version of PyStemmer that made it"
+                "rebuild the index, or install the version of PyStemmer that made it"
             )
         return cls(AnalyzerParams(**fields), stop_words)
 

@@ -173,10 +173,10 @@ def test_vectors_of_other_bases_are_not_compared_and_those_of_one_basis_are(worl
         "term_counts",
         "lexicon",
         "field_weights",
-        "postings",
         "features",
         "projection",
         "vectors",
+        "postings",
     ]
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fingerpost.tasks.ann.engine import DenseSide, Engine
+from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
+from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.fusion import AnswerParams
 from fingerpost.tasks.ann.neighbors import neighbor_table
@@ -38,5 +39,5 @@ def text_engine(
         index = ExactIndex(project(features, components), "ip")
         found = neighbor_table(index, 0, len(titles), neighbors, ef=1)
         cosines = np.where(np.isfinite(found.distances), 1 - found.distances, 0).astype(np.float32)
-        dense = DenseSide(terms, components, index, (found.ids, cosines))
+        dense = DenseSide(terms, components, index, NeighborTable(found.ids, cosines))
     return Engine(analyzer, lexicon, build_postings(impacts), dense, AnswerParams())

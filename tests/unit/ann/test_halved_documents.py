@@ -43,11 +43,11 @@ def test_vectors_and_cosines_are_those_of_a_projection_fitted_again(halved):
     assert not np.array_equal(dense.components, engine.dense.components)
     features = feature_rows(changed.postings.forward, dense.terms.columns)
     np.testing.assert_allclose(dense.index.vectors, project(features, dense.components), atol=1e-6)
-    ids, cosines = dense.neighbors
+    ids, cosines = dense.neighbors.ids, dense.neighbors.cosines
     products = dense.index.vectors @ dense.index.vectors.T
     np.testing.assert_allclose(cosines, np.take_along_axis(products, ids.astype(np.int64), axis=1), atol=1e-5)
     others = np.setdiff1d(np.arange(ROWS), questions.rows)
-    np.testing.assert_array_equal(ids[others], engine.dense.neighbors[0][others])
+    np.testing.assert_array_equal(ids[others], engine.dense.neighbors.ids[others])
     for row in questions.rows:
         nearest = products[row].copy()
         nearest[row] = -2

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.asked import HALVES, JUDGED, Asked
 from fingerpost.tasks.ann.blend_reasons import blend_name
+from fingerpost.tasks.ann.dense_side import NeighborTable
 from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.fusion import AnswerParams, fuse, only_dense, only_lexical
@@ -87,26 +88,28 @@ class Found:
     lexical: NDArray[np.float32]
     near: NDArray[np.float32]
     dense: NDArray[np.float32]
+    lexical_rank: NDArray[np.int64]
+    dense_rank: NDArray[np.int64]
 
 
-@settings(max_examples=60)
-@given(st.integers(0, 2**16), st.integers(0, 12), st.integers(1, 8), st.booleans())
-def test_gains_are_those_of_a_sorted_ranking(seed, count, depth, rough):
+@settings(max_examples=100)
+@given(st.integers(0, 2**16), st.integers(0, 12), st.integers(1, 8), st.booleans(), st.sampled_from([0.0, 0.2, 1.0]))
+def test_gains_are_those_of_a_sorted_ranking(seed, count, depth, rough, dense_share):
     random = np.random.default_rng(seed)
     rows = np.sort(random.choice(20, size=count, replace=False)).astype(np.int64)
     scores = [np.float32(random.integers(0, 3, count) if rough else random.random(count)) for _ in range(3)]
-    found, target, params = Found(rows, *scores), int(random.integers(20)), AnswerParams()
+    ranks = [random.integers(0, 3, count) for _ in range(2)]
+    found, target, params = Found(rows, *scores, *ranks), int(random.integers(20)), AnswerParams(dense_share)
+    proposed = {0.0: ranks[0] > 0, 0.2: np.ones(count, bool), 1.0: ranks[1] > 0}[dense_share]
     fused = fuse(*scores, params)
-    ranking = sorted(range(count), key=lambda place: (-fused[place], rows[place]))
-    position = [int(rows[place]) for place in ranking].index(target) + 1 if target in rows else depth + 1
-    expected = 1 / np.log2(position + 1) if position <= depth else 0.0
+    ranking = sorted(np.flatnonzero(proposed), key=lambda place: (-fused[place], rows[place]))
+    listed = [int(rows[place]) for place in ranking]
+    rank = listed.index(target) + 1 if target in listed else depth + 100
     judgements = Judgements.of(np.array([0]), np.array([target]), np.ones(1), count=1)
-    made = Asked(HALVES, None, ["?"], judgements, depth)  # type: ignore[arg-type]
-    assert made.gains([found], params).tolist() == pytest.approx([expected])
-    if depth == 8:
-        judged = Asked(JUDGED, None, ["?"], judgements, 10)  # type: ignore[arg-type]
-        ten = 1 / np.log2(position + 1) if target in rows and position <= 10 else 0.0
-        assert judged.gains([found], params).tolist() == pytest.approx([ten])
+    for kind, limit in ((HALVES, depth), (JUDGED, 10)):
+        asked = Asked(kind, None, ["?"], judgements, limit)  # type: ignore[arg-type]
+        expected = 1 / np.log2(rank + 1) if rank <= limit else 0.0
+        assert asked.gains([found], params).tolist() == pytest.approx([expected])
 
 
 def test_every_blend_is_measured_and_every_part_has_a_reason(world):
@@ -129,7 +132,7 @@ def test_figures_are_what_the_engine_answers(world):
     rows = np.arange(0, ROWS, 6)
     judged = JudgedQueries(
         [str(row) for row in rows],
-        [world.texts[row].split(".")[0] for row in rows],
+        [" ".join(world.texts[row].split()[:3]) for row in rows],
         Judgements.of(np.arange(len(rows)), rows, np.ones(len(rows)), count=len(rows)),
     )
     choice = choose(world, judged=judged)
@@ -146,13 +149,13 @@ def test_vectors_that_do_harm_are_off(world):
     dense = world.engine.dense
     random = np.random.default_rng(0).standard_normal(dense.index.vectors.shape).astype(np.float32)
     random /= np.linalg.norm(random, axis=1, keepdims=True)
-    ids = np.random.default_rng(1).integers(0, ROWS, dense.neighbors[0].shape).astype(np.uint32)
-    noisy = replace(dense, index=ExactIndex(random, "ip"), neighbors=(ids, np.ones(ids.shape, np.float32)))
+    ids = np.random.default_rng(1).integers(0, ROWS, dense.neighbors.ids.shape).astype(np.uint32)
+    noisy = replace(dense, index=ExactIndex(random, "ip"), neighbors=NeighborTable(ids, np.ones(ids.shape, np.float32)))
     engine = replace(world.engine, dense=noisy)
     rows = np.arange(0, ROWS, 2)
     judged = JudgedQueries(
         [str(row) for row in rows],
-        [world.texts[row].split(".")[0] for row in rows],
+        [" ".join(world.texts[row].split()[:3]) for row in rows],
         Judgements.of(np.arange(len(rows)), rows, np.ones(len(rows)), count=len(rows)),
     )
     params = replace(PARAMS, answers=AnswerParams(dense_share=0.9, near_share=0.5))
