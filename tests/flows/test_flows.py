@@ -168,5 +168,9 @@ def test_a_failure_inside_a_nested_flow_is_raised_as_it_is(tmp_path: Path, error
 
 def test_the_live_index_answers_as_it_was_evaluated(tmp_path: Path, products: Path) -> None:
     store = tmp_path / "store"
-    run_flow("nightly", request_for(store, products, **{"ann.retrieval.rerank.candidates": 50}), quiet=True)
-    assert live("products", store=str(store)).query("hammer and saw").candidates == 50
+    given = {"ann.tuning.choose": False, "ann.tuning.answers.candidates": 50, "ann.tuning.answers.dense_share": 0.4}
+    run_flow("nightly", request_for(store, products, **given), quiet=True)
+    index = live("products", store=str(store))
+    assert (index.engine.params.candidates, index.engine.params.dense_share) == (50, 0.4)
+    # At least one side proposes 50, both at most 100 together.
+    assert 50 <= index.query("hammer and saw", k=5).candidates <= 100
