@@ -225,7 +225,7 @@ class EngineParts:
         if _FORMER in self.members:
             raise FingerpostError(
                 f"{self.name}: expected {role}, found an index that an earlier version made, whose texts cannot be"
-                " asked any more; make it again with `fingerpost run nightly`"
+                " asked any more; rebuild it with `fingerpost run nightly`"
             )
         raise FingerpostError(
             f"{self.name}: expected {role} in an index of texts, found an index of imported vectors; query it"
