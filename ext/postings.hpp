@@ -19,6 +19,10 @@
 #include <utility>
 #include <vector>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "parallel.hpp"
 
 namespace fingerpost {
@@ -33,10 +37,9 @@ constexpr uint32_t kStep = 16;
 constexpr size_t kSparse = 32;
 // Finding one document in a list takes about as long as adding so many postings.
 constexpr size_t kLookup = 16;
-// Where a first bound is looked for: up to so many answers, among so many documents more, of so many postings of a list.
+// Where a first bound is looked for: up to so many answers, among so many postings of a list.
 constexpr size_t kSeedAnswers = 64;
-constexpr size_t kSeedMore = 16;
-constexpr int64_t kSeedPostings = 128;
+constexpr int64_t kSeedPostings = 32;
 // Documents whose rows are fetched before they are scored.
 constexpr size_t kAhead = 6;
 
@@ -55,6 +58,22 @@ struct Forward {
   const int32_t* terms;
   const float* weights;
 };
+
+template <class T>
+inline void prefetch(const T* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address);
+#endif
+}
+
+// The beginning of a document's row, as much as most have.
+inline void prefetch_row(const Forward& forward, int64_t row) {
+  const int64_t at = forward.indptr[row];
+  prefetch(forward.terms + at);
+  prefetch(forward.terms + at + 16);
+  prefetch(forward.weights + at);
+  prefetch(forward.weights + at + 16);
+}
 
 inline int32_t part(float weight, float factor) { return static_cast<int32_t>(weight * factor + 0.5f); }
 
@@ -85,9 +104,37 @@ inline double scale_of(const float* maxima, const int64_t* columns, const float*
   return std::ldexp(1.0, 30 - exponent);
 }
 
+// Which of kStep sums are above a floor, as bits.
+inline uint32_t above(const int32_t* sums, int32_t floor) {
+#if defined(__SSE2__)
+  const __m128i least = _mm_set1_epi32(floor);
+  __m128i over[4];
+  for (int i = 0; i < 4; ++i) {
+    over[i] = _mm_cmpgt_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(sums) + i), least);
+  }
+  const __m128i low = _mm_packs_epi32(over[0], over[1]), high = _mm_packs_epi32(over[2], over[3]);
+  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high)));
+#else
+  uint32_t bits = 0;
+  for (uint32_t i = 0; i < kStep; ++i) bits |= static_cast<uint32_t>(sums[i] > floor) << i;
+  return bits;
+#endif
+}
+
+// The place of the lowest bit of a number above 0.
+inline uint32_t lowest_bit(uint64_t bits) {
+#if defined(__GNUC__)
+  return static_cast<uint32_t>(__builtin_ctzll(bits));
+#else
+  uint32_t place = 0;
+  for (; !(bits & 1); bits >>= 1) ++place;
+  return place;
+#endif
+}
+
 class Searcher {
  public:
-  Searcher(const View& view, const Forward& forward) : view_(view), forward_(forward), sums_(kWindow) {}
+  Searcher(const View& view, const Forward& forward) : view_(view), forward_(forward), sums_(kWindow), marks_(kWindow / 64), found_(kWindow) {}
 
   // The best k documents, best first, ties by number: fills rows and scores and returns how many there are.
   size_t search(const int64_t* columns, const float* weights, size_t count, size_t k, const uint8_t* keep, int64_t* rows,
@@ -132,21 +179,22 @@ class Searcher {
     first_ = 0;
   }
 
-  // A score that k documents reach, from those in which the terms that can add most weigh most.
+  // A score that k documents reach: those in which the terms that can add most weigh most.
   void seed() {
-    const size_t wanted = k_ + kSeedMore;
-    found_.clear();
-    for (size_t i = terms_.size(); i > 0 && found_.size() < wanted; --i) {
-      heaviest(terms_[i - 1], wanted);
-      std::sort(found_.begin(), found_.end());
-      found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
+    seeds_.clear();
+    for (size_t i = terms_.size(); i > 0 && seeds_.size() < k_; --i) {
+      heaviest(terms_[i - 1], k_);
+      std::sort(seeds_.begin(), seeds_.end());
+      seeds_.erase(std::unique(seeds_.begin(), seeds_.end()), seeds_.end());
     }
     best_.clear();
-    if (found_.size() < k_) return;
+    if (seeds_.size() < k_) return;
     order_.clear();
     for (const Term& term : terms_) order_.emplace_back(term.column, term.factor);
     std::sort(order_.begin(), order_.end());
-    for (const uint32_t document : found_) best_.push_back(score(document));
+    for (const uint32_t document : seeds_) prefetch(forward_.indptr + document);
+    for (const uint32_t document : seeds_) prefetch_row(forward_, document);
+    for (const uint32_t document : seeds_) best_.push_back(score(document));
     std::nth_element(best_.begin(), nth(k_ - 1), best_.end(), std::greater<uint64_t>());
     // Documents of just this score stay in: they will come again, in their order.
     worst_ = best_[k_ - 1] == 0 ? 0 : (best_[k_ - 1] << 32) - 1;
@@ -164,7 +212,7 @@ class Searcher {
       std::nth_element(best_.begin(), nth(wanted), best_.end(), std::greater<uint64_t>());
       best_.resize(wanted);
     }
-    for (const uint64_t key : best_) found_.push_back(static_cast<uint32_t>(key));
+    for (const uint64_t key : best_) seeds_.push_back(static_cast<uint32_t>(key));
   }
 
   uint64_t score(uint32_t document) const {
@@ -206,8 +254,8 @@ class Searcher {
     } else {
       gather_all(base, limit - base);
     }
-    for (size_t i = first_; i > 0 && !found_.empty(); --i) complete(terms_[i - 1], bounds_[i - 1], base, limit);
-    for (const uint32_t document : found_) push(document, sums_[document - base]);
+    for (size_t i = first_; i > 0 && count_ > 0; --i) complete(terms_[i - 1], bounds_[i - 1], base, limit);
+    for (size_t i = 0; i < count_; ++i) push(found_[i], sums_[found_[i] - base]);
     if (!sparse) {
       std::memset(sums_.data(), 0, (limit - base) * sizeof(int32_t));
       return;
@@ -225,6 +273,11 @@ class Searcher {
     const float factor = term.factor;
     const int64_t from = term.at, end = term.end;
     int64_t at = from;
+    for (; at + 4 <= end && documents[at + 3] < limit; at += 4) {
+      int32_t parts[4];
+      for (int i = 0; i < 4; ++i) parts[i] = part(weights[at + i], factor);
+      for (int i = 0; i < 4; ++i) sums[documents[at + i] - base] += parts[i];
+    }
     for (; at < end && documents[at] < limit; ++at) sums[documents[at] - base] += part(weights[at], factor);
     ranges_.emplace_back(from, at);
     term.at = at;
@@ -238,55 +291,54 @@ class Searcher {
 
   // Finds the documents of a window that can get among the best, ascending: by their postings.
   void gather_added(uint32_t base) {
-    found_.clear();
     const int32_t floor = least();
     for (const auto& [from, to] : ranges_) {
       for (int64_t at = from; at < to; ++at) {
-        if (sums_[view_.documents[at] - base] > floor) found_.push_back(view_.documents[at]);
+        const uint32_t place = view_.documents[at] - base;
+        marks_[place / 64] |= static_cast<uint64_t>(sums_[place] > floor) << place % 64;
       }
     }
-    std::sort(found_.begin(), found_.end());
-    found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
+    count_ = 0;
+    for (uint32_t word = 0; word < kWindow / 64; ++word) {
+      for (uint64_t bits = marks_[word]; bits != 0; bits &= bits - 1) {
+        found_[count_++] = base + word * 64 + lowest_bit(bits);
+      }
+      marks_[word] = 0;
+    }
   }
 
   // The same by the accumulators. Those past the window's end are 0.
   void gather_all(uint32_t base, uint32_t size) {
     const int32_t floor = least();
-    size_t count = 0;
-    found_.resize(kWindow + kStep);
+    count_ = 0;
     for (uint32_t from = 0; from < size; from += kStep) {
-      const int32_t* sums = sums_.data() + from;
-      int32_t any = 0;
-      for (uint32_t i = 0; i < kStep; ++i) any |= sums[i] > floor;
-      if (!any) continue;
-      for (uint32_t i = 0; i < kStep; ++i) {
-        found_[count] = base + from + i;
-        count += sums[i] > floor;
+      for (uint32_t bits = above(sums_.data() + from, floor); bits != 0; bits &= bits - 1) {
+        found_[count_++] = base + from + lowest_bit(bits);
       }
     }
-    found_.resize(count);
   }
 
   // Adds a list for the documents found, and leaves out those that the lists still to come, at most `rest`, cannot raise.
   void complete(Term& term, int64_t rest, uint32_t base, uint32_t limit) {
     const double share = static_cast<double>(limit - base) / static_cast<double>(view_.rows);
-    if (static_cast<double>(term.end - term.begin) * share < static_cast<double>(found_.size() * kLookup)) {
+    if (static_cast<double>(term.end - term.begin) * share < static_cast<double>(count_ * kLookup)) {
       seek(term, base);
       add(term, base, limit);
     } else {
-      for (const uint32_t document : found_) {
-        seek(term, document);
+      for (size_t i = 0; i < count_; ++i) {
+        seek(term, found_[i]);
         if (term.at == term.end) break;
-        if (view_.documents[term.at] == document) sums_[document - base] += part(view_.weights[term.at], term.factor);
+        if (view_.documents[term.at] == found_[i]) sums_[found_[i] - base] += part(view_.weights[term.at], term.factor);
       }
     }
     const int64_t floor = floor_ - rest;
     size_t left = 0;
-    for (const uint32_t document : found_) {
+    for (size_t i = 0; i < count_; ++i) {
+      const uint32_t document = found_[i];
       found_[left] = document;
       left += sums_[document - base] > floor;
     }
-    found_.resize(left);
+    count_ = left;
   }
 
   // Moves to the first posting of a document or a later one, in doubling steps: documents come ascending.
@@ -322,9 +374,13 @@ class Searcher {
   View view_;
   Forward forward_;
   std::vector<int32_t> sums_;
+  std::vector<uint64_t> marks_;
   std::vector<Term> terms_;
   std::vector<int64_t> bounds_;
+  // Documents of the window that can get among the best.
   std::vector<uint32_t> found_;
+  size_t count_ = 0;
+  std::vector<uint32_t> seeds_;
   std::vector<uint64_t> best_;
   // Ranges of postings added to the window.
   std::vector<std::pair<int64_t, int64_t>> ranges_;
@@ -401,15 +457,8 @@ inline void score_rows(const View& view, const Forward& forward, const int64_t* 
                        const int64_t* rows, size_t given, float* parts, float* scores) {
   const Asked asked(view, columns, weights, count);
   for (size_t r = 0; r < given; ++r) {
-#if defined(__GNUC__)
     // Rows lie anywhere: the next ones are fetched meanwhile.
-    if (r + kAhead < given) {
-      const int64_t next = forward.indptr[rows[r + kAhead]];
-      __builtin_prefetch(forward.terms + next);
-      __builtin_prefetch(forward.terms + next + 16);
-      __builtin_prefetch(forward.weights + next);
-    }
-#endif
+    if (r + kAhead < given) prefetch_row(forward, rows[r + kAhead]);
     if (parts == nullptr) {
       scores[r] = asked.score(forward, rows[r], [](size_t, float) {});
     } else {
@@ -489,6 +538,22 @@ class Texts {
   int64_t count_;
   int64_t last_ = 0;
 };
+
+// Texts as a query: the places of those that are there, ascending, and how often each is asked for. Returns their number.
+inline size_t count_places(int64_t* places, size_t count, float* counts) {
+  std::sort(places, places + count);
+  size_t distinct = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (places[i] < 0) continue;
+    if (distinct > 0 && places[distinct - 1] == places[i]) {
+      counts[distinct - 1] += 1;
+    } else {
+      places[distinct] = places[i];
+      counts[distinct++] = 1;
+    }
+  }
+  return distinct;
+}
 
 }  // namespace postings
 }  // namespace fingerpost

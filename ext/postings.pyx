@@ -33,6 +33,7 @@ cdef extern from "postings.hpp" namespace "fingerpost::postings" nogil:
         int64_t find(const uint8_t*, size_t)
     void search_many(const View&, const Forward&, const int64_t*, const int64_t*, const float*, size_t, size_t, const uint8_t*, int,
                      int64_t*, float*) except +
+    size_t count_places(int64_t*, size_t, float*)
     void score_rows(const View&, const Forward&, const int64_t*, const float*, size_t, const int64_t*, size_t, float*,
                     float*) except +
     void c_invert "fingerpost::postings::invert"(const Forward&, size_t, size_t, int64_t*, uint32_t*, float*,
@@ -75,6 +76,17 @@ def find_texts(list texts not None, const int64_t[::1] offsets, const uint8_t[::
     finally:
         del sorted_texts
     return places
+
+
+def count_texts(list texts not None, const int64_t[::1] offsets, const uint8_t[::1] letters):
+    places = find_texts(texts, offsets, letters)
+    counts = np.empty(len(texts), dtype=np.float32)
+    cdef int64_t[::1] place_view = places
+    cdef float[::1] count_view = counts
+    cdef size_t distinct = 0
+    if place_view.shape[0]:
+        distinct = count_places(&place_view[0], place_view.shape[0], &count_view[0])
+    return places[:distinct], counts[:distinct]
 
 
 cdef Forward _forward(const int64_t[::1] indptr, const int32_t[::1] terms, const float[::1] weights, Py_ssize_t columns):

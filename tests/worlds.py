@@ -179,7 +179,7 @@ def build_index(
     *,
     rows_per_shard: int = 4096,
     rank: int = 8,
-    max_terms: int = 300,
+    language: str = "english",
     max_neighbors: int = 6,
     ef_construction: int = 16,
     choose: bool = False,
@@ -218,7 +218,7 @@ def build_index(
 
     made["documents"] = import_documents.execute(env, FileSource(str(documents)), params=ImportParams(rows_per_shard))
     made["analyzer"] = terms.choose_analyzer.execute(
-        env, made["documents"], params=AnalyzerParams("english"), stemmer=stemmer_version()
+        env, made["documents"], params=AnalyzerParams(language), stemmer=stemmer_version()
     )
     made["term_counts"] = counts = terms.count_terms.execute(env, made["documents"], made["analyzer"])
     made["lexicon"] = lexicon = terms.merge_lexicon.execute(env, counts, made["analyzer"])
@@ -226,9 +226,7 @@ def build_index(
         env, made["documents"], made["analyzer"], counts, lexicon, params=FieldWeightParams()
     )
     made["postings"] = terms.build_postings.execute(env, counts, lexicon, weights)
-    made["features"] = terms.weigh_documents.execute(
-        env, counts, lexicon, weights, params=TermWeightParams(max_terms=max_terms)
-    )
+    made["features"] = terms.weigh_documents.execute(env, counts, lexicon, weights, params=TermWeightParams())
     made["projection"] = features.fit_projection.execute(
         env, made["features"], params=SvdParams(rank=rank, passes=4, whitening=0.0)
     )

@@ -54,8 +54,8 @@ class Answers:
     """Answers, best first, with how they were found.
 
     candidates: number of documents considered. distances, estimates: numbers of distances computed and estimated.
-    method: how answers are ranked. search: "finger", "hnsw", or "" where no graph was searched. measure: what ``score``
-    is, in words. within: the minimum similarity (l2: the maximum distance) of answers, if one was set. more: whether
+    method: how answers are ranked. search: "finger", "hnsw", or "" where no graph was searched. measure: the name of
+    what ``score`` is. within: the minimum similarity (l2: the maximum distance) of answers, if one was set. more: whether
     further documents satisfy it. missing: words of the query that no document has; spellings: near words that documents
     have, by missing word. collapsed: number of near-duplicates of answers left out.
     """

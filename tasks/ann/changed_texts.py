@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fingerpost.tasks.ann.engine import DenseSide, Engine
+from fingerpost.tasks.ann.dense_side import DenseSide, ExactNeighbors, Neighbors, NeighborTable
+from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
@@ -63,14 +64,15 @@ def replace_rows(matrix: sparse.csr_array, rows: NDArray[np.int64], new: sparse.
     return result
 
 
-def _neighbors(
-    dense: DenseSide, index: Index, rows: NDArray[np.int64], ef: int
-) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+def _neighbors(dense: DenseSide, index: Index, rows: NDArray[np.int64], ef: int) -> Neighbors:
     """The neighbours of documents, of which ``rows`` have other vectors: these are searched for theirs.
 
     The others keep theirs, with the cosines that they have now; a changed document that would be a new one is left out.
+    Neighbours that are found by comparing all vectors are found so again.
     """
-    neighbors, cosines = (np.array(table) for table in dense.neighbors)
+    if isinstance(dense.neighbors, ExactNeighbors) and isinstance(index, ExactIndex):
+        return ExactNeighbors(index, dense.neighbors.count)
+    neighbors, cosines = (np.array(table) for table in dense.neighbors.of(np.arange(len(index.vectors))))
     k = neighbors.shape[1]
     if len(rows):
         found = without_self(index.search(index.vectors[rows], k + 1, ef=max(ef, k + 1)), rows)
@@ -83,4 +85,4 @@ def _neighbors(
     vectors = index.vectors
     cosines[moved] = np.einsum("ij,ij->i", vectors[places], vectors[neighbors[moved]])
     cosines[~known] = 0.0
-    return neighbors.astype(np.uint32), cosines.astype(np.float32)
+    return NeighborTable(neighbors.astype(np.uint32), cosines.astype(np.float32))

@@ -6,18 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerpost.ext import hnsw as kernel
 from fingerpost.tasks.ann.answers import Method
-from fingerpost.tasks.ann.filtered import Nearest, nearest_kept
+from fingerpost.tasks.ann.dense_side import DenseSide
+from fingerpost.tasks.ann.filtered import NOTHING
 from fingerpost.tasks.ann.fusion import AnswerParams, fuse, near_scores, only_lexical
 from fingerpost.tasks.ann.graph import NONE
-from fingerpost.tasks.ann.search import Index, SearchCounters
+from fingerpost.tasks.ann.search import SearchCounters
 from fingerpost.tasks.corpus.analyzer import Analyzer
 from fingerpost.tasks.corpus.feedback import expand, quotes
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.postings import Postings
-from fingerpost.tasks.corpus.svd import project
-from fingerpost.tasks.corpus.term_weights import TermWeights
 
 #: What a stop word of a query counts, the number of other terms below which stop words find candidates too, and the number
 #: of terms of a document as a query.
@@ -29,7 +27,6 @@ Terms = tuple[NDArray[np.int64], NDArray[np.float32]]
 #: Rows int64 (r,), best first, and their scores float32 (r,).
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 _NO_TERMS: Terms = np.empty(0, np.int64), np.empty(0, np.float32)
-_NOTHING = Nearest(np.empty(0, np.int64), np.empty(0, np.float32), SearchCounters())
 
 
 @dataclass(frozen=True)
@@ -89,34 +86,6 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class DenseSide:
-    """The vectors of documents, rows of norm 1 or zero, and how terms become one.
-
-    terms: their weights in a vector. components: float32 (columns, d). neighbors: each document's nearest, uint32 (n, m),
-    padded with 0xFFFFFFFF, and cosines float32 (n, m).
-    """
-
-    terms: TermWeights
-    components: NDArray[np.float32]
-    index: Index
-    neighbors: tuple[NDArray[np.uint32], NDArray[np.float32]]
-
-    def vector(self, columns: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The vector of a text with these terms, float32 (d,), of norm 1; zeros if it has none."""
-        return project(self.terms.row(columns, weights), self.components)[0]
-
-    def nearest(self, vector: NDArray[np.float32], count: int, keep: NDArray[np.bool_] | None) -> Nearest:
-        """The rows nearest to a vector (d,), of those in ``keep``; none to a vector of zeros."""
-        return nearest_kept(self.index, vector, count, keep=keep) if vector.any() else _NOTHING
-
-    def cosines(self, vector: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The cosines of a vector (d,) with rows, float32: the same bits whichever side proposed a row."""
-        bounds = np.array([0, len(rows)], dtype=np.int64)
-        found = kernel.gather_distances(vector[None], self.index.vectors, bounds, rows.astype(np.uint32), "ip")
-        return (1.0 - found).astype(np.float32)
-
-
-@dataclass(frozen=True)
 class Engine:
     """Everything that answers text queries, shared by evaluation, tuning and the live index.
 
@@ -161,15 +130,17 @@ class Engine:
 
         A text that reads like a passage of one of the first documents by words is answered by its words alone.
         """
-        rankings = []
-        for question in questions:
-            first = self._first(question, keep)
-            params = self._params_for(question, first)
-            sides = self._sides(question, first, params, k, keep)
-            scores = fuse(sides.lexical, sides.near, sides.dense, params)
-            order = np.lexsort((sides.rows, -scores))[:k]
-            rankings.append(Ranking(self._method(params), question, sides, order, scores[order]))
-        return rankings
+        found = [self.ranked(question, k, keep=keep) for question in questions]
+        return [replace(ranking, order=ranking.order[:k], scores=ranking.scores[:k]) for ranking in found]
+
+    def ranked(self, question: Question, k: int, *, keep: NDArray[np.bool_] | None = None) -> Ranking:
+        """All candidates in their order: at least k of each side, if there are as many."""
+        first = self._first(question, keep)
+        params = self._params_for(question, first)
+        sides = self._sides(question, first, params, k, keep)
+        scores = fuse(sides.lexical, sides.near, sides.dense, params)
+        order = np.lexsort((sides.rows, -scores))
+        return Ranking(self._method(params), question, sides, order, scores[order])
 
     def sides(self, question: Question, k: int, *, keep: NDArray[np.bool_] | None = None) -> Sides:
         """The candidates of a question on both sides: at least k each, if there are as many, of the rows that count."""
@@ -203,7 +174,7 @@ class Engine:
             found = expand(*found, *first, self.postings, self.lexicon.stop, params.feedback)
         lexical, _ = self.postings.best(*found, count, keep)
         terms = _joined(found, question.stop_words) if len(lexical) else found
-        dense = near.nearest(question.vector, count, keep) if near else _NOTHING
+        dense = near.nearest(question.vector, count, keep) if near else NOTHING
         rows = np.union1d(lexical, dense.rows)
         return Sides(
             rows,
@@ -220,7 +191,7 @@ class Engine:
         """How well the neighbours of rows match, float32 (c,)."""
         if self.dense is None:
             return np.zeros(len(rows), np.float32)
-        neighbors, cosines = (table[rows] for table in self.dense.neighbors)
+        neighbors, cosines = self.dense.neighbors.of(rows)
         counted = neighbors != NONE
         if keep is not None:
             counted &= keep[np.where(counted, neighbors, 0)]

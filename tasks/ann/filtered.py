@@ -20,6 +20,10 @@ class Nearest:
     counters: SearchCounters
 
 
+#: What nothing is near to.
+NOTHING = Nearest(np.empty(0, np.int64), np.empty(0, np.float32), SearchCounters())
+
+
 def nearest_kept(
     index: Index, query: NDArray[np.float32], count: int, *, keep: NDArray[np.bool_] | None = None, ef: int = 0
 ) -> Nearest:
@@ -34,7 +38,7 @@ def nearest_kept(
     passing = total if keep is None else int(np.count_nonzero(keep))
     wanted = min(count, passing)
     if not wanted:
-        return Nearest(np.empty(0, np.int64), np.empty(0, np.float32), SearchCounters())
+        return NOTHING
     if keep is None or passing == total:
         result = index.search(queries, wanted, ef=max(wanted, ef))
         found = result.ids[0] != NONE

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.changed_texts import replace_rows
-from fingerpost.tasks.ann.engine import DenseSide, Engine
+from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
+from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.ann.neighbors import without_self
@@ -64,11 +65,9 @@ def _halved_side(
     return replace(dense, components=components, index=index, neighbors=_neighbors(dense, index, rows))
 
 
-def _neighbors(
-    dense: DenseSide, index: ExactIndex, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+def _neighbors(dense: DenseSide, index: ExactIndex, rows: NDArray[np.int64]) -> NeighborTable:
     """The neighbours of all documents, those of ``rows`` searched for again, with cosines of the new vectors."""
-    neighbors = np.array(dense.neighbors[0])
+    neighbors = np.array(dense.neighbors.of(np.arange(len(index.vectors)))[0])
     k = neighbors.shape[1]
     neighbors[rows] = without_self(index.search(index.vectors[rows], k + 1), rows).ids
     known = neighbors != NONE
@@ -77,4 +76,4 @@ def _neighbors(
     for begin in range(0, len(neighbors), _BLOCK_ROWS):
         part = slice(begin, begin + _BLOCK_ROWS)
         cosines[part] = np.einsum("ij,ikj->ik", index.vectors[part], index.vectors[places[part]])
-    return neighbors, np.where(known, cosines, np.float32(0))
+    return NeighborTable(neighbors, np.where(known, cosines, np.float32(0)))

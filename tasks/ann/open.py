@@ -27,16 +27,17 @@ from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store, parameters_of
 from fingerpost.tasks.ann.answers import Answers, Radius, radius_of, within_of
+from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
 from fingerpost.tasks.ann.duplicates import SAME_TERMS, SAME_VECTORS, Distinct, term_likeness, vector_likeness
-from fingerpost.tasks.ann.engine import DenseSide, Engine, Question
-from fingerpost.tasks.ann.filtered import Nearest, nearest_kept
+from fingerpost.tasks.ann.engine import Engine, Question
+from fingerpost.tasks.ann.filtered import NOTHING, Nearest, nearest_kept
 from fingerpost.tasks.ann.finger_basis import FingerBasis
 from fingerpost.tasks.ann.finger_search import FingerIndex
 from fingerpost.tasks.ann.finger_tables import FingerTables, join_ranges
 from fingerpost.tasks.ann.fusion import AnswerParams
 from fingerpost.tasks.ann.graph import Graph, UpperLevel
 from fingerpost.tasks.ann.hnsw import HnswIndex
-from fingerpost.tasks.ann.search import Index, SearchCounters
+from fingerpost.tasks.ann.search import Index
 from fingerpost.tasks.ann.served import Asked, chosen_places, nearest_answers, ranked_answers
 from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.ann.within import rows_within
@@ -180,12 +181,13 @@ class EngineParts:
         return TermWeights.of(self.lexicon, made)
 
     @cached_property
-    def neighbors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Each document's nearest, uint32 (n, m), padded with 0xFFFFFFFF, and the cosines of their vectors."""
+    def neighbors(self) -> NeighborTable:
+        """The documents nearest to each."""
         table = self._open("neighbors", contracts.NEIGHBORS).read("neighbors")
         distances = fixed_matrix(table["distances"])
         cosines = 1.0 - (distances / 2 if self.metric == "l2" else distances)
-        return fixed_matrix(table["neighbors"]), np.where(np.isfinite(cosines), cosines, 0.0).astype(np.float32)
+        found = np.where(np.isfinite(cosines), cosines, 0.0).astype(np.float32)
+        return NeighborTable(fixed_matrix(table["neighbors"]), found)
 
     @cached_property
     def engine(self) -> Engine:
@@ -223,7 +225,7 @@ class EngineParts:
         if _FORMER in self.members:
             raise FingerpostError(
                 f"{self.name}: expected {role}, found an index that an earlier version made, whose texts cannot be"
-                " asked any more; make it again with `fingerpost run nightly`"
+                " asked any more; rebuild it with `fingerpost run nightly`"
             )
         raise FingerpostError(
             f"{self.name}: expected {role} in an index of texts, found an index of imported vectors; query it"
@@ -363,7 +365,7 @@ class LiveIndex(EngineParts):
         """The answers to an analysed query, by both sides or by words alone."""
         depth = asked.k
         while True:
-            (ranking,) = self.engine.answer([question], depth, keep=asked.keep)
+            ranking = self.engine.ranked(question, depth, keep=asked.keep)
             chosen = self._chosen(ranking.rows, asked)
             if len(chosen.places) >= asked.k or len(ranking.order) < depth:
                 break
@@ -373,8 +375,7 @@ class LiveIndex(EngineParts):
 
     def _near(self, vector: np.ndarray, radius: float | None, asked: Asked, *, ef: int = 100) -> Answers:
         """The answers nearest to a vector (d,), or all within a radius of it; none for a text without a vector."""
-        depth, complete, chosen = asked.k, True, Distinct([], 0)
-        found = Nearest(np.empty(0, np.int64), np.empty(0, np.float32), SearchCounters())
+        depth, found, complete, chosen = asked.k, NOTHING, True, Distinct([], 0)
         while vector.any():
             found, complete = self._nearest(vector, radius, depth, asked.keep, ef)
             chosen = self._chosen(found.rows, asked)

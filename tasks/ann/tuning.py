@@ -90,7 +90,9 @@ def choose_answers(
     gains = _gains(asked, default, params)
     tried = {blend: values for blend, values in gains.items() if blend.uses_lexical}
     chosen = best_blend(tried, default, params.interval)
-    reasons = reasons_of(tried, chosen, default, params.interval, f"{asked.metric} on {len(asked.texts)} {asked.kind}")
+    reasons = reasons_of(
+        tried, chosen, default, params.interval, f"nDCG@{asked.depth} on {len(asked.texts)} {asked.kind}"
+    )
     return Choice(
         chosen,
         [reason for reason in reasons if engine.dense or reason[0] == FEEDBACK],
@@ -104,14 +106,32 @@ def best_blend(
 ) -> AnswerParams:
     """The blend whose gain over the default has the highest lower end of its interval, if that is above 0, or the default.
 
-    gains: float64 (q,) of each blend, the default among them. Ties go to the earlier one.
+    A share that is not the default's stays only if it is certainly better than none, where none is certainly better than
+    the default. gains: float64 (q,) of each blend, the default among them. Ties go to the earlier one.
     """
     best, lowest = default, 0.0
     for blend, values in gains.items():
         difference = values - gains[default]
         if difference.mean() > lowest and (low := mean_of(difference, interval).low) > lowest:
             best, lowest = blend, low
+    if best.near_share != default.near_share:
+        best = _without(replace(best, near_share=0.0), best, default, gains, interval)
+    if best.dense_share != default.dense_share:
+        best = _without(replace(best, dense_share=0.0), best, default, gains, interval)
     return best
+
+
+def _without(
+    simpler: AnswerParams,
+    best: AnswerParams,
+    default: AnswerParams,
+    gains: Mapping[AnswerParams, NDArray[np.float64]],
+    interval: IntervalParams,
+) -> AnswerParams:
+    """The simpler blend if that is certainly better than the default and the best is not certainly better than that."""
+    if simpler not in gains or mean_of(gains[simpler] - gains[default], interval).low <= 0:
+        return best
+    return best if mean_of(gains[best] - gains[simpler], interval).low > 0 else simpler
 
 
 def _judged(engine: Engine, judged: JudgedQueries | None, params: TuningParams) -> Asked | None:

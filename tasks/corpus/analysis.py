@@ -21,7 +21,7 @@ class AnalyzerQuality:
     """How the analyzer of a collection was chosen and what it loses.
 
     language, reason: as in `LanguageChoice`; "as set" where the parameters name the language. shares: of the languages
-    of sampled documents, empty where it was not measured. lost_letters: fraction. warning: in words, "" without one.
+    of sampled documents, empty where it was not measured. lost_letters: fraction. warning: a sentence, "" without one.
     """
 
     language: str

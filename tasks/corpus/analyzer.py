@@ -1,7 +1,7 @@
 """The analyzer: from a text to its terms, the same for documents and queries."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from fingerpost.tasks.corpus.stemming import (
     stemmer_version,
     stop_words_of,
 )
-from fingerpost.tasks.corpus.words import parts_of, word_list, word_matches
+from fingerpost.tasks.corpus.words import MAX_LETTERS, parts_of, word_list, word_matches
 
 PATTERNS: tuple[str, ...] = ("words", "sklearn")
 
@@ -124,7 +124,7 @@ class Analyzer:
         if version and version != stemmer_version():
             raise AnalyzerVersionError(
                 f"analyzer: expected the terms of {stemmer_version()}, got {version}; "
-                "make the index again, or install the version of PyStemmer that made it"
+                "rebuild the index, or install the version of PyStemmer that made it"
             )
         return cls(AnalyzerParams(**fields), stop_words)
 
@@ -148,9 +148,8 @@ class Analyzer:
         for word in words:
             found = remembered.get(word)
             if found is None:
-                if len(remembered) >= _REMEMBERED:
-                    remembered.clear()
-                found = remembered[word] = tuple(term for term, _, _ in self._word_spans(word))
+                found = tuple(term for term, _, _ in self._word_spans(word))
+                _remember(remembered, word, found)
             terms += found
 
     def _places(self, text: str, *, singles: bool) -> list[Span]:
@@ -182,9 +181,8 @@ class Analyzer:
     def _placed_terms(self, word: str) -> list[Span]:
         found = self._placed.get(word)
         if found is None:
-            if len(self._placed) >= _REMEMBERED:
-                self._placed.clear()
-            found = self._placed[word] = self._word_spans(word)
+            found = self._word_spans(word)
+            _remember(self._placed, word, found)
         return found
 
     def _word_spans(self, word: str) -> list[Span]:
@@ -203,8 +201,8 @@ class Analyzer:
             elif not text or part.begin < contracted:
                 continue
             elif stop_word and part.kind == "name":
-                # ``numpy.where`` is about where; the word alone is not.
-                text = f".{text}"
+                # ``numpy.where`` is about where, more than the word alone.
+                spans.append((f".{text}", part.begin, part.end))
             elif not stop_word and part.kind != "exact":
                 text = self._stemmed(text)
             spans.append((text, part.begin, part.end))
@@ -220,3 +218,11 @@ class Analyzer:
 
     def _runs(self, text: str) -> Iterable[re.Match[str]]:
         return RUN.finditer(text) if self.params.bigrams and not text.isascii() else ()
+
+
+def _remember(remembered: dict[str, Any], word: str, found: Sequence[Any]) -> None:
+    """Keeps what was found for a word, unless it is one of encoded data."""
+    if len(word) <= MAX_LETTERS:
+        if len(remembered) >= _REMEMBERED:
+            remembered.clear()
+        remembered[word] = found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fingerpost.tasks.corpus.postings import Postings
 
 #: Distinct terms that make a quotation; of fewer, many documents have all.
-QUOTED_TERMS = 3
+QUOTED_TERMS = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def expand(
 
 
 def quotes(columns: NDArray[np.int64], rows: NDArray[np.int64], postings: Postings) -> bool:
-    """Whether a query reads like a passage of one of the documents ``rows``: at least three terms, and it has all of them.
+    """Whether a query reads like a passage of one of the documents ``rows``: at least four terms, and it has all of them.
 
     columns: the distinct terms of the query with its stop words, -1 for terms that the collection lacks. Such a query asks
     for the document that it quotes, and terms of others only lead away from it.

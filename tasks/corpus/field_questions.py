@@ -1,8 +1,8 @@
 """Questions that are made from a collection to compare weights of its fields.
 
-Two kinds ask for what a field says when the field is not there: titles against texts in which no title counts, and first
-sentences against documents of which each lacks its own when it is asked for. The third, first sentences against whole
-documents, favours weight on the first paragraph by its making.
+Titles are asked against texts in which no title counts, so that no field gains by the making. First sentences are asked
+against their documents without them, where what follows moves up, and against whole documents, where they stand word by
+word; both lean towards the first paragraph, and so titles must agree.
 """
 
 from collections import Counter

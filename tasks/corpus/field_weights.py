@@ -18,8 +18,10 @@ from fingerpost.tasks.corpus.term_counts import TermCounts
 
 #: Reciprocal ranks of the questions of each kind.
 Ranks = dict[str, NDArray[np.float64]]
-#: The kinds of question that favour no field by their making.
-FAIR = (TITLES, REST)
+#: The kinds of question that ask for what is not there to be found word by word.
+ASKING = (TITLES, REST)
+#: Kinds that the default answers worse than this say nothing about weights.
+_ANSWERABLE = 0.05
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class FieldWeightParams:
 
     documents: maximum number of documents that are searched, a sample of the collection. questions: maximum number of each
     kind; fewer than min_questions of a kind say nothing. first, saturation: values that are tried beside the default
-    `FieldWeights`. deviations: standard errors by which the mean gain over all questions must exceed 0; one of the fair
-    kinds alone must gain two, and no kind may lose one.
+    `FieldWeights`. deviations: standard errors by which the mean gain over all questions must exceed 0; titles or first
+    sentences against the rest must gain two, and no kind may lose one. Without titles nothing is chosen.
     """
 
     documents: int = 16_384
@@ -91,8 +93,9 @@ def best_field_weights(
     ranks: dict[FieldWeights, Ranks] = {}
     for weights in _tried(lexicon, params):
         found = reciprocal_ranks(made, weights, lexicon)
-        ranks[weights] = {kind: values for kind, values in found.items() if len(values) >= params.min_questions}
-        if not any(kind in ranks[weights] for kind in FAIR):
+        asked = next(iter(ranks.values()), None) or _telling(found, params.min_questions)
+        ranks[weights] = {kind: found[kind] for kind in asked}
+        if TITLES not in asked:
             break
     chosen = choose(ranks, params.deviations)
     return Choice(chosen, _reasons(chosen, ranks), _figures(ranks), _quality(chosen, ranks))
@@ -108,10 +111,17 @@ def choose(ranks: Mapping[FieldWeights, Ranks], deviations: float) -> FieldWeigh
     return max(certain, key=lambda weights: _mean(ranks[weights]), default=default)
 
 
+def _telling(ranks: Ranks, least: int) -> Ranks:
+    """The kinds of which there are enough questions, some of them answered."""
+    return {kind: values for kind, values in ranks.items() if len(values) >= least and values.mean() >= _ANSWERABLE}
+
+
 def _certain(before: Ranks, after: Ranks, deviations: float) -> bool:
     gains = {kind: after[kind] - before[kind] for kind in before}
     ratios = {kind: _ratio(gain) for kind, gain in gains.items()}
-    if not any(ratios.get(kind, 0.0) >= 2.0 for kind in FAIR) or min(ratios.values()) < -1.0:
+    if TITLES not in ratios or min(ratios.values()) < -1.0:
+        return False
+    if max(ratios.get(kind, 0.0) for kind in ASKING) < 2.0:
         return False
     return _ratio(np.concatenate(list(gains.values()))) >= deviations
 
@@ -144,8 +154,8 @@ def _named(weights: FieldWeights) -> str:
 def _reasons(chosen: FieldWeights, ranks: Mapping[FieldWeights, Ranks]) -> list[tuple[str, str, bool, str]]:
     default = next(iter(ranks))
     counts = ", ".join(f"{len(values):,} {kind}" for kind, values in ranks[default].items())
-    if not any(kind in ranks[default] for kind in FAIR):
-        reason = "the default; too few questions can be made of titles and first sentences"
+    if TITLES not in ranks[default]:
+        reason = "the default; too few questions can be made of titles, or texts do not answer them"
     elif chosen == default:
         reason = f"the default; no other is certainly better at questions made from the documents ({counts})"
     else:

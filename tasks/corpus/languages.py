@@ -39,7 +39,7 @@ class LanguageChoice:
     """The language of a collection by Snowball's name, "none" where none is clear.
 
     shares: fraction of the sampled documents of each language, most frequent first; languages without a stemmer have
-    their ISO codes. reason: in words.
+    their ISO codes. reason: a sentence.
     """
 
     language: str

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.ext.ngrams import merge_counts
-from fingerpost.ext.postings import find_texts
+from fingerpost.ext.postings import count_texts, find_texts
 from fingerpost.tasks.corpus.term_counts import TermCounts
 
 
@@ -75,6 +75,10 @@ class Lexicon:
     def columns(self, terms: Sequence[str]) -> NDArray[np.int64]:
         """The place of each term, int64 (terms,), -1 where the collection lacks it."""
         return find_texts(list(terms), self.offsets, self.letters)
+
+    def counted(self, terms: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The places of the terms that the collection has, int64, distinct and ascending, and their counts, float32."""
+        return count_texts(list(terms), self.offsets, self.letters)
 
 
 def shard_lexicon(counts: TermCounts) -> Lexicon:

@@ -1,4 +1,4 @@
-"""Characters by their part in words: marks, letters of scripts that set no spaces, characters to leave out."""
+"""Characters of all scripts: marks, letters of scripts that set no spaces, characters to leave out, normal forms."""
 
 import re
 import unicodedata

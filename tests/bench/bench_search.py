@@ -44,26 +44,26 @@ MOST_TIME = 1.3
 Row = dict[str, Any]
 
 
-def nightly(store: Path, *arguments: str) -> None:
-    """Runs a nightly by the command; CalledProcessError where it fails."""
-    command = [str(Path(sys.executable).with_name("fingerpost")), "run", "nightly", *arguments]
+def ran(flow: str, store: Path, *arguments: str) -> None:
+    """Runs a flow by the command; CalledProcessError where it fails."""
+    command = [str(Path(sys.executable).with_name("fingerpost")), "run", flow, *arguments]
     environment = {**os.environ, "FINGERPOST_STORE": str(store)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def build_row(store: Path, index: LiveIndex, name: str) -> Row:
-    """What the parts of an index took to make and take to keep, in seconds and megabytes."""
+    """What the parts of an index took to make and take to keep, in CPU seconds and megabytes."""
     opened = Store(str(store))
     made = {role: opened.manifest(ref) for role, ref in index.members.items()}
-    seconds = {role: float(manifest.run["seconds"]) for role, manifest in made.items()}
+    seconds = {role: float(manifest.run["cpu_seconds"]) for role, manifest in made.items()}
     size = {role: sum(file.bytes for file in manifest.files) / 1e6 for role, manifest in made.items()}
     return {
         "dataset": name,
         "contender": "fingerpost",
         "documents": index.documents.num_rows,
-        "seconds": round(sum(seconds.values()), 1),
+        "cpu_seconds": round(sum(seconds.values()), 1),
         "megabytes": round(sum(size.values()), 1),
-        "lexical_seconds": round(sum(seconds[role] for role in _LEXICAL), 1),
+        "lexical_cpu_seconds": round(sum(seconds[role] for role in _LEXICAL), 1),
         "lexical_megabytes": round(sum(size[role] for role in _LEXICAL), 1),
     }
 
@@ -79,7 +79,7 @@ def served(index: LiveIndex, queries: list[str]) -> list[list[str]]:
 
 def judged_rows(data: JudgedSet, store: Path) -> list[Row]:
     """Our answers to the queries of a judged collection beside the rivals of each kind."""
-    nightly(store, "--input", data.path, "--collection", data.name)
+    ran("nightly", store, "--input", data.path, "--collection", data.name)
     index = fingerpost.live(data.name, store=str(store))
     answers = data.rows_of(served(index, data.queries), DEPTH)
     # Rows of the index are not those of the file, of which some may be quarantined.
@@ -97,7 +97,7 @@ def judged_rows(data: JudgedSet, store: Path) -> list[Row]:
 
 def sample_rows(store: Path) -> list[Row]:
     """Known items of the built-in sample by the report's own evaluation, and questions of engineers."""
-    nightly(store, "--profile", "quick", "--set", "xmr.input=")
+    ran("build_ann_index", store)
     index = fingerpost.live(SAMPLE, store=str(store))
     retrieval = Store(str(store)).open(index.members["retrieval"], ann.RETRIEVAL)
     values: dict[tuple[str, str], Row] = {}
@@ -252,7 +252,7 @@ def missed(rows: list[Row]) -> list[str]:
                 f"{row['dataset']}: nDCG@10 {row['ndcg_at_10']:.1f} and recall@100 {row['recall_at_100']:.1f}, expected"
                 f" {row['least_ndcg']} and {row['least_recall']}"
             )
-        if row["contender"].startswith("fingerpost, ") and row.get("ratio", 1) < 1:
+        if row.get("ratio", 1) < 1 and row.get("probability", 1) < 0.05:
             lines.append(f"{row['dataset']}: {row['setting']} nDCG@10 is {row['ratio']:.3f} of {row['rival']}'s")
         if row.get("rival") == "the version before" and row["ratio"] < 1 / MOST_TIME:
             lines.append(f"{row['dataset']}: a query takes {1 / row['ratio']:.2f} times that of {row['rival']}")

@@ -123,6 +123,25 @@ FILES = {
             """Of its own."""
         '''
     ),
+    "trout/_beside.py": (
+        '''
+        def jump():
+            """Jump."""
+        '''
+    ),
+    "trout/passing.py": (
+        """
+        import os
+        from trout._beside import jump
+        from trout.pond._deep import sink
+        """
+    ),
+    "trout/pond/_deep.py": (
+        '''
+        def sink():
+            """Elsewhere."""
+        '''
+    ),
 }
 
 
@@ -158,6 +177,7 @@ def test_documents_are_the_public_objects_each_once() -> None:
         "trout.leap": "class",
         "trout.leap.reset": "method",
         "trout.plain.own": "function",
+        "trout.passing.jump": "function",
     }
     assert rows["trout.swim:module"]["title"] == "trout.swim"
     assert {row["package"] for row in rows.values()} == {"trout"}

@@ -30,6 +30,7 @@ def numpy_rows() -> list[dict[str, str]]:
         ("numpy.array", "Create an array."),
         ("numpy.concatenate", "Join a sequence of arrays along an existing axis."),
         ("numpy.ndarray.sort", "Sort an array in-place."),
+        ("numpy.lib.stride_tricks.sliding_window_view", "Create a sliding window view into the array"),
     ],
 )
 def test_numpy_functions_have_one_document_with_their_text(

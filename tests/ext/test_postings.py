@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from fingerpost.ext.postings import Lists, find_texts, invert
+from fingerpost.ext.postings import Lists, count_texts, find_texts, invert
 
 Query = tuple[np.ndarray, np.ndarray]
 #: A second kind of weights gives ties, and terms that weigh next to nothing.
@@ -224,7 +225,7 @@ def test_arrays_that_do_not_fit_are_refused(name: str, value: np.ndarray) -> Non
         Lists(**(made | {name: value}))
 
 
-#: Characters of one to four bytes, and a lone surrogate, which UTF-8 cannot say.
+#: Characters of one to four bytes, and an unpaired surrogate, which UTF-8 cannot say.
 texts = st.text(alphabet="ab\0é漢😀\ud800", max_size=4)
 
 
@@ -242,6 +243,10 @@ def test_texts_are_found_at_their_places(known: set[str], asked: list[str]) -> N
         found = find_texts(wanted, offsets, letters)
         assert found.dtype == np.int64
         assert found.tolist() == [places.get(text, -1) for text in wanted]
+        columns, counts = count_texts([*wanted, *wanted[:2]], offsets, letters)
+        assert (columns.dtype, counts.dtype) == (np.int64, np.float32)
+        times = Counter(places[text] for text in [*wanted, *wanted[:2]] if text in places)
+        assert list(zip(columns.tolist(), counts.tolist(), strict=True)) == sorted(times.items())
 
 
 def test_what_is_no_text_is_refused() -> None:

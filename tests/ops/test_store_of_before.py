@@ -125,7 +125,7 @@ def test_texts_cannot_be_asked_of_an_index_and_that_is_said(store: Store, tmp_pa
         lambda: replay(store, after, before, file=str(file), k=3),
         lambda: why(store, before, after, "quick sort of an array"),
     ):
-        with pytest.raises(FingerpostError, match=r"that an earlier version made.*make it again with"):
+        with pytest.raises(FingerpostError, match=r"that an earlier version made.*rebuild it with"):
             ask()
 
 

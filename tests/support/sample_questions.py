@@ -2,13 +2,13 @@
 
 #: Question, and ids of the sample's documents that answer it.
 QUESTIONS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("sliding window view of an array", frozenset({"numpy.lib.stride_tricks.sliding_window_view"})),
     ("indices that would sort an array", frozenset({"numpy.argsort"})),
     ("singular value decomposition", frozenset({"numpy.linalg.svd", "scipy.linalg.svd"})),
     ("solve a system of linear equations", frozenset({"numpy.linalg.solve", "scipy.linalg.solve"})),
     ("merge two dataframes on a key", frozenset({"pandas.merge", "pandas.DataFrame.merge"})),
     ("read a csv file into a dataframe", frozenset({"pandas.read_csv"})),
     ("remove duplicate rows", frozenset({"pandas.DataFrame.drop_duplicates"})),
-    ("pivot table of a dataframe", frozenset({"pandas.pivot_table", "pandas.DataFrame.pivot_table"})),
     ("convert strings to datetime", frozenset({"pandas.to_datetime"})),
     ("minimize a function of several variables", frozenset({"scipy.optimize.minimize"})),
     ("fit a curve to data by least squares", frozenset({"scipy.optimize.curve_fit"})),

@@ -24,8 +24,9 @@ from fingerpost.flows.ops.compare.why import (
 from fingerpost.schemas.corpus import DAILY_DOCUMENTS
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.changed_texts import with_texts
 from fingerpost.tasks.ann.engine import Engine
-from fingerpost.tasks.ann.exact_engine import exact_engine, with_document
+from fingerpost.tasks.ann.exact_engine import exact_engine
 from fingerpost.tasks.ann.open import LiveIndex
 from fingerpost.tasks.corpus.term_weights import inverse_document_frequency
 
@@ -96,11 +97,12 @@ class Side:
 
     def place_with_text(self, key: str, title: str, text: str) -> int:
         """The rank of a document with another text, all else unchanged; 0 if it would be no candidate."""
-        changed = with_document(self.engine, self.row_of[key], title, text, self.index.field_weights)
+        rows, weights = np.array([self.row_of[key]]), self.index.field_weights
+        changed = with_texts(self.engine, rows, [title], [text], weights=weights)
         return positions_of(self._ranked(changed)).get(key, 0)
 
     def _ranked(self, engine: Engine, keep: np.ndarray | None = None) -> list[tuple[str, float]]:
-        (found,) = engine.answer([engine.question(self.text)], len(self.ids), keep=keep)
+        found = engine.ranked(engine.question(self.text), self.k, keep=keep)
         pairs = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
         return [(self.ids[row], round(score, 6)) for row, score in pairs]
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from fingerpost.schemas.errors import InputError
 
 STANDARD_LIBRARY = "python"
+#: Number of the rules by which sources are read; another one where the same sources give other documents.
+_RULES = 2
 """The name under which the standard library of the running Python stands among the distributions."""
 
 DISTRIBUTIONS: tuple[str, ...] = (
@@ -106,12 +108,12 @@ def source_files(distribution: str) -> list[SourceFile]:
 
 
 def python_docs_fingerprint(distributions: Iterable[str] = DISTRIBUTIONS) -> str:
-    """sha256 over names, versions and the recorded hashes of the sources; reads no source.
+    """sha256 over names, versions and the recorded hashes of the sources, and the rules of reading; reads no source.
 
     Only the records of sources count: those of scripts hold the path of the environment. The standard library
     has no record, so the version of Python stands for it. Raises InputError for what is not installed.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"rules {_RULES}\n".encode())
     for name in distributions:
         if name == STANDARD_LIBRARY:
             digest.update(f"{name}=={platform.python_implementation()} {platform.python_version()}\n".encode())

@@ -123,11 +123,18 @@ def _module_members(spaces: Namespaces) -> Iterator[tuple[str, Definition]]:
                 continue
             if target.kind == "class" and name.endswith("_gen"):  # scipy.stats: makers of distributions
                 continue
-            # What a plain module imports by name is for its own use; packages and lists of names are for others.
+            # What a plain module imports by name is for its own use; packages and lists of names are for others, and so
+            # is a module that only passes on what private modules beside it define, as ``numpy.lib.stride_tricks``.
             here = spaces.modules[module]
-            by_star = name not in here.imports and not is_public(target.module)
-            if target.module == module or listed is not None or here.is_package or by_star:
+            passed_on = not is_public(target.module) and (
+                name not in here.imports or (not here.definitions and _beside(target.module, module))
+            )
+            if target.module == module or listed is not None or here.is_package or passed_on:
                 yield f"{_KNOWN_AS.get(module, module)}.{name}", target
+
+
+def _beside(module: str, other: str) -> bool:
+    return module.rpartition(".")[0] == other.rpartition(".")[0]
 
 
 def _class_members(

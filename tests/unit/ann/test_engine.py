@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fingerpost.tasks.ann.engine import LIKE_TERMS, QUOTED_AMONG, STOP_WEIGHT, DenseSide, Engine, Question
+from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
+from fingerpost.tasks.ann.engine import LIKE_TERMS, QUOTED_AMONG, STOP_WEIGHT, Engine, Question
 from fingerpost.tasks.ann.exact import ExactIndex
+from fingerpost.tasks.ann.exact_engine import exact_engine
 from fingerpost.tasks.ann.fusion import AnswerParams, fuse, near_scores, only_lexical
 from fingerpost.tasks.ann.graph import NONE
 from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerParams
@@ -62,7 +64,7 @@ def world() -> World:
     near = index.search(vectors, NEIGHBORS + 1)
     ids, cosines = near.ids[:, 1:].copy(), (1 - near.distances[:, 1:]).astype(np.float32)
     ids[::17, -1], cosines[::17, -1] = NONE, 0
-    dense = DenseSide(terms, components, index, (ids, cosines))
+    dense = DenseSide(terms, components, index, NeighborTable(ids, cosines))
     engine = Engine(analyzer, lexicon, build_postings(impacts), dense, AnswerParams())
     return World(engine, impacts.toarray().astype(np.float64))
 
@@ -91,6 +93,8 @@ def slow(
     engine, terms = world.engine, question.terms
     dense = engine.dense
     assert dense is not None
+    neighbors = dense.neighbors
+    assert isinstance(neighbors, NeighborTable)
     read = max(params.feedback.documents if params.feedback else 0, QUOTED_AMONG)
     first = best(lexical_scores(world, terms), read, keep)
     if is_quoted(world, question, first[:QUOTED_AMONG]):
@@ -117,9 +121,9 @@ def slow(
     weights = np.zeros((len(pool), NEIGHBORS), np.float32)
     for place, row in enumerate(pool):
         for column in range(NEIGHBORS):
-            other = int(dense.neighbors[0][row, column])
+            other = int(neighbors.ids[row, column])
             if other != NONE and keep[other]:
-                matched[place, column], weights[place, column] = every[other], dense.neighbors[1][row, column]
+                matched[place, column], weights[place, column] = every[other], neighbors.cosines[row, column]
     near = near_scores(matched, weights)
     fused = fuse(every[pool].astype(np.float32), near, cosines[pool].astype(np.float32), params)
     ranks = [[side.index(row) + 1 if row in side else 0 for row in pool] for side in (by_words, by_vectors)]
@@ -212,3 +216,18 @@ def test_unknown_words_have_no_answer(world: World) -> None:
     for text in ("unheard", "", "!?"):
         (found,) = world.engine.answer([world.engine.question(text)], 10)
         assert found.rows.tolist() == []
+
+
+def test_exact_neighbours_are_those_of_a_sort(world: World) -> None:
+    dense = exact_engine(world.engine).dense
+    assert dense is not None
+    rows = np.array([5, 0, 5, 200])
+    ids, cosines = dense.neighbors.of(rows)
+    wide = dense.index.vectors.astype(np.float64)
+    for row, near, found in zip(rows.tolist(), ids, cosines, strict=True):
+        every = wide @ wide[row]
+        expected = [other for other in np.argsort(-every, kind="stable").tolist() if other != row][:NEIGHBORS]
+        assert near.tolist() == expected
+        assert found == pytest.approx(every[expected], abs=1e-6)
+    again, _ = dense.neighbors.of(rows[::-1])
+    assert again.tolist() == ids[::-1].tolist()

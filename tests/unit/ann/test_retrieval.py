@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.changed_texts import replace_rows, with_texts
-from fingerpost.tasks.ann.engine import DenseSide, Engine
+from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
+from fingerpost.tasks.ann.engine import Engine
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.fusion import AnswerParams, only_dense, only_lexical
 from fingerpost.tasks.ann.hnsw import HnswParams
@@ -44,7 +45,11 @@ def engine_of(titles: Sequence[str], said: Sequence[str], lexicon: Lexicon | Non
     ids = np.array([[i for i in row if i != place][:NEIGHBORS] for place, row in enumerate(near.ids)], np.uint32)
     cosines = np.einsum("ij,ikj->ik", vectors, vectors[ids]).astype(np.float32)
     return Engine(
-        ANALYZER, lexicon, build_postings(impacts), DenseSide(terms, components, index, (ids, cosines)), AnswerParams()
+        ANALYZER,
+        lexicon,
+        build_postings(impacts),
+        DenseSide(terms, components, index, NeighborTable(ids, cosines)),
+        AnswerParams(),
     )
 
 
@@ -81,12 +86,13 @@ def test_neighbours_have_their_cosines_after_the_change(
     engine: Engine, changed: tuple[NDArray[np.int64], list[str], Engine]
 ) -> None:
     rows, shorter, found = changed
-    (ids, cosines), vectors = dense(found).neighbors, dense(found).index.vectors
+    every, vectors = np.arange(len(TITLES)), dense(found).index.vectors
+    ids, cosines = dense(found).neighbors.of(every)
     np.testing.assert_allclose(cosines, np.einsum("ij,ikj->ik", vectors, vectors[ids]), atol=1e-6)
-    expected = dense(engine_of(TITLES, shorter, engine.lexicon)).neighbors[0]
+    expected = dense(engine_of(TITLES, shorter, engine.lexicon)).neighbors.of(every)[0]
     assert [set(row) for row in ids[rows].tolist()] == [set(row) for row in expected[rows].tolist()]
     others = np.setdiff1d(np.arange(ROWS), rows)
-    np.testing.assert_array_equal(ids[others], dense(engine).neighbors[0][others])
+    np.testing.assert_array_equal(ids[others], dense(engine).neighbors.of(every)[0][others])
 
 
 def test_the_engine_before_is_not_changed(engine: Engine, changed: tuple[NDArray[np.int64], list[str], Engine]) -> None:

@@ -99,7 +99,7 @@ def test_an_identifier_is_found_by_each_of_its_forms(query: str) -> None:
             "float32 DataFrame HTTPServer",
             ["float", "32", "float32", "data", "frame", "datafram", "http", "server", "httpserver"],
         ),
-        ("numpy.where is where", ["numpi", ".where", "is", "where"]),
+        ("numpy.where is where", ["numpi", ".where", "where", "is", "where"]),
         ("__init__ _ __", ["init"]),
         ("", []),
         (" .,; ", []),

@@ -96,15 +96,15 @@ def test_a_query_that_finds_nothing_stays_as_it_is() -> None:
 
 
 def test_a_quotation_has_all_its_terms_in_one_document() -> None:
-    postings = postings_of([[1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 0]])
+    postings = postings_of([[1, 1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1, 0]])
     rows = np.array([0, 1])
-    assert quotes(np.array([0, 1, 2]), rows, postings)
-    assert quotes(np.array([1, 2, 3, 4]), rows, postings)
-    assert not quotes(np.array([1, 2, 3, 4]), rows[:1], postings)
-    assert not quotes(np.array([0, 1, 4]), rows, postings)
-    assert not quotes(np.array([0, 1]), rows, postings), "two words are no quotation"
-    assert not quotes(np.array([-1, 0, 1, 2]), rows, postings), "no document has a word that the collection lacks"
-    assert not quotes(np.array([0, 1, 2]), rows[:0], postings)
+    assert quotes(np.array([0, 1, 2, 3]), rows, postings)
+    assert quotes(np.array([1, 2, 3, 4, 5]), rows, postings)
+    assert not quotes(np.array([1, 2, 3, 4, 5]), rows[:1], postings)
+    assert not quotes(np.array([0, 1, 2, 4]), rows, postings)
+    assert not quotes(np.array([0, 1, 2]), rows, postings), "three words are no quotation"
+    assert not quotes(np.array([-1, 0, 1, 2, 3]), rows, postings), "no document has a word that the collection lacks"
+    assert not quotes(np.array([0, 1, 2, 3]), rows[:0], postings)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,9 @@ def test_first_paragraphs_that_tell_weigh_more() -> None:
 def test_first_paragraphs_that_tell_nothing_do_not() -> None:
     choice = chosen(*collection(telling="body"))
     assert choice.weights.first == 1
-    assert {kind for _, kind, _, _ in choice.figures} == {TITLES, REST, WHOLE}
+    assert {kind for _, kind, _, _ in choice.figures} == {TITLES, WHOLE}, (
+        "the rest says nothing of first sentences here"
+    )
 
 
 def test_nothing_is_chosen_without_questions() -> None:
@@ -78,6 +80,13 @@ def test_nothing_is_chosen_without_questions() -> None:
     assert "too few questions" in choice.reasons[0][3]
     assert choice.quality["questions"] == 0
     assert chosen([], []).weights == FieldWeights()
+
+
+def test_titles_that_texts_do_not_answer_say_nothing() -> None:
+    titles, texts = collection(telling="first")
+    choice = chosen([f"name{row} called{row}" for row in range(len(titles))], texts)
+    assert choice.weights == FieldWeights()
+    assert "do not answer them" in choice.reasons[0][3]
 
 
 def test_texts_of_one_paragraph_have_no_weight_of_the_first_to_choose() -> None:
@@ -140,6 +149,8 @@ def test_a_certain_gain_is_taken() -> None:
         pytest.param(gains(TITLES, 0.1) | gains(REST, -0.02), id="one kind loses"),
         pytest.param(gains(TITLES, 0.0) | gains(WHOLE, 0.3), id="only the whole gains"),
         pytest.param(gains(WHOLE, 0.3), id="only the whole is asked"),
+        pytest.param(gains(REST, 0.3) | gains(WHOLE, 0.3), id="no titles are asked"),
+        pytest.param(gains(TITLES, -0.02) | gains(REST, 0.3), id="titles object"),
     ],
 )
 def test_an_uncertain_gain_is_not(after: dict[str, np.ndarray]) -> None:

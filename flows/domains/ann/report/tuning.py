@@ -17,7 +17,7 @@ from fingerpost.tasks.ann.open import read_answer_params
 class Tuning:
     """What was chosen, with its reasons. alone: what each part alone and the chosen blend reach, of each kind of question.
 
-    questions: what it was chosen on, in words.
+    questions: what it was chosen on, as people read it.
     """
 
     choices: Choices
