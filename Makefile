@@ -42,7 +42,6 @@ bench-corpus: build
 
 bench-search: build  ## what queries find on judged collections and the built-in sample, and how fast
 	@$(BIN)/python -m tests.bench.bench_search
-	@$(BIN)/python -m tests.bench.search_speed
 
 bench-ann: build
 	@$(BIN)/python -m tests.bench.bench_ann

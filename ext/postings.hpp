@@ -39,7 +39,7 @@ constexpr size_t kSparse = 32;
 constexpr size_t kLookup = 16;
 // Where a first bound is looked for: up to so many answers, among so many postings of a list.
 constexpr size_t kSeedAnswers = 64;
-constexpr int64_t kSeedPostings = 128;
+constexpr int64_t kSeedPostings = 32;
 // Documents whose rows are fetched before they are scored.
 constexpr size_t kAhead = 6;
 
@@ -134,7 +134,7 @@ inline uint32_t lowest_bit(uint64_t bits) {
 
 class Searcher {
  public:
-  Searcher(const View& view, const Forward& forward) : view_(view), forward_(forward), sums_(kWindow), marks_(kWindow / 64) {}
+  Searcher(const View& view, const Forward& forward) : view_(view), forward_(forward), sums_(kWindow), marks_(kWindow / 64), found_(kWindow) {}
 
   // The best k documents, best first, ties by number: fills rows and scores and returns how many there are.
   size_t search(const int64_t* columns, const float* weights, size_t count, size_t k, const uint8_t* keep, int64_t* rows,
@@ -181,20 +181,20 @@ class Searcher {
 
   // A score that k documents reach: those in which the terms that can add most weigh most.
   void seed() {
-    found_.clear();
-    for (size_t i = terms_.size(); i > 0 && found_.size() < k_; --i) {
+    seeds_.clear();
+    for (size_t i = terms_.size(); i > 0 && seeds_.size() < k_; --i) {
       heaviest(terms_[i - 1], k_);
-      std::sort(found_.begin(), found_.end());
-      found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
+      std::sort(seeds_.begin(), seeds_.end());
+      seeds_.erase(std::unique(seeds_.begin(), seeds_.end()), seeds_.end());
     }
     best_.clear();
-    if (found_.size() < k_) return;
+    if (seeds_.size() < k_) return;
     order_.clear();
     for (const Term& term : terms_) order_.emplace_back(term.column, term.factor);
     std::sort(order_.begin(), order_.end());
-    for (const uint32_t document : found_) prefetch(forward_.indptr + document);
-    for (const uint32_t document : found_) prefetch_row(forward_, document);
-    for (const uint32_t document : found_) best_.push_back(score(document));
+    for (const uint32_t document : seeds_) prefetch(forward_.indptr + document);
+    for (const uint32_t document : seeds_) prefetch_row(forward_, document);
+    for (const uint32_t document : seeds_) best_.push_back(score(document));
     std::nth_element(best_.begin(), nth(k_ - 1), best_.end(), std::greater<uint64_t>());
     // Documents of just this score stay in: they will come again, in their order.
     worst_ = best_[k_ - 1] == 0 ? 0 : (best_[k_ - 1] << 32) - 1;
@@ -212,7 +212,7 @@ class Searcher {
       std::nth_element(best_.begin(), nth(wanted), best_.end(), std::greater<uint64_t>());
       best_.resize(wanted);
     }
-    for (const uint64_t key : best_) found_.push_back(static_cast<uint32_t>(key));
+    for (const uint64_t key : best_) seeds_.push_back(static_cast<uint32_t>(key));
   }
 
   uint64_t score(uint32_t document) const {
@@ -254,8 +254,8 @@ class Searcher {
     } else {
       gather_all(base, limit - base);
     }
-    for (size_t i = first_; i > 0 && !found_.empty(); --i) complete(terms_[i - 1], bounds_[i - 1], base, limit);
-    for (const uint32_t document : found_) push(document, sums_[document - base]);
+    for (size_t i = first_; i > 0 && count_ > 0; --i) complete(terms_[i - 1], bounds_[i - 1], base, limit);
+    for (size_t i = 0; i < count_; ++i) push(found_[i], sums_[found_[i] - base]);
     if (!sparse) {
       std::memset(sums_.data(), 0, (limit - base) * sizeof(int32_t));
       return;
@@ -298,10 +298,10 @@ class Searcher {
         marks_[place / 64] |= static_cast<uint64_t>(sums_[place] > floor) << place % 64;
       }
     }
-    found_.clear();
+    count_ = 0;
     for (uint32_t word = 0; word < kWindow / 64; ++word) {
       for (uint64_t bits = marks_[word]; bits != 0; bits &= bits - 1) {
-        found_.push_back(base + word * 64 + lowest_bit(bits));
+        found_[count_++] = base + word * 64 + lowest_bit(bits);
       }
       marks_[word] = 0;
     }
@@ -310,36 +310,35 @@ class Searcher {
   // The same by the accumulators. Those past the window's end are 0.
   void gather_all(uint32_t base, uint32_t size) {
     const int32_t floor = least();
-    size_t count = 0;
-    found_.resize(kWindow);
+    count_ = 0;
     for (uint32_t from = 0; from < size; from += kStep) {
       for (uint32_t bits = above(sums_.data() + from, floor); bits != 0; bits &= bits - 1) {
-        found_[count++] = base + from + lowest_bit(bits);
+        found_[count_++] = base + from + lowest_bit(bits);
       }
     }
-    found_.resize(count);
   }
 
   // Adds a list for the documents found, and leaves out those that the lists still to come, at most `rest`, cannot raise.
   void complete(Term& term, int64_t rest, uint32_t base, uint32_t limit) {
     const double share = static_cast<double>(limit - base) / static_cast<double>(view_.rows);
-    if (static_cast<double>(term.end - term.begin) * share < static_cast<double>(found_.size() * kLookup)) {
+    if (static_cast<double>(term.end - term.begin) * share < static_cast<double>(count_ * kLookup)) {
       seek(term, base);
       add(term, base, limit);
     } else {
-      for (const uint32_t document : found_) {
-        seek(term, document);
+      for (size_t i = 0; i < count_; ++i) {
+        seek(term, found_[i]);
         if (term.at == term.end) break;
-        if (view_.documents[term.at] == document) sums_[document - base] += part(view_.weights[term.at], term.factor);
+        if (view_.documents[term.at] == found_[i]) sums_[found_[i] - base] += part(view_.weights[term.at], term.factor);
       }
     }
     const int64_t floor = floor_ - rest;
     size_t left = 0;
-    for (const uint32_t document : found_) {
+    for (size_t i = 0; i < count_; ++i) {
+      const uint32_t document = found_[i];
       found_[left] = document;
       left += sums_[document - base] > floor;
     }
-    found_.resize(left);
+    count_ = left;
   }
 
   // Moves to the first posting of a document or a later one, in doubling steps: documents come ascending.
@@ -378,7 +377,10 @@ class Searcher {
   std::vector<uint64_t> marks_;
   std::vector<Term> terms_;
   std::vector<int64_t> bounds_;
+  // Documents of the window that can get among the best.
   std::vector<uint32_t> found_;
+  size_t count_ = 0;
+  std::vector<uint32_t> seeds_;
   std::vector<uint64_t> best_;
   // Ranges of postings added to the window.
   std::vector<std::pair<int64_t, int64_t>> ranges_;

@@ -8,7 +8,7 @@ SOURCE_HASH: str
 def find_texts(texts: list[str], offsets: NDArray[np.int64], letters: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The place of each text among sorted, distinct ones, int64 (texts,), -1 where it is absent.
 
-    Text i of the sorted ones has the UTF-8 bytes letters[offsets[i]:offsets[i + 1]]. A text with lone surrogates has no
+    Text i of the sorted ones has the UTF-8 bytes letters[offsets[i]:offsets[i + 1]]. A text with unpaired surrogates has no
     UTF-8 and is absent. TypeError for what is no str; ValueError for offsets that do not fit the letters.
     """
 

@@ -206,14 +206,14 @@ class Paired:
     """One system beside another over the same queries.
 
     queries: their number. difference: the mean of ours minus theirs. probability: that of a mean difference as large as
-    that, in either direction, between systems of which each answers each query as well as the other. chance: the fall that
+    that, in either direction, between systems of which each answers each query as well as the other. random_fall: the fall that
     is exceeded with probability ``level`` between such systems.
     """
 
     queries: int
     difference: float
     probability: float
-    chance: float
+    random_fall: float
 
 
 def paired(

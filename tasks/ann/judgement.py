@@ -69,7 +69,7 @@ def served_of(methods: Collection[str]) -> str:
 def compared(
     method: str, setting: str, ours: NDArray[np.float64], theirs: NDArray[np.float64], *, seed: int
 ) -> list[Figure]:
-    """The mean difference of nDCG of the same queries, and the probability of one as large by chance."""
+    """The mean difference of nDCG of the same queries, and the probability of one as large between equally good methods."""
     found = paired(ours, theirs, seed=seed)
     values = {
         "ndcg_at_10_difference": found.difference,

@@ -163,10 +163,10 @@ def rows(quick: bool) -> list[Row]:
             made.append({"dataset": DATASET, "contender": name, "setting": "build", **figures})
         searches: dict[str, Search] = {"fingerpost one by one": ours.one_by_one, "fingerpost at once": ours.at_once}
         searches |= {name: peer.at_once for name, peer in theirs.items()}
-        asked = known_items(texts, count=200 if quick else 2_000, seed=7)
+        asked = known_items(texts, count=200 if quick else 1_000, seed=7)
         for setting, (queries, places) in asked.items():
             wanted = [names[row] for row in places]
-            made += search_rows(setting, searches, queries, wanted, 3 if quick else 5)
+            made += search_rows(setting, searches, queries, wanted, 3)
         for peer in theirs.values():
             peer.close()
     return made

@@ -225,7 +225,7 @@ def test_arrays_that_do_not_fit_are_refused(name: str, value: np.ndarray) -> Non
         Lists(**(made | {name: value}))
 
 
-#: Characters of one to four bytes, and a lone surrogate, which UTF-8 cannot say.
+#: Characters of one to four bytes, and an unpaired surrogate, which UTF-8 cannot say.
 texts = st.text(alphabet="ab\0é漢😀\ud800", max_size=4)
 
 

@@ -13,7 +13,6 @@ from fingerpost.schemas.errors import FingerpostError, GateError, MissingArtifac
 from fingerpost.schemas.publish import Pointer
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.open import PRODUCT, live
-from fingerpost.tasks.corpus.svd import project
 from fingerpost.tasks.ledger import runs
 from fingerpost.tasks.metric.open import threshold_for
 from tests.support.products import ran, request_for, write_csv
@@ -36,7 +35,7 @@ def test_nightly_publishes_an_index_that_answers_and_then_reuses_everything(tmp_
     assert {answer.kind for answer in answers} == {"tools"}
     assert index.similar("p0", k=3).answers[0].kind == "animals"
     near = index.query("hammer and saw", k=1000, within=0.5)
-    similarities = index.vectors @ project(index.featurizer.transform(["hammer and saw"]), index.components)[0]
+    similarities = index.vectors @ index.engine.question("hammer and saw").vector
     ids = np.array(index.documents["id"].to_pylist())
     assert {answer.id for answer in near.answers} == set(ids[similarities >= 0.5])
     assert len(near.answers) > 5
@@ -78,7 +77,7 @@ def test_a_changed_parameter_runs_what_depends_on_it_and_says_why(tmp_path: Path
         "input changed (graph" in reasons["compute_finger_tables"]
         or "input changed" in reasons["compute_finger_tables"]
     )
-    assert "count_ngrams" not in reasons
+    assert "count_terms" not in reasons
     assert "embed_documents" not in reasons
 
 
@@ -169,5 +168,9 @@ def test_a_failure_inside_a_nested_flow_is_raised_as_it_is(tmp_path: Path, error
 
 def test_the_live_index_answers_as_it_was_evaluated(tmp_path: Path, products: Path) -> None:
     store = tmp_path / "store"
-    run_flow("nightly", request_for(store, products, **{"ann.retrieval.rerank.candidates": 50}), quiet=True)
-    assert live("products", store=str(store)).query("hammer and saw").candidates == 50
+    given = {"ann.tuning.choose": False, "ann.tuning.answers.candidates": 50, "ann.tuning.answers.dense_share": 0.4}
+    run_flow("nightly", request_for(store, products, **given), quiet=True)
+    index = live("products", store=str(store))
+    assert (index.engine.params.candidates, index.engine.params.dense_share) == (50, 0.4)
+    # At least one side proposes 50, both at most 100 together.
+    assert 50 <= index.query("hammer and saw", k=5).candidates <= 100

@@ -198,10 +198,10 @@ def test_a_failed_run_says_which_stage_failed_and_shows_no_secret(made: tuple[St
 
 
 def nightly_of_all(record: dict[str, Any]) -> dict[str, Any]:
-    """A record as of a nightly that read documents, interactions, events, two graphs with links, embeddings, and images
+    """A record as of a nightly that read documents, judged queries, interactions, events, two graphs with links, embeddings, and images
     for a device."""
     day, files = "2026-01-05", {"input.source": "/in/documents.csv", "xmr.input": "/in/clicks.csv"}
-    files["autocomplete.input"] = "/in/log.csv"
+    files |= {"autocomplete.input": "/in/log.csv", "ann.judged.queries": "/in/judged.csv"}
     files |= {"kg.left": "/in/left.nt", "kg.right": "/in/right.nt", "kg.links": "/in/pairs.csv"}
     files |= {"nas.data": "/in/photos", "nas.device": "/in/cpu.parquet"}
     refs = {"index": "ann.index", "ranker": "xmr.ranker", "completer": "autocomplete.completer"}
@@ -236,15 +236,15 @@ def test_a_nightly_ends_in_all_that_it_publishes(made: tuple[Store, dict[str, An
 
 def test_each_import_names_the_file_that_it_read(made: tuple[Store, dict[str, Any]]) -> None:
     store, record = made[0], nightly_of_all(made[1])
-    paths = {stage["stage"] + stage["part"]: source_path(record, stage) for stage in record["stages"][:9]}
+    paths = {stage["stage"] + stage["part"]: source_path(record, stage) for stage in record["stages"][:10]}
     graphs = ["/in/left.nt", "/in/right.nt", "/in/pairs.csv"]
-    files = ["/in/documents.csv", "/in/clicks.csv", "/in/log.csv", *graphs, "/in/faces.parquet"]
+    files = ["/in/documents.csv", "/in/judged.csv", "/in/clicks.csv", "/in/log.csv", *graphs, "/in/faces.parquet"]
     assert list(paths.values()) == [*files, "/in/photos", "/in/cpu.parquet"]
     assert [d["name"] for d in list(events(store, record))[-1]["inputs"]] == list(paths.values())
     alone = {**record, "flow": "train_ranker", "settings": record["settings"] | {"xmr.input": ""}}
-    assert source_name(alone, record["stages"][1]) == "documents.csv", "run by itself it reads the input"
+    assert source_name(alone, record["stages"][2]) == "documents.csv", "run by itself it reads the input"
     simulated = {**record, "settings": record["settings"] | {"nas.device": "accelerator"}}
-    assert source_path(simulated, record["stages"][8]) == "accelerator", "not the images, which are another input"
+    assert source_path(simulated, record["stages"][9]) == "accelerator", "not the images, which are another input"
     sample = {**record, "settings": record["settings"] | {"input.source": "python-docs"}}
     assert source_name(sample, {"stage": "extract_documentation", "ref": record["stages"][0]["ref"]}) == (
         "python-docs, built in"

@@ -47,8 +47,10 @@ def test_the_page_names_state_publication_gates_quarantine_and_plots(made: tuple
     assert f"`{record['stages'][-1]['ref']}` is live, generation 1" in text
     assert "| recall_at_10 0.99 (at least 0.3) | yes |" in text
     assert re.search(r"documents: 0 rows .*\(0\.00 % of the input\)", text)
+    assert "## How texts are answered\n\n| part | value | in use | why |" in text
+    assert "## Known documents: whole texts\n\n| method | MRR | recall@10 |" in text
     pictures = [line for line in text.splitlines() if line.startswith("![")]
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     for picture in pictures:
         prefix, _, encoded = picture.removesuffix(")").partition("base64,")
         assert prefix.endswith("(data:image/svg+xml;")

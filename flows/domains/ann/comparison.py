@@ -38,9 +38,9 @@ def _judged(
 
 
 def _fallen(store: Store, live: Ref, ref: Ref, name: str, most: float) -> Comparison:
-    """That nDCG falls by at most a fraction of the live one, or by no more than chance explains."""
+    """That nDCG falls by at most a fraction of the live one, or by no more than equally good versions may differ."""
     found = fall_of_ndcg(store, live, ref)
     if found is None:
         return unmeasured(name, "the versions have no judged query with the same judgements in common")
-    bound = found.before - max(found.before * most, found.paired.chance)
+    bound = found.before - max(found.before * most, found.paired.random_fall)
     return Comparison(name, found.after, bound, live=found.before)

@@ -78,7 +78,7 @@ def judgement(store: Store, before: Ref, after: Ref) -> list[DataChange]:
         "nDCG@10 after": round(found.after, 6),
         "better": int((moves > 0).sum()),
         "worse": int((moves < 0).sum()),
-        "probability of such a difference by chance": round(found.paired.probability, 6),
+        "probability of such a difference between equal versions": round(found.paired.probability, 6),
     }
     worst = [row for row in np.argsort(moves, kind="stable")[:FIRST] if moves[row] < 0]
     examples = [f"{found.ids[row]}: {found.old[row]:.4g} → {found.new[row]:.4g} ({moves[row]:+.4g})" for row in worst]

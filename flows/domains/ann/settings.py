@@ -49,7 +49,7 @@ class IndexChange(Section):
         le=1,
         description=(
             "maximum fall of nDCG@10 over the judged queries that live and new index have in common, as a fraction of"
-            " the live index's; a fall that chance alone exceeds in one of twenty such comparisons is none; 1 disables the"
+            " the live index's; a fall that equally good versions exceed with a probability of 0.05 is none; 1 disables the"
             " gate"
         ),
     )

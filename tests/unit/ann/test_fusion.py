@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -17,6 +17,7 @@ def columns(count: int, values: st.SearchStrategy[float]) -> st.SearchStrategy[n
     return hnp.arrays(np.float32, count, elements=values)
 
 
+@settings(max_examples=40)
 @given(st.data(), st.integers(0, 20), st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.sampled_from([0.0, 0.2, 0.9]))
 def test_scores_are_the_blend_of_both_sides(data, count, dense_share, near_share):
     lexical, near = (data.draw(columns(count, POSITIVE)) for _ in range(2))
@@ -31,6 +32,7 @@ def test_scores_are_the_blend_of_both_sides(data, count, dense_share, near_share
     assert (scores <= 1 + 1e-6).all()
 
 
+@settings(max_examples=40)
 @given(st.data(), st.integers(1, 20))
 def test_a_score_does_not_depend_on_weaker_candidates(data, count):
     lexical, near = (data.draw(columns(count, POSITIVE)) for _ in range(2))
@@ -62,6 +64,7 @@ def test_cosines_decide_where_no_candidate_has_a_common_term():
     np.testing.assert_allclose(scores, [0.1, -0.05, 0.2], rtol=1e-6)
 
 
+@settings(max_examples=40)
 @given(st.data(), st.integers(0, 10), st.integers(1, 5))
 def test_neighbours_count_by_their_cosines(data, count, width):
     scores = data.draw(hnp.arrays(np.float32, (count, width), elements=POSITIVE))

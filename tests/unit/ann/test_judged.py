@@ -170,14 +170,14 @@ def test_many_queries_are_compared_as_by_scipy() -> None:
     found = paired(ours, theirs)
     assert found.probability == pytest.approx(peer.pvalue, abs=0.015)
     assert found == paired(ours, theirs)
-    # Of falls by chance, one in twenty is larger.
-    assert np.mean(peer.null_distribution > found.chance) == pytest.approx(0.05, abs=0.01)
+    # Of random falls, one in twenty is larger.
+    assert np.mean(peer.null_distribution > found.random_fall) == pytest.approx(0.05, abs=0.01)
 
 
 def test_the_same_answers_differ_in_nothing() -> None:
     values = np.random.default_rng(6).random(50)
     found = paired(values, values)
-    assert (found.difference, found.probability, found.chance) == (0.0, 1.0, 0.0)
+    assert (found.difference, found.probability, found.random_fall) == (0.0, 1.0, 0.0)
     with pytest.raises(ValueError, match="expected values of the same queries, got 2 and 3"):
         paired(np.zeros(2), np.zeros(3))
 

@@ -36,7 +36,7 @@ class MethodRow:
 @dataclass(frozen=True)
 class Difference:
     """The served method beside another one: mean difference of nDCG@10, queries that are better and worse, probability of
-    such a difference by chance.
+    such a difference between equally good methods.
     """
 
     method: str
