@@ -254,7 +254,8 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
 def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
     first = problem.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    where = f" (from {origins[key]})" if key in origins else ""
+    named = next((origin for name, origin in origins.items() if f"{name}.".startswith(f"{key}.")), "")
+    where = f" (from {named})" if named else ""
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         if advice := _advice(key):
             return f"{key}{where}: expected a key of this version, got one of an earlier version; {advice}"
