@@ -26,7 +26,7 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Wanted:
     """What is asked for besides the query.
 
     k: number of answers. keep: bool (n,), the rows that count, None for all. distinct: near-duplicates are left out.
@@ -39,11 +39,11 @@ class Asked:
     explain: bool = False
 
 
-def chosen_places(rows: NDArray[np.int64], asked: Asked, likeness: Likeness, least: float) -> Distinct:
+def chosen_places(rows: NDArray[np.int64], wanted: Wanted, likeness: Likeness, least: float) -> Distinct:
     """The places of the answers in a ranking of rows."""
-    if not asked.distinct:
-        return Distinct(list(range(min(asked.k, len(rows)))), 0)
-    return first_distinct(rows.tolist(), asked.k, likeness, least)
+    if not wanted.distinct:
+        return Distinct(list(range(min(wanted.k, len(rows)))), 0)
+    return first_distinct(rows.tolist(), wanted.k, likeness, least)
 
 
 def ranked_answers(

@@ -1,6 +1,7 @@
 """The words of a query that no document has, and how a term is written in a text."""
 
 from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
 
 from fingerpost.tasks.corpus.analyzer import Analyzer
 from fingerpost.tasks.corpus.lexicon import Lexicon
@@ -38,6 +39,7 @@ def words(spans: Iterable[Span]) -> Iterator[tuple[list[str], int, int]]:
         yield terms, first, last
 
 
-def written(term: str, text: str, analyzer: Analyzer) -> str:
-    """The first word of a text that has a term, in lower case; the term itself where none has."""
-    return next((text[begin:end].lower() for found, begin, end in analyzer.spans(text) if found == term), term)
+def written(term: str, text: str, analyzer: Analyzer, *, like: str) -> str:
+    """Of the words of a text that have a term, in lower case, the one spelled most like another; the term if none has."""
+    words_with = (text[begin:end].lower() for found, begin, end in analyzer.spans(text) if found == term)
+    return max(dict.fromkeys(words_with), key=lambda word: SequenceMatcher(None, like, word).ratio(), default=term)

@@ -63,5 +63,7 @@ def test_spans_that_overlap_are_one_word() -> None:
 
 
 def test_a_term_is_written_as_the_text_has_it() -> None:
-    assert written("librarie", "Two Libraries of books", Parts()) == "libraries"  # type: ignore[arg-type]
-    assert written("nowhere", "Two Libraries", Parts()) == "nowhere"  # type: ignore[arg-type]
+    text = "Two Libraries of a library's librarie"
+    assert written("librarie", "Two Libraries of books", Parts(), like="x") == "libraries"  # type: ignore[arg-type]
+    assert written("librarie", text, Parts(), like="librari") == "librarie"  # type: ignore[arg-type]
+    assert written("nowhere", text, Parts(), like="nowhre") == "nowhere"  # type: ignore[arg-type]
