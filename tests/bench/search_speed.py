@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from scipy import sparse
 
 from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerParams
-from fingerpost.tasks.corpus.impacts import FieldWeights, term_impacts
+from fingerpost.tasks.corpus.field_weights import FieldWeightParams, best_field_weights
+from fingerpost.tasks.corpus.impacts import term_impacts
 from fingerpost.tasks.corpus.lexicon import Lexicon, shard_lexicon
 from fingerpost.tasks.corpus.postings import Postings, build_postings
 from fingerpost.tasks.corpus.term_counts import count_terms
@@ -63,9 +64,10 @@ class Ours:
         self.names, self.analyzer = names, Analyzer(AnalyzerParams(language="english"))
         start = time.process_time()
         counts = count_terms(names, texts, self.analyzer)
-        self.counting = time.process_time() - start
         self.lexicon: Lexicon = shard_lexicon(counts).with_stop(self.analyzer.stop_words)
-        self.postings: Postings = build_postings(term_impacts(counts, self.lexicon, FieldWeights()))
+        made = {"analyzer": self.analyzer, "counts": counts, "lexicon": self.lexicon}
+        weights = best_field_weights(names, texts, **made, params=FieldWeightParams()).weights
+        self.postings: Postings = build_postings(term_impacts(counts, self.lexicon, weights))
         self.seconds = time.process_time() - start
         arrays = {**self.postings.arrays(), **self.postings.forward_arrays(), "letters": self.lexicon.letters}
         self.megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
