@@ -37,6 +37,10 @@ class RemovedArtifactError(MissingArtifactError):
     """An open version was removed, for example by garbage collection; open the live one again."""
 
 
+class FormerVersionError(FingerpostError):
+    """A version was made by earlier code, and what is asked of it needs one that is rebuilt."""
+
+
 class UnsafeNameError(FingerpostError):
     """A name, day or fingerprint that could escape the store's root."""
 

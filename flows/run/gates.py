@@ -56,12 +56,13 @@ def _limits(ref: Ref, settings: CommonSettings) -> object:
 def replay_with_live(store: Store, collection: str, ref: Ref, settings: ReplaySettings) -> Replay | None:
     """The profile's queries answered by a candidate and by the live version.
 
-    None where the product is not replayed before it is published, there are no queries, or it is live already.
+    None where the product is not replayed before it is published, there are no queries, or it is live already. A live
+    version of earlier code that cannot be asked any more keeps no candidate from replacing it.
     """
     live = Pointer(store, collection, ref.name).live()
     if not products()[ref.name].replayed or not settings.queries or (live is not None and live.ref == str(ref)):
         return None
-    return replay(store, ref, live.artifact if live else None, file=settings.queries, k=settings.k)
+    return replay(store, ref, live.artifact if live else None, file=settings.queries, k=settings.k, both=False)
 
 
 def replay_gates(found: Replay | None, settings: ReplaySettings) -> list[Gate]:
@@ -101,9 +102,9 @@ def publish(
             f"{collection}/{ref.name}: expected generation {beside.generation} to be live as when it was compared with,"
             f" found {live.generation if live else 'nothing'}; promote again"
         )
-    if replayed is not None and replayed.live != (live.ref if live else None):
+    if replayed is not None and replayed.beside != (live.ref if live else None):
         raise PublicationConflictError(
-            f"{collection}/{ref.name}: expected {replayed.live or 'nothing'} to be live as when queries were replayed,"
+            f"{collection}/{ref.name}: expected {replayed.beside or 'nothing'} to be live as when queries were replayed,"
             f" found {live.ref if live else 'nothing'}; promote again"
         )
     try:

@@ -58,6 +58,11 @@ def _publish(run: Run, ref: Ref) -> None:
     if not earlier:
         gates += compared_with_live(store, live, ref, run.settings)
         replayed = replay_with_live(store, collection, ref, run.settings.replay)
+        if replayed is not None and replayed.unasked:
+            run.env.notes.append(
+                f"the live {replayed.unasked} is of an earlier version and answers no queries any more: they were"
+                " replayed with the candidate alone"
+            )
     gates += replay_gates(replayed, run.settings.replay)
     despite = accepted(gates, reason)
     run.gates += [

@@ -9,7 +9,7 @@ import numpy as np
 
 from fingerpost.flows.domains import products
 from fingerpost.flows.domains.domain import named
-from fingerpost.schemas.errors import FingerpostError, InputError
+from fingerpost.schemas.errors import FingerpostError, FormerVersionError, InputError
 from fingerpost.schemas.inputs.queries import Question, read_queries
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
@@ -87,7 +87,10 @@ class ReplayedQuery:
 
 @dataclass(frozen=True)
 class Replay:
-    """A file of queries answered by a candidate and, if there is one, by the live version."""
+    """A file of queries answered by a candidate and, if there is one that can be asked, by the live version.
+
+    unasked: the live version, if it cannot be asked; ``live`` is None then.
+    """
 
     file: str
     k: int
@@ -95,6 +98,12 @@ class Replay:
     live: str | None
     queries: list[ReplayedQuery]
     unknown_judged: list[str] = field(default_factory=list)
+    unasked: str | None = None
+
+    @property
+    def beside(self) -> str | None:
+        """The version that was live, whether it could be asked or not."""
+        return self.live or self.unasked
 
     @cached_property
     def figures(self) -> dict[str, float]:
@@ -128,10 +137,11 @@ class Replay:
         return body
 
 
-def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int) -> Replay:
+def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int, both: bool = True) -> Replay:
     """Answers every query of a file with both versions, one after the other in memory.
 
-    InputError if no query of the file has an answer, or most of its judged ids are in no version.
+    both: whether a live version that earlier code made, and that cannot be asked any more, is an error; otherwise the
+    candidate answers alone. InputError if no query of the file has an answer, or most of its judged ids are in no version.
     """
     product = products().get(candidate.name)
     if product is None or not product.answers:
@@ -144,8 +154,12 @@ def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int)
     ours, known = _answers(store, candidate, questions, k, judged)
     theirs: list[list[str]] | None = None
     if live is not None:
-        theirs, known_live = _answers(store, live, questions, k, judged)
-        known |= known_live
+        try:
+            theirs, known_live = _answers(store, live, questions, k, judged)
+            known |= known_live
+        except FormerVersionError:
+            if both:
+                raise
     unknown = sorted(judged - known)
     _check_judged(file, judged, unknown, product.title)
     if not any(ours) and not any(theirs or []):
@@ -157,7 +171,8 @@ def replay(store: Store, candidate: Ref, live: Ref | None, *, file: str, k: int)
         _compared(question, ours[position], theirs[position] if theirs is not None else None, known, k)
         for position, question in enumerate(questions)
     ]
-    return Replay(file, k, str(candidate), str(live) if live else None, queries, unknown)
+    asked, unasked = (None, str(live)) if live and theirs is None else (str(live) if live else None, None)
+    return Replay(file, k, str(candidate), asked, queries, unknown, unasked)
 
 
 def ndcg(answers: Sequence[str], judged: Mapping[str, float], k: int) -> float | None:

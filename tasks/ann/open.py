@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
 from fingerpost.schemas.chosen_settings import settings_from_arrow
-from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.errors import FingerpostError, FormerVersionError
 from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
@@ -147,7 +147,7 @@ class EngineParts:
         try:
             return read_analyzer(self._open("analyzer", corpus.ANALYZER))
         except AnalyzerVersionError as problem:
-            raise FingerpostError(f"{self.name}: {problem}") from problem
+            raise FormerVersionError(f"{self.name}: {problem}") from problem
 
     @cached_property
     def lexicon(self) -> Lexicon:
@@ -223,7 +223,7 @@ class EngineParts:
         if role in self.members:
             return self.members[role]
         if _FORMER in self.members:
-            raise FingerpostError(
+            raise FormerVersionError(
                 f"{self.name}: expected {role}, found an index that an earlier version made, whose texts cannot be"
                 " asked any more; rebuild it with `fingerpost run nightly`"
             )

@@ -136,6 +136,23 @@ def test_texts_cannot_be_asked_of_an_index_and_that_is_said(store: Store, tmp_pa
             ask()
 
 
+def test_a_live_index_that_cannot_be_asked_keeps_no_new_one_back(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "queries.csv"
+    file.write_text("query,id,grade\nquick sort of an array,sorting-0,1\n")
+    before = Pointer(store, COLLECTION, ann.INDEX.name).required()
+    record = next(record for record in runs(store, newest=5) if record["day"] == DAYS[1])
+    asked = request_of(record, store)
+    settings = asked.settings | {"replay.queries": str(file), "replay.overlap": 1.0}
+    run_flow("build_ann_index", asked.model_copy(update={"settings": settings}), quiet=True)
+    live = Pointer(store, COLLECTION, ann.INDEX.name).required()
+    assert live.artifact != before.artifact
+    assert [gate["name"] for gate in live.gates if "replay" in gate["name"]] == ["replay_ndcg"]
+    (note,) = runs(store, newest=1)[0]["notes"]
+    assert before.ref in note
+    assert "candidate alone" in note
+    assert live_index(COLLECTION, store=STORE).query("quick sort of an array").answers
+
+
 @pytest.mark.parametrize(("product", "query"), [(PRODUCTS[1], "cheap red hammer"), (PRODUCTS[2], "face 3")])
 def test_a_query_is_replayed_and_explained(store: Store, tmp_path: Path, product: str, query: str) -> None:
     queries = tmp_path / "queries.csv"

@@ -144,8 +144,8 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
     ]
     if contents.search and contents.search.speedup is not None:
         shown.append(("FINGER / plain speed", f"{contents.search.speedup:.2f}×"))
-    if contents.retrieved.get("known_items"):
-        served = contents.retrieved.get("fused_mrr", contents.retrieved.get("lexical_mrr"))
+    served = contents.retrieved.get("fused_mrr")  # An index of an earlier version has none.
+    if contents.retrieved.get("known_items") and served is not None:
         shown.append(("MRR / that of plain BM25", f"{served:.3f} / {contents.retrieved['bm25_mrr']:.3f}"))
     if contents.judged:
         ndcg = contents.judged.served.metrics["nDCG@10"]
