@@ -14,8 +14,10 @@ def missing_words(text: str, analyzer: Analyzer, lexicon: Lexicon) -> tuple[str,
     """The words of a text of which no term is in the lexicon, as they are written, each once, in order.
 
     A word may have several terms, such as the parts of an identifier or the overlapping pairs of characters of a line
-    without spaces: it is missing if all are.
+    without spaces: it is missing if all are. Nothing is missing of the name of a document, however it is spelled.
     """
+    if (lexicon.columns(analyzer.query_keys(text)) >= 0).any():
+        return ()
     missing: dict[str, None] = {}
     for terms, begin, end in words(analyzer.query_spans(text)):
         if (lexicon.columns(terms) < 0).all():

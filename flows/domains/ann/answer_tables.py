@@ -1,6 +1,6 @@
 """The table of a query's answers, and what is said below it. Imports no Prefect."""
 
-from rich.text import Text
+from typing import Any
 
 from fingerpost.flows.run.console import TextTable, styled, table_of, wide_console
 from fingerpost.flows.run.plain_text import visible
@@ -23,8 +23,8 @@ def show(question: str, result: Answers, index: str, *, k: int, explain: bool = 
     else:
         console.tell(f"{question}: no answer; {_why_none(result, k, text=text)}")
     for word in result.missing:
-        near = ", ".join(repr(other) for other in result.spellings.get(word, ()))
-        console.tell(f"no document has {word!r}{f'; near: {near}' if near else ''}")
+        near = ", ".join(f"'{other}'" for other in result.spellings.get(word, ()))
+        console.tell(f"no document has '{word}'{f'; near: {near}' if near else ''}")
     if result.collapsed:
         console.tell(f"{result.collapsed:,} near-duplicate(s) of these left out")
     if result.within is not None:
@@ -93,8 +93,8 @@ def _terms(answer: Answer) -> str:
     return ", ".join([*named, *([f"{rest} more"] if rest > 0 else [])])
 
 
-def _excerpt(answer: Answer) -> Text:
-    """The snippet with its matched words in bold; the first sentence where there is none."""
+def _excerpt(answer: Answer) -> Any:
+    """The snippet as a cell, with its matched words in bold; the first sentence where there is none."""
     if answer.snippet is None:
         return styled(_shortened(answer.first_sentence))
     text, end = answer.snippet.text, 0

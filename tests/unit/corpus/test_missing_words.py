@@ -30,6 +30,9 @@ class Parts:
 
     query_spans = spans
 
+    def query_keys(self, text: str) -> list[str]:
+        return ["=" + text.replace("_", "").lower()]
+
 
 def lexicon(*terms: str) -> Lexicon:
     ones = np.ones(len(terms), np.int64)
@@ -50,6 +53,11 @@ def lexicon(*terms: str) -> Lexicon:
 )
 def test_a_word_is_missing_if_all_its_terms_are(text: str, missing: tuple[str, ...]) -> None:
     assert missing_words(text, Parts(), lexicon("read", "csv")) == missing  # type: ignore[arg-type]
+
+
+def test_nothing_is_missing_of_a_name() -> None:
+    assert missing_words("writejson", Parts(), lexicon("=writejson", "csv")) == ()  # type: ignore[arg-type]
+    assert missing_words("writejsonx", Parts(), lexicon("=writejson", "csv")) == ("writejsonx",)  # type: ignore[arg-type]
 
 
 def test_spans_that_overlap_are_one_word() -> None:
