@@ -17,9 +17,9 @@ from fingerpost.tasks.corpus.feedback import expand, quotes
 from fingerpost.tasks.corpus.lexicon import Lexicon
 from fingerpost.tasks.corpus.postings import Postings
 
-#: What a stop word of a query counts, the number of other terms below which stop words find candidates too, and the number
-#: of terms of a document as a query.
-STOP_WEIGHT, FEW_TERMS, LIKE_TERMS = 0.3, 3, 25
+#: What a stop word of a query counts, and what two neighbouring words do that documents write as one. The number of other
+#: terms below which stop words find candidates too, and the number of terms of a document as a query.
+STOP_WEIGHT, COMPOUND_WEIGHT, FEW_TERMS, LIKE_TERMS = 0.3, 0.3, 3, 25
 #: The number of first documents that a text may be a quotation of.
 QUOTED_AMONG = 10
 #: A lexical query: columns of the lexicon, int64 (q,), ascending, and weights float32 (q,).
@@ -102,7 +102,8 @@ class Engine:
         """A text as a query: its terms, each as often as it occurs.
 
         Where they are few, stop words are terms like others, those of a query of nothing else with their whole weight. A
-        text that is the name of documents, or its last part, has the key of that name as a further term.
+        text that is the name of documents, or its last part, has the key of that name as a further term, and neighbouring
+        words are one as well.
         """
         columns = self.lexicon.columns(self.analyzer.query_tokens(text))
         asked, counts = np.unique(columns, return_counts=True)
@@ -112,11 +113,17 @@ class Engine:
             weights[stop] *= np.float32(STOP_WEIGHT)
         content = known[~stop], weights[~stop]
         vector = self.dense.vector(*content) if self.dense else np.empty(0, np.float32)
-        keys = self.lexicon.columns(self.analyzer.query_keys(text))
-        named = keys[keys >= 0], np.ones(int((keys >= 0).sum()), np.float32)
+        keys = self._weighted(self.analyzer.query_keys(text), 1.0)
+        named = _joined(keys, self._weighted(self.analyzer.query_compounds(text), COMPOUND_WEIGHT))
         if len(content[0]) < FEW_TERMS:
             return Question(_joined((known, weights), named), _NO_TERMS, vector, asked)
         return Question(_joined(content, named), (known[stop], weights[stop]), vector, asked)
+
+    def _weighted(self, terms: Sequence[str], weight: float) -> Terms:
+        """Those terms that the lexicon has, at one weight."""
+        columns = np.unique(self.lexicon.columns(list(terms)))
+        columns = columns[columns >= 0]
+        return columns, np.full(len(columns), weight, np.float32)
 
     def question_like(self, row: int) -> Question:
         """A document as a query: its heaviest terms, by their weight in it, and its vector."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from fingerpost.tasks.corpus.identifiers import NAME_MARK
@@ -132,6 +133,15 @@ class Analyzer:
     def query_keys(self, text: str) -> list[str]:
         """The term for a document of which a query is the name or its last part; none for long texts."""
         return self.name_keys(text)[:1] if len(text) <= _LONGEST_NAME else []
+
+    def query_compounds(self, text: str) -> list[str]:
+        """The terms of neighbouring words of a query as one: ``to datetime`` may ask for ``to_datetime``, ``note book`` for
+        ``notebook``; the second is no stop word. None where identifiers stay whole."""
+        if self.params.pattern == "sklearn" or not self.params.identifiers:
+            return []
+        words = [self._folded(composed(word)) for word in word_list(nfc(text))]
+        pairs = [a + b for a, b in pairwise(words) if a.isalpha() and b.isalpha() and b not in self.stop_words]
+        return [self._stemmed(pair) for pair in pairs if pair not in self.stop_words]
 
     def settings(self) -> dict[str, Any]:
         """All that decides the terms, as JSON values: the parameters, the stop words, the version of the stemmer."""

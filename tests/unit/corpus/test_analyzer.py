@@ -164,6 +164,14 @@ def test_keys_of_names_are_equal_in_every_spelling() -> None:
     assert Analyzer(AnalyzerParams(language="none", pattern="sklearn")).name_keys("pandas.read_csv") == []
 
 
+def test_neighbouring_words_are_a_compound() -> None:
+    assert ENGLISH.query_compounds("convert strings to datetime") == ["convertstr", "todatetim"]
+    assert ENGLISH.query_compounds("Read CSV, of the 3 files") == ["readcsv"]
+    assert set(ENGLISH.query_compounds("read csv")) <= set(ENGLISH.tokens("pandas.read_csv"))
+    assert ENGLISH.query_compounds("word") == []
+    assert Analyzer(AnalyzerParams(language="none", identifiers=False)).query_compounds("read csv") == []
+
+
 @given(_TEXTS)
 def test_no_term_of_words_looks_like_a_key(text: str) -> None:
     assert not any(term.startswith("=") for term in ENGLISH.tokens(text))
