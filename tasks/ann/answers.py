@@ -57,7 +57,7 @@ class Answers:
     method: how answers are ranked. search: "finger", "hnsw", or "" where no graph was searched. measure: the name of
     what ``score`` is. within: the minimum similarity (l2: the maximum distance) of answers, if one was set. more: whether
     further documents satisfy it. missing: words of the query that no document has; spellings: near words that documents
-    have, by missing word. collapsed: number of near-duplicates of answers left out.
+    have, by missing word, made on demand. collapsed: number of near-duplicates of answers left out.
     """
 
     answers: list[Answer]

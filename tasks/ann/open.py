@@ -283,7 +283,7 @@ class LiveIndex(EngineParts):
         k: maximum number of answers, at least 0. kind, package: only documents with these values. within: only documents
         whose dense vectors have at least this similarity (l2: at most this distance), nearest first, for example
         ``threshold_for(index).threshold`` of fingerpost.tasks.metric.open. distinct: of near-duplicates only the best.
-        explain: answers have their matched terms and a snippet.
+        explain: answers have their matched terms and a snippet, words that no document has their near spellings.
         """
         checked_count(k)
         self.load("documents", "engine")
@@ -298,7 +298,7 @@ class LiveIndex(EngineParts):
         else:
             answers = self._near(question.vector, self._radius(within), wanted)
         missing = missing_words(text, self.analyzer, self.lexicon)
-        return replace(answers, missing=missing, spellings=self._spellings(missing))
+        return replace(answers, missing=missing, spellings=self._spellings(missing) if explain else {})
 
     def similar(
         self,

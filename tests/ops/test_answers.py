@@ -81,14 +81,14 @@ def test_a_snippet_is_where_the_words_are(index: LiveIndex) -> None:
 
 
 def test_words_that_no_document_has_are_named_with_near_ones(index: LiveIndex) -> None:
-    found = index.query("a kettel of enamel for zzyzx", k=3)
+    found = index.query("a kettel of enamel for zzyzx", k=3, explain=True)
     assert found.missing == ("kettel", "zzyzx")
     assert found.spellings["kettel"][0] == "kettle"
     assert "zzyzx" not in found.spellings
     assert found.answers[0].id.startswith("kettle-"), "the words that are known still find"
     said = asked(index, "a kettel of enamel")
     assert "no document has 'kettel'; near: 'kettle'" in said
-    nothing = index.query("kettel")
+    nothing = index.query("kettel", explain=True)
     assert (nothing.answers, nothing.spellings["kettel"][0]) == ([], "kettle")
 
 
