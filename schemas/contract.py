@@ -19,7 +19,8 @@ class Table:
     the stored file: "zstd" for text, "none" for numbers that do not compress. holds_keys: columns that may hold a
     user's key to be forgotten, if these are not ``id`` alone. spelled: those of them whose texts are the same key in
     every spelling. forms: columns with the form in which such texts are compared. parts: columns with parts of users'
-    texts, such as words, which remain of a forgotten text where no other has them.
+    texts, such as words, which remain of a forgotten text where no other has them. terms: columns with what was made of
+    texts, such as stems, of which the same holds.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Table:
     spelled: tuple[str, ...] = ()
     forms: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
 
     @property
     def key_columns(self) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ TERM_COUNTS = Contract(
     "corpus.term_counts",
     1,
     (
-        Table("terms", (f.TERM,), key=("term",), rule=ascending("term"), parts=("term",)),
+        Table("terms", (f.TERM,), key=("term",), rule=ascending("term"), terms=("term",)),
         Table(
             "counts",
             (f.TERM_ROWS, *f.FIELD_COUNTS),
@@ -62,7 +62,7 @@ LEXICON = Contract(
             (f.TERM, f.DOCUMENT_FREQUENCY, *f.FIELD_OCCURRENCES, f.STOP),
             key=("term",),
             rule=ascending("term"),
-            parts=("term",),
+            terms=("term",),
         ),
     ),
     "all terms of the documents, with document frequencies and occurrences by field",

@@ -144,6 +144,9 @@ class Domain:
     #: ``(store, ref, suppressed) -> KeyTexts``: the texts of a key in an artifact, and those of other keys, where they are in
     #: other tables than the key; empty where each row has its own.
     texts: str = ""
+    #: ``(store, ref, suppressed) -> KeyTerms``: what was made of the texts of a key in an artifact, such as stems, and of those of
+    #: other keys, where it is stored in columns of ``terms``.
+    terms: str = ""
     #: Form of rows -> ``"module:FORM"``, which says which columns may contain a key that is to be forgotten.
     forms: Mapping[str, str] = field(default_factory=dict)
     #: Patterns of the ids of stored rows that contain a key, where they are not the key alone: ``"query {key}"``.

@@ -254,9 +254,10 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
 def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
     first = problem.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    where = f" (from {origins[key]})" if key in origins else ""
+    named = next((origin for name, origin in origins.items() if f"{name}.".startswith(f"{key}.")), "")
+    where = f" (from {named})" if named else ""
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-        if advice := _advice(key):
+        if advice := advice_about(key):
             return f"{key}{where}: expected a key of this version, got one of an earlier version; {advice}"
         return (
             f"{key}{where}: expected a known key, one of {', '.join(_allowed(first['loc'][:-1]))}; correct or remove it"
@@ -264,7 +265,7 @@ def _explain(problem: ValidationError, origins: dict[str, str]) -> str:
     return f"{key}{where}: {first['msg']}, got {shown(first.get('input'))}; see `fingerpost config`"
 
 
-def _advice(key: str) -> str:
+def advice_about(key: str) -> str:
     """What to do about a key of an earlier version, or one in a section of it; empty for any other."""
     gone = {old: advice for domain in domains.DOMAINS for old, advice in domain.gone.items()}
     return next((advice for old, advice in gone.items() if f"{key}.".startswith(f"{old}.")), "")

@@ -27,15 +27,10 @@ _SAID = frozenset({*TEXT_COLUMNS, "vector", "image", "weight", "name", "group"} 
 
 @dataclass(frozen=True)
 class KeyTexts:
-    """The texts of a suppressed key in an artifact, and those of all others (arrays of texts).
-
-    parts, other_parts: what was made of the texts of both, such as stems, as it is stored whole in columns of parts.
-    """
+    """The texts of a suppressed key in an artifact, and those of all others (arrays of texts)."""
 
     own: tuple[str, ...] = ()
     others: tuple[pa.Array, ...] = ()
-    parts: tuple[str, ...] = ()
-    other_parts: tuple[pa.Array, ...] = ()
 
 
 @dataclass(frozen=True)

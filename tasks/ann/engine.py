@@ -101,7 +101,8 @@ class Engine:
     def question(self, text: str) -> Question:
         """A text as a query: its terms, each as often as it occurs.
 
-        Where they are few, stop words are terms like others, those of a query of nothing else with their whole weight.
+        Where they are few, stop words are terms like others, those of a query of nothing else with their whole weight. A
+        text that is the name of documents, or its last part, has the key of that name as a further term.
         """
         columns = self.lexicon.columns(self.analyzer.query_tokens(text))
         asked, counts = np.unique(columns, return_counts=True)
@@ -111,9 +112,11 @@ class Engine:
             weights[stop] *= np.float32(STOP_WEIGHT)
         content = known[~stop], weights[~stop]
         vector = self.dense.vector(*content) if self.dense else np.empty(0, np.float32)
+        keys = self.lexicon.columns(self.analyzer.query_keys(text))
+        named = keys[keys >= 0], np.ones(int((keys >= 0).sum()), np.float32)
         if len(content[0]) < FEW_TERMS:
-            return Question((known, weights), _NO_TERMS, vector, asked)
-        return Question(content, (known[stop], weights[stop]), vector, asked)
+            return Question(_joined((known, weights), named), _NO_TERMS, vector, asked)
+        return Question(_joined(content, named), (known[stop], weights[stop]), vector, asked)
 
     def question_like(self, row: int) -> Question:
         """A document as a query: its heaviest terms, by their weight in it, and its vector."""

@@ -38,7 +38,7 @@ from fingerpost.tasks.ann.fusion import AnswerParams
 from fingerpost.tasks.ann.graph import Graph, UpperLevel
 from fingerpost.tasks.ann.hnsw import HnswIndex
 from fingerpost.tasks.ann.search import Index
-from fingerpost.tasks.ann.served import Asked, chosen_places, nearest_answers, ranked_answers
+from fingerpost.tasks.ann.served import Wanted, chosen_places, nearest_answers, ranked_answers
 from fingerpost.tasks.ann.unit_rows import unit_rows
 from fingerpost.tasks.ann.within import rows_within
 from fingerpost.tasks.answer_count import checked_count
@@ -287,16 +287,16 @@ class LiveIndex(EngineParts):
         """
         checked_count(k)
         self.load("documents", "engine")
-        asked, question = Asked(k, self._filter(kind, package), distinct, explain), self.engine.question(text)
+        wanted, question = Wanted(k, self._filter(kind, package), distinct, explain), self.engine.question(text)
         if within is None:
-            answers = self._ranked(question, asked)
+            answers = self._ranked(question, wanted)
         elif self.engine.dense is None:
             raise FingerpostError(
                 f"within: expected a document or vector to compare the vectors of {self.ref} with, which were given, got"
                 " a text; query with --like ID or --vectors FILE, or leave --within out"
             )
         else:
-            answers = self._near(question.vector, self._radius(within), asked)
+            answers = self._near(question.vector, self._radius(within), wanted)
         missing = missing_words(text, self.analyzer, self.lexicon)
         return replace(answers, missing=missing, spellings=self._spellings(missing))
 
@@ -327,11 +327,11 @@ class LiveIndex(EngineParts):
         chosen = self._filter(kind, package)
         keep = np.ones(self.documents.num_rows, dtype=bool) if chosen is None else chosen
         keep[row] = False
-        asked = Asked(k, keep, distinct, explain)
+        wanted = Wanted(k, keep, distinct, explain)
         if within is None and self.texts_are_embedded:
             self.load("documents", "engine")
-            return self._ranked(self.engine.question_like(row), asked)
-        return self._near(self.vectors[row], self._radius(within), asked, ef=ef)
+            return self._ranked(self.engine.question_like(row), wanted)
+        return self._near(self.vectors[row], self._radius(within), wanted, ef=ef)
 
     def search(
         self,
@@ -359,27 +359,27 @@ class LiveIndex(EngineParts):
                 f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers;"
                 " compute it with the model of the documents' vectors"
             )
-        return self._near(row[0], self._radius(within), Asked(k, self._filter(kind, package), distinct), ef=ef)
+        return self._near(row[0], self._radius(within), Wanted(k, self._filter(kind, package), distinct), ef=ef)
 
-    def _ranked(self, question: Question, asked: Asked) -> Answers:
+    def _ranked(self, question: Question, wanted: Wanted) -> Answers:
         """The answers to an analysed query, by both sides or by words alone."""
-        depth = asked.k
+        depth = wanted.k
         while True:
-            ranking = self.engine.ranked(question, depth, keep=asked.keep)
-            chosen = self._chosen(ranking.rows, asked)
-            if len(chosen.places) >= asked.k or len(ranking.order) < depth:
+            ranking = self.engine.ranked(question, depth, keep=wanted.keep)
+            chosen = self._chosen(ranking.rows, wanted)
+            if len(chosen.places) >= wanted.k or len(ranking.order) < depth:
                 break
             depth *= _DEEPER
         documents = self._rows(ranking.rows[chosen.places])
-        return ranked_answers(self.engine, ranking, chosen, documents, explain=asked.explain, search=self.method)
+        return ranked_answers(self.engine, ranking, chosen, documents, explain=wanted.explain, search=self.method)
 
-    def _near(self, vector: np.ndarray, radius: float | None, asked: Asked, *, ef: int = 100) -> Answers:
+    def _near(self, vector: np.ndarray, radius: float | None, wanted: Wanted, *, ef: int = 100) -> Answers:
         """The answers nearest to a vector (d,), or all within a radius of it; none for a text without a vector."""
-        depth, found, complete, chosen = asked.k, NOTHING, True, Distinct([], 0)
+        depth, found, complete, chosen = wanted.k, NOTHING, True, Distinct([], 0)
         while vector.any():
-            found, complete = self._nearest(vector, radius, depth, asked.keep, ef)
-            chosen = self._chosen(found.rows, asked)
-            if len(chosen.places) >= asked.k or len(found.rows) < depth:
+            found, complete = self._nearest(vector, radius, depth, wanted.keep, ef)
+            chosen = self._chosen(found.rows, wanted)
+            if len(chosen.places) >= wanted.k or len(found.rows) < depth:
                 break
             depth *= _DEEPER
         documents = self._rows(found.rows[chosen.places])
@@ -404,23 +404,23 @@ class LiveIndex(EngineParts):
             )
         return found, True
 
-    def _chosen(self, rows: np.ndarray, asked: Asked) -> Distinct:
+    def _chosen(self, rows: np.ndarray, wanted: Wanted) -> Distinct:
         """The places of the answers in a ranking."""
-        if not asked.distinct or "postings" not in self.members:
-            return chosen_places(rows, asked, vector_likeness(self.vectors), SAME_VECTORS)
+        if not wanted.distinct or "postings" not in self.members:
+            return chosen_places(rows, wanted, vector_likeness(self.vectors), SAME_VECTORS)
         own = self.postings
         likeness = term_likeness(own.forward_indptr, own.forward_terms, own.forward_weights)
-        return chosen_places(rows, asked, likeness, SAME_TERMS)
+        return chosen_places(rows, wanted, likeness, SAME_TERMS)
 
     def _spellings(self, missing: Sequence[str]) -> dict[str, list[str]]:
-        """Words of documents that are spelt nearly like a missing one, as the heaviest document of each spells it."""
+        """Words of documents that are spelled nearly like a missing one, as the heaviest document of each has them."""
         found = {word: near_spellings(word, self.lexicon, self.analyzer) for word in missing}
-        return {word: [self._spelt(term) for term in terms] for word, terms in found.items() if terms}
+        return {word: [self._spelled(term, word) for term in terms] for word, terms in found.items() if terms}
 
-    def _spelt(self, term: str) -> str:
+    def _spelled(self, term: str, like: str) -> str:
         rows, _ = self.postings.best(self.lexicon.columns([term]), np.ones(1, np.float32), 1)
         (row,) = self._rows(rows)
-        return written(term, f"{row['title']}\n{row['text']}", self.analyzer)
+        return written(term, f"{row['title']}\n{row['text']}", self.analyzer, like=like)
 
     def _radius(self, within: Radius) -> float | None:
         return None if within is None else radius_of(float(within), self.metric)

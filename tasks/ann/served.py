@@ -18,6 +18,7 @@ from fingerpost.tasks.ann.answers import (
 from fingerpost.tasks.ann.duplicates import Distinct, Likeness, first_distinct
 from fingerpost.tasks.ann.engine import Engine, Ranking
 from fingerpost.tasks.ann.filtered import Nearest
+from fingerpost.tasks.corpus.identifiers import NAME_MARK
 from fingerpost.tasks.corpus.sentences import first_sentence
 from fingerpost.tasks.corpus.snippets import Snippet, best_snippet
 
@@ -26,7 +27,7 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Wanted:
     """What is asked for besides the query.
 
     k: number of answers. keep: bool (n,), the rows that count, None for all. distinct: near-duplicates are left out.
@@ -39,11 +40,11 @@ class Asked:
     explain: bool = False
 
 
-def chosen_places(rows: NDArray[np.int64], asked: Asked, likeness: Likeness, least: float) -> Distinct:
+def chosen_places(rows: NDArray[np.int64], wanted: Wanted, likeness: Likeness, least: float) -> Distinct:
     """The places of the answers in a ranking of rows."""
-    if not asked.distinct:
-        return Distinct(list(range(min(asked.k, len(rows)))), 0)
-    return first_distinct(rows.tolist(), asked.k, likeness, least)
+    if not wanted.distinct:
+        return Distinct(list(range(min(wanted.k, len(rows)))), 0)
+    return first_distinct(rows.tolist(), wanted.k, likeness, least)
 
 
 def ranked_answers(
@@ -101,7 +102,7 @@ def nearest_answers(
 def matched_terms(engine: Engine, ranking: Ranking, rows: NDArray[np.int64]) -> list[tuple[MatchedTerm, ...]]:
     """The terms that each row shares with the query and their parts of its lexical score, heaviest first."""
     sides = ranking.sides
-    names = [engine.lexicon.term(column) for column in sides.columns.tolist()]
+    names = [_readable(engine.lexicon.term(column)) for column in sides.columns.tolist()]
     asked = np.concatenate([ranking.question.terms[0], ranking.question.stop_words[0]])
     own = np.isin(sides.columns, asked).tolist()
     parts = engine.postings.contributions(sides.columns, sides.weights, rows)
@@ -118,6 +119,11 @@ def matched_terms(engine: Engine, ranking: Ranking, rows: NDArray[np.int64]) -> 
 def _snippet(engine: Engine, text: str, terms: Sequence[MatchedTerm]) -> Snippet:
     """The part of a text where the query's own words match best."""
     return best_snippet(text, {term.term: term.weight for term in terms if not term.added}, engine.analyzer)
+
+
+def _readable(term: str) -> str:
+    """A term as people read it: the key of a whole name as that."""
+    return f"name {term.removeprefix(NAME_MARK)}" if term.startswith(NAME_MARK) else term
 
 
 def _named(document: Document) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerParams
-from fingerpost.tasks.corpus.languages import choose_language
+from fingerpost.tasks.corpus.languages import SAMPLE_DOCUMENTS, choose_language
 from fingerpost.tasks.corpus.runs import RUN
 from fingerpost.tasks.corpus.scripts import MARKS
 
@@ -36,12 +36,13 @@ def choose_analyzer(
 ) -> tuple[Analyzer, AnalyzerQuality]:
     """The analyzer of a collection: "auto" becomes the language of its texts, or of its titles where it has no texts."""
     language, reason, shares = params.language, "as set", dict[str, float]()
+    step = max(1, -(-len(texts) // SAMPLE_DOCUMENTS))
+    samples = list(zip(titles[::step], texts[::step], strict=True))
     if language == "auto":
-        joined = [text if text.strip() else title for title, text in zip(titles, texts, strict=True)]
-        choice = choose_language(joined)
+        choice = choose_language([text if text.strip() else title for title, text in samples])
         language, reason, shares = choice.language, choice.reason, choice.shares
     analyzer = Analyzer(replace(params, language=language))
-    lost = lost_letters([f"{title}\n{text}" for title, text in zip(titles, texts, strict=True)], analyzer)
+    lost = lost_letters([f"{title}\n{text}" for title, text in samples], analyzer)
     warning = ""
     if lost > MAX_LOST_LETTERS:
         warning = (

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fingerpost.tasks.corpus.identifiers import NAME_MARK
 from fingerpost.tasks.corpus.runs import RUN, run_spans, run_terms
-from fingerpost.tasks.corpus.scripts import caseless, composed, nfc, nfc_places
+from fingerpost.tasks.corpus.scripts import WORD, caseless, composed, nfc, nfc_places
 from fingerpost.tasks.corpus.sklearn_tokens import sklearn_spans, sklearn_tokens
 from fingerpost.tasks.corpus.stemming import (
     LANGUAGES,
@@ -52,6 +53,12 @@ class AnalyzerParams:
         if self.pattern not in PATTERNS:
             raise ValueError(f"pattern: expected 'words' or 'sklearn', got {self.pattern!r}; choose one of them")
 
+
+_BLANK = re.compile(r"\s")
+_NAME_STOP = re.compile(r"[.:/]+(?=\w)")
+_NAMED = re.compile(rf"{WORD.pattern}|\+\+|#")
+# Characters of a query that may be a name.
+_LONGEST_NAME = 200
 
 #: A term, and where it begins and ends in the text.
 Span = tuple[str, int, int]
@@ -109,6 +116,22 @@ class Analyzer:
     def query_spans(self, text: str) -> list[Span]:
         """The terms of `query_tokens` with their places."""
         return self._places(text, singles=False)
+
+    def name_keys(self, title: str) -> list[str]:
+        """Terms for a document's name as a whole and for its last part: ``=pandasreadcsv`` and ``=readcsv``.
+
+        They stand for a name however it is spelled: by case, ``_``, blanks or stops. None under the pattern "sklearn".
+        """
+        if self.params.pattern == "sklearn":
+            return []
+        title = nfc(title).strip()
+        stops = [] if _BLANK.search(title) else [stop.end() for stop in _NAME_STOP.finditer(title)]
+        keys = [self._key(title), *(self._key(title[end:]) for end in stops[-1:])]
+        return [key for key in dict.fromkeys(keys) if key]
+
+    def query_keys(self, text: str) -> list[str]:
+        """The term for a document of which a query is the name or its last part; none for long texts."""
+        return self.name_keys(text)[:1] if len(text) <= _LONGEST_NAME else []
 
     def settings(self) -> dict[str, Any]:
         """All that decides the terms, as JSON values: the parameters, the stop words, the version of the stemmer."""
@@ -207,6 +230,10 @@ class Analyzer:
                 text = self._stemmed(text)
             spans.append((text, part.begin, part.end))
         return spans
+
+    def _key(self, name: str) -> str:
+        letters = "".join(_NAMED.findall(self._folded(composed(name)))).replace("_", "")
+        return NAME_MARK + letters[:MAX_LETTERS] if letters else ""
 
     def _folded(self, word: str) -> str:
         return caseless(word.translate(_TURKISH) if self._turkish else word)

@@ -34,6 +34,9 @@ class Analyzer(Protocol):
     def tokens(self, text: str) -> list[str]:
         """The terms of a document's text."""
 
+    def name_keys(self, title: str) -> list[str]:
+        """Terms for a title as a whole."""
+
     def query_tokens(self, text: str) -> list[str]:
         """The terms of a query."""
 

@@ -3,6 +3,9 @@
 import re
 from itertools import pairwise
 
+#: What the keys of whole names begin with (`Analyzer.name_keys`); terms of words never do.
+NAME_MARK = "="
+
 # A hump begins at a capital after a small letter or a digit, and at the last capital of several before a small letter.
 _HUMP = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][^\W\d_A-Z])")
 _ACRONYMS = re.compile(r"[A-Z]{2,}s")

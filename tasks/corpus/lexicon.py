@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fingerpost.ext.ngrams import merge_counts
 from fingerpost.ext.postings import count_texts, find_texts
+from fingerpost.tasks.corpus.identifiers import NAME_MARK
 from fingerpost.tasks.corpus.term_counts import TermCounts
 
 
@@ -20,7 +21,7 @@ class Lexicon:
     Term i is the UTF-8 text ``letters[offsets[i]:offsets[i + 1]]``: offsets int64 (terms + 1,), letters uint8. Terms are
     distinct and ascend by code point, which is the order of their bytes. document_frequency int64 (terms,). occurrences
     int64 (3, terms): in the fields of `fingerpost.tasks.corpus.fields.FIELDS`. stop: bool (terms,), whether a term is a stop
-    word, which says little about a document and counts in no length.
+    word, which says little about a document, or the key of a name: it counts in no length.
     """
 
     documents: int
@@ -46,8 +47,8 @@ class Lexicon:
         return cls(documents, offsets, letters, document_frequency, occurrences, stop)
 
     def with_stop(self, stop_words: Collection[str]) -> "Lexicon":
-        """The lexicon with these terms, and no others, as stop words; terms that it lacks are passed over."""
-        stop = np.zeros(self.size, dtype=np.bool_)
+        """The lexicon with these terms, keys of names, and no others as stop words; terms that it lacks are passed over."""
+        stop = self.letters[self.offsets[:-1]] == ord(NAME_MARK)
         columns = self.columns(sorted(stop_words))
         stop[columns[columns >= 0]] = True
         return replace(self, stop=stop)

@@ -1,6 +1,7 @@
 """The words of a query that no document has, and how a term is written in a text."""
 
 from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
 
 from fingerpost.tasks.corpus.analyzer import Analyzer
 from fingerpost.tasks.corpus.lexicon import Lexicon
@@ -13,8 +14,10 @@ def missing_words(text: str, analyzer: Analyzer, lexicon: Lexicon) -> tuple[str,
     """The words of a text of which no term is in the lexicon, as they are written, each once, in order.
 
     A word may have several terms, such as the parts of an identifier or the overlapping pairs of characters of a line
-    without spaces: it is missing if all are.
+    without spaces: it is missing if all are. Nothing is missing of the name of a document, however it is spelled.
     """
+    if (lexicon.columns(analyzer.query_keys(text)) >= 0).any():
+        return ()
     missing: dict[str, None] = {}
     for terms, begin, end in words(analyzer.query_spans(text)):
         if (lexicon.columns(terms) < 0).all():
@@ -38,6 +41,7 @@ def words(spans: Iterable[Span]) -> Iterator[tuple[list[str], int, int]]:
         yield terms, first, last
 
 
-def written(term: str, text: str, analyzer: Analyzer) -> str:
-    """The first word of a text that has a term, in lower case; the term itself where none has."""
-    return next((text[begin:end].lower() for found, begin, end in analyzer.spans(text) if found == term), term)
+def written(term: str, text: str, analyzer: Analyzer, *, like: str) -> str:
+    """Of the words of a text that have a term, in lower case, the one spelled most like another; the term if none has."""
+    words_with = (text[begin:end].lower() for found, begin, end in analyzer.spans(text) if found == term)
+    return max(dict.fromkeys(words_with), key=lambda word: SequenceMatcher(None, like, word).ratio(), default=term)

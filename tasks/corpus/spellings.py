@@ -32,12 +32,10 @@ def near_spellings(word: str, lexicon: Lexicon, analyzer: Analyzer, *, count: in
     scores = np.log(frequency) - np.log(_EDIT) * distances
     initial = np.array([text[0] == term[0] for text in spelled], bool)
     scores -= np.where(initial, 0, np.log(_INITIAL))
-    possible = np.flatnonzero(distances)
+    possible = np.flatnonzero((distances > 0) & ~lexicon.stop[columns])
     best = possible[np.lexsort((possible, -scores[possible]))]
     found = [spelled[row] for row in best.tolist() if scores[row] > scores[best[0]] - np.log(_EDIT)]
-    return [text for text in found if text not in analyzer.stop_words and (text.isalpha() or not term.isalpha())][
-        :count
-    ]
+    return [text for text in found if text.isalpha() or not term.isalpha()][:count]
 
 
 def edit_distances(text: str, letters: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -19,6 +19,9 @@ class Analyzer(Protocol):
     def tokens(self, text: str) -> list[str]:
         """The terms of a text in its order, with repetitions."""
 
+    def name_keys(self, title: str) -> list[str]:
+        """Terms for a title as a whole."""
+
 
 @dataclass(frozen=True)
 class TermCounts:
@@ -50,15 +53,18 @@ class TermCounts:
 
 
 def count_terms(titles: Sequence[str], texts: Sequence[str], analyzer: Analyzer) -> TermCounts:
-    """Counts the terms of titles, first paragraphs and the rest of the texts; ValueError if the numbers of both differ."""
+    """Counts the terms of titles and their keys, of first paragraphs and the rest of the texts; ValueError if the numbers of both differ."""
     if len(titles) != len(texts):
         raise ValueError(f"titles: expected one for each of {len(texts)} texts, got {len(titles)}; pass both columns")
     numbers: defaultdict[str, int] = defaultdict()
     numbers.default_factory = numbers.__len__
     parts = [
-        [numbers[term] for term in analyzer.tokens(part)]
+        [numbers[term] for term in terms]
         for title, text in zip(titles, texts, strict=True)
-        for part in (title, *first_paragraph(text))
+        for terms in (
+            analyzer.tokens(title) + analyzer.name_keys(title),
+            *map(analyzer.tokens, first_paragraph(text)),
+        )
     ]
     lengths = np.fromiter(map(len, parts), np.int64, len(parts))
     found = np.fromiter(chain.from_iterable(parts), np.int64, int(lengths.sum()))

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy import sparse
 
+from fingerpost.tasks.ann.open import LiveIndex
 from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerParams
 from fingerpost.tasks.corpus.field_weights import FieldWeightParams, best_field_weights
 from fingerpost.tasks.corpus.impacts import term_impacts
@@ -65,8 +66,9 @@ class Ours:
         start = time.process_time()
         counts = count_terms(names, texts, self.analyzer)
         self.lexicon: Lexicon = shard_lexicon(counts).with_stop(self.analyzer.stop_words)
-        made = {"analyzer": self.analyzer, "counts": counts, "lexicon": self.lexicon}
-        weights = best_field_weights(names, texts, **made, params=FieldWeightParams()).weights
+        weights = best_field_weights(
+            names, texts, analyzer=self.analyzer, counts=counts, lexicon=self.lexicon, params=FieldWeightParams()
+        ).weights
         self.postings: Postings = build_postings(term_impacts(counts, self.lexicon, weights))
         self.seconds = time.process_time() - start
         arrays = {**self.postings.arrays(), **self.postings.forward_arrays(), "letters": self.lexicon.letters}
@@ -93,6 +95,13 @@ class Ours:
         rows, _ = self.postings.best_many(asked, K)
         found = [[self.names[row] for row in line if row >= 0] for line in rows.tolist()]
         return time.process_time() - start, found
+
+
+def _served(index: LiveIndex, queries: list[str]) -> tuple[float, list[list[str]]]:
+    """Every query for itself by a live index."""
+    start = time.process_time()
+    found = [[answer.title for answer in index.query(text, k=K).answers] for text in queries]
+    return time.process_time() - start, found
 
 
 class Theirs:
@@ -148,10 +157,12 @@ def search_rows(
     return rows
 
 
-def rows(quick: bool) -> list[Row]:
-    """All rows; without the peers' environment those of ours alone."""
+def rows(quick: bool, *, served: LiveIndex | None = None) -> list[Row]:
+    """All rows; without the peers' environment those of ours alone. served: a live index of the same texts, whose answers to
+    queries one by one are measured too: by words and vectors, as people get them.
+    """
     names, texts = load(quick=quick)
-    ours, theirs = Ours(names, texts), {}
+    ours, theirs = Ours(names, texts), dict[str, Theirs]()
     python = peer_python(ENVIRONMENT)
     made: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -160,10 +171,13 @@ def rows(quick: bool) -> list[Row]:
             joined = [f"{name}\n\n{text}" for name, text in zip(names, texts, strict=True)]
             file.write_text(json.dumps({"names": names, "texts": joined}), "utf-8")
             theirs = {f"bm25s {backend}": Theirs(python, file, backend) for backend in ("numpy", "numba")}
-        for name, built in {"fingerpost lexical": ours, **theirs}.items():
+        contenders: dict[str, Ours | Theirs] = {"fingerpost lexical": ours, **theirs}
+        for name, built in contenders.items():
             figures = {"build_seconds": built.seconds, "megabytes": round(built.megabytes, 1), "documents": len(names)}
             made.append({"dataset": DATASET, "contender": name, "setting": "build", **figures})
         searches: dict[str, Search] = {"fingerpost one by one": ours.one_by_one, "fingerpost at once": ours.at_once}
+        if served is not None:
+            searches["fingerpost, served"] = lambda queries: _served(served, queries)
         searches |= {name: peer.at_once for name, peer in theirs.items()}
         asked = known_items(texts, count=200 if quick else 1_000, seed=7)
         for setting, (queries, places) in asked.items():

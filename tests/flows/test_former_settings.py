@@ -32,7 +32,9 @@ def test_a_key_that_nothing_replaces_is_refused_with_advice(key: str, value: obj
 def test_a_profile_with_such_a_key_is_named(tmp_path: Path) -> None:
     profile = tmp_path / "mine.toml"
     profile.write_text("[corpus.ngrams]\nname_weight = 3.0\n")
-    with pytest.raises(SettingsError, match=r"corpus\.ngrams.*expected a key of this version"):
+    with pytest.raises(
+        SettingsError, match=r"^corpus\.ngrams \(from profile .*mine\.toml\): expected a key of this version"
+    ):
         load_settings(str(profile))
 
 

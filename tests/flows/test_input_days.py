@@ -97,7 +97,7 @@ def test_every_imported_day_is_an_input_of_the_merged_documents(made: News) -> N
 
 def test_a_snapshot_reads_its_own_day_alone(news: News) -> None:
     record = news.run(DAYS[1], **LIMITS, **{"input.days": "snapshot"})
-    assert ran(record)[:2] == ["import_documents", "count_ngrams"]
+    assert ran(record)[:2] == ["import_documents", "choose_analyzer"]
     assert of_day(news.documents(DAYS[1]), DAYS[0]) == 1
     assert "import_daily_documents" not in {stage["stage"] for stage in record["stages"]}
     assert any("the column deleted marks" in note for note in record["notes"])

@@ -103,7 +103,7 @@ def test_a_day_is_stale_for_a_changed_input_although_other_days_had_others(world
 def test_a_day_is_stale_for_changed_code(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = fingerpost.tasks.code._code_hash
     monkeypatch.setattr(
-        fingerpost.tasks.code, "_code_hash", lambda f: "0" * 32 if f.__name__ == "count_ngrams" else plain(f)
+        fingerpost.tasks.code, "_code_hash", lambda f: "0" * 32 if f.__name__ == "count_terms" else plain(f)
     )
     assert world.state(DAYS[1]) == ("stale", "code changed")
 

@@ -37,7 +37,7 @@ def test_a_nightly_runs_its_parts_and_leaves_its_artifacts(tmp_path: Path) -> No
     assert table is not None
     head, _, *lines = (line.strip("| ").split(" | ") for line in str(table.data).splitlines())
     rows = [dict(zip(head, line, strict=False)) for line in lines]
-    assert {row["stage"] for row in rows} >= {"import_documents", "count_ngrams", "build_graph", "assemble_index"}
+    assert {row["stage"] for row in rows} >= {"import_documents", "count_terms", "build_graph", "assemble_index"}
     assert all(row["result"] == "ran" for row in rows)
     progress = Artifact.get("ann-graph")
     assert progress is not None

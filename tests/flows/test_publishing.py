@@ -21,14 +21,15 @@ from tests.support.products import request_for, write_csv
 
 pytestmark = pytest.mark.usefixtures("plain_runs")
 
-FEW = {"ann.retrieval.depth": 10}
+#: Answers by vectors alone, which depend on the rank of the projection.
+DENSE = {"ann.tuning.choose": False, "ann.tuning.answers.dense_share": 1.0}
 
 
 def test_a_flow_asks_real_queries_before_it_publishes(tmp_path: Path) -> None:
     store, products = tmp_path / "store", write_csv(tmp_path / "products.csv")
     queries = tmp_path / "queries.csv"
     queries.write_text("query\nhammer and saw\nrice with bean\nhorse and goat\n")
-    given = {**FEW, "replay.queries": str(queries), "replay.overlap": 0.9}
+    given = {**DENSE, "replay.queries": str(queries), "replay.overlap": 0.9}
     run_flow("nightly", request_for(store, products, **given), quiet=True)
     first = Pointer(Store(str(store)), "products", PRODUCT).required()
     assert not [gate for gate in first.gates if gate["name"].startswith("replay")]

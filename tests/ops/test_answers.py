@@ -92,6 +92,14 @@ def test_words_that_no_document_has_are_named_with_near_ones(index: LiveIndex) -
     assert (nothing.answers, nothing.spellings["kettel"][0]) == ([], "kettle")
 
 
+def test_a_name_however_spelled_is_found_and_lacks_no_word(index: LiveIndex) -> None:
+    for name in ("readinglamp", "ReadingLamp", "reading_lamp"):
+        found = index.query(name, k=1, explain=True)
+        assert [answer.id for answer in found.answers] == ["lamp"], name
+        assert found.missing == ()
+        assert "name readinglamp" in {term.term for term in found.answers[0].terms}
+
+
 def test_near_duplicates_are_left_out_on_demand_and_counted(index: LiveIndex) -> None:
     every = index.query("a blue enamel kettle for tea", k=KETTLES + 1)
     assert {answer.id for answer in every.answers[:KETTLES]} == {f"kettle-{n}" for n in range(KETTLES)}

@@ -454,6 +454,7 @@ def test_a_trace_that_is_left_is_found_and_is_an_error(three_days: Path, monkeyp
     assert not outcome.clean
     assert {path.split("/")[0] for path in outcome.proof["findings"]} >= {
         "corpus.documents",
-        "corpus.vocabulary",
+        "corpus.lexicon",
+        "corpus.term_counts",
         "corpus.quarantine",
     }

@@ -57,7 +57,7 @@ def needles(store: Store, key: str, refs: Sequence[Ref]) -> Needles:
     wanted = wanted_keys(store, key)
     found = [texts_in(store, str(ref), wanted) for ref in refs]
     texts = [text for one in found for text in one.own]
-    return needles_of(store, wanted, key, texts, {}, [], beside=found)
+    return needles_of(store, wanted, key, texts, {}, [], others=[part for one in found for part in one.others])
 
 
 @pytest.mark.parametrize(

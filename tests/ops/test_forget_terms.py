@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fingerpost.flows.ops.erase.absence import Needles, needles_of, search
-from fingerpost.flows.ops.erase.affected import affected_by, rows_about, tables_with_keys, texts_in, wanted_keys
+from fingerpost.flows.ops.erase.affected import affected_by, rows_about, tables_with_keys, wanted_keys
 from fingerpost.flows.ops.erase.inputs import texts_of
+from fingerpost.flows.ops.erase.terms import distinct_terms, terms_in
 from fingerpost.schemas import corpus
 from fingerpost.schemas.inputs.sources import FileSource
 from fingerpost.schemas.inputs.stored import suppressing
@@ -56,23 +57,33 @@ def needles(store: Store, key: str, made: dict[str, Ref]) -> Needles:
     """What an erasure of a document searches."""
     wanted, ref = wanted_keys(store, key), made["documents"]
     tables = tables_with_keys(str(ref), store.manifest(ref))
-    rows = [
-        row for path, table in tables.items() for row in rows_about(store.files.read(path), wanted, table, where=path)
-    ]
-    beside = texts_in(store, str(ref), wanted)
+    files = {path: (store.files.read(path), table) for path, table in tables.items()}
+    rows = [row for path, (content, table) in files.items() for row in rows_about(content, wanted, table, where=path)]
     texts = [text for row in rows for text in texts_of(row, wanted)]
-    return needles_of(store, wanted, key, texts, tables, [], parts=beside.parts, beside=[beside])
+    terms = distinct_terms(store, wanted, [str(ref)], [str(one) for one in store.refs()])
+    return needles_of(store, wanted, key, texts, tables, [], terms=terms)
 
 
 def test_the_terms_that_only_it_has_are_searched(tmp_path: Path, letters: Path) -> None:
     store = Store(str(tmp_path / "store")).prepare()
     made = counted(store, letters)
-    beside = texts_in(store, str(made["documents"]), wanted_keys(store, "l7"))
-    assert {"lamp", "owl", "scare"} <= set(beside.parts)
-    assert "chair" not in beside.parts
-    looked_for = needles(store, "l7", made)
-    assert {"owl", "scare"} <= set(looked_for.parts)
-    assert not {"lamp", "vex", "the", "hall"} & set(looked_for.parts), "others have these, some in another form"
+    beside = terms_in(store, str(made["documents"]), wanted_keys(store, "l7"))
+    assert {"lamp", "owl", "scare", "vex"} <= set(beside.own)
+    assert "chair" not in beside.own
+    found = set(needles(store, "l7", made).terms)
+    assert {"complaint", "owl", "scare"} <= found
+    assert not {"lamp", "vex", "the", "hall"} & found, "others have these, some in another form"
+
+
+def test_terms_of_other_collections_and_days_do_not_count(tmp_path: Path, letters: Path) -> None:
+    store, elsewhere = Store(str(tmp_path / "store")).prepare(), tmp_path / "elsewhere.csv"
+    made = counted(store, letters)
+    elsewhere.write_text("id,title,text\no1,Owls,An owl.\n")
+    counted(store, elsewhere, day="2026-01-06")
+    found = set(needles(store, "l7", made).terms)
+    assert {"complaint", "scare"} <= found
+    assert "owl" not in found
+    assert needles(store, "no such letter", made).terms == ()
 
 
 def test_artifacts_of_terms_go_with_the_document(tmp_path: Path, letters: Path) -> None:

@@ -115,7 +115,7 @@ def test_stages_that_a_run_has_more_than_once_are_told_apart(nights: Path) -> No
     later, earlier = runs(store)
     names = list(stages_by_name(earlier))
     assert len(names) == len(earlier["stages"])
-    assert {"count_ngrams", "count_ngrams (queries)", "count_ngrams (held-out)"} <= set(names)
+    assert {"count_terms", "count_ngrams (queries)", "count_ngrams (held-out)"} <= set(names)
     assert [row["stage"] for row in stage_rows(earlier)] == names
     plan = plan_of("nightly", request(nights).for_day("2026-01-07"))
     assert [stage.name for stage in plan.stages] == list(stages_by_name(later))
@@ -133,14 +133,14 @@ def test_stages_that_a_run_has_more_than_once_are_told_apart(nights: Path) -> No
 
     found = diff(store, find_version(store, earlier["id"]), find_version(store, later["id"]))
     states = {artifact.role: artifact.state for artifact in found.artifacts}
-    assert states["count_ngrams"] == "same"
+    assert states["count_terms"] == "same"
     assert states["count_ngrams (queries)"] == "changed"
     assert [cause.artifact for cause in found.causes] == ["xmr.interactions"]
 
     events = list(openlineage.events(store, later))
     jobs = [event["job"]["name"] for event in events if event["eventType"] == "COMPLETE"]
     assert len(jobs) == len(set(jobs))
-    assert {"nightly.count_ngrams", "nightly.count_ngrams (queries)"} <= set(jobs)
+    assert {"nightly.count_terms", "nightly.count_ngrams (queries)"} <= set(jobs)
     assert [made["name"].split("/")[-1] for made in events[-1]["outputs"]] == ["ann.index", "xmr.ranker"]
 
 
@@ -158,7 +158,7 @@ def test_figures_of_documents_are_not_those_of_queries(nights: Path) -> None:
     assert value("fingerpost_quarantine_ratio", input="interactions") == 0, "the newest run's, without the bad row"
     assert value("fingerpost_recall_ratio", artifact="xmr.ranker", k="10") is not None
     assert value("fingerpost_live_generation", product="xmr.ranker") == 2
-    for name in ("count_ngrams", "count_ngrams (queries)", "train_rankers"):
+    for name in ("count_terms", "count_ngrams (queries)", "train_rankers"):
         assert value("fingerpost_stage_duration_seconds", stage=name) is not None
 
 
@@ -213,7 +213,7 @@ def test_a_nightly_with_interactions_publishes_both_products(nights: Path) -> No
     asked = request(nights).for_day("2026-01-06")
     run_flow("nightly", asked, quiet=True)
     assert not [stage for stage in runs(store, newest=1)[0]["stages"] if stage["computed"]]
-    changed = asked.model_copy(update={"settings": asked.settings | {"corpus.ngrams.first_weight": 9.0}})
+    changed = asked.model_copy(update={"settings": asked.settings | {"corpus.features.max_terms": 50}})
     would = {stage.stage: stage.reason for stage in plan_of("nightly", changed).stages if stage.runs}
-    assert would["count_ngrams"] == "parameters changed (params.first_weight)"
+    assert would["weigh_documents"] == "parameters changed (params.max_terms)"
     assert "train_rankers" not in would

@@ -39,8 +39,15 @@ from tests.golden.same_code import BEFORE, FORMER_STAGES
 
 ARCHIVE = Path(__file__).parents[1] / "golden" / "store_of_0_1.tar.xz"
 PRODUCTS = (ann.INDEX.name, xmr.RANKER.name, metric.THRESHOLD.name)
+#: The stages from documents to an index, all but the import.
+_SEARCH = (
+    *("choose_analyzer", "count_terms", "merge_lexicon", "choose_field_weights", "build_postings", "weigh_documents"),
+    *("fit_projection", "embed_documents", "build_graph", "fit_finger", "compute_finger_tables", "find_neighbors"),
+    *("evaluate_index", "tune_search", "evaluate_retrieval", "assemble_index"),
+)
 #: What a rerun of a nightly over the same inputs computes: these artifacts have another form now, the others stay.
 RERUN = {
+    **dict.fromkeys(_SEARCH, "documents are found by an index of their terms, and vectors are made of these"),
     "list_queries": "queries have a contract of their own",
     "import_embeddings": "embeddings have a contract of their own, and columns by their own names",
     "take_embeddings": "vectors of embeddings have a contract of their own",

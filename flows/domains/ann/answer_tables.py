@@ -1,6 +1,6 @@
 """The table of a query's answers, and what is said below it. Imports no Prefect."""
 
-from rich.text import Text
+from typing import Any
 
 from fingerpost.flows.run.console import TextTable, styled, table_of, wide_console
 from fingerpost.flows.run.plain_text import visible
@@ -23,8 +23,8 @@ def show(question: str, result: Answers, index: str, *, k: int, explain: bool = 
     else:
         console.tell(f"{question}: no answer; {_why_none(result, k, text=text)}")
     for word in result.missing:
-        near = ", ".join(repr(other) for other in result.spellings.get(word, ()))
-        console.tell(f"no document has {word!r}{f'; near: {near}' if near else ''}")
+        near = ", ".join(f"'{other}'" for other in result.spellings.get(word, ()))
+        console.tell(f"no document has '{word}'{f'; near: {near}' if near else ''}")
     if result.collapsed:
         console.tell(f"{result.collapsed:,} near-duplicate(s) of these left out")
     if result.within is not None:
@@ -46,36 +46,44 @@ def _table(question: str, result: Answers, *, explain: bool) -> TextTable:
     table.add_column("name", overflow="fold", max_width=60, min_width=20)
     table.add_column("kind", no_wrap=True)
     table.add_column(_HEADINGS.get(result.measure, result.measure), justify="right", no_wrap=True)
+    sides = _sides_of(result)
     if explain:
-        _add_sides(table)
+        _add_sides(table, sides)
     elif texts:
         table.add_column("text", overflow="fold", min_width=20)
     for rank, answer in enumerate(result.answers, start=1):
         cells = [str(rank), *([answer.id] if keys else []), answer.title or answer.id, answer.kind]
-        rest = _sides(answer) if explain else [_excerpt(answer)] if texts else []
+        rest = _explained(answer, sides) if explain else [_excerpt(answer)] if texts else []
         table.add_row(*cells, f"{answer.score:.3f}", *rest)
     return table
 
 
-def _add_sides(table: TextTable) -> None:
+def _sides_of(result: Answers) -> list[str]:
+    """The sides that took part."""
+    answers = result.answers
+    shown = {
+        "words": any(answer.lexical is not None for answer in answers),
+        "vectors": any(answer.dense is not None for answer in answers),
+    }
+    return [side for side, has in shown.items() if has]
+
+
+def _add_sides(table: TextTable, sides: list[str]) -> None:
     table.add_column("found by", no_wrap=True)
-    for name in ("lexical score", "rank", "similarity", "rank"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("matched terms", overflow="fold", min_width=20)
+    for side in sides:
+        for name in ("lexical score" if side == "words" else "similarity", "rank"):
+            table.add_column(name, justify="right", no_wrap=True)
+    if "words" in sides:
+        table.add_column("matched terms", overflow="fold", min_width=20)
 
 
-def _sides(answer: Answer) -> list[str]:
+def _explained(answer: Answer, sides: list[str]) -> list[str]:
     """What each side has of an answer."""
-    ranks = {"words": answer.lexical_rank, "vectors": answer.dense_rank}
-    found = [side for side, rank in ranks.items() if rank]
-    return [
-        " and ".join(found) or "neither",
-        "" if answer.lexical is None else f"{answer.lexical:.3f}",
-        str(answer.lexical_rank or ""),
-        "" if answer.dense is None else f"{answer.dense:.3f}",
-        str(answer.dense_rank or ""),
-        _terms(answer),
-    ]
+    has = {"words": (answer.lexical, answer.lexical_rank), "vectors": (answer.dense, answer.dense_rank)}
+    cells = [" and ".join(side for side in sides if has[side][1])]
+    for score, rank in (has[side] for side in sides):
+        cells += ["" if score is None else f"{score:.3f}", str(rank or "")]
+    return [*cells, *([_terms(answer)] if "words" in sides else [])]
 
 
 def _terms(answer: Answer) -> str:
@@ -85,8 +93,8 @@ def _terms(answer: Answer) -> str:
     return ", ".join([*named, *([f"{rest} more"] if rest > 0 else [])])
 
 
-def _excerpt(answer: Answer) -> Text:
-    """The snippet with its matched words in bold; the first sentence where there is none."""
+def _excerpt(answer: Answer) -> Any:
+    """The snippet as a cell, with its matched words in bold; the first sentence where there is none."""
     if answer.snippet is None:
         return styled(_shortened(answer.first_sentence))
     text, end = answer.snippet.text, 0

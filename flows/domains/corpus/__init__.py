@@ -24,7 +24,7 @@ CORPUS = Domain(
     source="fingerpost.flows.domains.corpus.sources:suppressed_source",
     daily="fingerpost.flows.domains.corpus.sources:daily_of",
     stored="fingerpost.schemas.inputs.stored:StoredInput",
-    texts="fingerpost.schemas.inputs.stored_terms:terms_about",
+    terms="fingerpost.schemas.inputs.stored_terms:terms_about",
     forms={
         "documents": "fingerpost.schemas.inputs.forms:DOCUMENTS",
         "daily documents": "fingerpost.schemas.inputs.daily:DAILY_DOCUMENTS",

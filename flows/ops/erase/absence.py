@@ -19,7 +19,7 @@ from fingerpost.schemas.decoding import columns_of, decoded_texts, equals, held
 from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.forgotten import FOLDER as FORGOTTEN
 from fingerpost.schemas.inputs.forms import ID_SHOWN
-from fingerpost.schemas.inputs.stored import KeyTexts, holding
+from fingerpost.schemas.inputs.stored import holding
 from fingerpost.schemas.inputs.suppression import Suppressed
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.wording import shown
@@ -41,6 +41,8 @@ class Needles:
     shared: int = 0
     #: What nothing else in the collection contains, of any length, in the spelling in which parts of texts are stored.
     parts: tuple[str, ...] = ()
+    #: What was made of its texts, such as stems, and of no others in the store.
+    terms: tuple[str, ...] = ()
     #: The key in the forms in which the store has it.
     wanted: Suppressed | None = None
 
@@ -110,14 +112,14 @@ def needles_of(
     tables: Mapping[str, Table],
     ours: Iterable[bytes],
     *,
-    parts: Iterable[str] = (),
-    beside: Iterable[KeyTexts] = (),
+    others: Iterable[pa.Array] = (),
+    terms: Iterable[str] = (),
 ) -> Needles:
     """The key, the texts, their lines and words, without those that other rows of the tables contain too.
 
-    ``tables``: by path. ``parts``: what was made of the key's texts, such as stems. ``beside``: texts of others in other
-    tables. A single word that is also in ``ours`` (manifests, settings) or a part of a path would be found everywhere,
-    and is searched only in columns of ids; the key only if it is a part of a path.
+    ``tables``: by path. ``others``: further texts of other keys. ``terms``: those that no other has. A single word that is
+    also in ``ours`` (manifests, settings) or a part of a path would be found everywhere, and is searched only in columns of
+    ids; the key only if it is a part of a path.
     """
     chosen = list(dict.fromkeys(texts))[:_TEXTS]
     lines = [line.strip() for text in chosen for line in text.splitlines()]
@@ -132,34 +134,17 @@ def needles_of(
         text for text in candidates if len(text.split()) == 1 and _lower(text) in (paths if text == key else names)
     }
     spelled = wanted.spelled or str.lower
-    words_of = (part for text in (key, *chosen) for part in (spelled(text), *spelled(text).split()) if part)
-    searched = dict.fromkeys(chain(words_of, parts))
-    for lowered, in_form in _other_texts(store, wanted, tables):
-        common |= _held(lowered, candidates, common)
+    parts = dict.fromkeys(part for text in (key, *chosen) for part in (spelled(text), *spelled(text).split()) if part)
+    more: Iterator[tuple[Iterator[pa.Array], Iterator[pa.Array]]] = iter([(map(_lowered, others), iter(()))])
+    for lowered, in_form in chain(_other_texts(store, wanted, tables), more):
+        for said in lowered:
+            found = held(said, {_lower(text) for text in candidates if text not in common})
+            common |= {text for text in candidates if _lower(text) in found}
         for said in in_form:
-            found = held(said, _bytes(searched))
-            searched = {part: None for part in searched if part.encode("utf-8", "backslashreplace") not in found}
-    for other in beside:
-        common |= _held(map(_lowered, other.others), candidates, common)
-        for stored in other.other_parts:
-            searched = dict.fromkeys(_lacking(stored, list(searched)))
+            found = held(said, _bytes(parts))
+            parts = {part: None for part in parts if part.encode("utf-8", "backslashreplace") not in found}
     kept = tuple(text for text in candidates if text not in common)
-    return Needles(key, kept, len(candidates) - len(kept), tuple(searched), wanted)
-
-
-def _held(lowered: Iterable[pa.Array], candidates: Sequence[str], common: Collection[str]) -> set[str]:
-    """The candidates that are not known to be common and that some text contains, in lower case."""
-    found: set[str] = set()
-    for said in lowered:
-        here = held(said, {_lower(text) for text in candidates if text not in common and text not in found})
-        found |= {text for text in candidates if _lower(text) in here}
-    return found
-
-
-def _lacking(stored: pa.Array, parts: list[str]) -> list[str]:
-    """The parts that are none of the stored ones."""
-    places = pc.index_in(pa.array(parts, pa.string()), value_set=stored)
-    return [part for part, place in zip(parts, places.to_pylist(), strict=True) if place is None]
+    return Needles(key, kept, len(candidates) - len(kept), tuple(parts), tuple(terms), wanted)
 
 
 def _other_texts(
@@ -234,6 +219,8 @@ def _in_parquet(content: bytes, table: Table, forms: list[bytes], needles: Needl
         if _has_cell(content, table.key_columns, needles.cells):
             return True
         if _has_cell(content, table.forms, needles.form) or _has_cell(content, table.parts, _bytes(needles.parts)):
+            return True
+        if _has_cell(content, table.terms, _bytes(needles.terms)):
             return True
         if _has_spelling(content, table.spelled, needles):
             return True

@@ -11,7 +11,7 @@ from typing import Any
 from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import named
 from fingerpost.flows.ops.erase.inputs import InputFile, inputs_with, texts_of
-from fingerpost.flows.run.profiles import in_force, load_settings, profile_names, renamed
+from fingerpost.flows.run.profiles import advice_about, in_force, load_settings, profile_names, renamed
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.schemas.contract import Table
 from fingerpost.schemas.decoding import columns_of
@@ -352,10 +352,13 @@ def _days_are_there(inventory: Inventory, record: Mapping[str, Any], days: Mappi
 def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
     """The request that repeats a recorded run: the original one if it still resolves to the same, else its settings."""
     recorded = renamed(record["settings"])
-    settings = {key: value for key, value in recorded.items() if key not in {"store", "day", "force"}}
+    kept = {key: value for key, value in recorded.items() if key not in {"store", "day", "force"}}
+    settings = {key: value for key, value in kept.items() if not advice_about(key)}
     if record.get("request"):
         with_day = {**record["request"], "day": record["day"], "store": store.url, "force": (), "dry_run": False}
         with_day["future"] = True
+        given = record["request"].get("settings") or {}
+        with_day["settings"] = {key: value for key, value in given.items() if not advice_about(key)}
         try:
             request = RunRequest.of(**with_day)
             if _same(in_force(request.resolve()), {**_unrecorded(request.profile), **settings}):
@@ -363,7 +366,9 @@ def request_of(record: Mapping[str, Any], store: Store) -> RunRequest:
         except (FingerpostError, TypeError):
             pass
     known = {key: value for key, value in settings.items() if key in in_force(domains.settings.Settings())}
-    return RunRequest.of(profile="quick", day=record["day"], future=True, store=store.url, settings=known)
+    named = (record.get("request") or {}).get("profile")
+    profile = named if named in profile_names() else "quick"
+    return RunRequest.of(profile=profile, day=record["day"], future=True, store=store.url, settings=known)
 
 
 def _unrecorded(profile: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from fingerpost.flows.ops.erase.affected import (
 )
 from fingerpost.flows.ops.erase.former import current
 from fingerpost.flows.ops.erase.inputs import InputFile, wanted_in
+from fingerpost.flows.ops.erase.terms import distinct_terms
 from fingerpost.flows.ops.erase.traces import clean_records, remove_artifacts
 from fingerpost.flows.run.rewriting import Rewriting, rewriting
 from fingerpost.flows.run.section import SettingsError
@@ -120,6 +121,7 @@ class _Job:
             tuple(self.state["needles"]),
             self.state["shared"],
             tuple(self.state.get("parts", ())),
+            tuple(self.state.get("terms", ())),
             self.wanted,
         )
         for name in self.affected.collections:
@@ -151,16 +153,21 @@ class _Job:
         said = [json.dumps({**record, "error": ""}).encode() for record in inventory.records]
         said += [manifest.encode() for manifest in inventory.manifests.values()]
         wanted = wanted_keys(self.store, self.key)
-        parts = {part for ref in affected.holders for part in texts_in(self.store, ref, wanted).parts}
-        beside = (texts_in(self.store, ref, wanted) for ref in inventory.of(affected.collections) if ref not in made)
-        needles = needles_of(
-            self.store, wanted, self.key, affected.texts, tables, said, parts=sorted(parts), beside=beside
+        others = (
+            text
+            for ref in inventory.of(affected.collections)
+            if ref not in made
+            for text in texts_in(self.store, ref, wanted).others
         )
+        everywhere = [ref for ref in inventory.manifests if ref not in made]
+        terms = distinct_terms(self.store, wanted, affected.holders, everywhere)
+        needles = needles_of(self.store, wanted, self.key, affected.texts, tables, said, others=others, terms=terms)
         state = {
             "affected": {**asdict(affected), "texts": []},
             "needles": list(needles.distinct),
             "shared": needles.shared,
             "parts": list(needles.parts),
+            "terms": list(needles.terms),
             "made": {},
             "failed": {},
             "files": [],

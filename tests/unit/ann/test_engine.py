@@ -181,8 +181,19 @@ def test_stop_words_find_too_where_other_terms_are_few(world: World) -> None:
     assert named(world.engine, question.stop_words) == {}
 
 
+def test_the_name_of_a_document_finds_it(world: World) -> None:
+    titles = [row["title"] for row in texts(ROWS, 5)]
+    for title in titles[:20]:
+        question = world.engine.question(title.upper())
+        assert any(term.startswith("=") for term in named(world.engine, question.terms))
+        (found,) = world.engine.answer([question], 5)
+        assert titles[found.rows[0]] == title
+    assert not any(term.startswith("=") for term in named(world.engine, world.engine.question("graph search").terms))
+
+
 def test_a_quotation_is_answered_by_its_words_alone(world: World) -> None:
-    passage = " ".join(world.engine.lexicon.term(c) for c in np.flatnonzero(world.impacts[9])[:5])
+    lexicon = world.engine.lexicon
+    passage = " ".join(lexicon.term(c) for c in np.flatnonzero(world.impacts[9] * ~lexicon.stop)[:5])
     (found,) = world.engine.answer([world.engine.question(passage)], 10)
     assert found.method == "lexical"
     assert not found.sides.dense.any()

@@ -13,6 +13,8 @@ from fingerpost.tasks.corpus.analyzer import Analyzer, AnalyzerParams, AnalyzerV
 ENGLISH = Analyzer(AnalyzerParams(language="english"))
 PLAIN = Analyzer(AnalyzerParams(language="none"))
 
+_TEXTS = st.one_of(st.text(), st.text(alphabet="aZéß_.'’1,+#İ\u0301\u200d黄河한がｶﾞน้ำดिन् \n"))
+
 # Lines of each script, and words that stand inside them.
 LINES = {
     "chinese": (
@@ -136,6 +138,37 @@ def test_a_single_character_is_found_where_it_stands() -> None:
     assert "河" not in PLAIN.query_tokens("黄河")
 
 
+@pytest.mark.parametrize(
+    ("title", "keys"),
+    [
+        ("pandas.read_csv", ["=pandasreadcsv", "=readcsv"]),
+        ("numpy.linalg.inv", ["=numpylinalginv", "=inv"]),
+        ("std::sort", ["=stdsort", "=sort"]),
+        ("The Reading Lamp, No. 5", ["=thereadinglampno5"]),
+        ("C++", ["=c++"]),
+        ("cafe\u0301 BAR", ["=cafébar"]),
+        ("黄河入海", ["=黄河入海"]),
+        (" - ", []),
+        ("", []),
+    ],
+)
+def test_a_name_has_keys(title: str, keys: list[str]) -> None:
+    assert PLAIN.name_keys(title) == keys
+    assert PLAIN.query_keys(title) == keys[:1]
+
+
+def test_keys_of_names_are_equal_in_every_spelling() -> None:
+    for query in ("read_csv", "readcsv", "ReadCsv", "read csv", "READ-CSV"):
+        assert PLAIN.query_keys(query) == ["=readcsv"]
+    assert PLAIN.query_keys("word " * 50) == []
+    assert Analyzer(AnalyzerParams(language="none", pattern="sklearn")).name_keys("pandas.read_csv") == []
+
+
+@given(_TEXTS)
+def test_no_term_of_words_looks_like_a_key(text: str) -> None:
+    assert not any(term.startswith("=") for term in ENGLISH.tokens(text))
+
+
 def test_long_words_are_cut() -> None:
     assert PLAIN.tokens("a" * 1_000) == ["a" * 64]
 
@@ -144,9 +177,6 @@ def test_long_words_are_cut() -> None:
 def test_the_sklearn_pattern_gives_the_tokens_of_sklearn(text: str) -> None:
     tokens = Analyzer(AnalyzerParams(language="none", pattern="sklearn")).tokens(text)
     assert tokens == CountVectorizer().build_analyzer()(text)
-
-
-_TEXTS = st.one_of(st.text(), st.text(alphabet="aZéß_.'’1,+#İ\u0301\u200d黄河한がｶﾞน้ำดिन् \n"))
 
 
 @given(_TEXTS, st.sampled_from(["words", "sklearn"]), st.sampled_from(["none", "english", "french", "turkish"]))

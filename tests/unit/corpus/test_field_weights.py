@@ -22,6 +22,9 @@ class Words:
     def tokens(self, text: str) -> list[str]:
         return text.replace(".", " ").split()
 
+    def name_keys(self, title: str) -> list[str]:
+        return []
+
     query_tokens = tokens
 
 

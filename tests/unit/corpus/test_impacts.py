@@ -29,6 +29,9 @@ class Words:
     def tokens(self, text: str) -> list[str]:
         return text.split()
 
+    def name_keys(self, title: str) -> list[str]:
+        return []
+
 
 def counted(rows: list[tuple[str, str, str]]) -> TermCounts:
     return count_terms([name for name, _, _ in rows], [f"{first}\n\n{body}" for _, first, body in rows], Words())

@@ -30,6 +30,9 @@ class Parts:
 
     query_spans = spans
 
+    def query_keys(self, text: str) -> list[str]:
+        return ["=" + text.replace("_", "").lower()]
+
 
 def lexicon(*terms: str) -> Lexicon:
     ones = np.ones(len(terms), np.int64)
@@ -52,6 +55,11 @@ def test_a_word_is_missing_if_all_its_terms_are(text: str, missing: tuple[str, .
     assert missing_words(text, Parts(), lexicon("read", "csv")) == missing  # type: ignore[arg-type]
 
 
+def test_nothing_is_missing_of_a_name() -> None:
+    assert missing_words("writejson", Parts(), lexicon("=writejson", "csv")) == ()  # type: ignore[arg-type]
+    assert missing_words("writejsonx", Parts(), lexicon("=writejson", "csv")) == ("writejsonx",)  # type: ignore[arg-type]
+
+
 def test_spans_that_overlap_are_one_word() -> None:
     spans = [("ab", 0, 2), ("bc", 1, 3), ("x", 3, 4), ("whole_name", 5, 15), ("whole", 5, 10), ("name", 11, 15)]
     assert list(words(spans)) == [
@@ -63,5 +71,7 @@ def test_spans_that_overlap_are_one_word() -> None:
 
 
 def test_a_term_is_written_as_the_text_has_it() -> None:
-    assert written("librarie", "Two Libraries of books", Parts()) == "libraries"  # type: ignore[arg-type]
-    assert written("nowhere", "Two Libraries", Parts()) == "nowhere"  # type: ignore[arg-type]
+    text = "Two Libraries of a library's librarie"
+    assert written("librarie", "Two Libraries of books", Parts(), like="x") == "libraries"  # type: ignore[arg-type]
+    assert written("librarie", text, Parts(), like="librari") == "librarie"  # type: ignore[arg-type]
+    assert written("nowhere", text, Parts(), like="nowhre") == "nowhere"  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ ENGLISH = Analyzer(AnalyzerParams(language="english"))
 def _lexicon(frequencies: dict[str, int]) -> Lexicon:
     terms = sorted(frequencies)
     counts = np.array([frequencies[term] for term in terms], np.int64)
-    return Lexicon.of(terms, documents=1_000, document_frequency=counts, occurrences=np.tile(counts, (3, 1)))
+    lexicon = Lexicon.of(terms, documents=1_000, document_frequency=counts, occurrences=np.tile(counts, (3, 1)))
+    return lexicon.with_stop(ENGLISH.stop_words)
 
 
 LEXICON = _lexicon(
@@ -30,7 +31,7 @@ LEXICON = _lexicon(
         "readcsv": 2,
         "the": 900,
     }
-    | {"receiv": 4, "x2": 1, "黄河": 1, "xy": 1}
+    | {"receiv": 4, "x2": 1, "黄河": 1, "xy": 1, "=readcsx1": 1}
 )
 
 
@@ -44,6 +45,7 @@ LEXICON = _lexicon(
         ("sorr", ["sort"]),
         ("recieving", ["receiv"]),
         ("read_cvs", ["readcsv"]),
+        ("read_csx2", ["readcsv"]),
         ("cafe", ["café"]),
         ("xz", []),
         ("黄海", []),

@@ -64,7 +64,7 @@ def read_retrieval(store: Store, stage: dict[str, Any]) -> Retrieval:
         values.setdefault(row["setting"], {}).setdefault(row["method"], {})[row["metric"]] = row["value"]
     times = stage["measured"].get("milliseconds_per_query", {})
     tables = [
-        _table(title, found, times if setting == "whole" else {})
+        _setting_table(title, found, times if setting == "whole" else {})
         for setting, title in _SETTINGS.items()
         if (found := values.get(setting))
     ]
@@ -74,7 +74,7 @@ def read_retrieval(store: Store, stage: dict[str, Any]) -> Retrieval:
     return Retrieval(tables, samples)
 
 
-def _table(title: str, values: dict[str, dict[str, float]], times: dict[str, float]) -> KnownItemTable:
+def _setting_table(title: str, values: dict[str, dict[str, float]], times: dict[str, float]) -> KnownItemTable:
     """A table of the metrics of each method."""
     metrics = next(iter(values.values()))
     depths = (int(name.removeprefix("recall_at_")) for name in metrics if name.startswith("recall_at_"))
