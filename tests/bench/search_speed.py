@@ -1,6 +1,7 @@
 """Lexical search beside bm25s on the texts of debian12: queries a second, answers, time and size of the index.
 
-One thread, CPU seconds, from texts of queries to names of packages. Contenders take turns in one run and the median of the
+Where ``FINGERPOST_PEERS`` has an environment ``bm25s`` (bm25s, numba, PyStemmer); ours alone elsewhere. One thread, CPU
+seconds, from texts of queries to names of packages. Contenders take turns in one run and the median of the
 repeats counts. bm25s (numpy, its default, and numba) gets all queries at once, which it is made for; we get them one by one,
 as users send them, and once more at once. A query's answer is the package that it is taken from: its summary, or 2 to 4 words
 in a row of it.

@@ -40,10 +40,7 @@ def as_query(pairs: list[tuple[int, float]]) -> Query:
 def all_parts(rows: sparse.csr_array, query: Query) -> tuple[np.ndarray, float]:
     """What each term adds to each document, as integers (documents, terms), and what one unit is worth."""
     columns, weights = query
-    dense = np.zeros((rows.shape[0], len(columns)), np.float32)
-    for place, column in enumerate(columns):
-        if column >= 0:
-            dense[:, place] = rows[:, [column]].toarray()[:, 0]
+    dense = rows.toarray()[:, np.maximum(columns, 0)] * (columns >= 0)
     total = sum(float(w) * float(most) for w, most in zip(weights, dense.max(axis=0, initial=0), strict=True))
     if total == 0:
         return np.zeros(dense.shape, np.int64), 1.0
@@ -60,7 +57,7 @@ def expected(rows: sparse.csr_array, query: Query, k: int, keep: np.ndarray | No
     return best, [float(np.float32(sums[row] * unit)) for row in best]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(documents=worlds, pairs=queries, k=st.integers(0, 50), seed=st.none() | st.integers(0, 9))
 @example(documents=[], pairs=[], k=3, seed=None)
 @example(documents=[{}], pairs=[(0, 1.0)], k=3, seed=None)
@@ -76,11 +73,8 @@ def test_answers_are_the_best_of_all_documents(
     assert (found.dtype, scores.dtype) == (np.int64, np.float32)
     best, wanted = expected(rows, query, k, keep)
     assert (found.tolist(), scores.tolist()) == (best, wanted)
-    exact = np.zeros(len(documents))
-    for column, weight in zip(*query, strict=True):
-        if column >= 0:
-            exact += float(weight) * rows[:, [column]].toarray()[:, 0].astype(np.float64)
-    total = sum(float(w) * float(rows[:, [c]].max()) for c, w in zip(*query, strict=True) if c >= 0 and len(documents))
+    weighted = rows.toarray()[:, np.maximum(query[0], 0)].astype(np.float64) * np.where(query[0] >= 0, query[1], 0.0)
+    exact, total = weighted.sum(axis=1), float(weighted.max(axis=0, initial=0).sum())
     assert scores == pytest.approx(exact[found], rel=1e-6, abs=total * 2**-25)
     parts, unit = all_parts(rows, query)
     everything = np.arange(len(documents), dtype=np.int64)[::-1].copy()
@@ -100,7 +94,7 @@ def large_world(seed: int, documents: int = 30_000, terms: int = 60) -> tuple[sp
     return sparse.csr_array(dense.astype(np.float32)), made
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_skipping_loses_nothing_in_large_collections(seed: int) -> None:
     rows, made = large_world(seed)
     index, rng = lists_of(rows), np.random.default_rng(seed)
@@ -146,7 +140,7 @@ def test_an_index_can_be_sent_to_another_process() -> None:
     assert sent.best(*made[3], 10, None)[0].tolist() == index.best(*made[3], 10, None)[0].tolist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(documents=worlds)
 def test_lists_are_the_columns_of_the_matrix(documents: list[dict[int, float]]) -> None:
     rows = matrix(documents)
@@ -229,7 +223,7 @@ def test_arrays_that_do_not_fit_are_refused(name: str, value: np.ndarray) -> Non
 texts = st.text(alphabet="ab\0é漢😀\ud800", max_size=4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(known=st.sets(st.text(alphabet="ab\0é漢😀", max_size=4), max_size=30), asked=st.lists(texts, max_size=20))
 @example(known=set(), asked=["a"])
 @example(known={""}, asked=["", "a"])

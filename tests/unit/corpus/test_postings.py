@@ -29,7 +29,7 @@ def as_query(tokens: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(columns, np.int64), np.array([tokens.count(word) for word in distinct], np.float32)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     documents=st.lists(token_lists, min_size=1, max_size=8).filter(any),
     query=st.lists(st.sampled_from([*WORDS, "unknown"]), max_size=6),
@@ -49,7 +49,7 @@ def test_with_weights_of_bm25_it_answers_as_bm25_does(documents: list[list[str]]
     assert index.contributions(*as_query(query), rows).sum(axis=1) == pytest.approx(scores, rel=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(documents=st.lists(token_lists, max_size=8), queries=st.lists(token_lists, max_size=4), k=st.integers(0, 9))
 def test_many_queries_at_once(documents: list[list[str]], queries: list[list[str]], k: int) -> None:
     index, counts = index_of(documents), counts_of(queries)

@@ -34,7 +34,7 @@ def fields_of(title: str, text: str) -> list[Counter[str]]:
     return [Counter(part.split()) for part in (f"{title} ={len(title)}", *first_paragraph(text))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(pairs=documents)
 def test_counts_are_those_of_counters(pairs: list[tuple[str, str]]) -> None:
     counts = counted(pairs)
@@ -65,7 +65,7 @@ def as_dictionary(lexicon: Lexicon) -> dict[str, tuple[int, list[int]]]:
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(shards=st.lists(documents, min_size=1, max_size=4))
 def test_the_lexicon_of_shards_is_that_of_all_documents(shards: list[list[tuple[str, str]]]) -> None:
     parts = [shard_lexicon(counted(shard)) for shard in shards]
