@@ -6,7 +6,9 @@ from fingerpost.schemas.contract import Contract, Table
 from fingerpost.schemas.matrices import dense_table, tensor_table
 from fingerpost.schemas.releases import MEMBERS
 
-_FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
+_FIGURES = Table(
+    "figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"), own_words=True
+)
 
 GRAPH = Contract("ann.graph", 1, (tensor_table("graph"),), "the HNSW graph: adjacency by level and entry points")
 FINGER_BASIS = Contract(

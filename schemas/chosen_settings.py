@@ -10,7 +10,7 @@ from fingerpost.schemas import fields as f
 from fingerpost.schemas.contract import Table
 from fingerpost.schemas.errors import CorruptArtifactError
 
-SETTINGS = Table("settings", (f.SETTING_NAME, f.SETTING_VALUE), key=("name",))
+SETTINGS = Table("settings", (f.SETTING_NAME, f.SETTING_VALUE), key=("name",), own_words=True)
 CHOSEN = Table(
     "chosen",
     (
@@ -20,6 +20,7 @@ CHOSEN = Table(
         f.Field("reason", f.STRING, "why, in a sentence", nonempty=True),
     ),
     key=("part",),
+    own_words=True,
 )
 
 

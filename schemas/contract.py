@@ -20,7 +20,8 @@ class Table:
     user's key to be forgotten, if these are not ``id`` alone. spelled: those of them whose texts are the same key in
     every spelling. forms: columns with the form in which such texts are compared. parts: columns with parts of users'
     texts, such as words, which remain of a forgotten text where no other has them. terms: columns with what was made of
-    texts, such as stems, of which the same holds.
+    texts, such as stems, of which the same holds. own_words: whether its texts are the program's, such as reasons and
+    names of metrics, so that a single word in them is no user's.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Table:
     forms: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
+    own_words: bool = False
 
     @property
     def key_columns(self) -> tuple[str, ...]:

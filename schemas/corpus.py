@@ -5,7 +5,9 @@ from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
 from fingerpost.schemas.contract import Contract, Table, all_same_lengths, ascending, same_lengths
 from fingerpost.schemas.matrices import dense_table, sparse_table, tensor_table
 
-_FIGURES = Table("figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"))
+_FIGURES = Table(
+    "figures", (f.METHOD, f.SETTING, f.METRIC, f.FIGURE), key=("method", "setting", "metric"), own_words=True
+)
 _DOCUMENTS = Table(
     "documents", (f.ID, f.TITLE, f.TEXT, f.KIND, f.PACKAGE, f.SIGNATURE, f.DOCUMENT_DAY, f.GIVEN_VECTOR), key=("id",)
 )

@@ -5,7 +5,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -71,6 +71,11 @@ class Needles:
             for form in (text, text.lower()):
                 found |= dict.fromkeys(one.encode("utf-8", "backslashreplace") for one in _written(form))
         return list(found)
+
+    @property
+    def without_words(self) -> "Needles":
+        """What is searched where the program's own words are: the key, and texts of more than one word."""
+        return replace(self, distinct=tuple(text for text in self.distinct if text == self.key or " " in text))
 
     @property
     def quoted(self) -> list[str]:
@@ -181,8 +186,12 @@ def _lower(text: str) -> bytes:
 
 
 def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -> Absence:
-    """Searches every file of a store except ``leave_out``, as bytes and, for Parquet, decoded."""
-    found, forms, hashes = Absence(), needles.forms, needles.hashes
+    """Searches every file of a store except ``leave_out``, as bytes and, for Parquet, decoded.
+
+    In tables of the program's own words, such as reasons and names of metrics, a single word is none of a text.
+    """
+    found, hashes, every, some = Absence(), needles.hashes, needles, needles.without_words
+    written = {False: every.forms, True: some.forms}
     for path in store.files.listing():
         if path in leave_out:
             found.left_out += 1
@@ -193,6 +202,8 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
             continue
         found.files += 1
         found.bytes += len(content)
+        own = path.endswith(".parquet") and _stored_table(path).own_words
+        needles, forms = some if own else every, written[own]
         hit = any(form in path.encode() for form in forms) or needles.said_in(content)
         if not path.startswith(f"{FORGOTTEN}/"):  # which names what is forgotten by its hash
             hit = hit or any(one in path.encode() or one in content for one in hashes)

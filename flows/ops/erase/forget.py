@@ -141,8 +141,13 @@ class _Job:
     def _begin(self) -> dict[str, Any]:
         affected = affected_by(self.store, self.key, self.collection)
         inventory = Inventory(self.store)
-        # Artifacts made from one that contains the key repeat its texts; they are removed completely.
-        made = set(affected.condemned) - set(affected.holders)
+        # Artifacts made from one that contains the key repeat its texts, but for rows of inputs of their own; they are
+        # removed completely.
+        made = {
+            ref
+            for ref in set(affected.condemned) - set(affected.holders)
+            if not any("source" in given for given in inventory.manifests[ref].identity["inputs"].values())
+        }
         tables = {
             path: table
             for ref in inventory.of(affected.collections)
