@@ -55,10 +55,7 @@ def page_tables(title: str, choices: Choices) -> list[PageTable]:
         PageTable(
             f"{title}: {table.setting}",
             ("", *map(formats.metric, table.metrics)),
-            [
-                (name, *("–" if value is None else formats.figure(value) for value in values))
-                for name, values in table.rows
-            ],
+            [(name, *map(formats.metric_value, values, table.metrics)) for name, values in table.rows],
         )
         for table in choices.tables
     ]

@@ -11,6 +11,17 @@ def figure(value: float) -> str:
     return f"{value:.4f}"
 
 
+#: Metrics that are numbers of things.
+_COUNTS = {"questions"}
+
+
+def metric_value(value: float | None, name: str) -> str:
+    """The value of a metric, by its name: a count, or a figure with four digits; a dash where it was not measured."""
+    if value is None:
+        return "–"
+    return count(value) if name in _COUNTS else figure(value)
+
+
 def percent(value: float) -> str:
     """A fraction as a percentage with one digit."""
     return f"{100 * value:.1f} %"

@@ -82,6 +82,7 @@ def _environment() -> Environment:
         "seconds": formats.seconds,
         "figure": formats.figure,
         "metric": formats.metric,
+        "metric_value": formats.metric_value,
         "percent": formats.percent,
         "rate": formats.rate,
         "when": formats.when,

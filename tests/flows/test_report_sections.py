@@ -10,6 +10,7 @@ import pytest
 import fingerpost.flows.run.page
 from fingerpost.flows import domains
 from fingerpost.flows.domains.domain import Domain, InputFile, Product, Section, named
+from fingerpost.flows.report.choices import Choices, figure_tables, page_tables
 from fingerpost.flows.report.contents import gather as gather_all
 from fingerpost.flows.report.page import _environment, render
 from fingerpost.flows.report.plots import Plot, as_svg, new_figure
@@ -223,3 +224,17 @@ def test_what_a_section_names_is_there(domain: Domain) -> None:
     if section.template:
         assert section.template.partition(":")[0].endswith(".report"), "setup.py packages the HTML of these"
         assert _environment().get_template(section.template)
+
+
+def test_figures_show_numbers_of_questions_as_counts() -> None:
+    tables = figure_tables(
+        {"method": method, "setting": "titles", "metric": metric, "value": value}
+        for method, metric, value in (("3 : 1", "mrr", 0.9171), ("3 : 1", "questions", 1300.0), ("1 : 1", "mrr", 0.5))
+    )
+    assert page_tables("Weights", Choices([], tables))[1].rows == [
+        ("3 : 1", "0.9171", "1,300"),
+        ("1 : 1", "0.5000", "–"),
+    ]
+    macro = '{% from "fingerpost.flows.report:choices.html" import figure_table %}{{ figure_table(tables[0]) }}'
+    shown = _environment().from_string(macro).render(tables=tables)
+    assert re.findall(r'<td class="n">(.*?)</td>', shown) == ["0.9171", "1,300", "0.5000", "–"]

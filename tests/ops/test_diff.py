@@ -253,6 +253,21 @@ def test_versions_are_found_by_every_name(world: World) -> None:
         diff(store, find_version(store, str(base)), find_version(store, str(documents)))
 
 
+def test_a_day_names_the_version_that_took_the_place_of_a_removed_one(tmp_path: Path) -> None:
+    store = Store(str(tmp_path)).prepare()
+    env = Environment(store, "toys", "2026-01-01")
+    options: dict[str, Any] = {"rank": 12, "max_neighbors": 12, "ef_construction": 80, **ANSWERS}
+    refs = [build_index(env, write_documents(tmp_path, 40, seed), **options) for seed in (1, 2)]
+    for ref in refs:
+        Pointer(store, "toys", PRODUCT).promote(ref, gates=[])
+    assert find_version(store, "2026-01-01", collection="toys").ref == refs[1]
+    store.files.remove(f"{refs[1]}/manifest.json")
+    assert find_version(store, "2026-01-01", collection="toys").ref == refs[0]
+    store.files.remove(f"{refs[0]}/manifest.json")
+    with pytest.raises(MissingArtifactError, match=r"day 2026-01-01 of toys: expected an artifact ann.index"):
+        find_version(store, "2026-01-01", collection="toys")
+
+
 def test_runs_are_put_side_by_side(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     for number, name in enumerate(("base", "rank"), start=1):
         members = LiveIndex(world.store, world.refs[name]).members

@@ -45,7 +45,8 @@ def query(
     explain: Annotated[
         bool,
         typer.Option(
-            "--explain", help="show which side found each answer, both scores and ranks, and the matched terms"
+            "--explain",
+            help="show which side found each answer, both scores and ranks, and the matched terms (+: of feedback)",
         ),
     ] = False,
     as_json: JsonOption = False,

@@ -84,9 +84,12 @@ def publications_of(store: Store, ref: Ref) -> list[Publication]:
 
 
 def product_of_day(store: Store, collection: str, day: str, product: str) -> Ref:
-    """A product's version of a day: the last published one, else that of the newest run, else the only one."""
+    """A product's version of a day: the last published one, else that of the newest run, else the only one.
+
+    Versions that are gone, as after a document was forgotten, are passed over.
+    """
     for move in reversed(Pointer(store, collection, product).history()):
-        if move.artifact.day == day:
+        if move.artifact.day == day and store.has(move.artifact):
             return move.artifact
     for record in runs(store, newest=500):
         if record["collection"] == collection and record["day"] == day:
