@@ -83,7 +83,7 @@ FIELD_OCCURRENCES = tuple(
     Field(name, pa.int64(), f"occurrences in {where} of all documents")
     for name, where in (("name", "the names"), ("first", "the first paragraphs"), ("body", "the rests"))
 )
-STOP = Field("stop", pa.bool_(), "whether it is a stop word, which says little about a text")
+STOP = Field("stop", pa.bool_(), "whether it counts in no length: a stop word, or the key of a name")
 IDF = Field("idf", pa.float32(), "smooth inverse document frequency", finite=True)
 
 # Evaluation and releases

@@ -153,7 +153,7 @@ def test_how_texts_are_answered_is_shown_with_its_reasons(made: Made) -> None:
     add_index(made, add_documents(made))
     add_tuning(made, questions=321)
     shown = Page(render(made.store, made.record())).text("retrieval")
-    assert "Chosen on 321 questions made from the documents." in shown
+    assert "Chosen on 321 questions made from the documents: a few words of one half" in shown
     assert "dense 0.3 yes MRR rises by 0.125 feedback none no <script>" in shown
     alone, tried = "words 0.5000 0.7500 words 0.7, vectors 0.3 0.6250 –", "words 0.9, vectors 0.1 0.3750 –"
     assert f"halves of documents MRR recall@10 {alone} All 3 blends" in shown

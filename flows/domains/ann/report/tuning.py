@@ -41,4 +41,6 @@ def _questions(quality: Mapping[str, Any]) -> str:
     given, made = (int(quality.get(name, 0)) for name in ("judged_queries", "questions"))
     if given:
         return f"{given:,} of the judged queries, which no figure of judged queries below counts"
-    return f"{made:,} questions made from the documents" if made else "no questions: these are the defaults"
+    if not made:
+        return "no questions: these are the defaults"
+    return f"{made:,} questions made from the documents: a few words of one half of a document ask for the other half"
