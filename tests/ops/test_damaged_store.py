@@ -40,6 +40,7 @@ from fingerpost.schemas.workspace import Workspace
 from fingerpost.tasks.ledger import Ledger
 from tests.golden.make_store_of_0_1 import COLLECTION, DAYS, STORE
 from tests.ops.test_store_of_before import ARCHIVE
+from tests.ops.watched import run_here
 from tests.worlds import THINGS, publish_things, things_ref
 
 Damage = Callable[[bytes], bytes]
@@ -94,6 +95,7 @@ GC, DRY_GC, ROLLBACK = ("gc", "--keep-days", "36500"), ("gc", "--dry-run"), ("ro
 LINEAGE, DIFF = ("lineage", "-c", COLLECTION), ("diff", "live~1", "live", "-c", COLLECTION)
 FRESH = ("freshness", "--flow", "nightly", "-c", COLLECTION)
 FORGET = ("forget", "sorting-0", "--dry-run", "-c", COLLECTION)
+ASK = ("query", "quick sort", "-c", "toys")
 QUERY, RANK = ("query", "quick sort", "-c", COLLECTION), ("rank", "red hammer", "-c", COLLECTION)
 #: Commands that take long are tried on damages that parse.
 SLOW, PARSES = {DIFF, FORGET}, {"other types"}
@@ -175,6 +177,12 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Store, Kinds]
     return [(stores[0], toys(stores[0])), (stores[1], nights(stores[1]))]
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with an index of texts in the form of this version."""
+    return run_here(tmp_path_factory.mktemp("asked"))[0]
+
+
 @contextmanager
 def damaged(store: Store, path: str, way: str) -> Iterator[None]:
     """The store while one file is damaged; at the end, that file is whole and files beside it are gone."""
@@ -237,11 +245,10 @@ def test_whatever_file_is_damaged_commands_end_in_a_result_or_name_it(
 @pytest.mark.parametrize(
     ("product", "role", "part", "command"),
     [
-        ("ann.index", "", "quality", QUERY),
-        ("ann.index", "", "measured", QUERY),
-        ("ann.index", "features", "quality", QUERY),
-        ("ann.index", "ngrams", "parameters", QUERY),
-        ("ann.index", "retrieval", "parameters", QUERY),
+        ("ann.index", "", "quality", ASK),
+        ("ann.index", "", "measured", ASK),
+        ("ann.index", "lexicon", "quality", ASK),
+        ("ann.index", "features", "parameters", ASK),
         ("xmr.ranker", "", "quality", RANK),
         ("xmr.ranker", "model", "quality", RANK),
     ],
@@ -249,6 +256,7 @@ def test_whatever_file_is_damaged_commands_end_in_a_result_or_name_it(
 @pytest.mark.parametrize("way", ["gone", "other types"])
 def test_values_of_a_manifest_that_nobody_wrote_are_named(
     worlds: list[tuple[Store, Kinds]],
+    asked: Store,
     monkeypatch: pytest.MonkeyPatch,
     product: str,
     role: str,
@@ -256,9 +264,9 @@ def test_values_of_a_manifest_that_nobody_wrote_are_named(
     command: tuple[str, ...],
     way: str,
 ) -> None:
-    store = worlds[1][0]
+    store = asked if command == ASK else worlds[1][0]
     monkeypatch.setenv("FINGERPOST_STORE", store.url)
-    ref = Pointer(store, COLLECTION, product).required().artifact
+    ref = Pointer(store, command[-1], product).required().artifact
     ref = read_members(store, ref)[role] if role else ref
     place = Path(store.files.path(f"{ref}/manifest.json"))
     whole = place.read_bytes()

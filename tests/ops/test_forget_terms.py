@@ -120,14 +120,14 @@ def test_a_term_that_remains_is_found(tmp_path: Path, letters: Path, name: str) 
 def test_words_of_the_program_are_no_trace(tmp_path: Path) -> None:
     store, without = (Store(str(tmp_path / name)).prepare() for name in ("store", "without"))
     letters = tmp_path / "letters.csv"
-    letters.write_text('id,title,text\nl1,Lamps,Lamps for the hall.\nl7,Yourselves,"Halves, written by yourselves."\n')
+    letters.write_text('id,title,text\nl1,Lamps,Lamps for the hall.\nl7,Yourselves,"Halves for yourselves."\n')
     looked_for = needles(store, "l7", counted(store, letters))
-    assert {"Halves", "yourselves", "written"} <= set(looked_for.distinct)
+    assert {"Halves", "yourselves"} <= set(looked_for.distinct)
     made = counted(without, letters, wanted_keys(store, "l7"))
     assert "yourselves" in str(without.open(made["analyzer"], corpus.ANALYZER).read("settings").to_pylist())
     assert search(without, looked_for).findings == [], "a stop word of the analyzer"
     path = tmp_path / "without" / "ann.tuning" / "day=2026-01-05" / "one" / "chosen-00000-0.parquet"
     path.parent.mkdir(parents=True)
-    for reason, findings in (("of 400 Halves", 0), ("Halves, written by yourselves.", 1)):
+    for reason, findings in (("of 400 Halves", 0), ("Halves for yourselves.", 1)):
         pq.write_table(pa.table({"part": ["feedback"], "reason": [reason]}), path)
         assert len(search(without, looked_for).findings) == findings, reason

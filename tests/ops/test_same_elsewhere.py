@@ -159,7 +159,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small file system needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
-    _mount(folder, "600k")
+    _mount(folder, "500k")
     try:
         yield folder
     finally:
