@@ -203,6 +203,17 @@ def test_a_document_that_is_to_be_forgotten_is_found_among_the_judgements(world:
     assert {"ann.judged", "ann.judgement"} <= {ref.split("/")[0] for ref in touched.condemned}
 
 
+def test_a_forgotten_document_may_share_its_words_with_a_query(tmp_path: Path) -> None:
+    write_csv(tmp_path / "products.csv", rows=60)
+    with (tmp_path / "products.csv").open("a") as file:
+        file.write(f"x1,Nothing else 60,A {WORD} that halves documents.,food\n")
+    write_judged(tmp_path)
+    run_flow("build_ann_index", request(tmp_path, DAYS[0]), quiet=True)
+    outcome = erasing.forget(store_of(tmp_path), "x1", "shop")
+    assert outcome.clean, outcome.proof["findings"]
+    assert WORD in (tmp_path / "queries.jsonl").read_text(), "the query is somebody else's"
+
+
 def test_what_is_read_by_which_flow(tmp_path: Path) -> None:
     write_judged(tmp_path)
     write_csv(tmp_path / "products.csv", rows=20)
