@@ -11,6 +11,7 @@ from markdown_it.token import Token
 import fingerpost.flows.run.page
 from fingerpost.flows.ops.backfill.partition_calendar import calendar_markdown
 from fingerpost.flows.ops.backfill.partitions import Partition
+from fingerpost.flows.report.tables import PageTable
 from fingerpost.flows.run.markdown import code, escaped, table
 from fingerpost.flows.run.plain_text import visible
 
@@ -87,7 +88,8 @@ def test_the_pages_in_prefect_hold_no_link_of_a_text(monkeypatch: pytest.MonkeyP
     }
     record |= {"profile": LINK, "error": LINK, "notes": [LINK], "gates": [{"gate": LINK, "holds": False}]}
     record |= {"publication": None}
-    contents = type("Contents", (), {"quarantines": [], "problems": [LINK]})()
+    section = type("Section", (), {"tables": [PageTable(LINK, (LINK, "value"), [(LINK, "1")])]})()
+    contents = type("Contents", (), {"quarantines": [], "problems": [LINK], "sections": [section]})()
     shown.append(fingerpost.flows.run.page.summary(record, contents, []))
     for markdown in shown:
         assert {token.type for token in leaves(markdown)} <= {"text", "code_inline", "strong_open", "strong_close"}

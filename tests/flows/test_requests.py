@@ -51,7 +51,7 @@ def test_gates_of_earlier_profiles_go_to_their_domains_with_a_warning(
     assert shares == {0.2}
     assert origins["ann.gates.recall_at_10"] == f"profile {old}"
     assert any("gates.recall_at_10" in text and "ann.gates.recall_at_10" in text for text in caplog.messages)
-    with pytest.raises(SettingsError, match="gates: expected a known key"):
+    with pytest.raises(SettingsError, match=r"gates \(from command line\): expected a known key"):
         load_settings("tiny", overrides={"gates.recal": 0.5})
 
 
