@@ -59,5 +59,5 @@ def run_part(measure: Callable[..., Rows], part: str, description: str | None, *
 
 def _written(part: str, rows: Rows) -> None:
     # After each data set, so that a run that is stopped leaves what it has measured.
-    path = write_rows(f"ann-{part}", rows)
+    path = write_rows(f"ann-{part.removeprefix('ann_')}", rows)
     print(f"rows: {path.relative_to(results_folder().parent)}", flush=True)

@@ -7,12 +7,12 @@ Every part is a program of its own, too: ``python -m tests.bench.<part>``.
 
 from collections.abc import Callable
 
-from tests.bench import float_search
+from tests.bench import ann_growth, equal_vectors, float_search
 from tests.bench.ann_options import Rows, measure_sets, measure_whole, parse_options
 
 #: Parts measured on each data set, and parts that bring data of their own.
 ON_SETS = {"float_search": float_search.measure}
-WHOLE: dict[str, Callable[..., Rows]] = {}
+WHOLE: dict[str, Callable[..., Rows]] = {"equal_vectors": equal_vectors.measure, "ann_growth": ann_growth.measure}
 
 
 def main() -> None:

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from fingerpost.tasks.ann.finger_search import FingerIndex
-from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams
 from fingerpost.tasks.ann.recall import recall
 from fingerpost.tasks.ann.search import Index
+from tests.bench.ann_contenders import Ours, finger, plain
 from tests.bench.ann_options import Rows, run_part
 from tests.bench.ann_peers import Peer
-from tests.bench.ann_sets import DATASETS, Dataset, K, built_graph, exact_answers
+from tests.bench.ann_sets import DATASETS, Dataset, K, exact_answers
 from tests.bench.peers import peer_python
-from tests.support.graphs import build_tables
 
 EF = 100
 PEERS = ("hnswlib", "faiss", "usearch")
@@ -82,10 +80,10 @@ def recalls(data: Dataset, seed: int) -> Iterator[tuple[str, float]]:
 
 def our_indexes(data: Dataset, seed: int) -> Iterator[tuple[str, Index]]:
     """Our searches on one graph, by name."""
-    _, graph = built_graph(data.vectors, HnswParams(metric=data.metric, seed=seed))
-    yield "hnsw", HnswIndex(data.vectors, graph, data.metric)
-    tables = build_tables(data.vectors, graph, data.metric)
-    yield "finger", FingerIndex(data.vectors, graph, tables, data.metric)
+    for name, wrap in {"hnsw": plain, "finger": finger("low_rank")}.items():
+        ours = Ours(name, data, wrap)
+        ours.build(seed)
+        yield name, ours.index
 
 
 def _shuffled(rows: np.ndarray, more: np.ndarray, rng: np.random.Generator) -> np.ndarray:

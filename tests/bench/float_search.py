@@ -9,47 +9,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fingerpost.tasks.ann.graph import Graph
-from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams, build
-from fingerpost.tasks.ann.search import Index, SearchResult
+from fingerpost.tasks.ann.hnsw import HnswParams, build
+from tests.bench.ann_contenders import Ours, finger, plain
 from tests.bench.ann_curves import Contender, Curve, measure_curves, plot, rate_at
 from tests.bench.ann_options import run_part
 from tests.bench.ann_peers import Peer
-from tests.bench.ann_sets import Dataset, K, built_graph
+from tests.bench.ann_sets import Dataset
 from tests.bench.peers import peer_python
-from tests.bench.results import cpu_seconds
 
 WIDTHS = (10, 20, 40, 80, 160, 320)
 LEVELS = (0.9, 0.95, 0.98, 0.99, 0.995)
 RIVAL = "hnswlib"
 PEERS = ("hnswlib", "faiss")
-
-
-class Ours:
-    """Our graph, searched plainly or through tables made for it."""
-
-    def __init__(self, name: str, data: Dataset, screen: str | None) -> None:
-        self.name, self._data, self._screen = name, data, screen
-        self._index: Index
-
-    def build(self, seed: int) -> float:
-        seconds, graph = built_graph(self._data.vectors, HnswParams(metric=self._data.metric, seed=seed))
-        more, self._index = cpu_seconds(lambda: self._wrap(graph))
-        return seconds + more
-
-    def _wrap(self, graph: Graph) -> Index:
-        if self._screen is None:
-            return HnswIndex(self._data.vectors, graph, self._data.metric)
-        from fingerpost.tasks.ann.finger_basis import FingerParams
-        from fingerpost.tasks.ann.finger_search import FingerIndex
-        from tests.support.graphs import build_tables
-
-        params = FingerParams(estimator=self._screen)  # type: ignore[arg-type]
-        tables = build_tables(self._data.vectors, graph, self._data.metric, params=params)
-        return FingerIndex(self._data.vectors, graph, tables, self._data.metric)
-
-    def search(self, ef: int) -> tuple[float, SearchResult]:
-        return cpu_seconds(lambda: self._index.search(self._data.queries, K, ef=ef))
 
 
 def rows_of(data: Dataset, names: list[str], curves: list[Curve]) -> list[dict[str, Any]]:
@@ -102,8 +73,8 @@ def thread_row(data: Dataset) -> dict[str, Any]:
 
 def measure(data: Dataset, *, seeds: int, repeats: int) -> list[dict[str, Any]]:
     """Rows of plain search, FINGER and the peers on one data set; a plot beside."""
-    contenders: list[Contender] = [Ours("hnsw", data, None)]
-    contenders += [Ours(f"finger {screen}", data, screen) for screen in ("low_rank", "signs")]
+    contenders: list[Contender] = [Ours("hnsw", data, plain)]
+    contenders += [Ours("finger low_rank", data, finger("low_rank")), Ours("finger signs", data, finger("signs"))]
     python = peer_python("ann")
     with tempfile.TemporaryDirectory() as folder:
         peers = [Peer(name, data, Path(folder), python) for name in PEERS] if python else []
