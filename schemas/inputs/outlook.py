@@ -15,9 +15,6 @@ from fingerpost.schemas.inputs.files import input_files, is_compressed, kind_of,
 from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
 from fingerpost.schemas.inputs.forms import checked_mapping
 
-#: Bytes read at a time where rows are counted by line ends.
-_CHUNK = 2**22
-
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
@@ -48,7 +45,7 @@ def _rows(file: Path) -> int:
     if kind_of(file) == "Parquet" and not is_compressed(file):
         return int(parquet_file(file).metadata.num_rows)
     with opened(file) as content:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: content.read(_CHUNK), b""))
+        return sum(1 for _ in content)
 
 
 def _has_texts(batch: RawBatch) -> bool:
