@@ -11,6 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+#: Bytes read at a time of a column of a file.
+_PAGE = 2**20
+
 
 def owned(content: bytes) -> pa.Buffer:
     """A copy of bytes in Arrow's memory."""
@@ -27,7 +30,10 @@ def read_file(path: str) -> pa.Buffer:
 
 def parquet_file(source: "pa.Buffer | Path") -> pq.ParquetFile:
     """A Parquet file in memory or of a path, open for reading by parts; pa.ArrowException or OSError for another."""
-    return pq.ParquetFile(pa.OSFile(str(source)) if isinstance(source, Path) else pa.BufferReader(source))
+    if isinstance(source, Path):
+        # Column chunks by pages: a file of one row group would be in memory twice.
+        return pq.ParquetFile(pa.OSFile(str(source)), buffer_size=_PAGE, pre_buffer=False)
+    return pq.ParquetFile(pa.BufferReader(source))
 
 
 def read_parquet(content: pa.Buffer) -> pa.Table:

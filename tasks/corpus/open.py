@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from fingerpost.schemas import corpus as contracts
+from fingerpost.schemas.aligned import aligned_empty
 from fingerpost.schemas.chosen_settings import settings_from_arrow
+from fingerpost.schemas.errors import ContractError
 from fingerpost.schemas.matrices import dense_from_arrow, sparse_from_arrow, tensors_from_arrow
 from fingerpost.schemas.packed_texts import packed_from_arrow
 from fingerpost.schemas.records import count
@@ -70,8 +72,23 @@ def _tfidf_params(parameters: Mapping[str, Any]) -> TfidfParams:
 
 
 def read_vectors(artifact: Artifact) -> np.ndarray:
-    """All vectors, float32 (n, d)."""
-    return np.ascontiguousarray(dense_from_arrow(artifact.read("vectors")))
+    """All vectors, float32 (n, d), C-contiguous and aligned to 64 bytes; read by shards into one matrix."""
+    entries = artifact.entries("vectors")
+    if not entries:
+        return np.ascontiguousarray(dense_from_arrow(artifact.read("vectors")))
+    first = dense_from_arrow(artifact.read("vectors", shard=entries[0].shard))
+    matrix = aligned_empty((artifact.rows("vectors"), first.shape[1]), np.float32)
+    start = 0
+    for number, entry in enumerate(entries):
+        rows = dense_from_arrow(artifact.read("vectors", shard=entry.shard)) if number else first
+        if rows.shape[1] != matrix.shape[1]:
+            raise ContractError(
+                f"artifact {artifact.ref}: expected vectors of {matrix.shape[1]} numbers in shard {entry.shard}, found"
+                f" {rows.shape[1]}; rebuild the artifact"
+            )
+        matrix[start : start + len(rows)] = rows
+        start += len(rows)
+    return matrix
 
 
 def read_components(artifact: Artifact) -> np.ndarray:
