@@ -25,6 +25,16 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "growth": ("growth.pyx", "growth.hpp", "hnsw.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "filtered": ("filtered.pyx", "filtered.hpp", "filtered_batch.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
+    "packed": (
+        "packed.pyx",
+        "packed.hpp",
+        "packed_codes.hpp",
+        "packed_query.hpp",
+        "packed_store.hpp",
+        "parallel.hpp",
+        *_GRAPH,
+        *_BUILD,
+    ),
     "ranker_solve": (
         "ranker_solve.pyx",
         "ranker_cluster.hpp",
