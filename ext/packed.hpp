@@ -1,0 +1,308 @@
+// Best-first search over a packed index: the graph, codes and vectors lie in arrays that the search reads as they are.
+//
+// The candidates of a search are ranked by estimates from codes, and the nearest of them once more by exact distances.
+// Without codes every distance is exact, and a search is that of graph.hpp. Order is total everywhere: nearer first,
+// equal distances by the smaller node number.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "graph.hpp"
+#include "packed_codes.hpp"
+#include "packed_query.hpp"
+#include "packed_store.hpp"
+#include "parallel.hpp"
+
+namespace fingerpost {
+
+// Everything a search reads; nothing is owned.
+struct PackedView {
+  size_t n = 0;
+  size_t dim = 0;                    // of queries
+  Metric metric = Metric::l2;
+  // Level 0: n rows of `stride` ids, a multiple of 8; a row that is shorter ends in the node's own number.
+  size_t stride = 0;
+  const uint32_t* links = nullptr;
+  // Levels 1 and up, over the upper nodes in ascending order. The record of the upper node at position p on level l is
+  // row upper_start[p] + l - 1: the number of neighbours, then their positions.
+  size_t upper_count = 0;
+  const uint32_t* upper_nodes = nullptr;
+  const uint32_t* upper_start = nullptr;
+  size_t upper_stride = 0;
+  const uint32_t* upper_links = nullptr;
+  int top_level = 0;
+  // Where a search starts: positions of upper nodes, or nodes where there are no upper levels.
+  const uint32_t* entries = nullptr;
+  size_t entry_count = 0;
+  StoreView store;
+  bool coded = false;
+  CodeView code;
+  CodeMap map;
+  const uint32_t* rows = nullptr;    // row number of each node; null where they are the same
+
+  uint32_t row_number(uint32_t id) const { return rows == nullptr ? id : rows[id]; }
+};
+
+// Sets of row numbers that searches may return, as bits.
+struct Kept {
+  const uint64_t* bits = nullptr;  // sets of `words` words each; null where every row may be returned
+  size_t words = 0;
+  const int64_t* owners = nullptr;  // the set of each query; null where the first counts for all
+
+  const uint64_t* of(size_t query) const {
+    if (bits == nullptr) return nullptr;
+    return bits + (owners == nullptr ? 0 : static_cast<size_t>(owners[query])) * words;
+  }
+};
+
+struct PackedCounters {
+  uint64_t distances = 0, estimates = 0, expansions = 0;
+
+  void operator+=(const PackedCounters& other) {
+    distances += other.distances;
+    estimates += other.estimates;
+    expansions += other.expansions;
+  }
+};
+
+// The marks of visited nodes and the list of them, which grows as candidates are met.
+class Marks {
+ public:
+  void reset(size_t n) {
+    const size_t words = (n + 63) / 64;
+    if (words != bits_.size() || count_ > words / 8) {
+      bits_.assign(words, 0);
+    } else {
+      for (size_t i = 0; i < count_; ++i) bits_[list_[i] >> 6] = 0;
+    }
+    count_ = 0;
+  }
+  // Room for so many more in the list, and for reading four beyond them.
+  void fit(size_t more) {
+    if (list_.size() < count_ + more + 8) list_.resize(2 * (count_ + more) + 64, 0);
+  }
+  // Marks a node and lists it unless it was marked. Without a branch: which neighbours are new cannot be foreseen.
+  void meet(uint32_t id) {
+    uint64_t& word = bits_[id >> 6];
+    const uint64_t bit = uint64_t{1} << (id & 63);
+    list_[count_] = id;
+    count_ += (word & bit) == 0;
+    word |= bit;
+  }
+  size_t count() const { return count_; }
+  // The list from `from` on; up to four places beyond its end may be read and hold nodes.
+  uint32_t* list(size_t from) {
+    for (size_t i = 0; i < 4; ++i) list_[count_ + i] = list_[count_ > 0 ? count_ - 1 : 0];
+    return list_.data() + from;
+  }
+
+ private:
+  std::vector<uint64_t> bits_;
+  std::vector<uint32_t> list_;
+  size_t count_ = 0;
+};
+
+struct PackedScratch {
+  Marks marks;
+  Pool pool, kept;
+  std::vector<float> distances;
+  std::vector<uint32_t> ids;
+  std::vector<uint64_t> keys;
+
+  void fit(size_t count) {
+    if (distances.size() < count + 8) {
+      distances.resize(count + 8);
+      ids.resize(count + 8);
+    }
+  }
+};
+
+// Estimates from codes as a scorer of nodes.
+class CodeScorer {
+ public:
+  explicit CodeScorer(const PackedView& view)
+      : code_(view.code), kernel_(code_kernel(view.code.bits)), query_(view.map, view.metric != Metric::ip) {}
+
+  void set(const float* query) { asked_ = query_.set(query); }
+  void prefetch(uint32_t id) const {
+    const uint8_t* row = code_.row(id);
+    for (size_t l = 0; l < code_.lines; ++l) fingerpost::prefetch(row + l * kLine);
+  }
+  // Writes, and reads of ids, up to count rounded up to four.
+  void many(const uint32_t* ids, size_t count, float* out) const { kernel_(code_, asked_, ids, count, out); }
+
+ private:
+  CodeView code_;
+  CodeKernel kernel_;
+  QueryCode query_;
+  CodeQuery asked_;
+};
+
+// The node of level 0 at which a search starts: the nearest entry point, then the nearest on each level down to 1.
+template <class Scorer>
+Entry descend(const PackedView& view, const Scorer& score, PackedScratch& scratch, uint64_t& scored,
+              uint64_t& expansions) {
+  const bool upper = view.upper_count > 0;
+  const auto node = [&](uint32_t place) { return upper ? view.upper_nodes[place] : place; };
+  Entry best;
+  uint32_t at = 0;
+  const auto look = [&](const uint32_t* places, size_t count) {
+    scratch.fit(count);
+    for (size_t i = 0; i < count; ++i) {
+      scratch.ids[i] = node(places[i]);
+      score.prefetch(scratch.ids[i]);
+    }
+    for (size_t i = count; i < count + 4; ++i) scratch.ids[i] = scratch.ids[0];
+    score.many(scratch.ids.data(), count, scratch.distances.data());
+    scored += count;
+    bool moved = false;
+    for (size_t i = 0; i < count; ++i) {
+      const uint32_t id = scratch.ids[i];
+      if (best.id != kNone && !(pack(scratch.distances[i], id) < pack(best.distance, best.id))) continue;
+      best = {id, scratch.distances[i]};
+      at = places[i];
+      moved = true;
+    }
+    return moved;
+  };
+  look(view.entries, view.entry_count);
+  for (int level = view.top_level; level > 0; --level) {
+    for (bool moved = true; moved;) {
+      const size_t record = static_cast<size_t>(view.upper_start[at]) + static_cast<size_t>(level) - 1;
+      const uint32_t* links = view.upper_links + record * view.upper_stride;
+      ++expansions;
+      moved = links[0] > 0 && look(links + 1, links[0]);
+    }
+  }
+  return best;
+}
+
+// Best-first search of level 0 of width ef. scratch.pool then holds the nearest nodes; with a set, scratch.kept the
+// nearest nodes of the set among all that were met.
+template <class Scorer>
+void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t ef, size_t wanted, const uint64_t* set,
+              PackedScratch& scratch, uint64_t& scored, uint64_t& expansions) {
+  Marks& marks = scratch.marks;
+  Pool& pool = scratch.pool;
+  marks.reset(view.n);
+  pool.reset(ef);
+  scratch.kept.reset(wanted);
+  const auto keep = [&](float distance, uint32_t id) {
+    const uint32_t row = view.row_number(id);
+    if (set[row >> 6] >> (row & 63) & 1u) scratch.kept.insert(distance, id);
+  };
+  scratch.fit(view.stride);
+  marks.fit(1);
+  marks.meet(entry.id);
+  pool.insert(entry.distance, entry.id);
+  if (set != nullptr) keep(entry.distance, entry.id);
+  uint32_t id;
+  float at;
+  while (pool.next(&id, &at)) {
+    const uint32_t* links = view.links + static_cast<size_t>(id) * view.stride;
+    const size_t before = marks.count();
+    marks.fit(view.stride);
+    for (size_t i = 0; i < view.stride && links[i] != id; i += 8) {
+      for (size_t j = i; j < i + 8; ++j) marks.meet(links[j]);
+    }
+    const size_t count = marks.count() - before;
+    ++expansions;
+    scored += count;
+    if (count == 0) continue;
+    const uint32_t* fresh = marks.list(before);
+    for (size_t i = 0; i < count; ++i) score.prefetch(fresh[i]);
+    const uint32_t following = pool.peek();
+    if (following != kNone) prefetch_bytes(view.links + static_cast<size_t>(following) * view.stride, view.stride * 4);
+    score.many(fresh, count, scratch.distances.data());
+    for (size_t i = 0; i < count; ++i) pool.insert(scratch.distances[i], fresh[i]);
+    if (set == nullptr) continue;
+    for (size_t i = 0; i < count; ++i) keep(scratch.distances[i], fresh[i]);
+  }
+}
+
+// One thread's searches.
+class PackedSearcher {
+ public:
+  explicit PackedSearcher(const PackedView& view)
+      : view_(view), query_(view.dim), exact_(view.store, view.metric) {
+    if (view.coded) codes_.emplace_back(view);
+  }
+
+  // Writes k row numbers and exact distances; false where the query has no direction under cosine. rerank: how many
+  // candidates of an estimated search are compared exactly, at least k.
+  bool search(const float* query, size_t k, size_t ef, size_t rerank, const uint64_t* set, uint32_t* rows,
+              float* distances) {
+    if (!query_.set(query, view_.metric)) return false;
+    exact_.set(query_.data());
+    const size_t width = std::max(ef, k);
+    rerank = std::max(rerank, k);
+    if (view_.coded) {
+      codes_[0].set(query_.data());
+      const Entry entry = descend(view_, codes_[0], scratch_, counters.estimates, counters.expansions);
+      traverse(view_, codes_[0], entry, width, rerank, set, scratch_, counters.estimates, counters.expansions);
+    } else {
+      const Entry entry = descend(view_, exact_, scratch_, counters.distances, counters.expansions);
+      traverse(view_, exact_, entry, width, rerank, set, scratch_, counters.distances, counters.expansions);
+    }
+    finish(set == nullptr ? scratch_.pool : scratch_.kept, k, rerank, rows, distances);
+    return true;
+  }
+
+  PackedCounters counters;
+
+ private:
+  void finish(const Pool& found, size_t k, size_t rerank, uint32_t* rows, float* distances) {
+    const size_t count = std::min(found.size(), view_.coded ? rerank : k);
+    std::vector<uint64_t>& keys = scratch_.keys;
+    keys.resize(count);
+    scratch_.fit(count);
+    for (size_t i = 0; i < count; ++i) {
+      scratch_.ids[i] = found.id(i);
+      if (!view_.coded) scratch_.distances[i] = found.distance(i);
+      if (view_.coded && i < 4) exact_.prefetch(scratch_.ids[i]);
+    }
+    if (view_.coded) {
+      exact_.many(scratch_.ids.data(), count, scratch_.distances.data());
+      counters.distances += count;
+    }
+    for (size_t i = 0; i < count; ++i) keys[i] = pack(scratch_.distances[i], view_.row_number(scratch_.ids[i]));
+    const size_t best = std::min(k, count);
+    std::partial_sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(best), keys.end());
+    for (size_t j = 0; j < k; ++j) {
+      rows[j] = j < best ? id_of(keys[j]) : kNone;
+      distances[j] = j < best ? distance_of(keys[j]) : std::numeric_limits<float>::infinity();
+    }
+  }
+
+  const PackedView& view_;
+  Query query_;
+  StoreScorer exact_;
+  std::vector<CodeScorer> codes_;
+  PackedScratch scratch_;
+};
+
+// Searches `count` queries; rows of k row numbers and distances, padded with kNone and infinity. Returns the first
+// query that has no direction under cosine, or `count`.
+inline size_t search_packed(const PackedView& view, const float* queries, size_t count, size_t k, size_t ef,
+                            size_t rerank, const Kept& kept, int threads, uint32_t* rows, float* distances,
+                            PackedCounters* total) {
+  const size_t workers = threads < 1 ? 1 : static_cast<size_t>(threads);
+  std::vector<PackedSearcher> searchers;
+  searchers.reserve(workers);
+  for (size_t t = 0; t < workers; ++t) searchers.emplace_back(view);
+  std::vector<size_t> bad(workers, count);
+  parallel_for(0, count, threads, [&](size_t i, int thread) {
+    const size_t t = static_cast<size_t>(thread);
+    const bool good = searchers[t].search(queries + i * view.dim, k, ef, rerank, kept.of(i), rows + i * k,
+                                          distances + i * k);
+    if (!good) bad[t] = std::min(bad[t], i);
+  }, 8);
+  for (const PackedSearcher& each : searchers) *total += each.counters;
+  return *std::min_element(bad.begin(), bad.end());
+}
+
+}  // namespace fingerpost
