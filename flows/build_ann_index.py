@@ -27,12 +27,15 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
             part(featurize_corpus, request)
         ann, metric, vectors = settings.ann, settings.ann.hnsw.metric, refs["vectors"]
         refs["graph"] = graph = build_graph(vectors, params=ann.hnsw)
-        refs["finger_basis"] = basis = fit_finger(vectors, graph, params=ann.finger)
-        refs["finger_tables"] = tables = compute_finger_tables(
-            vectors, graph, basis, rows_per_shard=ann.finger_rows_per_shard
-        )
-        refs["neighbors"] = find_neighbors(vectors, graph, metric=metric, params=ann.neighbors)
-        refs["evaluation"] = evaluate_index(vectors, graph, basis, tables, metric=metric, params=ann.evaluation)
+        if ann.parts.finger:
+            refs["finger_basis"] = basis = fit_finger(vectors, graph, params=ann.finger)
+            refs["finger_tables"] = compute_finger_tables(
+                vectors, graph, basis, rows_per_shard=ann.finger_rows_per_shard
+            )
+        if ann.parts.neighbors or "projection" in refs:
+            refs["neighbors"] = find_neighbors(vectors, graph, metric=metric, params=ann.neighbors)
+        finger = [refs[role] for role in ("finger_basis", "finger_tables") if role in refs]
+        refs["evaluation"] = evaluate_index(vectors, graph, *finger, metric=metric, params=ann.evaluation)
         tune_and_measure(run)
         members = run.members(refs)
         refs["index"] = index = assemble_index(*members.values(), roles=tuple(members))

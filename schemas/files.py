@@ -7,6 +7,7 @@ exclusively.
 
 import contextlib
 import errno
+import hashlib
 import os
 import time
 import uuid
@@ -19,7 +20,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from fingerpost.schemas.arrow_files import owned, read_file
+from fingerpost.schemas.arrow_files import new_file, owned, read_file
 from fingerpost.schemas.errors import FingerpostError, StoreUnreachableError, UnsafeNameError
 from fingerpost.schemas.objects import Objects, file_system, without_secrets
 
@@ -33,6 +34,15 @@ class Listed:
 
     size: int
     modified: float
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that was written: its path, the checksum of its content, and its size in bytes."""
+
+    path: str
+    sha256: str
+    bytes: int
 
 
 class Files:
@@ -140,6 +150,46 @@ class Files:
                         raise
             if durable:
                 _flush_folder(os.path.dirname(target))
+
+    def write_named(self, named: Callable[[str], str], produce: Callable[[pa.NativeFile], None]) -> Written:
+        """Writes what ``produce`` writes as a file whose path ``named`` makes of its checksum, atomically.
+
+        On a disk the content goes through no memory of this process but Arrow's writes, and its checksum is that of the
+        bytes that were read back from the file.
+        """
+        if not self.local:
+            sink = pa.BufferOutputStream()
+            produce(sink)
+            content = sink.getvalue().to_pybytes()
+            checksum = hashlib.sha256(content).hexdigest()
+            self.write(named(checksum), content)
+            return Written(named(checksum), checksum, len(content))
+        temporary = f"{self.path(named('0' * 64))}.{uuid.uuid4().hex}.tmp"
+        with self._guard(named("0" * 64), "write"):
+            try:
+                self._opened_temporary(temporary).close()
+                with new_file(temporary) as sink:
+                    produce(sink)
+                with open(temporary, "rb+") as file:
+                    os.fsync(file.fileno())
+                    checksum, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+                target = self.path(named(checksum))
+                reached("before-rename")
+                os.replace(temporary, target)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
+            _flush_folder(os.path.dirname(target))
+        return Written(named(checksum), checksum, size)
+
+    def digest(self, relative: str) -> str:
+        """The SHA-256 of a file's content; FileNotFoundError if there is none."""
+        with self._guard(relative, "read"):
+            if not self.local:
+                return hashlib.sha256(self._objects.read(self.path(relative))).hexdigest()
+            with open(self.path(relative), "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
 
     def create(self, relative: str, data: bytes) -> bool:
         """Creates a file atomically if there is none yet; False if another writer was first."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fingerpost.schemas.arrow_files import parquet_file
+from fingerpost.schemas.arrow_files import owned, parquet_file
 from fingerpost.schemas.inputs.checks_cells import vector_cells
 from fingerpost.schemas.inputs.files import input_files, is_compressed, kind_of, opened
 from fingerpost.schemas.inputs.formats import RawBatch, Reading, read_file
@@ -42,10 +42,11 @@ def outlook_of(path: str | Path, mapping: Mapping[str, str]) -> Outlook:
 
 
 def _rows(file: Path) -> int:
-    if kind_of(file) == "Parquet" and not is_compressed(file):
-        return int(parquet_file(file).metadata.num_rows)
     with opened(file) as content:
-        return sum(1 for _ in content)
+        if kind_of(file) == "Parquet":
+            return int(parquet_file(owned(content.read()) if is_compressed(file) else file).metadata.num_rows)
+        lines = sum(1 for _ in content)
+    return max(lines - (kind_of(file) == "CSV"), 0)
 
 
 def _has_texts(batch: RawBatch) -> bool:

@@ -102,10 +102,26 @@ class JudgedSettings(Section):
     intervals: IntervalParams = IntervalParams()
 
 
+class IndexParts(Section):
+    """The parts of an index that are made beside its graph."""
+
+    finger: bool = Field(
+        default=True, description="whether the tables of FINGER are computed, and their search measured"
+    )
+    neighbors: bool = Field(
+        default=True,
+        description=(
+            "whether the nearest neighbours of every document are listed; where vectors are computed from texts they are"
+            " in any case, since answers use them"
+        ),
+    )
+
+
 class AnnSettings(Section):
     """From vectors to a searchable index."""
 
     hnsw: HnswParams = HnswParams()
+    parts: IndexParts = IndexParts()
     finger: FingerParams = FingerParams()
     finger_rows_per_shard: int = Field(default=16384, ge=4096)
     neighbors: NeighborParams = NeighborParams()

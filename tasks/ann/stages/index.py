@@ -19,6 +19,7 @@ from fingerpost.schemas.matrices import (
 )
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.tensors import tensors_table
 from fingerpost.tasks.ann.evaluation import EvaluationParams, evaluate_searches
 from fingerpost.tasks.ann.finger_basis import FingerParams, fit_basis
 from fingerpost.tasks.ann.finger_tables import project_rows, range_tables
@@ -42,17 +43,18 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
     """Builds the HNSW graph over all vectors, identical for any number of threads; resumes after a kill."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     builder = _inserted(run, rows, kernel_params(params))
-    graph = builder.graph()
-    run.write("graph", tensors_to_arrow(graph_arrays(graph)))
-    degrees = np.diff(graph.indptr)
+    graph, distances, dimensions = builder.graph(), builder.counters.distances, rows.shape[1]
+    # Before the graph is written, which takes as much memory again.
+    del builder, rows
+    run.write("graph", tensors_table(graph_arrays(graph)))
     run.quality = {
         "nodes": graph.size,
         "edges": len(graph.indices),
         "levels": 1 + len(graph.upper),
-        "mean_degree": round(float(degrees.mean()), 3),
-        "dimensions": rows.shape[1],
+        "mean_degree": round(float(graph.degrees.mean()), 3),
+        "dimensions": dimensions,
         "metric": params.metric,
-        "build_distances": builder.counters.distances,
+        "build_distances": distances,
     }
 
 
@@ -145,18 +147,16 @@ def evaluate_index(
     run: StageRun,
     vectors: Ref,
     graph: Ref,
-    finger_basis: Ref,
-    finger_tables: Ref,
-    *,
+    *finger: Ref,
     metric: str,
     params: EvaluationParams,
 ) -> None:
-    """Measures recall, work and speed of plain and FINGER search against exact search."""
+    """Measures recall, work and speed of plain search and, given its basis and tables, FINGER's against exact search."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
     plain = HnswIndex(rows, adjacency, kernel_metric(metric))
-    finger = open_finger(run.store, rows, adjacency, finger_basis, finger_tables, metric)
-    result = evaluate_searches(plain, finger, params, clock=time.perf_counter)
+    estimated = open_finger(run.store, rows, adjacency, finger[0], finger[1], metric) if finger else None
+    result = evaluate_searches(plain, estimated, params, clock=time.perf_counter)
     run.write("figures", figures_to_arrow(result.figures))
     run.quality, run.measured = result.quality, result.measured
 
