@@ -64,13 +64,14 @@ class HnswBuilder {
   // Rows of a batch. Small enough that searching the older graph loses nothing measurable, large enough to share out.
   static constexpr size_t kBatch = 128;
 
+  // levels: of all nodes, instead of drawn ones.
   HnswBuilder(const float* vectors, size_t n, size_t dim, Metric metric, int max_neighbors, int ef_construction,
-              uint64_t seed)
+              uint64_t seed, const uint8_t* levels = nullptr)
       : n_(n), m_(static_cast<size_t>(max_neighbors)), ef_(static_cast<size_t>(ef_construction)),
         vectors_(copy_rows(vectors, n, dim)), level_(n), slot_(n), level0_(n * (1 + 2 * m_)), near0_(n * 2 * m_) {
     uint32_t records = 0;
     for (size_t i = 0; i < n; ++i) {
-      level_[i] = static_cast<uint8_t>(draw_level(seed, i, max_neighbors));
+      level_[i] = levels != nullptr ? levels[i] : static_cast<uint8_t>(draw_level(seed, i, max_neighbors));
       slot_[i] = level_[i] ? records : kNone;
       records += level_[i];
       if (metric == Metric::cosine && !normalise(vectors_.data() + i * padded(dim), dim) && bad_row_ == kNone) {
@@ -137,7 +138,7 @@ class HnswBuilder {
     uint32_t last = kNone;
     size_t scan = 0;
     for (uint32_t u = 0; u < inserted_; ++u) {
-      if (parent[u] != kNone) continue;
+      if (parent[u] != kNone || gone(u)) continue;
       // A crowd of equal vectors becomes a chain without a search for each.
       bool done = last != kNone && twins(last, u) && room(last) && attach(last, u, parent);
       if (!done) {
@@ -163,7 +164,7 @@ class HnswBuilder {
     }
   }
 
- private:
+ protected:
   struct Edge {
     uint32_t target, source;
     float distance;
@@ -303,19 +304,8 @@ class HnswBuilder {
     }
   }
 
-  void insert_batch(size_t begin, size_t end, int threads) {
-    parallel_for(begin, end, threads, [&](size_t v, int thread) {
-      find_neighbours(static_cast<uint32_t>(v), begin, work_[static_cast<size_t>(thread)]);
-    });
-    edges_.clear();
-    for (size_t v = begin; v < end; ++v) {
-      const uint32_t source = static_cast<uint32_t>(v);
-      for (int level = 0; level <= level_[v]; ++level) {
-        const uint32_t* record = view_.links(source, level);
-        const float* near = mutable_near(source, level);
-        for (size_t i = 0; i < record[0]; ++i) edges_.push_back({record[1 + i], source, near[i], level});
-      }
-    }
+  // Adds edges_, reversed, to the lists of their targets.
+  void add_reverse(int threads) {
     std::sort(edges_.begin(), edges_.end(), [](const Edge& a, const Edge& b) {
       if (a.level != b.level) return a.level < b.level;
       return a.target != b.target ? a.target < b.target : a.source < b.source;
@@ -330,6 +320,22 @@ class HnswBuilder {
     parallel_for(0, groups_.size() - 1, threads, [&](size_t g, int thread) {
       update(edges_.data() + groups_[g], edges_.data() + groups_[g + 1], work_[static_cast<size_t>(thread)]);
     }, 16);
+  }
+
+  void insert_batch(size_t begin, size_t end, int threads) {
+    parallel_for(begin, end, threads, [&](size_t v, int thread) {
+      find_neighbours(static_cast<uint32_t>(v), begin, work_[static_cast<size_t>(thread)]);
+    });
+    edges_.clear();
+    for (size_t v = begin; v < end; ++v) {
+      const uint32_t source = static_cast<uint32_t>(v);
+      for (int level = 0; level <= level_[v]; ++level) {
+        const uint32_t* record = view_.links(source, level);
+        const float* near = mutable_near(source, level);
+        for (size_t i = 0; i < record[0]; ++i) edges_.push_back({record[1 + i], source, near[i], level});
+      }
+    }
+    add_reverse(threads);
     for (size_t v = begin; v < end; ++v) raise(static_cast<uint32_t>(v));
     for (Work& work : work_) {
       counters_ += work.counters;
@@ -352,6 +358,9 @@ class HnswBuilder {
       }
     }
   }
+
+  // Whether a node was taken out of the graph again.
+  bool gone(uint32_t node) const { return !gone_.empty() && gone_[node]; }
 
   bool room(uint32_t node) const { return view_.links0(node)[0] < cap(0); }
 
@@ -387,6 +396,7 @@ class HnswBuilder {
   std::vector<Work> work_;
   std::vector<Edge> edges_;
   std::vector<size_t> groups_;
+  std::vector<bool> gone_;
 };
 
 }  // namespace fingerpost

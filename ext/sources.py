@@ -22,6 +22,7 @@ _GRAPH = ("graph.pxd", "graph.hpp", *_SIMD)
 EXTENSIONS: dict[str, tuple[str, ...]] = {
     "ngrams": ("ngrams.pyx", "ngrams.hpp", "marks.hpp", *_BUILD),
     "hnsw": ("hnsw.pyx", "hnsw.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
+    "growth": ("growth.pyx", "growth.hpp", "hnsw.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "filtered": ("filtered.pyx", "filtered.hpp", "filtered_batch.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "packed": (

@@ -1,0 +1,154 @@
+// A builder that goes on from a finished graph: nodes are taken out, and others inserted.
+//
+// A node that loses neighbours finds others through them: the neighbours of a removed node, and where too few are left,
+// those of removed nodes among these, and so on (after Singh et al., FreshDiskANN, arXiv 2105.09613, algorithm 4; that
+// looks one node far, and selects by another rule). What is left of a list stays, others are added by the rule of a build,
+// and new edges are added in both directions: selected anew from so few candidates, lists would be shorter than those of a
+// build, and recall lower by up to a point.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "hnsw.hpp"
+
+namespace fingerpost {
+
+class GrowingBuilder : public HnswBuilder {
+ public:
+  using HnswBuilder::HnswBuilder;
+
+  // Takes nodes out, one byte each, nonzero for those that go: of the graph they leave nothing but empty lists. To be
+  // called once, before nodes are inserted; at least one node must stay. Returns the number of lists that were repaired.
+  uint64_t remove(const uint8_t* removed, int threads) {
+    const size_t workers = threads < 1 ? 1 : static_cast<size_t>(threads);
+    if (work_.size() < workers) work_.resize(workers);
+    gone_.assign(removed, removed + inserted_);
+    gone_.resize(n_, false);
+    repairs_.assign(workers, Repair());
+    // Lists of nodes that stay are written, lists of nodes that go are read: no order matters.
+    parallel_for(0, inserted_, threads, [&](size_t v, int thread) {
+      if (gone(static_cast<uint32_t>(v))) return;
+      for (int level = 0; level <= level_[v]; ++level) {
+        repair(static_cast<uint32_t>(v), level, work_[static_cast<size_t>(thread)],
+               repairs_[static_cast<size_t>(thread)]);
+      }
+    }, 64);
+    uint64_t lists = 0;
+    edges_.clear();
+    for (Repair& each : repairs_) {
+      lists += each.lists;
+      for (const Edge& edge : each.edges) {
+        // A list of the target may name the source already.
+        if (!named(view_.links(edge.target, edge.level), edge.source)) edges_.push_back(edge);
+      }
+      each = Repair();
+    }
+    view_.entry_count = 0;
+    view_.top_level = 0;
+    for (uint32_t v = 0; v < inserted_; ++v) {
+      if (gone(v)) {
+        for (int level = 0; level <= level_[v]; ++level) mutable_links(v, level)[0] = 0;
+      } else {
+        raise(v);
+      }
+    }
+    add_reverse(threads);
+    for (Work& work : work_) {
+      counters_ += work.counters;
+      work.counters = {};
+    }
+    return lists;
+  }
+
+ private:
+  struct Repair {
+    uint64_t lists = 0;
+    std::vector<Edge> edges;
+    std::vector<uint32_t> queue, before;
+    Visited seen;
+  };
+
+  static bool named(const uint32_t* record, uint32_t id) {
+    return std::find(record + 1, record + 1 + record[0], id) != record + 1 + record[0];
+  }
+
+  void repair(uint32_t v, int level, Work& work, Repair& mine) {
+    const uint32_t* record = view_.links(v, level);
+    mine.before.assign(record + 1, record + 1 + record[0]);
+    if (std::none_of(mine.before.begin(), mine.before.end(), [&](uint32_t id) { return gone(id); })) return;
+    ++mine.lists;
+    mine.seen.reset(n_);
+    mine.seen.set(v);
+    mine.queue.clear();
+    work.ids.clear();
+    meet(record, work.ids, mine);
+    const size_t lost = mine.queue.size();
+    for (size_t at = 0; at < mine.queue.size() && at < ef_; ++at) {
+      if (at >= lost && work.ids.size() >= cap(level)) break;
+      meet(view_.links(mine.queue[at], level), work.ids, mine);
+    }
+    const Distance distance(view_);
+    work.distances.resize(work.ids.size());
+    distance.many(view_.row(v), work.ids.data(), work.ids.size(), work.distances.data());
+    work.counters.distances += work.ids.size();
+    const size_t staying = static_cast<size_t>(
+        std::count_if(mine.before.begin(), mine.before.end(), [&](uint32_t id) { return !gone(id); }));
+    work.keys.clear();
+    for (size_t i = 0; i < work.ids.size(); ++i) work.keys.push_back(pack(work.distances[i], work.ids[i]));
+    std::sort(work.keys.begin() + static_cast<std::ptrdiff_t>(staying), work.keys.end());
+    fill(distance, v, staying, cap(level), work);
+    write(v, level, work.kept);
+    for (const uint64_t key : work.kept) {
+      const uint32_t id = id_of(key);
+      if (std::find(mine.before.begin(), mine.before.end(), id) == mine.before.end()) {
+        mine.edges.push_back({id, v, distance_of(key), level});
+      }
+    }
+  }
+
+  // Keeps the first `staying` keys and adds others by the rule of select, up to cap.
+  void fill(const Distance& distance, uint32_t v, size_t staying, size_t cap, Work& work) {
+    work.kept.assign(work.keys.begin(), work.keys.begin() + static_cast<std::ptrdiff_t>(staying));
+    work.ids.clear();
+    size_t equal = 0;
+    for (const uint64_t key : work.kept) {
+      work.ids.push_back(id_of(key));
+      equal += twins(id_of(key), v);
+    }
+    float near[4];
+    for (size_t at = staying; at < work.keys.size() && work.kept.size() < cap; ++at) {
+      const uint32_t id = id_of(work.keys[at]);
+      const float limit = distance_of(work.keys[at]);
+      bool good = true;
+      for (size_t i = 0; i < work.ids.size() && good; i += 4) {
+        const size_t count = std::min<size_t>(4, work.ids.size() - i);
+        distance.many(view_.row(id), work.ids.data() + i, count, near);
+        work.counters.distances += count;
+        for (size_t j = 0; j < count; ++j) good = good && !(near[j] < limit);
+      }
+      if (good && twins(id, v)) {
+        good = equal < cap / 2;
+        if (good) ++equal;
+      }
+      if (!good) continue;
+      work.kept.push_back(work.keys[at]);
+      work.ids.push_back(id);
+    }
+    std::sort(work.kept.begin(), work.kept.end());
+  }
+
+  // Sorts the nodes of a list that were not seen into those that stay and those that go.
+  void meet(const uint32_t* record, std::vector<uint32_t>& staying, Repair& mine) {
+    for (size_t i = 0; i < record[0]; ++i) {
+      const uint32_t id = record[1 + i];
+      if (!mine.seen.insert(id)) continue;
+      (gone(id) ? mine.queue : staying).push_back(id);
+    }
+  }
+
+  std::vector<Repair> repairs_;
+};
+
+}  // namespace fingerpost
