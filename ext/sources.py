@@ -21,7 +21,16 @@ _GRAPH = ("graph.pxd", "graph.hpp", *_SIMD)
 #: Extension name to the files beside this one that it is compiled from (the ``.pyx`` first).
 EXTENSIONS: dict[str, tuple[str, ...]] = {
     "ngrams": ("ngrams.pyx", "ngrams.hpp", "marks.hpp", *_BUILD),
-    "hnsw": ("hnsw.pyx", "hnsw.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
+    "hnsw": (
+        "hnsw.pyx",
+        "hnsw.hpp",
+        "build_rows.hpp",
+        "build_search.hpp",
+        "byte_kernels.hpp",
+        "parallel.hpp",
+        *_GRAPH,
+        *_BUILD,
+    ),
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "ranker_solve": (
         "ranker_solve.pyx",
