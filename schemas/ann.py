@@ -3,6 +3,8 @@
 from fingerpost.schemas import fields as f
 from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
 from fingerpost.schemas.contract import Contract, Table
+from fingerpost.schemas.corpus import SHOWN_DOCUMENTS
+from fingerpost.schemas.mapped_arrays import arrays_table
 from fingerpost.schemas.matrices import dense_table, tensor_table
 from fingerpost.schemas.releases import MEMBERS
 
@@ -72,8 +74,8 @@ CERTIFICATE = Contract(
 PACKED = Contract(
     "ann.packed",
     1,
-    (tensor_table("packed"),),
-    "the index in the form that is searched: vectors, codes, graph and tables side by side",
+    (arrays_table("packed"), SHOWN_DOCUMENTS),
+    "the index in the form that is searched, vectors, codes and graph side by side, and its documents as answers show them",
 )
 RETRIEVAL = Contract(
     "ann.retrieval",

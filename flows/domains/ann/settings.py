@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fingerpost.flows.run.section import NamesFile, Section
+from fingerpost.tasks.ann.codes import CodeParams
 from fingerpost.tasks.ann.evaluation import EvaluationParams
 from fingerpost.tasks.ann.finger_basis import FingerParams
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.judged import IntervalParams, JudgedParams
 from fingerpost.tasks.ann.neighbors import NeighborParams
 from fingerpost.tasks.ann.retrieval import RetrievalParams
+from fingerpost.tasks.ann.search_tuning import CertificateParams
 from fingerpost.tasks.ann.tuning import TuningParams
 
 
@@ -122,6 +124,8 @@ class AnnSettings(Section):
 
     hnsw: HnswParams = HnswParams()
     parts: IndexParts = IndexParts()
+    codes: CodeParams = CodeParams()
+    certificate: CertificateParams = CertificateParams()
     finger: FingerParams = FingerParams()
     finger_rows_per_shard: int = Field(default=16384, ge=4096)
     neighbors: NeighborParams = NeighborParams()
