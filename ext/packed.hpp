@@ -13,6 +13,7 @@
 
 #include "graph.hpp"
 #include "packed_codes.hpp"
+#include "packed_pool.hpp"
 #include "packed_query.hpp"
 #include "packed_store.hpp"
 #include "parallel.hpp"
@@ -108,7 +109,8 @@ class Marks {
 
 struct PackedScratch {
   Marks marks;
-  Pool pool, kept;
+  Candidates pool, kept;
+  TakeIn take_in = take_in_kernel();
   std::vector<float> distances;
   std::vector<uint32_t> ids;
   std::vector<uint64_t> keys;
@@ -127,7 +129,9 @@ class CodeScorer {
   explicit CodeScorer(const PackedView& view)
       : code_(view.code), kernel_(code_kernel(view.code.bits)), query_(view.map, view.metric != Metric::ip) {}
 
-  void set(const float* query) { asked_ = query_.set(query); }
+  // Prepares up to Mapper::kBlock queries, `stride` floats apart; choose() then says which of them is searched.
+  void prepare(const float* queries, size_t stride, size_t count) { query_.prepare(queries, stride, count); }
+  void choose(size_t query) { asked_ = query_.query(query); }
   void prefetch(uint32_t id) const {
     const uint8_t* row = code_.row(id);
     for (size_t l = 0; l < code_.lines; ++l) fingerpost::prefetch(row + l * kLine);
@@ -183,44 +187,57 @@ Entry descend(const PackedView& view, const Scorer& score, PackedScratch& scratc
 
 // Best-first search of level 0 of width ef. scratch.pool then holds the nearest nodes; with a set, scratch.kept the
 // nearest nodes of the set among all that were met.
-template <class Scorer>
+//
+// Delayed: the neighbours of a node are scored only after those of the next one have been listed, so that memory has time
+// to bring them, which pays where scoring takes no longer than fetching. The search ends when all nodes of the pool are
+// expanded, as it does where neighbours are scored at once.
+template <bool Delayed, class Scorer>
 void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t ef, size_t wanted, const uint64_t* set,
               PackedScratch& scratch, uint64_t& scored, uint64_t& expansions) {
   Marks& marks = scratch.marks;
-  Pool& pool = scratch.pool;
+  Candidates& pool = scratch.pool;
   marks.reset(view.n);
   pool.reset(ef);
   scratch.kept.reset(wanted);
-  const auto keep = [&](float distance, uint32_t id) {
-    const uint32_t row = view.row_number(id);
-    if (set[row >> 6] >> (row & 63) & 1u) scratch.kept.insert(distance, id);
-  };
   scratch.fit(view.stride);
+  float* distances = scratch.distances.data();
+  const auto take_in = [&](const float* found, const uint32_t* ids, size_t count) {
+    scratch.take_in(pool, {found, ids, count, view.links, view.stride});
+    if (set == nullptr) return;
+    for (size_t i = 0; i < count; ++i) {
+      const uint32_t row = view.row_number(ids[i]);
+      if (set[row >> 6] >> (row & 63) & 1u) scratch.take_in(scratch.kept, {found + i, ids + i, 1, view.links, 0});
+    }
+  };
   marks.fit(1);
   marks.meet(entry.id);
-  pool.insert(entry.distance, entry.id);
-  if (set != nullptr) keep(entry.distance, entry.id);
-  uint32_t id;
-  float at;
-  while (pool.next(&id, &at)) {
-    const uint32_t* links = view.links + static_cast<size_t>(id) * view.stride;
-    const size_t before = marks.count();
-    marks.fit(view.stride);
-    for (size_t i = 0; i < view.stride && links[i] != id; i += 8) {
-      for (size_t j = i; j < i + 8; ++j) marks.meet(links[j]);
+  take_in(&entry.distance, &entry.id, 1);
+  size_t waiting = marks.count();  // from here on, listed nodes are not scored yet
+  for (;;) {
+    const uint32_t id = pool.next();
+    const size_t listed = marks.count();
+    if (id != kNone) {
+      ++expansions;
+      const uint32_t following = pool.peek();
+      if (following != kNone) prefetch_bytes(view.links + static_cast<size_t>(following) * view.stride, view.stride * 4);
+      const uint32_t* links = view.links + static_cast<size_t>(id) * view.stride;
+      marks.fit(view.stride);
+      for (size_t i = 0; i < view.stride && links[i] != id; i += 8) {
+        for (size_t j = i; j < i + 8; ++j) marks.meet(links[j]);
+      }
+      const uint32_t* fresh = marks.list(listed);
+      for (size_t i = 0; i < marks.count() - listed; ++i) score.prefetch(fresh[i]);
     }
-    const size_t count = marks.count() - before;
-    ++expansions;
-    scored += count;
-    if (count == 0) continue;
-    const uint32_t* fresh = marks.list(before);
-    for (size_t i = 0; i < count; ++i) score.prefetch(fresh[i]);
-    const uint32_t following = pool.peek();
-    if (following != kNone) prefetch_bytes(view.links + static_cast<size_t>(following) * view.stride, view.stride * 4);
-    score.many(fresh, count, scratch.distances.data());
-    for (size_t i = 0; i < count; ++i) pool.insert(scratch.distances[i], fresh[i]);
-    if (set == nullptr) continue;
-    for (size_t i = 0; i < count; ++i) keep(scratch.distances[i], fresh[i]);
+    const size_t end = Delayed ? listed : marks.count(), count = end - waiting;
+    if (count > 0) {
+      const uint32_t* ids = marks.list(waiting);
+      score.many(ids, count, distances);
+      scored += count;
+      take_in(distances, ids, count);
+    } else if (id == kNone) {
+      break;
+    }
+    waiting = end;
   }
 }
 
@@ -228,34 +245,42 @@ void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t e
 class PackedSearcher {
  public:
   explicit PackedSearcher(const PackedView& view)
-      : view_(view), query_(view.dim), exact_(view.store, view.metric) {
+      : view_(view), stride_(padded(view.dim)), queries_(stride_ * Mapper::kBlock), exact_(view.store, view.metric) {
     if (view.coded) codes_.emplace_back(view);
   }
 
-  // Writes k row numbers and exact distances; false where the query has no direction under cosine. rerank: how many
-  // candidates of an estimated search are compared exactly, at least k.
-  bool search(const float* query, size_t k, size_t ef, size_t rerank, const uint64_t* set, uint32_t* rows,
-              float* distances) {
-    if (!query_.set(query, view_.metric)) return false;
-    exact_.set(query_.data());
+  // Takes up to Mapper::kBlock queries; returns the first that has no direction under cosine, or count.
+  size_t prepare(const float* queries, size_t count) {
+    for (size_t q = 0; q < count; ++q) {
+      float* values = queries_.data() + q * stride_;
+      std::memcpy(values, queries + q * view_.dim, view_.dim * sizeof(float));
+      if (view_.metric == Metric::cosine && !normalise(values, view_.dim)) return q;
+    }
+    if (view_.coded) codes_[0].prepare(queries_.data(), stride_, count);
+    return count;
+  }
+
+  // Searches for query q of those taken: writes k row numbers and exact distances. rerank: how many candidates of an
+  // estimated search are compared exactly, at least k.
+  void search(size_t q, size_t k, size_t ef, size_t rerank, const uint64_t* set, uint32_t* rows, float* distances) {
+    exact_.set(queries_.data() + q * stride_);
     const size_t width = std::max(ef, k);
     rerank = std::max(rerank, k);
     if (view_.coded) {
-      codes_[0].set(query_.data());
+      codes_[0].choose(q);
       const Entry entry = descend(view_, codes_[0], scratch_, counters.estimates, counters.expansions);
-      traverse(view_, codes_[0], entry, width, rerank, set, scratch_, counters.estimates, counters.expansions);
+      traverse<true>(view_, codes_[0], entry, width, rerank, set, scratch_, counters.estimates, counters.expansions);
     } else {
       const Entry entry = descend(view_, exact_, scratch_, counters.distances, counters.expansions);
-      traverse(view_, exact_, entry, width, rerank, set, scratch_, counters.distances, counters.expansions);
+      traverse<false>(view_, exact_, entry, width, rerank, set, scratch_, counters.distances, counters.expansions);
     }
     finish(set == nullptr ? scratch_.pool : scratch_.kept, k, rerank, rows, distances);
-    return true;
   }
 
   PackedCounters counters;
 
  private:
-  void finish(const Pool& found, size_t k, size_t rerank, uint32_t* rows, float* distances) {
+  void finish(const Candidates& found, size_t k, size_t rerank, uint32_t* rows, float* distances) {
     const size_t count = std::min(found.size(), view_.coded ? rerank : k);
     std::vector<uint64_t>& keys = scratch_.keys;
     keys.resize(count);
@@ -263,7 +288,7 @@ class PackedSearcher {
     for (size_t i = 0; i < count; ++i) {
       scratch_.ids[i] = found.id(i);
       if (!view_.coded) scratch_.distances[i] = found.distance(i);
-      if (view_.coded && i < 4) exact_.prefetch(scratch_.ids[i]);
+      if (view_.coded) exact_.prefetch(scratch_.ids[i]);
     }
     if (view_.coded) {
       exact_.many(scratch_.ids.data(), count, scratch_.distances.data());
@@ -279,7 +304,8 @@ class PackedSearcher {
   }
 
   const PackedView& view_;
-  Query query_;
+  size_t stride_;
+  Buffer<float> queries_;
   StoreScorer exact_;
   std::vector<CodeScorer> codes_;
   PackedScratch scratch_;
@@ -295,12 +321,16 @@ inline size_t search_packed(const PackedView& view, const float* queries, size_t
   searchers.reserve(workers);
   for (size_t t = 0; t < workers; ++t) searchers.emplace_back(view);
   std::vector<size_t> bad(workers, count);
-  parallel_for(0, count, threads, [&](size_t i, int thread) {
-    const size_t t = static_cast<size_t>(thread);
-    const bool good = searchers[t].search(queries + i * view.dim, k, ef, rerank, kept.of(i), rows + i * k,
-                                          distances + i * k);
-    if (!good) bad[t] = std::min(bad[t], i);
-  }, 8);
+  parallel_for(0, (count + Mapper::kBlock - 1) / Mapper::kBlock, threads, [&](size_t block, int thread) {
+    const size_t t = static_cast<size_t>(thread), begin = block * Mapper::kBlock;
+    const size_t size = std::min(Mapper::kBlock, count - begin);
+    const size_t good = searchers[t].prepare(queries + begin * view.dim, size);
+    if (good < size) bad[t] = std::min(bad[t], begin + good);
+    for (size_t q = 0; q < size && good == size; ++q) {
+      const size_t i = begin + q;
+      searchers[t].search(q, k, ef, rerank, kept.of(i), rows + i * k, distances + i * k);
+    }
+  });
   for (const PackedSearcher& each : searchers) *total += each.counters;
   return *std::min_element(bad.begin(), bad.end());
 }

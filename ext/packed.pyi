@@ -23,9 +23,7 @@ def active_path() -> str:
 def force_path(name: str) -> None:
     """Selects a SIMD path; ValueError if the CPU does not support it."""
 
-def map_rows(
-    rows: NDArray[np.float32], matrix: NDArray[np.float32], shift: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def map_rows(rows: NDArray[np.float32], matrix: NDArray[np.float32], shift: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows (m, dim) times matrix (dim, positions) plus shift, float32 (m, positions), summed in the order of columns."""
 
 def encode(

@@ -64,7 +64,8 @@ cdef extern from "packed.hpp" namespace "fingerpost" nogil:
     size_t store_bytes(Keeping, size_t)
     cdef cppclass Mapper:
         Mapper(const CodeMap&) except +
-        const float* apply(const float*)
+        void apply(const float*, size_t, size_t)
+        const float* mapped(size_t)
     cdef cppclass StoreScorer:
         StoreScorer(const StoreView&, Metric) except +
         void decode(uint32_t, float*)
@@ -74,7 +75,8 @@ cdef extern from "packed.hpp" namespace "fingerpost" nogil:
     CodeKernel code_kernel(int)
     cdef cppclass QueryCode:
         QueryCode(const CodeMap&, cbool) except +
-        CodeQuery set(const float*)
+        void prepare(const float*, size_t, size_t)
+        CodeQuery query(size_t)
     void c_encode "fingerpost::encode_rows"(const CodeMap&, const CodeView&, const float*, const float*, size_t, cbool,
                                             uint8_t*) except +
     size_t c_search "fingerpost::search_packed"(const PackedView&, const float*, size_t, size_t, size_t, size_t,
@@ -132,7 +134,8 @@ def map_rows(const float[:, ::1] rows, const float[:, ::1] matrix, const float[:
     mapper = new Mapper(found)
     with nogil:
         for i in range(<size_t>rows.shape[0]):
-            mapped = mapper.apply(&rows[i, 0])
+            mapper.apply(&rows[i, 0], found.dim, 1)
+            mapped = mapper.mapped(0)
             for j in range(found.positions):
                 view[i, j] = mapped[j]
     del mapper
@@ -171,7 +174,8 @@ def estimates(const float[::1] query, const uint8_t[:, ::1] codes, const float[:
     if count:
         view.codes = &codes[0, 0]
         asked = new QueryCode(found, l2)
-        code_kernel(bits)(view, asked.set(&query[0]), &rows[0], count, &to[0])
+        asked.prepare(&query[0], found.dim, 1)
+        code_kernel(bits)(view, asked.query(0), &rows[0], count, &to[0])
         del asked
     return out[:count]
 

@@ -84,28 +84,45 @@ inline Tile tile_kernel() {
   return portable::tile;
 }
 
-// Maps vectors to positions; one a thread.
+// Maps vectors to positions, several at once, so that the matrix is read once for all of them; one a thread.
 class Mapper {
  public:
-  explicit Mapper(const CodeMap& map) : map_(map), tile_(tile_kernel()), values_(map.dim), indices_(map.dim),
-                                        mapped_(map.positions) {}
+  static constexpr size_t kBlock = 16;
 
-  const float* apply(const float* vector) {
-    size_t count = 0;
-    for (size_t i = 0; i < map_.dim; ++i) {
-      values_[count] = vector[i];
-      indices_[count] = static_cast<uint32_t>(i);
-      count += vector[i] != 0.0f;
-    }
-    std::fill(mapped_.begin(), mapped_.end(), 0.0f);
+  explicit Mapper(const CodeMap& map) : map_(map), tile_(tile_kernel()), values_(map.dim * kBlock),
+                                        indices_(map.dim * kBlock), mapped_(map.positions * kBlock) {}
+
+  // Maps up to kBlock vectors of map.dim floats, `stride` floats apart.
+  void apply(const float* vectors, size_t stride, size_t count) {
+    size_t used[kBlock];
+    for (size_t v = 0; v < count; ++v) used[v] = pick(vectors + v * stride, v);
+    std::fill(mapped_.begin(), mapped_.begin() + static_cast<std::ptrdiff_t>(count * map_.positions), 0.0f);
     for (size_t p = 0; p < map_.positions; p += 64) {
-      tile_(values_.data(), indices_.data(), count, map_.matrix + p, map_.positions, mapped_.data() + p);
+      for (size_t v = 0; v < count; ++v) {
+        tile_(values_.data() + v * map_.dim, indices_.data() + v * map_.dim, used[v], map_.matrix + p, map_.positions,
+              mapped_.data() + v * map_.positions + p);
+      }
     }
-    for (size_t p = 0; p < map_.positions; ++p) mapped_[p] += map_.shift[p];
-    return mapped_.data();
+    for (size_t v = 0; v < count; ++v) {
+      float* row = mapped_.data() + v * map_.positions;
+      for (size_t p = 0; p < map_.positions; ++p) row[p] += map_.shift[p];
+    }
   }
+  const float* mapped(size_t v) const { return mapped_.data() + v * map_.positions; }
 
  private:
+  size_t pick(const float* vector, size_t v) {
+    float* values = values_.data() + v * map_.dim;
+    uint32_t* indices = indices_.data() + v * map_.dim;
+    size_t count = 0;
+    for (size_t i = 0; i < map_.dim; ++i) {
+      values[count] = vector[i];
+      indices[count] = static_cast<uint32_t>(i);
+      count += vector[i] != 0.0f;
+    }
+    return count;
+  }
+
   CodeMap map_;
   Tile tile_;
   std::vector<float> values_;
@@ -123,37 +140,47 @@ inline float nearest(float value) {
 class QueryCode {
  public:
   QueryCode(const CodeMap& map, bool l2) : map_(map), factor_(l2 ? -2.0f : -1.0f), mapper_(map),
-                                           scaled_(map.positions), weights_(map.positions) {}
+                                           scaled_(map.positions), weights_(map.positions * Mapper::kBlock) {}
 
-  // The weights' error is at most half of one 127th of the largest.
-  CodeQuery set(const float* query) {
-    const float* mapped = mapper_.apply(query);
-    float largest = 0.0f;
-    for (size_t p = 0; p < map_.positions; ++p) {
-      scaled_[p] = mapped[p] * map_.step[p];
-      largest = std::max(largest, std::fabs(scaled_[p]));
-    }
-    const float unit = largest / 127.0f;
-    const float inverse = unit > 0.0f ? 1.0f / unit : 0.0f;
-    round_all(inverse);
+  // Prepares up to Mapper::kBlock queries of map.dim floats, `stride` floats apart. The weights' error is at most half
+  // of one 127th of the largest.
+  void prepare(const float* queries, size_t stride, size_t count) {
+    mapper_.apply(queries, stride, count);
+    for (size_t q = 0; q < count; ++q) scales_[q] = weigh(mapper_.mapped(q), weights_.data() + q * map_.positions);
+  }
+  CodeQuery query(size_t q) const {
     CodeQuery code;
-    code.weights = weights_.data();
-    // Nothing but zeros, or numbers beyond float32, leave the nodes' own terms.
-    code.scale = std::isfinite(inverse) && std::isfinite(unit) ? factor_ * unit : 0.0f;
+    code.weights = weights_.data() + q * map_.positions;
+    code.scale = scales_[q];
     return code;
   }
 
  private:
-  void round_all(float inverse) {
+  float weigh(const float* mapped, int8_t* weights) {
+    // The largest by the bits of the absolute values, which sort as they do.
+    uint32_t most = 0;
+    for (size_t p = 0; p < map_.positions; ++p) {
+      scaled_[p] = mapped[p] * map_.step[p];
+      uint32_t bits;
+      std::memcpy(&bits, &scaled_[p], sizeof bits);
+      most = std::max(most, bits & 0x7FFFFFFFu);
+    }
+    float largest;
+    std::memcpy(&largest, &most, sizeof largest);
+    const float unit = largest / 127.0f;
+    float inverse = unit > 0.0f ? 1.0f / unit : 0.0f;
+    const bool good = std::isfinite(inverse) && std::isfinite(unit);
+    if (!good) inverse = 0.0f;
     const float big = 12582912.0f;
-    if (!std::isfinite(inverse)) inverse = 0.0f;
     for (size_t p = 0; p < map_.positions; ++p) {
       // Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits of the sum.
-      const float sum = scaled_[p] * inverse + big;
+      const float sum = (good ? scaled_[p] : 0.0f) * inverse + big;
       int32_t bits;
       std::memcpy(&bits, &sum, sizeof bits);
-      weights_[p] = static_cast<int8_t>(bits - 0x4B400000);
+      weights[p] = static_cast<int8_t>(bits - 0x4B400000);
     }
+    // Nothing but zeros, or numbers beyond float32, leave the nodes' own terms.
+    return good ? factor_ * unit : 0.0f;
   }
 
   CodeMap map_;
@@ -161,6 +188,7 @@ class QueryCode {
   Mapper mapper_;
   std::vector<float> scaled_;
   std::vector<int8_t> weights_;
+  float scales_[Mapper::kBlock] = {};
 };
 
 // Codes of rows [from, to) of vectors with `map.dim` columns; `centre` is what shift takes off. own: whether the node's
@@ -172,7 +200,9 @@ inline void encode_rows(const CodeMap& map, const CodeView& view, const float* c
   const float top = view.bits == 8 ? 255.0f : 15.0f;
   for (size_t r = 0; r < count; ++r) {
     const float* row = vectors + r * map.dim;
-    const float* mapped = mapper.apply(row);
+    const size_t place = r % Mapper::kBlock;
+    if (place == 0) mapper.apply(row, map.dim, std::min(Mapper::kBlock, count - r));
+    const float* mapped = mapper.mapped(place);
     double length = 0.0, rest = 0.0;
     for (size_t i = 0; i < map.dim; ++i) {
       const double x = static_cast<double>(row[i]) - static_cast<double>(centre[i]);
@@ -183,8 +213,8 @@ inline void encode_rows(const CodeMap& map, const CodeView& view, const float* c
       rest -= y * y;
       values[p] = 0;
       if (map.step[p] > 0.0f) {
-        const float place = (mapped[p] - map.low[p]) / map.step[p];
-        values[p] = place > 0.0f ? static_cast<uint8_t>(nearest(std::min(place, top))) : uint8_t{0};
+        const float at = (mapped[p] - map.low[p]) / map.step[p];
+        values[p] = at > 0.0f ? static_cast<uint8_t>(nearest(std::min(at, top))) : uint8_t{0};
       }
       const double kept = static_cast<double>(map.low[p]) + static_cast<double>(map.step[p]) * values[p];
       length += kept * kept;

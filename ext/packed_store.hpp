@@ -129,13 +129,11 @@ class StoreScorer {
     if (store_.keeping == Keeping::floats) {
       for (; i + 4 <= count; i += 4) {
         const float* const rows[4] = {floats(ids[i]), floats(ids[i + 1]), floats(ids[i + 2]), floats(ids[i + 3])};
-        for (size_t j = i + 4; j < count && j < i + 8; ++j) prefetch(ids[j]);
         kernel4_(query_, rows, store_.dim, out + i);
       }
       for (; i < count; ++i) out[i] = kernel_(query_, floats(ids[i]), store_.dim);
     } else {
       for (; i < count; ++i) {
-        if (i + 2 < count) prefetch(ids[i + 2]);
         decode(ids[i], decoded_.data());
         out[i] = kernel_(query_, decoded_.data(), store_.dim);
       }

@@ -29,6 +29,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
         "packed.pyx",
         "packed.hpp",
         "packed_codes.hpp",
+        "packed_pool.hpp",
         "packed_query.hpp",
         "packed_store.hpp",
         "parallel.hpp",

@@ -3,6 +3,7 @@
 from prefect import flow
 
 from fingerpost.flows.domains.ann.certified import certify_and_pack, finger_wanted
+from fingerpost.flows.domains.ann.graph import graph_of
 from fingerpost.flows.domains.ann.search import tune_and_measure
 from fingerpost.flows.featurize_corpus import featurize_corpus
 from fingerpost.flows.run.crashes import alert_when_crashed
@@ -12,7 +13,6 @@ from fingerpost.flows.run.runtime import named, part, running
 from fingerpost.tasks.ann.stages.certificate import fit_vector_codes
 from fingerpost.tasks.ann.stages.index import (
     assemble_index,
-    build_graph,
     compute_finger_tables,
     evaluate_index,
     find_neighbors,
@@ -28,7 +28,8 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
         if "vectors" not in refs:
             part(featurize_corpus, request)
         ann, metric, vectors = settings.ann, settings.ann.hnsw.metric, refs["vectors"]
-        refs["graph"] = graph = build_graph(vectors, params=ann.hnsw)
+        refs |= graph_of(run, vectors)
+        graph = refs["graph"]
         refs["codes"] = fit_vector_codes(vectors, metric=metric, params=ann.codes, seed=ann.hnsw.seed)
         if finger_wanted(run):
             refs["finger_basis"] = basis = fit_finger(vectors, graph, params=ann.finger)

@@ -13,6 +13,12 @@ _FIGURES = Table(
 )
 
 GRAPH = Contract("ann.graph", 1, (tensor_table("graph"),), "the HNSW graph: adjacency by level and entry points")
+CHANGES = Contract(
+    "ann.changes",
+    1,
+    (Table("rows", (f.Field("before", f.pa.int64(), "the row of the earlier index, -1 for none"),)),),
+    "the rows of an index that an earlier one had with the same id and vector",
+)
 FINGER_BASIS = Contract(
     "ann.finger_basis",
     1,
@@ -128,6 +134,7 @@ INDEX = Contract(
 
 CONTRACTS = (
     GRAPH,
+    CHANGES,
     FINGER_BASIS,
     FINGER_TABLES,
     NEIGHBORS,

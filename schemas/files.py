@@ -9,20 +9,21 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-from fsspec.implementations.local import LocalFileSystem
 
 from fingerpost.schemas.arrow_files import new_file, owned, read_file
 from fingerpost.schemas.errors import FingerpostError, StoreUnreachableError, UnsafeNameError
-from fingerpost.schemas.objects import Objects, file_system, without_secrets
+from fingerpost.schemas.objects import Objects, file_system, is_local, without_secrets
 
 #: Called with the name of each point at which a crash may occur; the fault tests replace it.
 reached: Callable[[str], None] = lambda point: None  # noqa: E731
@@ -54,16 +55,31 @@ class Files:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        # A folder needs no fsspec, which readers of an index may not have.
+        self.local, root = "://" not in url and "::" not in url, os.path.expanduser(url)
+        if not self.local:
+            self.fs, root = self._opened()
+            self.local = is_local(self.fs)
+        self.root = str(Path(root).absolute()) if self.local else root.rstrip("/")
+
+    def _opened(self) -> tuple[Any, str]:
+        """The file system of the URL, and the path in it."""
         try:
-            self.fs, root = file_system(url)
+            return file_system(self.url)
         except (ImportError, ValueError) as problem:
             raise StoreUnreachableError(
-                f"store {url}: expected a folder or an fsspec URL, got one that cannot be opened ({problem}); "
+                f"store {self.url}: expected a folder or an fsspec URL, got one that cannot be opened ({problem}); "
                 "install its driver (s3:// needs the extra `s3`) or fix the URL"
             ) from problem
-        self.local = isinstance(self.fs, LocalFileSystem)
-        self.root = str(Path(root).absolute()) if self.local else root.rstrip("/")
-        self._objects = Objects(self.fs, self.root)
+
+    @cached_property
+    def fs(self) -> Any:
+        """The file system of fsspec."""
+        return self._opened()[0]
+
+    @cached_property
+    def _objects(self) -> Objects:
+        return Objects(self.fs, self.root)
 
     def __reduce__(self) -> tuple[type["Files"], tuple[str]]:
         return Files, (self.root if self.local else self.url,)
@@ -293,7 +309,8 @@ class Files:
         """Removes a file or folder; does nothing if it does not exist."""
         with self._guard(relative, "remove"), contextlib.suppress(FileNotFoundError):
             if self.local:
-                self.fs.rm(self.path(relative), recursive=True)
+                target = self.path(relative)
+                shutil.rmtree(target) if os.path.isdir(target) else os.unlink(target)
             else:
                 self._objects.remove(self.path(relative))
 

@@ -42,7 +42,7 @@ class CodeParams:
     lines: int | None = None
     enough: float = 0.99
     tail: float = 0.005
-    sample: int = 20_000
+    sample: int = 10_000
 
     def __post_init__(self) -> None:
         if self.bits not in (4, 8):

@@ -31,7 +31,7 @@ from fingerpost.tasks.ann.search import (
 
 #: Version of the arrays' meaning; the first of ``numbers``.
 FORMAT = 1
-#: Candidates of an estimated search that are compared exactly, unless an index says otherwise.
+#: Candidates of an estimated search that are compared exactly at least, unless an index says otherwise.
 RERANK = 30
 _METRICS: tuple[Metric, ...] = ("l2", "ip", "cosine")
 
@@ -43,7 +43,7 @@ class PackedHeader:
     """What the arrays of a packed index mean.
 
     size: nodes. dim: columns of vectors. top_level: of the graph. keeping: form of the stored vectors. bits: of a code's
-    position, 0 without codes. rerank: candidates of an estimated search that are compared exactly.
+    position, 0 without codes. rerank: candidates of an estimated search that are compared exactly at least.
     """
 
     size: int
@@ -171,7 +171,8 @@ class PackedIndex:
         """The approximate k nearest of each query (q, d), by a search of width max(ef, k).
 
         keep: the rows that may be returned, for all queries or for each, as :func:`keep_rows` takes them; the search goes
-        through all nodes. rerank: candidates that are compared exactly, at least k; by default the index's own number.
+        through all nodes. rerank: candidates that are compared exactly, at least k; by default the index's own number
+        or half of ef, whichever is greater.
         """
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self.header.dim)
@@ -179,7 +180,7 @@ class PackedIndex:
         bits = None if sets is None else sets.bits
         owners = None if sets is None else sets.of_query
         ids, distances, full, estimates, expansions, bad = self._index.search(
-            rows, k, ef, self.header.rerank if rerank is None else rerank, threads, bits, owners
+            rows, k, ef, max(self.header.rerank, ef // 2) if rerank is None else rerank, threads, bits, owners
         )
         if bad >= 0:
             raise no_direction("queries", bad)

@@ -13,12 +13,19 @@ from fingerpost.tasks.ann.finger_basis import FingerBasis
 from fingerpost.tasks.ann.finger_search import FingerIndex
 from fingerpost.tasks.ann.finger_tables import FingerTables, project_rows, range_tables
 from fingerpost.tasks.ann.graph import Graph
-from fingerpost.tasks.ann.held_out import AskedVectors, HeldOut, asked, held_out_documents, held_out_graph, rows_to_hold_out
+from fingerpost.tasks.ann.held_out import (
+    AskedVectors,
+    HeldOut,
+    asked,
+    held_out_documents,
+    held_out_graph,
+    rows_to_hold_out,
+)
 from fingerpost.tasks.ann.hnsw import HnswIndex
 from fingerpost.tasks.ann.packed import PackedIndex
-from fingerpost.tasks.ann.packed_store import fits
+from fingerpost.tasks.ann.packed_store import Keeping, fits
 from fingerpost.tasks.ann.search import Index, Metric
-from fingerpost.tasks.ann.search_plan import PLAIN, SearchPlan, plans_to_try
+from fingerpost.tasks.ann.search_plan import PLAIN, Profile, SearchPlan, plans_to_try
 from fingerpost.tasks.ann.search_plan import Codes as Kind
 from fingerpost.tasks.ann.search_tuning import CertificateParams
 
@@ -33,7 +40,7 @@ class PlanOpener:
     vectors: NDArray[np.float32]
     graph: Graph
     metric: Metric
-    codes: Mapping[str, Codes]
+    codes: Mapping[Kind, Codes]
     basis: FingerBasis | None = None
 
     def __call__(self, plan: SearchPlan) -> Index:
@@ -47,7 +54,8 @@ class PlanOpener:
     def packed(self, plan: SearchPlan) -> PackedIndex:
         """The packed index of a plan without FINGER, also of plain search."""
         whole = fits("integers", self.vectors, self.metric)
-        keeping = {"plain": "float32", "fast": None, "compact": "integers" if whole else "bits12"}[plan.profile]
+        keepings: dict[Profile, Keeping | None] = {"plain": "float32", "fast": None, "compact": "integers" if whole else "bits12"}
+        keeping = keepings[plan.profile]
         codes = self.codes.get(plan.codes)
         return PackedIndex.pack(
             self.vectors, self.graph, self.metric, codes=codes, keeping=keeping, reordered=plan.reordered
@@ -69,9 +77,7 @@ class PlanOpener:
     def _tables(self) -> FingerTables:
         assert self.basis is not None
         projections = project_rows(self.vectors, self.basis)
-        return range_tables(
-            self.vectors, projections, self.graph.indptr, self.graph.indices, basis=self.basis, begin=0
-        )
+        return range_tables(self.vectors, projections, self.graph.indptr, self.graph.indices, basis=self.basis, begin=0)
 
 
 @dataclass(frozen=True)

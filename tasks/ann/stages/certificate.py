@@ -11,10 +11,10 @@ from fingerpost.schemas import corpus
 from fingerpost.schemas.chosen_settings import settings_to_arrow
 from fingerpost.schemas.mapped_arrays import arrays_to_arrow
 from fingerpost.schemas.matrices import figures_to_arrow, tensors_from_arrow, tensors_to_arrow
-from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.records import NUMBER, Each, checked
+from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
-from fingerpost.tasks.ann.certificate import CertifiedWidth, certify
+from fingerpost.tasks.ann.certificate import certify
 from fingerpost.tasks.ann.codes import CodeParams, Codes, fit_codes
 from fingerpost.tasks.ann.finger_basis import FingerBasis
 from fingerpost.tasks.ann.open import kernel_metric, read_basis, read_certificate, read_graph
