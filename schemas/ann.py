@@ -3,9 +3,8 @@
 from fingerpost.schemas import fields as f
 from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
 from fingerpost.schemas.contract import Contract, Table
-from fingerpost.schemas.corpus import SHOWN_DOCUMENTS
-from fingerpost.schemas.mapped_arrays import arrays_table
 from fingerpost.schemas.matrices import dense_table, tensor_table
+from fingerpost.schemas.packed_index import PACKED
 from fingerpost.schemas.releases import MEMBERS
 
 _FIGURES = Table(
@@ -76,12 +75,6 @@ CERTIFICATE = Contract(
         ),
     ),
     "how an index is searched, and the recall that it then reaches by the width of the search, with bounds",
-)
-PACKED = Contract(
-    "ann.packed",
-    1,
-    (arrays_table("packed"), SHOWN_DOCUMENTS),
-    "the index in the form that is searched, vectors, codes and graph side by side, and its documents as answers show them",
 )
 RETRIEVAL = Contract(
     "ann.retrieval",

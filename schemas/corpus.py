@@ -1,7 +1,5 @@
 """The contracts of the corpus domain: documents, terms, postings, features, projection and vectors; n-gram counts."""
 
-from dataclasses import replace
-
 from fingerpost.schemas import fields as f
 from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
 from fingerpost.schemas.contract import Contract, Table, all_same_lengths, ascending, same_lengths
@@ -12,13 +10,6 @@ _FIGURES = Table(
 )
 _DOCUMENTS = Table(
     "documents", (f.ID, f.TITLE, f.TEXT, f.KIND, f.PACKAGE, f.SIGNATURE, f.DOCUMENT_DAY, f.GIVEN_VECTOR), key=("id",)
-)
-#: Documents as answers show them: without their vectors, mapped from the file instead of read.
-SHOWN_DOCUMENTS = replace(
-    _DOCUMENTS,
-    fields=tuple(field for field in _DOCUMENTS.fields if field is not f.GIVEN_VECTOR),
-    compression="none",
-    form="arrow",
 )
 EXTRACTS = Contract(
     "corpus.extracts",

@@ -54,7 +54,11 @@ class PlanOpener:
     def packed(self, plan: SearchPlan) -> PackedIndex:
         """The packed index of a plan without FINGER, also of plain search."""
         whole = fits("integers", self.vectors, self.metric)
-        keepings: dict[Profile, Keeping | None] = {"plain": "float32", "fast": None, "compact": "integers" if whole else "bits12"}
+        keepings: dict[Profile, Keeping | None] = {
+            "plain": "float32",
+            "fast": None,
+            "compact": "integers" if whole else "bits12",
+        }
         keeping = keepings[plan.profile]
         codes = self.codes.get(plan.codes)
         return PackedIndex.pack(

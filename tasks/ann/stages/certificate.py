@@ -11,6 +11,7 @@ from fingerpost.schemas import corpus
 from fingerpost.schemas.chosen_settings import settings_to_arrow
 from fingerpost.schemas.mapped_arrays import arrays_to_arrow
 from fingerpost.schemas.matrices import figures_to_arrow, tensors_from_arrow, tensors_to_arrow
+from fingerpost.schemas.packed_index import shown
 from fingerpost.schemas.records import NUMBER, Each, checked
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Artifact, Store
@@ -156,9 +157,8 @@ def pack_index(
 
 
 def _shown(store: Store, documents: Ref) -> pa.Table:
-    """The documents without their vectors."""
+    """The documents without their vectors, read by shards."""
     artifact = store.open(documents, corpus.DOCUMENTS)
-    names = [field.name for field in corpus.SHOWN_DOCUMENTS.fields]
     return pa.concat_tables(
-        [artifact.read("documents", shard=entry.shard).select(names) for entry in artifact.entries("documents")]
+        [shown(artifact.read("documents", shard=entry.shard)) for entry in artifact.entries("documents")]
     )
