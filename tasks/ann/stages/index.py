@@ -177,7 +177,7 @@ def assemble_index(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None
         "recall_at_10": evaluation.quality["recall_at_10"],
         "metric": run.store.manifest(by_role["graph"]).quality["metric"],
     }
-    for role in ("retrieval", "judgement"):
+    for role in ("certificate", "retrieval", "judgement"):
         if role in by_role:
             run.quality |= run.store.manifest(by_role[role]).quality
     run.measured = {"finger_speedup": evaluation.run["measured"]["finger_speedup"]}
