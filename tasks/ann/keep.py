@@ -78,6 +78,14 @@ class Keep:
         """The same sets without rows that were removed, bool (n,)."""
         return Keep(self.size, self.bits & ~packed_mask(removed[None]), self.of_query)
 
+    def both(self, other: "Keep", queries: int) -> "Keep":
+        """What sets of these and of others for the same queries have in common."""
+        pairs = np.stack([self.owners(queries), other.owners(queries)], axis=1)
+        distinct, owners = np.unique(pairs, axis=0, return_inverse=True)
+        return Keep(
+            self.size, self.bits[distinct[:, 0]] & other.bits[distinct[:, 1]], owners.reshape(-1).astype(np.int64)
+        )
+
 
 def packed_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """The bits uint64 (s, ceil(n / 64)) of masks bool (s, n)."""
