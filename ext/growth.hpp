@@ -27,7 +27,8 @@ class GrowingBuilder : public HnswBuilder {
     gone_.assign(removed, removed + inserted_);
     gone_.resize(n_, false);
     repairs_.assign(workers, Repair());
-    // Lists of nodes that stay are written, lists of nodes that go are read: no order matters.
+    // Lists of nodes that stay are written, and read as they were: no order matters.
+    std::vector<uint32_t>(level0_.data(), level0_.data() + inserted_ * view_.stride0).swap(before_);
     parallel_for(0, inserted_, threads, [&](size_t v, int thread) {
       if (gone(static_cast<uint32_t>(v))) return;
       for (int level = 0; level <= level_[v]; ++level) {
@@ -35,6 +36,7 @@ class GrowingBuilder : public HnswBuilder {
                repairs_[static_cast<size_t>(thread)]);
       }
     }, 64);
+    std::vector<uint32_t>().swap(before_);
     uint64_t lists = 0;
     edges_.clear();
     for (Repair& each : repairs_) {
@@ -66,7 +68,8 @@ class GrowingBuilder : public HnswBuilder {
   struct Repair {
     uint64_t lists = 0;
     std::vector<Edge> edges;
-    std::vector<uint32_t> queue, before;
+    std::vector<uint32_t> queue, before, met;
+    std::vector<float> distances;
     Visited seen;
   };
 
@@ -85,20 +88,24 @@ class GrowingBuilder : public HnswBuilder {
     work.ids.clear();
     meet(record, work.ids, mine);
     const size_t lost = mine.queue.size();
-    for (size_t at = 0; at < mine.queue.size() && at < ef_; ++at) {
+    for (size_t at = 0; at < mine.queue.size() && at < 8 * cap(level); ++at) {
       if (at >= lost && work.ids.size() >= cap(level)) break;
       meet(view_.links(mine.queue[at], level), work.ids, mine);
     }
-    const Distance distance(view_);
-    work.distances.resize(work.ids.size());
-    distance.many(view_.row(v), work.ids.data(), work.ids.size(), work.distances.data());
-    work.counters.distances += work.ids.size();
     const size_t staying = static_cast<size_t>(
         std::count_if(mine.before.begin(), mine.before.end(), [&](uint32_t id) { return !gone(id); }));
-    work.keys.clear();
-    for (size_t i = 0; i < work.ids.size(); ++i) work.keys.push_back(pack(work.distances[i], work.ids[i]));
-    std::sort(work.keys.begin() + static_cast<std::ptrdiff_t>(staying), work.keys.end());
-    fill(distance, v, staying, cap(level), work);
+    mine.met.assign(work.ids.begin(), work.ids.end());
+    mine.distances.clear();
+    fill(v, level, staying, work, mine);
+    if (level == 0 && work.kept.size() < mine.before.size()) {
+      // Too few came through the removed nodes: those that stay know others.
+      for (size_t at = 0; at < mine.met.size() && mine.met.size() < 6 * cap(level); ++at) {
+        work.ids.clear();
+        meet(before_.data() + static_cast<size_t>(mine.met[at]) * view_.stride0, work.ids, mine);
+        mine.met.insert(mine.met.end(), work.ids.begin(), work.ids.end());
+      }
+      fill(v, level, staying, work, mine);
+    }
     write(v, level, work.kept);
     for (const uint64_t key : work.kept) {
       const uint32_t id = id_of(key);
@@ -108,8 +115,17 @@ class GrowingBuilder : public HnswBuilder {
     }
   }
 
-  // Keeps the first `staying` keys and adds others by the rule of select, up to cap.
-  void fill(const Distance& distance, uint32_t v, size_t staying, size_t cap, Work& work) {
+  // The first `staying` of the nodes that were met, and others by the rule of select, up to the cap, in work.kept.
+  void fill(uint32_t v, int level, size_t staying, Work& work, Repair& mine) {
+    const Distance distance(view_);
+    const size_t most = cap(level);
+    const size_t known = mine.distances.size(), count = mine.met.size() - known;
+    mine.distances.resize(mine.met.size());
+    distance.many(view_.row(v), mine.met.data() + known, count, mine.distances.data() + known);
+    work.counters.distances += count;
+    work.keys.clear();
+    for (size_t i = 0; i < mine.met.size(); ++i) work.keys.push_back(pack(mine.distances[i], mine.met[i]));
+    std::sort(work.keys.begin() + static_cast<std::ptrdiff_t>(staying), work.keys.end());
     work.kept.assign(work.keys.begin(), work.keys.begin() + static_cast<std::ptrdiff_t>(staying));
     work.ids.clear();
     size_t equal = 0;
@@ -118,18 +134,18 @@ class GrowingBuilder : public HnswBuilder {
       equal += twins(id_of(key), v);
     }
     float near[4];
-    for (size_t at = staying; at < work.keys.size() && work.kept.size() < cap; ++at) {
+    for (size_t at = staying; at < work.keys.size() && work.kept.size() < most; ++at) {
       const uint32_t id = id_of(work.keys[at]);
       const float limit = distance_of(work.keys[at]);
       bool good = true;
       for (size_t i = 0; i < work.ids.size() && good; i += 4) {
-        const size_t count = std::min<size_t>(4, work.ids.size() - i);
-        distance.many(view_.row(id), work.ids.data() + i, count, near);
-        work.counters.distances += count;
-        for (size_t j = 0; j < count; ++j) good = good && !(near[j] < limit);
+        const size_t some = std::min<size_t>(4, work.ids.size() - i);
+        distance.many(view_.row(id), work.ids.data() + i, some, near);
+        work.counters.distances += some;
+        for (size_t j = 0; j < some; ++j) good = good && !(near[j] < limit);
       }
       if (good && twins(id, v)) {
-        good = equal < cap / 2;
+        good = equal < most / 2;
         if (good) ++equal;
       }
       if (!good) continue;
@@ -149,6 +165,7 @@ class GrowingBuilder : public HnswBuilder {
   }
 
   std::vector<Repair> repairs_;
+  std::vector<uint32_t> before_;  // level 0 as it was before a removal
 };
 
 }  // namespace fingerpost
