@@ -41,6 +41,7 @@ class GrowingBuilder : public HnswBuilder {
     edges_.clear();
     for (Repair& each : repairs_) {
       lists += each.lists;
+      again_.insert(again_.end(), each.again.begin(), each.again.end());
       for (const Edge& edge : each.edges) {
         // A list of the target may name the source already.
         if (!named(view_.links(edge.target, edge.level), edge.source)) edges_.push_back(edge);
@@ -57,6 +58,7 @@ class GrowingBuilder : public HnswBuilder {
       }
     }
     add_reverse(threads);
+    search_again(threads);
     for (Work& work : work_) {
       counters_ += work.counters;
       work.counters = {};
@@ -68,7 +70,7 @@ class GrowingBuilder : public HnswBuilder {
   struct Repair {
     uint64_t lists = 0;
     std::vector<Edge> edges;
-    std::vector<uint32_t> queue, before, met;
+    std::vector<uint32_t> queue, before, met, again;
     std::vector<float> distances;
     Visited seen;
   };
@@ -99,13 +101,19 @@ class GrowingBuilder : public HnswBuilder {
     fill(v, level, staying, work, mine);
     if (level == 0 && work.kept.size() < mine.before.size()) {
       // Too few came through the removed nodes: those that stay know others.
-      for (size_t at = 0; at < mine.met.size() && mine.met.size() < 6 * cap(level); ++at) {
+      for (size_t at = 0; at < mine.met.size() && mine.met.size() < 4 * cap(level); ++at) {
         work.ids.clear();
         meet(before_.data() + static_cast<size_t>(mine.met[at]) * view_.stride0, work.ids, mine);
         mine.met.insert(mine.met.end(), work.ids.begin(), work.ids.end());
       }
       fill(v, level, staying, work, mine);
     }
+    if (level == 0 && 2 * (mine.before.size() - staying) >= mine.before.size()) mine.again.push_back(v);
+    rewrite(v, level, work, mine);
+  }
+
+  // Writes work.kept and notes what is new in it.
+  void rewrite(uint32_t v, int level, Work& work, Repair& mine) {
     write(v, level, work.kept);
     for (const uint64_t key : work.kept) {
       const uint32_t id = id_of(key);
@@ -113,6 +121,49 @@ class GrowingBuilder : public HnswBuilder {
         mine.edges.push_back({id, v, distance_of(key), level});
       }
     }
+  }
+
+  // Nodes that lost half of their neighbours or more on level 0 are searched for, as if they were inserted: around a hole
+  // in the graph, what is near to each other may lie on its other side.
+  void search_again(int threads) {
+    std::sort(again_.begin(), again_.end());
+    for (size_t begin = 0; begin < again_.size(); begin += kBatch) {
+      const size_t end = std::min(again_.size(), begin + kBatch);
+      found_.resize(kBatch);
+      parallel_for(begin, end, threads, [&](size_t at, int thread) {
+        Work& work = work_[static_cast<size_t>(thread)];
+        const uint32_t v = again_[at];
+        const Distance distance(view_);
+        const Entry entry = greedy_upper(view_, distance, view_.row(v), work.scratch, work.counters);
+        search_level0(view_, distance, view_.row(v), entry, ef_, work.scratch, work.counters);
+        std::vector<uint32_t>& found = found_[at - begin];
+        found.clear();
+        for (size_t i = 0; i < work.scratch.pool.size(); ++i) {
+          if (work.scratch.pool.id(i) != v) found.push_back(work.scratch.pool.id(i));
+        }
+      });
+      // Lists of a batch are read before any is written.
+      for (size_t at = begin; at < end; ++at) {
+        Repair& mine = repairs_[0];
+        const uint32_t v = again_[at];
+        const uint32_t* record = view_.links0(v);
+        mine.before.assign(record + 1, record + 1 + record[0]);
+        mine.met = mine.before;
+        for (const uint32_t id : found_[at - begin]) {
+          if (!named(record, id)) mine.met.push_back(id);
+        }
+        mine.distances.clear();
+        fill(v, 0, 0, work_[0], mine);
+        rewrite(v, 0, work_[0], mine);
+      }
+      edges_.clear();
+      for (const Edge& edge : repairs_[0].edges) {
+        if (!named(view_.links(edge.target, edge.level), edge.source)) edges_.push_back(edge);
+      }
+      repairs_[0].edges.clear();
+      add_reverse(threads);
+    }
+    again_.clear();
   }
 
   // The first `staying` of the nodes that were met, and others by the rule of select, up to the cap, in work.kept.
@@ -165,6 +216,8 @@ class GrowingBuilder : public HnswBuilder {
   }
 
   std::vector<Repair> repairs_;
+  std::vector<uint32_t> again_;
+  std::vector<std::vector<uint32_t>> found_;
   std::vector<uint32_t> before_;  // level 0 as it was before a removal
 };
 
