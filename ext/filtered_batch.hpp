@@ -67,28 +67,34 @@ inline void nearest_screened(const float* screen, const float* slack, const floa
                              size_t asked, size_t count, size_t dim, Metric metric, size_t k, uint32_t* places,
                              float* distances, Counters* total) {
   const Kernel kernel = metric == Metric::l2 ? l2_squared() : dot();
-  Pool screened, kept;
+  std::vector<float> least;
+  std::vector<uint64_t> keys;
   for (size_t i = 0; i < asked; ++i) {
     const float* values = screen + i * count;
-    screened.reset(k);
-    float worst = std::numeric_limits<float>::infinity();
-    for (size_t j = 0; j < count; ++j) {
-      if (values[j] < worst) {
-        screened.insert(values[j], static_cast<uint32_t>(j));
-        worst = screened.bound();
-      }
+    // The k-th smallest value: of the first ones, then lowered by those below it that follow.
+    const size_t first = std::min(count, 8 * k);
+    least.assign(values, values + first);
+    std::nth_element(least.begin(), least.begin() + static_cast<std::ptrdiff_t>(k - 1), least.end());
+    least.resize(k);
+    std::make_heap(least.begin(), least.end());
+    for (size_t j = first; j < count; ++j) {
+      if (values[j] >= least.front()) continue;
+      std::pop_heap(least.begin(), least.end());
+      least.back() = values[j];
+      std::push_heap(least.begin(), least.end());
     }
-    const float limit = screened.distance(screened.size() - 1) + slack[i];
-    kept.reset(k);
+    const float limit = least.front() + slack[i];
+    keys.clear();
     for (size_t j = 0; j < count; ++j) {
       if (!(values[j] <= limit)) continue;
       const float value = kernel(queries + i * dim, rows + j * dim, dim);
-      kept.insert(metric == Metric::l2 ? value : 1.0f - value, static_cast<uint32_t>(j));
-      ++total->distances;
+      keys.push_back(pack(metric == Metric::l2 ? value : 1.0f - value, static_cast<uint32_t>(j)));
     }
+    total->distances += keys.size();
+    std::partial_sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(k), keys.end());
     for (size_t j = 0; j < k; ++j) {
-      places[i * k + j] = kept.id(j);
-      distances[i * k + j] = kept.distance(j);
+      places[i * k + j] = id_of(keys[j]);
+      distances[i * k + j] = distance_of(keys[j]);
     }
   }
 }
