@@ -4,6 +4,7 @@ from fingerpost.schemas import fields as f
 from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
 from fingerpost.schemas.contract import Contract, Table
 from fingerpost.schemas.matrices import dense_table, tensor_table
+from fingerpost.schemas.packed_index import PACKED
 from fingerpost.schemas.releases import MEMBERS
 
 _FIGURES = Table(
@@ -74,12 +75,6 @@ CERTIFICATE = Contract(
         ),
     ),
     "how an index is searched, and the recall that it then reaches by the width of the search, with bounds",
-)
-PACKED = Contract(
-    "ann.packed",
-    1,
-    (tensor_table("packed"),),
-    "the index in the form that is searched: vectors, codes, graph and tables side by side",
 )
 RETRIEVAL = Contract(
     "ann.retrieval",
