@@ -133,9 +133,8 @@ class GrowingBuilder : public HnswBuilder {
       parallel_for(begin, end, threads, [&](size_t at, int thread) {
         Work& work = work_[static_cast<size_t>(thread)];
         const uint32_t v = again_[at];
-        const Distance distance(view_);
-        const Entry entry = greedy_upper(view_, distance, view_.row(v), work.scratch, work.counters);
-        search_level0(view_, distance, view_.row(v), entry, ef_, work.scratch, work.counters);
+        const Entry entry = descend(view_, rows_, v, work.scratch, work.counters, 0);
+        search_level(view_, rows_, v, entry, 0, ef_, work.scratch, work.counters);
         std::vector<uint32_t>& found = found_[at - begin];
         found.clear();
         for (size_t i = 0; i < work.scratch.pool.size(); ++i) {
@@ -168,11 +167,10 @@ class GrowingBuilder : public HnswBuilder {
 
   // The first `staying` of the nodes that were met, and others by the rule of select, up to the cap, in work.kept.
   void fill(uint32_t v, int level, size_t staying, Work& work, Repair& mine) {
-    const Distance distance(view_);
     const size_t most = cap(level);
     const size_t known = mine.distances.size(), count = mine.met.size() - known;
     mine.distances.resize(mine.met.size());
-    distance.many(view_.row(v), mine.met.data() + known, count, mine.distances.data() + known);
+    rows_.many(v, mine.met.data() + known, count, mine.distances.data() + known);
     work.counters.distances += count;
     work.keys.clear();
     for (size_t i = 0; i < mine.met.size(); ++i) work.keys.push_back(pack(mine.distances[i], mine.met[i]));
@@ -182,7 +180,7 @@ class GrowingBuilder : public HnswBuilder {
     size_t equal = 0;
     for (const uint64_t key : work.kept) {
       work.ids.push_back(id_of(key));
-      equal += twins(id_of(key), v);
+      equal += rows_.twins(id_of(key), v);
     }
     float near[4];
     for (size_t at = staying; at < work.keys.size() && work.kept.size() < most; ++at) {
@@ -191,11 +189,11 @@ class GrowingBuilder : public HnswBuilder {
       bool good = true;
       for (size_t i = 0; i < work.ids.size() && good; i += 4) {
         const size_t some = std::min<size_t>(4, work.ids.size() - i);
-        distance.many(view_.row(id), work.ids.data() + i, some, near);
+        rows_.many(id, work.ids.data() + i, some, near);
         work.counters.distances += some;
         for (size_t j = 0; j < some; ++j) good = good && !(near[j] < limit);
       }
-      if (good && twins(id, v)) {
+      if (good && rows_.twins(id, v)) {
         good = equal < most / 2;
         if (good) ++equal;
       }
