@@ -173,7 +173,9 @@ class Predicate:
                 f"filter {self.text!r}: expected a value of {name}'s type {kind}, got {value!r}; {_HELP}"
             )
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise PredicateError(f"filter {self.text!r}: expected a number of 64 bits, got {value}; choose a smaller one")
+            raise PredicateError(
+                f"filter {self.text!r}: expected a number of 64 bits, got {value}; choose a smaller one"
+            )
         return pa.scalar(value)
 
 

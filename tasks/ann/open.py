@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
 from fingerpost.schemas.chosen_settings import settings_from_arrow
-from fingerpost.schemas.errors import FingerpostError, FormerVersionError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, FormerVersionError
+from fingerpost.schemas.mapped_arrays import arrays_from_arrow
 from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
 from fingerpost.schemas.predicates import Predicate, combined
 from fingerpost.schemas.publish import Pointer, published_collection
@@ -29,6 +30,7 @@ from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store, parameters_of
 from fingerpost.tasks.ann.answers import DENSE_MEASURES, Answer, Answers, Radius, radius_of, within_of
 from fingerpost.tasks.ann.batches import Filters, batch_keep, batch_vectors, conditions
+from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth
 from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
 from fingerpost.tasks.ann.duplicates import SAME_TERMS, SAME_VECTORS, Distinct, term_likeness, vector_likeness
 from fingerpost.tasks.ann.engine import Engine, Question
@@ -42,6 +44,7 @@ from fingerpost.tasks.ann.graph import Graph, UpperLevel
 from fingerpost.tasks.ann.hnsw import HnswIndex
 from fingerpost.tasks.ann.keep import KeepLike
 from fingerpost.tasks.ann.matches import Matches, joined_matches, matches_of
+from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.search import Index
 from fingerpost.tasks.ann.served import Wanted, chosen_places, nearest_answers, ranked_answers
 from fingerpost.tasks.ann.unit_rows import unit_rows
@@ -91,15 +94,6 @@ def read_basis(artifact: Artifact) -> FingerBasis:
     return FingerBasis.from_arrays(tensors_from_arrow(artifact.read("basis")))
 
 
-def open_searcher(store: Store, vectors: Ref, graph: Ref, metric: str) -> HnswIndex:
-    """Plain search over committed vectors and graph."""
-    return HnswIndex(
-        read_vectors(store.open(vectors, corpus.VECTORS)),
-        read_graph(store.open(graph, contracts.GRAPH)),
-        kernel_metric(metric),
-    )
-
-
 def open_finger(
     store: Store, vectors: np.ndarray, graph: Graph, finger_basis: Ref, finger_tables: Ref, metric: str
 ) -> FingerIndex:
@@ -111,6 +105,23 @@ def open_finger(
         for entry in tables.entries("tables")
     ]
     return FingerIndex(vectors, graph, join_ranges(parts), kernel_metric(metric))
+
+
+def read_certificate(artifact: Artifact) -> Certificate:
+    """How an index is searched, and the recall that it reaches by the width of the search."""
+    curve = [CertifiedWidth(**point) for point in artifact.read("curve").to_pylist()]
+    try:
+        return Certificate.of(settings_from_arrow(artifact.read("settings")), curve)
+    except (TypeError, KeyError, ValueError) as problem:
+        raise CorruptArtifactError(
+            f"artifact {artifact.ref}: expected the settings of a certificate, found others ({problem}); rebuild the"
+            " artifact with --force certify_search"
+        ) from problem
+
+
+def open_packed(store: Store, packed: Ref) -> PackedIndex:
+    """A committed packed index, over arrays that are mapped from its file."""
+    return PackedIndex.from_arrays(arrays_from_arrow(store.open(packed, contracts.PACKED).mapped("packed")))
 
 
 class EngineParts:

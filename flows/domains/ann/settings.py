@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fingerpost.flows.run.section import NamesFile, Section
+from fingerpost.tasks.ann.codes import CodeParams
 from fingerpost.tasks.ann.compaction import GuardParams
 from fingerpost.tasks.ann.evaluation import EvaluationParams
 from fingerpost.tasks.ann.finger_basis import FingerParams
@@ -12,6 +13,7 @@ from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.judged import IntervalParams, JudgedParams
 from fingerpost.tasks.ann.neighbors import NeighborParams
 from fingerpost.tasks.ann.retrieval import RetrievalParams
+from fingerpost.tasks.ann.search_tuning import CertificateParams
 from fingerpost.tasks.ann.tuning import TuningParams
 
 
@@ -106,8 +108,13 @@ class JudgedSettings(Section):
 class IndexParts(Section):
     """The parts of an index that are made beside its graph."""
 
-    finger: bool = Field(
-        default=True, description="whether the tables of FINGER are computed, and their search measured"
+    finger_documents: int = Field(
+        default=250_000,
+        ge=0,
+        description=(
+            "maximum number of documents for which the tables of FINGER are computed and their search is measured: they"
+            " take up to three times the memory of the vectors; 0 never computes them"
+        ),
     )
     neighbors: bool = Field(
         default=True,
@@ -148,6 +155,8 @@ class AnnSettings(Section):
     hnsw: HnswParams = HnswParams()
     update: GraphUpdate = GraphUpdate()
     parts: IndexParts = IndexParts()
+    codes: CodeParams = CodeParams()
+    certificate: CertificateParams = CertificateParams()
     finger: FingerParams = FingerParams()
     finger_rows_per_shard: int = Field(default=16384, ge=4096)
     neighbors: NeighborParams = NeighborParams()
