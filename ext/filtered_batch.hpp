@@ -40,13 +40,13 @@ inline size_t search_kept_many(const GraphStore& store, const float* queries, si
     }
     const FloatScore score{view, distance, query[thread].data()};
     const size_t set = static_cast<size_t>(set_of[i]);
-    const KeptNodes passes{sets.bits == nullptr ? nullptr : sets.bits + set * sets.words};
+    const KeptNodes passes(sets.bits == nullptr ? nullptr : sets.bits + set * sets.words, view.n);
     const KeptMethod method = static_cast<KeptMethod>(methods[i]);
     Entry entry;
     if (method != KeptMethod::scan) {
       entry = greedy_upper(view, distance, query[thread].data(), descent[thread], counters[thread]);
     }
-    scanned[thread] += search_kept(view, score, passes, static_cast<size_t>(sets.passing[set]), method, entry,
+    scanned[thread] += search_kept(FloatGraph{view}, score, passes, static_cast<size_t>(sets.passing[set]), method, entry,
                                    widths, scratch[thread], counters[thread]);
     const Pool& kept = scratch[thread].kept;
     for (size_t j = 0; j < widths.capacity; ++j) {

@@ -84,12 +84,15 @@ class Index:
         rerank: int,
         threads: int,
         kept: NDArray[np.uint64] | None = None,
+        passing: NDArray[np.int64] | None = None,
+        methods: NDArray[np.uint8] | None = None,
         owners: NDArray[np.int64] | None = None,
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int, int, int, int]:
         """Row numbers and distances (q, k), numbers of distances, estimates and expansions, the first zero query or -1.
 
         rerank: how many of the nearest by estimate are compared exactly. kept: sets of row numbers that may be returned,
-        as bits (sets, words); owners: the set of each query, by default the first for all.
+        as bits (sets, words); passing, methods (sets,): their numbers of rows, and the way of the extension filtered in
+        which each is searched; owners: the set of each query, by default the first for all.
         """
 
     def decoded(self) -> NDArray[np.float32]:

@@ -57,6 +57,8 @@ cdef extern from "packed.hpp" namespace "fingerpost" nogil:
     cdef cppclass Kept:
         const uint64_t* bits
         size_t words
+        const int64_t* passing
+        const uint8_t* methods
         const int64_t* owners
     cdef cppclass PackedCounters:
         uint64_t distances, estimates, expansions
@@ -236,7 +238,8 @@ cdef class Index:
         self.arrays = arrays
 
     def search(self, const float[:, ::1] queries, size_t k, size_t ef, size_t rerank, int threads,
-               const uint64_t[:, ::1] kept=None, const int64_t[::1] owners=None):
+               const uint64_t[:, ::1] kept=None, const int64_t[::1] passing=None, const uint8_t[::1] methods=None,
+               const int64_t[::1] owners=None):
         cdef size_t count = queries.shape[0], bad
         cdef Kept sets
         cdef PackedCounters total
@@ -251,8 +254,13 @@ cdef class Index:
         if kept is not None:
             if <size_t>kept.shape[1] != (self.view.n + 63) // 64 or kept.shape[0] == 0:
                 raise ValueError(f"keep: expected sets of {self.view.n} rows, got {kept.shape[1]} words; see keep_rows")
+            if passing is None or methods is None or passing.shape[0] != kept.shape[0] or \
+                    methods.shape[0] != kept.shape[0]:
+                raise ValueError(f"keep: expected rows and a method of {kept.shape[0]} sets, got others; see keep_rows")
             sets.bits = &kept[0, 0]
             sets.words = kept.shape[1]
+            sets.passing = &passing[0]
+            sets.methods = &methods[0]
             if owners is not None:
                 if <size_t>owners.shape[0] != count:
                     raise ValueError(f"keep: expected the sets of {count} queries, got {owners.shape[0]}; see keep_rows")

@@ -28,6 +28,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "packed": (
         "packed.pyx",
+        "filtered.hpp",
         "packed.hpp",
         "packed_codes.hpp",
         "packed_pool.hpp",

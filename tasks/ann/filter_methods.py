@@ -21,19 +21,43 @@ MARGIN = 0.8
 def chosen_methods(
     passing: NDArray[np.int64], queries: NDArray[np.int64], *, size: int, columns: int, ef: int
 ) -> NDArray[np.uint8]:
-    """The method of each set, uint8 (s,): one of the extension ``filtered``, or ``PRODUCT``.
+    """The method of each set over float vectors, uint8 (s,): one of the extension ``filtered``, or ``PRODUCT``.
 
     passing: rows of each set, int64 (s,). queries: that share it, int64 (s,), 0 for a set that none has. size, columns:
     of the vectors. ef: width of the search.
     """
     rows, shared = passing.astype(np.float64), np.maximum(queries, 1).astype(np.float64)
-    scan = rows * (40 + 0.25 * columns)
     product = rows * ((100 + 1.8 * columns) / shared + 8 + 0.03 * columns) + 20_000 / shared + 3_000
-    share = np.maximum(rows, 1) / max(size, 1)
-    compare = (ef / share + 15) * 13 * (65 + 0.28 * columns)
-    cross = (ef + 25) * (5_500 + 2.5 * columns)
-    graph = np.where(share >= COMPARED_SHARE, COMPARE, CROSS)
+    scan = rows * (40 + 0.25 * columns)
     exact = np.where(scan <= product, SCAN, PRODUCT)
-    worth = np.where(graph == COMPARE, compare, cross) < MARGIN * np.minimum(scan, product)
-    # A search of that many rows ends in comparing them all.
-    return np.where(worth & (passing > ef), graph, np.where(passing == 0, SCAN, exact)).astype(np.uint8)
+    methods = _cheapest(rows, np.minimum(scan, product), size=size, met=65 + 0.28 * columns, ef=ef)
+    return np.where((methods == SCAN) & (passing > 0), exact, methods).astype(np.uint8)
+
+
+def packed_methods(
+    passing: NDArray[np.int64], *, size: int, columns: int, ef: int, lines: int | None = None
+) -> NDArray[np.uint8]:
+    """The method of each set over a packed index, uint8 (s,).
+
+    passing: rows of each set, int64 (s,). size, columns: of the vectors. lines: cache lines of a code; None where
+    vectors themselves are compared. ef: width of the search.
+    """
+    rows = passing.astype(np.float64)
+    row, met = (40 + 0.25 * columns, 65 + 0.28 * columns) if lines is None else (10.0 * lines, 15 + 10.0 * lines)
+    return _cheapest(rows, rows * row, size=size, met=met, ef=ef)
+
+
+def _cheapest(
+    rows: NDArray[np.float64], exact: NDArray[np.float64], *, size: int, met: float, ef: int
+) -> NDArray[np.uint8]:
+    """A graph search where that costs less than a comparison of all rows that pass, else ``SCAN``.
+
+    exact: what that comparison costs. met: what a node costs that a graph search compares.
+    """
+    share = np.maximum(rows, 1) / max(size, 1)
+    compare = (ef / share + 15) * 13 * met
+    cross = (ef + 25) * (4_500 + 13 * met)
+    graph = np.where(share >= COMPARED_SHARE, COMPARE, CROSS)
+    worth = np.where(graph == COMPARE, compare, cross) < MARGIN * exact
+    # A search as wide as the number of rows ends in comparing them all.
+    return np.where(worth & (rows > ef), graph, SCAN).astype(np.uint8)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.ext import packed as kernel
 from fingerpost.tasks.ann.codes import BLOCK_ROWS, Codes
+from fingerpost.tasks.ann.filter_methods import packed_methods
 from fingerpost.tasks.ann.graph import Graph
 from fingerpost.tasks.ann.keep import KeepLike, keep_rows
 from fingerpost.tasks.ann.packed_layout import array_shapes, link_rows, node_order, upper_arrays
@@ -170,21 +171,31 @@ class PackedIndex:
     ) -> SearchResult:
         """The approximate k nearest of each query (q, d), by a search of width max(ef, k).
 
-        keep: the rows that may be returned, for all queries or for each, as :func:`keep_rows` takes them; the search goes
-        through all nodes. rerank: candidates that are compared exactly, at least k; by default the index's own number
+        keep: the rows that may be returned, for all queries or for each, as :func:`keep_rows` takes them. Few are compared
+        all; of more, the search finds about as many as one without keep and of the same width. rerank: candidates that are compared exactly, at least k; by default the index's own number
         or half of ef, whichever is greater.
         """
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self.header.dim)
-        sets = None if keep is None else keep_rows(keep, size=self.size, queries=len(rows))
-        bits = None if sets is None else sets.bits
-        owners = None if sets is None else sets.of_query
-        ids, distances, full, estimates, expansions, bad = self._index.search(
-            rows, k, ef, max(self.header.rerank, ef // 2) if rerank is None else rerank, threads, bits, owners
-        )
+        most = max(self.header.rerank, ef // 2) if rerank is None else rerank
+        if keep is None:
+            ids, distances, full, estimates, expansions, bad = self._index.search(rows, k, ef, most, threads)
+        else:
+            sets = keep_rows(keep, size=self.size, queries=len(rows))
+            methods = packed_methods(
+                sets.counts, size=self.size, columns=self.header.dim, ef=max(ef, k), lines=self._code_lines
+            )
+            ids, distances, full, estimates, expansions, bad = self._index.search(
+                rows, k, ef, most, threads, sets.bits, sets.counts, methods, sets.of_query
+            )
         if bad >= 0:
             raise no_direction("queries", bad)
         return SearchResult(ids, distances, SearchCounters(full, expansions, estimates))
+
+    @property
+    def _code_lines(self) -> int | None:
+        """Cache lines of a code; None without codes."""
+        return -(-self._arrays["codes"].shape[1] // 64) if self.header.bits else None
 
 
 def packed_shapes(
