@@ -78,6 +78,7 @@ enum class KeptMethod : int { compare = 0, cross = 1, scan = 2 };
 struct KeptWidths {
   size_t ef = 1;        // the search ends where the nearest node left is beyond the ef-th that passes
   size_t capacity = 1;  // nodes that are kept; at least ef
+  size_t wanted = 1;    // nodes that are kept where all that pass are compared
   float radius = -std::numeric_limits<float>::infinity();  // nor does it end before it is beyond this
 };
 
@@ -174,7 +175,7 @@ class KeptSearch {
 
   // Compares all nodes that pass.
   void scan() {
-    s_.kept.reset(widths_.capacity);
+    s_.kept.reset(widths_.wanted);
     s_.ids.clear();
     passes_.each([&](uint32_t id) {
       score_.prefetch(id);

@@ -68,11 +68,11 @@ class Store:
         set_of: NDArray[np.int64],
         methods: NDArray[np.uint8],
         ef: int,
-        capacity: int,
+        wanted: int,
         radius: float,
         threads: int,
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int, int, int, int]:
-        """Ids and distances (q, capacity), full distances, expansions, queries that compared all, first zero query or -1.
+        """Ids and distances (q, wanted), full distances, expansions, queries that compared all, first zero query or -1.
 
         bits: sets (s, words), (0, 0) where all rows pass; passing (s,): their numbers of rows; set_of,
         methods (q,): set and method of each query. radius: minus infinity for none; rows beyond it are left out. A query for which the graph leads to fewer than ef rows that pass compares all.

@@ -20,6 +20,7 @@ cdef extern from "filtered_batch.hpp" namespace "fingerpost" nogil:
     cdef cppclass KeptWidths:
         size_t ef
         size_t capacity
+        size_t wanted
         float radius
     cdef cppclass KeptSets:
         const uint64_t* bits
@@ -95,7 +96,8 @@ cdef class Store:
         return -1 if row == kNone else int(row)
 
     def search(self, const float[:, ::1] queries, const uint64_t[:, ::1] bits, const int64_t[::1] passing,
-               const int64_t[::1] set_of, const uint8_t[::1] methods, size_t ef, size_t capacity, float radius, int threads):
+               const int64_t[::1] set_of, const uint8_t[::1] methods, size_t ef, size_t wanted,
+               float radius, int threads):
         cdef size_t count = queries.shape[0], bad
         cdef KeptSets sets
         cdef KeptWidths widths
@@ -103,8 +105,8 @@ cdef class Store:
         cdef uint64_t scans = 0
         if <size_t>queries.shape[1] != self.store.get().dim():
             raise ValueError("queries: expected as many columns as the vectors have; embed both alike")
-        ids = np.empty((count, capacity), dtype=np.uint32)
-        distances = np.empty((count, capacity), dtype=np.float32)
+        ids = np.empty((count, wanted), dtype=np.uint32)
+        distances = np.empty((count, wanted), dtype=np.float32)
         cdef uint32_t[:, ::1] id_view = ids
         cdef float[:, ::1] distance_view = distances
         if count == 0:
@@ -113,7 +115,8 @@ cdef class Store:
         sets.words = bits.shape[1]
         sets.passing = &passing[0]
         widths.ef = ef
-        widths.capacity = capacity
+        widths.capacity = max(ef, wanted)
+        widths.wanted = wanted
         widths.radius = radius
         with nogil:
             bad = search_kept_many(self.store.get()[0], &queries[0, 0], count, sets, &set_of[0], &methods[0], widths,

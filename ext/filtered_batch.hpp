@@ -17,7 +17,7 @@ struct KeptSets {
   const int64_t* passing = nullptr;  // of each set
 };
 
-// Searches `count` queries; rows of `capacity` ids and distances, padded with kNone and infinity, those beyond a radius
+// Searches `count` queries; rows of `wanted` ids and distances, padded with kNone and infinity, those beyond a radius
 // left out. Returns the first query that has no direction under cosine, or `count`.
 inline size_t search_kept_many(const GraphStore& store, const float* queries, size_t count, const KeptSets& sets,
                                const int64_t* set_of, const uint8_t* methods, const KeptWidths& widths, int threads,
@@ -49,10 +49,10 @@ inline size_t search_kept_many(const GraphStore& store, const float* queries, si
     scanned[thread] += search_kept(FloatGraph{view}, score, passes, static_cast<size_t>(sets.passing[set]), method, entry,
                                    widths, scratch[thread], counters[thread]);
     const Pool& kept = scratch[thread].kept;
-    for (size_t j = 0; j < widths.capacity; ++j) {
+    for (size_t j = 0; j < widths.wanted; ++j) {
       const bool found = j < kept.size() && (!within || !(kept.distance(j) > widths.radius));
-      ids[i * widths.capacity + j] = found ? kept.id(j) : kNone;
-      distances[i * widths.capacity + j] = found ? kept.distance(j) : std::numeric_limits<float>::infinity();
+      ids[i * widths.wanted + j] = found ? kept.id(j) : kNone;
+      distances[i * widths.wanted + j] = found ? kept.distance(j) : std::numeric_limits<float>::infinity();
     }
   }, 4);
   for (const Counters& each : counters) *total += each;

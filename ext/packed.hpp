@@ -57,15 +57,28 @@ struct Kept {
   const uint8_t* methods = nullptr;  // how each set is searched: a KeptMethod
   const int64_t* owners = nullptr;  // the set of each query; null where the first counts for all
 
-  size_t of(size_t query) const { return owners == nullptr ? 0 : static_cast<size_t>(owners[query]); }
 };
+
+// Rows of a set up to which a scan is exact at once: there are no more estimates to save than exact distances to add.
+constexpr size_t kExactRows = 512;
 
 // One of these sets.
 struct KeptSet {
   const uint64_t* words = nullptr;
   size_t passing = 0;
   KeptMethod method = KeptMethod::compare;
+
+  // Whether all its rows are compared exactly at once.
+  bool exact() const { return words != nullptr && method == KeptMethod::scan && passing <= kExactRows; }
 };
+
+// The set of a query; without words where every row may be returned.
+inline KeptSet set_of(const Kept& kept, size_t query) {
+  if (kept.bits == nullptr) return {};
+  const size_t at = kept.owners == nullptr ? 0 : static_cast<size_t>(kept.owners[query]);
+  return {kept.bits + at * kept.words, static_cast<size_t>(kept.passing[at]),
+          static_cast<KeptMethod>(kept.methods[at])};
+}
 
 // Level 0 as a search with a set reads it.
 struct PackedGraph {
@@ -110,9 +123,6 @@ class PackedPasses {
   const PackedView& view_;
   KeptNodes rows_;
 };
-
-// Rows of a set up to which a scan is exact at once: there are no more estimates to save than exact distances to add.
-constexpr size_t kExactRows = 512;
 
 struct PackedCounters {
   uint64_t distances = 0, estimates = 0, expansions = 0;
@@ -297,14 +307,15 @@ class PackedSearcher {
     if (view.coded) codes_.emplace_back(view);
   }
 
-  // Takes up to Mapper::kBlock queries; returns the first that has no direction under cosine, or count.
-  size_t prepare(const float* queries, size_t count) {
+  // Takes up to Mapper::kBlock queries; returns the first that has no direction under cosine, or count. estimated:
+  // whether any of them is searched by codes.
+  size_t prepare(const float* queries, size_t count, bool estimated) {
     for (size_t q = 0; q < count; ++q) {
       float* values = queries_.data() + q * stride_;
       std::memcpy(values, queries + q * view_.dim, view_.dim * sizeof(float));
       if (view_.metric == Metric::cosine && !normalise(values, view_.dim)) return q;
     }
-    if (view_.coded) codes_[0].prepare(queries_.data(), stride_, count);
+    if (view_.coded && estimated) codes_[0].prepare(queries_.data(), stride_, count);
     return count;
   }
 
@@ -314,10 +325,10 @@ class PackedSearcher {
     exact_.set(queries_.data() + q * stride_);
     const size_t width = std::max(ef, k);
     rerank = std::max(rerank, k);
-    if (view_.coded) codes_[0].choose(q);
+    if (view_.coded && !set.exact()) codes_[0].choose(q);
     if (set.words != nullptr) {
-      const bool coded = view_.coded && !(set.method == KeptMethod::scan && set.passing <= kExactRows);
-      const KeptWidths widths{width, std::max(width, rerank)};
+      const bool coded = view_.coded && !set.exact();
+      const KeptWidths widths{width, std::max(width, rerank), rerank};
       if (coded) {
         search_set(codes_[0], set, widths, counters.estimates);
       } else {
@@ -395,17 +406,13 @@ inline size_t search_packed(const PackedView& view, const float* queries, size_t
   parallel_for(0, (count + Mapper::kBlock - 1) / Mapper::kBlock, threads, [&](size_t block, int thread) {
     const size_t t = static_cast<size_t>(thread), begin = block * Mapper::kBlock;
     const size_t size = std::min(Mapper::kBlock, count - begin);
-    const size_t good = searchers[t].prepare(queries + begin * view.dim, size);
+    bool estimated = false;
+    for (size_t q = 0; q < size; ++q) estimated = estimated || !set_of(kept, begin + q).exact();
+    const size_t good = searchers[t].prepare(queries + begin * view.dim, size, estimated);
     if (good < size) bad[t] = std::min(bad[t], begin + good);
     for (size_t q = 0; q < size && good == size; ++q) {
       const size_t i = begin + q;
-      const size_t at = kept.of(i);
-      KeptSet set;
-      if (kept.bits != nullptr) {
-        set = {kept.bits + at * kept.words, static_cast<size_t>(kept.passing[at]),
-               static_cast<KeptMethod>(kept.methods[at])};
-      }
-      searchers[t].search(q, k, ef, rerank, set, rows + i * k, distances + i * k);
+      searchers[t].search(q, k, ef, rerank, set_of(kept, i), rows + i * k, distances + i * k);
     }
   });
   for (const PackedSearcher& each : searchers) *total += each.counters;

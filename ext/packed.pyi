@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 SOURCE_HASH: str
+EXACT_ROWS: int
+"""Rows of a set up to which a scan compares vectors and not codes."""
+
 NONE: int
 """The padding of a row of results if fewer than k nodes are found."""
 
@@ -95,5 +98,5 @@ class Index:
         which each is searched; owners: the set of each query, by default the first for all.
         """
 
-    def decoded(self) -> NDArray[np.float32]:
-        """The stored vectors float32 (n, dim), by row number."""
+    def decoded(self, nodes: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """The stored vectors float32 (n, d) by row number, or those of nodes (m,) in their order."""

@@ -62,6 +62,7 @@ cdef extern from "packed.hpp" namespace "fingerpost" nogil:
         const int64_t* owners
     cdef cppclass PackedCounters:
         uint64_t distances, estimates, expansions
+    size_t kExactRows
     size_t padded(size_t)
     size_t store_bytes(Keeping, size_t)
     cdef cppclass Mapper:
@@ -86,6 +87,7 @@ cdef extern from "packed.hpp" namespace "fingerpost" nogil:
 
 _KEEPINGS = {"float32": <int>Keeping.floats, "integers": <int>Keeping.integers, "bits12": <int>Keeping.bits12}
 
+EXACT_ROWS: int = kExactRows
 
 def available_paths():
     return available_names()
@@ -271,17 +273,20 @@ cdef class Index:
         return (ids, distances, int(total.distances), int(total.estimates), int(total.expansions),
                 -1 if bad == count else int(bad))
 
-    def decoded(self):
-        out = np.empty((self.view.n, self.view.dim), dtype=np.float32)
+    def decoded(self, const int64_t[::1] nodes=None):
+        cdef size_t count = self.view.n if nodes is None else nodes.shape[0]
+        cdef cbool all_nodes = nodes is None
+        out = np.empty((count, self.view.dim), dtype=np.float32)
         cdef float[:, ::1] view = out
         row = np.empty(self.view.store.dim, dtype=np.float32)
         cdef float[::1] buffer = row
-        cdef size_t i, j, to
+        cdef size_t i, j, node, to
         cdef StoreScorer* store = new StoreScorer(self.view.store, self.view.metric)
         with nogil:
-            for i in range(self.view.n):
-                store.decode(<uint32_t>i, &buffer[0])
-                to = i if self.view.rows == NULL else self.view.rows[i]
+            for i in range(count):
+                node = i if all_nodes else <size_t>nodes[i]
+                store.decode(<uint32_t>node, &buffer[0])
+                to = i if self.view.rows == NULL or not all_nodes else self.view.rows[i]
                 for j in range(self.view.dim):
                     view[to, j] = buffer[j]
         del store

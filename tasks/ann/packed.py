@@ -16,7 +16,7 @@ from fingerpost.ext import packed as kernel
 from fingerpost.tasks.ann.codes import BLOCK_ROWS, Codes
 from fingerpost.tasks.ann.filter_methods import packed_methods
 from fingerpost.tasks.ann.graph import Graph
-from fingerpost.tasks.ann.keep import KeepLike, keep_rows
+from fingerpost.tasks.ann.keep import Keep, KeepLike, keep_rows
 from fingerpost.tasks.ann.packed_layout import array_shapes, link_rows, node_order, upper_arrays
 from fingerpost.tasks.ann.packed_store import KEEPINGS, Keeping, StoredRange, fits, store_rows, stored_range, unit_block
 from fingerpost.tasks.ann.search import (
@@ -29,6 +29,7 @@ from fingerpost.tasks.ann.search import (
     checked_vectors,
     no_direction,
 )
+from fingerpost.tasks.ann.set_products import by_sets, nearest_of_set, prepared_rows, squared_lengths
 
 #: Version of the arrays' meaning; the first of ``numbers``.
 FORMAT = 1
@@ -179,18 +180,54 @@ class PackedIndex:
         rows = checked_vectors(queries, "queries", columns=self.header.dim)
         most = max(self.header.rerank, ef // 2) if rerank is None else rerank
         if keep is None:
-            ids, distances, full, estimates, expansions, bad = self._index.search(rows, k, ef, most, threads)
-        else:
-            sets = keep_rows(keep, size=self.size, queries=len(rows))
-            methods = packed_methods(
-                sets.counts, size=self.size, columns=self.header.dim, ef=max(ef, k), lines=self._code_lines
-            )
-            ids, distances, full, estimates, expansions, bad = self._index.search(
-                rows, k, ef, most, threads, sets.bits, sets.counts, methods, sets.of_query
-            )
+            return self._searched(rows, k, ef, most, threads)
+        sets = keep_rows(keep, size=self.size, queries=len(rows))
+        methods = packed_methods(
+            sets.counts,
+            np.bincount(sets.owners(len(rows)), minlength=sets.sets),
+            size=self.size,
+            columns=self.header.dim,
+            ef=max(ef, k),
+            lines=self._code_lines,
+            exact_rows=kernel.EXACT_ROWS,
+        )
+        return by_sets(
+            rows,
+            sets,
+            methods,
+            k,
+            product=lambda asked, own: self._product(asked, own, k),
+            search=lambda asked, own: self._searched(asked, k, ef, most, threads, own, methods),
+        )
+
+    def _searched(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        ef: int,
+        rerank: int,
+        threads: int,
+        sets: Keep | None = None,
+        methods: NDArray[np.uint8] | None = None,
+    ) -> SearchResult:
+        kept = () if sets is None else (sets.bits, sets.counts, methods, sets.of_query)
+        ids, distances, full, estimates, expansions, bad = self._index.search(queries, k, ef, rerank, threads, *kept)
         if bad >= 0:
             raise no_direction("queries", bad)
         return SearchResult(ids, distances, SearchCounters(full, expansions, estimates))
+
+    def _product(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> SearchResult:
+        """The k nearest among some rows by a matrix product."""
+        nodes = rows if self._nodes is None else self._nodes[rows]
+        held = self._index.decoded(nodes)
+        asked = prepared_rows(queries, "queries", self.metric)
+        return nearest_of_set(asked, held, squared_lengths(held), rows, k, self.metric)
+
+    @cached_property
+    def _nodes(self) -> NDArray[np.int64] | None:
+        """The node of each row; None where they are the same."""
+        order = self._arrays["rows"]
+        return np.argsort(order).astype(np.int64) if len(order) else None
 
     @property
     def _code_lines(self) -> int | None:

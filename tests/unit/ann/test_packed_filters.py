@@ -8,7 +8,7 @@ from fingerpost.ext import filtered as kernel
 from fingerpost.tasks.ann import packed
 from fingerpost.tasks.ann.codes import fit_codes
 from fingerpost.tasks.ann.exact import ExactIndex
-from fingerpost.tasks.ann.filter_methods import packed_methods
+from fingerpost.tasks.ann.filter_methods import PRODUCT, packed_methods
 from fingerpost.tasks.ann.filtered_index import FilteredIndex
 from fingerpost.tasks.ann.graph import NONE, Graph
 from fingerpost.tasks.ann.hnsw import HnswParams, build
@@ -67,19 +67,19 @@ def masks_of(world: World, share: float, kind: str) -> NDArray[np.bool_]:
 
 
 @pytest.mark.parametrize("coded", [False, True])
-@pytest.mark.parametrize("method", [kernel.COMPARE, kernel.CROSS, kernel.SCAN])
+@pytest.mark.parametrize("method", [kernel.COMPARE, kernel.CROSS, kernel.SCAN, PRODUCT])
 @pytest.mark.parametrize("kind", ["random", "regions"])
 def test_every_way_finds_the_nearest_that_pass(
     world: World, coded: bool, method: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index, queries = made(world, coded=coded, reordered=True), world[1]
-    monkeypatch.setattr(packed, "packed_methods", lambda passing, **_: np.full(len(passing), method, np.uint8))
+    monkeypatch.setattr(packed, "packed_methods", lambda passing, queries, **_: np.full(len(passing), method, np.uint8))
     for share in (0.5, 0.1, 0.01):
         masks = masks_of(world, share, kind)
         found, wanted = index.search(queries, K, ef=80, keep=masks), exact(world, masks, K)
         assert (masks[np.arange(QUERIES)[:, None], np.minimum(found.ids, ROWS - 1)] | (found.ids == NONE)).all()
         assert ((found.ids == NONE) == (wanted == NONE)).all()
-        if method == kernel.SCAN and (not coded or share < 0.05):
+        if method == PRODUCT or (method == kernel.SCAN and (not coded or share < 0.05)):
             assert (found.ids == wanted).all()
         else:
             assert share_found(found, wanted) >= 0.95
@@ -121,7 +121,10 @@ def test_more_than_pass_is_all_that_pass(world: World) -> None:
 def test_a_way_is_chosen_by_what_passes() -> None:
     passing = np.array([0, 300, 20_000, 100_000, 500_000])
     scan, cross, compare = kernel.SCAN, kernel.CROSS, kernel.COMPARE
-    floats = packed_methods(passing, size=1_000_000, columns=128, ef=40)
+    one, many = np.ones(5, np.int64), np.full(5, 500)
+    floats = packed_methods(passing, one, size=1_000_000, columns=128, ef=40)
     assert floats.tolist() == [scan, scan, cross, cross, compare]
-    codes = packed_methods(passing, size=1_000_000, columns=128, ef=40, lines=1)
+    codes = packed_methods(passing, one, size=1_000_000, columns=128, ef=40, lines=1, exact_rows=512)
     assert codes.tolist() == [scan, scan, scan, cross, compare]
+    shared = packed_methods(passing, many, size=1_000_000, columns=128, ef=40, lines=1, exact_rows=512)
+    assert shared.tolist() == [scan, PRODUCT, scan, cross, compare]
