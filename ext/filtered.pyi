@@ -30,7 +30,7 @@ def force_path(name: str) -> None:
 
 def nearest_screened(
     screen: NDArray[np.float32],
-    slack: NDArray[np.float32],
+    limits: NDArray[np.float32],
     queries: NDArray[np.float32],
     rows: NDArray[np.float32],
     metric: str,
@@ -38,8 +38,8 @@ def nearest_screened(
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int]:
     """Places and distances (q, k) of the nearest of rows (m, d), and the number of rows compared again.
 
-    screen: (q, m) distances by a matrix product, but for a summand of each query and an error of slack (q,) / 2. k: at
-    most m. Distances are bit for bit those of a search.
+    screen: (q, m) distances by a matrix product. limits: (q,), within which at least k of them lie; what does is compared
+    again. Distances are bit for bit those of a search.
     """
 
 class Store:

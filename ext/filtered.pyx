@@ -45,7 +45,7 @@ def force_path(str name):
     force_name(name)
 
 
-def nearest_screened(const float[:, ::1] screen, const float[::1] slack, const float[:, ::1] queries,
+def nearest_screened(const float[:, ::1] screen, const float[::1] limits, const float[:, ::1] queries,
                      const float[:, ::1] rows, str metric, size_t k):
     cdef size_t asked = screen.shape[0], count = screen.shape[1], dim = rows.shape[1]
     cdef Metric kind = metric_of(metric)
@@ -57,7 +57,7 @@ def nearest_screened(const float[:, ::1] screen, const float[::1] slack, const f
     if asked == 0 or k == 0:
         return places, distances, 0
     with nogil:
-        c_nearest_screened(&screen[0, 0], &slack[0], &queries[0, 0], &rows[0, 0], asked, count, dim, kind, k,
+        c_nearest_screened(&screen[0, 0], &limits[0], &queries[0, 0], &rows[0, 0], asked, count, dim, kind, k,
                            &place_view[0, 0], &distance_view[0, 0], &total)
     return places, distances, int(total.distances)
 

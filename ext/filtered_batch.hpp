@@ -60,41 +60,32 @@ inline size_t search_kept_many(const GraphStore& store, const float* queries, si
   return *std::min_element(bad.begin(), bad.end());
 }
 
-// The k nearest of `count` rows for each of `queries` by distances that a matrix product screens: screen[i * count + j] is
-// the distance of query i to row j but for a summand of the query's own and an error of at most slack[i] / 2. What may be
-// among the k nearest is compared again. k is at most count.
-inline void nearest_screened(const float* screen, const float* slack, const float* queries, const float* rows,
+// The k nearest of `count` rows for each of `asked` queries by distances that a matrix product screens: what lies within
+// limits[i] in row i of screen is compared again. At least k rows do.
+inline void nearest_screened(const float* screen, const float* limits, const float* queries, const float* rows,
                              size_t asked, size_t count, size_t dim, Metric metric, size_t k, uint32_t* places,
                              float* distances, Counters* total) {
   const Kernel kernel = metric == Metric::l2 ? l2_squared() : dot();
-  std::vector<float> least;
+  std::vector<uint32_t> near(count);
   std::vector<uint64_t> keys;
   for (size_t i = 0; i < asked; ++i) {
     const float* values = screen + i * count;
-    // The k-th smallest value: of the first ones, then lowered by those below it that follow.
-    const size_t first = std::min(count, 8 * k);
-    least.assign(values, values + first);
-    std::nth_element(least.begin(), least.begin() + static_cast<std::ptrdiff_t>(k - 1), least.end());
-    least.resize(k);
-    std::make_heap(least.begin(), least.end());
-    for (size_t j = first; j < count; ++j) {
-      if (values[j] >= least.front()) continue;
-      std::pop_heap(least.begin(), least.end());
-      least.back() = values[j];
-      std::push_heap(least.begin(), least.end());
-    }
-    const float limit = least.front() + slack[i];
-    keys.clear();
+    size_t found = 0;
+    // Without a branch: which rows are near cannot be foreseen.
     for (size_t j = 0; j < count; ++j) {
-      if (!(values[j] <= limit)) continue;
-      const float value = kernel(queries + i * dim, rows + j * dim, dim);
-      keys.push_back(pack(metric == Metric::l2 ? value : 1.0f - value, static_cast<uint32_t>(j)));
+      near[found] = static_cast<uint32_t>(j);
+      found += values[j] <= limits[i];
     }
-    total->distances += keys.size();
-    std::partial_sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(k), keys.end());
+    keys.resize(found);
+    for (size_t j = 0; j < found; ++j) {
+      const float value = kernel(queries + i * dim, rows + near[j] * dim, dim);
+      keys[j] = pack(metric == Metric::l2 ? value : 1.0f - value, near[j]);
+    }
+    total->distances += found;
+    std::partial_sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(std::min(k, found)), keys.end());
     for (size_t j = 0; j < k; ++j) {
-      places[i * k + j] = id_of(keys[j]);
-      distances[i * k + j] = distance_of(keys[j]);
+      places[i * k + j] = j < found ? id_of(keys[j]) : 0;
+      distances[i * k + j] = j < found ? distance_of(keys[j]) : std::numeric_limits<float>::infinity();
     }
   }
 }

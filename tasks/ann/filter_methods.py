@@ -51,14 +51,14 @@ def packed_methods(
     if lines is not None:
         met = 15 + 10.0 * lines
         # A query's own code, and the best by estimate compared exactly.
-        estimated = rows * 10.0 * lines + 15 * columns + 30 * row
+        estimated = rows * 12.0 * lines + 3_000 + 15 * columns + 30 * row
         scan = np.where(passing <= exact_rows, scan, estimated)
     return _chosen(rows, scan, _product(rows, queries, columns), size=size, met=met, ef=ef)
 
 
 def _product(rows: NDArray[np.float64], queries: NDArray[np.int64], columns: int) -> NDArray[np.float64]:
     shared = np.maximum(queries, 1).astype(np.float64)
-    return rows * ((100 + 1.8 * columns) / shared + 8 + 0.03 * columns) + 20_000 / shared + 3_000
+    return rows * ((100 + 1.8 * columns) / shared + 4 + 0.03 * columns) + 20_000 / shared + 1_000
 
 
 def _chosen(

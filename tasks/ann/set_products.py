@@ -50,7 +50,8 @@ def nearest_of_set(
     for begin in range(0, len(queries), _QUERY_ROWS):
         part = slice(begin, begin + _QUERY_ROWS)
         screen, slack = _screen(queries[part], held, norms, l2=metric == "l2")
-        places, near, again = kernel.nearest_screened(screen, slack, queries[part], held, metric, least)
+        limits = np.partition(screen, least - 1, axis=1)[:, least - 1] + slack
+        places, near, again = kernel.nearest_screened(screen, limits, queries[part], held, metric, least)
         ids[part, :least], distances[part, :least] = rows[places], near
         compared += again
     return SearchResult(ids, distances, SearchCounters(compared))

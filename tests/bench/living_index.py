@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fingerpost.tasks.ann.codes import fit_codes
 from fingerpost.tasks.ann.compaction import GuardParams, guard_recall
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.filtered_index import FilteredIndex
@@ -19,6 +20,7 @@ from fingerpost.tasks.ann.graph import NONE, Graph
 from fingerpost.tasks.ann.growth import changed_graph
 from fingerpost.tasks.ann.hnsw import HnswIndex, HnswParams
 from fingerpost.tasks.ann.keep import Keep, packed_mask
+from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.recall import recall
 from fingerpost.tasks.ann.search import SearchCounters, SearchResult
 from tests.bench.ann_options import run_part
@@ -97,30 +99,38 @@ def filter_rows(data: Dataset, graph: Graph, seed: int, repeats: int) -> list[di
     if data.metric == "cosine":
         vectors, queries = (_unit(rows) for rows in (data.vectors, data.queries))
         unit = Dataset(data.name, "ip", vectors, queries, data.exact)
-    index, queries = FilteredIndex(unit.vectors, graph, unit.metric), unit.queries[:QUERIES]
+    queries = unit.queries[:QUERIES]
+    codes = fit_codes(unit.vectors, unit.metric, seed=seed)
+    indexes: dict[str, FilteredIndex | PackedIndex] = {
+        "float32": FilteredIndex(unit.vectors, graph, unit.metric),
+        "codes": PackedIndex.pack(unit.vectors, graph, unit.metric, codes=codes),
+    }
     norms = np.einsum("ij,ij->i", unit.vectors, unit.vectors)
     rows = []
     for share in SHARES:
         for given in filters(unit, share, seed):
             keep = given.keep(len(unit.vectors))
-            seconds: dict[str, list[float]] = {"ours": [], "brute": []}
+            seconds: dict[str, list[float]] = {name: [] for name in (*indexes, BRUTE)}
+            found: dict[str, SearchResult] = {}
             for _ in range(repeats):
-                mine, found = cpu_seconds(partial(index.search, queries, K, ef=EF, keep=keep))
-                its, exact = cpu_seconds(partial(brute, unit, queries, given, norms))
-                seconds["ours"].append(mine)
-                seconds["brute"].append(its)
-            ours, other = (statistics.median(times) for times in seconds.values())
-            rows.append(
-                {
-                    "dataset": data.name,
-                    "contender": f"filter {given.kind}",
-                    "setting": f"{share:.1%} pass",
-                    "recall_at_10": hits(found, exact),
-                    "queries_per_second": len(queries) / ours,
-                    "ratio": other / ours,
-                    "rival": BRUTE,
-                }
-            )
+                for name, index in indexes.items():
+                    used, found[name] = cpu_seconds(partial(index.search, queries, K, ef=EF, keep=keep))
+                    seconds[name].append(used)
+                used, exact = cpu_seconds(partial(brute, unit, queries, given, norms))
+                seconds[BRUTE].append(used)
+            for name, result in found.items():
+                ours, other = (statistics.median(seconds[one]) for one in (name, BRUTE))
+                rows.append(
+                    {
+                        "dataset": data.name,
+                        "contender": f"{name}, filter {given.kind}",
+                        "setting": f"{share:.1%} pass",
+                        "recall_at_10": hits(result, exact),
+                        "queries_per_second": len(queries) / ours,
+                        "ratio": other / ours,
+                        "rival": BRUTE,
+                    }
+                )
     return rows
 
 

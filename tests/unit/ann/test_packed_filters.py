@@ -127,4 +127,4 @@ def test_a_way_is_chosen_by_what_passes() -> None:
     codes = packed_methods(passing, one, size=1_000_000, columns=128, ef=40, lines=1, exact_rows=512)
     assert codes.tolist() == [scan, scan, scan, cross, compare]
     shared = packed_methods(passing, many, size=1_000_000, columns=128, ef=40, lines=1, exact_rows=512)
-    assert shared.tolist() == [scan, PRODUCT, scan, cross, compare]
+    assert shared.tolist() == [scan, PRODUCT, PRODUCT, cross, compare]
