@@ -47,7 +47,7 @@ def nearest_of_set(
     ids = np.full((len(queries), k), NONE, dtype=np.uint32)
     distances = np.full((len(queries), k), np.inf, dtype=np.float32)
     compared, least = len(queries) * len(rows), min(k, len(rows))
-    for begin in range(0, len(queries), _QUERY_ROWS):
+    for begin in range(0, len(queries) if least else 0, _QUERY_ROWS):
         part = slice(begin, begin + _QUERY_ROWS)
         screen, slack = _screen(queries[part], held, norms, l2=metric == "l2")
         limits = np.partition(screen, least - 1, axis=1)[:, least - 1] + slack

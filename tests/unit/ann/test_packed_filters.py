@@ -15,7 +15,7 @@ from fingerpost.tasks.ann.hnsw import HnswParams, build
 from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.search import Metric, SearchResult
 
-ROWS, COLUMNS, QUERIES, K = 4000, 24, 40, 10
+ROWS, COLUMNS, QUERIES, K = 3000, 24, 40, 10
 METRICS: tuple[Metric, ...] = ("l2", "ip", "cosine")
 World = tuple[NDArray[np.float32], NDArray[np.float32], Graph, Metric]
 
@@ -127,4 +127,4 @@ def test_a_way_is_chosen_by_what_passes() -> None:
     codes = packed_methods(passing, one, size=1_000_000, columns=128, ef=40, lines=1, exact_rows=512)
     assert codes.tolist() == [scan, scan, scan, cross, compare]
     shared = packed_methods(passing, many, size=1_000_000, columns=128, ef=40, lines=1, exact_rows=512)
-    assert shared.tolist() == [scan, PRODUCT, PRODUCT, cross, compare]
+    assert shared.tolist() == [scan, PRODUCT, scan, cross, compare]
