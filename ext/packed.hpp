@@ -150,13 +150,26 @@ class Marks {
   void fit(size_t more) {
     if (list_.size() < count_ + more + 8) list_.resize(2 * (count_ + more) + 64, 0);
   }
-  // Marks a node and lists it unless it was marked. Without a branch: which neighbours are new cannot be foreseen.
+  // Marks the nodes of a row of links, which ends early in `own`, and lists those that were not marked. Without branches:
+  // which neighbours are new cannot be foreseen.
+  void meet(const uint32_t* links, size_t stride, uint32_t own) {
+    uint64_t* const bits = bits_.data();
+    uint32_t* const list = list_.data();
+    size_t count = count_;
+    for (size_t i = 0; i < stride && links[i] != own; i += 8) {
+      for (size_t j = i; j < i + 8; ++j) {
+        const uint32_t id = links[j];
+        const uint64_t word = bits[id >> 6], bit = uint64_t{1} << (id & 63);
+        list[count] = id;
+        count += (word & bit) == 0;
+        bits[id >> 6] = word | bit;
+      }
+    }
+    count_ = count;
+  }
   void meet(uint32_t id) {
-    uint64_t& word = bits_[id >> 6];
-    const uint64_t bit = uint64_t{1} << (id & 63);
-    list_[count_] = id;
-    count_ += (word & bit) == 0;
-    word |= bit;
+    bits_[id >> 6] |= uint64_t{1} << (id & 63);
+    list_[count_++] = id;
   }
   size_t count() const { return count_; }
   // The list from `from` on; up to four places beyond its end may be read and hold nodes.
@@ -280,9 +293,7 @@ void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t e
       if (following != kNone) prefetch_bytes(view.links + static_cast<size_t>(following) * view.stride, view.stride * 4);
       const uint32_t* links = view.links + static_cast<size_t>(id) * view.stride;
       marks.fit(view.stride);
-      for (size_t i = 0; i < view.stride && links[i] != id; i += 8) {
-        for (size_t j = i; j < i + 8; ++j) marks.meet(links[j]);
-      }
+      marks.meet(links, view.stride, id);
       const uint32_t* fresh = marks.list(listed);
       for (size_t i = 0; i < marks.count() - listed; ++i) score.prefetch(fresh[i]);
     }

@@ -82,6 +82,7 @@ class PackedIndex:
         self._arrays: Arrays = dict(arrays)
         self.header = PackedHeader.of(self._arrays["numbers"])
         header = self.header
+        self.metric: Metric = header.metric
         self._index = kernel.Index(
             self._arrays,
             metric=header.metric,
@@ -139,11 +140,6 @@ class PackedIndex:
     def arrays(self) -> Arrays:
         """The index as named arrays."""
         return dict(self._arrays)
-
-    @property
-    def metric(self) -> Metric:
-        """How vectors are compared."""
-        return self.header.metric
 
     @property
     def size(self) -> int:
