@@ -161,6 +161,7 @@ class HnswBuilder {
   }
 
  private:
+  friend class HnswMerge;
   struct Edge {
     uint32_t target, source;
     float distance;
@@ -319,6 +320,14 @@ class HnswBuilder {
         for (size_t i = 0; i < record[0]; ++i) edges_.push_back({record[1 + i], source, near[i], level});
       }
     }
+    add_edges(threads);
+    for (size_t v = begin; v < end; ++v) raise(static_cast<uint32_t>(v));
+    collect_counters();
+    inserted_ = end;
+  }
+
+  // Adds edges_ to the lists of their targets.
+  void add_edges(int threads) {
     std::sort(edges_.begin(), edges_.end(), [](const Edge& a, const Edge& b) {
       if (a.level != b.level) return a.level < b.level;
       return a.target != b.target ? a.target < b.target : a.source < b.source;
@@ -333,12 +342,13 @@ class HnswBuilder {
     parallel_for(0, groups_.size() - 1, threads, [&](size_t g, int thread) {
       update(edges_.data() + groups_[g], edges_.data() + groups_[g + 1], work_[static_cast<size_t>(thread)]);
     }, 16);
-    for (size_t v = begin; v < end; ++v) raise(static_cast<uint32_t>(v));
+  }
+
+  void collect_counters() {
     for (Work& work : work_) {
       counters_ += work.counters;
       work.counters = {};
     }
-    inserted_ = end;
   }
 
   // Marks what is reachable from `start` over level 0; parent[v] is the tree edge that reached v.

@@ -24,6 +24,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "hnsw": (
         "hnsw.pyx",
         "hnsw.hpp",
+        "hnsw_merge.hpp",
         "build_rows.hpp",
         "build_search.hpp",
         "byte_kernels.hpp",
