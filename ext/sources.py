@@ -17,6 +17,7 @@ LINK_FLAGS = ("-pthread",)
 _BUILD = ("build.pxd",)
 _SIMD = ("simd.pxd", "simd.hpp")
 _GRAPH = ("graph.pxd", "graph.hpp", *_SIMD)
+_BUILDER = ("hnsw.hpp", "build_rows.hpp", "build_search.hpp", "byte_kernels.hpp", "parallel.hpp", *_GRAPH, *_BUILD)
 
 _BUILDER = ("hnsw.hpp", "build_rows.hpp", "build_search.hpp", "byte_kernels.hpp", "parallel.hpp", *_GRAPH, *_BUILD)
 #: Extension name to the files beside this one that it is compiled from (the ``.pyx`` first).
@@ -28,6 +29,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "packed": (
         "packed.pyx",
+        "filtered.hpp",
         "packed.hpp",
         "packed_codes.hpp",
         "packed_pool.hpp",

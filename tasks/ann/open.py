@@ -430,7 +430,7 @@ class LiveIndex(EngineParts):
             found = self.filtered.search(rows, max(k, 1), ef=ef, threads=threads, keep=chosen)
         else:
             radius = radius_of(float(within), self.metric)
-            found = self.filtered.within(rows, radius, most=max(k, 1), ef=ef, threads=threads, keep=chosen)
+            found = self.exact_filtered.within(rows, radius, most=max(k, 1), ef=ef, threads=threads, keep=chosen)
         cut = replace(found, ids=found.ids[:, :k], distances=found.distances[:, :k])
         return matches_of(cut, self._ids, names, self.metric, DENSE_MEASURES[self.metric])
 
@@ -451,8 +451,13 @@ class LiveIndex(EngineParts):
         return joined_matches(list(texts), answers, measure)
 
     @cached_property
-    def filtered(self) -> FilteredIndex:
-        """The search with a filter for each query; holds a copy of the vectors of its own."""
+    def filtered(self) -> FilteredIndex | PackedIndex:
+        """The search with a filter for each query: of the packed index where the release has one."""
+        return open_packed(self.store, self.members["packed"]) if "packed" in self.members else self.exact_filtered
+
+    @cached_property
+    def exact_filtered(self) -> FilteredIndex:
+        """The search by exact distances with a filter for each query; holds a copy of the vectors of its own."""
         graph = read_graph(self._open("graph", contracts.GRAPH))
         return FilteredIndex(self.vectors, graph, kernel_metric(self.metric))
 
