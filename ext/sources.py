@@ -23,6 +23,15 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "ngrams": ("ngrams.pyx", "ngrams.hpp", "marks.hpp", *_BUILD),
     "hnsw": ("hnsw.pyx", "hnsw.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
+    "deferred": (
+        "deferred.pyx",
+        "deferred.hpp",
+        "deferred_search.hpp",
+        "deferred_estimate.hpp",
+        "parallel.hpp",
+        *_GRAPH,
+        *_BUILD,
+    ),
     "ranker_solve": (
         "ranker_solve.pyx",
         "ranker_cluster.hpp",
