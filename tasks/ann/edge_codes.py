@@ -169,7 +169,7 @@ def _margins(sample: EdgeSample, directions: np.ndarray, *, bits: int, margin: f
     left_mean, left_spread = _slope(outside, query * left)
     noise_mean, noise_spread = _slope(inside, query * noise / np.sqrt(len(directions)))
     error = float(np.std((outside - left_mean * query * left + inside) / (query * neighbour)))
-    # A mean below zero would raise estimates, and it is no more than chance.
+    # A mean below zero would raise estimates, and it is noise of the sample.
     return max(left_mean, 0.0) + margin * left_spread, max(noise_mean, 0.0) + margin * noise_spread, error
 
 

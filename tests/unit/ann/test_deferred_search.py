@@ -74,7 +74,7 @@ def oracle(index: DeferredIndex, query: np.ndarray, *, ef: int) -> tuple[list[tu
         open_ones = [entry for entry in frontier if entry[1] not in expanded]
         if not open_ones:
             return frontier, computed
-        at, node = open_ones[0]
+        node = open_ones[0][1]
         if node not in exact:
             together = [entry for entry in open_ones if entry[1] not in exact][:4]
             for entry in together:
