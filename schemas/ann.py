@@ -4,6 +4,7 @@ from fingerpost.schemas import fields as f
 from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
 from fingerpost.schemas.contract import Contract, Table
 from fingerpost.schemas.matrices import dense_table, tensor_table
+from fingerpost.schemas.packed_index import PACKED
 from fingerpost.schemas.releases import MEMBERS
 
 _FIGURES = Table(
@@ -11,6 +12,12 @@ _FIGURES = Table(
 )
 
 GRAPH = Contract("ann.graph", 1, (tensor_table("graph"),), "the HNSW graph: adjacency by level and entry points")
+CHANGES = Contract(
+    "ann.changes",
+    1,
+    (Table("rows", (f.Field("before", f.pa.int64(), "the row of the earlier index, -1 for none"),)),),
+    "the rows of an index that an earlier one had with the same id and vector",
+)
 FINGER_BASIS = Contract(
     "ann.finger_basis",
     1,
@@ -30,6 +37,45 @@ NEIGHBORS = Contract(
     "the nearest neighbours of every document, padded with 4294967295 and infinity",
 )
 EVALUATION = Contract("ann.evaluation", 1, (_FIGURES,), "recall and work of the searches against exact search")
+CODES = Contract(
+    "ann.codes",
+    1,
+    (tensor_table("codes"),),
+    "the vectors in short codes, of each kind that a search may use, and what makes them of vectors",
+)
+SPEEDS = Contract(
+    "ann.speeds", 1, (_FIGURES,), "recall, work and memory of the ways to search an index, on queries that it lacks"
+)
+CERTIFICATE = Contract(
+    "ann.certificate",
+    1,
+    (
+        SETTINGS,
+        Table(
+            "tried",
+            (
+                f.Field("plan", f.STRING, "a way to search the index", nonempty=True),
+                f.Field("on", f.pa.bool_(), "whether it was chosen"),
+                f.Field("reason", f.STRING, "why, in a sentence", nonempty=True),
+            ),
+            key=("plan",),
+            own_words=True,
+        ),
+        Table(
+            "curve",
+            (
+                f.Field("ef", f.pa.int64(), "width of the search"),
+                f.Field("recall", f.pa.float64(), "mean recall", finite=True),
+                f.Field("low", f.pa.float64(), "lower bound of it on queries alike", finite=True),
+                f.Field("high", f.pa.float64(), "upper bound of it", finite=True),
+                f.Field("distances", f.pa.float64(), "full distances per query", finite=True),
+                f.Field("estimates", f.pa.float64(), "estimated distances per query", finite=True),
+            ),
+            key=("ef",),
+        ),
+    ),
+    "how an index is searched, and the recall that it then reaches by the width of the search, with bounds",
+)
 RETRIEVAL = Contract(
     "ann.retrieval",
     1,
@@ -81,10 +127,15 @@ INDEX = Contract(
 
 CONTRACTS = (
     GRAPH,
+    CHANGES,
     FINGER_BASIS,
     FINGER_TABLES,
     NEIGHBORS,
     EVALUATION,
+    CODES,
+    SPEEDS,
+    CERTIFICATE,
+    PACKED,
     RETRIEVAL,
     TUNING,
     JUDGED,

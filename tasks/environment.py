@@ -1,6 +1,6 @@
 """The environment of stages: the context that a run provides to them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ledger import Ledger, PlannedStage, StageRecord
+from fingerpost.tasks.ledger import Estimate, Ledger, PlannedStage, StageRecord
 from fingerpost.tasks.shards import Executor, SerialExecutor
 
 
@@ -68,6 +68,8 @@ class Environment:
     because: added to the reason of every stage that is computed. notes: further remarks for plan and report.
     changed: the change of a stage's inputs where the flow can name it better than their digests; hints: the part whose
         ledger is used where ``part`` is a day of an input.
+    expected: the cost of a stage (a domain's word, the stage's name) that was never computed for the collection, where
+        it can be told from the size of the input.
     """
 
     store: Store
@@ -91,6 +93,7 @@ class Environment:
     changed: str = ""
     hints: str | None = None
     notes: list[str] = field(default_factory=list)
+    expected: Callable[[str, str], Estimate | None] = lambda word, stage: None
 
     @property
     def ledger(self) -> Ledger:

@@ -5,6 +5,7 @@ they were computed in.
 """
 
 import contextlib
+import ctypes
 import os
 import resource
 import sys
@@ -106,6 +107,7 @@ class ShardJob:
     def __call__(self, shard: Shard) -> ShardReport:
         """Runs one shard, writes its files and records them in the stage's workspace."""
         started = time.perf_counter()
+        release_memory()
         reset_peak_memory()
         with threadpool_limits(1):
             output = self.function(self.store, shard, **self.arguments)
@@ -129,6 +131,14 @@ class PassJob:
         """Runs the function on one shard."""
         with threadpool_limits(1):
             return self.function(self.store, shard, **self.arguments)
+
+
+def release_memory() -> None:
+    """Returns the memory of Arrow and of C++ that is free again to the system, which they would keep."""
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):  # another C library has no such function
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def reset_peak_memory() -> None:

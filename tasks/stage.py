@@ -35,7 +35,7 @@ from fingerpost.tasks.code import code_hash
 from fingerpost.tasks.environment import Environment, Source, current_environment
 from fingerpost.tasks.ledger import Estimate, PlannedStage, StageRecord, full_name, input_texts
 from fingerpost.tasks.same_code import known_as
-from fingerpost.tasks.shards import peak_memory_mb, reset_peak_memory
+from fingerpost.tasks.shards import peak_memory_mb, release_memory, reset_peak_memory
 from fingerpost.tasks.stage_run import StageRun, identity_of
 
 #: Packages that only some stages need, and that may not be installed.
@@ -180,7 +180,8 @@ class Stage:
         )
 
     def _estimate(self, env: Environment, existing: Manifest | None = None) -> Estimate | None:
-        return Estimate.of(existing or _readable(env.store, env.ledger.latest(self.contract.name)))
+        known = existing or _readable(env.store, env.ledger.latest(self.contract.name))
+        return Estimate.of(known) or env.expected(self.contract.name.partition(".")[0], self.name)
 
     def differs(self, env: Environment, ref: Ref, **parameters: Any) -> str:
         """Why the stage would produce an artifact other than ``ref`` from the same inputs; empty if it would not."""
@@ -273,6 +274,7 @@ class Stage:
             run.workspace.clear()
         estimate = self._estimate(env)
         reason = "; ".join(filter(None, (reason, env.because)))
+        release_memory()
         reset_peak_memory()
         started, cpu = time.perf_counter(), time.process_time()
         try:

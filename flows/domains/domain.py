@@ -159,6 +159,9 @@ class Domain:
     #: Contract -> ``"module:function"`` of ``(store, before, after) -> list[DataChange]``, for ``diff``; empty where
     #: counts of rows, files and metrics suffice, as for a release, whose members are compared one by one.
     changes: Mapping[str, str] = field(default_factory=dict)
+    #: ``(settings, outlook) -> {stage: Estimate}``: the cost of its stages over an input of documents of which only the
+    #: :class:`fingerpost.schemas.inputs.outlook.Outlook` is known.
+    costs: str = ""
     report: Section | None = None
     #: Its commands, ``"fingerpost.flows.domains.xmr.commands:rank"``, in the order in which help lists them.
     commands: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run import openlineage
 from fingerpost.flows.run.execution import close_executor, executor_of
+from fingerpost.flows.run.expectations import Expectations
 from fingerpost.flows.run.failures import alert_of_failure, deadline_kept
 from fingerpost.flows.run.faults import said
 from fingerpost.flows.run.inputs import remember
@@ -275,6 +276,7 @@ def _new_run(
         stale_on_versions=settings.run.stale_on == "versions",
         progress=progress,
         before=partition(store, flow, settings.input.collection, settings.day).get("stages") or {},
+        expected=Expectations(settings).of,
     )
     now = datetime.now(UTC)
     return Run(

@@ -49,18 +49,19 @@ def sample_rows(rows: int, count: int, *, seed: int) -> NDArray[np.int64]:
 
 
 def evaluate_searches(
-    plain: Index, finger: Index, params: EvaluationParams, *, clock: Callable[[], float]
+    plain: Index, finger: Index | None, params: EvaluationParams, *, clock: Callable[[], float]
 ) -> Evaluation:
     """Searches the neighbours of sampled documents, excluding themselves, at every width with both methods.
 
-    ``plain`` and ``finger`` share vectors, graph and metric. Distances per query include the upper levels. Queries per
-    second are the median of ``repeats`` interleaved passes on one thread. ``finger_speedup`` is FINGER's queries per
-    second over those of plain search, at equal recall by interpolation between widths.
+    ``plain`` and ``finger`` (None where there are no tables) share vectors, graph and metric. Distances per query include
+    the upper levels. Queries per second are the median of ``repeats`` interleaved passes on one thread.
+    ``finger_speedup`` is FINGER's queries per second over those of plain search, at equal recall by interpolation between
+    widths; 0 without FINGER.
     """
     rows = sample_rows(len(plain.vectors), params.queries, seed=params.seed)
     queries = np.ascontiguousarray(plain.vectors[rows])
     exact = without_self(ExactIndex(plain.vectors, plain.metric).search(queries, params.k + 1), rows)
-    methods = {"hnsw": plain, "finger": finger}
+    methods = {"hnsw": plain} | ({"finger": finger} if finger is not None else {})
     figures: list[Figure] = []
     speeds: dict[str, dict[str, list[float]]] = {}
     for ef in sorted({*params.ef, params.gate_ef}):
@@ -74,15 +75,14 @@ def evaluate_searches(
                     figures += _figures(name, ef, without_self(result, rows), exact)
         speeds[str(ef)] = {name: [len(rows) / float(np.median(seconds))] for name, seconds in times.items()}
     curves = {name: _curve(figures, speeds, name) for name in methods}
-    quality = {
-        f"recall_at_{params.k}": _figure(figures, "hnsw", params.gate_ef, "recall"),
-        f"finger_recall_at_{params.k}": _figure(figures, "finger", params.gate_ef, "recall"),
-    }
+    names = {"hnsw": "recall", "finger": "finger_recall"}
+    quality = {f"{names[name]}_at_{params.k}": _figure(figures, name, params.gate_ef, "recall") for name in methods}
+    speedup = speed_ratio(curves["finger"], curves["hnsw"]) if finger is not None else 0.0
     speed = {ef: {name: round(value[0], 1) for name, value in by_name.items()} for ef, by_name in speeds.items()}
     return Evaluation(
         figures,
         quality,
-        {"queries_per_second": speed, "finger_speedup": round(speed_ratio(curves["finger"], curves["hnsw"]), 3)},
+        {"queries_per_second": speed, "finger_speedup": round(speedup, 3)},
     )
 
 

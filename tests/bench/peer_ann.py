@@ -49,13 +49,32 @@ class Faiss:
         return self.index.search(_unit(queries) if self.cosine else queries, k)[1]
 
 
+class Usearch:
+    distribution = "usearch"
+
+    def build(self, train: np.ndarray, metric: str, seed: int, max_neighbors: int, ef_construction: int) -> None:
+        from usearch.index import Index
+
+        kind = {"l2": "l2sq", "ip": "ip", "cosine": "cos"}[metric]
+        self.index = Index(
+            ndim=train.shape[1], metric=kind, dtype="f32", connectivity=max_neighbors, expansion_add=ef_construction
+        )
+        # Levels are drawn from a generator without a seed: the order of the rows varies instead.
+        order = np.random.default_rng(seed).permutation(len(train))
+        self.index.add(order, train[order], threads=1)
+
+    def search(self, queries: np.ndarray, k: int, ef: int) -> np.ndarray:
+        self.index.expansion_search = ef
+        return np.asarray(self.index.search(queries, k, threads=1).keys).astype(np.int64)
+
+
 def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def main() -> None:
     name, train_file, test_file, metric = sys.argv[1:]
-    peer = {"hnswlib": Hnswlib, "faiss": Faiss}[name]()
+    peer = {"hnswlib": Hnswlib, "faiss": Faiss, "usearch": Usearch}[name]()
     train, test = np.load(train_file), np.load(test_file)
     for line in sys.stdin:
         request = json.loads(line)

@@ -25,6 +25,7 @@ from fingerpost.schemas.matrices import (
     tensors_from_arrow,
     tensors_to_arrow,
 )
+from fingerpost.schemas.tensors import tensors_table
 from tests.strategies import csr_matrices, dense_matrices, tensors
 
 
@@ -165,3 +166,13 @@ def test_figures_become_rows_also_where_there_are_none() -> None:
     empty = figures_to_arrow([])
     assert empty.num_rows == 0
     assert empty.schema == figures_to_arrow(figures).schema
+
+
+@given(tensors())
+def test_a_table_of_large_tensors_is_that_of_others(arrays: dict[str, np.ndarray]) -> None:
+    assert tensors_table(arrays).equals(tensors_to_arrow(arrays))
+
+
+def test_text_is_no_large_tensor() -> None:
+    with pytest.raises(ContractError, match=r"tensor 'x': expected a numeric dtype, got .*; store text in a table"):
+        tensors_table({"x": np.array(["text"])})

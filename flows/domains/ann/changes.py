@@ -26,6 +26,16 @@ def evaluation(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     return [figure_changes(store, before, after, ann.EVALUATION)]
 
 
+def speeds(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """Changed metrics of the ways to search."""
+    return [figure_changes(store, before, after, ann.SPEEDS)]
+
+
+def certificate(store: Store, before: Ref, after: Ref) -> list[DataChange]:
+    """What an index is certified to deliver, where it is something else."""
+    return [setting_changes(store, before, after, ann.CERTIFICATE, "values of the certificate")]
+
+
 def tuning(store: Store, before: Ref, after: Ref) -> list[DataChange]:
     """Parameters of answering that were chosen otherwise, and metrics of those tried."""
     chosen = setting_changes(store, before, after, ann.TUNING, "parameters of answers")

@@ -6,6 +6,7 @@ from fingerpost.flows import domains
 from fingerpost.flows.domains.corpus.sources import daily_of, sample_source, source_of
 from fingerpost.flows.domains.settings import Settings
 from fingerpost.flows.run.daily import import_days, merging, note_deletions
+from fingerpost.flows.run.expectations import outlook_on
 from fingerpost.flows.run.input_days import several_days
 from fingerpost.flows.run.rewriting import instead_of
 from fingerpost.flows.run.runtime import Run
@@ -73,15 +74,23 @@ def made_of(run: Run, documents: Ref) -> Made:
     """What is made of documents: terms where there are texts, vectors where the input has not one in every row.
 
     The setting ``input.vectors`` decides otherwise. A plan for documents that are not imported yet uses the newest ones
-    of the collection, or assumes texts.
+    of the collection, or the first rows of the input, or assumes texts.
     """
     choice, store = run.settings.input.vectors, run.env.store
     newest = documents if store.has(documents) else run.env.ledger.latest(documents.name)
-    quality = store.manifest(newest).quality if newest is not None else {"texts": True, "vectors": False}
+    quality = store.manifest(newest).quality if newest is not None else _expected(run.settings)
     computed = choice == "computed" or (choice == "auto" and not quality["vectors"])
     if computed and choice == "auto" and not run.env.planning:
         _note_unused(run, documents)
     return Made(computed or bool(quality["texts"]), computed)
+
+
+def _expected(settings: Settings) -> dict[str, bool]:
+    """Whether documents that are not imported yet will have texts and vectors."""
+    outlook = outlook_on(settings)
+    if outlook is None:
+        return {"texts": True, "vectors": False}
+    return {"texts": outlook.texts, "vectors": outlook.vectors is not None}
 
 
 def _note_unused(run: Run, documents: Ref) -> None:

@@ -19,13 +19,14 @@ from fingerpost.schemas.matrices import (
 )
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.schemas.tensors import tensors_table
 from fingerpost.tasks.ann.evaluation import EvaluationParams, evaluate_searches
 from fingerpost.tasks.ann.finger_basis import FingerParams, fit_basis
 from fingerpost.tasks.ann.finger_tables import project_rows, range_tables
 from fingerpost.tasks.ann.graph import Graph
 from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
-from fingerpost.tasks.ann.neighbors import NeighborParams, neighbor_table
-from fingerpost.tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph
+from fingerpost.tasks.ann.neighbors import NeighborParams, row_neighbors
+from fingerpost.tasks.ann.open import kernel_metric, open_finger, open_packed, read_basis, read_graph
 from fingerpost.tasks.corpus.open import read_vectors
 from fingerpost.tasks.shards import Shard, ShardOutput, row_shards
 from fingerpost.tasks.stage import stage
@@ -42,17 +43,18 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
     """Builds the HNSW graph over all vectors, identical for any number of threads; resumes after a kill."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     builder = _inserted(run, rows, kernel_params(params))
-    graph = builder.graph()
-    run.write("graph", tensors_to_arrow(graph_arrays(graph)))
-    degrees = np.diff(graph.indptr)
+    graph, distances, dimensions = builder.graph(), builder.counters.distances, rows.shape[1]
+    # Before the graph is written, which takes as much memory again.
+    del builder, rows
+    run.write("graph", tensors_table(graph_arrays(graph)))
     run.quality = {
         "nodes": graph.size,
         "edges": len(graph.indices),
         "levels": 1 + len(graph.upper),
-        "mean_degree": round(float(degrees.mean()), 3),
-        "dimensions": rows.shape[1],
+        "mean_degree": round(float(graph.degrees.mean()), 3),
+        "dimensions": dimensions,
         "metric": params.metric,
-        "build_distances": builder.counters.distances,
+        "build_distances": distances,
     }
 
 
@@ -120,10 +122,10 @@ def _finger_shard(store: Store, shard: Shard, *, vectors: Ref, graph: Ref, finge
 
 
 @stage(contracts.NEIGHBORS)
-def find_neighbors(run: StageRun, vectors: Ref, graph: Ref, *, metric: str, params: NeighborParams) -> None:
+def find_neighbors(run: StageRun, vectors: Ref, packed: Ref, *, params: NeighborParams) -> None:
     """Finds the nearest neighbours of every document with the index, one shard per range of documents."""
     shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), params.rows_per_shard)
-    figures = run.map_shards(_neighbor_shard, shards, vectors=vectors, graph=graph, metric=metric, params=params)
+    figures = run.map_shards(_neighbor_shard, shards, vectors=vectors, packed=packed, params=params)
     run.quality = {
         "documents": sum(f["rows"] for f in figures),
         "k": params.k,
@@ -131,11 +133,9 @@ def find_neighbors(run: StageRun, vectors: Ref, graph: Ref, *, metric: str, para
     }
 
 
-def _neighbor_shard(
-    store: Store, shard: Shard, *, vectors: Ref, graph: Ref, metric: str, params: NeighborParams
-) -> ShardOutput:
-    index = open_searcher(store, vectors, graph, metric)
-    result = neighbor_table(index, shard.start, shard.stop, params.k, ef=params.ef)
+def _neighbor_shard(store: Store, shard: Shard, *, vectors: Ref, packed: Ref, params: NeighborParams) -> ShardOutput:
+    rows = read_vectors(store.open(vectors, corpus.VECTORS), shard.start, shard.stop)
+    result = row_neighbors(open_packed(store, packed), rows, shard.start, params.k, ef=params.ef)
     table = pa.table({"neighbors": fixed_lists(result.ids), "distances": fixed_lists(result.distances)})
     return ShardOutput({"neighbors": table}, {"rows": table.num_rows, "distances": result.counters.distances})
 
@@ -145,18 +145,16 @@ def evaluate_index(
     run: StageRun,
     vectors: Ref,
     graph: Ref,
-    finger_basis: Ref,
-    finger_tables: Ref,
-    *,
+    *finger: Ref,
     metric: str,
     params: EvaluationParams,
 ) -> None:
-    """Measures recall, work and speed of plain and FINGER search against exact search."""
+    """Measures recall, work and speed of plain search and, given its basis and tables, FINGER's against exact search."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
     adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
     plain = HnswIndex(rows, adjacency, kernel_metric(metric))
-    finger = open_finger(run.store, rows, adjacency, finger_basis, finger_tables, metric)
-    result = evaluate_searches(plain, finger, params, clock=time.perf_counter)
+    estimated = open_finger(run.store, rows, adjacency, finger[0], finger[1], metric) if finger else None
+    result = evaluate_searches(plain, estimated, params, clock=time.perf_counter)
     run.write("figures", figures_to_arrow(result.figures))
     run.quality, run.measured = result.quality, result.measured
 
@@ -179,7 +177,7 @@ def assemble_index(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None
         "recall_at_10": evaluation.quality["recall_at_10"],
         "metric": run.store.manifest(by_role["graph"]).quality["metric"],
     }
-    for role in ("retrieval", "judgement"):
+    for role in ("certificate", "retrieval", "judgement"):
         if role in by_role:
             run.quality |= run.store.manifest(by_role[role]).quality
     run.measured = {"finger_speedup": evaluation.run["measured"]["finger_speedup"]}
