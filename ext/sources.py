@@ -26,6 +26,15 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
     "growth": ("growth.pyx", "growth.hpp", *_BUILDER),
     "filtered": ("filtered.pyx", "filtered.hpp", "filtered_batch.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
+    "deferred": (
+        "deferred.pyx",
+        "deferred.hpp",
+        "deferred_search.hpp",
+        "deferred_estimate.hpp",
+        "parallel.hpp",
+        *_GRAPH,
+        *_BUILD,
+    ),
     "packed": (
         "packed.pyx",
         "filtered.hpp",
