@@ -89,16 +89,15 @@ class GrowingBuilder : public HnswBuilder {
       if (at >= lost && work.ids.size() >= cap(level)) break;
       meet(view_.links(mine.queue[at], level), work.ids, mine);
     }
-    const Distance distance(view_);
     work.distances.resize(work.ids.size());
-    distance.many(view_.row(v), work.ids.data(), work.ids.size(), work.distances.data());
+    rows_.many(v, work.ids.data(), work.ids.size(), work.distances.data());
     work.counters.distances += work.ids.size();
     const size_t staying = static_cast<size_t>(
         std::count_if(mine.before.begin(), mine.before.end(), [&](uint32_t id) { return !gone(id); }));
     work.keys.clear();
     for (size_t i = 0; i < work.ids.size(); ++i) work.keys.push_back(pack(work.distances[i], work.ids[i]));
     std::sort(work.keys.begin() + static_cast<std::ptrdiff_t>(staying), work.keys.end());
-    fill(distance, v, staying, cap(level), work);
+    fill(v, staying, cap(level), work);
     write(v, level, work.kept);
     for (const uint64_t key : work.kept) {
       const uint32_t id = id_of(key);
@@ -109,13 +108,13 @@ class GrowingBuilder : public HnswBuilder {
   }
 
   // Keeps the first `staying` keys and adds others by the rule of select, up to cap.
-  void fill(const Distance& distance, uint32_t v, size_t staying, size_t cap, Work& work) {
+  void fill(uint32_t v, size_t staying, size_t cap, Work& work) {
     work.kept.assign(work.keys.begin(), work.keys.begin() + static_cast<std::ptrdiff_t>(staying));
     work.ids.clear();
     size_t equal = 0;
     for (const uint64_t key : work.kept) {
       work.ids.push_back(id_of(key));
-      equal += twins(id_of(key), v);
+      equal += rows_.twins(id_of(key), v);
     }
     float near[4];
     for (size_t at = staying; at < work.keys.size() && work.kept.size() < cap; ++at) {
@@ -124,11 +123,11 @@ class GrowingBuilder : public HnswBuilder {
       bool good = true;
       for (size_t i = 0; i < work.ids.size() && good; i += 4) {
         const size_t count = std::min<size_t>(4, work.ids.size() - i);
-        distance.many(view_.row(id), work.ids.data() + i, count, near);
+        rows_.many(id, work.ids.data() + i, count, near);
         work.counters.distances += count;
         for (size_t j = 0; j < count; ++j) good = good && !(near[j] < limit);
       }
-      if (good && twins(id, v)) {
+      if (good && rows_.twins(id, v)) {
         good = equal < cap / 2;
         if (good) ++equal;
       }

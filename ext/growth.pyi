@@ -28,8 +28,10 @@ class Builder:
         max_neighbors: int,
         ef_construction: int,
         levels: NDArray[np.uint8],
+        *,
+        threads: int = 1,
     ) -> None:
-        """Copies vectors (n, d); levels (n,): the top level of each node."""
+        """Reads vectors (n, d) where they lie; levels (n,): the top level of each node."""
 
     @property
     def bad_row(self) -> int:

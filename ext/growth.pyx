@@ -14,7 +14,7 @@ SOURCE_HASH: str = FINGERPOST_SOURCE_HASH.decode()
 
 cdef extern from "growth.hpp" namespace "fingerpost" nogil:
     cdef cppclass GrowingBuilder:
-        GrowingBuilder(const float*, size_t, size_t, Metric, int, int, uint64_t, const uint8_t*) except +
+        GrowingBuilder(const float*, size_t, size_t, Metric, int, int, uint64_t, int, const uint8_t*) except +
         size_t inserted()
         uint32_t bad_row()
         uint32_t entry()
@@ -44,15 +44,20 @@ def force_path(str name):
 
 cdef class Builder:
     cdef unique_ptr[GrowingBuilder] builder
+    # The builder reads the rows where they lie.
+    cdef const float[:, ::1] vectors
 
     def __init__(self, const float[:, ::1] vectors, str metric, int max_neighbors, int ef_construction,
-                 const uint8_t[::1] levels):
+                 const uint8_t[::1] levels, *, int threads=1):
         if vectors.shape[0] == 0 or vectors.shape[1] == 0 or levels.shape[0] != vectors.shape[0]:
             raise ValueError("builder: expected vectors and a level for each; check the inputs")
         if max_neighbors < 2 or ef_construction < 1:
             raise ValueError("builder: expected max_neighbors >= 2 and ef_construction >= 1; check the inputs")
-        self.builder.reset(new GrowingBuilder(&vectors[0, 0], vectors.shape[0], vectors.shape[1], metric_of(metric),
-                                              max_neighbors, ef_construction, 0, &levels[0]))
+        cdef Metric kind = metric_of(metric)
+        self.vectors = vectors
+        with nogil:
+            self.builder.reset(new GrowingBuilder(&vectors[0, 0], vectors.shape[0], vectors.shape[1], kind,
+                                                  max_neighbors, ef_construction, 0, threads, &levels[0]))
 
     @property
     def bad_row(self):

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "build_rows.hpp"
+#include "build_search.hpp"
 #include "graph.hpp"
 #include "parallel.hpp"
 
@@ -64,26 +66,21 @@ class HnswBuilder {
   // Rows of a batch. Small enough that searching the older graph loses nothing measurable, large enough to share out.
   static constexpr size_t kBatch = 128;
 
-  // levels: of all nodes, instead of drawn ones.
+  // vectors: must outlive the builder. levels: of the nodes, or null where they are drawn.
   HnswBuilder(const float* vectors, size_t n, size_t dim, Metric metric, int max_neighbors, int ef_construction,
-              uint64_t seed, const uint8_t* levels = nullptr)
+              uint64_t seed, int threads = 1, const uint8_t* levels = nullptr)
       : n_(n), m_(static_cast<size_t>(max_neighbors)), ef_(static_cast<size_t>(ef_construction)),
-        vectors_(copy_rows(vectors, n, dim)), level_(n), slot_(n), level0_(n * (1 + 2 * m_)), near0_(n * 2 * m_) {
+        rows_(vectors, n, dim, metric), level_(n), slot_(n), level0_(n * (1 + 2 * m_)), near0_(n * 2 * m_) {
+    rows_.make(threads);
     uint32_t records = 0;
     for (size_t i = 0; i < n; ++i) {
-      level_[i] = levels != nullptr ? levels[i] : static_cast<uint8_t>(draw_level(seed, i, max_neighbors));
+      level_[i] = levels ? levels[i] : static_cast<uint8_t>(draw_level(seed, i, max_neighbors));
       slot_[i] = level_[i] ? records : kNone;
       records += level_[i];
-      if (metric == Metric::cosine && !normalise(vectors_.data() + i * padded(dim), dim) && bad_row_ == kNone) {
-        bad_row_ = static_cast<uint32_t>(i);
-      }
     }
     upper_ = Buffer<uint32_t>(records * (1 + m_));
     near_upper_ = Buffer<float>(records * m_);
     view_.n = n;
-    view_.dim = view_.vector_stride = padded(dim);
-    view_.vectors = vectors_.data();
-    view_.metric = metric;
     view_.stride0 = 1 + 2 * m_;
     view_.level0 = level0_.data();
     view_.stride1 = 1 + m_;
@@ -94,11 +91,12 @@ class HnswBuilder {
 
   size_t n() const { return n_; }
   size_t inserted() const { return inserted_; }
-  uint32_t bad_row() const { return bad_row_; }
+  uint32_t bad_row() const { return rows_.bad_row(); }
   uint32_t entry() const { return entry_; }
   int level(size_t node) const { return level_[node]; }
   const Counters& counters() const { return counters_; }
   uint64_t repaired() const { return repaired_; }
+  RowForm form() const { return rows_.form(); }
   // Degree, then ids; nodes that are not inserted have degree 0.
   const uint32_t* links(uint32_t node, int level) const { return view_.links(node, level); }
   size_t cap(int level) const { return level == 0 ? 2 * m_ : m_; }
@@ -117,7 +115,7 @@ class HnswBuilder {
     float* near = mutable_near(node, level);
     record[0] = static_cast<uint32_t>(degree);
     std::copy(ids, ids + degree, record + 1);
-    Distance(view_).many(view_.row(node), ids, degree, near);
+    rows_.many(node, ids, degree, near);
   }
   void restore_end(size_t inserted, uint64_t distances, uint64_t expansions) {
     counters_.distances = distances;
@@ -134,18 +132,16 @@ class HnswBuilder {
     std::vector<bool> host(n_, false);
     parent[entry_] = entry_;
     spread(entry_, parent, queue);
-    Scratch scratch;
+    BuildScratch scratch;
     uint32_t last = kNone;
     size_t scan = 0;
     for (uint32_t u = 0; u < inserted_; ++u) {
       if (parent[u] != kNone || gone(u)) continue;
       // A crowd of equal vectors becomes a chain without a search for each.
-      bool done = last != kNone && twins(last, u) && room(last) && attach(last, u, parent);
+      bool done = last != kNone && rows_.twins(last, u) && room(last) && attach(last, u, parent);
       if (!done) {
-        const Distance distance(view_);
-        const float* row = view_.row(u);
         // From the entry point on level 0 only: every node found is then reachable.
-        search_level0(view_, distance, row, {entry_, distance(row, entry_)}, ef_, scratch, counters_);
+        search_level(view_, rows_, u, {entry_, rows_.one(u, entry_)}, 0, ef_, scratch, counters_);
         for (int pass = 0; pass < 3 && !done; ++pass) {
           for (size_t i = 0; i < scratch.pool.size() && !done; ++i) {
             const uint32_t near = scratch.pool.id(i);
@@ -171,9 +167,11 @@ class HnswBuilder {
     int level;
   };
   struct Work {
-    Scratch scratch;
+    BuildScratch scratch;
     Counters counters;
     std::vector<uint64_t> mates, keys, kept;
+    std::vector<uint8_t> out;
+    Places places;
     std::vector<uint32_t> ids;
     std::vector<float> distances;
   };
@@ -193,51 +191,59 @@ class HnswBuilder {
     }
   }
 
-  bool twins(uint32_t a, uint32_t b) const {
-    return std::memcmp(view_.row(a), view_.row(b), view_.dim * sizeof(float)) == 0;
-  }
-
   // Algorithm 4: of candidates in ascending order keeps one only if it is nearer to the node than to all kept.
   // Deviation: equal vectors take at most half of a list, or a crowd of them would know nothing but itself, and no
   // search that meets it would come out again.
-  void select(const Distance& distance, uint32_t node, const std::vector<uint64_t>& keys, size_t cap, Work& work) {
+  // The lists of the nodes below `settled` on this level tell some distances; no other thread may be writing them.
+  void select(uint32_t node, const std::vector<uint64_t>& keys, size_t cap, int level, size_t settled, Work& work) {
     size_t twins_left = cap / 2;
     std::vector<uint64_t>& kept = work.kept;
     kept.clear();
     work.ids.clear();
+    work.out.assign(keys.size(), 0);
+    if (settled > 0) work.places.fill(keys);
     float near[4];
-    for (const uint64_t key : keys) {
-      if (kept.size() >= cap) break;
+    for (size_t c = 0; c < keys.size() && kept.size() < cap; ++c) {
+      if (work.out[c]) continue;
+      const uint64_t key = keys[c];
       const uint32_t id = id_of(key);
       const float limit = distance_of(key);
-      const float* row = view_.row(id);
       bool good = true;
       for (size_t i = 0; i < work.ids.size() && good; i += 4) {
         const size_t count = std::min<size_t>(4, work.ids.size() - i);
-        distance.many(row, work.ids.data() + i, count, near);
+        rows_.many(id, work.ids.data() + i, count, near);
         work.counters.distances += count;
         for (size_t j = 0; j < count; ++j) good = good && !(near[j] < limit);
       }
-      if (good && twins(id, node)) {
+      if (good && rows_.twins(id, node)) {
         good = twins_left > 0;
         if (good) --twins_left;
       }
-      if (good) {
-        kept.push_back(key);
-        work.ids.push_back(id);
-      }
+      if (!good) continue;
+      kept.push_back(key);
+      work.ids.push_back(id);
+      if (id < settled) strike(id, level, keys, c, work);
+    }
+  }
+
+  // Strikes out the candidates after place `c` that are nearer to the kept `id` than to the node, as far as the edges
+  // of `id` tell: their distances are known.
+  void strike(uint32_t id, int level, const std::vector<uint64_t>& keys, size_t c, Work& work) {
+    const uint32_t* record = view_.links(id, level);
+    const float* near = mutable_near(id, level);
+    for (size_t i = 0; i < record[0]; ++i) {
+      const uint32_t place = work.places.find(record[1 + i]);
+      if (place != kNone && place > c && near[i] < distance_of(keys[place])) work.out[place] = 1;
     }
   }
 
   void find_neighbours(uint32_t v, size_t begin, Work& work) {
-    const Distance distance(view_);
-    const float* row = view_.row(v);
-    Scratch& scratch = work.scratch;
+    BuildScratch& scratch = work.scratch;
     const size_t mates = v - begin;
     work.ids.resize(mates);
     work.distances.resize(mates);
     for (size_t i = 0; i < mates; ++i) work.ids[i] = static_cast<uint32_t>(begin + i);
-    distance.many(row, work.ids.data(), mates, work.distances.data());
+    rows_.many(v, work.ids.data(), mates, work.distances.data());
     work.counters.distances += mates;
     work.mates.clear();
     for (size_t i = 0; i < mates; ++i) work.mates.push_back(pack(work.distances[i], static_cast<uint32_t>(begin + i)));
@@ -246,16 +252,12 @@ class HnswBuilder {
     Entry entry;
     const int top = begin > 0 ? view_.top_level : -1;
     if (top >= 0) {
-      entry = greedy_upper(view_, distance, row, scratch, work.counters, std::min<int>(top, level_[v]));
+      entry = descend(view_, rows_, v, scratch, work.counters, std::min<int>(top, level_[v]));
     }
     for (int level = level_[v]; level >= 0; --level) {
       work.keys.clear();
       if (level <= top) {
-        scratch.visited.reset(n_);
-        scratch.pool.reset(ef_);
-        scratch.visited.set(entry.id);
-        scratch.pool.insert(entry.distance, entry.id);
-        search_pool(view_, distance, row, level, scratch, work.counters);
+        search_level(view_, rows_, v, entry, level, ef_, scratch, work.counters);
         entry = {scratch.pool.id(0), scratch.pool.distance(0)};
         for (size_t i = 0; i < scratch.pool.size(); ++i) {
           work.keys.push_back(pack(scratch.pool.distance(i), scratch.pool.id(i)));
@@ -267,7 +269,7 @@ class HnswBuilder {
       }
       std::inplace_merge(work.keys.begin(), work.keys.begin() + static_cast<std::ptrdiff_t>(middle), work.keys.end());
       if (work.keys.size() > ef_) work.keys.resize(ef_);
-      select(distance, v, work.keys, m_, work);
+      select(v, work.keys, m_, level, level <= top ? begin : 0, work);
       write(v, level, work.kept);
     }
   }
@@ -291,7 +293,7 @@ class HnswBuilder {
       for (size_t i = 0; i < degree; ++i) work.keys.push_back(pack(near[i], record[1 + i]));
       work.keys.push_back(pack(edge->distance, edge->source));
       std::sort(work.keys.begin(), work.keys.end());
-      select(Distance(view_), target, work.keys, cap(level), work);
+      select(target, work.keys, cap(level), level, 0, work);
       write(target, level, work.kept);
     }
   }
@@ -377,18 +379,18 @@ class HnswBuilder {
       ++record[0];
     }
     record[1 + at] = to;
-    near[at] = Distance(view_)(view_.row(from), to);
+    near[at] = rows_.one(from, to);
     parent[to] = from;
     return true;
   }
 
   size_t n_, m_, ef_;
-  Buffer<float> vectors_;
+  BuildRows rows_;
   std::vector<uint8_t> level_;
   std::vector<uint32_t> slot_;
   Buffer<uint32_t> level0_, upper_;
   Buffer<float> near0_, near_upper_;  // distances of the edges: pruning needs them again and again
-  uint32_t bad_row_ = kNone, entry_ = kNone;
+  uint32_t entry_ = kNone;
   GraphView view_;
   size_t inserted_ = 0;
   uint64_t repaired_ = 0;

@@ -77,9 +77,29 @@ class Builder:
     """Inserts rows in batches of 128; the graph depends only on vectors, parameters and seed."""
 
     def __init__(
-        self, vectors: NDArray[np.float32], metric: str, max_neighbors: int, ef_construction: int, seed: int
+        self,
+        vectors: NDArray[np.float32],
+        metric: str,
+        max_neighbors: int,
+        ef_construction: int,
+        seed: int,
+        *,
+        threads: int = 1,
+        levels: NDArray[np.uint8] | None = None,
     ) -> None:
-        """Copies vectors (n, d); degree at most 2 * max_neighbors on level 0, max_neighbors above."""
+        """Keeps vectors (n, d) and makes the rows that distances are computed from; see :attr:`form`.
+
+        Degree is at most 2 * max_neighbors on level 0, max_neighbors above. levels: uint8 (n,), the top level of every
+        node instead of the drawn ones.
+        """
+
+    @property
+    def form(self) -> str:
+        """How distances are computed.
+
+        "integers": exactly, from bytes, for squared L2 of whole numbers within a range of 255. "codes": from 8 bits of
+        the rotated rows, and from the floats where two rows are near to each other. "floats": from the floats.
+        """
 
     @property
     def bad_row(self) -> int:

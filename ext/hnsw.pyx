@@ -19,9 +19,13 @@ cdef extern from "hnsw.hpp" namespace "fingerpost" nogil:
     size_t search_many(const GraphStore&, const float*, size_t, size_t, size_t, int, uint32_t*, float*,
                        Counters*) except +
     int draw_level(uint64_t, uint64_t, int)
+    cdef enum class RowForm(int):
+        floats
+        integers
+        codes
     size_t kBatch "fingerpost::HnswBuilder::kBatch"
     cdef cppclass HnswBuilder:
-        HnswBuilder(const float*, size_t, size_t, Metric, int, int, uint64_t) except +
+        HnswBuilder(const float*, size_t, size_t, Metric, int, int, uint64_t, int, const uint8_t*) except +
         size_t n()
         size_t inserted()
         uint32_t bad_row()
@@ -29,6 +33,7 @@ cdef extern from "hnsw.hpp" namespace "fingerpost" nogil:
         int level(size_t)
         const Counters& counters()
         uint64_t repaired()
+        RowForm form()
         const uint32_t* links(uint32_t, int)
         void insert_until(size_t, int) except +
         void restore_links(uint32_t, int, const uint32_t*, size_t) except +
@@ -163,17 +168,33 @@ cdef class Store:
 
 cdef class Builder:
     cdef unique_ptr[HnswBuilder] builder
+    # The builder reads the rows where they lie.
+    cdef const float[:, ::1] vectors
 
-    def __init__(self, const float[:, ::1] vectors, str metric, int max_neighbors, int ef_construction, uint64_t seed):
+    def __init__(self, const float[:, ::1] vectors, str metric, int max_neighbors, int ef_construction, uint64_t seed,
+                 *, int threads=1, const uint8_t[::1] levels=None):
+        cdef Metric kind = metric_of(metric)
+        cdef const uint8_t* given = NULL
         if vectors.shape[0] == 0 or vectors.shape[1] == 0 or max_neighbors < 2 or ef_construction < 1:
             raise ValueError("builder: expected vectors, max_neighbors >= 2 and ef_construction >= 1; check the inputs")
-        self.builder.reset(new HnswBuilder(&vectors[0, 0], vectors.shape[0], vectors.shape[1], metric_of(metric),
-                                           max_neighbors, ef_construction, seed))
+        if levels is not None:
+            if levels.shape[0] != vectors.shape[0]:
+                raise ValueError(f"levels: expected {vectors.shape[0]}, got {levels.shape[0]}; pass one for each row")
+            given = &levels[0]
+        self.vectors = vectors
+        with nogil:
+            self.builder.reset(new HnswBuilder(&vectors[0, 0], vectors.shape[0], vectors.shape[1], kind, max_neighbors,
+                                               ef_construction, seed, threads, given))
 
     @property
     def bad_row(self):
         cdef uint32_t row = self.builder.get().bad_row()
         return -1 if row == kNone else int(row)
+
+    @property
+    def form(self):
+        cdef RowForm form = self.builder.get().form()
+        return "integers" if form == RowForm.integers else "codes" if form == RowForm.codes else "floats"
 
     @property
     def inserted(self):

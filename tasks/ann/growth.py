@@ -63,7 +63,7 @@ def changed_graph(
     held[:] = rows[kept[0]]
     held[place] = rows
     levels = np.concatenate([graph_levels(graph), _drawn_levels(len(rows), params)[added]])
-    builder = kernel.Builder(held, params.metric, params.max_neighbors, params.ef_construction, levels)
+    builder = kernel.Builder(held, params.metric, params.max_neighbors, params.ef_construction, levels, threads=threads)
     del held
     if builder.bad_row >= 0:
         raise no_direction("vectors", int(np.flatnonzero(place == builder.bad_row)[0]))
@@ -96,7 +96,7 @@ def without_rows(
             f" {removed.shape} and {len(rows)}; pass the graph's rows"
         )
     levels = graph_levels(graph)
-    builder = kernel.Builder(rows, params.metric, params.max_neighbors, params.ef_construction, levels)
+    builder = kernel.Builder(rows, params.metric, params.max_neighbors, params.ef_construction, levels, threads=threads)
     if builder.bad_row >= 0:
         raise no_direction("vectors", builder.bad_row)
     _restore(builder, graph)

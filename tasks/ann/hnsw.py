@@ -60,17 +60,23 @@ class BuildCounters:
 class HnswBuilder:
     """Step-by-step construction of a graph that can be interrupted and resumed.
 
-    vectors: numbers (n, d), finite, n at least 1; for cosine no zero row. Raises VectorError naming the row.
+    vectors: numbers (n, d), finite, n at least 1; for cosine no zero row. Raises VectorError naming the row. Float32 in
+    C order is read where it lies and must not change. Distances are those of whole numbers where all values are such,
+    else of 8-bit codes, and of the floats where rows are near to each other (see ext/hnsw).
     """
 
-    def __init__(self, vectors: ArrayLike, params: HnswParams) -> None:
+    def __init__(self, vectors: ArrayLike, params: HnswParams, *, threads: int = 1) -> None:
         rows = checked_vectors(vectors)
         if not 0 < len(rows) <= MAX_NODES:
             raise VectorError(f"vectors: expected 1 to {MAX_NODES} rows, got {len(rows)}; split the corpus into shards")
         self.params = params
         self.size = len(rows)
         self._levels = kernel.node_levels(self.size, params.max_neighbors, params.seed)
-        self._builder = kernel.Builder(rows, params.metric, params.max_neighbors, params.ef_construction, params.seed)
+        if threads < 1:
+            raise ValueError(f"threads: expected at least 1, got {threads}; raise it")
+        self._builder = kernel.Builder(
+            rows, params.metric, params.max_neighbors, params.ef_construction, params.seed, threads=threads
+        )
         if self._builder.bad_row >= 0:
             raise no_direction("vectors", self._builder.bad_row)
 
@@ -101,12 +107,19 @@ class HnswBuilder:
         return state
 
     @classmethod
-    def restore(cls, vectors: ArrayLike, params: HnswParams, state: Mapping[str, NDArray[np.generic]]) -> "HnswBuilder":
+    def restore(
+        cls,
+        vectors: ArrayLike,
+        params: HnswParams,
+        state: Mapping[str, NDArray[np.generic]],
+        *,
+        threads: int = 1,
+    ) -> "HnswBuilder":
         """A builder that resumes from a state and produces the identical graph.
 
         Raises GraphError if the state does not fit the vectors and parameters.
         """
-        builder = cls(vectors, params)
+        builder = cls(vectors, params, threads=threads)
         if len(state.get("progress", ())) != 3:
             raise GraphError(f"state: expected three numbers of progress, got the names {sorted(state)}; start again")
         inserted, distances, expansions = (int(value) for value in state["progress"])
@@ -153,7 +166,7 @@ class HnswBuilder:
 
 def build(vectors: ArrayLike, params: HnswParams, *, threads: int = 1) -> tuple[Graph, BuildCounters]:
     """The HNSW graph of vectors (n, d), the same for any number of threads."""
-    builder = HnswBuilder(vectors, params)
+    builder = HnswBuilder(vectors, params, threads=threads)
     builder.insert_until(builder.size, threads=threads)
     return builder.graph(), builder.counters
 
