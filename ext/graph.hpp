@@ -386,10 +386,15 @@ inline void search_level0(const GraphView& view, const Distance& distance, const
 // A graph and its vectors in the layout that the search reads, copied from index pointers and ids.
 class GraphStore {
  public:
-  // vectors: n rows of dim finite floats (cosine: rows are normalised here; false in normalised() names a bad row).
+  // vectors: n rows of dim finite floats (cosine: rows are normalised here; bad_row() names one that cannot be). lasting:
+  // they outlive the store and do not change, so that rows which need no padding or scaling are used where they lie.
   GraphStore(const float* vectors, size_t n, size_t dim, Metric metric, const int64_t* indptr, const uint32_t* indices,
-             const uint32_t* entries, size_t entry_count)
-      : n_(n), dim_(dim), metric_(metric), vectors_(copy_rows(vectors, n, dim)), entries_(entries, entries + entry_count) {
+             const uint32_t* entries, size_t entry_count, bool lasting = false)
+      : n_(n), dim_(dim), metric_(metric), entries_(entries, entries + entry_count) {
+    const bool in_place = lasting && metric != Metric::cosine && padded(dim) == dim &&
+                          reinterpret_cast<uintptr_t>(vectors) % 64 == 0;
+    if (!in_place) vectors_ = copy_rows(vectors, n, dim);
+    rows_ = in_place ? vectors : vectors_.data();
     for (size_t i = 0; i < n; ++i) {
       const size_t degree = static_cast<size_t>(indptr[i + 1] - indptr[i]);
       if (degree > widest_) widest_ = degree;
@@ -440,7 +445,7 @@ class GraphStore {
     view.n = n_;
     view.dim = padded(dim_);
     view.vector_stride = padded(dim_);
-    view.vectors = vectors_.data();
+    view.vectors = rows_;
     view.metric = metric_;
     view.stride0 = stride0_;
     view.level0 = level0_.data();
@@ -468,6 +473,7 @@ class GraphStore {
   size_t n_, dim_;
   Metric metric_;
   Buffer<float> vectors_;
+  const float* rows_ = nullptr;
   std::vector<uint32_t> entries_;
   size_t widest_ = 0, stride0_ = 1, stride1_ = 0;
   uint32_t bad_row_ = kNone;

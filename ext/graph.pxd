@@ -15,6 +15,8 @@ cdef extern from "graph.hpp" namespace "fingerpost" nogil:
     cdef cppclass GraphStore:
         GraphStore(const float*, size_t, size_t, Metric, const int64_t*, const uint32_t*, const uint32_t*,
                    size_t) except +
+        GraphStore(const float*, size_t, size_t, Metric, const int64_t*, const uint32_t*, const uint32_t*,
+                   size_t, cbool) except +
         void set_upper(const vector[const uint32_t*]&, const vector[size_t]&, const vector[const int64_t*]&,
                        const vector[const uint32_t*]&) except +
         size_t n()

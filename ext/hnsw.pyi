@@ -55,8 +55,14 @@ class Store:
         indices: NDArray[np.uint32],
         upper: Sequence[tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32]]],
         entry_points: NDArray[np.uint32],
+        *,
+        lasting: bool = False,
     ) -> None:
-        """Copies vectors (n, d) and a checked graph: level 0 as indptr (n + 1,) and indices; upper levels from 1 up."""
+        """Copies vectors (n, d) and a checked graph: level 0 as indptr (n + 1,) and indices; upper levels from 1 up.
+
+        lasting: vectors do not change; on a cache line, of a multiple of 16 columns and not to be scaled, they are not
+        copied.
+        """
 
     @property
     def bad_row(self) -> int:

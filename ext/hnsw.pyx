@@ -121,9 +121,10 @@ def node_levels(size_t n, int max_neighbors, uint64_t seed):
 
 cdef class Store:
     cdef unique_ptr[GraphStore] store
+    cdef const float[:, ::1] rows
 
     def __init__(self, const float[:, ::1] vectors, str metric, const int64_t[::1] indptr,
-                 const uint32_t[::1] indices, upper, const uint32_t[::1] entry_points):
+                 const uint32_t[::1] indices, upper, const uint32_t[::1] entry_points, *, cbool lasting=False):
         cdef size_t n = vectors.shape[0], dim = vectors.shape[1]
         cdef Metric kind = metric_of(metric)
         cdef const uint32_t* links = &indices[0] if indices.shape[0] else NULL
@@ -135,8 +136,10 @@ cdef class Store:
         cdef const int64_t[::1] level_indptr
         if n == 0 or dim == 0 or entry_points.shape[0] == 0 or indptr.shape[0] != <Py_ssize_t>n + 1:
             raise ValueError("graph store: expected at least one vector, column and entry point; check the graph first")
+        if lasting:
+            self.rows = vectors
         self.store.reset(new GraphStore(&vectors[0, 0], n, dim, kind, &indptr[0], links, &entry_points[0],
-                                        entry_points.shape[0]))
+                                        entry_points.shape[0], lasting))
         keep = []
         for level in upper:
             level_nodes, level_indptr, level_ids = level

@@ -189,8 +189,9 @@ def build(vectors: ArrayLike, params: HnswParams, *, threads: int = 1) -> tuple[
 class HnswIndex:
     """Best-first search over any graph with exact distances.
 
-    vectors: numbers (n, d), one row per node of the graph. The index holds a reference to them and an aligned copy.
-    Raises VectorError for vectors that do not fit.
+    vectors: numbers (n, d), one row per node of the graph. The index holds a reference to them and an aligned copy; a
+    read-only array on a cache line is used where it lies if its rows need no padding and no scaling. Raises VectorError
+    for vectors that do not fit.
     """
 
     def __init__(self, vectors: ArrayLike, graph: Graph, metric: Metric) -> None:
@@ -203,7 +204,15 @@ class HnswIndex:
         self.graph = graph
         self.metric: Metric = metric
         upper = [(level.nodes, level.indptr, level.indices) for level in graph.upper]
-        self._store = kernel.Store(self._vectors, metric, graph.indptr, graph.indices, upper, graph.entry_points)
+        self._store = kernel.Store(
+            self._vectors,
+            metric,
+            graph.indptr,
+            graph.indices,
+            upper,
+            graph.entry_points,
+            lasting=not self._vectors.flags.writeable,
+        )
         if self._store.bad_row >= 0:
             raise no_direction("vectors", self._store.bad_row)
 

@@ -97,6 +97,8 @@ def _opener(store: Store, vectors: Ref, graph: Ref, parts: Mapping[str, Ref], me
     if "finger_basis" in parts:
         basis = read_basis(store.open(parts["finger_basis"], contracts.FINGER_BASIS))
     rows = read_vectors(store.open(vectors, corpus.VECTORS))
+    # Searches then use them where they lie.
+    rows.setflags(write=False)
     return PlanOpener(rows, read_graph(store.open(graph, contracts.GRAPH)), kernel_metric(metric), codes, basis)
 
 

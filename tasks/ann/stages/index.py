@@ -151,6 +151,7 @@ def evaluate_index(
 ) -> None:
     """Measures recall, work and speed of plain search and, given its basis and tables, FINGER's against exact search."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
+    rows.setflags(write=False)
     adjacency = read_graph(run.store.open(graph, contracts.GRAPH))
     plain = HnswIndex(rows, adjacency, kernel_metric(metric))
     estimated = open_finger(run.store, rows, adjacency, finger[0], finger[1], metric) if finger else None
