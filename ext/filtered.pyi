@@ -30,7 +30,7 @@ def force_path(name: str) -> None:
 
 def nearest_screened(
     screen: NDArray[np.float32],
-    slack: NDArray[np.float32],
+    limits: NDArray[np.float32],
     queries: NDArray[np.float32],
     rows: NDArray[np.float32],
     metric: str,
@@ -38,8 +38,8 @@ def nearest_screened(
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int]:
     """Places and distances (q, k) of the nearest of rows (m, d), and the number of rows compared again.
 
-    screen: (q, m) distances by a matrix product, but for a summand of each query and an error of slack (q,) / 2. k: at
-    most m. Distances are bit for bit those of a search.
+    screen: (q, m) distances by a matrix product. limits: (q,), within which at least k of them lie; what does is compared
+    again. Distances are bit for bit those of a search.
     """
 
 class Store:
@@ -68,11 +68,11 @@ class Store:
         set_of: NDArray[np.int64],
         methods: NDArray[np.uint8],
         ef: int,
-        capacity: int,
+        wanted: int,
         radius: float,
         threads: int,
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int, int, int, int]:
-        """Ids and distances (q, capacity), full distances, expansions, queries that compared all, first zero query or -1.
+        """Ids and distances (q, wanted), full distances, expansions, queries that compared all, first zero query or -1.
 
         bits: sets (s, words), (0, 0) where all rows pass; passing (s,): their numbers of rows; set_of,
         methods (q,): set and method of each query. radius: minus infinity for none; rows beyond it are left out. A query for which the graph leads to fewer than ef rows that pass compares all.

@@ -20,6 +20,7 @@ cdef extern from "filtered_batch.hpp" namespace "fingerpost" nogil:
     cdef cppclass KeptWidths:
         size_t ef
         size_t capacity
+        size_t wanted
         float radius
     cdef cppclass KeptSets:
         const uint64_t* bits
@@ -44,7 +45,7 @@ def force_path(str name):
     force_name(name)
 
 
-def nearest_screened(const float[:, ::1] screen, const float[::1] slack, const float[:, ::1] queries,
+def nearest_screened(const float[:, ::1] screen, const float[::1] limits, const float[:, ::1] queries,
                      const float[:, ::1] rows, str metric, size_t k):
     cdef size_t asked = screen.shape[0], count = screen.shape[1], dim = rows.shape[1]
     cdef Metric kind = metric_of(metric)
@@ -56,7 +57,7 @@ def nearest_screened(const float[:, ::1] screen, const float[::1] slack, const f
     if asked == 0 or k == 0:
         return places, distances, 0
     with nogil:
-        c_nearest_screened(&screen[0, 0], &slack[0], &queries[0, 0], &rows[0, 0], asked, count, dim, kind, k,
+        c_nearest_screened(&screen[0, 0], &limits[0], &queries[0, 0], &rows[0, 0], asked, count, dim, kind, k,
                            &place_view[0, 0], &distance_view[0, 0], &total)
     return places, distances, int(total.distances)
 
@@ -95,7 +96,8 @@ cdef class Store:
         return -1 if row == kNone else int(row)
 
     def search(self, const float[:, ::1] queries, const uint64_t[:, ::1] bits, const int64_t[::1] passing,
-               const int64_t[::1] set_of, const uint8_t[::1] methods, size_t ef, size_t capacity, float radius, int threads):
+               const int64_t[::1] set_of, const uint8_t[::1] methods, size_t ef, size_t wanted,
+               float radius, int threads):
         cdef size_t count = queries.shape[0], bad
         cdef KeptSets sets
         cdef KeptWidths widths
@@ -103,8 +105,8 @@ cdef class Store:
         cdef uint64_t scans = 0
         if <size_t>queries.shape[1] != self.store.get().dim():
             raise ValueError("queries: expected as many columns as the vectors have; embed both alike")
-        ids = np.empty((count, capacity), dtype=np.uint32)
-        distances = np.empty((count, capacity), dtype=np.float32)
+        ids = np.empty((count, wanted), dtype=np.uint32)
+        distances = np.empty((count, wanted), dtype=np.float32)
         cdef uint32_t[:, ::1] id_view = ids
         cdef float[:, ::1] distance_view = distances
         if count == 0:
@@ -113,7 +115,8 @@ cdef class Store:
         sets.words = bits.shape[1]
         sets.passing = &passing[0]
         widths.ef = ef
-        widths.capacity = capacity
+        widths.capacity = max(ef, wanted)
+        widths.wanted = wanted
         widths.radius = radius
         with nogil:
             bad = search_kept_many(self.store.get()[0], &queries[0, 0], count, sets, &set_of[0], &methods[0], widths,

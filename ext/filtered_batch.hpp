@@ -17,7 +17,7 @@ struct KeptSets {
   const int64_t* passing = nullptr;  // of each set
 };
 
-// Searches `count` queries; rows of `capacity` ids and distances, padded with kNone and infinity, those beyond a radius
+// Searches `count` queries; rows of `wanted` ids and distances, padded with kNone and infinity, those beyond a radius
 // left out. Returns the first query that has no direction under cosine, or `count`.
 inline size_t search_kept_many(const GraphStore& store, const float* queries, size_t count, const KeptSets& sets,
                                const int64_t* set_of, const uint8_t* methods, const KeptWidths& widths, int threads,
@@ -40,19 +40,19 @@ inline size_t search_kept_many(const GraphStore& store, const float* queries, si
     }
     const FloatScore score{view, distance, query[thread].data()};
     const size_t set = static_cast<size_t>(set_of[i]);
-    const KeptNodes passes{sets.bits == nullptr ? nullptr : sets.bits + set * sets.words};
+    const KeptNodes passes(sets.bits == nullptr ? nullptr : sets.bits + set * sets.words, view.n);
     const KeptMethod method = static_cast<KeptMethod>(methods[i]);
     Entry entry;
     if (method != KeptMethod::scan) {
       entry = greedy_upper(view, distance, query[thread].data(), descent[thread], counters[thread]);
     }
-    scanned[thread] += search_kept(view, score, passes, static_cast<size_t>(sets.passing[set]), method, entry,
+    scanned[thread] += search_kept(FloatGraph{view}, score, passes, static_cast<size_t>(sets.passing[set]), method, entry,
                                    widths, scratch[thread], counters[thread]);
     const Pool& kept = scratch[thread].kept;
-    for (size_t j = 0; j < widths.capacity; ++j) {
+    for (size_t j = 0; j < widths.wanted; ++j) {
       const bool found = j < kept.size() && (!within || !(kept.distance(j) > widths.radius));
-      ids[i * widths.capacity + j] = found ? kept.id(j) : kNone;
-      distances[i * widths.capacity + j] = found ? kept.distance(j) : std::numeric_limits<float>::infinity();
+      ids[i * widths.wanted + j] = found ? kept.id(j) : kNone;
+      distances[i * widths.wanted + j] = found ? kept.distance(j) : std::numeric_limits<float>::infinity();
     }
   }, 4);
   for (const Counters& each : counters) *total += each;
@@ -60,35 +60,32 @@ inline size_t search_kept_many(const GraphStore& store, const float* queries, si
   return *std::min_element(bad.begin(), bad.end());
 }
 
-// The k nearest of `count` rows for each of `queries` by distances that a matrix product screens: screen[i * count + j] is
-// the distance of query i to row j but for a summand of the query's own and an error of at most slack[i] / 2. What may be
-// among the k nearest is compared again. k is at most count.
-inline void nearest_screened(const float* screen, const float* slack, const float* queries, const float* rows,
+// The k nearest of `count` rows for each of `asked` queries by distances that a matrix product screens: what lies within
+// limits[i] in row i of screen is compared again. At least k rows do.
+inline void nearest_screened(const float* screen, const float* limits, const float* queries, const float* rows,
                              size_t asked, size_t count, size_t dim, Metric metric, size_t k, uint32_t* places,
                              float* distances, Counters* total) {
   const Kernel kernel = metric == Metric::l2 ? l2_squared() : dot();
-  Pool screened, kept;
+  std::vector<uint32_t> near(count);
+  std::vector<uint64_t> keys;
   for (size_t i = 0; i < asked; ++i) {
     const float* values = screen + i * count;
-    screened.reset(k);
-    float worst = std::numeric_limits<float>::infinity();
+    size_t found = 0;
+    // Without a branch: which rows are near cannot be foreseen.
     for (size_t j = 0; j < count; ++j) {
-      if (values[j] < worst) {
-        screened.insert(values[j], static_cast<uint32_t>(j));
-        worst = screened.bound();
-      }
+      near[found] = static_cast<uint32_t>(j);
+      found += values[j] <= limits[i];
     }
-    const float limit = screened.distance(screened.size() - 1) + slack[i];
-    kept.reset(k);
-    for (size_t j = 0; j < count; ++j) {
-      if (!(values[j] <= limit)) continue;
-      const float value = kernel(queries + i * dim, rows + j * dim, dim);
-      kept.insert(metric == Metric::l2 ? value : 1.0f - value, static_cast<uint32_t>(j));
-      ++total->distances;
+    keys.resize(found);
+    for (size_t j = 0; j < found; ++j) {
+      const float value = kernel(queries + i * dim, rows + near[j] * dim, dim);
+      keys[j] = pack(metric == Metric::l2 ? value : 1.0f - value, near[j]);
     }
+    total->distances += found;
+    std::partial_sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(std::min(k, found)), keys.end());
     for (size_t j = 0; j < k; ++j) {
-      places[i * k + j] = kept.id(j);
-      distances[i * k + j] = kept.distance(j);
+      places[i * k + j] = j < found ? id_of(keys[j]) : 0;
+      distances[i * k + j] = j < found ? distance_of(keys[j]) : std::numeric_limits<float>::infinity();
     }
   }
 }

@@ -31,7 +31,7 @@ class Builder:
         *,
         threads: int = 1,
     ) -> None:
-        """Reads vectors (n, d) where they lie; levels (n,): the top level of each node."""
+        """vectors (n, d), read where they lie; levels (n,): the top level of each node."""
 
     @property
     def bad_row(self) -> int:

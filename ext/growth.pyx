@@ -49,11 +49,11 @@ cdef class Builder:
 
     def __init__(self, const float[:, ::1] vectors, str metric, int max_neighbors, int ef_construction,
                  const uint8_t[::1] levels, *, int threads=1):
+        cdef Metric kind = metric_of(metric)
         if vectors.shape[0] == 0 or vectors.shape[1] == 0 or levels.shape[0] != vectors.shape[0]:
             raise ValueError("builder: expected vectors and a level for each; check the inputs")
         if max_neighbors < 2 or ef_construction < 1:
             raise ValueError("builder: expected max_neighbors >= 2 and ef_construction >= 1; check the inputs")
-        cdef Metric kind = metric_of(metric)
         self.vectors = vectors
         with nogil:
             self.builder.reset(new GrowingBuilder(&vectors[0, 0], vectors.shape[0], vectors.shape[1], kind,

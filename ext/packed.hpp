@@ -11,6 +11,7 @@
 #include <limits>
 #include <vector>
 
+#include "filtered.hpp"
 #include "graph.hpp"
 #include "packed_codes.hpp"
 #include "packed_pool.hpp"
@@ -52,12 +53,75 @@ struct PackedView {
 struct Kept {
   const uint64_t* bits = nullptr;  // sets of `words` words each; null where every row may be returned
   size_t words = 0;
+  const int64_t* passing = nullptr;  // rows of each set
+  const uint8_t* methods = nullptr;  // how each set is searched: a KeptMethod
   const int64_t* owners = nullptr;  // the set of each query; null where the first counts for all
 
-  const uint64_t* of(size_t query) const {
-    if (bits == nullptr) return nullptr;
-    return bits + (owners == nullptr ? 0 : static_cast<size_t>(owners[query])) * words;
+};
+
+// Rows of a set up to which a scan is exact at once: there are no more estimates to save than exact distances to add.
+constexpr size_t kExactRows = 512;
+
+// One of these sets.
+struct KeptSet {
+  const uint64_t* words = nullptr;
+  size_t passing = 0;
+  KeptMethod method = KeptMethod::compare;
+
+  // Whether all its rows are compared exactly at once.
+  bool exact() const { return words != nullptr && method == KeptMethod::scan && passing <= kExactRows; }
+};
+
+// The set of a query; without words where every row may be returned.
+inline KeptSet set_of(const Kept& kept, size_t query) {
+  if (kept.bits == nullptr) return {};
+  const size_t at = kept.owners == nullptr ? 0 : static_cast<size_t>(kept.owners[query]);
+  return {kept.bits + at * kept.words, static_cast<size_t>(kept.passing[at]),
+          static_cast<KeptMethod>(kept.methods[at])};
+}
+
+// Level 0 as a search with a set reads it.
+struct PackedGraph {
+  const PackedView& view;
+  size_t size() const { return view.n; }
+  Neighbours neighbours(uint32_t id) const {
+    const uint32_t* links = view.links + static_cast<size_t>(id) * view.stride;
+    size_t count = 0;
+    while (count < view.stride && links[count] != id) ++count;
+    return {links, count};
   }
+  void prefetch(uint32_t id) const {
+    prefetch_bytes(view.links + static_cast<size_t>(id) * view.stride, view.stride * 4);
+  }
+};
+
+// The nodes whose row numbers are in a set.
+class PackedPasses {
+ public:
+  PackedPasses(const PackedView& view, const uint64_t* words) : view_(view), rows_(words, view.n) {}
+
+  bool operator()(uint32_t id) const { return rows_(view_.row_number(id)); }
+  template <class F>
+  void each(F f) const {
+    if (view_.rows == nullptr) return rows_.each(f);
+    for (size_t id = 0; id < view_.n; ++id) {
+      if ((*this)(static_cast<uint32_t>(id))) f(static_cast<uint32_t>(id));
+    }
+  }
+  template <class F>
+  void seeds(size_t count, F f) const {
+    if (view_.rows == nullptr) return rows_.seeds(count, f);
+    for (size_t i = 0; i < count; ++i) {
+      size_t id = i * view_.n / count;
+      const size_t end = (i + 1) * view_.n / count;
+      while (id < end && !(*this)(static_cast<uint32_t>(id))) ++id;
+      if (id < end) f(static_cast<uint32_t>(id));
+    }
+  }
+
+ private:
+  const PackedView& view_;
+  KeptNodes rows_;
 };
 
 struct PackedCounters {
@@ -86,13 +150,26 @@ class Marks {
   void fit(size_t more) {
     if (list_.size() < count_ + more + 8) list_.resize(2 * (count_ + more) + 64, 0);
   }
-  // Marks a node and lists it unless it was marked. Without a branch: which neighbours are new cannot be foreseen.
+  // Marks the nodes of a row of links, which ends early in `own`, and lists those that were not marked. Without branches:
+  // which neighbours are new cannot be foreseen.
+  void meet(const uint32_t* links, size_t stride, uint32_t own) {
+    uint64_t* const bits = bits_.data();
+    uint32_t* const list = list_.data();
+    size_t count = count_;
+    for (size_t i = 0; i < stride && links[i] != own; i += 8) {
+      for (size_t j = i; j < i + 8; ++j) {
+        const uint32_t id = links[j];
+        const uint64_t word = bits[id >> 6], bit = uint64_t{1} << (id & 63);
+        list[count] = id;
+        count += (word & bit) == 0;
+        bits[id >> 6] = word | bit;
+      }
+    }
+    count_ = count;
+  }
   void meet(uint32_t id) {
-    uint64_t& word = bits_[id >> 6];
-    const uint64_t bit = uint64_t{1} << (id & 63);
-    list_[count_] = id;
-    count_ += (word & bit) == 0;
-    word |= bit;
+    bits_[id >> 6] |= uint64_t{1} << (id & 63);
+    list_[count_++] = id;
   }
   size_t count() const { return count_; }
   // The list from `from` on; up to four places beyond its end may be read and hold nodes.
@@ -109,7 +186,8 @@ class Marks {
 
 struct PackedScratch {
   Marks marks;
-  Candidates pool, kept;
+  Candidates pool;
+  KeptScratch kept;
   TakeIn take_in = take_in_kernel();
   std::vector<float> distances;
   std::vector<uint32_t> ids;
@@ -185,29 +263,22 @@ Entry descend(const PackedView& view, const Scorer& score, PackedScratch& scratc
   return best;
 }
 
-// Best-first search of level 0 of width ef. scratch.pool then holds the nearest nodes; with a set, scratch.kept the
-// nearest nodes of the set among all that were met.
+// Best-first search of level 0 of width ef. scratch.pool then holds the nearest nodes.
 //
 // Delayed: the neighbours of a node are scored only after those of the next one have been listed, so that memory has time
 // to bring them, which pays where scoring takes no longer than fetching. The search ends when all nodes of the pool are
 // expanded, as it does where neighbours are scored at once.
 template <bool Delayed, class Scorer>
-void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t ef, size_t wanted, const uint64_t* set,
-              PackedScratch& scratch, uint64_t& scored, uint64_t& expansions) {
+void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t ef, PackedScratch& scratch,
+              uint64_t& scored, uint64_t& expansions) {
   Marks& marks = scratch.marks;
   Candidates& pool = scratch.pool;
   marks.reset(view.n);
   pool.reset(ef);
-  scratch.kept.reset(wanted);
   scratch.fit(view.stride);
   float* distances = scratch.distances.data();
   const auto take_in = [&](const float* found, const uint32_t* ids, size_t count) {
     scratch.take_in(pool, {found, ids, count, view.links, view.stride});
-    if (set == nullptr) return;
-    for (size_t i = 0; i < count; ++i) {
-      const uint32_t row = view.row_number(ids[i]);
-      if (set[row >> 6] >> (row & 63) & 1u) scratch.take_in(scratch.kept, {found + i, ids + i, 1, view.links, 0});
-    }
   };
   marks.fit(1);
   marks.meet(entry.id);
@@ -222,9 +293,7 @@ void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t e
       if (following != kNone) prefetch_bytes(view.links + static_cast<size_t>(following) * view.stride, view.stride * 4);
       const uint32_t* links = view.links + static_cast<size_t>(id) * view.stride;
       marks.fit(view.stride);
-      for (size_t i = 0; i < view.stride && links[i] != id; i += 8) {
-        for (size_t j = i; j < i + 8; ++j) marks.meet(links[j]);
-      }
+      marks.meet(links, view.stride, id);
       const uint32_t* fresh = marks.list(listed);
       for (size_t i = 0; i < marks.count() - listed; ++i) score.prefetch(fresh[i]);
     }
@@ -249,38 +318,62 @@ class PackedSearcher {
     if (view.coded) codes_.emplace_back(view);
   }
 
-  // Takes up to Mapper::kBlock queries; returns the first that has no direction under cosine, or count.
-  size_t prepare(const float* queries, size_t count) {
+  // Takes up to Mapper::kBlock queries; returns the first that has no direction under cosine, or count. estimated:
+  // whether any of them is searched by codes.
+  size_t prepare(const float* queries, size_t count, bool estimated) {
     for (size_t q = 0; q < count; ++q) {
       float* values = queries_.data() + q * stride_;
       std::memcpy(values, queries + q * view_.dim, view_.dim * sizeof(float));
       if (view_.metric == Metric::cosine && !normalise(values, view_.dim)) return q;
     }
-    if (view_.coded) codes_[0].prepare(queries_.data(), stride_, count);
+    if (view_.coded && estimated) codes_[0].prepare(queries_.data(), stride_, count);
     return count;
   }
 
   // Searches for query q of those taken: writes k row numbers and exact distances. rerank: how many candidates of an
-  // estimated search are compared exactly, at least k.
-  void search(size_t q, size_t k, size_t ef, size_t rerank, const uint64_t* set, uint32_t* rows, float* distances) {
+  // estimated search are compared exactly, at least k. set: the rows that may be found; without words all.
+  void search(size_t q, size_t k, size_t ef, size_t rerank, const KeptSet& set, uint32_t* rows, float* distances) {
     exact_.set(queries_.data() + q * stride_);
     const size_t width = std::max(ef, k);
     rerank = std::max(rerank, k);
+    if (view_.coded && !set.exact()) codes_[0].choose(q);
+    if (set.words != nullptr) {
+      const bool coded = view_.coded && !set.exact();
+      const KeptWidths widths{width, std::max(width, rerank), rerank};
+      if (coded) {
+        search_set(codes_[0], set, widths, counters.estimates);
+      } else {
+        search_set(exact_, set, widths, counters.distances);
+      }
+      finish(scratch_.kept.kept, k, rerank, rows, distances);
+      return;
+    }
     if (view_.coded) {
-      codes_[0].choose(q);
       const Entry entry = descend(view_, codes_[0], scratch_, counters.estimates, counters.expansions);
-      traverse<true>(view_, codes_[0], entry, width, rerank, set, scratch_, counters.estimates, counters.expansions);
+      traverse<true>(view_, codes_[0], entry, width, scratch_, counters.estimates, counters.expansions);
     } else {
       const Entry entry = descend(view_, exact_, scratch_, counters.distances, counters.expansions);
-      traverse<false>(view_, exact_, entry, width, rerank, set, scratch_, counters.distances, counters.expansions);
+      traverse<false>(view_, exact_, entry, width, scratch_, counters.distances, counters.expansions);
     }
-    finish(set == nullptr ? scratch_.pool : scratch_.kept, k, rerank, rows, distances);
+    finish(scratch_.pool, k, rerank, rows, distances);
   }
 
   PackedCounters counters;
 
  private:
-  void finish(const Candidates& found, size_t k, size_t rerank, uint32_t* rows, float* distances) {
+  template <class Scorer>
+  void search_set(const Scorer& score, const KeptSet& set, const KeptWidths& widths, uint64_t& scored) {
+    Entry entry;
+    if (set.method != KeptMethod::scan) entry = descend(view_, score, scratch_, scored, counters.expansions);
+    Counters work;
+    search_kept(PackedGraph{view_}, score, PackedPasses(view_, set.words), set.passing, set.method, entry, widths,
+                scratch_.kept, work);
+    scored += work.distances;
+    counters.expansions += work.expansions;
+  }
+
+  template <class Found>
+  void finish(const Found& found, size_t k, size_t rerank, uint32_t* rows, float* distances) {
     const size_t count = std::min(found.size(), view_.coded ? rerank : k);
     std::vector<uint64_t>& keys = scratch_.keys;
     keys.resize(count);
@@ -324,11 +417,13 @@ inline size_t search_packed(const PackedView& view, const float* queries, size_t
   parallel_for(0, (count + Mapper::kBlock - 1) / Mapper::kBlock, threads, [&](size_t block, int thread) {
     const size_t t = static_cast<size_t>(thread), begin = block * Mapper::kBlock;
     const size_t size = std::min(Mapper::kBlock, count - begin);
-    const size_t good = searchers[t].prepare(queries + begin * view.dim, size);
+    bool estimated = false;
+    for (size_t q = 0; q < size; ++q) estimated = estimated || !set_of(kept, begin + q).exact();
+    const size_t good = searchers[t].prepare(queries + begin * view.dim, size, estimated);
     if (good < size) bad[t] = std::min(bad[t], begin + good);
     for (size_t q = 0; q < size && good == size; ++q) {
       const size_t i = begin + q;
-      searchers[t].search(q, k, ef, rerank, kept.of(i), rows + i * k, distances + i * k);
+      searchers[t].search(q, k, ef, rerank, set_of(kept, i), rows + i * k, distances + i * k);
     }
   });
   for (const PackedSearcher& each : searchers) *total += each.counters;

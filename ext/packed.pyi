@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 SOURCE_HASH: str
+EXACT_ROWS: int
+"""Rows of a set up to which a scan compares vectors and not codes."""
+
 NONE: int
 """The padding of a row of results if fewer than k nodes are found."""
 
@@ -84,13 +87,16 @@ class Index:
         rerank: int,
         threads: int,
         kept: NDArray[np.uint64] | None = None,
+        passing: NDArray[np.int64] | None = None,
+        methods: NDArray[np.uint8] | None = None,
         owners: NDArray[np.int64] | None = None,
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int, int, int, int]:
         """Row numbers and distances (q, k), numbers of distances, estimates and expansions, the first zero query or -1.
 
         rerank: how many of the nearest by estimate are compared exactly. kept: sets of row numbers that may be returned,
-        as bits (sets, words); owners: the set of each query, by default the first for all.
+        as bits (sets, words); passing, methods (sets,): their numbers of rows, and the way of the extension filtered in
+        which each is searched; owners: the set of each query, by default the first for all.
         """
 
-    def decoded(self) -> NDArray[np.float32]:
-        """The stored vectors float32 (n, dim), by row number."""
+    def decoded(self, nodes: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """The stored vectors float32 (n, d) by row number, or those of nodes (m,) in their order."""

@@ -57,9 +57,12 @@ cdef extern from "packed.hpp" namespace "fingerpost" nogil:
     cdef cppclass Kept:
         const uint64_t* bits
         size_t words
+        const int64_t* passing
+        const uint8_t* methods
         const int64_t* owners
     cdef cppclass PackedCounters:
         uint64_t distances, estimates, expansions
+    size_t kExactRows
     size_t padded(size_t)
     size_t store_bytes(Keeping, size_t)
     cdef cppclass Mapper:
@@ -84,6 +87,7 @@ cdef extern from "packed.hpp" namespace "fingerpost" nogil:
 
 _KEEPINGS = {"float32": <int>Keeping.floats, "integers": <int>Keeping.integers, "bits12": <int>Keeping.bits12}
 
+EXACT_ROWS: int = kExactRows
 
 def available_paths():
     return available_names()
@@ -236,7 +240,8 @@ cdef class Index:
         self.arrays = arrays
 
     def search(self, const float[:, ::1] queries, size_t k, size_t ef, size_t rerank, int threads,
-               const uint64_t[:, ::1] kept=None, const int64_t[::1] owners=None):
+               const uint64_t[:, ::1] kept=None, const int64_t[::1] passing=None, const uint8_t[::1] methods=None,
+               const int64_t[::1] owners=None):
         cdef size_t count = queries.shape[0], bad
         cdef Kept sets
         cdef PackedCounters total
@@ -251,8 +256,13 @@ cdef class Index:
         if kept is not None:
             if <size_t>kept.shape[1] != (self.view.n + 63) // 64 or kept.shape[0] == 0:
                 raise ValueError(f"keep: expected sets of {self.view.n} rows, got {kept.shape[1]} words; see keep_rows")
+            if passing is None or methods is None or passing.shape[0] != kept.shape[0] or \
+                    methods.shape[0] != kept.shape[0]:
+                raise ValueError(f"keep: expected rows and a method of {kept.shape[0]} sets, got others; see keep_rows")
             sets.bits = &kept[0, 0]
             sets.words = kept.shape[1]
+            sets.passing = &passing[0]
+            sets.methods = &methods[0]
             if owners is not None:
                 if <size_t>owners.shape[0] != count:
                     raise ValueError(f"keep: expected the sets of {count} queries, got {owners.shape[0]}; see keep_rows")
@@ -263,17 +273,20 @@ cdef class Index:
         return (ids, distances, int(total.distances), int(total.estimates), int(total.expansions),
                 -1 if bad == count else int(bad))
 
-    def decoded(self):
-        out = np.empty((self.view.n, self.view.dim), dtype=np.float32)
+    def decoded(self, const int64_t[::1] nodes=None):
+        cdef size_t count = self.view.n if nodes is None else nodes.shape[0]
+        cdef cbool all_nodes = nodes is None
+        out = np.empty((count, self.view.dim), dtype=np.float32)
         cdef float[:, ::1] view = out
         row = np.empty(self.view.store.dim, dtype=np.float32)
         cdef float[::1] buffer = row
-        cdef size_t i, j, to
+        cdef size_t i, j, node, to
         cdef StoreScorer* store = new StoreScorer(self.view.store, self.view.metric)
         with nogil:
-            for i in range(self.view.n):
-                store.decode(<uint32_t>i, &buffer[0])
-                to = i if self.view.rows == NULL else self.view.rows[i]
+            for i in range(count):
+                node = i if all_nodes else <size_t>nodes[i]
+                store.decode(<uint32_t>node, &buffer[0])
+                to = i if self.view.rows == NULL or not all_nodes else self.view.rows[i]
                 for j in range(self.view.dim):
                     view[to, j] = buffer[j]
         del store

@@ -37,6 +37,8 @@ class Candidates {
   uint32_t id(size_t i) const { return id_of(keys_[i]); }
   float distance(size_t i) const { return distance_of(keys_[i]); }
   bool worse(uint64_t key) const { return key > keys_[capacity_ - 1]; }
+  // Whether a key would be the next to be expanded.
+  bool ahead(uint64_t key) const { return key < keys_[cursor_]; }
   // Takes the nearest node that was not expanded and marks it; kNone where there is none.
   uint32_t next() {
     while (cursor_ < capacity_ && (keys_[cursor_] & 1u)) ++cursor_;
@@ -51,15 +53,13 @@ class Candidates {
     while (at < capacity_ && (keys_[at] & 1u)) ++at;
     return at < capacity_ ? id_of(keys_[at]) : kNone;
   }
-  // Keys in whole blocks of eight, for what puts them in; placed() says where, and is true where the node is the next
-  // to be expanded.
+  // Keys in whole blocks of eight, for what puts them in and then calls placed().
   uint64_t* keys() { return keys_.data(); }
   size_t blocks() const { return blocks_; }
-  bool placed(size_t at) {
+  size_t cursor() const { return cursor_; }
+  void placed(size_t at) {
     keys_[capacity_] = kEmpty;
-    const bool ahead = at <= cursor_;
     if (at < cursor_) cursor_ = at;
-    return ahead;
   }
 
  private:
@@ -95,7 +95,9 @@ inline void take_in(Candidates& pool, const Arrivals& new_ones) {
   for (size_t i = 0; i < new_ones.count; ++i) {
     if (!(new_ones.distances[i] <= pool.bound())) continue;
     const uint64_t key = pack(new_ones.distances[i], new_ones.ids[i]);
-    if (!pool.worse(key) && pool.placed(place(pool.keys(), pool.blocks(), key))) new_ones.announce(new_ones.ids[i]);
+    if (pool.worse(key)) continue;
+    if (pool.ahead(key)) new_ones.announce(new_ones.ids[i]);
+    pool.placed(place(pool.keys(), pool.blocks(), key));
   }
 }
 
@@ -110,19 +112,35 @@ inline void take_in(Candidates& pool, const Arrivals& new_ones) {
 namespace avx512 {
 #define FINGERPOST_POOL __attribute__((target("avx512f,avx512dq,avx2,popcnt,bmi,bmi2")))
 
-FINGERPOST_POOL inline size_t place(uint64_t* keys, size_t blocks, uint64_t key) {
-  size_t block = blocks - 1;
-  __m512i here = _mm512_load_si512(keys + 8 * block);
-  for (; block > 0 && keys[8 * block - 1] > key; --block) {
+// Every key at or above the new one becomes the greater of that and its left neighbour; no branch depends on the keys,
+// which nothing foresees. A key that is worse than all changes what lies beyond the capacity alone.
+FINGERPOST_POOL inline void place(uint64_t* keys, size_t blocks, uint64_t key) {
+  // Wide searches leave out what lies before the key, sixteen blocks at a time.
+  size_t first = (blocks - 1) / 16 * 16;
+  while (first > 0 && keys[8 * first - 1] > key) first -= 16;
+  const __m512i wanted = _mm512_set1_epi64(static_cast<long long>(key));
+  __m512i here = _mm512_load_si512(keys + 8 * (blocks - 1));
+  for (size_t block = blocks - 1; block > first; --block) {
     const __m512i before = _mm512_load_si512(keys + 8 * block - 8);
-    _mm512_store_si512(keys + 8 * block, _mm512_alignr_epi64(here, before, 7));
+    const __mmask8 from = _mm512_cmpge_epu64_mask(here, wanted);
+    const __m512i left = _mm512_alignr_epi64(here, before, 7);
+    _mm512_store_si512(keys + 8 * block, _mm512_mask_max_epu64(here, from, left, wanted));
     here = before;
   }
+  const __m512i before = first > 0 ? _mm512_load_si512(keys + 8 * first - 8) : _mm512_setzero_si512();
+  const __m512i left = _mm512_alignr_epi64(here, before, 7);
+  const __mmask8 from = _mm512_cmpge_epu64_mask(here, wanted);
+  _mm512_store_si512(keys + 8 * first, _mm512_mask_max_epu64(here, from, left, wanted));
+}
+
+// The number of keys below `key` among the blocks up to that of `last`.
+FINGERPOST_POOL inline size_t count_below(const uint64_t* keys, size_t last, uint64_t key) {
   const __m512i wanted = _mm512_set1_epi64(static_cast<long long>(key));
-  const unsigned at = static_cast<unsigned>(__builtin_popcount(_mm512_cmplt_epu64_mask(here, wanted)));
-  // The key stays in its place; the keys behind it move by one.
-  _mm512_store_si512(keys + 8 * block, _mm512_mask_expand_epi64(wanted, static_cast<__mmask8>(~(1u << at)), here));
-  return 8 * block + at;
+  size_t at = 0;
+  for (size_t i = 0; i <= last; i += 8) {
+    at += static_cast<size_t>(__builtin_popcount(_mm512_cmplt_epu64_mask(_mm512_load_si512(keys + i), wanted)));
+  }
+  return at;
 }
 
 FINGERPOST_POOL inline void take_in(Candidates& pool, const Arrivals& new_ones) {
@@ -134,7 +152,13 @@ FINGERPOST_POOL inline void take_in(Candidates& pool, const Arrivals& new_ones) 
     for (; near != 0; near &= near - 1) {
       const size_t j = i + static_cast<size_t>(__builtin_ctz(near));
       const uint64_t key = pack(new_ones.distances[j], new_ones.ids[j]);
-      if (!pool.worse(key) && pool.placed(place(pool.keys(), pool.blocks(), key))) new_ones.announce(new_ones.ids[j]);
+      size_t at = pool.cursor();
+      if (pool.ahead(key)) {
+        new_ones.announce(new_ones.ids[j]);
+        at = count_below(pool.keys(), at, key);
+      }
+      place(pool.keys(), pool.blocks(), key);
+      pool.placed(at);
     }
   }
 }

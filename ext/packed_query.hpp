@@ -70,11 +70,43 @@ __attribute__((target("avx512f"))) inline void tile(const float* values, const u
   }
   for (int r = 0; r < 4; ++r) _mm512_storeu_ps(sums + 16 * r, sum[r]);
 }
+
+// Four vectors at once, so that a row of the matrix is loaded once for them.
+__attribute__((target("avx512f"))) inline void tile4(const float* const values[4], size_t dim, const float* matrix,
+                                                     size_t stride, float* const sums[4]) {
+  __m512 sum[4][4];
+  for (int v = 0; v < 4; ++v) {
+    for (int r = 0; r < 4; ++r) sum[v][r] = _mm512_loadu_ps(sums[v] + 16 * r);
+  }
+  for (size_t i = 0; i < dim; ++i) {
+    const float* row = matrix + i * stride;
+    const __m512 part[4] = {_mm512_loadu_ps(row), _mm512_loadu_ps(row + 16), _mm512_loadu_ps(row + 32),
+                            _mm512_loadu_ps(row + 48)};
+    for (int v = 0; v < 4; ++v) {
+      const __m512 x = _mm512_set1_ps(values[v][i]);
+      for (int r = 0; r < 4; ++r) sum[v][r] = _mm512_add_ps(sum[v][r], _mm512_mul_ps(x, part[r]));
+    }
+  }
+  for (int v = 0; v < 4; ++v) {
+    for (int r = 0; r < 4; ++r) _mm512_storeu_ps(sums[v] + 16 * r, sum[v][r]);
+  }
+}
 }  // namespace avx512
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
 #endif
+
+// Vectors without zeros side by side: what is zero adds nothing, so that the sums are those of the tile above.
+using Tile4 = void (*)(const float* const values[4], size_t dim, const float* matrix, size_t stride,
+                       float* const sums[4]);
+
+inline Tile4 tile4_kernel() {
+#if FINGERPOST_X86
+  if (active_path() == Path::avx512) return avx512::tile4;
+#endif
+  return nullptr;
+}
 
 inline Tile tile_kernel() {
 #if FINGERPOST_X86
@@ -89,7 +121,7 @@ class Mapper {
  public:
   static constexpr size_t kBlock = 16;
 
-  explicit Mapper(const CodeMap& map) : map_(map), tile_(tile_kernel()), values_(map.dim * kBlock),
+  explicit Mapper(const CodeMap& map) : map_(map), tile_(tile_kernel()), tile4_(tile4_kernel()), values_(map.dim * kBlock),
                                         indices_(map.dim * kBlock), mapped_(map.positions * kBlock) {}
 
   // Maps up to kBlock vectors of map.dim floats, `stride` floats apart.
@@ -98,19 +130,28 @@ class Mapper {
     for (size_t v = 0; v < count; ++v) used[v] = pick(vectors + v * stride, v);
     std::fill(mapped_.begin(), mapped_.begin() + static_cast<std::ptrdiff_t>(count * map_.positions), 0.0f);
     for (size_t p = 0; p < map_.positions; p += 64) {
-      for (size_t v = 0; v < count; ++v) {
+      size_t v = 0;
+      for (; tile4_ != nullptr && v + 4 <= count; v += 4) {
+        if (used[v] + used[v + 1] + used[v + 2] + used[v + 3] < 2 * map_.dim) break;
+        const float* const values[4] = {vectors + v * stride, vectors + (v + 1) * stride, vectors + (v + 2) * stride,
+                                        vectors + (v + 3) * stride};
+        float* const sums[4] = {sum(v) + p, sum(v + 1) + p, sum(v + 2) + p, sum(v + 3) + p};
+        tile4_(values, map_.dim, map_.matrix + p, map_.positions, sums);
+      }
+      for (; v < count; ++v) {
         tile_(values_.data() + v * map_.dim, indices_.data() + v * map_.dim, used[v], map_.matrix + p, map_.positions,
-              mapped_.data() + v * map_.positions + p);
+              sum(v) + p);
       }
     }
     for (size_t v = 0; v < count; ++v) {
-      float* row = mapped_.data() + v * map_.positions;
+      float* row = sum(v);
       for (size_t p = 0; p < map_.positions; ++p) row[p] += map_.shift[p];
     }
   }
   const float* mapped(size_t v) const { return mapped_.data() + v * map_.positions; }
 
  private:
+  float* sum(size_t v) { return mapped_.data() + v * map_.positions; }
   size_t pick(const float* vector, size_t v) {
     float* values = values_.data() + v * map_.dim;
     uint32_t* indices = indices_.data() + v * map_.dim;
@@ -125,6 +166,7 @@ class Mapper {
 
   CodeMap map_;
   Tile tile_;
+  Tile4 tile4_;
   std::vector<float> values_;
   std::vector<uint32_t> indices_;
   std::vector<float> mapped_;

@@ -78,3 +78,8 @@ def lent_binary(array: "np.ndarray[Any, Any]") -> pa.LargeBinaryArray:
     """The bytes of a C-contiguous array as a column of one row, without a copy: to be written, not to be kept."""
     offsets = pa.py_buffer(np.array([0, array.nbytes], dtype=np.int64))
     return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(array.reshape(-1).view(np.uint8))])
+
+
+def binary_cells(content: pa.Buffer, offsets: "np.ndarray[Any, Any]") -> pa.LargeBinaryArray:
+    """Bytes in Arrow's memory as a column; cell i is content[offsets[i]:offsets[i + 1]], with offsets int64."""
+    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, [None, owned(offsets.tobytes()), content])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
+from fingerpost.schemas.arrow_files import binary_cells
 from fingerpost.schemas.errors import ContractError
 
 
@@ -26,7 +27,7 @@ def tensors_table(tensors: Mapping[str, np.ndarray]) -> pa.Table:
     for array, start, stop in zip(arrays, offsets[:-1], offsets[1:], strict=True):
         little = array.dtype.newbyteorder("<")
         room[start:stop].view(little).reshape(array.shape)[...] = array
-    blobs = pa.Array.from_buffers(pa.large_binary(), len(names), [None, pa.py_buffer(offsets), content])
+    blobs = binary_cells(content, offsets)
     return pa.table(
         {
             "name": pa.array(names, pa.string()),

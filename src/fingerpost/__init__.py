@@ -26,11 +26,13 @@ __all__ = ["alignment", "completer", "live", "network", "ranker", "threshold"]
 # Imported when called: every process of a run imports this package, and few open a published artifact.
 
 
-def live(collection: str | None = None, *, store: str | None = None, method: str = "auto") -> "LiveIndex":
+def live(
+    collection: str | None = None, *, store: str | None = None, method: str = "auto", mapped: bool = True
+) -> "LiveIndex":
     """The published index of a collection; see :func:`fingerpost.tasks.ann.open.live`."""
     from fingerpost.tasks.ann.open import live as opened
 
-    return opened(collection, store=store, method=method)
+    return opened(collection, store=store, method=method, mapped=mapped)
 
 
 def ranker(

@@ -26,7 +26,7 @@ from fingerpost.schemas.packed_index import PACKED
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
-from fingerpost.schemas.store import Artifact, Store, find_store
+from fingerpost.schemas.store import Store, find_store
 from fingerpost.tasks.ann.keep import KeepLike
 from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.search import Metric, VectorError, check_metric, checked_vectors
@@ -84,7 +84,7 @@ class PublishedIndex:
         packed = store.open(self._members["packed"], PACKED)
         self.mapped = store.files.local and not verified
         table = packed.mapped if self.mapped else packed.read
-        self.index = open_packed(table("packed"), packed)
+        self.index = packed_index(table("packed"), packed.ref)
         self.documents = table("documents")
         self.certificate: dict[str, Any] = (
             dict(store.manifest(self._members["certificate"]).quality) if "certificate" in self._members else {}
@@ -137,13 +137,13 @@ class PublishedIndex:
         return found
 
 
-def open_packed(table: pa.Table, artifact: Artifact) -> PackedIndex:
-    """The index over the arrays of a table; CorruptArtifactError for arrays that do not fit each other."""
+def packed_index(table: pa.Table, packed: Ref) -> PackedIndex:
+    """The index over the arrays of a table of an artifact; CorruptArtifactError for arrays that do not fit each other."""
     try:
         return PackedIndex.from_arrays(arrays_from_arrow(table))
     except (KeyError, ValueError, IndexError) as problem:
         raise CorruptArtifactError(
-            f"artifact {artifact.ref}: expected the arrays of a packed index, found others ({problem}); rebuild the"
+            f"artifact {packed}: expected the arrays of a packed index, found others ({problem}); rebuild the"
             " artifact with --force"
         ) from problem
 

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.ext import filtered as kernel
-from fingerpost.ext.hnsw import normalise_rows
-from fingerpost.tasks.ann.filter_methods import PRODUCT, chosen_methods
+from fingerpost.tasks.ann.filter_methods import chosen_methods
 from fingerpost.tasks.ann.graph import NONE, Graph
 from fingerpost.tasks.ann.keep import Keep, KeepLike, keep_rows
 from fingerpost.tasks.ann.search import (
@@ -20,10 +19,7 @@ from fingerpost.tasks.ann.search import (
     checked_vectors,
     no_direction,
 )
-from fingerpost.tasks.ann.within import added
-
-#: Queries of one matrix product.
-_PRODUCT_ROWS = 256
+from fingerpost.tasks.ann.set_products import by_sets, nearest_of_set, prepared_rows, squared_lengths
 
 
 class FilteredIndex:
@@ -69,22 +65,16 @@ class FilteredIndex:
         owners = sets.owners(len(rows))
         shared = np.bincount(owners, minlength=sets.sets)
         methods = chosen_methods(sets.counts, shared, size=len(self._vectors), columns=rows.shape[1], ef=max(ef, k))
-        by_product = methods[owners] == PRODUCT
-        if not by_product.any():
-            return self._graph_search(rows, sets, methods[owners], max(ef, k), k, threads)
-        ids = np.full((len(rows), k), NONE, dtype=np.uint32)
-        distances = np.full((len(rows), k), np.inf, dtype=np.float32)
-        work = SearchCounters()
-        for number in np.flatnonzero((methods == PRODUCT) & (shared > 0)):
-            chosen = np.flatnonzero(owners == number)
-            part = self._product(rows[chosen], sets.rows(int(number)), k)
-            ids[chosen], distances[chosen], work = part.ids, part.distances, added(work, part.counters)
-        others = np.flatnonzero(~by_product)
-        if len(others):
-            own = Keep(sets.size, sets.bits, owners[others])
-            part = self._graph_search(rows[others], own, methods[owners[others]], max(ef, k), k, threads)
-            ids[others], distances[others], work = part.ids, part.distances, added(work, part.counters)
-        return SearchResult(ids, distances, work)
+        return by_sets(
+            rows,
+            sets,
+            methods,
+            k,
+            product=lambda asked, own: self._product(asked, own, k),
+            search=lambda asked, own: self._graph_search(
+                asked, own, methods[own.owners(len(asked))], max(ef, k), k, threads
+            ),
+        )
 
     def within(
         self,
@@ -136,59 +126,24 @@ class FilteredIndex:
         owners = np.zeros(len(queries), np.int64)
         if keep is not None:
             bits, passing, owners = keep.bits, keep.counts, keep.owners(len(queries))
-        capacity = max(ef, columns)
         ids, distances, full, expansions, _, bad = self._store.search(
-            queries, bits, passing, owners, methods, ef, capacity, radius, threads
+            queries, bits, passing, owners, methods, ef, columns, radius, threads
         )
         if bad >= 0:
             raise no_direction("queries", bad)
-        cut = slice(None), slice(columns)
-        return SearchResult(
-            np.ascontiguousarray(ids[cut]), np.ascontiguousarray(distances[cut]), SearchCounters(full, expansions)
-        )
+        return SearchResult(ids, distances, SearchCounters(full, expansions))
 
     def _product(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> SearchResult:
-        """The k nearest among some rows by a matrix product, then compared again by the kernel of the graph search."""
-        ids = np.full((len(queries), k), NONE, dtype=np.uint32)
-        distances = np.full((len(queries), k), np.inf, dtype=np.float32)
-        asked, compared = _prepared(queries, "queries", self.metric), len(queries) * len(rows)
-        held = self._unit_rows[rows]
-        norms = np.einsum("ij,ij->i", held, held)
-        for begin in range(0, len(asked), _PRODUCT_ROWS):
-            part = slice(begin, begin + _PRODUCT_ROWS)
-            screen, slack = _screen(asked[part], held, norms, l2=self.metric == "l2")
-            least = min(k, len(rows))
-            places, near, again = kernel.nearest_screened(screen, slack, asked[part], held, self.metric, least)
-            ids[part, :least], distances[part, :least] = rows[places], near
-            compared += again
-        return SearchResult(ids, distances, SearchCounters(compared))
+        """The k nearest among some rows by a matrix product."""
+        asked, held = prepared_rows(queries, "queries", self.metric), self._unit_rows[rows]
+        return nearest_of_set(asked, held, self._norms[rows], rows, k, self.metric)
 
     @cached_property
     def _unit_rows(self) -> NDArray[np.float32]:
-        """The vectors as products need them: those for cosine scaled to length one."""
-        return _prepared(self._vectors, "vectors", self.metric)
+        """The vectors as products need them."""
+        return prepared_rows(self._vectors, "vectors", self.metric)
 
-
-def _prepared(rows: NDArray[np.float32], name: str, metric: Metric) -> NDArray[np.float32]:
-    if metric != "cosine":
-        return rows
-    unit, bad = normalise_rows(rows)
-    if bad >= 0:
-        raise no_direction(name, bad)
-    return unit
-
-
-def _screen(
-    queries: NDArray[np.float32], held: NDArray[np.float32], norms: NDArray[np.float32], *, l2: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Distances (q, m) by a product, but for a summand of each query, and twice the bound of their error (q,)."""
-    screen = queries @ held.T
-    if l2:
-        screen *= -2.0
-        screen += norms
-    else:
-        np.negative(screen, out=screen)
-    # Bound on the rounding of a float32 product of d terms, in any order, against that of the kernel.
-    unit = np.finfo(np.float32).eps * (queries.shape[1] / 4 + 16)
-    lengths = np.einsum("ij,ij->i", queries, queries)
-    return screen, (unit * (lengths + norms.max(initial=0.0) + 1.0)).astype(np.float32)
+    @cached_property
+    def _norms(self) -> NDArray[np.float32]:
+        """Their squared lengths, float32 (n,)."""
+        return squared_lengths(self._unit_rows)

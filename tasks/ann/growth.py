@@ -58,10 +58,7 @@ def changed_graph(
     place = np.empty(len(rows), np.int64)
     place[kept] = origin[kept]
     place[added] = graph.size + np.arange(len(added))
-    # A removed row stands for nothing, but a builder wants a vector of some length in every place.
-    held = np.empty((graph.size + len(added), rows.shape[1]), np.float32)
-    held[:] = rows[kept[0]]
-    held[place] = rows
+    held = _in_place(rows, place, graph.size + len(added), kept)
     levels = np.concatenate([graph_levels(graph), _drawn_levels(len(rows), params)[added]])
     builder = kernel.Builder(held, params.metric, params.max_neighbors, params.ef_construction, levels, threads=threads)
     del held
@@ -104,6 +101,21 @@ def without_rows(
     builder.connect()
     number = np.where(removed, -1, np.arange(graph.size)).astype(np.int64)
     return _numbered(builder, levels, number, size=graph.size)
+
+
+def _in_place(
+    rows: NDArray[np.float32], place: NDArray[np.int64], count: int, kept: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Rows (n, d) in the builder's order, without a copy where they are in it already."""
+    if count == len(rows) and (place == np.arange(count)).all():
+        return rows
+    # A removed row stands for nothing, but a builder wants a vector of some length in every place.
+    held = np.empty((count, rows.shape[1]), np.float32)
+    free = np.ones(count, np.bool_)
+    free[place] = False
+    held[free] = rows[kept[0]]
+    held[place] = rows
+    return held
 
 
 def graph_levels(graph: Graph) -> NDArray[np.uint8]:

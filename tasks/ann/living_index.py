@@ -17,7 +17,7 @@ class LivingIndex:
 
     vectors: numbers (n, d). graph: built of them with ``params``. guard: how far recall may fall below that of the first
     compaction's graph, or of the last full build. Rows are numbered in the order in which they came, until a compaction
-    numbers them anew. Not to be changed by several threads at once.
+    renumbers them. Not to be changed by several threads at once.
     """
 
     def __init__(

@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
+from fingerpost.reader import packed_index
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
 from fingerpost.schemas.chosen_settings import settings_from_arrow
 from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, FormerVersionError
-from fingerpost.schemas.mapped_arrays import arrays_from_arrow
 from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
 from fingerpost.schemas.predicates import Predicate, combined
 from fingerpost.schemas.publish import Pointer, published_collection
@@ -121,14 +121,16 @@ def read_certificate(artifact: Artifact) -> Certificate:
 
 def open_packed(store: Store, packed: Ref) -> PackedIndex:
     """A committed packed index, over arrays that are mapped from its file."""
-    return PackedIndex.from_arrays(arrays_from_arrow(store.open(packed, contracts.PACKED).mapped("packed")))
+    return packed_index(store.open(packed, contracts.PACKED).mapped("packed"), packed)
 
 
 class EngineParts:
     """What answers texts, from the artifacts of a release or of a run before it; each part is loaded once, when needed.
 
-    members: artifacts by role. method: how the graph is searched, "finger" or "hnsw". params: how texts are answered; by
-    default as was chosen for the index. Every file is verified against its checksum when it is read.
+    members: artifacts by role. method: how the graph is searched, "packed", "finger" or "hnsw". params: how texts are
+    answered; by default as was chosen for the index. mapped: whether the packed index and its documents are used where
+    their files lie, shared with other processes that do so, if the store is a folder. Every other file is verified against
+    its checksum when it is read; of those that are mapped, which are not read as a whole, size and form are.
     """
 
     def __init__(
@@ -139,9 +141,10 @@ class EngineParts:
         *,
         method: str = "hnsw",
         params: AnswerParams | None = None,
+        mapped: bool = True,
     ) -> None:
         self.store, self.members, self.metric, self.method = store, members, metric, method
-        self.name, self._params = "index", params
+        self.name, self._params, self._mapped = "index", params, mapped
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -151,11 +154,18 @@ class EngineParts:
     @cached_property
     def index(self) -> Index:
         """The graph search over the vectors."""
+        if self.method == "packed":
+            return packed_index(self._packed("packed"), self.members["packed"])
         graph = read_graph(self._open("graph", contracts.GRAPH))
         if self.method == "finger":
             basis, tables = self.members["finger_basis"], self.members["finger_tables"]
             return open_finger(self.store, self.vectors, graph, basis, tables, self.metric)
         return HnswIndex(self.vectors, graph, kernel_metric(self.metric))
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a vector."""
+        return self.index.header.dim if isinstance(self.index, PackedIndex) else int(self.vectors.shape[1])
 
     @cached_property
     def analyzer(self) -> Analyzer:
@@ -232,6 +242,11 @@ class EngineParts:
                 for loaded in [pool.submit(getattr, self, part) for part in missing]:
                     loaded.result()
 
+    def _packed(self, table: str) -> pa.Table:
+        """A table of the packed index."""
+        artifact = self._open("packed", contracts.PACKED)
+        return artifact.mapped(table) if self._mapped else artifact.read(table)
+
     def _open(self, role: str, contract: Any) -> Artifact:
         return self.store.open(self._member(role), contract)
 
@@ -262,22 +277,22 @@ def read_answer_params(artifact: Artifact) -> AnswerParams:
 class LiveIndex(EngineParts):
     """An index release whose parts are loaded when queries need them.
 
-    method: "finger", "hnsw", or "auto": FINGER if it was measured to be faster on this index. FingerpostError for
-    another method.
+    method: "packed", "finger", "hnsw", or "auto": the packed index; in releases that have none FINGER if it was measured to
+    be faster on this index. FingerpostError for another method, and for one that the release has not. mapped: as for
+    `EngineParts`; without, all files are read into memory and verified.
     """
 
-    def __init__(self, store: Store, ref: Ref, *, method: str = "auto") -> None:
-        release = store.open(ref, contracts.INDEX)
-        speedup = release.measured("finger_speedup")
-        if method not in {"auto", "finger", "hnsw"}:
-            raise FingerpostError(f"method: expected auto, finger or hnsw, got {method!r}; choose one of them")
-        chosen = method if method != "auto" else "finger" if speedup >= 1 else "hnsw"
-        super().__init__(store, read_members(store, ref), release.figure("metric", str), method=chosen)
+    def __init__(self, store: Store, ref: Ref, *, method: str = "auto", mapped: bool = True) -> None:
+        release, members = store.open(ref, contracts.INDEX), read_members(store, ref)
+        chosen = _chosen_method(release, members, method)
+        super().__init__(store, members, release.figure("metric", str), method=chosen, mapped=mapped)
         self.ref, self.name, self.manifest = ref, f"index {ref}", release.manifest
 
     @cached_property
     def documents(self) -> pa.Table:
         """The documents, one per row of the index."""
+        if self.method == "packed":
+            return self._packed("documents")
         return self._open("documents", corpus.DOCUMENTS).read("documents")
 
     def query(
@@ -376,9 +391,9 @@ class LiveIndex(EngineParts):
             given = unit_rows(given).astype(np.float64)
         with np.errstate(over="ignore"):
             row = given.astype(np.float32)
-        if row.shape[1] != self.vectors.shape[1] or not np.isfinite(row).all() or not row.any():
+        if row.shape[1] != self.dimensions or not np.isfinite(row).all() or not row.any():
             raise FingerpostError(
-                f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers;"
+                f"vector: expected {self.dimensions} finite numbers, not all 0, got {row.shape[1]} numbers;"
                 " compute it with the model of the documents' vectors"
             )
         wanted = Wanted(k, self._filter(kind, package, filters), distinct)
@@ -405,9 +420,9 @@ class LiveIndex(EngineParts):
         """
         checked_count(k)
         try:
-            names, rows = batch_vectors(vectors, columns=self.vectors.shape[1], metric=self.metric)
+            names, rows = batch_vectors(vectors, columns=self.dimensions, metric=self.metric)
             chosen = batch_keep(
-                len(rows), len(self.vectors), filters, keep, mask=self._passing, rows=lambda: self._row_of
+                len(rows), self.documents.num_rows, filters, keep, mask=self._passing, rows=lambda: self._row_of
             )
         except ValueError as problem:
             raise FingerpostError(f"{self.ref}: {problem}") from problem
@@ -415,7 +430,7 @@ class LiveIndex(EngineParts):
             found = self.filtered.search(rows, max(k, 1), ef=ef, threads=threads, keep=chosen)
         else:
             radius = radius_of(float(within), self.metric)
-            found = self.filtered.within(rows, radius, most=max(k, 1), ef=ef, threads=threads, keep=chosen)
+            found = self.exact_filtered.within(rows, radius, most=max(k, 1), ef=ef, threads=threads, keep=chosen)
         cut = replace(found, ids=found.ids[:, :k], distances=found.distances[:, :k])
         return matches_of(cut, self._ids, names, self.metric, DENSE_MEASURES[self.metric])
 
@@ -436,8 +451,13 @@ class LiveIndex(EngineParts):
         return joined_matches(list(texts), answers, measure)
 
     @cached_property
-    def filtered(self) -> FilteredIndex:
-        """The search with a filter for each query; holds a copy of the vectors of its own."""
+    def filtered(self) -> FilteredIndex | PackedIndex:
+        """The search with a filter for each query: of the packed index where the release has one."""
+        return open_packed(self.store, self.members["packed"]) if "packed" in self.members else self.exact_filtered
+
+    @cached_property
+    def exact_filtered(self) -> FilteredIndex:
+        """The search by exact distances with a filter for each query; holds a copy of the vectors of its own."""
         graph = read_graph(self._open("graph", contracts.GRAPH))
         return FilteredIndex(self.vectors, graph, kernel_metric(self.metric))
 
@@ -544,13 +564,29 @@ class LiveIndex(EngineParts):
         return [{name: column[row].as_py() for name, column in shown.items()} for row in rows.tolist()]
 
 
-def live(collection: str | None = None, *, store: str | None = None, method: str = "auto") -> LiveIndex:
+def _chosen_method(release: Artifact, members: Mapping[str, Ref], method: str) -> str:
+    """How the graph of a release is searched."""
+    if method not in {"auto", "packed", "finger", "hnsw"}:
+        raise FingerpostError(f"method: expected auto, packed, finger or hnsw, got {method!r}; choose one of them")
+    if method == "auto":
+        finger = "packed" not in members and release.measured("finger_speedup") >= 1
+        return "packed" if "packed" in members else "finger" if finger else "hnsw"
+    needed = {"packed": "packed", "finger": "finger_tables", "hnsw": "graph"}[method]
+    if needed not in members:
+        raise FingerpostError(f"method: expected one that index {release.ref} has, got {method!r}; choose auto")
+    return method
+
+
+def live(
+    collection: str | None = None, *, store: str | None = None, method: str = "auto", mapped: bool = True
+) -> LiveIndex:
     """The published index of a collection, ready for queries.
 
     collection: by default the only one with a published index (or ``python-docs``). store: a folder or URL; by default
-    ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above. Raises MissingArtifactError if
-    nothing is live.
+    ``FINGERPOST_STORE``, else the nearest ``.fingerpost`` in this folder or above. mapped: whether the index is used where
+    its files lie, which opens it at once; without, or if the store is no folder, it is read into memory and verified.
+    Raises MissingArtifactError if nothing is live.
     """
     opened = Store(store or find_store()).checked()
     chosen = published_collection(opened, collection, product=PRODUCT)
-    return LiveIndex(opened, Pointer(opened, chosen, PRODUCT).required().artifact, method=method)
+    return LiveIndex(opened, Pointer(opened, chosen, PRODUCT).required().artifact, method=method, mapped=mapped)

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.ext import packed as kernel
 from fingerpost.tasks.ann.codes import BLOCK_ROWS, Codes
+from fingerpost.tasks.ann.filter_methods import packed_methods
 from fingerpost.tasks.ann.graph import Graph
-from fingerpost.tasks.ann.keep import KeepLike, keep_rows
+from fingerpost.tasks.ann.keep import Keep, KeepLike, keep_rows
 from fingerpost.tasks.ann.packed_layout import array_shapes, link_rows, node_order, upper_arrays
 from fingerpost.tasks.ann.packed_store import KEEPINGS, Keeping, StoredRange, fits, store_rows, stored_range, unit_block
 from fingerpost.tasks.ann.search import (
@@ -28,6 +29,7 @@ from fingerpost.tasks.ann.search import (
     checked_vectors,
     no_direction,
 )
+from fingerpost.tasks.ann.set_products import by_sets, nearest_of_set, prepared_rows, squared_lengths
 
 #: Version of the arrays' meaning; the first of ``numbers``.
 FORMAT = 1
@@ -80,6 +82,7 @@ class PackedIndex:
         self._arrays: Arrays = dict(arrays)
         self.header = PackedHeader.of(self._arrays["numbers"])
         header = self.header
+        self.metric: Metric = header.metric
         self._index = kernel.Index(
             self._arrays,
             metric=header.metric,
@@ -139,11 +142,6 @@ class PackedIndex:
         return dict(self._arrays)
 
     @property
-    def metric(self) -> Metric:
-        """How vectors are compared."""
-        return self.header.metric
-
-    @property
     def size(self) -> int:
         """Number of nodes."""
         return self.header.size
@@ -170,21 +168,67 @@ class PackedIndex:
     ) -> SearchResult:
         """The approximate k nearest of each query (q, d), by a search of width max(ef, k).
 
-        keep: the rows that may be returned, for all queries or for each, as :func:`keep_rows` takes them; the search goes
-        through all nodes. rerank: candidates that are compared exactly, at least k; by default the index's own number
+        keep: the rows that may be returned, for all queries or for each, as :func:`keep_rows` takes them. Few are compared
+        all; of more, the search finds about as many as one without keep and of the same width. rerank: candidates that are compared exactly, at least k; by default the index's own number
         or half of ef, whichever is greater.
         """
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self.header.dim)
-        sets = None if keep is None else keep_rows(keep, size=self.size, queries=len(rows))
-        bits = None if sets is None else sets.bits
-        owners = None if sets is None else sets.of_query
-        ids, distances, full, estimates, expansions, bad = self._index.search(
-            rows, k, ef, max(self.header.rerank, ef // 2) if rerank is None else rerank, threads, bits, owners
+        most = max(self.header.rerank, ef // 2) if rerank is None else rerank
+        if keep is None:
+            return self._searched(rows, k, ef, most, threads)
+        sets = keep_rows(keep, size=self.size, queries=len(rows))
+        methods = packed_methods(
+            sets.counts,
+            np.bincount(sets.owners(len(rows)), minlength=sets.sets),
+            size=self.size,
+            columns=self.header.dim,
+            ef=max(ef, k),
+            lines=self._code_lines,
+            exact_rows=kernel.EXACT_ROWS,
         )
+        return by_sets(
+            rows,
+            sets,
+            methods,
+            k,
+            product=lambda asked, own: self._product(asked, own, k),
+            search=lambda asked, own: self._searched(asked, k, ef, most, threads, own, methods),
+        )
+
+    def _searched(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        ef: int,
+        rerank: int,
+        threads: int,
+        sets: Keep | None = None,
+        methods: NDArray[np.uint8] | None = None,
+    ) -> SearchResult:
+        kept = () if sets is None else (sets.bits, sets.counts, methods, sets.of_query)
+        ids, distances, full, estimates, expansions, bad = self._index.search(queries, k, ef, rerank, threads, *kept)
         if bad >= 0:
             raise no_direction("queries", bad)
         return SearchResult(ids, distances, SearchCounters(full, expansions, estimates))
+
+    def _product(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> SearchResult:
+        """The k nearest among some rows by a matrix product."""
+        nodes = rows if self._nodes is None else self._nodes[rows]
+        held = self._index.decoded(nodes)
+        asked = prepared_rows(queries, "queries", self.metric)
+        return nearest_of_set(asked, held, squared_lengths(held), rows, k, self.metric)
+
+    @cached_property
+    def _nodes(self) -> NDArray[np.int64] | None:
+        """The node of each row; None where they are the same."""
+        order = self._arrays["rows"]
+        return np.argsort(order).astype(np.int64) if len(order) else None
+
+    @property
+    def _code_lines(self) -> int | None:
+        """Cache lines of a code; None without codes."""
+        return -(-self._arrays["codes"].shape[1] // 64) if self.header.bits else None
 
 
 def packed_shapes(

@@ -10,7 +10,7 @@ from fingerpost.schemas.matrices import tensors_to_arrow
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.tasks.ann.compaction import GuardParams
-from fingerpost.tasks.ann.graph_update import RowChanges, row_changes, updated_graph
+from fingerpost.tasks.ann.graph_update import RowChanges, UpdatedGraph, row_changes, updated_graph
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.open import read_graph
 from fingerpost.tasks.ann.stages.index import graph_arrays, kernel_params
@@ -56,18 +56,22 @@ def update_graph(
     earlier, found = read_graph(run.store.open(old_graph, contracts.GRAPH)), _read_changes(run.store, changes)
     made = updated_graph(now, found, then, earlier, kernel_params(params), guard, threads=run.threads)
     run.write("graph", tensors_to_arrow(graph_arrays(made.graph)))
-    run.quality = {
+    run.quality = {**_figures(made), "dimensions": now.shape[1], "metric": params.metric}
+
+
+def _figures(made: UpdatedGraph) -> dict[str, object]:
+    """What a graph's quality says, and what was done for it."""
+    work = made.counters
+    return {
         "nodes": made.graph.size,
         "edges": len(made.graph.indices),
         "levels": 1 + len(made.graph.upper),
         "mean_degree": round(float(made.graph.degrees.mean()), 3),
-        "dimensions": now.shape[1],
-        "metric": params.metric,
-        "build_distances": made.counters.distances,
-        "kept": made.counters.kept,
-        "added": made.counters.added,
-        "removed": made.counters.removed,
-        "repaired": made.counters.repaired,
+        "build_distances": work.distances,
+        "kept": work.kept,
+        "added": work.added,
+        "removed": work.removed,
+        "repaired": work.repaired,
         "removed_in_graph": 0,
         "guard_recall": round(made.recall, 6),
         "base_recall": round(made.base, 6),
