@@ -161,6 +161,7 @@ class HnswBuilder {
   }
 
  protected:
+  friend class HnswMerge;
   struct Edge {
     uint32_t target, source;
     float distance;
@@ -306,7 +307,26 @@ class HnswBuilder {
     }
   }
 
-  // Adds edges_, reversed, to the lists of their targets.
+  void insert_batch(size_t begin, size_t end, int threads) {
+    parallel_for(begin, end, threads, [&](size_t v, int thread) {
+      find_neighbours(static_cast<uint32_t>(v), begin, work_[static_cast<size_t>(thread)]);
+    });
+    edges_.clear();
+    for (size_t v = begin; v < end; ++v) {
+      const uint32_t source = static_cast<uint32_t>(v);
+      for (int level = 0; level <= level_[v]; ++level) {
+        const uint32_t* record = view_.links(source, level);
+        const float* near = mutable_near(source, level);
+        for (size_t i = 0; i < record[0]; ++i) edges_.push_back({record[1 + i], source, near[i], level});
+      }
+    }
+    add_reverse(threads);
+    for (size_t v = begin; v < end; ++v) raise(static_cast<uint32_t>(v));
+    collect_counters();
+    inserted_ = end;
+  }
+
+  // Adds edges_ to the lists of their targets.
   void add_reverse(int threads) {
     std::sort(edges_.begin(), edges_.end(), [](const Edge& a, const Edge& b) {
       if (a.level != b.level) return a.level < b.level;
@@ -324,26 +344,11 @@ class HnswBuilder {
     }, 16);
   }
 
-  void insert_batch(size_t begin, size_t end, int threads) {
-    parallel_for(begin, end, threads, [&](size_t v, int thread) {
-      find_neighbours(static_cast<uint32_t>(v), begin, work_[static_cast<size_t>(thread)]);
-    });
-    edges_.clear();
-    for (size_t v = begin; v < end; ++v) {
-      const uint32_t source = static_cast<uint32_t>(v);
-      for (int level = 0; level <= level_[v]; ++level) {
-        const uint32_t* record = view_.links(source, level);
-        const float* near = mutable_near(source, level);
-        for (size_t i = 0; i < record[0]; ++i) edges_.push_back({record[1 + i], source, near[i], level});
-      }
-    }
-    add_reverse(threads);
-    for (size_t v = begin; v < end; ++v) raise(static_cast<uint32_t>(v));
+  void collect_counters() {
     for (Work& work : work_) {
       counters_ += work.counters;
       work.counters = {};
     }
-    inserted_ = end;
   }
 
   // Marks what is reachable from `start` over level 0; parent[v] is the tree edge that reached v.

@@ -117,6 +117,13 @@ class Builder:
     def connect(self) -> None:
         """Adds an edge from a near reachable node to each node that is unreachable from the entry point on level 0."""
 
+    def merge_pairs(self, bounds: NDArray[np.uint64], ef: int, threads: int) -> NDArray[np.uint64]:
+        """Merges neighbouring graphs in pairs and returns the bounds (ceil(s / 2) + 1,) of the merged ones.
+
+        For a builder whose lists were all set by :meth:`restore_level`, so that graph i has the rows
+        bounds[i]:bounds[i + 1]. ef: width of the search of each node in the other graph.
+        """
+
     def level_links(self, level: int, nodes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """Index pointers (m + 1,) and ids of the neighbours of these nodes (m,) on a level."""
 

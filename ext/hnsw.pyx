@@ -40,6 +40,12 @@ cdef extern from "hnsw.hpp" namespace "fingerpost" nogil:
         void restore_end(size_t, uint64_t, uint64_t)
         void connect() except +
 
+cdef extern from "hnsw_merge.hpp" namespace "fingerpost" nogil:
+    cdef cppclass HnswMerge:
+        HnswMerge(HnswBuilder&, const uint64_t*, size_t, size_t) except +
+        const vector[uint64_t]& bounds()
+        void round(int) except +
+
 NONE = 0xFFFFFFFF
 BATCH: int = kBatch
 
@@ -213,6 +219,19 @@ cdef class Builder:
     def connect(self):
         with nogil:
             self.builder.get().connect()
+
+    def merge_pairs(self, const uint64_t[::1] bounds, size_t ef, int threads):
+        cdef size_t i
+        if bounds.shape[0] < 2 or bounds[0] != 0 or bounds[bounds.shape[0] - 1] != self.builder.get().n() or ef < 1:
+            raise ValueError("bounds: expected row numbers from 0 to the number of rows, and ef >= 1; check the graphs")
+        cdef unique_ptr[HnswMerge] merge
+        merge.reset(new HnswMerge(self.builder.get()[0], &bounds[0], bounds.shape[0] - 1, ef))
+        with nogil:
+            merge.get().round(threads)
+        out = np.empty(merge.get().bounds().size(), dtype=np.uint64)
+        for i in range(merge.get().bounds().size()):
+            out[i] = merge.get().bounds()[i]
+        return out
 
     def level_links(self, int level, const uint32_t[::1] nodes):
         cdef HnswBuilder* builder = self.builder.get()

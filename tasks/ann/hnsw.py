@@ -62,20 +62,35 @@ class HnswBuilder:
 
     vectors: numbers (n, d), finite, n at least 1; for cosine no zero row. Raises VectorError naming the row. Float32 in
     C order is read where it lies and must not change. Distances are those of whole numbers where all values are such,
-    else of 8-bit codes, and of the floats where rows are near to each other (see ext/hnsw).
+    else of 8-bit codes, and of the floats where rows are near to each other (see ext/hnsw). levels: uint8 (n,), the top levels of the nodes where
+    they are not to be drawn.
     """
 
-    def __init__(self, vectors: ArrayLike, params: HnswParams, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        vectors: ArrayLike,
+        params: HnswParams,
+        *,
+        threads: int = 1,
+        levels: NDArray[np.uint8] | None = None,
+    ) -> None:
         rows = checked_vectors(vectors)
         if not 0 < len(rows) <= MAX_NODES:
             raise VectorError(f"vectors: expected 1 to {MAX_NODES} rows, got {len(rows)}; split the corpus into shards")
         self.params = params
         self.size = len(rows)
-        self._levels = kernel.node_levels(self.size, params.max_neighbors, params.seed)
+        drawn = kernel.node_levels(self.size, params.max_neighbors, params.seed) if levels is None else levels
+        self._levels: NDArray[np.uint8] = drawn
         if threads < 1:
             raise ValueError(f"threads: expected at least 1, got {threads}; raise it")
         self._builder = kernel.Builder(
-            rows, params.metric, params.max_neighbors, params.ef_construction, params.seed, threads=threads
+            rows,
+            params.metric,
+            params.max_neighbors,
+            params.ef_construction,
+            params.seed,
+            threads=threads,
+            levels=drawn,
         )
         if self._builder.bad_row >= 0:
             raise no_direction("vectors", self._builder.bad_row)
