@@ -136,7 +136,7 @@ class HnswBuilder {
     uint32_t last = kNone;
     size_t scan = 0;
     for (uint32_t u = 0; u < inserted_; ++u) {
-      if (parent[u] != kNone) continue;
+      if (parent[u] != kNone || gone(u)) continue;
       // A crowd of equal vectors becomes a chain without a search for each.
       bool done = last != kNone && rows_.twins(last, u) && room(last) && attach(last, u, parent);
       if (!done) {
@@ -160,7 +160,7 @@ class HnswBuilder {
     }
   }
 
- private:
+ protected:
   friend class HnswMerge;
   struct Edge {
     uint32_t target, source;
@@ -307,27 +307,8 @@ class HnswBuilder {
     }
   }
 
-  void insert_batch(size_t begin, size_t end, int threads) {
-    parallel_for(begin, end, threads, [&](size_t v, int thread) {
-      find_neighbours(static_cast<uint32_t>(v), begin, work_[static_cast<size_t>(thread)]);
-    });
-    edges_.clear();
-    for (size_t v = begin; v < end; ++v) {
-      const uint32_t source = static_cast<uint32_t>(v);
-      for (int level = 0; level <= level_[v]; ++level) {
-        const uint32_t* record = view_.links(source, level);
-        const float* near = mutable_near(source, level);
-        for (size_t i = 0; i < record[0]; ++i) edges_.push_back({record[1 + i], source, near[i], level});
-      }
-    }
-    add_edges(threads);
-    for (size_t v = begin; v < end; ++v) raise(static_cast<uint32_t>(v));
-    collect_counters();
-    inserted_ = end;
-  }
-
-  // Adds edges_ to the lists of their targets.
-  void add_edges(int threads) {
+  // Adds edges_, reversed, to the lists of their targets.
+  void add_reverse(int threads) {
     std::sort(edges_.begin(), edges_.end(), [](const Edge& a, const Edge& b) {
       if (a.level != b.level) return a.level < b.level;
       return a.target != b.target ? a.target < b.target : a.source < b.source;
@@ -342,6 +323,25 @@ class HnswBuilder {
     parallel_for(0, groups_.size() - 1, threads, [&](size_t g, int thread) {
       update(edges_.data() + groups_[g], edges_.data() + groups_[g + 1], work_[static_cast<size_t>(thread)]);
     }, 16);
+  }
+
+  void insert_batch(size_t begin, size_t end, int threads) {
+    parallel_for(begin, end, threads, [&](size_t v, int thread) {
+      find_neighbours(static_cast<uint32_t>(v), begin, work_[static_cast<size_t>(thread)]);
+    });
+    edges_.clear();
+    for (size_t v = begin; v < end; ++v) {
+      const uint32_t source = static_cast<uint32_t>(v);
+      for (int level = 0; level <= level_[v]; ++level) {
+        const uint32_t* record = view_.links(source, level);
+        const float* near = mutable_near(source, level);
+        for (size_t i = 0; i < record[0]; ++i) edges_.push_back({record[1 + i], source, near[i], level});
+      }
+    }
+    add_reverse(threads);
+    for (size_t v = begin; v < end; ++v) raise(static_cast<uint32_t>(v));
+    collect_counters();
+    inserted_ = end;
   }
 
   void collect_counters() {
@@ -365,6 +365,9 @@ class HnswBuilder {
       }
     }
   }
+
+  // Whether a node was taken out of the graph again.
+  bool gone(uint32_t node) const { return !gone_.empty() && gone_[node]; }
 
   bool room(uint32_t node) const { return view_.links0(node)[0] < cap(0); }
 
@@ -400,6 +403,7 @@ class HnswBuilder {
   std::vector<Work> work_;
   std::vector<Edge> edges_;
   std::vector<size_t> groups_;
+  std::vector<bool> gone_;
 };
 
 }  // namespace fingerpost

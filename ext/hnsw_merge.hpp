@@ -134,7 +134,7 @@ class HnswMerge {
         }
       }
     }
-    builder_.add_edges(threads);
+    builder_.add_reverse(threads);
   }
 
   HnswBuilder& builder_;

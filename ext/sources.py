@@ -17,22 +17,28 @@ LINK_FLAGS = ("-pthread",)
 _BUILD = ("build.pxd",)
 _SIMD = ("simd.pxd", "simd.hpp")
 _GRAPH = ("graph.pxd", "graph.hpp", *_SIMD)
+_BUILDER = ("hnsw.hpp", "build_rows.hpp", "build_search.hpp", "byte_kernels.hpp", "parallel.hpp", *_GRAPH, *_BUILD)
 
+_BUILDER = ("hnsw.hpp", "build_rows.hpp", "build_search.hpp", "byte_kernels.hpp", "parallel.hpp", *_GRAPH, *_BUILD)
 #: Extension name to the files beside this one that it is compiled from (the ``.pyx`` first).
 EXTENSIONS: dict[str, tuple[str, ...]] = {
     "ngrams": ("ngrams.pyx", "ngrams.hpp", "marks.hpp", *_BUILD),
-    "hnsw": (
-        "hnsw.pyx",
-        "hnsw.hpp",
-        "hnsw_merge.hpp",
-        "build_rows.hpp",
-        "build_search.hpp",
-        "byte_kernels.hpp",
+    "hnsw": ("hnsw.pyx", "hnsw_merge.hpp", *_BUILDER),
+    "growth": ("growth.pyx", "growth.hpp", *_BUILDER),
+    "filtered": ("filtered.pyx", "filtered.hpp", "filtered_batch.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
+    "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
+    "packed": (
+        "packed.pyx",
+        "filtered.hpp",
+        "packed.hpp",
+        "packed_codes.hpp",
+        "packed_pool.hpp",
+        "packed_query.hpp",
+        "packed_store.hpp",
         "parallel.hpp",
         *_GRAPH,
         *_BUILD,
     ),
-    "finger": ("finger.pyx", "finger.hpp", "finger_estimate.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "ranker_solve": (
         "ranker_solve.pyx",
         "ranker_cluster.hpp",

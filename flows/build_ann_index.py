@@ -2,15 +2,17 @@
 
 from prefect import flow
 
+from fingerpost.flows.domains.ann.certified import certify_and_pack, finger_wanted
+from fingerpost.flows.domains.ann.graph import graph_of
 from fingerpost.flows.domains.ann.search import tune_and_measure
 from fingerpost.flows.featurize_corpus import featurize_corpus
 from fingerpost.flows.run.crashes import alert_when_crashed
 from fingerpost.flows.run.publishing import make_live
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.runtime import named, part, running
+from fingerpost.tasks.ann.stages.certificate import fit_vector_codes
 from fingerpost.tasks.ann.stages.index import (
     assemble_index,
-    build_graph,
     compute_finger_tables,
     evaluate_index,
     find_neighbors,
@@ -26,16 +28,19 @@ def build_ann_index(request: RunRequest = RunRequest()) -> None:
         if "vectors" not in refs:
             part(featurize_corpus, request)
         ann, metric, vectors = settings.ann, settings.ann.hnsw.metric, refs["vectors"]
-        refs["graph"] = graph = build_graph(vectors, params=ann.hnsw)
-        if ann.parts.finger:
+        refs |= graph_of(run, vectors)
+        graph = refs["graph"]
+        refs["codes"] = fit_vector_codes(vectors, metric=metric, params=ann.codes, seed=ann.hnsw.seed)
+        if finger_wanted(run):
             refs["finger_basis"] = basis = fit_finger(vectors, graph, params=ann.finger)
             refs["finger_tables"] = compute_finger_tables(
                 vectors, graph, basis, rows_per_shard=ann.finger_rows_per_shard
             )
-        if ann.parts.neighbors or "projection" in refs:
-            refs["neighbors"] = find_neighbors(vectors, graph, metric=metric, params=ann.neighbors)
+        certify_and_pack(run)
         finger = [refs[role] for role in ("finger_basis", "finger_tables") if role in refs]
         refs["evaluation"] = evaluate_index(vectors, graph, *finger, metric=metric, params=ann.evaluation)
+        if ann.parts.neighbors or "projection" in refs:
+            refs["neighbors"] = find_neighbors(vectors, refs["packed"], params=ann.neighbors)
         tune_and_measure(run)
         members = run.members(refs)
         refs["index"] = index = assemble_index(*members.values(), roles=tuple(members))

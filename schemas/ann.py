@@ -4,6 +4,7 @@ from fingerpost.schemas import fields as f
 from fingerpost.schemas.chosen_settings import CHOSEN, SETTINGS
 from fingerpost.schemas.contract import Contract, Table
 from fingerpost.schemas.matrices import dense_table, tensor_table
+from fingerpost.schemas.packed_index import PACKED
 from fingerpost.schemas.releases import MEMBERS
 
 _FIGURES = Table(
@@ -11,6 +12,12 @@ _FIGURES = Table(
 )
 
 GRAPH = Contract("ann.graph", 1, (tensor_table("graph"),), "the HNSW graph: adjacency by level and entry points")
+CHANGES = Contract(
+    "ann.changes",
+    1,
+    (Table("rows", (f.Field("before", f.pa.int64(), "the row of the earlier index, -1 for none"),)),),
+    "the rows of an index that an earlier one had with the same id and vector",
+)
 FINGER_BASIS = Contract(
     "ann.finger_basis",
     1,
@@ -69,12 +76,6 @@ CERTIFICATE = Contract(
     ),
     "how an index is searched, and the recall that it then reaches by the width of the search, with bounds",
 )
-PACKED = Contract(
-    "ann.packed",
-    1,
-    (tensor_table("packed"),),
-    "the index in the form that is searched: vectors, codes, graph and tables side by side",
-)
 RETRIEVAL = Contract(
     "ann.retrieval",
     1,
@@ -126,6 +127,7 @@ INDEX = Contract(
 
 CONTRACTS = (
     GRAPH,
+    CHANGES,
     FINGER_BASIS,
     FINGER_TABLES,
     NEIGHBORS,

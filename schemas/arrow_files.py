@@ -3,11 +3,16 @@
 Arrow's threads may let go of a file's bytes after a read has returned, even while the interpreter ends. A Python object
 that they hold then would need the interpreter's lock, and the process would be aborted
 (https://github.com/apache/arrow/issues/34314). So nothing here gives them one: files are read by Arrow itself, and bytes
-are copied into its memory. Files are not mapped: a mapped file that another program cuts kills the process.
+are copied into its memory.
+
+Only Arrow files of the store's artifacts are mapped (`map_arrow`): these are never changed after they were written, only
+removed, which leaves what is mapped as it is. A mapped file that another program cuts or overwrites kills the process.
 """
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -42,6 +47,34 @@ def read_parquet(content: pa.Buffer) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(content)).read()
 
 
-def read_arrow(content: bytes) -> pa.Table:
+def read_arrow(content: "bytes | pa.Buffer") -> pa.Table:
     """The table of an Arrow file; pa.ArrowException for another."""
-    return pa.ipc.open_file(pa.BufferReader(owned(content))).read_all()
+    buffer = content if isinstance(content, pa.Buffer) else owned(content)
+    return pa.ipc.open_file(pa.BufferReader(buffer)).read_all()
+
+
+def map_arrow(path: str) -> pa.Table:
+    """The table of an Arrow file, mapped: nothing but its schema is read, and processes share its memory.
+
+    Its columns are valid as long as the table or a column of it is. pa.ArrowException or OSError for another file.
+    """
+    return pa.ipc.open_file(pa.memory_map(path)).read_all()
+
+
+def new_file(path: str) -> pa.NativeFile:
+    """A new local file that Arrow writes."""
+    return pa.OSFile(path, "wb")
+
+
+def write_arrow(sink: pa.NativeFile, table: pa.Table) -> None:
+    """Writes a table as an Arrow file without compression, its batches as they are."""
+    # Without compression Arrow's threads take no part, and so keep nothing that is lent to them.
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(use_threads=False)) as writer:
+        for batch in table.to_batches():
+            writer.write_batch(batch)
+
+
+def lent_binary(array: "np.ndarray[Any, Any]") -> pa.LargeBinaryArray:
+    """The bytes of a C-contiguous array as a column of one row, without a copy: to be written, not to be kept."""
+    offsets = pa.py_buffer(np.array([0, array.nbytes], dtype=np.int64))
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(array.reshape(-1).view(np.uint8))])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +22,8 @@ class Table:
     every spelling. forms: columns with the form in which such texts are compared. parts: columns with parts of users'
     texts, such as words, which remain of a forgotten text where no other has them. terms: columns with what was made of
     texts, such as stems, of which the same holds. own_words: whether its texts are the program's, such as reasons and
-    names of metrics, so that a single word in them is no user's.
+    names of metrics, so that a single word in them is no user's. form: of the stored file; "arrow" is an uncompressed Arrow
+    file, which can be opened without reading it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Table:
     parts: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     own_words: bool = False
+    form: Literal["parquet", "arrow"] = "parquet"
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -43,9 +46,7 @@ class Table:
 
     def check(self, table: pa.Table, *, where: str) -> pa.Table:
         """The table itself if it satisfies the contract; otherwise ContractError naming ``where`` and the column."""
-        expected, found = [f.name for f in self.fields], table.column_names
-        if found != expected:
-            _fail(where, f"columns {expected}", f"columns {found}")
+        self.check_schema(table, where=where)
         for column in self.fields:
             _check_column(column, table.column(column.name), where=where)
         if self.key and table.num_rows and not _distinct(table, self.key):
@@ -56,6 +57,16 @@ class Table:
         if self.rule is not None and (wrong := self.rule(table)):
             _fail(where, "consistent columns", wrong)
         return table
+
+    def check_schema(self, table: pa.Table, *, where: str) -> None:
+        """ContractError unless names and types of the columns are as expected; reads no value."""
+        expected, found = [f.name for f in self.fields], table.column_names
+        if found != expected:
+            _fail(where, f"columns {expected}", f"columns {found}")
+        for column in self.fields:
+            kind = table.column(column.name).type
+            if not column.accepts(kind):
+                _fail(f"{where}, column '{column.name}'", f"type {column.expected}", f"type {kind}")
 
 
 @dataclass(frozen=True)
@@ -96,8 +107,6 @@ def _fail(where: str, expected: str, found: str) -> None:
 
 def _check_column(column: Field, data: pa.ChunkedArray, *, where: str) -> None:
     here = f"{where}, column '{column.name}'"
-    if not column.accepts(data.type):
-        _fail(here, f"type {column.expected}", f"type {data.type}")
     if data.null_count and not column.nullable:
         _fail(here, "no nulls", f"{data.null_count} nulls")
     # Found by the minimum: comparing with a Python number would import pandas, which takes longer than most reading.

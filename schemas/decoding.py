@@ -1,32 +1,41 @@
-"""Search in all texts and bytes of a Parquet file, whatever its columns; no contract is checked."""
+"""Search in all texts and bytes of a Parquet or Arrow file, whatever its columns; no contract is checked."""
 
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fingerpost.schemas.arrow_files import owned, parquet_file
+from fingerpost.schemas.arrow_files import owned, parquet_file, read_arrow
 from fingerpost.schemas.errors import CorruptArtifactError
 
 
 def columns_of(content: bytes, names: list[str], *, where: str) -> pa.Table:
-    """The named columns of a Parquet file, as far as it has them; CorruptArtifactError that names ``where``."""
+    """The named columns of a stored file, as far as it has them; CorruptArtifactError that names ``where``."""
     try:
+        if is_arrow(content):
+            table = read_arrow(content)
+            return table.select([name for name in names if name in table.column_names])
         file = parquet_file(owned(content))
         return file.read(columns=[name for name in names if name in file.schema_arrow.names])
     except (pa.ArrowException, OSError) as problem:
         raise CorruptArtifactError(
-            f"{where}: expected a Parquet file, found {' '.join(str(problem).split())}; rebuild its artifact with"
+            f"{where}: expected a Parquet or Arrow file, found {' '.join(str(problem).split())}; rebuild its artifact with"
             " --force, or remove that"
         ) from problem
 
 
-def decoded_texts(content: bytes) -> Iterator[pa.Array]:
-    """All text and byte columns of a Parquet file as large_binary arrays, including those in nested types.
+def is_arrow(content: bytes) -> bool:
+    """Whether these are the bytes of an Arrow file, by their beginning."""
+    return content.startswith(b"ARROW1")
 
-    Raises pa.ArrowException or OSError for a file that is not Parquet.
+
+def decoded_texts(content: bytes) -> Iterator[pa.Array]:
+    """All text and byte columns of a Parquet or Arrow file as large_binary arrays, including those in nested types.
+
+    Raises pa.ArrowException or OSError for another file.
     """
-    for batch in parquet_file(owned(content)).iter_batches():
+    batches = read_arrow(content).to_batches() if is_arrow(content) else parquet_file(owned(content)).iter_batches()
+    for batch in batches:
         for column in batch.columns:
             yield from _texts(column)
 

@@ -68,6 +68,7 @@ TENSOR_NAME = Field("name", STRING, "the tensor's name", nonempty=True)
 TENSOR_DTYPE = Field("dtype", STRING, "its numpy dtype, little-endian", nonempty=True)
 TENSOR_SHAPE = Field("shape", pa.list_(pa.int64()), "its shape")
 TENSOR_BYTES = Field("bytes", pa.large_binary(), "its values in C order")
+PADDING = Field("padding", pa.large_binary(), "zeros, so many that the bytes after them begin at a multiple of 64")
 MEDIA_TYPE = Field("media_type", STRING, "the blob's media type", nonempty=True)
 
 # Terms

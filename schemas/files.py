@@ -7,21 +7,23 @@ exclusively.
 
 import contextlib
 import errno
+import hashlib
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-from fsspec.implementations.local import LocalFileSystem
 
-from fingerpost.schemas.arrow_files import owned, read_file
+from fingerpost.schemas.arrow_files import new_file, owned, read_file
 from fingerpost.schemas.errors import FingerpostError, StoreUnreachableError, UnsafeNameError
-from fingerpost.schemas.objects import Objects, file_system, without_secrets
+from fingerpost.schemas.objects import Objects, file_system, is_local, without_secrets
 
 #: Called with the name of each point at which a crash may occur; the fault tests replace it.
 reached: Callable[[str], None] = lambda point: None  # noqa: E731
@@ -35,6 +37,15 @@ class Listed:
     modified: float
 
 
+@dataclass(frozen=True)
+class Written:
+    """A file that was written: its path, the checksum of its content, and its size in bytes."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
 class Files:
     """The files below one root, which may be a local path or any fsspec URL.
 
@@ -44,16 +55,31 @@ class Files:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        # A folder needs no fsspec, which readers of an index may not have.
+        self.local, root = "://" not in url and "::" not in url, os.path.expanduser(url)
+        if not self.local:
+            self.fs, root = self._opened()
+            self.local = is_local(self.fs)
+        self.root = str(Path(root).absolute()) if self.local else root.rstrip("/")
+
+    def _opened(self) -> tuple[Any, str]:
+        """The file system of the URL, and the path in it."""
         try:
-            self.fs, root = file_system(url)
+            return file_system(self.url)
         except (ImportError, ValueError) as problem:
             raise StoreUnreachableError(
-                f"store {url}: expected a folder or an fsspec URL, got one that cannot be opened ({problem}); "
+                f"store {self.url}: expected a folder or an fsspec URL, got one that cannot be opened ({problem}); "
                 "install its driver (s3:// needs the extra `s3`) or fix the URL"
             ) from problem
-        self.local = isinstance(self.fs, LocalFileSystem)
-        self.root = str(Path(root).absolute()) if self.local else root.rstrip("/")
-        self._objects = Objects(self.fs, self.root)
+
+    @cached_property
+    def fs(self) -> Any:
+        """The file system of fsspec."""
+        return self._opened()[0]
+
+    @cached_property
+    def _objects(self) -> Objects:
+        return Objects(self.fs, self.root)
 
     def __reduce__(self) -> tuple[type["Files"], tuple[str]]:
         return Files, (self.root if self.local else self.url,)
@@ -140,6 +166,46 @@ class Files:
                         raise
             if durable:
                 _flush_folder(os.path.dirname(target))
+
+    def write_named(self, named: Callable[[str], str], produce: Callable[[pa.NativeFile], None]) -> Written:
+        """Writes what ``produce`` writes as a file whose path ``named`` makes of its checksum, atomically.
+
+        On a disk the content goes through no memory of this process but Arrow's writes, and its checksum is that of the
+        bytes that were read back from the file.
+        """
+        if not self.local:
+            sink = pa.BufferOutputStream()
+            produce(sink)
+            content = sink.getvalue().to_pybytes()
+            checksum = hashlib.sha256(content).hexdigest()
+            self.write(named(checksum), content)
+            return Written(named(checksum), checksum, len(content))
+        temporary = f"{self.path(named('0' * 64))}.{uuid.uuid4().hex}.tmp"
+        with self._guard(named("0" * 64), "write"):
+            try:
+                self._opened_temporary(temporary).close()
+                with new_file(temporary) as sink:
+                    produce(sink)
+                with open(temporary, "rb+") as file:
+                    os.fsync(file.fileno())
+                    checksum, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+                target = self.path(named(checksum))
+                reached("before-rename")
+                os.replace(temporary, target)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
+            _flush_folder(os.path.dirname(target))
+        return Written(named(checksum), checksum, size)
+
+    def digest(self, relative: str) -> str:
+        """The SHA-256 of a file's content; FileNotFoundError if there is none."""
+        with self._guard(relative, "read"):
+            if not self.local:
+                return hashlib.sha256(self._objects.read(self.path(relative))).hexdigest()
+            with open(self.path(relative), "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
 
     def create(self, relative: str, data: bytes) -> bool:
         """Creates a file atomically if there is none yet; False if another writer was first."""
@@ -243,7 +309,8 @@ class Files:
         """Removes a file or folder; does nothing if it does not exist."""
         with self._guard(relative, "remove"), contextlib.suppress(FileNotFoundError):
             if self.local:
-                self.fs.rm(self.path(relative), recursive=True)
+                target = self.path(relative)
+                shutil.rmtree(target) if os.path.isdir(target) else os.unlink(target)
             else:
                 self._objects.remove(self.path(relative))
 

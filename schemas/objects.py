@@ -9,12 +9,11 @@ import hashlib
 import os
 import random
 import re
+import sys
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
-
-import fsspec
 
 from fingerpost.schemas.errors import StoreUnreachableError
 from fingerpost.schemas.urls import has_credentials
@@ -77,6 +76,8 @@ def check_url(url: str) -> None:
 
 def file_system(url: str) -> tuple[Any, str]:
     """The file system of a URL and the path in it, without caching and without retries of its own."""
+    import fsspec  # imported here: folders are read without it
+
     check_url(url)
     protocol = url.partition("://")[0]
     options: dict[str, Any] = {"use_listings_cache": False}
@@ -89,10 +90,18 @@ def file_system(url: str) -> tuple[Any, str]:
     return fs, path
 
 
+def is_local(fs: Any) -> bool:
+    """Whether a file system is that of this machine."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    return isinstance(fs, LocalFileSystem)
+
+
 def without_secrets(text: str) -> str:
     """A message with the secrets of the environment and of fsspec's configuration redacted."""
     named = re.compile(r"(?i)secret|token|password|credential|access_key|auth_string")
-    settings = [(name, value) for section in fsspec.config.conf.values() for name, value in _items(section)]
+    configured = sys.modules["fsspec"].config.conf if "fsspec" in sys.modules else {}
+    settings = [(name, value) for section in configured.values() for name, value in _items(section)]
     for name, value in [*os.environ.items(), *settings]:
         if (named.search(name) or name == "key") and isinstance(value, str) and len(value) >= 4:
             text = text.replace(value, "***")

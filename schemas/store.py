@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fingerpost.schemas import files as _files
-from fingerpost.schemas.arrow_files import read_parquet
+from fingerpost.schemas.arrow_files import map_arrow, read_arrow, read_parquet, write_arrow
 from fingerpost.schemas.contract import Contract
 from fingerpost.schemas.errors import (
     ContractError,
@@ -116,6 +116,10 @@ class Store:
         """Checks a table against its contract and writes it as one file of an artifact that is not committed yet."""
         table = contract.table(table_name)
         table.check(data, where=f"artifact {ref}, table '{table_name}', shard {shard}")
+        begin = f"{ref}/{checked_name(table_name)}-{shard:05d}-"
+        if table.form == "arrow":
+            made = self.files.write_named(lambda sha: f"{begin}{sha[:12]}.arrow", lambda sink: write_arrow(sink, data))
+            return FileEntry(table_name, shard, made.path, made.sha256, made.bytes, data.num_rows)
         sink = io.BytesIO()
         pq.write_table(
             data.combine_chunks(),
@@ -127,7 +131,7 @@ class Store:
         )
         content = sink.getvalue()
         checksum = hashlib.sha256(content).hexdigest()
-        path = f"{ref}/{checked_name(table_name)}-{shard:05d}-{checksum[:12]}.parquet"
+        path = f"{begin}{checksum[:12]}.parquet"
         self.files.write(path, content)
         return FileEntry(
             table=table_name, shard=shard, path=path, sha256=checksum, bytes=len(content), rows=data.num_rows
@@ -147,18 +151,30 @@ class Store:
                 f"{where}: expected {entry.path} with checksum {entry.sha256[:12]} and {entry.bytes} bytes, "
                 f"found {checksum[:12]} and {content.size}; the file was altered: rebuild the artifact with --force"
             )
-        try:
-            data = read_parquet(content)
-        except (pa.ArrowException, OSError) as problem:
-            raise CorruptArtifactError(
-                f"{where}: expected {entry.path} to be Parquet, found something else ({problem}); rebuild the artifact"
-            ) from problem
-        contract.table(entry.table).check(data, where=f"{where}, {entry.path}")
-        if data.num_rows != entry.rows:
-            raise CorruptArtifactError(
-                f"{where}: expected {entry.path} with {entry.rows} rows, as the manifest lists it, found"
-                f" {data.num_rows}; rebuild the artifact with --force"
+        table = contract.table(entry.table)
+        data = _decoded(lambda: read_arrow(content) if table.form == "arrow" else read_parquet(content), entry, where)
+        table.check(data, where=f"{where}, {entry.path}")
+        return data
+
+    def map_table(self, entry: FileEntry, contract: Contract, *, where: str) -> pa.Table:
+        """One Arrow file of an artifact of a local store, mapped; processes that map it share its memory.
+
+        Its size, form, columns and number of rows are verified, not its checksum, for which all of it would be read: that is
+        done after it was written, when the artifact is published, and by `verify`. The file must stay as it is, or be
+        removed, while it is mapped.
+        """
+        if not self.files.local or contract.table(entry.table).form != "arrow":
+            raise ContractError(
+                f"{where}: expected an Arrow file in a folder to map, got {entry.path} of {self.url}; read it instead"
             )
+        size = self.files.size(entry.path)
+        if size != entry.bytes:
+            raise CorruptArtifactError(
+                f"{where}: expected {entry.path} with {entry.bytes} bytes, found"
+                f" {'no such file' if size is None else f'{size} bytes'}; rebuild the artifact with --force"
+            )
+        data = _decoded(lambda: map_arrow(self.files.path(entry.path)), entry, where)
+        contract.table(entry.table).check_schema(data, where=f"{where}, {entry.path}")
         return data
 
     def commit(self, ref: Ref, manifest: Manifest, *, replace: bool = False) -> Manifest:
@@ -189,7 +205,7 @@ class Store:
     def holds(self, entry: FileEntry) -> bool:
         """Whether a file exists with its checksum; reads all of it."""
         try:
-            return hashlib.sha256(self.files.read(entry.path)).hexdigest() == entry.sha256
+            return self.files.digest(entry.path) == entry.sha256
         except FileNotFoundError:
             return False
 
@@ -237,6 +253,16 @@ class Artifact:
 
     def read(self, table: str, *, shard: int | None = None) -> pa.Table:
         """A table, or one shard of it, verified."""
+        return self._tables(table, self.store.read_table, shard=shard)
+
+    def mapped(self, table: str) -> pa.Table:
+        """A table in the form "arrow", mapped from its files without reading them (`Store.map_table`).
+
+        On object storage, which cannot be mapped, it is read and verified into memory instead.
+        """
+        return self._tables(table, self.store.map_table if self.store.files.local else self.store.read_table)
+
+    def _tables(self, table: str, opened: Callable[..., pa.Table], *, shard: int | None = None) -> pa.Table:
         entries = [entry for entry in self.entries(table) if shard is None or entry.shard == shard]
         if not entries:
             raise ContractError(
@@ -244,9 +270,7 @@ class Artifact:
                 " such file; rebuild the artifact"
             )
         try:
-            return pa.concat_tables(
-                [self.store.read_table(entry, self.contract, where=f"artifact {self.ref}") for entry in entries]
-            )
+            return pa.concat_tables([opened(entry, self.contract, where=f"artifact {self.ref}") for entry in entries])
         except CorruptArtifactError:
             self.store.check_kept(self.ref, part=f"its table '{table}'")
             raise
@@ -268,6 +292,23 @@ class Artifact:
         where, advice = f"artifact {self.ref}, manifest.json, run", "rebuild the artifact with --force"
         checked(self.manifest.run, {"measured": {name: NUMBER}}, where=where, advice=advice)
         return float(self.manifest.run["measured"][name])
+
+
+def _decoded(read: Callable[[], pa.Table], entry: FileEntry, where: str) -> pa.Table:
+    """The table of a file, which must have the rows that the manifest lists."""
+    try:
+        data = read()
+    except (pa.ArrowException, OSError) as problem:
+        form = "an Arrow file" if entry.path.endswith(".arrow") else "Parquet"
+        raise CorruptArtifactError(
+            f"{where}: expected {entry.path} to be {form}, found something else ({problem}); rebuild the artifact"
+        ) from problem
+    if data.num_rows != entry.rows:
+        raise CorruptArtifactError(
+            f"{where}: expected {entry.path} with {entry.rows} rows, as the manifest lists it, found"
+            f" {data.num_rows}; rebuild the artifact with --force"
+        )
+    return data
 
 
 def parameters_of(store: Store, ref: Ref, build: Callable[[Mapping[str, Any]], T]) -> T:

@@ -190,14 +190,17 @@ def build_index(
     choose: whether questions decide how texts are answered, else it is by words and vectors, with ``answers`` as given.
     """
     from fingerpost.schemas.inputs.sources import FileSource
+    from fingerpost.tasks.ann.codes import CodeParams
     from fingerpost.tasks.ann.evaluation import EvaluationParams
     from fingerpost.tasks.ann.finger_basis import FingerParams
     from fingerpost.tasks.ann.fusion import AnswerParams
     from fingerpost.tasks.ann.hnsw import HnswParams
     from fingerpost.tasks.ann.neighbors import NeighborParams
     from fingerpost.tasks.ann.retrieval import RetrievalParams
+    from fingerpost.tasks.ann.search_plan import SearchPlan
+    from fingerpost.tasks.ann.search_tuning import CertificateParams
+    from fingerpost.tasks.ann.stages import certificate, search
     from fingerpost.tasks.ann.stages import index as ann
-    from fingerpost.tasks.ann.stages import search
     from fingerpost.tasks.ann.tuning import TuningParams
     from fingerpost.tasks.corpus.analyzer import AnalyzerParams
     from fingerpost.tasks.corpus.documents import ImportParams
@@ -236,8 +239,20 @@ def build_index(
     made["finger_tables"] = tables = ann.compute_finger_tables.execute(
         env, vectors, graph, basis, rows_per_shard=rows_per_shard
     )
+    made["codes"] = certificate.fit_vector_codes.execute(env, vectors, metric=metric, params=CodeParams(), seed=0)
+    certified = CertificateParams(queries=40, repeats=1, plan=SearchPlan("fast", "bits4"))
+    searched: dict[str, Any] = {"roles": ("codes",), "metric": metric}
+    made["speeds"] = certificate.measure_searches.execute(
+        env, vectors, graph, made["codes"], params=certified, **searched
+    )
+    made["certificate"] = certificate.certify_search.execute(
+        env, vectors, graph, made["speeds"], made["codes"], params=certified, **searched
+    )
+    made["packed"] = certificate.pack_index.execute(
+        env, made["documents"], vectors, graph, made["certificate"], made["codes"], **searched
+    )
     made["neighbors"] = ann.find_neighbors.execute(
-        env, vectors, graph, metric=metric, params=NeighborParams(k=3, ef=10, rows_per_shard=rows_per_shard)
+        env, vectors, made["packed"], params=NeighborParams(k=3, ef=10, rows_per_shard=rows_per_shard)
     )
     made["evaluation"] = ann.evaluate_index.execute(
         env, vectors, graph, basis, tables, metric=metric, params=EvaluationParams(queries=40, ef=(20,), repeats=1)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fingerpost.ext import hnsw as kernel
 from fingerpost.tasks.ann.graph import Graph, GraphError, UpperLevel
 from fingerpost.tasks.ann.hnsw import HnswParams
-from fingerpost.tasks.ann.search import VectorError, checked_vectors, no_direction
+from fingerpost.tasks.ann.search import checked_vectors, no_direction
 
 #: Width of the search of a node in the other graph.
 MERGE_EF = 64

@@ -56,7 +56,7 @@ class Keep:
         return len(self.bits)
 
     def owners(self, queries: int) -> NDArray[np.int64]:
-        """The set of each of so many queries, int64 (q,); ValueError for another number than the sets were made for."""
+        """The set of each of q queries, int64 (q,); ValueError for another number than the sets were made for."""
         if self.of_query is None:
             return np.zeros(queries, dtype=np.int64)
         if len(self.of_query) != queries:
@@ -78,6 +78,14 @@ class Keep:
         """The same sets without rows that were removed, bool (n,)."""
         return Keep(self.size, self.bits & ~packed_mask(removed[None]), self.of_query)
 
+    def both(self, other: "Keep", queries: int) -> "Keep":
+        """What sets of these and of others for the same queries have in common."""
+        pairs = np.stack([self.owners(queries), other.owners(queries)], axis=1)
+        distinct, owners = np.unique(pairs, axis=0, return_inverse=True)
+        return Keep(
+            self.size, self.bits[distinct[:, 0]] & other.bits[distinct[:, 1]], owners.reshape(-1).astype(np.int64)
+        )
+
 
 def packed_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """The bits uint64 (s, ceil(n / 64)) of masks bool (s, n)."""
@@ -93,7 +101,7 @@ KeepLike = Keep | NDArray[np.bool_] | Sequence[ArrayLike]
 
 
 def keep_rows(keep: KeepLike, *, size: int, queries: int) -> Keep:
-    """Sets of the rows of an index of ``size`` rows for so many queries.
+    """Sets of the rows of an index of ``size`` rows for a number of queries.
 
     keep: a mask bool (n,) of the rows that all queries may find, a mask bool (q, n) with one row for each query, or a
     list with the allowed row numbers of each query (ascending or not; what is named twice counts once). Equal sets are

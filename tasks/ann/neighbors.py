@@ -1,11 +1,18 @@
 """Tables of the nearest neighbours among the vectors of an index."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fingerpost.tasks.ann.search import Index, SearchResult
+
+
+class Searcher(Protocol):
+    """An index that finds the nearest of vectors."""
+
+    def search(self, queries: ArrayLike, k: int, *, ef: int, threads: int = 1) -> SearchResult: ...
 
 
 @dataclass(frozen=True)
@@ -34,5 +41,12 @@ def neighbor_table(index: Index, lo: int, hi: int, k: int, *, ef: int, threads: 
     n = len(index.vectors)
     if not 0 <= lo <= hi <= n:
         raise ValueError(f"rows: expected a range within 0 to {n}, got {lo} to {hi}; restrict it to the index")
-    result = index.search(index.vectors[lo:hi], k + 1, ef=max(ef, k + 1), threads=threads)
-    return without_self(result, np.arange(lo, hi))
+    return row_neighbors(index, index.vectors[lo:hi], lo, k, ef=ef, threads=threads)
+
+
+def row_neighbors(
+    index: Searcher, vectors: NDArray[np.float32], start: int, k: int, *, ef: int, threads: int = 1
+) -> SearchResult:
+    """The k nearest of vectors (m, d), which are the rows of the index from ``start`` on, excluding each row itself."""
+    result = index.search(vectors, k + 1, ef=max(ef, k + 1), threads=threads)
+    return without_self(result, np.arange(start, start + len(vectors)))

@@ -20,23 +20,31 @@ from numpy.typing import ArrayLike
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas import corpus
 from fingerpost.schemas.chosen_settings import settings_from_arrow
-from fingerpost.schemas.errors import FingerpostError, FormerVersionError
+from fingerpost.schemas.errors import CorruptArtifactError, FingerpostError, FormerVersionError
+from fingerpost.schemas.mapped_arrays import arrays_from_arrow
 from fingerpost.schemas.matrices import fixed_matrix, tensors_from_arrow
+from fingerpost.schemas.predicates import Predicate, combined
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store, parameters_of
-from fingerpost.tasks.ann.answers import Answers, Radius, radius_of, within_of
+from fingerpost.tasks.ann.answers import DENSE_MEASURES, Answer, Answers, Radius, radius_of, within_of
+from fingerpost.tasks.ann.batches import Filters, batch_keep, batch_vectors, conditions
+from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth
 from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
 from fingerpost.tasks.ann.duplicates import SAME_TERMS, SAME_VECTORS, Distinct, term_likeness, vector_likeness
 from fingerpost.tasks.ann.engine import Engine, Question
 from fingerpost.tasks.ann.filtered import NOTHING, Nearest, nearest_kept
+from fingerpost.tasks.ann.filtered_index import FilteredIndex
 from fingerpost.tasks.ann.finger_basis import FingerBasis
 from fingerpost.tasks.ann.finger_search import FingerIndex
 from fingerpost.tasks.ann.finger_tables import FingerTables, join_ranges
 from fingerpost.tasks.ann.fusion import AnswerParams
 from fingerpost.tasks.ann.graph import Graph, UpperLevel
 from fingerpost.tasks.ann.hnsw import HnswIndex
+from fingerpost.tasks.ann.keep import KeepLike
+from fingerpost.tasks.ann.matches import Matches, joined_matches, matches_of
+from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.search import Index
 from fingerpost.tasks.ann.served import Wanted, chosen_places, nearest_answers, ranked_answers
 from fingerpost.tasks.ann.unit_rows import unit_rows
@@ -86,15 +94,6 @@ def read_basis(artifact: Artifact) -> FingerBasis:
     return FingerBasis.from_arrays(tensors_from_arrow(artifact.read("basis")))
 
 
-def open_searcher(store: Store, vectors: Ref, graph: Ref, metric: str) -> HnswIndex:
-    """Plain search over committed vectors and graph."""
-    return HnswIndex(
-        read_vectors(store.open(vectors, corpus.VECTORS)),
-        read_graph(store.open(graph, contracts.GRAPH)),
-        kernel_metric(metric),
-    )
-
-
 def open_finger(
     store: Store, vectors: np.ndarray, graph: Graph, finger_basis: Ref, finger_tables: Ref, metric: str
 ) -> FingerIndex:
@@ -106,6 +105,23 @@ def open_finger(
         for entry in tables.entries("tables")
     ]
     return FingerIndex(vectors, graph, join_ranges(parts), kernel_metric(metric))
+
+
+def read_certificate(artifact: Artifact) -> Certificate:
+    """How an index is searched, and the recall that it reaches by the width of the search."""
+    curve = [CertifiedWidth(**point) for point in artifact.read("curve").to_pylist()]
+    try:
+        return Certificate.of(settings_from_arrow(artifact.read("settings")), curve)
+    except (TypeError, KeyError, ValueError) as problem:
+        raise CorruptArtifactError(
+            f"artifact {artifact.ref}: expected the settings of a certificate, found others ({problem}); rebuild the"
+            " artifact with --force certify_search"
+        ) from problem
+
+
+def open_packed(store: Store, packed: Ref) -> PackedIndex:
+    """A committed packed index, over arrays that are mapped from its file."""
+    return PackedIndex.from_arrays(arrays_from_arrow(store.open(packed, contracts.PACKED).mapped("packed")))
 
 
 class EngineParts:
@@ -271,6 +287,7 @@ class LiveIndex(EngineParts):
         k: int = 10,
         kind: str | None = None,
         package: str | None = None,
+        filters: str | Sequence[str] = (),
         within: Radius = None,
         distinct: bool = False,
         explain: bool = False,
@@ -280,14 +297,17 @@ class LiveIndex(EngineParts):
         Where the vectors were given with the documents, a text has none of theirs: then words alone rank, and ``within``
         is an error.
 
-        k: maximum number of answers, at least 0. kind, package: only documents with these values. within: only documents
+        k: maximum number of answers, at least 0. kind, package: only documents with these values. filters: only documents
+        that pass these conditions on their columns, all of them, such as ``kind == "function" and "sort" in title``; see
+        :class:`fingerpost.schemas.predicates.Predicate`. within: only documents
         whose dense vectors have at least this similarity (l2: at most this distance), nearest first, for example
         ``threshold_for(index).threshold`` of fingerpost.tasks.metric.open. distinct: of near-duplicates only the best.
         explain: answers have their matched terms and a snippet, words that no document has their near spellings.
         """
         checked_count(k)
         self.load("documents", "engine")
-        wanted, question = Wanted(k, self._filter(kind, package), distinct, explain), self.engine.question(text)
+        wanted = Wanted(k, self._filter(kind, package, filters), distinct, explain)
+        question = self.engine.question(text)
         if within is None:
             answers = self._ranked(question, wanted)
         elif self.engine.dense is None:
@@ -308,6 +328,7 @@ class LiveIndex(EngineParts):
         ef: int = 100,
         kind: str | None = None,
         package: str | None = None,
+        filters: str | Sequence[str] = (),
         within: Radius = None,
         distinct: bool = False,
         explain: bool = False,
@@ -324,7 +345,7 @@ class LiveIndex(EngineParts):
                 f"id: expected one of the {self.documents.num_rows} documents of {self.ref}, got {key!r}; find it with"
                 " a text query"
             )
-        chosen = self._filter(kind, package)
+        chosen = self._filter(kind, package, filters)
         keep = np.ones(self.documents.num_rows, dtype=bool) if chosen is None else chosen
         keep[row] = False
         wanted = Wanted(k, keep, distinct, explain)
@@ -341,6 +362,7 @@ class LiveIndex(EngineParts):
         ef: int = 100,
         kind: str | None = None,
         package: str | None = None,
+        filters: str | Sequence[str] = (),
         within: Radius = None,
         distinct: bool = False,
     ) -> Answers:
@@ -359,7 +381,82 @@ class LiveIndex(EngineParts):
                 f"vector: expected {self.vectors.shape[1]} finite numbers, not all 0, got {row.shape[1]} numbers;"
                 " compute it with the model of the documents' vectors"
             )
-        return self._near(row[0], self._radius(within), Wanted(k, self._filter(kind, package), distinct), ef=ef)
+        wanted = Wanted(k, self._filter(kind, package, filters), distinct)
+        return self._near(row[0], self._radius(within), wanted, ef=ef)
+
+    def search_batch(
+        self,
+        vectors: ArrayLike,
+        *,
+        k: int = 10,
+        ef: int = 100,
+        filters: Filters = None,
+        keep: KeepLike | Sequence[Sequence[str]] | None = None,
+        within: Radius = None,
+        threads: int = 1,
+    ) -> Matches:
+        """The documents nearest to each of many vectors (q, d) of the documents' own space.
+
+        vectors: an array, or a DataFrame or Arrow table with a column ``vector`` and, as names of the queries, ``id``.
+        filters: a condition on documents for all queries, or one for each of them ("" or None for none). keep: the
+        documents that may be found: bool (n,), bool (q, n), or for each query a list of rows or of ids. within: only
+        documents of at least this similarity (l2: at most this distance). Where fewer than k pass, all of them are
+        found. FingerpostError for vectors of another length, of zeros, or with values that are not finite.
+        """
+        checked_count(k)
+        try:
+            names, rows = batch_vectors(vectors, columns=self.vectors.shape[1], metric=self.metric)
+            chosen = batch_keep(
+                len(rows), len(self.vectors), filters, keep, mask=self._passing, rows=lambda: self._row_of
+            )
+        except ValueError as problem:
+            raise FingerpostError(f"{self.ref}: {problem}") from problem
+        if within is None:
+            found = self.filtered.search(rows, max(k, 1), ef=ef, threads=threads, keep=chosen)
+        else:
+            radius = radius_of(float(within), self.metric)
+            found = self.exact_filtered.within(rows, radius, most=max(k, 1), ef=ef, threads=threads, keep=chosen)
+        cut = replace(found, ids=found.ids[:, :k], distances=found.distances[:, :k])
+        return matches_of(cut, self._ids, names, self.metric, DENSE_MEASURES[self.metric])
+
+    def query_batch(self, texts: Sequence[str], *, k: int = 10, filters: Filters = None) -> Matches:
+        """The documents that answer each of many texts best; filters: as in `search_batch`."""
+        try:
+            each = conditions(filters, len(texts))
+        except ValueError as problem:
+            raise FingerpostError(str(problem)) from problem
+        answers: list[list[tuple[int, str, float]]] = []
+        measure = ""
+        for text, condition in zip(texts, each, strict=True):
+            found: list[Answer] = []
+            if not condition or self._passing(condition).any():
+                result = self.query(text, k=k, filters=condition or ())
+                found, measure = result.answers, measure or result.measure
+            answers.append([(self._row_of[answer.id], answer.id, answer.score) for answer in found])
+        return joined_matches(list(texts), answers, measure)
+
+    @cached_property
+    def filtered(self) -> FilteredIndex | PackedIndex:
+        """The search with a filter for each query: of the packed index where the release has one."""
+        return open_packed(self.store, self.members["packed"]) if "packed" in self.members else self.exact_filtered
+
+    @cached_property
+    def exact_filtered(self) -> FilteredIndex:
+        """The search by exact distances with a filter for each query; holds a copy of the vectors of its own."""
+        graph = read_graph(self._open("graph", contracts.GRAPH))
+        return FilteredIndex(self.vectors, graph, kernel_metric(self.metric))
+
+    @cached_property
+    def _ids(self) -> np.ndarray:
+        return self.documents["id"].to_numpy().astype(np.object_)
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {key: row for row, key in enumerate(self._ids.tolist())}
+
+    def _passing(self, condition: str) -> np.ndarray:
+        """The documents that pass a condition, bool (n,)."""
+        return Predicate.of(condition).mask(self.documents)
 
     def _ranked(self, question: Question, wanted: Wanted) -> Answers:
         """The answers to an analysed query, by both sides or by words alone."""
@@ -425,9 +522,14 @@ class LiveIndex(EngineParts):
     def _radius(self, within: Radius) -> float | None:
         return None if within is None else radius_of(float(within), self.metric)
 
-    def _filter(self, kind: str | None, package: str | None) -> np.ndarray | None:
-        """Which documents have these values, bool (n,); None where nothing is asked."""
-        keep: np.ndarray | None = None
+    def _filter(self, kind: str | None, package: str | None, filters: str | Sequence[str] = ()) -> np.ndarray | None:
+        """Which documents have these values and pass the conditions, bool (n,); None where nothing is asked."""
+        keep = combined([filters] if isinstance(filters, str) else filters)(self.documents)
+        if keep is not None and not keep.any():
+            raise FingerpostError(
+                f"filter: expected conditions that a document passes, got {filters!r}; leave one out, or compare the values"
+                " with those of a document (query --json)"
+            )
         for column, wanted in (("kind", kind), ("package", package)):
             if wanted is None:
                 continue

@@ -39,7 +39,8 @@ class SearchResult:
 class Index(Protocol):
     """An index of vectors (n, d) that finds the nearest to queries."""
 
-    metric: Metric
+    @property
+    def metric(self) -> Metric: ...
 
     @property
     def vectors(self) -> NDArray[np.float32]: ...

@@ -71,24 +71,30 @@ def _tfidf_params(parameters: Mapping[str, Any]) -> TfidfParams:
     return TfidfParams(family_weights=tuple(given.pop("family_weights")), **given)
 
 
-def read_vectors(artifact: Artifact) -> np.ndarray:
-    """All vectors, float32 (n, d), C-contiguous and aligned to 64 bytes; read by shards into one matrix."""
+def read_vectors(artifact: Artifact, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """The vectors of rows ``start`` to ``stop`` (default all), float32 (n, d), C-contiguous and aligned to 64 bytes.
+
+    Read by shards into one matrix, and none but the shards of these rows. ContractError for shards of different lengths.
+    """
     entries = artifact.entries("vectors")
-    if not entries:
-        return np.ascontiguousarray(dense_from_arrow(artifact.read("vectors")))
-    first = dense_from_arrow(artifact.read("vectors", shard=entries[0].shard))
-    matrix = aligned_empty((artifact.rows("vectors"), first.shape[1]), np.float32)
-    start = 0
-    for number, entry in enumerate(entries):
-        rows = dense_from_arrow(artifact.read("vectors", shard=entry.shard)) if number else first
+    stops = np.cumsum([entry.rows for entry in entries], dtype=np.int64)
+    end = int(stops[-1]) if stop is None else stop
+    matrix: np.ndarray | None = None
+    for entry, after in zip(entries, stops.tolist(), strict=True):
+        before = after - entry.rows
+        if after <= start or before >= end:
+            continue
+        rows = dense_from_arrow(artifact.read("vectors", shard=entry.shard))
+        if matrix is None:
+            matrix = aligned_empty((end - start, rows.shape[1]), np.float32)
         if rows.shape[1] != matrix.shape[1]:
             raise ContractError(
                 f"artifact {artifact.ref}: expected vectors of {matrix.shape[1]} numbers in shard {entry.shard}, found"
                 f" {rows.shape[1]}; rebuild the artifact"
             )
-        matrix[start : start + len(rows)] = rows
-        start += len(rows)
-    return matrix
+        first, last = max(start, before), min(end, after)
+        matrix[first - start : last - start] = rows[first - before : last - before]
+    return dense_from_arrow(artifact.read("vectors"))[start:end] if matrix is None else matrix
 
 
 def read_components(artifact: Artifact) -> np.ndarray:

@@ -21,7 +21,9 @@ from fingerpost.schemas.chosen_settings import chosen_to_arrow, settings_to_arro
 from fingerpost.schemas.publish import Gate, Pointer
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth
 from fingerpost.tasks.ann.fusion import AnswerParams
+from fingerpost.tasks.ann.search_plan import SearchPlan
 from tests.support.report_pages import NASTY, Made, Page, add_documents, add_index, figure_table
 
 
@@ -85,6 +87,47 @@ def add_terms(made: Made, *, warning: str = "") -> None:
     made.stage("choose_field_weights", corpus.FIELD_WEIGHTS, weights, {"name": 3.0})
 
 
+#: Recall and milliseconds per query by search width of the ways that a made certificate chose from.
+WAYS = {
+    "plain": {10: (0.93, 0.05), 40: (0.985, 0.1), 160: (0.998, 0.3)},
+    "fast bits4": {10: (0.91, 0.01), 40: (0.982, 0.02), 160: (0.997, 0.06)},
+    "fast bits8": {10: (0.92, 0.02), 40: (0.984, 0.03), 160: (0.997, 0.1)},
+    "fast bits4 finger": {10: (0.9, 0.02), 40: (0.98, 0.03), 160: (0.996, 0.09)},
+}
+
+
+def add_certificate(made: Made, *, target: float = 0.98) -> None:
+    figures = [
+        (plan, f"ef={ef}", metric, value)
+        for plan, widths in WAYS.items()
+        for ef, (recall, _) in widths.items()
+        for metric, value in (
+            ("recall", recall),
+            ("deviation", 0.05),
+            ("distances", 3.0 * ef),
+            ("estimates", 40.0 * ef),
+        )
+    ]
+    figures += [(plan, "index", "bytes_per_vector", 1000.0 + len(plan)) for plan in WAYS]
+    seconds = {plan: {f"ef={ef}": ms / 1e3 for ef, (_, ms) in widths.items()} for plan, widths in WAYS.items()}
+    made.stage("measure_searches", ann.SPEEDS, {"figures": figure_table(figures)}, {}, measured={"seconds": seconds})
+    plan = SearchPlan("fast", "bits4")
+    curve = tuple(
+        CertifiedWidth(ef, r, r - 0.004, r + 0.002, 3.0 * ef, 40.0 * ef) for ef, (r, _) in WAYS[plan.name].items()
+    )
+    certificate = Certificate(plan, 10, target, 160, "documents", 2000, 0.95, curve)
+    tried = [
+        {"plan": name, "on": name == plan.name, "reason": f"{NASTY} {number} queries/s"}
+        for number, name in enumerate(WAYS)
+    ]
+    tables = {
+        "settings": settings_to_arrow(certificate.settings()),
+        "tried": pa.Table.from_pylist(tried),
+        "curve": pa.Table.from_pylist([asdict(point) for point in curve]),
+    }
+    made.stage("certify_search", ann.CERTIFICATE, tables, certificate.quality)
+
+
 @pytest.fixture
 def made(tmp_path: Any) -> Made:
     return Made(tmp_path)
@@ -138,6 +181,24 @@ def test_the_page_needs_nothing_from_outside(made: Made) -> None:
         assert not re.search(r'(href|src)="(?!#)', plot)
         assert not re.search(r"url\((?!#)|@import", plot)
         assert "prefers-color-scheme: dark" in plot
+
+
+def test_a_certificate_says_what_the_index_delivers_and_what_is_off(made: Made) -> None:
+    add_certificate(made)
+    page = Page(render(made.store, complete(made)))
+    said = page.text("certificate")
+    assert "With search width 160, recall@10 is 0.9970 (0.9930–0.9990), measured on 2,000 documents" in said
+    assert "The lower bound reaches the wanted 0.98." in said
+    assert re.search(r"fast bits4 yes 1,010 \S+", said)
+    assert re.search(r"fast bits8 no 1,010 \S+", said)
+    assert "0.9970 (0.9930–0.9990) recall@10, certified" in page.text("")
+    assert "Ways to search" in render(made.store, complete(made))
+
+
+def test_a_certificate_that_misses_its_target_says_so(made: Made) -> None:
+    add_certificate(made, target=0.999)
+    said = Page(render(made.store, complete(made))).text("certificate")
+    assert "No width that was tried has a lower bound of the wanted 0.999; this one comes closest." in said
 
 
 def test_what_comes_from_outside_is_escaped(made: Made) -> None:

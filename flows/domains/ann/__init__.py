@@ -43,6 +43,7 @@ ANN = Domain(
     },
     changes={
         "ann.graph": "",
+        "ann.changes": "",
         "ann.finger_basis": "",
         "ann.finger_tables": "",
         "ann.neighbors": "fingerpost.flows.domains.ann.changes:neighbors",

@@ -28,6 +28,17 @@ def query(
     package: Annotated[
         str | None, typer.Option(help="search only documents of this package", show_default=False)
     ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            help=(
+                'search only documents that pass this condition on their columns, for example \'kind == "function" and'
+                ' package in ("numpy", "scipy")\'; may be repeated, all must pass'
+            ),
+            show_default=False,
+        ),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="search method: finger, hnsw, or auto (the faster one on this index)")
     ] = "auto",
@@ -63,6 +74,8 @@ def query(
 
         fingerpost query "shortest path in a graph" --package networkx --json
 
+        fingerpost query "sort an array" --filter 'kind == "function"' --filter '"sort" in title'
+
         fingerpost query "merge two dataframes on a key" --explain
 
         fingerpost query --like numpy.sort --distinct
@@ -78,6 +91,7 @@ def query(
         k=k,
         kind=kind,
         package=package,
+        filters=tuple(filters or ()),
         method=method,
         within=within,
         distinct=distinct,

@@ -1,6 +1,6 @@
 """The `query` command: answers of the live index as a table or JSON. Imports no Prefect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ def ask(
     k: int,
     kind: str | None,
     package: str | None,
+    filters: Sequence[str] = (),
     method: str,
     within: str,
     distinct: bool,
@@ -38,6 +39,7 @@ def ask(
     try:
         radius = _live_threshold(index) if given == "threshold" else given
         options: dict[str, Any] = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
+        options["filters"] = filters
         if vectors is not None:
             results = _by_vectors(index, vectors, options)
         elif like:

@@ -5,12 +5,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fingerpost.flows.run.section import NamesFile, Section
+from fingerpost.tasks.ann.codes import CodeParams
+from fingerpost.tasks.ann.compaction import GuardParams
 from fingerpost.tasks.ann.evaluation import EvaluationParams
 from fingerpost.tasks.ann.finger_basis import FingerParams
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.judged import IntervalParams, JudgedParams
 from fingerpost.tasks.ann.neighbors import NeighborParams
 from fingerpost.tasks.ann.retrieval import RetrievalParams
+from fingerpost.tasks.ann.search_tuning import CertificateParams
 from fingerpost.tasks.ann.tuning import TuningParams
 
 
@@ -105,8 +108,13 @@ class JudgedSettings(Section):
 class IndexParts(Section):
     """The parts of an index that are made beside its graph."""
 
-    finger: bool = Field(
-        default=True, description="whether the tables of FINGER are computed, and their search measured"
+    finger_documents: int = Field(
+        default=250_000,
+        ge=0,
+        description=(
+            "maximum number of documents for which the tables of FINGER are computed and their search is measured: they"
+            " take up to three times the memory of the vectors; 0 never computes them"
+        ),
     )
     neighbors: bool = Field(
         default=True,
@@ -117,11 +125,38 @@ class IndexParts(Section):
     )
 
 
+class GraphUpdate(Section):
+    """Whether the graph of the live index is brought up to date instead of built again, and up to what change."""
+
+    mode: Literal["off", "live"] = Field(
+        default="off",
+        description=(
+            "off builds every graph of all rows; live takes rows that are gone out of the graph of the live index's last full"
+            " build and inserts new ones, where ids and vectors of the others are the same: of vectors given with the rows"
+        ),
+    )
+    base_days: int = Field(
+        default=31,
+        ge=0,
+        le=3660,
+        description="maximum number of days since the last full build; an older graph is built again",
+    )
+    share: float = Field(
+        default=0.3,
+        ge=0,
+        description="maximum number of rows that are new, changed or gone, as a fraction of those of the last full build",
+    )
+    guard: GuardParams = GuardParams()
+
+
 class AnnSettings(Section):
     """From vectors to a searchable index."""
 
     hnsw: HnswParams = HnswParams()
+    update: GraphUpdate = GraphUpdate()
     parts: IndexParts = IndexParts()
+    codes: CodeParams = CodeParams()
+    certificate: CertificateParams = CertificateParams()
     finger: FingerParams = FingerParams()
     finger_rows_per_shard: int = Field(default=16384, ge=4096)
     neighbors: NeighborParams = NeighborParams()

@@ -27,6 +27,8 @@ from fingerpost.schemas.wording import shown
 #: Shorter texts occur at random in compressed bytes; they are searched only as whole cells.
 _LEAST_BYTES = 6
 #: The columns with text of rows; columns with ids are searched for the key itself.
+#: Ends of the names of files with stored tables.
+_TABLES = (".parquet", ".arrow")
 _SAID = ["id", "title", "name", "text", "query", "kind", "package", "label", "group", "signature", "names", "elsewhere"]
 #: Maximum number of texts, and of their words, that are searched.
 _TEXTS, _WORDS = 200, 50
@@ -186,7 +188,7 @@ def _lower(text: str) -> bytes:
 
 
 def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -> Absence:
-    """Searches every file of a store except ``leave_out``, as bytes and, for Parquet, decoded.
+    """Searches every file of a store except ``leave_out``, as bytes and, for stored tables, decoded.
 
     In tables of the program's own words, such as reasons and names of metrics, a single word is none of a text.
     """
@@ -202,14 +204,14 @@ def search(store: Store, needles: Needles, *, leave_out: Collection[str] = ()) -
             continue
         found.files += 1
         found.bytes += len(content)
-        own = path.endswith(".parquet") and _stored_table(path).own_words
+        own = path.endswith(_TABLES) and _stored_table(path).own_words
         needles, forms = some if own else every, written[own]
         hit = any(form in path.encode() for form in forms) or needles.said_in(content)
         if not path.startswith(f"{FORGOTTEN}/"):  # which names what is forgotten by its hash
             hit = hit or any(one in path.encode() or one in content for one in hashes)
-        if path.endswith(".parquet"):
+        if path.endswith(_TABLES):
             found.decoded += 1
-            hit = hit or _in_parquet(content, _stored_table(path), [*forms, *hashes], needles)
+            hit = hit or _in_table(content, _stored_table(path), [*forms, *hashes], needles)
         elif path.endswith(".json"):
             hit = hit or _in_json(content, needles.key)
         if hit:
@@ -222,7 +224,7 @@ def _stored_table(path: str) -> Table:
     return domains.stored_table(path.split("/")[0], path.rsplit("/", 1)[-1].rsplit("-", 2)[0])
 
 
-def _in_parquet(content: bytes, table: Table, forms: list[bytes], needles: Needles) -> bool:
+def _in_table(content: bytes, table: Table, forms: list[bytes], needles: Needles) -> bool:
     """Whether a decoded cell contains one of the forms, or is the key, in any spelling where that does not count, or is a
     part of it in a column of parts.
     """

@@ -23,7 +23,7 @@ from fingerpost.schemas.store import Store
 _REF = r"[a-z0-9][a-z0-9_.-]*/day=\d{4}-\d\d-\d\d/[0-9a-f]{16,64}"
 _MANIFEST = re.compile(rf"({_REF})/manifest\.json")
 _OTHER_MANIFEST = re.compile(rf"({_REF})/(?!manifest\.json$)[^/]*manifest[^/]*(?<!\.tmp)")
-_DATA = re.compile(rf"({_REF})/[a-z0-9][a-z0-9_.-]*-\d{{5,}}-[0-9a-f]{{12}}\.parquet")
+_DATA = re.compile(rf"({_REF})/[a-z0-9][a-z0-9_.-]*-\d{{5,}}-[0-9a-f]{{12}}\.(?:parquet|arrow)")
 _WORK = re.compile(r"(\.work/([a-z0-9][a-z0-9_.-]*)-(\d{4}-\d\d-\d\d)-([0-9a-f]{16,64}))/[^/]+")
 _UNFINISHED = re.compile(r".*\.[0-9a-f]{32}\.tmp|\.claims/[0-9a-f]{32}/[0-9a-f]{32}|\.probe/[0-9a-f]{32}")
 _HINT = re.compile(r"\.index/([^/]+)/[^/]+(?:/[0-9a-f]{16,64})?\.json")

@@ -25,8 +25,8 @@ from fingerpost.tasks.ann.finger_basis import FingerParams, fit_basis
 from fingerpost.tasks.ann.finger_tables import project_rows, range_tables
 from fingerpost.tasks.ann.graph import Graph
 from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
-from fingerpost.tasks.ann.neighbors import NeighborParams, neighbor_table
-from fingerpost.tasks.ann.open import kernel_metric, open_finger, open_searcher, read_basis, read_graph
+from fingerpost.tasks.ann.neighbors import NeighborParams, row_neighbors
+from fingerpost.tasks.ann.open import kernel_metric, open_finger, open_packed, read_basis, read_graph
 from fingerpost.tasks.corpus.open import read_vectors
 from fingerpost.tasks.shards import Shard, ShardOutput, row_shards
 from fingerpost.tasks.stage import stage
@@ -122,10 +122,10 @@ def _finger_shard(store: Store, shard: Shard, *, vectors: Ref, graph: Ref, finge
 
 
 @stage(contracts.NEIGHBORS)
-def find_neighbors(run: StageRun, vectors: Ref, graph: Ref, *, metric: str, params: NeighborParams) -> None:
+def find_neighbors(run: StageRun, vectors: Ref, packed: Ref, *, params: NeighborParams) -> None:
     """Finds the nearest neighbours of every document with the index, one shard per range of documents."""
     shards = row_shards(run.store.open(vectors, corpus.VECTORS).rows("vectors"), params.rows_per_shard)
-    figures = run.map_shards(_neighbor_shard, shards, vectors=vectors, graph=graph, metric=metric, params=params)
+    figures = run.map_shards(_neighbor_shard, shards, vectors=vectors, packed=packed, params=params)
     run.quality = {
         "documents": sum(f["rows"] for f in figures),
         "k": params.k,
@@ -133,11 +133,9 @@ def find_neighbors(run: StageRun, vectors: Ref, graph: Ref, *, metric: str, para
     }
 
 
-def _neighbor_shard(
-    store: Store, shard: Shard, *, vectors: Ref, graph: Ref, metric: str, params: NeighborParams
-) -> ShardOutput:
-    index = open_searcher(store, vectors, graph, metric)
-    result = neighbor_table(index, shard.start, shard.stop, params.k, ef=params.ef)
+def _neighbor_shard(store: Store, shard: Shard, *, vectors: Ref, packed: Ref, params: NeighborParams) -> ShardOutput:
+    rows = read_vectors(store.open(vectors, corpus.VECTORS), shard.start, shard.stop)
+    result = row_neighbors(open_packed(store, packed), rows, shard.start, params.k, ef=params.ef)
     table = pa.table({"neighbors": fixed_lists(result.ids), "distances": fixed_lists(result.distances)})
     return ShardOutput({"neighbors": table}, {"rows": table.num_rows, "distances": result.counters.distances})
 
@@ -179,7 +177,7 @@ def assemble_index(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None
         "recall_at_10": evaluation.quality["recall_at_10"],
         "metric": run.store.manifest(by_role["graph"]).quality["metric"],
     }
-    for role in ("retrieval", "judgement"):
+    for role in ("certificate", "retrieval", "judgement"):
         if role in by_role:
             run.quality |= run.store.manifest(by_role[role]).quality
     run.measured = {"finger_speedup": evaluation.run["measured"]["finger_speedup"]}

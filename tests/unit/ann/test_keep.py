@@ -51,6 +51,16 @@ def test_removed_rows_leave_every_set() -> None:
         assert (left.mask(number) == (mask & ~removed)).all()
 
 
+def test_common_rows_of_two_kinds_of_sets() -> None:
+    random = np.random.default_rng(3)
+    masks, allowed = random.random((4, 90)) < 0.5, random.random(90) < 0.5
+    masks[2] = masks[0]
+    joined = keep_rows(masks, size=90, queries=4).both(keep_rows(allowed, size=90, queries=4), 4)
+    assert joined.sets == 3
+    for query, number in enumerate(joined.owners(4).tolist()):
+        assert (joined.mask(number) == (masks[query] & allowed)).all()
+
+
 @pytest.mark.parametrize(
     ("keep", "message"),
     [

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fingerpost.flows.report.plots import INK, SERIES, as_svg, drawn_once, new_figure
+from fingerpost.tasks.ann.certificate import Certificate
 
 #: Name in the legend, colour and marker of each method; other methods take the further styles in turn.
-LOOKS = {"hnsw": ("plain HNSW", *SERIES[0]), "finger": ("FINGER", *SERIES[1])}
-_SPARE = SERIES[2:4]
+LOOKS = {"hnsw": ("plain HNSW", *SERIES[0]), "finger": ("FINGER", *SERIES[1]), "plain": ("plain", *SERIES[0])}
+_SPARE = (*SERIES[2:], *((colour, marker) for (colour, _), marker in zip(SERIES, "PXh*p", strict=True)))
 #: Possible ticks of the recall axis.
 _TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99999)
 
@@ -36,6 +37,19 @@ def recall_speed_svg(curves: Curves, *, k: int = 10, size: tuple[float, float] =
     """
     timed = {name: [point for point in points if point.speed is not None] for name, points in curves.items()}
     return _search_plot(timed, "speed", k=k, size=size, ylabel="queries per second")
+
+
+@drawn_once
+def ways_svg(curves: Curves, certificate: Certificate, *, size: tuple[float, float] = (6.4, 3.9)) -> str:
+    """Queries per second over recall, one curve per plan, and the certified recall with its interval on the plan in use.
+
+    The recall axis is logarithmic in 1 - recall. Points without a speed are left out.
+    """
+    timed = {name: [point for point in points if point.speed is not None] for name, points in curves.items()}
+    at, plan = certificate.at, certificate.plan.name
+    speed = next((point.speed for point in timed.get(plan, []) if point.ef == at.ef), None)
+    mark = None if speed is None else (plan, at.recall, at.low, at.high, speed)
+    return _search_plot(timed, "speed", k=certificate.k, size=size, ylabel="queries per second", mark=mark)
 
 
 @drawn_once
@@ -71,24 +85,41 @@ def correlation_svg(
     return as_svg(figure)
 
 
-def _search_plot(curves: Curves, value: str, *, k: int, size: tuple[float, float], ylabel: str) -> str:
+def _search_plot(
+    curves: Curves,
+    value: str,
+    *,
+    k: int,
+    size: tuple[float, float],
+    ylabel: str,
+    mark: tuple[str, float, float, float, float] | None = None,
+) -> str:
+    """mark: the curve in use, the only one with labels, a recall, its bounds, and the height at which they are drawn."""
     figure, axes = new_figure(size)
     heights = {name: _mean([getattr(point, value) for point in points]) for name, points in curves.items()}
-    places = _recall_axis(axes, [point.recall for points in curves.values() for point in points])
+    recalls = [point.recall for points in curves.values() for point in points]
+    places = _recall_axis(axes, [*recalls, *(mark[1:4] if mark else ())])
     spare = iter(_SPARE * len(curves))
     drawn: list[tuple[str, str, list[tuple[SearchPoint, float, float]]]] = []
     for name, points in curves.items():
-        label, colour, marker = LOOKS.get(name) or (name, *next(spare))
+        in_use = mark is not None and mark[0] == name and name not in LOOKS
+        label, colour, marker = (name, *SERIES[1]) if in_use else LOOKS.get(name) or (name, *next(spare))
         ordered = sorted(points, key=lambda point: point.ef)
         across, values = [places[point.recall] for point in ordered], [getattr(point, value) for point in ordered]
         axes.plot(across, values, color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
         drawn.append((name, colour, list(zip(ordered, across, values, strict=True))))
+    if mark:
+        _, recall, low, high, height = mark
+        axes.plot([places[low], places[high]], [height, height], color=INK, linewidth=1.4, marker="|", markersize=9)
+        axes.plot([places[recall]], [height], color=INK, marker="o", markersize=11, markerfacecolor="none")
     axes.set_xlabel(f"recall@{k}", color=INK)
     axes.set_ylabel(ylabel, color=INK)
     axes.yaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
     axes.margins(y=0.14)
     axes.set_ylim(bottom=0)
     for name, colour, points_at in drawn:
+        if mark and name != mark[0]:
+            continue
         _label_widths(
             axes, points_at, colour=colour, above=heights[name] >= max(heights.values()), rising=value != "speed"
         )

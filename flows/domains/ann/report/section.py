@@ -4,11 +4,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from fingerpost.flows.domains.ann.report.certificate import Certified, read_certified
 from fingerpost.flows.domains.ann.report.judged import JudgedAnswers, read_judgement
 from fingerpost.flows.domains.ann.report.retrieval import Retrieval, read_retrieval
 from fingerpost.flows.domains.ann.report.retrieval_plots import found_svg
 from fingerpost.flows.domains.ann.report.search import Finger, Search, read_finger, read_search
-from fingerpost.flows.domains.ann.report.search_plots import correlation_svg, recall_distances_svg, recall_speed_svg
+from fingerpost.flows.domains.ann.report.search_plots import (
+    correlation_svg,
+    recall_distances_svg,
+    recall_speed_svg,
+    ways_svg,
+)
 from fingerpost.flows.domains.ann.report.tuning import Tuning, read_tuning
 from fingerpost.flows.report import formats
 from fingerpost.flows.report.choices import Choices, page_tables
@@ -32,6 +38,8 @@ _PARTS = {
     "graph, neighbours": ("build_graph", "find_neighbors"),
     "tables of FINGER": ("fit_finger", "compute_finger_tables"),
     "tuning": ("tune_search",),
+    "codes, certificate": ("fit_codes", "measure_searches", "certify_search"),
+    "packed index": ("pack_index",),
     "evaluations": ("evaluate_index", "evaluate_retrieval", "judge_search"),
 }
 
@@ -40,7 +48,8 @@ _PARTS = {
 class Contents:
     """An index: its search, FINGER and retrieval, None where the run has none, and the quality metrics of its parts.
 
-    tuning: how texts are answered, and why. judged: the metrics on judged queries. costs: bytes and seconds of its parts.
+    tuning: how texts are answered, and why. judged: the metrics on judged queries. certified: what its search delivers.
+    costs: bytes and seconds of its parts.
     """
 
     search: Search | None
@@ -52,6 +61,7 @@ class Contents:
     retrieved: dict[str, Any] = field(default_factory=dict)
     tuning: Tuning | None = None
     judged: JudgedAnswers | None = None
+    certified: Certified | None = None
     costs: list[PartCost] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -63,6 +73,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
     if not (graph or evaluation or basis or retrieval or tuning):
         return None
     attempt, judgement, imported = Attempts(), stage_of(record, ann.JUDGEMENT.name), quality_of(record, ann.JUDGED.name)
+    certificate, speeds = stage_of(record, ann.CERTIFICATE.name), stage_of(record, ann.SPEEDS.name)
     return Contents(
         search=attempt(partial(read_search, store, evaluation), None) if evaluation else None,
         finger=attempt(partial(read_finger, store, basis), None) if basis else None,
@@ -73,6 +84,7 @@ def gather(store: Store, record: dict[str, Any]) -> Contents | None:
         retrieved=quality_of(record, ann.RETRIEVAL.name),
         tuning=attempt(partial(read_tuning, store, tuning), None) if tuning else None,
         judged=attempt(partial(read_judgement, store, judgement, imported), None) if judgement else None,
+        certified=attempt(partial(read_certified, store, certificate, speeds), None) if certificate else None,
         costs=attempt(partial(part_costs, store, record, _PARTS), []),
         problems=attempt.problems,
     )
@@ -89,6 +101,14 @@ def plots(contents: Contents) -> dict[str, Plot]:
             " the tables",
             found_svg(contents.retrieval.found),
             "MRR of each method, with and without the query sentence in its document.",
+        )
+    if contents.certified and contents.certified.timed:
+        drawn["ways"] = Plot(
+            "Ways to search",
+            "Queries per second over recall of each way to search that was tried, and the certified recall with its interval;"
+            " the values are in the tables",
+            ways_svg(contents.certified.curves, contents.certified.certificate),
+            "Recall against speed of the ways that were tried: up and to the right is better. The mark is the certified width.",
         )
     if search and search.curves:
         if search.timed:
@@ -122,6 +142,15 @@ def tables(contents: Contents) -> list[PageTable]:
     for table in contents.retrieval.tables if contents.retrieval else ():
         rows = [(row.method, formats.figure(row.mrr), formats.figure(row.recall)) for row in table.rows]
         shown.append(PageTable(f"Known documents: {table.title.lower()}", ("method", "MRR", "recall@10"), rows))
+    if contents.certified:
+        ways = [(way.plan, "yes" if way.on else "no", way.reason) for way in contents.certified.ways]
+        shown.append(PageTable("Ways to search", ("way to search", "in use", "why"), ways))
+        certificate = contents.certified.certificate
+        widths = [
+            (str(point.ef), formats.figure(point.recall), f"{point.low:.4f}–{point.high:.4f}")
+            for point in certificate.curve
+        ]
+        shown.append(PageTable("Certificate", ("search width", f"recall@{certificate.k}", "interval"), widths))
     if contents.judged:
         titles = tuple(contents.judged.served.metrics)
         judged = [
@@ -133,10 +162,12 @@ def tables(contents: Contents) -> list[PageTable]:
 
 
 def cards(contents: Contents) -> list[tuple[str, str]]:
-    """Shape of the vectors, recall, the gain of FINGER, and what queries find beside plain BM25."""
+    """Shape of the vectors, recall (certified where it was), the gain of FINGER, and what queries find beside plain BM25."""
     shown = []
     if contents.graph:
         shown.append(("dimensions", formats.count(contents.graph["dimensions"])))
+    if contents.certified:
+        shown.append((f"recall@{contents.certified.certificate.k}, certified", contents.certified.recall_words))
     shown += [
         (f"recall@{name.removeprefix('recall_at_')} (plain)", formats.figure(value))
         for name, value in contents.evaluated.items()

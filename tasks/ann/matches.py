@@ -1,0 +1,75 @@
+"""Answers to a batch of queries as arrays, and as the rows of a DataFrame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.tasks.ann.graph import NONE
+from fingerpost.tasks.ann.search import SearchResult
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The answers to queries, best first.
+
+    queries: a name for each of q queries. rows: int64 (q, k), rows of the index, padded with -1. ids: objects (q, k), of
+    documents, padded with "". scores: float32 (q, k), what answers are ordered by, padded with NaN. measure: what scores
+    are.
+    """
+
+    queries: Sequence[str]
+    rows: NDArray[np.int64]
+    ids: NDArray[np.object_]
+    scores: NDArray[np.float32]
+    measure: str
+
+    @property
+    def found(self) -> NDArray[np.int64]:
+        """Number of answers of each query, int64 (q,)."""
+        return (self.rows >= 0).sum(axis=1).astype(np.int64)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """One entry for each answer, by query and rank: columns query, rank (from 1), id, score and row."""
+        query, place = np.nonzero(self.rows >= 0)
+        return {
+            "query": np.array(self.queries, dtype=np.object_)[query],
+            "rank": place + 1,
+            "id": self.ids[query, place],
+            "score": self.scores[query, place],
+            "row": self.rows[query, place],
+        }
+
+    def to_pandas(self) -> Any:
+        """The columns as a DataFrame."""
+        import pandas as pd  # imported here: most callers want arrays
+
+        return pd.DataFrame(self.columns())
+
+
+def matches_of(
+    result: SearchResult, ids: NDArray[np.object_], queries: Sequence[str], metric: str, measure: str
+) -> Matches:
+    """The answers of a search by vectors; ids: of all documents, objects (n,); metric: of the index."""
+    found = result.ids != NONE
+    rows = np.where(found, result.ids.astype(np.int64), -1)
+    near = np.where(found, result.distances, np.float32(0.0))
+    scores = np.sqrt(np.maximum(near, 0)) if metric == "l2" else np.float32(1.0) - near
+    named = np.where(found, ids[np.maximum(rows, 0)], "") if len(ids) else np.full(rows.shape, "", np.object_)
+    return Matches(queries, rows, named, np.where(found, scores, np.float32(np.nan)), measure)
+
+
+def joined_matches(
+    queries: Sequence[str], answers: Sequence[Sequence[tuple[int, str, float]]], measure: str
+) -> Matches:
+    """Matches of (row, id, score) of each query, best first."""
+    width = max((len(each) for each in answers), default=0)
+    rows = np.full((len(answers), width), -1, np.int64)
+    scores = np.full((len(answers), width), np.nan, np.float32)
+    ids = np.full((len(answers), width), "", dtype=object)
+    for query, found in enumerate(answers):
+        for place, (row, key, score) in enumerate(found):
+            rows[query, place], ids[query, place], scores[query, place] = row, key, score
+    return Matches(queries, rows, ids, scores, measure)
