@@ -195,7 +195,7 @@ def test_a_constant_of_its_own_file_counts(edit: Edit) -> None:
     [
         ("ngrams", "count_ngrams", "build_graph"),
         ("hnsw", "build_graph", "count_ngrams"),
-        ("finger", "fit_finger", "count_ngrams"),
+        ("deferred", "fit_finger", "count_ngrams"),
     ],
 )
 def test_the_sources_of_an_extension_count(
