@@ -12,6 +12,7 @@ from fingerpost.ext.sources import EXTENSIONS
 from fingerpost.flows.run import catalog
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks import code
+from fingerpost.tasks.ann.stages import finger
 from fingerpost.tasks.ann.stages import index as ann
 from fingerpost.tasks.ann.stages import search
 from fingerpost.tasks.code import StaleExtensionError, code_hash
@@ -21,7 +22,7 @@ from fingerpost.tasks.stage import Stage
 
 STAGES = {
     s.name: s
-    for module in (documents, terms, corpus, ann, search)
+    for module in (documents, terms, corpus, ann, finger, search)
     for s in vars(module).values()
     if isinstance(s, Stage)
 }
