@@ -1,7 +1,7 @@
 """Queries that an index has not seen, with their exact neighbours: what its recall is measured on.
 
 A document that is in the graph is found more easily than a new vector like it, as the lists of its neighbours were made
-for it. So documents that serve as queries are held out: nothing leads to them, and lists that named them are mended.
+for it. So documents that serve as queries are held out: nothing leads to them, and lists that named them are chosen again.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from fingerpost.tasks.ann.search import Metric, SearchCounters, SearchResult, ch
 #: documents: rows of the collection itself, held out. queries: vectors that the user gave.
 Population = Literal["documents", "queries"]
 #: How a graph is made in which nothing leads to some of its nodes (bool (n,)).
-Mended = Callable[[Graph, NDArray[np.bool_]], Graph]
+Without = Callable[[Graph, NDArray[np.bool_]], Graph]
 #: Neighbours that are found beyond those wanted, since some rows are held out.
 _SPARE = 10
 
@@ -65,13 +65,13 @@ def rows_to_hold_out(graph: Graph, count: int, *, share: float, seed: int) -> ND
     return np.random.default_rng(seed).permutation(rows)[:most].astype(np.int64)
 
 
-def held_out_graph(graph: Graph, rows: NDArray[np.int64], mended: Mended) -> Graph:
+def held_out_graph(graph: Graph, rows: NDArray[np.int64], without: Without) -> Graph:
     """The graph with the same numbers of nodes, in which nothing leads to ``rows``."""
     if not len(rows):
         return graph
     removed = np.zeros(graph.size, dtype=bool)
     removed[rows] = True
-    return mended(graph, removed)
+    return without(graph, removed)
 
 
 def held_out_documents(vectors: NDArray[np.float32], rows: NDArray[np.int64], *, choosing: float) -> HeldOut:

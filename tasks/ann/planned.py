@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.codes import Codes
-from fingerpost.tasks.ann.compaction import repaired_graph
 from fingerpost.tasks.ann.finger_basis import FingerBasis
 from fingerpost.tasks.ann.finger_search import FingerIndex
 from fingerpost.tasks.ann.finger_tables import FingerTables, project_rows, range_tables
@@ -24,6 +23,7 @@ from fingerpost.tasks.ann.held_out import (
 from fingerpost.tasks.ann.hnsw import HnswIndex
 from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.packed_store import Keeping, fits
+from fingerpost.tasks.ann.removal import graph_without
 from fingerpost.tasks.ann.search import Index, Metric
 from fingerpost.tasks.ann.search_plan import PLAIN, Profile, SearchPlan, plans_to_try
 from fingerpost.tasks.ann.search_plan import Codes as Kind
@@ -32,7 +32,7 @@ from fingerpost.tasks.ann.search_tuning import CertificateParams
 
 @dataclass(frozen=True)
 class PlanOpener:
-    """Opens the index of a plan; called with a plan, it packs vectors (n, d), graph and codes anew.
+    """Opens the index of a plan; called with a plan, it packs vectors (n, d), graph and codes again.
 
     codes: by kind, those that were fitted. basis: FINGER's, None where it is not used.
     """
@@ -100,10 +100,10 @@ class HeldSearches:
         """Without as many documents, at random, as the certificate needs, or as may be held out."""
         rows = rows_to_hold_out(whole.graph, params.asked, share=params.held_share, seed=params.seed)
 
-        def mended(graph: Graph, removed: NDArray[np.bool_]) -> Graph:
-            return repaired_graph(whole.vectors, graph, removed, whole.metric, threads=threads)
+        def without(graph: Graph, removed: NDArray[np.bool_]) -> Graph:
+            return graph_without(whole.vectors, graph, removed, whole.metric, threads=threads)
 
-        graph = held_out_graph(whole.graph, rows, mended)
+        graph = held_out_graph(whole.graph, rows, without)
         held = held_out_documents(whole.vectors, rows, choosing=params.choosing)
         return cls(PlanOpener(whole.vectors, graph, whole.metric, whole.codes, whole.basis), held, params)
 
