@@ -307,6 +307,24 @@ class HnswBuilder {
     }
   }
 
+  // Adds edges_, reversed, to the lists of their targets.
+  void add_reverse(int threads) {
+    std::sort(edges_.begin(), edges_.end(), [](const Edge& a, const Edge& b) {
+      if (a.level != b.level) return a.level < b.level;
+      return a.target != b.target ? a.target < b.target : a.source < b.source;
+    });
+    groups_.clear();
+    for (size_t i = 0; i < edges_.size(); ++i) {
+      if (i == 0 || edges_[i].target != edges_[i - 1].target || edges_[i].level != edges_[i - 1].level) {
+        groups_.push_back(i);
+      }
+    }
+    groups_.push_back(edges_.size());
+    parallel_for(0, groups_.size() - 1, threads, [&](size_t g, int thread) {
+      update(edges_.data() + groups_[g], edges_.data() + groups_[g + 1], work_[static_cast<size_t>(thread)]);
+    }, 16);
+  }
+
   void insert_batch(size_t begin, size_t end, int threads) {
     parallel_for(begin, end, threads, [&](size_t v, int thread) {
       find_neighbours(static_cast<uint32_t>(v), begin, work_[static_cast<size_t>(thread)]);
@@ -324,24 +342,6 @@ class HnswBuilder {
     for (size_t v = begin; v < end; ++v) raise(static_cast<uint32_t>(v));
     collect_counters();
     inserted_ = end;
-  }
-
-  // Adds edges_ to the lists of their targets.
-  void add_reverse(int threads) {
-    std::sort(edges_.begin(), edges_.end(), [](const Edge& a, const Edge& b) {
-      if (a.level != b.level) return a.level < b.level;
-      return a.target != b.target ? a.target < b.target : a.source < b.source;
-    });
-    groups_.clear();
-    for (size_t i = 0; i < edges_.size(); ++i) {
-      if (i == 0 || edges_[i].target != edges_[i - 1].target || edges_[i].level != edges_[i - 1].level) {
-        groups_.push_back(i);
-      }
-    }
-    groups_.push_back(edges_.size());
-    parallel_for(0, groups_.size() - 1, threads, [&](size_t g, int thread) {
-      update(edges_.data() + groups_[g], edges_.data() + groups_[g + 1], work_[static_cast<size_t>(thread)]);
-    }, 16);
   }
 
   void collect_counters() {

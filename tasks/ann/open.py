@@ -68,6 +68,8 @@ from fingerpost.tasks.corpus.term_weights import TermWeightParams, TermWeights
 
 PRODUCT = contracts.INDEX.name
 
+#: The width of a search of an index without a certificate.
+_WIDTH = 100
 #: Factor by which a ranking is continued where near-duplicates leave too few answers.
 _DEEPER = 4
 #: A member of indexes of texts that versions before 0.2 made, in place of a lexicon and postings.
@@ -289,6 +291,15 @@ class LiveIndex(EngineParts):
         self.ref, self.name, self.manifest = ref, f"index {ref}", release.manifest
 
     @cached_property
+    def certificate(self) -> Certificate | None:
+        """What the packed index delivers; None for a release of a version before."""
+        return read_certificate(self._open("certificate", contracts.CERTIFICATE)) if self.method == "packed" else None
+
+    def _width(self, ef: int | None) -> int:
+        """The width of a search: as given, else as certified, else 100."""
+        return ef if ef is not None else self.certificate.ef if self.certificate else _WIDTH
+
+    @cached_property
     def documents(self) -> pa.Table:
         """The documents, one per row of the index."""
         if self.method == "packed":
@@ -340,7 +351,7 @@ class LiveIndex(EngineParts):
         key: str,
         *,
         k: int = 10,
-        ef: int = 100,
+        ef: int | None = None,
         kind: str | None = None,
         package: str | None = None,
         filters: str | Sequence[str] = (),
@@ -367,14 +378,14 @@ class LiveIndex(EngineParts):
         if within is None and self.texts_are_embedded:
             self.load("documents", "engine")
             return self._ranked(self.engine.question_like(row), wanted)
-        return self._near(self.vectors[row], self._radius(within), wanted, ef=ef)
+        return self._near(self.vectors[row], self._radius(within), wanted, ef=self._width(ef))
 
     def search(
         self,
         vector: ArrayLike,
         *,
         k: int = 10,
-        ef: int = 100,
+        ef: int | None = None,
         kind: str | None = None,
         package: str | None = None,
         filters: str | Sequence[str] = (),
@@ -397,14 +408,14 @@ class LiveIndex(EngineParts):
                 " compute it with the model of the documents' vectors"
             )
         wanted = Wanted(k, self._filter(kind, package, filters), distinct)
-        return self._near(row[0], self._radius(within), wanted, ef=ef)
+        return self._near(row[0], self._radius(within), wanted, ef=self._width(ef))
 
     def search_batch(
         self,
         vectors: ArrayLike,
         *,
         k: int = 10,
-        ef: int = 100,
+        ef: int | None = None,
         filters: Filters = None,
         keep: KeepLike | Sequence[Sequence[str]] | None = None,
         within: Radius = None,
@@ -427,10 +438,12 @@ class LiveIndex(EngineParts):
         except ValueError as problem:
             raise FingerpostError(f"{self.ref}: {problem}") from problem
         if within is None:
-            found = self.filtered.search(rows, max(k, 1), ef=ef, threads=threads, keep=chosen)
+            found = self.filtered.search(rows, max(k, 1), ef=self._width(ef), threads=threads, keep=chosen)
         else:
             radius = radius_of(float(within), self.metric)
-            found = self.exact_filtered.within(rows, radius, most=max(k, 1), ef=ef, threads=threads, keep=chosen)
+            found = self.exact_filtered.within(
+                rows, radius, most=max(k, 1), ef=self._width(ef), threads=threads, keep=chosen
+            )
         cut = replace(found, ids=found.ids[:, :k], distances=found.distances[:, :k])
         return matches_of(cut, self._ids, names, self.metric, DENSE_MEASURES[self.metric])
 

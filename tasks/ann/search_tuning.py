@@ -86,7 +86,7 @@ class CertificateParams:
         return 1 - (1 - self.confidence) / len(search_widths(self.k, self.widest))
 
     def reachable(self, queries: int) -> bool:
-        """Whether that number of queries can show the wanted recall, if none misses anything."""
+        """Whether a number of queries can show the wanted recall, if none misses anything."""
         return most_certain(queries, confidence=self.each) >= self.target_recall
 
 

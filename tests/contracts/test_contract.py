@@ -163,6 +163,8 @@ NO_KEYS = {
     # tuning or judging
     "ann.judged.purpose",
     # What was chosen of settings, with the reason: names, numbers and languages, no texts of documents.
+    "ann.certificate.value",
+    "ann.certificate.plan",
     "ann.tuning.part",
     "ann.tuning.value",
     "corpus.analyzer.value",

@@ -21,7 +21,9 @@ CHANGED: dict[str, str] = {
     "evaluate_ranker": "the most frequent labels are evaluated too",
     "assemble_ranker": "a ranker tells what the most frequent labels reach, and how many queries it is trained on",
     "evaluate_retrieval": "what is measured are the answers of an engine of words and vectors",
-    "assemble_index": "an index has what words are searched by among its members",
+    "assemble_index": "an index has what words are searched by among its members, its certificate and its packed form",
+    "build_graph": "distances of a build come from bytes: other counts, and other graphs of 48 columns and more",
+    "find_neighbors": "neighbours are found in the packed index",
 }
 #: Stages that make other artifacts of texts with combining marks, which are a part of words now, and of all other texts the
 #: same. Their code is not that of before, so that no collection keeps words that were cut; ``same_code`` leaves them out.

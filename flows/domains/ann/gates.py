@@ -15,6 +15,8 @@ def index_gates(manifest: Manifest, settings: IndexGates) -> list[Gate]:
         Gate("documents", float(quality["documents"]), float(minimum)),
         Gate("quarantine_share", float(quality["quarantine_share"]), settings.quarantine_share, "at_most"),
     ]
+    if settings.certified == "target" and "certified_low" in quality:
+        gates.append(Gate("certified_recall", float(quality["certified_low"]), float(quality["target_recall"])))
     if settings.fused_over_bm25 > 0 and quality.get("known_items", 0) > 0:
         ratio = float(quality["fused_mrr"]) / max(float(quality["bm25_mrr"]), 1e-9)
         gates.append(Gate("fused_mrr_over_bm25", ratio, settings.fused_over_bm25))

@@ -65,6 +65,12 @@ class IndexGates(Section):
     """The gates of an index."""
 
     recall_at_10: float = Field(default=0.95, ge=0, le=1, description="minimum recall@10 against exact search")
+    certified: Literal["target", "any"] = Field(
+        default="target",
+        description=(
+            "whether the lower bound of the certified recall must reach ann.certificate.target_recall: target, or any"
+        ),
+    )
     documents: int = Field(default=1, ge=1, description="minimum number of documents")
     sample_documents: int = Field(
         default=15000, ge=1, description="minimum number of documents for the built-in sample"

@@ -20,6 +20,7 @@ from fingerpost.schemas.matrices import (
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
 from fingerpost.schemas.tensors import tensors_table
+from fingerpost.tasks.ann.build_cost import TimeLeft, check_memory
 from fingerpost.tasks.ann.evaluation import EvaluationParams, evaluate_searches
 from fingerpost.tasks.ann.finger_basis import FingerParams, fit_basis
 from fingerpost.tasks.ann.finger_tables import project_rows, range_tables
@@ -28,7 +29,7 @@ from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswIndex, HnswParams
 from fingerpost.tasks.ann.neighbors import NeighborParams, row_neighbors
 from fingerpost.tasks.ann.open import kernel_metric, open_finger, open_packed, read_basis, read_graph
 from fingerpost.tasks.corpus.open import read_vectors
-from fingerpost.tasks.shards import Shard, ShardOutput, row_shards
+from fingerpost.tasks.shards import Shard, ShardOutput, available_memory, row_shards
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -36,6 +37,8 @@ from fingerpost.tasks.stage_run import StageRun
 _STEP_ROWS = 4096
 #: Seconds between checkpoints of a build: the maximum that a kill loses.
 CHECKPOINT_SECONDS = 30.0
+#: Seconds between two estimates of the time left.
+TELL_SECONDS = 10.0
 
 
 @stage(contracts.GRAPH)
@@ -61,13 +64,23 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
 def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilder:
     """A builder with all rows inserted, from the newest checkpoint if there is one; saves checkpoints."""
     saved = run.workspace.newest_checkpoint()
-    builder = HnswBuilder.restore(rows, kernel, tensors_from_bytes(saved[1])) if saved else HnswBuilder(rows, kernel)
+    memory = check_memory(len(rows), rows.shape[1], kernel, available_memory())
+    if saved:
+        builder = HnswBuilder.restore(rows, kernel, tensors_from_bytes(saved[1]), threads=run.threads)
+    else:
+        builder = HnswBuilder(rows, kernel, threads=run.threads)
     run.begin(builder.size)
-    last = time.monotonic()
+    left, start = TimeLeft(builder.size), time.monotonic()
+    last = told = start
     while builder.inserted < builder.size:
         builder.insert_until(builder.inserted + _STEP_ROWS, threads=run.threads)
         run.advance(builder.inserted)
-        if time.monotonic() - last >= CHECKPOINT_SECONDS and builder.inserted < builder.size:
+        now = time.monotonic()
+        left.add(builder.inserted, now - start)
+        if now - told >= TELL_SECONDS and (seconds := left.seconds()):
+            run.tell(f"about {max(seconds, 1):,.0f} s left; up to {memory.total / 1e6:,.0f} MB beside the vectors")
+            told = now
+        if now - last >= CHECKPOINT_SECONDS and builder.inserted < builder.size:
             run.workspace.save_checkpoint(builder.inserted, tensors_to_bytes(builder.state()))
             last = time.monotonic()
     return builder
