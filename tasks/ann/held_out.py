@@ -1,11 +1,7 @@
 """Queries that an index has not seen, with their exact neighbours: what its recall is measured on.
 
 A document that is in the graph is found more easily than a new vector like it, as the lists of its neighbours were made
-<<<<<<< HEAD
-for it. So documents that serve as queries are held out: nothing leads to them, and lists that named them are chosen again.
-=======
 for it. So documents that serve as queries are held out: nothing leads to them, and lists that named them are repaired.
->>>>>>> d17
 """
 
 from collections.abc import Callable
@@ -23,11 +19,7 @@ from fingerpost.tasks.ann.search import Metric, SearchCounters, SearchResult, ch
 #: documents: rows of the collection itself, held out. queries: vectors that the user gave.
 Population = Literal["documents", "queries"]
 #: How a graph is made in which nothing leads to some of its nodes (bool (n,)).
-<<<<<<< HEAD
-Without = Callable[[Graph, NDArray[np.bool_]], Graph]
-=======
 Repaired = Callable[[Graph, NDArray[np.bool_]], Graph]
->>>>>>> d17
 #: Neighbours that are found beyond those wanted, since some rows are held out.
 _SPARE = 10
 
@@ -73,21 +65,13 @@ def rows_to_hold_out(graph: Graph, count: int, *, share: float, seed: int) -> ND
     return np.random.default_rng(seed).permutation(rows)[:most].astype(np.int64)
 
 
-<<<<<<< HEAD
-def held_out_graph(graph: Graph, rows: NDArray[np.int64], without: Without) -> Graph:
-=======
 def held_out_graph(graph: Graph, rows: NDArray[np.int64], repaired: Repaired) -> Graph:
->>>>>>> d17
     """The graph with the same numbers of nodes, in which nothing leads to ``rows``."""
     if not len(rows):
         return graph
     removed = np.zeros(graph.size, dtype=bool)
     removed[rows] = True
-<<<<<<< HEAD
-    return without(graph, removed)
-=======
     return repaired(graph, removed)
->>>>>>> d17
 
 
 def held_out_documents(vectors: NDArray[np.float32], rows: NDArray[np.int64], *, choosing: float) -> HeldOut:

@@ -32,11 +32,7 @@ from fingerpost.tasks.ann.search_tuning import CertificateParams
 
 @dataclass(frozen=True)
 class PlanOpener:
-<<<<<<< HEAD
-    """Opens the index of a plan; called with a plan, it packs vectors (n, d), graph and codes again.
-=======
     """Opens the index of a plan; every call packs vectors (n, d), graph and codes.
->>>>>>> d17
 
     codes: by kind, those that were fitted. basis: FINGER's, None where it is not used.
     """
@@ -104,17 +100,10 @@ class HeldSearches:
         """Without as many documents, at random, as the certificate needs, or as may be held out."""
         rows = rows_to_hold_out(whole.graph, params.asked, share=params.held_share, seed=params.seed)
 
-<<<<<<< HEAD
-        def without(graph: Graph, removed: NDArray[np.bool_]) -> Graph:
+        def repaired(graph: Graph, removed: NDArray[np.bool_]) -> Graph:
             return graph_without(whole.vectors, graph, removed, whole.metric, threads=threads)
 
-        graph = held_out_graph(whole.graph, rows, without)
-=======
-        def repaired(graph: Graph, removed: NDArray[np.bool_]) -> Graph:
-            return repaired_graph(whole.vectors, graph, removed, whole.metric, threads=threads)
-
         graph = held_out_graph(whole.graph, rows, repaired)
->>>>>>> d17
         held = held_out_documents(whole.vectors, rows, choosing=params.choosing)
         return cls(PlanOpener(whole.vectors, graph, whole.metric, whole.codes, whole.basis), held, params)
 
