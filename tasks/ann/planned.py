@@ -1,7 +1,7 @@
 """Indexes opened as plans say, over one set of vectors and one graph."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -68,7 +68,7 @@ class PlanOpener:
     def plans(self, params: CertificateParams) -> tuple[SearchPlan, ...]:
         """The plans that the parts allow: one that is set and plain search, or those of a profile."""
         if params.plan is not None:
-            return tuple(dict.fromkeys((PLAIN, params.plan)))
+            return tuple(dict.fromkeys((PLAIN, self._fitted(params.plan))))
         whole: tuple[Kind, ...] = ("integers",) if fits("integers", self.vectors, self.metric) else ()
         kinds = whole + tuple(kind for kind in ("bits8", "bits4") if kind in self.codes)
         found = plans_to_try(params.profile, codes=kinds, finger=False, reordered=False)
@@ -76,6 +76,14 @@ class PlanOpener:
         useful = tuple(plan for plan in found if plan == PLAIN or plan.codes != "none")
         screened = (SearchPlan("fast", finger=True),) if self.basis is not None and params.profile == "fast" else ()
         return useful + screened
+
+    def _fitted(self, plan: SearchPlan) -> SearchPlan:
+        """A plan with the bits that codes were fitted to, which may be more than were asked for; ValueError without any."""
+        if plan.codes not in ("bits4", "bits8") or plan.codes in self.codes:
+            return plan
+        if not self.codes:
+            raise ValueError(f"plan: expected codes for {plan.name}, found none fitted; fit them, or set another plan")
+        return replace(plan, codes=next(iter(self.codes)))
 
     @cached_property
     def _tables(self) -> FingerTables:
