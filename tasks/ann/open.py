@@ -30,7 +30,7 @@ from fingerpost.schemas.releases import read_members
 from fingerpost.schemas.store import Artifact, Store, find_store, parameters_of
 from fingerpost.tasks.ann.answers import DENSE_MEASURES, Answer, Answers, Radius, radius_of, within_of
 from fingerpost.tasks.ann.batches import Filters, batch_keep, batch_vectors, conditions
-from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth
+from fingerpost.tasks.ann.certificate import Certificate, CertifiedWidth, UnreachedRecallError
 from fingerpost.tasks.ann.dense_side import DenseSide, NeighborTable
 from fingerpost.tasks.ann.duplicates import SAME_TERMS, SAME_VECTORS, Distinct, term_likeness, vector_likeness
 from fingerpost.tasks.ann.engine import Engine, Question
@@ -294,6 +294,18 @@ class LiveIndex(EngineParts):
     def certificate(self) -> Certificate | None:
         """What the packed index delivers; None for a release of a version before."""
         return read_certificate(self._open("certificate", contracts.CERTIFICATE)) if self.method == "packed" else None
+
+    def width_for(self, recall: float) -> int:
+        """The narrowest search whose certified recall is at least ``recall``; FingerpostError where there is none."""
+        if self.certificate is None:
+            raise FingerpostError(
+                f"target recall: expected an index with a certificate, got {self.ref}, which was published without one;"
+                " publish it again, or give a width with --ef"
+            )
+        try:
+            return self.certificate.ef_for(recall)
+        except UnreachedRecallError as problem:
+            raise FingerpostError(f"{self.ref}: {problem}") from problem
 
     def _width(self, ef: int | None) -> int:
         """The width of a search: as given, else as certified, else 100."""

@@ -103,6 +103,25 @@ def test_a_text_has_no_similarity_to_given_vectors(both: tuple[Path, np.ndarray]
     assert explained.verdict == ["the answers are the same"]
 
 
+def test_the_width_of_a_search_is_given_or_looked_up_in_the_certificate(both: tuple[Path, np.ndarray]) -> None:
+    folder, _ = both
+    index = live("rows", store=str(folder / "store"))
+    assert index.certificate is not None
+    lowest = index.certificate.curve[0]
+    assert index.width_for(lowest.low) == lowest.ef
+    for options in (("--ef", "20"), ("--target-recall", str(lowest.low))):
+        assert asked(folder, "--like", index.documents["id"][3].as_py(), *options).exit_code == 0
+    refused = {
+        ("--like", "x", "--target-recall", "1.5"): "which the certificate of this index reaches with ef",
+        ("--like", "x", "--ef", "20", "--target-recall", "0.5"): "expected --ef or --target-recall, got both",
+        ("some words", "--ef", "20"): "a query that words answer too",
+    }
+    for options, words in refused.items():
+        done = asked(folder, *options)
+        assert done.exit_code == 1
+        assert words in " ".join((done.stderr or str(done.exception)).split())
+
+
 def test_what_is_made_of_an_input_follows_what_it_has(both: tuple[Path, np.ndarray]) -> None:
     folder, _ = both
     stages = [stage["stage"] for stage in runs(Store(str(folder / "store")), newest=1)[0]["stages"]]

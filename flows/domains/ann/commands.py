@@ -52,6 +52,18 @@ def query(
             show_default=False,
         ),
     ] = "",
+    ef: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="width of the search of vectors; by default that of the certificate", show_default=False
+        ),
+    ] = None,
+    target_recall: Annotated[
+        float | None,
+        typer.Option(
+            help="instead of --ef: the recall that the certificate of the index has to promise", show_default=False
+        ),
+    ] = None,
     distinct: Annotated[bool, typer.Option("--distinct", help="leave near-duplicates of better answers out")] = False,
     explain: Annotated[
         bool,
@@ -81,6 +93,8 @@ def query(
         fingerpost query --like numpy.sort --distinct
 
         fingerpost query --like face-17 --collection faces --within threshold -k 100
+
+        fingerpost query --vectors queries.parquet --collection faces --target-recall 0.99
     """
     from fingerpost.flows.domains.ann.query import ask
 
@@ -94,6 +108,8 @@ def query(
         filters=tuple(filters or ()),
         method=method,
         within=within,
+        ef=ef,
+        target_recall=target_recall,
         distinct=distinct,
         explain=explain,
         as_json=as_json,

@@ -24,6 +24,8 @@ def ask(
     filters: Sequence[str] = (),
     method: str,
     within: str,
+    ef: int | None = None,
+    target_recall: float | None = None,
     distinct: bool,
     explain: bool,
     as_json: bool,
@@ -40,10 +42,12 @@ def ask(
         radius = _live_threshold(index) if given == "threshold" else given
         options: dict[str, Any] = {"k": k, "kind": kind, "package": package, "within": radius, "distinct": distinct}
         options["filters"] = filters
+        nearest = vectors is not None or (bool(like) and (radius is not None or not index.texts_are_embedded))
+        width = _width(index, ef, target_recall, nearest=nearest)
         if vectors is not None:
-            results = _by_vectors(index, vectors, options)
+            results = _by_vectors(index, vectors, {**options, "ef": width})
         elif like:
-            results = [(like, index.similar(like, explain=True, **options))]
+            results = [(like, index.similar(like, ef=width, explain=True, **options))]
         else:
             results = [(text, index.query(text, explain=True, **options))]
     except ForeignModelError as problem:
@@ -53,6 +57,20 @@ def ask(
             echo_json({"query": question, "index": str(index.ref), **asdict(result)}, indent=None)
         else:
             show(question, result, str(index.ref), k=k, explain=explain, text=bool(text))
+
+
+def _width(index: LiveIndex, ef: int | None, target_recall: float | None, *, nearest: bool) -> int | None:
+    """The width of a search, None for that of the certificate; FingerpostError where it says nothing or too little."""
+    if ef is None and target_recall is None:
+        return None
+    if ef is not None and target_recall is not None:
+        raise FingerpostError("query: expected --ef or --target-recall, got both; give one")
+    if not nearest:
+        raise FingerpostError(
+            "query: expected --vectors FILE, or --like ID of an index of given vectors, with --ef and --target-recall, got"
+            " a query that words answer too; leave them out"
+        )
+    return ef if target_recall is None else index.width_for(target_recall)
 
 
 def _live_threshold(index: LiveIndex) -> float:
