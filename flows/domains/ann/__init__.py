@@ -65,7 +65,7 @@ ANN = Domain(
         tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
     ),
-    commands=("fingerpost.flows.domains.ann.commands:query",),
+    commands=("fingerpost.flows.domains.ann.commands:query", "fingerpost.flows.domains.ann.tuning_command:tune"),
     former={
         "gates.recall_at_10": ("ann.gates.recall_at_10",),
         "gates.documents": ("ann.gates.documents",),
