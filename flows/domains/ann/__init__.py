@@ -58,6 +58,7 @@ ANN = Domain(
         "ann.judgement": "fingerpost.flows.domains.ann.judged_changes:judgement",
         "ann.index": "",
     },
+    costs="fingerpost.flows.domains.ann.costs:costs",
     report=Section(
         gather="fingerpost.flows.domains.ann.report.section:gather",
         template="fingerpost.flows.domains.ann.report:section.html",
