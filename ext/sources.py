@@ -47,6 +47,7 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
         *_GRAPH,
         *_BUILD,
     ),
+    "removal": ("removal.pyx", "removal.hpp", "parallel.hpp", *_GRAPH, *_BUILD),
     "ranker_solve": (
         "ranker_solve.pyx",
         "ranker_cluster.hpp",

@@ -43,7 +43,7 @@ from fingerpost.tasks.ann.finger_basis import FingerBasis
 from fingerpost.tasks.ann.finger_search import FingerIndex
 from fingerpost.tasks.ann.finger_tables import FingerTables, join_ranges
 from fingerpost.tasks.ann.fusion import AnswerParams
-from fingerpost.tasks.ann.graph import Graph, UpperLevel
+from fingerpost.tasks.ann.graph import NONE, Graph, UpperLevel
 from fingerpost.tasks.ann.hnsw import HnswIndex
 from fingerpost.tasks.ann.keep import KeepLike
 from fingerpost.tasks.ann.matches import Matches, joined_matches, matches_of
@@ -419,7 +419,7 @@ class LiveIndex(EngineParts):
         if within is None and self.texts_are_embedded:
             self.load("documents", "engine")
             return self._ranked(self.engine.question_like(row), wanted)
-        return self._near(self.vectors[row], self._radius(within), wanted, ef=self._width(ef))
+        return self._near(self._vector_of(row), self._radius(within), wanted, ef=self._width(ef))
 
     def search(
         self,
@@ -567,7 +567,7 @@ class LiveIndex(EngineParts):
         if radius is not None:
             near = rows_within(self.index, vector, radius, most=max(depth, 1), keep=keep, ef=ef)
             return Nearest(near.rows, near.distances, near.counters), near.complete
-        found = nearest_kept(self.index, vector, max(ef, depth, 1), keep=keep)
+        found = self._nearest_of(vector, max(ef, depth, 1), keep)
         if not np.isfinite(found.distances).all():
             raise FingerpostError(
                 f"vector: expected one whose {self.metric} distances float32 can hold, got one of length"
@@ -575,9 +575,27 @@ class LiveIndex(EngineParts):
             )
         return found, True
 
+    def _nearest_of(self, vector: np.ndarray, count: int, keep: np.ndarray | None) -> Nearest:
+        """The ``count`` rows nearest to a vector (d,), of those in ``keep``; a packed index decodes no others."""
+        if not isinstance(self.index, PackedIndex):
+            return nearest_kept(self.index, vector, count, keep=keep)
+        width = min(count, self.index.size)
+        result = self.index.search(vector[None], width, ef=width, keep=keep)
+        found = result.ids[0] != NONE
+        return Nearest(result.ids[0][found].astype(np.int64), result.distances[0][found], result.counters)
+
+    def _vector_of(self, row: int) -> np.ndarray:
+        """The vector (d,) of a document, without the others unless these are loaded."""
+        if "vectors" in vars(self):
+            return self.vectors[row]
+        one: np.ndarray = read_vectors(self._open("vectors", corpus.VECTORS), row, row + 1)[0]
+        return one
+
     def _chosen(self, rows: np.ndarray, wanted: Wanted) -> Distinct:
         """The places of the answers in a ranking."""
-        if not wanted.distinct or "postings" not in self.members:
+        if not wanted.distinct:
+            return Distinct(list(range(min(wanted.k, len(rows)))), 0)
+        if "postings" not in self.members:
             return chosen_places(rows, wanted, vector_likeness(self.vectors), SAME_VECTORS)
         own = self.postings
         likeness = term_likeness(own.forward_indptr, own.forward_terms, own.forward_weights)

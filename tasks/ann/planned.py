@@ -1,14 +1,13 @@
 """Indexes opened as plans say, over one set of vectors and one graph."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerpost.tasks.ann.codes import Codes
-from fingerpost.tasks.ann.compaction import repaired_graph
 from fingerpost.tasks.ann.deferred_search import DeferredIndex
 from fingerpost.tasks.ann.edge_blocks import EdgeBlocks, edge_blocks
 from fingerpost.tasks.ann.edge_codes import EdgeCoder
@@ -24,6 +23,7 @@ from fingerpost.tasks.ann.held_out import (
 from fingerpost.tasks.ann.hnsw import HnswIndex
 from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.packed_store import Keeping, fits
+from fingerpost.tasks.ann.removal import graph_without
 from fingerpost.tasks.ann.search import Index, Metric
 from fingerpost.tasks.ann.search_plan import PLAIN, Profile, SearchPlan, plans_to_try
 from fingerpost.tasks.ann.search_plan import Codes as Kind
@@ -69,7 +69,7 @@ class PlanOpener:
     def plans(self, params: CertificateParams) -> tuple[SearchPlan, ...]:
         """The plans that the parts allow: one that is set and plain search, or those of a profile."""
         if params.plan is not None:
-            return tuple(dict.fromkeys((PLAIN, params.plan)))
+            return tuple(dict.fromkeys((PLAIN, self._fitted(params.plan))))
         whole: tuple[Kind, ...] = ("integers",) if fits("integers", self.vectors, self.metric) else ()
         kinds = whole + tuple(kind for kind in ("bits8", "bits4") if kind in self.codes)
         found = plans_to_try(params.profile, codes=kinds, finger=False, reordered=False)
@@ -77,6 +77,22 @@ class PlanOpener:
         useful = tuple(plan for plan in found if plan == PLAIN or plan.codes != "none")
         screened = (SearchPlan("fast", finger=True),) if self.coder is not None and params.profile == "fast" else ()
         return useful + screened
+
+    def _fitted(self, plan: SearchPlan) -> SearchPlan:
+        """A plan with the bits that codes were fitted to, which may be more than were asked for.
+
+        ValueError for one of parts that there are not.
+        """
+        if plan.finger and self.coder is None:
+            raise ValueError(
+                f"plan: expected FINGER's tables for {plan.name}, found none; raise ann.parts.finger_documents, or set"
+                " another plan"
+            )
+        if plan.codes not in ("bits4", "bits8") or plan.codes in self.codes:
+            return plan
+        if not self.codes:
+            raise ValueError(f"plan: expected codes for {plan.name}, found none fitted; fit them, or set another plan")
+        return replace(plan, codes=next(iter(self.codes)))
 
     @cached_property
     def _blocks(self) -> EdgeBlocks:
@@ -101,7 +117,7 @@ class HeldSearches:
         rows = rows_to_hold_out(whole.graph, params.asked, share=params.held_share, seed=params.seed)
 
         def repaired(graph: Graph, removed: NDArray[np.bool_]) -> Graph:
-            return repaired_graph(whole.vectors, graph, removed, whole.metric, threads=threads)
+            return graph_without(whole.vectors, graph, removed, whole.metric, threads=threads)
 
         graph = held_out_graph(whole.graph, rows, repaired)
         held = held_out_documents(whole.vectors, rows, choosing=params.choosing)

@@ -7,6 +7,7 @@ better than a simpler one only by more than a margin, so that noise rarely turns
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,10 @@ class CertificateParams:
     plan: SearchPlan | None = None
 
     def __post_init__(self) -> None:
+        if self.profile not in get_args(Profile):
+            raise ValueError(
+                f"profile: expected one of {', '.join(get_args(Profile))}, got {self.profile!r}; choose one"
+            )
         for name, value, least, most in (
             ("k", self.k, 1, 1_000),
             ("queries", self.queries, 1, 1_000_000),
@@ -164,10 +169,10 @@ def choose(speeds: Speeds, plans: Sequence[SearchPlan], params: CertificateParam
 
     Speeds are compared at the width where the certificate can be expected to reach the target. Under profile compact plain
     search is no choice, as it is not compact; else it is chosen where nothing is faster. certifying: number of queries that
-    the certificate will have.
+    the certificate will have. A plan that is set is the last of ``plans``.
     """
     if params.plan is not None:
-        return [Tried(plan, None, None, None, plan == params.plan, "set") for plan in plans]
+        return [Tried(plan, None, None, None, plan == plans[-1], "set") for plan in plans]
     reached = {plan.name: _at_target(speeds, plan.name, params, certifying) for plan in plans}
     base = reached[PLAIN.name]
     open_to_choice = [plan for plan in plans if params.profile != "compact" or plan.profile == "compact"]

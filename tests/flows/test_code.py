@@ -12,9 +12,8 @@ from fingerpost.ext.sources import EXTENSIONS
 from fingerpost.flows.run import catalog
 from fingerpost.schemas.errors import FingerpostError
 from fingerpost.tasks import code
-from fingerpost.tasks.ann.stages import finger
+from fingerpost.tasks.ann.stages import finger, search
 from fingerpost.tasks.ann.stages import index as ann
-from fingerpost.tasks.ann.stages import search
 from fingerpost.tasks.code import StaleExtensionError, code_hash
 from fingerpost.tasks.corpus.stages import documents, terms
 from fingerpost.tasks.corpus.stages import features as corpus

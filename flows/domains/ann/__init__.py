@@ -60,6 +60,7 @@ ANN = Domain(
         "ann.judgement": "fingerpost.flows.domains.ann.judged_changes:judgement",
         "ann.index": "",
     },
+    costs="fingerpost.flows.domains.ann.costs:costs",
     report=Section(
         gather="fingerpost.flows.domains.ann.report.section:gather",
         template="fingerpost.flows.domains.ann.report:section.html",
@@ -67,7 +68,7 @@ ANN = Domain(
         tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
     ),
-    commands=("fingerpost.flows.domains.ann.commands:query",),
+    commands=("fingerpost.flows.domains.ann.commands:query", "fingerpost.flows.domains.ann.tuning_command:tune"),
     former={
         "gates.recall_at_10": ("ann.gates.recall_at_10",),
         "gates.documents": ("ann.gates.documents",),

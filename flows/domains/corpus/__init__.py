@@ -45,6 +45,7 @@ CORPUS = Domain(
         "corpus.projection": "fingerpost.flows.domains.corpus.changes:projection",
         "corpus.vectors": "fingerpost.flows.domains.corpus.changes:vectors",
     },
+    costs="fingerpost.flows.domains.corpus.costs:costs",
     report=Section(
         gather="fingerpost.flows.domains.corpus.report.section:gather",
         template="fingerpost.flows.domains.corpus.report:section.html",

@@ -24,6 +24,7 @@ from fingerpost.tasks.ann.search_plan import PLAIN
 from fingerpost.tasks.ann.search_plan import Codes as Kind
 from fingerpost.tasks.ann.search_tuning import CertificateParams, Speeds, Tried, choose, measure
 from fingerpost.tasks.corpus.open import read_vectors
+from fingerpost.tasks.shards import release_memory
 from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
@@ -99,7 +100,10 @@ def _opener(store: Store, vectors: Ref, graph: Ref, parts: Mapping[str, Ref], me
     rows = read_vectors(store.open(vectors, corpus.VECTORS))
     # Searches then use them where they lie.
     rows.setflags(write=False)
-    return PlanOpener(rows, read_graph(store.open(graph, contracts.GRAPH)), kernel_metric(metric), codes, coder)
+    adjacency = read_graph(store.open(graph, contracts.GRAPH))
+    # What reading took would stay beside the indexes that are opened now.
+    release_memory()
+    return PlanOpener(rows, adjacency, kernel_metric(metric), codes, coder)
 
 
 def _speeds(artifact: Artifact) -> Speeds:

@@ -1,0 +1,134 @@
+"""What building an index will take, told before anything is computed: seconds, peak memory and bytes stored.
+
+Memory and bytes follow from the size of what is held and written. Seconds are those of a build of a few of the rows on the
+same machine, grown to all of them; what is no search is counted by numbers read and compared, at rates that were measured.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerpost.tasks.ann.build_cost import build_memory
+from fingerpost.tasks.ann.hnsw import HnswBuilder, HnswParams
+
+#: Rows of the build that is timed.
+PROBE_ROWS = 8192
+#: Power by which the seconds of a search grow with the rows beyond its logarithm, as these leave the caches: measured on
+#: photographs' descriptors from 8,192 rows to a million.
+_CACHES = 0.16
+#: Memory of a process that runs a flow, and of one that computes shards, in bytes.
+_FLOW, _WORKER = 350e6, 230e6
+#: Seconds until the processes of an executor have started.
+_START = 4.0
+#: Seconds for a number: read from a file and checked, compared exactly, packed.
+_READ, _EXACT, _PACKED = 2.5e-8, 4.5e-11, 4.0e-8
+#: Bytes of a document's id and other columns where these are written and held.
+_KEY = 40.0
+_FLOAT, _LINK, _LINE = 4, 4, 64
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Expected seconds, peak memory of a process in bytes, and bytes stored."""
+
+    seconds: float
+    peak: float
+    stored: float = 0.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a build of ``rows`` rows took: processor seconds, and the mean degree on level 0."""
+
+    rows: int
+    seconds: float
+    degree: float
+
+
+@dataclass(frozen=True)
+class IndexWork:
+    """What is to be built.
+
+    whole: whether all values are whole numbers of 8 bits. threads, workers: of kernels, and for shards. asked, evaluated:
+    queries of the certificate and of the evaluation; neighbors: neighbours listed for each document, 0 for none.
+    """
+
+    rows: int
+    dim: int
+    whole: bool
+    params: HnswParams
+    threads: int
+    workers: int
+    asked: int
+    evaluated: int
+    neighbors: int
+
+
+def probe(vectors: NDArray[np.float32], params: HnswParams, *, clock: Callable[[], float]) -> Probe:
+    """The build of the first rows on one thread; ``clock`` gives processor seconds."""
+    rows = np.ascontiguousarray(vectors[:PROBE_ROWS])
+    started = clock()
+    builder = HnswBuilder(rows, params)
+    builder.insert_until(len(rows))
+    seconds = clock() - started
+    return Probe(len(rows), seconds, float(builder.graph().degrees.mean()))
+
+
+def build_seconds(rows: int, timed: Probe) -> float:
+    """Processor seconds of a build of all rows."""
+    grown = _work(rows) / max(_work(timed.rows), 1.0)
+    return timed.seconds * grown * max(rows / timed.rows, 1.0) ** _CACHES
+
+
+def index_costs(work: IndexWork, timed: Probe) -> Mapping[str, Cost]:
+    """The cost of each stage from vectors to an index, FINGER's tables and texts apart."""
+    n, d = work.rows, work.dim
+    numbers, vectors = float(n) * d, float(n) * d * _FLOAT
+    graph = n * (timed.degree * _LINK + 8)
+    lists = n * (2 * work.params.max_neighbors + 1) * _LINK * 1.07
+    store = float(n) * (d if work.whole else d * _FLOAT)
+    packed = store + lists + n * _LINE
+    build = build_seconds(n, timed)
+    read, held = numbers * _READ, _FLOW + vectors
+    opened = held + 2 * graph + packed + 0.1 * vectors
+
+    def exact(queries: int) -> float:
+        return numbers * queries * _EXACT
+
+    costs = {
+        # Checkpoints are written from a copy of the lists.
+        "build_graph": Cost(
+            read + build / work.threads**0.93, held + build_memory(n, d, work.params).total + 2 * graph, graph
+        ),
+        "fit_vector_codes": Cost(0.5 + read / 3, held + 0.1 * vectors),
+        "measure_searches": Cost(4 * read + exact(work.asked // 4) + _PACKED * numbers, opened),
+        "certify_search": Cost(read + exact(work.asked) + _PACKED * numbers, opened),
+        "pack_index": Cost(read + _PACKED * numbers / 2, held + graph + packed, packed + n * _KEY),
+        "evaluate_index": Cost(2 * read + 2 * exact(work.evaluated), held + graph + lists + 0.25 * vectors),
+        "assemble_index": Cost(0.1, _FLOW),
+    }
+    if work.neighbors:
+        # A search by codes takes about two fifths of an insertion.
+        seconds = _START + 0.4 * build / max(work.workers, 1)
+        costs["find_neighbors"] = Cost(seconds, max(_FLOW, _WORKER + packed), n * work.neighbors * 8.4)
+    return costs
+
+
+def vector_costs(rows: int, dim: int, *, stored_row: float) -> Mapping[str, Cost]:
+    """The cost of importing documents with vectors; stored_row: bytes of a document as it is stored."""
+    numbers = float(rows) * dim
+    vectors = numbers * _FLOAT
+    return {
+        "import_documents": Cost(
+            rows * 1e-6 + numbers * 6e-8, _FLOW + 1.25 * vectors + 130.0 * rows, rows * stored_row
+        ),
+        "take_vectors": Cost(_START + numbers * 8e-8, _FLOW + 0.1 * vectors, vectors * 1.01),
+    }
+
+
+def _work(rows: int) -> float:
+    """The sum of ln(i) over the rows."""
+    return rows * math.log(rows) - rows + 1.0 if rows > 1 else 1.0
