@@ -12,6 +12,12 @@ _FIGURES = Table(
 )
 
 GRAPH = Contract("ann.graph", 1, (tensor_table("graph"),), "the HNSW graph: adjacency by level and entry points")
+GRAPH_SHARDS = Contract(
+    "ann.graph_shards",
+    1,
+    (tensor_table("graph"),),
+    "the HNSW graphs of ranges of the rows, one file for each, of which one graph is made",
+)
 CHANGES = Contract(
     "ann.changes",
     1,
@@ -141,6 +147,7 @@ INDEX = Contract(
 
 CONTRACTS = (
     GRAPH,
+    GRAPH_SHARDS,
     CHANGES,
     FINGER_BASIS,
     FINGER_TABLES,

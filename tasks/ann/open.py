@@ -84,9 +84,9 @@ def kernel_metric(metric: str) -> Any:
     return "ip" if metric == "cosine" else metric
 
 
-def read_graph(artifact: Artifact) -> Graph:
-    """The graph of an artifact, its structure checked."""
-    arrays = tensors_from_arrow(artifact.read("graph"))
+def read_graph(artifact: Artifact, *, shard: int | None = None) -> Graph:
+    """The graph of an artifact, or that of one of its shards, its structure checked."""
+    arrays = tensors_from_arrow(artifact.read("graph", shard=shard))
     levels = sorted({name[:8] for name in arrays if name.startswith("upper_")})
     upper = tuple(
         UpperLevel(*(arrays[f"{level}_{part}"] for part in ("nodes", "indptr", "indices"))) for level in levels

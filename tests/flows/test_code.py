@@ -186,7 +186,7 @@ def test_what_stages_share_counts_for_those_that_use_it(edit: Edit, module: str,
 
 def test_a_constant_of_its_own_file_counts(edit: Edit) -> None:
     before = hashes()
-    edit("fingerpost.tasks.ann.stages.index", lambda source: source.replace("_STEP_ROWS = 4096", "_STEP_ROWS = 8192"))
+    edit("fingerpost.tasks.ann.stages.index", lambda source: source.replace("STEP_ROWS = 4096", "STEP_ROWS = 8192"))
     assert changed(before) == {"build_graph"}
 
 

@@ -43,6 +43,7 @@ ANN = Domain(
     },
     changes={
         "ann.graph": "",
+        "ann.graph_shards": "",
         "ann.changes": "",
         "ann.finger_basis": "",
         "ann.finger_tables": "",

@@ -9,6 +9,7 @@ from fingerpost.tasks.ann.codes import CodeParams
 from fingerpost.tasks.ann.compaction import GuardParams
 from fingerpost.tasks.ann.edge_codes import EdgeCodeParams
 from fingerpost.tasks.ann.evaluation import EvaluationParams
+from fingerpost.tasks.ann.graph_shards import ShardingParams
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.judged import IntervalParams, JudgedParams
 from fingerpost.tasks.ann.neighbors import NeighborParams
@@ -159,6 +160,7 @@ class AnnSettings(Section):
     """From vectors to a searchable index."""
 
     hnsw: HnswParams = HnswParams()
+    build: ShardingParams = ShardingParams()
     update: GraphUpdate = GraphUpdate()
     parts: IndexParts = IndexParts()
     codes: CodeParams = CodeParams()

@@ -29,7 +29,7 @@ from fingerpost.tasks.stage import stage
 from fingerpost.tasks.stage_run import StageRun
 
 #: Rows inserted between two checks of the clock.
-_STEP_ROWS = 4096
+STEP_ROWS = 4096
 #: Seconds between checkpoints of a build: the maximum that a kill loses.
 CHECKPOINT_SECONDS = 30.0
 #: Seconds between two estimates of the time left.
@@ -45,15 +45,7 @@ def build_graph(run: StageRun, vectors: Ref, *, params: HnswParams) -> None:
     # Before the graph is written, which takes as much memory again.
     del builder, rows
     run.write("graph", tensors_table(graph_arrays(graph)))
-    run.quality = {
-        "nodes": graph.size,
-        "edges": len(graph.indices),
-        "levels": 1 + len(graph.upper),
-        "mean_degree": round(float(graph.degrees.mean()), 3),
-        "dimensions": dimensions,
-        "metric": params.metric,
-        "build_distances": distances,
-    }
+    run.quality = graph_figures(graph, dimensions, params.metric, distances)
 
 
 def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilder:
@@ -68,7 +60,7 @@ def _inserted(run: StageRun, rows: np.ndarray, kernel: HnswParams) -> HnswBuilde
     left, start = TimeLeft(builder.size), time.monotonic()
     last = told = start
     while builder.inserted < builder.size:
-        builder.insert_until(builder.inserted + _STEP_ROWS, threads=run.threads)
+        builder.insert_until(builder.inserted + STEP_ROWS, threads=run.threads)
         run.advance(builder.inserted)
         now = time.monotonic()
         left.add(builder.inserted, now - start)
@@ -142,6 +134,19 @@ def assemble_index(run: StageRun, *members: Ref, roles: tuple[str, ...]) -> None
         if role in by_role:
             run.quality |= run.store.manifest(by_role[role]).quality
     run.measured = {"finger_speedup": evaluation.run["measured"]["finger_speedup"]}
+
+
+def graph_figures(graph: Graph, dimensions: int, metric: str, distances: int) -> dict[str, object]:
+    """What the quality of a graph says, and of its build the number of distances."""
+    return {
+        "nodes": graph.size,
+        "edges": len(graph.indices),
+        "levels": 1 + len(graph.upper),
+        "mean_degree": round(float(graph.degrees.mean()), 3),
+        "dimensions": dimensions,
+        "metric": metric,
+        "build_distances": distances,
+    }
 
 
 def kernel_params(params: HnswParams) -> HnswParams:

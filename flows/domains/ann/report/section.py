@@ -35,7 +35,10 @@ _PARTS = {
         "build_postings",
     ),
     "vectors": ("weigh_documents", "fit_projection", "embed_documents", "take_vectors"),
-    "graph, neighbours": ("build_graph", "find_neighbors"),
+    "graph, neighbours": (
+        *("build_graph", "build_graph_shards", "merge_graph_shards", "update_graph"),
+        "find_neighbors",
+    ),
     "tables of FINGER": ("fit_finger", "compute_finger_tables"),
     "tuning": ("tune_search",),
     "codes, certificate": ("fit_codes", "measure_searches", "certify_search"),
