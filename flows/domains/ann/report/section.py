@@ -41,7 +41,7 @@ _PARTS = {
     ),
     "tables of FINGER": ("fit_finger", "compute_finger_tables"),
     "tuning": ("tune_search",),
-    "codes, certificate": ("fit_codes", "measure_searches", "certify_search"),
+    "codes, certificate": ("fit_vector_codes", "measure_searches", "certify_search"),
     "packed index": ("pack_index",),
     "evaluations": ("evaluate_index", "evaluate_retrieval", "judge_search"),
 }
