@@ -66,7 +66,12 @@ ANN = Domain(
         tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
     ),
-    commands=("fingerpost.flows.domains.ann.commands:query", "fingerpost.flows.domains.ann.tuning_command:tune"),
+    commands=(
+        "fingerpost.flows.domains.ann.commands:query",
+        "fingerpost.flows.domains.ann.tuning_command:tune",
+        "fingerpost.flows.domains.ann.exchange_commands:export_index",
+        "fingerpost.flows.domains.ann.exchange_commands:import_index",
+    ),
     former={
         "gates.recall_at_10": ("ann.gates.recall_at_10",),
         "gates.documents": ("ann.gates.documents",),
