@@ -22,7 +22,7 @@ _BLOCK_ROWS = 65_536
 class ImportedGraph:
     """A graph over today's rows, made of a file's.
 
-    max_neighbors: of the file. changed: rows whose vector is not the file's, which were inserted anew.
+    max_neighbors: of the file. changed: rows whose vector is not the file's, which were taken out and inserted again.
     """
 
     graph: Graph

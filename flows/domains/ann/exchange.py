@@ -71,7 +71,7 @@ def exported(*, output: Path, collection: str | None, form: str, force: bool, as
 
 
 def imported(*, file: Path, output: Path, metric: str, force: bool, as_json: bool) -> None:
-    """Writes ids and vectors of a file, and prints the run that takes over its graph."""
+    """Writes ids and vectors of a file, and prints the run that imports its graph."""
     if metric not in ("", *_METRICS):
         raise FingerpostError(f"--metric: expected l2, ip or cosine, got {metric!r}; choose one of them")
     check_new(output, force=force)

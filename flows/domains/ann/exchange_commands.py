@@ -65,7 +65,7 @@ def import_index(
     force: _Force = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Writes ids and vectors of an index of faiss or hnswlib as Parquet, the input of a run that takes over its graph.
+    """Writes ids and vectors of an index of faiss or hnswlib as Parquet, the input of a run that imports its graph.
 
     The command of that run is printed: it adds codes and a certificate and publishes the index.
 

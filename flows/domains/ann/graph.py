@@ -41,7 +41,7 @@ def graph_of(run: Run, vectors: Ref) -> dict[str, Ref]:
 
 
 def _imported(run: Run, vectors: Ref, source: IndexFile) -> Ref:
-    """The graph of a file, and a line that says what of it was taken over."""
+    """The graph of a file, and a line that says what of it was imported."""
     graph = import_graph(run.refs["documents"], vectors, source, params=run.settings.ann.hnsw)
     if found := _quality(run, graph):
         run.progress.say(

@@ -137,7 +137,7 @@ class GivenGraph(Section):
     file: Annotated[str, NamesFile(dated=False)] = Field(
         default="",
         description=(
-            "index file of faiss (IndexHNSWFlat, alone or in an IndexIDMap) or hnswlib, whose graph is taken over instead of"
+            "index file of faiss (IndexHNSWFlat, alone or in an IndexIDMap) or hnswlib, whose graph is imported instead of"
             " building one: ids of rows are those of the index as text, its metric is ann.hnsw.metric. Rows that it lacks are"
             " inserted, others taken out; empty builds the graph"
         ),

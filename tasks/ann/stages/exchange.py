@@ -1,4 +1,4 @@
-"""The stage that takes over the graph of an index that another library built."""
+"""The stage that imports the graph of an index that another library built."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from fingerpost.tasks.stage_run import StageRun
 
 @stage(contracts.GRAPH)
 def import_graph(run: StageRun, documents: Ref, vectors: Ref, source: IndexFile, *, params: HnswParams) -> None:
-    """Takes over the graph of a faiss or hnswlib file for the documents whose ids and vectors are in it.
+    """Imports the graph of a faiss or hnswlib file for the documents whose ids and vectors are in it.
 
     Other documents are inserted, other rows of the file taken out, and rows that no search reaches connected.
     """
