@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from fingerpost.flows.cli import app
 from fingerpost.flows.run.dry_run import plan_of
+from fingerpost.flows.run.lineage import source_path
 from fingerpost.flows.run.request import RunRequest
 from fingerpost.flows.run.start import run_flow
 from fingerpost.schemas import ann as contracts
@@ -96,6 +97,15 @@ def test_an_index_of_faiss_is_published_with_its_graph(taken: tuple[Path, Path, 
     assert {"codes", "certificate", "packed"} <= index.members.keys()
     assert "--set ann.graph.file=" in said
     assert f"{ROWS} rows kept, 0 taken out, 0 inserted" in said
+
+
+def test_lineage_names_the_file(taken: tuple[Path, Path, str]) -> None:
+    folder, file, _ = taken
+    record = runs(opened(folder).store, newest=1)[0]
+    stage = next(one for one in record["stages"] if one["stage"] == "import_graph")
+    assert source_path(record, stage) == str(file)
+    code, said = command("lineage", "--collection", "rows", "--store", folder / "store")
+    assert (code, "faiss_ids" in said) == (0, True)
 
 
 def test_it_answers_with_the_ids_of_faiss(taken: tuple[Path, Path, str]) -> None:

@@ -33,6 +33,7 @@ ANN = Domain(
             beside=("ann.judged.judgements",),
         ),
     ),
+    files_of={"import_graph": "ann.graph.file"},
     files="fingerpost.flows.domains.ann.sources:files_of",
     source="fingerpost.flows.domains.ann.sources:suppressed_source",
     stored="fingerpost.schemas.inputs.stored_judged:StoredJudged",
