@@ -50,7 +50,7 @@ def with_texts(
 def _index(dense: DenseSide, vectors: NDArray[np.float32], hnsw: HnswParams | None, threads: int) -> tuple[Index, int]:
     """The search over changed vectors, and its width when neighbours are searched for."""
     if hnsw is None:
-        return ExactIndex(vectors, dense.index.metric), 1
+        return ExactIndex(vectors, dense.metric), 1
     return HnswIndex(vectors, build(vectors, hnsw, threads=threads)[0], hnsw.metric), hnsw.ef_construction
 
 

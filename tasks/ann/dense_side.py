@@ -10,7 +10,7 @@ from fingerpost.ext import hnsw as kernel
 from fingerpost.tasks.ann.exact import ExactIndex
 from fingerpost.tasks.ann.filtered import NOTHING, Nearest, nearest_kept
 from fingerpost.tasks.ann.neighbors import without_self
-from fingerpost.tasks.ann.search import Index
+from fingerpost.tasks.ann.search import Index, Metric
 from fingerpost.tasks.corpus.svd import project
 from fingerpost.tasks.corpus.term_weights import TermWeights
 
@@ -70,6 +70,11 @@ class DenseSide:
     components: NDArray[np.float32]
     index: Index
     neighbors: Neighbors
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that orders rows of norm 1 as the index does, and that a row of zeros has a distance under."""
+        return "ip" if self.index.metric == "cosine" else self.index.metric
 
     def vector(self, columns: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """The vector of a text with these terms, float32 (d,), of norm 1; zeros if it has none."""

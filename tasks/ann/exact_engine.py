@@ -13,7 +13,7 @@ def exact_engine(engine: Engine) -> Engine:
     """The engine with all vectors compared in place of searches of the graph, also for the neighbours of documents."""
     if engine.dense is None:
         return engine
-    index = ExactIndex(engine.dense.index.vectors, engine.dense.index.metric)
+    index = ExactIndex(engine.dense.index.vectors, engine.dense.metric)
     ids, _ = engine.dense.neighbors.of(np.zeros(0, np.int64))
     neighbors = ExactNeighbors(index, ids.shape[1])
     return replace(engine, dense=replace(engine.dense, index=index, neighbors=neighbors))

@@ -61,7 +61,7 @@ def _halved_side(
     vectors = np.concatenate(
         [project(features[begin : begin + _BLOCK_ROWS], components) for begin in range(0, postings.size, _BLOCK_ROWS)]
     )
-    index = ExactIndex(vectors, dense.index.metric)
+    index = ExactIndex(vectors, dense.metric)
     return replace(dense, components=components, index=index, neighbors=_neighbors(dense, index, rows))
 
 

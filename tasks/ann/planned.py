@@ -34,7 +34,7 @@ from fingerpost.tasks.ann.search_tuning import CertificateParams
 class PlanOpener:
     """Opens the index of a plan; every call packs vectors (n, d), graph and codes.
 
-    codes: by kind, those that were fitted. basis: FINGER's, None where it is not used.
+    codes: by kind, those that were fitted, under ``metric`` or another that orders these rows alike. basis: FINGER's, None where it is not used.
     """
 
     vectors: NDArray[np.float32]
@@ -53,16 +53,17 @@ class PlanOpener:
 
     def packed(self, plan: SearchPlan) -> PackedIndex:
         """The packed index of a plan without FINGER, also of plain search."""
-        whole = fits("integers", self.vectors, self.metric)
+        codes = self.codes.get(plan.codes)
+        metric = self.metric if codes is None else codes.metric
+        whole = fits("integers", self.vectors, metric)
         keepings: dict[Profile, Keeping | None] = {
             "plain": "float32",
             "fast": None,
             "compact": "integers" if whole else "bits12",
         }
         keeping = keepings[plan.profile]
-        codes = self.codes.get(plan.codes)
         return PackedIndex.pack(
-            self.vectors, self.graph, self.metric, codes=codes, keeping=keeping, reordered=plan.reordered
+            self.vectors, self.graph, metric, codes=codes, keeping=keeping, reordered=plan.reordered
         )
 
     def plans(self, params: CertificateParams) -> tuple[SearchPlan, ...]:

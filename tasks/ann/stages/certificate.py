@@ -23,6 +23,7 @@ from fingerpost.tasks.ann.planned import HeldSearches, PlanOpener
 from fingerpost.tasks.ann.search_plan import PLAIN
 from fingerpost.tasks.ann.search_plan import Codes as Kind
 from fingerpost.tasks.ann.search_tuning import CertificateParams, Speeds, Tried, choose, measure
+from fingerpost.tasks.ann.unit_rows import coded_metric
 from fingerpost.tasks.corpus.open import read_vectors
 from fingerpost.tasks.shards import release_memory
 from fingerpost.tasks.stage import stage
@@ -33,7 +34,7 @@ from fingerpost.tasks.stage_run import StageRun
 def fit_vector_codes(run: StageRun, vectors: Ref, *, metric: str, params: CodeParams, seed: int) -> None:
     """Fits the map from vectors to the short codes that candidates are found by."""
     rows = read_vectors(run.store.open(vectors, corpus.VECTORS))
-    codes = fit_codes(rows, kernel_metric(metric), params, seed=seed)
+    codes = fit_codes(rows, coded_metric(rows, kernel_metric(metric), unit=metric == "cosine"), params, seed=seed)
     run.write("codes", tensors_to_arrow(codes.arrays()))
     run.quality = {"bits": codes.bits, "bytes_per_code": codes.row_bytes, "positions": int((codes.step > 0).sum())}
 
