@@ -1,4 +1,4 @@
-"""The graph of an index: built of all rows, at once or by shards, or that of the live index's last full build brought up to date.
+"""The graph of an index: built of all rows or of their shards, imported from a file, or the live index's brought up to date.
 
 The last full build is an input of the stages, so that the same base and rows give the same graph whenever they run.
 """
@@ -10,8 +10,10 @@ from fingerpost.flows.run.bases import BASE, Base, NoBaseError, base_behind, che
 from fingerpost.flows.run.runtime import Run, scoped
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.inputs.index_files import IndexFile
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.stages.exchange import import_graph
 from fingerpost.tasks.ann.stages.graph_shards import build_graph_shards, merge_graph_shards
 from fingerpost.tasks.ann.stages.graph_update import compare_rows, update_graph
 from fingerpost.tasks.ann.stages.index import build_graph
@@ -27,7 +29,10 @@ def graph_of(run: Run, vectors: Ref) -> dict[str, Ref]:
 
     Why it was built of all rows all the same is shown, logged, and stored with every computed stage.
     """
-    if run.settings.ann.update.mode == "live":
+    own = run.settings.ann
+    if own.graph.file:
+        return {"graph": _imported(run, vectors, IndexFile(own.graph.file))}
+    if own.update.mode == "live":
         try:
             return _updated(run, vectors)
         except NoBaseError as why:
@@ -52,6 +57,18 @@ def _differs(run: Run, graph: Ref) -> str:
     if made.name in run.env.forced:
         return "forced"
     return made.differs(run.env, graph, params=own.hnsw, **({} if whole else {"build": own.build}))
+
+
+def _imported(run: Run, vectors: Ref, source: IndexFile) -> Ref:
+    """The graph of a file, and a line that says what of it was imported."""
+    graph = import_graph(run.refs["documents"], vectors, source, params=run.settings.ann.hnsw)
+    if found := _quality(run, graph):
+        run.progress.say(
+            f"index: graph of {source}: {found['kept']:,} rows kept, {found['removed']:,} taken out, {found['added']:,}"
+            f" inserted ({found['changed']:,} of them had another vector), {found['connected']:,} connected that no search"
+            " reached"
+        )
+    return graph
 
 
 def _updated(run: Run, vectors: Ref) -> dict[str, Ref]:
