@@ -105,12 +105,15 @@ inline DecodeBits12 bits12_decoder() {
   return portable::decode_bits12;
 }
 
-// Distances of one query to stored rows: squared L2, or 1 - <q, x>.
+// Distances of one query to stored rows: squared L2, or 1 - <q, x>. For cosine of rows in 12 bits half of the squared L2
+// distance to what is kept, which is the same for vectors of length one: its error shrinks with the distance, that of
+// the product does not, and near rows would change places.
 class StoreScorer {
  public:
   explicit StoreScorer(const StoreView& store, Metric metric)
-      : store_(store), l2_(metric == Metric::l2), kernel_(l2_ ? l2_squared() : dot()),
-        kernel4_(l2_ ? l2_squared_x4() : dot_x4()), integers_(integers_decoder()), bits12_(bits12_decoder()),
+      : store_(store), l2_(metric == Metric::l2),
+        halved_(metric == Metric::cosine && store.keeping == Keeping::bits12),
+        kernel_(l2_ || halved_ ? l2_squared() : dot()), kernel4_(l2_ || halved_ ? l2_squared_x4() : dot_x4()), integers_(integers_decoder()), bits12_(bits12_decoder()),
         decoded_(store.keeping == Keeping::floats ? 0 : store.dim) {}
 
   void set(const float* query) { query_ = query; }  // store.dim floats
@@ -139,14 +142,14 @@ class StoreScorer {
       }
     }
     if (l2_) return;
-    for (i = 0; i < count; ++i) out[i] = 1.0f - out[i];
+    for (i = 0; i < count; ++i) out[i] = halved_ ? 0.5f * out[i] : 1.0f - out[i];
   }
 
  private:
   const float* floats(uint32_t id) const { return reinterpret_cast<const float*>(store_.row(id)); }
 
   StoreView store_;
-  bool l2_;
+  bool l2_, halved_;
   Kernel kernel_;
   Kernel4 kernel4_;
   DecodeIntegers integers_;

@@ -5,7 +5,7 @@ distances estimated from them, and the nearest candidates once more by exact dis
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -217,7 +217,9 @@ class PackedIndex:
         nodes = rows if self._nodes is None else self._nodes[rows]
         held = self._index.decoded(nodes)
         asked = prepared_rows(queries, "queries", self.metric)
-        return nearest_of_set(asked, held, squared_lengths(held), rows, k, self.metric)
+        halved = self.metric == "cosine" and self.header.keeping == "bits12"
+        found = nearest_of_set(asked, held, squared_lengths(held), rows, k, "l2" if halved else self.metric)
+        return replace(found, distances=found.distances * np.float32(0.5)) if halved else found
 
     @cached_property
     def _nodes(self) -> NDArray[np.int64] | None:

@@ -116,9 +116,24 @@ def test_twelve_bits_are_within_half_a_step(metric: Metric, dim: int) -> None:
     found = index.search(queries, 10, ef=60)
     kept = index.vectors[found.ids]
     asked = (hnsw.normalise_rows(queries)[0] if metric == "cosine" else queries)[:, None]
-    expected = ((asked - kept) ** 2).sum(axis=2) if metric == "l2" else 1 - (asked * kept).sum(axis=2)
+    squares = ((asked - kept) ** 2).sum(axis=2)
+    expected = {"l2": squares, "ip": 1 - (asked * kept).sum(axis=2), "cosine": squares / 2}[metric]
     assert np.allclose(found.distances, expected, rtol=1e-4, atol=1e-4)
     assert index.nbytes < PackedIndex.pack(vectors, graph, metric, keeping="float32").nbytes
+
+
+@pytest.mark.parametrize("count", [0, 400])
+def test_near_rows_in_twelve_bits_keep_their_places(count: int) -> None:
+    random = np.random.default_rng(1)
+    centres = decaying(60, 64, seed=2)
+    rows = np.repeat(centres, 30, axis=0) + random.normal(size=(1800, 64)).astype(np.float32) * 0.01
+    vectors, queries = rows[1::2], rows[:60:2]
+    index = PackedIndex.pack(vectors, graph_of(vectors, "cosine"), "cosine", keeping="bits12")
+    keep = None if count == 0 else np.arange(len(vectors)) < count
+    found = index.search(queries, 10, ef=200, keep=keep)
+    exact = ExactIndex(vectors[keep] if keep is not None else vectors, "cosine").search(queries, 10)
+    hits = [len(set(a) & set(b)) for a, b in zip(found.ids.tolist(), exact.ids.tolist(), strict=True)]
+    assert np.mean(hits) / 10 > 0.98
 
 
 @pytest.mark.parametrize("coded", [False, True])
