@@ -103,7 +103,7 @@ def source_path(record: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
     if not record.get("settings"):
         return ""
     settings = settings_read(record["settings"])
-    further = {name: setting for domain in domains.DOMAINS for name, setting in domain.files_of.items()}
+    further = {name: keys[0] for domain in domains.DOMAINS for name, keys in domain.files_of.items()}
     if setting := further.get(stage.get("stage", "")):
         return str(value_at(settings, setting.split(".")))
     domain, file = _input_of(stage)

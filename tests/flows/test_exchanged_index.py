@@ -58,7 +58,7 @@ def request(folder: Path, file: Path, **settings: Any) -> RunRequest:
 
 
 def graph_quality(store: Store) -> dict[str, Any]:
-    found = next(one for one in runs(store, newest=1)[0]["stages"] if one["stage"] == "import_graph")
+    found = next(one for one in runs(store, newest=1)[0]["stages"] if one["stage"] == "import_index_graph")
     return dict(found["quality"])
 
 
@@ -99,10 +99,19 @@ def test_an_index_of_faiss_is_published_with_its_graph(taken: tuple[Path, Path, 
     assert f"{ROWS} rows kept, 0 taken out, 0 inserted" in said
 
 
+def test_a_collection_remembers_the_file_and_its_metric(taken: tuple[Path, Path, str]) -> None:
+    folder, file, _ = taken
+    again = {"profile": "tiny", "store": str(folder / "store"), "day": "2026-01-05", "collection": "rows"}
+    found = RunRequest(**again).resolve()
+    assert (found.ann.graph.file, found.ann.hnsw.metric) == (str(file), "l2")
+    found = RunRequest(**again, settings={"ann.graph.file": ""}).resolve()
+    assert found.ann.graph.file == ""
+
+
 def test_lineage_names_the_file(taken: tuple[Path, Path, str]) -> None:
     folder, file, _ = taken
     record = runs(opened(folder).store, newest=1)[0]
-    stage = next(one for one in record["stages"] if one["stage"] == "import_graph")
+    stage = next(one for one in record["stages"] if one["stage"] == "import_index_graph")
     assert source_path(record, stage) == str(file)
     code, said = command("lineage", "--collection", "rows", "--store", folder / "store")
     assert (code, "faiss_ids" in said) == (0, True)
@@ -174,6 +183,17 @@ def test_rows_that_are_gone_changed_new_or_deleted(tmp_path: Path) -> None:
     assert found["nodes"] == graph.size == ROWS - 6
 
 
+def test_an_index_for_cosine_keeps_its_graph(tmp_path: Path) -> None:
+    file = index_file(tmp_path, "hnswlib_cosine")
+    assert command("import-index", file, "--metric", "cosine", "-o", tmp_path / "rows.parquet")[0] == 0
+    run_flow("build_ann_index", request(tmp_path, file, **{"ann.hnsw.metric": "cosine"}), quiet=True)
+    index = opened(tmp_path)
+    found = graph_quality(index.store)
+    assert (found["kept"], found["added"], found["removed"]) == (ROWS, 0, 0)
+    answers = [int(answer.id) for answer in index.search(points()[11], k=1, ef=ROWS).answers]
+    assert answers == [labels()[11]]
+
+
 @pytest.mark.parametrize(
     ("name", "metric", "said"),
     [
@@ -219,5 +239,5 @@ def test_what_is_no_index_is_said_in_a_line(tmp_path: Path) -> None:
 def test_a_plan_reads_the_file(taken: tuple[Path, Path, str]) -> None:
     folder, file, _ = taken
     planned = plan_of("build_ann_index", request(folder, file, **{"ann.hnsw.metric": "l2"}))
-    assert "import_graph" in {stage.stage for stage in planned.stages}
+    assert "import_index_graph" in {stage.stage for stage in planned.stages}
     assert "build_graph" not in {stage.stage for stage in planned.stages}

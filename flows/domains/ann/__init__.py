@@ -33,7 +33,7 @@ ANN = Domain(
             beside=("ann.judged.judgements",),
         ),
     ),
-    files_of={"import_graph": "ann.graph.file"},
+    files_of={"import_index_graph": ("ann.graph.file", "ann.hnsw.metric")},
     files="fingerpost.flows.domains.ann.sources:files_of",
     source="fingerpost.flows.domains.ann.sources:suppressed_source",
     stored="fingerpost.schemas.inputs.stored_judged:StoredJudged",

@@ -13,7 +13,7 @@ from fingerpost.schemas.errors import CorruptArtifactError
 from fingerpost.schemas.inputs.index_files import IndexFile
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
-from fingerpost.tasks.ann.stages.exchange import import_graph
+from fingerpost.tasks.ann.stages.exchange import import_index_graph
 from fingerpost.tasks.ann.stages.graph_shards import build_graph_shards, merge_graph_shards
 from fingerpost.tasks.ann.stages.graph_update import compare_rows, update_graph
 from fingerpost.tasks.ann.stages.index import build_graph
@@ -61,7 +61,7 @@ def _differs(run: Run, graph: Ref) -> str:
 
 def _imported(run: Run, vectors: Ref, source: IndexFile) -> Ref:
     """The graph of a file, and a line that says what of it was imported."""
-    graph = import_graph(run.refs["documents"], vectors, source, params=run.settings.ann.hnsw)
+    graph = import_index_graph(run.refs["documents"], vectors, source, params=run.settings.ann.hnsw)
     if found := _quality(run, graph):
         run.progress.say(
             f"index: graph of {source}: {found['kept']:,} rows kept, {found['removed']:,} taken out, {found['added']:,}"

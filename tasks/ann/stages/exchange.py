@@ -20,7 +20,7 @@ from fingerpost.tasks.stage_run import StageRun
 
 
 @stage(contracts.GRAPH)
-def import_graph(run: StageRun, documents: Ref, vectors: Ref, source: IndexFile, *, params: HnswParams) -> None:
+def import_index_graph(run: StageRun, documents: Ref, vectors: Ref, source: IndexFile, *, params: HnswParams) -> None:
     """Imports the graph of a faiss or hnswlib file for the documents whose ids and vectors are in it.
 
     Other documents are inserted, other rows of the file taken out, and rows that no search reaches connected.
