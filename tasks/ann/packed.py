@@ -169,12 +169,14 @@ class PackedIndex:
         """The approximate k nearest of each query (q, d), by a search of width max(ef, k).
 
         keep: the rows that may be returned, for all queries or for each, as :func:`keep_rows` takes them. Few are compared
-        all; of more, the search finds about as many as one without keep and of the same width. rerank: candidates that are compared exactly, at least k; by default the index's own number
-        or half of ef, whichever is greater.
+        all; of more, the search finds about as many as one without keep and of the same width. rerank: candidates that are
+        compared exactly, at least k; by default the index's own number or half of ef, whichever is greater.
         """
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self.header.dim)
-        most = max(self.header.rerank, ef // 2) if rerank is None else rerank
+        # No more than all are found, however wide a search is; the kernel makes room for its width.
+        most = min(max(self.header.rerank, ef // 2) if rerank is None else rerank, self.size)
+        ef = min(ef, self.size)
         if keep is None:
             return self._searched(rows, k, ef, most, threads)
         sets = keep_rows(keep, size=self.size, queries=len(rows))
