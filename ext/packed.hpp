@@ -87,7 +87,8 @@ struct PackedGraph {
   Neighbours neighbours(uint32_t id) const {
     const uint32_t* links = view.links + static_cast<size_t>(id) * view.stride;
     size_t count = 0;
-    while (count < view.stride && links[count] != id) ++count;
+    // A number that is no node, as in a damaged file, ends a list too.
+    while (count < view.stride && links[count] != id && links[count] < view.n) ++count;
     return {links, count};
   }
   void prefetch(uint32_t id) const {
@@ -151,14 +152,14 @@ class Marks {
     if (list_.size() < count_ + more + 8) list_.resize(2 * (count_ + more) + 64, 0);
   }
   // Marks the nodes of a row of links, which ends early in `own`, and lists those that were not marked. Without branches:
-  // which neighbours are new cannot be foreseen.
-  void meet(const uint32_t* links, size_t stride, uint32_t own) {
+  // which neighbours are new cannot be foreseen. A number that is no node, as in a damaged file, counts as `own`.
+  void meet(const uint32_t* links, size_t stride, uint32_t own, uint32_t n) {
     uint64_t* const bits = bits_.data();
     uint32_t* const list = list_.data();
     size_t count = count_;
     for (size_t i = 0; i < stride && links[i] != own; i += 8) {
       for (size_t j = i; j < i + 8; ++j) {
-        const uint32_t id = links[j];
+        const uint32_t id = links[j] < n ? links[j] : own;
         const uint64_t word = bits[id >> 6], bit = uint64_t{1} << (id & 63);
         list[count] = id;
         count += (word & bit) == 0;
@@ -293,7 +294,7 @@ void traverse(const PackedView& view, const Scorer& score, Entry entry, size_t e
       if (following != kNone) prefetch_bytes(view.links + static_cast<size_t>(following) * view.stride, view.stride * 4);
       const uint32_t* links = view.links + static_cast<size_t>(id) * view.stride;
       marks.fit(view.stride);
-      marks.meet(links, view.stride, id);
+      marks.meet(links, view.stride, id, static_cast<uint32_t>(view.n));
       const uint32_t* fresh = marks.list(listed);
       for (size_t i = 0; i < marks.count() - listed; ++i) score.prefetch(fresh[i]);
     }

@@ -63,7 +63,8 @@ class DeferredIndex:
         """The approximate k nearest of each query (q, d), by a search of width max(ef, k)."""
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self._vectors.shape[1])
-        ids, distances, full, expansions, estimates, bad = self._store.search(rows, k, ef, threads)
+        width = min(ef, len(self._vectors))
+        ids, distances, full, expansions, estimates, bad = self._store.search(rows, k, width, threads)
         if bad >= 0:
             raise no_direction("queries", bad)
         return SearchResult(ids, distances, SearchCounters(full, expansions, estimates))

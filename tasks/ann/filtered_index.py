@@ -59,6 +59,7 @@ class FilteredIndex:
         """
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self._vectors.shape[1])
+        ef = min(ef, len(self._vectors))
         if keep is None:
             return self._graph_search(rows, None, np.zeros(len(rows), np.uint8), max(ef, k), k, threads)
         sets = keep_rows(keep, size=len(self._vectors), queries=len(rows))
@@ -101,7 +102,7 @@ class FilteredIndex:
         if sets is not None:
             owners, once = sets.owners(len(rows)), np.ones(sets.sets, np.int64)
             methods = chosen_methods(sets.counts, once, size=size, columns=rows.shape[1], ef=ef)[owners]
-        width = min(most, size)
+        ef, width = min(ef, size), min(most, size)
         found = self._graph_search(rows, sets, methods, min(ef, width), width, threads, radius)
         if width == most:
             return found

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from fingerpost.ext import packed as kernel
 from fingerpost.tasks.ann.codes import BLOCK_ROWS, Codes
 from fingerpost.tasks.ann.filter_methods import packed_methods
-from fingerpost.tasks.ann.graph import Graph
+from fingerpost.tasks.ann.graph import MAX_NODES, Graph
 from fingerpost.tasks.ann.keep import Keep, KeepLike, keep_rows
-from fingerpost.tasks.ann.packed_layout import array_shapes, link_rows, node_order, upper_arrays
+from fingerpost.tasks.ann.packed_layout import array_shapes, check_numbers, link_rows, node_order, upper_arrays
 from fingerpost.tasks.ann.packed_store import KEEPINGS, Keeping, StoredRange, fits, store_rows, stored_range, unit_block
 from fingerpost.tasks.ann.search import (
     Metric,
@@ -69,6 +69,9 @@ class PackedHeader:
         if len(values) != 8 or values[0] != FORMAT:
             raise ValueError(f"packed index: expected format {FORMAT}, got {values[:1]}; pack it again")
         _, size, dim, metric, top_level, keeping, bits, rerank = values
+        kinds = 0 <= metric < len(_METRICS) and 0 <= keeping < len(KEEPINGS) and bits in (0, 4, 8)
+        if not kinds or not 0 < size <= MAX_NODES or not 0 < dim < 2**31 or not 0 <= top_level < 256 or rerank < 0:
+            raise ValueError(f"packed index: expected the numbers of an index, got {values}; pack it again")
         return cls(size, dim, _METRICS[metric], top_level, KEEPINGS[keeping], bits, rerank)
 
 
@@ -83,6 +86,7 @@ class PackedIndex:
         self.header = PackedHeader.of(self._arrays["numbers"])
         header = self.header
         self.metric: Metric = header.metric
+        check_numbers(self._arrays, size=header.size, top_level=header.top_level)
         self._index = kernel.Index(
             self._arrays,
             metric=header.metric,
@@ -169,12 +173,14 @@ class PackedIndex:
         """The approximate k nearest of each query (q, d), by a search of width max(ef, k).
 
         keep: the rows that may be returned, for all queries or for each, as :func:`keep_rows` takes them. Few are compared
-        all; of more, the search finds about as many as one without keep and of the same width. rerank: candidates that are compared exactly, at least k; by default the index's own number
-        or half of ef, whichever is greater.
+        all; of more, the search finds about as many as one without keep and of the same width. rerank: candidates that are
+        compared exactly, at least k; by default the index's own number or half of ef, whichever is greater.
         """
         check_search(k, ef, threads)
         rows = checked_vectors(queries, "queries", columns=self.header.dim)
-        most = max(self.header.rerank, ef // 2) if rerank is None else rerank
+        # No more than all are found, however wide a search is; the kernel makes room for its width.
+        most = min(max(self.header.rerank, ef // 2) if rerank is None else rerank, self.size)
+        ef = min(ef, self.size)
         if keep is None:
             return self._searched(rows, k, ef, most, threads)
         sets = keep_rows(keep, size=self.size, queries=len(rows))

@@ -1,5 +1,7 @@
 """A graph in the arrays of a packed index: lists in rows of one width, upper levels by position."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +44,40 @@ def array_shapes(
         "low": ((positions,), reals),
         "step": ((positions,), reals),
     }
+
+
+def check_numbers(arrays: Mapping[str, NDArray[np.generic]], *, size: int, top_level: int) -> None:
+    """Raises ValueError where numbers in small arrays lead a search out of the index or from a level to none.
+
+    What it takes does not grow with the lists of level 0: a search passes over numbers in those that name no node.
+    """
+    nodes, start, links, entries, rows = (
+        arrays[name] for name in ("upper_nodes", "upper_start", "upper_links", "entries", "rows")
+    )
+    first = np.append(start.astype(np.int64), len(links))
+    heights = np.diff(first)
+    fits = len(arrays["links"]) == size and len(rows) in (0, size) and (top_level > 0) == (len(nodes) > 0)
+    fits = fits and len(start) == len(nodes) and not (len(nodes) and (first[0] or heights.min() < 1))
+    # Of an entry and of a neighbour, the level from which it is reached.
+    fits = fits and _below(nodes, size) and _below(entries, len(nodes) or size) and _below(rows, size)
+    if fits and len(nodes):
+        level = np.arange(len(links)) - np.repeat(first[:-1], heights) + 1
+        degrees = links[:, 0].astype(np.int64)
+        listed = links[:, 1:][np.arange(links.shape[1] - 1) < degrees[:, None]]
+        fits = bool(
+            degrees.max() < links.shape[1]
+            and _below(listed, len(nodes))
+            and heights[entries].min() >= top_level
+            and (heights[listed] >= np.repeat(level, degrees)).all()
+        )
+    if not fits:
+        raise ValueError(
+            f"packed index: expected numbers of its {size} nodes and {top_level} levels, got others; pack it again"
+        )
+
+
+def _below(numbers: NDArray[np.generic], limit: int) -> bool:
+    return not numbers.size or int(numbers.max()) < limit
 
 
 def link_width(graph: Graph) -> int:

@@ -292,3 +292,31 @@ def test_nodes_that_nobody_reaches_do_no_harm() -> None:
     vectors = np.eye(3, dtype=np.float32)
     found = PackedIndex.pack(vectors, graph, "l2", codes=fit_codes(vectors, "l2"), reordered=True)
     assert found.search(vectors[2:], 3, ef=9).ids.tolist() == [[0, 1, NONE]]
+
+
+DAMAGED = ("links", "upper_nodes", "upper_start", "upper_links", "entries", "rows", "numbers")
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_numbers_are_refused_or_do_no_harm(name: str) -> None:
+    vectors = decaying(400, 20, seed=1)
+    arrays = PackedIndex.pack(
+        vectors, graph_of(vectors, "l2"), "l2", codes=fit_codes(vectors, "l2"), reordered=True
+    ).arrays()
+    random = np.random.default_rng(2)
+    refused = 0
+    for number in range(60):
+        damaged = arrays[name].copy()
+        places = random.integers(0, damaged.size, size=1 + number % 3)
+        info = np.iinfo(damaged.dtype)
+        values = [info.max, info.max - 1, info.min, 400, 401, 0, 7, int(random.integers(0, 10**9))]
+        damaged.reshape(-1)[places] = random.choice(values, size=len(places))
+        try:
+            index = PackedIndex.from_arrays(arrays | {name: damaged})
+        except ValueError:
+            refused += 1
+            continue
+        for keep in (None, np.arange(400) % 2 == 0):
+            found = index.search(vectors[:20], 10, ef=60, keep=keep).ids
+            assert ((found < 400) | (found == NONE)).all()
+    assert refused > 0 or name == "links"
