@@ -33,6 +33,7 @@ ANN = Domain(
             beside=("ann.judged.judgements",),
         ),
     ),
+    files_of={"import_index_graph": ("ann.graph.file", "ann.hnsw.metric")},
     files="fingerpost.flows.domains.ann.sources:files_of",
     source="fingerpost.flows.domains.ann.sources:suppressed_source",
     stored="fingerpost.schemas.inputs.stored_judged:StoredJudged",
@@ -66,7 +67,12 @@ ANN = Domain(
         tables="fingerpost.flows.domains.ann.report.section:tables",
         cards="fingerpost.flows.domains.ann.report.section:cards",
     ),
-    commands=("fingerpost.flows.domains.ann.commands:query", "fingerpost.flows.domains.ann.tuning_command:tune"),
+    commands=(
+        "fingerpost.flows.domains.ann.commands:query",
+        "fingerpost.flows.domains.ann.tuning_command:tune",
+        "fingerpost.flows.domains.ann.exchange_commands:export_index",
+        "fingerpost.flows.domains.ann.exchange_commands:import_index",
+    ),
     former={
         "gates.recall_at_10": ("ann.gates.recall_at_10",),
         "gates.documents": ("ann.gates.documents",),

@@ -1,4 +1,4 @@
-"""The graph of an index: built of all rows, or that of the live index's last full build brought up to date.
+"""The graph of an index: built of all rows, that of another library's file, or that of the live index brought up to date.
 
 The last full build is an input of the stages, so that the same base and rows give the same graph whenever they run.
 """
@@ -10,8 +10,10 @@ from fingerpost.flows.run.bases import BASE, Base, NoBaseError, base_behind, che
 from fingerpost.flows.run.runtime import Run, scoped
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import CorruptArtifactError
+from fingerpost.schemas.inputs.index_files import IndexFile
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.store import Store
+from fingerpost.tasks.ann.stages.exchange import import_index_graph
 from fingerpost.tasks.ann.stages.graph_update import compare_rows, update_graph
 from fingerpost.tasks.ann.stages.index import build_graph
 
@@ -26,13 +28,28 @@ def graph_of(run: Run, vectors: Ref) -> dict[str, Ref]:
 
     Why it was built of all rows all the same is shown, logged, and stored with every computed stage.
     """
-    if run.settings.ann.update.mode == "live":
+    own = run.settings.ann
+    if own.graph.file:
+        return {"graph": _imported(run, vectors, IndexFile(own.graph.file))}
+    if own.update.mode == "live":
         try:
             return _updated(run, vectors)
         except NoBaseError as why:
             run.env.because = f"graph built of all rows: {why}"
             run.progress.say(f"index: {run.env.because}")
-    return {"graph": build_graph(vectors, params=run.settings.ann.hnsw)}
+    return {"graph": build_graph(vectors, params=own.hnsw)}
+
+
+def _imported(run: Run, vectors: Ref, source: IndexFile) -> Ref:
+    """The graph of a file, and a line that says what of it was imported."""
+    graph = import_index_graph(run.refs["documents"], vectors, source, params=run.settings.ann.hnsw)
+    if found := _quality(run, graph):
+        run.progress.say(
+            f"index: graph of {source}: {found['kept']:,} rows kept, {found['removed']:,} taken out, {found['added']:,}"
+            f" inserted ({found['changed']:,} of them had another vector), {found['connected']:,} connected that no search"
+            " reached"
+        )
+    return graph
 
 
 def _updated(run: Run, vectors: Ref) -> dict[str, Ref]:

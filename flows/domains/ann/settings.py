@@ -131,6 +131,19 @@ class IndexParts(Section):
     )
 
 
+class GivenGraph(Section):
+    """A graph that another library built of the input's vectors."""
+
+    file: Annotated[str, NamesFile(dated=False)] = Field(
+        default="",
+        description=(
+            "index file of faiss (IndexHNSWFlat, alone or in an IndexIDMap) or hnswlib, whose graph is imported instead of"
+            " building one: ids of rows are those of the index as text, its metric is ann.hnsw.metric. Rows that it lacks are"
+            " inserted, others taken out; empty builds the graph"
+        ),
+    )
+
+
 class GraphUpdate(Section):
     """Whether the graph of the live index is brought up to date instead of built again, and up to what change."""
 
@@ -159,6 +172,7 @@ class AnnSettings(Section):
     """From vectors to a searchable index."""
 
     hnsw: HnswParams = HnswParams()
+    graph: GivenGraph = GivenGraph()
     update: GraphUpdate = GraphUpdate()
     parts: IndexParts = IndexParts()
     codes: CodeParams = CodeParams()
