@@ -130,14 +130,12 @@ class PublishedIndex:
 
     def rows_of(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """The rows of documents with these ids, int64; FingerpostError for an unknown one."""
-        wanted, found = {key: place for place, key in enumerate(ids)}, np.full(len(ids), -1, dtype=np.int64)
-        for row, key in enumerate(self.documents["id"].to_pylist()):
-            if key in wanted:
-                found[wanted[key]] = row
-        if (found < 0).any():
-            missing = ids[int(np.flatnonzero(found < 0)[0])]
+        wanted = set(ids)
+        found = {key: row for row, key in enumerate(self.documents["id"].to_pylist()) if key in wanted}
+        missing = next((key for key in ids if key not in found), None)
+        if missing is not None:
             raise FingerpostError(f"id: expected one of the {self.size} documents of {self.ref}, got {missing!r}")
-        return found
+        return np.array([found[key] for key in ids], dtype=np.int64)
 
 
 def packed_index(table: pa.Table, packed: Ref) -> PackedIndex:

@@ -125,7 +125,7 @@ def _show(index: LiveIndex, found: Certificate, tried: Sequence[Tried], curves: 
         console.tell(f"no width is certain to reach {found.target:g}; the best reaches {found.at.low:.4f}")
         return
     console.tell(
-        f"with a confidence of {found.confidence:.0%} ef {found.ef} reaches {found.target:g}; to publish it: fingerpost run"
-        f" nightly --set ann.certificate.target_recall={found.target:g} --set ann.certificate.k={found.k} --set"
-        f" ann.certificate.profile={found.plan.profile}"
+        f"with a confidence of {found.confidence:.0%} ef {found.ef} reaches {found.target:g}; to publish it, run the collection"
+        f" as before with --set ann.certificate.target_recall={found.target:g} --set ann.certificate.k={found.k} --set"
+        f" ann.certificate.profile={found.plan.profile}, or set these in its profile"
     )

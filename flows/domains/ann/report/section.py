@@ -169,7 +169,8 @@ def cards(contents: Contents) -> list[tuple[str, str]]:
     if contents.graph:
         shown.append(("dimensions", formats.count(contents.graph["dimensions"])))
     if contents.certified:
-        shown.append((f"recall@{contents.certified.certificate.k}, certified", contents.certified.recall_words))
+        known = contents.certified.certificate
+        shown.append((f"recall@{known.k}, at least {known.at.low:.4f}", formats.figure(known.at.recall)))
     shown += [
         (f"recall@{name.removeprefix('recall_at_')} (plain)", formats.figure(value))
         for name, value in contents.evaluated.items()
