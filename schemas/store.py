@@ -154,6 +154,7 @@ class Store:
         table = contract.table(entry.table)
         data = _decoded(lambda: read_arrow(content) if table.form == "arrow" else read_parquet(content), entry, where)
         table.check(data, where=f"{where}, {entry.path}")
+        _check_rows(data, entry, where)
         return data
 
     def map_table(self, entry: FileEntry, contract: Contract, *, where: str) -> pa.Table:
@@ -175,6 +176,7 @@ class Store:
             )
         data = _decoded(lambda: map_arrow(self.files.path(entry.path)), entry, where)
         contract.table(entry.table).check_schema(data, where=f"{where}, {entry.path}")
+        _check_rows(data, entry, where)
         return data
 
     def commit(self, ref: Ref, manifest: Manifest, *, replace: bool = False) -> Manifest:
@@ -295,20 +297,23 @@ class Artifact:
 
 
 def _decoded(read: Callable[[], pa.Table], entry: FileEntry, where: str) -> pa.Table:
-    """The table of a file, which must have the rows that the manifest lists."""
+    """The table of a file."""
     try:
-        data = read()
+        return read()
     except (pa.ArrowException, OSError) as problem:
         form = "an Arrow file" if entry.path.endswith(".arrow") else "Parquet"
         raise CorruptArtifactError(
             f"{where}: expected {entry.path} to be {form}, found something else ({problem}); rebuild the artifact"
         ) from problem
+
+
+def _check_rows(data: pa.Table, entry: FileEntry, where: str) -> None:
+    """CorruptArtifactError where a file has other rows than the manifest lists."""
     if data.num_rows != entry.rows:
         raise CorruptArtifactError(
             f"{where}: expected {entry.path} with {entry.rows} rows, as the manifest lists it, found"
             f" {data.num_rows}; rebuild the artifact with --force"
         )
-    return data
 
 
 def parameters_of(store: Store, ref: Ref, build: Callable[[Mapping[str, Any]], T]) -> T:
