@@ -26,7 +26,7 @@ from fingerpost.schemas.packed_index import PACKED
 from fingerpost.schemas.publish import Pointer, published_collection
 from fingerpost.schemas.refs import Ref
 from fingerpost.schemas.releases import read_members
-from fingerpost.schemas.store import Store, find_store
+from fingerpost.schemas.store import Artifact, Store, find_store
 from fingerpost.tasks.ann.keep import KeepLike
 from fingerpost.tasks.ann.packed import PackedIndex
 from fingerpost.tasks.ann.search import Metric, VectorError, check_metric, checked_vectors
@@ -86,9 +86,12 @@ class PublishedIndex:
         table = packed.mapped if self.mapped else packed.read
         self.index = packed_index(table("packed"), packed.ref)
         self.documents = table("documents")
-        self.certificate: dict[str, Any] = (
-            dict(store.manifest(self._members["certificate"]).quality) if "certificate" in self._members else {}
-        )
+        self.certificate: dict[str, Any] = self._certified(store, packed)
+
+    def _certified(self, store: Store, packed: Artifact) -> dict[str, Any]:
+        """What is certified of the packed index; nothing where the certificate is for another way to search."""
+        found = dict(store.manifest(self._members["certificate"]).quality) if "certificate" in self._members else {}
+        return found if found.get("plan") == packed.manifest.quality.get("plan") else {}
 
     @property
     def size(self) -> int:

@@ -44,9 +44,12 @@ ANN = Domain(
     },
     changes={
         "ann.graph": "",
+        "ann.graph_shards": "",
         "ann.changes": "",
         "ann.finger_basis": "",
         "ann.finger_tables": "",
+        "ann.finger_codes": "",
+        "ann.finger_blocks": "",
         "ann.neighbors": "fingerpost.flows.domains.ann.changes:neighbors",
         "ann.evaluation": "fingerpost.flows.domains.ann.changes:evaluation",
         "ann.codes": "",
@@ -81,5 +84,13 @@ ANN = Domain(
         "gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
         "ann.gates.reranked_over_bm25": ("ann.gates.fused_over_bm25",),
     },
-    gone={"ann.retrieval.rerank": "how texts are answered is chosen for each collection (ann.tuning); remove it"},
+    gone={
+        "ann.retrieval.rerank": "how texts are answered is chosen for each collection (ann.tuning); remove it",
+        **{
+            f"ann.finger.{name}": "FINGER codes residuals in ann.finger.rank directions of ann.finger.bits; remove it"
+            for name in (
+                *("estimator", "candidate_ranks", "correlation_threshold", "matching", "error_term", "precision"),
+            )
+        },
+    },
 )

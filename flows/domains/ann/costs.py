@@ -32,6 +32,7 @@ def costs(settings: Settings, outlook: Outlook) -> Mapping[str, Estimate]:
         own.certificate.asked,
         own.evaluation.queries,
         own.neighbors.k if own.parts.neighbors else 0,
+        own.build.shards,
     )
     found = index_costs(work, _probed(_Sample(vectors), own.hnsw))
     return {

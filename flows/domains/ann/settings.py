@@ -7,8 +7,9 @@ from pydantic import Field
 from fingerpost.flows.run.section import NamesFile, Section
 from fingerpost.tasks.ann.codes import CodeParams
 from fingerpost.tasks.ann.compaction import GuardParams
+from fingerpost.tasks.ann.edge_codes import EdgeCodeParams
 from fingerpost.tasks.ann.evaluation import EvaluationParams
-from fingerpost.tasks.ann.finger_basis import FingerParams
+from fingerpost.tasks.ann.graph_shards import ShardingParams
 from fingerpost.tasks.ann.hnsw import HnswParams
 from fingerpost.tasks.ann.judged import IntervalParams, JudgedParams
 from fingerpost.tasks.ann.neighbors import NeighborParams
@@ -173,11 +174,12 @@ class AnnSettings(Section):
 
     hnsw: HnswParams = HnswParams()
     graph: GivenGraph = GivenGraph()
+    build: ShardingParams = ShardingParams()
     update: GraphUpdate = GraphUpdate()
     parts: IndexParts = IndexParts()
     codes: CodeParams = CodeParams()
     certificate: CertificateParams = CertificateParams()
-    finger: FingerParams = FingerParams()
+    finger: EdgeCodeParams = EdgeCodeParams()
     finger_rows_per_shard: int = Field(default=16384, ge=4096)
     neighbors: NeighborParams = NeighborParams()
     evaluation: EvaluationParams = EvaluationParams()

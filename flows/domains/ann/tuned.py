@@ -16,7 +16,7 @@ from fingerpost.schemas.errors import FingerpostError
 from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.tasks.ann.certificate import Certificate, certify
 from fingerpost.tasks.ann.codes import Codes
-from fingerpost.tasks.ann.open import LiveIndex, kernel_metric, live, read_basis, read_graph
+from fingerpost.tasks.ann.open import LiveIndex, kernel_metric, live, read_coder, read_graph
 from fingerpost.tasks.ann.planned import HeldSearches, PlanOpener
 from fingerpost.tasks.ann.search_tuning import CertificateParams, Speeds, Tried, choose, measure
 
@@ -69,11 +69,11 @@ def _opener(index: LiveIndex) -> PlanOpener:
         arrays = index.store.open(parts["codes"], contracts.CODES).read("codes")
         fitted = Codes.from_arrays(tensors_from_arrow(arrays))
         codes["bits8" if fitted.bits == 8 else "bits4"] = fitted
-    basis = None
-    if "finger_basis" in parts:
-        basis = read_basis(index.store.open(parts["finger_basis"], contracts.FINGER_BASIS))
+    coder = None
+    if "finger_codes" in parts:
+        coder, _ = read_coder(index.store.open(parts["finger_codes"], contracts.FINGER_CODES))
     graph = read_graph(index.store.open(parts["graph"], contracts.GRAPH))
-    return PlanOpener(index.vectors, graph, kernel_metric(index.metric), codes, basis)
+    return PlanOpener(index.vectors, graph, kernel_metric(index.metric), codes, coder)
 
 
 def _curves(speeds: Speeds) -> dict[str, list[SearchPoint]]:

@@ -62,3 +62,14 @@ def test_floats_are_packed_as_floats_and_neighbours_may_be_left_out() -> None:
     assert floats["pack_index"].stored - whole["pack_index"].stored == pytest.approx(3 * 128 * 1_000_000)
     assert "find_neighbors" in whole
     assert "find_neighbors" not in floats
+
+
+def test_shards_take_less_memory_each_and_share_the_time() -> None:
+    whole, shards = index_costs(WORK, TIMED), index_costs(replace(WORK, shards=8, workers=4), TIMED)
+    assert set(shards) - set(whole) == {"build_graph_shards", "merge_graph_shards"}
+    assert "build_graph" not in shards
+    assert shards["build_graph_shards"].peak < 0.4 * whole["build_graph"].peak
+    assert shards["build_graph_shards"].stored == shards["merge_graph_shards"].stored == whole["build_graph"].stored
+    few = index_costs(replace(WORK, shards=8, workers=1), TIMED)
+    assert 3 < few["build_graph_shards"].seconds / shards["build_graph_shards"].seconds <= 4
+    assert shards["merge_graph_shards"].seconds == pytest.approx(1.2 * whole["build_graph"].seconds, rel=0.1)
