@@ -27,8 +27,15 @@ _PART = "updated"
 def graph_of(run: Run, vectors: Ref) -> dict[str, Ref]:
     """The graph, and where it was brought up to date what changed and the release of the base, by role.
 
-    Why it was built of all rows all the same is shown, logged, and stored with every computed stage.
+    Why it was built of all rows all the same is shown, logged, and stored with every stage that was computed for it.
     """
+    try:
+        return _graph_of(run, vectors)
+    finally:
+        run.env.because = ""
+
+
+def _graph_of(run: Run, vectors: Ref) -> dict[str, Ref]:
     own = run.settings.ann
     if own.graph.file:
         return {"graph": _imported(run, vectors, IndexFile(own.graph.file))}

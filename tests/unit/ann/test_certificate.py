@@ -93,7 +93,9 @@ def test_few_documents_are_all_compared() -> None:
     assert [one.plan for one in tried if one.chosen] == [PLAIN]
     second = asked(held.certifying, vectors, NONE_REMOVED, "l2", k=10)
     found = certify(index, PLAIN, second, vectors, "l2", params, population="documents")
-    assert found.ef >= 50
+    assert found.ef == 50
+    assert max(point.ef for point in found.curve) == 50
+    assert all("cannot be certified at any width with so few queries" in one.reason for one in tried)
     assert found.reached
     assert found.at.low == 1.0
 
