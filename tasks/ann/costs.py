@@ -54,8 +54,9 @@ class Probe:
 class IndexWork:
     """What is to be built.
 
-    shards: graphs that are built apart and merged, 1 for a single build. whole: whether all values are whole numbers of 8 bits. threads, workers: of kernels, and for shards. asked, evaluated:
-    queries of the certificate and of the evaluation; neighbors: neighbours listed for each document, 0 for none.
+    whole: whether all values are whole numbers of 8 bits. threads: of kernels. workers: processes for shards, 0 where they run
+    in that of the flow. asked, evaluated: queries of the certificate and of the evaluation. neighbors: neighbours listed for
+    each document, 0 for none. shards: graphs that are built apart and merged, 1 for a single build.
     """
 
     rows: int
@@ -113,7 +114,7 @@ def index_costs(work: IndexWork, timed: Probe) -> Mapping[str, Cost]:
     }
     if work.neighbors:
         # A search by codes takes about two fifths of an insertion.
-        seconds = _START + 0.4 * build / max(work.workers, 1)
+        seconds = _started(work.workers) + 0.4 * build / max(work.workers, 1)
         costs["find_neighbors"] = Cost(seconds, max(_FLOW, _WORKER + packed), n * work.neighbors * 8.4)
     return costs
 
@@ -123,7 +124,7 @@ def _sharded(work: IndexWork, timed: Probe, single: Cost) -> dict[str, Cost]:
     rows = -(-work.rows // work.shards)
     share, together = rows / work.rows, -(-work.shards // max(work.workers, 1))
     memory = build_memory(rows, work.dim, work.params).total + share * (single.stored * 2 + 4.0 * work.rows * work.dim)
-    built = _START + together * (build_seconds(rows, timed) + share * work.rows * work.dim * _READ)
+    built = _started(work.workers) + together * (build_seconds(rows, timed) + share * work.rows * work.dim * _READ)
     rounds = (work.shards - 1).bit_length()
     merged = work.rows * work.dim * _READ + rounds * _MERGED * build_seconds(work.rows, timed) / work.threads**0.93
     return {
@@ -132,16 +133,24 @@ def _sharded(work: IndexWork, timed: Probe, single: Cost) -> dict[str, Cost]:
     }
 
 
-def vector_costs(rows: int, dim: int, *, stored_row: float) -> Mapping[str, Cost]:
-    """The cost of importing documents with vectors; stored_row: bytes of a document as it is stored."""
+def vector_costs(rows: int, dim: int, *, stored_row: float, workers: int = 1) -> Mapping[str, Cost]:
+    """The cost of importing documents with vectors.
+
+    stored_row: bytes of a document as it is stored. workers: as of `IndexWork`.
+    """
     numbers = float(rows) * dim
     vectors = numbers * _FLOAT
     return {
         "import_documents": Cost(
             rows * 1e-6 + numbers * 6e-8, _FLOW + 1.25 * vectors + 130.0 * rows, rows * stored_row
         ),
-        "take_vectors": Cost(_START + numbers * 8e-8, _FLOW + 0.1 * vectors, vectors * 1.01),
+        "take_vectors": Cost(_started(workers) + numbers * 8e-8, _FLOW + 0.1 * vectors, vectors * 1.01),
     }
+
+
+def _started(workers: int) -> float:
+    """Seconds until shards are computed."""
+    return _START if workers else 0.0
 
 
 def _work(rows: int) -> float:

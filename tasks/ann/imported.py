@@ -31,6 +31,12 @@ class ImportedGraph:
     changed: int
 
 
+def names_metric(content: NDArray[np.uint8]) -> bool:
+    """Whether the file of an index, uint8 (bytes,), says how vectors are compared, as those of hnswlib do not."""
+    # Files of faiss begin with the kind of index in four letters, those of hnswlib with a place of eight bytes that is 0.
+    return bool(content[:8].any())
+
+
 def read_index(content: NDArray[np.uint8], *, metric: Metric | None, name: str) -> ExchangedIndex:
     """The index of a file of faiss or hnswlib, uint8 (bytes,), told apart by how it begins.
 
@@ -38,8 +44,7 @@ def read_index(content: NDArray[np.uint8], *, metric: Metric | None, name: str) 
     file of faiss says, and l2 of hnswlib. ``name`` is that of the file in errors. ExchangeError for another file, and for
     one whose metric is another.
     """
-    # Files of faiss begin with the kind of index in four letters, those of hnswlib with a place of eight bytes that is 0.
-    if not content[:8].any():
+    if not names_metric(content):
         return read_hnswlib(content, metric=metric or "l2", name=name)
     index = read_faiss(content, name=name)
     if metric is None:

@@ -217,6 +217,16 @@ def test_an_index_of_other_rows_is_refused(tmp_path: Path, name: str, metric: st
         )
 
 
+def test_a_metric_that_a_file_does_not_say_is_asked_for(tmp_path: Path) -> None:
+    asked = "a file of hnswlib does not say its metric"
+    for number, (name, options, expected) in enumerate(
+        (("hnswlib_cosine", (), True), ("hnswlib_cosine", ("--metric", "cosine"), False), ("faiss_l2", (), False))
+    ):
+        code, said = command("import-index", index_file(tmp_path, name), "-o", tmp_path / f"{number}.parquet", *options)
+        assert code == 0
+        assert (asked in " ".join(said.split())) is expected
+
+
 def test_what_is_no_index_is_said_in_a_line(tmp_path: Path) -> None:
     rows, text = tmp_path / "rows.parquet", tmp_path / "text"
     text.write_text("no index at all, only words in a file")

@@ -192,7 +192,17 @@ def test_a_certificate_says_what_the_index_delivers_and_what_is_off(made: Made) 
     assert re.search(r"fast bits4 yes 1,010 \S+", said)
     assert re.search(r"fast bits8 no 1,010 \S+", said)
     assert "0.9970 recall@10, at least 0.9930" in page.text("")
+    assert "The mark is the certified width." in said
     assert "Ways to search" in render(made.store, complete(made))
+
+
+def test_a_certified_width_without_a_time_is_not_called_marked(made: Made) -> None:
+    add_certificate(made)
+    for seconds in made.stages[-2]["measured"]["seconds"].values():
+        del seconds["ef=160"]
+    said = Page(render(made.store, complete(made))).text("certificate")
+    assert "The certified width was not timed." in said
+    assert "The mark is" not in said
 
 
 def test_a_certificate_that_misses_its_target_says_so(made: Made) -> None:

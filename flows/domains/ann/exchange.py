@@ -18,7 +18,7 @@ from fingerpost.schemas.inputs.index_files import IndexFile
 from fingerpost.tasks.ann.exchanged import ExchangedIndex, ExchangeError, capacity
 from fingerpost.tasks.ann.faiss_format import write_faiss
 from fingerpost.tasks.ann.hnswlib_format import write_hnswlib
-from fingerpost.tasks.ann.imported import read_index
+from fingerpost.tasks.ann.imported import names_metric, read_index
 from fingerpost.tasks.ann.open import LiveIndex, kernel_metric, live, read_graph
 from fingerpost.tasks.ann.search import Metric
 
@@ -62,7 +62,8 @@ def exported(*, output: Path, collection: str | None, form: str, force: bool, as
         )
         return
     console = wide_console()
-    console.tell(f"{output}: {len(ids):,} vectors of {index.vectors.shape[1]} numbers, {size / 1e6:,.1f} MB")
+    shape = f"{len(ids):,} vectors of {index.vectors.shape[1]} numbers, metric {index.metric}"
+    console.tell(f"{output}: {shape}, {size / 1e6:,.1f} MB")
     if named == "rows":
         console.tell("ids: row numbers from 0, the positions of the rows that --format parquet writes")
     if index.metric == "cosine":
@@ -98,11 +99,13 @@ def imported(*, file: Path, output: Path, metric: str, force: bool, as_json: boo
         echo_json(figures)
         return
     console = wide_console()
-    gone = f", {int(index.deleted.sum()):,} deleted rows left out" if index.deleted.any() else ""
+    gone = f"; deleted and left out: {int(index.deleted.sum()):,}" if index.deleted.any() else ""
     console.tell(
         f"{file}: {int(kept.sum()):,} vectors of {index.dimensions} numbers, metric {index.metric}, M"
         f" {index.max_neighbors}, efConstruction {index.ef_construction}{gone}"
     )
+    if not metric and not names_metric(IndexFile(str(file)).content()):
+        console.tell("a file of hnswlib does not say its metric: give --metric ip or cosine if it is not l2")
     console.tell(f"{output}: ids and vectors, {size / 1e6:,.1f} MB; to publish them with this graph:")
     console.tell(command)
 

@@ -6,13 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fingerpost.flows.domains.ann.peers import PeerGraph, measure_peers
+from fingerpost.flows.domains.ann.peers import PeerGraph, installed_peers, measure_peers
 from fingerpost.flows.domains.ann.report.search_plots import SearchPoint, recall_speed_svg
 from fingerpost.flows.report.plots import on_white
 from fingerpost.flows.run.console import table_of, wide_console
 from fingerpost.flows.run.plain_text import echo, echo_json
 from fingerpost.schemas import ann as contracts
 from fingerpost.schemas.errors import FingerpostError
+from fingerpost.schemas.exchanged_files import check_new
 from fingerpost.schemas.matrices import tensors_from_arrow
 from fingerpost.tasks.ann.certificate import Certificate, certify
 from fingerpost.tasks.ann.codes import Codes
@@ -37,6 +38,9 @@ def tuned(
         params = CertificateParams(k=k, target_recall=target_recall, profile=profile)  # type: ignore[arg-type]
     except ValueError as problem:
         raise FingerpostError(f"tune: {problem}") from None
+    libraries = installed_peers() if peers else {}
+    if plot is not None:
+        check_new(plot, force=True)
     index = live(collection, store=store)
     held = HeldSearches.of(_opener(index), params)
     asked = held.choosing()
@@ -49,16 +53,16 @@ def tuned(
         opener(plan), plan, held.certifying(), opener.vectors, opener.metric, params, population=held.held.population
     )
     curves = _curves(speeds)
-    if peers:
+    if libraries:
         own = index.store.manifest(index.members["graph"]).identity["parameters"].get("params", {})
         graph = PeerGraph(int(own.get("max_neighbors", 16)), int(own.get("ef_construction", 200)))
-        curves |= measure_peers(opener.vectors, held.held.removed, opener.metric, asked, graph, params)
+        curves |= measure_peers(libraries, opener.vectors, held.held.removed, opener.metric, asked, graph, params)
     if plot is not None:
         plot.write_text(on_white(recall_speed_svg(curves, k=k)))
     if as_json:
         echo_json(_as_json(index, found, tried, curves))
         return
-    _show(index, found, tried, curves)
+    _show(index, found, tried, curves, profile=profile)
 
 
 def _opener(index: LiveIndex) -> PlanOpener:
@@ -100,7 +104,14 @@ def _as_json(
     }
 
 
-def _show(index: LiveIndex, found: Certificate, tried: Sequence[Tried], curves: dict[str, list[SearchPoint]]) -> None:
+def _show(
+    index: LiveIndex,
+    found: Certificate,
+    tried: Sequence[Tried],
+    curves: dict[str, list[SearchPoint]],
+    *,
+    profile: str,
+) -> None:
     """Prints the ways that were tried, the certified curve, and the settings to publish it with."""
     console = wide_console()
     ways = table_of(f"{index.ref}: recall@{found.k} of {found.target:g}", "way", "", "why")
@@ -127,5 +138,5 @@ def _show(index: LiveIndex, found: Certificate, tried: Sequence[Tried], curves: 
     console.tell(
         f"with a confidence of {found.confidence:.0%} ef {found.ef} reaches {found.target:g}; to publish it, run the collection"
         f" as before with --set ann.certificate.target_recall={found.target:g} --set ann.certificate.k={found.k} --set"
-        f" ann.certificate.profile={found.plan.profile}, or set these in its profile"
+        f" ann.certificate.profile={profile}, or set these in its profile"
     )

@@ -48,6 +48,12 @@ class Certified:
         return any(point.speed is not None for points in self.curves.values() for point in points)
 
     @property
+    def marked(self) -> bool:
+        """Whether the certified width is one of those whose speed was measured."""
+        points = self.curves.get(self.certificate.plan.name, [])
+        return any(point.ef == self.certificate.ef and point.speed is not None for point in points)
+
+    @property
     def recall_words(self) -> str:
         """The certified recall with its interval."""
         at = self.certificate.at

@@ -111,7 +111,12 @@ def plots(contents: Contents) -> dict[str, Plot]:
             "Queries per second over recall of each way to search that was tried, and the certified recall with its interval;"
             " the values are in the tables",
             ways_svg(contents.certified.curves, contents.certified.certificate),
-            "Recall against speed of the ways that were tried: up and to the right is better. The mark is the certified width.",
+            "Recall against speed of the ways that were tried: up and to the right is better. "
+            + (
+                "The mark is the certified width."
+                if contents.certified.marked
+                else "The certified width was not timed."
+            ),
         )
     if search and search.curves:
         if search.timed:
